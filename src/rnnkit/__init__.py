@@ -1,0 +1,3 @@
+"""rnnkit: from raw text files to trained, scored sequence models."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,277 @@
+"""Options of a stage: declared once as a frozen dataclass, filled from flags, environment, file and defaults.
+
+A stage declares
+
+    @dataclass(frozen=True)
+    class Options:
+        beam: int = option(5, help="Hypotheses kept a sentence.", panel="Search")
+
+and everything else is made from it: the command line's signature, the `RNNKIT_BEAM` variable, the key `beam`
+in the command's table of a TOML file, and the record kept with the result. Flag > environment > file > default.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rnnkit.errors import ConfigError, UsageError
+
+STDIN = Path("-")
+"""The path that means standard input (or standard output, for results)."""
+
+PREFIX = "RNNKIT_"
+T = TypeVar("T")
+
+
+def option(
+    default: Any,
+    *,
+    help: str,
+    panel: str = "Data",
+    unit: str = "",
+    choices: Sequence[str] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    shown_default: str | None = None,
+    flags: Sequence[str] = (),
+) -> Any:
+    """Declare one option of a stage.
+
+    Args:
+        default: Value when nobody says otherwise. A list's default is given as a tuple or list.
+        help: One sentence for `--help`.
+        panel: Group in `--help`: Data, Model, Optimisation, Search, Output and so on.
+        unit: What a number counts, such as `tokens`; shown beside the default.
+        choices: The only values allowed.
+        minimum: Least value allowed.
+        maximum: Greatest value allowed.
+        shown_default: Text that `--help` shows where the value itself would not explain itself.
+        flags: Spellings on the command line; `--` and the name with hyphens unless given.
+    """
+    metadata = {
+        "help": help,
+        "panel": panel,
+        "unit": unit,
+        "choices": tuple(choices),
+        "minimum": minimum,
+        "maximum": maximum,
+        "shown_default": shown_default,
+        "flags": tuple(flags),
+        "argument": False,
+    }
+    if isinstance(default, list | tuple):
+        frozen = tuple(default)
+        return dataclasses.field(default_factory=lambda: list(frozen), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def argument(default: Any = dataclasses.MISSING, *, help: str, metavar: str | None = None) -> Any:
+    """Declare one positional argument; without a default it must be given. Annotated as a list, it takes many."""
+    metadata = {
+        "help": help,
+        "argument": True,
+        "metavar": metavar,
+        "choices": (),
+        "minimum": None,
+        "maximum": None,
+    }
+    if default is dataclasses.MISSING:
+        return dataclasses.field(metadata=metadata)
+    if isinstance(default, list | tuple):
+        frozen = tuple(default)
+        return dataclasses.field(default_factory=lambda: list(frozen), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def resolve(
+    options_type: type[T],
+    command: str,
+    given: Mapping[str, Any],
+    environment: Mapping[str, str] | None = None,
+    config_file: Path | None = None,
+) -> T:
+    """Merge the four sources into one checked set of options.
+
+    Args:
+        options_type: The stage's dataclass.
+        command: Name of the command, which is the table's name in the file.
+        given: What the command line said; None and absent both mean that it said nothing.
+        environment: Variables, `os.environ` unless given.
+        config_file: TOML file with one table a command.
+
+    Raises:
+        ConfigError: An unknown key or table, or a value of the wrong type, in the file or an environment variable.
+        UsageError: A value on the command line outside its choices or bounds.
+    """
+    environment = os.environ if environment is None else environment
+    hints = typing.get_type_hints(options_type)
+    table = read_table(config_file, command, options_type) if config_file else {}
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(options_type):  # type: ignore[arg-type]
+        name, wanted = field.name, hints[field.name]
+        variable = PREFIX + name.upper()
+        if given.get(name) is not None:
+            values[name] = _convert(given[name], wanted, f"--{flag(name)}")
+            _check(field, values[name], f"--{flag(name)}", UsageError)
+        elif not field.metadata["argument"] and environment.get(variable):
+            values[name] = _convert(environment[variable], wanted, variable)
+            _check(field, values[name], variable, ConfigError)
+        elif name in table:
+            values[name] = _convert(table[name], wanted, f"{config_file}: [{command}] {flag(name)}")
+            _check(field, values[name], f"{config_file}: [{command}] {flag(name)}", ConfigError)
+    return options_type(**values)
+
+
+def read_table(path: Path, command: str, options_type: type[Any]) -> dict[str, Any]:
+    """The command's table of a TOML file, keys spelled as field names.
+
+    Raises:
+        ConfigError: The file cannot be read or parsed, or has a key that the command does not know.
+    """
+    try:
+        with path.open("rb") as file:
+            document = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}", str(error.strerror)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML", str(error)) from error
+    table = document.get(command, {})
+    loose = [key for key, value in document.items() if not isinstance(value, dict)]
+    if loose or not isinstance(table, dict):
+        raise ConfigError(
+            f"{path}: {loose[0] if loose else command!r} stands outside any table",
+            hint=f"put a command's options under its name, such as [{command}]",
+        )
+    known = [field.name for field in dataclasses.fields(options_type)]
+    result = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            raise ConfigError(
+                f"{path}: [{command}] has an unknown key {key!r}",
+                hint=did_you_mean(name, known, flag) or f"`rnnkit {command} --help` lists the options",
+            )
+        result[name] = value
+    return result
+
+
+def did_you_mean(wrong: str, known: Sequence[str], show: Any = str) -> str | None:
+    """A hint that names the closest known word, or None where nothing is close."""
+    close = difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)
+    return f"did you mean {show(close[0])!r}?" if close else None
+
+
+def flag(name: str) -> str:
+    """A field's name as it is spelled on the command line."""
+    return name.rstrip("_").replace("_", "-")
+
+
+def as_dict(options: Any) -> dict[str, Any]:
+    """Options as plain JSON/TOML values; None where nothing was chosen."""
+    return {flag(field.name): plain(getattr(options, field.name)) for field in dataclasses.fields(options)}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: paths as text, enums by value, tuples as lists."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def to_toml(command: str, options: Any) -> str:
+    """The resolved options as a TOML table that `--config` reads back. Unset options are comments."""
+    lines = [f"[{command}]"]
+    for key, value in as_dict(options).items():
+        lines.append(f"# {key} is not set" if value is None else f"{key} = {_toml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        return f'"{escaped}"'
+    return repr(value)
+
+
+def _convert(value: Any, wanted: Any, where: str) -> Any:
+    """Turn text or a TOML value into the annotated type."""
+    origin = typing.get_origin(wanted)
+    if origin in (typing.Union, types.UnionType):
+        inner = [part for part in typing.get_args(wanted) if part is not type(None)]
+        return _convert(value, inner[0], where)
+    if origin is list:
+        items = value.split(os.pathsep) if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise ConfigError(f"{where} wants a list, not {value!r}")
+        return [_convert(item, typing.get_args(wanted)[0], where) for item in items]
+    if wanted is bool:
+        return _boolean(value, where)
+    if wanted in (int, float):
+        return _number(value, wanted, where)
+    if wanted is Path and isinstance(value, str | Path):
+        return Path(value)
+    if wanted is str and isinstance(value, str | int | float) and not isinstance(value, bool):
+        return str(value)
+    raise ConfigError(f"{where} wants {getattr(wanted, '__name__', wanted)}, not {value!r}")
+
+
+def _boolean(value: Any, where: str) -> bool:
+    words = {
+        "1": True,
+        "true": True,
+        "yes": True,
+        "on": True,
+        "0": False,
+        "false": False,
+        "no": False,
+        "off": False,
+    }
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise ConfigError(f"{where} wants true or false, not {value!r}")
+
+
+def _number(value: Any, wanted: type[int] | type[float], where: str) -> int | float:
+    try:
+        if isinstance(value, bool) or (wanted is int and isinstance(value, float)):
+            raise ValueError
+        return wanted(value)
+    except (TypeError, ValueError):
+        kind = "a whole number" if wanted is int else "a number"
+        raise ConfigError(f"{where} wants {kind}, not {value!r}") from None
+
+
+def _check(field: dataclasses.Field[Any], value: Any, where: str, error: type[ConfigError]) -> None:
+    """Hold a value against the field's choices and bounds."""
+    for item in value if isinstance(value, list) else [value]:
+        choices = field.metadata["choices"]
+        if choices and item not in choices:
+            raise error(
+                f"{where} cannot be {item!r}",
+                f"choose from: {', '.join(choices)}",
+                hint=did_you_mean(str(item), choices),
+            )
+        low, high = field.metadata["minimum"], field.metadata["maximum"]
+        if low is not None and item < low:
+            raise error(f"{where} must be at least {low}, not {item}")
+        if high is not None and item > high:
+            raise error(f"{where} must be at most {high}, not {item}")

@@ -1,0 +1,1 @@
+"""Aligned data on disk, and the batches drawn from it. No torch."""

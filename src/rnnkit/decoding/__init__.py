@@ -1,0 +1,1 @@
+"""Search, written once against the stepper protocol."""

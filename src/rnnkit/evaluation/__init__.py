@@ -1,0 +1,1 @@
+"""Scores: BLEU and its relatives, error rates."""

@@ -1,0 +1,1 @@
+"""How artefacts lie on disk: atomic writes, manifests, locks, the workspace."""

@@ -1,0 +1,1 @@
+"""Compositions of `nn`, and the store that reads and writes them."""

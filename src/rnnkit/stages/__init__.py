@@ -1,0 +1,1 @@
+"""The Python API: one file a command, `run(options) -> result`. Files in, files out, no printing."""

@@ -1,0 +1,1 @@
+"""The one line reader, tokenizers, vocabulary, special symbols. No torch."""

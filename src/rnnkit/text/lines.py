@@ -1,0 +1,109 @@
+"""The one line reader.
+
+UTF-8, strictly: a bad byte is named by file, line and byte. LF ends a line and one CR before it is dropped;
+U+2028, U+0085, form feeds and their like are ordinary characters, so that every tool here counts the same
+lines as `wc -l`. A byte order mark at the start is dropped. `.gz` is recognised by its first bytes. A cap on the
+length of a line keeps a file without line ends from filling the memory.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from rnnkit.errors import DataError
+
+MAX_BYTES = 1_000_000
+"""Longest line that is read, in bytes."""
+
+STDIN = Path("-")
+_GZIP = b"\x1f\x8b"
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_lines(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[str]:
+    """Yield the lines of a text file without their ends.
+
+    Args:
+        path: The file; `-` is standard input.
+        max_bytes: Longest line allowed, in bytes.
+
+    Raises:
+        DataError: The file is missing or unreadable, is UTF-16, or a line is not UTF-8, holds a NUL byte or is
+            longer than allowed; the message names the line and the byte.
+    """
+    name = "standard input" if path == STDIN else str(path)
+    with _open(path) as file:
+        yield from decode_lines(file, name, max_bytes)
+
+
+def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES) -> Iterator[str]:
+    """Yield the lines of an open binary stream; `name` stands for it in messages. Raises as `read_lines`."""
+    number = 0
+    while True:
+        try:
+            raw = file.readline(max_bytes + 2)
+        except (OSError, EOFError) as error:  # gzip reports damage while reading
+            raise DataError(f"cannot read {name} beyond line {number}", str(error)) from error
+        if not raw:
+            return
+        number += 1
+        if number == 1:
+            _refuse_utf16(raw, name)
+            raw = raw.removeprefix(_BOM)
+        raw = raw.removesuffix(b"\n").removesuffix(b"\r")
+        if len(raw) > max_bytes:
+            raise DataError(
+                f"{name}:{number}: the line is longer than {max_bytes:,} bytes",
+                hint="one sentence a line is expected; is this a text file?",
+            )
+        if b"\0" in raw:
+            raise DataError(
+                f"{name}:{number}:{raw.index(0) + 1}: NUL byte",
+                "text files hold none",
+                hint="`tr -d '\\000' < FILE` removes them, if it is text after all",
+            )
+        try:
+            yield raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{name}:{number}:{error.start + 1}: not UTF-8 (byte 0x{raw[error.start]:02x})",
+                hint="`iconv -f LATIN1 -t UTF-8 FILE` converts, if that is the file's encoding",
+            ) from None
+
+
+def count_lines(path: Path) -> int:
+    """Number of lines, counted as `read_lines` does (a last line without LF counts)."""
+    count, last = 0, b"\n"
+    with _open(path) as file:
+        while block := file.read(1 << 20):
+            count += block.count(b"\n")
+            last = block
+    return count + (0 if last.endswith(b"\n") else 1)
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path == STDIN:
+        return sys.stdin.buffer
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder, a text file is wanted") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}", str(error.strerror)) from error
+    start = file.peek(2)[:2]
+    if start != _GZIP:
+        return file
+    file.close()
+    return gzip.open(path, "rb")  # type: ignore[return-value]
+
+
+def _refuse_utf16(first: bytes, name: str) -> None:
+    if first.startswith(_UTF16):
+        raise DataError(f"{name} is UTF-16, UTF-8 is wanted", hint="`iconv -f UTF-16 -t UTF-8 FILE` converts it")
