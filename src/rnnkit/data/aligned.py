@@ -1,0 +1,292 @@
+"""Aligned data: the ids of every sentence, and where each begins.
+
+One folder holds, for each split S and side L,
+
+    S.L.ids.npy      the ids of all sentences, one after the other (uint16, or int32 where the vocabulary is larger)
+    S.L.offsets.npy  int64, one more than there are sentences: sentence i is ids[offsets[i]:offsets[i + 1]]
+
+and `meta.json` (kind `data`). Every sentence ends with EOS; no BOS is stored. Data of a fixed length has PAD
+before or behind each sentence. Sentence i of one side belongs to sentence i of the other.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from rnnkit.data.arrays import GrowingArray, IntArray, blocks, open_array
+from rnnkit.errors import DataError, FormatError
+from rnnkit.files import manifest
+from rnnkit.files.atomic import recover_folder
+from rnnkit.text.special import PAD, UNK
+
+KIND: Final = "data"
+VERSION: Final = 1
+PARALLEL: Final = "parallel"
+TEXT: Final = "text"
+
+_UINT16_IDS = 1 << 16
+_BUFFERED_IDS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Every row is brought to `length` ids with PAD on `side` (`right` or `left`)."""
+
+    length: int
+    side: str
+
+    def apply(self, ids: Sequence[int]) -> list[int]:
+        """The row for a sentence of at most `length` ids."""
+        pads = [PAD] * (self.length - len(ids))
+        return [*ids, *pads] if self.side == "right" else [*pads, *ids]
+
+
+@dataclass(frozen=True)
+class SideCounts:
+    """What one side of one split holds. EOS counts as a token, PAD does not.
+
+    Attributes:
+        sentences: Number of sentences.
+        tokens: Ids in all.
+        unknown: How many of them are UNK.
+        longest: Ids in the longest sentence.
+    """
+
+    sentences: int
+    tokens: int
+    unknown: int
+    longest: int
+
+
+class SentenceWriter:
+    """Streams the sentences of one side of one split to disk; memory does not grow with them.
+
+    Args:
+        folder: Where the two files are made.
+        split: Such as `train`.
+        language: Name of the side.
+        vocabulary_size: Number of ids; decides the type they are stored in.
+        padding: The common length, if there is one.
+    """
+
+    def __init__(
+        self, folder: Path, split: str, language: str, vocabulary_size: int, padding: Padding | None = None
+    ) -> None:
+        narrow = vocabulary_size <= _UINT16_IDS
+        ids_path, offsets_path = _places(folder, split, language)
+        self._ids = GrowingArray(ids_path, np.uint16 if narrow else np.int32)
+        self._offsets = GrowingArray(offsets_path, np.int64)
+        self._padding = padding
+        self._buffer = array("H" if narrow else "i")
+        self._ends = array("q", [0])
+        self._stored = self._sentences = self._tokens = self._unknown = self._longest = 0
+
+    def append(self, ids: Sequence[int]) -> None:
+        """Add one sentence: its ids with EOS at the end, not padded."""
+        self._sentences += 1
+        self._tokens += len(ids)
+        self._unknown += ids.count(UNK)
+        self._longest = max(self._longest, len(ids))
+        row = ids if self._padding is None else self._padding.apply(ids)
+        self._buffer.extend(row)
+        self._stored += len(row)
+        self._ends.append(self._stored)
+        if len(self._buffer) >= _BUFFERED_IDS:
+            self._flush()
+
+    def close(self) -> SideCounts:
+        """Finish both files and say what they hold."""
+        self._flush()
+        self._ids.close()
+        self._offsets.close()
+        return SideCounts(self._sentences, self._tokens, self._unknown, self._longest)
+
+    def _flush(self) -> None:
+        self._ids.append(np.frombuffer(self._buffer, dtype=f"={self._buffer.typecode}"))
+        self._offsets.append(np.frombuffer(self._ends, dtype="=i8"))
+        self._buffer = array(self._buffer.typecode)
+        self._ends = array("q")
+
+
+def write_meta(
+    folder: Path,
+    *,
+    task: str,
+    counts: Mapping[str, Mapping[str, SideCounts]],
+    dropped: Mapping[str, Mapping[str, int]],
+    vocabulary_size: Mapping[str, int],
+    padding: Padding | None,
+    options: Mapping[str, Any],
+    inputs: Mapping[str, str],
+) -> None:
+    """Write `meta.json` over the files of all closed writers.
+
+    Args:
+        folder: The data folder.
+        task: `parallel` or `text`.
+        counts: What was written, by split and side.
+        dropped: Lines left out, by split and reason.
+        vocabulary_size: By side; the sides in order, the source first.
+        padding: The common length, if there is one.
+        options: The resolved options of the command.
+        inputs: sha256 of the vocabularies (`vocabulary`, or `vocabulary.LANG`), the token files, and `tokenizer`.
+    """
+    facts = {
+        "task": task,
+        "sides": list(vocabulary_size),
+        "vocabulary_size": dict(vocabulary_size),
+        "padding": None if padding is None else asdict(padding),
+        "splits": {split: _split_facts(sides, dropped.get(split, {})) for split, sides in counts.items()},
+    }
+    names = [place.name for split in counts for side in vocabulary_size for place in _places(folder, split, side)]
+    files = manifest.describe_files(folder, names)
+    manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
+
+
+def _split_facts(sides: Mapping[str, SideCounts], dropped: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "sentences": next(iter(sides.values())).sentences,
+        "tokens": {side: counts.tokens for side, counts in sides.items()},
+        "unknown": {side: counts.unknown for side, counts in sides.items()},
+        "longest": {side: counts.longest for side, counts in sides.items()},
+        "dropped": dict(dropped),
+    }
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """One side of one split. Both arrays are mapped from disk and read-only.
+
+    Attributes:
+        ids: All ids, PAD included where the data is padded.
+        offsets: Beginning of each sentence in `ids`, and the end of the last.
+        padded: Whether the rows hold PAD.
+    """
+
+    ids: IntArray
+    offsets: IntArray
+    padded: bool = False
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> IntArray:
+        """Sentence `index` with EOS at its end and without PAD, shape (length,)."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"sentence {index} of {len(self)}")
+        row = self.ids[self.offsets[index] : self.offsets[index + 1]]
+        return row[row != PAD] if self.padded else row
+
+    def lengths(self) -> IntArray:
+        """Ids of each sentence, EOS counted, PAD not; int64, shape (sentences,)."""
+        if not self.padded:
+            return np.diff(self.offsets)
+        before = np.concatenate(([0], np.cumsum(self.ids != PAD, dtype=np.int64)))
+        return np.diff(before[self.offsets])
+
+
+@dataclass(frozen=True)
+class AlignedData:
+    """A folder of aligned data, opened and checked.
+
+    Attributes:
+        folder: Where it is.
+        meta: Its manifest; `meta.inputs` names the vocabulary and the tokenizer it was made with.
+    """
+
+    folder: Path
+    meta: manifest.Manifest
+    _sentences: Mapping[tuple[str, str], Sentences]
+
+    @classmethod
+    def open(cls, folder: Path) -> AlignedData:
+        """Open the folder and check that its arrays fit together.
+
+        Raises:
+            DataError: There is none.
+            ArtefactError: The folder is something else.
+            FormatError: A file is missing, damaged or of a newer version; the message names it.
+        """
+        recover_folder(folder)
+        meta = manifest.read(folder, KIND, VERSION)
+        try:
+            sizes = {str(side): int(size) for side, size in meta.facts["vocabulary_size"].items()}
+            counts = {str(split): int(facts["sentences"]) for split, facts in meta.facts["splits"].items()}
+            padded = meta.facts["padding"] is not None
+            str(meta.facts["task"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"{folder / manifest.NAME} is damaged", f"{type(error).__name__}: {error}") from error
+        sentences = {
+            (split, side): _open_side(folder, split, side, count, size, padded)
+            for split, count in counts.items()
+            for side, size in sizes.items()
+        }
+        return cls(folder, meta, sentences)
+
+    @property
+    def task(self) -> str:
+        """`parallel` for two sides, `text` for one."""
+        return str(self.meta.facts["task"])
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Languages in order, the source first."""
+        return tuple(self.meta.facts["vocabulary_size"])
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits, such as `train`."""
+        return tuple(self.meta.facts["splits"])
+
+    def vocabulary_size(self, language: str) -> int:
+        """Number of ids of a side."""
+        return int(self.meta.facts["vocabulary_size"][language])
+
+    def side(self, split: str, language: str) -> Sentences:
+        """The sentences of one side of one split.
+
+        Raises:
+            DataError: There is no such split or side.
+        """
+        if (split, language) not in self._sentences:
+            raise DataError(
+                f"{self.folder} has no {split}.{language}",
+                f"splits: {', '.join(self.splits)}; sides: {', '.join(self.sides)}",
+                hint=f"`rnnkit align --{split} FILE…` adds a split",
+            )
+        return self._sentences[split, language]
+
+
+def _places(folder: Path, split: str, language: str) -> tuple[Path, Path]:
+    return folder / f"{split}.{language}.ids.npy", folder / f"{split}.{language}.offsets.npy"
+
+
+def _open_side(folder: Path, split: str, language: str, count: int, size: int, padded: bool) -> Sentences:
+    """Map the two files of a side and hold them against each other."""
+    ids_path, offsets_path = _places(folder, split, language)
+    ids, offsets = open_array(ids_path, (np.uint16, np.int32)), open_array(offsets_path, (np.int64,))
+    if len(offsets) != count + 1:
+        raise FormatError(
+            f"{offsets_path} has {len(offsets)} offsets", f"{manifest.NAME} says {count} sentences, {count + 1} offsets"
+        )
+    previous = 0
+    for block in blocks(offsets_path, offsets):
+        if block[0] < previous or np.any(np.diff(block) < 0):
+            raise FormatError(f"{offsets_path} is damaged", "an offset is smaller than the one before it")
+        previous = int(block[-1])
+    if offsets[0] != 0 or offsets[-1] != len(ids):
+        raise FormatError(
+            f"{offsets_path} does not fit {ids_path.name}",
+            f"offsets run from {offsets[0]} to {offsets[-1]}, there are {len(ids)} ids",
+        )
+    for block in blocks(ids_path, ids):
+        if int(block.max()) >= size or int(block.min()) < 0:
+            wrong = int(block.max()) if int(block.max()) >= size else int(block.min())
+            raise FormatError(f"{ids_path} is damaged", f"it holds id {wrong}, the vocabulary has {size} rows")
+    return Sentences(ids, offsets, padded)
