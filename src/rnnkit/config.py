@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import os
 import tomllib
 import types
@@ -43,6 +44,8 @@ def option(
     maximum: float | None = None,
     shown_default: str | None = None,
     flags: Sequence[str] = (),
+    metavar: str | None = None,
+    many: bool = False,
 ) -> Any:
     """Declare one option of a stage.
 
@@ -55,7 +58,9 @@ def option(
         minimum: Least value allowed.
         maximum: Greatest value allowed.
         shown_default: Text that `--help` shows where the value itself would not explain itself.
-        flags: Spellings on the command line; `--` and the name with hyphens unless given.
+        flags: Spellings on the command line, the long one first; `--` and the name with hyphens unless given.
+        metavar: Word that stands for the value in `--help`; made from the type unless given.
+        many: One flag takes every value up to the next flag, as `--train SRC TGT` does. For lists.
     """
     metadata = {
         "help": help,
@@ -66,24 +71,34 @@ def option(
         "maximum": maximum,
         "shown_default": shown_default,
         "flags": tuple(flags),
+        "metavar": metavar,
+        "many": many,
         "argument": False,
     }
-    if isinstance(default, list | tuple):
-        frozen = tuple(default)
-        return dataclasses.field(default_factory=lambda: list(frozen), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return _field(default, metadata)
 
 
-def argument(default: Any = dataclasses.MISSING, *, help: str, metavar: str | None = None) -> Any:
+def argument(
+    default: Any = dataclasses.MISSING, *, help: str, metavar: str | None = None, shown_default: str | None = None
+) -> Any:
     """Declare one positional argument; without a default it must be given. Annotated as a list, it takes many."""
     metadata = {
         "help": help,
-        "argument": True,
-        "metavar": metavar,
+        "panel": "Arguments",
+        "unit": "",
         "choices": (),
         "minimum": None,
         "maximum": None,
+        "shown_default": shown_default,
+        "flags": (),
+        "metavar": metavar,
+        "many": False,
+        "argument": True,
     }
+    return _field(default, metadata)
+
+
+def _field(default: Any, metadata: Mapping[str, Any]) -> Any:
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)
     if isinstance(default, list | tuple):
@@ -98,6 +113,7 @@ def resolve(
     given: Mapping[str, Any],
     environment: Mapping[str, str] | None = None,
     config_file: Path | None = None,
+    commands: Sequence[str] = (),
 ) -> T:
     """Merge the four sources into one checked set of options.
 
@@ -107,61 +123,83 @@ def resolve(
         given: What the command line said; None and absent both mean that it said nothing.
         environment: Variables, `os.environ` unless given.
         config_file: TOML file with one table a command.
+        commands: Every command there is; a table of another name is an error. Empty: any table may stand there.
 
     Raises:
-        ConfigError: An unknown key or table, or a value of the wrong type, in the file or an environment variable.
-        UsageError: A value on the command line outside its choices or bounds.
+        ConfigError: An unknown key or table, or a value that does not fit, in the file or an environment variable.
+        UsageError: A value on the command line that does not fit, or an argument that is missing.
     """
     environment = os.environ if environment is None else environment
     hints = typing.get_type_hints(options_type)
-    table = read_table(config_file, command, options_type) if config_file else {}
+    table = read_table(config_file, command, options_type, commands) if config_file else {}
     values: dict[str, Any] = {}
     for field in dataclasses.fields(options_type):  # type: ignore[arg-type]
         name, wanted = field.name, hints[field.name]
-        variable = PREFIX + name.upper()
+        variable = PREFIX + flag(name).replace("-", "_").upper()
         if given.get(name) is not None:
-            values[name] = _convert(given[name], wanted, f"--{flag(name)}")
-            _check(field, values[name], f"--{flag(name)}", UsageError)
+            values[name] = _accept(field, given[name], wanted, spelling(field), UsageError)
         elif not field.metadata["argument"] and environment.get(variable):
-            values[name] = _convert(environment[variable], wanted, variable)
-            _check(field, values[name], variable, ConfigError)
+            values[name] = _accept(field, environment[variable], wanted, variable, ConfigError)
         elif name in table:
-            values[name] = _convert(table[name], wanted, f"{config_file}: [{command}] {flag(name)}")
-            _check(field, values[name], f"{config_file}: [{command}] {flag(name)}", ConfigError)
+            where = f"{config_file}: [{command}] {flag(name)}"
+            values[name] = _accept(field, table[name], wanted, where, ConfigError)
+        elif required(field):
+            raise UsageError(f"{spelling(field)} is missing", str(field.metadata["help"]))
     return options_type(**values)
 
 
-def read_table(path: Path, command: str, options_type: type[Any]) -> dict[str, Any]:
+def read_table(path: Path, command: str, options_type: type[Any], commands: Sequence[str] = ()) -> dict[str, Any]:
     """The command's table of a TOML file, keys spelled as field names.
 
     Raises:
-        ConfigError: The file cannot be read or parsed, or has a key that the command does not know.
+        ConfigError: The file cannot be read or parsed, or has a key or a table that nobody knows.
     """
+    document = _parse(path)
+    for name, table in document.items():
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"{path}: {name!r} stands outside any table",
+                hint=f"put a command's options under its name, such as [{command}]",
+            )
+        if commands and name not in commands:
+            raise ConfigError(
+                f"{path}: there is no command for the table [{name}]",
+                hint=did_you_mean(name, commands) or f"the commands are {', '.join(commands)}",
+            )
+    known = {flag(field.name): field.name for field in dataclasses.fields(options_type)}
+    result = {}
+    for key, value in document.get(command, {}).items():
+        spelled = key.replace("_", "-")
+        if spelled not in known:
+            raise ConfigError(
+                f"{path}: [{command}] has an unknown key {key!r}",
+                hint=did_you_mean(spelled, list(known)) or f"`rnnkit {command} --help` lists the options",
+            )
+        result[known[spelled]] = value
+    return result
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            document = tomllib.load(file)
+            return tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}", str(error.strerror)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML", str(error)) from error
-    table = document.get(command, {})
-    loose = [key for key, value in document.items() if not isinstance(value, dict)]
-    if loose or not isinstance(table, dict):
-        raise ConfigError(
-            f"{path}: {loose[0] if loose else command!r} stands outside any table",
-            hint=f"put a command's options under its name, such as [{command}]",
-        )
-    known = [field.name for field in dataclasses.fields(options_type)]
-    result = {}
-    for key, value in table.items():
-        name = key.replace("-", "_")
-        if name not in known:
-            raise ConfigError(
-                f"{path}: [{command}] has an unknown key {key!r}",
-                hint=did_you_mean(name, known, flag) or f"`rnnkit {command} --help` lists the options",
-            )
-        result[name] = value
-    return result
+
+
+def required(field: dataclasses.Field[Any]) -> bool:
+    """Whether a field must be given because it has no default."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def spelling(field: dataclasses.Field[Any]) -> str:
+    """A field as the command line spells it: its first flag, or an argument's name in capitals."""
+    if field.metadata["argument"]:
+        return str(field.metadata["metavar"] or flag(field.name).upper()).rstrip("….")
+    flags = field.metadata["flags"]
+    return str(flags[0]).partition("/")[0] if flags else f"--{flag(field.name)}"
 
 
 def did_you_mean(wrong: str, known: Sequence[str], show: Any = str) -> str | None:
@@ -204,74 +242,75 @@ def _toml_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         return "[" + ", ".join(_toml_value(item) for item in value) + "]"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-        return f'"{escaped}"'
+    if isinstance(value, str):  # JSON's escapes are TOML's, but for DEL, which JSON leaves as it is
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     return repr(value)
 
 
-def _convert(value: Any, wanted: Any, where: str) -> Any:
-    """Turn text or a TOML value into the annotated type."""
+def _accept(field: dataclasses.Field[Any], value: Any, wanted: Any, where: str, error: type[ConfigError]) -> Any:
+    """Convert a value to the field's type and hold it against choices and bounds; `where` names it in errors."""
+    try:
+        converted = _convert(value, wanted)
+    except ValueError as reason:
+        raise error(f"{where} wants {reason}, not {value!r}") from None
+    for item in converted if isinstance(converted, list) else [converted]:
+        _check(field, item, where, error)
+    return converted
+
+
+def _convert(value: Any, wanted: Any) -> Any:
+    """Turn text or a TOML value into the annotated type. A ValueError's text is what was wanted."""
     origin = typing.get_origin(wanted)
     if origin in (typing.Union, types.UnionType):
         inner = [part for part in typing.get_args(wanted) if part is not type(None)]
-        return _convert(value, inner[0], where)
+        return _convert(value, inner[0])
     if origin is list:
         items = value.split(os.pathsep) if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
-            raise ConfigError(f"{where} wants a list, not {value!r}")
-        return [_convert(item, typing.get_args(wanted)[0], where) for item in items]
+            raise ValueError("a list")
+        return [_convert(item, typing.get_args(wanted)[0]) for item in items]
     if wanted is bool:
-        return _boolean(value, where)
+        return _boolean(value)
     if wanted in (int, float):
-        return _number(value, wanted, where)
-    if wanted is Path and isinstance(value, str | Path):
-        return Path(value)
+        return _number(value, wanted)
+    if wanted is Path:
+        if isinstance(value, str | Path) and str(value):
+            return Path(value)
+        raise ValueError("a path")
     if wanted is str and isinstance(value, str | int | float) and not isinstance(value, bool):
         return str(value)
-    raise ConfigError(f"{where} wants {getattr(wanted, '__name__', wanted)}, not {value!r}")
+    raise ValueError("text" if wanted is str else str(getattr(wanted, "__name__", wanted)))
 
 
-def _boolean(value: Any, where: str) -> bool:
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
+def _boolean(value: Any) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in words:
         return words[value.lower()]
-    raise ConfigError(f"{where} wants true or false, not {value!r}")
+    raise ValueError("true or false")
 
 
-def _number(value: Any, wanted: type[int] | type[float], where: str) -> int | float:
+def _number(value: Any, wanted: type[int] | type[float]) -> int | float:
+    kind = "a whole number" if wanted is int else "a number"
+    if isinstance(value, bool) or (wanted is int and isinstance(value, float)):
+        raise ValueError(kind)
     try:
-        if isinstance(value, bool) or (wanted is int and isinstance(value, float)):
-            raise ValueError
         return wanted(value)
     except (TypeError, ValueError):
-        kind = "a whole number" if wanted is int else "a number"
-        raise ConfigError(f"{where} wants {kind}, not {value!r}") from None
+        raise ValueError(kind) from None
 
 
-def _check(field: dataclasses.Field[Any], value: Any, where: str, error: type[ConfigError]) -> None:
-    """Hold a value against the field's choices and bounds."""
-    for item in value if isinstance(value, list) else [value]:
-        choices = field.metadata["choices"]
-        if choices and item not in choices:
-            raise error(
-                f"{where} cannot be {item!r}",
-                f"choose from: {', '.join(choices)}",
-                hint=did_you_mean(str(item), choices),
-            )
-        low, high = field.metadata["minimum"], field.metadata["maximum"]
-        if low is not None and item < low:
-            raise error(f"{where} must be at least {low}, not {item}")
-        if high is not None and item > high:
-            raise error(f"{where} must be at most {high}, not {item}")
+def _check(field: dataclasses.Field[Any], item: Any, where: str, error: type[ConfigError]) -> None:
+    choices = field.metadata["choices"]
+    if choices and item not in choices:
+        raise error(
+            f"{where} cannot be {item!r}",
+            f"choose from: {', '.join(choices)}",
+            hint=did_you_mean(str(item), choices),
+        )
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    if low is not None and not item >= low:
+        raise error(f"{where} must be at least {low}, not {item}")
+    if high is not None and not item <= high:
+        raise error(f"{where} must be at most {high}, not {item}")

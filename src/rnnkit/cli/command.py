@@ -1,0 +1,129 @@
+"""A command: a name, one line about it, and the function that runs its stage and prints the result.
+
+The rest (flags, help page, merging of the sources, `--print-config`) is made from the stage's options.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from rnnkit.cli import boundary, pages, signature
+from rnnkit.config import option, resolve, to_toml
+from rnnkit.console import Console
+
+
+@dataclass(frozen=True)
+class Common:
+    """Options that every command has."""
+
+    config: Path | None = option(None, help="TOML file with one table a command.", panel="Command")
+    print_config: bool = option(
+        False, help="Print the resolved options as TOML and stop.", panel="Command", flags=("--print-config",)
+    )
+    json: bool = option(False, help="Print the result as one JSON object.", panel="Command")
+    quiet: bool = option(False, help="Say nothing but results and errors.", panel="Command")
+    debug: bool = option(False, help="Show a traceback where the command fails.", panel="Command")
+    help: bool = option(False, help="Show this page.", panel="Command", flags=("--help", "-h"))
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row of the table of commands.
+
+    Attributes:
+        name: As it is typed; the stage is the module of the same name.
+        summary: One line for `rnnkit --help`.
+        act: Runs the stage with the resolved options and shows the result; returns an exit code, or None for 0.
+        reports: Whether its result can be printed as JSON.
+    """
+
+    name: str
+    summary: str
+    act: Callable[[Any, Console], int | None]
+    reports: bool = False
+
+    @property
+    def stage(self) -> ModuleType:
+        """The stage's module, imported only when somebody asks for this very command."""
+        return import_module(f"rnnkit.stages.{self.name.replace('-', '_')}")
+
+    @property
+    def options_type(self) -> type[Any]:
+        """The stage's options."""
+        stage_options: type[Any] = self.stage.Options
+        return stage_options
+
+
+def register(app: typer.Typer, command: Command, commands: Sequence[str]) -> None:
+    """Add a command with all its options."""
+    parameters = signature.parameters(command.options_type)
+    parameters += signature.parameters(Common, skip=[*_hidden(command), "help"])
+    parameters.append(_help_parameter(command))
+
+    def call(**given: Any) -> None:
+        debug = boundary.debugging(os.environ) or bool(given.get("debug"))
+        code = boundary.guard(lambda: invoke(command, given, commands), debug)
+        if code:
+            raise typer.Exit(code)
+
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    app.command(command.name, help=command.summary, add_help_option=False)(call)
+
+
+def register_name(app: typer.Typer, command: Command) -> None:
+    """Add a command by name only, for lists and suggestions: its stage is not imported."""
+
+    def call() -> None:
+        raise AssertionError(f"{command.name} was registered by name only")
+
+    app.command(command.name, help=command.summary, add_help_option=False)(call)
+
+
+def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) -> int | None:
+    """Resolve the options and act, or print the options where `--print-config` asks for that.
+
+    Args:
+        command: What to do.
+        given: What the command line said, by field; None where it said nothing.
+        commands: Every command's name, to check the tables of a configuration file.
+    """
+    common = resolve(Common, command.name, given)
+    options = resolve(command.options_type, command.name, given, None, common.config, commands)
+    quiet = bool(getattr(options, "quiet", common.quiet))
+    with Console(quiet=quiet, json=command.reports and common.json) as console:
+        if common.print_config:
+            console.write(to_toml(command.name, options).rstrip())
+            return boundary.DONE
+        return command.act(options, console)
+
+
+def page(command: Command) -> str:
+    """The command's help page."""
+    return pages.command_page(command.name, command.options_type, Common, _hidden(command), command.stage.EXAMPLE)
+
+
+def _hidden(command: Command) -> list[str]:
+    """Common options that this command does not have, or that its stage declares itself."""
+    own = [field.name for field in dataclasses.fields(command.options_type)]
+    return own if command.reports else [*own, "json"]
+
+
+def _help_parameter(command: Command) -> inspect.Parameter:
+    def show(wanted: bool) -> None:
+        if wanted:
+            typer.echo(page(command))
+            raise typer.Exit
+
+    # A default of None would make Typer import its validation library only to find that there is no value.
+    info = typer.Option("--help", "-h", help="Show this page.", is_eager=True, callback=show, expose_value=False)
+    return inspect.Parameter("help", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, info])
