@@ -1,0 +1,234 @@
+"""BLEU, chrF and TER, computed by sacreBLEU's own classes, with the signature that makes a score comparable.
+
+Post 2018, "A Call for Clarity in Reporting BLEU Scores", arXiv:1804.08771. Nothing is computed here: this file
+chooses the metric, checks the counts (sacreBLEU's classes pair by `zip`, silently) and keeps the figures as plain
+values. The metrics' private halves are not touched, except by `bootstrap.py`, which says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rnnkit.errors import ConfigError, DataError
+
+METRICS = ("bleu", "chrf", "ter")
+TOKENIZERS = (
+    "13a",
+    "none",
+    "char",
+    "intl",
+    "zh",
+    "ja-mecab",
+    "ko-mecab",
+    "spm",
+    "flores101",
+    "flores200",
+    "spBLEU-1K",
+)
+"""Names that sacreBLEU gives its tokenizers; written out because `--help` must not import it."""
+
+SMOOTHING = ("exp", "floor", "add-k", "none")
+"""Names that sacreBLEU gives its ways of smoothing a precision of zero."""
+
+
+@dataclass(frozen=True)
+class BleuSettings:
+    """What changes a BLEU score; the defaults are those of the `sacrebleu` command.
+
+    Attributes:
+        tokenize: One of `TOKENIZERS`.
+        lowercase: Whether case is ignored.
+        smooth_method: One of `SMOOTHING`.
+        smooth_value: Parameter of `floor` and `add-k`, or None for the method's own.
+    """
+
+    tokenize: str = "13a"
+    lowercase: bool = False
+    smooth_method: str = "exp"
+    smooth_value: float | None = None
+
+
+@dataclass(frozen=True)
+class ChrfSettings:
+    """What changes a chrF score.
+
+    Attributes:
+        char_order: Longest character n-gram.
+        word_order: Longest word n-gram; 2 makes it chrF++.
+        beta: Weight of recall against precision.
+        whitespace: Whether spaces belong to the character n-grams.
+        lowercase: Whether case is ignored.
+        eps_smoothing: Smoothing by a small constant, as chrF++.py and NLTK do, instead of by effective order.
+    """
+
+    char_order: int = 6
+    word_order: int = 0
+    beta: int = 2
+    whitespace: bool = False
+    lowercase: bool = False
+    eps_smoothing: bool = False
+
+
+@dataclass(frozen=True)
+class TerSettings:
+    """What changes a TER score; the defaults behave like Tercom.
+
+    Attributes:
+        normalized: Whether punctuation is split off first.
+        no_punct: Whether punctuation is removed.
+        asian_support: Whether the two above know Asian characters.
+        case_sensitive: Whether case counts.
+    """
+
+    normalized: bool = False
+    no_punct: bool = False
+    asian_support: bool = False
+    case_sensitive: bool = False
+
+
+Settings = BleuSettings | ChrfSettings | TerSettings
+
+
+@dataclass(frozen=True)
+class Score:
+    """One figure and how it came about.
+
+    Attributes:
+        name: The metric's name, such as `BLEU` or `chrF2`.
+        value: The figure, not rounded.
+        signature: Everything that changes the figure, in one line.
+        detail: What the metric adds behind the figure, such as the n-gram precisions.
+    """
+
+    name: str
+    value: float
+    signature: str
+    detail: str = ""
+
+    def number(self, width: int) -> str:
+        """The figure alone, with so many decimals."""
+        return f"{self.value:.{width}f}"
+
+    def label(self) -> str:
+        """Name and signature, as they stand before the equals sign."""
+        return f"{self.name}|{self.signature}"
+
+    def line(self, width: int) -> str:
+        """The line that the `sacrebleu` command prints for this score."""
+        return f"{self.label()} = {self.number(width)} {self.detail}".rstrip()
+
+    def as_dict(self, width: int) -> dict[str, Any]:
+        """The score for JSON, rounded as it is printed."""
+        return {
+            "name": self.name,
+            "score": float(self.number(width)),
+            "signature": self.signature,
+            "detail": self.detail,
+        }
+
+
+def corpus_score(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], settings: Settings | None = None
+) -> Score:
+    """Score a whole corpus.
+
+    Args:
+        hypotheses: One line a segment, detokenized.
+        references: One or more sets of references, each as long as the hypotheses.
+        settings: Which metric, and how; BLEU as the `sacrebleu` command computes it unless given.
+
+    Raises:
+        DataError: The counts differ, or there is nothing to score.
+        ConfigError: The tokenizer needs what is not installed.
+    """
+    check_lengths(hypotheses, references)
+    metric = make_metric(settings or BleuSettings(), references)
+    return to_score(metric.corpus_score(hypotheses, None), metric)
+
+
+def sentence_scores(
+    hypotheses: Sequence[str], references: Sequence[Sequence[str]], settings: Settings | None = None
+) -> list[Score]:
+    """Score each line by itself. BLEU leaves out n-gram orders longer than the line. Arguments as `corpus_score`."""
+    check_lengths(hypotheses, references)
+    metric = make_metric(settings or BleuSettings(), by_sentence=True)
+    return [
+        to_score(metric.sentence_score(hypothesis, answers), metric)
+        for hypothesis, *answers in zip(hypotheses, *references, strict=True)
+    ]
+
+
+def make_metric(
+    settings: Settings, references: Sequence[Sequence[str]] | None = None, by_sentence: bool = False
+) -> Any:
+    """The object of sacreBLEU for these settings; references given here are counted once for all that follows.
+
+    Raises:
+        ConfigError: The tokenizer needs what is not installed.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.metrics.ter import TER
+
+    if isinstance(settings, ChrfSettings):
+        return CHRF(**asdict(settings), references=references)
+    if isinstance(settings, TerSettings):
+        return TER(**asdict(settings), references=references)
+    try:
+        # `force` only silences sacreBLEU's own logging; the stage gives that warning as an event.
+        return BLEU(**asdict(settings), effective_order=by_sentence, force=True, references=references)
+    except (ImportError, RuntimeError, OSError, SystemExit) as error:
+        raise _tokenizer_error(settings.tokenize, error) from error
+
+
+def make_tokenizer(name: str) -> Any:
+    """The tokenizer of sacreBLEU that has this name: a function from a line to its tokens joined by spaces.
+
+    Raises:
+        ConfigError: It needs what is not installed.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    try:
+        return BLEU(tokenize=name).tokenizer
+    except (ImportError, RuntimeError, OSError, SystemExit) as error:
+        raise _tokenizer_error(name, error) from error
+
+
+def to_score(score: Any, metric: Any) -> Score:
+    """A score of sacreBLEU as plain values. TER and chrF have no details, as in the `sacrebleu` command."""
+    detail = score.format(signature="").partition(" = ")[2].partition(" ")[2]
+    return Score(score.name, float(score.score), metric.get_signature().format(), detail)
+
+
+def check_lengths(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Refuse what cannot be paired line by line.
+
+    Raises:
+        DataError: There are no lines or no references, or the counts differ.
+    """
+    if not hypotheses or not references:
+        raise DataError("there is nothing to score", f"{len(hypotheses)} hypotheses, {len(references)} references")
+    for number, side in enumerate(references, start=1):
+        if len(side) != len(hypotheses):
+            raise DataError(
+                "hypotheses and references differ in length",
+                f"{len(hypotheses)} hypotheses, {len(side)} lines in reference {number}",
+            )
+
+
+def _tokenizer_error(name: str, error: BaseException) -> ConfigError:
+    packages = {"ja-mecab": "ja", "ko-mecab": "ko"}
+    if name in packages:
+        return ConfigError(
+            f"the tokenizer {name} needs a package that is not installed",
+            hint=f"`pip install 'sacrebleu[{packages[name]}]'`",
+        )
+    reason = str(error).strip() or type(error).__name__
+    return ConfigError(
+        f"the tokenizer {name} cannot be loaded",
+        reason,
+        hint="sacreBLEU downloads its model at the first use; tokenizers that need none: 13a, none, char, intl, zh",
+    )

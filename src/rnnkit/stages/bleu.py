@@ -1,0 +1,332 @@
+"""`rnnkit bleu`: sacreBLEU's figures with their signature, a test against a baseline, and the textbook's BLEU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnkit.config import STDIN, argument, flag, option
+from rnnkit.errors import DataError, UsageError
+from rnnkit.evaluation.bleu import (
+    METRICS,
+    SMOOTHING,
+    TOKENIZERS,
+    BleuSettings,
+    ChrfSettings,
+    Score,
+    Settings,
+    TerSettings,
+    corpus_score,
+    make_tokenizer,
+    sentence_scores,
+)
+from rnnkit.evaluation.segments import (
+    Segments,
+    announce_stdin,
+    check_counts,
+    describe,
+    read_segments,
+    read_side,
+    refuse_stdin_twice,
+)
+from rnnkit.events import Listener, Warned, ignore
+
+if TYPE_CHECKING:
+    from rnnkit.evaluation.bootstrap import Comparison
+
+EXAMPLE = """\
+rnnkit decode < test.de | rnnkit bleu test.en
+rnnkit bleu test.en --hypotheses test.hyp --metric bleu --metric chrf --width 2
+rnnkit bleu test.en --hypotheses test.hyp --baseline older.hyp
+rnnkit bleu test.en --hypotheses test.hyp --method textbook --max-n 2"""
+
+TOKENIZED_LINES = 100
+"""With so many lines that end in a free-standing full stop, the hypotheses were probably not detokenized."""
+
+WIDTH = {"sacrebleu": 1, "textbook": 4}
+MAX_N = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """Score hypotheses against references: BLEU, chrF and TER as the `sacrebleu` command gives them.
+
+    Lines are compared in order; the hypotheses should be detokenized text. The signature beside a figure says
+    everything that changes it: publish the two together.
+    """
+
+    references: list[Path] = argument(
+        help="Reference file, one sentence a line; several files give each line several.", metavar="REFERENCE…"
+    )
+    hypotheses: Path = option(STDIN, help="Hypotheses, one a line; - is stdin.", panel="Data")
+    baseline: Path | None = option(
+        None, help="Another system's hypotheses, to test the difference by paired bootstrap resampling.", panel="Data"
+    )
+    method: str = option(
+        "sacrebleu",
+        help="sacrebleu, or textbook: exp(min(0, 1 - len_label/len_pred)) * prod_n p_n^(1/2^n), the mean of all lines.",
+        choices=tuple(WIDTH),
+        panel="Score",
+    )
+    metric: list[str] = option(("bleu",), help="Metric; repeat for several.", choices=METRICS, panel="Score")
+    sentence: bool = option(False, help="Score each line by itself, in order.", panel="Score")
+    max_n: int | None = option(
+        None,
+        help="Longest n-gram of the textbook's BLEU.",
+        unit="tokens",
+        minimum=1,
+        shown_default=str(MAX_N),
+        panel="Score",
+    )
+    tokenize: str | None = option(
+        None,
+        help="Tokens that BLEU counts.",
+        choices=TOKENIZERS,
+        shown_default=f"{BleuSettings.tokenize}; textbook: none, tokens separated by white space",
+        panel="Score",
+    )
+    lowercase: bool = option(BleuSettings.lowercase, help="Ignore case in BLEU.", panel="Score")
+    smooth_method: str = option(
+        BleuSettings.smooth_method, help="Smoothing of n-grams never matched.", choices=SMOOTHING, panel="Score"
+    )
+    smooth_value: float | None = option(
+        BleuSettings.smooth_value,
+        help="Parameter of floor and add-k.",
+        minimum=0,
+        shown_default="floor 0.1, add-k 1",
+        panel="Score",
+    )
+    chrf_char_order: int = option(
+        ChrfSettings.char_order, help="Longest character n-gram.", unit="characters", minimum=1, panel="chrF"
+    )
+    chrf_word_order: int = option(
+        ChrfSettings.word_order, help="Longest word n-gram; 2 gives chrF++.", unit="words", minimum=0, panel="chrF"
+    )
+    chrf_beta: int = option(ChrfSettings.beta, help="Weight of recall against precision.", minimum=0, panel="chrF")
+    chrf_whitespace: bool = option(ChrfSettings.whitespace, help="Count spaces in character n-grams.", panel="chrF")
+    chrf_lowercase: bool = option(ChrfSettings.lowercase, help="Ignore case in chrF.", panel="chrF")
+    chrf_eps_smoothing: bool = option(
+        ChrfSettings.eps_smoothing, help="Smooth as chrF++.py, NLTK and Moses do.", panel="chrF"
+    )
+    ter_case_sensitive: bool = option(TerSettings.case_sensitive, help="Let case count in TER.", panel="TER")
+    ter_asian_support: bool = option(
+        TerSettings.asian_support, help="Split Asian characters, with the two below.", panel="TER"
+    )
+    ter_no_punct: bool = option(TerSettings.no_punct, help="Remove punctuation.", panel="TER")
+    ter_normalized: bool = option(TerSettings.normalized, help="Split off punctuation first.", panel="TER")
+    bootstrap_samples: int = option(
+        1000, help="Resamples of the test against the baseline.", minimum=1, panel="Significance"
+    )
+    seed: int = option(12345, help="Seed of the resamples.", minimum=0, panel="Significance")
+    width: int | None = option(
+        None,
+        help="Decimals shown.",
+        minimum=0,
+        shown_default=f"{WIDTH['sacrebleu']}; textbook: {WIDTH['textbook']}",
+        panel="Output",
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    """Figures, ready to print.
+
+    Attributes:
+        scores: One a metric, or one a line with `--sentence`.
+        comparisons: One a metric where there is a baseline, which then takes the scores' place.
+        systems: How the baseline and the system are called.
+        sentence: Whether the scores are those of single lines.
+        width: Decimals shown.
+    """
+
+    scores: tuple[Score, ...]
+    comparisons: tuple[Comparison, ...]
+    systems: tuple[str, str]
+    sentence: bool
+    width: int
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is printed: for each figure the line that the `sacrebleu` command prints."""
+        if self.comparisons:
+            return tuple(line for comparison in self.comparisons for line in self._table(comparison))
+        if self.sentence:
+            return tuple(score.line(self.width) for score in self.scores)
+        widest = max(len(score.label()) for score in self.scores)
+        return tuple(" " * (widest - len(score.label())) + score.line(self.width) for score in self.scores)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """What is printed with `--quiet`: the figures alone."""
+        if self.comparisons:
+            return tuple(f"{comparison.system.value:.{self.width}f}" for comparison in self.comparisons)
+        return tuple(score.number(self.width) for score in self.scores)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        return {
+            "scores": [score.as_dict(self.width) for score in self.scores],
+            "comparisons": [self._comparison(comparison) for comparison in self.comparisons],
+        }
+
+    def _table(self, comparison: Comparison) -> Iterator[str]:
+        """Signature, baseline, system; a star where the difference is significant at 0.05."""
+        names = [f"baseline {self.systems[0]}", f"system {self.systems[1]}"]
+        figures = [comparison.baseline.text(self.width), comparison.system.text(self.width)]
+        left, right = max(map(len, names)), max(map(len, figures))
+        star = " *" if comparison.p_value < 0.05 else ""
+        yield f"{comparison.name}|{comparison.signature}"
+        yield f"  {names[0]:<{left}}  {figures[0]:>{right}}"
+        yield f"  {names[1]:<{left}}  {figures[1]:>{right}}  p = {comparison.p_value:.4f}{star}"
+
+    def _comparison(self, comparison: Comparison) -> dict[str, Any]:
+        return {
+            "name": comparison.name,
+            "signature": comparison.signature,
+            "baseline": {"system": self.systems[0], **comparison.baseline.as_dict(self.width)},
+            "system": {"system": self.systems[1], **comparison.system.as_dict(self.width)},
+            "p_value": comparison.p_value,
+        }
+
+
+def run(options: Options, listen: Listener = ignore) -> Result:
+    """Read the files and score them.
+
+    Raises:
+        UsageError: Options that do not go together.
+        DataError: A file is missing, empty or not text, or the line counts differ.
+        ConfigError: The tokenizer needs what is not installed.
+    """
+    _check(options)
+    _explain_missing(options)
+    announce_stdin([options.hypotheses], listen)
+    segments = read_segments(options.references, options.hypotheses)
+    if segments.blank:
+        listen(Warned(f"{segments.blank} of {len(segments.hypotheses)} hypotheses are blank"))
+    width = WIDTH[options.method] if options.width is None else options.width
+    scores: list[Score] = []
+    comparisons: list[Comparison] = []
+    if options.method == "textbook":
+        scores = _textbook(options, segments)
+    elif options.baseline is not None:
+        comparisons = _compare(options, segments, options.baseline)
+    else:
+        _warn_tokenized(options, segments, listen)
+        for settings in chosen_settings(options):
+            if options.sentence:
+                scores += sentence_scores(segments.hypotheses, segments.references, settings)
+            else:
+                scores.append(corpus_score(segments.hypotheses, segments.references, settings))
+    systems = (describe(options.baseline) if options.baseline else "", describe(options.hypotheses))
+    return Result(tuple(scores), tuple(comparisons), systems, options.sentence, width)
+
+
+def chosen_settings(options: Options) -> list[Settings]:
+    """The metrics asked for, in sacreBLEU's order, each with its settings."""
+    known: dict[str, Settings] = {
+        "bleu": BleuSettings(
+            tokenize=options.tokenize or BleuSettings.tokenize,
+            lowercase=options.lowercase,
+            smooth_method=options.smooth_method,
+            smooth_value=options.smooth_value,
+        ),
+        "chrf": ChrfSettings(
+            char_order=options.chrf_char_order,
+            word_order=options.chrf_word_order,
+            beta=options.chrf_beta,
+            whitespace=options.chrf_whitespace,
+            lowercase=options.chrf_lowercase,
+            eps_smoothing=options.chrf_eps_smoothing,
+        ),
+        "ter": TerSettings(
+            normalized=options.ter_normalized,
+            no_punct=options.ter_no_punct,
+            asian_support=options.ter_asian_support,
+            case_sensitive=options.ter_case_sensitive,
+        ),
+    }
+    return [settings for name, settings in known.items() if name in options.metric]
+
+
+def _textbook(options: Options, segments: Segments) -> list[Score]:
+    from rnnkit.evaluation.textbook import textbook_bleu
+
+    name = options.tokenize or "none"
+    max_n = options.max_n or MAX_N
+    tokenizer = make_tokenizer(name)
+
+    def tokens(line: str) -> list[str]:
+        return str(tokenizer(line.lower() if options.lowercase else line)).split()
+
+    values = [
+        textbook_bleu(tokens(written), tokens(right), max_n)
+        for written, right in zip(segments.hypotheses, segments.references[0], strict=True)
+    ]
+    signature = f"k:{max_n}|case:{'lc' if options.lowercase else 'mixed'}|tok:{name}"
+    if options.sentence:
+        return [Score("textbook BLEU", value, signature) for value in values]
+    mean = sum(values) / len(values)
+    return [Score("textbook BLEU", mean, f"{signature}|mean:lines", f"({len(values)} lines)")]
+
+
+def _compare(options: Options, segments: Segments, baseline: Path) -> list[Comparison]:
+    from rnnkit.evaluation.bootstrap import compare
+
+    theirs = read_side(baseline)
+    check_counts(baseline, len(theirs), options.references[0], len(segments.references[0]))
+    return [
+        compare(segments.hypotheses, theirs, segments.references, settings, options.bootstrap_samples, options.seed)
+        for settings in chosen_settings(options)
+    ]
+
+
+def _warn_tokenized(options: Options, segments: Segments, listen: Listener) -> None:
+    """Say what sacreBLEU says of hypotheses that look tokenized; their score would not be comparable."""
+    free_standing = sum(line.endswith(" .") for line in segments.hypotheses)
+    if "bleu" in options.metric and free_standing >= TOKENIZED_LINES:
+        listen(
+            Warned(
+                f"{free_standing} hypotheses end in a free-standing full stop; scores are meant for detokenized text "
+                "(`rnnkit detokenize`)"
+            )
+        )
+
+
+def _check(options: Options) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UsageError: With the options' names.
+    """
+    defaults = Options(references=[])
+    changed = {name for name in vars(options) if getattr(options, name) != getattr(defaults, name)}
+    if options.method == "textbook":
+        shared = {"references", "hypotheses", "method", "sentence", "max_n", "tokenize", "lowercase", "width", "seed"}
+        _refuse(changed - shared, "--method textbook")
+        if len(options.references) > 1:
+            raise UsageError("--method textbook takes one reference file", f"{len(options.references)} are given")
+    else:
+        _refuse(changed & {"max_n"}, "--method sacrebleu", hint="add --method textbook")
+    if options.sentence:
+        _refuse(changed & {"baseline"}, "--sentence")
+        if len(set(options.metric)) > 1:
+            raise UsageError("--sentence takes one metric", f"asked for: {', '.join(options.metric)}")
+    if options.smooth_method not in ("floor", "add-k"):
+        _refuse(changed & {"smooth_value"}, f"--smooth-method {options.smooth_method}")
+    if options.baseline is not None:
+        refuse_stdin_twice([*options.references, options.hypotheses, options.baseline])
+
+
+def _refuse(names: set[str], beside: str, hint: str | None = None) -> None:
+    if names:
+        listed = ", ".join(f"--{flag(name)}" for name in sorted(names))
+        raise UsageError(f"{listed} cannot be used with {beside}", hint=hint)
+
+
+def _explain_missing(options: Options) -> None:
+    """`--metric bleu chrf` is how sacreBLEU's command is used; here `chrf` would be taken for a reference."""
+    for path in options.references:
+        if str(path) in METRICS and not path.exists():
+            raise DataError(f"there is no reference file {path}", hint=f"for the metric, write --metric {path}")

@@ -1,0 +1,170 @@
+"""`rnnkit error-rate`: how many lines, tokens and characters are wrong, where several answers may be right."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rnnkit.config import STDIN, argument, option
+from rnnkit.errors import DataError, UsageError
+from rnnkit.evaluation.error_rates import UNITS, ErrorRate, error_rate
+from rnnkit.evaluation.segments import (
+    announce_stdin,
+    check_counts,
+    describe,
+    read_segments,
+    read_side,
+    refuse_stdin_twice,
+)
+from rnnkit.events import Listener, Warned, ignore
+
+EXAMPLE = """\
+rnnkit decode < test.words | rnnkit error-rate test.phones
+rnnkit error-rate test.txt --hypotheses test.hyp --unit tokens
+rnnkit error-rate test.phones --hypotheses test.hyp --separator ' | '
+cut -f1 lexicon.tsv | uniq | rnnkit decode | rnnkit error-rate lexicon.tsv --keyed"""
+
+FORMS: dict[str, Literal["NFC", "NFKC"] | None] = {"nfc": "NFC", "nfkc": "NFKC", "none": None}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure how much of the hypotheses is wrong, in percent, against the nearest of several right answers.
+
+    The line error rate is the share of lines that equal no right answer: the word error rate of
+    grapheme-to-phoneme, transliteration and inflection work, the sentence error rate of speech recognition. The token
+    error rate is the edit distance over the tokens of the right answers: the phoneme error rate of
+    grapheme-to-phoneme work, the word error rate of speech recognition. The character error rate is the same over
+    characters, spaces included.
+    """
+
+    references: list[Path] = argument(
+        help="Reference file, one right answer a line; of several files, each may hold another right answer, and "
+        "a blank line none.",
+        metavar="REFERENCE…",
+    )
+    hypotheses: Path = option(STDIN, help="Hypotheses, one a line; - is stdin.", panel="Data")
+    separator: str | None = option(
+        None, help="Text between the several right answers on a reference line, such as '|||'.", panel="Data"
+    )
+    keyed: bool = option(
+        False,
+        help="Reference lines are QUESTION<TAB>ANSWER, as in a pronouncing dictionary: neighbouring lines with the "
+        "same question hold its right answers, and there is one hypothesis a question.",
+        panel="Data",
+    )
+    unit: list[str] = option(UNITS, help="What is counted; repeat for several.", choices=UNITS, panel="Score")
+    lowercase: bool = option(False, help="Ignore case.", panel="Score")
+    normalization: str = option(
+        "nfc",
+        help="Unicode form in which lines are compared, so that one letter in two encodings is one letter.",
+        choices=tuple(FORMS),
+        panel="Score",
+    )
+    width: int = option(2, help="Decimals shown.", minimum=0, panel="Output")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Error rates, ready to print.
+
+    Attributes:
+        rates: One for each unit asked for.
+        answers: Right answers in all.
+        width: Decimals shown.
+    """
+
+    rates: tuple[ErrorRate, ...]
+    answers: int
+    width: int
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is printed."""
+        return tuple(rate.line(self.width) for rate in self.rates)
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """What is printed with `--quiet`: the rates alone, in percent."""
+        return tuple(rate.number(self.width) for rate in self.rates)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        return {"rates": [rate.as_dict(self.width) for rate in self.rates], "answers": self.answers}
+
+
+def run(options: Options, listen: Listener = ignore) -> Result:
+    """Read the files and count what is wrong.
+
+    Raises:
+        UsageError: Options that do not go together.
+        DataError: A file is missing, empty or not text, or the line counts differ.
+    """
+    _check(options)
+    announce_stdin([options.hypotheses], listen)
+    hypotheses, answers = _read(options)
+    blank = sum(not line for line in hypotheses)
+    if blank:
+        listen(Warned(f"{blank} of {len(hypotheses)} hypotheses are blank"))
+    clean = _cleaner(options)
+    written = [clean(line) for line in hypotheses]
+    right = [[clean(answer) for answer in variants] for variants in answers]
+    rates = tuple(error_rate(written, right, unit) for unit in UNITS if unit in options.unit)
+    return Result(rates, sum(map(len, answers)), options.width)
+
+
+def _check(options: Options) -> None:
+    if options.keyed and len(options.references) > 1:
+        raise UsageError("--keyed takes one reference file", f"{len(options.references)} are given")
+    if options.separator == "":
+        raise UsageError("--separator cannot be empty", hint="leave it out where a line holds one right answer")
+
+
+def _read(options: Options) -> tuple[list[str], list[list[str]]]:
+    """The hypotheses, and the right answers of each."""
+    if options.keyed:
+        return _read_keyed(options)
+    segments = read_segments(options.references, options.hypotheses)
+    answers = [_variants(lines, options.separator) for lines in zip(*segments.references, strict=True)]
+    return segments.hypotheses, answers
+
+
+def _variants(lines: Sequence[str], separator: str | None) -> list[str]:
+    """The right answers on the lines of one place. Blank ones are none, unless all of them are blank."""
+    answers = [answer.strip() for line in lines for answer in (line.split(separator) if separator else [line])]
+    return list(dict.fromkeys(filter(None, answers))) or [""]
+
+
+def _read_keyed(options: Options) -> tuple[list[str], list[list[str]]]:
+    """A dictionary's answers by question, and one hypothesis for each."""
+    path = options.references[0]
+    refuse_stdin_twice([path, options.hypotheses])
+    questions: list[str] = []
+    answers: list[list[str]] = []
+    for number, line in enumerate(read_side(path), start=1):
+        question, tab, answer = line.partition("\t")
+        if not tab:
+            raise DataError(
+                f"{describe(path)}:{number}: no right answer", f"--keyed wants QUESTION<TAB>ANSWER, not {line[:60]!r}"
+            )
+        if not questions or questions[-1] != question:
+            questions.append(question)
+            answers.append([])
+        answers[-1] += _variants([answer], options.separator)
+    hypotheses = read_side(options.hypotheses)
+    check_counts(options.hypotheses, len(hypotheses), path, len(questions), what="questions")
+    return hypotheses, answers
+
+
+def _cleaner(options: Options) -> Callable[[str], str]:
+    """What is done to a line before it is compared."""
+    form = FORMS[options.normalization]
+
+    def clean(line: str) -> str:
+        normal = unicodedata.normalize(form, line) if form else line
+        return normal.lower() if options.lowercase else normal
+
+    return clean

@@ -1,0 +1,291 @@
+"""The stage, held against sacreBLEU's own command on the same files, to the last printed digit."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rnnkit.config import STDIN
+from rnnkit.errors import DataError, UsageError
+from rnnkit.evaluation.bleu import METRICS
+from rnnkit.events import Event, Warned
+from rnnkit.stages.bleu import Options, Result, run
+
+# The full stop that stands alone, the no-break space and the line separator are what tokenizers differ in.
+WORDS = ["the", "The", "a", "cat's", "dog,", "ran", "“über”", "Straße:", "北京", "天气很好。", "naïve", "3.14", "1,000"]
+WORDS += ["–", "(end)", "don't", "e-mail", "\u2028", "x\u00a0y", "😀", "И", "."]
+
+
+def sentence(generator: random.Random) -> str:
+    return " ".join(generator.choices(WORDS, k=generator.randint(1, 12)))
+
+
+def changed(line: str, generator: random.Random, share: float) -> str:
+    words = [generator.choice(WORDS) if generator.random() < share else word for word in line.split(" ")]
+    if generator.random() < share:
+        generator.shuffle(words)
+    return " ".join(words)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two references, a system and a baseline: other scripts, blank lines, trailing spaces, stray ends of line."""
+    folder = tmp_path_factory.mktemp("corpus")
+    generator = random.Random(20)
+    right = [sentence(generator) for _ in range(60)]
+    sides = {
+        "right": right,
+        "other": [changed(line, generator, 0.2) for line in right],
+        "system": [changed(line, generator, 0.3) for line in right],
+        "baseline": [changed(line, generator, 0.5) for line in right],
+    }
+    sides["system"][4] = sides["system"][17] = sides["other"][9] = ""
+    sides["system"][20] += "  "
+    sides["right"][21] += "\t\r"
+    sides["baseline"][22] += "\r"
+    for name, lines in sides.items():
+        (folder / name).write_bytes(("\n".join(lines) + "\n").encode())
+    return folder
+
+
+def sacrebleu(folder: Path, *arguments: str) -> str:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SACREBLEU")}
+    done = subprocess.run(
+        [sys.executable, "-m", "sacrebleu", *arguments],
+        cwd=folder,
+        env={**environment, "NO_COLOR": "1"},
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode()
+
+
+def ours(folder: Path, options: Options, references: Sequence[str] = ("right",)) -> Result:
+    return run(
+        replace(
+            options,
+            references=[folder / name for name in references],
+            hypotheses=folder / "system",
+            baseline=folder / options.baseline if options.baseline else None,
+        )
+    )
+
+
+def options(**values: object) -> Options:
+    return replace(Options(references=[]), **values)  # type: ignore[arg-type]
+
+
+CASES: list[tuple[Options, tuple[str, ...], str]] = [
+    (options(), ("right",), ""),
+    (options(width=4), ("right", "other"), "-w 4"),
+    (options(width=0, lowercase=True), ("right",), "-w 0 -lc"),
+    (options(tokenize="none", width=2), ("right", "other"), "-tok none -w 2"),
+    (options(tokenize="char", width=6), ("right",), "-tok char -w 6"),
+    (options(tokenize="intl", width=3, lowercase=True), ("right",), "-tok intl -w 3 -lc"),
+    (options(tokenize="zh", width=5), ("right",), "-tok zh -w 5"),
+    (options(smooth_method="floor", width=3), ("right",), "-s floor -w 3"),
+    (options(smooth_method="add-k", smooth_value=0.5, width=3), ("right",), "-s add-k -sv 0.5 -w 3"),
+    (options(smooth_method="none", width=3), ("right",), "-s none -w 3"),
+    (options(metric=["ter", "bleu", "chrf"], width=8), ("right", "other"), "-m ter bleu chrf -w 8"),
+    (
+        options(metric=["chrf"], chrf_word_order=2, chrf_beta=3, chrf_whitespace=True, width=9),
+        ("right",),
+        "-m chrf -cw 2 --chrf-beta 3 --chrf-whitespace -w 9",
+    ),
+    (
+        options(metric=["chrf"], chrf_char_order=4, chrf_lowercase=True, chrf_eps_smoothing=True, width=9),
+        ("right", "other"),
+        "-m chrf -cc 4 --chrf-lowercase --chrf-eps-smoothing -w 9",
+    ),
+    (
+        options(metric=["ter"], ter_normalized=True, ter_asian_support=True, ter_case_sensitive=True, width=9),
+        ("right",),
+        "-m ter --ter-normalized --ter-asian-support --ter-case-sensitive -w 9",
+    ),
+    (options(metric=["ter"], ter_no_punct=True, width=9), ("right", "other"), "-m ter --ter-no-punct -w 9"),
+    (options(sentence=True, width=5), ("right", "other"), "-sl -w 5"),
+    (options(sentence=True, metric=["ter"], width=5), ("right",), "-sl -m ter -w 5"),
+    (options(sentence=True, metric=["chrf"], width=5), ("right",), "-sl -m chrf -w 5"),
+]
+
+
+@pytest.mark.parametrize(("chosen", "references", "arguments"), CASES, ids=[case[2] or "default" for case in CASES])
+def test_equals_the_sacrebleu_command(
+    corpus: Path, chosen: Options, references: tuple[str, ...], arguments: str
+) -> None:
+    result = ours(corpus, chosen, references)
+    theirs = sacrebleu(corpus, *references, "-i", "system", "-f", "text", *arguments.split())
+    assert "\n".join(result.lines) + "\n" == theirs
+
+
+def test_quiet_and_json_equal_the_sacrebleu_command(corpus: Path) -> None:
+    result = ours(corpus, options(width=7))
+    assert "\n".join(result.numbers) + "\n" == sacrebleu(corpus, "right", "-i", "system", "-b", "-w", "7")
+    theirs = json.loads(sacrebleu(corpus, "right", "-i", "system", "-w", "7"))
+    [score] = result.as_dict()["scores"]
+    assert [score[key] for key in ("name", "score", "signature", "detail")] == [
+        theirs[key] for key in ("name", "score", "signature", "verbose_score")
+    ]
+
+
+def test_paired_bootstrap_equals_the_sacrebleu_command(corpus: Path) -> None:
+    chosen = options(metric=list(METRICS), baseline=Path("baseline"), bootstrap_samples=100)
+    comparisons = ours(corpus, chosen, ["right", "other"]).comparisons
+    arguments = ["right", "other", "-i", "baseline", "system", "-m", *METRICS, "--paired-bs", "--paired-bs-n", "100"]
+    table = sacrebleu(corpus, *arguments, "-f", "text", "-w", "9")
+    columns = [[cell.strip() for cell in line.split("│")[2:5]] for line in table.splitlines() if line.count("│") == 5]
+    assert [comparison.name for comparison in comparisons] == ["BLEU", "chrF2", "TER"]
+    assert columns[1:] == [
+        [comparison.baseline.text(9) for comparison in comparisons],
+        [comparison.system.text(9) for comparison in comparisons],
+        [f"(p = {one.p_value:.4f}){'*' if one.p_value < 0.05 else ''}" for one in comparisons],
+    ]
+    for comparison in comparisons:
+        assert comparison.signature in table
+
+
+def test_baseline_is_printed_beside_the_system(corpus: Path) -> None:
+    result = ours(corpus, options(baseline=Path("baseline"), bootstrap_samples=50, seed=7))
+    signature, baseline, system = result.lines
+    assert "|bs:50|seed:7|" in signature
+    assert baseline.startswith(f"  baseline {corpus / 'baseline'}  ")
+    assert system.startswith(f"  system {corpus / 'system'}    ")
+    assert " ± " in system
+    assert " p = 0." in system
+    assert result.numbers == ours(corpus, options()).numbers
+    [comparison] = result.as_dict()["comparisons"]
+    assert set(comparison) == {"name", "signature", "baseline", "system", "p_value"}
+
+
+def test_a_pipe_gives_what_the_file_gives(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = (corpus / "system").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    piped = run(options(references=[corpus / "right"], hypotheses=STDIN, width=6))
+    assert piped.lines == ours(corpus, options(width=6)).lines
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_textbook_example(tmp_path: Path) -> None:
+    chosen = Options(
+        [write(tmp_path, "label", "ABCDEF\n")],
+        write(tmp_path, "prediction", "ABBCD\n"),
+        method="textbook",
+        tokenize="char",
+        max_n=2,
+    )
+    assert run(chosen).lines == ("textbook BLEU|k:2|case:mixed|tok:char|mean:lines = 0.6815 (1 lines)",)
+    assert run(replace(chosen, max_n=None)).numbers == ("0.0000",)
+
+
+def test_textbook_is_the_mean_of_its_lines(tmp_path: Path) -> None:
+    chosen = Options(
+        [write(tmp_path, "label", "a b\nC d\n")],
+        write(tmp_path, "prediction", "a b\nc d\n"),
+        method="textbook",
+        max_n=1,
+        width=2,
+    )
+    assert run(chosen).numbers == ("0.85",)
+    assert run(replace(chosen, sentence=True)).numbers == ("1.00", "0.71")
+    assert run(replace(chosen, lowercase=True)).numbers == ("1.00",)
+
+
+def test_counts_must_agree(tmp_path: Path) -> None:
+    right, written = write(tmp_path, "right", "a\nb\n\n"), write(tmp_path, "written", "a\nb\n")
+    with pytest.raises(DataError) as caught:
+        run(Options([right], written))
+    assert str(caught.value) == (
+        "hypotheses and references differ in length\n"
+        f"  {written} has 2 lines, {right} has 3 lines\n"
+        "  hint: every reference line needs one hypothesis, if an empty one; `rnnkit inspect FILE` counts lines"
+    )
+    with pytest.raises(DataError, match=rf"{right} has 3 lines, {written} has 2 lines"):
+        run(Options([written], written, baseline=right))
+
+
+@pytest.mark.parametrize(
+    ("right", "written", "message"),
+    [
+        (None, "a\n", "there is no file .*right"),
+        ("a\n", None, "there is no file .*written"),
+        ("", "a\n", ".*right is empty"),
+        ("a\n", "", ".*written is empty"),
+        ("\n\n", "a\nb\n", ".*right holds only blank lines"),
+        ("a\n", "a\0\n", ".*written:1:2: NUL byte"),
+    ],
+)
+def test_files_that_cannot_be_scored(tmp_path: Path, right: str | None, written: str | None, message: str) -> None:
+    for name, text in [("right", right), ("written", written)]:
+        if text is not None:
+            write(tmp_path, name, text)
+    with pytest.raises(DataError, match=message):
+        run(Options([tmp_path / "right"], tmp_path / "written"))
+
+
+def test_blank_hypotheses_are_counted(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    result = run(Options([write(tmp_path, "right", "a\nb\n")], write(tmp_path, "written", "\n\n")), heard.append)
+    assert heard == [Warned("2 of 2 hypotheses are blank")]
+    assert result.numbers == ("0.0",)
+
+
+def test_hypotheses_that_look_tokenized_get_a_warning(tmp_path: Path) -> None:
+    path = write(tmp_path, "text", "He comes .\n" * 100)
+    heard: list[Event] = []
+    run(Options([path], path), heard.append)
+    [event] = heard
+    assert isinstance(event, Warned)
+    assert event.text.startswith("100 hypotheses end in a free-standing full stop")
+    heard.clear()
+    run(Options([path], path, metric=["chrf"]), heard.append)
+    assert not heard
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (options(max_n=2), "--max-n cannot be used with --method sacrebleu\n  hint: add --method textbook"),
+        (options(method="textbook", baseline=Path("b")), "--baseline cannot be used with --method textbook"),
+        (
+            options(method="textbook", metric=["ter"], ter_no_punct=True),
+            "--metric, --ter-no-punct cannot be used with --method textbook",
+        ),
+        (
+            options(method="textbook", references=[Path("a"), Path("b")]),
+            "--method textbook takes one reference file\n  2 are given",
+        ),
+        (options(sentence=True, baseline=Path("b")), "--baseline cannot be used with --sentence"),
+        (options(sentence=True, metric=["bleu", "ter"]), "--sentence takes one metric\n  asked for: bleu, ter"),
+        (options(smooth_value=0.3), "--smooth-value cannot be used with --smooth-method exp"),
+        (
+            options(references=[STDIN]),
+            "standard input is asked for twice\n  it can be read only once\n"
+            "  hint: give the hypotheses with --hypotheses FILE",
+        ),
+        (options(references=[Path("a")], baseline=STDIN), "standard input is asked for twice"),
+    ],
+)
+def test_options_that_do_not_go_together(chosen: Options, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(chosen)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_metric_among_the_references_is_recognised() -> None:
+    with pytest.raises(DataError) as caught:
+        run(Options([Path("chrf")], metric=["bleu"]))
+    assert str(caught.value) == "there is no reference file chrf\n  hint: for the metric, write --metric chrf"

@@ -1,0 +1,127 @@
+"""The stage on small files: every way to give several right answers, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rnnkit.config import STDIN
+from rnnkit.errors import DataError, UsageError
+from rnnkit.events import Event, Warned
+from rnnkit.stages.error_rate import Options, run
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Options:
+    return Options(
+        [write(tmp_path, "right", "HH AH L OW\nW ER L D\n")], write(tmp_path, "written", "HH AH L OW\nW ER D D\n")
+    )
+
+
+def test_three_rates(pair: Options) -> None:
+    result = run(pair)
+    assert result.lines == (
+        "line error rate = 50.00 % (1 of 2 lines)",
+        "token error rate = 12.50 % (1 of 8 tokens: 1 substituted, 0 deleted, 0 inserted)",
+        "character error rate = 5.56 % (1 of 18 characters: 1 substituted, 0 deleted, 0 inserted)",
+    )
+    assert result.numbers == ("50.00", "12.50", "5.56")
+    assert [rate["percent"] for rate in result.as_dict()["rates"]] == [50.0, 12.5, 5.56]
+
+
+def test_one_unit(pair: Options) -> None:
+    assert run(replace(pair, unit=["tokens"], width=0)).numbers == ("12",)
+
+
+def test_several_reference_files(pair: Options, tmp_path: Path) -> None:
+    other = write(tmp_path, "other", "\nW ER D D\n")
+    result = run(replace(pair, references=[*pair.references, other]))
+    assert result.numbers == ("0.00", "0.00", "0.00")
+    assert result.answers == 3
+
+
+def test_several_answers_on_a_line(tmp_path: Path) -> None:
+    right = write(tmp_path, "right", "T AH | T OW\nB IY\n")
+    written = write(tmp_path, "written", "T OW\nB IH\n")
+    assert run(Options([right], written, separator=" | ")).numbers[:2] == ("50.00", "25.00")
+    assert run(Options([right], written)).numbers[0] == "100.00"
+
+
+def test_a_pronouncing_dictionary(tmp_path: Path) -> None:
+    right = write(tmp_path, "lexicon", "TO\tT UW\nTO\tT AH\nBE\tB IY\n")
+    result = run(Options([right], write(tmp_path, "written", "T AH\nB IY\n"), keyed=True))
+    assert result.numbers == ("0.00", "0.00", "0.00")
+    assert result.answers == 3
+
+
+def test_a_dictionary_wants_one_hypothesis_a_question(tmp_path: Path) -> None:
+    right = write(tmp_path, "lexicon", "TO\tT UW\nTO\tT AH\nBE\tB IY\n")
+    written = write(tmp_path, "written", "T AH\nT AH\nB IY\n")
+    with pytest.raises(DataError, match=f"{written} has 3 lines, {right} has 2 questions"):
+        run(Options([right], written, keyed=True))
+
+
+def test_a_dictionary_without_a_tab(tmp_path: Path) -> None:
+    right = write(tmp_path, "lexicon", "TO\tT UW\nBE B IY\n")
+    with pytest.raises(DataError) as caught:
+        run(Options([right], right, keyed=True))
+    assert str(caught.value) == f"{right}:2: no right answer\n  --keyed wants QUESTION<TAB>ANSWER, not 'BE B IY'"
+
+
+def test_one_letter_in_two_encodings_is_one_letter(tmp_path: Path) -> None:
+    right, written = write(tmp_path, "right", "Caf\u00e9\n"), write(tmp_path, "written", "Cafe\u0301\n")
+    assert run(Options([right], written)).numbers[0] == "0.00"
+    assert run(Options([right], written, normalization="none")).numbers[0] == "100.00"
+
+
+def test_width_variants_are_one_letter_only_when_asked(tmp_path: Path) -> None:
+    right, written = write(tmp_path, "right", "ABC\n"), write(tmp_path, "written", "ＡＢＣ\n")
+    assert run(Options([right], written)).numbers[0] == "100.00"
+    assert run(Options([right], written, normalization="nfkc")).numbers[0] == "0.00"
+
+
+def test_case(tmp_path: Path) -> None:
+    right, written = write(tmp_path, "right", "ÜBER\n"), write(tmp_path, "written", "über\n")
+    assert run(Options([right], written)).numbers[0] == "100.00"
+    assert run(Options([right], written, lowercase=True)).numbers[0] == "0.00"
+
+
+def test_blank_hypotheses_are_counted(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    result = run(Options([write(tmp_path, "right", "a\nb\n")], write(tmp_path, "written", "a\n \n")), heard.append)
+    assert heard == [Warned("1 of 2 hypotheses are blank")]
+    assert result.numbers == ("50.00", "50.00", "50.00")
+
+
+def test_a_line_whose_only_right_answer_is_blank(tmp_path: Path) -> None:
+    right, written = write(tmp_path, "right", "a\n\n"), write(tmp_path, "written", "a\nb\n")
+    assert run(Options([right], written)).numbers == ("50.00", "100.00", "100.00")
+
+
+def test_counts_must_agree(pair: Options, tmp_path: Path) -> None:
+    short = write(tmp_path, "short", "HH AH L OW\n")
+    with pytest.raises(DataError, match=f"{short} has 1 lines, .*right has 2 lines"):
+        run(replace(pair, hypotheses=short))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"keyed": True, "references": [Path("a"), Path("b")]}, "--keyed takes one reference file\n  2 are given"),
+        ({"separator": ""}, "--separator cannot be empty"),
+        ({"keyed": True, "references": [STDIN]}, "standard input is asked for twice"),
+        ({"references": [STDIN]}, "standard input is asked for twice"),
+    ],
+)
+def test_options_that_do_not_go_together(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        run(replace(Options([Path("right")]), **values))  # type: ignore[arg-type]
+    assert str(caught.value).startswith(message)
