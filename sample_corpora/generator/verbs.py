@@ -53,10 +53,13 @@ IRREGULAR = {
         "give gave given; go went gone; hear heard heard; know knew known; leave left left; lose lost lost; "
         "meet met met; put put put; read read read; ride rode ridden; see saw seen; sell sold sold; "
         "send sent sent; sing sang sung; sit sat sat; sleep slept slept; speak spoke spoken; "
-        "swim swam swum; take took taken; think thought thought; wear wore worn; write wrote written"
+        "swim swam swum; take took taken; think thought thought; wear wore worn; write wrote written; "
+        "begin began begun; catch caught caught; choose chose chosen; cut cut cut; dig dug dug; drive drove driven; "
+        "grow grew grown; hide hid hidden; run ran run; shake shook shaken; steal stole stolen; teach taught taught; "
+        "throw threw thrown; win won won"
     ).split("; ")
 }
-DOUBLED = frozenset({"travel", "forget", "get", "put", "sit", "swim", "plan", "stop"})
+DOUBLED = frozenset("begin cut dig forget get plan put run sit stop swim travel win".split())
 
 
 def english_verb(phrase: str) -> EnglishVerb:
