@@ -27,6 +27,9 @@ INTERVAL = 10.0
 REDRAW = 0.1
 """Seconds between two drawings of the same bar."""
 
+AT_ONCE = 1.0
+"""Work of fewer seconds than this ends without a word."""
+
 BOLD, RED, YELLOW, CYAN = "1", "1;31", "33", "36"
 
 
@@ -116,11 +119,13 @@ class Console:
                 self._say(f"{event.task}: {', '.join(_words(event, task, now))}")
 
     def _finish(self, event: Progress, task: _Task, now: float) -> None:
-        """Take the bar away and leave one line, unless the work was a part of another that still runs."""
+        """Take the bar away and leave one line, unless nobody waited or another task, of which it is a part, runs."""
         if self._bars and task.bar is not None:
             self._bars.remove_task(task.bar)
-        if not self._tasks:
-            self._clear()
+        if self._tasks:
+            return
+        self._clear()
+        if now - task.started >= AT_ONCE:
             total = f"{event.done:,} {event.unit} in {duration(now - task.started)}"
             self._say(f"{event.task}: {', '.join([total, *_facts(event)])}")
 

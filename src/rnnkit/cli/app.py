@@ -10,11 +10,12 @@ from typing import Annotated, NoReturn
 import typer
 
 import rnnkit
-from rnnkit.cli import boundary, evaluation, pages, signature
+from rnnkit.cli import boundary, evaluation, files, pages, signature
 from rnnkit.cli.command import Command, register, register_name
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Evaluation": evaluation.COMMANDS,
+    "Files": files.COMMANDS,
 }
 """Every command, under its heading in `rnnkit --help`."""
 
@@ -60,7 +61,11 @@ def build(full: Collection[Command]) -> typer.Typer:
         full: The commands to build with all their options. The others get a name and a line, for lists and
             suggestions, and their stages are not imported.
     """
-    app = typer.Typer(add_help_option=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    # Typer imports its validation library for the sake of options that are None; these two need not be.
+    settled = {"default_map": {"install_completion": False, "show_completion": False}}
+    app = typer.Typer(
+        add_help_option=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=settled
+    )
     app.callback()(_root)
     for command in COMMANDS.values():
         if command in full:

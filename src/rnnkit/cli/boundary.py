@@ -140,7 +140,7 @@ def _usage(failure: typer.TyperException) -> RnnkitError:
     what, _, guess = message.partition(". Did you mean ")
     possible = sorted(getattr(failure, "possibilities", None) or ())
     context = getattr(failure, "ctx", None)
-    command = context.command_path if context is not None else "rnnkit"
+    command = context.command_path if context is not None else "rnnkit COMMAND"
     what = what.rstrip(".")
     hint = f"`{command} --help` lists what there is"
     if guess or possible:

@@ -1,4 +1,4 @@
-"""A command: a name, one line about it, and the function that runs its stage and prints the result.
+"""A command: a name, one line about it, and how its stage's result is shown.
 
 The rest (flags, help page, merging of the sources, `--print-config`) is made from the stage's options.
 """
@@ -44,13 +44,28 @@ class Command:
         name: As it is typed; the stage is the module of the same name.
         summary: One line for `rnnkit --help`.
         act: Runs the stage with the resolved options and shows the result; returns an exit code, or None for 0.
-        reports: Whether its result can be printed as JSON.
+        reports: Whether its result can be printed as one JSON object.
     """
 
     name: str
     summary: str
     act: Callable[[Any, Console], int | None]
     reports: bool = False
+
+    @classmethod
+    def report(cls, name: str, summary: str) -> Command:
+        """A command whose stage's result knows itself what is printed: `lines`, and `as_dict()` for `--json`.
+
+        Where `--quiet` leaves less than the lines, the result has `numbers` too.
+        """
+
+        def act(options: Any, console: Console) -> None:
+            result = command.stage.run(options, console.listen)
+            lines = getattr(result, "numbers", result.lines) if console.quiet else result.lines
+            console.report("\n".join(lines), result.as_dict())
+
+        command = cls(name, summary, act, reports=True)
+        return command
 
     @property
     def stage(self) -> ModuleType:

@@ -1,0 +1,10 @@
+"""Commands that look after files."""
+
+from __future__ import annotations
+
+from rnnkit.cli.command import Command
+
+COMMANDS = (
+    Command.report("inspect", "Say what a file or directory is"),
+    Command.report("verify", "Compare files with the checksums written beside them"),
+)

@@ -1,0 +1,140 @@
+"""Streams, exit codes and signals of real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run
+
+Process = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_results_on_stdout_and_everything_else_on_stderr(run: Run) -> None:
+    outcome = run("toy", "--act", "talk")
+    assert (outcome.code, outcome.out) == (0, "a result\n")
+    note, warning, finished = outcome.err.splitlines()
+    assert (note, warning) == ("a note with [brackets]", "warning: a warning")
+    assert finished.startswith("work: 30 steps in 1.")
+    assert finished.endswith(" s, loss 0.5")
+
+
+def test_quiet_leaves_results_and_errors(run: Run) -> None:
+    talk = run("toy", "--act", "talk", "--quiet")
+    assert (talk.code, talk.out, talk.err) == (0, "a result\n", "")
+    assert run("toy", "--act", "data", "--quiet").err.startswith("error: the line is bad\n")
+
+
+def test_json_is_one_object_on_one_line(run: Run) -> None:
+    outcome = run("toy", "--json", "--act", "ähnlich")
+    assert outcome.out.count("\n") == 1
+    assert json.loads(outcome.out)["act"] == "ähnlich"
+
+
+def test_reader_that_goes_away(process: Process) -> None:
+    started = process("toy", "--act", "flood")
+    assert started.stdout is not None
+    assert started.stderr is not None
+    assert started.stdout.readline() == "line 0\n"
+    started.stdout.close()
+    assert (started.wait(), started.stderr.read()) == (141, "")
+    started.stderr.close()
+
+
+def test_reader_that_goes_away_before_the_last_flush(process: Process) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    started = process("toy", stdout=writing)
+    os.close(writing)
+    _, err = started.communicate()
+    assert (started.returncode, err) == (141, "")
+
+
+def test_listener_on_stderr_that_goes_away_stops_nothing(process: Process) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    started = process("toy", "--act", "talk", stderr=writing)
+    os.close(writing)
+    out, _ = started.communicate()
+    assert (started.returncode, out) == (0, "a result\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_disk_full_under_redirected_output(process: Process) -> None:
+    with Path("/dev/full").open("w") as full:
+        _, err = (started := process("toy", stdout=full)).communicate()
+    assert started.returncode == 1
+    assert err.startswith("error: the disk is full: a file or stream could not be written whole\n")
+    assert "Exception ignored" not in err
+
+
+def test_closed_streams(process: Process) -> None:
+    """Started with `<&- >&-`, there is nothing to read and nobody to tell, and no traceback either."""
+    started = process("toy", preexec_fn=lambda: os.closerange(0, 2))
+    _, err = started.communicate()
+    assert (started.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
+)
+def test_signals_where_no_stage_listens(process: Process, number: int, code: int, word: str) -> None:
+    started = process("toy", "--act", "wait")
+    assert started.stderr is not None
+    assert started.stderr.readline() == "waiting\n"
+    started.send_signal(number)
+    _, err = started.communicate()
+    assert (started.returncode, err) == (code, f"{word}\n")
+
+
+def test_output_is_utf8_whatever_the_locale_says(process: Process) -> None:
+    out, err = process("toy", "--act", "ü", env={"LC_ALL": "POSIX", "PYTHONIOENCODING": "latin-1"}).communicate()
+    assert "act=ü" in out
+    assert err == ""
+
+
+def on_terminal(process: Process, *words: str, env: dict[str, str]) -> str:
+    """What a command writes to a standard error that is a terminal."""
+    ours, theirs = pty.openpty()
+    started = process(*words, stderr=theirs, env={"COLUMNS": "80", "NO_COLOR": "", **env})
+    os.close(theirs)
+    seen = b""
+    try:
+        while block := os.read(ours, 4096):
+            seen += block
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(ours)
+    out, _ = started.communicate()
+    assert out == "a result\n"
+    return seen.decode()
+
+
+def test_terminal_gets_bars_and_colours(process: Process) -> None:
+    seen = on_terminal(process, "toy", "--act", "talk", env={"TERM": "xterm-256color"})
+    assert "━" in seen
+    assert "of 30 steps" in seen
+    assert "left" in seen
+    assert "\x1b[33mwarning:\x1b[0m a warning" in seen
+    assert seen.splitlines()[-1].startswith("work: 30 steps in 1.")
+    assert seen.count("\x1b[?25l") == seen.count("\x1b[?25h")  # the cursor is given back
+
+
+def test_no_color_keeps_the_bars_and_drops_the_colours(process: Process) -> None:
+    seen = on_terminal(process, "toy", "--act", "talk", env={"TERM": "xterm-256color", "NO_COLOR": "1"})
+    assert "━" in seen
+    assert "\x1b[3" not in seen
+    assert "warning: a warning" in seen
+
+
+def test_dumb_terminal_gets_plain_lines(process: Process) -> None:
+    seen = on_terminal(process, "toy", "--act", "talk", env={"TERM": "dumb"})
+    assert "\x1b" not in seen
+    assert seen.splitlines()[:2] == ["a note with [brackets]", "warning: a warning"]
