@@ -1,0 +1,100 @@
+"""Learning the pieces of a subword tokenizer from text."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from rnnkit.errors import DataError
+from rnnkit.text.lines import MAX_BYTES
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers.subwords import SubwordTokenizer, escape
+
+DEFAULT_SIZE: Final = 8000
+
+# SentencePiece takes a line with this character for its own mark of the unknown, and skips it.
+_RESERVED: Final = "▅"
+_MOST_ALLOWED: Final = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
+_LEAST_ALLOWED: Final = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
+
+
+class _TooLarge(Exception):
+    """The text does not hold so many pieces; `most` is how many it does."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.most = most
+
+
+def learn_subwords(lines: Iterable[str], kind: str, size: int | None, normalisation: Normalisation) -> SubwordTokenizer:
+    """Learn a SentencePiece model. The same lines give the same model, on any number of cores.
+
+    Args:
+        lines: Text, normalised already.
+        kind: `unigram` or `bpe`.
+        size: Number of pieces, the 256 bytes among them. None is 8000, or as many as there are in a small text.
+        normalisation: What was done to the lines.
+
+    Raises:
+        DataError: There is no text, or it does not have pieces for this size.
+    """
+    texts = [escape(line).replace(_RESERVED, " ") for line in lines]
+    if not any(text.strip() for text in texts):
+        raise DataError("there is no text to learn a tokenizer from")
+    try:
+        model = _train(texts, kind, size or DEFAULT_SIZE)
+    except _TooLarge as error:
+        if size is not None:
+            raise DataError(
+                f"--size {size} is more than the text supports",
+                f"{error.most} is the largest possible size for --type {kind} on it",
+                hint=f"give --size {error.most} or less, or leave --size out",
+            ) from None
+        model = _train(texts, kind, error.most)
+    return SubwordTokenizer(kind, model, normalisation)
+
+
+def _train(texts: list[str], kind: str, size: int) -> bytes:
+    import sentencepiece
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            model_type=kind,
+            vocab_size=size,
+            character_coverage=_coverage(texts, size),
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=True,
+            unk_id=0,
+            bos_id=-1,  # none, like the two below: the four special symbols are the vocabulary's
+            eos_id=-1,
+            pad_id=-1,
+            max_sentence_length=2 * MAX_BYTES,  # escaping lengthens a line; at the default of 4192 it skips longer ones
+            num_threads=1,  # more threads add up in another order and give other pieces
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        if found := _MOST_ALLOWED.search(str(error)):
+            raise _TooLarge(int(found[1])) from None
+        if found := _LEAST_ALLOWED.search(str(error)):
+            raise DataError(
+                f"--size {size} is too small for the text",
+                f"its characters and the 256 bytes take {found[1]} pieces",
+                hint=f"give --size {found[1]} or more",
+            ) from None
+        raise DataError("SentencePiece could not learn from this text", str(error)) from error
+    return model.getvalue()
+
+
+def _coverage(texts: list[str], size: int) -> float:
+    """All characters are pieces where they are few; else the rarest, one in 2,000 of the text, are written as bytes."""
+    alphabet: set[str] = set()
+    for text in texts:
+        alphabet.update(text)
+    return 1.0 if len(alphabet) <= size // 8 else 0.9995

@@ -1,0 +1,42 @@
+"""How tokens spell what they cannot hold: a space as `▁`, a byte as `<0x0A>`. This is SentencePiece's way.
+
+A byte token is told from text by being one token: a `<0x0A>` typed by a user is cut into smaller ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+SPACE: Final = "▁"
+"""U+2581, written for a space."""
+
+BYTES: Final = tuple(f"<0x{value:02X}>" for value in range(256))
+"""The token of each byte."""
+
+_VALUES: Final = {token: value for value, token in enumerate(BYTES)}
+
+
+def byte_tokens(text: str) -> list[str]:
+    """The UTF-8 bytes of a text, a token each."""
+    return [BYTES[value] for value in text.encode("utf-8")]
+
+
+def spell(tokens: Iterable[str]) -> str:
+    """The text of tokens: runs of byte tokens decoded, `▁` as space.
+
+    Bytes that are no UTF-8, which only a model can produce, become U+FFFD.
+    """
+    parts: list[str] = []
+    pending = bytearray()
+    for token in tokens:
+        value = _VALUES.get(token)
+        if value is not None:
+            pending.append(value)
+            continue
+        if pending:
+            parts.append(pending.decode("utf-8", errors="replace"))
+            pending.clear()
+        parts.append(token.replace(SPACE, " "))
+    parts.append(pending.decode("utf-8", errors="replace"))
+    return "".join(parts)

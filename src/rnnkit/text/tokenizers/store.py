@@ -1,0 +1,99 @@
+"""Tokenizers on disk: a folder with `meta.json` and, for SentencePiece's kinds, `model.spm`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from rnnkit.errors import FormatError
+from rnnkit.files import manifest
+from rnnkit.files.atomic import atomic_folder, recover_folder
+from rnnkit.text.normalise import FORMS, Normalisation
+from rnnkit.text.tokenizers.characters import CharacterTokenizer
+from rnnkit.text.tokenizers.octets import ByteTokenizer
+from rnnkit.text.tokenizers.subwords import SubwordTokenizer
+from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizers.words import WordTokenizer
+
+KIND: Final = "tokenizer"
+VERSION: Final = 1
+MODEL: Final = "model.spm"
+
+RULES: Final[Mapping[str, type[WordTokenizer | CharacterTokenizer | ByteTokenizer]]] = {
+    kind: tokenizer for tokenizer in (WordTokenizer, CharacterTokenizer, ByteTokenizer) for kind in tokenizer.kinds
+}
+"""The kinds that need no text to learn from."""
+
+LEARNED: Final = SubwordTokenizer.kinds
+"""The kinds that do."""
+
+
+def save_tokenizer(
+    tokenizer: Tokenizer,
+    folder: Path,
+    inputs: Mapping[str, str] | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Write a tokenizer's folder, in place of one that is there.
+
+    Args:
+        tokenizer: What to save.
+        folder: Where.
+        inputs: sha256 of the texts it learned from, by file name.
+        facts: What else is worth keeping about how it learned.
+
+    Raises:
+        ArtefactError: The folder cannot be written.
+    """
+    with atomic_folder(folder) as partial:
+        names = []
+        if isinstance(tokenizer, SubwordTokenizer):
+            (partial / MODEL).write_bytes(tokenizer.model)
+            names.append(MODEL)
+        files = manifest.describe_files(partial, names)
+        meta = manifest.Manifest(KIND, VERSION, tokenizer.options, inputs or {}, files, facts or {})
+        manifest.write(partial / manifest.NAME, meta)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """Read a tokenizer's folder.
+
+    Raises:
+        DataError: There is none.
+        ArtefactError: The folder is something else.
+        FormatError: It is damaged, or of a newer version.
+    """
+    recover_folder(folder)
+    meta = manifest.read(folder, KIND, VERSION)
+    kind, form, lowercase = (meta.options.get(name) for name in ("type", "normalise", "lowercase"))
+    if kind not in (*RULES, *LEARNED) or form not in FORMS or not isinstance(lowercase, bool):
+        raise FormatError(
+            f"{folder / manifest.NAME}: this rnnkit knows no such tokenizer",
+            f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}",
+            hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
+        )
+    normalisation = Normalisation(form, lowercase)
+    if kind in RULES:
+        return RULES[kind](normalisation)
+    if faults := manifest.faults(folder):
+        raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy it again, or make it again")
+    return SubwordTokenizer(kind, (folder / MODEL).read_bytes(), normalisation)
+
+
+def identity(folder: Path) -> str:
+    """What tells a tokenizer's tokens from another's: the same wherever it was copied, whoever wrote it.
+
+    Raises:
+        As `load_tokenizer`.
+    """
+    recover_folder(folder)
+    meta = manifest.read(folder, KIND, VERSION)
+    return _identity(meta.options, meta.files)
+
+
+def _identity(options: Mapping[str, object], files: Mapping[str, Mapping[str, object]]) -> str:
+    facts = {"options": dict(options), "files": {name: entry["sha256"] for name, entry in files.items()}}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()

@@ -1,0 +1,121 @@
+"""`unigram` and `bpe`: pieces of words, by SentencePiece.
+
+Every text survives: a character that the pieces do not cover is written as its bytes. `▁` is SentencePiece's space,
+so a `▁` in the text is written `␛_` before it gets there, and `␛` itself `␛␛`. The model has no control symbols: a
+`</s>` in the text is cut like any other text.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rnnkit.errors import FormatError
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers.spelling import SPACE, spell
+from rnnkit.text.tokenizers.tokenizer import Tokenizer
+
+UNIGRAM: Final = "unigram"
+BPE: Final = "bpe"
+
+_ESCAPE: Final = "␛"
+_ESCAPED: Final = re.compile(f"{_ESCAPE}([{_ESCAPE}_])")
+_MASK_31_BITS: Final = (1 << 31) - 1
+
+
+class SubwordTokenizer(Tokenizer):
+    """A SentencePiece model as a tokenizer.
+
+    Args:
+        kind: `unigram` or `bpe`.
+        model: The bytes of a SentencePiece model file.
+        normalisation: What is done to each line first; the model itself normalises nothing.
+
+    Raises:
+        FormatError: The bytes are no SentencePiece model.
+    """
+
+    kinds = (UNIGRAM, BPE)
+
+    def __init__(self, kind: str, model: bytes, normalisation: Normalisation) -> None:
+        import sentencepiece
+
+        super().__init__(normalisation)
+        self._kind = kind
+        self.model = model
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+            self._pieces = [self._processor.id_to_piece(piece) for piece in range(self._processor.get_piece_size())]
+        except (RuntimeError, OSError) as error:
+            raise FormatError("this is not a SentencePiece model, or it is damaged", str(error)) from error
+
+    @property
+    def kind(self) -> str:
+        """`unigram` or `bpe`."""
+        return self._kind
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of every tokenizer, and the number of pieces."""
+        return {**super().options, "size": len(self._pieces)}
+
+    def split(self, text: str) -> list[str]:
+        """The most probable pieces (unigram), or the merges in order (bpe)."""
+        pieces: list[str] = self._processor.encode(escape(text), out_type=str)
+        return pieces
+
+    def tokenize_batch(self, lines: Sequence[str], threads: int = 1) -> list[list[str]]:
+        """The pieces of each line, by so many of SentencePiece's own threads."""
+        texts = [escape(self.normalisation(line)) for line in lines]
+        # Ids cross from C++ several times faster than text does, and do so without holding up the other threads.
+        return self._named(self._processor.encode(texts, out_type=int, num_threads=threads))
+
+    def sample_batch(self, lines: Sequence[str], samples: int, alpha: float, seed: int) -> list[list[str]]:
+        """Random segmentations of each line (Kudo 2018, arXiv:1804.10959; for bpe Provilkov et al. 2019, 1910.13267).
+
+        Args:
+            lines: Lines of text.
+            samples: Segmentations of each; those of one line follow one another.
+            alpha: unigram: the probabilities to this power, 0 is uniform; bpe: how likely a merge is dropped.
+            seed: The same seed gives the same segmentations.
+        """
+        import sentencepiece
+
+        texts = [text for line in lines for text in [escape(self.normalisation(line))] * samples]
+        drawn: list[list[list[int]]] = []
+
+        def draw() -> None:
+            # nbest_size -1: out of all segmentations, not the best few.
+            drawn.append(
+                self._processor.encode(
+                    texts, out_type=int, enable_sampling=True, alpha=alpha, nbest_size=-1, num_threads=1
+                )
+            )
+
+        # The library's generator belongs to a thread and takes its seed when the thread first draws.
+        sentencepiece.set_random_generator_seed(seed & _MASK_31_BITS)
+        thread = threading.Thread(target=draw)
+        thread.start()
+        thread.join()
+        return self._named(drawn[0])
+
+    def detokenize(self, tokens: Sequence[str]) -> str:
+        """The line that the pieces spell. The first piece begins with a space that no text has."""
+        return _ESCAPED.sub(_unescape, spell(tokens).removeprefix(" "))
+
+    def _named(self, batch: Sequence[Sequence[int]]) -> list[list[str]]:
+        pieces = self._pieces
+        return [[pieces[piece] for piece in ids] for ids in batch]
+
+
+def escape(text: str) -> str:
+    """A text without `▁`, reversibly."""
+    if SPACE not in text and _ESCAPE not in text:
+        return text
+    return text.replace(_ESCAPE, _ESCAPE + _ESCAPE).replace(SPACE, _ESCAPE + "_")
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return SPACE if found[1] == "_" else _ESCAPE
