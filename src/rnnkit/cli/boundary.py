@@ -143,6 +143,8 @@ def _usage(failure: typer.TyperException) -> RnnkitError:
     command = context.command_path if context is not None else "rnnkit COMMAND"
     what = what.rstrip(".")
     hint = f"`{command} --help` lists what there is"
+    if context is not None and context.parent is None and hasattr(failure, "option_name"):
+        hint = f"options stand behind the command; {hint}"
     if guess or possible:
         hint = f"did you mean {guess.rstrip('?') or ' or '.join(possible)}?"
     return RnnkitError(what[:1].lower() + what[1:], hint=hint)
