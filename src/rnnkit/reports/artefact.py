@@ -1,0 +1,188 @@
+"""What an artefact is: a directory or file that rnnkit made, or one that it reads.
+
+What rnnkit made says so itself, in its manifest; other files are recognised by what they hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rnnkit.config import did_you_mean
+from rnnkit.errors import DataError, FormatError
+from rnnkit.files import manifest
+from rnnkit.reports.binary_facts import binary_facts
+from rnnkit.reports.text_facts import text_facts
+
+HEADLINES = ("shape", "type", "values", "metadata", "pieces")
+"""What is said of a file where it is one of many."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known about one artefact.
+
+    Attributes:
+        path: Where it is.
+        kind: What it is, such as `text`, `tokenizer`, `safetensors`.
+        facts: By name, plain values, some of them nested.
+        parts: The artefacts inside it.
+    """
+
+    path: Path
+    kind: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Description, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The description as JSON."""
+        parts = [part.as_dict() for part in self.parts]
+        return {"path": str(self.path), "kind": self.kind, "facts": dict(self.facts), "parts": parts}
+
+    def lines(self, indent: str = "") -> Iterator[str]:
+        """The description for people."""
+        yield f"{indent}{self.path}: {self.kind}"
+        for name, value in self.facts.items():
+            yield from _fact_lines(name, value, f"{indent}  ")
+        for part in self.parts:
+            yield from part.lines(f"{indent}  ")
+
+
+def describe(path: Path) -> Description:
+    """Say what a path is.
+
+    Raises:
+        DataError: There is nothing, it cannot be read, or nobody knows what it is.
+        FormatError: It is of a known format and damaged.
+    """
+    try:
+        if path.is_dir():
+            return _describe_folder(path)
+        if path.exists():
+            return _describe_file(path)
+        raise DataError(f"there is no file or folder {path}", hint=_neighbour(path))
+    except OSError as error:
+        raise DataError(f"cannot read {path}", str(error.strerror or error)) from error
+
+
+def artefacts(folder: Path) -> Iterator[Path]:
+    """The outermost artefacts inside a folder: what has a manifest. Hidden names are work in progress, left out."""
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or path.name.endswith(manifest.NAME):
+            continue
+        if manifest.place(path).is_file():
+            yield path
+        elif path.is_dir():
+            yield from artefacts(path)
+
+
+def _describe_folder(path: Path) -> Description:
+    parts = tuple(describe(part) for part in artefacts(path))
+    if manifest.place(path).is_file():
+        meta = manifest.load(manifest.place(path))
+        files = {name: _file_facts(path / name, entry) for name, entry in meta.files.items()}
+        return Description(path, meta.kind, {**_config_facts(path), **_manifest_facts(meta), "files": files}, parts)
+    if parts:
+        return Description(path, "folder", {"artefacts": len(parts)}, parts)
+    raise DataError(
+        f"{path} holds nothing that rnnkit made",
+        f"neither it nor a folder in it has a {manifest.NAME}",
+        hint="name the file to inspect",
+    )
+
+
+def _describe_file(path: Path) -> Description:
+    """What the manifest beside the file says, if there is one, and what the file holds."""
+    known = binary_facts(path)
+    if known is None:
+        facts = text_facts(path)
+        if facts is None:
+            raise _unknown(path)
+        known = ("text" if path.stat().st_size else "empty file", {"bytes": path.stat().st_size, **facts})
+    kind, facts = known
+    if not manifest.place(path).is_file():
+        return Description(path, kind, facts)
+    meta = manifest.load(manifest.place(path))
+    return Description(path, meta.kind, {**_manifest_facts(meta), **facts})
+
+
+def _manifest_facts(meta: manifest.Manifest) -> dict[str, Any]:
+    return {
+        "format version": meta.version,
+        **meta.facts,
+        "options": {name: value for name, value in meta.options.items() if value is not None},
+        "inputs": dict(meta.inputs),
+    }
+
+
+def _config_facts(folder: Path) -> dict[str, Any]:
+    """What a model's `config.json` says of its network."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return {}
+    try:
+        return {"config": json.loads(path.read_bytes())}
+    except ValueError as error:
+        raise FormatError(f"{path} is damaged", str(error)) from error
+
+
+def _file_facts(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Size of a file inside an artefact, and what it holds where that is quickly read."""
+    facts: dict[str, Any] = {"bytes": entry.get("size")}
+    if not path.is_file():
+        return {**facts, "missing": True}
+    known = binary_facts(path)
+    if known is not None:
+        kind, found = known
+        facts["kind"] = kind
+        facts |= {name: value for name, value in found.items() if name in HEADLINES}
+    return facts
+
+
+def _unknown(path: Path) -> DataError:
+    with path.open("rb") as file:
+        start = file.read(8)
+    return DataError(
+        f"nobody knows what {path} is",
+        f"it is neither text nor of a format that rnnkit reads; its first bytes are {start.hex(' ')}",
+    )
+
+
+def _neighbour(path: Path) -> str | None:
+    """The name that was probably meant."""
+    if not path.parent.is_dir():
+        return None
+    return did_you_mean(path.name, sorted(other.name for other in path.parent.iterdir()))
+
+
+def _fact_lines(name: str, value: Any, indent: str) -> Iterator[str]:
+    """A fact on one line, or a line for each of its parts where these have parts themselves."""
+    if isinstance(value, Mapping) and any(isinstance(part, Mapping) for part in value.values()):
+        yield f"{indent}{name}:"
+        for inner, part in value.items():
+            yield f"{indent}  {inner}: {_text(part)}"
+    elif value not in (None, {}, []):
+        yield f"{indent}{name}: {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    """A plain value for people: thousands separated, shapes as 3 x 4, checksums cut to what tells them apart."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, list):
+        if value and all(isinstance(item, int) for item in value):
+            return " x ".join(map(str, value))
+        return ", ".join(map(_text, value))
+    if isinstance(value, Mapping):
+        parts = (
+            (name, f"({_text(part)})" if isinstance(part, Mapping) else _text(part)) for name, part in value.items()
+        )
+        return ", ".join(f"{name} {part}" for name, part in parts if part not in ("()", ""))
+    text = str(value)
+    is_checksum = len(text) == 64 and set(text) <= set("0123456789abcdef")
+    return text[:12] if is_checksum else text

@@ -1,0 +1,126 @@
+"""Whole artefacts pass; every way to damage one is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rnnkit.errors import DataError, FormatError
+from rnnkit.events import Event, Note, Progress
+from rnnkit.files import manifest
+from rnnkit.files.manifest import Manifest, describe_files
+from rnnkit.stages.verify import Options, Result, run
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def seal(folder: Path, *names: str) -> None:
+    manifest.write(folder / manifest.NAME, Manifest("toy", 1, files=describe_files(folder, names)))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A workspace: a model with a checkpoint and a tokenizer inside it, and a vocabulary beside it."""
+    root = tmp_path / "work"
+    write(root / "model" / "tokenizer" / "table", b"table")
+    seal(root / "model" / "tokenizer", "table")
+    write(root / "model" / "last" / "state.json", b"{}")
+    seal(root / "model" / "last", "state.json")
+    write(root / "model" / "best", b"weights")
+    seal(root / "model", "best", "tokenizer/table")
+    vocabulary = write(root / "vocab.tsv", b"<pad>\t0\n")
+    described = describe_files(root, ["vocab.tsv"])
+    manifest.write(manifest.place(vocabulary), Manifest("vocabulary", 1, files=described))
+    return root
+
+
+def verify(*paths: Path) -> Result:
+    return run(Options(list(paths)))
+
+
+def test_whole(work: Path) -> None:
+    result = verify(work)
+    assert result.lines == ("4 files whole",)
+    assert result.as_dict() == {"files": 4, "artefacts": 4}
+
+
+def test_single_file_and_inner_artefact(work: Path) -> None:
+    assert verify(work / "vocab.tsv").files == 1
+    assert verify(work / "model" / "tokenizer").files == 1
+    assert verify(work / "model", work / "model" / "last").artefacts == 3
+
+
+def test_every_fault_is_named(work: Path) -> None:
+    write(work / "model" / "best", b"weighty")
+    write(work / "model" / "tokenizer" / "table", b"tab")
+    (work / "model" / "last" / "state.json").unlink()
+    with pytest.raises(FormatError) as caught:
+        verify(work)
+    assert caught.value.exit_code == 1
+    assert str(caught.value) == (
+        "3 of 4 files are not as they were written\n"
+        f"  {work}/model/last/state.json: missing\n"
+        f"  {work}/model/best: its bytes have changed (sha256 differs)\n"
+        f"  {work}/model/tokenizer/table: 3 bytes, 5 were written\n"
+        "  hint: copy them again from where they are whole, or make them again with --overwrite"
+    )
+
+
+def test_a_file_that_is_gone(work: Path) -> None:
+    (work / "vocab.tsv").unlink()
+    with pytest.raises(FormatError, match=f"{work}/vocab.tsv: missing"):
+        verify(work / "vocab.tsv")
+
+
+def test_files_without_a_checksum_are_mentioned(work: Path) -> None:
+    log = write(work / "model" / "metrics.jsonl", b"")
+    heard: list[Event] = []
+    run(Options([work]), heard.append)
+    assert [event for event in heard if isinstance(event, Note)] == [Note(f"without a checksum, so not checked: {log}")]
+    assert heard[-2] == Progress("verify", 4, 4, unit="artefacts", finished=True)
+
+
+def test_unfinished_writes_are_not_looked_at(work: Path) -> None:
+    folder = work / ".model.partial"
+    write(folder / "best", b"weights")
+    seal(folder, "best")
+    write(folder / "best", b"cut")
+    assert verify(work).artefacts == 4
+
+
+def test_a_name_that_leads_outside_is_a_fault(work: Path) -> None:
+    place = work / "model" / manifest.NAME
+    document = json.loads(place.read_bytes())
+    document["files"]["../vocab.tsv"] = document["files"].pop("best")
+    place.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(FormatError, match="the name leads outside the artefact's folder"):
+        verify(work / "model")
+
+
+@pytest.mark.parametrize("entry", ["{}", "5", "null"])
+def test_damaged_manifest(work: Path, entry: str) -> None:
+    place = work / "model" / manifest.NAME
+    document = json.loads(place.read_bytes())
+    document["files"]["best"] = json.loads(entry)
+    place.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(FormatError, match=f"{place} is damaged"):
+        verify(work)
+
+
+def test_nothing_to_verify(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"there is no file or folder {tmp_path}/nothing"):
+        verify(tmp_path / "nothing")
+    for path in (tmp_path, write(tmp_path / "file", b"")):
+        with pytest.raises(DataError) as caught:
+            verify(path)
+        assert str(caught.value) == (
+            f"{path} has no checksums\n"
+            "  no meta.json stands in it or beside it\n"
+            "  hint: rnnkit writes them with everything it makes; `rnnkit inspect` looks at other files"
+        )
