@@ -58,7 +58,7 @@ class Options:
     """
 
     references: list[Path] = argument(
-        help="Reference file, one sentence a line; several files give each line several.", metavar="REFERENCE…"
+        help="Reference file, one sentence a line; several files give each line several.", metavar="REFERENCE"
     )
     hypotheses: Path = option(STDIN, help="Hypotheses, one a line; - is stdin.", panel="Data")
     baseline: Path | None = option(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rnnkit.config import STDIN, argument, option
 from rnnkit.errors import DataError, UsageError
@@ -20,14 +19,13 @@ from rnnkit.evaluation.segments import (
     refuse_stdin_twice,
 )
 from rnnkit.events import Listener, Warned, ignore
+from rnnkit.text.normalise import FORMS, NFC, Normalisation
 
 EXAMPLE = """\
 rnnkit decode < test.words | rnnkit error-rate test.phones
 rnnkit error-rate test.txt --hypotheses test.hyp --unit tokens
 rnnkit error-rate test.phones --hypotheses test.hyp --separator ' | '
 cut -f1 lexicon.tsv | uniq | rnnkit decode | rnnkit error-rate lexicon.tsv --keyed"""
-
-FORMS: dict[str, Literal["NFC", "NFKC"] | None] = {"nfc": "NFC", "nfkc": "NFKC", "none": None}
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ class Options:
     references: list[Path] = argument(
         help="Reference file, one right answer a line; of several files, each may hold another right answer, and "
         "a blank line none.",
-        metavar="REFERENCE…",
+        metavar="REFERENCE",
     )
     hypotheses: Path = option(STDIN, help="Hypotheses, one a line; - is stdin.", panel="Data")
     separator: str | None = option(
@@ -58,10 +56,10 @@ class Options:
     )
     unit: list[str] = option(UNITS, help="What is counted; repeat for several.", choices=UNITS, panel="Score")
     lowercase: bool = option(False, help="Ignore case.", panel="Score")
-    normalization: str = option(
-        "nfc",
+    normalise: str = option(
+        NFC,
         help="Unicode form in which lines are compared, so that one letter in two encodings is one letter.",
-        choices=tuple(FORMS),
+        choices=FORMS,
         panel="Score",
     )
     width: int = option(2, help="Decimals shown.", minimum=0, panel="Output")
@@ -109,7 +107,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     blank = sum(not line for line in hypotheses)
     if blank:
         listen(Warned(f"{blank} of {len(hypotheses)} hypotheses are blank"))
-    clean = _cleaner(options)
+    clean = Normalisation(options.normalise, options.lowercase)
     written = [clean(line) for line in hypotheses]
     right = [[clean(answer) for answer in variants] for variants in answers]
     rates = tuple(error_rate(written, right, unit) for unit in UNITS if unit in options.unit)
@@ -157,14 +155,3 @@ def _read_keyed(options: Options) -> tuple[list[str], list[list[str]]]:
     hypotheses = read_side(options.hypotheses)
     check_counts(options.hypotheses, len(hypotheses), path, len(questions), what="questions")
     return hypotheses, answers
-
-
-def _cleaner(options: Options) -> Callable[[str], str]:
-    """What is done to a line before it is compared."""
-    form = FORMS[options.normalization]
-
-    def clean(line: str) -> str:
-        normal = unicodedata.normalize(form, line) if form else line
-        return normal.lower() if options.lowercase else normal
-
-    return clean
