@@ -1,0 +1,48 @@
+# make demo   the whole chain on the sample corpora, from an empty folder to scored translations
+# make test   the tests
+# make lint   style and types
+# make clean  removes everything that the others made, but no results
+#
+# Everything is installed into .venv, once: the files below named .venv/*.stamp remember it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+# Caches stay out of the tree.
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/$(VENV)/cache/hypothesis
+export MYPY_CACHE_DIR := $(CURDIR)/$(VENV)/cache/mypy
+export NUMBA_CACHE_DIR := $(CURDIR)/$(VENV)/cache/numba
+export RUFF_CACHE_DIR := $(CURDIR)/$(VENV)/cache/ruff
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The tools of the `dev` group. `pip install --group` would do, but the pip that Python 3.11 brings does not know it.
+DEVELOPMENT_TOOLS = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed.stamp
+	$(BIN)/rnnkit demo
+
+# Each worker computes on one core; more threads than cores would only wait for each other.
+test: $(VENV)/tools.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(VENV)/tools.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/installed.stamp: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --editable .
+	touch $@
+
+$(VENV)/tools.stamp: $(VENV)/installed.stamp
+	$(BIN)/python -m pip install $$($(BIN)/python -c '$(DEVELOPMENT_TOOLS)')
+	touch $@
