@@ -13,7 +13,10 @@ from .conftest import Run
         (["toi"], "no such command 'toi'\n  hint: did you mean 'toy'?"),
         (["xyzzy"], "no such command 'xyzzy'\n  hint: `rnnkit --help` lists what there is"),
         (["--verison"], "no such option: --verison\n  hint: did you mean --version?"),
-        (["--quiet", "toy"], "no such option: --quiet\n  hint: options stand behind the command; `rnnkit --help` lists"),
+        (
+            ["--quiet", "toy"],
+            "no such option: --quiet\n  hint: options stand behind the command; `rnnkit --help` lists",
+        ),
         (["toy", "--baem", "3"], "no such option: --baem\n  hint: did you mean --beam?"),
         (["toy", "--xyzzy"], "no such option: --xyzzy\n  hint: `rnnkit toy --help` lists what there is"),
         (

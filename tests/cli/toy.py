@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from rnnkit.cli import app
 from rnnkit.cli.command import Command
@@ -44,7 +45,7 @@ class Options:
     length: int | None = option(None, help="Longest output.", unit="tokens", panel="Search")
 
 
-def act(options: Options, console: Console) -> int | None:
+def act(stage: ModuleType, options: Options, console: Console) -> int | None:
     """Show the options, or behave as `--act` says."""
     match options.act:
         case "data":
@@ -88,7 +89,7 @@ def talk(console: Console) -> None:
     console.write("a result")
 
 
-COMMAND = Command("toy", "Do what is asked", act, reports=True)
+COMMAND = Command("toy", "Do what is asked", act)
 
 if __name__ == "__main__":
     sys.modules["rnnkit.stages.toy"] = sys.modules["__main__"]

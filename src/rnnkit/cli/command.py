@@ -36,6 +36,16 @@ class Common:
     help: bool = option(False, help="Show this page.", panel="Command", flags=("--help", "-h"))
 
 
+def report(stage: ModuleType, options: Any, console: Console) -> None:
+    """Run a stage whose result knows itself what is printed: `lines`, and `as_dict()` for `--json`.
+
+    Where `--quiet` leaves less than the lines, the result has `numbers` too.
+    """
+    result = stage.run(options, console.listen)
+    lines = getattr(result, "numbers", result.lines) if console.quiet else result.lines
+    console.report("\n".join(lines), result.as_dict())
+
+
 @dataclass(frozen=True)
 class Command:
     """One row of the table of commands.
@@ -44,28 +54,13 @@ class Command:
         name: As it is typed; the stage is the module of the same name.
         summary: One line for `rnnkit --help`.
         act: Runs the stage with the resolved options and shows the result; returns an exit code, or None for 0.
-        reports: Whether its result can be printed as one JSON object.
+        json: Whether `--json` can print the result as one object.
     """
 
     name: str
     summary: str
-    act: Callable[[Any, Console], int | None]
-    reports: bool = False
-
-    @classmethod
-    def report(cls, name: str, summary: str) -> Command:
-        """A command whose stage's result knows itself what is printed: `lines`, and `as_dict()` for `--json`.
-
-        Where `--quiet` leaves less than the lines, the result has `numbers` too.
-        """
-
-        def act(options: Any, console: Console) -> None:
-            result = command.stage.run(options, console.listen)
-            lines = getattr(result, "numbers", result.lines) if console.quiet else result.lines
-            console.report("\n".join(lines), result.as_dict())
-
-        command = cls(name, summary, act, reports=True)
-        return command
+    act: Callable[[ModuleType, Any, Console], int | None] = report
+    json: bool = True
 
     @property
     def stage(self) -> ModuleType:
@@ -115,11 +110,11 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
     common = resolve(Common, command.name, given)
     options = resolve(command.options_type, command.name, given, None, common.config, commands)
     quiet = bool(getattr(options, "quiet", common.quiet))
-    with Console(quiet=quiet, json=command.reports and common.json) as console:
+    with Console(quiet=quiet, json=command.json and common.json) as console:
         if common.print_config:
             console.write(to_toml(command.name, options).rstrip())
             return boundary.DONE
-        return command.act(options, console)
+        return command.act(command.stage, options, console)
 
 
 def page(command: Command) -> str:
@@ -130,7 +125,7 @@ def page(command: Command) -> str:
 def _hidden(command: Command) -> list[str]:
     """Common options that this command does not have, or that its stage declares itself."""
     own = [field.name for field in dataclasses.fields(command.options_type)]
-    return own if command.reports else [*own, "json"]
+    return own if command.json else [*own, "json"]
 
 
 def _help_parameter(command: Command) -> inspect.Parameter:

@@ -5,6 +5,6 @@ from __future__ import annotations
 from rnnkit.cli.command import Command
 
 COMMANDS = (
-    Command.report("bleu", "Score hypotheses against references: BLEU, chrF, TER"),
-    Command.report("error-rate", "Measure how many lines, tokens and characters are wrong"),
+    Command("bleu", "Score hypotheses against references: BLEU, chrF, TER"),
+    Command("error-rate", "Measure how many lines, tokens and characters are wrong"),
 )

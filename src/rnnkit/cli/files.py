@@ -5,6 +5,6 @@ from __future__ import annotations
 from rnnkit.cli.command import Command
 
 COMMANDS = (
-    Command.report("inspect", "Say what a file or directory is"),
-    Command.report("verify", "Compare files with the checksums written beside them"),
+    Command("inspect", "Say what a file or directory is"),
+    Command("verify", "Compare files with the checksums written beside them"),
 )

@@ -45,6 +45,7 @@ def command_page(
     """
     fields = _fields(options_type)
     usage = [_usage(field, wanted) for field, wanted in fields if field.metadata["argument"]]
+    fields.sort(key=lambda pair: pair[0].metadata["panel"] == "Output")  # wherever it was declared, it comes last
     fields += [(field, wanted) for field, wanted in _fields(common_type) if field.name not in hidden]
     panels: dict[str, list[Row]] = {}
     for field, wanted in fields:
@@ -133,7 +134,7 @@ def _bounds(field: Field) -> list[str]:
     """The bounds that one would not guess."""
     low, high = field.metadata["minimum"], field.metadata["maximum"]
     if high is None:
-        return [f"at least {low}"] if low not in (None, 0, 1) else []
+        return [f"at least {low}"] if low is not None and not 0 <= low <= 1 else []
     return [f"at most {high}" if low is None else f"{low} to {high}"]
 
 
@@ -156,7 +157,9 @@ def _panel(title: str, rows: Sequence[Row], column: int = 24) -> str:
     lines = [_heading(title)]
     for label, text in rows:
         indent = " " * (column + 4)
-        wrapped = textwrap.wrap(text, max(width, column + 30), initial_indent=indent, subsequent_indent=indent)
+        wrapped = textwrap.wrap(
+            text, max(width, column + 30), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
         painted = paint(label, CYAN, sys.stdout)
         if len(label) > column:
             lines += [f"  {painted}", *wrapped]
@@ -169,7 +172,7 @@ def _prose(docstring: str) -> str:
     """A docstring's paragraphs, filled anew; the list of attributes is for readers of the code."""
     width = min(shutil.get_terminal_size().columns, WIDEST)
     paragraphs = inspect.cleandoc(docstring).partition("\n\nAttributes:")[0].split("\n\n")
-    return "\n\n".join(textwrap.fill(paragraph, max(width, 40)) for paragraph in paragraphs)
+    return "\n\n".join(textwrap.fill(paragraph, max(width, 40), break_on_hyphens=False) for paragraph in paragraphs)
 
 
 def _verbatim(title: str, text: str) -> str:

@@ -1,0 +1,44 @@
+"""Commands that train."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from rnnkit.cli.command import Command
+from rnnkit.console import Console, duration
+
+
+def train(stage: ModuleType, options: Any, console: Console) -> None:
+    """Show where the model is and how good, or with `--dry-run` what training it would cost."""
+    result = stage.run(options, console.listen)
+    lines = _cost(result) if options.dry_run else _outcome(result)
+    console.report("\n".join(lines), result.as_dict())
+
+
+def _outcome(result: Any) -> list[str]:
+    scores = ", ".join(f"{name} {value:.4g}" for name, value in result.scores.items())
+    return [
+        f"{result.model}: best at step {result.best_step:,} of {result.steps:,} ({scores})",
+        f"learning curve: {result.curve}",
+    ]
+
+
+def _cost(estimate: Any) -> list[str]:
+    facts = {
+        "parameters": f"{estimate.parameters:,}",
+        "batches": f"{estimate.batches_per_epoch:,} an epoch",
+        "steps": f"{estimate.steps:,} ({estimate.epochs:.1f} epochs)",
+        "memory": size(estimate.memory_bytes),
+        "disk": size(estimate.checkpoint_bytes),
+        "time": f"about {duration(estimate.seconds)}, and validation on top",
+    }
+    return [f"{name:<10}  {value}" for name, value in facts.items()]
+
+
+def size(count: int) -> str:
+    """A number of bytes as people say it."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+COMMANDS = (Command("train-seq2seq", "Train a sequence-to-sequence model", train),)

@@ -1,0 +1,52 @@
+"""Output that is written line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rnnkit.cli.filters import announce, pour, refuse_existing
+from rnnkit.config import STDIN
+from rnnkit.console import Console
+from rnnkit.errors import ArtefactError, DataError
+
+
+def test_lines_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    pour(["one", "", "zwei\u2028drei"], STDIN, Console())
+    assert capsys.readouterr().out == "one\n\nzwei\u2028drei\n"
+
+
+def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
+    def lines() -> Iterator[str]:
+        yield "one"
+        raise DataError("the second line is bad")
+
+    output = tmp_path / "new" / "out.txt"
+    with pytest.raises(DataError):
+        pour(lines(), output, Console())
+    assert list(tmp_path.rglob("*.txt*")) == []
+    pour(["one", "two"], output, Console())
+    assert output.read_bytes() == b"one\ntwo\n"
+
+
+def test_nothing_is_overwritten_silently(tmp_path: Path) -> None:
+    output = tmp_path / "out.txt"
+    refuse_existing(output, overwrite=False)
+    output.write_text("precious")
+    refuse_existing(output, overwrite=True)
+    refuse_existing(STDIN, overwrite=False)
+    with pytest.raises(ArtefactError) as caught:
+        refuse_existing(output, overwrite=False)
+    assert str(caught.value) == f"{output} is there already\n  hint: --overwrite replaces it"
+
+
+def test_a_person_is_told_what_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    announce([Path("a.txt")], Console())
+    assert capsys.readouterr().err == ""
+    announce([Path("a.txt"), STDIN], Console())
+    assert capsys.readouterr().err == "reading lines from the terminal; Ctrl-D ends\n"
