@@ -10,10 +10,11 @@ from typing import Annotated, NoReturn
 import typer
 
 import rnnkit
-from rnnkit.cli import boundary, evaluation, files, pages, signature, training, use
+from rnnkit.cli import boundary, evaluation, files, pages, signature, text, training, use
 from rnnkit.cli.command import Command, register, register_name
 
 GROUPS: dict[str, tuple[Command, ...]] = {
+    "Text": text.COMMANDS,
     "Training": training.COMMANDS,
     "Use": use.COMMANDS,
     "Evaluation": evaluation.COMMANDS,

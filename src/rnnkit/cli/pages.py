@@ -25,6 +25,9 @@ WIDEST = 100
 LONGEST_CHOICES = 34
 """Choices that take more characters are listed in the text instead of beside the flag."""
 
+PLACES = {"Arguments": 0, "Data": 1, "Output": 3}
+"""Panels that have a place of their own, whatever the order of declaration; others stand in their order at 2."""
+
 NOTHING = "none"
 """How a default is shown that is no value at all."""
 
@@ -45,7 +48,7 @@ def command_page(
     """
     fields = _fields(options_type)
     usage = [_usage(field, wanted) for field, wanted in fields if field.metadata["argument"]]
-    fields.sort(key=lambda pair: pair[0].metadata["panel"] == "Output")  # wherever it was declared, it comes last
+    fields.sort(key=lambda pair: PLACES.get(pair[0].metadata["panel"], 2))
     fields += [(field, wanted) for field, wanted in _fields(common_type) if field.name not in hidden]
     panels: dict[str, list[Row]] = {}
     for field, wanted in fields:

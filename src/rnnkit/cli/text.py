@@ -1,0 +1,25 @@
+"""Commands that prepare text."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from rnnkit.cli import filters
+from rnnkit.cli.command import Command, report
+from rnnkit.config import STDIN
+from rnnkit.console import Console
+from rnnkit.errors import UsageError
+
+
+def convert(stage: ModuleType, options: Any, console: Console) -> None:
+    """Write files and report on them, or where no file is given, be a filter."""
+    if not stage.is_filter(options):
+        report(stage, options, console)
+    elif console.json:
+        raise UsageError("--json reports on files, a filter has none")
+    else:
+        filters.pour(stage.open_filter(options, console.listen), STDIN, console)
+
+
+COMMANDS = (Command("tokenize", "Cut raw text into tokens", convert),)
