@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
 
 from rnnkit.errors import DataError
-from rnnkit.text.lines import MAX_BYTES
+from rnnkit.events import Listener, Note, Progress, ignore
+from rnnkit.text.lines import MAX_BYTES, read_lines
 from rnnkit.text.normalise import Normalisation
+from rnnkit.text.sampling import sample_lines
 from rnnkit.text.tokenizers.subwords import SubwordTokenizer, escape
 
 DEFAULT_SIZE: Final = 8000
+_PROGRESS_LINES: Final = 1 << 16
 
 # SentencePiece takes a line with this character for its own mark of the unknown, and skips it.
 _RESERVED: Final = "▅"
@@ -26,6 +31,43 @@ class _TooLarge(Exception):
     def __init__(self, most: int) -> None:
         super().__init__(most)
         self.most = most
+
+
+def learn_from_files(
+    sources: Sequence[Path],
+    kind: str,
+    size: int | None,
+    normalisation: Normalisation,
+    limit: int,
+    seed: int,
+    listen: Listener = ignore,
+) -> tuple[SubwordTokenizer, dict[str, Any]]:
+    """Learn a tokenizer from text files.
+
+    Args:
+        sources: The files.
+        kind: `unigram` or `bpe`.
+        size: Number of pieces; None lets a small text have fewer than the default.
+        normalisation: What is done to each line first.
+        limit: Bytes of text to learn from; where there is more, a sample of the lines is drawn.
+        seed: The sample's seed.
+        listen: Is told when a sample was drawn or the default size was lowered.
+
+    Returns:
+        The tokenizer, and facts about what it learned from.
+
+    Raises:
+        DataError: A file is missing, empty or not text, or the text does not have pieces for this size.
+    """
+    text = chain.from_iterable(_text_lines(source, normalisation, listen) for source in sources)
+    sample = sample_lines(text, limit, seed)
+    used, seen = len(sample.lines), sample.seen
+    if used < seen:
+        listen(Note(f"learning from {used:,} of {seen:,} lines, {limit / 1e6:g} MB drawn at random (--learn-size)"))
+    tokenizer = learn_subwords(sample.lines, kind, size, normalisation)
+    if size is None and tokenizer.options["size"] < DEFAULT_SIZE:
+        listen(Note(f"the text has only {tokenizer.options['size']:,} pieces; --size would be {DEFAULT_SIZE:,} else"))
+    return tokenizer, {"lines": seen, "lines_used": used, "seed": seed}
 
 
 def learn_subwords(lines: Iterable[str], kind: str, size: int | None, normalisation: Normalisation) -> SubwordTokenizer:
@@ -98,3 +140,32 @@ def _coverage(texts: list[str], size: int) -> float:
     for text in texts:
         alphabet.update(text)
     return 1.0 if len(alphabet) <= size // 8 else 0.9995
+
+
+def refuse_empty(source: Path, lines: int, filled: int) -> None:
+    """Raise for a text without content.
+
+    Args:
+        source: The text file.
+        lines: Lines in it.
+        filled: Something that is 0 where all of them are blank.
+
+    Raises:
+        DataError: It is empty, or has only blank lines.
+    """
+    if not lines:
+        raise DataError(f"{source} is empty", hint="one sentence a line is expected")
+    if not filled:
+        raise DataError(f"{source} has only blank lines ({lines:,} of them)")
+
+
+def _text_lines(source: Path, normalisation: Normalisation, listen: Listener) -> Iterator[str]:
+    """The lines that are not blank, normalised."""
+    number = filled = 0
+    for number, line in enumerate(read_lines(source), start=1):
+        if number % _PROGRESS_LINES == 0:
+            listen(Progress(f"read {source.name}", number))
+        if text := normalisation(line):
+            filled += 1
+            yield text
+    refuse_empty(source, number, filled)

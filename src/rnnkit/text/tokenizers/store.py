@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from rnnkit.errors import FormatError
+from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_folder, recover_folder
 from rnnkit.text.normalise import FORMS, Normalisation
@@ -83,6 +83,31 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return SubwordTokenizer(kind, (folder / MODEL).read_bytes(), normalisation)
 
 
+def load_matching(folder: Path, asked: Mapping[str, object]) -> Tokenizer:
+    """Read a tokenizer's folder and refuse it where other settings were asked for.
+
+    Args:
+        folder: Where it is.
+        asked: Settings by name; None where nothing was said.
+
+    Raises:
+        ArtefactError: It was made with another setting; the message says which.
+        As `load_tokenizer`.
+    """
+    tokenizer = load_tokenizer(folder)
+    for name, value in asked.items():
+        made_with = tokenizer.options.get(name)
+        if value is None or value == made_with:
+            continue
+        what = f"with --{name} {_shown(made_with)}" if name in tokenizer.options else f"without --{name}"
+        raise ArtefactError(
+            f"the tokenizer {folder} was made {what}, not with --{name} {_shown(value)}",
+            f"it is {tokenizer}",
+            hint=f"leave --{name} out to use it, --overwrite with train files to replace it, --work for another place",
+        )
+    return tokenizer
+
+
 def identity(folder: Path) -> str:
     """What tells a tokenizer's tokens from another's: the same wherever it was copied, whoever wrote it.
 
@@ -97,3 +122,7 @@ def identity(folder: Path) -> str:
 def _identity(options: Mapping[str, object], files: Mapping[str, Mapping[str, object]]) -> str:
     facts = {"options": dict(options), "files": {name: entry["sha256"] for name, entry in files.items()}}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

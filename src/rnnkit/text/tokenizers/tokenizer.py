@@ -34,6 +34,11 @@ class Tokenizer(ABC):
         """Everything that decides about its tokens, as it is stored and compared."""
         return {"type": self.kind, "normalise": self.normalisation.form, "lowercase": self.normalisation.lowercase}
 
+    def __str__(self) -> str:
+        settings = self.options
+        size = f", {settings['size']:,} pieces" if "size" in settings else ""
+        return f"{self.kind}{size}, {settings['normalise']}{', lower case' if settings['lowercase'] else ''}"
+
     def tokenize(self, line: str) -> list[str]:
         """The tokens of a line; none for a line of white space."""
         return self.split(self.normalisation(line))

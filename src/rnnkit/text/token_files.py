@@ -1,0 +1,121 @@
+"""Files of tokens, one line of text a line, and their manifests.
+
+A token file that came from elsewhere has no manifest. It is used as it is: any run of white space parts tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rnnkit.errors import ArtefactError, DataError
+from rnnkit.files import manifest
+from rnnkit.text.names import SUFFIX, parse_name
+
+KIND: Final = "tokens"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class TokenFile:
+    """A token file and what is known about it.
+
+    Attributes:
+        path: Where it is.
+        split: `train`, `valid`, `test` or another name.
+        language: Such as `de`.
+        sha256: Of the file as it is now.
+        tokenizer: Identity of the tokenizer that made it; None where it came from elsewhere.
+        lines: Number of lines, where it is known.
+        samples: Random segmentations of each line of text; 0 means the one best.
+    """
+
+    path: Path
+    split: str
+    language: str
+    sha256: str
+    tokenizer: str | None = None
+    lines: int | None = None
+    samples: int = 0
+
+
+def write_meta(
+    path: Path, *, options: Mapping[str, Any], inputs: Mapping[str, str], lines: int, tokens: int, samples: int
+) -> None:
+    """Write the manifest beside a token file.
+
+    Args:
+        path: The token file, finished.
+        options: The resolved options of the command.
+        inputs: sha256 of the `text`, identity of the `tokenizer`.
+        lines: Lines in the file.
+        tokens: Tokens in the file.
+        samples: Random segmentations of each line; 0 means the one best.
+    """
+    name = parse_name(path)
+    facts = {"split": name.split, "language": name.language, "lines": lines, "tokens": tokens, "samples": samples}
+    files = manifest.describe_files(path.parent, [path.name])
+    manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
+
+
+def open_token_file(path: Path) -> TokenFile:
+    """Look at a token file and at its manifest, if it has one.
+
+    Raises:
+        DataError: There is no such file.
+        ArtefactError: The file has changed since its manifest was written, or is of another kind.
+        FormatError: The manifest is damaged or newer.
+    """
+    if not path.is_file():
+        raise DataError(f"there is no token file {path}", hint="`rnnkit tokenize FILE…` makes token files")
+    name = parse_name(path)
+    sha256 = manifest.sha256(path)
+    if not manifest.place(path).exists():
+        return TokenFile(path, name.split, name.language, sha256)
+    meta = manifest.read(path, KIND, VERSION)
+    if meta.files.get(path.name, {}).get("sha256") != sha256:
+        raise ArtefactError(
+            f"{path} has changed since `rnnkit tokenize` wrote it",
+            f"its sha256 is not the one in {manifest.place(path).name}",
+            hint=f"make it again; if the change was meant, delete {manifest.place(path)}",
+        )
+    facts = meta.facts
+    return TokenFile(
+        path,
+        str(facts.get("split", name.split)),
+        str(facts.get("language", name.language)),
+        sha256,
+        meta.inputs.get("tokenizer"),
+        facts.get("lines"),
+        int(facts.get("samples", 0)),
+    )
+
+
+def find_token_files(folder: Path) -> list[Path]:
+    """The token files of a folder, by name. None where there is no such folder."""
+    return sorted(path for path in folder.glob(f"*{SUFFIX}") if path.is_file() and not path.name.startswith("."))
+
+
+def shared_tokenizer(files: Iterable[TokenFile]) -> str | None:
+    """Identity of the one tokenizer that made all these files; None where they came from elsewhere.
+
+    Raises:
+        ArtefactError: Different tokenizers made them; the message names two.
+    """
+    known: Sequence[TokenFile] = list(files)
+    for file in known[1:]:
+        if file.tokenizer != known[0].tokenizer:
+            raise ArtefactError(
+                "token files of different tokenizers do not go together",
+                f"{known[0].path}: {describe_tokenizer(known[0].tokenizer)}",
+                f"{file.path}: {describe_tokenizer(file.tokenizer)}",
+                hint="tokenize all of them with one tokenizer, in one command or into one workspace",
+            )
+    return known[0].tokenizer if known else None
+
+
+def describe_tokenizer(identity: str | None) -> str:
+    """A tokenizer's identity as messages show it."""
+    return f"tokenizer {identity[:12]}" if identity else "no tokenizer of rnnkit"
