@@ -93,32 +93,31 @@ def overview() -> str:
 def version() -> str:
     """What `--version` prints. This is the one place where asking costs an import of torch."""
     import platform
-    from importlib.metadata import version
 
     try:
         import torch
 
+        release = str(torch.__version__)
         device = (
             torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
         )
-    except (ImportError, OSError, RuntimeError) as error:  # a broken installation is a reason to ask for versions
-        device = f"unknown: torch cannot be used ({error})"
-    return f"rnnkit {rnnkit.__version__}\nPython {platform.python_version()}\ntorch {version('torch')}\ndevice {device}"
+    except (ImportError, OSError) as error:  # a broken installation is a reason to ask for versions
+        release, device = f"cannot be used: {error}", "unknown"
+    return f"rnnkit {rnnkit.__version__}\nPython {platform.python_version()}\ntorch {release}\ndevice {device}"
 
 
 def _dispatch(words: Sequence[str]) -> int:
     """Let Typer parse, and call the command that the first word names."""
     if len(words) == 2 and words[0] == "--show-completion":  # Typer's own takes no shell where it can detect one
         os.environ[COMPLETION] = f"source_{words[1]}"
-    if COMPLETION in os.environ:
-        full = list(COMMANDS.values())
-    elif not words:
+    completing = COMPLETION in os.environ
+    if not words and not completing:
         typer.echo(overview())
         return boundary.USAGE
-    else:
-        full = [COMMANDS[words[0]]] if words[0] in COMMANDS else []
-    for command in full[:1]:
-        words = [*words[:1], *signature.spread(words[1:], command.options_type)]
+    named = COMMANDS.get(words[0]) if words else None
+    if named is not None:
+        words = [named.name, *signature.spread(words[1:], named.options_type)]
+    full = COMMANDS.values() if completing else [named] if named else []
     code = build(full)(list(words), prog_name="rnnkit", standalone_mode=False)
     return code if isinstance(code, int) else boundary.DONE
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -20,6 +21,9 @@ from rnnkit.console import RED, paint, say
 from rnnkit.errors import Interrupted, RnnkitError
 
 DONE, FAILED, USAGE, BROKEN_PIPE = 0, 1, 2, 141
+
+PARSER_ERROR: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
+"""What the parser raises for every kind of wrong usage; not all versions of Typer export it by its name."""
 
 
 class Terminated(BaseException):
@@ -65,8 +69,8 @@ def explain(failure: BaseException) -> tuple[str, int]:
             return "interrupted", 128 + signal.SIGINT
         case Terminated():
             return "terminated", 128 + signal.SIGTERM
-        case typer.TyperException():
-            return _error(str(_usage(failure))), failure.exit_code
+    if isinstance(failure, PARSER_ERROR):
+        return _error(str(_usage(failure))), USAGE
     if _is_memory(failure):
         return _error(str(_OUT_OF_MEMORY)), FAILED
     if isinstance(failure, OSError) and failure.errno is not None:
@@ -134,9 +138,9 @@ def _system_exit(stop: SystemExit) -> int:
     return stop.code if isinstance(stop.code, int) else DONE if stop.code is None else FAILED
 
 
-def _usage(failure: typer.TyperException) -> RnnkitError:
+def _usage(failure: Any) -> RnnkitError:
     """The parser's complaint in the form of ours."""
-    message = failure.format_message().partition(" (Possible options")[0]
+    message = str(failure.message)
     what, _, guess = message.partition(". Did you mean ")
     possible = sorted(getattr(failure, "possibilities", None) or ())
     context = getattr(failure, "ctx", None)
