@@ -17,6 +17,7 @@ from rnnkit.files import manifest
 from rnnkit.files.manifest import Manifest, describe_files
 from rnnkit.reports import text_facts
 from rnnkit.stages.inspect import Options, Result, run
+from rnnkit.text.vocabulary import Vocabulary
 
 
 def inspect(*paths: Path) -> Result:
@@ -40,22 +41,23 @@ def test_text(tmp_path: Path) -> None:
         "kind": "text",
         "bytes": 34,
         "lines": 3,
-        "blank lines": 1,
+        "blank_lines": 1,
         "tokens": 5,
         "characters": 28,
-        "longest line": "17 characters, line 3",
+        "longest_line": {"characters": 17, "line": 3},
         "encoding": "UTF-8",
-        "line ends": "LF",
+        "line_ends": "LF",
         "faults": {},
     }
     assert inspect(path).lines[:3] == (f"{path}: text", "  bytes: 34", "  lines: 3")
+    assert "  longest line: characters 17, line 3" in inspect(path).lines
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"a\r\nb\r\n", {"lines": 2, "line ends": "CR LF on 2 lines"}),
-        (b"a\nb", {"lines": 2, "line ends": "LF, none after the last line"}),
+        (b"a\r\nb\r\n", {"lines": 2, "line_ends": "CR LF on 2 lines"}),
+        (b"a\nb", {"lines": 2, "line_ends": "LF, none after the last line"}),
         (b"\xef\xbb\xbfa\n", {"characters": 1, "encoding": "UTF-8 with a byte order mark"}),
         (b"a\nb\xe9\n", {"encoding": "not UTF-8", "faults": {"not UTF-8": "line 2, byte 2 (0xe9)"}}),
         ((b"word " * 30 + b"\n") * 2 + b"a\0\n", {"faults": {"NUL byte": "line 3, byte 2"}}),
@@ -102,9 +104,11 @@ def test_arrays(tmp_path: Path) -> None:
 
 def test_weights(tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
-    save_file({"output.bias": np.zeros(3), "embedding": np.zeros((5, 7), np.float32)}, path, {"step": "40"})
+    save_file(
+        {"output.bias": np.zeros(3), "embedding": np.zeros((5, 7), np.float32)}, path, {"step": "40", "made by": "hand"}
+    )
     found = facts(path)
-    assert (found["kind"], found["values"], found["metadata"]) == ("safetensors", 38, {"step": "40"})
+    assert (found["kind"], found["values"], found["metadata"]) == ("safetensors", 38, {"step": 40, "made by": "hand"})
     assert found["tensors"]["embedding"] == {"shape": [5, 7], "type": "F32"}
     assert "    embedding: shape 5 x 7, type F32" in inspect(path).lines
 
@@ -124,7 +128,7 @@ def test_sentencepiece_model(tmp_path: Path) -> None:
     )
     found = facts(tmp_path / "pieces.model")
     assert (found["kind"], found["pieces"]) == ("sentencepiece", 22)
-    assert found["special ids"]["unk"] == 0
+    assert found["special_ids"]["unk"] == 0
 
 
 def test_picture(tmp_path: Path) -> None:
@@ -172,9 +176,8 @@ def test_directory(model: Path) -> None:
 
 
 def test_folder_of_artefacts(model: Path) -> None:
-    vocabulary = write(model.parent, "vocab.tsv", b"<pad>\t0\n<unk>\t0\nhello\t3\n")
-    described = describe_files(model.parent, ["vocab.tsv"])
-    manifest.write(manifest.place(vocabulary), Manifest("vocabulary", 1, facts={"rows": 3}, files=described))
+    vocabulary = model.parent / "vocab.tsv"
+    Vocabulary.from_counts({"hello": 3}).save(vocabulary)
     write(model.parent, ".model.partial", b"")
     [work] = inspect(model.parent).as_dict()["artefacts"]
     assert (work["kind"], work["facts"]) == ("folder", {"artefacts": 2})
@@ -182,8 +185,8 @@ def test_folder_of_artefacts(model: Path) -> None:
         (str(model), "model"),
         (str(vocabulary), "vocabulary"),
     ]
-    assert work["parts"][1]["facts"]["rows"] == 3
-    assert work["parts"][1]["facts"]["lines"] == 3
+    assert work["parts"][1]["facts"]["rows"] == 5
+    assert work["parts"][1]["facts"]["lines"] == 5
 
 
 def test_a_file_that_is_gone_is_said_to_be(model: Path) -> None:
@@ -294,3 +297,15 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Path, "open", refuse)  # file modes would not stop a test that runs as root
     with pytest.raises(DataError, match=f"cannot read {path}\n  Permission denied"):
         inspect(path)
+
+
+def test_vocabulary_wherever_it_was_copied(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.de.tsv"
+    Vocabulary.from_counts({"der": 5, "Hund": 2}).save(path)
+    for place in (path, Path(shutil.copy(path, tmp_path / "copy.tsv"))):
+        found = facts(place)
+        assert (found["kind"], found["rows"], found["tokens_counted"]) == ("vocabulary", 6, 7)
+        assert found["most_frequent"] == ["der", "Hund"]
+    write(tmp_path, "copy.tsv", path.read_bytes() + b"der\t1\n")
+    with pytest.raises(FormatError, match=r"copy\.tsv:7: 'der' has a row already"):
+        inspect(tmp_path / "copy.tsv")

@@ -16,6 +16,7 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
 from rnnkit.reports.binary_facts import binary_facts
 from rnnkit.reports.text_facts import text_facts
+from rnnkit.text import special, vocabulary
 
 HEADLINES = ("shape", "type", "values", "metadata", "pieces")
 """What is said of a file where it is one of many."""
@@ -46,7 +47,7 @@ class Description:
         """The description for people."""
         yield f"{indent}{self.path}: {self.kind}"
         for name, value in self.facts.items():
-            yield from _fact_lines(name, value, f"{indent}  ")
+            yield from _fact_lines(name.replace("_", " "), value, f"{indent}  ")
         for part in self.parts:
             yield from part.lines(f"{indent}  ")
 
@@ -101,8 +102,10 @@ def _describe_file(path: Path) -> Description:
         facts = text_facts(path)
         if facts is None:
             raise _unknown(path)
-        known = ("text" if path.stat().st_size else "empty file", {"bytes": path.stat().st_size, **facts})
+        known = _text_kind(path), {"bytes": path.stat().st_size, **facts}
     kind, facts = known
+    if kind == vocabulary.KIND:
+        facts |= _vocabulary_facts(path)
     if not manifest.place(path).is_file():
         return Description(path, kind, facts)
     meta = manifest.load(manifest.place(path))
@@ -111,7 +114,7 @@ def _describe_file(path: Path) -> Description:
 
 def _manifest_facts(meta: manifest.Manifest) -> dict[str, Any]:
     return {
-        "format version": meta.version,
+        "format_version": meta.version,
         **meta.facts,
         "options": {name: value for name, value in meta.options.items() if value is not None},
         "inputs": dict(meta.inputs),
@@ -140,6 +143,22 @@ def _file_facts(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
         facts["kind"] = kind
         facts |= {name: value for name, value in found.items() if name in HEADLINES}
     return facts
+
+
+def _text_kind(path: Path) -> str:
+    """A vocabulary begins with its special symbols, wherever it was copied."""
+    with path.open("rb") as file:
+        start = file.read(32)
+    if not start:
+        return "empty file"
+    return vocabulary.KIND if start.startswith(f"{special.NAMES[special.PAD]}\t".encode()) else "text"
+
+
+def _vocabulary_facts(path: Path) -> dict[str, Any]:
+    """Size and the first rows. Raises FormatError where it is damaged."""
+    table = vocabulary.Vocabulary.load(path)
+    first = len(special.NAMES)
+    return {"rows": len(table), "tokens_counted": sum(table.counts), "most_frequent": list(table.tokens[first:][:10])}
 
 
 def _unknown(path: Path) -> DataError:

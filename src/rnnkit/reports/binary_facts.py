@@ -6,6 +6,7 @@ first bytes. Nothing is unpickled: an array that would need it is refused.
 
 from __future__ import annotations
 
+import json
 import math
 import zipfile
 from pathlib import Path
@@ -38,7 +39,7 @@ def binary_facts(path: Path) -> Facts | None:
         return "picture", {"width": int.from_bytes(start[16:20]), "height": int.from_bytes(start[20:24])}
     if path.suffix == ".safetensors" or (start[8:10] == b'{"' and int.from_bytes(start[:8], "little") < size):
         return "safetensors", _tensors(path)
-    if path.suffix == ".model":
+    if path.suffix in (".model", ".spm"):
         return "sentencepiece", _pieces(path)
     return None
 
@@ -84,11 +85,19 @@ def _tensors(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="numpy") as file:
             slices = {name: file.get_slice(name) for name in sorted(file.keys())}
             tensors = {name: {"shape": part.get_shape(), "type": part.get_dtype()} for name, part in slices.items()}
-            metadata = dict(file.metadata() or {})
+            metadata = {name: _value(text) for name, text in (file.metadata() or {}).items()}
     except SafetensorError as error:
         raise FormatError(f"{path} is damaged", f"it is no whole safetensors file: {error}") from error
     values = sum(math.prod(tensor["shape"]) for tensor in tensors.values())
     return {"values": values, "metadata": metadata, "tensors": tensors}
+
+
+def _value(text: str) -> Any:
+    """The format's header holds text only; rnnkit writes numbers and tables there as JSON."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _pieces(path: Path) -> dict[str, Any]:
@@ -99,4 +108,4 @@ def _pieces(path: Path) -> dict[str, Any]:
     except (RuntimeError, OSError) as error:
         raise FormatError(f"{path} is no whole SentencePiece model", str(error)) from error
     ids = {"unk": model.unk_id(), "bos": model.bos_id(), "eos": model.eos_id(), "pad": model.pad_id()}
-    return {"pieces": model.get_piece_size(), "special ids": ids}
+    return {"pieces": model.get_piece_size(), "special_ids": ids}

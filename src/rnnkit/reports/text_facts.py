@@ -76,12 +76,12 @@ class TextFacts:
         encoding = "UTF-8" if "not UTF-8" not in self.faults else "not UTF-8"
         return {
             "lines": self.lines,
-            "blank lines": self.blank,
+            "blank_lines": self.blank,
             "tokens": self.tokens,
             "characters": self.characters,
-            "longest line": f"{self.longest} characters, line {self.longest_at}",
+            "longest_line": {"characters": self.longest, "line": self.longest_at},
             "encoding": f"{encoding} with a byte order mark" if self.byte_order_mark else encoding,
-            "line ends": ends if self.ended else f"{ends}, none after the last line",
+            "line_ends": ends if self.ended else f"{ends}, none after the last line",
             "faults": dict(self.faults),
         }
 
