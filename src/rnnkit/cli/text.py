@@ -19,7 +19,16 @@ def convert(stage: ModuleType, options: Any, console: Console) -> None:
     elif console.json:
         raise UsageError("--json reports on files, a filter has none")
     else:
-        filters.pour(stage.open_filter(options, console.listen), STDIN, console)
+        stream(stage, options, console)
 
 
-COMMANDS = (Command("tokenize", "Cut raw text into tokens", convert),)
+def stream(stage: ModuleType, options: Any, console: Console) -> None:
+    """Be a filter."""
+    filters.pour(stage.open_filter(options, console.listen), STDIN, console)
+
+
+COMMANDS = (
+    Command("tokenize", "Cut raw text into tokens", convert),
+    Command("detokenize", "Put tokens together to text again", stream, json=False),
+    Command("vocab", "Count tokens and give each a row"),
+)
