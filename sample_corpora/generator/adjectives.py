@@ -28,7 +28,7 @@ def adjective(words: str, kinds: str, comparative: str = "", stem: str = "") -> 
 
 ADJECTIVES = [
     adjective("neu = new", "thing opening building transport", "neuer = newer"),
-    adjective("alt = old", "person animal thing building plant opening vehicle", "älter = older"),
+    adjective("alt = old", "grown animal thing building plant opening vehicle", "älter = older"),
     adjective("groß = big", "animal thing building plant opening vehicle food", "größer = bigger"),
     adjective("klein = small", "animal thing building plant opening vehicle fruit", "kleiner = smaller"),
     adjective("rot = red", "thing opening Apfel transport"),
@@ -41,7 +41,7 @@ ADJECTIVES = [
     adjective("billig = cheap", "thing Hotel", "billiger = cheaper"),
     adjective("schwer = heavy", "furniture Koffer Tasche Computer", "schwerer = heavier"),
     adjective("interessant = interesting", "text Bild Museum Stadt", "interessanter = more interesting"),
-    adjective("jung = young", "person animal", "jünger = younger"),
+    adjective("jung = young", "youthful animal", "jünger = younger"),
     adjective("freundlich = friendly", "person Hund", "freundlicher = friendlier"),
     adjective("müde = tired", "person", "müder = more tired", stem="müd"),
     adjective("krank = sick", "person animal"),
@@ -57,6 +57,22 @@ ADJECTIVES = [
     adjective("schnell = fast", "vehicle Pferd", "schneller = faster"),
     adjective("schmutzig = dirty", "clothes vehicle opening Hund"),
 ]
+
+
+# What a thing is or is not, but not very or too.
+UNGRADED = frozenset({"rot", "blau", "grün", "schwarz", "weiß", "leer", "neu"})
+# What one is glad to hear of a thing or person, and what not; the rest is neutral.
+WELCOME = frozenset(
+    ("neu", "schön", "billig", "interessant", "jung", "freundlich", "glücklich", "reich", "stark", "klug", "schnell")
+)
+UNWELCOME = frozenset(("alt", "klein", "teuer", "schwer", "müde", "krank", "leer", "schmutzig"))
+
+
+def opposed(first: Adjective, second: Adjective) -> bool:
+    """Whether but fits between the two: old but beautiful."""
+    return (first.german in WELCOME and second.german in UNWELCOME) or (
+        first.german in UNWELCOME and second.german in WELCOME
+    )
 
 
 def adjectives_for(noun: Noun) -> list[Adjective]:

@@ -14,11 +14,11 @@ def pairs(lines: str) -> list[Pair]:
     return [Pair(german, english) for german, english in sides]
 
 
-PAST = pairs(
+RECENT = pairs(
     """gestern = yesterday; gestern Abend = yesterday evening; heute Morgen = this morning; letzte Woche = last week;
-    letzten Sommer = last summer; letzten Winter = last winter; letztes Jahr = last year; vorgestern = the day before
-    yesterday"""
+    vorgestern = the day before yesterday"""
 )
+PAST = RECENT + pairs("letzten Sommer = last summer; letzten Winter = last winter; letztes Jahr = last year")
 COMING = pairs(
     """morgen = tomorrow; morgen Abend = tomorrow evening; heute Abend = this evening; nächste Woche = next week;
     nächsten Sommer = next summer; nächstes Jahr = next year; übermorgen = the day after tomorrow; bald = soon"""
@@ -45,9 +45,9 @@ AT = {
     pair.german: pair
     for pair in pairs(
         """im Park = in the park; im Garten = in the garden; in der Küche = in the kitchen; in der Schule = at school;
-        im Büro = at the office; im Kino = at the cinema; in der Bibliothek = at the library;
-        auf dem Markt = at the market; am Bahnhof = at the station; im Krankenhaus = at the hospital;
-        zu Hause = at home; am See = by the lake; im See = in the lake; im Restaurant = at the restaurant;
+        im Büro = in the office; im Kino = at the cinema; in der Bibliothek = at the library;
+        auf dem Markt = at the market; am Bahnhof = at the station; im Krankenhaus = in the hospital;
+        zu Hause = at home; am See = by the lake; im See = in the lake; im Restaurant = in the restaurant;
         im Zug = on the train; im Bus = on the bus"""
     )
 }
@@ -96,18 +96,18 @@ USUAL_PLACES = {
 
 
 def number(dice: Dice, low: int, high: int) -> Pair:
-    """A number in words on both sides, one time in five in digits."""
+    """A number in words on both sides; up to 31, which dates need anyway, one in five in digits."""
     value = dice.integer(low, high)
-    if dice.chance(0.2):
+    if value <= 31 and dice.chance(0.2):
         return Pair(str(value), str(value))
     return Pair(german_cardinal(value), english_cardinal(value))
 
 
-def date(dice: Dice, *, with_year: bool) -> Pair:
+def date(dice: Dice, *, with_year: bool, last_year: int = LAST_YEAR) -> Pair:
     """On a day of a month: am 4. Mai 1987, on 4 May 1987."""
     month = dice.integer(0, 11)
     day = dice.integer(1, MONTH_DAYS[month])
-    year = f" {dice.integer(FIRST_YEAR, LAST_YEAR)}" if with_year else ""
+    year = f" {dice.integer(FIRST_YEAR, last_year)}" if with_year else ""
     return Pair(f"am {day}. {MONTHS[month].german}{year}", f"on {day} {MONTHS[month].english}{year}")
 
 
@@ -132,9 +132,9 @@ def clock_in_digits(hour: int) -> Pair:
     return Pair(f"um {hour} Uhr", f"at {english}")
 
 
-def ago(dice: Dice) -> Pair:
+def ago(dice: Dice, spans: list[Pair]) -> Pair:
     """Vor drei Tagen, three days ago."""
-    span = dice.choice(SPANS)
+    span = dice.choice(spans)
     value = number(dice, 2, 40 if span.english == "years" else 12)
     return Pair(f"vor {value.german} {span.german}", f"{value.english} {span.english} ago")
 
@@ -158,23 +158,24 @@ def month(dice: Dice) -> Pair:
     return Pair(f"im {name.german}", f"in {name.english}")
 
 
-def year(dice: Dice) -> Pair:
+def year(dice: Dice, *, last_year: int = LAST_YEAR) -> Pair:
     """Im Jahr 1987, in 1987."""
-    value = dice.integer(FIRST_YEAR, LAST_YEAR)
+    value = dice.integer(FIRST_YEAR, last_year)
     return Pair(f"im Jahr {value}", f"in {value}")
 
 
-def past_time(dice: Dice) -> Pair:
+def past_time(dice: Dice, *, long_ago: bool = True) -> Pair:
     """When something happened."""
+    years = 1.0 if long_ago else 0.0
     return dice.weighted(
         [
-            (6.0, dice.choice(PAST)),
+            (6.0, dice.choice(PAST if long_ago else RECENT)),
             (1.5, weekday(dice)),
-            (2.0, ago(dice)),
-            (0.8, month(dice)),
-            (1.0, year(dice)),
+            (2.0, ago(dice, SPANS if long_ago else SPANS[:2])),
+            (0.8 * years, month(dice)),
+            (1.0 * years, year(dice)),
             (1.0, date(dice, with_year=False)),
-            (1.0, date(dice, with_year=True)),
+            (1.2 * years, date(dice, with_year=True)),
         ]
     )
 
@@ -200,10 +201,10 @@ def repeated_time(dice: Dice) -> Pair:
     return dice.choice(REPEATED)
 
 
-def time_for(dice: Dice, tense: Tense, *, past: bool = False) -> Pair:
+def time_for(dice: Dice, tense: Tense, *, past: bool = False, long_ago: bool = False) -> Pair:
     """An adverbial of time that suits the tense; `past` for a modal verb in the past."""
     if tense in (Tense.PRETERITE, Tense.PERFECT, Tense.PLUPERFECT) or past:
-        return past_time(dice)
+        return past_time(dice, long_ago=long_ago)
     if tense is Tense.NOW:
         return Pair("jetzt", "now")
     if tense is Tense.HABIT:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from .adjectives import Adjective, adjectives_for
 from .adverbials import AT, OFTEN, USUAL_PLACES, number, time_for
@@ -26,6 +27,7 @@ from .phrases import (
     SOME,
     THIS,
     WIR,
+    Determiner,
     Pair,
     Phrase,
     Referent,
@@ -57,21 +59,34 @@ def two_names(dice: Dice) -> Phrase:
     return joined(named(*first), named(*second))
 
 
-def subject(dice: Dice, *, pronouns: bool = True) -> Phrase:
-    """Someone who acts."""
-    kind = dice.weighted([(3.0 if pronouns else 0.0, "pronoun"), (1.2, "name"), (0.5, "names"), (5.3, "noun")])
+def subject(dice: Dice, other: Phrase | None = None) -> Phrase:
+    """Someone who acts, not the same as `other`."""
+    kind = dice.weighted([(4.0, "pronoun"), (1.3, "name"), (0.5, "names"), (5.0, "noun")])
     if kind == "pronoun":
-        return pronoun(dice.choice(PRONOUNS))
-    if kind == "name":
-        return name(dice)
-    return two_names(dice) if kind == "names" else person(dice, CLEAR_OWNERS)
+        chosen = pronoun(dice.choice(PRONOUNS))
+    elif kind == "name":
+        chosen = name(dice)
+    else:
+        chosen = two_names(dice) if kind == "names" else person(dice, CLEAR_OWNERS)
+    return subject(dice, other) if other and same_words(chosen, other) else chosen
+
+
+def same_words(one: Phrase, other: Phrase) -> bool:
+    """Whether two phrases share a name or their noun: `the teacher helps the teacher` is not said."""
+    return bool(heads(one) & heads(other))
+
+
+def heads(phrase: Phrase) -> set[str]:
+    """The names or the noun of a phrase."""
+    words = phrase.subject.split()
+    return {word for word in words if word[0].isupper()} | set(words[-1:])
 
 
 def person(dice: Dice, owners: tuple[Referent, ...]) -> Phrase:
     """A person with an article or possessive, singular or plural."""
     if dice.chance(0.3):
         entry = dice.choice(FAMILY)
-        determiner = possessive(dice.choice(owners)) if dice.chance(0.75) else DEFINITE
+        determiner = possessive(dice.choice(owners)) if dice.chance(0.8) else DEFINITE
         return noun_phrase(entry, determiner, some_adjective(dice, entry, 0.12))
     entry = dice.choice(PEOPLE)
     if dice.chance(0.22):
@@ -111,11 +126,11 @@ def some_adjective(dice: Dice, entry: Noun, probability: float) -> Adjective | N
 
 
 def owners_in(actor: Phrase) -> tuple[Referent, ...]:
-    """Whose thing it can be: the subject's own, or that of someone whose possessive is clear.
+    """Whose thing it can be: mostly the subject's own, else mine, yours or ours.
 
     With er and sie as the subject, sein and ihr are taken to mean the subject.
     """
-    own = (actor.referent,) * 3 if actor.referent else ()
+    own = (actor.referent,) * 4 if actor.referent else ()
     return (*own, ICH, DU, WIR)
 
 
@@ -128,23 +143,15 @@ def thing(dice: Dice, entry: Noun, actor: Phrase, *, negative: bool = False) -> 
         return noun_phrase(entry, NEGATIVE_MASS if mass else NEGATIVE, quality, plural=plural)
     if mass:
         return noun_phrase(entry, BARE if dice.chance(0.7) else DEFINITE, quality)
-    owner = dice.choice(owners_in(actor))
+    owner = possessive(dice.choice(owners_in(actor)))
     owned = 0.0 if entry.kinds & {"built", "sight", "Baum"} else 2.0
-    if dice.chance(0.25):
-        value = number(dice, 2, 99)
-        determiner = dice.weighted(
-            [
-                (2.0, DEFINITE),
-                (owned / 2, possessive(owner)),
-                (0.7, MANY),
-                (0.7, SOME),
-                (0.5, THIS),
-                (2.5, counted(value.german, value.english)),
-            ]
-        )
-        return noun_phrase(entry, determiner, quality, plural=True)
-    determiner = dice.weighted([(3.5, DEFINITE), (3.0, INDEFINITE), (owned, possessive(owner)), (0.7, THIS)])
-    return noun_phrase(entry, determiner, quality)
+    if not dice.chance(0.28):
+        determiner = dice.weighted([(3.5, DEFINITE), (3.0, INDEFINITE), (owned, owner), (0.7, THIS)])
+        return noun_phrase(entry, determiner, quality)
+    value = number(dice, 2, 99 if "heap" in entry.kinds else 12)
+    many: list[tuple[float, Determiner]] = [(2.0, DEFINITE), (owned / 2, owner), (0.7, MANY), (0.7, SOME), (0.5, THIS)]
+    determiner = dice.weighted([*many, (2.5, counted(value.german, value.english))])
+    return noun_phrase(entry, determiner, quality, plural=True)
 
 
 def object_pronoun(dice: Dice, actor: Phrase, *, dative: bool) -> Phrase:
@@ -158,42 +165,54 @@ def object_pronoun(dice: Dice, actor: Phrase, *, dative: bool) -> Phrase:
 
 def object_of(dice: Dice, verb: Verb, actor: Phrase, *, negative: bool = False) -> Phrase:
     """Something or someone the verb can be about."""
-    entry = dice.choice(nouns_of_kind(*verb.objects))
-    if "person" not in entry.kinds:
-        return thing(dice, entry, actor, negative=negative)
-    if dice.chance(0.3) and verb.government != "prep":
-        return object_pronoun(dice, actor, dative=verb.government == "dat")
-    if dice.chance(0.2):
-        return name(dice)
-    return person(dice, owners_in(actor))
+    nouns = nouns_of_kind(*verb.objects)
+    entry = dice.choice(nouns)
+    if "person" in entry.kinds:
+        return someone(dice, actor, pronouns=verb.government != "prep", dative=verb.government == "dat")
+    found = thing(dice, entry, actor, negative=negative)
+    # Things of one sort are named together: a coat and a hat, not a coat and an egg.
+    sorts = entry.kinds & {"clothes", "food", "drink", "furniture", "text", "animal", "plant"}
+    others = [one for one in nouns if one is not entry and one.kinds & sorts]
+    if negative or not others or verb.government != "acc" or dice.chance(0.82):
+        return found
+    return joined(found, thing(dice, dice.choice(others), actor), names=False)
+
+
+def someone(dice: Dice, actor: Phrase, *, pronouns: bool, dative: bool) -> Phrase:
+    """A person as an object: not the subject again."""
+    kind = dice.weighted([(3.0 if pronouns else 0.0, "pronoun"), (1.4, "name"), (5.6, "noun")])
+    if kind == "pronoun":
+        return object_pronoun(dice, actor, dative=dative)
+    chosen = name(dice) if kind == "name" else person(dice, owners_in(actor))
+    while same_words(chosen, actor):
+        chosen = name(dice) if kind == "name" else person(dice, owners_in(actor))
+    return chosen
 
 
 def tense_for(dice: Dice, verb: Verb, actor: Phrase) -> Tense:
     """A tense that the verb allows."""
+    preterite = 0.0 if actor.person == "du" else 1.0
     if verb.stative:
-        return Tense.HABIT if dice.chance(0.7) else Tense.PRETERITE if actor.person != "du" else Tense.HABIT
+        return dice.weighted([(0.7, Tense.HABIT), (0.3 * preterite, Tense.PRETERITE)])
     slow = 0.0 if verb.sudden else 1.0
     return dice.weighted(
         [
             (1.8 * slow, Tense.HABIT),
             (1.0 * slow, Tense.NOW),
-            (0.0 if actor.person == "du" else 1.6, Tense.PRETERITE),
+            (1.6 * preterite, Tense.PRETERITE),
             (2.6, Tense.PERFECT),
             (0.6, Tense.ALREADY),
             (1.1, Tense.FUTURE),
-            (2.0, Tense.MODAL),
+            (0.0 if verb.unwanted else 2.0, Tense.MODAL),
         ]
     )
 
 
 def modal(dice: Dice, verb: Verb, actor: Phrase) -> Modal:
-    """A modal verb; those in the past are not said with du, and nobody wants to lose a thing."""
-    unwanted = verb.infinitive in ("verlieren", "vergessen", "finden", "hören", "sehen")
-    fitting = [
-        entry
-        for entry in MODALS
-        if not (entry.past and actor.person == "du") and not (unwanted and not entry.english.startswith("c"))
-    ]
+    """A modal verb: those in the past are not said with du, and what is heard or found one can or could."""
+    fitting = [entry for entry in MODALS if not (entry.past and actor.person == "du")]
+    if verb.infinitive in ("finden", "hören", "sehen") and verb.sudden:
+        fitting = [entry for entry in fitting if entry.english.startswith("c")]
     return dice.choice(fitting)
 
 
@@ -227,17 +246,9 @@ def with_objects(dice: Dice, bare: Clause) -> Clause:
     # nicht and schon stand after definite objects and before others; only the former are made here.
     while (denied or bare.tense is Tense.ALREADY) and not (thing_or_person.definite or thing_or_person.negative):
         thing_or_person = object_of(dice, verb, actor, negative=no_article)
-    negation = "kein" if thing_or_person.negative else "nicht" if denied else ""
-    result = replace(bare, object=thing_or_person, negation=negation)
-    if verb in DITRANSITIVE:
-        receiver = object_pronoun(dice, actor, dative=True) if dice.chance(0.35) else receiver_noun(dice, actor)
-        result = replace(result, receiver=receiver)
-    return result
-
-
-def receiver_noun(dice: Dice, actor: Phrase) -> Phrase:
-    """Someone who is given something."""
-    return name(dice) if dice.chance(0.15) else person(dice, owners_in(actor))
+    negation: Literal["", "nicht", "kein"] = "kein" if thing_or_person.negative else "nicht" if denied else ""
+    receiver = someone(dice, actor, pronouns=True, dative=True) if verb in DITRANSITIVE else None
+    return replace(bare, object=thing_or_person, negation=negation, receiver=receiver)
 
 
 def says_everyone(phrase: Phrase) -> bool:
@@ -254,6 +265,7 @@ def with_time(dice: Dice, timeless: Clause) -> Clause:
         return timeless
     if tense is Tense.HABIT and dice.chance(0.5) and not timeless.negation:
         return replace(timeless, often=dice.choice(OFTEN))
+    if tense not in (Tense.NOW, Tense.HABIT) and not dice.chance(0.6):
+        return timeless
     past = timeless.modal is not None and timeless.modal.past
-    needed = tense in (Tense.NOW, Tense.HABIT)
-    return replace(timeless, time=time_for(dice, tense, past=past)) if needed or dice.chance(0.6) else timeless
+    return replace(timeless, time=time_for(dice, tense, past=past, long_ago=timeless.verb.memorable))

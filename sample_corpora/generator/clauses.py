@@ -10,13 +10,14 @@ from .phrases import Pair, Person, Phrase, join, prepositional
 from .verbs import EnglishVerb, Verb
 
 PERSONS: tuple[Person, ...] = ("ich", "du", "er", "wir", "sie")
-HABEN = dict(zip(PERSONS, "habe hast hat haben haben".split(), strict=True))
-HATTE = dict(zip(PERSONS, "hatte hattest hatte hatten hatten".split(), strict=True))
-SEIN = dict(zip(PERSONS, "bin bist ist sind sind".split(), strict=True))
-WAR = dict(zip(PERSONS, "war warst war waren waren".split(), strict=True))
-WERDEN = dict(zip(PERSONS, "werde wirst wird werden werden".split(), strict=True))
-ENGLISH_BE = dict(zip(PERSONS, "am are is are are".split(), strict=True))
-ENGLISH_WAS = dict(zip(PERSONS, "was were was were were".split(), strict=True))
+NOTHING = Pair()
+HABEN = dict(zip(PERSONS, ["habe", "hast", "hat", "haben", "haben"], strict=True))
+HATTE = dict(zip(PERSONS, ["hatte", "hattest", "hatte", "hatten", "hatten"], strict=True))
+SEIN = dict(zip(PERSONS, ["bin", "bist", "ist", "sind", "sind"], strict=True))
+WAR = dict(zip(PERSONS, ["war", "warst", "war", "waren", "waren"], strict=True))
+WERDEN = dict(zip(PERSONS, ["werde", "wirst", "wird", "werden", "werden"], strict=True))
+ENGLISH_BE = dict(zip(PERSONS, ["am", "are", "is", "are", "are"], strict=True))
+ENGLISH_WAS = dict(zip(PERSONS, ["was", "were", "was", "were", "were"], strict=True))
 
 
 class Tense(Enum):
@@ -68,11 +69,17 @@ class Clause:
     object: Phrase | None = None
     receiver: Phrase | None = None
     modal: Modal | None = None
-    time: Pair = Pair()
-    often: Pair = Pair()
+    time: Pair = NOTHING
+    often: Pair = NOTHING
     """How often: after the finite verb in German, before the full verb in English."""
-    place: Pair = Pair()
+    place: Pair = NOTHING
     negation: Literal["", "nicht", "kein"] = ""
+
+
+def copula(actor: Phrase, *, past: bool = False) -> Pair:
+    """To be, in agreement."""
+    german, english = (WAR, ENGLISH_WAS) if past else (SEIN, ENGLISH_BE)
+    return Pair(german[actor.person], english[actor.person])
 
 
 def german_present(verb: Verb, person: Person) -> str:
@@ -210,12 +217,13 @@ def english_rest(clause: Clause, *, gap: bool = False, front: str = "") -> str:
     """What follows the verb: objects, particle, place, time. `gap` leaves the object out."""
     verb = clause.verb
     thing = "" if gap or clause.object is None else clause.object.object
+    particle = verb.english.particle
+    pronominal = clause.object is not None and clause.object.pronominal
     receiver = clause.receiver.object if clause.receiver else ""
     return join(
         receiver,
         verb.english_preposition if clause.object else "",
-        thing,
-        verb.english.particle,
+        *((thing, particle) if pronominal else (particle, thing)),
         clause.place.english,
         "" if front == "time" else clause.time.english,
     )

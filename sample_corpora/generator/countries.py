@@ -2,44 +2,10 @@
 
 from __future__ import annotations
 
-from .frames import lines, table
+from .frames import lines
+from .tables import table
 
-COUNTRIES = table(
-    "country capital nationality language city landmark dish he she",
-    """
-    France | Paris | French | French | Lyon, Marseille | the Seine | onion soup, baguettes | Pierre | Claire
-    Italy | Rome | Italian | Italian | Milan, Naples | the Tiber | spaghetti, pizza | Paolo | Chiara
-    Germany | Berlin | German | German | Hamburg, Cologne | the Spree | sausages, pretzels | Klaus | Ursula
-    Spain | Madrid | Spanish | Spanish | Seville, Valencia | the Prado | paella, olives | Diego | Carmen
-    Portugal | Lisbon | Portuguese | Portuguese | Porto, Coimbra | the Tagus | sardines, custard tarts | Tiago | Beatriz
-    Austria | Vienna | Austrian | German | Salzburg, Graz | the Danube | apple strudel, schnitzel | Florian | Liesl
-    Greece | Athens | Greek | Greek | Patras, Corinth | the Acropolis | feta, moussaka | Nikos | Eleni
-    Poland | Warsaw | Polish | Polish | Krakow, Gdansk | the Vistula | dumplings, beetroot soup | Marek | Agnieszka
-    Russia | Moscow | Russian | Russian | Kazan, Irkutsk | the Volga | borscht, buckwheat | Dmitri | Olga
-    Japan | Tokyo | Japanese | Japanese | Osaka, Kyoto | Mount Fuji | sushi, noodle soup | Haruto | Yuki
-    China | Beijing | Chinese | Chinese | Shanghai, Xian | the Great Wall | roast duck, steamed buns | Wei | Mei
-    Egypt | Cairo | Egyptian | Arabic | Alexandria, Luxor | the Nile | falafel, flatbread | Hassan | Layla
-    Sweden | Stockholm | Swedish | Swedish | Gothenburg, Uppsala | the archipelago | meatballs, crispbread | Sven | Astrid
-    Norway | Oslo | Norwegian | Norwegian | Bergen, Trondheim | the fjords | salmon, brown cheese | Lars | Ingrid
-    Finland | Helsinki | Finnish | Finnish | Turku, Tampere | the saunas | rye bread, reindeer stew | Jukka | Aino
-    Denmark | Copenhagen | Danish | Danish | Aarhus, Odense | the mermaid | open sandwiches, herring | Anders | Mette
-    Ireland | Dublin | Irish | English | Cork, Galway | the Liffey | lamb stew, soda bread | Patrick | Siobhan
-    Britain | London | British | English | Leeds, Bristol | the Thames | fish and chips, crumpets | Edward | Charlotte
-    Hungary | Budapest | Hungarian | Hungarian | Szeged, Debrecen | Lake Balaton | goulash, chimney cake | Laszlo | Ilona
-    Turkey | Ankara | Turkish | Turkish | Istanbul, Izmir | the Bosphorus | kebab, baklava | Mehmet | Ayse
-    India | Delhi | Indian | Hindi | Mumbai, Kolkata | the Ganges | lentil curry, samosas | Arjun | Priya
-    Thailand | Bangkok | Thai | Thai | Phuket, Lampang | the Mekong | coconut curry, mango rice | Somchai | Malee
-    Vietnam | Hanoi | Vietnamese | Vietnamese | Hue, Danang | the Red River | rice noodles, spring rolls | Minh | Linh
-    Kenya | Nairobi | Kenyan | Swahili | Mombasa, Kisumu | Mount Kenya | maize porridge, grilled goat | Kamau | Wanjiku
-    Morocco | Rabat | Moroccan | Arabic | Fez, Casablanca | the Atlas | couscous, mint tea | Youssef | Fatima
-    Peru | Lima | Peruvian | Spanish | Cusco, Arequipa | the Andes | ceviche, roast potatoes | Mateo | Rosa
-    Cuba | Havana | Cuban | Spanish | Trinidad, Matanzas | the Malecon | black beans, fried plantain | Ernesto | Yolanda
-    Canada | Ottawa | Canadian | English | Toronto, Vancouver | Niagara Falls | pancakes, maple syrup | Gordon | Heather
-    Iceland | Reykjavik | Icelandic | Icelandic | Akureyri, Selfoss | the geysers | dried fish, skyr | Gunnar | Sigrun
-    Belgium | Brussels | Belgian | French | Ghent, Antwerp | the Meuse | waffles, mussels | Lucas | Elise
-    Romania | Bucharest | Romanian | Romanian | Cluj, Brasov | the Carpathians | polenta, cabbage rolls | Radu | Ileana
-    """,
-)
+COUNTRIES = table("countries")
 
 # What is said of a country, what of a capital, and what of either, which tells one pair from the others.
 COUNTRY_FRAMES = lines(

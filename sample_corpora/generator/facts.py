@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .adverbials import CITIES, clock, date, number, past_time, repeated_time, weekday, year
+from .adverbials import CITIES, LAST_YEAR, SPANS, ago, clock, date, number, past_time, repeated_time, weekday, year
 from .choices import CLEAR_OWNERS, clause, name, person, some_adjective, subject, thing
-from .clauses import ENGLISH_BE, SEIN, Clause, Tense
+from .clauses import HABEN, NOTHING, Clause, Tense, copula
 from .dice import Dice
-from .nouns import noun_named, nouns_of_kind
+from .nouns import FAMILY, PEOPLE, Noun, noun_named, nouns_of_kind
+from .numbers import english_cardinal, german_cardinal
 from .phrases import (
     DEFINITE,
     DU,
+    ER,
     ICH,
     INDEFINITE,
     PRONOUNS,
+    SIE,
     THIS,
     WIR,
     Pair,
@@ -25,33 +28,63 @@ from .phrases import (
     prepositional,
     pronoun,
 )
-from .sentences import arranged, finish
-from .verbs import ARRIVE, DEPART, LAY, TRANSITIVE, verb
+from .sentences import arranged, finish, in_city
+from .verbs import ARRIVE, DEPART, INTRANSITIVE, LAY, TRANSITIVE
 
 SPOTS = (("auf", "on"), ("unter", "under"), ("neben", "next to"), ("hinter", "behind"))
-GET_UP = verb("auf|stehen steht stand aufgestanden = get up", flags="sein")
+DATED = [
+    entry
+    for entry in (*TRANSITIVE, *INTRANSITIVE)
+    if entry.prefix + entry.infinitive in ("anrufen", "treffen", "abholen", "besuchen", "aufstehen")
+]
 
 
 def age(dice: Dice) -> Pair:
     """Anna ist dreiundzwanzig Jahre alt."""
-    actor = dice.choice((name(dice), pronoun(dice.choice(PRONOUNS)), person(dice, CLEAR_OWNERS)))
-    while actor.referent is None and actor.subject.startswith(("every", "many")):
-        actor = person(dice, CLEAR_OWNERS)
-    value = number(dice, 2, 99)
-    german = join(actor.german["nom"], SEIN[actor.person], value.german, "Jahre alt")
-    return finish(german, join(actor.subject, ENGLISH_BE[actor.person], value.english, "years old"))
+    kind = dice.weighted([(3.0, "name"), (2.5, "pronoun"), (4.5, "noun")])
+    value = number(dice, 18, 99)
+    if kind == "noun":
+        entry = dice.choice(PEOPLE + FAMILY)
+        owned = "unowned" not in entry.kinds
+        actor = noun_phrase(entry, possessive(dice.choice(CLEAR_OWNERS)) if owned else DEFINITE)
+        value = number(dice, 2, 17) if "young" in entry.kinds else value
+    else:
+        actor = name(dice) if kind == "name" else pronoun(dice.choice(PRONOUNS))
+    if dice.chance(0.12):
+        return finish(join("wie alt", copula(actor).german, actor.german["nom"]), asked_age(actor), "?")
+    be = copula(actor)
+    return finish(
+        join(actor.german["nom"], be.german, value.german, "Jahre alt"),
+        join(actor.subject, be.english, value.english, "years old"),
+    )
+
+
+def asked_age(actor: Phrase) -> str:
+    """How old is she."""
+    return join("how old", copula(actor).english, actor.subject)
+
+
+def amount(dice: Dice, entry: Noun) -> Pair:
+    """So many euros: hundreds and thousands for what is dear."""
+    if entry.kinds & {"Auto", "home", "Computer", "Schiff", "Pferd"} and dice.chance(0.8):
+        value = dice.integer(1, 9) * dice.choice((100, 1000))
+        return Pair(german_cardinal(value), english_cardinal(value))
+    return number(dice, 2, 20) if "food" in entry.kinds else number(dice, 2, 99)
 
 
 def price(dice: Dice) -> Pair:
     """What things cost: Diese Äpfel kosten drei Euro."""
-    entry = dice.choice(nouns_of_kind("thing", "fruit", "baked"))
+    entry = dice.choice(nouns_of_kind("thing", "fruit", "baked", "home", "Pferd"))
     plural = "mass" not in entry.kinds and dice.chance(0.3)
-    determiner = dice.choice((DEFINITE, THIS))
-    item = noun_phrase(entry, determiner, some_adjective(dice, entry, 0.4), plural=plural)
-    value = number(dice, 2, 99)
+    item = noun_phrase(entry, dice.choice((DEFINITE, THIS)), some_adjective(dice, entry, 0.4), plural=plural)
     past = dice.chance(0.35)
-    german = ("kostete" if past else "kostet") if item.person == "er" else ("kosteten" if past else "kosten")
-    english = "cost" if past or item.person == "sie" else "costs"
+    german = ("kostete" if past else "kostet") + ("n" if plural and past else "")
+    german = "kosten" if plural and not past else german
+    if dice.chance(0.15):
+        does = "did" if past else "do" if plural else "does"
+        return finish(f"wie viel {german} {item.german['nom']}", f"how much {does} {item.subject} cost", "?")
+    value = amount(dice, entry)
+    english = "cost" if past or plural else "costs"
     return finish(
         join(item.german["nom"], german, value.german, "Euro"), join(item.subject, english, value.english, "euros")
     )
@@ -60,79 +93,91 @@ def price(dice: Dice) -> Pair:
 def purchase(dice: Dice) -> Pair:
     """Who paid how much for what."""
     actor = subject(dice)
-    while actor.person == "du":
-        actor = subject(dice)
     entry = dice.choice(nouns_of_kind("thing", "baked"))
-    item = thing(dice, entry, actor)
-    value = number(dice, 2, 99)
-    for_words = prepositional("für", item, "acc")
-    have = dict(ich="habe", du="hast", er="hat", wir="haben", sie="haben")[actor.person]
-    german = join(actor.german["nom"], have, for_words, value.german, "Euro bezahlt")
+    item, value = thing(dice, entry, actor), amount(dice, entry)
+    german = join(
+        actor.german["nom"], HABEN[actor.person], prepositional("für", item, "acc"), value.german, "Euro bezahlt"
+    )
     return finish(german, join(actor.subject, "paid", value.english, "euros for", item.object))
 
 
 def birth(dice: Dice) -> Pair:
     """Peter wurde am 4. Mai 1987 in Hamburg geboren: place before time in English, after it in German."""
-    actor = dice.choice((name(dice), person(dice, CLEAR_OWNERS), pronoun(dice.choice((ICH, *PRONOUNS[2:4])))))
-    while actor.person == "sie" or actor.referent is None:
-        actor = person(dice, CLEAR_OWNERS)
-    when = date(dice, with_year=True) if dice.chance(0.6) else date(dice, with_year=False) if dice.chance(0.3) else year(dice)
-    where = dice.choice(CITIES)
-    place = Pair(f"in {where.german}", f"in {where.english}") if dice.chance(0.7) else Pair()
-    was = "wurde"
+    kind = dice.weighted([(3.0, "name"), (2.0, "pronoun"), (5.0, "noun")])
+    last = LAST_YEAR
+    if kind == "noun":
+        entry = dice.choice(PEOPLE + FAMILY)
+        # Doctors and aunts are grown up.
+        last = LAST_YEAR if "young" in entry.kinds else LAST_YEAR - 20
+        owned = "unowned" not in entry.kinds
+        actor = noun_phrase(entry, possessive(dice.choice(CLEAR_OWNERS)) if owned else DEFINITE)
+    else:
+        actor = name(dice) if kind == "name" else pronoun(dice.choice((ICH, ER, SIE)))
+    when = dice.weighted(
+        [
+            (6.0, date(dice, with_year=True, last_year=last)),
+            (1.2, date(dice, with_year=False)),
+            (2.8, year(dice, last_year=last)),
+        ]
+    )
+    place = in_city(dice) if dice.chance(0.7) else NOTHING
     if dice.chance(0.3):
-        german = join(when.german, was, actor.german["nom"], place.german, "geboren")
+        german = join(when.german, "wurde", actor.german["nom"], place.german, "geboren")
         return finish(german, join(when.english, actor.subject, "was born", place.english))
-    german = join(actor.german["nom"], was, when.german, place.german, "geboren")
+    german = join(actor.german["nom"], "wurde", when.german, place.german, "geboren")
     return finish(german, join(actor.subject, "was born", place.english, when.english))
+
+
+# Participle in both languages, what it is said of, and whether a person can be named who did it.
+DONE = (
+    ("gebaut", "built", ("built", "Schiff"), False),
+    ("verkauft", "sold", ("home", "vehicle", "Bild"), True),
+    ("repariert", "repaired", ("vehicle", "machine", "Brücke"), True),
+    ("gefunden", "found", ("small",), True),
+    ("geöffnet", "opened", ("Museum", "Schule", "Hotel", "Brücke", "Krankenhaus"), False),
+)
 
 
 def passive(dice: Dice) -> Pair:
     """Die Brücke wurde 1987 gebaut."""
-    choices = [
-        ("gebaut", "built", ("built", "Schiff")),
-        ("verkauft", "sold", ("home", "vehicle", "Bild")),
-        ("repariert", "repaired", ("vehicle", "machine", "built")),
-        ("gefunden", "found", ("small",)),
-        ("geöffnet", "opened", ("Museum", "Schule", "Hotel", "Brücke", "Krankenhaus")),
-    ]
-    participle, english, kinds = dice.choice(choices)
+    participle, english, kinds, personal = dice.choice(DONE)
     entry = dice.choice(nouns_of_kind(*kinds))
     plural = dice.chance(0.3)
     item = noun_phrase(entry, DEFINITE if dice.chance(0.7) else THIS, some_adjective(dice, entry, 0.4), plural=plural)
-    when = year(dice) if dice.chance(0.45) else past_time(dice)
-    was = ("wurde", "was") if item.person == "er" else ("wurden", "were")
+    long_ago = year(dice) if dice.chance(0.7) else ago(dice, SPANS[-1:])
+    when = past_time(dice) if personal and dice.chance(0.6) else long_ago
+    was = ("wurden", "were") if plural else ("wurde", "was")
     if dice.chance(0.35):
         german = join(when.german, was[0], item.german["nom"], participle)
         return finish(german, join(when.english, item.subject, was[1], english))
-    agent = person(dice, CLEAR_OWNERS) if dice.chance(0.25) and participle != "geöffnet" else None
-    by = (prepositional("von", agent, "dat"), f"by {agent.object}") if agent else ("", "")
-    german = join(item.german["nom"], was[0], when.german, by[0], participle)
-    return finish(german, join(item.subject, was[1], english, by[1], when.english))
+    agent = person(dice, CLEAR_OWNERS) if personal and dice.chance(0.35) else None
+    by = Pair(prepositional("von", agent, "dat"), f"by {agent.object}") if agent else NOTHING
+    german = join(item.german["nom"], was[0], when.german, by.german, participle)
+    return finish(german, join(item.subject, was[1], english, by.english, when.english))
 
 
 def timetable(dice: Dice) -> Pair:
     """Der Zug nach Berlin fährt um halb acht ab."""
-    vehicle, city = dice.choice((noun_named("Zug"), noun_named("Bus"))), dice.choice(CITIES)
-    to = dice.chance(0.6)
-    goal = Pair(f"nach {city.german}", f"to {city.english}") if to else Pair(f"aus {city.german}", f"from {city.english}")
-    base = noun_phrase(vehicle, DEFINITE)
-    actor = Phrase(
-        {"nom": f"{base.german['nom']} {goal.german}"}, f"{base.subject} {goal.english}", "", "er", base.referent
-    )
+    base = noun_phrase(noun_named(dice.choice(("Zug", "Bus"))), DEFINITE)
+    city, leaves = dice.choice(CITIES), dice.chance(0.6)
+    goal = Pair(f"aus {city.german}", f"from {city.english}")
+    if leaves:
+        goal = Pair(f"nach {city.german}", f"to {city.english}")
+    actor = Phrase({"nom": f"{base.german['nom']} {goal.german}"}, f"{base.subject} {goal.english}", "", "er")
     tense = dice.choice((Tense.HABIT, Tense.HABIT, Tense.FUTURE, Tense.PERFECT))
     when = clock(dice)
     if tense is Tense.HABIT and dice.chance(0.4):
-        every = repeated_time(dice) if dice.chance(0.3) else Pair("jeden Tag", "every day")
-        if "Abend" not in every.german and "Morgen" not in every.german:
-            when = Pair(f"{every.german} {when.german}", f"{when.english} {every.english}")
-    return arranged(dice, Clause(actor, DEPART if to else ARRIVE, tense, time=when))
+        every = repeated_time(dice)
+        # Every evening at eight in the morning is not a time.
+        if every.english in ("every morning", "every evening", "every week"):
+            every = Pair("jeden Tag", "every day")
+        when = Pair(f"{every.german} {when.german}", f"{when.english} {every.english}")
+    return arranged(dice, Clause(actor, DEPART if leaves else ARRIVE, tense, time=when))
 
 
 def appointment(dice: Dice) -> Pair:
     """Getting up, calling and meeting at a time of day."""
-    verbs = [GET_UP, *[entry for entry in TRANSITIVE if entry.infinitive in ("rufen", "treffen", "holen", "besuchen")]]
-    said = clause(dice, verb=dice.choice(verbs))
+    said = clause(dice, verb=dice.choice(DATED))
     while said.tense in (Tense.NOW, Tense.ALREADY) or said.often.german:
         said = clause(dice, verb=said.verb)
     when = clock(dice)
@@ -144,27 +189,21 @@ def appointment(dice: Dice) -> Pair:
 
 def lying(dice: Dice) -> Pair:
     """Where things lie (dative) and where they are put (accusative)."""
-    small = dice.choice([noun_named(word) for word in ("Buch", "Brief", "Zeitung", "Schlüssel", "Bild", "Hemd", "Ball")])
+    words = ("Buch", "Brief", "Zeitung", "Schlüssel", "Bild", "Hemd", "Ball", "Hut", "Tasche", "Jacke")
+    small = noun_named(dice.choice(words))
     spot = dice.choice(nouns_of_kind("furniture"))
-    german_preposition, english_preposition = dice.choice(SPOTS)
-    actor = subject(dice)
-    owner = dice.choice((ICH, DU, WIR))
-    where = noun_phrase(
-        spot,
-        dice.choice((DEFINITE, DEFINITE, possessive(owner), INDEFINITE)),
-        some_adjective(dice, spot, 0.4),
-    )
+    on = Pair(*dice.choice(SPOTS))
+    actor, owner = subject(dice), possessive(dice.choice((ICH, DU, WIR)))
+    determiner = dice.weighted([(3.0, DEFINITE), (1.0, owner), (1.0, INDEFINITE)])
+    where = noun_phrase(spot, determiner, some_adjective(dice, spot, 0.4))
     if dice.chance(0.5):
-        plural = dice.chance(0.25)
-        item = noun_phrase(small, DEFINITE if dice.chance(0.6) else possessive(owner), plural=plural)
-        past = dice.chance(0.35)
-        lies = ("lag" if past else "liegt") if not plural else ("lagen" if past else "liegen")
-        be = ("was" if past else "is") if not plural else ("were" if past else "are")
-        german = join(item.german["nom"], lies, prepositional(german_preposition, where, "dat"))
-        return finish(german, join(item.subject, be, "lying", english_preposition, where.object))
-    item = thing(dice, small, actor)
-    place = Pair(prepositional(german_preposition, where, "acc"), f"{english_preposition} {where.object}")
+        plural, past = dice.chance(0.25), dice.chance(0.35)
+        item = noun_phrase(small, DEFINITE if dice.chance(0.6) else owner, plural=plural)
+        lies = ("lagen" if past else "liegen") if plural else "lag" if past else "liegt"
+        german = join(item.german["nom"], lies, prepositional(on.german, where, "dat"))
+        return finish(german, join(item.subject, copula(item, past=past).english, "lying", on.english, where.object))
+    place = Pair(prepositional(on.german, where, "acc"), f"{on.english} {where.object}")
     said = clause(dice, actor, LAY)
     while said.negation or said.tense is Tense.ALREADY:
         said = clause(dice, actor, LAY)
-    return arranged(dice, replace(said, object=item, place=place))
+    return arranged(dice, replace(said, object=thing(dice, small, actor), place=place))

@@ -20,16 +20,6 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.strip().splitlines()]
 
 
-def table(heads: str, text: str) -> list[dict[str, list[str]]]:
-    """Rows from a block of lines: columns are separated by `|`, alternatives within one by commas."""
-    names = heads.split()
-    rows = []
-    for line in lines(text):
-        cells = [[item.strip() for item in column.split(",")] for column in line.split("|")]
-        rows.append(dict(zip(names, cells, strict=True)))
-    return rows
-
-
 def fill(dice: Dice, frame: str, *sources: Row) -> str:
     """The frame with its gaps filled from the first source that knows them, as a sentence.
 

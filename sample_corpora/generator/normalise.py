@@ -191,9 +191,7 @@ def split(dice: Dice) -> dict[str, list[Spoken]]:
     held_out = set(dice.shuffled(everything)[: len(everything) // 10])
     train = [pair for pair, numbers in lines if held_out.isdisjoint(numbers)][:TRAIN]
     known = {word for pair in train for word in pair.raw.split()}
-    new = [
-        pair for pair, numbers in lines if not held_out.isdisjoint(numbers) and known.issuperset(pair.raw.split())
-    ]
+    new = [pair for pair, numbers in lines if not held_out.isdisjoint(numbers) and known.issuperset(pair.raw.split())]
     if len(train) < TRAIN or len(new) < VALID + TEST:
         raise ValueError(f"too few sentences: {len(train)} to train, {len(new)} to test")
     return {"train": train, "valid": new[:VALID], "test": new[VALID : VALID + TEST]}

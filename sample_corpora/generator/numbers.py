@@ -13,13 +13,22 @@ ENGLISH_UNITS = [
 ]
 ENGLISH_TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 ENGLISH_ORDINALS = {
-    **{"one": "first", "two": "second", "three": "third", "five": "fifth"},
-    **{"eight": "eighth", "nine": "ninth", "twelve": "twelfth"},
+    "one": "first",
+    "two": "second",
+    "three": "third",
+    "five": "fifth",
+    "eight": "eighth",
+    "nine": "ninth",
+    "twelve": "twelfth",
 }
 
 
 def german_cardinal(value: int) -> str:
-    """A number from 0 to 99 in German words, one word each: dreiundzwanzig."""
+    """A number from 0 to 9,999 in German words, one word each: dreiundzwanzig, zweihundert."""
+    for size, name in ((1000, "tausend"), (100, "hundert")):
+        if value >= size:
+            count, rest = divmod(value, size)
+            return (german_cardinal(count) if count > 1 else "") + name + (german_cardinal(rest) if rest else "")
     if value < 20:
         return GERMAN_UNITS[value]
     tens, unit = divmod(value, 10)

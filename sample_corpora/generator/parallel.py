@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from . import complex_sentences as two_clauses
-from . import facts, sentences
+from . import descriptions, facts, relative_clauses, sentences
 from .dice import Dice
 from .phrases import Pair
 from .split import Sizes, split
 
-SIZES = Sizes(train=9000, valid=400, test=500, least=18)
-DRAWN = 19000
+SIZES = Sizes(train=10_000, valid=400, test=500, drawn=26, least=15)
+DRAWN = 26_000
 
 # How often each kind of sentence is drawn.
 KINDS: list[tuple[float, Callable[[Dice], Pair]]] = [
@@ -22,15 +22,15 @@ KINDS: list[tuple[float, Callable[[Dice], Pair]]] = [
     (2.0, sentences.question_about_object),
     (1.5, sentences.question_about_subject),
     (3.0, sentences.request),
-    (4.0, sentences.description),
-    (3.5, sentences.comparison),
-    (3.5, sentences.belongs),
-    (3.5, sentences.possession),
-    (4.0, sentences.ownership),
-    (4.0, sentences.existence),
-    (2.5, facts.age),
-    (3.5, facts.price),
-    (3.0, facts.purchase),
+    (4.0, descriptions.description),
+    (3.5, descriptions.comparison),
+    (3.5, descriptions.belongs),
+    (4.5, descriptions.possession),
+    (4.0, descriptions.ownership),
+    (4.0, descriptions.existence),
+    (4.0, facts.age),
+    (5.0, facts.price),
+    (4.0, facts.purchase),
     (3.0, facts.birth),
     (4.0, facts.passive),
     (3.5, facts.timetable),
@@ -44,10 +44,10 @@ KINDS: list[tuple[float, Callable[[Dice], Pair]]] = [
     (1.5, two_clauses.memory),
     (2.5, two_clauses.sequence),
     (2.5, two_clauses.purpose),
-    (4.0, two_clauses.subject_relative),
-    (4.0, two_clauses.object_relative),
+    (4.0, relative_clauses.subject_relative),
+    (4.0, relative_clauses.object_relative),
     (3.5, two_clauses.taken_up),
-    (2.5, two_clauses.contrast),
+    (2.5, descriptions.contrast),
 ]
 
 

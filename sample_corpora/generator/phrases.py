@@ -16,7 +16,7 @@ CASES: tuple[Case, ...] = ("nom", "acc", "dat", "gen")
 
 # One row a case; the columns are masculine, feminine, neuter, plural.
 NUMBERS: tuple[Number, ...] = ("m", "f", "n", "pl")
-DEFINITE_ARTICLE = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem den", "gen": "des der des der"}
+ARTICLE = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem den", "gen": "des der des der"}
 DER_ENDINGS = {"nom": "er e es e", "acc": "en e es e", "dat": "em er em en", "gen": "es er es er"}
 EIN_ENDINGS = {"nom": "- e - e", "acc": "en e - e", "dat": "em er em en", "gen": "es er es er"}
 WEAK_ENDINGS = {"nom": "e e e en", "acc": "en e e en", "dat": "en en en en", "gen": "en en en en"}
@@ -101,12 +101,17 @@ class Phrase:
     referent: Referent | None = None
     """What a pronoun that takes this phrase up again looks like; None where German leaves a choice."""
     light: bool = False
-    """Pronouns stand at the front of the middle field, before adverbials of time."""
+    """Pronouns and names stand at the front of the middle field, before adverbials of time."""
     masculine: bool = False
     """Accusative and nominative differ, so the object can stand first without ambiguity."""
     definite: bool = True
     negative: bool = False
     """Begins with kein: the clause is negated already."""
+
+    @property
+    def pronominal(self) -> bool:
+        """Whether this is a pronoun: English puts it between verb and particle."""
+        return self.referent is not None and self.object == self.referent.english[1]
 
 
 def cell(table: Mapping[str, str], case: Case, number: Number) -> str:
@@ -127,12 +132,14 @@ def noun_form(noun: Noun, case: Case, plural: bool) -> str:
     return noun.german
 
 
-def german_noun_phrase(noun: Noun, determiner: Determiner, adjective: Adjective | None, plural: bool, case: Case) -> str:
+def german_noun_phrase(
+    noun: Noun, determiner: Determiner, adjective: Adjective | None, plural: bool, case: Case
+) -> str:
     """Determiner, adjective and noun in agreement."""
     number: Number = "pl" if plural else noun.gender
     endings = {"article": WEAK_ENDINGS, "der": WEAK_ENDINGS, "ein": MIXED_ENDINGS, "bare": STRONG_ENDINGS}
     if determiner.pattern == "article":
-        word = cell(DEFINITE_ARTICLE, case, number)
+        word = cell(ARTICLE, case, number)
     elif determiner.pattern == "bare":
         word = determiner.german_dative if case == "dat" and determiner.german_dative else determiner.german
     else:
@@ -189,21 +196,28 @@ def pronoun(referent: Referent) -> Phrase:
 def named(name: str, referent: Referent) -> Phrase:
     """A person by name."""
     german: dict[Case, str] = {"nom": name, "acc": name, "dat": name, "gen": name + "s"}
-    return Phrase(german, name, name, "er", referent)
+    return Phrase(german, name, name, "er", referent, light=True)
 
 
-def joined(first: Phrase, second: Phrase) -> Phrase:
+def joined(first: Phrase, second: Phrase, *, names: bool = True) -> Phrase:
     """Two phrases with and between them; they agree in the plural."""
     german: dict[Case, str] = {
         case: f"{first.german[case]} und {second.german[case]}" for case in ("nom", "acc", "dat")
     }
     english = f"{first.object} and {second.object}"
-    return Phrase(german, english, english, "sie", SIE_PLURAL)
+    definite = first.definite and second.definite
+    return Phrase(german, english, english, "sie", SIE_PLURAL, light=names, definite=definite)
 
 
 CONTRACTIONS = {
-    **{"in dem": "im", "in das": "ins", "an dem": "am", "an das": "ans", "von dem": "vom"},
-    **{"zu dem": "zum", "zu der": "zur", "bei dem": "beim"},
+    "in dem": "im",
+    "in das": "ins",
+    "an dem": "am",
+    "an das": "ans",
+    "von dem": "vom",
+    "zu dem": "zum",
+    "zu der": "zur",
+    "bei dem": "beim",
 }
 
 

@@ -6,26 +6,35 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .dice import Dice
+from .numbers import german_cardinal
 from .phrases import Pair
 
+NUMBER_WORDS = frozenset(german_cardinal(value) for value in (*range(100), *range(100, 10_000, 100)))
 WORD = re.compile(r"\w+(?:[-'.,:]\w+)*")
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many pairs each part has, and how often at least a word must occur in the training part."""
+    """How many pairs each part has, how often a word must be drawn to stay, and occur in train at least."""
 
     train: int
     valid: int
     test: int
+    drawn: int
     least: int
 
 
 def words(line: str) -> list[str]:
     """The words of a line, without marks, as the splits compare them."""
     return WORD.findall(line.lower())
+
+
+def both_words(pair: Pair) -> list[str]:
+    """The words of both sides; none of the two languages' words are told apart, as a joint vocabulary does."""
+    return words(pair.german) + words(pair.english)
 
 
 def unique(pairs: Iterable[Pair]) -> list[Pair]:
@@ -44,17 +53,25 @@ def unique(pairs: Iterable[Pair]) -> list[Pair]:
 def without_rare_words(pairs: list[Pair], least: int) -> list[Pair]:
     """The pairs all of whose words occur `least` times; removing some can make others rare, so repeat."""
     while True:
-        counts = Counter(word for pair in pairs for word in words(pair.german) + words(pair.english))
-        kept = [pair for pair in pairs if all(counts[word] >= least for word in words(pair.german) + words(pair.english))]
+        counts = Counter(word for pair in pairs for word in both_words(pair))
+        kept = [pair for pair in pairs if all(counts[word] >= least for word in both_words(pair))]
         if len(kept) == len(pairs):
             return kept
         pairs = kept
 
 
 def neighbours(pair: Pair) -> set[tuple[str, str]]:
-    """The pairs of neighbouring words of the source that carry meaning together."""
+    """The pairs of neighbouring words of the source that carry meaning together.
+
+    Numbers are left out: nearly every number is new beside most words, and test would be full of prices.
+    """
     found = words(pair.german)
-    return {(left, right) for left, right in zip(found, found[1:], strict=False) if len(left) > 4 and len(right) > 4}
+    return {(left, right) for left, right in pairwise(found) if carries_meaning(left) and carries_meaning(right)}
+
+
+def carries_meaning(word: str) -> bool:
+    """Whether a word is long enough for more than a function word, and no number."""
+    return len(word) > 4 and word not in NUMBER_WORDS and not word[0].isdigit()
 
 
 def held_out_combinations(pairs: list[Pair], dice: Dice, wanted: int) -> set[tuple[str, str]]:
@@ -64,7 +81,7 @@ def held_out_combinations(pairs: list[Pair], dice: Dice, wanted: int) -> set[tup
     with itself.
     """
     counts = Counter(combination for pair in pairs for combination in neighbours(pair))
-    candidates = sorted(combination for combination, count in counts.items() if 2 <= count <= 12)
+    candidates = sorted(combination for combination, count in counts.items() if 2 <= count <= 8)
     chosen: set[tuple[str, str]] = set()
     covered = 0
     for combination in dice.shuffled(candidates):
@@ -75,16 +92,29 @@ def held_out_combinations(pairs: list[Pair], dice: Dice, wanted: int) -> set[tup
     return chosen
 
 
+def chosen_for_words(pairs: list[Pair], size: int, least: int) -> list[Pair]:
+    """As many pairs as asked for, those first that bring a word to its `least` occurrences."""
+    counts: Counter[str] = Counter()
+    needed, spare = [], []
+    for pair in pairs:
+        found = both_words(pair)
+        if any(counts[word] < least for word in found):
+            counts.update(found)
+            needed.append(pair)
+        else:
+            spare.append(pair)
+    return [*needed, *spare][:size]
+
+
 def split(pairs: list[Pair], sizes: Sizes, dice: Dice) -> dict[str, list[Pair]]:
     """Train, valid and test. Every line of valid and test has neighbours that no line of train has."""
-    # Counted before pairs are drawn away, so the margin keeps every word frequent enough in train.
-    common = without_rare_words(unique(pairs), sizes.least)
+    common = without_rare_words(unique(pairs), sizes.drawn)
     held_out = held_out_combinations(common, dice, round(1.3 * (sizes.valid + sizes.test)))
     new = [pair for pair in common if neighbours(pair) & held_out]
     old = [pair for pair in common if not neighbours(pair) & held_out]
-    train = dice.shuffled(old)[: sizes.train]
-    known = {word for pair in train for word in words(pair.german) + words(pair.english)}
-    testable = [pair for pair in dice.shuffled(new) if known.issuperset(words(pair.german) + words(pair.english))]
+    train = dice.shuffled(chosen_for_words(old, sizes.train, sizes.least))
+    known = {word for pair in train for word in both_words(pair)}
+    testable = [pair for pair in dice.shuffled(new) if known.issuperset(both_words(pair))]
     if len(train) < sizes.train or len(testable) < sizes.valid + sizes.test:
         raise ValueError(f"too few sentences: {len(train)} to train, {len(testable)} to test")
     return {

@@ -128,7 +128,9 @@ def money(dice: Dice) -> Spoken:
     if whole > 99 or dice.chance(0.5):
         return Spoken(raw, norm)
     cents = dice.integer(2, 99)
-    joint = f" {english_cardinal(cents)}" if cents > 9 and dice.chance(0.5) else f" and {english_cardinal(cents)} {part}"
+    joint = f" and {english_cardinal(cents)} {part}"
+    if cents > 9 and dice.chance(0.5):
+        joint = f" {english_cardinal(cents)}"
     return Spoken(raw + joint, f"{norm}.{cents:02d}")
 
 

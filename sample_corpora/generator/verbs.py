@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .tables import table
+
 Government = Literal["none", "acc", "dat", "prep"]
 
 
@@ -39,34 +41,27 @@ class Verb:
     english_preposition: str = ""
     sudden: bool = False
     """Done once rather than habitually or at length: no `every day` and no `is finding`."""
+    memorable: bool = False
+    """Told of years later: bought in 1987, rather than got up in 1987."""
+    unwanted: bool = False
+    """Nobody wants to lose or forget a thing."""
     stative: bool = False
     """States take the plain present: she knows, not she is knowing."""
 
 
 # English verbs whose forms no rule gives: base, past, participle.
-IRREGULAR = {
-    forms.split()[0]: forms.split()[1:]
-    for forms in (
-        "be was been; break broke broken; bring brought brought; build built built; buy bought bought; "
-        "come came come; draw drew drawn; dream dreamt dreamt; drink drank drunk; eat ate eaten; "
-        "fall fell fallen; find found found; fly flew flown; forget forgot forgotten; get got got; "
-        "give gave given; go went gone; hear heard heard; know knew known; leave left left; lose lost lost; "
-        "meet met met; put put put; read read read; ride rode ridden; see saw seen; sell sold sold; "
-        "send sent sent; sing sang sung; sit sat sat; sleep slept slept; speak spoke spoken; "
-        "swim swam swum; take took taken; think thought thought; wear wore worn; write wrote written; "
-        "begin began begun; catch caught caught; choose chose chosen; cut cut cut; dig dug dug; drive drove driven; "
-        "grow grew grown; hide hid hidden; run ran run; shake shook shaken; steal stole stolen; teach taught taught; "
-        "throw threw thrown; win won won"
-    ).split("; ")
-}
-DOUBLED = frozenset("begin cut dig forget get plan put run sit stop swim travel win".split())
+IRREGULAR = {row["base"][0]: (row["past"][0], row["participle"][0]) for row in table("irregular_verbs")}
+# These double their last consonant: getting, planned.
+DOUBLED = frozenset(
+    ("begin", "cut", "dig", "forget", "get", "plan", "put", "run", "sit", "stop", "swim", "travel", "win")
+)
 
 
 def english_verb(phrase: str) -> EnglishVerb:
     """All forms of `wait`, or of a verb with further words: `get up`, `bring .. back` (after the object)."""
     phrase, _, particle = phrase.partition(" .. ")
     base, space, rest = phrase.partition(" ")
-    past, participle = IRREGULAR.get(base) or [regular_past(base)] * 2
+    past, participle = IRREGULAR.get(base) or (regular_past(base),) * 2
     tail = space + rest
     return EnglishVerb(
         base + tail, third_person(base) + tail, past + tail, participle + tail, gerund(base) + tail, particle
@@ -101,7 +96,8 @@ def gerund(base: str) -> str:
 def verb(words: str, objects: str = "", flags: str = "") -> Verb:
     """Read `an|rufen ruft rief angerufen = call`.
 
-    `objects` are the kinds of thing the verb takes, `flags` any of dat, sein, sudden, stative. A German and an
+    `objects` are the kinds of thing the verb takes, `flags` any of dat, sein, sudden, memorable,
+    unwanted, stative. A German and an
     English preposition follow the forms after a slash: `warten wartet wartete gewartet / auf acc for = wait`.
     """
     german, english = (side.strip() for side in words.split("="))
@@ -125,40 +121,42 @@ def verb(words: str, objects: str = "", flags: str = "") -> Verb:
         prepositional_case="acc" if case == "acc" else "dat",
         english_preposition=english_preposition,
         sudden="sudden" in marks,
+        memorable="memorable" in marks,
+        unwanted="unwanted" in marks,
         stative="stative" in marks,
     )
 
 
 TRANSITIVE = [
-    verb("kaufen kauft kaufte gekauft = buy", "thing food"),
-    verb("verkaufen verkauft verkaufte verkauft = sell", "thing fruit home", "sudden"),
+    verb("kaufen kauft kaufte gekauft = buy", "thing food", "memorable"),
+    verb("verkaufen verkauft verkaufte verkauft = sell", "thing fruit home", "sudden memorable"),
     verb("suchen sucht suchte gesucht = look for", "small clothes animal young"),
-    verb("finden findet fand gefunden = find", "small clothes", "sudden"),
+    verb("finden findet fand gefunden = find", "small clothes", "sudden memorable"),
     verb("sehen sieht sah gesehen = see", "person animal vehicle sight", "sudden"),
     verb("lesen liest las gelesen = read", "text"),
-    verb("schreiben schreibt schrieb geschrieben = write", "Brief Buch"),
+    verb("schreiben schreibt schrieb geschrieben = write", "Brief Buch", "memorable"),
     verb("essen isst aß gegessen = eat", "food"),
     verb("trinken trinkt trank getrunken = drink", "drink"),
     verb("kochen kocht kochte gekocht = cook", "cooked"),
     verb("tragen trägt trug getragen = wear", "clothes"),
     verb("reparieren repariert reparierte repariert = repair", "machine furniture"),
-    verb("waschen wäscht wusch gewaschen = wash", "clothes vehicle Apfel"),
+    verb("waschen wäscht wusch gewaschen = wash", "clothes Auto Fahrrad Apfel"),
     verb("öffnen öffnet öffnete geöffnet = open", "opening box Brief"),
-    verb("malen malt malte gemalt = paint", "animal plant sight opening"),
+    verb("malen malt malte gemalt = paint", "animal plant sight opening", "memorable"),
     verb("zeichnen zeichnet zeichnete gezeichnet = draw", "animal plant sight"),
-    verb("verlieren verliert verlor verloren = lose", "small", "sudden"),
-    verb("vergessen vergisst vergaß vergessen = forget", "small", "sudden"),
-    verb("besuchen besucht besuchte besucht = visit", "person sight"),
-    verb("treffen trifft traf getroffen = meet", "person"),
+    verb("verlieren verliert verlor verloren = lose", "small", "sudden memorable unwanted"),
+    verb("vergessen vergisst vergaß vergessen = forget", "small", "sudden unwanted"),
+    verb("besuchen besucht besuchte besucht = visit", "person sight", "memorable"),
+    verb("treffen trifft traf getroffen = meet", "person", "memorable"),
     verb("kennen kennt kannte gekannt = know", "person sight", "stative"),
     verb("lieben liebt liebte geliebt = love", "family animal", "stative"),
     verb("hören hört hörte gehört = hear", "animal Zug Bus", "sudden"),
-    verb("bauen baut baute gebaut = build", "built Schiff", "sudden"),
+    verb("bauen baut baute gebaut = build", "home Brücke Schiff furniture", "sudden memorable"),
     verb("brauchen braucht brauchte gebraucht = need", "small machine clothes", "stative"),
     verb("an|rufen ruft rief angerufen = call", "person"),
     verb("ab|holen holt holte abgeholt = pick .. up", "person"),
     verb("ein|laden lädt lud eingeladen = invite", "person"),
-    verb("mit|bringen bringt brachte mitgebracht = bring", "thing food"),
+    verb("mit|bringen bringt brachte mitgebracht = bring", "small clothes food drink"),
     verb("zurück|bringen bringt brachte zurückgebracht = bring .. back", "small clothes"),
     verb("an|ziehen zieht zog angezogen = put .. on", "clothes"),
 ]
@@ -206,8 +204,8 @@ MOTION = [
     verb("kommen kommt kam gekommen = come", flags="sein"),
 ]
 TRAVEL = [
-    verb("reisen reist reiste gereist = travel", flags="sein"),
-    verb("fliegen fliegt flog geflogen = fly", flags="sein"),
+    verb("reisen reist reiste gereist = travel", flags="sein memorable"),
+    verb("fliegen fliegt flog geflogen = fly", flags="sein memorable"),
 ]
 DEPART = verb("ab|fahren fährt fuhr abgefahren = leave", flags="sein")
 ARRIVE = verb("an|kommen kommt kam angekommen = arrive", flags="sein")
