@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Event, Note, Progress
 from rnnkit.files import manifest
 from rnnkit.files.manifest import Manifest, describe_files
+from rnnkit.models import weights
 from rnnkit.stages.verify import Options, Result, run
 
 
@@ -84,6 +86,17 @@ def test_files_without_a_checksum_are_mentioned(work: Path) -> None:
     run(Options([work]), heard.append)
     assert [event for event in heard if isinstance(event, Note)] == [Note(f"without a checksum, so not checked: {log}")]
     assert heard[-2] == Progress("verify", 4, 4, unit="artefacts", finished=True)
+
+
+def test_weights_know_their_own_checksum(work: Path) -> None:
+    path = work / "model" / "average.safetensors"
+    weights.save(path, {"weight": torch.ones(3)}, {"step": 4})
+    assert verify(work).files == 5
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    write(path, bytes(content))
+    with pytest.raises(FormatError, match=f"{path}: its tensors have another SHA-256 than was written"):
+        verify(work)
 
 
 def test_unfinished_writes_are_not_looked_at(work: Path) -> None:
