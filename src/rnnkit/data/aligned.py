@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -64,8 +64,44 @@ class SideCounts:
     longest: int
 
 
+@dataclass(frozen=True)
+class SplitCounts:
+    """What became of the lines of one split.
+
+    Attributes:
+        sides: What was written, by side.
+        lines: Lines read.
+        dropped: Lines left out, by reason.
+        truncated: Sentences that were cut to a length, on any side.
+    """
+
+    sides: Mapping[str, SideCounts]
+    lines: int
+    dropped: Mapping[str, int]
+    truncated: int = 0
+
+    @property
+    def sentences(self) -> int:
+        """Sentences that were written."""
+        return next(iter(self.sides.values())).sentences
+
+    def as_facts(self) -> dict[str, Any]:
+        """As the manifest records it."""
+        return {
+            "lines": self.lines,
+            "sentences": self.sentences,
+            "tokens": {side: counts.tokens for side, counts in self.sides.items()},
+            "unknown": {side: counts.unknown for side, counts in self.sides.items()},
+            "longest": {side: counts.longest for side, counts in self.sides.items()},
+            "dropped": dict(self.dropped),
+            "truncated": self.truncated,
+        }
+
+
 class SentenceWriter:
     """Streams the sentences of one side of one split to disk; memory does not grow with them.
+
+    A context manager: the files are whole when its block ends.
 
     Args:
         folder: Where the two files are made.
@@ -100,12 +136,22 @@ class SentenceWriter:
         if len(self._buffer) >= _BUFFERED_IDS:
             self._flush()
 
-    def close(self) -> SideCounts:
-        """Finish both files and say what they hold."""
-        self._flush()
-        self._ids.close()
-        self._offsets.close()
+    @property
+    def counts(self) -> SideCounts:
+        """What was added so far."""
         return SideCounts(self._sentences, self._tokens, self._unknown, self._longest)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Finish both files; after an error they are only closed."""
+        try:
+            if kind is None:
+                self._flush()
+        finally:
+            self._ids.close()
+            self._offsets.close()
 
     def _flush(self) -> None:
         self._ids.append(np.frombuffer(self._buffer, dtype=f"={self._buffer.typecode}"))
@@ -118,8 +164,7 @@ def write_meta(
     folder: Path,
     *,
     task: str,
-    counts: Mapping[str, Mapping[str, SideCounts]],
-    dropped: Mapping[str, Mapping[str, int]],
+    splits: Mapping[str, SplitCounts],
     vocabulary_size: Mapping[str, int],
     padding: Padding | None,
     options: Mapping[str, Any],
@@ -130,8 +175,7 @@ def write_meta(
     Args:
         folder: The data folder.
         task: `parallel` or `text`.
-        counts: What was written, by split and side.
-        dropped: Lines left out, by split and reason.
+        splits: What was written, by split.
         vocabulary_size: By side; the sides in order, the source first.
         padding: The common length, if there is one.
         options: The resolved options of the command.
@@ -142,21 +186,11 @@ def write_meta(
         "sides": list(vocabulary_size),
         "vocabulary_size": dict(vocabulary_size),
         "padding": None if padding is None else asdict(padding),
-        "splits": {split: _split_facts(sides, dropped.get(split, {})) for split, sides in counts.items()},
+        "splits": {split: counts.as_facts() for split, counts in splits.items()},
     }
-    names = [place.name for split in counts for side in vocabulary_size for place in _places(folder, split, side)]
+    names = [place.name for split in splits for side in vocabulary_size for place in _places(folder, split, side)]
     files = manifest.describe_files(folder, names)
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
-
-
-def _split_facts(sides: Mapping[str, SideCounts], dropped: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "sentences": next(iter(sides.values())).sentences,
-        "tokens": {side: counts.tokens for side, counts in sides.items()},
-        "unknown": {side: counts.unknown for side, counts in sides.items()},
-        "longest": {side: counts.longest for side, counts in sides.items()},
-        "dropped": dict(dropped),
-    }
 
 
 @dataclass(frozen=True)

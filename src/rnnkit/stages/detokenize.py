@@ -12,7 +12,7 @@ from rnnkit.config import STDIN, argument, option
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files.workspace import Workspace
-from rnnkit.text.lines import read_lines
+from rnnkit.text.token_files import read_token_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
@@ -52,7 +52,7 @@ def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
             raise DataError(f"there is no file {file}")
     if STDIN in files and sys.stdin.isatty():
         listen(Note("reading tokens from the keyboard, one sentence a line; Ctrl-D ends them"))
-    return filter_lines(chain.from_iterable(map(read_lines, files)), tokenizer)
+    return filter_lines(chain.from_iterable(map(read_token_lines, files)), tokenizer)
 
 
 def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:

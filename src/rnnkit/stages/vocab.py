@@ -13,9 +13,8 @@ from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, Progress, Warned, ignore
 from rnnkit.files.workspace import Workspace
 from rnnkit.text import special
-from rnnkit.text.lines import read_lines
 from rnnkit.text.names import TRAIN
-from rnnkit.text.token_files import TokenFile, find_token_files, open_token_file, shared_tokenizer
+from rnnkit.text.token_files import TokenFile, find_token_files, open_token_file, read_token_lines, shared_tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 EXAMPLE = """\
@@ -157,7 +156,7 @@ def _count_files(files: Sequence[TokenFile], listen: Listener) -> Counter[str]:
     counts: Counter[str] = Counter()
     for file in files:
         task, done, filled = f"count {file.path.name}", 0, False
-        for batch in _batches(read_lines(file.path)):
+        for batch in _batches(read_token_lines(file.path)):
             tokens = " ".join(batch).split()
             counts.update(tokens)
             filled = filled or bool(tokens)

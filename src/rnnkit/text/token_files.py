@@ -5,17 +5,20 @@ A token file that came from elsewhere has no manifest. It is used as it is: any 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.files import manifest
+from rnnkit.text.lines import MAX_BYTES, read_lines
 from rnnkit.text.names import SUFFIX, parse_name
 
 KIND: Final = "tokens"
 VERSION: Final = 1
+MAX_LINE_BYTES: Final = 32 * MAX_BYTES
+"""Tokens take more room than their text: a byte is seven in a file of byte tokens, composing can triple it first."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,11 @@ def open_token_file(path: Path) -> TokenFile:
         facts.get("lines"),
         int(facts.get("samples", 0)),
     )
+
+
+def read_token_lines(path: Path) -> Iterator[str]:
+    """The lines of a token file. Raises as `read_lines`."""
+    return read_lines(path, MAX_LINE_BYTES)
 
 
 def find_token_files(folder: Path) -> list[Path]:

@@ -1,0 +1,90 @@
+"""Which sentences are left out of the data, and why.
+
+A filter is a reason and a test of one sentence, given as the tokens of each side. The first that applies counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final
+
+Sides = Sequence[Sequence[str]]
+"""A sentence: the tokens of its source, and of its target where there is one."""
+
+_FINGERPRINT_BYTES: Final = 8
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One ground to leave a sentence out.
+
+    Attributes:
+        reason: As reports name it.
+        drops: Whether it applies to a sentence.
+    """
+
+    reason: str
+    drops: Callable[[Sides], bool]
+
+
+def empty() -> Filter:
+    """A side without tokens: there is nothing to read, or nothing to write."""
+    return Filter("empty", lambda sides: not all(sides))
+
+
+def too_long(most: int) -> Filter:
+    """A side of more than `most` tokens, the end symbol counted."""
+    return Filter("too long", lambda sides: max(map(len, sides)) >= most)
+
+
+def length_ratio(most: float) -> Filter:
+    """One side more than `most` times as long as the other, in tokens: probably not a translation of it."""
+
+    def drops(sides: Sides) -> bool:
+        lengths = [len(side) for side in sides]
+        return max(lengths) > most * min(lengths)
+
+    return Filter("length ratio", drops)
+
+
+def duplicate() -> Filter:
+    """A sentence whose sides were all met before. Remembers 8 bytes of each: memory grows with the sentences."""
+    met: set[int] = set()
+
+    def drops(sides: Sides) -> bool:
+        found = fingerprint(sides)
+        if found in met:
+            return True
+        met.add(found)
+        return False
+
+    return Filter("duplicate", drops)
+
+
+def leaked(held_out: frozenset[int], separator: str = " ") -> Filter:
+    """A sentence that stands, all sides alike, in data that the model is to be judged by.
+
+    Args:
+        held_out: Fingerprints of that data.
+        separator: As for `fingerprint`.
+    """
+    return Filter("in valid or test", lambda sides: fingerprint(sides, separator) in held_out)
+
+
+def fingerprint(sides: Sides, separator: str = " ") -> int:
+    """Eight bytes that stand for a sentence.
+
+    Args:
+        sides: Its tokens.
+        separator: Put between tokens. The empty one makes random segmentations of a text alike, for tokenizers
+            that write a space as a mark of its own.
+    """
+    text = "\n".join(separator.join(side) for side in sides)
+    return int.from_bytes(blake2b(text.encode("utf-8"), digest_size=_FINGERPRINT_BYTES).digest(), "little")
+
+
+def fingerprints(sentences: Iterable[Sides], separator: str = " ") -> frozenset[int]:
+    """Those of all sentences, for `leaked`."""
+    return frozenset(fingerprint(sides, separator) for sides in sentences)
