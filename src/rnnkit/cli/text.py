@@ -31,4 +31,5 @@ COMMANDS = (
     Command("tokenize", "Cut raw text into tokens", convert),
     Command("detokenize", "Put tokens together to text again", stream, json=False),
     Command("vocab", "Count tokens and give each a row"),
+    Command("align", "Turn tokens into ids and pair the two sides"),
 )
