@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -98,6 +98,14 @@ class Console:
     def report(self, text: str, document: Mapping[str, Any]) -> None:
         """Print a result for people, or the same facts as one JSON object where `--json` asked for it."""
         self.write(json.dumps(document, ensure_ascii=False) if self.json else text)
+
+    def summarise(self, lines: Iterable[str], document: Mapping[str, Any]) -> None:
+        """Say what became of files, where the files themselves are the result; or print it as one JSON object."""
+        if self.json:
+            self.report("", document)
+        else:
+            for line in lines:
+                self.note(line)
 
     def close(self) -> None:
         """Leave the terminal as it was found."""

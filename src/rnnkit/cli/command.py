@@ -46,6 +46,12 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
     console.report("\n".join(lines), result.as_dict())
 
 
+def make(stage: ModuleType, options: Any, console: Console) -> None:
+    """Run a stage whose result are files, and say what became of them: `lines`, and `as_dict()` for `--json`."""
+    result = stage.run(options, console.listen)
+    console.summarise(result.lines, result.as_dict())
+
+
 @dataclass(frozen=True)
 class Command:
     """One row of the table of commands.

@@ -6,16 +6,16 @@ from types import ModuleType
 from typing import Any
 
 from rnnkit.cli import filters
-from rnnkit.cli.command import Command, report
+from rnnkit.cli.command import Command, make
 from rnnkit.config import STDIN
 from rnnkit.console import Console
 from rnnkit.errors import UsageError
 
 
 def convert(stage: ModuleType, options: Any, console: Console) -> None:
-    """Write files and report on them, or where no file is given, be a filter."""
+    """Make files, or where no file is given, be a filter."""
     if not stage.is_filter(options):
-        report(stage, options, console)
+        make(stage, options, console)
     elif console.json:
         raise UsageError("--json reports on files, a filter has none")
     else:
@@ -30,6 +30,6 @@ def stream(stage: ModuleType, options: Any, console: Console) -> None:
 COMMANDS = (
     Command("tokenize", "Cut raw text into tokens", convert),
     Command("detokenize", "Put tokens together to text again", stream, json=False),
-    Command("vocab", "Count tokens and give each a row"),
-    Command("align", "Turn tokens into ids and pair the two sides"),
+    Command("vocab", "Count tokens and give each a row", make),
+    Command("align", "Turn tokens into ids and pair the two sides", make),
 )

@@ -12,8 +12,10 @@ from rnnkit.console import Console, duration
 def train(stage: ModuleType, options: Any, console: Console) -> None:
     """Show where the model is and how good, or with `--dry-run` what training it would cost."""
     result = stage.run(options, console.listen)
-    lines = _cost(result) if options.dry_run else _outcome(result)
-    console.report("\n".join(lines), result.as_dict())
+    if options.dry_run:
+        console.report("\n".join(_cost(result)), result.as_dict())
+    else:
+        console.summarise(_outcome(result), result.as_dict())
 
 
 def _outcome(result: Any) -> list[str]:
