@@ -141,14 +141,17 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     from rnnkit.data.aligned import PARALLEL, TEXT, Padding, write_meta
     from rnnkit.stages.align_inputs import find_inputs
 
-    output = options.output or Workspace(options.work).data
+    workspace = Workspace(options.work)
+    sides = _sides(options)
+    named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
+    output = options.output or workspace.data
     with lock.hold(output.parent):
         recover_folder(output)
         if output.exists() and not options.overwrite:
             raise ArtefactError(
                 f"{output} is there already", hint="--overwrite replaces it; --output or --work names another place"
             )
-        inputs = find_inputs(options, listen)
+        inputs = find_inputs(workspace, sides, named, options.vocab, listen)
         _check(options, inputs)
         padding = Padding(options.length, options.pad_side) if options.length else None
         with atomic_folder(output) as folder:
@@ -178,6 +181,17 @@ def describe(counts: SplitCounts) -> str:
     left_out = [f"dropped {number:,} {reason}" for reason, number in counts.dropped.items()]
     cut = [f"truncated {counts.truncated:,}"] if counts.truncated else []
     return "; ".join([f"{counts.sentences:,} of {counts.lines:,} lines", *sides, *left_out, *cut])
+
+
+def _sides(options: Options) -> tuple[str, ...]:
+    """The languages that the options name, the source first; none where they name none."""
+    if (options.source is None) != (options.target is None) or (options.source and options.text):
+        raise UsageError("give --source and --target for two sides, or --text for one")
+    if options.source and options.target:
+        if options.source == options.target:
+            raise UsageError(f"--source and --target are both {options.source}")
+        return (options.source, options.target)
+    return (options.text,) if options.text else ()
 
 
 def _check(options: Options, inputs: AlignInputs) -> None:

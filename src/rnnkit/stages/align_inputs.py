@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rnnkit.data.parts import Part, find_parts
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Warned
 from rnnkit.files.workspace import Workspace
-from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
+from rnnkit.text.names import TRAIN, parse_name
 from rnnkit.text.token_files import (
     TokenFile,
     describe_tokenizer,
@@ -20,9 +19,6 @@ from rnnkit.text.token_files import (
     shared_tokenizer,
 )
 from rnnkit.text.vocabulary import Vocabulary, read_meta
-
-if TYPE_CHECKING:
-    from rnnkit.stages.align import Options
 
 
 @dataclass(frozen=True)
@@ -42,33 +38,42 @@ class AlignInputs:
     digests: Mapping[str, str]
 
 
-def find_inputs(options: Options, listen: Listener) -> AlignInputs:
-    """Find the token files and the vocabulary that the options name, or those of the workspace.
+def find_inputs(
+    workspace: Workspace,
+    sides: tuple[str, ...],
+    named: Mapping[str, Sequence[Path]],
+    vocabularies: Sequence[Path],
+    listen: Listener,
+) -> AlignInputs:
+    """Open the files that were named, or where none was, those of the workspace.
+
+    Args:
+        workspace: Where to look for what is not named.
+        sides: Languages asked for, the source first; none to take what the files are.
+        named: Token files by split.
+        vocabularies: Vocabulary files.
+        listen: Is told what was left out or is missing.
 
     Raises:
-        UsageError: Options that do not go together.
+        UsageError: The files do not fit the sides.
         DataError: Something is missing.
         ArtefactError: Different tokenizers made the token files or the vocabulary.
     """
-    if (options.source is None) != (options.target is None) or (options.source and options.text):
-        raise UsageError("give --source and --target for two sides, or --text for one")
-    if options.source and options.source == options.target:
-        raise UsageError(f"--source and --target are both {options.source}")
-    named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
-    sides, parts = _named(options, named) if any(named.values()) else _in_workspace(options, listen)
+    sides, parts = _named(sides, named) if any(named.values()) else _in_workspace(workspace, sides, listen)
     if all(part.split == TRAIN for part in parts):
         listen(Warned("there is no valid part: training will not know when to stop"))
     files = [file for part in parts for file in part.files]
     tokenizer = shared_tokenizer(files)
-    vocabularies, digests = _open_vocabularies(options, sides, files[0], tokenizer)
+    paths = _vocabulary_paths(workspace, sides, vocabularies)
+    opened, digests = _open_vocabularies(paths, sides, files[0], tokenizer)
     if tokenizer is not None:
         digests["tokenizer"] = tokenizer
     for part in parts:
         digests |= {f"{part.name}.{side}": file.sha256 for side, file in zip(sides, part.files, strict=True)}
-    return AlignInputs(sides, parts, vocabularies, digests)
+    return AlignInputs(sides, parts, opened, digests)
 
 
-def _named(options: Options, named: Mapping[str, Sequence[Path]]) -> tuple[tuple[str, ...], list[Part]]:
+def _named(asked: tuple[str, ...], named: Mapping[str, Sequence[Path]]) -> tuple[tuple[str, ...], list[Part]]:
     """Sides and parts of the files on the command line."""
     numbers = {split: len(paths) for split, paths in named.items() if paths}
     if set(numbers.values()) not in ({1}, {2}):
@@ -77,31 +82,31 @@ def _named(options: Options, named: Mapping[str, Sequence[Path]]) -> tuple[tuple
     parts = [
         Part(split, split, tuple(open_token_file(path) for path in paths)) for split, paths in named.items() if paths
     ]
-    sides = _asked(options) or tuple(file.language for file in parts[0].files)
-    if len(sides) == 2 and sides[0] == sides[1]:
-        sides = ("source", "target")
+    sides = asked or tuple(file.language for file in parts[0].files)
     if len(sides) != len(parts[0].files):
         raise UsageError(f"{len(parts[0].files)} files a part do not fit the sides {', '.join(sides)}")
+    if len(sides) == 2 and sides[0] == sides[1]:
+        sides = ("source", "target")
     return sides, parts
 
 
-def _in_workspace(options: Options, listen: Listener) -> tuple[tuple[str, ...], list[Part]]:
+def _in_workspace(workspace: Workspace, asked: tuple[str, ...], listen: Listener) -> tuple[tuple[str, ...], list[Part]]:
     """Sides and parts of the workspace's token files."""
-    folder = Workspace(options.work).tokens
+    folder = workspace.tokens
     paths = find_token_files(folder)
-    languages = sorted({parse_name(path).language for path in paths})
-    sides = _asked(options) or tuple(languages)
     if not paths:
         raise DataError(f"there are no token files in {folder}", hint="`rnnkit tokenize FILE…` makes them")
-    if missing := [side for side in sides if side not in languages]:
+    languages = sorted({parse_name(path).language for path in paths})
+    if missing := [side for side in asked if side not in languages]:
         raise DataError(
             f"there is no token file *.{missing[0]}.tok in {folder}", f"languages there: {', '.join(languages)}"
         )
-    if not _asked(options) and len(languages) > 1:
+    if not asked and len(languages) > 1:
         raise UsageError(
             f"{folder} has several languages: {', '.join(languages)}",
             hint="say which: --source LANG --target LANG for two sides, --text LANG for one",
         )
+    sides = asked or tuple(languages)
     parts, left_out = find_parts(paths, sides)
     for line in left_out:
         listen(Warned(line))
@@ -114,18 +119,10 @@ def _in_workspace(options: Options, listen: Listener) -> tuple[tuple[str, ...], 
     return sides, parts
 
 
-def _asked(options: Options) -> tuple[str, ...]:
-    """The sides that the options name; none where they name none."""
-    if options.source and options.target:
-        return (options.source, options.target)
-    return (options.text,) if options.text else ()
-
-
 def _open_vocabularies(
-    options: Options, sides: Sequence[str], tokens: TokenFile, tokenizer: str | None
+    paths: Mapping[str, Path], sides: Sequence[str], tokens: TokenFile, tokenizer: str | None
 ) -> tuple[dict[str, Vocabulary], dict[str, str]]:
     """The vocabulary of each side, and sha256 of each by its name in the manifest."""
-    paths = _vocabulary_paths(options, sides)
     opened, digests = {}, {}
     for name, path in paths.items():
         meta = read_meta(path)
@@ -142,15 +139,14 @@ def _open_vocabularies(
     return {side: joint or opened[f"vocabulary.{side}"] for side in sides}, digests
 
 
-def _vocabulary_paths(options: Options, sides: Sequence[str]) -> dict[str, Path]:
+def _vocabulary_paths(workspace: Workspace, sides: Sequence[str], named: Sequence[Path]) -> dict[str, Path]:
     """Vocabulary files by their name in the manifest: `vocabulary`, or `vocabulary.LANG` for each side."""
-    if len(options.vocab) == 1:
-        return {"vocabulary": options.vocab[0]}
-    if options.vocab:
-        if len(options.vocab) != len(sides):
-            raise UsageError(f"--vocab names {len(options.vocab)} files for {len(sides)} sides")
-        return {f"vocabulary.{side}": path for side, path in zip(sides, options.vocab, strict=True)}
-    workspace = Workspace(options.work)
+    if len(named) == 1:
+        return {"vocabulary": named[0]}
+    if named:
+        if len(named) != len(sides):
+            raise UsageError(f"--vocab names {len(named)} files for {len(sides)} sides")
+        return {f"vocabulary.{side}": path for side, path in zip(sides, named, strict=True)}
     joint = workspace.vocabulary()
     separate = {f"vocabulary.{side}": workspace.vocabulary(side) for side in sides}
     there = [path for path in separate.values() if path.exists()]

@@ -66,7 +66,8 @@ def learn_from_files(
         listen(Note(f"learning from {used:,} of {seen:,} lines, {limit / 1e6:g} MB drawn at random (--learn-size)"))
     tokenizer = learn_subwords(sample.lines, kind, size, normalisation)
     if size is None and tokenizer.options["size"] < DEFAULT_SIZE:
-        listen(Note(f"the text has only {tokenizer.options['size']:,} pieces; --size would be {DEFAULT_SIZE:,} else"))
+        found = tokenizer.options["size"]
+        listen(Note(f"the text has {found:,} pieces, fewer than the {DEFAULT_SIZE:,} that --size is by default"))
     return tokenizer, {"lines": seen, "lines_used": used, "seed": seed}
 
 
