@@ -31,8 +31,8 @@ def test_plain_lines_come_at_intervals(clock: Clock, capsys: pytest.CaptureFixtu
     clock.now = 150.0
     console.listen(Progress("training", 1000, 1000, "steps", {"loss": "3.1"}, finished=True))
     assert capsys.readouterr().err.splitlines() == [
-        "training: 600 of 1,000 steps (60%), 2,690 tokens/s, loss 3.2, 40 s left",
-        "training: 700 of 1,000 steps (70%), 2,690 tokens/s, loss 3.2, 30 s left",
+        "training: 600 of 1,000 steps (60%), 40 s left, 2,690 tokens/s, loss 3.2",
+        "training: 700 of 1,000 steps (70%), 30 s left, 2,690 tokens/s, loss 3.2",
         "training: 1,000 steps in 50 s, loss 3.1",
     ]
 
