@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -22,6 +23,7 @@ MAX_BYTES = 1_000_000
 STDIN = Path("-")
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
+_DAMAGE = (OSError, EOFError, zlib.error)  # gzip reports damage while reading
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -37,7 +39,7 @@ def read_lines(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[str]:
             longer than allowed; the message names the line and the byte.
     """
     name = "standard input" if path == STDIN else str(path)
-    with _open(path) as file:
+    with _opened(path) as file:
         yield from decode_lines(file, name, max_bytes)
 
 
@@ -47,7 +49,7 @@ def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES) -> Iter
     while True:
         try:
             raw = file.readline(max_bytes + 2)
-        except (OSError, EOFError) as error:  # gzip reports damage while reading
+        except (OSError, EOFError, zlib.error) as error:  # gzip reports damage while reading
             raise DataError(f"cannot read {name} beyond line {number}", str(error)) from error
         if not raw:
             return
@@ -77,18 +79,28 @@ def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES) -> Iter
 
 
 def count_lines(path: Path) -> int:
-    """Number of lines, counted as `read_lines` does (a last line without LF counts)."""
+    """Number of lines, counted as `read_lines` does (a last line without LF counts).
+
+    Raises:
+        DataError: The file is missing or unreadable.
+    """
     count, last = 0, b"\n"
-    with _open(path) as file:
-        while block := file.read(1 << 20):
-            count += block.count(b"\n")
-            last = block
+    with _opened(path) as file:
+        try:
+            while block := file.read(1 << 20):
+                count += block.count(b"\n")
+                last = block
+        except _DAMAGE as error:
+            raise DataError(f"cannot read {path} beyond line {count}", str(error)) from error
     return count + (0 if last.endswith(b"\n") else 1)
 
 
-def _open(path: Path) -> IO[bytes]:
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, decompressed where it is gzip. Standard input stays open afterwards."""
     if path == STDIN:
-        return sys.stdin.buffer
+        yield sys.stdin.buffer
+        return
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -97,11 +109,12 @@ def _open(path: Path) -> IO[bytes]:
         raise DataError(f"{path} is a folder, a text file is wanted") from None
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
-    start = file.peek(2)[:2]
-    if start != _GZIP:
-        return file
-    file.close()
-    return gzip.open(path, "rb")  # type: ignore[return-value]
+    with file:
+        if file.peek(2)[:2] != _GZIP:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            yield unpacked  # type: ignore[misc]
 
 
 def _refuse_utf16(first: bytes, name: str) -> None:

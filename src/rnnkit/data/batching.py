@@ -1,0 +1,126 @@
+"""Batches of sentences of like length, under a budget of tokens, in an order that can be taken up again.
+
+The order of an epoch is a function of the seed and the epoch's number alone, so a position in it is one integer
+and a resumed run needs no replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit.text import special
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far the batches were drawn.
+
+    Attributes:
+        epoch: Passes begun, from 0.
+        batch: Batches drawn of this pass.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+
+
+def plan_epoch(lengths: Sequence[NDArray[np.integer]], budget: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Cut one pass over the data into batches of sentence numbers.
+
+    Sentences are shuffled, sorted by their lengths (ties stay shuffled), cut where the longest side of the batch
+    times its sentences would pass the budget, and the batches are shuffled.
+
+    Args:
+        lengths: For each side, tokens of each sentence.
+        budget: Most tokens a batch, padding counted, on its longest side; one sentence is always allowed.
+        seed: The run's seed.
+        epoch: Number of the pass.
+
+    Returns:
+        The sentence numbers of each batch.
+    """
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths[0]))
+    order = order[np.lexsort([side[order] for side in lengths])]  # the last side, the target, comes first
+    longest = np.maximum.reduce([side[order] for side in lengths])
+    batches = []
+    start = 0
+    while start < len(order):
+        # The running maximum times the running count grows with every sentence: find where it passes.
+        window = np.maximum.accumulate(longest[start : start + budget])
+        size = max(1, int(np.searchsorted(window * np.arange(1, len(window) + 1), budget, side="right")))
+        batches.append(order[start : start + size])
+        start += size
+    return [batches[index] for index in random.permutation(len(batches))]
+
+
+class Batches:
+    """Endless batches of sentence numbers, pass after pass.
+
+    Args:
+        lengths: For each side, tokens of each sentence.
+        budget: Tokens a batch, as in `plan_epoch`.
+        seed: The run's seed.
+    """
+
+    def __init__(self, lengths: Sequence[NDArray[np.integer]], budget: int, seed: int) -> None:
+        self._lengths = lengths
+        self._budget = budget
+        self._seed = seed
+        self.position = Position()
+        self._load(0)
+
+    def _load(self, epoch: int) -> None:
+        self._plan: list[NDArray[np.int64]] = plan_epoch(self._lengths, self._budget, self._seed, epoch)
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches of the pass under way."""
+        return len(self._plan)
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the next batch comes from, as JSON."""
+        return {"epoch": self.position.epoch, "batch": self.position.batch}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go where `state_dict` was made."""
+        self.position = Position(state["epoch"], state["batch"])
+        self._load(self.position.epoch)
+
+    def __iter__(self) -> Iterator[NDArray[np.int64]]:
+        return self
+
+    def __next__(self) -> NDArray[np.int64]:
+        epoch, batch = self.position.epoch, self.position.batch
+        if batch >= len(self._plan):
+            epoch, batch = epoch + 1, 0
+            self._load(epoch)
+        self.position = Position(epoch, batch + 1)
+        return self._plan[batch]
+
+
+def pad(sentences: Sequence[NDArray[np.integer]]) -> tuple[Ids, Ids]:
+    """Put sentences side by side, padded on the right.
+
+    Returns:
+        Ids (B, longest) and lengths (B,).
+    """
+    lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
+    padded = np.full((len(sentences), int(lengths.max(initial=0))), special.PAD, dtype=np.int64)
+    for row, sentence in zip(padded, sentences, strict=True):
+        row[: len(sentence)] = sentence
+    return padded, lengths
+
+
+def shift_right(target_BT: Ids) -> Ids:
+    """What a decoder reads when it should say `target_BT`: the start symbol, then the target but for its last."""
+    shifted = np.empty_like(target_BT)
+    shifted[:, 0] = special.BOS
+    shifted[:, 1:] = target_BT[:, :-1]
+    return shifted

@@ -1,0 +1,165 @@
+"""The model directory: self-contained, so that it can be copied to another machine and decodes raw text there.
+
+config.json  tokenizer/  vocab.tsv (or vocab.LANG.tsv)  best.safetensors  [average.safetensors]  meta.json
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from rnnkit.errors import DataError, FormatError
+from rnnkit.files import manifest
+from rnnkit.files.atomic import atomic_file
+from rnnkit.models import weights
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.text.tokenizers.store import load_tokenizer
+from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.vocabulary import Vocabulary
+
+KIND = "model"
+VERSION = 1
+CONFIG = "config.json"
+TASK = "sequence-to-sequence"
+CheckpointName = Literal["best", "last", "average"]
+CHECKPOINTS: tuple[CheckpointName, ...] = ("best", "last", "average")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model directory, loaded.
+
+    Attributes:
+        folder: Where it came from.
+        network: In evaluation mode, on its device.
+        tokenizer: Cuts source lines and joins target tokens.
+        source_vocabulary: Tokens of the source.
+        target_vocabulary: Tokens of the target; the same object where there is one joint vocabulary.
+        languages: Source and target.
+        facts: What the weights' file says of their moment, such as the step and the validation scores.
+    """
+
+    folder: Path
+    network: SequenceToSequence
+    tokenizer: Tokenizer
+    source_vocabulary: Vocabulary
+    target_vocabulary: Vocabulary
+    languages: tuple[str, str]
+    facts: Mapping[str, Any]
+
+
+def create(folder: Path, config: Config, languages: tuple[str, str], tokenizer: Path, vocabularies: list[Path]) -> None:
+    """Start a model directory: its configuration, tokenizer and vocabulary; no weights yet.
+
+    Args:
+        folder: The directory; made where it is missing.
+        config: Shape of the network.
+        languages: Source and target.
+        tokenizer: Tokenizer directory to copy.
+        vocabularies: One joint vocabulary file, or the source's and the target's.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+    names = vocabulary_names(len(vocabularies), languages)
+    for path, name in zip(vocabularies, names, strict=True):
+        shutil.copyfile(path, folder / name)
+    document = {
+        "task": TASK,
+        "languages": list(languages),
+        "vocabularies": names,
+        "network": dataclasses.asdict(config),
+    }
+    with atomic_file(folder / CONFIG) as file:
+        file.write(json.dumps(document, indent=2) + "\n")
+
+
+def vocabulary_names(count: int, languages: tuple[str, str]) -> list[str]:
+    """Names of the vocabulary files inside a model directory."""
+    return ["vocab.tsv"] if count == 1 else [f"vocab.{language}.tsv" for language in languages]
+
+
+def seal(
+    folder: Path, options: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any], finished: bool
+) -> None:
+    """Write `meta.json` with the checksums of the files.
+
+    Weights and metrics change while a run goes on, so they are listed only once it is `finished`; until then the
+    weights' own headers and the `meta.json` of `last/` vouch for them.
+    """
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    listed = [path for path in files if path.parts[0] != "last" and not path.name.startswith(".")]
+    names = [path.as_posix() for path in listed if finished or path.suffix not in (".safetensors", ".jsonl", ".png")]
+    names = [name for name in names if name != manifest.NAME]
+    described = manifest.describe_files(folder, names)
+    manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, described, facts))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The model's `config.json`.
+
+    Raises:
+        DataError: There is no model.
+        FormatError: The file is damaged or of a newer version.
+    """
+    manifest.read(folder, KIND, VERSION)
+    try:
+        document = json.loads((folder / CONFIG).read_bytes())
+        if not isinstance(document, dict) or document.keys() < {"task", "languages", "vocabularies", "network"}:
+            raise ValueError("keys are missing")
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{folder / CONFIG} is damaged", str(error), hint="copy the model directory again") from error
+    return document
+
+
+def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
+    """Load a model directory for use.
+
+    Args:
+        folder: The directory.
+        checkpoint: `best`, `last` or `average`.
+        device: Where the network goes.
+
+    Raises:
+        DataError: There is no model, or it has no such checkpoint.
+        FormatError: A file is damaged; the message names it.
+    """
+    document = read_config(folder)
+    try:
+        config = Config(**document["network"])
+        network = SequenceToSequence(config)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise FormatError(f"{folder / CONFIG} describes no network", str(error)) from error
+    path = weights_path(folder, checkpoint)
+    tensors, facts = weights.load(path)
+    weights.restore(network, tensors, path)
+    vocabularies = [Vocabulary.load(folder / Path(name).name) for name in document["vocabularies"]]
+    for vocabulary, size in zip(
+        (vocabularies[0], vocabularies[-1]), (config.source_size, config.target_size), strict=True
+    ):
+        if len(vocabulary) != size:
+            raise FormatError(f"a vocabulary of {folder} has {len(vocabulary)} rows, config.json says {size}")
+    return Model(
+        folder=folder,
+        network=network.to(device).eval(),
+        tokenizer=load_tokenizer(folder / "tokenizer"),
+        source_vocabulary=vocabularies[0],
+        target_vocabulary=vocabularies[-1],
+        languages=(document["languages"][0], document["languages"][1]),
+        facts=facts,
+    )
+
+
+def weights_path(folder: Path, checkpoint: str) -> Path:
+    """The file of one checkpoint's weights. Raises DataError where the model does not have it."""
+    path = folder / "last" / "weights.safetensors" if checkpoint == "last" else folder / f"{checkpoint}.safetensors"
+    if not path.exists():
+        hints = {"average": f"`rnnkit average {folder}` makes it", "best": "train with --resume until it validates"}
+        raise DataError(f"{folder} has no {checkpoint} checkpoint", hint=hints.get(checkpoint))
+    return path

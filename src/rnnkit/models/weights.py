@@ -1,0 +1,103 @@
+"""Weights in safetensors files that know their own checksum.
+
+A tied matrix is stored once. The header holds the facts of the moment (step, scores) and the SHA-256 of the
+tensors, so that a file cut short or with a flipped byte is recognised before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.errors import DataError, FormatError
+from rnnkit.files.atomic import atomic_file
+
+
+def own_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The module's parameters and buffers by name, a shared one only under its first name."""
+    seen: dict[int, str] = {}
+    tensors = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if seen.setdefault(id(tensor), name) == name:
+            tensors[name] = tensor.detach()
+    return tensors
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and facts atomically.
+
+    Raises:
+        ArtefactError: They could not be written; the old file is whole.
+    """
+    from safetensors.torch import save as to_bytes
+
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"facts": json.dumps(dict(facts)), "sha256": _digest(plain)}
+    with atomic_file(path, "wb") as file:
+        file.write(to_bytes(plain, metadata))
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors and facts.
+
+    Raises:
+        DataError: There is no such file.
+        FormatError: It is not whole.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            facts = json.loads(metadata.get("facts", "{}"))
+    except FileNotFoundError:
+        raise DataError(f"there are no weights at {path}") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FormatError(
+            f"{path} is damaged or cut short", str(error), hint="copy the model directory again"
+        ) from error
+    if metadata.get("sha256") != _digest(tensors):
+        raise FormatError(
+            f"{path} is damaged", "its tensors have another SHA-256 than was written", hint="copy the model again"
+        )
+    return tensors, facts
+
+
+def restore(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put tensors into a module.
+
+    Raises:
+        FormatError: Names or shapes are not the module's.
+    """
+    wanted = own_tensors(module)
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in wanted or name not in tensors:
+            place = "config.json does not know it" if name not in wanted else "it is missing"
+            raise FormatError(f"{path} does not fit its config.json", f"tensor {name}: {place}")
+        if wanted[name].shape != tensors[name].shape:
+            shapes = f"{tuple(tensors[name].shape)}, config.json says {tuple(wanted[name].shape)}"
+            raise FormatError(f"{path} does not fit its config.json", f"tensor {name} is {shapes}")
+        wanted[name].copy_(tensors[name])
+
+
+def average(many: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of several sets of the same tensors, summed in float64."""
+    return {
+        name: torch.stack([one[name].double() for one in many]).mean(0).to(first.dtype)
+        for name, first in many[0].items()
+    }
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().numpy().tobytes())
+    return digest.hexdigest()

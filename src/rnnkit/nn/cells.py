@@ -1,0 +1,115 @@
+"""Recurrent cells as their equations: the reference that the fused layers of `recurrent.py` are held to.
+
+A cell's job: from the input of this step and the state left by the last one, make the next state. Weights are
+stored in the order of torch's fused layers, so that a cell and a layer can share them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+State = tuple[Tensor, ...]
+"""(h_BH,) for the vanilla and the gated unit, (h_BH, c_BH) for the LSTM."""
+
+
+class _Gates(nn.Module):
+    """The weights of one cell: `gates` blocks of H rows each, for the input and for the state."""
+
+    def __init__(self, input_size: int, hidden_size: int, gates: int) -> None:
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.weight_input = nn.Parameter(torch.empty(gates * hidden_size, input_size))
+        self.weight_hidden = nn.Parameter(torch.empty(gates * hidden_size, hidden_size))
+        self.bias_input = nn.Parameter(torch.empty(gates * hidden_size))
+        self.bias_hidden = nn.Parameter(torch.empty(gates * hidden_size))
+        bound = 1 / math.sqrt(hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def input_products(self, x_BE: Tensor) -> tuple[Tensor, ...]:
+        """W x + b for each gate; each (B, H)."""
+        return torch.split(nn.functional.linear(x_BE, self.weight_input, self.bias_input), self.hidden_size, dim=-1)
+
+    def hidden_products(self, h_BH: Tensor) -> tuple[Tensor, ...]:
+        """U h + b for each gate; each (B, H)."""
+        return torch.split(nn.functional.linear(h_BH, self.weight_hidden, self.bias_hidden), self.hidden_size, dim=-1)
+
+
+class RNNCell(_Gates):
+    """Vanilla recurrent unit (Elman 1990): h' = tanh(W x + b + U h + b')."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size, gates=1)
+
+    def forward(self, x_BE: Tensor, state: State) -> State:
+        """One step. x_BE: input, state: (h_BH,). Returns the next state."""
+        (h_BH,) = state
+        (input_BH,) = self.input_products(x_BE)
+        (hidden_BH,) = self.hidden_products(h_BH)
+        return (torch.tanh(input_BH + hidden_BH),)
+
+
+class GRUCell(_Gates):
+    """Gated recurrent unit (Cho et al. 2014, arXiv:1406.1078).
+
+    The reset gate stands after the product, as in cuDNN and torch: candidate = tanh(W x + r * (U h + b')).
+    With `reset_inside` it stands inside, as in the paper: candidate = tanh(W x + U (r * h) + b').
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, reset_inside: bool = False) -> None:
+        super().__init__(input_size, hidden_size, gates=3)
+        self.reset_inside = reset_inside
+
+    def forward(self, x_BE: Tensor, state: State) -> State:
+        """One step. x_BE: input, state: (h_BH,). Returns the next state."""
+        (h_BH,) = state
+        input_reset_BH, input_update_BH, input_candidate_BH = self.input_products(x_BE)
+        hidden_reset_BH, hidden_update_BH, hidden_candidate_BH = self.hidden_products(h_BH)
+        reset_BH = torch.sigmoid(input_reset_BH + hidden_reset_BH)
+        update_BH = torch.sigmoid(input_update_BH + hidden_update_BH)
+        if self.reset_inside:
+            _, _, inner_BH = self.hidden_products(reset_BH * h_BH)
+            candidate_BH = torch.tanh(input_candidate_BH + inner_BH)
+        else:
+            candidate_BH = torch.tanh(input_candidate_BH + reset_BH * hidden_candidate_BH)
+        return (update_BH * h_BH + (1 - update_BH) * candidate_BH,)
+
+
+class LSTMCell(_Gates):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997) with a forget gate (Gers et al. 2000)."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size, gates=4)
+
+    def forward(self, x_BE: Tensor, state: State) -> State:
+        """One step. x_BE: input, state: (h_BH, c_BH). Returns the next state."""
+        h_BH, c_BH = state
+        input_i_BH, input_f_BH, input_g_BH, input_o_BH = self.input_products(x_BE)
+        hidden_i_BH, hidden_f_BH, hidden_g_BH, hidden_o_BH = self.hidden_products(h_BH)
+        input_gate_BH = torch.sigmoid(input_i_BH + hidden_i_BH)
+        forget_gate_BH = torch.sigmoid(input_f_BH + hidden_f_BH)
+        candidate_BH = torch.tanh(input_g_BH + hidden_g_BH)
+        output_gate_BH = torch.sigmoid(input_o_BH + hidden_o_BH)
+        next_c_BH = forget_gate_BH * c_BH + input_gate_BH * candidate_BH
+        return output_gate_BH * torch.tanh(next_c_BH), next_c_BH
+
+
+def scan(cell: nn.Module, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:
+    """Run a cell over a sequence, one step after the other: the slow, plain way.
+
+    Args:
+        cell: One of the cells above.
+        x_BTE: Inputs.
+        state: Where it starts.
+
+    Returns:
+        The states h of all steps (B, T, H), and the last state.
+    """
+    outputs = []
+    for x_BE in x_BTE.unbind(1):
+        state = cell(x_BE, state)
+        outputs.append(state[0])
+    return torch.stack(outputs, dim=1), state

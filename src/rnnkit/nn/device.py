@@ -1,0 +1,66 @@
+"""Where tensors live and in which precision training multiplies them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+
+from rnnkit.errors import UsageError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA where there is one.
+
+    Raises:
+        UsageError: CUDA was asked for and is not there.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no CUDA device here", hint="--device auto takes what there is")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type of matrix products in training; weights and optimiser stay in float32.
+
+    `auto` is bfloat16 where the hardware multiplies it natively, float32 elsewhere.
+    """
+    if name == "auto":
+        native = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bfloat16()
+        name = "bf16" if native else "fp32"
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX); emulation would be slower than float32."""
+    for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        ask = getattr(torch.cpu, probe, None)
+        if ask is not None and ask():
+            return True
+    return False
+
+
+def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[Any]:
+    """A context in which matrix products run in `kind`."""
+    if kind == torch.float32:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=kind)
+
+
+def set_threads(threads: int) -> int:
+    """Use this many CPU threads, 0 for all cores this process may run on. Returns the number."""
+    count = threads or available_cores()
+    torch.set_num_threads(count)
+    return count
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,211 @@
+"""Recurrent layers as they run: one fused call a layer and direction, over right-padded batches.
+
+Padding needs no packing here: to the right of a sentence's end the states are never looked at. `PackedSequence`
+would leave torch's fused CPU kernels; two one-way layers, the second over sequences reversed by a gather, do
+not. `cells.py` holds the equations; tests hold the two together, values and gradients.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.nn import cells
+from rnnkit.nn.cells import State
+from rnnkit.nn.kinds import Arch
+
+
+class RecurrentLayer(nn.Module):
+    """One layer in one direction.
+
+    Args:
+        arch: `rnn`, `gru` or `lstm`.
+        input_size: Size of the inputs.
+        hidden_size: Size of the states.
+        reset_inside: For `gru`: the reset gate inside the product, as in the paper; runs step by step.
+    """
+
+    def __init__(self, arch: Arch, input_size: int, hidden_size: int, reset_inside: bool = False) -> None:
+        super().__init__()
+        self.arch = arch
+        self.hidden_size = hidden_size
+        self.reset_inside = reset_inside
+        kinds = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
+        self.fused: nn.RNNBase = kinds[arch](input_size, hidden_size)
+        _initialise(self)
+
+    @property
+    def input_weights(self) -> tuple[nn.Parameter, nn.Parameter]:
+        """Matrix (gates x H, E) and bias of the inputs, gates in torch's order."""
+        return cast(tuple[nn.Parameter, nn.Parameter], (self.fused.weight_ih_l0, self.fused.bias_ih_l0))
+
+    @property
+    def hidden_weights(self) -> tuple[nn.Parameter, nn.Parameter]:
+        """Matrix (gates x H, H) and bias of the states, gates in torch's order."""
+        return cast(tuple[nn.Parameter, nn.Parameter], (self.fused.weight_hh_l0, self.fused.bias_hh_l0))
+
+    def forward(self, x_BTE: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run over whole sequences.
+
+        Args:
+            x_BTE: Inputs.
+            state: Where it starts, each part (B, H); zeros unless given.
+
+        Returns:
+            The states h of all steps (B, T, H), and the last state (of step T, padding or not).
+        """
+        if state is None:
+            state = self.zero_state(x_BTE)
+        if self.reset_inside:
+            return self._scan_reset_inside(x_BTE, state)
+        x_TBE = x_BTE.transpose(0, 1)
+        start = tuple(part.unsqueeze(0) for part in state)
+        h_TBH, last = self.fused(x_TBE, start if self.arch == "lstm" else start[0])
+        last = last if self.arch == "lstm" else (last,)
+        return h_TBH.transpose(0, 1), tuple(part.squeeze(0) for part in last)
+
+    def step(self, x_BE: Tensor, state: State) -> State:
+        """One step, for decoding and input feeding. x_BE: input. Returns the next state."""
+        product_BG = nn.functional.linear(x_BE, *self.input_weights)
+        return self.step_from_product(product_BG, state)
+
+    def step_from_product(self, product_BG: Tensor, state: State) -> State:
+        """One step from the input's product with its weights (B, gates x H), which may have been looked up."""
+        h_BH = state[0]
+        weight, bias = self.hidden_weights
+        if self.arch == "lstm":
+            gates_BG = product_BG + nn.functional.linear(h_BH, weight, bias)
+            i_BH, f_BH, g_BH, o_BH = gates_BG.chunk(4, dim=-1)
+            c_BH = torch.sigmoid(f_BH) * state[1] + torch.sigmoid(i_BH) * torch.tanh(g_BH)
+            return torch.sigmoid(o_BH) * torch.tanh(c_BH), c_BH
+        if self.arch == "rnn":
+            return (torch.tanh(product_BG + nn.functional.linear(h_BH, weight, bias)),)
+        return (self._gru_step(product_BG, h_BH, weight, bias),)
+
+    def _gru_step(self, product_BG: Tensor, h_BH: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        size = self.hidden_size
+        input_gates_BG, input_candidate_BH = torch.split(product_BG, [2 * size, size], dim=-1)
+        if self.reset_inside:
+            hidden_gates_BG = nn.functional.linear(h_BH, weight[: 2 * size], bias[: 2 * size])
+            reset_BH, update_BH = torch.sigmoid(input_gates_BG + hidden_gates_BG).chunk(2, dim=-1)
+            inner_BH = nn.functional.linear(reset_BH * h_BH, weight[2 * size :], bias[2 * size :])
+            candidate_BH = torch.tanh(input_candidate_BH + inner_BH)
+        else:
+            hidden_BG = nn.functional.linear(h_BH, weight, bias)
+            hidden_gates_BG, hidden_candidate_BH = torch.split(hidden_BG, [2 * size, size], dim=-1)
+            reset_BH, update_BH = torch.sigmoid(input_gates_BG + hidden_gates_BG).chunk(2, dim=-1)
+            candidate_BH = torch.tanh(input_candidate_BH + reset_BH * hidden_candidate_BH)
+        return candidate_BH + update_BH * (h_BH - candidate_BH)
+
+    def _scan_reset_inside(self, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:
+        """No fused kernel has the reset gate inside: the input products at once, the rest step by step."""
+        products_BTG = nn.functional.linear(x_BTE, *self.input_weights)
+        outputs = []
+        for product_BG in products_BTG.unbind(1):
+            state = self.step_from_product(product_BG, state)
+            outputs.append(state[0])
+        return torch.stack(outputs, dim=1), state
+
+    def zero_state(self, like: Tensor) -> State:
+        """A state of zeros for a batch as large as `like`'s first dimension."""
+        zeros_BH = like.new_zeros(like.shape[0], self.hidden_size)
+        return (zeros_BH, zeros_BH.clone()) if self.arch == "lstm" else (zeros_BH,)
+
+    def as_cell(self) -> nn.Module:
+        """The same weights as a cell of `cells.py`: the equations this layer must agree with."""
+        layer = self.fused
+        if self.arch == "gru":
+            cell: cells._Gates = cells.GRUCell(layer.input_size, layer.hidden_size, self.reset_inside)
+        else:
+            cell = {"rnn": cells.RNNCell, "lstm": cells.LSTMCell}[self.arch](layer.input_size, layer.hidden_size)
+        cell.weight_input, cell.bias_input = self.input_weights
+        cell.weight_hidden, cell.bias_hidden = self.hidden_weights
+        return cell
+
+
+class EncoderLayer(nn.Module):
+    """One layer of an encoder: one direction, or two whose states are concatenated.
+
+    Args:
+        arch: `rnn`, `gru` or `lstm`.
+        input_size: Size of the inputs.
+        hidden_size: Size of the states; with two directions each has half of it.
+        bidirectional: Whether a second layer reads each sentence from its end.
+        reset_inside: As in `RecurrentLayer`.
+    """
+
+    def __init__(
+        self, arch: Arch, input_size: int, hidden_size: int, bidirectional: bool, reset_inside: bool = False
+    ) -> None:
+        super().__init__()
+        size = hidden_size // 2 if bidirectional else hidden_size
+        self.forwards = RecurrentLayer(arch, input_size, size, reset_inside)
+        self.backwards = RecurrentLayer(arch, input_size, size, reset_inside) if bidirectional else None
+
+    def forward(self, x_BSE: Tensor, lengths_B: Tensor, want_last: bool = False) -> tuple[Tensor, State]:
+        """Run over right-padded sentences.
+
+        Args:
+            x_BSE: Inputs.
+            lengths_B: Tokens of each sentence, at least 1.
+            want_last: Whether the last states are wanted; for the LSTM they cost the fast path.
+
+        Returns:
+            The states (B, S, H), and with `want_last` each sentence's last state: of the forward direction at
+            its last token, of the backward direction at its first. Otherwise an empty tuple.
+        """
+        ahead_BSH, ahead_last = run_to_lengths(self.forwards, x_BSE, lengths_B, want_last)
+        if self.backwards is None:
+            return ahead_BSH, ahead_last
+        reversal_BS = reverse_index(lengths_B, x_BSE.shape[1])
+        back_BSH, back_last = run_to_lengths(self.backwards, gather_steps(x_BSE, reversal_BS), lengths_B, want_last)
+        states_BSH = torch.cat([ahead_BSH, gather_steps(back_BSH, reversal_BS)], dim=-1)
+        return states_BSH, tuple(torch.cat(pair, dim=-1) for pair in zip(ahead_last, back_last, strict=True))
+
+
+def run_to_lengths(layer: RecurrentLayer, x_BSE: Tensor, lengths_B: Tensor, want_last: bool) -> tuple[Tensor, State]:
+    """Run one direction and, if wanted, find each sentence's state at its own last token.
+
+    The fused call returns h of every step but c only of the last one, so the LSTM's last states need the packed
+    form, which knows where each sentence ends.
+    """
+    if not want_last:
+        return layer(x_BSE)[0], ()
+    if layer.arch != "lstm":
+        h_BSH, _ = layer(x_BSE)
+        return h_BSH, (h_BSH[torch.arange(len(lengths_B), device=h_BSH.device), lengths_B - 1],)
+    packed = nn.utils.rnn.pack_padded_sequence(x_BSE, lengths_B.cpu(), batch_first=True, enforce_sorted=False)
+    h_packed, (h_1BH, c_1BH) = layer.fused(packed)
+    h_BSH, _ = nn.utils.rnn.pad_packed_sequence(h_packed, batch_first=True, total_length=x_BSE.shape[1])
+    return h_BSH, (h_1BH.squeeze(0), c_1BH.squeeze(0))
+
+
+def reverse_index(lengths_B: Tensor, steps: int) -> Tensor:
+    """Index (B, S) that reverses each sentence and leaves its padding where it is."""
+    step_1S = torch.arange(steps, device=lengths_B.device).unsqueeze(0)
+    length_B1 = lengths_B.unsqueeze(1)
+    return torch.where(step_1S < length_B1, length_B1 - 1 - step_1S, step_1S)
+
+
+def gather_steps(x_BSD: Tensor, index_BS: Tensor) -> Tensor:
+    """x_BSD with its steps in the order of the index, sentence by sentence."""
+    return x_BSD.gather(1, index_BS.unsqueeze(-1).expand(-1, -1, x_BSD.shape[-1]))
+
+
+def _initialise(layer: RecurrentLayer) -> None:
+    """Uniform input weights, orthogonal state weights, and for the LSTM a forget gate that starts open.
+
+    Saxe et al. 2013 (arXiv:1312.6120) for the orthogonal start, Jozefowicz et al. 2015 for the forget bias.
+    """
+    size = layer.hidden_size
+    (input_weight, input_bias), (hidden_weight, hidden_bias) = layer.input_weights, layer.hidden_weights
+    for block in torch.split(hidden_weight.data, size):
+        nn.init.orthogonal_(block)
+    for block in torch.split(input_weight.data, size):
+        nn.init.xavier_uniform_(block)
+    nn.init.zeros_(input_bias)
+    nn.init.zeros_(hidden_bias)
+    if layer.arch == "lstm":
+        nn.init.ones_(input_bias.data[size : 2 * size])

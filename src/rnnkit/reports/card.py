@@ -1,0 +1,92 @@
+"""The model card: a README in every model directory that says what the model is, from what, and how good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import rnnkit
+from rnnkit.files.atomic import atomic_file
+
+NAME = "README.md"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the card says.
+
+    Attributes:
+        title: One line.
+        languages: Source and target.
+        parameters: Trainable numbers.
+        network: Shape of the network, by name.
+        options: Resolved options of the training command.
+        data: Facts about the data: sentences and tokens by split.
+        inputs: sha256 of what the model was made from.
+        scores: Validation scores of the best weights.
+        steps: Steps taken, and the step of the best weights.
+        seconds: Time spent training.
+    """
+
+    title: str
+    languages: tuple[str, str]
+    parameters: int
+    network: Mapping[str, Any]
+    options: Mapping[str, Any]
+    data: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    scores: Mapping[str, float]
+    steps: tuple[int, int]
+    seconds: float
+
+
+def write_card(folder: Path, card: Card) -> None:
+    """Write `README.md` into the model directory."""
+    with atomic_file(folder / NAME) as file:
+        file.write(render(card))
+
+
+def render(card: Card) -> str:
+    """The card as Markdown, its front matter as model hubs read it."""
+    source, target = card.languages
+    taken, best = card.steps
+    rows = [f"| {name} | {value:.4g} |" for name, value in card.scores.items() if name != "step"]
+    splits = [
+        f"| {split} | {facts['sentences']:,} | " + ", ".join(f"{k} {v:,}" for k, v in facts["tokens"].items()) + " |"
+        for split, facts in card.data["splits"].items()
+    ]
+    settings = [f"| {key} | {value} |" for key, value in {**card.network, **card.options}.items() if value is not None]
+    sums = [f"| {name} | `{digest}` |" for name, digest in card.inputs.items()]
+    return "\n".join(
+        [
+            "---",
+            "library_name: rnnkit",
+            "tags: [translation, sequence-to-sequence]",
+            f'language: ["{source}", "{target}"]',
+            "---",
+            f"# {card.title}",
+            "",
+            f"{card.parameters:,} parameters, trained for {taken:,} steps in {card.seconds / 60:.1f} minutes with "
+            f"rnnkit {rnnkit.__version__}. The weights in `best.safetensors` are those of step {best:,}.",
+            "",
+            "```",
+            f"rnnkit decode --model {'DIR'} < text.{source}",
+            "```",
+            "",
+            "## Validation",
+            *_table("score", "value", rows),
+            "## Data",
+            *_table("split | sentences", "tokens", splits),
+            "## Options",
+            *_table("option", "value", settings),
+            "## Made from",
+            *_table("input", "sha256", sums),
+        ]
+    )
+
+
+def _table(left: str, right: str, rows: list[str]) -> list[str]:
+    columns = left.count("|") + 2
+    return ["", f"| {left} | {right} |", "|" + " --- |" * columns, *rows, ""]

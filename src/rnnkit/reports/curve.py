@@ -1,0 +1,62 @@
+"""The learning curve of a run as a picture, from its `metrics.jsonl`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rnnkit.errors import DataError
+from rnnkit.files.atomic import atomic_file
+from rnnkit.training import metrics
+
+INCHES = (8.0, 4.5)
+DOTS_PER_INCH = 120
+
+
+def draw_curve(metrics_path: Path, picture: Path) -> None:
+    """Draw loss (left axis) and validation BLEU (right axis) over steps.
+
+    Args:
+        metrics_path: A run's `metrics.jsonl`.
+        picture: Where the picture goes; its ending (`.png`, `.svg`, `.pdf`) chooses the format.
+
+    Raises:
+        DataError: Nothing has been measured yet, or the ending is unknown.
+    """
+    records = list(metrics.read(metrics_path)) if metrics_path.exists() else []
+    if not records:
+        raise DataError(f"{metrics_path} holds no measurements yet")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=INCHES, dpi=DOTS_PER_INCH, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    _draw_losses(figure, records)
+    form = picture.suffix.removeprefix(".") or "png"
+    supported = canvas.get_supported_filetypes()
+    if form not in supported:
+        raise DataError(f"{picture} cannot be drawn", f"endings: {', '.join(sorted(supported))}")
+    with atomic_file(picture, "wb") as file:
+        figure.savefig(file, format=form, metadata={"Software": None} if form == "png" else None)
+
+
+def _draw_losses(figure: Any, records: list[dict[str, Any]]) -> None:
+    steps = [record for record in records if "nll" in record]
+    checks = [record for record in records if "validation" in record]
+    axis = figure.add_subplot()
+    axis.plot([r["step"] for r in steps], [r["nll"] for r in steps], color="C0", label="training loss")
+    points = [(r["step"], r["validation"]["loss"]) for r in checks]
+    axis.plot(*zip(*points, strict=True), color="C1", marker="o", label="validation loss") if points else None
+    axis.set_xlabel("step")
+    axis.set_ylabel("negative log-likelihood, nats a token")
+    axis.set_ylim(bottom=0)
+    axis.grid(alpha=0.3)
+    lines = list(axis.get_lines())
+    scores = [(r["step"], r["validation"]["bleu"]) for r in checks if "bleu" in r["validation"]]
+    if scores:
+        right = axis.twinx()
+        right.plot(*zip(*scores, strict=True), color="C2", marker="s", label="validation BLEU")
+        right.set_ylabel("BLEU")
+        right.set_ylim(bottom=0)
+        lines += right.get_lines()
+    axis.legend(lines, [line.get_label() for line in lines], loc="center right")

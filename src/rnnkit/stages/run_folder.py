@@ -1,0 +1,79 @@
+"""The directory of a run: made, replaced or taken up again, with the options that the run was started with."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rnnkit.config import as_dict, flag
+from rnnkit.errors import ArtefactError, ConfigError
+from rnnkit.files import lock, manifest
+
+NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "threads", "init_from")
+"""Options of one call rather than of the run: a resumed run may have others."""
+
+T = TypeVar("T")
+
+
+def kept(options: Any) -> dict[str, Any]:
+    """The options that belong to the run, not to one call of the command."""
+    return {key: value for key, value in as_dict(options).items() if key.replace("-", "_") not in NOT_SAVED}
+
+
+def saved_options(folder: Path, options: T) -> T:
+    """The options that the run was started with, for `--resume`.
+
+    Raises:
+        ArtefactError: There is no run.
+        ConfigError: An option was given that differs from the run's.
+    """
+    from rnnkit.models import store
+
+    if not folder.exists() or not (folder / manifest.NAME).exists():
+        raise ArtefactError(f"there is no run to resume in {folder}", hint="leave out --resume to start one")
+    saved = manifest.read(folder, store.KIND, store.VERSION).options
+    changes: dict[str, Any] = {}
+    differing = []
+    for field in dataclasses.fields(options):  # type: ignore[arg-type]
+        key = flag(field.name)
+        if field.name in NOT_SAVED or key not in saved:
+            continue
+        given, default = getattr(options, field.name), _default(field)
+        kept = _restore(saved[key], given if given is not None else default)
+        if given not in (default, kept):
+            differing.append(f"--{key}: {kept} in the run, {given} now")
+        changes[field.name] = kept
+    if differing:
+        raise ConfigError(
+            f"--resume goes on with the options of the run in {folder}",
+            *differing,
+            hint="leave them out, or start anew with --overwrite",
+        )
+    return dataclasses.replace(options, **changes)  # type: ignore[type-var]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def _restore(value: Any, like: Any) -> Any:
+    """A value from JSON as the options hold it."""
+    if isinstance(like, list):
+        return [Path(item) for item in value]
+    return Path(value) if isinstance(value, str) and isinstance(like, Path | None) else value
+
+
+def clear(folder: Path, overwrite: bool) -> None:
+    """Make room for a new run. Raises ArtefactError where something is there and may not go."""
+    if not folder.exists() or not any(folder.iterdir()):
+        return
+    if not overwrite:
+        raise ArtefactError(f"{folder} is there already", hint="--resume goes on with its run, --overwrite replaces it")
+    if not (folder / manifest.NAME).exists() and not (folder / lock.NAME).exists():
+        raise ArtefactError(f"{folder} is no model directory; it is not replaced", hint="choose another --output")
+    with lock.hold(folder):
+        for path in folder.iterdir():
+            if path.name != lock.NAME:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

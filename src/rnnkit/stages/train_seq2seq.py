@@ -1,0 +1,367 @@
+"""`rnnkit train-seq2seq`: aligned data of two sides in, a model directory out."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnkit.config import option
+from rnnkit.errors import UsageError
+from rnnkit.events import Listener, Note, ignore
+from rnnkit.files import lock
+from rnnkit.files.workspace import Workspace
+from rnnkit.nn import kinds
+from rnnkit.stages import run_folder, training_inputs
+from rnnkit.training import schedules
+
+if TYPE_CHECKING:
+    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.batching import Batches
+    from rnnkit.models.sequence_to_sequence import Config
+    from rnnkit.models.store import Model
+    from rnnkit.stages.training_inputs import TrainingInputs
+    from rnnkit.training.estimate import Estimate
+    from rnnkit.training.loop import Counters, Loop, Plan
+    from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask
+
+EXAMPLE = """\
+rnnkit train-seq2seq --arch lstm
+rnnkit train-seq2seq --arch gru --layers 2 --attention additive --output work/gru
+rnnkit train-seq2seq --resume"""
+
+VALIDATION_BEAM = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train a sequence-to-sequence model on aligned data of two sides.
+
+    The model directory keeps the best and the last weights, the metrics, a learning curve and a model card.
+    """
+
+    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    data: Path | None = option(None, help="Aligned data.", panel="Data", shown_default="WORK/data")
+    vocab: list[Path] = option(
+        (), help="Vocabulary, or the source's and the target's.", panel="Data", shown_default="as the data names it"
+    )
+    tokenizer: Path | None = option(None, help="Tokenizer folder.", panel="Data", shown_default="WORK/tokenizer")
+    init_from: Path | None = option(
+        None, help="Model whose best weights to start from (fine-tuning); same vocabulary.", panel="Data"
+    )
+    arch: str = option("lstm", help="Recurrent unit.", panel="Model", choices=kinds.ARCHS)
+    layers: int = option(1, help="Encoder layers; from three up with residual connections.", panel="Model", minimum=1)
+    decoder_layers: int = option(0, help="Decoder layers; 0: as the encoder.", panel="Model", minimum=0)
+    hidden: int = option(512, help="Size of memory and decoder states.", panel="Model", minimum=2)
+    embedding: int = option(256, help="Size of the embeddings.", panel="Model", minimum=1)
+    bidirectional: bool = option(True, help="Encoder reads both ways, half the size each.", panel="Model")
+    attention: str = option("dot", help="Attention over the source.", panel="Model", choices=kinds.ATTENTIONS)
+    bridge: str = option(
+        "mean", help="Decoder starts from the encoder's last states or its memory's mean.", panel="Model",
+        choices=kinds.BRIDGES,
+    )  # fmt: skip
+    input_feeding: bool = option(False, help="Feed each readout into the next step (Luong); slower.", panel="Model")
+    tied: bool = option(True, help="Output matrix is the target embeddings.", panel="Model")
+    joint_embeddings: bool = option(
+        False, help="Source and target share embeddings; needs a joint vocabulary.", panel="Model"
+    )
+    gru_reset: str = option(
+        "after", help="GRU's reset gate after the product (torch) or inside it (paper).", panel="Model",
+        choices=kinds.RESETS,
+    )  # fmt: skip
+    dropout: float = option(
+        0.3, help="Share dropped on embeddings, layers, readout.", panel="Model", minimum=0, maximum=0.99
+    )
+    epochs: float = option(
+        0, help="Passes over the data; 0: by its size.", panel="Optimisation", unit="passes", minimum=0
+    )
+    max_steps: int = option(0, help="Most steps; 0: as --epochs says.", panel="Optimisation", unit="steps", minimum=0)
+    batch_tokens: int = option(
+        2048, help="Batch size on its longer side, padding counted.", panel="Optimisation", unit="tokens", minimum=1
+    )
+    optimizer: str = option("adam", help="Optimizer.", panel="Optimisation", choices=kinds.OPTIMIZERS)
+    learning_rate: float = option(2e-3, help="Peak learning rate.", panel="Optimisation", minimum=0)
+    schedule: str = option("cosine", help="Rate after warm-up.", panel="Optimisation", choices=schedules.NAMES)
+    warmup: int = option(200, help="Steps of linear warm-up.", panel="Optimisation", unit="steps", minimum=0)
+    weight_decay: float = option(0.0, help="Weight decay.", panel="Optimisation", minimum=0)
+    label_smoothing: float = option(
+        0.1, help="Probability spread over the vocabulary.", panel="Optimisation", minimum=0, maximum=0.99
+    )
+    clip: float = option(1.0, help="Norm that longer gradients are cut to.", panel="Optimisation", minimum=1e-9)
+    patience: int = option(
+        5, help="Validations without improvement before training ends; 0: never.", panel="Optimisation", minimum=0
+    )
+    precision: str = option(
+        "auto", help="Of matrix products; auto: bf16 where the hardware has it.", panel="Optimisation",
+        choices=kinds.PRECISIONS,
+    )  # fmt: skip
+    device: str = option("auto", help="Where to train.", panel="Optimisation", choices=kinds.DEVICES)
+    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    seed: int = option(1, help="Seed of weights, dropout and order.", panel="Optimisation", minimum=0)
+    output: Path | None = option(None, help="Model directory to write.", panel="Output", shown_default="WORK/model")
+    validate_every: int = option(
+        0, help="Steps between validations; 0: once a pass.", panel="Output", unit="steps", minimum=0
+    )
+    validate_lines: int = option(
+        1000, help="Validation lines decoded for BLEU; 0: by loss alone.", panel="Output", unit="lines", minimum=0
+    )
+    samples: int = option(3, help="Sample translations shown at a validation.", panel="Output", minimum=0)
+    average: int = option(0, help="Average the weights of the last so many validations.", panel="Output", minimum=0)
+    report_every: int = option(50, help="Steps between lines of metrics.", panel="Output", unit="steps", minimum=1)
+    save_every: float = option(120.0, help="Seconds between checkpoints.", panel="Output", unit="seconds", minimum=0)
+    resume: bool = option(False, help="Go on with the run in the model directory.", panel="Output")
+    overwrite: bool = option(False, help="Replace the model directory.", panel="Output")
+    dry_run: bool = option(False, help="Print what the run would cost, and stop.", panel="Output")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training run came to.
+
+    Attributes:
+        model: The model directory.
+        steps: Steps taken.
+        best_step: Step of the best weights.
+        scores: Validation scores of the best weights.
+        seconds: Time spent, over all resumptions.
+        curve: The picture of the learning curve.
+    """
+
+    model: Path
+    steps: int
+    best_step: int
+    scores: dict[str, float]
+    seconds: float
+    curve: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
+
+
+def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
+    """Train, or with `dry_run` say what it would cost.
+
+    Raises:
+        DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
+        ArtefactError: They do not belong together, or the output is there already or in use.
+        Interrupted: A signal came; everything is saved.
+    """
+    folder = options.output or Workspace(options.work).model
+    if options.dry_run:
+        return _estimate(options, folder, listen)
+    if not options.resume:
+        run_folder.clear(folder, options.overwrite)
+    with lock.hold(folder):
+        if options.resume:
+            options = run_folder.saved_options(folder, options)
+        return _train(options, folder, listen)
+
+
+def _train(options: Options, folder: Path, listen: Listener) -> Result:
+    from rnnkit.training import checkpoint
+
+    made_from = training_inputs.open_inputs(options.work, options.data, options.vocab, options.tokenizer)
+    resuming = options.resume and checkpoint.exists(folder / "last")
+    if options.resume and not resuming:
+        listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
+    model, task, batches = _prepare(options, made_from, folder)
+    _seal(options, made_from, model)
+    plan = _plan(options, made_from.data, batches)
+    loop = _make_loop(options, plan, model, made_from.data, task, batches, listen)
+    if resuming:
+        loop.resume()
+        listen(Note(f"going on from step {loop.counters.step}"))
+    _announce(options, model, batches, plan, listen)
+    counters = loop.run()
+    return _finish(options, made_from, model, counters, listen)
+
+
+def _prepare(
+    options: Options, made_from: TrainingInputs, folder: Path
+) -> tuple[Model, SequenceToSequenceTask, Batches]:
+    """The model directory with its network, the task that trains it, and the batches."""
+    import torch
+
+    from rnnkit.data.batching import Batches
+    from rnnkit.models import store
+    from rnnkit.models.sequence_to_sequence import SequenceToSequence
+    from rnnkit.nn.device import choose_device, choose_precision, set_threads
+    from rnnkit.stages.fine_tuning import initialise
+    from rnnkit.text.tokenizers.store import load_tokenizer
+    from rnnkit.text.vocabulary import Vocabulary
+    from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings
+
+    set_threads(options.threads)
+    device = choose_device(options.device)
+    data = made_from.data
+    languages = (data.sides[0], data.sides[1])
+    config = _config(options, data, made_from.joint)
+    if not options.dry_run:
+        store.create(folder, config, languages, made_from.tokenizer, made_from.vocabularies)
+    loaded = [Vocabulary.load(path) for path in made_from.vocabularies]
+    torch.manual_seed(options.seed)
+    network = SequenceToSequence(config).to(device)
+    if options.init_from is not None:
+        initialise(network, options.init_from, loaded)
+    model = store.Model(
+        folder=folder,
+        network=network,
+        tokenizer=load_tokenizer(made_from.tokenizer),
+        source_vocabulary=loaded[0],
+        target_vocabulary=loaded[-1],
+        languages=languages,
+        facts={},
+    )
+    source, target = (data.side("train", side) for side in data.sides)
+    settings = Settings(
+        optimizer=options.optimizer,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
+        weight_decay=options.weight_decay,
+        clip=options.clip,
+        smoothing=options.label_smoothing,
+        precision=choose_precision(options.precision, device),
+        keep_last=options.average,
+    )
+    task = SequenceToSequenceTask(network, source, target, settings, folder)
+    batches = Batches([source.lengths(), target.lengths()], options.batch_tokens, options.seed)
+    return model, task, batches
+
+
+def _config(options: Options, data: AlignedData, joint_vocabulary: bool) -> Config:
+    from rnnkit.models.sequence_to_sequence import Config
+
+    if options.bidirectional and options.hidden % 2:
+        raise UsageError(f"--hidden {options.hidden} is odd; each direction of the encoder gets half of it")
+    if options.joint_embeddings and not joint_vocabulary:
+        raise UsageError("--joint-embeddings needs a joint vocabulary", hint="`rnnkit vocab` without --separate")
+    if options.gru_reset == "inside" and options.arch != "gru":
+        raise UsageError(f"--gru-reset inside is for --arch gru, not {options.arch}")
+    source, target = data.sides
+    return Config(
+        arch=options.arch,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
+        source_size=data.vocabulary_size(source),
+        target_size=data.vocabulary_size(target),
+        embedding=options.embedding,
+        hidden=options.hidden,
+        layers=options.layers,
+        decoder_layers=options.decoder_layers or options.layers,
+        bidirectional=options.bidirectional,
+        attention=options.attention,  # type: ignore[arg-type]
+        bridge=options.bridge,  # type: ignore[arg-type]
+        input_feeding=options.input_feeding,
+        tied=options.tied,
+        joint=options.joint_embeddings,
+        reset_inside=options.gru_reset == "inside",
+        dropout=options.dropout,
+    )
+
+
+def _plan(options: Options, data: AlignedData, batches: Batches) -> Plan:
+    """How long and how often, from the options and the size of the data."""
+    from rnnkit.training.budget import default_epochs
+    from rnnkit.training.loop import Plan
+
+    tokens = data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]
+    steps = max(1, round((options.epochs or default_epochs(tokens)) * batches.per_epoch))
+    return Plan(
+        steps=min(steps, options.max_steps or steps),
+        validate_every=options.validate_every or batches.per_epoch,
+        report_every=options.report_every,
+        save_seconds=options.save_every,
+        patience=options.patience,
+    )
+
+
+def _make_loop(
+    options: Options,
+    plan: Plan,
+    model: Model,
+    data: AlignedData,
+    task: SequenceToSequenceTask,
+    batches: Batches,
+    listen: Listener,
+) -> Loop[Any]:
+    from rnnkit.decoding.stepper import SearchOptions
+    from rnnkit.evaluation.translation import make_validation
+    from rnnkit.training.loop import Loop
+
+    search = SearchOptions(beam=VALIDATION_BEAM)
+    schedule = schedules.Schedule(
+        name=options.schedule,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
+        peak=options.learning_rate,
+        warmup=min(options.warmup, plan.steps // 2),
+        total=plan.steps,
+    )
+    validate = make_validation(model, data, options.validate_lines, options.samples, search, 2 * options.batch_tokens)
+    return Loop(task, batches, schedule, plan, model.folder, validate, listen)
+
+
+def _announce(options: Options, model: Model, batches: Batches, plan: Plan, listen: Listener) -> None:
+    import torch
+
+    from rnnkit.nn.device import choose_precision
+
+    device = next(model.network.parameters()).device
+    precision = str(choose_precision(options.precision, device)).removeprefix("torch.")
+    count = sum(parameter.numel() for parameter in model.network.parameters())
+    where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    listen(
+        Note(f"{options.arch} {model.languages[0]}-{model.languages[1]}: {count:,} parameters, {precision} on {where}")
+    )
+    epochs = plan.steps / batches.per_epoch
+    listen(Note(f"{plan.steps:,} steps, {epochs:.1f} passes of {batches.per_epoch} batches, seed {options.seed}"))
+
+
+def _finish(options: Options, made_from: TrainingInputs, model: Model, counters: Counters, listen: Listener) -> Result:
+    """Average, draw, describe and seal."""
+    from rnnkit.models import weights
+    from rnnkit.reports.card import Card, write_card
+    from rnnkit.reports.curve import draw_curve
+    from rnnkit.training import metrics
+
+    folder = model.folder
+    if options.average:
+        snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
+        mean = weights.average([weights.load(path)[0] for path in snapshots])
+        weights.save(folder / "average.safetensors", mean, {"averaged": [path.name for path in snapshots]})
+    curve = folder / "curve.png"
+    draw_curve(folder / metrics.NAME, curve)
+    _, facts = weights.load(folder / "best.safetensors")
+    scores = {name: value for name, value in facts.items() if name != "step"}
+    card = Card(
+        title=f"{options.arch} {model.languages[0]}-{model.languages[1]}",
+        languages=model.languages,
+        parameters=sum(parameter.numel() for parameter in model.network.parameters()),
+        network=dataclasses.asdict(model.network.config),
+        options=run_folder.kept(options),
+        data=made_from.data.meta.facts,
+        inputs=made_from.digests,
+        scores=scores,
+        steps=(counters.step, counters.best_step),
+        seconds=counters.seconds,
+    )
+    write_card(folder, card)
+    _seal(options, made_from, model, {"steps": counters.step, "best": facts})
+    listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
+    return Result(folder, counters.step, counters.best_step, scores, counters.seconds, curve)
+
+
+def _seal(options: Options, made_from: TrainingInputs, model: Model, outcome: dict[str, Any] | None = None) -> None:
+    """Write the manifest; with the outcome once the run is finished."""
+    from rnnkit.models import store
+
+    count = sum(parameter.numel() for parameter in model.network.parameters())
+    facts = {"languages": list(model.languages), "parameters": count, **(outcome or {})}
+    store.seal(model.folder, run_folder.kept(options), made_from.digests, facts, finished=outcome is not None)
+
+
+def _estimate(options: Options, folder: Path, listen: Listener) -> Estimate:
+    from rnnkit.training.estimate import estimate
+
+    made_from = training_inputs.open_inputs(options.work, options.data, options.vocab, options.tokenizer)
+    model, task, batches = _prepare(options, made_from, folder)
+    plan = _plan(options, made_from.data, batches)
+    _announce(options, model, batches, plan, listen)
+    count = sum(parameter.numel() for parameter in model.network.parameters())
+    return estimate(task, batches, plan.steps, count)

@@ -1,0 +1,90 @@
+"""`last/`: everything that a run needs to go on as if it had never stopped.
+
+    last/  state.json               counters, position in the data, schedule
+           NAME.safetensors         arrays of the task: weights, optimiser, random states
+           meta.json                checksums
+
+Arrays and JSON only. The folder is replaced as a whole, so a kill at any moment leaves the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit.errors import FormatError
+from rnnkit.files import manifest
+from rnnkit.files.atomic import atomic_folder, recover_folder
+
+Arrays = Mapping[str, NDArray[Any]]
+FORMAT_VERSION = 1
+_STATE = "state.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A moment of a run.
+
+    Attributes:
+        counters: The loop's own numbers, the schedule's and the data's, as JSON.
+        arrays: The task's arrays, in named groups of one file each.
+    """
+
+    counters: Mapping[str, Any]
+    arrays: Mapping[str, Arrays]
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in place of the one that is there.
+
+    Raises:
+        ArtefactError: It could not be written; the old one is whole.
+    """
+    from safetensors.numpy import save as to_bytes
+
+    with atomic_folder(folder) as temporary:
+        names = [_STATE]
+        (temporary / _STATE).write_text(json.dumps(checkpoint.counters, indent=2) + "\n", encoding="utf-8")
+        for group, arrays in checkpoint.arrays.items():
+            names.append(f"{group}.safetensors")
+            (temporary / names[-1]).write_bytes(to_bytes(dict(arrays)))
+        described = manifest.describe_files(temporary, names)
+        manifest.write(temporary / manifest.NAME, manifest.Manifest("checkpoint", FORMAT_VERSION, files=described))
+
+
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint, after putting back what a crash may have left aside."""
+    recover_folder(folder)
+    return (folder / manifest.NAME).exists()
+
+
+def load(folder: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        FormatError: A file is missing, cut short or changed; the message names it.
+    """
+    from safetensors.numpy import load_file
+
+    manifest.read(folder, "checkpoint", FORMAT_VERSION)
+    faults = manifest.faults(folder)
+    if faults:
+        raise FormatError(
+            f"the checkpoint {folder} is damaged",
+            *faults,
+            hint="start again from the best weights with --init-from, or from the beginning with --overwrite",
+        )
+    counters = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    arrays = {path.stem: load_file(path) for path in sorted(folder.glob("*.safetensors"))}
+    return Checkpoint(counters, arrays)
+
+
+def bytes_of(arrays: Mapping[str, Arrays]) -> int:
+    """Size of the arrays in bytes, to estimate the disk that a checkpoint takes."""
+    return sum(int(np.asarray(array).nbytes) for group in arrays.values() for array in group.values())

@@ -1,0 +1,315 @@
+"""The one loop that everything trains in. It knows steps, validation, signals, resume, metrics and events; no torch.
+
+A task takes a batch and does one step with it; the loop decides when to validate, save and stop. What is saved is
+enough to end with the same weights, bit for bit, as a run that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from rnnkit.errors import Interrupted, TrainingError
+from rnnkit.events import Listener, Note, Progress
+from rnnkit.training import checkpoint, metrics, signals
+from rnnkit.training.checkpoint import Arrays, Checkpoint
+from rnnkit.training.schedules import Schedule
+
+B_co = TypeVar("B_co", covariant=True)
+B_contra = TypeVar("B_contra", contravariant=True)
+B = TypeVar("B")
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one step did; sums over the batch's target tokens, in nats.
+
+    Attributes:
+        loss: What was optimised.
+        nll: Negative log-likelihood.
+        tokens: Target tokens, end symbols counted, padding not.
+        gradient_norm: Norm of the gradient of the mean loss, before clipping.
+    """
+
+    loss: float
+    nll: float
+    tokens: int
+    gradient_norm: float
+
+
+class Task(Protocol[B_contra]):
+    """Something that learns, a batch at a time."""
+
+    def step(self, batch: B_contra, rate: float) -> StepReport:
+        """Learn from one batch with this learning rate."""
+        ...
+
+    def state_dict(self) -> Mapping[str, Arrays]:
+        """Every array that the next step depends on, random states among them."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
+        """Take up where `state_dict` was made."""
+        ...
+
+    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Write the present weights into the model directory under this name, such as `best`."""
+        ...
+
+
+class Source(Protocol[B_co]):
+    """Endless batches whose position can be saved."""
+
+    def __iter__(self) -> Iterator[B_co]:
+        """Itself."""
+        ...
+
+    def __next__(self) -> B_co:
+        """The next batch."""
+        ...
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the next batch comes from."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        score: The number by which `best` is chosen; greater is better.
+        facts: Numbers for `metrics.jsonl`.
+        lines: Text for the log, such as sample translations.
+    """
+
+    score: float
+    facts: Mapping[str, float]
+    lines: tuple[str, ...] = ()
+
+
+Validate = Callable[[signals.Stop], Validation | None]
+"""Validates, or gives up and returns None when it sees that a stop was asked for."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how often.
+
+    Attributes:
+        steps: Steps in all.
+        validate_every: Steps from one validation to the next; the last step is always validated.
+        report_every: Steps from one line of metrics to the next.
+        save_seconds: Seconds from one checkpoint to the next.
+        patience: Validations without improvement before the run ends; 0 for never.
+    """
+
+    steps: int
+    validate_every: int
+    report_every: int = 50
+    save_seconds: float = 120.0
+    patience: int = 0
+
+
+@dataclass
+class Counters:
+    """Where the loop stands; part of every checkpoint."""
+
+    step: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    validated: int = 0
+    best_score: float = -math.inf
+    best_step: int = 0
+    waiting: int = 0
+    done: bool = False
+
+
+@dataclass
+class _Window:
+    """Sums since the last line of metrics."""
+
+    reports: list[StepReport] = field(default_factory=list)
+    rate: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+
+    def record(self) -> dict[str, float]:
+        tokens = max(1, sum(report.tokens for report in self.reports))
+        seconds = max(1e-9, time.monotonic() - self.started)
+        return {
+            "loss": sum(report.loss for report in self.reports) / tokens,
+            "nll": sum(report.nll for report in self.reports) / tokens,
+            "gradient_norm": sum(report.gradient_norm for report in self.reports) / max(1, len(self.reports)),
+            "learning_rate": self.rate,
+            "target_tokens": tokens,
+            "seconds": seconds,
+            "target_tokens_per_second": tokens / seconds,
+        }
+
+
+class Loop(Generic[B]):
+    """A run: a task, its batches, a plan, and the directory it is kept in.
+
+    Args:
+        task: What learns.
+        batches: What it learns from.
+        schedule: The rate of each step.
+        plan: How long and how often.
+        folder: The model directory: `last/` and `metrics.jsonl` are the loop's.
+        validate: Measures the task as it is; must leave no trace on it.
+        listen: Hears how it goes.
+    """
+
+    def __init__(
+        self,
+        task: Task[B],
+        batches: Source[B],
+        schedule: Schedule,
+        plan: Plan,
+        folder: Path,
+        validate: Validate,
+        listen: Listener,
+    ) -> None:
+        self._task = task
+        self._batches = batches
+        self._schedule = schedule
+        self._plan = plan
+        self._folder = folder
+        self._validate = validate
+        self._listen = listen
+        self._window = _Window()
+        self._saved_at = time.monotonic()
+        self.counters = Counters()
+
+    def resume(self) -> None:
+        """Take up the run that `last/` holds. Raises FormatError where it is damaged."""
+        saved = checkpoint.load(self._folder / "last")
+        self.counters = Counters(**saved.counters["loop"])
+        self._schedule.load_state_dict(saved.counters["schedule"])
+        self._batches.load_state_dict(saved.counters["batches"])
+        self._task.load_state_dict(saved.arrays)
+        metrics.drop_after(self._folder / metrics.NAME, self.counters.step)
+
+    def run(self) -> Counters:
+        """Train to the end of the plan, or until patience runs out.
+
+        Raises:
+            Interrupted: A signal came; everything is saved.
+            TrainingError: The loss is no longer a number; `last/` and `best` are from before.
+            ArtefactError: A checkpoint could not be written; the old one is whole.
+        """
+        with signals.catch() as stop:
+            began = time.monotonic() - self.counters.seconds
+            while not self.counters.done:
+                self.counters.seconds = time.monotonic() - began
+                if self._validation_due() and not self._run_validation(stop):
+                    self._stop(stop)
+                if self.counters.done:
+                    break
+                if stop:
+                    self._stop(stop)
+                if time.monotonic() - self._saved_at > self._plan.save_seconds:
+                    self.save()
+                self._step()
+            self.counters.seconds = time.monotonic() - began
+            self.save()
+        self._tell_progress(finished=True)
+        return self.counters
+
+    def save(self) -> None:
+        """Write `last/`."""
+        counters = {
+            "loop": asdict(self.counters),
+            "schedule": self._schedule.state_dict(),
+            "batches": self._batches.state_dict(),
+        }
+        checkpoint.save(self._folder / "last", Checkpoint(counters, self._task.state_dict()))
+        self._saved_at = time.monotonic()
+
+    def _step(self) -> None:
+        counters = self.counters
+        self._window.rate = self._schedule.rate(counters.step + 1)
+        report = self._task.step(next(self._batches), self._window.rate)
+        if not math.isfinite(report.loss) or not math.isfinite(report.gradient_norm):
+            raise TrainingError(
+                f"the loss is no longer a number at step {counters.step + 1}",
+                f"{self._folder / 'last'} and the best weights are from before",
+                hint="a lower --learning-rate or --clip usually helps",
+            )
+        counters.step += 1
+        counters.tokens += report.tokens
+        self._window.reports.append(report)
+        if counters.step % self._plan.report_every == 0:
+            self._write_metrics()
+
+    def _write_metrics(self) -> None:
+        record = {"step": self.counters.step, **self._batches.state_dict(), **self._window.record()}
+        metrics.append(self._folder / metrics.NAME, record)
+        self._tell_progress()
+        self._window = _Window()
+
+    def _validation_due(self) -> bool:
+        step = self.counters.step
+        due = step % self._plan.validate_every == 0 or step >= self._plan.steps
+        return due and step > self.counters.validated
+
+    def _run_validation(self, stop: signals.Stop) -> bool:
+        """Validate, keep the best, save; False when a stop was asked for before it was finished."""
+        paused = time.monotonic()
+        found = self._validate(stop)
+        if found is None:
+            return False
+        counters = self.counters
+        improved = found.score > counters.best_score
+        counters.validated = counters.step
+        counters.waiting = 0 if improved else counters.waiting + 1
+        self._schedule.observe(improved)
+        if improved:
+            counters.best_score, counters.best_step = found.score, counters.step
+            self._task.keep("best", {"step": counters.step, **found.facts})
+        self._task.keep("snapshot", {"step": counters.step, **found.facts})
+        out_of_patience = 0 < self._plan.patience <= counters.waiting
+        counters.done = out_of_patience or counters.step >= self._plan.steps
+        seconds = time.monotonic() - paused
+        self._window.started += seconds
+        record = {"step": counters.step, "validation": {**found.facts, "seconds": seconds}}
+        metrics.append(self._folder / metrics.NAME, record)
+        self._tell_validation(found, improved, out_of_patience)
+        self.save()
+        return True
+
+    def _stop(self, stop: signals.Stop) -> None:
+        self.save()
+        raise Interrupted(
+            stop.number,
+            f"everything is saved in {self._folder} at step {self.counters.step}",
+            hint="the same command with --resume goes on from there",
+        )
+
+    def _tell_progress(self, finished: bool = False) -> None:
+        facts = {}
+        if self._window.reports:
+            record = self._window.record()
+            facts = {
+                "loss": f"{record['loss']:.3f}",
+                "gradient": f"{record['gradient_norm']:.2f}",
+                "tokens/s": f"{record['target_tokens_per_second']:,.0f}",
+            }
+        self._listen(Progress("training", self.counters.step, self._plan.steps, "steps", facts, finished))
+
+    def _tell_validation(self, found: Validation, improved: bool, out_of_patience: bool) -> None:
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.facts.items())
+        mark = " (best so far)" if improved else ""
+        self._listen(Note(f"step {self.counters.step}: {numbers}{mark}"))
+        for line in found.lines:
+            self._listen(Note(f"  {line}"))
+        if out_of_patience:
+            self._listen(Note(f"no better for {self.counters.waiting} validations: training ends here"))

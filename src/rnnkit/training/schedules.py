@@ -1,0 +1,65 @@
+"""Learning-rate schedules as plain arithmetic on the step's number. No torch.
+
+All of them warm up linearly from zero to the peak rate. Then
+
+    cosine    peak * (1 + cos(pi * done)) / 2, done from 0 to 1      Loshchilov and Hutter 2017 (arXiv:1608.03983)
+    plateau   halved whenever the validation score has not improved for some validations
+    constant  stays
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Name = Literal["cosine", "plateau", "constant"]
+NAMES: tuple[Name, ...] = ("cosine", "plateau", "constant")
+PLATEAU_FACTOR = 0.5
+
+
+@dataclass
+class Schedule:
+    """The rate of each step.
+
+    Attributes:
+        name: `cosine`, `plateau` or `constant`.
+        peak: Highest rate.
+        warmup: Steps of linear warm-up.
+        total: Steps of the whole run; only `cosine` looks at it.
+        plateau_patience: Validations without improvement before `plateau` halves.
+        reductions: Halvings so far.
+        waiting: Validations since the last improvement or halving.
+    """
+
+    name: Name
+    peak: float
+    warmup: int
+    total: int
+    plateau_patience: int = 2
+    reductions: int = 0
+    waiting: int = 0
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, counted from 1."""
+        if step <= self.warmup:
+            return self.peak * step / self.warmup
+        if self.name == "cosine":
+            done = (step - self.warmup) / max(1, self.total - self.warmup)
+            return self.peak * (1 + math.cos(math.pi * min(1.0, done))) / 2
+        return self.peak * PLATEAU_FACTOR**self.reductions
+
+    def observe(self, improved: bool) -> None:
+        """Hear how a validation went."""
+        self.waiting = 0 if improved else self.waiting + 1
+        if self.name == "plateau" and self.waiting >= self.plateau_patience:
+            self.reductions += 1
+            self.waiting = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What changes while training, as JSON."""
+        return {"reductions": self.reductions, "waiting": self.waiting}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where `state_dict` was made."""
+        self.reductions, self.waiting = state["reductions"], state["waiting"]
