@@ -48,7 +48,7 @@ def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
     tokenizer = load_tokenizer(folder)
     files = options.files or [STDIN]
     for file in files:
-        if file != STDIN and not file.is_file():
+        if file != STDIN and not file.exists():
             raise DataError(f"there is no file {file}")
     if STDIN in files and sys.stdin.isatty():
         listen(Note("reading tokens from the keyboard, one sentence a line; Ctrl-D ends them"))

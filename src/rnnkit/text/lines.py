@@ -12,6 +12,7 @@ import gzip
 import sys
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -49,7 +50,7 @@ def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES) -> Iter
     while True:
         try:
             raw = file.readline(max_bytes + 2)
-        except (OSError, EOFError, zlib.error) as error:  # gzip reports damage while reading
+        except _DAMAGE as error:
             raise DataError(f"cannot read {name} beyond line {number}", str(error)) from error
         if not raw:
             return
