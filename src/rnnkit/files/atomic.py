@@ -54,8 +54,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     under names that `recover_folder` knows.
 
     Raises:
-        ArtefactError: As `atomic_file`.
+        ArtefactError: As `atomic_file`; or the path has no name of its own, such as `.`.
     """
+    if path.name in ("", ".."):
+        raise ArtefactError(f"{path} cannot be replaced by a new folder", hint="name a folder inside it")
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

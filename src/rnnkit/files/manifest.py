@@ -98,10 +98,13 @@ def load(path: Path) -> Manifest:
         return Manifest(
             kind=str(document["kind"]),
             version=int(document["version"]),
-            options=document["options"],
-            inputs=document["inputs"],
-            files=document["files"],
-            facts=document["facts"],
+            options=dict(document["options"]),
+            inputs={str(name): str(digest) for name, digest in document["inputs"].items()},
+            files={
+                str(name): {**entry, "sha256": str(entry["sha256"]), "size": int(entry["size"])}
+                for name, entry in document["files"].items()
+            },
+            facts=dict(document["facts"]),
         )
     except FileNotFoundError as error:
         raise DataError(
@@ -110,7 +113,7 @@ def load(path: Path) -> Manifest:
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path} is damaged", f"{type(error).__name__}: {error}") from error
 
 
