@@ -8,9 +8,11 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
+from rnnkit import stages
 from rnnkit.cli import app
 
 from .conftest import Run
@@ -90,6 +92,12 @@ def _entries(page: str) -> list[str]:
         elif line.startswith("    "):
             entries[-1] += f" {' '.join(line.split())}"
     return entries
+
+
+def test_every_stage_has_its_command() -> None:
+    folder = Path(stages.__file__).parent
+    with_options = {path.stem for path in folder.glob("*.py") if "\nclass Options:" in path.read_text(encoding="utf-8")}
+    assert {name.replace("-", "_") for name in NAMES} == with_options
 
 
 def test_overview(run: Run) -> None:

@@ -32,4 +32,5 @@ COMMANDS = (
     Command("detokenize", "Put tokens together to text again", stream, json=False),
     Command("vocab", "Count tokens and give each a row", make),
     Command("align", "Turn tokens into ids and pair the two sides", make),
+    Command("represent", "Write aligned data as one-hot or bag-of-words matrices", make),
 )
