@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import rnnkit
-from rnnkit.cli import boundary, evaluation, files, pages, signature, text, training, use
+from rnnkit.cli import boundary, evaluation, files, pages, showing, signature, text, training, use
 from rnnkit.cli.command import Command, register, register_name
 
 GROUPS: dict[str, tuple[Command, ...]] = {
@@ -19,6 +19,7 @@ GROUPS: dict[str, tuple[Command, ...]] = {
     "Use": use.COMMANDS,
     "Evaluation": evaluation.COMMANDS,
     "Files": files.COMMANDS,
+    "Showing": showing.COMMANDS,
 }
 """Every command, under its heading in `rnnkit --help`."""
 

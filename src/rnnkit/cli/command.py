@@ -47,9 +47,9 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
 
 
 def make(stage: ModuleType, options: Any, console: Console) -> None:
-    """Run a stage whose result are files, and say what became of them: `lines`, and `as_dict()` for `--json`."""
+    """Run a stage whose result is files: `as_dict()` is for `--json`, `lines` say what its notes have not yet said."""
     result = stage.run(options, console.listen)
-    console.summarise(result.lines, result.as_dict())
+    console.summarise(getattr(result, "lines", ()), result.as_dict())
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from rnnkit.cli.command import Command
+from rnnkit.cli.command import Command, make
 
 COMMANDS = (
     Command("inspect", "Say what a file or directory is"),
     Command("verify", "Compare files with the checksums written beside them"),
+    Command("average", "Average the weights of several checkpoints or models", make),
 )

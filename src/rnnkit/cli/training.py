@@ -43,4 +43,7 @@ def size(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-COMMANDS = (Command("train-seq2seq", "Train a sequence-to-sequence model", train),)
+COMMANDS = (
+    Command("train", "Train a model of whatever kind the data is for", train),
+    Command("train-seq2seq", "Train a sequence-to-sequence model", train),
+)

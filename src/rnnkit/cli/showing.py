@@ -1,0 +1,25 @@
+"""Commands that show what rnnkit did, or can do."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from rnnkit.cli.command import Command, make
+from rnnkit.console import Console, duration
+
+
+def demo(stage: ModuleType, options: Any, console: Console) -> None:
+    """Show the score, some translations and the picture."""
+    result = stage.run(options, console.listen)
+    lines = [f"BLEU {result.bleu:.1f} on the test part  {result.signature}"]
+    for source, output, reference in result.samples:
+        lines += ["", f"  source     {source}", f"  output     {output}", f"  reference  {reference}"]
+    lines += ["", f"training took {duration(result.train_seconds)}; its learning curve: {result.curve}"]
+    console.report("\n".join(lines), result.as_dict())
+
+
+COMMANDS = (
+    Command("plot", "Draw the learning curve of a run", make),
+    Command("demo", "Run the whole chain on a sample corpus", demo),
+)
