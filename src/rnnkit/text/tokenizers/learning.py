@@ -86,8 +86,9 @@ def learn_subwords(lines: Iterable[str], kind: str, size: int | None, normalisat
     texts = [escape(line).replace(_RESERVED, " ") for line in lines]
     if not any(text.strip() for text in texts):
         raise DataError("there is no text to learn a tokenizer from")
+    coverage = _coverage(texts, size or DEFAULT_SIZE)
     try:
-        model = _train(texts, kind, size or DEFAULT_SIZE)
+        model = _train(texts, kind, size or DEFAULT_SIZE, coverage)
     except _TooLarge as error:
         if size is not None:
             raise DataError(
@@ -95,11 +96,11 @@ def learn_subwords(lines: Iterable[str], kind: str, size: int | None, normalisat
                 f"{error.most} is the largest possible size for --type {kind} on it",
                 hint=f"give --size {error.most} or less, or leave --size out",
             ) from None
-        model = _train(texts, kind, error.most)
+        model = _train(texts, kind, error.most, coverage)
     return SubwordTokenizer(kind, model, normalisation)
 
 
-def _train(texts: list[str], kind: str, size: int) -> bytes:
+def _train(texts: list[str], kind: str, size: int, coverage: float) -> bytes:
     import sentencepiece
 
     model = io.BytesIO()
@@ -109,7 +110,7 @@ def _train(texts: list[str], kind: str, size: int) -> bytes:
             model_writer=model,
             model_type=kind,
             vocab_size=size,
-            character_coverage=_coverage(texts, size),
+            character_coverage=coverage,
             byte_fallback=True,
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,

@@ -1,0 +1,101 @@
+"""The line reader and what it refuses."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.errors import DataError
+from rnnkit.text.lines import MAX_BYTES, STDIN, count_lines, decode_lines, read_lines
+
+
+def refused(path: Path) -> str:
+    """What the reader says of a file."""
+    with pytest.raises(DataError) as caught:
+        list(read_lines(path))
+    return str(caught.value)
+
+
+def made(folder: Path, content: bytes) -> Path:
+    path = folder / "text.de"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (b"", []),
+        (b"\n", [""]),
+        (b"one", ["one"]),
+        (b"one\r\ntwo\r\n", ["one", "two"]),
+        (b"one\rtwo\r\r\n", ["one\rtwo\r"]),
+        (b"\xef\xbb\xbfone\n\xef\xbb\xbftwo\n", ["one", "\ufefftwo"]),
+        ("a\u2028b\u0085c\x0bd\x0ce\n".encode(), ["a\u2028b\u0085c\x0bd\x0ce"]),
+    ],
+    ids=["empty", "blank", "no end", "CR LF", "stray CR", "byte order mark", "other separators"],
+)
+def test_lines_end_with_lf_alone(tmp_path: Path, content: bytes, lines: list[str]) -> None:
+    path = made(tmp_path, content)
+    assert list(read_lines(path)) == lines
+    assert count_lines(path) == len(lines)
+    packed = tmp_path / "packed"  # known by its first bytes, not by its name
+    packed.write_bytes(gzip.compress(content))
+    assert list(read_lines(packed)) == lines
+    assert count_lines(packed) == len(lines)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n\r\0\ufeff", exclude_categories=["Cs"]))))
+def test_any_text_comes_back(lines: list[str]) -> None:
+    stream = io.BytesIO("".join(f"{line}\n" for line in lines).encode())
+    assert list(decode_lines(stream, "text")) == lines
+
+
+def test_missing_folder_and_damaged_files(tmp_path: Path) -> None:
+    assert refused(tmp_path / "none.de") == f"there is no file {tmp_path / 'none.de'}"
+    assert refused(tmp_path) == f"{tmp_path} is a folder, a text file is wanted"
+    whole = gzip.compress(b"some line\n" * 1000, mtime=0)
+    path = made(tmp_path, whole[:-20])
+    assert refused(path).startswith(f"cannot read {path} beyond line ")
+    flipped = bytearray(whole)
+    flipped[12] ^= 0xFF
+    path = made(tmp_path, bytes(flipped))
+    assert refused(path).startswith(f"cannot read {path} beyond line 0")
+    with pytest.raises(DataError, match="cannot read"):
+        count_lines(path)
+
+
+def test_bytes_that_are_no_text_are_named_by_line_and_byte(tmp_path: Path) -> None:
+    path = made(tmp_path, "gut\nschön\n".encode("latin-1"))
+    assert refused(path) == (
+        f"{path}:2:4: not UTF-8 (byte 0xf6)\n"
+        "  hint: `iconv -f LATIN1 -t UTF-8 FILE` converts, if that is the file's encoding"
+    )
+    path = made(tmp_path, b"gut\nab\0c\n")
+    assert refused(path).splitlines()[0] == f"{path}:2:3: NUL byte"
+    path = made(tmp_path, "gut\n".encode("utf-16"))
+    assert refused(path) == (f"{path} is UTF-16, UTF-8 is wanted\n  hint: `iconv -f UTF-16 -t UTF-8 FILE` converts it")
+
+
+def test_a_long_line_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    path = made(tmp_path, b"a" * MAX_BYTES + b"\r\n" + b"b" * 50_000_000)
+    assert refused(path) == (
+        f"{path}:2: the line is longer than 1,000,000 bytes\n"
+        "  hint: one sentence a line is expected; is this a text file?"
+    )
+
+
+def test_standard_input_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(b"one\nt\xffo\n"))
+    monkeypatch.setattr(sys, "stdin", stream)
+    lines = read_lines(STDIN)
+    assert next(lines) == "one"
+    with pytest.raises(DataError, match=r"standard input:2:2: not UTF-8 \(byte 0xff\)"):
+        next(lines)
+    assert not stream.buffer.closed

@@ -1,0 +1,69 @@
+"""Token files and their manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rnnkit.errors import ArtefactError, DataError
+from rnnkit.text.token_files import (
+    describe_tokenizer,
+    find_token_files,
+    open_token_file,
+    read_token_lines,
+    shared_tokenizer,
+    write_meta,
+)
+
+
+def made(path: Path, tokenizer: str | None = None, text: str = "a b\n") -> Path:
+    path.write_text(text, encoding="utf-8")
+    if tokenizer is not None:
+        write_meta(path, options={}, inputs={"tokenizer": tokenizer}, lines=1, tokens=2, samples=3)
+    return path
+
+
+def test_a_manifest_is_read_back(tmp_path: Path) -> None:
+    file = open_token_file(made(tmp_path / "train.de.tok", "abc"))
+    assert (file.split, file.language, file.tokenizer, file.lines, file.samples) == ("train", "de", "abc", 1, 3)
+
+
+def test_a_file_from_elsewhere_has_a_name_only(tmp_path: Path) -> None:
+    file = open_token_file(made(tmp_path / "dev.en.tok"))
+    assert (file.split, file.language, file.tokenizer, file.lines, file.samples) == ("valid", "en", None, None, 0)
+
+
+def test_missing_and_changed_files(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no token file"):
+        open_token_file(tmp_path / "train.de.tok")
+    path = made(tmp_path / "train.de.tok", "abc")
+    path.write_text("a c\n", encoding="utf-8")
+    with pytest.raises(ArtefactError) as caught:
+        open_token_file(path)
+    assert str(caught.value).splitlines()[0] == f"{path} has changed since `rnnkit tokenize` wrote it"
+    assert caught.value.hint == f"make it again; if the change was meant, delete {path}.meta.json"
+
+
+def test_only_token_files_are_found(tmp_path: Path) -> None:
+    paths = [made(tmp_path / name, "abc") for name in ("b.tok", "a.de.tok", ".c.tok", "a.de")]
+    assert find_token_files(tmp_path) == [paths[1], paths[0]]
+    assert find_token_files(tmp_path / "none") == []
+
+
+def test_one_tokenizer_for_all(tmp_path: Path) -> None:
+    files = [open_token_file(made(tmp_path / f"{name}.tok", name[0] * 20)) for name in ("a1", "a2", "b1")]
+    assert shared_tokenizer(files[:2]) == "a" * 20
+    assert shared_tokenizer([]) is None
+    with pytest.raises(ArtefactError) as caught:
+        shared_tokenizer(files)
+    assert caught.value.details == (
+        f"{tmp_path / 'a1.tok'}: tokenizer aaaaaaaaaaaa",
+        f"{tmp_path / 'b1.tok'}: tokenizer bbbbbbbbbbbb",
+    )
+    assert describe_tokenizer(None) == "no tokenizer of rnnkit"
+
+
+def test_tokens_of_the_longest_line_of_text_can_be_read(tmp_path: Path) -> None:
+    path = made(tmp_path / "train.de.tok", text=" ".join(["<0x61>"] * 1_000_000))
+    assert len(next(read_token_lines(path))) == 6_999_999

@@ -1,0 +1,108 @@
+"""The table of tokens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.errors import ArtefactError, DataError, FormatError
+from rnnkit.text import special
+from rnnkit.text.vocabulary import Vocabulary, read_meta
+
+SPECIALS = "<pad>\t0\n<unk>\t0\n<s>\t0\n</s>\t0\n"
+TOKENS = st.text(min_size=1).filter(lambda token: token.split() == [token] and "\0" not in token)
+
+
+def refused(path: Path, content: str) -> str:
+    path.write_text(content, encoding="utf-8", newline="")
+    with pytest.raises(FormatError) as caught:
+        Vocabulary.load(path)
+    return str(caught.value)
+
+
+def test_order_is_by_count_then_code_point() -> None:
+    vocabulary = Vocabulary.from_counts({"b": 2, "Z": 2, "é": 2, "a": 1, "c": 9})
+    assert vocabulary.tokens == ("<pad>", "<unk>", "<s>", "</s>", "c", "Z", "b", "é", "a")
+    assert vocabulary.counts == (0, 0, 0, 0, 9, 2, 2, 2, 1)
+    assert Vocabulary.from_counts({"b": 2, "a": 1}, min_count=2).tokens[4:] == ("b",)
+    assert Vocabulary.from_counts({"b": 2, "a": 1}, max_size=5).tokens[4:] == ("b",)
+    assert len(Vocabulary.from_counts({"b": 2}, max_size=3)) == 4
+
+
+def test_typing_a_special_symbol_injects_nothing(tmp_path: Path) -> None:
+    text = ["</s>", "<unk>", "a", "<pad>", "</s>"]
+    vocabulary = Vocabulary.from_counts(Counter(text))
+    ids = vocabulary.encode([*text, "new"])
+    assert min(ids[:-1]) >= len(special.NAMES)
+    assert ids[-1] == special.UNK
+    assert vocabulary.decode(ids[:-1]) == text
+    vocabulary.save(tmp_path / "vocab.tsv")
+    assert Vocabulary.load(tmp_path / "vocab.tsv") == vocabulary
+    assert Vocabulary.from_counts({}).encode(special.NAMES) == [special.UNK] * 4
+
+
+@given(st.dictionaries(TOKENS, st.integers(1, 10**15)))
+def test_saved_and_loaded_are_equal(tmp_path_factory: pytest.TempPathFactory, counts: dict[str, int]) -> None:
+    path = tmp_path_factory.mktemp("vocabulary") / "vocab.tsv"
+    vocabulary = Vocabulary.from_counts(counts)
+    vocabulary.save(path)
+    assert Vocabulary.load(path) == vocabulary
+    assert vocabulary.decode(vocabulary.encode(counts)) == list(counts)
+
+
+def test_the_manifest_names_what_was_counted(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.tsv"
+    Vocabulary.from_counts({"a": 1}).save(path, inputs={"tokenizer": "abc"}, facts={"tokens": 1})
+    meta = read_meta(path)
+    assert (meta.kind, meta.inputs, meta.facts) == ("vocabulary", {"tokenizer": "abc"}, {"rows": 5, "tokens": 1})
+    path.write_text(SPECIALS, encoding="utf-8")
+    with pytest.raises(FormatError, match=r"is damaged\n  vocab.tsv: .* bytes, .* were written"):
+        read_meta(path)
+
+
+def test_missing_vocabulary_and_missing_manifest(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.tsv"
+    with pytest.raises(DataError, match="there is no file"):
+        Vocabulary.load(path)
+    with pytest.raises(DataError, match="there is no vocabulary at"):
+        read_meta(path)
+    path.write_text(SPECIALS, encoding="utf-8")
+    with pytest.raises(DataError, match=r"vocab.tsv.meta.json is missing"):
+        read_meta(path)
+    Vocabulary.from_counts({}).save(path)
+    meta = path.with_name("vocab.tsv.meta.json")
+    meta.write_text(meta.read_text().replace('"vocabulary"', '"tokens"'))
+    with pytest.raises(ArtefactError, match="is tokens, not vocabulary"):
+        read_meta(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a\t1\nb\t1\na\t1\n", "{path}:7: 'a' has a row already\n  the first is line 5"),
+        ("a 1\n", "{path}:5: no tab\n  a row is `token<TAB>count`"),
+        ("a\tmany\n", "{path}:5: the count 'many' is not a whole number"),
+        ("a\t-1\n", "{path}:5: the count '-1' is not a whole number"),
+        ("a\t²\n", "{path}:5: the count '²' is not a whole number"),
+        ("a\t" + "9" * 5000 + "\n", "{path}:5: the count '" + "9" * 5000 + "' is not a whole number"),
+        ("\t1\n", "{path}:5: '' cannot be a token\n  a token is not empty and holds no white space"),
+        ("a\rb\t1\n", "{path}:5: 'a\\rb' cannot be a token\n  a token is not empty and holds no white space"),
+    ],
+    ids=["duplicate", "no tab", "word", "negative", "superscript", "huge", "empty", "carriage return"],
+)
+def test_damaged_rows_are_named(tmp_path: Path, rows: str, message: str) -> None:
+    path = tmp_path / "vocab.tsv"
+    assert refused(path, SPECIALS + rows) == message.format(path=path)
+
+
+def test_special_symbols_stand_first(tmp_path: Path) -> None:
+    path = tmp_path / "vocab.tsv"
+    assert refused(path, "the\t9\n").splitlines()[0] == f"{path}:1: <pad> is missing"
+    assert refused(path, "<pad>\t0\n").splitlines()[0] == f"{path} is not a vocabulary"
+    assert refused(path, "").splitlines()[0] == f"{path} is not a vocabulary"
+    path.write_text(SPECIALS.replace("\n", "\r\n"), encoding="utf-8", newline="")
+    assert len(Vocabulary.load(path)) == 4

@@ -1,0 +1,111 @@
+"""Tokenizers on disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnkit.errors import ArtefactError, DataError, FormatError
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
+from rnnkit.text.tokenizers.characters import CharacterTokenizer
+from rnnkit.text.tokenizers.learning import learn_subwords
+from rnnkit.text.tokenizers.store import identity, load_matching
+from rnnkit.text.tokenizers.words import WordTokenizer
+
+LINE = "Ein Mann, ein Wort ﬁ"
+
+
+def bpe() -> Tokenizer:
+    return learn_subwords([LINE, "ein anderer Mann"] * 3, "bpe", None, Normalisation())
+
+
+def edit(folder: Path, old: str, new: str) -> None:
+    meta = folder / "meta.json"
+    meta.write_text(meta.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "tokenizer",
+    [WordTokenizer(Normalisation("nfkc", lowercase=True)), CharacterTokenizer(Normalisation("none")), bpe()],
+    ids=str,
+)
+def test_saved_and_loaded_cut_alike(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    save_tokenizer(tokenizer, tmp_path / "tokenizer", {"train.de": "abc"}, {"lines": 3})
+    loaded = load_tokenizer(tmp_path / "tokenizer")
+    assert loaded.options == tokenizer.options
+    assert loaded.tokenize(LINE) == tokenizer.tokenize(LINE)
+    document = json.loads((tmp_path / "tokenizer" / "meta.json").read_text(encoding="utf-8"))
+    assert (document["inputs"], document["facts"]) == ({"train.de": "abc"}, {"lines": 3})
+
+
+def test_identity_is_what_decides_about_tokens(tmp_path: Path) -> None:
+    save_tokenizer(bpe(), tmp_path / "a", {"train.de": "abc"})
+    save_tokenizer(load_tokenizer(tmp_path / "a"), tmp_path / "b")
+    shutil.copytree(tmp_path / "b", tmp_path / "c")
+    assert identity(tmp_path / "a") == identity(tmp_path / "b") == identity(tmp_path / "c")
+    save_tokenizer(WordTokenizer(Normalisation()), tmp_path / "d")
+    save_tokenizer(WordTokenizer(Normalisation(lowercase=True)), tmp_path / "e")
+    assert len({identity(tmp_path / name) for name in "ade"}) == 3
+
+
+def test_other_settings_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "tokenizer"
+    save_tokenizer(WordTokenizer(Normalisation()), folder)
+    assert load_matching(folder, {"type": "words", "lowercase": False, "normalise": None, "size": None}).kind == "words"
+    for asked, message in (
+        (
+            {"type": "bpe"},
+            "was made with --type words, not with --type bpe\n  it is words, nfc\n  hint: leave --type out",
+        ),
+        ({"lowercase": True}, "was made with --lowercase false, not with --lowercase true"),
+        ({"size": 9}, "was made without --size, not with --size 9"),
+    ):
+        with pytest.raises(ArtefactError) as caught:
+            load_matching(folder, asked)
+        assert str(caught.value).startswith(f"the tokenizer {folder} {message}")
+
+
+def test_damaged_foreign_and_newer_folders(tmp_path: Path) -> None:
+    folder = tmp_path / "tokenizer"
+    with pytest.raises(DataError, match="there is no tokenizer at"):
+        load_tokenizer(folder)
+    save_tokenizer(bpe(), folder)
+    model = (folder / "model.spm").read_bytes()
+    (folder / "model.spm").write_bytes(model[:-9])
+    with pytest.raises(FormatError) as caught:
+        load_tokenizer(folder)
+    assert str(caught.value).splitlines()[:2] == [
+        f"the tokenizer {folder} is damaged",
+        f"  model.spm: {len(model) - 9} bytes, {len(model)} were written",
+    ]
+    (folder / "model.spm").unlink()
+    with pytest.raises(FormatError, match=r"model.spm: missing"):
+        load_tokenizer(folder)
+    edit(folder, '"type": "bpe"', '"type": "morphemes"')
+    with pytest.raises(FormatError, match="this rnnkit knows no such tokenizer\n  type 'morphemes'"):
+        load_tokenizer(folder)
+    edit(folder, '"version": 1', '"version": 2')
+    with pytest.raises(FormatError, match="has format version 2; this rnnkit reads up to 1"):
+        load_tokenizer(folder)
+    edit(folder, '"kind": "tokenizer"', '"kind": "model"')
+    with pytest.raises(ArtefactError, match="is model, not tokenizer"):
+        load_tokenizer(folder)
+    (folder / "meta.json").write_text("{")
+    with pytest.raises(FormatError, match=r"meta\.json is damaged"):
+        load_tokenizer(folder)
+
+
+def test_sentencepiece_is_imported_only_where_it_is_needed(tmp_path: Path) -> None:
+    save_tokenizer(WordTokenizer(Normalisation()), tmp_path / "tokenizer")
+    program = (
+        "import sys; from pathlib import Path; from rnnkit.text.tokenizers import load_tokenizer; "
+        f"load_tokenizer(Path({str(tmp_path / 'tokenizer')!r})); print({{'sentencepiece', 'numpy'}} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
