@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from rnnkit.cli import app
 
 from .conftest import Run
 
@@ -24,6 +27,13 @@ def test_results_on_stdout_and_everything_else_on_stderr(run: Run) -> None:
     assert (note, warning) == ("a note with [brackets]", "warning: a warning")
     assert finished.startswith("work: 30 steps in 1.")
     assert finished.endswith(" s, loss 0.5")
+
+
+def test_typer_s_own_runner_drives_the_application(run: Run) -> None:
+    everything = app.build(app.COMMANDS.values())
+    result = CliRunner().invoke(everything, ["toy", "--beam", "3", "a.txt"])
+    assert (result.exit_code, "beam=3" in result.stdout, result.stderr) == (0, True, "")
+    assert CliRunner().invoke(everything, ["toy", "--act", "saved"]).exit_code == 143
 
 
 def test_quiet_leaves_results_and_errors(run: Run) -> None:

@@ -6,5 +6,5 @@ from rnnkit.cli.command import Command
 
 COMMANDS = (
     Command("bleu", "Score hypotheses against references: BLEU, chrF, TER"),
-    Command("error-rate", "Measure how many lines, tokens and characters are wrong"),
+    Command("error-rate", "Count wrong lines, tokens and characters"),
 )

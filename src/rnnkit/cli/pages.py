@@ -63,10 +63,10 @@ def command_page(
 def overview(summary: str, groups: Mapping[str, Iterable[Row]], options: Sequence[Row], example: str) -> str:
     """The page of `rnnkit --help`: every command with one line, in groups."""
     rows = {title: list(commands) for title, commands in groups.items()}
-    widest = max(len(label) for group in [*rows.values(), options] for label, _ in group)
+    widest = max(len(label) for group in rows.values() for label, _ in group)
     parts = [f"{_heading('Usage:')} rnnkit COMMAND [OPTIONS] [ARGUMENTS]...", _prose(summary)]
     parts += [_panel(title, commands, widest) for title, commands in rows.items()]
-    parts += [_panel("Options", options, widest), _verbatim("Example", example)]
+    parts += [_panel("Options", options), _verbatim("Example", example)]
     parts.append(_prose("`rnnkit COMMAND --help` explains a command and its options."))
     return "\n\n".join(parts)
 
