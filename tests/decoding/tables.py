@@ -1,0 +1,73 @@
+"""Steppers for tests: a language given by a table, and a random one whose choices depend on the whole prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
+from rnnkit.text import special
+
+Search = Callable[[Stepper[object], Tensor, SearchOptions], list[list[Hypothesis]]]
+
+
+@dataclass(frozen=True)
+class Prefixes:
+    """State: the tokens so far of each row of each sentence."""
+
+    sentences: tuple[int, ...]
+    rows: tuple[tuple[tuple[int, ...], ...], ...]
+
+
+class PrefixStepper:
+    """A stepper whose log-probabilities are a function of sentence and prefix."""
+
+    def __init__(self, sentences: int, log_probabilities: Callable[[int, tuple[int, ...]], Sequence[float]]) -> None:
+        self._sentences = sentences
+        self._log_probabilities = log_probabilities
+
+    def start(self) -> Prefixes:
+        return Prefixes(tuple(range(self._sentences)), (((),),) * self._sentences)
+
+    def step(self, token_BK: Tensor, state: Prefixes) -> tuple[Tensor, Prefixes, Tensor | None]:
+        rows = tuple(
+            tuple((*prefix, token) for prefix, token in zip(prefixes, tokens, strict=True))
+            for prefixes, tokens in zip(state.rows, token_BK.tolist(), strict=True)
+        )
+        values = [
+            [self._log_probabilities(sentence, prefix[1:]) for prefix in prefixes]
+            for sentence, prefixes in zip(state.sentences, rows, strict=True)
+        ]
+        return torch.tensor(values), Prefixes(state.sentences, rows), None
+
+    def select(self, state: Prefixes, sentence_B: Tensor, row_BK: Tensor) -> Prefixes:
+        chosen = sentence_B.tolist()
+        rows = tuple(
+            tuple(state.rows[place][row] for row in rows) for place, rows in zip(chosen, row_BK.tolist(), strict=True)
+        )
+        return Prefixes(tuple(state.sentences[place] for place in chosen), rows)
+
+
+def from_table(table: Mapping[tuple[int, ...], Mapping[int, float]], size: int) -> PrefixStepper:
+    """One sentence; probabilities of the next token by prefix, all alike after a prefix that is not in the table."""
+    spread = dict.fromkeys([special.EOS, *range(len(special.NAMES), size)], 1 / (size - len(special.NAMES) + 1))
+
+    def log_probabilities(_: int, prefix: tuple[int, ...]) -> list[float]:
+        known = table.get(prefix, spread)
+        return torch.tensor([known.get(token, 0.0) for token in range(size)]).log().tolist()  # type: ignore[no-any-return]
+
+    return PrefixStepper(1, log_probabilities)
+
+
+def random_stepper(sentences: int, size: int, seed: int, sharpness: float = 1.0) -> PrefixStepper:
+    """Log-probabilities drawn anew, but always alike, for each sentence and prefix."""
+
+    def log_probabilities(sentence: int, prefix: tuple[int, ...]) -> list[float]:
+        generator = torch.Generator().manual_seed(hash((seed, sentence, prefix)) % 2**31)
+        logits = torch.randn(size, generator=generator) * sharpness
+        return torch.log_softmax(logits, dim=0).tolist()  # type: ignore[no-any-return]
+
+    return PrefixStepper(sentences, log_probabilities)

@@ -1,0 +1,156 @@
+"""The network: its two wirings, teacher forcing against single steps, batches against single sentences."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rnnkit.data.batching import pad, shift_right
+from rnnkit.decoding.beam import beam_search
+from rnnkit.decoding.greedy import greedy_search
+from rnnkit.decoding.stepper import SearchOptions
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.models.translation import Translation
+from rnnkit.nn import kinds
+from rnnkit.nn.losses import reference_loss
+from rnnkit.text.special import EOS, PAD
+
+SOURCE, TARGET = 13, 11
+EVERY = [
+    {"arch": arch, "attention": attention, "input_feeding": feeding}
+    for arch, attention, feeding in itertools.product(kinds.ARCHS, kinds.ATTENTIONS, [False, True])
+]
+OTHERS = [
+    {"layers": 2, "decoder_layers": 1},
+    {"layers": 1, "decoder_layers": 3, "bridge": "last"},
+    {"layers": 4, "decoder_layers": 4},
+    {"layers": 3, "decoder_layers": 2, "input_feeding": True, "tied": False},
+    {"bidirectional": False, "bridge": "last"},
+    {"arch": "gru", "bridge": "last", "reset_inside": True},
+    {"tied": False},
+    {"joint": True, "source_size": TARGET},
+]
+
+
+def build(**changes: Any) -> SequenceToSequence:
+    torch.manual_seed(7)
+    settings = {"arch": "lstm", "source_size": SOURCE, "embedding": 6, "hidden": 8, "dropout": 0.5, **changes}
+    network = SequenceToSequence(Config(target_size=TARGET, **settings)).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.6)
+    return network
+
+
+def sentences(count: int, size: int, seed: int) -> list[Any]:
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(0, 9, (count,), generator=generator).tolist()
+    return [
+        torch.cat([torch.randint(4, size, (length,), generator=generator), torch.tensor([EOS])]).numpy()
+        for length in lengths
+    ]
+
+
+def batch(count: int = 5, source_size: int = SOURCE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    source_BS, lengths_B = pad(sentences(count, source_size, 1))
+    target_BT, _ = pad(sentences(count, TARGET, 2))
+    arrays = (source_BS, lengths_B, shift_right(target_BT), target_BT)
+    return tuple(torch.from_numpy(array) for array in arrays)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("changes", EVERY + OTHERS, ids=str)
+def test_single_steps_say_what_teacher_forcing_says(changes: dict[str, Any]) -> None:
+    network = build(**changes)
+    source_BS, lengths_B, input_BT, _ = batch(source_size=network.config.source_size)
+    whole_BTR = network.readouts(source_BS, lengths_B, input_BT)
+    memory, state = network.encode(source_BS, lengths_B)
+    for step in range(input_BT.shape[1]):
+        readout_B1R, state, weights = network.step(input_BT[:, step : step + 1], memory, state)
+        torch.testing.assert_close(readout_B1R[:, 0], whole_BTR[:, step], rtol=1e-4, atol=1e-5)
+        assert (weights is None) == (network.config.attention == "none")
+
+
+@pytest.mark.parametrize("changes", EVERY + OTHERS, ids=str)
+def test_decoding_alone_is_decoding_in_a_batch_of_mixed_lengths(changes: dict[str, Any]) -> None:
+    network = build(**changes)
+    sources = sentences(64, network.config.source_size, seed=5)
+    options = SearchOptions(beam=3, nbest=2, max_length=12)
+    together = search(network, sources, options)
+    for row in range(0, 64, 9):
+        (alone,) = search(network, sources[row : row + 1], options)
+        assert [one.ids for one in alone] == [one.ids for one in together[row]]
+        assert [one.score for one in alone] == pytest.approx([one.score for one in together[row]], abs=1e-4)
+
+
+@torch.inference_mode()
+def search(network: SequenceToSequence, sources: list[Any], options: SearchOptions) -> list[Any]:
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad(sources))
+    limit_B = torch.full((len(sources),), options.max_length)
+    stepper = Translation(network, source_BS, lengths_B)
+    return (greedy_search if options.beam == 1 else beam_search)(stepper, limit_B, options)
+
+
+@pytest.mark.parametrize("changes", EVERY, ids=str)
+def test_greedy_is_a_beam_of_one(changes: dict[str, Any]) -> None:
+    network = build(**changes)
+    sources = sentences(16, SOURCE, seed=6)
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad(sources))
+    options = SearchOptions(beam=1, max_length=9)
+    with torch.inference_mode():
+        beam = beam_search(Translation(network, source_BS, lengths_B), torch.full((16,), 9), options)
+    greedy = search(network, sources, options)
+    assert [one[0].ids for one in beam] == [one[0].ids for one in greedy]
+    assert [one[0].score for one in beam] == pytest.approx([one[0].score for one in greedy], abs=1e-5)
+
+
+def test_loss_is_that_of_the_log_probabilities_and_leaves_padding_out() -> None:
+    network = build()
+    source_BS, lengths_B, input_BT, target_BT = batch()
+    loss, nll = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.1)
+    readout_BTR = network.readouts(source_BS, lengths_B, input_BT)
+    real_BT = target_BT != PAD
+    expected, expected_nll = reference_loss(
+        readout_BTR[real_BT], network.output_weight, network.output_bias, target_BT[real_BT], 0.1
+    )
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(nll, expected_nll)
+    log_p_BTV = network.log_probabilities(readout_BTR)
+    by_token = log_p_BTV.gather(2, target_BT.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(nll, -by_token[real_BT].sum())
+
+
+def test_tied_output_is_the_target_embedding_and_learns_from_both_sides() -> None:
+    network = build()
+    assert network.output_weight is network.target_embedding.weight
+    *arguments, target_BT = batch()
+    loss, _ = network.loss(*arguments, target_BT, smoothing=0.0)
+    (gradient,) = torch.autograd.grad(loss, network.output_weight)
+    never_read = [token for token in range(4, TARGET) if token not in arguments[2]]
+    assert (gradient[never_read].abs().sum(-1) > 0).all(), "the output layer pushes every token"
+
+
+def test_the_mean_bridge_starts_the_decoder_from_the_mean_of_the_memory() -> None:
+    network = build(decoder_layers=2)
+    source_BS, lengths_B, _, _ = batch()
+    memory, state = network.encode(source_BS, lengths_B)
+    for row, length in enumerate(lengths_B.tolist()):
+        expected = torch.tanh(network.bridge(memory.states_BSH[row, :length].mean(0))).split(8)
+        found = [part[row] for layer in state.layers for part in layer]
+        torch.testing.assert_close(found, list(expected))
+
+
+def test_training_drops_and_evaluation_does_not() -> None:
+    network = build()
+    arguments = batch()[:3]
+    torch.testing.assert_close(network.readouts(*arguments), network.readouts(*arguments))
+    network.train()
+    assert not torch.equal(network.readouts(*arguments), network.readouts(*arguments))
+
+
+def test_config_is_plain_data() -> None:
+    config = build(arch="gru").config
+    assert Config(**dataclasses.asdict(config)) == config

@@ -1,0 +1,126 @@
+"""The fused layers against the equations of the cells: values and gradients, with padding, in awkward sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rnnkit.nn import kinds
+from rnnkit.nn.cells import GRUCell, LSTMCell, RNNCell, scan
+from rnnkit.nn.recurrent import EncoderLayer, RecurrentLayer, gather_steps, reverse_index
+
+BATCH, STEPS, INPUT, HIDDEN = 3, 7, 5, 4
+VARIANTS = [("rnn", False), ("gru", False), ("gru", True), ("lstm", False)]
+
+
+def layer_and_input(arch: Any, reset_inside: bool) -> tuple[RecurrentLayer, Tensor]:
+    torch.manual_seed(3)
+    layer = RecurrentLayer(arch, INPUT, HIDDEN, reset_inside)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return layer, torch.randn(BATCH, STEPS, INPUT, requires_grad=True)
+
+
+def random_state(layer: RecurrentLayer) -> tuple[Tensor, ...]:
+    return tuple(torch.randn(BATCH, HIDDEN, requires_grad=True) for _ in range(2 if layer.arch == "lstm" else 1))
+
+
+@pytest.mark.parametrize(("arch", "reset_inside"), VARIANTS)
+def test_fused_layer_equals_its_equations_in_values_and_gradients(arch: Any, reset_inside: bool) -> None:
+    layer, x_BTE = layer_and_input(arch, reset_inside)
+    state = random_state(layer)
+    leaves = [x_BTE, *state, *layer.parameters()]
+    weights_BTH = torch.randn(BATCH, STEPS, HIDDEN)
+
+    fused_BTH, fused_last = layer(x_BTE, state)
+    loss = (fused_BTH * weights_BTH).sum() + sum(part.square().sum() for part in fused_last)
+    fused_grads = torch.autograd.grad(loss, leaves)
+    plain_BTH, plain_last = scan(layer.as_cell(), x_BTE, state)
+    loss = (plain_BTH * weights_BTH).sum() + sum(part.square().sum() for part in plain_last)
+    plain_grads = torch.autograd.grad(loss, leaves)
+
+    torch.testing.assert_close(fused_BTH, plain_BTH)
+    torch.testing.assert_close(fused_last, plain_last)
+    torch.testing.assert_close(fused_grads, plain_grads)
+
+
+@pytest.mark.parametrize(("arch", "reset_inside"), VARIANTS)
+def test_single_steps_equal_the_whole_sequence(arch: Any, reset_inside: bool) -> None:
+    layer, x_BTE = layer_and_input(arch, reset_inside)
+    whole_BTH, last = layer(x_BTE)
+    state = layer.zero_state(x_BTE)
+    for step in range(STEPS):
+        state = layer.step(x_BTE[:, step], state)
+        torch.testing.assert_close(state[0], whole_BTH[:, step])
+    torch.testing.assert_close(state, last)
+
+
+@pytest.mark.parametrize(
+    ("cell", "fused"),
+    [
+        (RNNCell(INPUT, HIDDEN), nn.RNNCell(INPUT, HIDDEN)),
+        (GRUCell(INPUT, HIDDEN), nn.GRUCell(INPUT, HIDDEN)),
+        (LSTMCell(INPUT, HIDDEN), nn.LSTMCell(INPUT, HIDDEN)),
+    ],
+)
+def test_cells_are_those_of_torch(cell: Any, fused: Any) -> None:
+    fused.load_state_dict(
+        {
+            "weight_ih": cell.weight_input,
+            "weight_hh": cell.weight_hidden,
+            "bias_ih": cell.bias_input,
+            "bias_hh": cell.bias_hidden,
+        }
+    )
+    x_BE, h_BH, c_BH = torch.randn(BATCH, INPUT), torch.randn(BATCH, HIDDEN), torch.randn(BATCH, HIDDEN)
+    state = (h_BH, c_BH) if isinstance(cell, LSTMCell) else (h_BH,)
+    expected = fused(x_BE, state if len(state) == 2 else h_BH)
+    torch.testing.assert_close(cell(x_BE, state), expected if isinstance(expected, tuple) else (expected,))
+
+
+def test_gru_with_the_reset_inside_is_the_equation_of_the_paper() -> None:
+    """h~ = tanh(x W + (r * h) U + b), with the gates of Cho et al."""
+    torch.manual_seed(5)
+    cell = GRUCell(INPUT, HIDDEN, reset_inside=True)
+    x_BE, h_BH = torch.randn(BATCH, INPUT), torch.randn(BATCH, HIDDEN)
+    w_reset, w_update, w_candidate = cell.weight_input.chunk(3)
+    u_reset, u_update, u_candidate = cell.weight_hidden.chunk(3)
+    b_reset, b_update, b_candidate = (cell.bias_input + cell.bias_hidden).chunk(3)
+    reset = torch.sigmoid(x_BE @ w_reset.T + h_BH @ u_reset.T + b_reset)
+    update = torch.sigmoid(x_BE @ w_update.T + h_BH @ u_update.T + b_update)
+    candidate = torch.tanh(x_BE @ w_candidate.T + (reset * h_BH) @ u_candidate.T + b_candidate)
+    (found,) = cell(x_BE, (h_BH,))
+    torch.testing.assert_close(found, update * h_BH + (1 - update) * candidate)
+
+
+def test_reversing_turns_each_sentence_round_and_leaves_its_padding() -> None:
+    x_BSD = torch.arange(BATCH * 4).view(BATCH, 4, 1)
+    index_BS = reverse_index(torch.tensor([4, 1, 3]), 4)
+    assert gather_steps(x_BSD, index_BS).squeeze(-1).tolist() == [[3, 2, 1, 0], [4, 5, 6, 7], [10, 9, 8, 11]]
+
+
+@pytest.mark.parametrize("arch", kinds.ARCHS)
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_encoder_layer_reads_each_sentence_as_if_it_were_alone(arch: Any, bidirectional: bool) -> None:
+    torch.manual_seed(1)
+    layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional)
+    lengths = [7, 1, 3]
+    x_BSE = torch.randn(BATCH, STEPS, INPUT)
+    together_BSH, last = layer(x_BSE, torch.tensor(lengths), want_last=True)
+    for row, length in enumerate(lengths):
+        alone_1SH, alone_last = layer(x_BSE[row : row + 1, :length], torch.tensor([length]), want_last=True)
+        torch.testing.assert_close(together_BSH[row, :length], alone_1SH[0])
+        for part, alone_part in zip(last, alone_last, strict=True):
+            torch.testing.assert_close(part[row], alone_part[0])
+    fast_BSH, nothing = layer(x_BSE, torch.tensor(lengths))
+    assert nothing == ()
+    for row, length in enumerate(lengths):
+        torch.testing.assert_close(fast_BSH[row, :length], together_BSH[row, :length])
+
+
+def test_lstm_starts_with_an_open_forget_gate() -> None:
+    bias = RecurrentLayer("lstm", INPUT, HIDDEN).input_weights[1]
+    assert bias.tolist() == [0.0] * HIDDEN + [1.0] * HIDDEN + [0.0] * 2 * HIDDEN

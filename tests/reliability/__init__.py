@@ -1,0 +1,1 @@
+"""Faults injected into the real commands: nothing is lost, every resume is exact."""
