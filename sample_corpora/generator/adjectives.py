@@ -29,7 +29,11 @@ def adjective(words: str, kinds: str, comparative: str = "", stem: str = "") -> 
 ADJECTIVES = [
     adjective("neu = new", "thing opening building transport", "neuer = newer"),
     adjective("alt = old", "grown animal thing building plant opening vehicle", "älter = older"),
-    adjective("groß = big", "animal thing building plant opening vehicle food", "größer = bigger"),
+    adjective(
+        "groß = big",
+        "animal thing building plant opening vehicle fruit Kuchen Apfelkuchen Kartoffel",
+        "größer = bigger",
+    ),
     adjective("klein = small", "animal thing building plant opening vehicle fruit", "kleiner = smaller"),
     adjective("rot = red", "thing opening Apfel transport"),
     adjective("blau = blue", "thing opening vehicle"),

@@ -263,7 +263,8 @@ def with_time(dice: Dice, timeless: Clause) -> Clause:
         return replace(timeless, often=Pair("gerade", ""))
     if timeless.verb.stative or tense is Tense.ALREADY:
         return timeless
-    if tense is Tense.HABIT and dice.chance(0.5) and not timeless.negation:
+    vague = timeless.object is not None and says_everyone(timeless.object)
+    if tense is Tense.HABIT and dice.chance(0.5) and not timeless.negation and not vague:
         return replace(timeless, often=dice.choice(OFTEN))
     if tense not in (Tense.NOW, Tense.HABIT) and not dice.chance(0.6):
         return timeless

@@ -271,9 +271,9 @@ def taken_up(dice: Dice) -> Pair:
     denied = sequel.startswith("-")
     two = Clause(again, verbs[sequel.removeprefix("-")], one.tense, object=pronoun(referent))
     two = replace(two, negation="nicht" if denied else "")
-    if denied or dice.chance(0.35):
+    if denied or (two.verb.unwanted and dice.chance(0.5)):
         return finish(f"{german_main(one)}, aber {german_main(two)}", f"{english_main(one)}, but {english_main(two)}")
-    then = dice.choice((Pair("und dann", "and then"), Pair("aber gestern", "but yesterday")))
+    then = Pair("aber gestern", "but yesterday") if two.verb.unwanted else Pair("und dann", "and then")
     return finish(
         f"{german_main(one)}, {then.german} {german_question(two)}",
         f"{english_main(one)}, {then.english} {english_main(two)}",

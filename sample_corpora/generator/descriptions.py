@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .adjectives import ADJECTIVES, UNGRADED, Adjective, adjectives_for, opposed
 from .adverbials import AT, number
-from .choices import CLEAR_OWNERS, name, person, some_adjective, subject
+from .choices import CLEAR_OWNERS, name, person, same_words, some_adjective, subject
 from .clauses import HABEN, NOTHING, copula
 from .dice import Dice
 from .nouns import BUILDINGS, FAMILY, PEOPLE, THINGS, Noun, nouns_of_kind
@@ -31,7 +31,7 @@ from .sentences import finish
 # Young and old are left to nouns that allow them: not every person can be both.
 HUMAN_QUALITIES = [entry for entry in ADJECTIVES if "person" in entry.kinds]
 # Things are compared with others of their sort.
-SORTS = ("furniture", "clothes", "vehicle", "building", "animal", "person", "text", "plant", "box")
+SORTS = ("furniture", "clothes", "vehicle", "building", "animal", "person", "text", "plant")
 VERY, TOO, NOT = Pair("sehr", "very"), Pair("zu", "too"), Pair("nicht", "not")
 
 
@@ -69,10 +69,10 @@ def comparison(dice: Dice) -> Pair:
     """Older than, as old as."""
     pool = nouns_of_kind(dice.choice(SORTS))
     qualities = [one for one in ADJECTIVES if one.german_comparative]
-    quality = dice.choice([one for one in qualities if any(one.kinds & entry.kinds for entry in pool)])
+    quality = dice.choice([one for one in qualities if sum(bool(one.kinds & entry.kinds) for entry in pool) > 1])
     fitting = [one for one in pool if one.kinds & quality.kinds]
     first, second = comparable(dice, fitting), comparable(dice, fitting)
-    while first.subject == second.subject:
+    while same_words(first, second):
         second = comparable(dice, fitting)
     be = copula(first)
     if dice.chance(0.3):
@@ -85,7 +85,7 @@ def comparison(dice: Dice) -> Pair:
 def comparable(dice: Dice, pool: list[Noun]) -> Phrase:
     """One side of a comparison."""
     entry = dice.choice(pool)
-    if entry in BUILDINGS or "unowned" in entry.kinds:
+    if entry in BUILDINGS or entry.kinds & {"unowned", "transport", "Baum"}:
         return noun_phrase(entry, DEFINITE if dice.chance(0.7) else THIS)
     return noun_phrase(entry, DEFINITE if dice.chance(0.4) else possessive(dice.choice((ICH, DU, WIR))))
 

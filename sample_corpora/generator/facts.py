@@ -66,8 +66,13 @@ def asked_age(actor: Phrase) -> str:
 
 def amount(dice: Dice, entry: Noun) -> Pair:
     """So many euros: hundreds and thousands for what is dear."""
-    if entry.kinds & {"Auto", "home", "Computer", "Schiff", "Pferd"} and dice.chance(0.8):
-        value = dice.integer(1, 9) * dice.choice((100, 1000))
+    size = 0
+    if entry.kinds & {"Auto", "home", "Pferd"}:
+        size = 1000
+    elif entry.kinds & {"furniture", "machine", "clothes"} and dice.chance(0.3):
+        size = 100
+    if size:
+        value = size * dice.integer(1, 9)
         return Pair(german_cardinal(value), english_cardinal(value))
     return number(dice, 2, 20) if "food" in entry.kinds else number(dice, 2, 99)
 
@@ -131,7 +136,7 @@ def birth(dice: Dice) -> Pair:
 # Participle in both languages, what it is said of, and whether a person can be named who did it.
 DONE = (
     ("gebaut", "built", ("built", "Schiff"), False),
-    ("verkauft", "sold", ("home", "vehicle", "Bild"), True),
+    ("verkauft", "sold", ("home", "Auto", "Fahrrad", "Schiff", "Bild"), True),
     ("repariert", "repaired", ("vehicle", "machine", "Brücke"), True),
     ("gefunden", "found", ("small",), True),
     ("geöffnet", "opened", ("Museum", "Schule", "Hotel", "Brücke", "Krankenhaus"), False),

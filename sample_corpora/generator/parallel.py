@@ -10,8 +10,8 @@ from .dice import Dice
 from .phrases import Pair
 from .split import Sizes, split
 
-SIZES = Sizes(train=10_000, valid=400, test=500, drawn=26, least=15)
-DRAWN = 26_000
+SIZES = Sizes(train=10_000, valid=400, test=500, drawn=22, least=15)
+DRAWN = 34_000
 
 # How often each kind of sentence is drawn.
 KINDS: list[tuple[float, Callable[[Dice], Pair]]] = [
@@ -28,9 +28,9 @@ KINDS: list[tuple[float, Callable[[Dice], Pair]]] = [
     (4.5, descriptions.possession),
     (4.0, descriptions.ownership),
     (4.0, descriptions.existence),
-    (4.0, facts.age),
-    (5.0, facts.price),
-    (4.0, facts.purchase),
+    (6.0, facts.age),
+    (6.5, facts.price),
+    (5.0, facts.purchase),
     (3.0, facts.birth),
     (4.0, facts.passive),
     (3.5, facts.timetable),

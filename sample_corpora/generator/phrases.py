@@ -128,7 +128,9 @@ def noun_form(noun: Noun, case: Case, plural: bool) -> str:
     if noun.weak and case != "nom":
         return noun.german + ("n" if noun.german.endswith(("e", "r")) else "en")
     if case == "gen" and noun.gender != "f":
-        return noun.german + ("s" if noun.german.endswith(("er", "el", "en", "o", "um", "ee")) else "es")
+        if noun.german.endswith("us") and not noun.german.endswith("aus"):
+            return noun.german + "ses"
+        return noun.german + ("s" if noun.german.endswith(("er", "el", "en", "e", "o", "um")) else "es")
     return noun.german
 
 

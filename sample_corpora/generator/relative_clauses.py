@@ -12,7 +12,7 @@ from .descriptions import degree, predicate
 from .dice import Dice
 from .nouns import PEOPLE, Noun, nouns_of_kind
 from .phrases import DEFINITE, NUMBERS, Case, Pair, Phrase, join, noun_phrase
-from .sentences import finish, in_city
+from .sentences import ends_in_preposition, finish, in_city
 from .verbs import LIVE, OBJECT_VERBS
 
 RELATIVE: dict[Case, str] = {"nom": "der die das die", "acc": "den die das die", "dat": "dem der dem denen"}
@@ -59,7 +59,7 @@ def unclear(entry: Noun, head: Phrase, actor: Phrase, case: Case) -> bool:
 
 def object_relative(dice: Dice) -> Pair:
     """Die Frau, der wir geholfen haben, ist Ärztin; das Buch, auf das er wartet."""
-    verb = dice.choice(OBJECT_VERBS)
+    verb = dice.choice([entry for entry in OBJECT_VERBS if not ends_in_preposition(entry)])
     entry = dice.choice([one for one in nouns_of_kind(*verb.objects) if adjectives_for(one)])
     plural = "mass" not in entry.kinds and dice.chance(0.25)
     # What is said of it in the end must be another quality.

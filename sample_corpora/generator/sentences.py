@@ -113,12 +113,17 @@ def question(dice: Dice) -> Pair:
 
 def question_about_object(dice: Dice) -> Pair:
     """What or whom: the object leaves its place in both languages."""
-    verb = dice.choice([entry for entry in TRANSITIVE if not entry.stative])
+    verb = dice.choice([entry for entry in TRANSITIVE if not entry.stative and not ends_in_preposition(entry)])
     said = askable(dice, verb)
     whom = "person" in verb.objects and (len(verb.objects) == 1 or dice.chance(0.7))
     without = replace(said, object=None)
     german = join("wen" if whom else "was", german_question(without))
     return finish(german, join("who" if whom else "what", english_question(said, gap=True)), "?")
+
+
+def ends_in_preposition(verb: Verb) -> bool:
+    """Whether the object's gap leaves `put on` before a time: what did she put on on Friday?"""
+    return verb.english.particle == "on"
 
 
 def question_about_subject(dice: Dice) -> Pair:

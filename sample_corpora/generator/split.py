@@ -33,8 +33,8 @@ def words(line: str) -> list[str]:
 
 
 def both_words(pair: Pair) -> list[str]:
-    """The words of both sides; none of the two languages' words are told apart, as a joint vocabulary does."""
-    return words(pair.german) + words(pair.english)
+    """The words of both sides, each marked with its language: sang is a word of either."""
+    return [f"de:{word}" for word in words(pair.german)] + [f"en:{word}" for word in words(pair.english)]
 
 
 def unique(pairs: Iterable[Pair]) -> list[Pair]:
@@ -77,11 +77,16 @@ def carries_meaning(word: str) -> bool:
 def held_out_combinations(pairs: list[Pair], dice: Dice, wanted: int) -> set[tuple[str, str]]:
     """Neighbouring words to keep out of train, until `wanted` pairs hold at least one of them.
 
-    Only combinations that are neither frequent nor unique: a frequent one would fill the test part
-    with itself.
+    Only combinations that are neither frequent nor unique: a frequent one would fill the test part with
+    itself. And only of frequent words, which train can spare.
     """
     counts = Counter(combination for pair in pairs for combination in neighbours(pair))
-    candidates = sorted(combination for combination, count in counts.items() if 2 <= count <= 8)
+    known = Counter(word for pair in pairs for word in words(pair.german))
+    candidates = sorted(
+        combination
+        for combination, count in counts.items()
+        if 2 <= count <= 8 and min(known[word] for word in combination) >= 60
+    )
     chosen: set[tuple[str, str]] = set()
     covered = 0
     for combination in dice.shuffled(candidates):

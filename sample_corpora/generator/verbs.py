@@ -211,8 +211,6 @@ DEPART = verb("ab|fahren fährt fuhr abgefahren = leave", flags="sein")
 ARRIVE = verb("an|kommen kommt kam angekommen = arrive", flags="sein")
 STAY = verb("bleiben bleibt blieb geblieben = stay", flags="sein")
 LIVE = verb("wohnen wohnt wohnte gewohnt = live", flags="stative")
-LIE = verb("liegen liegt lag gelegen = lie", flags="stative")
 LAY = verb("legen legt legte gelegt = put", "small text")
-COST = verb("kosten kostet kostete gekostet = cost", flags="stative")
 
 OBJECT_VERBS = TRANSITIVE + DATIVE + PREPOSITIONAL

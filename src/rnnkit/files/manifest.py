@@ -17,6 +17,14 @@ from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.files.atomic import atomic_file
 
 NAME = "meta.json"
+MAKERS = {
+    "tokens": "`rnnkit tokenize` makes token files",
+    "tokenizer": "`rnnkit tokenize` makes it from the training text",
+    "vocabulary": "`rnnkit vocab` makes it",
+    "data": "`rnnkit align` makes it",
+    "model": "`rnnkit train` makes it",
+}
+"""For each kind of artefact, how it comes about."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
         ArtefactError: It is of another kind.
     """
     if not artefact.exists():
-        raise DataError(f"there is no {kind} at {artefact}")
+        raise DataError(f"there is no {kind} at {artefact}", hint=MAKERS.get(kind))
     manifest = load(place(artefact))
     if manifest.kind != kind:
         raise ArtefactError(f"{artefact} is {manifest.kind}, not {kind}")

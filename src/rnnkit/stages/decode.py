@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def _lines(options: Options, listen: Listener) -> Iterator[str]:
 
 def _translate(options: Options, listen: Listener) -> Iterator[Translated]:
     from rnnkit.decoding.stepper import SearchOptions
-    from rnnkit.decoding.translate import translate_lines
+    from rnnkit.decoding.translate import BLOCK_LINES, translate_lines
     from rnnkit.models import store
     from rnnkit.nn.device import choose_device, set_threads
     from rnnkit.text.lines import read_lines
@@ -110,7 +111,9 @@ def _translate(options: Options, listen: Listener) -> Iterator[Translated]:
         exhaustive=options.exhaustive,
     )
     lines = (line for path in options.files for line in read_lines(path))
-    return translate_lines(model, lines, search, options.batch_tokens, keep_attention=options.json)
+    # Whoever types a line waits for its translation; a file is read ahead, to sort it into batches.
+    ahead = 1 if options.files == [STDIN] and sys.stdin.isatty() else BLOCK_LINES
+    return translate_lines(model, lines, search, options.batch_tokens, options.json, ahead)
 
 
 def as_dict(line: int, translated: Translated) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""`rnnkit average`: the mean of several sets of weights, often better than any one of them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnnkit.config import argument, option
+from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.events import Listener, Note, ignore
+from rnnkit.files import lock, manifest
+from rnnkit.files.atomic import atomic_folder
+from rnnkit.files.workspace import Workspace
+
+EXAMPLE = """\
+rnnkit train --average 5 && rnnkit decode --checkpoint average < test.de
+rnnkit average work/model
+rnnkit average run1 run2 run3 --output work/mean"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Average weights: a model's last snapshots, or the best weights of several models of one shape.
+
+    Snapshots are kept by `rnnkit train --average N`. One model gets an `average.safetensors` beside its `best`;
+    several make a new model.
+    """
+
+    models: list[Path] = argument((), help="Model directories; the workspace's unless given.", metavar="MODEL")
+    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    output: Path | None = option(None, help="Model directory to write, for several models.", panel="Output")
+    overwrite: bool = option(False, help="Replace the output.", panel="Output")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was averaged.
+
+    Attributes:
+        path: The weights that were written.
+        averaged: The weights that they are the mean of.
+    """
+
+    path: Path
+    averaged: list[Path]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {"path": str(self.path), "averaged": [str(path) for path in self.averaged]}
+
+
+def run(options: Options, listen: Listener = ignore) -> Result:
+    """Average.
+
+    Raises:
+        DataError: There is no model, or it kept no snapshots.
+        ArtefactError: The models differ in shape or vocabulary, or the output is there already.
+    """
+    models = options.models or [Workspace(options.work).model]
+    if len(models) == 1:
+        return _average_snapshots(models[0], options, listen)
+    if options.output is None:
+        raise UsageError("averaging several models needs --output", hint="name a directory for the new model")
+    return _average_models(models, options.output, options.overwrite, listen)
+
+
+def _average_snapshots(folder: Path, options: Options, listen: Listener) -> Result:
+    from rnnkit.models import store, weights
+
+    if options.output is not None:
+        raise UsageError("--output is for several models; one model gets its average beside its best weights")
+    store.read_config(folder)
+    snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
+    if not snapshots:
+        raise DataError(f"{folder} kept no snapshots", hint="train with --average 5, say")
+    path = folder / "average.safetensors"
+    with lock.hold(folder):
+        mean = weights.average([weights.load(snapshot)[0] for snapshot in snapshots])
+        weights.save(path, mean, {"averaged": [snapshot.name for snapshot in snapshots]})
+        meta = manifest.load(folder / manifest.NAME)
+        if meta.files.keys() & {"best.safetensors"}:
+            store.seal(folder, meta.options, meta.inputs, meta.facts, finished=True)
+    listen(Note(f"{path}: the mean of {len(snapshots)} snapshots"))
+    return Result(path, snapshots)
+
+
+def _average_models(models: list[Path], output: Path, overwrite: bool, listen: Listener) -> Result:
+    from rnnkit.models import store, weights
+
+    if output.exists() and not overwrite:
+        raise ArtefactError(f"{output} is there already", hint="--overwrite replaces it")
+    configs = [store.read_config(folder) for folder in models]
+    first = models[0]
+    for folder, config in zip(models, configs, strict=True):
+        if config["network"] != configs[0]["network"]:
+            raise ArtefactError(f"{folder} and {first} have networks of different shape")
+        for name in configs[0]["vocabularies"]:
+            if manifest.sha256(folder / name) != manifest.sha256(first / name):
+                raise ArtefactError(f"{folder} and {first} have different vocabularies", f"{name} differs")
+    paths = [store.weights_path(folder, "best") for folder in models]
+    mean = weights.average([weights.load(path)[0] for path in paths])
+    meta = manifest.load(first / manifest.NAME)
+    with atomic_folder(output) as temporary:
+        shutil.copytree(first / "tokenizer", temporary / "tokenizer")
+        for name in (store.CONFIG, *configs[0]["vocabularies"]):
+            shutil.copyfile(first / name, temporary / name)
+        weights.save(temporary / "best.safetensors", mean, {"averaged": [str(path) for path in paths]})
+        digests = {f"model.{number}": manifest.sha256(path) for number, path in enumerate(paths, start=1)}
+        store.seal(temporary, meta.options, digests, {"languages": configs[0]["languages"]}, finished=True)
+    listen(Note(f"{output}: the mean of {len(models)} models"))
+    return Result(output / "best.safetensors", paths)
