@@ -72,7 +72,7 @@ def amount(dice: Dice, entry: Noun) -> Pair:
     elif entry.kinds & {"furniture", "machine", "clothes"} and dice.chance(0.3):
         size = 100
     if size:
-        value = size * dice.integer(1, 9)
+        value = size * dice.integer(1, 9 if size == 100 else 5)
         return Pair(german_cardinal(value), english_cardinal(value))
     return number(dice, 2, 20) if "food" in entry.kinds else number(dice, 2, 99)
 
@@ -98,7 +98,7 @@ def price(dice: Dice) -> Pair:
 def purchase(dice: Dice) -> Pair:
     """Who paid how much for what."""
     actor = subject(dice)
-    entry = dice.choice(nouns_of_kind("thing", "baked"))
+    entry = dice.choice(nouns_of_kind("thing", "baked", "home", "Pferd"))
     item, value = thing(dice, entry, actor), amount(dice, entry)
     german = join(
         actor.german["nom"], HABEN[actor.person], prepositional("für", item, "acc"), value.german, "Euro bezahlt"
@@ -196,7 +196,8 @@ def lying(dice: Dice) -> Pair:
     """Where things lie (dative) and where they are put (accusative)."""
     words = ("Buch", "Brief", "Zeitung", "Schlüssel", "Bild", "Hemd", "Ball", "Hut", "Tasche", "Jacke")
     small = noun_named(dice.choice(words))
-    spot = dice.choice(nouns_of_kind("furniture"))
+    # A lamp is furniture, but nothing is put on it.
+    spot = dice.choice([entry for entry in nouns_of_kind("furniture") if "machine" not in entry.kinds])
     on = Pair(*dice.choice(SPOTS))
     actor, owner = subject(dice), possessive(dice.choice((ICH, DU, WIR)))
     determiner = dice.weighted([(3.0, DEFINITE), (1.0, owner), (1.0, INDEFINITE)])

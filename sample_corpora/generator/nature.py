@@ -74,7 +74,7 @@ SEASON_FRAMES = lines(
     In {month} {weather}, and we {deed} on {weekday}.
     In {season} people {deed} when {weather}.
     {month} is a month of {season}.
-    {name} was born in {month}, when {weather}.
+    {name} has a birthday in {month}, when {weather}.
     {weather} in {month1} and in {month2}.
     {name} likes {season} because {weather}.
     Children {deed} in {month}.
