@@ -1,0 +1,42 @@
+"""`detokenize`: tokens in, text out."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnkit.config import STDIN
+from rnnkit.errors import DataError
+from rnnkit.stages.detokenize import Options, open_filter
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers import save_tokenizer
+from rnnkit.text.tokenizers.words import WordTokenizer
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A workspace with a tokenizer of words."""
+    save_tokenizer(WordTokenizer(Normalisation()), tmp_path / "work" / "tokenizer")
+    return tmp_path / "work"
+
+
+def test_files_follow_one_another(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = work / "a.tok"
+    path.write_text("Ja ￭!\n\n", encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("￭(￭  x\n".encode())))
+    assert list(open_filter(Options(files=[path, STDIN, path], work=work))) == ["Ja!", "", "(x", "Ja!", ""]
+
+
+def test_standard_input_where_there_is_no_file(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a b\n")))
+    assert list(open_filter(Options(model=work / "tokenizer"))) == ["a b"]
+
+
+def test_missing_tokenizer_and_file(work: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no tokenizer at none/tokenizer"):
+        open_filter(Options(work=Path("none")))
+    with pytest.raises(DataError, match="there is no file"):
+        open_filter(Options(files=[tmp_path / "none"], work=work))

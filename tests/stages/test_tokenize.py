@@ -1,0 +1,273 @@
+"""`tokenize`: text in, token files and a tokenizer out."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rnnkit.config import STDIN
+from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
+from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.files import manifest
+from rnnkit.stages import detokenize
+from rnnkit.stages.tokenize import Options, Result, is_filter, open_filter, run
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers import load_tokenizer
+from rnnkit.text.tokenizers.store import identity
+
+DE = ["Zwei Hunde spielen im Schnee.", "", "  Ein Mann  schläft\u00a0hier. ", "</s> ▁ ￭ <0x0A>", "Ja!"] * 8
+EN = ["Two dogs play in the snow.", "", "A man sleeps here.", "<unk>", "Yes!"] * 8
+
+Hear = list[Event]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the text of three parts, entered."""
+    monkeypatch.chdir(tmp_path)
+    for split, lines in (("train", 40), ("valid", 10), ("test", 5)):
+        Path(f"{split}.de").write_text("".join(f"{line}\n" for line in DE[:lines]), encoding="utf-8")
+        Path(f"{split}.en").write_text("".join(f"{line}\n" for line in EN[:lines]), encoding="utf-8")
+    return tmp_path
+
+
+def options(*files: str, **others: object) -> Options:
+    return replace(Options(files=[Path(file) for file in files]), **others)  # type: ignore[arg-type]
+
+
+def tokens(name: str) -> list[str]:
+    return Path(f"work/tokens/{name}.tok").read_text(encoding="utf-8").split("\n")[:-1]
+
+
+def refused(kind: type[RnnkitError], wanted: Options) -> str:
+    with pytest.raises(kind) as caught:
+        run(wanted)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["words", "chars", "bytes", "unigram", "bpe"])
+def test_one_line_out_for_each_line_in_and_back(corpus: Path, kind: str) -> None:
+    result = run(options("train.de", "train.en", "valid.de", type=kind))
+    assert result.learned
+    assert [(file.path.name, file.lines) for file in result.files] == [
+        ("train.de.tok", 40),
+        ("train.en.tok", 40),
+        ("valid.de.tok", 10),
+    ]
+    assert [bool(line) for line in tokens("train.de")] == [bool(line) for line in DE]
+    assert result.files[0].tokens == sum(len(line.split()) for line in tokens("train.de"))
+    back = detokenize.open_filter(detokenize.Options(files=[Path("work/tokens/train.de.tok")]))
+    assert list(back) == [Normalisation()(line) for line in DE]
+
+
+def test_manifests_name_what_was_used(corpus: Path) -> None:
+    run(options("train.de", "train.en"))
+    meta = manifest.read(Path("work/tokens/train.de.tok"), "tokens", 1)
+    assert meta.inputs == {"text": manifest.sha256(Path("train.de")), "tokenizer": identity(Path("work/tokenizer"))}
+    assert meta.facts["lines"] == 40
+    assert (meta.facts["split"], meta.facts["language"], meta.facts["samples"]) == ("train", "de", 0)
+    assert manifest.faults(Path("work/tokens/train.de.tok")) == []
+    learned = manifest.read(Path("work/tokenizer"), "tokenizer", 1)
+    assert learned.inputs == {name: manifest.sha256(Path(name)) for name in ("train.de", "train.en")}
+
+
+def test_the_same_command_gives_the_same_bytes(corpus: Path) -> None:
+    for work, threads in (("a", 1), ("b", 2)):
+        run(options("train.de", "train.en", "test.de", work=Path(work), threads=threads, samples=2))
+    for path in (path.relative_to("a") for path in Path("a").rglob("*.tok")):
+        assert (Path("a") / path).read_bytes() == (Path("b") / path).read_bytes()
+    assert Path("a/tokenizer/meta.json").read_bytes() == Path("b/tokenizer/meta.json").read_bytes()
+
+
+def test_a_later_file_reuses_the_tokenizer(corpus: Path) -> None:
+    run(options("train.de", "train.en", type="bpe"))
+    before = Path("work/tokenizer/model.spm").read_bytes()
+    heard: Hear = []
+    result = run(options("test.de"), heard.append)
+    assert not result.learned
+    assert heard[0] == Note(f"tokenizer work/tokenizer: {load_tokenizer(Path('work/tokenizer'))}")
+    assert result.as_dict()["settings"]["type"] == "bpe"
+    assert Path("work/tokenizer/model.spm").read_bytes() == before
+    assert refused(ArtefactError, options("test.en", type="unigram")).splitlines()[0] == (
+        "the tokenizer work/tokenizer was made with --type bpe, not with --type unigram"
+    )
+    assert "not with --lowercase true" in refused(ArtefactError, options("test.en", lowercase=True))
+    assert "--normalise nfc, not with --normalise nfkc" in refused(ArtefactError, options("test.en", normalise="nfkc"))
+    run(options("test.en", type="bpe", lowercase=False, normalise="nfc"))
+
+
+def test_overwrite_replaces_and_names_what_is_left_behind(corpus: Path) -> None:
+    run(options("train.de", "valid.de", type="words"))
+    assert refused(ArtefactError, options("train.de", "valid.de", "test.de")) == (
+        "work/tokens/train.de.tok is there already, and 1 more\n"
+        "  hint: --overwrite replaces it; --work or --output names another place"
+    )
+    assert not Path("work/tokens/test.de.tok").exists()
+    heard: Hear = []
+    assert run(options("train.de", type="chars", overwrite=True), heard.append).learned
+    assert Warned("work/tokens/valid.de.tok was made by another tokenizer; tokenize its text again") in heard
+    assert tokens("train.de")[-1] == "J a !"
+    assert not run(options("valid.de", overwrite=True)).learned  # without train files the tokenizer stays
+    assert tokens("valid.de")[-1] == "J a !"
+
+
+def test_names_of_files(corpus: Path) -> None:
+    Path("val.de.gz").write_bytes(gzip.compress(Path("valid.de").read_bytes()))
+    Path("corpus.txt").write_text("ein Satz\n")
+    Path("plain").write_text("ein Satz\n")
+    result = run(options("val.de.gz", "corpus.txt", "plain", type="words", output=Path("out")))
+    assert [str(file.path) for file in result.files] == ["out/val.de.tok", "out/corpus.txt.tok", "out/plain.text.tok"]
+    assert manifest.read(Path("out/val.de.tok"), "tokens", 1).facts["split"] == "valid"
+    assert (Path("out/val.de.tok")).read_text(encoding="utf-8").startswith("Zwei Hunde spielen im Schnee ￭.\n\n")
+    assert refused(UsageError, options("train.de", "./train.de")) == (
+        "train.de and train.de would both become work/tokens/train.de.tok"
+    )
+
+
+def test_text_to_learn_from(corpus: Path) -> None:
+    assert refused(DataError, options("test.de")) == (
+        "there is no tokenizer at work/tokenizer, and no train file to learn one from\n"
+        "  hint: name the training text train.LANG, or give it with --learn-from; words, chars and bytes need none"
+    )
+    result = run(options("test.de", learn_from=[Path("train.de"), Path("train.en")], model=Path("tokenizer")))
+    assert result.learned
+    assert manifest.read(Path("tokenizer"), "tokenizer", 1).inputs.keys() == {"train.de", "train.en"}
+    assert not run(options("test.en", model=Path("tokenizer"), work=Path("other"))).learned
+
+
+def test_sizes(corpus: Path) -> None:
+    heard: Hear = []
+    size = run(options("train.de"), heard.append).settings["size"]
+    assert Note(f"the text has {size} pieces, fewer than the 8,000 that --size is by default") in heard
+    message = refused(DataError, options("train.de", size=3000, work=Path("w")))
+    assert message.splitlines()[0] == "--size 3000 is more than the text supports"
+    assert not Path("w/tokenizer").exists()
+    assert run(options("train.de", size=size - 1, work=Path("w"))).settings["size"] == size - 1
+    assert refused(UsageError, options("train.de", type="words", size=100, work=Path("v"))) == (
+        "--size is for unigram and bpe, --type is words"
+    )
+
+
+def test_case_and_form(corpus: Path) -> None:
+    Path("train.xx").write_text("ﬁN E\u0301\n", encoding="utf-8")
+    result = run(options("train.xx", type="chars", lowercase=True, normalise="nfkc"))
+    assert tokens("train.xx") == ["f i n ▁ é"]
+    assert str(load_tokenizer(result.tokenizer)) == "chars, nfkc, lower case"
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_samples_of_train_lines_stay_parallel(corpus: Path, kind: str) -> None:
+    wanted = options("train.de", "train.en", "valid.de", type=kind, samples=3, alpha=0.3)
+    result = run(wanted)
+    assert [file.lines for file in result.files] == [120, 120, 10]
+    tokenizer = load_tokenizer(result.tokenizer)
+    for name, lines in (("train.de", DE), ("train.en", EN)):
+        drawn = tokens(name)
+        assert [tokenizer.detokenize(line.split()) for line in drawn] == [
+            Normalisation()(line) for line in lines for _ in range(3)
+        ]
+        assert len(set(drawn)) > 2 * len(set(lines))
+    assert manifest.read(Path("work/tokens/train.de.tok"), "tokens", 1).facts["samples"] == 3
+    first = tokens("train.de")
+    run(replace(wanted, overwrite=True, seed=2))
+    assert tokens("train.de") != first
+    run(replace(wanted, overwrite=True))
+    assert tokens("train.de") == first
+
+
+def test_samples_need_a_train_file_and_a_type_that_has_them(corpus: Path) -> None:
+    no_samples = "--samples needs a unigram or bpe tokenizer, this one is words"
+    assert refused(UsageError, options("train.de", type="words", samples=2)) == no_samples
+    assert refused(UsageError, options("valid.de", samples=2)) == "--samples is for train files, and none is given"
+    run(options("valid.de", type="words"))
+    assert refused(UsageError, options("train.de", samples=2)) == no_samples
+
+
+def test_line_ends_and_byte_order_marks(corpus: Path) -> None:
+    Path("train.xx").write_bytes(b"\xef\xbb\xbfone\r\ntwo\r\n\r\n")
+    run(options("train.xx", type="words"))
+    assert tokens("train.xx") == ["one", "two", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "{path} is empty\n  hint: one sentence a line is expected"),
+        (b"\n \n\t\r\n", "{path} has only blank lines (3 of them)"),
+        (b"gut\nsch\xf6n\n", "{path}:2:4: not UTF-8 (byte 0xf6)"),
+        (b"a\0b\n", "{path}:1:2: NUL byte"),
+        ("gut\n".encode("utf-16"), "{path} is UTF-16, UTF-8 is wanted"),
+        (b"a" * 50_000_000, "{path}:1: the line is longer than 1,000,000 bytes"),
+    ],
+    ids=["empty", "blank", "latin 1", "NUL", "UTF-16", "50 MB line"],
+)
+@pytest.mark.parametrize("name", ["train.xx", "test.xx"])
+def test_bad_text_is_named_and_nothing_is_written(corpus: Path, name: str, content: bytes, message: str) -> None:
+    Path(name).write_bytes(content)
+    assert refused(DataError, options("train.de", name)).startswith(message.format(path=name))
+    assert list(Path("work/tokens").iterdir()) == []
+
+
+def test_missing_files_and_places_that_cannot_be_written(corpus: Path) -> None:
+    assert refused(DataError, options("train.de", "train.fr")) == "there is no file train.fr"
+    assert refused(DataError, options(".")) == "there is no file ."
+    assert refused(UsageError, options("train.de", "-")).startswith("- cannot stand among files")
+    Path("taken").write_text("")
+    assert refused(ArtefactError, options("train.de", output=Path("taken"))).startswith("cannot write: taken was")
+    message = refused(ArtefactError, options("train.de", type="words", model=Path("taken/tokenizer")))
+    assert message.startswith("cannot write: taken/tokenizer was not written")
+
+
+def test_progress_ends_with_the_last_line(corpus: Path) -> None:
+    heard: Hear = []
+    run(options("train.de", type="words"), heard.append)
+    assert [event for event in heard if isinstance(event, Progress)][-1] == Progress(
+        "tokenize train.de", 40, 40, finished=True
+    )
+
+
+def test_reports(corpus: Path) -> None:
+    result = run(options("valid.de", type="chars"))
+    assert isinstance(result, Result)
+    assert result.lines == ("work/tokens/valid.de.tok: 10 lines, 142 tokens",)
+    assert json.loads(json.dumps(result.as_dict())) == {
+        "tokenizer": "work/tokenizer",
+        "settings": {"type": "chars", "normalise": "nfc", "lowercase": False},
+        "learned": True,
+        "files": [{"path": "work/tokens/valid.de.tok", "lines": 10, "tokens": 142}],
+    }
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put text on standard input."""
+
+    def put(text: str) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    return put
+
+
+def test_a_filter(corpus: Path, typed: Callable[[str], None]) -> None:
+    assert is_filter(options())
+    assert is_filter(Options(files=[STDIN]))
+    assert not is_filter(options("train.de"))
+    typed("Ja, gut\n\nx\n")
+    assert list(open_filter(options(type="words"))) == ["Ja ￭, gut", "", "x"]
+    assert not Path("work").exists()
+    with pytest.raises(DataError, match="there is no tokenizer at work/tokenizer"):
+        open_filter(options())
+    run(options("train.de", type="chars"))
+    typed("ab\n")
+    assert list(open_filter(options())) == ["a b"]
+    with pytest.raises(ArtefactError, match="was made with --type chars, not with --type words"):
+        open_filter(options(type="words"))
+    with pytest.raises(UsageError, match="--samples needs files, a filter has none"):
+        open_filter(options(samples=2))
