@@ -75,6 +75,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def recover_folder(path: Path) -> None:
     """Put back the old folder if a crash fell between the two renames of `atomic_folder`."""
+    if path.name in ("", ".."):
+        return  # such a folder is never replaced
     old = path.with_name(f".{path.name}.old")
     if old.exists() and not path.exists():
         old.rename(path)

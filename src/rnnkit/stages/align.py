@@ -244,7 +244,8 @@ def _write(
             truncated += cut
     listen(Progress(f"align {part.name}", lines, lines, finished=True))
     sides = {side: writer.counts for side, writer in zip(inputs.sides, writers, strict=True)}
-    return SplitCounts(sides, lines, dict(dropped), truncated)
+    reasons = [ground.reason for ground in filters if dropped[ground.reason]]
+    return SplitCounts(sides, lines, {reason: dropped[reason] for reason in reasons}, truncated)
 
 
 def _filters(part: Part, inputs: AlignInputs, options: Options) -> list[Filter]:

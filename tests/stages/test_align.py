@@ -1,0 +1,332 @@
+"""`align`: token files and a vocabulary in, aligned data out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rnnkit.data.aligned import AlignedData
+from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
+from rnnkit.events import Event, Note, Progress, Warned, ignore
+from rnnkit.files import manifest
+from rnnkit.stages import tokenize, vocab
+from rnnkit.stages.align import Options, run
+from rnnkit.text.special import EOS, PAD, UNK
+from rnnkit.text.tokenizers.store import identity
+from rnnkit.text.vocabulary import Vocabulary
+
+TEXTS = {
+    "train.de": "ein Hund\n\nein Mann und ein Hund\nja\nein Hund\nnein\n",
+    "train.en": "a dog\na cat\na man and a dog\n\na dog\nno\n",
+    "valid.de": "nein\n\nein Kater\n",
+    "valid.en": "no\nx\na cat\n",
+    "test_2016.de": "ein\n\nein Mann und ein Hund\n",
+    "test_2016.en": "a\nb\na man and\n",
+}
+PAIR = Options(source="de", target="en")
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with tokens and a joint vocabulary, entered."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in TEXTS.items():
+        Path(name).write_text(text, encoding="utf-8")
+    tokenize.run(tokenize.Options(files=[Path(name) for name in TEXTS], type="words"))
+    vocab.run(vocab.Options())
+    return tmp_path / "work"
+
+
+def aligned(options: Options = PAIR, heard: list[Event] | None = None) -> AlignedData:
+    return AlignedData.open(run(replace(options, overwrite=True), ignore if heard is None else heard.append).data)
+
+
+def words(data: AlignedData, split: str, side: str) -> list[str]:
+    """The sentences as text; EOS and PAD are shown."""
+    sentences = data.side(split, side)
+    separate = Path(f"work/vocab.{side}.tsv")
+    vocabulary = Vocabulary.load(separate if separate.exists() else Path("work/vocab.tsv"))
+    rows = [sentences.ids[sentences.offsets[row] : sentences.offsets[row + 1]] for row in range(len(sentences))]
+    return [" ".join(vocabulary.decode(row.tolist())) for row in rows]
+
+
+def dropped(data: AlignedData, split: str = "train") -> dict[str, int]:
+    counts: dict[str, int] = data.meta.facts["splits"][split]["dropped"]
+    return counts
+
+
+def refused(kind: type[RnnkitError], options: Options) -> str:
+    with pytest.raises(kind) as caught:
+        run(options)
+    return str(caught.value)
+
+
+def test_two_sides(work: Path) -> None:
+    data = aligned()
+    assert (data.task, data.sides, data.splits) == ("parallel", ("de", "en"), ("train", "valid", "test_2016"))
+    assert words(data, "train", "de") == ["ein Hund </s>", "ein Mann und ein Hund </s>", "ein Hund </s>", "nein </s>"]
+    assert words(data, "train", "en") == ["a dog </s>", "a man and a dog </s>", "a dog </s>", "no </s>"]
+    assert words(data, "valid", "de") == ["nein </s>", "ein <unk> </s>"]
+    assert dropped(data) == {"empty": 2}
+    assert dropped(data, "valid") == {"empty": 1}
+    assert data.meta.facts["splits"]["valid"]["unknown"] == {"de": 1, "en": 0}
+
+
+def test_test_keeps_every_line(work: Path) -> None:
+    data = aligned(replace(PAIR, max_length=3))
+    assert words(data, "test_2016", "de") == ["ein </s>", "</s>", "ein Mann </s>"]
+    assert words(data, "test_2016", "en") == ["a </s>", "<unk> </s>", "a man </s>"]
+    assert dropped(data, "test_2016") == {}
+    assert data.meta.facts["splits"]["test_2016"]["truncated"] == 1
+
+
+def test_the_other_direction_and_one_side(work: Path) -> None:
+    assert aligned(Options(source="en", target="de")).sides == ("en", "de")
+    data = aligned(Options(text="de"))
+    assert (data.task, data.sides) == ("text", ("de",))
+    assert words(data, "train", "de")[2:4] == ["ja </s>", "ein Hund </s>"]
+    for path in Path("work/tokens").glob("*.en.tok*"):
+        path.unlink()
+    assert aligned(Options()).sides == ("de",)
+
+
+def test_a_vocabulary_for_each_side(work: Path) -> None:
+    assert "both work/vocab.tsv and work/vocab.de.tsv" in refused_after_separate()
+    Path("work/vocab.tsv").unlink()
+    data = aligned()
+    assert words(data, "train", "en")[0] == "a dog </s>"
+    assert data.vocabulary_size("de") == len(Vocabulary.load(Path("work/vocab.de.tsv")))
+    names = ("vocabulary.de", "vocabulary.en")
+    digests = [manifest.sha256(Path(f"work/vocab.{side}.tsv")) for side in ("de", "en")]
+    assert [data.meta.inputs[name] for name in names] == digests
+    named = replace(PAIR, vocab=[Path("work/vocab.de.tsv"), Path("work/vocab.en.tsv")])
+    assert aligned(named).meta.inputs == data.meta.inputs
+    Path("work/vocab.en.tsv").unlink()
+    assert refused(DataError, replace(PAIR, overwrite=True)) == (
+        "there is no vocabulary work/vocab.en.tsv\n  hint: `rnnkit vocab` makes it from the tokens of the training part"
+    )
+
+
+def refused_after_separate() -> str:
+    vocab.run(vocab.Options(separate=True))
+    return refused(ArtefactError, PAIR)
+
+
+def test_the_manifest_names_what_was_used(work: Path) -> None:
+    inputs = aligned().meta.inputs
+    assert inputs["vocabulary"] == manifest.sha256(Path("work/vocab.tsv"))
+    assert inputs["tokenizer"] == identity(Path("work/tokenizer"))
+    assert inputs["train.de"] == manifest.sha256(Path("work/tokens/train.de.tok"))
+    assert inputs["test_2016.en"] == manifest.sha256(Path("work/tokens/test_2016.en.tok"))
+    assert manifest.faults(Path("work/data")) == []
+
+
+def test_the_same_command_gives_the_same_bytes(work: Path) -> None:
+    for name in ("a", "b"):
+        run(replace(PAIR, output=Path(name)))
+    for path in Path("a").glob("*.npy"):
+        assert path.read_bytes() == (Path("b") / path.name).read_bytes()
+
+
+def test_lengths(work: Path) -> None:
+    heard: list[Event] = []
+    data = aligned(replace(PAIR, max_length=4), heard)
+    assert dropped(data) == {"empty": 2, "too long": 1}
+    assert Warned("train: 3 of 6 lines were dropped: 2 empty, 1 too long") in heard
+    test = "test_2016: 1 lines were cut; figures for them are those of their beginning"
+    assert Warned(test) in heard
+    data = aligned(replace(PAIR, max_length=4, long="truncate"))
+    assert words(data, "train", "de")[1] == "ein Mann und </s>"
+    assert (dropped(data), data.meta.facts["splits"]["train"]["truncated"]) == ({"empty": 2}, 1)
+    data = aligned(replace(PAIR, max_length=4, long="truncate", truncate_side="left"))
+    assert words(data, "train", "en")[1] == "and a dog </s>"
+
+
+@pytest.mark.parametrize(
+    ("pad", "cut", "rows"),
+    [
+        ("right", "right", ["ein Hund </s>", "ein Mann </s>", "nein </s> <pad>"]),
+        ("left", "left", ["ein Hund </s>", "ein Hund </s>", "<pad> nein </s>"]),
+    ],
+)
+def test_one_length_for_all(work: Path, pad: str, cut: str, rows: list[str]) -> None:
+    data = aligned(replace(PAIR, length=3, pad_side=pad, truncate_side=cut))
+    assert words(data, "train", "de") == [rows[0], rows[1], rows[0], rows[2]]
+    sentences = data.side("train", "de")
+    assert PAD not in sentences[3]
+    assert sentences.lengths().tolist() == [3, 3, 3, 2]
+    assert data.meta.facts["padding"] == {"length": 3, "side": pad}
+    assert data.meta.facts["splits"]["train"]["tokens"] == {"de": 11, "en": 11}
+
+
+def test_filters_are_for_train_alone(work: Path) -> None:
+    heard: list[Event] = []
+    data = aligned(replace(PAIR, drop_duplicates=True, drop_leaked=True), heard)
+    assert dropped(data) == {"empty": 2, "duplicate": 1, "in valid or test": 1}
+    assert words(data, "train", "de") == ["ein Hund </s>", "ein Mann und ein Hund </s>"]
+    assert len(data.side("valid", "de")) == 2
+    Path("train.de").write_text("a b c\na b\n" + "x\n" * 20)
+    Path("train.en").write_text("a\na\n" + "x\n" * 20)
+    tokenize.run(tokenize.Options(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True))
+    data = aligned(replace(PAIR, max_ratio=2), heard)
+    assert dropped(data) == {"length ratio": 1}
+    assert heard[-1] == Progress("align test_2016", 3, 3, finished=True)
+    assert Note("train: dropped 1 length ratio") in heard
+
+
+def test_filters_that_would_not_do_what_they_say(work: Path) -> None:
+    assert refused(UsageError, Options(text="de", max_ratio=2)) == "--max-ratio compares two sides, this data has one"
+    train = [Path("work/tokens/train.de.tok"), Path("work/tokens/train.en.tok")]
+    assert refused(UsageError, Options(train=train, drop_leaked=True)) == (
+        "--drop-leaked compares train with valid and test, and there is neither"
+    )
+
+
+def test_random_segmentations(work: Path) -> None:
+    files = [Path(name) for name in TEXTS]
+    tokenize.run(tokenize.Options(files=files, type="unigram", samples=4, alpha=0.2, overwrite=True))
+    vocab.run(vocab.Options(overwrite=True))
+    data = aligned(replace(PAIR, drop_leaked=True))
+    assert dropped(data) == {"empty": 8, "in valid or test": 4}
+    assert refused(UsageError, replace(PAIR, overwrite=True, drop_duplicates=True)) == (
+        "--drop-duplicates would undo the 4 segmentations of each line\n"
+        "  hint: leave it out, or tokenize without --samples"
+    )
+
+
+def test_files_by_name(work: Path) -> None:
+    tokens = Path("work/tokens")
+    train, valid = ([tokens / f"{split}.{side}.tok" for side in ("de", "en")] for split in ("train", "valid"))
+    options = Options(train=train, valid=valid, vocab=[Path("work/vocab.tsv")], output=Path("out/data"))
+    data = aligned(options)
+    assert (data.folder, data.sides, data.splits) == (Path("out/data"), ("de", "en"), ("train", "valid"))
+    assert not Path("work/data").exists()
+    assert aligned(replace(options, train=train[:1], valid=valid[:1])).task == "text"
+    assert aligned(replace(options, source="deu", target="eng")).sides == ("deu", "eng")
+    assert aligned(replace(options, train=[train[0], train[0]])).sides == ("source", "target")
+    assert refused(UsageError, replace(options, valid=valid[:1], output=Path("new"))) == (
+        "give each part one token file, or each part two: source and target\n  --train has 2, --valid has 1"
+    )
+    assert (
+        refused(UsageError, replace(options, text="de", output=Path("new"))) == "2 files a part do not fit the sides de"
+    )
+    assert refused(UsageError, replace(options, vocab=[Path("work/vocab.tsv")] * 3, output=Path("new"))) == (
+        "--vocab names 3 files for 2 sides"
+    )
+
+
+def test_tokens_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ptb.txt").write_text("the <unk> </s>\nN N\n")
+    Vocabulary.from_counts(Counter({"the": 2, "</s>": 1})).save(Path("vocab.tsv"))
+    heard: list[Event] = []
+    data = aligned(Options(train=[Path("ptb.txt")], vocab=[Path("vocab.tsv")]), heard)
+    assert [data.side("train", "txt")[row].tolist() for row in (0, 1)] == [[4, UNK, 5, EOS], [UNK, UNK, EOS]]
+    assert "tokenizer" not in data.meta.inputs
+    assert Warned("there is no valid part: training will not know when to stop") in heard
+
+
+def test_a_vocabulary_of_other_tokens(work: Path) -> None:
+    tokenize.run(tokenize.Options(files=[Path(name) for name in TEXTS], type="chars", overwrite=True))
+    what, vocabulary, tokens, hint = refused(ArtefactError, PAIR).splitlines()
+    assert what == "the vocabulary does not belong to the token files"
+    assert vocabulary.startswith("  work/vocab.tsv: tokenizer ")
+    assert tokens == f"  work/tokens/train.de.tok: tokenizer {identity(Path('work/tokenizer'))[:12]}"
+    assert hint == "  hint: count the tokens again: `rnnkit vocab --overwrite`"
+    tokenize.run(tokenize.Options(files=[Path("valid.de")], type="words", overwrite=True))
+    assert refused(ArtefactError, PAIR).startswith("token files of different tokenizers do not go together")
+
+
+def test_different_numbers_of_lines(work: Path) -> None:
+    Path("train.en").write_text("a\n", encoding="utf-8")
+    tokenize.run(tokenize.Options(files=[Path("train.en")], type="words", overwrite=True))
+    assert refused(DataError, PAIR) == (
+        "source and target differ in length\n"
+        "  work/tokens/train.de.tok has 6 lines, work/tokens/train.en.tok has 1; "
+        "the last pair that both have is line 1\n"
+        "  hint: a blank line at the end of one file is the usual cause; `rnnkit inspect FILE` counts lines"
+    )
+    assert sorted(path.name for path in Path("work").iterdir()) == [
+        "tokenizer",
+        "tokens",
+        "vocab.tsv",
+        "vocab.tsv.meta.json",
+    ]
+
+
+def test_nothing_left(work: Path) -> None:
+    message = refused(DataError, replace(PAIR, max_length=2, max_ratio=1, drop_leaked=True))
+    assert message == (
+        "nothing is left of the train part\n"
+        "  work/tokens/train.de.tok and work/tokens/train.en.tok: 6 lines, dropped: 2 empty, 3 too long, "
+        "1 in valid or test\n"
+        "  hint: see --max-length, --long and the filters"
+    )
+    Path("empty.tok").write_text("")
+    Vocabulary.from_counts({}).save(Path("vocab.tsv"))
+    assert refused(DataError, Options(train=[Path("empty.tok")], vocab=[Path("vocab.tsv")])) == (
+        "nothing is left of the train part\n  empty.tok: 0 lines"
+    )
+
+
+def test_which_languages(work: Path) -> None:
+    assert refused(UsageError, Options()) == (
+        "work/tokens has several languages: de, en\n"
+        "  hint: say which: --source LANG --target LANG for two sides, --text LANG for one"
+    )
+    message = "give --source and --target for two sides, or --text for one"
+    assert refused(UsageError, Options(source="de")) == message
+    assert refused(UsageError, Options(source="de", target="en", text="de")) == message
+    assert refused(UsageError, Options(source="de", target="de")) == "--source and --target are both de"
+    assert refused(DataError, Options(source="de", target="fr")) == (
+        "there is no token file *.fr.tok in work/tokens\n  languages there: de, en"
+    )
+
+
+def test_what_is_missing(work: Path) -> None:
+    assert refused(DataError, Options(work=Path("none"))) == (
+        "there are no token files in none/tokens\n  hint: `rnnkit tokenize FILE…` makes them"
+    )
+    Path("work/vocab.tsv").unlink()
+    assert refused(DataError, PAIR).splitlines()[0] == "there is no vocabulary work/vocab.tsv"
+    Path("other.de").write_text("x\n")
+    tokenize.run(tokenize.Options(files=[Path("other.de")], type="words", work=Path("new")))
+    assert refused(DataError, Options(work=Path("new"))) == (
+        "new/tokens has no train, valid or test part\n  it has other.de.tok\n  hint: name the files: --train FILE…"
+    )
+
+
+def test_a_test_part_without_references_is_left_out(work: Path) -> None:
+    Path("work/tokens/test_2016.en.tok").unlink()
+    heard: list[Event] = []
+    assert aligned(PAIR, heard).splits == ("train", "valid")
+    assert heard[0] == Warned("test_2016 is left out: it has no en side")
+
+
+def test_nothing_is_overwritten_and_an_error_keeps_the_old_data(work: Path) -> None:
+    before = aligned().meta
+    assert refused(ArtefactError, PAIR) == (
+        "work/data is there already\n  hint: --overwrite replaces it; --output or --work names another place"
+    )
+    Path("train.de").write_text("x\n" * 6, encoding="utf-8")
+    Path("train.en").write_text("x\n" * 5, encoding="utf-8")
+    tokenize.run(tokenize.Options(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True))
+    assert "differ in length" in refused(DataError, replace(PAIR, overwrite=True))
+    assert AlignedData.open(Path("work/data")).meta == before
+    Path("taken").write_text("")
+    assert refused(ArtefactError, replace(PAIR, output=Path("taken/data"))).startswith("cannot write: taken was not")
+    here = Path("work/data/..")
+    assert refused(ArtefactError, replace(PAIR, output=here, overwrite=True)).startswith(f"{here} cannot be replaced")
+
+
+def test_reports(work: Path) -> None:
+    result = run(PAIR)
+    assert result.lines[0] == (
+        "work/data train: 4 of 6 lines; de 14 tokens (0.00% unknown, longest 6); "
+        "en 14 tokens (0.00% unknown, longest 6); dropped 2 empty"
+    )
+    assert json.loads(json.dumps(result.as_dict()))["splits"]["train"]["tokens"] == {"de": 14, "en": 14}

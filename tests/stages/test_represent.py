@@ -1,0 +1,58 @@
+"""`represent`: aligned data in, a sparse matrix out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rnnkit.data.aligned import AlignedData
+from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.files import manifest
+from rnnkit.stages import align, tokenize, vocab
+from rnnkit.stages.represent import Options, run
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with data of two sides, entered."""
+    monkeypatch.chdir(tmp_path)
+    Path("train.de").write_text("ein Mann und ein Hund\nja\n", encoding="utf-8")
+    Path("train.en").write_text("a man and a dog\nyes\n", encoding="utf-8")
+    tokenize.run(tokenize.Options(files=[Path("train.de"), Path("train.en")], type="words"))
+    vocab.run(vocab.Options())
+    align.run(align.Options(source="de", target="en"))
+    return Path("work")
+
+
+def test_bags_of_words(work: Path) -> None:
+    result = run(Options(side="de"))
+    assert result.lines == ("work/train.de.bow.npz: 2 rows, 14 columns, 5 entries",)
+    assert result.as_dict() == {"path": "work/train.de.bow.npz", "rows": 2, "columns": 14, "entries": 5}
+    arrays = np.load(result.path, allow_pickle=False)
+    assert arrays["indptr"].tolist() == [0, 4, 5]
+    assert sorted(arrays["data"].tolist()) == [1, 1, 1, 1, 2]
+    assert manifest.faults(result.path) == []
+    assert manifest.load(manifest.place(result.path)).inputs == {"data": manifest.sha256(work / "data" / "meta.json")}
+
+
+def test_one_hot_rows(work: Path) -> None:
+    result = run(Options(kind="onehot", side="en", output=Path("out.npz")))
+    assert (result.path, result.rows, result.entries) == (Path("out.npz"), 6, 6)
+    ids = AlignedData.open(work / "data").side("train", "en")
+    assert np.load("out.npz")["indices"].tolist() == [*ids[0][:-1].tolist(), *ids[1][:-1].tolist()]
+
+
+def test_what_is_refused(work: Path) -> None:
+    with pytest.raises(UsageError) as several:
+        run(Options())
+    assert str(several.value) == "work/data has the sides de and en\n  hint: say which: --side LANG"
+    with pytest.raises(DataError, match=r"work/data has no test\.de"):
+        run(Options(side="de", split="test"))
+    with pytest.raises(DataError, match="there is no data at none/data"):
+        run(Options(work=Path("none")))
+    run(Options(side="de"))
+    with pytest.raises(ArtefactError, match=r"work/train\.de\.bow\.npz is there already"):
+        run(Options(side="de"))
+    run(Options(side="de", overwrite=True))
