@@ -38,7 +38,7 @@ def dense(content: bytes) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
     return matrix, arrays
 
 
-@pytest.mark.parametrize("block", [4, 1 << 18])
+@pytest.mark.parametrize("block", [4, 1 << 15])
 @given(corpus=SENTENCES, padding=st.sampled_from([None, Padding(6, "left"), Padding(7, "right")]))
 def test_rows_say_what_the_sentences_hold(block: int, corpus: list[list[int]], padding: Padding | None) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -25,7 +25,7 @@ ONE_HOT: Final = "onehot"
 BAG_OF_WORDS: Final = "bow"
 KINDS: Final = (ONE_HOT, BAG_OF_WORDS)
 
-_BLOCK_IDS: Final = 1 << 18
+_BLOCK_IDS: Final = 1 << 15
 
 
 @dataclass(frozen=True)
