@@ -12,6 +12,8 @@ from .split import Sizes, split
 
 SIZES = Sizes(train=10_000, valid=400, test=500, drawn=22, least=15)
 DRAWN = 34_000
+SHORTEST = 4
+"""Words of the shortest German sentence."""
 
 # How often each kind of sentence is drawn.
 KINDS: list[tuple[float, Callable[[Dice], Pair]]] = [
@@ -55,7 +57,7 @@ def corpus(seed: int) -> dict[str, str]:
     """The files of the corpus by name."""
     dice = Dice(f"parallel {seed}")
     drawn = [dice.weighted(KINDS)(dice) for _ in range(DRAWN)]
-    parts = split(drawn, SIZES, dice)
+    parts = split([pair for pair in drawn if len(pair.german.split()) >= SHORTEST], SIZES, dice)
     files = {}
     for part, pairs in parts.items():
         files[f"parallel/{part}.de"] = "".join(pair.german + "\n" for pair in pairs)
