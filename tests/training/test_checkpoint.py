@@ -1,0 +1,78 @@
+"""Checkpoints: whole or absent, and damage named by file."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnkit.errors import ArtefactError, FormatError
+from rnnkit.files import atomic
+from rnnkit.training import checkpoint
+from rnnkit.training.checkpoint import Checkpoint
+
+
+def example(step: int) -> Checkpoint:
+    return Checkpoint(
+        {"loop": {"step": step}},
+        {"weights": {"w": np.full((3, 5), step, dtype=np.float32)}, "random": {"cpu": np.arange(7, dtype=np.uint8)}},
+    )
+
+
+def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "last", example(4))
+    loaded = checkpoint.load(tmp_path / "last")
+    assert loaded.counters == {"loop": {"step": 4}}
+    assert loaded.arrays.keys() == {"weights", "random"}
+    np.testing.assert_array_equal(loaded.arrays["weights"]["w"], example(4).arrays["weights"]["w"])
+    assert loaded.arrays["random"]["cpu"].dtype == np.uint8
+
+
+def test_a_crash_between_the_two_renames_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    checkpoint.save(folder, example(1))
+    folder.rename(tmp_path / ".last.old")
+    assert checkpoint.exists(folder)
+    assert checkpoint.load(folder).counters["loop"]["step"] == 1
+
+
+@pytest.mark.parametrize("failing", ["sync_file", "sync_folder", "_exchange"])
+def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    folder = tmp_path / "last"
+    checkpoint.save(folder, example(1))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(atomic, failing, full)
+        with pytest.raises(ArtefactError) as raised:
+            checkpoint.save(folder, example(2))
+    assert str(raised.value).startswith("the disk is full: ")
+    assert "what was there before is untouched" in str(raised.value)
+    assert checkpoint.load(folder).counters["loop"]["step"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["last"]
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "random.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone"])
+def test_damage_is_named_by_file(tmp_path: Path, name: str, damage: str) -> None:
+    folder = tmp_path / "last"
+    checkpoint.save(folder, example(1))
+    path = folder / name
+    content = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        changed = content[:-3] if damage == "cut" else content[:-3] + bytes([content[-3] ^ 1]) + content[-2:]
+        path.write_bytes(changed)
+    with pytest.raises(FormatError) as raised:
+        checkpoint.load(folder)
+    assert f"the checkpoint {folder} is damaged" in str(raised.value)
+    assert f"{name}: " in str(raised.value)
+    assert "--init-from" in str(raised.value)

@@ -1,0 +1,169 @@
+"""The loop with a task made of plain numbers: stops, validations, resumption, signals."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnkit.errors import Interrupted, TrainingError
+from rnnkit.events import Event, Note
+from rnnkit.training import metrics
+from rnnkit.training.checkpoint import Arrays
+from rnnkit.training.loop import Loop, Plan, StepReport, Validation
+from rnnkit.training.schedules import Schedule
+from rnnkit.training.signals import Stop
+
+
+class Numbers:
+    """Endless batches: 1, 2, 3 and so on."""
+
+    def __init__(self) -> None:
+        self.next = 1
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        self.next += 1
+        return self.next - 1
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": 0, "batch": self.next}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        self.next = state["batch"]
+
+
+class Sum:
+    """Learns the sum of rate times batch, stirred by a random number: any step lost or done twice shows."""
+
+    def __init__(self) -> None:
+        self.value = np.zeros(1)
+        self.random = np.random.default_rng(5)
+        self.kept: list[tuple[str, int]] = []
+        self.before_step: Callable[[int], None] = lambda batch: None
+
+    def step(self, batch: int, rate: float) -> StepReport:
+        self.before_step(batch)
+        self.value = self.value * 1.01 + rate * batch * self.random.random()
+        return StepReport(loss=2.0 * batch, nll=1.0 * batch, tokens=2, gradient_norm=float(batch))
+
+    def state_dict(self) -> Mapping[str, Arrays]:
+        state = json.dumps(self.random.bit_generator.state).encode()
+        return {"value": {"value": self.value}, "random": {"state": np.frombuffer(state, dtype=np.uint8)}}
+
+    def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
+        self.value = state["value"]["value"]
+        self.random.bit_generator.state = json.loads(state["random"]["state"].tobytes())
+
+    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+        self.kept.append((name, facts["step"]))
+
+
+def make(folder: Path, scores: list[float] | None = None, heard: list[Event] | None = None, **plan: Any) -> Any:
+    folder.mkdir(exist_ok=True)
+    task = Sum()
+    remaining = iter(scores or [])
+
+    def validate(stop: Stop) -> Validation | None:
+        if stop:
+            return None
+        score = next(remaining, 0.0)
+        return Validation(score, {"loss": -score}, ("ein Satz -> a sentence",))
+
+    settings = {"steps": 12, "validate_every": 4, "report_every": 3, "save_seconds": 1e9, **plan}
+    listen = heard.append if heard is not None else lambda event: None
+    schedule = Schedule("plateau", peak=1.0, warmup=3, total=12, plateau_patience=1)
+    return task, Loop(task, Numbers(), schedule, Plan(**settings), folder, validate, listen)
+
+
+def test_it_runs_to_the_end_and_keeps_the_best(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    task, loop = make(tmp_path, [1.0, 3.0, 2.0], heard)
+    counters = loop.run()
+    assert (counters.step, counters.best_step, counters.best_score, counters.tokens) == (12, 8, 3.0, 24)
+    assert [kept for kept in task.kept if kept[0] == "best"] == [("best", 4), ("best", 8)]
+    notes = [event.text for event in heard if isinstance(event, Note)]
+    assert "step 8: loss -3 (best so far)" in notes
+    assert "  ein Satz -> a sentence" in notes
+
+
+def test_metrics_are_means_a_token_and_the_norm_before_clipping(tmp_path: Path) -> None:
+    make(tmp_path)[1].run()
+    first = next(iter(metrics.read(tmp_path / metrics.NAME)))
+    assert first["step"] == 3
+    assert first["loss"] == pytest.approx((2 + 4 + 6) / 6)
+    assert first["nll"] == pytest.approx((1 + 2 + 3) / 6)
+    assert first["gradient_norm"] == pytest.approx(2.0)
+    assert first["learning_rate"] == 1.0
+    assert first["target_tokens_per_second"] > 0
+
+
+def test_patience_ends_it(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    _, loop = make(tmp_path, [5.0, 4.0, 3.0, 9.0], heard, steps=100, patience=2)
+    assert loop.run().step == 12
+    assert Note("no better for 2 validations: training ends here") in heard
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 8, 11, 12])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_a_resumed_run_ends_as_one_never_interrupted(
+    tmp_path: Path, stop_at: int, number: signal.Signals
+) -> None:
+    whole_task, whole = make(tmp_path / "whole", [1.0, 0.5, 0.2])
+    whole.run()
+    task, loop = make(tmp_path / "cut", [1.0, 0.5, 0.2])
+    task.before_step = lambda batch: os.kill(os.getpid(), number) if batch == stop_at else None
+    with pytest.raises(Interrupted) as raised:
+        loop.run()
+    assert raised.value.exit_code == 128 + number
+    assert f"at step {stop_at}" in str(raised.value)
+    assert "--resume" in str(raised.value)
+
+    done = sum(1 for step in (4, 8, 12) if step < stop_at)
+    task, loop = make(tmp_path / "cut", [1.0, 0.5, 0.2][done:])
+    loop.resume()
+    counters = loop.run()
+    assert counters.step == 12
+    assert task.value.tobytes() == whole_task.value.tobytes()
+    assert counters.best_step == whole.counters.best_step
+    steps = [record["step"] for record in metrics.read(tmp_path / "cut" / metrics.NAME) if "validation" in record]
+    assert steps == [4, 8, 12]
+
+
+def test_a_finished_run_that_is_resumed_does_nothing(tmp_path: Path) -> None:
+    task, loop = make(tmp_path)
+    loop.run()
+    again, loop = make(tmp_path)
+    loop.resume()
+    loop.run()
+    assert again.value.tobytes() == task.value.tobytes()
+    assert again.kept == []
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
+    task, loop = make(tmp_path)
+    step = task.step
+    task.step = lambda batch, rate: StepReport(math.nan, 1.0, 1, 1.0) if batch == 6 else step(batch, rate)
+    with pytest.raises(TrainingError) as raised:
+        loop.run()
+    assert "no longer a number at step 6" in str(raised.value)
+    assert "--learning-rate" in str(raised.value)
+    _, loop = make(tmp_path)
+    loop.resume()
+    assert loop.counters.step == 4, "the checkpoint of the last validation is whole"
+
+
+def test_old_handlers_are_back_afterwards(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    make(tmp_path)[1].run()
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,40 @@
+"""The metrics file: what is appended is read back, and a resumed run forgets what it will measure again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rnnkit.errors import FormatError
+from rnnkit.training import metrics
+
+
+def test_records_come_back_in_order(tmp_path: Path) -> None:
+    path = tmp_path / metrics.NAME
+    records = [{"step": 5, "loss": 1.5}, {"step": 10, "validation": {"bleu": 3.0}}]
+    for record in records:
+        metrics.append(path, record)
+    assert list(metrics.read(path)) == records
+
+
+def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / metrics.NAME
+    path.write_text('{"step": 5}\n{"step": 1')
+    assert list(metrics.read(path)) == [{"step": 5}]
+
+
+def test_damage_further_up_is_named_by_line(tmp_path: Path) -> None:
+    path = tmp_path / metrics.NAME
+    path.write_text('{"step": 5}\nnonsense\n{"step": 7}\n')
+    with pytest.raises(FormatError, match=r"metrics\.jsonl:2: not a JSON object"):
+        list(metrics.read(path))
+
+
+def test_what_was_measured_after_a_step_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / metrics.NAME
+    metrics.drop_after(path, 5)
+    assert not path.exists()
+    path.write_text('{"step": 5}\n{"step": 10}\n{"step": 15}\n{"st')
+    metrics.drop_after(path, 10)
+    assert path.read_text() == '{"step": 5}\n{"step": 10}\n'

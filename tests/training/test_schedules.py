@@ -1,0 +1,47 @@
+"""Learning rates against their formulas."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from rnnkit.training.schedules import NAMES, Schedule
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_schedule_warms_up_to_the_peak(name: str) -> None:
+    schedule = Schedule(name, peak=0.4, warmup=4, total=20)  # type: ignore[arg-type]
+    assert [schedule.rate(step) for step in range(1, 5)] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_cosine_falls_to_zero_over_the_steps_after_warm_up() -> None:
+    schedule = Schedule("cosine", peak=2.0, warmup=10, total=50)
+    assert schedule.rate(30) == pytest.approx(1.0)
+    assert schedule.rate(40) == pytest.approx(1 + math.cos(0.75 * math.pi))
+    assert schedule.rate(50) == pytest.approx(0.0)
+    assert schedule.rate(60) == pytest.approx(0.0), "it stays there"
+
+
+def test_constant_stays() -> None:
+    schedule = Schedule("constant", peak=0.5, warmup=0, total=10)
+    assert schedule.rate(1) == schedule.rate(1000) == 0.5
+
+
+def test_plateau_halves_when_patience_runs_out_and_waits_anew() -> None:
+    schedule = Schedule("plateau", peak=1.0, warmup=0, total=10, plateau_patience=2)
+    rates = []
+    for improved in (True, False, False, False, True, False, False):
+        schedule.observe(improved)
+        rates.append(schedule.rate(5))
+    assert rates == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_a_schedule_goes_on_from_its_state() -> None:
+    first, second = (Schedule("plateau", peak=1.0, warmup=0, total=10) for _ in range(2))
+    for improved in (True, False, False, False):
+        first.observe(improved)
+    second.load_state_dict(first.state_dict())
+    first.observe(False)
+    second.observe(False)
+    assert first.rate(9) == second.rate(9) == 0.25
