@@ -212,12 +212,12 @@ def test_line_ends_and_byte_order_marks(corpus: Path) -> None:
 def test_bad_text_is_named_and_nothing_is_written(corpus: Path, name: str, content: bytes, message: str) -> None:
     Path(name).write_bytes(content)
     assert refused(DataError, options("train.de", name)).startswith(message.format(path=name))
-    assert list(Path("work/tokens").iterdir()) == []
+    assert not list(Path("work").rglob("*.tok"))
 
 
 def test_missing_files_and_places_that_cannot_be_written(corpus: Path) -> None:
     assert refused(DataError, options("train.de", "train.fr")) == "there is no file train.fr"
-    assert refused(DataError, options(".")) == "there is no file ."
+    assert refused(DataError, options(".")).splitlines()[0] == ". is no plain file"
     assert refused(UsageError, options("train.de", "-")).startswith("- cannot stand among files")
     Path("taken").write_text("")
     assert refused(ArtefactError, options("train.de", output=Path("taken"))).startswith("cannot write: taken was")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
-from rnnkit.text.lines import MAX_BYTES, STDIN, count_lines, decode_lines, read_lines
+from rnnkit.text.lines import MAX_BYTES, STDIN, batch_lines, count_lines, decode_lines, read_lines
 
 
 def refused(path: Path) -> str:
@@ -99,3 +99,11 @@ def test_standard_input_stays_open(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match=r"standard input:2:2: not UTF-8 \(byte 0xff\)"):
         next(lines)
     assert not stream.buffer.closed
+
+
+@given(st.lists(st.text(max_size=5)), st.integers(1, 4), st.integers(1, 12))
+def test_batches_hold_every_line_in_order(lines: list[str], most: int, characters: int) -> None:
+    batches = list(batch_lines(lines, most, characters))
+    assert [line for batch in batches for line in batch] == lines
+    assert all(0 < len(batch) <= most for batch in batches)
+    assert all(sum(map(len, batch[:-1])) < characters for batch in batches)

@@ -17,7 +17,7 @@ from rnnkit.files import lock, manifest
 from rnnkit.files.atomic import atomic_file
 from rnnkit.files.workspace import Workspace
 from rnnkit.text import token_files
-from rnnkit.text.lines import read_lines
+from rnnkit.text.lines import batch_lines, read_lines
 from rnnkit.text.names import TRAIN, CorpusName, parse_name
 from rnnkit.text.normalise import FORMS, NFC, Normalisation
 from rnnkit.text.tokenizers.learning import DEFAULT_SIZE, learn_from_files, refuse_empty
@@ -32,8 +32,6 @@ rnnkit tokenize < news.de > news.de.tok     # a filter, one line out for each li
 rnnkit tokenize corpus.txt --type words --lowercase --work corpus"""
 
 DEFAULT_TYPE = UNIGRAM
-_BATCH_LINES = 4096
-_BATCH_CHARACTERS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -243,8 +241,11 @@ def _plan(options: Options) -> list[_Job]:
     for source in options.files:
         if source == STDIN:
             raise UsageError("- cannot stand among files", hint="give no file to tokenize standard input")
-        if not source.is_file():
-            raise DataError(f"there is no file {source}")
+        if source.exists() and not source.is_file():
+            raise DataError(
+                f"{source} is no plain file", hint="a file is read more than once; a stream goes to standard input"
+            )
+        next(read_lines(source), None)  # what cannot be read is refused before any work
         name = parse_name(source)
         target = folder / name.token_file
         if target in jobs:
@@ -296,7 +297,7 @@ def _tokenize(job: _Job, tokenizer: Tokenizer, options: Options, output: IO[str]
     samples = options.samples if job.name.split == TRAIN else 0
     task = f"tokenize {job.source.name}"
     read = lines = tokens = 0
-    for batch in _batches(read_lines(job.source)):
+    for batch in batch_lines(read_lines(job.source)):
         if samples and isinstance(tokenizer, SubwordTokenizer):
             # A seed for each batch of each file: two sides of a corpus must not draw the same numbers.
             seed = zlib.crc32(f"{options.seed} {job.target.name} {read}".encode())
@@ -311,20 +312,6 @@ def _tokenize(job: _Job, tokenizer: Tokenizer, options: Options, output: IO[str]
     refuse_empty(job.source, read, tokens)
     listen(Progress(task, read, read, finished=True))
     return Tokenized(job.target, lines, tokens)
-
-
-def _batches(lines: Iterator[str]) -> Iterator[list[str]]:
-    """Lines by the thousand; fewer where they are long."""
-    batch: list[str] = []
-    characters = 0
-    for line in lines:
-        batch.append(line)
-        characters += len(line)
-        if len(batch) >= _BATCH_LINES or characters >= _BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
 
 
 def _describe(job: _Job, result: Tokenized, options: Options) -> None:

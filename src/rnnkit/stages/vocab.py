@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, Progress, Warned, ignore
 from rnnkit.files.workspace import Workspace
 from rnnkit.text import special
+from rnnkit.text.lines import batch_lines
 from rnnkit.text.names import TRAIN
 from rnnkit.text.token_files import TokenFile, find_token_files, open_token_file, read_token_lines, shared_tokenizer
 from rnnkit.text.vocabulary import Vocabulary
@@ -24,7 +25,7 @@ rnnkit vocab train.de.tok train.en.tok --max-size 20000 --output vocab.tsv"""
 
 _PROGRESS_LINES = 1 << 16
 _BATCH_LINES = 1 << 10
-_LONG_LINE = 1 << 12
+_BATCH_CHARACTERS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -156,12 +157,12 @@ def _count_files(files: Sequence[TokenFile], listen: Listener) -> Counter[str]:
     counts: Counter[str] = Counter()
     for file in files:
         task, done, filled = f"count {file.path.name}", 0, False
-        for batch in _batches(read_token_lines(file.path)):
+        for batch in batch_lines(read_token_lines(file.path), _BATCH_LINES, _BATCH_CHARACTERS):
             tokens = " ".join(batch).split()
             counts.update(tokens)
             filled = filled or bool(tokens)
             done += len(batch)
-            if done % _PROGRESS_LINES == 0:
+            if done % _PROGRESS_LINES < len(batch):
                 listen(Progress(task, done, file.lines))
         if not filled:
             raise DataError(f"{file.path} has no tokens", "it is empty or has only blank lines")
@@ -188,15 +189,3 @@ def _write(
     if len(vocabulary) == len(special.NAMES):
         listen(Warned(f"{path} has no row but the special symbols; lower --min-count or raise --max-size"))
     return counted
-
-
-def _batches(lines: Iterator[str]) -> Iterator[list[str]]:
-    """Lines by the thousand; fewer where there is a long one."""
-    batch: list[str] = []
-    for line in lines:
-        batch.append(line)
-        if len(batch) == _BATCH_LINES or len(line) > _LONG_LINE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

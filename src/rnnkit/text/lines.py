@@ -11,7 +11,7 @@ from __future__ import annotations
 import gzip
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -94,6 +94,26 @@ def count_lines(path: Path) -> int:
         except _DAMAGE as error:
             raise DataError(f"cannot read {path} beyond line {count}", str(error)) from error
     return count + (0 if last.endswith(b"\n") else 1)
+
+
+def batch_lines(lines: Iterable[str], most: int = 4096, characters: int = 1 << 20) -> Iterator[list[str]]:
+    """Lines in groups, for work that is cheaper in bulk.
+
+    Args:
+        lines: The lines.
+        most: Most lines a group.
+        characters: A group ends with the line that brings it to so many characters.
+    """
+    batch: list[str] = []
+    size = 0
+    for line in lines:
+        batch.append(line)
+        size += len(line)
+        if len(batch) >= most or size >= characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 @contextmanager
