@@ -57,7 +57,7 @@ def from_table(table: Mapping[tuple[int, ...], Mapping[int, float]], size: int) 
 
     def log_probabilities(_: int, prefix: tuple[int, ...]) -> list[float]:
         known = table.get(prefix, spread)
-        return torch.tensor([known.get(token, 0.0) for token in range(size)]).log().tolist()  # type: ignore[no-any-return]
+        return torch.tensor([known.get(token, 0.0) for token in range(size)]).log().tolist()
 
     return PrefixStepper(1, log_probabilities)
 
@@ -68,6 +68,6 @@ def random_stepper(sentences: int, size: int, seed: int, sharpness: float = 1.0)
     def log_probabilities(sentence: int, prefix: tuple[int, ...]) -> list[float]:
         generator = torch.Generator().manual_seed(hash((seed, sentence, prefix)) % 2**31)
         logits = torch.randn(size, generator=generator) * sharpness
-        return torch.log_softmax(logits, dim=0).tolist()  # type: ignore[no-any-return]
+        return torch.log_softmax(logits, dim=0).tolist()
 
     return PrefixStepper(sentences, log_probabilities)

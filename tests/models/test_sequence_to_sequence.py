@@ -126,10 +126,10 @@ def test_loss_is_that_of_the_log_probabilities_and_leaves_padding_out() -> None:
 def test_tied_output_is_the_target_embedding_and_learns_from_both_sides() -> None:
     network = build()
     assert network.output_weight is network.target_embedding.weight
-    *arguments, target_BT = batch()
-    loss, _ = network.loss(*arguments, target_BT, smoothing=0.0)
+    source_BS, lengths_B, input_BT, target_BT = batch()
+    loss, _ = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.0)
     (gradient,) = torch.autograd.grad(loss, network.output_weight)
-    never_read = [token for token in range(4, TARGET) if token not in arguments[2]]
+    never_read = [token for token in range(4, TARGET) if token not in input_BT]
     assert (gradient[never_read].abs().sum(-1) > 0).all(), "the output layer pushes every token"
 
 
@@ -138,7 +138,7 @@ def test_the_mean_bridge_starts_the_decoder_from_the_mean_of_the_memory() -> Non
     source_BS, lengths_B, _, _ = batch()
     memory, state = network.encode(source_BS, lengths_B)
     for row, length in enumerate(lengths_B.tolist()):
-        expected = torch.tanh(network.bridge(memory.states_BSH[row, :length].mean(0))).split(8)
+        expected = torch.tanh(network.bridge(memory.states_BSH[row, :length].mean(0))).chunk(4)
         found = [part[row] for layer in state.layers for part in layer]
         torch.testing.assert_close(found, list(expected))
 

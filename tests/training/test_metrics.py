@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from rnnkit.training import metrics
 
 def test_records_come_back_in_order(tmp_path: Path) -> None:
     path = tmp_path / metrics.NAME
-    records = [{"step": 5, "loss": 1.5}, {"step": 10, "validation": {"bleu": 3.0}}]
+    records: list[dict[str, Any]] = [{"step": 5, "loss": 1.5}, {"step": 10, "validation": {"bleu": 3.0}}]
     for record in records:
         metrics.append(path, record)
     assert list(metrics.read(path)) == records

@@ -17,7 +17,7 @@ import torch
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_file
+from rnnkit.files.atomic import atomic_file, explain_os_errors
 from rnnkit.models import weights
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.text.tokenizers.store import load_tokenizer
@@ -64,12 +64,16 @@ def create(folder: Path, config: Config, languages: tuple[str, str], tokenizer: 
         languages: Source and target.
         tokenizer: Tokenizer directory to copy.
         vocabularies: One joint vocabulary file, or the source's and the target's.
+
+    Raises:
+        ArtefactError: The directory cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
     names = vocabulary_names(len(vocabularies), languages)
-    for path, name in zip(vocabularies, names, strict=True):
-        shutil.copyfile(path, folder / name)
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+        for path, name in zip(vocabularies, names, strict=True):
+            shutil.copyfile(path, folder / name)
     document = {
         "task": TASK,
         "languages": list(languages),

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files.atomic import atomic_file
 
+ENTRY = "rnnkit"
+"""Name of the header's entry."""
+
 
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The module's parameters and buffers by name, a shared one only under its first name."""
@@ -38,9 +41,10 @@ def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) ->
     from safetensors.torch import save as to_bytes
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    metadata = {"facts": json.dumps(dict(facts)), "sha256": _digest(plain)}
+    # One entry only: the library writes several in random order, and equal weights should give equal bytes.
+    metadata = json.dumps({"facts": dict(facts), "sha256": _digest(plain)})
     with atomic_file(path, "wb") as file:
-        file.write(to_bytes(plain, metadata))
+        file.write(to_bytes(plain, {ENTRY: metadata}))
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -54,9 +58,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            metadata = json.loads((file.metadata() or {}).get(ENTRY, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-            facts = json.loads(metadata.get("facts", "{}"))
     except FileNotFoundError:
         raise DataError(f"there are no weights at {path}") from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -67,7 +70,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FormatError(
             f"{path} is damaged", "its tensors have another SHA-256 than was written", hint="copy the model again"
         )
-    return tensors, facts
+    return tensors, metadata.get("facts", {})
 
 
 def restore(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

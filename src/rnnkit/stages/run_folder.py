@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,6 +53,22 @@ def saved_options(folder: Path, options: T) -> T:
             hint="leave them out, or start anew with --overwrite",
         )
     return dataclasses.replace(options, **changes)  # type: ignore[type-var]
+
+
+def check_inputs(folder: Path, digests: Mapping[str, str]) -> None:
+    """Hold what a resumed run would read against what it was started with.
+
+    Raises:
+        ArtefactError: Something has changed since; the message names it.
+    """
+    started_with = manifest.load(folder / manifest.NAME).inputs
+    changed = sorted(name for name in {*started_with, *digests} if started_with.get(name) != digests.get(name))
+    if changed:
+        raise ArtefactError(
+            f"the run in {folder} was started with other data",
+            f"changed since: {', '.join(changed)}",
+            hint="bring the old data back, or start anew with --overwrite",
+        )
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -160,14 +160,18 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
 
 
 def _train(options: Options, folder: Path, listen: Listener) -> Result:
-    from rnnkit.training import checkpoint
+    from rnnkit.training import checkpoint, metrics
 
     made_from = training_inputs.open_inputs(options.work, options.data, options.vocab, options.tokenizer)
+    if options.resume:
+        run_folder.check_inputs(folder, made_from.digests)
     resuming = options.resume and checkpoint.exists(folder / "last")
     if options.resume and not resuming:
+        metrics.drop_after(folder / metrics.NAME, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
     model, task, batches = _prepare(options, made_from, folder)
-    _seal(options, made_from, model)
+    if not options.resume:
+        _seal(options, made_from, model)
     plan = _plan(options, made_from.data, batches)
     loop = _make_loop(options, plan, model, made_from.data, task, batches, listen)
     if resuming:
@@ -198,7 +202,7 @@ def _prepare(
     data = made_from.data
     languages = (data.sides[0], data.sides[1])
     config = _config(options, data, made_from.joint)
-    if not options.dry_run:
+    if not options.dry_run and not options.resume:
         store.create(folder, config, languages, made_from.tokenizer, made_from.vocabularies)
     loaded = [Vocabulary.load(path) for path in made_from.vocabularies]
     torch.manual_seed(options.seed)

@@ -1,0 +1,275 @@
+"""Training through the stage: what it writes, what it refuses, and that runs can be repeated, resumed and tuned on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.workspaces import make_workspace
+
+from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
+from rnnkit.events import Event, Note
+from rnnkit.files import manifest
+from rnnkit.stages import align, average, decode, train, train_seq2seq, vocab
+from rnnkit.stages.train_seq2seq import Options, Result
+from rnnkit.training import metrics
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_workspace(tmp_path_factory.mktemp("train"))
+
+
+def options(work: Path, output: Path, **changes: Any) -> Options:
+    small = {
+        "hidden": 12,
+        "embedding": 10,
+        "batch_tokens": 120,
+        "warmup": 5,
+        "max_steps": 24,
+        "validate_every": 8,
+        "report_every": 4,
+        "validate_lines": 6,
+        "threads": 1,
+        "precision": "fp32",
+        "average": 2,
+    }
+    return Options(work=work, output=output, **{**small, **changes})
+
+
+def trained(work: Path, output: Path, **changes: Any) -> Result:
+    result = train_seq2seq.run(options(work, output, **changes))
+    assert isinstance(result, Result)
+    return result
+
+
+@pytest.fixture(scope="module")
+def model(work: Path) -> Path:
+    return trained(work, work / "model").model
+
+
+def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None:
+    present = {path.name for path in model.iterdir()}
+    assert present == {
+        "config.json", "tokenizer", "vocab.tsv", "best.safetensors", "average.safetensors", "last", "snapshots",
+        "metrics.jsonl", "curve.png", "README.md", "meta.json",
+    }  # fmt: skip
+    assert manifest.faults(model) == []
+    assert len(list((model / "snapshots").iterdir())) == 2
+    card = (model / "README.md").read_text()
+    assert "# lstm de-en" in card
+    assert "library_name: rnnkit" in card
+    assert "| bleu |" in card
+    assert (model / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_metrics_have_steps_and_validations(model: Path) -> None:
+    records = list(metrics.read(model / metrics.NAME))
+    assert [record["step"] for record in records if "nll" in record] == [4, 8, 12, 16, 20, 24]
+    validations = [record for record in records if "validation" in record]
+    assert [record["step"] for record in validations] == [8, 16, 24]
+    assert validations[0]["validation"].keys() == {"loss", "bleu", "seconds"}
+    assert records[0]["nll"] > records[-2]["nll"], "it learns"
+
+
+def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path: Path) -> None:
+    again = trained(work, tmp_path / "again").model
+    for name in ("best.safetensors", "average.safetensors", "last/weights.safetensors", "config.json"):
+        assert (again / name).read_bytes() == (model / name).read_bytes(), name
+    other = trained(work, tmp_path / "other", seed=2).model
+    assert (other / "best.safetensors").read_bytes() != (model / "best.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"arch": "rnn", "attention": "none", "bridge": "last"},
+        {"arch": "gru", "attention": "additive", "gru_reset": "inside", "optimizer": "adamw", "weight_decay": 0.01},
+        {"layers": 3, "attention": "general", "input_feeding": True, "schedule": "plateau"},
+        {"tied": False, "joint_embeddings": True, "bidirectional": False, "schedule": "constant"},
+    ],
+    ids=str,
+)
+def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    result = trained(work, tmp_path / "model", max_steps=6, validate_every=6, **changes)
+    (work.parent / "two.de").write_text("Der Hund schläft.\n\nEin Haus.\n", encoding="utf-8")
+    lines = list(decode.run(decode.Options(files=[work.parent / "two.de"], model=result.model, beam=2)))
+    assert len(lines) == 3
+    assert lines[1] == "", "an empty line stays empty"
+
+
+def test_separate_vocabularies(tmp_path: Path) -> None:
+    work = make_workspace(tmp_path, separate=True)
+    result = trained(work, tmp_path / "model", max_steps=4)
+    assert (result.model / "vocab.de.tsv").exists()
+    with pytest.raises(UsageError, match="--joint-embeddings needs a joint vocabulary"):
+        trained(work, tmp_path / "other", joint_embeddings=True)
+
+
+@pytest.mark.parametrize("step", [8, 16])
+def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
+    work: Path, model: Path, tmp_path: Path, step: int
+) -> None:
+    """Broken off after `best` and the metrics were written but before the checkpoint: before the first, and later."""
+    folder = tmp_path / "model"
+
+    def break_off(event: Event) -> None:
+        if isinstance(event, Note) and event.text.startswith(f"step {step}:"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_seq2seq.run(options(work, folder), break_off)
+    resumed = train_seq2seq.run(Options(work=work, output=folder, resume=True, threads=1))
+    assert isinstance(resumed, Result)
+    for name in ("best.safetensors", "average.safetensors", "last/weights.safetensors", "last/optimiser.safetensors"):
+        assert (folder / name).read_bytes() == (model / name).read_bytes(), name
+    steps = [record["step"] for record in metrics.read(folder / metrics.NAME) if "nll" in record]
+    assert steps == [4, 8, 12, 16, 20, 24]
+
+
+def test_resuming_with_other_options_is_refused_by_name(work: Path, model: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        train_seq2seq.run(Options(work=work, output=model, resume=True, hidden=64, dropout=0.1))
+    assert "--hidden: 12 in the run, 64 now" in str(raised.value)
+    assert "--dropout: 0.3 in the run, 0.1 now" in str(raised.value)
+
+
+def test_nothing_is_overwritten_silently(work: Path, model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="--resume goes on with its run, --overwrite replaces it"):
+        trained(work, model)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(ArtefactError, match="no model directory; it is not replaced"):
+        trained(work, tmp_path / "thesis", overwrite=True)
+    with pytest.raises(ArtefactError, match="there is no run to resume"):
+        trained(work, tmp_path / "none", resume=True)
+
+
+def test_fine_tuning_starts_from_the_other_models_weights(work: Path, model: Path, tmp_path: Path) -> None:
+    tuned = trained(work, tmp_path / "tuned", init_from=model, max_steps=4, learning_rate=0.0, dropout=0.2).model
+    read = [train_weights(folder / "best.safetensors") for folder in (model, tuned)]
+    assert read[0].keys() == read[1].keys()
+    assert all(bool((read[0][name] == read[1][name]).all()) for name in read[0])
+    with pytest.raises(ConfigError, match="is another network"):
+        trained(work, tmp_path / "other", init_from=model, hidden=16)
+
+
+def train_weights(path: Path) -> dict[str, Any]:
+    from rnnkit.models import weights
+
+    return dict(weights.load(path)[0])
+
+
+def test_fine_tuning_with_another_vocabulary_is_refused(model: Path, tmp_path: Path) -> None:
+    other = make_workspace(tmp_path)
+    vocab.run(vocab.Options(work=other, min_count=2, overwrite=True))
+    align.run(align.Options(source="de", target="en", work=other, overwrite=True))
+    with pytest.raises(ArtefactError, match="has another vocabulary"):
+        trained(other, tmp_path / "model", init_from=model)
+
+
+def test_a_vocabulary_that_does_not_belong_to_the_data_is_refused(tmp_path: Path) -> None:
+    work = make_workspace(tmp_path)
+    vocab.run(vocab.Options(work=work, min_count=2, overwrite=True))
+    with pytest.raises(ArtefactError) as raised:
+        trained(work, tmp_path / "model")
+    assert "vocab.tsv does not belong to" in str(raised.value)
+    assert "rnnkit align" in str(raised.value)
+
+
+def test_missing_inputs_say_which_command_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"there is no data at .*\n  hint: `rnnkit align` makes it"):
+        train.run(train.Options(work=tmp_path))
+
+
+def test_one_sided_data_is_refused(tmp_path: Path) -> None:
+    work = make_workspace(tmp_path)
+    align.run(align.Options(text="en", work=work, overwrite=True))
+    for stage in (train, train_seq2seq):
+        with pytest.raises(DataError, match="one side, en"):
+            stage.run(stage.Options(work=work))
+
+
+def test_dry_run_counts_and_writes_nothing(work: Path, tmp_path: Path) -> None:
+    estimate = train_seq2seq.run(options(work, tmp_path / "model", dry_run=True))
+    assert not isinstance(estimate, Result)
+    assert not (tmp_path / "model").exists()
+    assert estimate.steps == 24
+    assert estimate.batches_per_epoch > 1
+    assert estimate.seconds > 0
+    assert estimate.memory_bytes > estimate.parameters * 4
+
+
+def test_a_rate_that_diverges_stops_with_advice(work: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no longer a number"):
+        trained(work, tmp_path / "model", learning_rate=1e38, warmup=0, clip=1e30)
+
+
+def test_average_again_and_over_several_models(work: Path, model: Path, tmp_path: Path) -> None:
+    before = (model / "average.safetensors").read_bytes()
+    average.run(average.Options(models=[model]))
+    assert (model / "average.safetensors").read_bytes() == before
+    assert manifest.faults(model) == []
+    mean = average.run(average.Options(models=[model, model], output=tmp_path / "mean"))
+    assert manifest.faults(tmp_path / "mean") == []
+    found, wanted = train_weights(mean.path), train_weights(model / "best.safetensors")
+    assert all(bool((found[name] == wanted[name]).all()) for name in wanted), "the mean of a thing with itself"
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "config.json", "vocab.tsv"])
+@pytest.mark.parametrize("keep", [0.0, 0.5, 0.99])
+def test_a_model_file_cut_short_is_named(model: Path, tmp_path: Path, name: str, keep: float) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    content = (copy / name).read_bytes()
+    (copy / name).write_bytes(content[: int(len(content) * keep)])
+    with pytest.raises((FormatError, DataError)) as raised:
+        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=copy)))
+    assert name.partition(".")[0] in str(raised.value)
+
+
+def test_a_flipped_byte_in_the_weights_is_noticed(model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    content = bytearray((copy / "best.safetensors").read_bytes())
+    content[-100] ^= 1
+    (copy / "best.safetensors").write_bytes(content)
+    with pytest.raises(FormatError, match=r"best\.safetensors is damaged"):
+        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=copy)))
+
+
+def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    meta = json.loads((copy / "meta.json").read_text())
+    (copy / "meta.json").write_text(json.dumps({**meta, "version": 99}))
+    with pytest.raises(FormatError, match="has format version 99; this rnnkit reads up to 1"):
+        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=copy)))
+
+
+def work_text(folder: Path) -> Path:
+    path = folder / "text.de"
+    path.write_text("Der Hund.\n", encoding="utf-8")
+    return path
+
+
+def test_options_are_what_the_run_records(model: Path) -> None:
+    recorded = manifest.load(model / "meta.json").options
+    assert recorded["hidden"] == 12
+    assert recorded["seed"] == 1
+    assert "resume" not in recorded
+    assert {field.name.replace("_", "-") for field in dataclasses.fields(Options)} >= recorded.keys()
+
+
+def test_resuming_on_other_data_is_refused(tmp_path: Path) -> None:
+    work = make_workspace(tmp_path)
+    model = trained(work, tmp_path / "model", max_steps=4).model
+    align.run(align.Options(source="de", target="en", work=work, max_length=12, overwrite=True))
+    with pytest.raises(ArtefactError) as raised:
+        train_seq2seq.run(Options(work=work, output=model, resume=True))
+    assert "was started with other data" in str(raised.value)
+    assert "changed since: data" in str(raised.value)

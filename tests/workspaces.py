@@ -1,0 +1,33 @@
+"""Small workspaces for the tests of training and decoding, made from the sample corpora by the real stages."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+from rnnkit.stages import align, tokenize, vocab
+from rnnkit.text.lines import read_lines
+
+CORPORA = Path(__file__).parents[1] / "sample_corpora"
+TRAIN_LINES, VALID_LINES = 150, 20
+
+SMALL = [
+    "--hidden", "12", "--embedding", "10", "--batch-tokens", "120", "--warmup", "5", "--max-steps", "24",
+    "--validate-every", "8", "--report-every", "4", "--validate-lines", "6", "--threads", "1", "--precision", "fp32",
+]  # fmt: skip
+"""Options of a run of some seconds."""
+
+
+def make_workspace(folder: Path, separate: bool = False) -> Path:
+    """Tokenized, counted and aligned German-English text in `folder/work`; returns that path."""
+    texts = []
+    for split, count in (("train", TRAIN_LINES), ("valid", VALID_LINES)):
+        for side in ("de", "en"):
+            lines = list(islice(read_lines(CORPORA / "parallel" / f"{split}.{side}"), count))
+            texts.append(folder / f"{split}.{side}")
+            texts[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    work = folder / "work"
+    tokenize.run(tokenize.Options(files=texts, type="words", work=work))
+    vocab.run(vocab.Options(work=work, separate=separate))
+    align.run(align.Options(source="de", target="en", work=work))
+    return work
