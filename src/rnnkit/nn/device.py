@@ -12,6 +12,9 @@ import torch
 from rnnkit.errors import UsageError
 
 
+KERNELS_KEPT = "128"
+
+
 def choose_device(name: str) -> torch.device:
     """The device of that name; `auto` is CUDA where there is one.
 
@@ -53,7 +56,12 @@ def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[
 
 
 def set_threads(threads: int) -> int:
-    """Use this many CPU threads, 0 for all cores this process may run on. Returns the number."""
+    """Use this many CPU threads, 0 for all cores this process may run on. Returns the number.
+
+    Also keeps oneDNN from remembering a compiled kernel for each of a thousand batch shapes, which would take
+    gigabytes; the library reads the variable at its first use.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS_KEPT)
     count = threads or available_cores()
     torch.set_num_threads(count)
     return count
