@@ -1,6 +1,6 @@
 """Training speed in target tokens a second: rnnkit, OpenNMT-py and JoeyNMT on Multi30k de-en, on the CPU.
 
-All read the same tokens, cut by one joint SentencePiece unigram model of 8,000 pieces, and train the same
+All read the same tokens, cut by `rnnkit tokenize` into one joint set of 8,000 unigram pieces, and train the same
 sizes: embeddings 256, a bidirectional LSTM encoder of 2x256, an LSTM decoder of 512, output 512 to 8,000.
 The systems run in turn, several rounds, because machines are noisy; the table gives medians and ranges.
 
@@ -38,7 +38,7 @@ from rivals import (
 
 SOURCE, TARGET = "de", "en"
 PIECES = 8000
-SPECIALS = ("<unk>", "<s>", "</s>")  # every system adds these itself
+SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")  # the first rows of our vocabulary; every system adds these itself
 EMBEDDING, ENCODER_HIDDEN, DECODER_HIDDEN = 256, 256, 512  # the encoder's for each direction
 DROPOUT, LABEL_SMOOTHING, LEARNING_RATE = 0.3, 0.1, 0.001
 BATCH_TOKENS = 2048
@@ -48,22 +48,31 @@ REPORTS = 6  # reports in a run; the first is warm-up and not counted
 # Our side: `rnnkit train` with these options, and one row of the table for each wiring.
 RNNKIT_OPTIONS = [
     *("--arch", "lstm", "--layers", "1", "--attention", "dot"),
-    *("--embedding", str(EMBEDDING), "--hidden", str(DECODER_HIDDEN), "--no-bottleneck"),
+    *("--embedding", str(EMBEDDING), "--hidden", str(DECODER_HIDDEN), "--no-tied"),
     *("--dropout", str(DROPOUT), "--label-smoothing", str(LABEL_SMOOTHING)),
     *("--batch-tokens", str(BATCH_TOKENS), "--learning-rate", str(LEARNING_RATE)),
-    *("--device", "cpu", "--precision", "fp32"),
+    *("--device", "cpu", "--warmup", "0", "--schedule", "constant", "--validate-lines", "0"),
 ]
-RNNKIT_WIRINGS = {"rnnkit": [], "rnnkit-input-feeding": ["--input-feeding"]}
+RNNKIT_WIRINGS = {
+    "rnnkit": [],
+    "rnnkit-fp32": ["--precision", "fp32"],
+    "rnnkit-input-feeding": ["--input-feeding"],
+    "rnnkit-input-feeding-fp32": ["--input-feeding", "--precision", "fp32"],
+}
 
 WIRINGS = {
-    "rnnkit": "dot attention after the whole decoder LSTM, no input feeding",
-    "rnnkit-input-feeding": "dot attention, the attention vector fed to the next step",
+    "rnnkit": "its default: scaled dot attention after the whole decoder LSTM, no input feeding; bf16 products",
+    "rnnkit-fp32": "the same, fp32 products",
+    "rnnkit-input-feeding": "scaled dot attention, the readout fed to the next step; bf16 products",
+    "rnnkit-input-feeding-fp32": "the same, fp32 products",
     "opennmt": "its default with MLP attention: input feeding, one step at a time",
     "joeynmt": "Bahdanau attention and input feeding, one step at a time; batches not sorted by length",
 }
 NAMES = {
     "rnnkit": "rnnkit",
+    "rnnkit-fp32": "rnnkit --precision fp32",
     "rnnkit-input-feeding": "rnnkit --input-feeding",
+    "rnnkit-input-feeding-fp32": "rnnkit --input-feeding --precision fp32",
     "opennmt": "OpenNMT-py",
     "joeynmt": "JoeyNMT",
 }
@@ -90,6 +99,11 @@ class Settings:
     def report_every(self) -> int:
         """Steps between two reports."""
         return self.steps // REPORTS
+
+    @property
+    def workspace(self) -> Path:
+        """Our own workspace, with the aligned data that all our runs read."""
+        return self.work / "rnnkit-work"
 
     @property
     def tokens(self) -> Path:
@@ -274,31 +288,28 @@ def read_lines(path: Path) -> list[str]:
 
 
 def prepare_tokens(settings: Settings) -> None:
-    """Train the joint SentencePiece model, write the token files and the list of pieces."""
-    import sentencepiece
+    """Cut the text with rnnkit, make its aligned data, and write the same tokens and pieces for the rivals."""
+    raw, workspace = settings.work / "raw", settings.workspace
+    raw.mkdir(parents=True, exist_ok=True)
+    for split, name in (("train", "train"), ("valid", "val")):
+        for language in (SOURCE, TARGET):
+            write_lines(raw / f"{split}.{language}", read_lines(settings.corpus / f"{name}.{language}.gz"))
+    texts = [str(path) for path in sorted(raw.iterdir())]
+    place = ["--work", str(workspace), "--overwrite"]
+    rnnkit(settings, ["tokenize", *texts, "--type", "unigram", "--size", str(PIECES), *place])
+    rnnkit(settings, ["vocab", *place])
+    rnnkit(settings, ["align", "--source", SOURCE, "--target", TARGET, *place])
+    settings.tokens.mkdir(parents=True, exist_ok=True)
+    for path in (workspace / "tokens").glob("*.tok"):
+        shutil.copyfile(path, settings.tokens / path.stem)
+    rows = (workspace / "vocab.tsv").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    write_lines(settings.tokens / "pieces.txt", [row.partition("\t")[0] for row in rows[len(SPECIALS) :]])
 
-    folder = settings.tokens
-    folder.mkdir(parents=True, exist_ok=True)
-    raw = {
-        (split, language): read_lines(settings.corpus / f"{name}.{language}.gz")
-        for split, name in (("train", "train"), ("valid", "val"))
-        for language in (SOURCE, TARGET)
-    }
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(raw["train", SOURCE] + raw["train", TARGET]),
-        model_prefix=str(folder / "unigram"),
-        model_type="unigram",
-        vocab_size=PIECES,
-        character_coverage=1.0,
-        num_threads=settings.threads,
-        minloglevel=2,
-    )
-    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "unigram.model"))
-    for (split, language), lines in raw.items():
-        tokens = [" ".join(pieces) for pieces in model.encode(lines, out_type=str)]
-        write_lines(folder / f"{split}.{language}", tokens)
-    pieces = [model.id_to_piece(index) for index in range(model.get_piece_size())]
-    write_lines(folder / "pieces.txt", [piece for piece in pieces if piece not in SPECIALS])
+
+def rnnkit(settings: Settings, words: Sequence[str], log: Path | None = None) -> None:
+    """Run a command of the rnnkit that this Python has."""
+    command = [sys.executable, "-m", "rnnkit", *words]
+    call(command, log=log, extra_environment=settings.subprocess_environment)
 
 
 def write_lines(path: Path, lines: Sequence[str]) -> None:
@@ -325,38 +336,25 @@ def system_versions(system: str, settings: Settings) -> dict[str, str]:
 
 
 def measure_rnnkit(folder: Path, settings: Settings, wiring: Sequence[str]) -> list[Report]:
-    """Train rnnkit in a workspace of its own; `wiring` is the options a row of the table adds."""
-    workspace = folder / "work"
-    (workspace / "tokens").mkdir(parents=True)
-    for split in ("train", "valid"):
-        for language in (SOURCE, TARGET):
-            name = f"{split}.{language}"
-            shutil.copyfile(settings.tokens / name, workspace / "tokens" / f"{name}.tok")
-    rnnkit = [sys.executable, "-m", "rnnkit"]
-    place = ["--work", str(workspace)]
-    variables = settings.subprocess_environment
-    call([*rnnkit, "vocab", *place], extra_environment=variables)
-    call([*rnnkit, "align", *place, "--source", SOURCE, "--target", TARGET], extra_environment=variables)
+    """Train rnnkit on the common tokens; `wiring` is the options that a row of the table adds."""
     bounds = ["--max-steps", str(settings.steps), "--report-every", str(settings.report_every)]
     control = ["--threads", str(settings.threads), "--seed", str(settings.seed)]
-    train = [*rnnkit, "train", *place, *RNNKIT_OPTIONS, *wiring, *bounds, *control]
-    call(train, log=folder / "train.log", extra_environment=variables)
-    return read_rnnkit_metrics(workspace / "model" / "metrics.jsonl", settings)
+    place = ["--work", str(settings.workspace), "--output", str(folder / "model")]
+    rnnkit(settings, ["train", *place, *RNNKIT_OPTIONS, *wiring, *bounds, *control], log=folder / "train.log")
+    return read_rnnkit_metrics(folder / "model" / "metrics.jsonl", settings)
 
 
 def read_rnnkit_metrics(path: Path, settings: Settings) -> list[Report]:
-    """Training reports of `metrics.jsonl`: the lines that name a speed."""
+    """Training reports of `metrics.jsonl`: the lines that name a speed. Each counts the seconds since the last."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [
-        Report(
-            step=int(row["step"]),
-            clock=float(row["time"]),
-            speed=float(row["target_tokens_per_second"]),
-            tokens=float(row["target_tokens"]) / settings.report_every,
-        )
-        for row in rows
-        if "target_tokens_per_second" in row
-    ]
+    reports: list[Report] = []
+    clock = 0.0
+    for row in rows:
+        if "target_tokens_per_second" in row:
+            clock += float(row["seconds"])
+            tokens = float(row["target_tokens"]) / settings.report_every
+            reports.append(Report(int(row["step"]), clock, float(row["target_tokens_per_second"]), tokens))
+    return reports
 
 
 def measure_opennmt(folder: Path, settings: Settings) -> list[Report]:

@@ -18,8 +18,8 @@ EXAMPLE = """\
 rnnkit demo
 rnnkit demo --corpora path/to/sample_corpora --work /tmp/demo"""
 
-SIZE = 1500
-TRAIN = "--arch lstm --hidden 256 --embedding 128 --dropout 0.2 --epochs 12"
+SIZE = 1000
+TRAIN = "--arch lstm --hidden 256 --embedding 128 --dropout 0.2 --epochs 9"
 SHOWN = 5
 
 

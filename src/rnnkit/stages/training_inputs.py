@@ -71,6 +71,12 @@ def open_inputs(
         raise UsageError(f"--vocab names {len(paths)} files; {data.folder} was made with {len(names)}")
     for name, path in zip(names, paths, strict=True):
         _check_belongs(data, name, path, manifest.sha256(path))
+    if "tokenizer" not in data.meta.inputs:
+        raise DataError(
+            f"{data.folder} was made from text that was tokenized elsewhere",
+            "a model carries its tokenizer, so that it decodes raw text",
+            hint="give the raw text to `rnnkit tokenize`; --type words for text that is in words already",
+        )
     tokenizer = tokenizer or workspace.tokenizer
     _check_belongs(data, "tokenizer", tokenizer, identity(tokenizer))
     digests = {"data": manifest.sha256(data.folder / manifest.NAME), **data.meta.inputs}

@@ -1,0 +1,138 @@
+"""Decoding through the stage and the command: order, batches, n-best, JSON, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnkit.errors import DataError, UsageError
+from rnnkit.stages import decode, train_seq2seq
+from rnnkit.stages.decode import Options
+from tests.workspaces import CORPORA, make_workspace
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that has learned enough to say different things to different lines."""
+    work = make_workspace(tmp_path_factory.mktemp("decode"))
+    train_seq2seq.run(
+        train_seq2seq.Options(
+            work=work,
+            hidden=24,
+            embedding=16,
+            batch_tokens=150,
+            learning_rate=0.01,
+            max_steps=150,
+            validate_every=75,
+            validate_lines=4,
+            threads=1,
+            precision="fp32",
+        )
+    )
+    return work / "model"
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """64 lines of mixed lengths, some of them empty."""
+    lines = (CORPORA / "parallel" / "test.de").read_text(encoding="utf-8").split("\n")[:64]
+    for index in (0, 7, 63):
+        lines[index] = ""
+    lines[20] = " ".join(lines[1:6])
+    path = tmp_path_factory.mktemp("text") / "test.de"
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def decoded(model: Path, text: Path, **changes: Any) -> list[str]:
+    return list(decode.run(Options(files=[text], model=model, threads=1, **changes)))
+
+
+def test_one_line_out_for_each_line_in_and_empty_lines_stay(model: Path, text: Path) -> None:
+    lines = decoded(model, text)
+    assert len(lines) == 64
+    assert [index for index, line in enumerate(lines) if not line] == [0, 7, 63]
+    assert len(set(lines)) > 10
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+@pytest.mark.parametrize("batch_tokens", [1, 64, 100_000])
+def test_the_batch_size_changes_nothing(model: Path, text: Path, beam: int, batch_tokens: int) -> None:
+    alone = [json.loads(line) for line in decoded(model, text, beam=beam, batch_tokens=1, json=True)]
+    batched = [json.loads(line) for line in decoded(model, text, beam=beam, batch_tokens=batch_tokens, json=True)]
+    for one, other in zip(alone, batched, strict=True):
+        assert [output["text"] for output in one["outputs"]] == [output["text"] for output in other["outputs"]]
+        for left, right in zip(one["outputs"], other["outputs"], strict=True):
+            assert left["score"] == pytest.approx(right["score"], abs=1e-4)
+
+
+def test_nbest_writes_so_many_lines_for_each_line_best_first(model: Path, text: Path) -> None:
+    best = decoded(model, text, beam=3)
+    lines = decoded(model, text, beam=3, nbest=3)
+    assert len(lines) == 3 * 64
+    assert lines[::3] == best
+    assert lines[21:24] == [""] * 3, "an empty line has as many empty outputs"
+
+
+def test_json_has_scores_tokens_and_attention(model: Path, text: Path) -> None:
+    line = json.loads(decoded(model, text, beam=3, nbest=2, json=True)[1])
+    assert line["line"] == 2
+    first, second = line["outputs"]
+    assert first["score"] >= second["score"]
+    length = len(first["tokens"]) + 1
+    assert first["score"] == pytest.approx(first["log_probability"] / length)
+    assert len(first["attention"]) == length
+    for row in first["attention"]:
+        assert len(row) == len(line["source_tokens"]) + 1
+        assert sum(row) == pytest.approx(1, abs=0.01)
+
+
+def test_max_length_counts_the_end_symbol(model: Path, text: Path) -> None:
+    for line in decoded(model, text, max_length=3, json=True):
+        for output in json.loads(line)["outputs"]:
+            assert len(output["tokens"]) <= 2
+
+
+def test_exhaustive_search_says_that_it_is_for_tiny_vocabularies(model: Path, text: Path) -> None:
+    with pytest.raises(UsageError, match="more than a million outputs"):
+        decoded(model, text, exhaustive=True, max_length=8)
+
+
+def test_more_outputs_than_the_beam_holds_are_refused(model: Path, text: Path) -> None:
+    with pytest.raises(UsageError, match="--nbest 6 is more than --beam 5 keeps"):
+        decoded(model, text, nbest=6)
+
+
+def test_a_model_that_is_not_there_is_named_with_what_makes_it(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="there is no model at .*\n  hint: `rnnkit train` makes it"):  # noqa: RUF043
+        decoded(tmp_path / "nothing", text)
+    with pytest.raises(DataError, match="has no average checkpoint"):
+        decoded(_model_without_average(tmp_path, text), text, checkpoint="average")
+
+
+def _model_without_average(folder: Path, text: Path) -> Path:
+    work = make_workspace(folder)
+    train_seq2seq.run(train_seq2seq.Options(work=work, hidden=4, embedding=4, max_steps=1, threads=1, precision="fp32"))
+    return work / "model"
+
+
+def test_the_command_reads_a_pipe_and_a_file_alike(model: Path, text: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "rnnkit", "decode", "--model", str(model), "--threads", "1", "--beam", "2"]
+    piped = subprocess.run(command, input=text.read_bytes(), capture_output=True, check=True).stdout
+    output = tmp_path / "test.hyp"
+    subprocess.run([*command, str(text), "--output", str(output), "--quiet"], check=True)
+    assert output.read_bytes() == piped
+    assert piped.count(b"\n") == 64
+
+
+def test_a_bad_byte_in_the_pipe_is_named_by_line(model: Path) -> None:
+    command = [sys.executable, "-m", "rnnkit", "decode", "--model", str(model), "--threads", "1"]
+    done = subprocess.run(command, input=b"Der Hund.\nDie \xff Katze.\n", capture_output=True, check=False)
+    assert done.returncode == 1
+    assert b"error: standard input:2:5: not UTF-8 (byte 0xff)" in done.stderr
+    assert b"Traceback" not in done.stderr
