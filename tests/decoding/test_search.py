@@ -51,7 +51,7 @@ def test_beam_search_finds_the_better_sequence_of_the_notes() -> None:
     assert found[0].score == pytest.approx(math.log(0.054) / 4)
 
 
-def same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
+def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
     assert [[one.ids for one in many] for many in left] == [[one.ids for one in many] for many in right]
     for many, others in zip(left, right, strict=True):
         assert [one.score for one in many] == pytest.approx([one.score for one in others], abs=1e-5)
@@ -72,7 +72,7 @@ def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
     size = 6
     options = SearchOptions(beam=size**limit, alpha=alpha, nbest=nbest, allow_unknown=allow_unknown)
     stepper = random_stepper(2, size, seed)
-    same(
+    assert_same(
         beam_search(stepper, limits(limit, max(1, limit - 1)), options),
         exhaustive_search(stepper, limits(limit, max(1, limit - 1)), options),
     )
@@ -84,7 +84,7 @@ def test_a_beam_of_one_is_greedy_search(seed: int, alpha: float, sharpness: floa
     options = SearchOptions(beam=1, alpha=alpha)
     stepper = random_stepper(5, 9, seed, sharpness)
     limit_B = limits(3, 12, 1, 7, 5)
-    same(beam_search(stepper, limit_B, options), greedy_search(stepper, limit_B, options))
+    assert_same(beam_search(stepper, limit_B, options), greedy_search(stepper, limit_B, options))
 
 
 @settings(max_examples=30, deadline=None)
@@ -99,7 +99,7 @@ def test_a_batch_decodes_each_sentence_as_if_alone(seed: int, beam: int, alpha: 
         alone = random_stepper(4, 8, seed, sharpness=2.0)
         start = alone.select(alone.start(), one, torch.tensor([[0]]))
         alone.start = lambda start=start: start  # type: ignore[method-assign,misc]
-        same([together[sentence]], beam_search(alone, limit_B[sentence : sentence + 1], options))
+        assert_same([together[sentence]], beam_search(alone, limit_B[sentence : sentence + 1], options))
 
 
 @settings(max_examples=30, deadline=None)

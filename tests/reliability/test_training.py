@@ -58,7 +58,7 @@ def assert_same(model: Path, whole: Path) -> None:
     assert manifest.faults(model) == []
 
 
-def kill_and_resume(work: Path, whole: tuple[Path, float], model: Path, kills: int, seed: int) -> None:
+def assert_survives_kills(work: Path, whole: tuple[Path, float], model: Path, kills: int, seed: int) -> None:
     """Kill runs of the command at random moments, resume each, and compare what comes out in the end."""
     moments = random.Random(seed)
     for _ in range(kills):
@@ -75,13 +75,13 @@ def kill_and_resume(work: Path, whole: tuple[Path, float], model: Path, kills: i
 
 
 def test_killed_at_random_moments_it_ends_bit_equal(work: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
-    kill_and_resume(work, whole, tmp_path / "model", KILLS, seed=1)
+    assert_survives_kills(work, whole, tmp_path / "model", KILLS, seed=1)
 
 
 @pytest.mark.slow
 def test_killed_many_times_it_ends_bit_equal(work: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
     for seed in range(2, 2 + MANY_KILLS // 5):
-        kill_and_resume(work, whole, tmp_path / f"model{seed}", 5, seed)
+        assert_survives_kills(work, whole, tmp_path / f"model{seed}", 5, seed)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

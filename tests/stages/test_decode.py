@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.workspaces import CORPORA, make_workspace
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.stages import decode, train_seq2seq
 from rnnkit.stages.decode import Options
-from tests.workspaces import CORPORA, make_workspace
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import torch
 
 from rnnkit.errors import UsageError
 
-
 KERNELS_KEPT = "128"
 
 
