@@ -20,9 +20,10 @@ def measured(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    ("name", "start"), [("curve.png", b"\x89PNG"), ("curve.svg", b"<?xml"), ("curve.pdf", b"%PDF")]
-)
+STARTS = {"curve.png": b"\x89PNG", "curve.svg": b"<?xml", "curve.pdf": b"%PDF"}
+
+
+@pytest.mark.parametrize("name", STARTS)
 def test_the_ending_chooses_the_format(measured: Path, name: str) -> None:
     picture = measured.with_name(name)
     draw_curve(measured, picture)
