@@ -18,8 +18,11 @@ EXAMPLE = """\
 rnnkit demo
 rnnkit demo --corpora path/to/sample_corpora --work /tmp/demo"""
 
-SIZE = 1000
-TRAIN = "--arch lstm --hidden 256 --embedding 128 --dropout 0.2 --epochs 9"
+TRAIN = (
+    "--arch lstm --attention additive --hidden 128 --embedding 128 --joint-embeddings --dropout 0.1 --batch-tokens 512 "
+    "--learning-rate 4e-3 --epochs 9 --precision fp32 --validate-lines 100 --samples 1"
+)
+"""A small network on small batches learns the small corpus in about a minute; at this size float32 is the quicker."""
 SHOWN = 5
 
 
@@ -82,7 +85,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     texts = [str(folder / name) for name in names[:4]]
     hypotheses = options.work / "test.hyp"
     call = _Caller(listen)
-    call("tokenize", *texts, "--type", "unigram", "--size", str(SIZE), *work, "--overwrite")
+    call("tokenize", *texts, "--type", "words", *work, "--overwrite")
     call("vocab", *work, "--overwrite")
     call("align", "--source", "de", "--target", "en", *work, "--overwrite")
     began = time.monotonic()
