@@ -500,7 +500,7 @@ def format_table(
     lines = [
         "# Training speed, Multi30k de-en, target tokens a second",
         "",
-        f"{datetime.date.today()}, {platform.machine()}, CPU only, fp32, {settings.threads} threads, "
+        f"{datetime.date.today()}, {platform.machine()}, CPU only, rivals in fp32, {settings.threads} threads, "
         f"seeds {settings.seed} to {settings.seed + rounds - 1}, {settings.steps} steps a run, "
         f"{rounds} rounds in turn, first {settings.report_every} steps of a run left out.",
         "Embeddings 256, LSTM encoder 2x256, LSTM decoder 512, output 512 to 8,000, dropout 0.3, "

@@ -12,6 +12,8 @@ import torch
 from rnnkit.errors import UsageError
 
 KERNELS_KEPT = "128"
+SMALLEST_FOR_BFLOAT16 = 384
+"""In smaller networks the conversions cost more than the products save."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -27,14 +29,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
+def choose_precision(name: str, device: torch.device, hidden: int) -> torch.dtype:
     """The type of matrix products in training; weights and optimiser stay in float32.
 
-    `auto` is bfloat16 where the hardware multiplies it natively, float32 elsewhere.
+    `auto` is bfloat16 where the hardware multiplies it natively and the products are large enough to gain by it,
+    float32 elsewhere.
+
+    Args:
+        name: `auto`, `fp32` or `bf16`.
+        device: Where the network is.
+        hidden: Size of its states.
     """
     if name == "auto":
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bfloat16()
-        name = "bf16" if native else "fp32"
+        name = "bf16" if native and hidden >= SMALLEST_FOR_BFLOAT16 else "fp32"
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
 
 

@@ -20,9 +20,9 @@ rnnkit demo --corpora path/to/sample_corpora --work /tmp/demo"""
 
 TRAIN = (
     "--arch lstm --attention additive --hidden 128 --embedding 128 --joint-embeddings --dropout 0.1 --batch-tokens 512 "
-    "--learning-rate 4e-3 --epochs 9 --precision fp32 --validate-lines 100 --samples 1"
+    "--learning-rate 4e-3 --epochs 9 --validate-lines 100 --samples 1"
 )
-"""A small network on small batches learns the small corpus in about a minute; at this size float32 is the quicker."""
+"""A small network on small batches learns the small corpus in about a minute."""
 SHOWN = 5
 
 

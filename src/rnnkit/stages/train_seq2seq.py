@@ -93,9 +93,11 @@ class Options:
         5, help="Validations without improvement before training ends; 0: never.", panel="Optimisation", minimum=0
     )
     precision: str = option(
-        "auto", help="Of matrix products; auto: bf16 where the hardware has it.", panel="Optimisation",
+        "auto",
+        help="Of matrix products; auto: bf16 where the hardware has it and states are large.",
+        panel="Optimisation",
         choices=kinds.PRECISIONS,
-    )  # fmt: skip
+    )
     device: str = option("auto", help="Where to train.", panel="Optimisation", choices=kinds.DEVICES)
     threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
     seed: int = option(1, help="Seed of weights, dropout and order.", panel="Optimisation", minimum=0)
@@ -224,7 +226,7 @@ def _prepare(
         weight_decay=options.weight_decay,
         clip=options.clip,
         smoothing=options.label_smoothing,
-        precision=choose_precision(options.precision, device),
+        precision=choose_precision(options.precision, device, options.hidden),
         keep_last=options.average,
     )
     task = SequenceToSequenceTask(network, source, target, settings, folder)
@@ -307,7 +309,7 @@ def _announce(options: Options, model: Model, batches: Batches, plan: Plan, list
     from rnnkit.nn.device import choose_precision
 
     device = next(model.network.parameters()).device
-    precision = str(choose_precision(options.precision, device)).removeprefix("torch.")
+    precision = str(choose_precision(options.precision, device, options.hidden)).removeprefix("torch.")
     count = sum(parameter.numel() for parameter in model.network.parameters())
     where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
     listen(

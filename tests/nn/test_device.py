@@ -1,0 +1,40 @@
+"""Which device and which precision a name means."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rnnkit.errors import UsageError
+from rnnkit.nn import device
+
+
+@pytest.mark.parametrize(
+    ("native", "hidden", "expected"), [(True, 512, "bfloat16"), (True, 128, "float32"), (False, 512, "float32")]
+)
+def test_auto_is_bfloat16_where_it_pays(
+    monkeypatch: pytest.MonkeyPatch, native: bool, hidden: int, expected: str
+) -> None:
+    monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: native)
+    assert device.choose_precision("auto", torch.device("cpu"), hidden) == getattr(torch, expected)
+
+
+def test_a_precision_that_was_asked_for_is_kept() -> None:
+    assert device.choose_precision("bf16", torch.device("cpu"), 2) == torch.bfloat16
+    assert device.choose_precision("fp32", torch.device("cpu"), 4096) == torch.float32
+
+
+def test_cuda_that_is_not_there_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device.choose_device("auto") == torch.device("cpu")
+    with pytest.raises(UsageError, match="torch finds no CUDA device here\n  hint: --device auto"):
+        device.choose_device("cuda")
+
+
+def test_threads_are_those_asked_for_or_all_cores() -> None:
+    before = torch.get_num_threads()
+    try:
+        assert device.set_threads(1) == torch.get_num_threads() == 1
+        assert device.set_threads(0) == device.available_cores()
+    finally:
+        torch.set_num_threads(before)
