@@ -58,19 +58,24 @@ def assert_same(model: Path, whole: Path) -> None:
     assert manifest.faults(model) == []
 
 
+def begin(work: Path, model: Path) -> subprocess.Popen[str]:
+    """Start the run, or go on with it; a checkpoint every step, so that many kills fall into the writing of one."""
+    if (model / manifest.NAME).exists():
+        return start(work, model, "--resume", "--threads", "1", "--save-every", "0")
+    return start(work, model, *SMALL, "--save-every", "0", "--overwrite")
+
+
 def assert_survives_kills(work: Path, whole: tuple[Path, float], model: Path, kills: int, seed: int) -> None:
     """Kill runs of the command at random moments, resume each, and compare what comes out in the end."""
     moments = random.Random(seed)
     for _ in range(kills):
-        # A checkpoint every step: many of the kills fall into the writing of one.
-        resume = ["--resume"] if (model / manifest.NAME).exists() else []
-        process = start(work, model, *SMALL, "--save-every", "0", *resume, *(["--overwrite"] if not resume else []))
-        time.sleep(moments.uniform(0.3, 1.0) * whole[1])
+        process = begin(work, model)
+        time.sleep(moments.uniform(0.4, 1.1) * whole[1])
         process.send_signal(signal.SIGKILL)
         process.communicate()
         if checkpoint.exists(model / "last"):
             checkpoint.load(model / "last")
-    finish(start(work, model, "--resume", "--threads", "1", "--save-every", "0"))
+    finish(begin(work, model))
     assert_same(model, whole[0])
 
 
