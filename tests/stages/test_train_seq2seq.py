@@ -14,7 +14,7 @@ from tests.workspaces import make_workspace
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.files import manifest
-from rnnkit.stages import align, average, decode, train, train_seq2seq, vocab
+from rnnkit.stages import align, average, decode, tokenize, train, train_seq2seq, vocab
 from rnnkit.stages.train_seq2seq import Options, Result
 from rnnkit.training import metrics
 
@@ -55,8 +55,8 @@ def model(work: Path) -> Path:
 def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None:
     present = {path.name for path in model.iterdir()}
     assert present == {
-        "config.json", "tokenizer", "vocab.tsv", "best.safetensors", "average.safetensors", "last", "snapshots",
-        "metrics.jsonl", "curve.png", "README.md", "meta.json",
+        "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "best.safetensors",
+        "average.safetensors", "last", "snapshots", "metrics.jsonl", "curve.png", "README.md", "meta.json",
     }  # fmt: skip
     assert manifest.faults(model) == []
     assert len(list((model / "snapshots").iterdir())) == 2
@@ -162,6 +162,17 @@ def train_weights(path: Path) -> dict[str, Any]:
     from rnnkit.models import weights
 
     return dict(weights.load(path)[0])
+
+
+def test_new_text_is_aligned_with_what_the_model_carries(work: Path, model: Path, tmp_path: Path) -> None:
+    texts = [work.parent / f"{split}.{side}" for split in ("train", "valid") for side in ("de", "en")]
+    new = tmp_path / "new"
+    tokenize.run(tokenize.Options(files=texts, model=model / "tokenizer", work=new))
+    align.run(align.Options(source="de", target="en", vocab=[model / "vocab.tsv"], work=new))
+    result = train_seq2seq.run(
+        options(new, tmp_path / "tuned", vocab=[model / "vocab.tsv"], tokenizer=model / "tokenizer", init_from=model)
+    )
+    assert isinstance(result, Result)
 
 
 def test_fine_tuning_with_another_vocabulary_is_refused(model: Path, tmp_path: Path) -> None:

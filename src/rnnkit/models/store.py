@@ -74,6 +74,8 @@ def create(folder: Path, config: Config, languages: tuple[str, str], tokenizer: 
         shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
         for path, name in zip(vocabularies, names, strict=True):
             shutil.copyfile(path, folder / name)
+            # Its manifest says which tokenizer it belongs to: `align` asks for that when data is made for fine-tuning.
+            shutil.copyfile(manifest.place(path), folder / f"{name}.{manifest.NAME}")
     document = {
         "task": TASK,
         "languages": list(languages),

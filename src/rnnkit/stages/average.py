@@ -106,6 +106,8 @@ def _average_models(models: list[Path], output: Path, overwrite: bool, listen: L
         shutil.copytree(first / "tokenizer", temporary / "tokenizer")
         for name in (store.CONFIG, *configs[0]["vocabularies"]):
             shutil.copyfile(first / name, temporary / name)
+        for path in first.glob(f"*.{manifest.NAME}"):
+            shutil.copyfile(path, temporary / path.name)
         weights.save(temporary / "best.safetensors", mean, {"averaged": [str(path) for path in paths]})
         digests = {f"model.{number}": manifest.sha256(path) for number, path in enumerate(paths, start=1)}
         store.seal(temporary, meta.options, digests, {"languages": configs[0]["languages"]}, finished=True)
