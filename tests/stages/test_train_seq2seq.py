@@ -12,7 +12,7 @@ import pytest
 from tests.workspaces import make_workspace
 
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
-from rnnkit.events import Event, Note
+from rnnkit.events import Event, Note, Progress
 from rnnkit.files import manifest
 from rnnkit.stages import align, average, decode, tokenize, train, train_seq2seq, vocab
 from rnnkit.stages.train_seq2seq import Options, Result
@@ -162,6 +162,22 @@ def train_weights(path: Path) -> dict[str, Any]:
     from rnnkit.models import weights
 
     return dict(weights.load(path)[0])
+
+
+def test_fine_tuning_broken_off_before_its_first_checkpoint_starts_again_from_the_other_model(
+    work: Path, model: Path, tmp_path: Path
+) -> None:
+    whole = trained(work, tmp_path / "whole", init_from=model, max_steps=8).model
+
+    def break_off(event: Event) -> None:
+        if isinstance(event, Progress):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_seq2seq.run(options(work, tmp_path / "cut", init_from=model, max_steps=8), break_off)
+    trained_on = train_seq2seq.run(Options(work=work, output=tmp_path / "cut", resume=True, threads=1))
+    assert isinstance(trained_on, Result)
+    assert (tmp_path / "cut" / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
 
 
 def test_new_text_is_aligned_with_what_the_model_carries(work: Path, model: Path, tmp_path: Path) -> None:

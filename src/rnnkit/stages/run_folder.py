@@ -12,7 +12,7 @@ from rnnkit.config import as_dict, flag
 from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.files import lock, manifest
 
-NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "threads", "init_from")
+NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "threads", "save_every", "samples")
 """Options of one call rather than of the run: a resumed run may have others."""
 
 T = TypeVar("T")

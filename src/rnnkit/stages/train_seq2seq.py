@@ -171,7 +171,7 @@ def _train(options: Options, folder: Path, listen: Listener) -> Result:
     if options.resume and not resuming:
         metrics.drop_after(folder / metrics.NAME, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
-    model, task, batches = _prepare(options, made_from, folder)
+    model, task, batches = _prepare(options, made_from, folder, init_from=None if resuming else options.init_from)
     if not options.resume:
         _seal(options, made_from, model)
     plan = _plan(options, made_from.data, batches)
@@ -185,9 +185,12 @@ def _train(options: Options, folder: Path, listen: Listener) -> Result:
 
 
 def _prepare(
-    options: Options, made_from: TrainingInputs, folder: Path
+    options: Options, made_from: TrainingInputs, folder: Path, init_from: Path | None
 ) -> tuple[Model, SequenceToSequenceTask, Batches]:
-    """The model directory with its network, the task that trains it, and the batches."""
+    """The model directory with its network, the task that trains it, and the batches.
+
+    A resumed run needs no `init_from`: its checkpoint holds the weights.
+    """
     import torch
 
     from rnnkit.data.batching import Batches
@@ -209,8 +212,8 @@ def _prepare(
     loaded = [Vocabulary.load(path) for path in made_from.vocabularies]
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(device)
-    if options.init_from is not None:
-        initialise(network, options.init_from, loaded)
+    if init_from is not None:
+        initialise(network, init_from, loaded)
     model = store.Model(
         folder=folder,
         network=network,
@@ -366,7 +369,7 @@ def _estimate(options: Options, folder: Path, listen: Listener) -> Estimate:
     from rnnkit.training.estimate import estimate
 
     made_from = training_inputs.open_inputs(options.work, options.data, options.vocab, options.tokenizer)
-    model, task, batches = _prepare(options, made_from, folder)
+    model, task, batches = _prepare(options, made_from, folder, options.init_from)
     plan = _plan(options, made_from.data, batches)
     _announce(options, model, batches, plan, listen)
     count = sum(parameter.numel() for parameter in model.network.parameters())
