@@ -4,7 +4,7 @@
 #   RNNKIT_CORPORA=corpora benchmarks/multi30k.sh [FOLDER]
 #
 # FOLDER (made where it is missing, a temporary one unless given) keeps the text, the workspace and the outputs. Needs
-# `rnnkit` on the PATH; takes about 25 minutes on two cores with bfloat16 products, three times that without.
+# `rnnkit` on the PATH; takes about half an hour on two cores with bfloat16 products.
 set -euo pipefail
 
 corpus="${RNNKIT_CORPORA:?set RNNKIT_CORPORA to the folder that holds multi30k/}"
