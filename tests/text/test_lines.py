@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
-from rnnkit.text.lines import MAX_BYTES, STDIN, batch_lines, count_lines, decode_lines, read_lines
+from rnnkit.text.lines import MAX_BYTES, STDIN, batch_lines, decode_lines, read_lines
 
 
 def refused(path: Path) -> str:
@@ -44,11 +44,9 @@ def made(folder: Path, content: bytes) -> Path:
 def test_lines_end_with_lf_alone(tmp_path: Path, content: bytes, lines: list[str]) -> None:
     path = made(tmp_path, content)
     assert list(read_lines(path)) == lines
-    assert count_lines(path) == len(lines)
     packed = tmp_path / "packed"  # known by its first bytes, not by its name
     packed.write_bytes(gzip.compress(content))
     assert list(read_lines(packed)) == lines
-    assert count_lines(packed) == len(lines)
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n\r\0\ufeff", exclude_categories=["Cs"]))))
@@ -67,8 +65,6 @@ def test_missing_folder_and_damaged_files(tmp_path: Path) -> None:
     flipped[12] ^= 0xFF
     path = made(tmp_path, bytes(flipped))
     assert refused(path).startswith(f"cannot read {path} beyond line 0")
-    with pytest.raises(DataError, match="cannot read"):
-        count_lines(path)
 
 
 def test_bytes_that_are_no_text_are_named_by_line_and_byte(tmp_path: Path) -> None:

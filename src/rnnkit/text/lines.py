@@ -79,23 +79,6 @@ def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES) -> Iter
             ) from None
 
 
-def count_lines(path: Path) -> int:
-    """Number of lines, counted as `read_lines` does (a last line without LF counts).
-
-    Raises:
-        DataError: The file is missing or unreadable.
-    """
-    count, last = 0, b"\n"
-    with _opened(path) as file:
-        try:
-            while block := file.read(1 << 20):
-                count += block.count(b"\n")
-                last = block
-        except _DAMAGE as error:
-            raise DataError(f"cannot read {path} beyond line {count}", str(error)) from error
-    return count + (0 if last.endswith(b"\n") else 1)
-
-
 def batch_lines(lines: Iterable[str], most: int = 4096, characters: int = 1 << 20) -> Iterator[list[str]]:
     """Lines in groups, for work that is cheaper in bulk.
 

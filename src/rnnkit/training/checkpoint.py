@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import FormatError
@@ -83,8 +82,3 @@ def load(folder: Path) -> Checkpoint:
     counters = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     arrays = {path.stem: load_file(path) for path in sorted(folder.glob("*.safetensors"))}
     return Checkpoint(counters, arrays)
-
-
-def bytes_of(arrays: Mapping[str, Arrays]) -> int:
-    """Size of the arrays in bytes, to estimate the disk that a checkpoint takes."""
-    return sum(int(np.asarray(array).nbytes) for group in arrays.values() for array in group.values())
