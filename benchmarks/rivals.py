@@ -1,7 +1,7 @@
 """Environments of the rivals that the benchmarks measure: one virtual environment each, from pinned lists.
 
-Both training rivals declare dependencies that no longer install together with a current torch, so each is
-installed with `--no-deps` beside what its training really imports. `environment_python` is the way in.
+Both rivals in translation declare dependencies that no longer install together with a current torch, so every
+environment is installed with `--no-deps` beside what its training really imports. `environment_python` is the way in.
 """
 
 from __future__ import annotations
@@ -72,6 +72,20 @@ JOEYNMT = Environment(
         "matplotlib==3.11.2",
     ),
     probe=("-m", "joeynmt", "--help"),
+)
+
+EMBED = Environment(
+    name="embed",
+    distribution="gensim==4.4.0",
+    requirements=(
+        "numpy==2.4.6",
+        "scipy==1.17.1",
+        "smart_open==9.0.2",
+        "wrapt==2.5.2",
+        "pybind11==3.1.0",
+        "fasttext==0.9.3",  # has no wheels: its C++ is compiled here
+    ),
+    probe=("-c", "import gensim.models, fasttext"),
 )
 
 

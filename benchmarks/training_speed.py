@@ -21,11 +21,11 @@ import shutil
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from meter import DISTURBED, Meter
 from rivals import (
     JOEYNMT,
     OPENNMT,
@@ -35,6 +35,7 @@ from rivals import (
     distribution_versions,
     environment_python,
 )
+from tables import spread
 
 SOURCE, TARGET = "de", "en"
 PIECES = 8000
@@ -42,7 +43,6 @@ SPECIALS = ("<pad>", "<unk>", "<s>", "</s>")  # the first rows of our vocabulary
 EMBEDDING, ENCODER_HIDDEN, DECODER_HIDDEN = 256, 256, 512  # the encoder's for each direction
 DROPOUT, LABEL_SMOOTHING, LEARNING_RATE = 0.3, 0.1, 0.001
 BATCH_TOKENS = 2048
-DISTURBED = 0.03  # share of the cores in other processes' hands above which a run is named as disturbed
 REPORTS = 6  # reports in a run; the first is warm-up and not counted
 
 # Our side: `rnnkit train` with these options, and one row of the table for each wiring.
@@ -125,37 +125,6 @@ class Report:
     clock: float  # seconds, from the time stamp of the line
     speed: float  # target tokens a second
     tokens: float  # target tokens a step, end of sentence counted, padding not
-
-
-class Meter:
-    """Measures, from its making on, how much of the machine other processes take (Linux; elsewhere not known)."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic(), busy_seconds(), own_seconds()
-
-    def others(self) -> float | None:
-        """Share of the cores between 0 and 1. Subprocesses count as our own once they have ended."""
-        start, busy_before, own_before = self._start
-        busy_now = busy_seconds()
-        if busy_before is None or busy_now is None:
-            return None
-        taken = (busy_now - busy_before) - (own_seconds() - own_before)
-        return max(0.0, taken / ((time.monotonic() - start) * (os.cpu_count() or 1)))
-
-
-def busy_seconds() -> float | None:
-    """Seconds that the cores have been busy since the machine started, time stolen by other guests included."""
-    table = Path("/proc/stat")
-    if not table.is_file():
-        return None
-    user, nice, system, _, _, interrupt, soft_interrupt, steal = map(int, table.read_text().split()[1:9])
-    return (user + nice + system + interrupt + soft_interrupt + steal) / os.sysconf("SC_CLK_TCK")
-
-
-def own_seconds() -> float:
-    """Seconds of processor time of this process and of its subprocesses that have ended."""
-    used = os.times()
-    return used.user + used.system + used.children_user + used.children_system
 
 
 @dataclass(frozen=True)
@@ -538,11 +507,6 @@ def disturbed_runs(runs: Sequence[Run]) -> list[str]:
     if not disturbed:
         return []
     return ["", f"Not to be relied on, the machine was busy with other work: {', '.join(disturbed)}."]
-
-
-def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Median and range."""
-    return f"{statistics.median(values):,.{digits}f} [{min(values):,.{digits}f}-{max(values):,.{digits}f}]"
 
 
 def ratio_cell(system: str, runs: Sequence[Run]) -> str:

@@ -74,14 +74,28 @@ def option(
         "metavar": metavar,
         "many": many,
         "argument": False,
+        "signed": False,
     }
     return _field(default, metadata)
 
 
 def argument(
-    default: Any = dataclasses.MISSING, *, help: str, metavar: str | None = None, shown_default: str | None = None
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    metavar: str | None = None,
+    shown_default: str | None = None,
+    signed: bool = False,
 ) -> Any:
-    """Declare one positional argument; without a default it must be given. Annotated as a list, it takes many."""
+    """Declare one positional argument; without a default it must be given. Annotated as a list, it takes many.
+
+    Args:
+        default: As for `option`, and so are `help`, `metavar` and `shown_default`.
+        help: One sentence for `--help`.
+        metavar: Word that stands for the value in `--help`.
+        shown_default: Text that `--help` shows for the default.
+        signed: Its words may begin with a minus sign, and are no options for that.
+    """
     metadata = {
         "help": help,
         "panel": "Arguments",
@@ -94,6 +108,7 @@ def argument(
         "metavar": metavar,
         "many": False,
         "argument": True,
+        "signed": signed,
     }
     return _field(default, metadata)
 

@@ -117,7 +117,8 @@ def _dispatch(words: Sequence[str]) -> int:
         return boundary.USAGE
     named = COMMANDS.get(words[0]) if words else None
     if named is not None:
-        words = [named.name, *signature.spread(words[1:], named.options_type)]
+        typed = signature.hide_signs(words[1:], named.options_type)
+        words = [named.name, *signature.spread(typed, named.options_type)]
     full = COMMANDS.values() if completing else [named] if named else []
     code = build(full)(list(words), prog_name="rnnkit", standalone_mode=False)
     return code if isinstance(code, int) else boundary.DONE

@@ -53,6 +53,11 @@ def guard(work: Callable[[], int | None], debug: bool) -> int:
         return code
 
 
+def complain(failure: BaseException) -> None:
+    """Say why something failed, where other work goes on."""
+    _speak(explain(failure)[0])
+
+
 def debugging(environment: Mapping[str, str]) -> bool:
     """Whether `RNNKIT_DEBUG` asks for tracebacks, known before any option is read."""
     return environment.get("RNNKIT_DEBUG", "").lower() not in ("", "0", "false", "no", "off")

@@ -8,4 +8,5 @@ COMMANDS = (
     Command("inspect", "Say what a file or directory is"),
     Command("verify", "Compare files with the checksums written beside them"),
     Command("average", "Average the weights of several checkpoints or models", make),
+    Command("convert-embeddings", "Take word vectors from one format into another", make),
 )

@@ -1,11 +1,14 @@
-"""Lines in, lines out: how a stage that yields its output is written to where it belongs."""
+"""Lines in, lines out: how what a stage yields is written to where it belongs."""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+from rnnkit.cli import boundary
 from rnnkit.config import STDIN
 from rnnkit.console import Console
 from rnnkit.errors import ArtefactError
@@ -37,3 +40,29 @@ def pour(lines: Iterable[str], output: Path, console: Console) -> None:
     with atomic_file(output) as file:
         for line in lines:
             file.write(f"{line}\n")
+
+
+def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console) -> int:
+    """Write answers as they come, and say on standard error why a question has none.
+
+    Args:
+        answers: Each with `lines` and `as_dict()`; one that is none has an `error`.
+        as_json: One object a line instead of the lines.
+        apart: Whether a blank line parts two answers.
+        console: Where they go.
+
+    Returns:
+        The exit code: whether all questions were answered.
+    """
+    code, first = boundary.DONE, True
+    for each in answers:
+        lines = [json.dumps(each.as_dict(), ensure_ascii=False)] if as_json else each.lines
+        if apart and lines and not as_json and not first:
+            console.write("")
+        for line in lines:
+            console.write(line)
+        first = first and not lines
+        if getattr(each, "error", None) is not None:
+            boundary.complain(each.error)
+            code = boundary.FAILED
+    return code

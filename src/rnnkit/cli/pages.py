@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from rnnkit import config
-from rnnkit.cli.signature import Field, flags, value_type
+from rnnkit.cli.signature import Field, flags, typed_fields
 from rnnkit.console import BOLD, CYAN, paint
 
 WIDEST = 100
@@ -46,10 +46,10 @@ def command_page(
         hidden: Names of common options that this command does not show.
         example: Command lines.
     """
-    fields = _fields(options_type)
+    fields = typed_fields(options_type)
     usage = [_usage(field, wanted) for field, wanted in fields if field.metadata["argument"]]
     fields.sort(key=lambda pair: PLACES.get(pair[0].metadata["panel"], 2))
-    fields += [(field, wanted) for field, wanted in _fields(common_type) if field.name not in hidden]
+    fields += [(field, wanted) for field, wanted in typed_fields(common_type) if field.name not in hidden]
     panels: dict[str, list[Row]] = {}
     for field, wanted in fields:
         panels.setdefault(field.metadata["panel"], []).append((_label(field, wanted), _text(field, wanted)))
@@ -69,11 +69,6 @@ def overview(summary: str, groups: Mapping[str, Iterable[Row]], options: Sequenc
     parts += [_panel("Options", options), _verbatim("Example", example)]
     parts.append(_prose("`rnnkit COMMAND --help` explains a command and its options."))
     return "\n\n".join(parts)
-
-
-def _fields(options_type: type[Any]) -> list[tuple[Field, Any]]:
-    hints = typing.get_type_hints(options_type)
-    return [(field, value_type(hints[field.name])) for field in dataclasses.fields(options_type)]
 
 
 def _usage(field: Field, wanted: Any) -> str:

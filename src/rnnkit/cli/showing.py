@@ -20,6 +20,6 @@ def demo(stage: ModuleType, options: Any, console: Console) -> None:
 
 
 COMMANDS = (
-    Command("plot", "Draw the learning curve of a run", make),
+    Command("plot", "Draw the learning curve of a run, or words where their vectors are", make),
     Command("demo", "Run the whole chain on a sample corpus", demo),
 )

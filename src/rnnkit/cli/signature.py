@@ -23,9 +23,13 @@ Field = dataclasses.Field[Any]
 
 def parameters(options_type: type[Any], skip: Sequence[str] = ()) -> list[inspect.Parameter]:
     """One keyword parameter for each field, annotated for Typer."""
+    return [_parameter(field, wanted) for field, wanted in typed_fields(options_type) if field.name not in skip]
+
+
+def typed_fields(options_type: type[Any]) -> list[tuple[Field, Any]]:
+    """The fields of a dataclass, each with its type without `| None`."""
     hints = typing.get_type_hints(options_type)
-    fields = [field for field in dataclasses.fields(options_type) if field.name not in skip]
-    return [_parameter(field, value_type(hints[field.name])) for field in fields]
+    return [(field, value_type(hints[field.name])) for field in dataclasses.fields(options_type)]
 
 
 def value_type(wanted: Any) -> Any:
@@ -66,6 +70,28 @@ def spread(words: Sequence[str], options_type: type[Any]) -> list[str]:
             taking = ""
             result.append(word)
     return result
+
+
+def hide_signs(words: Sequence[str], options_type: type[Any]) -> list[str]:
+    """Put a space before `-man` where an argument takes signed words, so that the parser sees no option in it.
+
+    `-h` and other flags with one hyphen stay what they are, and so does the value of a flag.
+    """
+    fields = typed_fields(options_type)
+    if not any(field.metadata["signed"] for field, _ in fields):
+        return list(words)
+    spelled = [(flag, wanted) for field, wanted in fields for flag in flags(field, wanted)]
+    taking = {flag for flag, wanted in spelled if wanted is not bool}
+    short = {"-h", *(flag for flag, _ in spelled)}
+    end = words.index("--") if "--" in words else len(words)
+    hidden = [
+        f" {word}" if _SIGNED.match(word) and word not in short and before not in taking else word
+        for before, word in zip(["", *words], words[:end], strict=False)
+    ]
+    return [*hidden, *words[end:]]
+
+
+_SIGNED = re.compile(r"-[^-]|-.*\s")
 
 
 def _is_value(words: Sequence[str]) -> bool:

@@ -30,6 +30,7 @@ def stream(stage: ModuleType, options: Any, console: Console) -> None:
 COMMANDS = (
     Command("tokenize", "Cut raw text into tokens", convert),
     Command("detokenize", "Put tokens together to text again", stream, json=False),
+    Command("phrases", "Join words that often occur together: new_york", convert),
     Command("vocab", "Count tokens and give each a row", make),
     Command("align", "Turn tokens into ids and pair the two sides", make),
     Command("represent", "Write aligned data as one-hot or bag-of-words matrices", make),

@@ -18,6 +18,15 @@ def train(stage: ModuleType, options: Any, console: Console) -> None:
         console.summarise(_outcome(result), result.as_dict())
 
 
+def learn_vectors(stage: ModuleType, options: Any, console: Console) -> None:
+    """Show where the vectors are, or with `--dry-run` what learning them would cost."""
+    result = stage.run(options, console.listen)
+    if options.dry_run:
+        console.report("\n".join(result.lines), result.as_dict())
+    else:
+        console.summarise(result.lines, result.as_dict())
+
+
 def _outcome(result: Any) -> list[str]:
     scores = ", ".join(f"{name} {value:.4g}" for name, value in result.scores.items())
     return [
@@ -27,8 +36,9 @@ def _outcome(result: Any) -> list[str]:
 
 
 def _cost(estimate: Any) -> list[str]:
+    frozen = f", {estimate.frozen:,} of them frozen" if estimate.frozen else ""
     facts = {
-        "parameters": f"{estimate.parameters:,}",
+        "parameters": f"{estimate.parameters:,}{frozen}",
         "batches": f"{estimate.batches_per_epoch:,} an epoch",
         "steps": f"{estimate.steps:,} ({estimate.epochs:.1f} epochs)",
         "memory": size(estimate.memory_bytes),
@@ -46,4 +56,5 @@ def size(count: int) -> str:
 COMMANDS = (
     Command("train", "Train a model of whatever kind the data is for", train),
     Command("train-seq2seq", "Train a sequence-to-sequence model", train),
+    Command("train-embeddings", "Learn word vectors", learn_vectors),
 )

@@ -1,4 +1,4 @@
-"""Commands that use a trained model."""
+"""Commands that use what was trained: models, word vectors."""
 
 from __future__ import annotations
 
@@ -17,4 +17,20 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
     filters.pour(stage.run(options, console.listen), options.output, console)
 
 
-COMMANDS = (Command("decode", "Translate raw text with a trained model", decode, json=False),)
+def answer(stage: ModuleType, options: Any, console: Console) -> int:
+    """Answer questions in a line each."""
+    return filters.answer(stage.run(options, console.listen), options.json, False, console)
+
+
+def answer_apart(stage: ModuleType, options: Any, console: Console) -> int:
+    """Answer questions in a block of lines each."""
+    return filters.answer(stage.run(options, console.listen), options.json, True, console)
+
+
+COMMANDS = (
+    Command("decode", "Translate raw text with a trained model", decode, json=False),
+    Command("neighbors", "Find the words nearest to a word", answer_apart, json=False),
+    Command("similarity", "Say how near two words are", answer, json=False),
+    Command("analogy", "Add and subtract words: king - man + woman", answer_apart, json=False),
+    Command("odd-one-out", "Name the word that does not belong to the others", answer, json=False),
+)

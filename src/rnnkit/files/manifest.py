@@ -23,6 +23,7 @@ MAKERS = {
     "vocabulary": "`rnnkit vocab` makes it",
     "data": "`rnnkit align` makes it",
     "model": "`rnnkit train` makes it",
+    "vectors": "`rnnkit train-embeddings` makes them, `rnnkit convert-embeddings` brings them from elsewhere",
 }
 """For each kind of artefact, how it comes about."""
 

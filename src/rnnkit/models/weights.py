@@ -32,6 +32,16 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
     return tensors
 
 
+def count(module: nn.Module) -> int:
+    """Numbers in the module's parameters, a shared one counted once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_frozen(module: nn.Module) -> int:
+    """Those among them that training leaves as they are."""
+    return sum(parameter.numel() for parameter in module.parameters() if not parameter.requires_grad)
+
+
 def save(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and facts atomically.
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from rnnkit.errors import UsageError
+from rnnkit.machine import available_cores
 
 KERNELS_KEPT = "128"
 SMALLEST_FOR_BFLOAT16 = 384
@@ -72,10 +73,3 @@ def set_threads(threads: int) -> int:
     count = threads or available_cores()
     torch.set_num_threads(count)
     return count
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

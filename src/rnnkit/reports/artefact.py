@@ -16,6 +16,7 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
 from rnnkit.reports.binary_facts import binary_facts
 from rnnkit.reports.text_facts import text_facts
+from rnnkit.reports.vector_facts import vector_facts
 from rnnkit.text import special, vocabulary
 
 HEADLINES = ("shape", "type", "values", "metadata", "pieces")
@@ -97,7 +98,7 @@ def _describe_folder(path: Path) -> Description:
 
 def _describe_file(path: Path) -> Description:
     """What the manifest beside the file says, if there is one, and what the file holds."""
-    known = binary_facts(path)
+    known = binary_facts(path) or vector_facts(path)
     if known is None:
         facts = text_facts(path)
         if facts is None:

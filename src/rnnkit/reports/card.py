@@ -20,7 +20,7 @@ class Card:
     Attributes:
         title: One line.
         languages: Source and target.
-        parameters: Trainable numbers.
+        parameters: Numbers in the network.
         network: Shape of the network, by name.
         options: Resolved options of the training command.
         data: Facts about the data: sentences and tokens by split.

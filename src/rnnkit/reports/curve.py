@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import DataError
-from rnnkit.files.atomic import atomic_file
+from rnnkit.reports.picture import new_figure, save
 from rnnkit.training import metrics
 
 INCHES = (8.0, 4.5)
-DOTS_PER_INCH = 120
 
 
 def draw_curve(metrics_path: Path, picture: Path) -> None:
@@ -26,18 +25,9 @@ def draw_curve(metrics_path: Path, picture: Path) -> None:
     records = list(metrics.read(metrics_path)) if metrics_path.exists() else []
     if not records:
         raise DataError(f"{metrics_path} holds no measurements yet")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=INCHES, dpi=DOTS_PER_INCH, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(INCHES)
     _draw_losses(figure, records)
-    form = picture.suffix.removeprefix(".") or "png"
-    supported = canvas.get_supported_filetypes()
-    if form not in supported:
-        raise DataError(f"{picture} cannot be drawn", f"endings: {', '.join(sorted(supported))}")
-    with atomic_file(picture, "wb") as file:
-        figure.savefig(file, format=form, metadata={"Software": None} if form == "png" else None)
+    save(figure, picture)
 
 
 def _draw_losses(figure: Any, records: list[dict[str, Any]]) -> None:

@@ -27,8 +27,8 @@ class Options:
     """
 
     paths: list[Path] = argument(
-        help="Text, token file, vocabulary, tokenizer, data or model directory, .npy, .npz, .safetensors, .model; or "
-        "a folder that holds such.",
+        help="Text, token file, vocabulary, tokenizer, data, model or vectors directory, .npy, .npz, .safetensors, "
+        ".model, word vectors of word2vec, fastText or GloVe; or a folder that holds such.",
         metavar="PATH",
     )
 

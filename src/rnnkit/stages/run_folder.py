@@ -23,18 +23,22 @@ def kept(options: Any) -> dict[str, Any]:
     return {key: value for key, value in as_dict(options).items() if key.replace("-", "_") not in NOT_SAVED}
 
 
-def saved_options(folder: Path, options: T) -> T:
+def saved_options(folder: Path, options: T, kind: str = "model", version: int = 1) -> T:
     """The options that the run was started with, for `--resume`.
+
+    Args:
+        folder: The directory of the run.
+        options: Those of this call.
+        kind: What the run makes.
+        version: The newest format version of that kind that can be read.
 
     Raises:
         ArtefactError: There is no run.
         ConfigError: An option was given that differs from the run's.
     """
-    from rnnkit.models import store
-
     if not folder.exists() or not (folder / manifest.NAME).exists():
         raise ArtefactError(f"there is no run to resume in {folder}", hint="leave out --resume to start one")
-    saved = manifest.read(folder, store.KIND, store.VERSION).options
+    saved = manifest.read(folder, kind, version).options
     changes: dict[str, Any] = {}
     differing = []
     for field in dataclasses.fields(options):  # type: ignore[arg-type]

@@ -26,7 +26,8 @@ TRAINERS = {"parallel": "rnnkit.stages.train_seq2seq"}
 class Options(train_seq2seq.Options):
     """Train a model on aligned data: two sides make a sequence-to-sequence model.
 
-    The model directory keeps the best and the last weights, the metrics, a learning curve and a model card.
+    The model directory keeps the best and the last weights, the metrics, a learning curve and a model card. How
+    embeddings start from word vectors is in `rnnkit train-seq2seq --help`.
     """
 
 

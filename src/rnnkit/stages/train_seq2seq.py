@@ -13,7 +13,7 @@ from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import lock
 from rnnkit.files.workspace import Workspace
 from rnnkit.nn import kinds
-from rnnkit.stages import run_folder, training_inputs
+from rnnkit.stages import outcome, pretrained, run_folder, training_inputs
 from rnnkit.training import schedules
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 EXAMPLE = """\
 rnnkit train-seq2seq --arch lstm
 rnnkit train-seq2seq --arch gru --layers 2 --attention additive --output work/gru
+rnnkit train-seq2seq --embeddings wiki.de.vec wiki.en.vec --embedding 300
 rnnkit train-seq2seq --resume"""
 
 VALIDATION_BEAM = 1
@@ -39,6 +40,12 @@ class Options:
     """Train a sequence-to-sequence model on aligned data of two sides.
 
     The model directory keeps the best and the last weights, the metrics, a learning curve and a model card.
+
+    Embeddings can start from word vectors: a vectors directory, or a file of word2vec, fastText or GloVe, with the size
+    of --embedding. One is for the source, and for both sides with --joint-embeddings; two are for source and target.
+    Tokens are looked up as they are, then without the marks of their tokenizer, then in lower case; where the vectors
+    have n-grams, the others are composed. All are scaled to the mean length of new embeddings, and tokens without a
+    vector are drawn at random like those that have one.
     """
 
     work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
@@ -70,6 +77,11 @@ class Options:
         "after", help="GRU's reset gate after the product (torch) or inside it (paper).", panel="Model",
         choices=kinds.RESETS,
     )  # fmt: skip
+    embeddings: list[Path] = option(
+        (), help="Word vectors that embeddings start from: the source's, or the source's and the target's.",
+        many=True, shown_default="random", panel="Model",
+    )  # fmt: skip
+    freeze_embeddings: bool = option(False, help="Leave embeddings from vectors as they are.", panel="Model")
     dropout: float = option(
         0.3, help="Share dropped on embeddings, layers, readout.", panel="Model", minimum=0, maximum=0.99
     )
@@ -151,6 +163,8 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
         Interrupted: A signal came; everything is saved.
     """
     folder = options.output or Workspace(options.work).model
+    if not options.resume:
+        _pretrained(options).check(options.tied, options.init_from)
     if options.dry_run:
         return _estimate(options, folder, listen)
     if not options.resume:
@@ -165,15 +179,17 @@ def _train(options: Options, folder: Path, listen: Listener) -> Result:
     from rnnkit.training import checkpoint, metrics
 
     made_from = training_inputs.open_inputs(options.work, options.data, options.vocab, options.tokenizer)
+    resuming = options.resume and checkpoint.exists(folder / "last")
+    vectors = pretrained.recorded(folder) if resuming else _pretrained(options).digests(made_from.data.sides)
+    made_from = dataclasses.replace(made_from, digests={**made_from.digests, **vectors})
     if options.resume:
         run_folder.check_inputs(folder, made_from.digests)
-    resuming = options.resume and checkpoint.exists(folder / "last")
     if options.resume and not resuming:
         metrics.drop_after(folder / metrics.NAME, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
-    model, task, batches = _prepare(options, made_from, folder, init_from=None if resuming else options.init_from)
+    model, task, batches = _prepare(options, made_from, folder, resuming, listen)
     if not options.resume:
-        _seal(options, made_from, model)
+        outcome.seal(model, made_from, run_folder.kept(options))
     plan = _plan(options, made_from.data, batches)
     loop = _make_loop(options, plan, model, made_from.data, task, batches, listen)
     if resuming:
@@ -185,11 +201,11 @@ def _train(options: Options, folder: Path, listen: Listener) -> Result:
 
 
 def _prepare(
-    options: Options, made_from: TrainingInputs, folder: Path, init_from: Path | None
+    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener
 ) -> tuple[Model, SequenceToSequenceTask, Batches]:
     """The model directory with its network, the task that trains it, and the batches.
 
-    A resumed run needs no `init_from`: its checkpoint holds the weights.
+    A run that is resumed from a checkpoint needs no other weights to start from.
     """
     import torch
 
@@ -207,13 +223,16 @@ def _prepare(
     data = made_from.data
     languages = (data.sides[0], data.sides[1])
     config = _config(options, data, made_from.joint)
-    if not options.dry_run and not options.resume:
-        store.create(folder, config, languages, made_from.tokenizer, made_from.vocabularies)
     loaded = [Vocabulary.load(path) for path in made_from.vocabularies]
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(device)
-    if init_from is not None:
-        initialise(network, init_from, loaded)
+    if not resuming and options.init_from is not None:
+        initialise(network, options.init_from, loaded)
+    if not resuming:
+        _pretrained(options).fill(network, loaded, data, listen)
+    _pretrained(options).freeze(network, data)
+    if not options.dry_run and not options.resume:
+        store.create(folder, config, languages, made_from.tokenizer, made_from.vocabularies)
     model = store.Model(
         folder=folder,
         network=network,
@@ -266,6 +285,10 @@ def _config(options: Options, data: AlignedData, joint_vocabulary: bool) -> Conf
     )
 
 
+def _pretrained(options: Options) -> pretrained.Pretrained:
+    return pretrained.Pretrained(tuple(options.embeddings), options.freeze_embeddings, options.joint_embeddings)
+
+
 def _plan(options: Options, data: AlignedData, batches: Batches) -> Plan:
     """How long and how often, from the options and the size of the data."""
     from rnnkit.training.budget import default_epochs
@@ -309,68 +332,31 @@ def _make_loop(
 def _announce(options: Options, model: Model, batches: Batches, plan: Plan, listen: Listener) -> None:
     import torch
 
+    from rnnkit.models import weights
     from rnnkit.nn.device import choose_precision
 
     device = next(model.network.parameters()).device
     precision = str(choose_precision(options.precision, device, options.hidden)).removeprefix("torch.")
-    count = sum(parameter.numel() for parameter in model.network.parameters())
+    frozen = weights.count_frozen(model.network)
+    count = f"{weights.count(model.network):,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
     where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
-    listen(
-        Note(f"{options.arch} {model.languages[0]}-{model.languages[1]}: {count:,} parameters, {precision} on {where}")
-    )
+    listen(Note(f"{options.arch} {model.languages[0]}-{model.languages[1]}: {count}, {precision} on {where}"))
     epochs = plan.steps / batches.per_epoch
     listen(Note(f"{plan.steps:,} steps, {epochs:.1f} passes of {batches.per_epoch} batches, seed {options.seed}"))
 
 
 def _finish(options: Options, made_from: TrainingInputs, model: Model, counters: Counters, listen: Listener) -> Result:
-    """Average, draw, describe and seal."""
-    from rnnkit.models import weights
-    from rnnkit.reports.card import Card, write_card
-    from rnnkit.reports.curve import draw_curve
-    from rnnkit.training import metrics
-
-    folder = model.folder
-    if options.average:
-        snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
-        mean = weights.average([weights.load(path)[0] for path in snapshots])
-        weights.save(folder / "average.safetensors", mean, {"averaged": [path.name for path in snapshots]})
-    curve = folder / "curve.png"
-    draw_curve(folder / metrics.NAME, curve)
-    _, facts = weights.load(folder / "best.safetensors")
-    scores = {name: value for name, value in facts.items() if name != "step"}
-    card = Card(
-        title=f"{options.arch} {model.languages[0]}-{model.languages[1]}",
-        languages=model.languages,
-        parameters=sum(parameter.numel() for parameter in model.network.parameters()),
-        network=dataclasses.asdict(model.network.config),
-        options=run_folder.kept(options),
-        data=made_from.data.meta.facts,
-        inputs=made_from.digests,
-        scores=scores,
-        steps=(counters.step, counters.best_step),
-        seconds=counters.seconds,
-    )
-    write_card(folder, card)
-    _seal(options, made_from, model, {"steps": counters.step, "best": facts})
+    scores, curve = outcome.conclude(model, made_from, run_folder.kept(options), counters)
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
-    return Result(folder, counters.step, counters.best_step, scores, counters.seconds, curve)
-
-
-def _seal(options: Options, made_from: TrainingInputs, model: Model, outcome: dict[str, Any] | None = None) -> None:
-    """Write the manifest; with the outcome once the run is finished."""
-    from rnnkit.models import store
-
-    count = sum(parameter.numel() for parameter in model.network.parameters())
-    facts = {"languages": list(model.languages), "parameters": count, **(outcome or {})}
-    store.seal(model.folder, run_folder.kept(options), made_from.digests, facts, finished=outcome is not None)
+    return Result(model.folder, counters.step, counters.best_step, scores, counters.seconds, curve)
 
 
 def _estimate(options: Options, folder: Path, listen: Listener) -> Estimate:
+    from rnnkit.models import weights
     from rnnkit.training.estimate import estimate
 
     made_from = training_inputs.open_inputs(options.work, options.data, options.vocab, options.tokenizer)
-    model, task, batches = _prepare(options, made_from, folder, options.init_from)
+    model, task, batches = _prepare(options, made_from, folder, False, listen)
     plan = _plan(options, made_from.data, batches)
     _announce(options, model, batches, plan, listen)
-    count = sum(parameter.numel() for parameter in model.network.parameters())
-    return estimate(task, batches, plan.steps, count)
+    return estimate(task, batches, plan.steps, weights.count(model.network), weights.count_frozen(model.network))

@@ -23,8 +23,10 @@ MAX_BYTES = 1_000_000
 
 STDIN = Path("-")
 _GZIP = b"\x1f\x8b"
-_BOM = b"\xef\xbb\xbf"
-_DAMAGE = (OSError, EOFError, zlib.error)  # gzip reports damage while reading
+BOM = b"\xef\xbb\xbf"
+DAMAGE = (OSError, EOFError, zlib.error)
+"""What reading an opened file may raise; gzip reports damage only then."""
+
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -40,7 +42,7 @@ def read_lines(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[str]:
             longer than allowed; the message names the line and the byte.
     """
     name = "standard input" if path == STDIN else str(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         yield from decode_lines(file, name, max_bytes)
 
 
@@ -50,33 +52,55 @@ def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES) -> Iter
     while True:
         try:
             raw = file.readline(max_bytes + 2)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise DataError(f"cannot read {name} beyond line {number}", str(error)) from error
         if not raw:
             return
         number += 1
         if number == 1:
-            _refuse_utf16(raw, name)
-            raw = raw.removeprefix(_BOM)
+            refuse_utf16(raw, name)
+            raw = raw.removeprefix(BOM)
         raw = raw.removesuffix(b"\n").removesuffix(b"\r")
         if len(raw) > max_bytes:
             raise DataError(
                 f"{name}:{number}: the line is longer than {max_bytes:,} bytes",
                 hint="one sentence a line is expected; is this a text file?",
             )
-        if b"\0" in raw:
-            raise DataError(
-                f"{name}:{number}:{raw.index(0) + 1}: NUL byte",
-                "text files hold none",
-                hint="`tr -d '\\000' < FILE` removes them, if it is text after all",
-            )
-        try:
-            yield raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{name}:{number}:{error.start + 1}: not UTF-8 (byte 0x{raw[error.start]:02x})",
-                hint="`iconv -f LATIN1 -t UTF-8 FILE` converts, if that is the file's encoding",
-            ) from None
+        yield decode_text(raw, name, number)
+
+
+def decode_text(raw: bytes, name: str, line: int, column: int = 0) -> str:
+    """Decode bytes of a text file.
+
+    Args:
+        raw: The bytes; may hold line ends.
+        name: What stands for the file in messages.
+        line: Number of the line that they begin in.
+        column: Bytes of that line before them.
+
+    Raises:
+        DataError: They are not UTF-8, or hold a NUL byte; the message names line and byte.
+    """
+    if b"\0" in raw:
+        raise DataError(
+            f"{name}:{_place(raw, raw.index(0), line, column)}: NUL byte",
+            "text files hold none",
+            hint="`tr -d '\\000' < FILE` removes them, if it is text after all",
+        )
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name}:{_place(raw, error.start, line, column)}: not UTF-8 (byte 0x{raw[error.start]:02x})",
+            hint="`iconv -f LATIN1 -t UTF-8 FILE` converts, if that is the file's encoding",
+        ) from None
+
+
+def _place(raw: bytes, index: int, line: int, column: int) -> str:
+    """`line:byte` of a byte, both from 1."""
+    ends = raw.count(b"\n", 0, index)
+    start = raw.rfind(b"\n", 0, index) if ends else -column - 1
+    return f"{line + ends}:{index - start}"
 
 
 def batch_lines(lines: Iterable[str], most: int = 4096, characters: int = 1 << 20) -> Iterator[list[str]]:
@@ -100,8 +124,12 @@ def batch_lines(lines: Iterable[str], most: int = 4096, characters: int = 1 << 2
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, decompressed where it is gzip. Standard input stays open afterwards."""
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, decompressed where it is gzip. Standard input stays open afterwards.
+
+    Raises:
+        DataError: The file is missing or unreadable.
+    """
     if path == STDIN:
         yield sys.stdin.buffer
         return
@@ -121,6 +149,7 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
             yield unpacked  # type: ignore[misc]
 
 
-def _refuse_utf16(first: bytes, name: str) -> None:
+def refuse_utf16(first: bytes, name: str) -> None:
+    """Raise DataError where a file's first bytes are those of UTF-16."""
     if first.startswith(_UTF16):
         raise DataError(f"{name} is UTF-16, UTF-8 is wanted", hint="`iconv -f UTF-16 -t UTF-8 FILE` converts it")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rnnkit.data.batching import Batches
+from rnnkit.machine import peak_memory
 from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask
 
 WARM_UP_STEPS = 2
@@ -20,7 +19,8 @@ class Estimate:
     """The cost of a run.
 
     Attributes:
-        parameters: Trainable numbers.
+        parameters: Numbers in the network.
+        frozen: Those among them that are not trained.
         batches_per_epoch: Batches in a pass over the data.
         epochs: Passes.
         steps: Steps in all.
@@ -30,6 +30,7 @@ class Estimate:
     """
 
     parameters: int
+    frozen: int
     batches_per_epoch: int
     epochs: float
     steps: int
@@ -42,7 +43,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(task: SequenceToSequenceTask, batches: Batches, steps: int, parameters: int) -> Estimate:
+def estimate(task: SequenceToSequenceTask, batches: Batches, steps: int, parameters: int, frozen: int) -> Estimate:
     """Take some steps, time them, and reckon the rest. The task is spent afterwards."""
     rate = 1e-4
     for _ in range(WARM_UP_STEPS):
@@ -53,16 +54,12 @@ def estimate(task: SequenceToSequenceTask, batches: Batches, steps: int, paramet
     seconds = (time.perf_counter() - began) / TIMED_STEPS
     return Estimate(
         parameters=parameters,
+        frozen=frozen,
         batches_per_epoch=batches.per_epoch,
         epochs=steps / batches.per_epoch,
         steps=steps,
         memory_bytes=peak_memory(),
-        checkpoint_bytes=4 * parameters * 4,
+        # The weights twice, in `last/` and as `best`, and two moments of each that is trained.
+        checkpoint_bytes=4 * (4 * parameters - 2 * frozen),
         seconds=seconds * steps,
     )
-
-
-def peak_memory() -> int:
-    """Most memory this process has held, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -26,19 +26,21 @@ B = TypeVar("B")
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did; sums over the batch's target tokens, in nats.
+    """What one step did; sums over what was predicted, in nats.
 
     Attributes:
         loss: What was optimised.
         nll: Negative log-likelihood.
-        tokens: Target tokens, end symbols counted, padding not.
-        gradient_norm: Norm of the gradient of the mean loss, before clipping.
+        tokens: Predictions: target tokens, end symbols counted, padding not.
+        gradient_norm: Norm of the gradient of the mean loss, before clipping; 0 where nobody takes it.
+        words: What speed is counted in where that is not `tokens`: the words of running text.
     """
 
     loss: float
     nll: float
     tokens: int
-    gradient_norm: float
+    gradient_norm: float = 0.0
+    words: int | None = None
 
 
 class Task(Protocol[B_contra]):
@@ -110,6 +112,7 @@ class Plan:
         report_every: Steps from one line of metrics to the next.
         save_seconds: Seconds from one checkpoint to the next.
         patience: Validations without improvement before the run ends; 0 for never.
+        keep_last: Save `last/` when the run ends too; else whoever started it writes what it came to.
     """
 
     steps: int
@@ -117,6 +120,7 @@ class Plan:
     report_every: int = 50
     save_seconds: float = 120.0
     patience: int = 0
+    keep_last: bool = True
 
 
 @dataclass
@@ -125,6 +129,7 @@ class Counters:
 
     step: int = 0
     tokens: int = 0
+    words: int = 0
     seconds: float = 0.0
     validated: int = 0
     best_score: float = -math.inf
@@ -144,6 +149,8 @@ class _Window:
     def record(self) -> dict[str, float]:
         tokens = max(1, sum(report.tokens for report in self.reports))
         seconds = max(1e-9, time.monotonic() - self.started)
+        words = [report.words for report in self.reports if report.words is not None]
+        speed = {"words_per_second": sum(words) / seconds} if words else {"target_tokens_per_second": tokens / seconds}
         return {
             "loss": sum(report.loss for report in self.reports) / tokens,
             "nll": sum(report.nll for report in self.reports) / tokens,
@@ -151,7 +158,7 @@ class _Window:
             "learning_rate": self.rate,
             "target_tokens": tokens,
             "seconds": seconds,
-            "target_tokens_per_second": tokens / seconds,
+            **speed,
         }
 
 
@@ -164,7 +171,7 @@ class Loop(Generic[B]):
         schedule: The rate of each step.
         plan: How long and how often.
         folder: The model directory: `last/` and `metrics.jsonl` are the loop's.
-        validate: Measures the task as it is; must leave no trace on it.
+        validate: Measures the task as it is; must leave no trace on it. None where there is nothing to measure.
         listen: Hears how it goes.
     """
 
@@ -175,7 +182,7 @@ class Loop(Generic[B]):
         schedule: Schedule,
         plan: Plan,
         folder: Path,
-        validate: Validate,
+        validate: Validate | None,
         listen: Listener,
     ) -> None:
         self._task = task
@@ -187,6 +194,7 @@ class Loop(Generic[B]):
         self._listen = listen
         self._window = _Window()
         self._saved_at = time.monotonic()
+        self._saved_step = -1
         self.counters = Counters()
 
     def resume(self) -> None:
@@ -220,7 +228,8 @@ class Loop(Generic[B]):
                     self.save()
                 self._step()
             self.counters.seconds = time.monotonic() - began
-            self.save()
+            if self._plan.keep_last and self._saved_step != self.counters.step:
+                self.save()
         self._tell_progress(finished=True)
         return self.counters
 
@@ -232,7 +241,7 @@ class Loop(Generic[B]):
             "batches": self._batches.state_dict(),
         }
         checkpoint.save(self._folder / "last", Checkpoint(counters, self._task.state_dict()))
-        self._saved_at = time.monotonic()
+        self._saved_at, self._saved_step = time.monotonic(), self.counters.step
 
     def _step(self) -> None:
         counters = self.counters
@@ -246,6 +255,7 @@ class Loop(Generic[B]):
             )
         counters.step += 1
         counters.tokens += report.tokens
+        counters.words += report.words or 0
         self._window.reports.append(report)
         if counters.step % self._plan.report_every == 0:
             self._write_metrics()
@@ -263,6 +273,9 @@ class Loop(Generic[B]):
 
     def _run_validation(self, stop: signals.Stop) -> bool:
         """Validate, keep the best, save; False when a stop was asked for before it was finished."""
+        if self._validate is None:
+            self.counters.done = self.counters.step >= self._plan.steps
+            return True
         paused = time.monotonic()
         found = self._validate(stop)
         if found is None:
@@ -298,11 +311,12 @@ class Loop(Generic[B]):
         facts = {}
         if self._window.reports:
             record = self._window.record()
-            facts = {
-                "loss": f"{record['loss']:.3f}",
-                "gradient": f"{record['gradient_norm']:.2f}",
-                "tokens/s": f"{record['target_tokens_per_second']:,.0f}",
-            }
+            facts = {"loss": f"{record['loss']:.3f}"}
+            if record["gradient_norm"]:
+                facts["gradient"] = f"{record['gradient_norm']:.2f}"
+            for unit, name in (("tokens/s", "target_tokens_per_second"), ("words/s", "words_per_second")):
+                if name in record:
+                    facts[unit] = f"{record[name]:,.0f}"
         self._listen(Progress("training", self.counters.step, self._plan.steps, "steps", facts, finished))
 
     def _tell_validation(self, found: Validation, improved: bool, out_of_patience: bool) -> None:

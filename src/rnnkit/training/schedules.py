@@ -3,6 +3,7 @@
 All of them warm up linearly from zero to the peak rate. Then
 
     cosine    peak * (1 + cos(pi * done)) / 2, done from 0 to 1      Loshchilov and Hutter 2017 (arXiv:1608.03983)
+    linear    peak * (1 - done)                                     Mikolov et al. 2013 (word2vec.c)
     plateau   halved whenever the validation score has not improved for some validations
     constant  stays
 """
@@ -13,8 +14,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Name = Literal["cosine", "plateau", "constant"]
-NAMES: tuple[Name, ...] = ("cosine", "plateau", "constant")
+Name = Literal["cosine", "linear", "plateau", "constant"]
+NAMES: tuple[Name, ...] = ("cosine", "linear", "plateau", "constant")
 PLATEAU_FACTOR = 0.5
 
 
@@ -23,10 +24,10 @@ class Schedule:
     """The rate of each step.
 
     Attributes:
-        name: `cosine`, `plateau` or `constant`.
+        name: `cosine`, `linear`, `plateau` or `constant`.
         peak: Highest rate.
         warmup: Steps of linear warm-up.
-        total: Steps of the whole run; only `cosine` looks at it.
+        total: Steps of the whole run; only `cosine` and `linear` look at it.
         plateau_patience: Validations without improvement before `plateau` halves.
         reductions: Halvings so far.
         waiting: Validations since the last improvement or halving.
@@ -47,6 +48,8 @@ class Schedule:
         if self.name == "cosine":
             done = (step - self.warmup) / max(1, self.total - self.warmup)
             return self.peak * (1 + math.cos(math.pi * min(1.0, done))) / 2
+        if self.name == "linear":  # done is what came before the step, so that the last one learns too
+            return self.peak * max(0.0, 1 - (step - 1 - self.warmup) / max(1, self.total - self.warmup))
         return self.peak * PLATEAU_FACTOR**self.reductions
 
     def observe(self, improved: bool) -> None:

@@ -1,0 +1,263 @@
+"""From a run of text to windows: thin out frequent words, draw window sizes and noise, and learn each window.
+
+A chunk is what one thread learns without a look at the others. Threads write to the same rows without locks, as
+text touches most rows rarely: Recht et al. 2011, "Hogwild!" (arXiv:1106.5730). What is drawn depends on the seed and
+the place in the text alone, so that one thread gives the same bytes every time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit.embeddings import hidden, reference, skipgram, splitmix
+from rnnkit.embeddings.compiled import inlined, kernel
+from rnnkit.embeddings.composition import Composition
+from rnnkit.embeddings.lanes import prefetch
+from rnnkit.embeddings.logistic import TALLY, clear_tally, negative_log
+from rnnkit.embeddings.sampling import LANES, TILE, Draws, Noise, draw_outputs, keep_words, make_draws
+from rnnkit.embeddings.weights import Weights
+
+SKIPGRAM, CBOW, SUBWORD_SKIPGRAM = range(3)
+NEGATIVE, CONTRASTIVE, SOFTMAX = range(3)
+LONGEST = 1000
+"""Most words in a segment; longer lines are cut, as in word2vec.c, but nothing of them is lost."""
+
+_AHEAD = 2  # windows between asking for rows and using them
+_LINE_FLOATS = 16  # of a cache line
+
+
+class Method(NamedTuple):
+    """How windows are learned.
+
+    Attributes:
+        kind: SKIPGRAM, CBOW or SUBWORD_SKIPGRAM.
+        window: Most words on each side.
+        dynamic: Draw each window's size from 1 to `window`.
+        negatives: Noise words for each word that was there.
+        loss: NEGATIVE sampling, noise-CONTRASTIVE estimation, or the SOFTMAX over the whole vocabulary.
+        divided: The rows of a mean share its gradient; else each gets all of it.
+        plain: The plain loops of `reference.py` in place of the kernels; the softmax has nothing else.
+    """
+
+    kind: int
+    window: int
+    dynamic: bool
+    negatives: int
+    loss: int
+    divided: bool
+    plain: bool
+
+
+class Room(NamedTuple):
+    """Arrays that a thread works in."""
+
+    draws: Draws
+    kept: NDArray[np.int64]
+    halves: NDArray[np.int64]
+    contexts: NDArray[np.int64]
+    members: NDArray[np.int64]
+    steps: NDArray[np.float32]
+    hidden: NDArray[np.float32]
+    error: NDArray[np.float32]
+    old: NDArray[np.float32]
+    tally: NDArray[np.float32]
+    loss: NDArray[np.float64]
+
+
+def make_room(weights: Weights, composition: Composition, method: Method, spare: int) -> Room:
+    """Room for one thread.
+
+    Args:
+        weights: What learns.
+        composition: What words are made of.
+        method: How.
+        spare: An output row that may be written but is never looked at.
+    """
+    draws = make_draws(LONGEST, method.negatives, spare)
+    longest = int(np.diff(composition.starts_V).max(initial=1))
+    scores = len(weights.outputs) // weights.stride if method.loss == SOFTMAX else 0
+    return Room(
+        draws=draws,
+        kept=np.empty(LONGEST + 1, np.int64),
+        halves=np.empty(LONGEST, np.int64),
+        contexts=np.empty(2 * method.window, np.int64),
+        members=np.empty(2 * method.window * longest, np.int64),
+        steps=np.empty(max(scores, 2 * method.window * draws.tiles * LANES), np.float32),
+        hidden=np.empty(weights.stride, np.float32),
+        error=np.empty(weights.stride, np.float32),
+        old=np.empty(TILE * weights.stride, np.float32),
+        tally=np.empty(TALLY, np.float32),
+        loss=np.zeros(1),
+    )
+
+
+@kernel
+def learn_chunk(
+    weights: Weights, ids: Any, segments: Any, keep_V: Any, noise: Noise, composition: Composition, method: Method,
+    rate: np.float32, seed: np.uint64, place: int, room: Room, spare: int,
+) -> tuple[float, int]:  # fmt: skip
+    """Learn a run of segments.
+
+    Args:
+        weights: What learns.
+        ids: Words of the text.
+        segments: Where each segment begins, and where the last one ends; none is longer than LONGEST.
+        keep_V: Chance of each word to be kept.
+        noise: Where noise words come from.
+        composition: What words are made of.
+        method: How.
+        rate: Learning rate.
+        seed: Of everything that is drawn.
+        place: Words of the whole text before `ids`.
+        room: The thread's own.
+        spare: An output row that may be written but is never looked at.
+
+    Returns:
+        The loss summed over all predictions, in nats, and their number: pairs of words, or for CBOW words.
+    """
+    draws, kept, halves = room.draws, room.kept, room.halves
+    predictions = 0
+    room.loss[0] = 0
+    clear_tally(room.tally)
+    keep_seed, half_seed, noise_seed = splitmix.bits(seed, 0), splitmix.bits(seed, 1), splitmix.bits(seed, 2)
+    for segment in range(len(segments) - 1):
+        start = place + segments[segment]
+        count = keep_words(ids, segments[segment], segments[segment + 1], keep_V, keep_seed, place, kept)
+        for i in range(count):
+            size = splitmix.below(splitmix.bits(half_seed, start + i), method.window) + 1
+            halves[i] = size if method.dynamic else method.window
+        text = kept[:count]
+        if method.kind == SUBWORD_SKIPGRAM:
+            for i in range(count):
+                around = room.contexts[: _gather(text, i, halves[i], room.contexts)]
+                index = (start + i) * 2 * method.window * method.negatives
+                _draw_all(weights, around, draws, noise, method, noise_seed, index, spare, True)
+                predictions += _learn_mean(
+                    weights, text[i : i + 1], composition, draws, 0, len(around), keep_V, method, rate, room
+                )
+        else:
+            _draw_all(weights, text, draws, noise, method, noise_seed, start * method.negatives, spare, False)
+            for i in range(count):
+                _fetch(weights, text, draws, i + _AHEAD, method.window)
+                around = room.contexts[: _gather(text, i, halves[i], room.contexts)]
+                if method.kind == CBOW:
+                    predictions += _learn_mean(weights, around, composition, draws, i, 1, keep_V, method, rate, room)
+                else:
+                    predictions += _learn_pairs(weights, around, draws, i, keep_V, method, rate, room)
+        room.loss[0] += negative_log(room.tally)
+        clear_tally(room.tally)
+    return room.loss[0], predictions
+
+
+@inlined
+def _draw_all(
+    weights: Weights, targets: Any, draws: Draws, noise: Noise, method: Method, seed: np.uint64, index: int, spare: int,
+    fetch: bool,
+) -> None:  # fmt: skip
+    """Draw the output rows for each of the targets, and perhaps ask for them."""
+    for i in range(len(targets)):
+        at = index + i * method.negatives
+        draw_outputs(draws, i, targets[i], method.negatives, noise, method.loss == CONTRASTIVE, seed, at, spare)
+        if fetch:
+            _fetch_outputs(weights, draws, i)
+
+
+@inlined
+def _learn_pairs(
+    weights: Weights, around: Any, draws: Draws, window: int, keep_V: Any, method: Method, rate: np.float32, room: Room
+) -> int:
+    """Each word around against the one in the middle; returns the number of predictions."""
+    if len(around) == 0:
+        return 0
+    if method.loss == SOFTMAX:
+        for c in range(len(around)):
+            reference.compose(weights, around[c : c + 1], room.hidden, room.error)
+            target = draws.rows[window * draws.tiles * TILE]
+            room.loss[0] += reference.learn_vocabulary(
+                weights, room.hidden, room.error, target, keep_V, rate, room.steps
+            )
+            reference.spread(weights, around[c : c + 1], room.error, np.float32(1))
+    elif method.plain:
+        room.loss[0] += reference.learn_window(weights, around, draws, window, rate, room.steps, room.old)
+    else:
+        skipgram.learn_window(weights, around, draws, window, rate, room.steps, room.tally)
+    return len(around)
+
+
+@inlined
+def _learn_mean(
+    weights: Weights, words: Any, composition: Composition, draws: Draws, first: int, count: int, keep_V: Any,
+    method: Method, rate: np.float32, room: Room,
+) -> int:  # fmt: skip
+    """The mean of some words' rows against `count` sets of output rows; returns the number of predictions."""
+    if len(words) == 0 or count == 0:
+        return 0
+    rows = room.members[: _members(composition, words, room.members)]
+    plain = method.plain or method.loss == SOFTMAX
+    if plain:
+        reference.compose(weights, rows, room.hidden, room.error)
+    else:
+        hidden.compose(weights, rows, room.hidden, room.error)
+    for window in range(first, first + count):
+        if method.loss == SOFTMAX:
+            target = draws.rows[window * draws.tiles * TILE]
+            room.loss[0] += reference.learn_vocabulary(
+                weights, room.hidden, room.error, target, keep_V, rate, room.steps
+            )
+        elif plain:
+            room.loss[0] += reference.learn_outputs(weights, room.hidden, room.error, draws, window, rate)
+        else:
+            hidden.learn_outputs(weights, room.hidden, room.error, draws, window, rate, room.steps, room.tally)
+    share = np.float32(1) / np.float32(len(rows)) if method.divided else np.float32(1)
+    if plain:
+        reference.spread(weights, rows, room.error, share)
+    else:
+        hidden.spread(weights, rows, room.error, share)
+    return count
+
+
+@inlined
+def _gather(text: Any, middle: int, half: int, contexts: Any) -> int:
+    """Write the words around one, at most `half` on each side; returns how many."""
+    count = 0
+    for place in range(max(0, middle - half), min(len(text), middle + half + 1)):
+        if place != middle:
+            contexts[count] = text[place]
+            count += 1
+    return count
+
+
+@inlined
+def _members(composition: Composition, words: Any, members: Any) -> int:
+    """Write the input rows that the words are made of, word by word; returns how many."""
+    count = 0
+    for word in words:
+        if len(composition.starts_V) == 0:
+            members[count] = word
+            count += 1
+            continue
+        for place in range(composition.starts_V[word], composition.starts_V[word + 1]):
+            members[count] = composition.rows[place]
+            count += 1
+    return count
+
+
+@inlined
+def _fetch(weights: Weights, text: Any, draws: Draws, window: int, reach: int) -> None:
+    """Ask for the output rows of a window to come, and for the one input row that it sees first."""
+    if window < len(text):
+        _fetch_outputs(weights, draws, window)
+    if window + reach < len(text):
+        for d in range(0, weights.stride, _LINE_FLOATS):
+            prefetch(weights.inputs, text[window + reach] * weights.stride + d)
+
+
+@inlined
+def _fetch_outputs(weights: Weights, draws: Draws, window: int) -> None:
+    """Ask for the output rows of a window."""
+    for place in range(window * draws.tiles * TILE, (window + 1) * draws.tiles * TILE):
+        for d in range(0, weights.stride, _LINE_FLOATS):
+            prefetch(weights.outputs, draws.rows[place] * weights.stride + d)

@@ -1,0 +1,204 @@
+"""The vectors directory: arrays mapped into memory, words left as the bytes of their vocabulary.
+
+A directory is opened at once, whatever its size: sizes are held against the manifest, bytes are not read.
+`rnnkit verify` compares the checksums.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from rnnkit.embeddings.spelling import refuse_unfit
+from rnnkit.embeddings.table import Matrix, Table
+from rnnkit.embeddings.words import Words
+from rnnkit.errors import DataError, FormatError
+from rnnkit.files import manifest
+from rnnkit.files.atomic import atomic_folder
+from rnnkit.text import special
+
+if TYPE_CHECKING:
+    from rnnkit.embeddings.subwords import Subwords
+
+KIND: Final = "vectors"
+VERSION: Final = 1
+
+VOCABULARY: Final = "vocab.tsv"
+VECTORS: Final = "vectors.npy"
+CONTEXTS: Final = "contexts.npy"
+SUBWORDS: Final = "subwords.npy"
+
+_FILES: Final = (VOCABULARY, VECTORS, CONTEXTS, SUBWORDS)
+
+_SPECIAL_ROWS = re.compile(b"".join(b"%b\t[0-9]+\n" % re.escape(name.encode()) for name in special.NAMES))
+_BLOCK_ROWS = 8192
+_AGAIN = "copy the directory again, or make it again with --overwrite"
+
+
+def read(folder: Path) -> Table:
+    """Open a vectors directory.
+
+    Raises:
+        DataError: There is none.
+        ArtefactError: It is a directory of another kind.
+        FormatError: A file is missing, damaged or of a newer version; the message names it.
+    """
+    meta = manifest.read(folder, KIND, VERSION)
+    words, subwords, dimension = _open_words(folder, meta)
+    if VECTORS not in meta.files:
+        raise DataError(
+            f"{folder} holds a run that has not written its vectors yet",
+            hint="`rnnkit train-embeddings --resume` goes on with it",
+        )
+    rows = len(words) + len(special.NAMES)
+    matrix_VD = _map(folder / VECTORS, rows, dimension)[len(special.NAMES) :]
+    has_contexts = CONTEXTS in meta.files
+    return Table(
+        words,
+        matrix_VD,
+        subwords,
+        _map(folder / SUBWORDS, subwords.buckets, dimension) if subwords else None,
+        _map(folder / CONTEXTS, rows, dimension)[len(special.NAMES) :] if has_contexts else None,
+        str(folder),
+    )
+
+
+def read_words(folder: Path) -> tuple[Words, Subwords | None]:
+    """The words of a vectors directory, its vectors being there or not, and how they are cut into n-grams.
+
+    Raises: As `read`.
+    """
+    words, subwords, _ = _open_words(folder, manifest.read(folder, KIND, VERSION))
+    return words, subwords
+
+
+def write(
+    folder: Path,
+    table: Table,
+    *,
+    options: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a vectors directory, whole or not at all.
+
+    Args:
+        folder: Where; a directory that is there is replaced.
+        table: The words and their vectors.
+        options: The resolved options of the command.
+        inputs: sha256 of what they were made from.
+        facts: What else is known.
+
+    Raises:
+        DataError: A word holds white space, or a vector is not finite.
+        ArtefactError: It cannot be written.
+    """
+    refuse_unfit(table, "a vectors directory", b" ")
+    with atomic_folder(folder) as temporary:
+        fill(temporary, table)
+        seal(temporary, table, options=options, inputs=inputs, facts=facts)
+
+
+def fill(folder: Path, table: Table) -> None:
+    """Write the vocabulary and the arrays into a folder."""
+    write_words(folder, table.words)
+    _save(folder / VECTORS, table.matrix_VD, len(special.NAMES))
+    if table.contexts_VD is not None:
+        _save(folder / CONTEXTS, table.contexts_VD, len(special.NAMES))
+    if table.buckets_KD is not None:
+        _save(folder / SUBWORDS, table.buckets_KD, 0)
+
+
+def write_words(folder: Path, words: Words) -> None:
+    """Write the vocabulary into a folder."""
+    with (folder / VOCABULARY).open("wb") as file:
+        file.writelines(b"%b\t0\n" % name.encode() for name in special.NAMES)
+        file.write(words.table)
+
+
+def seal(
+    folder: Path,
+    table: Table,
+    *,
+    options: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `meta.json` with the checksums of the files that stand in the folder. Arguments as those of `write`."""
+    cut = table.subwords
+    known = {
+        "words": len(table.words),
+        "dimension": table.dimension,
+        "subwords": cut and {"min_length": cut.min_length, "max_length": cut.max_length, "buckets": cut.buckets},
+        **(facts or {}),
+    }
+    files = manifest.describe_files(folder, [name for name in _FILES if (folder / name).is_file()])
+    manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options or {}, inputs or {}, files, known))
+
+
+def _open_words(folder: Path, meta: manifest.Manifest) -> tuple[Words, Subwords | None, int]:
+    """The words, how they are cut, and the dimension."""
+    try:
+        count, dimension = int(meta.facts["words"]), int(meta.facts["dimension"])
+        cut = meta.facts["subwords"]
+        subwords = _subwords(cut) if cut else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{folder / manifest.NAME} is damaged", f"{type(error).__name__}: {error}") from error
+    _check_sizes(folder, meta)
+    return _read_words(folder / VOCABULARY, count), subwords, dimension
+
+
+def _subwords(facts: Mapping[str, Any]) -> Subwords:
+    from rnnkit.embeddings.subwords import Subwords  # with its compiler: only those wait who need it
+
+    return Subwords(int(facts["min_length"]), int(facts["max_length"]), int(facts["buckets"]))
+
+
+def _check_sizes(folder: Path, meta: manifest.Manifest) -> None:
+    for name, entry in meta.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise FormatError(f"{path} is missing", hint=_AGAIN)
+        size = path.stat().st_size
+        if size != entry["size"]:
+            raise FormatError(f"{path} is damaged", f"{size:,} bytes, {entry['size']:,} were written", hint=_AGAIN)
+
+
+def _read_words(path: Path, count: int) -> Words:
+    try:
+        table = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}", str(error.strerror)) from error
+    if not _SPECIAL_ROWS.match(table):
+        raise FormatError(f"{path} is damaged", f"its first rows are not {' '.join(special.NAMES)}", hint=_AGAIN)
+    words = Words.from_table(table, str(path), skip=len(special.NAMES))
+    if len(words) != count:
+        raise FormatError(f"{path} is damaged", f"it has {len(words):,} words, meta.json says {count:,}", hint=_AGAIN)
+    return words
+
+
+def _map(path: Path, rows: int, dimension: int) -> Matrix:
+    """Map an array into memory, read-only."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise FormatError(f"{path} is damaged or missing", str(error), hint=_AGAIN) from error
+    if not isinstance(array, np.memmap) or array.dtype != np.dtype("<f4") or array.shape != (rows, dimension):
+        shape = " x ".join(map(str, getattr(array, "shape", ())))
+        found = f"it holds {getattr(array, 'dtype', 'something else')} of shape {shape}"
+        raise FormatError(f"{path} is damaged", f"{found}, float32 of {rows} x {dimension} is wanted", hint=_AGAIN)
+    return array.view(np.ndarray)
+
+
+def _save(path: Path, matrix: Matrix, zero_rows: int) -> None:
+    """Write rows behind rows of zeros, without a copy of them all."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": (zero_rows + len(matrix), matrix.shape[1])}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(np.zeros((zero_rows, matrix.shape[1]), dtype="<f4").tobytes())
+        for start in range(0, len(matrix), _BLOCK_ROWS):
+            file.write(np.ascontiguousarray(matrix[start : start + _BLOCK_ROWS], dtype="<f4").data)

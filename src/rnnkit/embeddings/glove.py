@@ -1,0 +1,51 @@
+"""GloVe's text format: a row for each word and nothing before the first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from rnnkit.embeddings.rows import count_numbers, read_rows, write_rows
+from rnnkit.embeddings.source import BLOCK, Source
+from rnnkit.embeddings.spelling import refuse_unfit
+from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.words import Words
+from rnnkit.errors import DataError
+from rnnkit.files.atomic import atomic_file
+
+FEWEST_NUMBERS: Final = 2
+"""A word and one number is a row of a table of counts, or word2vec's header."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def read(source: Source) -> Table:
+    """Read a file; the first row says how many numbers each must have.
+
+    Raises:
+        DataError: It is malformed; the message names the line.
+    """
+    if source.peek(len(_BOM)) == _BOM:
+        source.read(len(_BOM))
+    words, matrix_VD = read_rows(source, count_numbers(source.peek(BLOCK)), first_line=1)
+    return Table(Words.from_list(words, name=source.name), matrix_VD, name=source.name)
+
+
+def write(path: Path, table: Table) -> None:
+    """Write a file.
+
+    Raises:
+        DataError: A word holds a space, a vector is not finite, or the first row would be taken for something else.
+        ArtefactError: The file cannot be written.
+    """
+    words = refuse_unfit(table, "GloVe's text", b" ")
+    if table.dimension < FEWEST_NUMBERS:
+        raise DataError(
+            "vectors of one number cannot be written as GloVe's text",
+            "a row of a word and one number would look like word2vec's header",
+            hint="--to word2vec has a header",
+        )
+    if words and words[0].startswith(_BOM):
+        raise DataError(f"{table.words[0]!r} cannot be the first word of GloVe's text", "a byte order mark is dropped")
+    with atomic_file(path, "wb") as file:
+        write_rows(file, words, table.matrix_VD)

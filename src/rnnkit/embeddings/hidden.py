@@ -1,0 +1,114 @@
+"""One hidden row against sets of output rows: CBOW's window, or a word made of its n-grams.
+
+    h    = 1/n sum_r x_r                             the mean of n input rows
+    s_o  = h . w_o - offset_o
+    g_o  = rate (label_o - sigma(s_o))
+    e   += sum_o g_o w_o;  w_o += g_o h              for each set of output rows in turn
+    x_r += scale e                                   scale 1/n is the gradient, scale 1 what word2vec.c and fastText do
+
+CBOW: the rows are the words around, and there is one set, for the word in the middle (Mikolov et al. 2013,
+arXiv:1301.3781; its gradient put right: Irsoy, Benton and Stratos 2020, arXiv:2012.15332). Skip-gram with n-grams:
+the rows are those of the word in the middle, and there is a set for each word around (Bojanowski et al. 2017,
+arXiv:1607.04606). `reference.py` has the same in plain loops; tests hold the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rnnkit.embeddings.compiled import inlined
+from rnnkit.embeddings.lanes import fill8, fill16, load8, load16, store8, store16, sums8
+from rnnkit.embeddings.logistic import learn_scores
+from rnnkit.embeddings.sampling import LANES, TILE, Draws
+from rnnkit.embeddings.weights import Weights
+
+_ZERO = np.float32(0)
+
+
+@inlined
+def compose(weights: Weights, rows: Any, hidden: Any, error: Any) -> None:
+    """Write the mean of the rows into `hidden`, and zeros into `error`."""
+    inputs, stride = weights.inputs, weights.stride
+    share = fill16(np.float32(1) / np.float32(len(rows)))
+    for d in range(0, stride, 16):
+        total = fill16(_ZERO)
+        for row in rows:
+            total = total + load16(inputs, row * stride + d)
+        store16(hidden, d, total * share)
+        store16(error, d, fill16(_ZERO))
+
+
+@inlined
+def learn_outputs(
+    weights: Weights, hidden: Any, error: Any, draws: Draws, window: int, rate: np.float32, steps: Any, tally: Any
+) -> None:
+    """Learn the output rows of one set, and add up in `error` what the hidden row should move by.
+
+    Args:
+        weights: Their outputs learn.
+        hidden: h.
+        error: e.
+        draws: Output words.
+        window: Number of the set there.
+        rate: Learning rate.
+        steps: Room for eight numbers.
+        tally: Takes the probability of each right answer.
+    """
+    for tile in range(draws.tiles):
+        place = window * draws.tiles + tile
+        rows = draws.rows[place * TILE : (place + 1) * TILE]
+        scores = _score(weights, hidden, rows) - load8(draws.offsets, place * LANES)
+        totals, signs = load8(draws.totals, place * LANES), load8(draws.signs, tile * LANES)
+        store8(steps, 0, learn_scores(scores, signs, totals, draws.repeated[window], fill8(rate), tally))
+        _update(weights, hidden, error, rows, steps)
+
+
+@inlined
+def spread(weights: Weights, rows: Any, error: Any, scale: np.float32) -> None:
+    """Add `scale` times e to each of the rows."""
+    inputs, stride = weights.inputs, weights.stride
+    share = fill16(scale)
+    for row in rows:
+        for d in range(0, stride, 16):
+            place = row * stride + d
+            store16(inputs, place, load16(inputs, place) + share * load16(error, d))
+
+
+@inlined
+def _score(weights: Weights, hidden: Any, rows: Any) -> Any:
+    """The lanes h . w_o for six output rows."""
+    outputs, stride = weights.outputs, weights.stride
+    o0, o1, o2, o3, o4, o5 = (
+        rows[0] * stride, rows[1] * stride, rows[2] * stride, rows[3] * stride, rows[4] * stride, rows[5] * stride,
+    )  # fmt: skip
+    s0 = s1 = s2 = s3 = s4 = s5 = fill16(_ZERO)
+    for d in range(0, stride, 16):
+        h = load16(hidden, d)
+        s0, s1 = s0 + h * load16(outputs, o0 + d), s1 + h * load16(outputs, o1 + d)
+        s2, s3 = s2 + h * load16(outputs, o2 + d), s3 + h * load16(outputs, o3 + d)
+        s4, s5 = s4 + h * load16(outputs, o4 + d), s5 + h * load16(outputs, o5 + d)
+    return sums8(s0, s1, s2, s3, s4, s5)
+
+
+@inlined
+def _update(weights: Weights, hidden: Any, error: Any, rows: Any, steps: Any) -> None:
+    """Add sum_o g_o w_o to e and g_o h to the output rows."""
+    outputs, stride = weights.outputs, weights.stride
+    o0, o1, o2, o3, o4, o5 = (
+        rows[0] * stride, rows[1] * stride, rows[2] * stride, rows[3] * stride, rows[4] * stride, rows[5] * stride,
+    )  # fmt: skip
+    g0, g1, g2 = fill16(steps[0]), fill16(steps[1]), fill16(steps[2])
+    g3, g4, g5 = fill16(steps[3]), fill16(steps[4]), fill16(steps[5])
+    for d in range(0, stride, 16):
+        h = load16(hidden, d)
+        w0, w1, w2 = load16(outputs, o0 + d), load16(outputs, o1 + d), load16(outputs, o2 + d)
+        w3, w4, w5 = load16(outputs, o3 + d), load16(outputs, o4 + d), load16(outputs, o5 + d)
+        store16(error, d, load16(error, d) + g0 * w0 + g1 * w1 + g2 * w2 + g3 * w3 + g4 * w4 + g5 * w5)
+        store16(outputs, o0 + d, w0 + g0 * h)
+        store16(outputs, o1 + d, w1 + g1 * h)
+        store16(outputs, o2 + d, w2 + g2 * h)
+        store16(outputs, o3 + d, w3 + g3 * h)
+        store16(outputs, o4 + d, w4 + g4 * h)
+        store16(outputs, o5 + d, w5 + g5 * h)

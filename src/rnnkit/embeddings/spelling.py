@@ -1,0 +1,107 @@
+"""What a word may be in a file: checked when one is read, and before one is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from rnnkit.embeddings.table import Matrix, Table
+from rnnkit.errors import DataError
+
+Where = Callable[[int], str]
+"""The place of a row in its file, as messages name it."""
+
+NOWHERE: Final = b"\t\n\0"
+"""Bytes that no word holds in any file: the first two part words in a vocabulary, the last ends them in fastText's."""
+
+
+def check_words(words: Sequence[bytes], where: Where) -> None:
+    """Hold the words that were read against what all formats can carry.
+
+    Raises:
+        DataError: One is empty, not UTF-8, there twice, or holds a tab, a newline or a NUL byte.
+    """
+    joined = b"\x01".join(words)
+    try:
+        joined.decode("utf-8")
+        whole = True
+    except UnicodeDecodeError:
+        whole = False
+    fit = whole and not any(byte in joined for byte in (b"\t", b"\n", b"\0"))
+    distinct = set(words)
+    if fit and len(distinct) == len(words) and b"" not in distinct:
+        return
+    seen: dict[bytes, int] = {}
+    for row, word in enumerate(words):
+        _check_word(word, where(row))
+        if seen.setdefault(word, row) != row:
+            raise DataError(
+                f"{where(row)}: {word.decode()!r} has a vector already",
+                f"the first is at {where(seen[word])}",
+                hint="keep one of the two",
+            )
+
+
+def check_rows(matrix_VD: Matrix, words: Sequence[bytes], where: Where) -> None:
+    """Find NaN and infinity in the rows of words that were checked.
+
+    Raises:
+        DataError: There is such a number; the message names word and place.
+    """
+    row = first_unfit_row(matrix_VD)
+    if row is not None:
+        raise DataError(f"{where(row)}: the vector of {words[row].decode()!r} holds NaN or infinity")
+
+
+def refuse_unfit(table: Table, format: str, forbidden: bytes) -> list[bytes]:
+    """The words of a table that is about to be written, each known to fit the format.
+
+    Args:
+        table: What will be written.
+        format: Name of the format, for messages.
+        forbidden: Bytes that part words from numbers there.
+
+    Raises:
+        DataError: A word is empty or holds such a byte, or a vector is not finite; the message names the word.
+    """
+    words = table.words.encoded()
+    wrong = [bytes([byte]) for byte in {*forbidden, *NOWHERE}]
+    for word in words:
+        if not word or any(byte in word for byte in wrong):
+            why = "is empty" if not word else "holds white space or a control character"
+            raise DataError(
+                f"{word.decode('utf-8', 'backslashreplace')!r} cannot be written as {format}",
+                f"the word {why}; nothing was written",
+                hint="other formats may carry it: see --to" if word else None,
+            )
+    row = first_unfit_row(table.matrix_VD)
+    if row is not None:
+        raise table.not_finite(table.words[row])
+    return words
+
+
+def first_unfit_row(matrix_VD: Matrix, block: int = 8192) -> int | None:
+    """The first row with NaN or infinity; None where all are finite."""
+    for start in range(0, len(matrix_VD), block):
+        finite = np.isfinite(matrix_VD[start : start + block]).all(axis=1)
+        if not finite.all():
+            return start + int(np.argmin(finite))
+    return None
+
+
+def _check_word(word: bytes, place: str) -> None:
+    if not word:
+        raise DataError(f"{place}: the word is missing", "the entry begins with its numbers")
+    try:
+        word.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{place}: the word '{word.decode('utf-8', 'backslashreplace')}' is not UTF-8",
+            f"byte {error.start + 1} of it is 0x{word[error.start]:02x}",
+            hint="`iconv -f LATIN1 -t UTF-8 FILE` converts a text, if that is its encoding",
+        ) from None
+    for byte in NOWHERE:
+        if byte in word:
+            raise DataError(f"{place}: the word {word.decode()!r} holds the character {chr(byte)!r}")

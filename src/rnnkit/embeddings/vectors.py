@@ -1,0 +1,233 @@
+"""Word vectors and what can be asked of them: which words are near, how near two are, what completes an analogy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit.config import did_you_mean
+from rnnkit.embeddings import formats
+from rnnkit.embeddings.table import Matrix, Table
+from rnnkit.embeddings.words import Words
+from rnnkit.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from rnnkit.embeddings.subwords import Subwords
+
+_BLOCK_ROWS = 8192
+_SUGGESTED = 50_000
+"""So many of the first words are looked through for a spelling that was meant."""
+
+
+class UnknownWord(DataError):
+    """A word without a vector."""
+
+
+@dataclass(frozen=True)
+class Neighbor:
+    """A word and the cosine of the angle between its vector and the one that was asked about."""
+
+    word: str
+    similarity: float
+
+
+class Vectors:
+    """Word vectors and what can be asked of them.
+
+    Args:
+        table: The words and their rows.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._units_VD: Matrix = np.zeros((0, table.dimension), dtype=np.float32)
+
+    @classmethod
+    def load(cls, path: Path) -> Vectors:
+        """Open a vectors directory, or read a file of word2vec, fastText or GloVe; its content says which it is.
+
+        Raises:
+            DataError: There is no such file, it holds no vectors, or it is malformed; the message names the line.
+            FormatError: The directory is damaged or of a newer version.
+            ArtefactError: It is a directory of another kind.
+        """
+        return cls(formats.load(path))
+
+    @classmethod
+    def of(
+        cls,
+        words: Sequence[str],
+        matrix_VD: Matrix,
+        counts: Sequence[int] | None = None,
+        subwords: Subwords | None = None,
+        buckets_KD: Matrix | None = None,
+    ) -> Vectors:
+        """Vectors of what is in memory; the arguments are those of `Table`."""
+        return cls(Table.of(words, matrix_VD, counts, subwords, buckets_KD))
+
+    @property
+    def words(self) -> Words:
+        """The words, the most frequent first; the special symbols are none of them."""
+        return self.table.words
+
+    @property
+    def matrix_VD(self) -> Matrix:
+        """A row for each word; perhaps memory-mapped and read-only."""
+        return self.table.matrix_VD
+
+    @property
+    def counts(self) -> NDArray[np.int64] | None:
+        """How often each word was met in training, where that is known."""
+        return self.table.words.counts
+
+    @property
+    def dimension(self) -> int:
+        """Numbers a vector."""
+        return self.table.dimension
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.words
+
+    def __getitem__(self, word: str) -> Matrix:
+        """The word's vector (D,); of a word without a row, the mean of its n-grams' where the model has them.
+
+        Raises:
+            UnknownWord: There is neither.
+            FormatError: It holds NaN or infinity.
+        """
+        vector = self.table.vector(word)
+        if vector is None:
+            raise self._unknown(word)
+        return vector
+
+    def neighbors(self, query: str | Matrix, count: int = 10, restrict: int | None = None) -> list[Neighbor]:
+        """The nearest words by cosine, the nearest first.
+
+        Args:
+            query: A word, which is left out of the answer, or a vector (D,).
+            count: Most words in the answer.
+            restrict: Look only through so many of the first words.
+
+        Raises:
+            UnknownWord: The word has no vector.
+        """
+        if isinstance(query, str):
+            return self._nearest(self[query], count, restrict, [query])
+        return self._nearest(np.asarray(query, np.float32), count, restrict, [])
+
+    def similarity(self, first: str, second: str) -> float:
+        """The cosine of the angle between two words' vectors; 0 where one is all zeros. Raises as `neighbors`."""
+        return float(_unit(self[first]) @ _unit(self[second]))
+
+    def odd_one_out(self, words: Sequence[str]) -> str:
+        """The word least like the mean of the normalised vectors.
+
+        Raises:
+            UsageError: There are fewer than three words.
+            UnknownWord: One has no vector.
+        """
+        if len(words) < 3:
+            raise UsageError(f"the odd one out of {len(words)} words is anyone's guess", hint="give three or more")
+        units_ND = np.stack([_unit(self[word]) for word in words])
+        return words[int(np.argmin(units_ND @ units_ND.mean(axis=0)))]
+
+    def analogy(
+        self, positive: Sequence[str], negative: Sequence[str], count: int = 10, restrict: int | None = None
+    ) -> list[Neighbor]:
+        """The words nearest to a sum of normalised vectors (3CosAdd, Mikolov et al. 2013, arXiv:1301.3781).
+
+        `positive` king and woman, `negative` man: what is to woman as king is to man?
+
+        Args:
+            positive: Words to add.
+            negative: Words to subtract. None of these words is in the answer.
+            count: Most words in the answer.
+            restrict: Look only through so many of the first words.
+
+        Raises:
+            UsageError: There is no word.
+            UnknownWord: A word has no vector.
+        """
+        if not [*positive, *negative]:
+            raise UsageError("an analogy needs at least one word")
+        parts = [_unit(self[word]) for word in positive] + [-_unit(self[word]) for word in negative]
+        return self._nearest(np.sum(parts, axis=0), count, restrict, [*positive, *negative])
+
+    def unit_rows(self, restrict: int | None = None) -> Matrix:
+        """The rows divided by their lengths, computed once; a row of zeros stays zeros.
+
+        Args:
+            restrict: Only so many of the first words.
+
+        Raises:
+            FormatError: A row holds NaN or infinity; the message names its word.
+        """
+        rows = len(self) if restrict is None else min(restrict, len(self))
+        if len(self._units_VD) < rows:
+            lengths_V = self._lengths(rows)
+            divisors_V = np.where(lengths_V > 0, lengths_V, 1).astype(np.float32)
+            self._units_VD = np.divide(self.matrix_VD[:rows], divisors_V[:, None], dtype=np.float32)
+        return self._units_VD[:rows]
+
+    def _nearest(self, query_D: Matrix, count: int, restrict: int | None, left_out: Iterable[str]) -> list[Neighbor]:
+        rows = len(self) if restrict is None else min(restrict, len(self))
+        lengths_V = self._lengths(rows)
+        scores_V = (self.matrix_VD[:rows] @ _unit(query_D)) / np.where(lengths_V > 0, lengths_V, 1)
+        found = [row for word in left_out if (row := self.words.row(word)) is not None and row < rows]
+        scores_V[found] = -np.inf
+        wanted = max(0, min(count, rows - len(set(found))))
+        if not wanted:
+            return []
+        least = np.partition(scores_V, rows - wanted)[rows - wanted]
+        nearest_N = np.flatnonzero(scores_V >= least)
+        ordered_N = nearest_N[np.argsort(-scores_V[nearest_N], kind="stable")][:wanted]
+        return [Neighbor(self.words[row], float(scores_V[row])) for row in ordered_N.tolist()]
+
+    def _lengths(self, rows: int) -> NDArray[np.float64]:
+        """The Euclidean length of each of the first rows."""
+        if rows < len(self) and "_all_lengths_V" not in self.__dict__:
+            return self._measure(rows)
+        return self._all_lengths_V[:rows]
+
+    @cached_property
+    def _all_lengths_V(self) -> NDArray[np.float64]:
+        return self._measure(len(self))
+
+    def _measure(self, rows: int) -> NDArray[np.float64]:
+        lengths_V = np.empty(rows)
+        for start in range(0, rows, _BLOCK_ROWS):
+            block = self.matrix_VD[start : min(start + _BLOCK_ROWS, rows)].astype(np.float64)
+            lengths_V[start : start + len(block)] = np.sqrt(np.einsum("vd,vd->v", block, block))
+        bad = np.flatnonzero(~np.isfinite(lengths_V))
+        if len(bad):
+            raise self.table.not_finite(self.words[int(bad[0])])
+        return lengths_V
+
+    def _unknown(self, word: str) -> UnknownWord:
+        other = next((form for form in (word.lower(), word.capitalize(), word.upper()) if form in self.words), None)
+        hint = f"did you mean {other!r}?" if other else did_you_mean(word, self._similar_words(word))
+        return UnknownWord(f"{word!r} has no vector", f"{self.table.name} has those of {len(self):,} words", hint=hint)
+
+    def _similar_words(self, word: str) -> list[str]:
+        """Frequent words of about the same length that begin or end with the same character."""
+        if not word:
+            return []
+        lengths = self.words.first(_SUGGESTED).lengths()
+        rows = np.flatnonzero(abs(lengths - len(word.encode("utf-8", "surrogatepass"))) <= 2)
+        near = [self.words[int(row)] for row in rows]
+        return [other for other in near if other[0] == word[0] or other[-1] == word[-1]]
+
+
+def _unit(vector_D: Matrix) -> Matrix:
+    """A vector of length 1; zeros stay zeros."""
+    length = float(np.linalg.norm(vector_D.astype(np.float64)))
+    return (vector_D / length).astype(np.float32) if length else vector_D

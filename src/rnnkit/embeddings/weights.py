@@ -1,0 +1,71 @@
+"""The two matrices that are learned, in rows that vector registers like."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALIGNMENT = 64
+"""Bytes of a cache line; every row begins one."""
+
+_ROW_FLOATS = ALIGNMENT // 4
+
+
+class Weights(NamedTuple):
+    """Input and output rows, one after the other, each padded with zeros to whole cache lines.
+
+    Attributes:
+        inputs: Flat. Row r is `inputs[r * stride : r * stride + D]`: first the words', then the n-grams'.
+        outputs: Flat. The words' rows alone.
+        stride: Floats from one row to the next.
+    """
+
+    inputs: NDArray[np.float32]
+    outputs: NDArray[np.float32]
+    stride: int
+
+
+def padded(dimension: int) -> int:
+    """Floats that a row takes."""
+    return -(-dimension // _ROW_FLOATS) * _ROW_FLOATS
+
+
+def memory_bytes(input_rows: int, output_rows: int, dimension: int) -> int:
+    """What `make_weights` allocates."""
+    return 4 * padded(dimension) * (input_rows + output_rows)
+
+
+def make_weights(input_rows: int, output_rows: int, dimension: int, first: int, seed: int) -> Weights:
+    """Weights as word2vec starts: inputs uniform in +-1/(2D), outputs zero.
+
+    Args:
+        input_rows: Words and n-grams.
+        output_rows: Words.
+        dimension: D.
+        first: Rows before this belong to special symbols and stay zero.
+        seed: Of the random numbers.
+    """
+    stride = padded(dimension)
+    weights = Weights(_aligned(input_rows * stride), _aligned(output_rows * stride), stride)
+    generator = np.random.default_rng(seed)
+    rows = weights.inputs.reshape(input_rows, stride)
+    block = 1 << 10  # a block at a time: the random numbers are of no further use
+    for start in range(first, input_rows, block):
+        part = rows[start : start + block, :dimension]
+        part[:] = (generator.random(part.shape, dtype=np.float32) - np.float32(0.5)) / np.float32(dimension)
+    return weights
+
+
+def rows_of(flat: NDArray[np.float32], stride: int, dimension: int) -> NDArray[np.float32]:
+    """A view of the rows without their padding, (rows, D)."""
+    return flat.reshape(-1, stride)[:, :dimension]
+
+
+def _aligned(size: int) -> NDArray[np.float32]:
+    """Zeros that begin on a cache line."""
+    room = np.zeros(size + _ROW_FLOATS, np.float32)
+    skip = -room.ctypes.data % ALIGNMENT // 4
+    view: NDArray[Any] = room[skip : skip + size]
+    return view

@@ -1,0 +1,36 @@
+"""Rows of text whose columns stand below each other on a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Sequence
+
+GAP = "  "
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> list[str]:
+    """The rows as lines.
+
+    Args:
+        rows: Of equally many cells.
+        right: Columns that end, instead of begin, below each other, such as numbers.
+        indent: What stands before each line.
+    """
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    return [
+        (indent + GAP.join(_pad(cell, widths[place], ahead=place in right) for place, cell in enumerate(row))).rstrip()
+        for row in rows
+    ]
+
+
+def width(text: str) -> int:
+    """Columns that a text takes on a terminal: wide characters two, combining marks none."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "FW" else 1
+        for character in text
+    )
+
+
+def _pad(cell: str, wanted: int, ahead: bool) -> str:
+    blank = " " * (wanted - width(cell))
+    return blank + cell if ahead else cell + blank

@@ -1,0 +1,157 @@
+"""Words as points in a plane, each beside its name."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit.events import Listener, Warned, ignore
+from rnnkit.reports.picture import DOTS_PER_INCH, new_figure, save
+from rnnkit.reports.projection import Projection
+
+Places = NDArray[np.float64]
+
+INCHES = (8.0, 6.0)
+ROOMY = 50
+"""So many words have room at this size; more words make the picture larger."""
+
+LARGEST = 2.5
+FONT_POINTS = 9
+DOT = 3.0
+"""Radius of a point, in pixels, with some air around it."""
+
+DISTANCES = (5.0, 9.0, 15.0, 24.0, 36.0, 52.0)
+"""How far from its point a name may stand, in pixels; the nearer the better."""
+
+LEADER = 12.0
+"""From this distance on, a line leads from a name to its point."""
+
+FALLBACK_FONTS = (
+    "DejaVu Sans", "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Arial Unicode MS",
+    "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Malgun Gothic", "Noto Sans Devanagari", "Noto Naskh Arabic",
+)  # fmt: skip
+"""Fonts that are tried for characters; those that are not installed are passed over."""
+
+
+def draw_map(
+    words: Sequence[str], projection: Projection, title: str, picture: Path, listen: Listener = ignore
+) -> None:
+    """Draw words where their vectors are.
+
+    Args:
+        words: Their names.
+        projection: Their places, in the same order.
+        title: What the picture shows.
+        picture: Where it goes; its ending (`.png`, `.svg`, `.pdf`) chooses the format.
+        listen: Told of characters that no installed font can draw.
+
+    Raises:
+        DataError: The ending is unknown.
+    """
+    scale = min(LARGEST, max(1.0, math.sqrt(len(words) / ROOMY)))
+    figure = new_figure((INCHES[0] * scale, INCHES[1] * scale))
+    axis = figure.add_subplot()
+    axis.scatter(*projection.points_N2.T, s=12, color="C0", linewidths=0)
+    axis.set_title(title, parse_math=False)
+    axis.set_xlabel(projection.axes[0])
+    axis.set_ylabel(projection.axes[1])
+    axis.set_aspect("equal", adjustable="datalim")
+    axis.margins(0.08)
+    axis.grid(alpha=0.2)
+    if not any(projection.axes):
+        axis.tick_params(labelbottom=False, labelleft=False, length=0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _write_names(figure, axis, words, projection.points_N2)
+        save(figure, picture)
+    missing = {str(warning.message) for warning in caught if "Glyph" in str(warning.message)}
+    if missing:
+        listen(Warned(f"{picture}: no installed font can draw {len(missing)} of the characters"))
+
+
+def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Places) -> None:
+    """Put each name where it covers least: beside its point, or further off with a line that leads there."""
+    fonts = _fonts()
+    figure.draw_without_rendering()  # only now does the layout say where a point is
+    dots_N2 = axis.transData.transform(points_N2)
+    frame = axis.get_window_extent()
+    covered = np.concatenate([dots_N2 - DOT, dots_N2 + DOT], axis=1)
+    for word, dot in zip(words, dots_N2, strict=True):
+        name = axis.annotate(
+            word, (0, 0), xycoords="figure pixels", family=fonts, size=FONT_POINTS, parse_math=False, in_layout=False
+        )
+        extent = name.get_window_extent(figure.canvas.get_renderer())
+        name.remove()
+        distance, box = _best_place(dot, (extent.width, extent.height), covered, frame)
+        covered = np.concatenate([covered, box[None]])
+        _annotate(axis, word, dot, box, distance, fonts, points_N2[len(covered) - len(dots_N2) - 1])
+
+
+def _annotate(
+    axis: Any, word: str, dot: Places, box: Places, distance: float, fonts: Sequence[str], point: Places
+) -> None:
+    """Write a name into its box."""
+    offset = (box[:2] - dot) * 72 / DOTS_PER_INCH
+    leader = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.6", "shrinkA": 0, "shrinkB": 2}
+    axis.annotate(
+        word, point, offset, textcoords="offset points", ha="left", va="bottom", family=fonts, size=FONT_POINTS,
+        parse_math=False, in_layout=False, arrowprops=leader if distance >= LEADER else None,
+    )  # fmt: skip
+
+
+def _best_place(dot: Places, size: tuple[float, float], covered: Places, frame: Any) -> tuple[float, Places]:
+    """The distance and the box (left, bottom, right, top) that covers least of what is drawn; the nearest first."""
+    best, least = (DISTANCES[0], next(_boxes(dot, size, DISTANCES[0]))), math.inf
+    for distance in DISTANCES:
+        for box in _boxes(dot, size, distance):
+            cost = _overlap(box, covered) + _outside(box, frame)
+            if cost < least:
+                best, least = (distance, box), cost
+        if least == 0:
+            break
+    return best
+
+
+def _boxes(dot: Places, size: tuple[float, float], distance: float) -> Iterator[Places]:
+    """Boxes around a point: right, left, above, below, and between these."""
+    wide, high = size
+    slant = distance * 0.7
+    for x, y in (
+        (distance, -high / 2),
+        (-distance - wide, -high / 2),
+        (-wide / 2, distance),
+        (-wide / 2, -distance - high),
+        (slant, slant),
+        (-slant - wide, slant),
+        (slant, -slant - high),
+        (-slant - wide, -slant - high),
+    ):
+        yield np.array([dot[0] + x, dot[1] + y, dot[0] + x + wide, dot[1] + y + high])
+
+
+def _overlap(box: Places, covered: Places) -> float:
+    """Area that a box shares with others, in square pixels."""
+    wide = np.minimum(box[2], covered[:, 2]) - np.maximum(box[0], covered[:, 0])
+    high = np.minimum(box[3], covered[:, 3]) - np.maximum(box[1], covered[:, 1])
+    return float((wide.clip(0) * high.clip(0)).sum())
+
+
+def _outside(box: Places, frame: Any) -> float:
+    """Area of a box that sticks out of the frame."""
+    inside_wide = min(box[2], frame.x1) - max(box[0], frame.x0)
+    inside_high = min(box[3], frame.y1) - max(box[1], frame.y0)
+    whole = (box[2] - box[0]) * (box[3] - box[1])
+    return float(whole - max(0.0, inside_wide) * max(0.0, inside_high))
+
+
+def _fonts() -> list[str]:
+    from matplotlib import font_manager
+
+    installed = set(font_manager.get_font_names())
+    return [name for name in FALLBACK_FONTS if name in installed]

@@ -1,0 +1,168 @@
+"""`rnnkit convert-embeddings`: word vectors from one format into another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rnnkit.config import argument, as_dict, option
+from rnnkit.errors import ArtefactError, UsageError
+from rnnkit.events import Listener, Note, ignore
+from rnnkit.files import manifest
+from rnnkit.files.workspace import Workspace
+
+if TYPE_CHECKING:
+    from rnnkit.embeddings.table import Table
+
+EXAMPLE = """\
+rnnkit convert-embeddings vectors.txt
+rnnkit convert-embeddings vectors.bin --to word2vec-binary --top 50000
+rnnkit convert-embeddings imported --vectors glove.6B.100d.txt
+rnnkit convert-embeddings projector --to projector --top 10000"""
+
+DIRECTORY: Final = "directory"
+PROJECTOR: Final = "projector"
+FORMATS: Final = (DIRECTORY, "word2vec", "word2vec-binary", "fasttext", "fasttext-binary", "glove", PROJECTOR)
+
+ENDINGS: Final = {"": DIRECTORY, ".txt": "word2vec", ".vec": "fasttext"}
+"""Formats that a name tells. `.bin` is left out: word2vec and fastText both use it."""
+
+KEEP_SUBWORDS: Final = (DIRECTORY, "fasttext-binary")
+
+EXPORT: Final = "exported-vectors"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """Write word vectors in another format, to take them to other tools or to bring them from there.
+
+    word2vec and fasttext are the same text, with a header, as `.vec` files have it; glove is the text without. The
+    binary formats keep every bit, and so do the texts: a number has as many digits as it needs to come back.
+    fasttext-binary is a model file that composes vectors of unseen words, if the vectors have subwords; directory is
+    what rnnkit uses; projector is for TensorBoard. What is read is recognised by its content.
+    """
+
+    output: Path = argument(help="File or directory to write.", metavar="OUTPUT")
+    vectors: Path | None = option(
+        None,
+        help="Vectors directory, or a file of word2vec, fastText or GloVe.",
+        panel="Data",
+        shown_default="WORK/embeddings",
+    )
+    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    top: int | None = option(
+        None,
+        help="Take only so many of the first words, the most frequent.",
+        panel="Data",
+        unit="words",
+        minimum=1,
+        shown_default="all",
+    )
+    to: str | None = option(
+        None,
+        help="Format.",
+        choices=FORMATS,
+        panel="Output",
+        shown_default="by OUTPUT's ending: none directory, .txt word2vec, .vec fasttext",
+    )
+    overwrite: bool = option(False, help="Replace what is there.", panel="Output")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was written.
+
+    Attributes:
+        path: Where.
+        format: One of `FORMATS`.
+        words: How many.
+        dimension: Numbers a vector.
+    """
+
+    path: Path
+    format: str
+    words: int
+    dimension: int
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The result as text."""
+        return (f"{self.path}: {self.words:,} words of dimension {self.dimension:,} as {self.format}",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON knows it."""
+        return {"path": str(self.path), "format": self.format, "words": self.words, "dimension": self.dimension}
+
+
+def run(options: Options, listen: Listener = ignore) -> Result:
+    """Read and write.
+
+    Raises:
+        UsageError: The output's name does not say which format is meant.
+        DataError: There are no vectors, they are malformed, or the format cannot carry one of the words.
+        ArtefactError: The output is there already, or cannot be written.
+        FormatError: The vectors directory is damaged.
+    """
+    from rnnkit.embeddings import formats
+
+    output, format = options.output, options.to or _guess(options.output)
+    _refuse_existing(output, format, options.overwrite)
+    source = options.vectors or Workspace(options.work).embeddings
+    table = formats.load(source)
+    if options.top is not None:
+        table = table.first(options.top)
+    if table.subwords is not None and format not in KEEP_SUBWORDS:
+        listen(Note(f"{format} has no place for the vectors of n-grams: words not in it will have none"))
+    inputs = {"vectors": manifest.sha256(manifest.place(source) if source.is_dir() else source)}
+    _write(output, format, table, options, inputs)
+    return Result(output, format, len(table.words), table.dimension)
+
+
+def _guess(output: Path) -> str:
+    """The format that a name tells."""
+    known = DIRECTORY if output.is_dir() else ENDINGS.get(output.suffix.lower())
+    if known is None:
+        both = "word2vec-binary or fasttext-binary" if output.suffix.lower() == ".bin" else " or ".join(FORMATS)
+        raise UsageError(f"the name {output.name} does not say which format is meant", hint=f"say it: --to {both}")
+    return known
+
+
+def _refuse_existing(output: Path, format: str, overwrite: bool) -> None:
+    """Keep what is there, and never let a folder go that is something else."""
+    if not output.exists():
+        return
+    if not overwrite:
+        raise ArtefactError(f"{output} is there already", hint="--overwrite replaces it")
+    is_folder = output.is_dir()
+    if is_folder != (format in (DIRECTORY, PROJECTOR)):
+        what, wanted = ("folder", "file") if is_folder else ("file", "folder")
+        raise ArtefactError(f"{output} is a {what}, {format} is a {wanted}", hint="name another place")
+    if is_folder and any(output.iterdir()):
+        place = manifest.place(output)
+        kind = manifest.load(place).kind if place.is_file() else "no vectors directory"
+        if kind not in ("vectors", EXPORT):
+            raise ArtefactError(f"{output} is {kind}: it will not be replaced", hint="name another place")
+
+
+def _write(output: Path, format: str, table: Table, options: Options, inputs: dict[str, str]) -> None:
+    from rnnkit.embeddings import directory, formats, projector
+    from rnnkit.files.atomic import atomic_folder
+
+    if format == DIRECTORY:
+        directory.write(output, table, options=as_dict(options), inputs=inputs)
+        return
+    facts = {"format": format, "words": len(table.words), "dimension": table.dimension}
+
+    def seal(place: Path, folder: Path, names: list[str]) -> None:
+        files = manifest.describe_files(folder, names)
+        manifest.write(place, manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts))
+
+    if format == PROJECTOR:
+        with atomic_folder(output) as temporary:
+            projector.fill(temporary, table)
+            seal(temporary / manifest.NAME, temporary, [projector.VECTORS, projector.METADATA])
+        return
+    formats.WRITERS[format](output, table)
+    seal(manifest.place(output), output.parent, [output.name])

@@ -1,0 +1,89 @@
+"""The options of `rnnkit train-embeddings`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnnkit.config import argument, option
+
+METHODS = ("skipgram", "cbow")
+LOSSES = ("negative", "nce", "softmax")
+GRADIENTS = ("exact", "classic")
+
+RATES = {"skipgram": 0.025, "cbow": 0.125, "classic": 0.025, "subwords": 0.05}
+"""Learning rates, where none is given; CBOW's exact gradient is smaller than the classic one by the window's size."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Learn word vectors from text, token files or aligned data.
+
+    Words stand between white space; `rnnkit tokenize` makes them from raw text. The vectors directory is for
+    `rnnkit neighbors`, `analogy`, `evaluate-embeddings`, `convert-embeddings` and `train --embeddings`.
+    """
+
+    text: list[Path] = argument(
+        (), help="Text or token files; - is stdin.", metavar="TEXT...", shown_default="WORK/tokens/train.*.tok"
+    )
+    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    data: Path | None = option(None, help="Aligned data to learn from in place of text.", panel="Data")
+    vocab: Path | None = option(
+        None, help="Vocabulary that --data was made with.", panel="Data", shown_default="WORK/vocab.tsv"
+    )
+    language: str = option(
+        "", help="Side of the workspace's text or of --data.", panel="Data", shown_default="the only one"
+    )
+    min_count: int = option(5, help="Rarer words get no vector.", panel="Data", unit="times", minimum=1)
+    init_from: Path | None = option(
+        None, help="Vectors to go on from with new text, in any format; their words are kept.", panel="Data"
+    )
+    method: str = option("skipgram", help="A word predicts its neighbours, or they it.", panel="Model", choices=METHODS)
+    dimension: int = option(100, help="Numbers in a vector.", panel="Model", minimum=1)
+    window: int = option(5, help="Most words on each side.", panel="Model", unit="words", minimum=1, maximum=500)
+    dynamic_window: bool = option(True, help="Draw each window's size from 1 to --window.", panel="Model")
+    subwords: bool = option(
+        False, help="Vectors for character n-grams too, and so for words never seen (fastText).", panel="Model"
+    )
+    min_ngram: int = option(3, help="Characters of the shortest n-gram.", panel="Model", minimum=1)
+    max_ngram: int = option(6, help="Characters of the longest n-gram.", panel="Model", minimum=1, maximum=100)
+    buckets: int = option(
+        0, help="Rows that n-grams are hashed into; 0: twice as many as there are.", panel="Model", minimum=0
+    )
+    loss: str = option(
+        "negative", help="Negative sampling, noise-contrastive estimation, or the whole vocabulary.",
+        panel="Optimisation", choices=LOSSES,
+    )  # fmt: skip
+    negatives: int = option(
+        5, help="Noise words for each right one.", panel="Optimisation", unit="words", minimum=1, maximum=1000
+    )
+    noise_exponent: float = option(0.75, help="Noise is drawn by count to this power.", panel="Optimisation")
+    sample: float = option(
+        1e-3, help="Share of the text above which words are thinned out; 0: never.", panel="Optimisation", minimum=0
+    )
+    cbow_gradient: str = option(
+        "exact", help="Context words share the gradient, or each gets all of it (word2vec.c).", panel="Optimisation",
+        choices=GRADIENTS,
+    )  # fmt: skip
+    epochs: int = option(5, help="Passes over the text.", panel="Optimisation", unit="passes", minimum=1)
+    learning_rate: float = option(
+        0.0, help="First learning rate; falls to 0 in a line.", panel="Optimisation", minimum=0,
+        shown_default="skipgram 0.025, with subwords 0.05; cbow 0.125, classic 0.025",
+    )  # fmt: skip
+    plain_loops: bool = option(False, help="Slow loops that the fast kernels are held against.", panel="Optimisation")
+    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    seed: int = option(1, help="Seed of everything that is drawn.", panel="Optimisation", minimum=0)
+    output: Path | None = option(
+        None, help="Vectors directory to write.", panel="Output", shown_default="WORK/embeddings"
+    )
+    save_every: float = option(120.0, help="Seconds between checkpoints.", panel="Output", unit="seconds", minimum=0)
+    resume: bool = option(False, help="Go on with the run in the vectors directory.", panel="Output")
+    overwrite: bool = option(False, help="Replace the vectors directory.", panel="Output")
+    dry_run: bool = option(False, help="Print what the run would cost, and stop.", panel="Output")
+
+
+def default_rate(options: Options) -> float:
+    """The learning rate where none is given."""
+    if options.method == "cbow" and options.cbow_gradient == "classic":
+        return RATES["classic"]
+    return RATES["subwords" if options.subwords and options.method == "skipgram" else options.method]

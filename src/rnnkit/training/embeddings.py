@@ -1,0 +1,114 @@
+"""Word vectors as a task of the training loop: a step is a slab of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from rnnkit.embeddings.corpus import Corpus
+from rnnkit.embeddings.learner import Learner
+from rnnkit.training.checkpoint import Arrays
+from rnnkit.training.loop import StepReport
+
+SLAB: Final = 100_000
+"""Words a step. The learning rate changes from one to the next, as often as in word2vec.c with ten threads."""
+
+LEAST_STEPS: Final = 100
+"""A run has at least so many steps where the text can be cut so finely."""
+
+
+@dataclass(frozen=True)
+class Slab:
+    """A run of segments.
+
+    Attributes:
+        epoch: Pass over the text, from 0.
+        first: Its first segment.
+        last: The segment after its last.
+    """
+
+    epoch: int
+    first: int
+    last: int
+
+
+class Slabs:
+    """The slabs of a text in its order, again and again.
+
+    Args:
+        corpus: The text.
+        epochs: Passes that are planned.
+    """
+
+    def __init__(self, corpus: Corpus, epochs: int) -> None:
+        size = min(SLAB, max(1, corpus.tokens * epochs // LEAST_STEPS))
+        wanted = np.arange(0, corpus.tokens + size, size).clip(max=corpus.tokens)
+        self._bounds = np.unique(np.searchsorted(corpus.segments, wanted))
+        self._taken = 0
+
+    @property
+    def per_epoch(self) -> int:
+        """Slabs in one pass."""
+        return len(self._bounds) - 1
+
+    def __iter__(self) -> Iterator[Slab]:
+        return self
+
+    def __next__(self) -> Slab:
+        epoch, index = divmod(self._taken, self.per_epoch)
+        self._taken += 1
+        return Slab(epoch, int(self._bounds[index]), int(self._bounds[index + 1]))
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the next slab comes from."""
+        epoch, slab = divmod(self._taken, self.per_epoch)
+        return {"epoch": epoch, "slab": slab}
+
+    def load_state_dict(self, state: Mapping[str, int]) -> None:
+        """Go there."""
+        self._taken = state["epoch"] * self.per_epoch + state["slab"]
+
+
+class EmbeddingTask:
+    """Word vectors that learn, a slab at a time.
+
+    Args:
+        corpus: The text.
+        learner: The threads.
+    """
+
+    def __init__(self, corpus: Corpus, learner: Learner) -> None:
+        self._corpus = corpus
+        self._learner = learner
+        self._sums = np.zeros(3)  # of the present epoch: its number, loss, predictions
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the present epoch, in nats a prediction."""
+        return float(self._sums[1] / max(1.0, self._sums[2]))
+
+    def step(self, batch: Slab, rate: float) -> StepReport:
+        """Learn a slab."""
+        ids, segments = self._corpus.slab(batch.first, batch.last)
+        place = int(self._corpus.segments[batch.first])
+        loss, predictions = self._learner.learn(ids, segments, place, batch.epoch, rate)
+        if batch.epoch != self._sums[0]:
+            self._sums[:] = (batch.epoch, 0, 0)
+        self._sums[1:] += (loss, predictions)
+        return StepReport(loss=loss, nll=loss, tokens=predictions, words=len(ids))
+
+    def state_dict(self) -> dict[str, Arrays]:
+        """Both matrices; what is drawn depends on the place in the text alone."""
+        weights = self._learner.lesson.weights
+        return {"weights": {"inputs": weights.inputs, "outputs": weights.outputs, "sums": self._sums}}
+
+    def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
+        """Take up where `state_dict` was made."""
+        weights, saved = self._learner.lesson.weights, state["weights"]
+        weights.inputs[:], weights.outputs[:], self._sums[:] = saved["inputs"], saved["outputs"], saved["sums"]
+
+    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Nothing is validated, so that no weights are better than others: the last ones are written in the end."""

@@ -1,0 +1,50 @@
+"""Tables of word vectors for tests, small and awkward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from rnnkit.embeddings.subwords import Subwords
+from rnnkit.embeddings.table import Matrix, Table
+
+WORDS = ["the", "straße", "New\u00a0York", "line\u2028end", "日本語"]
+"""Words with characters that some programs take for the ends of words and lines."""
+
+COUNTS = [900, 70, 70, 5, 1]
+
+SUBWORDS = Subwords(min_length=2, max_length=4, buckets=53)
+
+
+def random_matrix(rows: int, dimension: int = 3, seed: int = 7) -> Matrix:
+    return np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
+
+
+def make_table(dimension: int = 3, *, counted: bool = True, subwords: bool = False) -> Table:
+    buckets = (SUBWORDS, random_matrix(SUBWORDS.buckets, dimension, seed=8)) if subwords else (None, None)
+    return Table.of(WORDS, random_matrix(len(WORDS), dimension), COUNTS if counted else None, *buckets)
+
+
+def same_bits(one: Matrix, other: Matrix) -> bool:
+    """Whether two matrices are the same to the last bit, signs of zeros included."""
+    return one.shape == other.shape and np.array_equal(
+        np.ascontiguousarray(one).view(np.uint32), np.ascontiguousarray(other).view(np.uint32)
+    )
+
+
+def tables(least_dimension: int = 1) -> st.SearchStrategy[Table]:
+    """Tables of any words that every format can carry, and of any finite numbers."""
+    characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\0\ufeff")
+    words = st.lists(st.text(characters, min_size=1, max_size=7), min_size=1, max_size=5, unique=True)
+    numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+    def with_rows(words: list[str]) -> st.SearchStrategy[Any]:
+        shapes = st.integers(least_dimension, 5).map(lambda dimension: (len(words), dimension))
+        return shapes.flatmap(lambda shape: arrays.arrays(np.float32, shape, elements=numbers)).map(
+            lambda matrix: Table.of(words, matrix)
+        )
+
+    return words.flatmap(with_rows)

@@ -1,0 +1,123 @@
+"""Word vectors on trial: what a file holds is seen from its lines, and what could not be asked is counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.word_vectors import write_vectors
+
+from rnnkit.errors import DataError, UsageError
+from rnnkit.events import Event, Warned
+from rnnkit.stages.evaluate_embeddings import Options, run
+
+ANALOGIES = """\
+: family
+man king woman queen
+MAN king woman prince
+man king woman duchess
+: gram1-number
+one two king man
+"""
+PAIRS = "# a comment\nword1\tword2\tmean\nking\tqueen\t8\none\ttwo\t9\nman\tone\t1\nduke\tking\t7\n"
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Options:
+    files = [write(tmp_path, "analogies", ANALOGIES), write(tmp_path, "pairs", PAIRS)]
+    return Options(files, write_vectors(tmp_path / "royals.txt"))
+
+
+def test_both_kinds_of_files(options: Options) -> None:
+    analogies, pairs = options.files
+    result = run(options)
+    assert result.lines == (
+        f"{analogies}: analogies among the 7 most frequent words",
+        "  section       accuracy  correct  asked  questions",
+        "  family         50.00 %        1      2          3",
+        "  gram1-number    0.00 %        0      1          1",
+        "  semantic       50.00 %        1      2          3",
+        "  syntactic       0.00 %        0      1          1",
+        "  total          33.33 %        1      3          4",
+        "",
+        f"{pairs}: rated pairs of words",
+        "  Spearman's rho = 1.0000 (3 of 4 pairs, 75.00 %)",
+    )
+    assert result.numbers == ("33.33 %", "1.0000")
+
+
+def test_json(options: Options) -> None:
+    analogies, pairs = run(options).as_dict()["scores"]
+    assert (analogies["kind"], analogies["restrict"]) == ("analogies", 7)
+    assert analogies["semantic"] == {"accuracy": 0.5, "correct": 1, "asked": 2, "questions": 3, "coverage": 2 / 3}
+    assert analogies["total"]["coverage"] == 0.75
+    assert [section["name"] for section in analogies["sections"]] == ["family", "gram1-number"]
+    assert pairs == {
+        "file": str(options.files[1]), "kind": "pairs", "spearman": pytest.approx(1), "used": 3, "pairs": 4,
+        "coverage": 0.75,
+    }  # fmt: skip
+
+
+def test_one_kind_of_sections_has_no_sums_by_kind(options: Options, tmp_path: Path) -> None:
+    plain = write(tmp_path, "plain", "man king woman queen\n")
+    result = run(replace(options, files=[plain]))
+    assert [line.split()[0] for line in result.lines[2:]] == ["(no", "total"]
+    assert "semantic" not in result.as_dict()["scores"][0]
+
+
+def test_the_restriction(options: Options) -> None:
+    assert run(replace(options, files=options.files[:1], restrict=4)).numbers == ("100.00 %",)
+
+
+def test_case(options: Options) -> None:
+    assert "        1      1          3" in run(replace(options, lowercase=False)).lines[2]
+
+
+def test_lines_that_are_not_understood_are_counted(options: Options, tmp_path: Path) -> None:
+    odd = write(tmp_path, "odd", ANALOGIES + "a b c\n\nd\n")
+    heard: list[Event] = []
+    run(replace(options, files=[odd]), heard.append)
+    assert heard == [Warned(f"{odd}: 2 lines are not understood and left out, the first is line 7")]
+
+
+def test_a_file_whose_words_are_strange(options: Options, tmp_path: Path) -> None:
+    strange = write(tmp_path, "strange", "amor odium 3\nvita mors 2\n")
+    heard: list[Event] = []
+    result = run(replace(options, files=[strange, options.files[1]]), heard.append)
+    assert result.numbers == ("-", "1.0000")
+    assert heard == [Warned(f"{strange}: nothing could be measured, its words have no vectors")]
+    with pytest.raises(DataError, match="nothing could be measured: no question has a vector for each of its words"):
+        run(replace(options, files=[strange]))
+
+
+@pytest.mark.parametrize("text", ["", "\n# nothing\n", "just some words in a line\nand more\n"])
+def test_files_of_neither_kind(options: Options, tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, "neither", text)
+    with pytest.raises(DataError) as caught:
+        run(replace(options, files=[*options.files, path]))
+    assert str(caught.value) == (
+        f"{path} holds neither analogies nor rated pairs of words\n"
+        "  an analogy is four words a line, below `: section` lines; a pair is two words and a number a line"
+    )
+
+
+def test_a_header_of_four_words_makes_no_analogies(options: Options, tmp_path: Path) -> None:
+    path = write(tmp_path, "simlex", "word1 word2 POS score\nking queen N 3\none two N 5\n")
+    assert run(replace(options, files=[path])).numbers == ("1.0000",)
+
+
+def test_numbers_may_be_the_words_of_an_analogy(options: Options, tmp_path: Path) -> None:
+    path = write(tmp_path, "years", ": years\none two 3 4\nman king woman queen\n")
+    assert run(replace(options, files=[path])).lines[2].split() == ["years", "100.00", "%", "1", "1", "2"]
+
+
+def test_unseen_needs_n_grams(options: Options) -> None:
+    with pytest.raises(UsageError, match=r"--unseen needs vectors with n-grams, those of .*royals.txt have none"):
+        run(replace(options, unseen=True))

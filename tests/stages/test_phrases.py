@@ -1,0 +1,148 @@
+"""`phrases`: text in, text with phrases joined and their list out."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
+from rnnkit.events import Event, Note, Warned
+from rnnkit.files import manifest
+from rnnkit.stages.phrases import Options, open_filter, run
+
+TEXT = "new york city is big\n\nnew york city\na big york\nnew york city is new\n"
+SMALL: dict[str, Any] = {"min_count": 2, "threshold": 1.0, "discount": 0.0}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("train.txt").write_text(TEXT, encoding="utf-8")
+    return tmp_path
+
+
+def options(**changes: Any) -> Options:
+    return Options(**{"files": [Path("train.txt")], "output": Path("out.txt"), **SMALL, **changes})
+
+
+def refused(kind: type[RnnkitError], **changes: Any) -> str:
+    with pytest.raises(kind) as caught:
+        run(options(**changes))
+    return str(caught.value)
+
+
+def rows(path: str = "out.txt.phrases.tsv") -> list[list[str]]:
+    return [line.split("\t") for line in Path(path).read_text(encoding="utf-8").splitlines()]
+
+
+def test_one_pass(corpus: Path) -> None:
+    result = run(options())
+    # 16 words; york city 3 / (4 * 3), city is 2 / (3 * 2), new york 3 / (4 * 4)
+    assert rows() == [
+        ["city_is", "2", "5.33333", "1", "city is"],
+        ["york_city", "3", "4", "1", "york city"],
+        ["new_york", "3", "3", "1", "new york"],
+    ]
+    assert Path("out.txt").read_text() == "new_york city_is big\n\nnew_york city\na big york\nnew_york city_is new\n"
+    assert result.lines == ("out.txt: 5 lines, 16 words are 11", "out.txt.phrases.tsv: 3 phrases")
+    assert json.loads(json.dumps(result.as_dict())) == {
+        "output": "out.txt", "lines": 5, "words_before": 16, "words_after": 11,
+        "list": "out.txt.phrases.tsv", "phrases": 3,
+    }  # fmt: skip
+    meta = manifest.read(Path("out.txt.phrases.tsv"), "phrases", 1)
+    assert meta.facts == {"phrases": 3, "words": 16}
+    assert meta.inputs.keys() == {"train.txt"}
+    assert manifest.faults(Path("out.txt.phrases.tsv")) == []
+
+
+def test_several_passes_and_files_and_a_delimiter(corpus: Path) -> None:
+    Path("more.txt").write_text("new york city\n", encoding="utf-8")
+    heard: list[Event] = []
+    run(options(files=[Path("train.txt"), Path("more.txt")], passes=3, delimiter="~", threshold=4.0), heard.append)
+    assert Path("out.txt").read_text() == (
+        "new york city~is big\n\nnew york city\na big york\nnew york city~is new\nnew york city\n"
+    )
+    assert [event.text for event in heard if isinstance(event, Note)] == [
+        "pass 1: 1 phrases among 19 words",
+        "pass 2: 0 phrases among 17 words",
+    ], "a pass that finds nothing is the last"
+    run(options(passes=3, threshold=2.5, overwrite=True))
+    assert Path("out.txt").read_text().splitlines()[0] == "new_york_city_is big"
+    assert [row[3:] for row in rows()] == [
+        ["1", "city is"], ["1", "york city"], ["1", "new york"], ["2", "new_york city_is"],
+    ]  # fmt: skip
+
+
+def test_npmi(corpus: Path) -> None:
+    run(options(scoring="npmi", threshold=0.7, discount=None))
+    assert [row[0] for row in rows()] == ["york_city", "city_is"]
+    assert "npmi lies between -1 and 1, not at 1" in refused(UsageError, scoring="npmi", threshold=1.0)
+    assert refused(UsageError, scoring="npmi", threshold=0.0) == "--discount is for the default scoring, not for npmi"
+
+
+def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(options(passes=2, threshold=2.5))
+    found = Path("out.txt.phrases.tsv")
+    again = run(options(phrases=found, output=Path("again.txt")))
+    assert Path("again.txt").read_bytes() == Path("out.txt").read_bytes()
+    assert not Path("again.txt.phrases.tsv").exists(), "there is a list already"
+    assert again.list == found
+    assert list(open_filter(Options(files=[Path("train.txt")], phrases=found))) == TEXT_JOINED
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert list(open_filter(Options(phrases=found))) == TEXT_JOINED
+    heard: list[Event] = []
+    found.write_text("".join(found.read_text().splitlines(keepends=True)[1:]))
+    list(open_filter(Options(files=[Path("train.txt")], phrases=found), heard.append))
+    assert heard == [Warned("out.txt.phrases.tsv has changed since it was written; it is used as it is now")]
+
+
+TEXT_JOINED = ["new_york_city_is big", "", "new_york city", "a big york", "new_york_city_is new"]
+
+
+def test_too_many_pairs_and_too_high_a_threshold_are_said(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rnnkit.text.pairs.BUFFER", 4)
+    heard: list[Event] = []
+    run(options(max_pairs=2), heard.append)
+    assert next(event.text for event in heard if isinstance(event, Warned)) == (
+        "more than 2 different pairs: rare ones were forgotten on the way, so that some counts are too low by 1 or "
+        "more; --max-pairs keeps more"
+    )
+    run(options(threshold=1e6, overwrite=True), heard.append)
+    assert Path("out.txt").read_text() == TEXT, "nothing is joined"
+    assert Warned("no pair scores more than 1e+06; a lower --threshold finds some") in heard
+
+
+def test_what_is_there_already_or_read_is_not_replaced(corpus: Path) -> None:
+    run(options())
+    assert refused(ArtefactError).startswith("out.txt is there already\n  hint: --overwrite replaces it")
+    Path("out.txt").unlink()
+    assert refused(ArtefactError).startswith("out.txt.phrases.tsv is there already\n")
+    assert refused(ArtefactError, output=Path("./train.txt"), overwrite=True) == (
+        "train.txt is an input; it is not replaced\n  hint: choose another --output"
+    )
+    assert Path("train.txt").read_text() == TEXT
+
+
+def test_what_cannot_be_done(corpus: Path) -> None:
+    assert "standard input can be read once" in refused(UsageError, files=[])
+    for delimiter in ("", " ", "a b"):
+        assert f"--delimiter cannot be {delimiter!r}" in refused(UsageError, delimiter=delimiter)
+    assert refused(DataError, files=[Path("none.txt")]).startswith("cannot read none.txt")
+    Path("empty.txt").write_text("\n \n")
+    assert (
+        refused(DataError, files=[Path("empty.txt")]) == "empty.txt has no words\n  it is empty or has only blank lines"
+    )
+    Path("bad.txt").write_bytes(b"a\nb\xff\n")
+    assert refused(DataError, files=[Path("bad.txt")]).startswith("bad.txt:2:2: not UTF-8 (byte 0xff)")
+    assert not Path("out.txt").exists()
+    assert refused(FormatError, phrases=Path("train.txt")).startswith("train.txt:1: no phrase")
+    with pytest.raises(UsageError, match=r"--output is missing\n.*\n  hint: --phrases LIST joins"):
+        open_filter(Options(files=[Path("train.txt")]))
+    with pytest.raises(DataError, match=r"there is no file none\.txt"):
+        run(options())
+        open_filter(Options(files=[Path("none.txt")], phrases=Path("out.txt.phrases.tsv")))

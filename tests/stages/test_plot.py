@@ -1,0 +1,98 @@
+"""What `plot` draws: a run's curve, or words, whichever its argument is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.word_vectors import ROYALS, write_vectors
+
+from rnnkit.embeddings.directory import write
+from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.vectors import UnknownWord
+from rnnkit.errors import ArtefactError, DataError
+from rnnkit.events import Event, Note
+from rnnkit.stages.plot import Options, run
+from rnnkit.training import metrics
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A workspace with a run that is going on, and vectors."""
+    folder = tmp_path / "work"
+    (folder / "model").mkdir(parents=True)
+    for step in (5, 10):
+        metrics.append(folder / "model" / metrics.NAME, {"step": step, "nll": 30 / step})
+    table = Table.of(list(ROYALS), np.array(list(ROYALS.values()), dtype=np.float32))
+    write(folder / "embeddings", table)
+    return folder
+
+
+def drawn(picture: Path) -> list[str]:
+    """The labels of an SVG picture."""
+    lines = (line.strip() for line in picture.read_text(encoding="utf-8").splitlines())
+    return [line.removeprefix("<!-- ").removesuffix(" -->") for line in lines if line.startswith("<!-- ")]
+
+
+def test_a_curve_is_drawn_where_nothing_is_said(work: Path) -> None:
+    heard: list[Event] = []
+    assert run(Options(work=work), heard.append).picture == work / "model" / "curve.png"
+    assert heard == [Note(f"{work / 'model' / 'curve.png'} drawn")]
+    assert run(Options(work=work)).picture.read_bytes().startswith(b"\x89PNG")  # a curve is drawn anew without asking
+
+
+def test_the_model_decides_before_the_environment_s_vectors(work: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "curve.svg"
+    run(Options(work / "model", vectors=work / "embeddings", output=picture))
+    assert "training loss" in drawn(picture)
+
+
+def test_words_that_are_asked_for(work: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "words.svg"
+    run(Options(work=work, words=["king,queen", "one", "king"], output=picture))
+    labels = drawn(picture)
+    assert {"king", "queen", "one", f"3 words of {work / 'embeddings'}"} <= set(labels)
+    assert labels.count("king") == 1
+    assert "man" not in labels
+
+
+@pytest.mark.parametrize("way", ["directory", "file", "option"])
+def test_the_most_frequent_words(work: Path, tmp_path: Path, way: str) -> None:
+    picture = tmp_path / "words.svg"
+    match way:
+        case "directory":
+            run(Options(work / "embeddings", count=4, output=picture))
+        case "file":
+            run(Options(write_vectors(tmp_path / "royals.txt"), count=4, output=picture))
+        case "option":
+            run(Options(vectors=work / "embeddings", count=4, output=picture))
+    assert [word for word in drawn(picture) if word in ROYALS] == ["man", "woman", "king", "queen"]
+
+
+def test_words_have_a_place_in_the_workspace(work: Path) -> None:
+    options = Options(work / "embeddings", work=work)
+    assert run(options).as_dict() == {"picture": str(work / "words.png")}
+    with pytest.raises(ArtefactError, match=r"words.png is there already\n  hint: --overwrite replaces it"):
+        run(options)
+
+
+def test_what_cannot_be_drawn(work: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "words.png"
+    with pytest.raises(UnknownWord, match=r"'qeen' has no vector\n.*\n  hint: did you mean 'queen'\?"):
+        run(Options(work=work, words=["king", "qeen", "man"], output=picture))
+    with pytest.raises(DataError, match=r"2 words make no picture\n  hint: give 3 or more"):
+        run(Options(work=work, words=["king", "king", "man"], output=picture))
+    with pytest.raises(ArtefactError, match="is model, not vectors"):
+        run(Options(write_model(tmp_path), words=["king", "queen", "man"], output=picture))
+    assert not picture.exists()
+
+
+def write_model(folder: Path) -> Path:
+    """A finished model, as far as its manifest says."""
+    from rnnkit.files import manifest
+
+    model = folder / "finished"
+    model.mkdir()
+    manifest.write(model / manifest.NAME, manifest.Manifest("model", 1))
+    return model
