@@ -117,7 +117,7 @@ def learn_with_autograd(weights: Weights, dimension: int, text: Text, method: Me
     noise = sampling.make_noise(COUNTS, 0.75, method.negatives, method.loss == CONTRASTIVE)
     seed, loss = np.uint64(splitmix.bits(SEED, 2)), 0.0
     for words, targets, first in tasks(text.ids.tolist(), method):
-        rows, added_RD = members(composition, words), np.zeros_like(inputs_RD)
+        rows = members(composition, words)
         for number, target in enumerate(targets):
             at = text.place * draws_a_word(method) + first + number * method.negatives
             drawn = [int(sampling.draw_noise(noise, seed, at + draw)) for draw in range(method.negatives)]
@@ -128,8 +128,7 @@ def learn_with_autograd(weights: Weights, dimension: int, text: Text, method: Me
                 learned = differentiate(kind, after, dimension, rows, outputs, noise.offsets_V[outputs].tolist())
             loss += learned.loss
             outputs_VD += RATE * learned.outputs_VD
-            added_RD += learned.inputs_RD
-        inputs_RD += RATE * added_RD * (1 if method.divided else len(rows))
+            inputs_RD += RATE * learned.inputs_RD * (1 if method.divided else len(rows))
     return change(weights, after, dimension, loss)
 
 

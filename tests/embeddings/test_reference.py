@@ -27,12 +27,13 @@ from rnnkit.nn.word2vec import ContinuousBagOfWords
 
 
 def learn_softmax(weights: Weights, dimension: int, rows: list[int], target: int, rate: float) -> Learned:
-    after, (mean, error) = copy_of(weights), np.empty((2, weights.stride), np.float32)
+    after, (mean, error, moved) = copy_of(weights), np.empty((3, weights.stride), np.float32)
     keep_V = np.array([0] * SPECIAL + [1] * (ROWS - SPECIAL), np.float32)
-    reference.compose(after, np.array(rows), mean, error)
+    reference.compose(after, np.array(rows), mean, error, moved)
     scores = np.empty(ROWS, np.float32)
     loss = reference.learn_vocabulary(after, mean, error, target, keep_V, np.float32(rate), scores)
-    reference.spread(after, np.array(rows), error, np.float32(1 / len(rows)))
+    reference.advance(mean, error, moved, np.float32(1 / len(rows)))
+    reference.spread(after, np.array(rows), moved)
     return change(weights, after, dimension, loss)
 
 

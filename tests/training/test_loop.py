@@ -7,6 +7,7 @@ import math
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.events import Event, Note
-from rnnkit.training import metrics
+from rnnkit.events import Event, Note, Progress
+from rnnkit.training import checkpoint, metrics
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.loop import Loop, Plan, StepReport, Validation
 from rnnkit.training.schedules import Schedule
@@ -157,6 +158,7 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as raised:
         loop.run()
     assert "no longer a number at step 6" in str(raised.value)
+    assert f"what is saved in {tmp_path} is from before" in str(raised.value)
     assert "--learning-rate" in str(raised.value)
     _, loop = make(tmp_path)
     loop.resume()
@@ -167,3 +169,53 @@ def test_old_handlers_are_back_afterwards(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     make(tmp_path)[1].run()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def make_unmeasured(folder: Path, heard: list[Event] | None = None, **plan: Any) -> tuple[Sum, Loop[int]]:
+    """A run that nobody validates, of a task that counts words."""
+    folder.mkdir(exist_ok=True)
+    task = Sum()
+    step = task.step
+    task.step = lambda batch, rate: replace(step(batch, rate), words=5)  # type: ignore[method-assign]
+    settings = {"steps": 12, "validate_every": 12, "report_every": 3, "save_seconds": 1e9, **plan}
+    schedule = Schedule("linear", peak=1.0, warmup=0, total=12)
+    listen = heard.append if heard is not None else lambda event: None
+    return task, Loop(task, Numbers(), schedule, Plan(**settings), folder, None, listen)
+
+
+def test_a_run_that_is_not_validated_ends_after_its_steps(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    task, loop = make_unmeasured(tmp_path, heard)
+    counters = loop.run()
+    assert (counters.step, counters.words, counters.done) == (12, 60, True)
+    assert task.kept == [], "no weights are better than others"
+    assert checkpoint.load(tmp_path / "last").counters["loop"]["step"] == 12
+    records = list(metrics.read(tmp_path / metrics.NAME))
+    assert [record["step"] for record in records] == [3, 6, 9, 12]
+    assert records[0]["words_per_second"] > 0
+    assert "target_tokens_per_second" not in records[0]
+    assert records[-1]["learning_rate"] == pytest.approx(1 / 12), "the last step learns too"
+    shown = [event.facts for event in heard if isinstance(event, Progress) and event.facts]
+    assert all("words/s" in facts and "tokens/s" not in facts for facts in shown)
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 7, 11])
+def test_a_run_that_is_not_validated_goes_on_too(tmp_path: Path, stop_at: int) -> None:
+    whole, loop = make_unmeasured(tmp_path / "whole")
+    loop.run()
+    task, loop = make_unmeasured(tmp_path / "cut")
+    task.before_step = lambda batch: os.kill(os.getpid(), signal.SIGTERM) if batch == stop_at else None
+    with pytest.raises(Interrupted, match=f"at step {stop_at}"):
+        loop.run()
+    task, loop = make_unmeasured(tmp_path / "cut")
+    loop.resume()
+    assert loop.counters.words == 5 * stop_at
+    assert loop.run().words == 60
+    assert task.value.tobytes() == whole.value.tobytes()
+
+
+def test_the_end_need_not_be_saved(tmp_path: Path) -> None:
+    make_unmeasured(tmp_path, keep_last=False)[1].run()
+    assert not (tmp_path / "last").exists(), "whoever started the run writes what it came to"
+    make_unmeasured(tmp_path, keep_last=False, save_seconds=0.0)[1].run()
+    assert checkpoint.load(tmp_path / "last").counters["loop"]["step"] == 11, "but on the way it was"

@@ -23,6 +23,13 @@ def test_cosine_falls_to_zero_over_the_steps_after_warm_up() -> None:
     assert schedule.rate(60) == pytest.approx(0.0), "it stays there"
 
 
+def test_linear_falls_in_a_line_and_the_last_step_learns_too() -> None:
+    schedule = Schedule("linear", peak=2.0, warmup=0, total=5)
+    assert [schedule.rate(step) for step in range(1, 8)] == pytest.approx([2.0, 1.6, 1.2, 0.8, 0.4, 0.0, 0.0])
+    warmed = Schedule("linear", peak=2.0, warmup=10, total=15)
+    assert [warmed.rate(step) for step in range(10, 17)] == pytest.approx([2.0, 2.0, 1.6, 1.2, 0.8, 0.4, 0.0])
+
+
 def test_constant_stays() -> None:
     schedule = Schedule("constant", peak=0.5, warmup=0, total=10)
     assert schedule.rate(1) == schedule.rate(1000) == 0.5

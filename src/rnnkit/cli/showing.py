@@ -10,11 +10,13 @@ from rnnkit.console import Console, duration
 
 
 def demo(stage: ModuleType, options: Any, console: Console) -> None:
-    """Show the score, some translations and the picture."""
+    """Show the score, some translations, some analogies and the picture."""
     result = stage.run(options, console.listen)
     lines = [f"BLEU {result.bleu:.1f} on the test part  {result.signature}"]
     for source, output, reference in result.samples:
         lines += ["", f"  source     {source}", f"  output     {output}", f"  reference  {reference}"]
+    lines += [""] + [f"{question} = {answer}" for question, answer in result.analogies.items()]
+    lines += [f"word vectors answer {result.analogy_accuracy:.0%} of the sample corpus' questions"]
     lines += ["", f"training took {duration(result.train_seconds)}; its learning curve: {result.curve}"]
     console.report("\n".join(lines), result.as_dict())
 

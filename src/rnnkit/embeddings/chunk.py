@@ -26,6 +26,7 @@ LONGEST = 1000
 """Most words in a segment; longer lines are cut, as in word2vec.c, but nothing of them is lost."""
 
 _AHEAD = 2  # windows between asking for rows and using them
+_AT_ONCE = 10  # words around that learn from the same old rows: the sum of many more steps would go too far
 _LINE_FLOATS = 16  # of a cache line
 
 
@@ -62,6 +63,7 @@ class Room(NamedTuple):
     steps: NDArray[np.float32]
     hidden: NDArray[np.float32]
     error: NDArray[np.float32]
+    moved: NDArray[np.float32]
     old: NDArray[np.float32]
     tally: NDArray[np.float32]
     loss: NDArray[np.float64]
@@ -88,6 +90,7 @@ def make_room(weights: Weights, composition: Composition, method: Method, spare:
         steps=np.empty(max(scores, 2 * method.window * draws.tiles * LANES), np.float32),
         hidden=np.empty(weights.stride, np.float32),
         error=np.empty(weights.stride, np.float32),
+        moved=np.empty(weights.stride, np.float32),
         old=np.empty(TILE * weights.stride, np.float32),
         tally=np.empty(TALLY, np.float32),
         loss=np.zeros(1),
@@ -174,16 +177,19 @@ def _learn_pairs(
         return 0
     if method.loss == SOFTMAX:
         for c in range(len(around)):
-            reference.compose(weights, around[c : c + 1], room.hidden, room.error)
+            reference.compose(weights, around[c : c + 1], room.hidden, room.error, room.moved)
             target = draws.rows[window * draws.tiles * TILE]
             room.loss[0] += reference.learn_vocabulary(
                 weights, room.hidden, room.error, target, keep_V, rate, room.steps
             )
-            reference.spread(weights, around[c : c + 1], room.error, np.float32(1))
-    elif method.plain:
-        room.loss[0] += reference.learn_window(weights, around, draws, window, rate, room.steps, room.old)
+            reference.spread(weights, around[c : c + 1], room.error)
     else:
-        skipgram.learn_window(weights, around, draws, window, rate, room.steps, room.tally)
+        for first in range(0, len(around), _AT_ONCE):
+            some = around[first : first + _AT_ONCE]
+            if method.plain:
+                room.loss[0] += reference.learn_window(weights, some, draws, window, rate, room.steps, room.old)
+            else:
+                skipgram.learn_window(weights, some, draws, window, rate, room.steps, room.tally)
     return len(around)
 
 
@@ -198,9 +204,10 @@ def _learn_mean(
     rows = room.members[: _members(composition, words, room.members)]
     plain = method.plain or method.loss == SOFTMAX
     if plain:
-        reference.compose(weights, rows, room.hidden, room.error)
+        reference.compose(weights, rows, room.hidden, room.error, room.moved)
     else:
-        hidden.compose(weights, rows, room.hidden, room.error)
+        hidden.compose(weights, rows, room.hidden, room.error, room.moved)
+    share = np.float32(1) / np.float32(len(rows)) if method.divided else np.float32(1)
     for window in range(first, first + count):
         if method.loss == SOFTMAX:
             target = draws.rows[window * draws.tiles * TILE]
@@ -211,11 +218,14 @@ def _learn_mean(
             room.loss[0] += reference.learn_outputs(weights, room.hidden, room.error, draws, window, rate)
         else:
             hidden.learn_outputs(weights, room.hidden, room.error, draws, window, rate, room.steps, room.tally)
-    share = np.float32(1) / np.float32(len(rows)) if method.divided else np.float32(1)
+        if plain:
+            reference.advance(room.hidden, room.error, room.moved, share)
+        else:
+            hidden.advance(room.hidden, room.error, room.moved, share)
     if plain:
-        reference.spread(weights, rows, room.error, share)
+        reference.spread(weights, rows, room.moved)
     else:
-        hidden.spread(weights, rows, room.error, share)
+        hidden.spread(weights, rows, room.moved)
     return count
 
 

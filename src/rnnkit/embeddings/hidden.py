@@ -3,8 +3,8 @@
     h    = 1/n sum_r x_r                             the mean of n input rows
     s_o  = h . w_o - offset_o
     g_o  = rate (label_o - sigma(s_o))
-    e   += sum_o g_o w_o;  w_o += g_o h              for each set of output rows in turn
-    x_r += scale e                                   scale 1/n is the gradient, scale 1 what word2vec.c and fastText do
+    e   += sum_o g_o w_o;  w_o += g_o h              for each set of output rows in turn;
+    h   += scale e,  x_r += scale e                  scale 1/n is the gradient, scale 1 what word2vec.c and fastText do
 
 CBOW: the rows are the words around, and there is one set, for the word in the middle (Mikolov et al. 2013,
 arXiv:1301.3781; its gradient put right: Irsoy, Benton and Stratos 2020, arXiv:2012.15332). Skip-gram with n-grams:
@@ -28,8 +28,8 @@ _ZERO = np.float32(0)
 
 
 @inlined
-def compose(weights: Weights, rows: Any, hidden: Any, error: Any) -> None:
-    """Write the mean of the rows into `hidden`, and zeros into `error`."""
+def compose(weights: Weights, rows: Any, hidden: Any, error: Any, moved: Any) -> None:
+    """Write the mean of the rows into `hidden`, and zeros into `error` and `moved`."""
     inputs, stride = weights.inputs, weights.stride
     share = fill16(np.float32(1) / np.float32(len(rows)))
     for d in range(0, stride, 16):
@@ -38,6 +38,7 @@ def compose(weights: Weights, rows: Any, hidden: Any, error: Any) -> None:
             total = total + load16(inputs, row * stride + d)
         store16(hidden, d, total * share)
         store16(error, d, fill16(_ZERO))
+        store16(moved, d, fill16(_ZERO))
 
 
 @inlined
@@ -66,14 +67,24 @@ def learn_outputs(
 
 
 @inlined
-def spread(weights: Weights, rows: Any, error: Any, scale: np.float32) -> None:
-    """Add `scale` times e to each of the rows."""
-    inputs, stride = weights.inputs, weights.stride
+def advance(hidden: Any, error: Any, moved: Any, scale: np.float32) -> None:
+    """Let the hidden row go as its rows will: the next set of output rows must see what this one has taught."""
     share = fill16(scale)
+    for d in range(0, len(hidden), 16):
+        change = share * load16(error, d)
+        store16(hidden, d, load16(hidden, d) + change)
+        store16(moved, d, load16(moved, d) + change)
+        store16(error, d, fill16(_ZERO))
+
+
+@inlined
+def spread(weights: Weights, rows: Any, moved: Any) -> None:
+    """Add what the hidden row has moved by to each of the rows."""
+    inputs, stride = weights.inputs, weights.stride
     for row in rows:
         for d in range(0, stride, 16):
             place = row * stride + d
-            store16(inputs, place, load16(inputs, place) + share * load16(error, d))
+            store16(inputs, place, load16(inputs, place) + load16(moved, d))
 
 
 @inlined

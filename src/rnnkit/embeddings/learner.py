@@ -70,7 +70,7 @@ class Learner:
         Returns:
             The loss summed over all predictions, in nats, and their number.
         """
-        seed = np.uint64((self.lesson.seed << 20) + epoch)
+        seed = np.uint64(((self.lesson.seed << 20) + epoch) % (1 << 64))
         cuts = np.searchsorted(segments, np.linspace(0, segments[-1], len(self._rooms) + 1))
         chunks = [
             self._pool.submit(self._learn_chunk, ids, segments[first : last + 1], place, seed, rate, room, spare)

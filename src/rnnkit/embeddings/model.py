@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from rnnkit.embeddings.weights import Weights, make_weights, memory_bytes, rows_
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import ConfigError
 from rnnkit.text import special
+
+MOST_BUCKETS: Final = 2_000_000
+"""Rows for n-grams where nobody says how many."""
 
 _SPECIALS = len(special.NAMES)
 
@@ -86,10 +90,13 @@ def make_model(lexicon: Lexicon, dimension: int, seed: int) -> EmbeddingModel:
 
 
 def choose_subwords(words: Sequence[bytes], min_length: int, max_length: int, buckets: int) -> Subwords:
-    """The n-grams of a vocabulary, in as many buckets; 0 for twice as many as there are different ones."""
+    """The n-grams of a vocabulary, in as many buckets; 0 for four times as many as there are different ones.
+
+    One in five shares its bucket with another then. The most are two million, as in fastText.
+    """
     if not buckets:
         _, hashes = hash_ngrams([word.decode() for word in words], min_length, max_length)
-        buckets = max(1, 2 * len(np.unique(hashes)))
+        buckets = min(MOST_BUCKETS, 4 * len(np.unique(hashes)) + 1)
     return Subwords(min_length, max_length, buckets)
 
 

@@ -92,8 +92,8 @@ class WordTable:
 
 
 def _grown(array: NDArray[Any], size: int) -> NDArray[Any]:
-    """A copy with room for more, without touching the room."""
-    larger = np.empty(size, array.dtype)
+    """A copy with room for more, which is zeros: counts begin there. Large room is not touched for that."""
+    larger = np.zeros(size, array.dtype)
     larger[: len(array)] = array
     return larger
 
@@ -157,9 +157,9 @@ def _same(block: Any, start: int, stop: int, word: int, ends: Any, text: Any) ->
 
 
 @inlined
-def _home(hashed: np.uint64, slots: Any) -> int:
+def _home(hashed: np.uint64, slots: Any) -> np.int64:
     """The slot where the search for a word begins."""
-    return int((hashed ^ (hashed >> _FOLD)) & np.uint64(len(slots) - 1))
+    return np.int64((hashed ^ (hashed >> _FOLD)) & np.uint64(len(slots) - 1))
 
 
 @kernel

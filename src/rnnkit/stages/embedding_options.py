@@ -48,8 +48,9 @@ class Options:
     min_ngram: int = option(3, help="Characters of the shortest n-gram.", panel="Model", minimum=1)
     max_ngram: int = option(6, help="Characters of the longest n-gram.", panel="Model", minimum=1, maximum=100)
     buckets: int = option(
-        0, help="Rows that n-grams are hashed into; 0: twice as many as there are.", panel="Model", minimum=0
-    )
+        0, help="Rows that n-grams are hashed into; 0: by their number.", panel="Model", minimum=0,
+        maximum=1_000_000_000,
+    )  # fmt: skip
     loss: str = option(
         "negative", help="Negative sampling, noise-contrastive estimation, or the whole vocabulary.",
         panel="Optimisation", choices=LOSSES,
@@ -57,7 +58,10 @@ class Options:
     negatives: int = option(
         5, help="Noise words for each right one.", panel="Optimisation", unit="words", minimum=1, maximum=1000
     )
-    noise_exponent: float = option(0.75, help="Noise is drawn by count to this power.", panel="Optimisation")
+    noise_exponent: float | None = option(
+        None, help="Noise is drawn by count to this power.", panel="Optimisation", minimum=-10, maximum=10,
+        shown_default="0.75, with subwords 0.5",
+    )  # fmt: skip
     sample: float = option(
         1e-3, help="Share of the text above which words are thinned out; 0: never.", panel="Optimisation", minimum=0
     )
@@ -87,3 +91,10 @@ def default_rate(options: Options) -> float:
     if options.method == "cbow" and options.cbow_gradient == "classic":
         return RATES["classic"]
     return RATES["subwords" if options.subwords and options.method == "skipgram" else options.method]
+
+
+def noise_exponent(options: Options) -> float:
+    """The power of the counts that noise is drawn by: that of word2vec, or with subwords that of fastText."""
+    if options.noise_exponent is not None:
+        return options.noise_exponent
+    return 0.5 if options.subwords else 0.75

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 from rnnkit.errors import ConfigError, FormatError
 from rnnkit.events import Listener, Note
 from rnnkit.files import manifest
+from rnnkit.files.atomic import atomic_folder
 from rnnkit.machine import available_bytes
 from rnnkit.stages import embedding_text, run_folder
+from rnnkit.stages.embedding_options import noise_exponent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,30 +34,36 @@ MOST_SOFTMAX_WORDS: Final = 20_000
 def begin(options: Options, paths: Sequence[Path], folder: Path, listen: Listener) -> tuple[EmbeddingModel, Corpus]:
     """Read the text, choose the words, and start the vectors directory.
 
+    What the directory held goes when nothing can be wrong with the text and the options any more. So it may even be
+    what `init_from` names.
+
     Raises:
         DataError: The text cannot be read, or has too few words.
         ConfigError: `init_from` does not fit, or the memory does not suffice.
+        ArtefactError: The disk is full; what was there before is whole.
     """
     from rnnkit.embeddings import run_directory
     from rnnkit.embeddings.corpus import open_text, write_rows
     from rnnkit.embeddings.model import copy_vectors
 
-    found = embedding_text.write_numbers(options, paths, folder / TEXT, listen)
-    known, lexicon, row_of = choose_words(options, found)
-    write_rows(folder / TEXT, found.rows(row_of))
-    corpus = open_text(folder / TEXT)
-    listen(
-        Note(
-            f"{corpus.tokens:,} words, {found.different:,} different; {len(found.words):,} come {options.min_count} "
-            f"times or more and make {found.counts.sum() / max(1, corpus.tokens):.1%} of the text"
+    with atomic_folder(folder / TEXT) as text:
+        found = embedding_text.write_numbers(options, paths, text, listen)
+        known, lexicon, row_of = choose_words(options, found)
+        write_rows(text, found.rows(row_of))
+        tokens = open_text(text).tokens
+        listen(
+            Note(
+                f"{tokens:,} words, {found.different:,} different; {len(found.words):,} come {options.min_count} "
+                f"times or more and make {found.counts.sum() / tokens:.1%} of the text"
+            )
         )
-    )
-    model = _make(options, lexicon, listen)
-    if known is not None:
-        copy_vectors(model, known)
-    inputs = embedding_text.digests(options, paths)
+        model = _make(options, lexicon, listen)
+        if known is not None:
+            copy_vectors(model, known)
+        inputs = embedding_text.digests(options, paths)
+        run_folder.empty(folder, keep=text.name)
     run_directory.start(folder, model.table(), run_folder.kept(options), inputs)
-    return model, corpus
+    return model, open_text(folder / TEXT)
 
 
 def reopen(options: Options, folder: Path, listen: Listener) -> tuple[EmbeddingModel, Corpus]:
@@ -69,7 +77,7 @@ def reopen(options: Options, folder: Path, listen: Listener) -> tuple[EmbeddingM
     from rnnkit.embeddings.corpus import open_text
     from rnnkit.embeddings.model import Lexicon
 
-    if manifest.load(folder / manifest.NAME).facts.get("finished"):
+    if manifest.load(folder / manifest.NAME).facts.get("finished", True):  # vectors from elsewhere do not say
         raise ConfigError(f"the run in {folder} is finished", hint="--init-from goes on with its vectors and new text")
     words, subwords = directory.read_words(folder)
     if words.counts is None:
@@ -126,7 +134,7 @@ def make_lesson(options: Options, model: EmbeddingModel, corpus: Corpus) -> Less
     return Lesson(
         weights=model.weights,
         keep_V=sampling.keep_probabilities(counts_V, options.sample),
-        noise=sampling.make_noise(counts_V, options.noise_exponent, options.negatives, loss == chunk.CONTRASTIVE),
+        noise=sampling.make_noise(counts_V, noise_exponent(options), options.negatives, loss == chunk.CONTRASTIVE),
         composition=model.composition,
         method=method,
         seed=options.seed,

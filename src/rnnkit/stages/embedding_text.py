@@ -65,20 +65,20 @@ def digests(options: Options, paths: Sequence[Path]) -> dict[str, str]:
     found = {f"text.{number}": manifest.sha256(path) for number, path in enumerate(paths, 1) if path != STDIN}
     if options.data is not None:
         found["data"] = manifest.sha256(options.data / manifest.NAME)
-    if options.init_from is not None and options.init_from.is_dir():
-        found["vectors"] = manifest.sha256(options.init_from / manifest.NAME)
+    if options.init_from is not None:
+        folder = options.init_from.is_dir()
+        found["vectors"] = manifest.sha256(options.init_from / manifest.NAME if folder else options.init_from)
     return found
 
 
 def write_numbers(options: Options, paths: Sequence[Path], folder: Path, listen: Listener) -> WordCounts:
-    """Write the text as numbers, all but the rows of the vocabulary.
+    """Write the text as numbers into an empty folder, all but the rows of the vocabulary.
 
     Raises:
         DataError: The text cannot be read, is empty, or has too few words.
     """
     from rnnkit.embeddings.corpus import write_text
 
-    folder.mkdir(parents=True, exist_ok=True)
     if paths:
         return write_text(paths, folder, options.min_count, listen)
     return _write_aligned(options, folder, listen)

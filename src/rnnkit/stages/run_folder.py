@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from rnnkit.config import as_dict, flag
 from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.files import lock, manifest
+from rnnkit.files.atomic import TEMPORARY
 
 NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "threads", "save_every", "samples")
 """Options of one call rather than of the run: a resumed run may have others."""
@@ -88,13 +89,28 @@ def _restore(value: Any, like: Any) -> Any:
 
 def clear(folder: Path, overwrite: bool) -> None:
     """Make room for a new run. Raises ArtefactError where something is there and may not go."""
-    if not folder.exists() or not any(folder.iterdir()):
+    refuse_taken(folder, overwrite)
+    if folder.exists():
+        with lock.hold(folder):
+            empty(folder)
+
+
+def refuse_taken(folder: Path, overwrite: bool) -> None:
+    """Raise ArtefactError where something is there and may not go; what a kill left half written may."""
+    if not folder.exists() or all(_is_left_over(path.name) for path in folder.iterdir()):
         return
     if not overwrite:
         raise ArtefactError(f"{folder} is there already", hint="--resume goes on with its run, --overwrite replaces it")
     if not (folder / manifest.NAME).exists() and not (folder / lock.NAME).exists():
         raise ArtefactError(f"{folder} is no model directory; it is not replaced", hint="choose another --output")
-    with lock.hold(folder):
-        for path in folder.iterdir():
-            if path.name != lock.NAME:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_left_over(name: str) -> bool:
+    return name == lock.NAME or (name.startswith(".") and name.endswith(TEMPORARY))
+
+
+def empty(folder: Path, keep: str = "") -> None:
+    """Remove what a directory holds, but for its lock and what is called `keep`."""
+    for path in folder.iterdir():
+        if path.name not in (lock.NAME, keep):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

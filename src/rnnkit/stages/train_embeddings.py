@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import Interrupted, UsageError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, Warned, ignore
 from rnnkit.files import lock
 from rnnkit.files.workspace import Workspace
 from rnnkit.machine import available_cores, peak_memory
@@ -121,7 +121,7 @@ def run(options: Options, listen: Listener = ignore) -> Result | Cost:
         return _estimate(options, listen)
     if not options.resume:
         paths = embedding_text.find_text(options)
-        run_folder.clear(folder, options.overwrite)
+        run_folder.refuse_taken(folder, options.overwrite)
     with lock.hold(folder):
         _load_kernels(listen)
         if options.resume:
@@ -156,6 +156,8 @@ def _train(options: Options, model: EmbeddingModel, corpus: Corpus, folder: Path
         run_directory.update(folder, model.table(), {"finished": False})
         listen(Note(f"the vectors as they are now are in {folder}"))
         raise
+    if not counters.tokens:
+        listen(Warned("nothing was learned: no line has two words that are kept; --sample 0 keeps all that have vectors"))
     facts = {"finished": True, "tokens": corpus.tokens, "epochs": options.epochs, "loss": task.loss}
     run_directory.update(folder, model.table(), facts)
     shutil.rmtree(folder / "last", ignore_errors=True)
@@ -221,11 +223,14 @@ def _result(
 
 def _estimate(options: Options, listen: Listener) -> Cost:
     """Count the words, in a folder that is gone afterwards."""
+    from rnnkit.embeddings.corpus import open_text, write_rows
+
     with tempfile.TemporaryDirectory() as name:
         text = Path(name)
         found = embedding_text.write_numbers(options, embedding_text.find_text(options), text, listen)
-        _, lexicon, _ = embedding_start.choose_words(options, found)
+        _, lexicon, row_of = embedding_start.choose_words(options, found)
+        write_rows(text, found.rows(row_of))
+        tokens = open_text(text).tokens
         numbers = sum(path.stat().st_size for path in text.iterdir())
     matrices = lexicon.memory_bytes(options.dimension)
-    tokens = numbers // 4
     return Cost(len(lexicon.words), tokens, matrices, 2 * matrices + numbers)

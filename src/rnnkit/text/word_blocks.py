@@ -55,17 +55,10 @@ def _blank_spaces(text: str) -> str:
 
 def _cut_blocks(file: IO[bytes], name: str, size: int) -> Iterator[bytes]:
     """The bytes of an open file, cut behind white space."""
-    rest, lines, first = b"", 0, True
-    while True:
-        try:
-            read = file.read(size)
-        except DAMAGE as error:
-            raise DataError(f"cannot read {name} beyond line {lines}", str(error)) from error
-        if first:
-            refuse_utf16(read, name)
-            read, first = read.removeprefix(BOM), False
-        if not read:
-            break
+    rest, lines = _read(file, len(BOM), name, 0), 0
+    refuse_utf16(rest, name)
+    rest = rest.removeprefix(BOM)
+    while read := _read(file, size, name, lines):
         block = rest + read
         end = _last_space(block)
         if end == 0 and len(block) > size:
@@ -79,6 +72,13 @@ def _cut_blocks(file: IO[bytes], name: str, size: int) -> Iterator[bytes]:
             yield block[:end]
     if rest:
         yield rest
+
+
+def _read(file: IO[bytes], size: int, name: str, lines: int) -> bytes:
+    try:
+        return file.read(size)
+    except DAMAGE as error:
+        raise DataError(f"cannot read {name} beyond line {lines}", str(error)) from error
 
 
 def _last_space(block: bytes) -> int:

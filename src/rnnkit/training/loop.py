@@ -250,8 +250,8 @@ class Loop(Generic[B]):
         if not math.isfinite(report.loss) or not math.isfinite(report.gradient_norm):
             raise TrainingError(
                 f"the loss is no longer a number at step {counters.step + 1}",
-                f"{self._folder / 'last'} and the best weights are from before",
-                hint="a lower --learning-rate or --clip usually helps",
+                f"what is saved in {self._folder} is from before",
+                hint="a lower --learning-rate usually helps, or a lower --clip where there is one",
             )
         counters.step += 1
         counters.tokens += report.tokens
@@ -308,16 +308,24 @@ class Loop(Generic[B]):
         )
 
     def _tell_progress(self, finished: bool = False) -> None:
-        facts = {}
-        if self._window.reports:
-            record = self._window.record()
-            facts = {"loss": f"{record['loss']:.3f}"}
-            if record["gradient_norm"]:
-                facts["gradient"] = f"{record['gradient_norm']:.2f}"
-            for unit, name in (("tokens/s", "target_tokens_per_second"), ("words/s", "words_per_second")):
-                if name in record:
-                    facts[unit] = f"{record[name]:,.0f}"
+        facts = self._mean_speed() if finished else self._window_facts()
         self._listen(Progress("training", self.counters.step, self._plan.steps, "steps", facts, finished))
+
+    def _mean_speed(self) -> dict[str, str]:
+        counters = self.counters
+        return {"words/s": f"{counters.words / counters.seconds:,.0f}"} if counters.words else {}
+
+    def _window_facts(self) -> dict[str, str]:
+        if not self._window.reports:
+            return {}
+        record = self._window.record()
+        facts = {"loss": f"{record['loss']:.3f}"}
+        if record["gradient_norm"]:
+            facts["gradient"] = f"{record['gradient_norm']:.2f}"
+        for unit, name in (("tokens/s", "target_tokens_per_second"), ("words/s", "words_per_second")):
+            if name in record:
+                facts[unit] = f"{record[name]:,.0f}"
+        return facts
 
     def _tell_validation(self, found: Validation, improved: bool, out_of_patience: bool) -> None:
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.facts.items())

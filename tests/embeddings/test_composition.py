@@ -1,0 +1,69 @@
+"""What words are made of, against loops over their rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rnnkit.embeddings import composition as compositions
+from rnnkit.embeddings.composition import mean_rows, own_rows, whole_words, with_subwords
+from rnnkit.embeddings.subwords import Subwords
+from rnnkit.text import special
+
+FIRST = len(special.NAMES)
+WORDS = ["the", "a", "straße", "日本語", "the-the", "🙂"]
+
+characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\0")
+words = st.lists(st.text(characters, min_size=1, max_size=6), min_size=1, max_size=7, unique=True)
+cuts = st.tuples(st.integers(1, 4), st.integers(0, 3), st.integers(1, 11)).map(
+    lambda cut: Subwords(cut[0], cut[0] + cut[1], cut[2])
+)
+
+
+def encoded(words: list[str]) -> list[bytes]:
+    return [word.encode() for word in words]
+
+
+def random_rows(rows: int, dimension: int = 5) -> NDArray[np.float32]:
+    return np.random.default_rng(3).normal(size=(rows, dimension)).astype(np.float32)
+
+
+@given(words, cuts)
+def test_a_word_is_its_own_row_and_those_of_its_n_grams(words: list[str], subwords: Subwords) -> None:
+    composition = with_subwords(encoded(words), subwords)
+    assert len(composition.starts_V) == FIRST + len(words) + 1
+    assert composition.starts_V[: FIRST + 1].tolist() == [0] * (FIRST + 1), "special symbols are made of nothing"
+    for row, word in enumerate(words, start=FIRST):
+        rows = composition.rows[composition.starts_V[row] : composition.starts_V[row + 1]]
+        buckets = subwords.rows(word) + FIRST + len(words)
+        assert rows.tolist() == [row, *buckets.tolist()]
+
+
+@given(words, cuts)
+def test_means_are_those_of_a_loop_and_can_be_undone(words: list[str], subwords: Subwords) -> None:
+    rows = FIRST + len(words)
+    inputs_RD = random_rows(rows + subwords.buckets)
+    vectors_VD = mean_rows(inputs_RD, with_subwords(encoded(words), subwords))
+    assert not vectors_VD[:FIRST].any()
+    for row, word in enumerate(words, start=FIRST):
+        members = [inputs_RD[row], *(inputs_RD[rows + bucket] for bucket in subwords.rows(word))]
+        np.testing.assert_allclose(vectors_VD[row], np.mean(members, axis=0, dtype=np.float64), rtol=0, atol=1e-6)
+    own_VD = own_rows(vectors_VD[FIRST:], inputs_RD[rows:], encoded(words), subwords)
+    np.testing.assert_allclose(own_VD, inputs_RD[FIRST:rows], rtol=0, atol=1e-5)
+
+
+def test_blocks_of_words_are_all_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    subwords = Subwords(2, 3, 7)
+    composition = with_subwords(encoded(WORDS), subwords)
+    inputs_RD = random_rows(FIRST + len(WORDS) + subwords.buckets)
+    at_once = mean_rows(inputs_RD, composition)
+    for block in (1, 2, 5):
+        monkeypatch.setattr(compositions, "_BLOCK", block)
+        assert np.array_equal(mean_rows(inputs_RD, composition), at_once)
+
+
+def test_whole_words_are_made_of_nothing_else() -> None:
+    assert [len(part) for part in whole_words()] == [0, 0]

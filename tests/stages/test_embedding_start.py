@@ -1,0 +1,219 @@
+"""How runs begin: from other vectors, in place of older ones, and what is refused before anything is lost."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topics
+
+from rnnkit.embeddings.vectors import Vectors
+from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, RnnkitError
+from rnnkit.events import Event, Progress
+from rnnkit.files import manifest
+from rnnkit.stages import convert_embeddings, embedding_start
+from rnnkit.stages.train_embeddings import Options, Result, run
+
+OLD = Path("old")
+MORE = "wine bread comet tea\ntea wine bread\n"
+"""New text: a new word, and few of the old ones."""
+
+
+@pytest.fixture(autouse=True)
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of two topics in the working folder, and more text."""
+    monkeypatch.chdir(tmp_path)
+    write_topics(Path("text"))
+    trained(output=OLD)
+    Path("more").write_text(MORE * 7, encoding="utf-8")
+
+
+def trained(**changes: Any) -> Result:
+    result = run(Options(**{"text": [Path("text")], "output": Path("new"), **ENOUGH, **changes}))
+    assert isinstance(result, Result)
+    return result
+
+
+def refused(kind: type[RnnkitError], **changes: Any) -> str:
+    with pytest.raises(kind) as caught:
+        trained(**changes)
+    return str(caught.value)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def row_of(vectors: Vectors, word: str) -> NDArray[np.float32]:
+    return np.asarray(vectors[word])
+
+
+def test_old_words_are_kept_and_new_ones_come() -> None:
+    trained(text=[Path("more")], init_from=OLD, epochs=1, sample=0)
+    old, new = Vectors.load(OLD), Vectors.load(Path("new"))
+    assert sorted(new.words) == sorted([*WORDS, "tea"])
+    for word in WORDS:
+        same = np.array_equal(row_of(old, word), row_of(new, word))
+        assert same == (word not in MORE.split()), f"only what is met learns: {word}"
+    assert old.counts is not None and new.counts is not None
+    before, after = (dict(zip(v.words, v.counts.tolist(), strict=True)) for v in (old, new) if v.counts is not None)
+    assert {word: after[word] - before.get(word, 0) for word in after if after[word] != before.get(word, 0)} == {
+        "wine": 14, "bread": 14, "comet": 7, "tea": 14,
+    }  # fmt: skip
+    assert new.counts.tolist() == sorted(new.counts.tolist(), reverse=True)
+    assert manifest.load(Path("new/meta.json")).inputs["vectors"] == manifest.sha256(OLD / manifest.NAME)
+
+
+def test_vectors_of_other_tools_are_gone_on_from() -> None:
+    convert_embeddings.run(convert_embeddings.Options(vectors=OLD, to="word2vec", output=Path("old.vec")))
+    trained(text=[Path("more")], init_from=Path("old.vec"), epochs=1)
+    new = Vectors.load(Path("new"))
+    assert sorted(new.words) == sorted([*WORDS, "tea"])
+    assert np.array_equal(row_of(new, "planet"), row_of(Vectors.load(OLD), "planet"))
+    assert manifest.load(Path("new/meta.json")).inputs["vectors"] == manifest.sha256(Path("old.vec"))
+
+
+def test_n_grams_are_gone_on_from() -> None:
+    trained(output=Path("grams"), subwords=True, min_ngram=2, max_ngram=3)
+    trained(text=[Path("more")], init_from=Path("grams"), subwords=True, epochs=1, learning_rate=1e-6)
+    before, after = Vectors.load(Path("grams")), Vectors.load(Path("new"))
+    for word in (*WORDS, "winery"):
+        np.testing.assert_allclose(row_of(after, word), row_of(before, word), rtol=0, atol=1e-4)
+
+
+def test_vectors_that_do_not_fit() -> None:
+    assert refused(ConfigError, init_from=OLD, dimension=7) == (
+        "old has vectors of 16 numbers, --dimension is 7\n  hint: --dimension 16 goes on with them"
+    )
+    assert refused(ConfigError, init_from=OLD, subwords=True) == (
+        "old has no vectors of n-grams\n  hint: leave out --subwords"
+    )
+    trained(output=Path("grams"), subwords=True)
+    assert refused(ConfigError, init_from=Path("grams")) == "grams has vectors of n-grams\n  hint: give --subwords"
+    assert refused(DataError, init_from=Path("none")).startswith("there are no vectors at none\n")
+    assert not any(Path("new").iterdir()), "nothing is left in the way of a better try"
+    trained(init_from=OLD)
+
+
+def test_a_run_may_go_on_from_the_vectors_that_it_replaces() -> None:
+    planet = row_of(Vectors.load(OLD), "planet")
+    trained(text=[Path("more")], init_from=OLD, output=OLD, overwrite=True, epochs=1)
+    new = Vectors.load(OLD)
+    assert sorted(new.words) == sorted([*WORDS, "tea"])
+    assert np.array_equal(row_of(new, "planet"), planet)
+
+
+def test_what_is_there_is_replaced_when_that_is_asked_for() -> None:
+    assert refused(ArtefactError, output=OLD) == (
+        "old is there already\n  hint: --resume goes on with its run, --overwrite replaces it"
+    )
+    (OLD / "notes.txt").write_text("mine", encoding="utf-8")
+    trained(output=OLD, overwrite=True, dimension=7)
+    assert Vectors.load(OLD).dimension == 7
+    assert not (OLD / "notes.txt").exists()
+
+
+BAD: dict[str, tuple[type[RnnkitError], dict[str, Any]]] = {
+    "empty": (DataError, {"text": [Path("empty")]}),
+    "no text": (DataError, {"text": [Path("bad")]}),
+    "rare": (DataError, {"min_count": 10_000}),
+    "memory": (ConfigError, {"dimension": 10**12}),
+    "other vectors": (ConfigError, {"init_from": OLD, "dimension": 7}),
+    "no vectors": (DataError, {"init_from": Path("text")}),
+}
+
+
+@pytest.mark.parametrize(("kind", "changes"), BAD.values(), ids=BAD)
+def test_a_bad_text_or_option_costs_no_vectors(kind: type[RnnkitError], changes: dict[str, Any]) -> None:
+    Path("empty").touch()
+    Path("bad").write_bytes(b"\xff")
+    before = files(OLD)
+    refused(kind, output=OLD, overwrite=True, **changes)
+    assert files(OLD) == before
+    refused(kind, **changes)
+    trained()
+
+
+def test_a_full_disk_costs_no_vectors(limit_files: Callable[[int], None]) -> None:
+    before = files(OLD)
+    limit_files(5000)
+    assert refused(ArtefactError, output=OLD, overwrite=True).startswith("the disk is full: old/text was not written\n")
+    assert files(OLD) == before
+
+
+def test_a_stop_amid_the_text_costs_no_vectors() -> None:
+    def stop(event: Event) -> None:
+        if isinstance(event, Progress):
+            raise KeyboardInterrupt
+
+    before = files(OLD)
+    with pytest.raises(KeyboardInterrupt):
+        run(Options(text=[Path("more")], output=OLD, overwrite=True, **ENOUGH), stop)
+    assert files(OLD) == before
+
+
+def test_what_a_kill_left_half_written_is_in_nobodys_way() -> None:
+    new = Path("new")
+    (new / ".text.partial").mkdir(parents=True)
+    (new / ".text.partial" / "ids.npy").write_bytes(b"half")
+    (new / ".lock").write_text(f"999999999 {socket.gethostname()}", encoding="utf-8")
+    trained()
+    assert not (new / ".text.partial").exists()
+    assert_topics_apart(new)
+
+
+def test_a_folder_of_somebody_else_is_not_replaced() -> None:
+    Path("new").mkdir()
+    (Path("new") / "poetry.lock").write_text("mine", encoding="utf-8")
+    assert refused(ArtefactError).startswith("new is there already\n")
+    assert refused(ArtefactError, overwrite=True) == (
+        "new is no model directory; it is not replaced\n  hint: choose another --output"
+    )
+
+
+def test_too_many_numbers_for_the_memory() -> None:
+    message = refused(ConfigError, dimension=10**12)
+    assert message.startswith("the vectors need 128,000.0 GB of memory, ")
+    assert message.endswith(" GB are free\n  hint: a smaller --dimension, a greater --min-count")
+    message = refused(ConfigError, subwords=True, buckets=10**9, dimension=1000)
+    assert message.endswith("\n  hint: a smaller --dimension, a greater --min-count or fewer --buckets")
+
+
+def test_too_many_words_for_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_start, "MOST_SOFTMAX_WORDS", 11)
+    assert refused(ConfigError, loss="softmax") == (
+        "--loss softmax looks at all 12 words for every prediction\n"
+        "  it is a reference for vocabularies of up to 11\n"
+        "  hint: give --loss negative, or a greater --min-count"
+    )
+    monkeypatch.setattr(embedding_start, "MOST_SOFTMAX_WORDS", 12)
+    trained(loss="softmax", epochs=1)
+
+
+def test_a_run_whose_text_is_gone() -> None:
+    def stop(event: Event) -> None:
+        if isinstance(event, Progress) and event.task == "training":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Options(text=[Path("text")], output=Path("new"), **ENOUGH), stop)
+    (Path("new") / "text" / "ids.npy").unlink()
+    assert refused(FormatError, text=[], resume=True).startswith("new/text/ids.npy is missing\n")
+
+
+@pytest.mark.parametrize("tokens", [20_000, pytest.param(10_000_000, marks=pytest.mark.slow)])
+def test_one_long_line(tokens: int) -> None:
+    """A corpus may be a single line, as text8 is."""
+    with Path("line").open("w", encoding="utf-8") as file:
+        for number in range(tokens // 1000):
+            for topic in TOPICS:
+                file.write(" ".join(topic[place * (1 + number % 5) % 6] for place in range(500)) + " ")
+    result = trained(text=[Path("line")], epochs=1, threads=0, learning_rate=0)
+    assert result.tokens == tokens
+    assert "\n" not in Path("line").read_text(encoding="utf-8")
+    assert result.memory_bytes < 1 << 31

@@ -1,0 +1,165 @@
+"""What word vectors are learned from: named files, the workspace's token files, aligned data."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.topics import ENOUGH, WORDS, assert_topics_apart, topic_lines, write_topics
+
+from rnnkit.data.aligned import AlignedData
+from rnnkit.embeddings import directory
+from rnnkit.errors import DataError, RnnkitError, UsageError
+from rnnkit.events import Event, Note
+from rnnkit.files import manifest
+from rnnkit.stages import align, tokenize, vocab
+from rnnkit.stages.train_embeddings import Cost, Options, Result, run
+
+VECTORS = Path("work/embeddings")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def make_workspace(*languages: str, length: int | None = None, separate: bool = False) -> None:
+    """A workspace of texts of two topics, the second language's in capitals."""
+    for number, language in enumerate(languages):
+        lines = [line.upper() if number else line for line in topic_lines()]
+        Path(f"train.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    tokenize.run(tokenize.Options(files=[Path(f"train.{language}") for language in languages], type="words"))
+    vocab.run(vocab.Options(separate=separate))
+    sides = {"source": languages[0], "target": languages[1]} if len(languages) == 2 else {"text": languages[0]}
+    align.run(align.Options(**sides, length=length))
+
+
+def trained(**changes: Any) -> Result:
+    result = run(Options(**{**ENOUGH, **changes}))
+    assert isinstance(result, Result)
+    return result
+
+
+def refused(kind: type[RnnkitError], **changes: Any) -> str:
+    output = Path("refused")
+    with pytest.raises(kind) as caught:
+        run(Options(**{**ENOUGH, "output": output, **changes}))
+    assert not output.exists() or not any(output.iterdir()), "nothing is left in the way of a better try"
+    return str(caught.value)
+
+
+def test_several_files_are_one_text() -> None:
+    write_topics(Path("one"), lines=100)
+    write_topics(Path("two"), lines=100, seed=2)
+    cost = run(Options(text=[Path("one"), Path("two")], dry_run=True))
+    assert isinstance(cost, Cost)
+    assert cost.tokens == sum(len(line.split()) for seed in (1, 2) for line in topic_lines(100, seed))
+    trained(text=[Path("one"), Path("two")])
+    assert manifest.load(VECTORS / manifest.NAME).inputs == {
+        "text.1": manifest.sha256(Path("one")), "text.2": manifest.sha256(Path("two")),
+    }  # fmt: skip
+
+
+def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("\n".join(topic_lines()).encode())))
+    trained(text=[Path("-")])
+    assert_topics_apart(VECTORS)
+    assert manifest.load(VECTORS / manifest.NAME).inputs == {}
+
+
+def test_the_workspaces_token_files() -> None:
+    make_workspace("en")
+    trained()
+    assert_topics_apart(VECTORS)
+    token_file = Path("work/tokens/train.en.tok")
+    assert manifest.load(VECTORS / manifest.NAME).inputs == {"text.1": manifest.sha256(token_file)}
+
+
+def test_one_language_of_two() -> None:
+    make_workspace("de", "en")
+    assert refused(UsageError) == (
+        "work/tokens has training text of de and en\n"
+        "  hint: --language de learns from one; name the files to learn from several at once"
+    )
+    trained(language="en")
+    words, _ = directory.read_words(VECTORS)
+    assert sorted(words) == [word.upper() for word in WORDS]
+    assert refused(DataError, language="fr").startswith("work/tokens has no training text of fr\n")
+
+
+def test_an_empty_workspace() -> None:
+    assert refused(DataError) == (
+        "work/tokens has no training text\n"
+        "  hint: name text, such as `rnnkit train-embeddings wiki.txt`, or run `rnnkit tokenize train.LANG` first"
+    )
+
+
+@pytest.mark.parametrize("length", [None, 12], ids=["free", "padded"])
+def test_aligned_data_has_the_words_of_its_tokens(length: int | None) -> None:
+    make_workspace("en", length=length)
+    heard: list[Event] = []
+    run(Options(data=Path("work/data"), **ENOUGH), heard.append)
+    assert_topics_apart(VECTORS)
+    from_data, _ = directory.read_words(VECTORS)
+    trained(output=Path("from_tokens"))
+    from_tokens, _ = directory.read_words(Path("from_tokens"))
+    assert from_data.table == from_tokens.table, "the same words and counts"
+    count = sum(len(line.split()) for line in topic_lines())
+    assert heard[0] == Note(f"{count:,} words of en in work/data")
+    assert manifest.load(VECTORS / manifest.NAME).inputs == {"data": manifest.sha256(Path("work/data/meta.json"))}
+
+
+@pytest.mark.parametrize("separate", [False, True], ids=["joint", "separate"])
+def test_one_side_of_aligned_data(separate: bool) -> None:
+    make_workspace("de", "en", separate=separate)
+    data = Path("work/data")
+    assert refused(UsageError, data=data) == "work/data has the sides de and en\n  hint: --language de chooses one"
+    assert refused(UsageError, data=data, language="fr").startswith("work/data has the sides de and en\n")
+    trained(data=data, language="en")
+    words, _ = directory.read_words(VECTORS)
+    assert sorted(words) == [word.upper() for word in WORDS]
+
+
+def test_rare_words_of_aligned_data_get_no_vectors() -> None:
+    make_workspace("en")
+    tokens = AlignedData.open(Path("work/data")).side("train", "en")
+    assert len(tokens)
+    result = trained(data=Path("work/data"), min_count=250)
+    assert 2 <= result.words < len(WORDS)
+
+
+def test_another_vocabulary_is_refused() -> None:
+    make_workspace("en")
+    Path("work/vocab.tsv").rename("elsewhere.tsv")
+    assert refused(DataError, data=Path("work/data")).startswith("cannot read work/vocab.tsv\n")
+    Path("other.tsv").write_bytes(Path("elsewhere.tsv").read_bytes().replace(b"wine", b"vine"))
+    assert refused(DataError, data=Path("work/data"), vocab=Path("other.tsv")) == (
+        "other.tsv is not the vocabulary that work/data was made with\n  hint: --vocab names the right one"
+    )
+    Path("work/vocab.tsv.meta.json").rename("elsewhere.tsv.meta.json")
+    assert trained(data=Path("work/data"), vocab=Path("elsewhere.tsv")).words == len(WORDS)
+
+
+def test_what_does_not_go_together() -> None:
+    text = [write_topics(Path("text"))]
+    assert refused(UsageError, text=text, data=Path("work/data")) == (
+        "text and --data work/data are both given; vectors are learned from one of them"
+    )
+    assert refused(UsageError, text=text, language="en") == (
+        "--language chooses among the workspace's files; the text is named already"
+    )
+    assert refused(DataError, text=[*text, Path("none")]) == "there is no file none"
+    assert refused(DataError, data=Path("none")) == "there is no data at none\n  hint: `rnnkit align` makes it"
+
+
+def test_text_that_is_none() -> None:
+    Path("bad").write_bytes(b"good words\nbad w\xffrds\n")
+    assert refused(DataError, text=[Path("bad")]).startswith("bad:2:6: not UTF-8 (byte 0xff)\n")
+    Path("empty").write_text("\n \n", encoding="utf-8")
+    assert refused(DataError, text=[Path("empty")]).startswith("the text is empty\n")
+    Path("one").write_text("the the the the the\n", encoding="utf-8")
+    assert refused(DataError, text=[Path("one")]).startswith("only the word 'the' comes --min-count 5 times or more\n")
+    assert refused(DataError, text=[Path("one")], min_count=6).startswith("all 1 words are rarer than --min-count 6\n")

@@ -1,0 +1,263 @@
+"""`train-embeddings`: text in, vectors out that know what it is about; and runs that are interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.topics import ENOUGH, LINES, WORDS, assert_topics_apart, topic_lines, write_topics
+
+from rnnkit.embeddings.vectors import Vectors
+from rnnkit.errors import ArtefactError, ConfigError, Interrupted, RnnkitError, UsageError
+from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.files import manifest
+from rnnkit.stages import neighbors
+from rnnkit.stages.train_embeddings import Cost, Options, Result, run
+from rnnkit.training import metrics
+
+TOKENS = sum(len(line.split()) for line in topic_lines())
+METHODS: list[dict[str, Any]] = [
+    {},
+    {"method": "cbow"},
+    {"method": "cbow", "cbow_gradient": "classic"},
+    {"method": "cbow", "loss": "nce"},
+    {"loss": "nce"},
+    {"loss": "softmax"},
+    {"subwords": True, "min_ngram": 2, "max_ngram": 3},
+    {"plain_loops": True, "epochs": 10, "learning_rate": 0.25},
+    {"dynamic_window": False, "window": 2, "negatives": 7, "sample": 0},
+]
+ALL_FILES = ["contexts.npy", "meta.json", "metrics.jsonl", "vectors.npy", "vocab.tsv"]
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A text of two topics, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    return write_topics(Path("text.txt"))
+
+
+def options(**changes: Any) -> Options:
+    return Options(**{"text": [Path("text.txt")], "output": Path("vectors"), **ENOUGH, **changes})
+
+
+def trained(listen: Callable[[Event], None] = lambda event: None, **changes: Any) -> Result:
+    result = run(options(**changes), listen)
+    assert isinstance(result, Result)
+    return result
+
+
+def refused(kind: type[RnnkitError], **changes: Any) -> str:
+    with pytest.raises(kind) as caught:
+        run(options(**changes))
+    return str(caught.value)
+
+
+def stop_at(step: int, number: signal.Signals = signal.SIGTERM) -> Callable[[Event], None]:
+    """A listener that sends this process a signal when it hears that the training has come to a step."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Progress) and event.task == "training" and event.done == step and not event.finished:
+            os.kill(os.getpid(), number)
+
+    return listen
+
+
+def artefact(folder: Path) -> dict[str, bytes]:
+    """Every file but what measures time."""
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != metrics.NAME}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: " ".join(f"{k}={v}" for k, v in method.items()))
+def test_words_of_one_topic_are_neighbors(text: Path, method: dict[str, Any]) -> None:
+    result = trained(**method)
+    assert (result.words, result.tokens, result.dimension) == (len(WORDS), TOKENS, 16)
+    assert_topics_apart(Path("vectors"))
+
+
+def test_what_is_written(text: Path) -> None:
+    result = trained()
+    folder = Path("vectors")
+    assert sorted(path.name for path in folder.iterdir()) == ALL_FILES
+    assert manifest.faults(folder) == []
+    meta = manifest.read(folder, "vectors", 1)
+    assert meta.facts == {
+        "words": 12, "dimension": 16, "subwords": None, "finished": True, "tokens": TOKENS, "epochs": 30,
+        "loss": result.loss,
+    }  # fmt: skip
+    assert meta.inputs == {"text.1": manifest.sha256(text)}
+    assert (meta.options["text"], meta.options["dimension"], "output" in meta.options) == (["text.txt"], 16, False)
+    vectors = Vectors.load(folder)
+    assert sorted(vectors.words) == WORDS
+    counted = " ".join(topic_lines()).split()
+    assert vectors.counts is not None
+    assert vectors.counts.tolist() == [counted.count(word) for word in vectors.words]
+    records = list(metrics.read(folder / metrics.NAME))
+    assert [record["step"] for record in records] == list(range(20, records[-1]["step"] + 1, 20))
+    assert records[0]["loss"] > records[-1]["loss"] > 0
+    assert records[0]["learning_rate"] > records[-1]["learning_rate"] > 0
+
+
+def test_the_result(text: Path) -> None:
+    heard: list[Event] = []
+    result = trained(heard.append, min_count=1)
+    assert json.loads(json.dumps(result.as_dict())).keys() == {
+        "output", "words", "dimension", "tokens", "epochs", "loss", "seconds", "words_per_second", "memory_bytes",
+    }  # fmt: skip
+    assert result.words_per_second == pytest.approx(30 * TOKENS / result.seconds)
+    assert 1.5 < result.loss < 3, "less than six coins, and noise can hit what it stands against"
+    assert result.memory_bytes > 1 << 20
+    assert result.lines[0] == "vectors: 12 vectors of 16 numbers"
+    assert result.lines[1].startswith(f"loss {result.loss:.4f} in the last pass; ")
+    notes = [event.text for event in heard if isinstance(event, Note)]
+    assert f"{TOKENS:,} words, 12 different; 12 come 1 times or more and make 100.0% of the text" in notes
+    assert "skipgram, negative loss, learning rate 0.1, 1 thread, seed 1" in notes
+    assert "12 words of 16 numbers take 0 MB of memory" in notes
+
+
+def test_subwords_are_kept_and_compose_unseen_words(text: Path) -> None:
+    trained(subwords=True, min_ngram=2, max_ngram=3)
+    assert sorted(path.name for path in Path("vectors").iterdir()) == sorted([*ALL_FILES, "subwords.npy"])
+    assert manifest.read(Path("vectors"), "vectors", 1).facts["subwords"]["max_length"] == 3
+    (nearest,) = neighbors.run(neighbors.Options(words=["planets"], vectors=Path("vectors"), count=1))
+    assert nearest.as_dict()["neighbors"][0]["word"] == "planet"
+
+
+def test_one_thread_and_seed_give_the_same_bytes(text: Path) -> None:
+    for name in ("one", "two"):
+        trained(output=Path(name), subwords=True)
+    assert artefact(Path("one")) == artefact(Path("two"))
+    trained(output=Path("three"), subwords=True, seed=2)
+    assert Path("one/vectors.npy").read_bytes() != Path("three/vectors.npy").read_bytes()
+
+
+def test_several_threads(text: Path) -> None:
+    result = trained(threads=3)
+    assert result.words_per_second == pytest.approx(30 * TOKENS / result.seconds)
+    assert_topics_apart(Path("vectors"))
+
+
+@pytest.mark.parametrize("step", [20, 80, 100])
+@pytest.mark.parametrize("method", [{}, {"method": "cbow"}, {"subwords": True}], ids=str)
+def test_an_interrupted_run_ends_as_one_never_interrupted(text: Path, method: dict[str, Any], step: int) -> None:
+    trained(output=Path("whole"), **method, epochs=60)
+    with pytest.raises(Interrupted) as caught:
+        trained(stop_at(step), **method, epochs=60)
+    assert caught.value.exit_code == 143
+    assert f"everything is saved in vectors at step {step}" in str(caught.value)
+    assert manifest.read(Path("vectors"), "vectors", 1).facts["finished"] is False
+    assert len(Vectors.load(Path("vectors"))) == 12, "they can be looked at meanwhile"
+    heard: list[Event] = []
+    result = run(Options(output=Path("vectors"), resume=True, threads=1), heard.append)
+    assert isinstance(result, Result)
+    assert Note(f"going on from step {step}") in heard
+    assert artefact(Path("vectors")) == artefact(Path("whole"))
+    steps = [record["step"] for record in metrics.read(Path("vectors") / metrics.NAME)]
+    assert steps == sorted(set(steps)), "nothing is measured twice"
+
+
+def test_a_run_may_be_interrupted_many_times(text: Path) -> None:
+    trained(output=Path("whole"), epochs=60)
+    with pytest.raises(Interrupted):
+        trained(stop_at(20), epochs=60)
+    for step in (40, 60, 100):
+        with pytest.raises(Interrupted):
+            run(Options(output=Path("vectors"), resume=True, threads=1), stop_at(step))
+    run(Options(output=Path("vectors"), resume=True, threads=1))
+    assert artefact(Path("vectors")) == artefact(Path("whole"))
+
+
+def test_a_run_that_died_before_its_first_checkpoint_starts_again(text: Path) -> None:
+    trained(output=Path("whole"))
+
+    def die(event: Event) -> None:
+        if isinstance(event, Progress) and event.task == "training":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(die)
+    heard: list[Event] = []
+    run(Options(output=Path("vectors"), resume=True, threads=1), heard.append)
+    assert Note("vectors has no checkpoint yet: training starts from the beginning") in heard
+    assert artefact(Path("vectors")) == artefact(Path("whole"))
+
+
+def test_what_cannot_be_resumed(text: Path) -> None:
+    assert refused(ArtefactError, text=[], resume=True).startswith("there is no run to resume in vectors\n")
+    trained()
+    finished = "the run in vectors is finished\n  hint: --init-from goes on with its vectors and new text"
+    assert refused(ConfigError, text=[], resume=True) == finished
+    assert refused(UsageError, resume=True) == (
+        "--resume has its text already\n  the run keeps it as numbers\n  hint: leave out the text"
+    )
+    with pytest.raises(Interrupted):
+        trained(stop_at(20), overwrite=True)
+    assert refused(ConfigError, text=[], resume=True, dimension=7) == (
+        "--resume goes on with the options of the run in vectors\n  --dimension: 16 in the run, 7 now\n"
+        "  hint: leave them out, or start anew with --overwrite"
+    )
+
+
+def test_vectors_from_elsewhere_cannot_be_resumed(text: Path) -> None:
+    trained()
+    meta = manifest.load(Path("vectors/meta.json"))
+    facts = {name: fact for name, fact in meta.facts.items() if name in ("words", "dimension", "subwords")}
+    manifest.write(Path("vectors/meta.json"), replace(meta, options={}, facts=facts))
+    assert refused(ConfigError, text=[], resume=True).startswith("the run in vectors is finished\n")
+
+
+def test_a_dry_run_writes_nothing(text: Path) -> None:
+    cost = run(options(dry_run=True, subwords=True, buckets=100))
+    assert isinstance(cost, Cost)
+    assert not Path("vectors").exists()
+    rows = 2 * (12 + 4) + 100
+    assert cost.as_dict() == {
+        "words": 12, "tokens": TOKENS, "memory_bytes": 4 * 16 * (rows + 16), "disk_bytes": cost.disk_bytes,
+    }  # fmt: skip
+    assert cost.disk_bytes > 2 * cost.memory_bytes + 4 * TOKENS + 8 * LINES
+    assert cost.lines[0] == f"words   12 of {TOKENS:,} in the text"
+    trained()
+    assert isinstance(run(options(dry_run=True)), Cost), "it does not mind what is there"
+    assert len(Vectors.load(Path("vectors"))) == 12
+
+
+def test_loss_that_is_no_number(text: Path) -> None:
+    assert refused(RnnkitError, learning_rate=1e30) == (
+        "the loss is no longer a number at step 1\n  what is saved in vectors is from before\n"
+        "  hint: a lower --learning-rate usually helps, or a lower --clip where there is one"
+    )
+
+
+def test_a_text_that_teaches_nothing(text: Path) -> None:
+    text.write_text("wine\nbread\n" * 9, encoding="utf-8")
+    heard: list[Event] = []
+    assert trained(heard.append).loss == 0
+    nothing = "nothing was learned: no line has two words that are kept; --sample 0 keeps all that have vectors"
+    assert Warned(nothing) in heard
+    assert not np.load("vectors/contexts.npy", allow_pickle=False).any()
+
+
+@pytest.mark.parametrize("plain_loops", [False, True])
+def test_wide_windows_of_few_words_do_not_go_too_far(text: Path, plain_loops: bool) -> None:
+    """A hundred steps of one word from the same old row would be a leap."""
+    text.write_text("wine bread " * 3000, encoding="utf-8")
+    result = trained(window=50, sample=0, epochs=1, learning_rate=0, plain_loops=plain_loops)
+    assert result.loss < 6 * np.log(2)
+
+
+def test_the_last_epochs_loss_is_kept_when_a_run_is_resumed(text: Path) -> None:
+    with pytest.raises(Interrupted):
+        trained(stop_at(20))
+    resumed = run(Options(output=Path("vectors"), resume=True, threads=1))
+    whole = trained(output=Path("whole"))
+    assert isinstance(resumed, Result)
+    assert resumed.loss == whole.loss
+    assert resumed.epochs == 30
+    assert resumed.words_per_second == pytest.approx(30 * TOKENS / resumed.seconds)

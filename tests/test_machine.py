@@ -1,0 +1,62 @@
+"""What the machine has."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnnkit import machine
+from rnnkit.machine import available_bytes, available_cores, peak_memory, release_code
+
+LIMITED = "import resource; resource.setrlimit(resource.{kind}, (1 << 30, 1 << 31)); "
+PRINT_FREE = "from rnnkit.machine import available_bytes; print(available_bytes())"
+
+
+def test_memory_that_is_free() -> None:
+    assert 1 << 20 < available_bytes() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"])
+def test_a_limit_on_memory_is_honoured(kind: str) -> None:
+    program = LIMITED.format(kind=kind) + PRINT_FREE
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 1 << 30
+
+
+@pytest.mark.parametrize("content", [None, "", "MemTotal: 5 kB\n", "no facts\n", "MemAvailable: many kB\n"])
+def test_a_system_that_does_not_say_is_taken_for_empty(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = tmp_path / "meminfo"
+    if content is not None:
+        facts.write_text(content, encoding="ascii")
+    monkeypatch.setattr(machine, "_MEMORY", facts)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert available_bytes() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_cores_are_those_of_this_process() -> None:
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_the_peak_is_in_bytes() -> None:
+    block = bytearray(1 << 24)
+    assert len(block) < peak_memory() < 1 << 40
+
+
+def test_released_code_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import numpy as np
+
+    matrix = np.random.default_rng(3).normal(size=(37, 37))
+    before = matrix @ matrix
+    release_code("numpy")
+    release_code("libc.so")
+    release_code("there is no such library")
+    assert np.array_equal(matrix @ matrix, before)
+    monkeypatch.setattr(machine, "_MAPPINGS", tmp_path / "none")
+    release_code("numpy")
