@@ -58,10 +58,10 @@ def test_words_come_by_frequency_and_ties_by_code_point(tmp_path: Path) -> None:
     assert found.counts.tolist() == [3, 2, 2]
     assert (found.different, corpus.tokens) == (5, 9)
     ids, segments = corpus.slab(0, 3)
-    assert words_of(found, ids.tolist()) == "c b é b - b é - c".split()
+    assert words_of(found, ids.tolist()) == ["c", "b", "é", "b", "-", "b", "é", "-", "c"]
     assert segments.tolist() == [0, 4, 7, 9]
     ids, segments = corpus.slab(1, 2)
-    assert words_of(found, ids.tolist()) == "- b é".split()
+    assert words_of(found, ids.tolist()) == ["-", "b", "é"]
     assert segments.tolist() == [0, 3], "places within the slab"
     assert corpus.counts(FIRST + 3).tolist() == [0] * FIRST + [3, 2, 2], "rare words are no words"
 
@@ -100,6 +100,7 @@ def test_too_few_words_are_refused() -> None:
         "  the most frequent one comes 1,000 times among 1,007\n"
         "  hint: give more text, or a lower --min-count"
     )
+    assert "\n  the most frequent one comes once among 2\n" in refused([1, 1], 2)
     assert refused([1, 7, 3], 5) == (
         "only the word 'w1' comes --min-count 5 times or more\n"
         "  a vector says how words differ; one word alone differs from nothing\n"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import gzip
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rnnkit.stages import evaluate_embeddings, train_embeddings
+from rnnkit.stages.embedding_options import Options
 
 TEXT_BYTES = 3_000_000
-LEAST = {"skipgram": 0.30, "cbow": 0.30}
-"""Spearman's rank correlation with WordSim-353."""
+EPOCHS = 15  # the text is small; all else is as it comes
+
+FLOORS: list[tuple[dict[str, Any], float]] = [({}, 0.42), ({"method": "cbow"}, 0.32), ({"subwords": True}, 0.45)]
+"""Options, and what Spearman's correlation with WordSim-353 must be above. Four seeds gave 0.05 more, or better."""
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +27,13 @@ def corpora() -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", LEAST)
-def test_vectors_agree_with_people(corpora: Path, tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(("options", "floor"), FLOORS, ids=str)
+def test_vectors_agree_with_people(corpora: Path, tmp_path: Path, options: dict[str, Any], floor: float) -> None:
     with gzip.open(corpora / "wikipedia-en-2015" / "wiki.az.txt.gz") as file:
         (tmp_path / "text").write_bytes(file.read(TEXT_BYTES))
     vectors = tmp_path / "vectors"
-    train_embeddings.run(train_embeddings.Options([tmp_path / "text"], method=method, output=vectors))
+    train_embeddings.run(Options([tmp_path / "text"], output=vectors, epochs=EPOCHS, **options))
     pairs = corpora / "word-similarity" / "wordsim353.tsv"
     found = evaluate_embeddings.run(evaluate_embeddings.Options([pairs], vectors)).as_dict()["scores"][0]
-    assert found["coverage"] > 0.5
-    assert found["spearman"] > LEAST[method]
+    assert found["coverage"] > 0.6
+    assert found["spearman"] > floor

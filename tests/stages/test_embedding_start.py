@@ -17,7 +17,8 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, Rn
 from rnnkit.events import Event, Progress
 from rnnkit.files import manifest
 from rnnkit.stages import convert_embeddings, embedding_start
-from rnnkit.stages.train_embeddings import Options, Result, run
+from rnnkit.stages.embedding_options import Options
+from rnnkit.stages.train_embeddings import Result, run
 
 OLD = Path("old")
 MORE = "wine bread comet tea\ntea wine bread\n"

@@ -16,7 +16,8 @@ from rnnkit.errors import DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.files import manifest
 from rnnkit.stages import align, tokenize, vocab
-from rnnkit.stages.train_embeddings import Cost, Options, Result, run
+from rnnkit.stages.embedding_options import Options
+from rnnkit.stages.train_embeddings import Cost, Result, run
 
 VECTORS = Path("work/embeddings")
 
@@ -33,7 +34,9 @@ def make_workspace(*languages: str, length: int | None = None, separate: bool = 
         Path(f"train.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")
     tokenize.run(tokenize.Options(files=[Path(f"train.{language}") for language in languages], type="words"))
     vocab.run(vocab.Options(separate=separate))
-    sides = {"source": languages[0], "target": languages[1]} if len(languages) == 2 else {"text": languages[0]}
+    sides: dict[str, Any] = {"text": languages[0]}
+    if len(languages) == 2:
+        sides = {"source": languages[0], "target": languages[1]}
     align.run(align.Options(**sides, length=length))
 
 

@@ -19,7 +19,8 @@ from rnnkit.errors import ArtefactError, ConfigError, Interrupted, RnnkitError, 
 from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.files import manifest
 from rnnkit.stages import neighbors
-from rnnkit.stages.train_embeddings import Cost, Options, Result, run
+from rnnkit.stages.embedding_options import Options
+from rnnkit.stages.train_embeddings import Cost, Result, run
 from rnnkit.training import metrics
 
 TOKENS = sum(len(line.split()) for line in topic_lines())
@@ -239,7 +240,7 @@ def test_a_text_that_teaches_nothing(text: Path) -> None:
     text.write_text("wine\nbread\n" * 9, encoding="utf-8")
     heard: list[Event] = []
     assert trained(heard.append).loss == 0
-    nothing = "nothing was learned: no line has two words that are kept; --sample 0 keeps all that have vectors"
+    nothing = "nothing was learned: no line has two words that are kept; --sample 0 keeps all with vectors"
     assert Warned(nothing) in heard
     assert not np.load("vectors/contexts.npy", allow_pickle=False).any()
 

@@ -39,6 +39,15 @@ def test_a_crash_between_the_two_renames_leaves_the_old_checkpoint(tmp_path: Pat
     assert checkpoint.load(folder).counters["loop"]["step"] == 1
 
 
+def test_nothing_is_left_of_a_checkpoint_that_is_removed(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "last", example(1))
+    for name in (".last.partial", ".last.old", "lasting"):
+        (tmp_path / name).mkdir()
+    checkpoint.remove(tmp_path / "last")
+    assert [path.name for path in tmp_path.iterdir()] == ["lasting"]
+    checkpoint.remove(tmp_path / "last")
+
+
 @pytest.mark.parametrize("failing", ["sync_file", "sync_folder", "_exchange"])
 def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str

@@ -146,7 +146,7 @@ def select_words(counts: NDArray[np.int64], word: Callable[[int], bytes], min_co
         if not ordered:
             raise DataError(
                 f"all {len(counts):,} words are rarer than --min-count {min_count}",
-                f"the most frequent one comes {most:,} times among {total:,}",
+                f"the most frequent one comes {'once' if most == 1 else f'{most:,} times'} among {total:,}",
                 hint="give more text, or a lower --min-count",
             )
         raise DataError(

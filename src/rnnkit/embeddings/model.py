@@ -116,10 +116,10 @@ def merge_words(found: WordCounts, known: Table) -> tuple[list[bytes], NDArray[n
 
 
 def copy_vectors(model: EmbeddingModel, known: Table) -> None:
-    """Let a model start from vectors; its words hold all of theirs.
+    """Let a model start from vectors; its words hold all of theirs, and its n-grams are the same.
 
     Raises:
-        ConfigError: Dimension or n-grams differ.
+        ConfigError: The dimension differs.
     """
     lexicon, stride = model.lexicon, model.weights.stride
     if known.dimension != model.dimension:

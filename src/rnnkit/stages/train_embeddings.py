@@ -157,10 +157,10 @@ def _train(options: Options, model: EmbeddingModel, corpus: Corpus, folder: Path
         listen(Note(f"the vectors as they are now are in {folder}"))
         raise
     if not counters.tokens:
-        listen(Warned("nothing was learned: no line has two words that are kept; --sample 0 keeps all that have vectors"))
+        listen(Warned("nothing was learned: no line has two words that are kept; --sample 0 keeps all with vectors"))
     facts = {"finished": True, "tokens": corpus.tokens, "epochs": options.epochs, "loss": task.loss}
     run_directory.update(folder, model.table(), facts)
-    shutil.rmtree(folder / "last", ignore_errors=True)
+    checkpoint.remove(folder / "last")
     shutil.rmtree(folder / embedding_start.TEXT)
     return _result(options, model, corpus, counters, task.loss, folder)
 

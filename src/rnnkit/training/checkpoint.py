@@ -10,6 +10,7 @@ Arrays and JSON only. The folder is replaced as a whole, so a kill at any moment
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,12 @@ def exists(folder: Path) -> bool:
     """Whether there is a checkpoint, after putting back what a crash may have left aside."""
     recover_folder(folder)
     return (folder / manifest.NAME).exists()
+
+
+def remove(folder: Path) -> None:
+    """Remove a checkpoint that nobody goes on from any more, and what a kill may have left beside it."""
+    for path in (folder, *folder.parent.glob(f".{folder.name}.*")):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def load(folder: Path) -> Checkpoint:
