@@ -56,7 +56,8 @@ def test_missing_truncated_and_longer_files(tmp_path: Path) -> None:
     path = tmp_path / "ids.npy"
     with pytest.raises(FormatError) as caught:
         open_array(path, (np.uint16,))
-    assert str(caught.value) == f"{path} is missing\n  hint: make the data again with `rnnkit align`"
+    hint = "make it again: aligned data with `rnnkit align`, a run with --overwrite"
+    assert str(caught.value) == f"{path} is missing\n  hint: {hint}"
     content = made(path, [1, 2, 3]).read_bytes()
     for length in range(len(content)):
         path.write_bytes(content[:length])

@@ -38,6 +38,7 @@ from rnnkit.embeddings.chunk import (
     make_room,
 )
 from rnnkit.embeddings.composition import Composition, whole_words
+from rnnkit.embeddings.hot_rows import HotRows
 from rnnkit.embeddings.weights import Weights, rows_of
 from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram
 
@@ -46,6 +47,7 @@ LOSSES = {"negative": NEGATIVE, "nce": CONTRASTIVE, "softmax": SOFTMAX}
 NGRAMS = 9
 COUNTS = np.array([0] * SPECIAL + list(range(1, ROWS - SPECIAL + 1)))
 SEED, RATE = np.uint64(9), np.float32(0.0625)
+NO_COPIES = HotRows(0, 0)
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
@@ -85,14 +87,16 @@ def composition_of(kind: int) -> Composition:
     return Composition(starts_V, np.concatenate(rows).astype(np.int32))
 
 
-def learn(weights: Weights, dimension: int, text: Text, method: Method, *, sample: float = 0.0) -> tuple[Learned, int]:
+def learn(
+    weights: Weights, dimension: int, text: Text, method: Method, *, sample: float = 0.0, hot: HotRows = NO_COPIES
+) -> tuple[Learned, int]:
     """What a run of text adds to the weights, and the number of predictions."""
     after, composition = copy_of(weights), composition_of(method.kind)
     noise = sampling.make_noise(COUNTS, 0.75, method.negatives, method.loss == CONTRASTIVE)
     keep_V = sampling.keep_probabilities(COUNTS, sample)
     room = make_room(after, composition, method, SPARE)
     loss, predictions = learn_chunk(
-        after, text.ids, text.segments, keep_V, noise, composition, method, RATE, SEED, text.place, room, SPARE
+        after, text.ids, text.segments, keep_V, noise, composition, method, RATE, SEED, text.place, room, SPARE, hot
     )  # fmt: skip
     return change(weights, after, dimension, loss), predictions
 
@@ -106,7 +110,8 @@ def tasks(ids: list[int], method: Method) -> Iterator[tuple[list[int], list[int]
         elif method.kind == SKIPGRAM and method.loss == SOFTMAX:
             yield from (([context], [word], 0) for context in around)
         else:
-            yield around, [word], i * method.negatives
+            shared = 2 if method.kind == CBOW else 1  # neighbours in the text have the same noise
+            yield around, [word], i // shared * shared * method.negatives
 
 
 def learn_with_autograd(weights: Weights, dimension: int, text: Text, method: Method) -> Learned:
@@ -250,6 +255,6 @@ def test_row_that_is_no_number_shows_in_the_loss(kind: int, loss: int, plain: bo
     noise, keep_V = sampling.make_noise(COUNTS, 0.75, 5, loss == CONTRASTIVE), sampling.keep_probabilities(COUNTS, 0)
     text, room = text_of([5, 7, 8]), make_room(after, composition, method, SPARE)
     found, _ = learn_chunk(
-        after, text.ids, text.segments, keep_V, noise, composition, method, RATE, SEED, 0, room, SPARE
+        after, text.ids, text.segments, keep_V, noise, composition, method, RATE, SEED, 0, room, SPARE, NO_COPIES
     )
     assert math.isnan(found)

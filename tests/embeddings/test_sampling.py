@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings import sampling
 from rnnkit.embeddings.compiled import kernel
+from rnnkit.embeddings.hot_rows import HotRows
 from rnnkit.embeddings.sampling import CLEAN, LANES, TILE, Draws, Noise, make_draws, make_noise
 
 SPECIAL, SPARE = 4, 1
@@ -31,7 +32,7 @@ def _draw(noise: Noise, seed: np.uint64, words: Any) -> None:
 def _draw_outputs(
     draws: Draws, window: int, target: int, negatives: int, noise: Noise, contrastive: bool, seed: np.uint64, index: int
 ) -> None:
-    sampling.draw_outputs(draws, window, target, negatives, noise, contrastive, seed, index, SPARE)
+    sampling.draw_outputs(draws, window, target, negatives, noise, contrastive, seed, index, SPARE, HotRows(0, 0))
 
 
 @kernel

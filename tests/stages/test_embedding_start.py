@@ -81,7 +81,15 @@ def test_vectors_of_other_tools_are_gone_on_from() -> None:
 
 def test_n_grams_are_gone_on_from() -> None:
     trained(output=Path("grams"), subwords=True, min_ngram=2, max_ngram=3)
-    trained(text=[Path("more")], init_from=Path("grams"), subwords=True, epochs=1, learning_rate=1e-6)
+    trained(
+        text=[Path("more")],
+        init_from=Path("grams"),
+        subwords=True,
+        min_ngram=2,
+        max_ngram=3,
+        epochs=1,
+        learning_rate=1e-6,
+    )
     before, after = Vectors.load(Path("grams")), Vectors.load(Path("new"))
     for word in (*WORDS, "winery"):
         np.testing.assert_allclose(row_of(after, word), row_of(before, word), rtol=0, atol=1e-4)
@@ -96,6 +104,12 @@ def test_vectors_that_do_not_fit() -> None:
     )
     trained(output=Path("grams"), subwords=True)
     assert refused(ConfigError, init_from=Path("grams")) == "grams has vectors of n-grams\n  hint: give --subwords"
+    message = refused(ConfigError, init_from=Path("grams"), subwords=True, max_ngram=9)
+    assert message.splitlines()[0].startswith("grams has n-grams of 3 to 6 characters in ")
+    assert message.splitlines()[1:] == [
+        "  --min-ngram is 3, --max-ngram 9, --buckets 0",
+        "  hint: --min-ngram 3 --max-ngram 6 without --buckets goes on with them",
+    ]
     assert refused(DataError, init_from=Path("none")).startswith("there are no vectors at none\n")
     assert not any(Path("new").iterdir()), "nothing is left in the way of a better try"
     trained(init_from=OLD)

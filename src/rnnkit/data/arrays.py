@@ -19,6 +19,7 @@ IntArray = NDArray[np.integer[Any]]
 # Room for the longest header there can be; a multiple of 64, as the format wants it.
 _HEADER_BYTES = 128
 _BLOCK = 1 << 18
+_AGAIN = "make it again: aligned data with `rnnkit align`, a run with --overwrite"
 
 
 class GrowingArray:
@@ -62,11 +63,9 @@ def open_array(path: Path, kinds: tuple[type[np.integer[Any]], ...]) -> IntArray
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
-        raise FormatError(f"{path} is missing", hint="make the data again with `rnnkit align`") from error
+        raise FormatError(f"{path} is missing", hint=_AGAIN) from error
     except (OSError, ValueError, EOFError) as error:
-        raise FormatError(
-            f"{path} is damaged or truncated", str(error), hint="make the data again with `rnnkit align`"
-        ) from error
+        raise FormatError(f"{path} is damaged or truncated", str(error), hint=_AGAIN) from error
     if not isinstance(array, np.memmap) or array.ndim != 1 or array.dtype.type not in kinds:
         found = f"{getattr(array, 'ndim', '?')}-dimensional {getattr(array, 'dtype', type(array).__name__)}"
         wanted = " or ".join(np.dtype(kind).name for kind in kinds)

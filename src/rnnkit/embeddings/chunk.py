@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from rnnkit.embeddings import hidden, reference, skipgram, splitmix
 from rnnkit.embeddings.compiled import inlined, kernel
 from rnnkit.embeddings.composition import Composition
+from rnnkit.embeddings.hot_rows import INTERVAL, HotRows, exchange, own_row, take
 from rnnkit.embeddings.lanes import prefetch
 from rnnkit.embeddings.logistic import TALLY, clear_tally, negative_log
 from rnnkit.embeddings.sampling import LANES, TILE, Draws, Noise, draw_outputs, keep_words, make_draws
-from rnnkit.embeddings.weights import Weights
+from rnnkit.embeddings.weights import Weights, lines
 
 SKIPGRAM, CBOW, SUBWORD_SKIPGRAM = range(3)
 NEGATIVE, CONTRASTIVE, SOFTMAX = range(3)
 LONGEST = 1000
 """Most words in a segment; longer lines are cut, as in word2vec.c, but nothing of them is lost."""
 
+_SHARED = 2  # words in a row that CBOW holds against the same noise, as it spends most of its time waiting for rows
 _AHEAD = 2  # windows between asking for rows and using them
 _AT_ONCE = 10  # words around that learn from the same old rows: the sum of many more steps would go too far
 _LINE_FLOATS = 16  # of a cache line
@@ -83,24 +85,24 @@ def make_room(weights: Weights, composition: Composition, method: Method, spare:
     scores = len(weights.outputs) // weights.stride if method.loss == SOFTMAX else 0
     return Room(
         draws=draws,
-        kept=np.empty(LONGEST + 1, np.int64),
-        halves=np.empty(LONGEST, np.int64),
-        contexts=np.empty(2 * method.window, np.int64),
-        members=np.empty(2 * method.window * longest, np.int64),
-        steps=np.empty(max(scores, 2 * method.window * draws.tiles * LANES), np.float32),
-        hidden=np.empty(weights.stride, np.float32),
-        error=np.empty(weights.stride, np.float32),
-        moved=np.empty(weights.stride, np.float32),
-        old=np.empty(TILE * weights.stride, np.float32),
-        tally=np.empty(TALLY, np.float32),
-        loss=np.zeros(1),
+        kept=lines(LONGEST + 1, np.int64),
+        halves=lines(LONGEST, np.int64),
+        contexts=lines(2 * method.window, np.int64),
+        members=lines(2 * method.window * longest, np.int64),
+        steps=lines(max(scores, 2 * method.window * draws.tiles * LANES)),
+        hidden=lines(weights.stride),
+        error=lines(weights.stride),
+        moved=lines(weights.stride),
+        old=lines(TILE * weights.stride),
+        tally=lines(TALLY),
+        loss=lines(1, np.float64),
     )
 
 
 @kernel
 def learn_chunk(
     weights: Weights, ids: Any, segments: Any, keep_V: Any, noise: Noise, composition: Composition, method: Method,
-    rate: np.float32, seed: np.uint64, place: int, room: Room, spare: int,
+    rate: np.float32, seed: np.uint64, place: int, room: Room, spare: int, hot: HotRows,
 ) -> tuple[float, int]:  # fmt: skip
     """Learn a run of segments.
 
@@ -117,53 +119,73 @@ def learn_chunk(
         place: Words of the whole text before `ids`.
         room: The thread's own.
         spare: An output row that may be written but is never looked at.
+        hot: The thread's copies of frequent words' rows.
 
     Returns:
         The loss summed over all predictions, in nats, and their number: pairs of words, or for CBOW words.
     """
-    draws, kept, halves = room.draws, room.kept, room.halves
-    predictions = 0
+    draws, predictions, since = room.draws, 0, 0
+    take(weights, hot)
     room.loss[0] = 0
     clear_tally(room.tally)
     keep_seed, half_seed, noise_seed = splitmix.bits(seed, 0), splitmix.bits(seed, 1), splitmix.bits(seed, 2)
     for segment in range(len(segments) - 1):
         start = place + segments[segment]
-        count = keep_words(ids, segments[segment], segments[segment + 1], keep_V, keep_seed, place, kept)
-        for i in range(count):
-            size = splitmix.below(splitmix.bits(half_seed, start + i), method.window) + 1
-            halves[i] = size if method.dynamic else method.window
-        text = kept[:count]
+        count = _read(ids, segments, segment, place, keep_V, keep_seed, half_seed, method, hot, room)
+        text = room.kept[:count]
         if method.kind == SUBWORD_SKIPGRAM:
             for i in range(count):
-                around = room.contexts[: _gather(text, i, halves[i], room.contexts)]
+                around = room.contexts[: _gather(text, i, room.halves[i], room.contexts)]
                 index = (start + i) * 2 * method.window * method.negatives
-                _draw_all(weights, around, draws, noise, method, noise_seed, index, spare, True)
+                _draw_all(weights, around, draws, noise, method, noise_seed, index, spare, hot, 1, True)
                 predictions += _learn_mean(
                     weights, text[i : i + 1], composition, draws, 0, len(around), keep_V, method, rate, room
                 )
         else:
-            _draw_all(weights, text, draws, noise, method, noise_seed, start * method.negatives, spare, False)
+            shared = _SHARED if method.kind == CBOW else 1
+            index = start * method.negatives
+            _draw_all(weights, text, draws, noise, method, noise_seed, index, spare, hot, shared, False)
             for i in range(count):
                 _fetch(weights, text, draws, i + _AHEAD, method.window)
-                around = room.contexts[: _gather(text, i, halves[i], room.contexts)]
+                around = room.contexts[: _gather(text, i, room.halves[i], room.contexts)]
                 if method.kind == CBOW:
                     predictions += _learn_mean(weights, around, composition, draws, i, 1, keep_V, method, rate, room)
                 else:
                     predictions += _learn_pairs(weights, around, draws, i, keep_V, method, rate, room)
         room.loss[0] += negative_log(room.tally)
         clear_tally(room.tally)
+        since += count
+        if since >= INTERVAL:
+            exchange(weights, hot)
+            since = 0
+    exchange(weights, hot)
     return room.loss[0], predictions
+
+
+@inlined
+def _read(
+    ids: Any, segments: Any, segment: int, place: int, keep_V: Any, keep_seed: np.uint64, half_seed: np.uint64,
+    method: Method, hot: HotRows, room: Room,
+) -> int:  # fmt: skip
+    """Write the rows of a segment's words that are kept, and how far each looks to both sides; returns how many."""
+    start = place + segments[segment]
+    count = keep_words(ids, segments[segment], segments[segment + 1], keep_V, keep_seed, place, room.kept)
+    for i in range(count):
+        size = splitmix.below(splitmix.bits(half_seed, start + i), method.window) + 1
+        room.halves[i] = size if method.dynamic else method.window
+        room.kept[i] = own_row(hot, room.kept[i])
+    return count
 
 
 @inlined
 def _draw_all(
     weights: Weights, targets: Any, draws: Draws, noise: Noise, method: Method, seed: np.uint64, index: int, spare: int,
-    fetch: bool,
+    hot: HotRows, shared: int, fetch: bool,
 ) -> None:  # fmt: skip
-    """Draw the output rows for each of the targets, and perhaps ask for them."""
+    """Draw the output rows for each of the targets, the noise once for `shared` of them, and perhaps ask for them."""
     for i in range(len(targets)):
-        at = index + i * method.negatives
-        draw_outputs(draws, i, targets[i], method.negatives, noise, method.loss == CONTRASTIVE, seed, at, spare)
+        at = index + i // shared * shared * method.negatives
+        draw_outputs(draws, i, targets[i], method.negatives, noise, method.loss == CONTRASTIVE, seed, at, spare, hot)
         if fetch:
             _fetch_outputs(weights, draws, i)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.chunk import Method, Room, learn_chunk, make_room
 from rnnkit.embeddings.composition import Composition
+from rnnkit.embeddings.hot_rows import HotRows
 from rnnkit.embeddings.sampling import Noise
-from rnnkit.embeddings.weights import Weights
+from rnnkit.embeddings.weights import Weights, copied_rows
 from rnnkit.text import special
 
 _CHUNKS_A_THREAD = 4  # so that a thread that is held up leaves its share to the others
@@ -48,12 +51,16 @@ class Learner:
 
     def __init__(self, lesson: Lesson, threads: int) -> None:
         self.lesson = lesson
-        self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
-        count = 1 if threads == 1 else _CHUNKS_A_THREAD * threads
-        # The rows of the special symbols are never looked at, and each chunk has one of its own to write to.
-        spares = [chunk % len(special.NAMES) for chunk in range(count)]
-        self._rooms = [(make_room(lesson.weights, lesson.composition, lesson.method, spare), spare) for spare in spares]
+        self._chunks = 1 if threads == 1 else _CHUNKS_A_THREAD * threads
+        self._places: SimpleQueue[_Place] = SimpleQueue()
+        words = len(lesson.keep_V)
+        hot = copied_rows(lesson.weights, words) // (2 * threads)
+        for thread in range(threads):
+            # The rows of the special symbols are never looked at, and each thread has one of its own to write to.
+            spare = thread % len(special.NAMES)
+            room = make_room(lesson.weights, lesson.composition, lesson.method, spare)
+            self._places.put(_Place(room, spare, HotRows(hot, words + 2 * thread * hot)))
 
     def learn(
         self, ids: NDArray[np.int32], segments: NDArray[np.int64], place: int, epoch: int, rate: float
@@ -71,21 +78,32 @@ class Learner:
             The loss summed over all predictions, in nats, and their number.
         """
         seed = np.uint64(((self.lesson.seed << 20) + epoch) % (1 << 64))
-        cuts = np.searchsorted(segments, np.linspace(0, segments[-1], len(self._rooms) + 1))
+        cuts = np.searchsorted(segments, np.linspace(0, segments[-1], self._chunks + 1))
         chunks = [
-            self._pool.submit(self._learn_chunk, ids, segments[first : last + 1], place, seed, rate, room, spare)
-            for first, last, (room, spare) in zip(cuts[:-1], cuts[1:], self._rooms, strict=True)
+            self._pool.submit(self._learn_chunk, ids, segments[first : last + 1], place, seed, rate)
+            for first, last in pairwise(cuts)
         ]
         learned = [chunk.result() for chunk in chunks]
         return sum(loss for loss, _ in learned), sum(predictions for _, predictions in learned)
 
     def _learn_chunk(
-        self, ids: NDArray[np.int32], segments: NDArray[np.int64], place: int, seed: np.uint64, rate: float,
-        room: Room, spare: int,
-    ) -> tuple[float, int]:  # fmt: skip
-        lesson = self.lesson
-        loss, predictions = learn_chunk(
-            lesson.weights, ids, segments, lesson.keep_V, lesson.noise, lesson.composition, lesson.method,
-            np.float32(rate), seed, place, room, spare,
-        )  # fmt: skip
+        self, ids: NDArray[np.int32], segments: NDArray[np.int64], place: int, seed: np.uint64, rate: float
+    ) -> tuple[float, int]:
+        lesson, mine = self.lesson, self._places.get()
+        try:
+            loss, predictions = learn_chunk(
+                lesson.weights, ids, segments, lesson.keep_V, lesson.noise, lesson.composition, lesson.method,
+                np.float32(rate), seed, place, mine.room, mine.spare, mine.hot,
+            )  # fmt: skip
+        finally:
+            self._places.put(mine)
         return float(loss), int(predictions)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What one thread at a time works with."""
+
+    room: Room
+    spare: int
+    hot: HotRows

@@ -76,16 +76,16 @@ class EmbeddingModel:
             vectors_VD[_SPECIALS:rows],
             lexicon.subwords,
             inputs_RD[rows:] if lexicon.subwords else None,
-            rows_of(self.weights.outputs, self.weights.stride, self.dimension)[_SPECIALS:],
+            rows_of(self.weights.outputs, self.weights.stride, self.dimension)[_SPECIALS:rows],
         )
 
 
-def make_model(lexicon: Lexicon, dimension: int, seed: int) -> EmbeddingModel:
-    """A model as word2vec starts."""
+def make_model(lexicon: Lexicon, dimension: int, seed: int, copies: int = 0) -> EmbeddingModel:
+    """A model as word2vec starts, with so many rows more for threads to keep copies in."""
     subwords = lexicon.subwords
     composition = with_subwords(lexicon.words, subwords) if subwords else whole_words()
     buckets = subwords.buckets if subwords else 0
-    weights = make_weights(lexicon.rows + buckets, lexicon.rows, dimension, _SPECIALS, seed)
+    weights = make_weights(lexicon.rows + buckets, lexicon.rows, dimension, _SPECIALS, seed, copies)
     return EmbeddingModel(lexicon, dimension, composition, weights)
 
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings import splitmix
 from rnnkit.embeddings.compiled import inlined, kernel
+from rnnkit.embeddings.hot_rows import HotRows, own_row, shared_row
+from rnnkit.embeddings.weights import lines
 
 TILE = 6
 """Output rows that the kernels take together: the word that was there and five of noise."""
@@ -96,14 +98,13 @@ def make_draws(windows: int, negatives: int, spare: int) -> Draws:
         spare: A row that may be written but is never looked at, for lanes left over.
     """
     tiles = (negatives + TILE) // TILE
-    signs = np.full(tiles * LANES, -1, np.float32)
-    signs[0] = 1
+    signs, totals, offsets = lines(tiles * LANES), lines(windows * tiles * LANES), lines(windows * tiles * LANES)
+    rows, repeated = lines(windows * tiles * TILE, np.int64), lines(windows, np.int64)
     lanes = np.arange(negatives + 1)
-    totals = np.zeros((windows, tiles * LANES), np.float32)
-    totals[:, lanes // TILE * LANES + lanes % TILE] = 1
-    rows = np.full(windows * tiles * TILE, spare, np.int64)
-    offsets, repeated = np.zeros(totals.size, np.float32), np.full(windows, CLEAN, np.int64)
-    return Draws(rows, totals.reshape(-1), offsets, repeated, signs, tiles)
+    totals.reshape(windows, -1)[:, lanes // TILE * LANES + lanes % TILE] = 1
+    signs[:], rows[:], repeated[:] = -1, spare, CLEAN
+    signs[0] = 1
+    return Draws(rows, totals, offsets, repeated, signs, tiles)
 
 
 def _alias_table(probabilities_V: NDArray[np.float64]) -> NDArray[np.uint32]:
@@ -168,7 +169,7 @@ def keep_words(ids: Any, start: int, stop: int, keep_V: Any, seed: np.uint64, be
 @inlined
 def draw_outputs(
     draws: Draws, window: int, target: int, negatives: int, noise: Noise, contrastive: bool,
-    seed: np.uint64, index: int, spare: int,
+    seed: np.uint64, index: int, spare: int, hot: HotRows,
 ) -> None:  # fmt: skip
     """Choose the output rows of one window.
 
@@ -182,12 +183,13 @@ def draw_outputs(
         seed: Of the stream.
         index: Number of the first draw in the stream.
         spare: Takes the place of a word that is there already.
+        hot: Which words have rows of the thread's own; `target` is such a row then.
     """
     first = window * draws.tiles * TILE
     rows = draws.rows[first : first + negatives + 1]
     rows[0] = target
     for draw in range(negatives):
-        rows[draw + 1] = draw_noise(noise, seed, index + draw)
+        rows[draw + 1] = own_row(hot, int(draw_noise(noise, seed, index + draw)))
     repeats = 0
     for later in range(1, negatives + 1):
         for earlier in range(later):
@@ -196,7 +198,7 @@ def draw_outputs(
         _merge_repeats(draws, window, rows, repeats, contrastive, spare)
     if contrastive:
         for lane in range(negatives + 1):
-            draws.offsets[_lane(window, lane, draws.tiles)] = noise.offsets_V[rows[lane]]
+            draws.offsets[_lane(window, lane, draws.tiles)] = noise.offsets_V[shared_row(hot, rows[lane])]
 
 
 @inlined

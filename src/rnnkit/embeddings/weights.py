@@ -37,7 +37,7 @@ def memory_bytes(input_rows: int, output_rows: int, dimension: int) -> int:
     return 4 * padded(dimension) * (input_rows + output_rows)
 
 
-def make_weights(input_rows: int, output_rows: int, dimension: int, first: int, seed: int) -> Weights:
+def make_weights(input_rows: int, output_rows: int, dimension: int, first: int, seed: int, copies: int = 0) -> Weights:
     """Weights as word2vec starts: inputs uniform in +-1/(2D), outputs zero.
 
     Args:
@@ -46,11 +46,12 @@ def make_weights(input_rows: int, output_rows: int, dimension: int, first: int, 
         dimension: D.
         first: Rows before this belong to special symbols and stay zero.
         seed: Of the random numbers.
+        copies: Rows behind the others, for threads to keep copies in.
     """
     stride = padded(dimension)
-    weights = Weights(_aligned(input_rows * stride), _aligned(output_rows * stride), stride)
+    weights = Weights(lines((input_rows + copies) * stride), lines((output_rows + copies) * stride), stride)
     generator = np.random.default_rng(seed)
-    rows = weights.inputs.reshape(input_rows, stride)
+    rows = weights.inputs.reshape(-1, stride)
     block = 1 << 10  # a block at a time: the random numbers are of no further use
     for start in range(first, input_rows, block):
         part = rows[start : start + block, :dimension]
@@ -58,14 +59,19 @@ def make_weights(input_rows: int, output_rows: int, dimension: int, first: int, 
     return weights
 
 
+def copied_rows(weights: Weights, words: int) -> int:
+    """Rows behind those of the words, that threads keep copies in."""
+    return len(weights.outputs) // weights.stride - words
+
+
 def rows_of(flat: NDArray[np.float32], stride: int, dimension: int) -> NDArray[np.float32]:
     """A view of the rows without their padding, (rows, D)."""
     return flat.reshape(-1, stride)[:, :dimension]
 
 
-def _aligned(size: int) -> NDArray[np.float32]:
-    """Zeros that begin on a cache line."""
-    room = np.zeros(size + _ROW_FLOATS, np.float32)
-    skip = -room.ctypes.data % ALIGNMENT // 4
-    view: NDArray[Any] = room[skip : skip + size]
-    return view
+def lines(size: int, dtype: type[np.generic] = np.float32) -> NDArray[Any]:
+    """Zeros in cache lines of their own: two threads that write to one line wait for each other."""
+    bytes_wanted = -(-size * np.dtype(dtype).itemsize // ALIGNMENT) * ALIGNMENT
+    room = np.zeros(bytes_wanted + ALIGNMENT, np.uint8)
+    skip = -room.ctypes.data % ALIGNMENT
+    return room[skip : skip + bytes_wanted].view(dtype)[:size]

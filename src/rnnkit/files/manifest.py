@@ -83,7 +83,8 @@ def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
         ArtefactError: It is of another kind.
     """
     if not artefact.exists():
-        raise DataError(f"there is no {kind} at {artefact}", hint=MAKERS.get(kind))
+        there_is = "there are" if kind.endswith("s") else "there is"
+        raise DataError(f"{there_is} no {kind} at {artefact}", hint=MAKERS.get(kind))
     manifest = load(place(artefact))
     if manifest.kind != kind:
         raise ArtefactError(f"{artefact} is {manifest.kind}, not {kind}")

@@ -10,7 +10,7 @@ from rnnkit.errors import ConfigError, FormatError
 from rnnkit.events import Listener, Note
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_folder
-from rnnkit.machine import available_bytes
+from rnnkit.machine import available_bytes, available_cores
 from rnnkit.stages import embedding_text, run_folder
 from rnnkit.stages.embedding_options import noise_exponent
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rnnkit.embeddings.corpus import Corpus, WordCounts
     from rnnkit.embeddings.learner import Lesson
     from rnnkit.embeddings.model import EmbeddingModel, Lexicon
+    from rnnkit.embeddings.subwords import Subwords
     from rnnkit.embeddings.table import Table
     from rnnkit.stages.embedding_options import Options
 
@@ -91,7 +92,7 @@ def choose_words(options: Options, found: WordCounts) -> tuple[Table | None, Lex
 
     Raises:
         DataError: `init_from` cannot be read.
-        ConfigError: It has n-grams and the options have none, or the other way round.
+        ConfigError: It has n-grams and the options have none or others, or the other way round.
     """
     import numpy as np
 
@@ -109,8 +110,20 @@ def choose_words(options: Options, found: WordCounts) -> tuple[Table | None, Lex
     if (known.subwords is not None) != options.subwords:
         has, hint = ("has", "give") if known.subwords else ("has no", "leave out")
         raise ConfigError(f"{options.init_from} {has} vectors of n-grams", hint=f"{hint} --subwords")
+    if known.subwords is not None:
+        _check_ngrams(options, known.subwords)
     words, counts, rows = merge_words(found, known)
     return known, Lexicon(words, counts, known.subwords), rows
+
+
+def _check_ngrams(options: Options, known: Subwords) -> None:
+    lengths, buckets = (known.min_length, known.max_length), known.buckets
+    if (options.min_ngram, options.max_ngram) != lengths or options.buckets not in (0, buckets):
+        raise ConfigError(
+            f"{options.init_from} has n-grams of {lengths[0]} to {lengths[1]} characters in {buckets:,} buckets",
+            f"--min-ngram is {options.min_ngram}, --max-ngram {options.max_ngram}, --buckets {options.buckets}",
+            hint=f"--min-ngram {lengths[0]} --max-ngram {lengths[1]} without --buckets goes on with them",
+        )
 
 
 def make_lesson(options: Options, model: EmbeddingModel, corpus: Corpus) -> Lesson:
@@ -143,6 +156,7 @@ def make_lesson(options: Options, model: EmbeddingModel, corpus: Corpus) -> Less
 
 def _make(options: Options, lexicon: Lexicon, listen: Listener) -> EmbeddingModel:
     """The matrices, if there is room for them."""
+    from rnnkit.embeddings.hot_rows import copies
     from rnnkit.embeddings.model import make_model
 
     if options.loss == "softmax" and len(lexicon.words) > MOST_SOFTMAX_WORDS:
@@ -158,4 +172,7 @@ def _make(options: Options, lexicon: Lexicon, listen: Listener) -> EmbeddingMode
             f"the vectors need {needed / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free",
             hint="a smaller --dimension, a greater --min-count" + (" or fewer --buckets" if lexicon.subwords else ""),
         )
-    return make_model(lexicon, options.dimension, options.seed)
+    # Neither the means of n-grams nor the softmax over all rows know of copies.
+    alone = options.subwords or options.loss == "softmax"
+    copied = 0 if alone else copies(options.threads or available_cores(), lexicon.rows)
+    return make_model(lexicon, options.dimension, options.seed, copied)

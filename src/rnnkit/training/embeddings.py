@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnkit.embeddings.corpus import Corpus
 from rnnkit.embeddings.learner import Learner
+from rnnkit.embeddings.weights import copied_rows
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.loop import StepReport
 
@@ -102,13 +104,20 @@ class EmbeddingTask:
 
     def state_dict(self) -> dict[str, Arrays]:
         """Both matrices; what is drawn depends on the place in the text alone."""
-        weights = self._learner.lesson.weights
-        return {"weights": {"inputs": weights.inputs, "outputs": weights.outputs, "sums": self._sums}}
+        inputs, outputs = self._learned()
+        return {"weights": {"inputs": inputs, "outputs": outputs, "sums": self._sums}}
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
         """Take up where `state_dict` was made."""
-        weights, saved = self._learner.lesson.weights, state["weights"]
-        weights.inputs[:], weights.outputs[:], self._sums[:] = saved["inputs"], saved["outputs"], saved["sums"]
+        (inputs, outputs), saved = self._learned(), state["weights"]
+        inputs[:], outputs[:], self._sums[:] = saved["inputs"], saved["outputs"], saved["sums"]
+
+    def _learned(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Both matrices without the rows that threads keep copies in."""
+        lesson = self._learner.lesson
+        copied = copied_rows(lesson.weights, len(lesson.keep_V)) * lesson.weights.stride
+        inputs, outputs = lesson.weights.inputs, lesson.weights.outputs
+        return inputs[: len(inputs) - copied], outputs[: len(outputs) - copied]
 
     def keep(self, name: str, facts: Mapping[str, Any]) -> None:
         """Nothing is validated, so that no weights are better than others: the last ones are written in the end."""
