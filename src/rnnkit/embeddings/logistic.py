@@ -64,8 +64,7 @@ def count_probabilities(tally: Any, probabilities: Any) -> None:
     nothing and costs a tenth.
     """
     product = load8(tally, 0) * larger(probabilities, fill8(_LEAST))
-    none_if_none = product - product  # 0, but not for what is no number: its bits would pass for a mantissa
-    store8(tally, 8, load8(tally, 8) + exponent8(product) + none_if_none)
+    store8(tally, 8, load8(tally, 8) + exponent8(product))
     store8(tally, 0, mantissa8(product))
 
 
