@@ -38,7 +38,7 @@ from rnnkit.embeddings.chunk import (
     make_room,
 )
 from rnnkit.embeddings.composition import Composition, whole_words
-from rnnkit.embeddings.hot_rows import HotRows
+from rnnkit.embeddings.hot_rows import HotRows, no_copies
 from rnnkit.embeddings.weights import Weights, rows_of
 from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram
 
@@ -47,7 +47,7 @@ LOSSES = {"negative": NEGATIVE, "nce": CONTRASTIVE, "softmax": SOFTMAX}
 NGRAMS = 9
 COUNTS = np.array([0] * SPECIAL + list(range(1, ROWS - SPECIAL + 1)))
 SEED, RATE = np.uint64(9), np.float32(0.0625)
-NO_COPIES = HotRows(0, 0)
+NO_COPIES = no_copies()
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 

@@ -7,24 +7,51 @@ import pytest
 from tests.embeddings.windows import ROWS, SPARE, SPECIAL, copy_of, random_weights
 
 from rnnkit.embeddings import sampling
-from rnnkit.embeddings.chunk import CBOW, CONTRASTIVE, NEGATIVE, SKIPGRAM, Method, learn_chunk, make_room
+from rnnkit.embeddings.chunk import (
+    CBOW,
+    CONTRASTIVE,
+    NEGATIVE,
+    SKIPGRAM,
+    SUBWORD_SKIPGRAM,
+    Method,
+    exchange_rows,
+    learn_chunk,
+    make_room,
+    take_rows,
+)
 from rnnkit.embeddings.compiled import kernel
-from rnnkit.embeddings.composition import whole_words
-from rnnkit.embeddings.hot_rows import MOST, HotRows, copies, exchange, own_row, shared_row, take
+from rnnkit.embeddings.composition import Composition, whole_words
+from rnnkit.embeddings.hot_rows import (
+    MOST,
+    HotRows,
+    busiest_rows,
+    copies,
+    no_copies,
+    own_composition,
+    own_row,
+    shared_row,
+)
 from rnnkit.embeddings.weights import Weights
 
 COUNTS = np.array([0] * SPECIAL + list(range(ROWS - SPECIAL, 0, -1)))
 SEED, RATE = np.uint64(9), np.float32(0.0625)
+IDS = np.random.default_rng(5).integers(SPECIAL, ROWS, 4500).astype(np.int32)
+SEGMENTS = np.array([*range(0, 4500, 900), 4500])
 
 
-@kernel
-def _take(weights: Weights, hot: HotRows) -> None:
-    take(weights, hot)
+NGRAMS = 9
 
 
-@kernel
-def _exchange(weights: Weights, hot: HotRows) -> None:
-    exchange(weights, hot)
+def first_words(rows: int, first: int) -> HotRows:
+    """Copies where each word is its own row."""
+    return HotRows(rows, first, np.arange(rows), first)
+
+
+def some_ngrams() -> Composition:
+    """Words of their own row and up to three n-grams', which may repeat."""
+    generator = np.random.default_rng(7)
+    rows = [[word, *generator.integers(ROWS, ROWS + NGRAMS, word % 4)] for word in range(ROWS)]
+    return Composition(np.cumsum([0, *map(len, rows)]), np.concatenate(rows).astype(np.int32))
 
 
 @kernel
@@ -35,49 +62,86 @@ def _there_and_back(hot: HotRows, word: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize("loss", [NEGATIVE, CONTRASTIVE], ids=["negative", "nce"])
-@pytest.mark.parametrize("kind", [SKIPGRAM, CBOW], ids=["skipgram", "cbow"])
+@pytest.mark.parametrize("kind", [SKIPGRAM, CBOW, SUBWORD_SKIPGRAM], ids=["skipgram", "cbow", "subwords"])
 def test_one_thread_learns_the_same_with_copies(kind: int, loss: int, plain: bool) -> None:
-    start, method = random_weights(7, ROWS + 24, ROWS + 24), Method(kind, 3, True, 7, loss, True, plain)
-    ids = np.random.default_rng(5).integers(SPECIAL, ROWS, 4500).astype(np.int32)
-    segments = np.array([*range(0, 4500, 900), 4500])
+    ngrams, composition = (NGRAMS, some_ngrams()) if kind == SUBWORD_SKIPGRAM else (0, whole_words())
+    start, method = random_weights(7, ROWS + ngrams + 24, ROWS + 24), Method(kind, 3, True, 7, loss, True, plain)
+    busiest = busiest_rows(composition, COUNTS.astype(np.float64), 12)
     noise, keep_V = sampling.make_noise(COUNTS, 0.75, 7, loss == CONTRASTIVE), sampling.keep_probabilities(COUNTS, 0)
     learned = []
-    for hot in (HotRows(0, 0), HotRows(12, ROWS)):
-        weights = copy_of(start)
-        room = make_room(weights, whole_words(), method, SPARE)
-        result = learn_chunk(
-            weights, ids, segments, keep_V, noise, whole_words(), method, RATE, SEED, 0, room, SPARE, hot
-        )
+    for hot in (no_copies(), HotRows(12, ROWS, busiest, ROWS + ngrams)):
+        weights, own = copy_of(start), own_composition(composition, hot)
+        room = make_room(weights, own, method, SPARE)
+        take_rows(weights, hot)
+        result = learn_chunk(weights, IDS, SEGMENTS, keep_V, noise, own, method, RATE, SEED, 0, room, SPARE, hot)
+        exchange_rows(weights, hot)
         learned.append((weights, result))
     (without, (loss_without, count)), (with_copies, (loss_with, same_count)) = learned
     assert count == same_count
     assert loss_with == pytest.approx(loss_without, rel=1e-4)
-    size = ROWS * start.stride
-    np.testing.assert_allclose(with_copies.inputs[:size], without.inputs[:size], atol=2e-3)
-    np.testing.assert_allclose(with_copies.outputs[:size], without.outputs[:size], atol=2e-3)
-    assert np.abs(without.inputs[:size] - start.inputs[:size]).max() > 0.1
+    for size, one, other, before in (
+        ((ROWS + ngrams) * start.stride, with_copies.inputs, without.inputs, start.inputs),
+        (ROWS * start.stride, with_copies.outputs, without.outputs, start.outputs),
+    ):
+        np.testing.assert_allclose(one[:size], other[:size], atol=2e-3)
+        assert np.abs(other[:size] - before[:size]).max() > 0.1
+
+
+def test_copies_of_ngrams_are_what_a_thread_writes_to() -> None:
+    """The shared rows stay as they were until the exchange."""
+    start, composition = random_weights(7, ROWS + NGRAMS + 24, ROWS + 24), some_ngrams()
+    busiest = busiest_rows(composition, COUNTS.astype(np.float64), 12)
+    hot = HotRows(12, ROWS, busiest, ROWS + NGRAMS)
+    weights, own = copy_of(start), own_composition(composition, hot)
+    method = Method(SUBWORD_SKIPGRAM, 3, True, 7, NEGATIVE, False, False)
+    noise, keep_V = sampling.make_noise(COUNTS, 0.75, 7, False), sampling.keep_probabilities(COUNTS, 0)
+    take_rows(weights, hot)
+    few, room = SEGMENTS[:2], make_room(weights, own, method, SPARE)
+    learn_chunk(weights, IDS, few, keep_V, noise, own, method, RATE, SEED, 0, room, SPARE, hot)
+    rows, before = weights.inputs.reshape(-1, weights.stride), start.inputs.reshape(-1, start.stride)
+    assert np.any(busiest >= ROWS), "some n-grams are among them"
+    np.testing.assert_array_equal(rows[busiest], before[busiest])
+    assert np.abs(rows[hot.first_input : hot.first_input + 12] - before[busiest]).max() > 0
+    exchange_rows(weights, hot)
+    np.testing.assert_allclose(rows[busiest], rows[hot.first_input : hot.first_input + 12])
+
+
+def test_the_busiest_rows() -> None:
+    composition = Composition(np.array([0, 0, 2, 5, 6]), np.array([1, 4, 2, 5, 4, 3], np.int32))
+    uses_V = np.array([0.0, 3.0, 2.0, 4.0])  # row 4 is used 5 times, 3 four times, 1 three times, 2 and 5 twice
+    assert busiest_rows(composition, uses_V, 3).tolist() == [1, 3, 4]
+    assert busiest_rows(composition, uses_V, 4).tolist() == [1, 2, 3, 4], "of equals the first"
+    assert busiest_rows(whole_words(), uses_V, 3).tolist() == [0, 1, 2]
+
+
+def test_what_words_are_made_of_where_a_thread_has_copies() -> None:
+    composition = Composition(np.array([0, 0, 2, 5, 6]), np.array([1, 4, 2, 5, 4, 3], np.int32))
+    own = own_composition(composition, HotRows(3, 20, np.array([1, 3, 4]), 30))
+    assert own.rows.tolist() == [30, 32, 2, 5, 32, 31]
+    assert own_composition(composition, no_copies()) is composition
+    assert own_composition(whole_words(), first_words(2, 9)).rows.tolist() == []
 
 
 def test_what_two_threads_learn_adds_up() -> None:
     weights = random_weights(3, 34, 34)
-    first, second, stride = HotRows(6, 10), HotRows(6, 22), weights.stride
+    first, second, stride = first_words(6, 10), first_words(6, 22), weights.stride
     weights = Weights(np.concatenate([weights.inputs, np.zeros(6 * stride, np.float32)]),
                       np.concatenate([weights.outputs, np.zeros(6 * stride, np.float32)]), stride)  # fmt: skip
     before = weights.inputs[: 6 * stride].copy()
     for hot, change in ((first, 0.5), (second, 0.25)):
-        _take(weights, hot)
+        take_rows(weights, hot)
         weights.inputs[hot.first * stride : (hot.first + 6) * stride] += np.float32(change)
-    _exchange(weights, first)
-    _exchange(weights, second)
+    exchange_rows(weights, first)
+    exchange_rows(weights, second)
     np.testing.assert_allclose(weights.inputs[: 6 * stride], before + 0.75, atol=1e-6)
     own = weights.inputs[22 * stride : 28 * stride]
     np.testing.assert_array_equal(own, weights.inputs[: 6 * stride], "the last to exchange has what all have learned")
 
 
 def test_rows_of_words() -> None:
-    hot = HotRows(6, 40)
+    hot = first_words(6, 40)
     assert [_there_and_back(hot, word) for word in (0, 5, 6, 39)] == [(40, 0), (45, 5), (6, 6), (39, 39)]
-    assert _there_and_back(HotRows(0, 0), 3) == (3, 3)
+    assert _there_and_back(no_copies(), 3) == (3, 3)
 
 
 def test_room_for_copies() -> None:

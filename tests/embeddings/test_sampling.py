@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings import sampling
 from rnnkit.embeddings.compiled import kernel
-from rnnkit.embeddings.hot_rows import HotRows
+from rnnkit.embeddings.hot_rows import no_copies
 from rnnkit.embeddings.sampling import CLEAN, LANES, TILE, Draws, Noise, make_draws, make_noise
 
 SPECIAL, SPARE = 4, 1
+ALONE = no_copies()
 SEED = np.uint64(2**63 + 11)
 NEGATIVES = (1, 5, 6, 7, 20)
 counts_of_vocabularies = st.lists(st.integers(0, 10**9), min_size=1, max_size=30).filter(any)
@@ -32,7 +33,7 @@ def _draw(noise: Noise, seed: np.uint64, words: Any) -> None:
 def _draw_outputs(
     draws: Draws, window: int, target: int, negatives: int, noise: Noise, contrastive: bool, seed: np.uint64, index: int
 ) -> None:
-    sampling.draw_outputs(draws, window, target, negatives, noise, contrastive, seed, index, SPARE, HotRows(0, 0))
+    sampling.draw_outputs(draws, window, target, negatives, noise, contrastive, seed, index, SPARE, ALONE)
 
 
 @kernel

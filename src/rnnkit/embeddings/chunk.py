@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rnnkit.embeddings import hidden, reference, skipgram, splitmix
 from rnnkit.embeddings.compiled import inlined, kernel
 from rnnkit.embeddings.composition import Composition
-from rnnkit.embeddings.hot_rows import INTERVAL, HotRows, exchange, own_row, take
+from rnnkit.embeddings.hot_rows import INTERVAL, HotRows, exchange, own_row, shared_row, take
 from rnnkit.embeddings.lanes import prefetch
 from rnnkit.embeddings.logistic import TALLY, clear_tally, negative_log
 from rnnkit.embeddings.sampling import LANES, TILE, Draws, Noise, draw_outputs, keep_words, make_draws
@@ -69,6 +69,7 @@ class Room(NamedTuple):
     old: NDArray[np.float32]
     tally: NDArray[np.float32]
     loss: NDArray[np.float64]
+    since: NDArray[np.int64]
 
 
 def make_room(weights: Weights, composition: Composition, method: Method, spare: int) -> Room:
@@ -96,7 +97,20 @@ def make_room(weights: Weights, composition: Composition, method: Method, spare:
         old=lines(TILE * weights.stride),
         tally=lines(TALLY),
         loss=lines(1, np.float64),
+        since=lines(1, np.int64),
     )
+
+
+@kernel
+def take_rows(weights: Weights, hot: HotRows) -> None:
+    """Copy the shared rows of frequent words, which a thread must do before its first chunk."""
+    take(weights, hot)
+
+
+@kernel
+def exchange_rows(weights: Weights, hot: HotRows) -> None:
+    """Add to the shared rows what a thread's last chunk has left in its copies."""
+    exchange(weights, hot)
 
 
 @kernel
@@ -124,8 +138,7 @@ def learn_chunk(
     Returns:
         The loss summed over all predictions, in nats, and their number: pairs of words, or for CBOW words.
     """
-    draws, predictions, since = room.draws, 0, 0
-    take(weights, hot)
+    draws, predictions = room.draws, 0
     room.loss[0] = 0
     clear_tally(room.tally)
     keep_seed, half_seed, noise_seed = splitmix.bits(seed, 0), splitmix.bits(seed, 1), splitmix.bits(seed, 2)
@@ -139,7 +152,7 @@ def learn_chunk(
                 index = (start + i) * 2 * method.window * method.negatives
                 _draw_all(weights, around, draws, noise, method, noise_seed, index, spare, hot, 1, True)
                 predictions += _learn_mean(
-                    weights, text[i : i + 1], composition, draws, 0, len(around), keep_V, method, rate, room
+                    weights, text[i : i + 1], composition, draws, 0, len(around), keep_V, method, rate, room, hot
                 )
         else:
             shared = _SHARED if method.kind == CBOW else 1
@@ -149,16 +162,17 @@ def learn_chunk(
                 _fetch(weights, text, draws, i + _AHEAD, method.window)
                 around = room.contexts[: _gather(text, i, room.halves[i], room.contexts)]
                 if method.kind == CBOW:
-                    predictions += _learn_mean(weights, around, composition, draws, i, 1, keep_V, method, rate, room)
+                    predictions += _learn_mean(
+                        weights, around, composition, draws, i, 1, keep_V, method, rate, room, hot
+                    )
                 else:
                     predictions += _learn_pairs(weights, around, draws, i, keep_V, method, rate, room)
         room.loss[0] += negative_log(room.tally)
         clear_tally(room.tally)
-        since += count
-        if since >= INTERVAL:
+        room.since[0] += count
+        if room.since[0] >= INTERVAL:
             exchange(weights, hot)
-            since = 0
-    exchange(weights, hot)
+            room.since[0] = 0
     return room.loss[0], predictions
 
 
@@ -218,12 +232,12 @@ def _learn_pairs(
 @inlined
 def _learn_mean(
     weights: Weights, words: Any, composition: Composition, draws: Draws, first: int, count: int, keep_V: Any,
-    method: Method, rate: np.float32, room: Room,
+    method: Method, rate: np.float32, room: Room, hot: HotRows,
 ) -> int:  # fmt: skip
     """The mean of some words' rows against `count` sets of output rows; returns the number of predictions."""
     if len(words) == 0 or count == 0:
         return 0
-    rows = room.members[: _members(composition, words, room.members)]
+    rows = room.members[: _members(composition, words, room.members, hot)]
     plain = method.plain or method.loss == SOFTMAX
     if plain:
         reference.compose(weights, rows, room.hidden, room.error, room.moved)
@@ -263,7 +277,7 @@ def _gather(text: Any, middle: int, half: int, contexts: Any) -> int:
 
 
 @inlined
-def _members(composition: Composition, words: Any, members: Any) -> int:
+def _members(composition: Composition, words: Any, members: Any, hot: HotRows) -> int:
     """Write the input rows that the words are made of, word by word; returns how many."""
     count = 0
     for word in words:
@@ -271,7 +285,8 @@ def _members(composition: Composition, words: Any, members: Any) -> int:
             members[count] = word
             count += 1
             continue
-        for place in range(composition.starts_V[word], composition.starts_V[word + 1]):
+        own = shared_row(hot, word)
+        for place in range(composition.starts_V[own], composition.starts_V[own + 1]):
             members[count] = composition.rows[place]
             count += 1
     return count

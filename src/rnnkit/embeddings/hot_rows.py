@@ -1,4 +1,4 @@
-"""Copies of the most frequent words' rows, one set a thread, so that cores need not pass those rows to and fro.
+"""Copies of the rows that are used most, one set a thread, so that cores need not pass those rows to and fro.
 
 Two cores that write the same cache line wait for each other every time. Most writes fall on few words; so each thread
 learns its own copy of their rows, and every so many words adds what has changed to the shared rows and takes over
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rnnkit.embeddings.compiled import inlined
+from rnnkit.embeddings.composition import Composition
 from rnnkit.embeddings.lanes import load16, store16
 from rnnkit.embeddings.weights import Weights
 
@@ -23,18 +27,29 @@ INTERVAL = 2000
 class HotRows(NamedTuple):
     """Where a thread's copies are.
 
+    Behind the copies in either matrix stand the rows as the last exchange left them.
+
     Attributes:
-        rows: Rows before this one are copied; 0 where a thread is alone.
-        first: Row of the first copy, in both matrices. Behind the copies stand the rows as the last exchange left them.
+        rows: Output rows before this one are copied; 0 where a thread is alone.
+        first: Output row of the first copy.
+        inputs: Input rows that are copied, as many.
+        first_input: Input row of the first copy; that of the outputs where each word is its own row.
     """
 
     rows: int
     first: int
+    inputs: NDArray[np.int64]
+    first_input: int
 
 
 def copies(threads: int, rows: int) -> int:
     """Rows that the copies of all threads take in each matrix, `rows` being those of the vocabulary."""
     return 0 if threads == 1 else threads * 2 * min(MOST, rows)
+
+
+def no_copies() -> HotRows:
+    """For a thread that is alone."""
+    return HotRows(0, 0, np.empty(0, np.int64), 0)
 
 
 @inlined
@@ -52,25 +67,56 @@ def shared_row(hot: HotRows, row: int) -> int:
 @inlined
 def take(weights: Weights, hot: HotRows) -> None:
     """Copy the shared rows."""
-    for matrix in (weights.inputs, weights.outputs):
-        for place in range(0, hot.rows * weights.stride, 16):
-            now = load16(matrix, place)
-            store16(matrix, hot.first * weights.stride + place, now)
-            store16(matrix, (hot.first + hot.rows) * weights.stride + place, now)
+    for i in range(hot.rows):
+        _take_row(weights.inputs, hot.inputs[i], hot.first_input + i, hot.rows, weights.stride)
+        _take_row(weights.outputs, i, hot.first + i, hot.rows, weights.stride)
 
 
 @inlined
 def exchange(weights: Weights, hot: HotRows) -> None:
     """Add what has changed to the shared rows, and copy them again."""
-    for matrix in (weights.inputs, weights.outputs):
-        for place in range(0, hot.rows * weights.stride, 16):
-            own, before = hot.first * weights.stride + place, (hot.first + hot.rows) * weights.stride + place
-            now = load16(matrix, place) + (load16(matrix, own) - load16(matrix, before))
-            _store(matrix, place, own, before, now)
+    for i in range(hot.rows):
+        _exchange_row(weights.inputs, hot.inputs[i], hot.first_input + i, hot.rows, weights.stride)
+        _exchange_row(weights.outputs, i, hot.first + i, hot.rows, weights.stride)
 
 
 @inlined
-def _store(matrix: Any, place: int, own: int, before: int, now: Any) -> None:
-    store16(matrix, place, now)
-    store16(matrix, own, now)
-    store16(matrix, before, now)
+def _take_row(matrix: Any, shared: int, own: int, rows: int, stride: int) -> None:
+    for d in range(0, stride, 16):
+        now = load16(matrix, shared * stride + d)
+        store16(matrix, own * stride + d, now)
+        store16(matrix, (own + rows) * stride + d, now)
+
+
+@inlined
+def _exchange_row(matrix: Any, shared: int, own: int, rows: int, stride: int) -> None:
+    for d in range(0, stride, 16):
+        place, before = own * stride + d, (own + rows) * stride + d
+        now = load16(matrix, shared * stride + d) + (load16(matrix, place) - load16(matrix, before))
+        store16(matrix, shared * stride + d, now)
+        store16(matrix, place, now)
+        store16(matrix, before, now)
+
+
+def busiest_rows(composition: Composition, uses_V: NDArray[np.floating[Any]], most: int) -> NDArray[np.int64]:
+    """The input rows that are used most, in their order.
+
+    Args:
+        composition: What words are made of.
+        uses_V: How often each word is used.
+        most: How many are wanted.
+    """
+    if not len(composition.starts_V):
+        return np.arange(min(most, len(uses_V)))
+    uses_R = np.bincount(composition.rows, np.repeat(uses_V, np.diff(composition.starts_V)))
+    return np.sort(np.argsort(-uses_R, kind="stable")[:most])
+
+
+def own_composition(composition: Composition, hot: HotRows) -> Composition:
+    """What words are made of, for a thread with copies."""
+    if not hot.rows or not len(composition.rows):
+        return composition
+    row_of = np.arange(composition.rows.max() + 1, dtype=np.int32)
+    copied = hot.inputs < len(row_of)
+    row_of[hot.inputs[copied]] = hot.first_input + np.flatnonzero(copied)
+    return Composition(composition.starts_V, row_of[composition.rows])

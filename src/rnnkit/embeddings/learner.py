@@ -10,14 +10,14 @@ from queue import SimpleQueue
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.chunk import Method, Room, learn_chunk, make_room
+from rnnkit.embeddings.chunk import Method, Room, exchange_rows, learn_chunk, make_room, take_rows
 from rnnkit.embeddings.composition import Composition
-from rnnkit.embeddings.hot_rows import HotRows
+from rnnkit.embeddings.hot_rows import HotRows, own_composition
 from rnnkit.embeddings.sampling import Noise
 from rnnkit.embeddings.weights import Weights, copied_rows
 from rnnkit.text import special
 
-_CHUNKS_A_THREAD = 4  # so that a thread that is held up leaves its share to the others
+_CHUNKS_A_THREAD = 8  # so that a thread that is held up leaves its share to the others
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Lesson:
         composition: What words are made of.
         method: How windows are learned.
         seed: Of everything that is drawn.
+        busiest: Input rows that threads may keep copies of, the first in order; None: the first words'.
     """
 
     weights: Weights
@@ -39,6 +40,7 @@ class Lesson:
     composition: Composition
     method: Method
     seed: int
+    busiest: NDArray[np.int64] | None = None
 
 
 class Learner:
@@ -53,14 +55,15 @@ class Learner:
         self.lesson = lesson
         self._pool = ThreadPoolExecutor(threads)
         self._chunks = 1 if threads == 1 else _CHUNKS_A_THREAD * threads
-        self._places: SimpleQueue[_Place] = SimpleQueue()
-        words = len(lesson.keep_V)
-        hot = copied_rows(lesson.weights, words) // (2 * threads)
+        self._free: SimpleQueue[_Place] = SimpleQueue()
+        self._places: list[_Place] = []
         for thread in range(threads):
             # The rows of the special symbols are never looked at, and each thread has one of its own to write to.
             spare = thread % len(special.NAMES)
+            hot = _copies(lesson, thread, threads)
             room = make_room(lesson.weights, lesson.composition, lesson.method, spare)
-            self._places.put(_Place(room, spare, HotRows(hot, words + 2 * thread * hot)))
+            self._places.append(_Place(room, spare, hot, own_composition(lesson.composition, hot)))
+            self._free.put(self._places[-1])
 
     def learn(
         self, ids: NDArray[np.int32], segments: NDArray[np.int64], place: int, epoch: int, rate: float
@@ -78,25 +81,29 @@ class Learner:
             The loss summed over all predictions, in nats, and their number.
         """
         seed = np.uint64(((self.lesson.seed << 20) + epoch) % (1 << 64))
+        for mine in self._places:
+            take_rows(self.lesson.weights, mine.hot)
         cuts = np.searchsorted(segments, np.linspace(0, segments[-1], self._chunks + 1))
         chunks = [
             self._pool.submit(self._learn_chunk, ids, segments[first : last + 1], place, seed, rate)
             for first, last in pairwise(cuts)
         ]
         learned = [chunk.result() for chunk in chunks]
+        for mine in self._places:
+            exchange_rows(self.lesson.weights, mine.hot)
         return sum(loss for loss, _ in learned), sum(predictions for _, predictions in learned)
 
     def _learn_chunk(
         self, ids: NDArray[np.int32], segments: NDArray[np.int64], place: int, seed: np.uint64, rate: float
     ) -> tuple[float, int]:
-        lesson, mine = self.lesson, self._places.get()
+        lesson, mine = self.lesson, self._free.get()
         try:
             loss, predictions = learn_chunk(
-                lesson.weights, ids, segments, lesson.keep_V, lesson.noise, lesson.composition, lesson.method,
+                lesson.weights, ids, segments, lesson.keep_V, lesson.noise, mine.composition, lesson.method,
                 np.float32(rate), seed, place, mine.room, mine.spare, mine.hot,
             )  # fmt: skip
         finally:
-            self._places.put(mine)
+            self._free.put(mine)
         return float(loss), int(predictions)
 
 
@@ -107,3 +114,14 @@ class _Place:
     room: Room
     spare: int
     hot: HotRows
+    composition: Composition
+
+
+def _copies(lesson: Lesson, thread: int, threads: int) -> HotRows:
+    """Where a thread has its copies: those of all threads share what room both matrices have behind their rows."""
+    words, weights = len(lesson.keep_V), lesson.weights
+    copied = copied_rows(weights, words)
+    rows = copied // (2 * threads)
+    first_input = len(weights.inputs) // weights.stride - copied
+    busiest = np.arange(rows) if lesson.busiest is None else lesson.busiest[:rows]
+    return HotRows(rows, words + 2 * thread * rows, busiest, first_input + 2 * thread * rows)

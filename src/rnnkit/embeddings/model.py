@@ -75,7 +75,7 @@ class EmbeddingModel:
             Words.from_list(lexicon.words, lexicon.counts.tolist()),
             vectors_VD[_SPECIALS:rows],
             lexicon.subwords,
-            inputs_RD[rows:] if lexicon.subwords else None,
+            inputs_RD[rows : rows + lexicon.subwords.buckets] if lexicon.subwords else None,
             rows_of(self.weights.outputs, self.weights.stride, self.dimension)[_SPECIALS:rows],
         )
 
@@ -131,7 +131,7 @@ def copy_vectors(model: EmbeddingModel, known: Table) -> None:
     rows = np.array([row[word] for word in known.words.encoded()])
     inputs_RD = rows_of(model.weights.inputs, stride, model.dimension)
     if known.subwords is not None and known.buckets_KD is not None:
-        inputs_RD[lexicon.rows :] = known.buckets_KD
+        inputs_RD[lexicon.rows : lexicon.rows + len(known.buckets_KD)] = known.buckets_KD
         inputs_RD[rows] = own_rows(known.matrix_VD, known.buckets_KD, known.words.encoded(), known.subwords)
     else:
         inputs_RD[rows] = known.matrix_VD

@@ -129,6 +129,7 @@ def _check_ngrams(options: Options, known: Subwords) -> None:
 def make_lesson(options: Options, model: EmbeddingModel, corpus: Corpus) -> Lesson:
     """What is learned, and how."""
     from rnnkit.embeddings import chunk, sampling
+    from rnnkit.embeddings.hot_rows import MOST, busiest_rows
     from rnnkit.embeddings.learner import Lesson
 
     counts_V = corpus.counts(model.lexicon.rows)
@@ -144,13 +145,15 @@ def make_lesson(options: Options, model: EmbeddingModel, corpus: Corpus) -> Less
         divided=options.method == "cbow" and options.cbow_gradient == "exact",
         plain=options.plain_loops,
     )
+    keep_V = sampling.keep_probabilities(counts_V, options.sample)
     return Lesson(
         weights=model.weights,
-        keep_V=sampling.keep_probabilities(counts_V, options.sample),
+        keep_V=keep_V,
         noise=sampling.make_noise(counts_V, noise_exponent(options), options.negatives, loss == chunk.CONTRASTIVE),
         composition=model.composition,
         method=method,
         seed=options.seed,
+        busiest=busiest_rows(model.composition, counts_V * keep_V, MOST),
     )
 
 
@@ -172,7 +175,6 @@ def _make(options: Options, lexicon: Lexicon, listen: Listener) -> EmbeddingMode
             f"the vectors need {needed / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free",
             hint="a smaller --dimension, a greater --min-count" + (" or fewer --buckets" if lexicon.subwords else ""),
         )
-    # Neither the means of n-grams nor the softmax over all rows know of copies.
-    alone = options.subwords or options.loss == "softmax"
+    alone = options.loss == "softmax"  # which goes over all rows and knows of no copies
     copied = 0 if alone else copies(options.threads or available_cores(), lexicon.rows)
     return make_model(lexicon, options.dimension, options.seed, copied)
