@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnnkit.nn import kinds
+from rnnkit.nn import kinds, recurrent
 from rnnkit.nn.cells import GRUCell, LSTMCell, RNNCell, scan
 from rnnkit.nn.recurrent import EncoderLayer, RecurrentLayer, gather_steps, reverse_index
 
@@ -119,6 +119,65 @@ def test_encoder_layer_reads_each_sentence_as_if_it_were_alone(arch: Any, bidire
     assert nothing == ()
     for row, length in enumerate(lengths):
         torch.testing.assert_close(fast_BSH[row, :length], together_BSH[row, :length])
+
+
+@pytest.mark.parametrize(("arch", "reset_inside"), VARIANTS)
+@pytest.mark.parametrize("by_kernels", [True, False])
+def test_another_hidden_matrix_takes_the_place_of_the_layers_own(
+    arch: Any, reset_inside: bool, by_kernels: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not by_kernels:
+        monkeypatch.setattr(recurrent, "kernels_fit", lambda x, weight: False)
+    layer, x_BTE = layer_and_input(arch, reset_inside)
+    state = random_state(layer)
+    own = layer.hidden_weights[0]
+    other = torch.randn_like(own, requires_grad=True)
+    h_BTH, last = layer(x_BTE, state, hidden_weight=other)
+    found = torch.autograd.grad(h_BTH.square().sum() + last[-1].sum(), [other, x_BTE, *state])
+    with torch.no_grad():
+        own.copy_(other)
+    plain_BTH, plain_last = scan(layer.as_cell(), x_BTE, state)
+    expected = torch.autograd.grad(plain_BTH.square().sum() + plain_last[-1].sum(), [own, x_BTE, *state])
+    torch.testing.assert_close(h_BTH, plain_BTH)
+    torch.testing.assert_close(last, plain_last)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("arch", kinds.ARCHS)
+def test_double_precision_runs_on_torchs_layers(arch: Any) -> None:
+    layer, x_BTE = layer_and_input(arch, False)
+    layer.double()
+    x_BTE = x_BTE.detach().double().requires_grad_()
+    assert not recurrent.kernels_fit(x_BTE, layer.hidden_weights[0])
+    h_BTH, plain_BTH = layer(x_BTE)[0], scan(layer.as_cell(), x_BTE, layer.zero_state(x_BTE))[0]
+    torch.testing.assert_close(h_BTH, plain_BTH)
+    found, expected = (torch.autograd.grad(part.square().sum(), x_BTE) for part in (h_BTH, plain_BTH))
+    torch.testing.assert_close(found, expected)
+
+
+def test_kernels_are_for_cpus_in_types_they_know_and_for_more_than_a_few_rows() -> None:
+    x_BTE, weight = torch.randn(4, 4, INPUT), torch.randn(8, 8)
+    assert recurrent.kernels_fit(x_BTE, weight)
+    assert not recurrent.kernels_fit(x_BTE[:3, :5], weight)
+    assert not recurrent.kernels_fit(x_BTE.double(), weight)
+    assert not recurrent.kernels_fit(x_BTE, weight.bfloat16())
+    assert not recurrent.kernels_fit(x_BTE.to("meta"), weight)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert recurrent.kernels_fit(x_BTE, weight)
+    with torch.autocast("cpu", dtype=torch.float16):
+        assert not recurrent.kernels_fit(x_BTE, weight)
+
+
+def test_weights_in_one_piece_are_the_weights_and_hand_their_gradients_on() -> None:
+    weights = [torch.randn(4, 3, requires_grad=True), torch.randn(4, 2, requires_grad=True), torch.randn(4)]
+    pieces = recurrent._in_one_piece(weights)
+    for piece, weight in zip(pieces, weights, strict=True):
+        assert torch.equal(piece, weight)
+    ends = [piece.data_ptr() + 4 * piece.numel() for piece in pieces]
+    assert ends[:-1] == [piece.data_ptr() for piece in pieces[1:]]
+    total = torch.cat([piece.flatten() for piece in pieces]).square().sum()
+    grads = torch.autograd.grad(total, weights[:2])
+    torch.testing.assert_close(grads, tuple(2 * weight for weight in weights[:2]))
 
 
 def test_lstm_starts_with_an_open_forget_gate() -> None:

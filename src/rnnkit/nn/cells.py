@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""(h_BH,) for the vanilla and the gated unit, (h_BH, c_BH) for the LSTM."""
+"""(h_BH,) for the vanilla and the gated units, (h_BH, c_BH) for the LSTM."""
 
 
 class _Gates(nn.Module):
@@ -95,6 +95,30 @@ class LSTMCell(_Gates):
         output_gate_BH = torch.sigmoid(input_o_BH + hidden_o_BH)
         next_c_BH = forget_gate_BH * c_BH + input_gate_BH * candidate_BH
         return output_gate_BH * torch.tanh(next_c_BH), next_c_BH
+
+
+class MinGRUCell(nn.Module):
+    """Minimal gated unit (Feng et al. 2024, arXiv:2410.01201): the gate and the candidate look at the input alone.
+
+        z = sigmoid(W_z x + b_z)    h~ = W_h x + b_h    h' = (1 - z) * h + z * h~
+
+    Attributes:
+        weight: W_z above W_h (2 H, E).
+        bias: b_z and b_h (2 H).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(2 * hidden_size, input_size))
+        self.bias = nn.Parameter(torch.zeros(2 * hidden_size))
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x_BE: Tensor, state: State) -> State:
+        """One step. x_BE: input, state: (h_BH,). Returns the next state."""
+        (h_BH,) = state
+        gate_BH, candidate_BH = nn.functional.linear(x_BE, self.weight, self.bias).chunk(2, dim=-1)
+        update_BH = torch.sigmoid(gate_BH)
+        return ((1 - update_BH) * h_BH + update_BH * candidate_BH,)
 
 
 def scan(cell: nn.Module, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:

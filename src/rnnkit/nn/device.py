@@ -47,6 +47,11 @@ def choose_precision(name: str, device: torch.device, hidden: int) -> torch.dtyp
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
 
 
+def choose_output_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type of an output layer's products: as `choose_precision`, for a vocabulary is always large enough."""
+    return choose_precision(name, device, SMALLEST_FOR_BFLOAT16)
+
+
 def cpu_has_bfloat16() -> bool:
     """Whether this CPU multiplies bfloat16 in hardware (AVX512-BF16 or AMX); emulation would be slower than float32."""
     for probe in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):

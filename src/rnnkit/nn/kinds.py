@@ -5,17 +5,25 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Arch = Literal["rnn", "gru", "lstm"]
+LanguageArch = Literal["rnn", "gru", "lstm", "mingru", "transformer"]
+LineContext = Literal["stream", "line"]
 Attention = Literal["none", "dot", "general", "additive"]
 Bridge = Literal["last", "mean"]
 Reset = Literal["after", "inside"]
-Optimizer = Literal["adam", "adamw"]
+DynamicMethod = Literal["rms", "sgd"]
+Start = Literal["orthogonal", "uniform"]
+Optimizer = Literal["adam", "adamw", "sgd"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 ARCHS: tuple[Arch, ...] = get_args(Arch)
+LANGUAGE_ARCHS: tuple[LanguageArch, ...] = get_args(LanguageArch)
+LINE_CONTEXTS: tuple[LineContext, ...] = get_args(LineContext)
 ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
 RESETS: tuple[Reset, ...] = get_args(Reset)
+DYNAMIC_METHODS: tuple[DynamicMethod, ...] = get_args(DynamicMethod)
+STARTS: tuple[Start, ...] = get_args(Start)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 DEVICES: tuple[Device, ...] = get_args(Device)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

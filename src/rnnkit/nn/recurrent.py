@@ -7,7 +7,8 @@ not. `cells.py` holds the equations; tests hold the two together, values and gra
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from torch import Tensor, nn
 from rnnkit.nn import cells
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import Arch
+
+SMALLEST_FOR_KERNELS = 16
+"""Rows, batch times steps, that a layer must have for our own kernels to be faster than torch's."""
 
 
 class RecurrentLayer(nn.Module):
@@ -46,35 +50,57 @@ class RecurrentLayer(nn.Module):
         """Matrix (gates x H, H) and bias of the states, gates in torch's order."""
         return cast(tuple[nn.Parameter, nn.Parameter], (self.fused.weight_hh_l0, self.fused.bias_hh_l0))
 
-    def forward(self, x_BTE: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x_BTE: Tensor, state: State | None = None, hidden_weight: Tensor | None = None
+    ) -> tuple[Tensor, State]:
         """Run over whole sequences.
 
         Args:
             x_BTE: Inputs.
             state: Where it starts, each part (B, H); zeros unless given.
+            hidden_weight: A matrix (gates x H, H) in place of the layer's own, such as one with weights dropped.
 
         Returns:
             The states h of all steps (B, T, H), and the last state (of step T, padding or not).
         """
-        if state is None:
-            state = self.zero_state(x_BTE)
+        start = self.zero_state(x_BTE) if state is None else state
+        weight = self.hidden_weights[0] if hidden_weight is None else hidden_weight
         if self.reset_inside:
-            return self._scan_reset_inside(x_BTE, state)
+            return self._scan_reset_inside(x_BTE, start, weight)
         x_TBE = x_BTE.transpose(0, 1)
-        start = tuple(part.unsqueeze(0) for part in state)
-        h_TBH, last = self.fused(x_TBE, start if self.arch == "lstm" else start[0])
-        last = last if self.arch == "lstm" else (last,)
-        return h_TBH.transpose(0, 1), tuple(part.squeeze(0) for part in last)
+        if kernels_fit(x_TBE, weight):
+            from rnnkit.nn import recurrent_function  # brings the compiler along
+
+            weights = self.input_weights, (weight, self.hidden_weights[1])
+            h_TBH, last = recurrent_function.run_layer(self.arch, x_TBE, start, *weights)
+            return h_TBH.transpose(0, 1), last
+        h_TBH, *parts = self._run_torch(x_TBE, tuple(part.unsqueeze(0) for part in start), hidden_weight)
+        return h_TBH.transpose(0, 1), tuple(part.squeeze(0) for part in parts)
+
+    def _run_torch(self, x_TBE: Tensor, start: State, hidden_weight: Tensor | None) -> Sequence[Tensor]:
+        """The fused call of torch: the states of all steps, and each part of the last state (1, B, H)."""
+        first = start if self.arch == "lstm" else start[0]
+        if hidden_weight is None:
+            h_TBH, last = self.fused(x_TBE, first)
+            return (h_TBH, *last) if self.arch == "lstm" else (h_TBH, last)
+        run: Any = getattr(torch._VF, {"rnn": "rnn_tanh", "gru": "gru", "lstm": "lstm"}[self.arch])
+        (input_weight, input_bias), (_, hidden_bias) = self.input_weights, self.hidden_weights
+        weights: Sequence[Tensor] = [input_weight, hidden_weight, input_bias, hidden_bias]
+        if x_TBE.is_cuda:
+            weights = _in_one_piece(weights)
+        found: Sequence[Tensor] = run(x_TBE, first, weights, True, 1, 0.0, self.training, False, False)
+        return found
 
     def step(self, x_BE: Tensor, state: State) -> State:
         """One step, for decoding and input feeding. x_BE: input. Returns the next state."""
         product_BG = nn.functional.linear(x_BE, *self.input_weights)
         return self.step_from_product(product_BG, state)
 
-    def step_from_product(self, product_BG: Tensor, state: State) -> State:
+    def step_from_product(self, product_BG: Tensor, state: State, hidden_weight: Tensor | None = None) -> State:
         """One step from the input's product with its weights (B, gates x H), which may have been looked up."""
         h_BH = state[0]
-        weight, bias = self.hidden_weights
+        own_weight, bias = self.hidden_weights
+        weight = own_weight if hidden_weight is None else hidden_weight
         if self.arch == "lstm":
             gates_BG = product_BG + nn.functional.linear(h_BH, weight, bias)
             i_BH, f_BH, g_BH, o_BH = gates_BG.chunk(4, dim=-1)
@@ -99,12 +125,12 @@ class RecurrentLayer(nn.Module):
             candidate_BH = torch.tanh(input_candidate_BH + reset_BH * hidden_candidate_BH)
         return candidate_BH + update_BH * (h_BH - candidate_BH)
 
-    def _scan_reset_inside(self, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:
+    def _scan_reset_inside(self, x_BTE: Tensor, state: State, hidden_weight: Tensor | None) -> tuple[Tensor, State]:
         """No fused kernel has the reset gate inside: the input products at once, the rest step by step."""
         products_BTG = nn.functional.linear(x_BTE, *self.input_weights)
         outputs = []
         for product_BG in products_BTG.unbind(1):
-            state = self.step_from_product(product_BG, state)
+            state = self.step_from_product(product_BG, state, hidden_weight)
             outputs.append(state[0])
         return torch.stack(outputs, dim=1), state
 
@@ -180,6 +206,26 @@ def run_to_lengths(layer: RecurrentLayer, x_BSE: Tensor, lengths_B: Tensor, want
     h_packed, (h_1BH, c_1BH) = layer.fused(packed)
     h_BSH, _ = nn.utils.rnn.pad_packed_sequence(h_packed, batch_first=True, total_length=x_BSE.shape[1])
     return h_BSH, (h_1BH.squeeze(0), c_1BH.squeeze(0))
+
+
+def kernels_fit(x: Tensor, weight: Tensor) -> bool:
+    """Whether a layer with these inputs and this weight runs on our own kernels and not on torch's.
+
+    It does on CPUs, in float32 or under autocast to bfloat16; but for a few rows it is not worth the while to pack the
+    weights.
+    """
+    if x.device.type != "cpu" or weight.dtype != torch.float32 or x.shape[0] * x.shape[1] < SMALLEST_FOR_KERNELS:
+        return False
+    if torch.is_autocast_enabled("cpu"):
+        return torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return x.dtype == torch.float32
+
+
+def _in_one_piece(weights: Sequence[Tensor]) -> list[Tensor]:
+    """The same weights side by side in memory, as cuDNN wants them."""
+    flat = torch.cat([weight.reshape(-1) for weight in weights])
+    pieces = torch.split(flat, [weight.numel() for weight in weights])
+    return [piece.view(weight.shape) for piece, weight in zip(pieces, weights, strict=True)]
 
 
 def reverse_index(lengths_B: Tensor, steps: int) -> Tensor:

@@ -1,0 +1,96 @@
+"""The minimal gated unit, whose gates look at the input alone: a layer is one matrix product and a scan.
+
+    z_t  = sigmoid(W_z x_t + b_z)
+    h~_t = W_h x_t + b_h
+    h_t  = (1 - z_t) * h_{t-1} + z_t * h~_t
+
+Feng et al. 2024 (arXiv:2410.01201, section 3.1). Since neither z_t nor h~_t needs h_{t-1}, the products of all steps
+are one, and what is left is a linear recurrence (`scan.py`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.nn import cells, scan
+from rnnkit.nn.cells import State
+from rnnkit.nn.recurrent import kernels_fit
+
+
+class MinGRULayer(nn.Module):
+    """One layer; stands where a `RecurrentLayer` stands.
+
+    Args:
+        input_size: Size of the inputs.
+        hidden_size: Size of the states.
+
+    Attributes:
+        weight: W_z above W_h (2 H, E).
+        bias: b_z and b_h (2 H).
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.arch = "mingru"
+        self.hidden_size = hidden_size
+        self.weight = nn.Parameter(torch.empty(2 * hidden_size, input_size))
+        self.bias = nn.Parameter(torch.zeros(2 * hidden_size))
+        for block in torch.split(self.weight.data, hidden_size):
+            nn.init.xavier_uniform_(block)
+
+    def forward(self, x_BTE: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run over whole sequences.
+
+        Args:
+            x_BTE: Inputs.
+            state: Where it starts, (h_BH,); zeros unless given.
+
+        Returns:
+            The states h of all steps (B, T, H), and the last state, at least in float32.
+        """
+        (start_BH,) = self.zero_state(x_BTE) if state is None else state
+        if kernels_fit(x_BTE, self.weight):
+            from rnnkit.nn import mingru_function  # brings the compiler along
+
+            h_TBH, last_BH = mingru_function.run_layer(x_BTE.transpose(0, 1), start_BH, self.weight, self.bias)
+            return h_TBH.transpose(0, 1), (last_BH,)
+        products_BTG = nn.functional.linear(x_BTE, self.weight, self.bias)
+        h_BTH = gated_scan(products_BTG, start_BH)
+        return h_BTH.to(products_BTG.dtype), (h_BTH[:, -1],)
+
+    def step(self, x_BE: Tensor, state: State) -> State:
+        """One step, for decoding. x_BE: input. Returns the next state."""
+        return self.step_from_product(nn.functional.linear(x_BE, self.weight, self.bias), state)
+
+    def step_from_product(self, product_BG: Tensor, state: State) -> State:
+        """One step from the input's product with its weights (B, 2 H), which may have been looked up."""
+        (h_BH,) = state
+        gate_BH, candidate_BH = product_BG.to(h_BH.dtype).chunk(2, dim=-1)
+        return (torch.lerp(h_BH, candidate_BH, torch.sigmoid(gate_BH)),)
+
+    def zero_state(self, like: Tensor) -> State:
+        """A state of zeros for a batch as large as `like`'s first dimension."""
+        return (like.new_zeros(like.shape[0], self.hidden_size),)
+
+    def as_cell(self) -> cells.MinGRUCell:
+        """The same weights as a cell of `cells.py`: the equations this layer must agree with."""
+        cell = cells.MinGRUCell(self.weight.shape[1], self.hidden_size)
+        cell.weight, cell.bias = self.weight, self.bias
+        return cell
+
+
+def gated_scan(gates_BTG: Tensor, start_BH: Tensor) -> Tensor:
+    """h_t = (1 - z_t) h_{t-1} + z_t h~_t from the products of all steps.
+
+    Args:
+        gates_BTG: W_z x + b_z and, behind it, W_h x + b_h.
+        start_BH: The state before the first step.
+
+    Returns:
+        The states h of all steps (B, T, H), at least in float32.
+    """
+    kind = torch.promote_types(gates_BTG.dtype, torch.float32)
+    gate_BTH, candidate_BTH = gates_BTG.to(kind).chunk(2, dim=-1)
+    update_BTH = torch.sigmoid(gate_BTH)
+    return scan.linear_scan(1 - update_BTH, update_BTH * candidate_BTH, start_BH.to(kind))

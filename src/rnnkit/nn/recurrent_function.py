@@ -1,0 +1,131 @@
+"""Recurrent layers on the CPU for autograd: whole sequences of a batch by the kernels of `kernels/recurrent.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from rnnkit.nn.cells import State
+from rnnkit.nn.kernels import recurrent, team
+from rnnkit.nn.kernels.products import matrix_product, pack
+from rnnkit.nn.kernels.tile import HAS_HALF
+from rnnkit.nn.kinds import Arch
+
+
+def run_layer(
+    arch: Arch,
+    x_TBE: Tensor,
+    state: State,
+    input_weights: tuple[Tensor, Tensor],
+    hidden_weights: tuple[Tensor, Tensor],
+) -> tuple[Tensor, State]:
+    """One layer in one direction.
+
+    In float32; under autocast to bfloat16 the factors of products, the gates and the states h are in that, c and all
+    sums in float32. Where the processor cannot multiply bfloat16, or H is odd, autocast changes nothing.
+
+    Args:
+        arch: `rnn`, `gru` or `lstm`.
+        x_TBE: Inputs.
+        state: Where it starts, each part (B, H).
+        input_weights: Matrix (gates x H, E) and bias of the inputs, gates in torch's order; in float32.
+        hidden_weights: Matrix (gates x H, H) and bias of the states; in float32.
+
+    Returns:
+        The states h of all steps (T, B, H), and the last state, in float32.
+    """
+    (input_weight, input_bias), (hidden_weight, hidden_bias) = input_weights, hidden_weights
+    size = hidden_weight.shape[1]
+    bias, inner_bias = input_bias + hidden_bias, hidden_bias[:0]
+    if arch == "gru":  # the candidate's bias stands inside, where the reset gate is multiplied with it
+        outer, inner_bias = torch.split(hidden_bias, [2 * size, size])
+        bias = input_bias + nn.functional.pad(outer, (0, size))
+    half = torch.is_autocast_enabled("cpu") and HAS_HALF and size % 2 == 0
+    h_BH, c_BH = state if arch == "lstm" else (*state, None)
+    h_TBH, *last = _Recurrence.apply(  # type: ignore[no-untyped-call]
+        arch, half, x_TBE, h_BH, c_BH, input_weight, bias, hidden_weight, inner_bias
+    )
+    return h_TBH, tuple(last)
+
+
+class _Recurrence(torch.autograd.Function):
+    """All steps of a layer, and their gradients."""
+
+    @staticmethod
+    def forward(
+        context: Any,
+        arch: Arch,
+        half: bool,
+        x_TBE: Tensor,
+        h_BH: Tensor,
+        c_BH: Tensor | None,
+        input_weight_GE: Tensor,
+        bias_G: Tensor,
+        hidden_weight_GH: Tensor,
+        inner_bias_H: Tensor,
+    ) -> tuple[Tensor, ...]:
+        (steps, batch, _), size = x_TBE.shape, h_BH.shape[1]
+        kind = torch.bfloat16 if half else torch.float32
+        x_NE = x_TBE.reshape(steps * batch, -1).to(kind)
+        gates_NG = matrix_product(x_NE, input_weight_GE.to(kind), transposed_m=True)
+        states = with_first(h_BH, steps, kind)
+        if c_BH is None:
+            more = gates_NG.new_empty(steps if arch == "gru" else 0, batch, size)
+        else:
+            more = with_first(c_BH, steps, torch.float32)
+        hidden, sums_BG = pack(hidden_weight_GH, transposed=True, half=half), bias_G.new_empty(batch, len(bias_G))
+        fields: list[int | Tensor] = [steps, batch, size, hidden, gates_NG, states, more, sums_BG]
+        fields += [bias_G.contiguous(), inner_bias_H.contiguous()]
+        team.run(recurrent.FORWARD[arch][half], fields, share_count(batch))
+        context.arch, context.half = arch, half
+        context.save_for_backward(x_NE, gates_NG, states, more, input_weight_GE, hidden_weight_GH)
+        last = [states[-1]] if c_BH is None else [states[-1], more[-1]]
+        return states[1:], *(own_copy(part_BH) for part_BH in last)
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, grad_TBH: Tensor, *grad_last: Tensor) -> tuple[Tensor | None, ...]:
+        x_NE, gates_NG, states, more, input_weight_GE, hidden_weight_GH = context.saved_tensors
+        arch, half, (steps, batch, size) = context.arch, context.half, grad_TBH.shape
+        carried_BH = own_copy(grad_last[0])
+        kept_BH = own_copy(grad_last[1]) if arch == "lstm" else torch.zeros_like(carried_BH)
+        grads_NG = torch.empty_like(gates_NG)
+        hidden_grads_NG = torch.empty_like(gates_NG) if arch == "gru" else grads_NG
+        hidden, outputs_TBH = pack(hidden_weight_GH, half=half), grad_TBH.to(gates_NG.dtype).contiguous()
+        fields: list[int | Tensor] = [steps, batch, size, hidden, gates_NG, states, more, outputs_TBH]
+        fields += [carried_BH, kept_BH, grads_NG, hidden_grads_NG]
+        team.run(recurrent.BACKWARD[arch][half], fields, share_count(batch))
+        x_grad_TBE = None
+        if context.needs_input_grad[2]:
+            x_grad_TBE = matrix_product(grads_NG, input_weight_GE.to(grads_NG.dtype)).view(steps, batch, -1)
+        return (
+            None,
+            None,
+            x_grad_TBE,
+            carried_BH + kept_BH if arch == "gru" else carried_BH,
+            kept_BH if arch == "lstm" else None,
+            matrix_product(grads_NG, x_NE, transposed_a=True).float(),
+            grads_NG.sum(0).float(),
+            matrix_product(hidden_grads_NG, states[:-1].flatten(0, 1), transposed_a=True).float(),
+            hidden_grads_NG[:, -size:].sum(0).float() if arch == "gru" else None,
+        )
+
+
+def with_first(start_BH: Tensor, steps: int, kind: torch.dtype) -> Tensor:
+    """Room for the states of all steps behind the one before the first (T + 1, B, H)."""
+    states = torch.empty(steps + 1, *start_BH.shape, dtype=kind)
+    states[0] = start_BH
+    return states
+
+
+def own_copy(tensor: Tensor) -> Tensor:
+    """In float32, without gaps, to be written over."""
+    return tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+
+
+def share_count(batch: int) -> int:
+    """So many threads can have rows of their own; one alone would take as long as two."""
+    return min(-(-batch // 2), torch.get_num_threads())

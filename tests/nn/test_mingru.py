@@ -1,0 +1,98 @@
+"""The minimal gated unit: kernel and scan against the equations of its cell, values and gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rnnkit.nn import recurrent
+from rnnkit.nn.cells import MinGRUCell, scan
+from rnnkit.nn.mingru import MinGRULayer, gated_scan
+
+SIZES = [(3, 7, 5, 4), (16, 1, 3, 17), (20, 5, 33, 40), (1, 33, 6, 100), (5, 4, 7, 32), (2, 9, 16, 8)]
+"""Batch, steps, size of the inputs, size of the states: all large enough for the kernel."""
+
+
+def layer_and_inputs(batch: int, steps: int, input_size: int, size: int) -> tuple[MinGRULayer, Tensor, Tensor]:
+    torch.manual_seed(steps)
+    layer = MinGRULayer(input_size, size)
+    nn.init.normal_(layer.bias)
+    x_BTE = torch.randn(batch, steps, input_size, requires_grad=True)
+    return layer, x_BTE, torch.randn(batch, size, requires_grad=True)
+
+
+def gradients(
+    layer: MinGRULayer, x_BTE: Tensor, start_BH: Tensor, h_BTH: Tensor, last_BH: Tensor
+) -> tuple[Tensor, ...]:
+    torch.manual_seed(0)
+    loss = (h_BTH.float() * torch.randn(h_BTH.shape)).sum() + last_BH.square().sum()
+    return torch.autograd.grad(loss, [x_BTE, start_BH, *layer.parameters()])
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_layer_equals_its_equations_in_values_and_gradients(
+    sizes: tuple[int, int, int, int], by_kernel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer, x_BTE, start_BH = layer_and_inputs(*sizes)
+    assert recurrent.kernels_fit(x_BTE, layer.weight)
+    if not by_kernel:
+        monkeypatch.setattr("rnnkit.nn.mingru.kernels_fit", lambda x, weight: False)
+    h_BTH, (last_BH,) = layer(x_BTE, (start_BH,))
+    plain_BTH, (plain_last_BH,) = scan(layer.as_cell(), x_BTE, (start_BH,))
+    torch.testing.assert_close(h_BTH, plain_BTH)
+    torch.testing.assert_close(last_BH, plain_last_BH)
+    found = gradients(layer, x_BTE, start_BH, h_BTH, last_BH)
+    expected = gradients(layer, x_BTE, start_BH, plain_BTH, plain_last_BH)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_cell_is_the_equation_of_the_paper() -> None:
+    torch.manual_seed(2)
+    cell = MinGRUCell(3, 4)
+    nn.init.normal_(cell.bias)
+    x_BE, h_BH = torch.randn(2, 3), torch.randn(2, 4)
+    (w_z, w_h), (b_z, b_h) = cell.weight.chunk(2), cell.bias.chunk(2)
+    z_BH = torch.sigmoid(x_BE @ w_z.T + b_z)
+    torch.testing.assert_close(cell(x_BE, (h_BH,))[0], (1 - z_BH) * h_BH + z_BH * (x_BE @ w_h.T + b_h))
+
+
+def test_scan_of_gates_has_the_gradient_of_finite_differences() -> None:
+    torch.manual_seed(3)
+    gates_BTG = torch.randn(2, 5, 6, dtype=torch.float64, requires_grad=True)
+    start_BH = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(gated_scan, (gates_BTG, start_BH))
+
+
+def test_single_steps_equal_the_whole_sequence() -> None:
+    layer, x_BTE, _ = layer_and_inputs(3, 7, 5, 4)
+    whole_BTH, last = layer(x_BTE)
+    state = layer.zero_state(x_BTE)
+    for step in range(7):
+        state = layer.step(x_BTE[:, step], state)
+        torch.testing.assert_close(state[0], whole_BTH[:, step])
+    torch.testing.assert_close(state, last)
+
+
+def test_carried_state_equals_one_long_pass() -> None:
+    layer, x_BTE, _ = layer_and_inputs(4, 12, 5, 6)
+    whole_BTH, _ = layer(x_BTE)
+    first_BTH, state = layer(x_BTE[:, :5])
+    second_BTH, _ = layer(x_BTE[:, 5:], state)
+    torch.testing.assert_close(torch.cat([first_BTH, second_BTH], dim=1), whole_BTH)
+
+
+@pytest.mark.parametrize("by_kernel", [True, False])
+def test_autocast_stays_close_and_carries_float32(by_kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, x_BTE, start_BH = layer_and_inputs(4, 9, 16, 20)
+    exact_BTH, exact_last = layer(x_BTE, (start_BH,))
+    if not by_kernel:
+        monkeypatch.setattr("rnnkit.nn.mingru.kernels_fit", lambda x, weight: False)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        h_BTH, (last_BH,) = layer(x_BTE, (start_BH,))
+    assert (h_BTH.dtype, last_BH.dtype) == (torch.bfloat16, torch.float32)
+    torch.testing.assert_close(h_BTH.float(), exact_BTH, rtol=0, atol=0.05)
+    found = gradients(layer, x_BTE, start_BH, h_BTH, last_BH)
+    for rough, exact in zip(found, gradients(layer, x_BTE, start_BH, exact_BTH, *exact_last), strict=True):
+        assert (rough - exact).norm() < 0.02 * exact.norm()

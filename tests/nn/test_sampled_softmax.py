@@ -1,0 +1,182 @@
+"""The sampled output loss against its equation, the exact loss and the laws of sampling."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from rnnkit.nn.losses import reference_loss
+from rnnkit.nn.sampled_softmax import (
+    ALIGNED,
+    NOTHING,
+    log_uniform_weights,
+    propose,
+    reference_sampled_loss,
+    sampled_loss,
+    unigram_weights,
+)
+
+ROWS, HIDDEN, VOCABULARY = 11, 5, 31
+
+
+def inputs() -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(4)
+    hidden_NH = torch.randn(ROWS, HIDDEN, requires_grad=True)
+    weight_VH = torch.randn(VOCABULARY, HIDDEN, requires_grad=True)
+    bias_V = torch.randn(VOCABULARY, requires_grad=True)
+    return hidden_NH, weight_VH, bias_V, torch.randint(0, VOCABULARY, (ROWS,))
+
+
+def sample(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    proposal = propose(log_uniform_weights(VOCABULARY), count)
+    torch.manual_seed(seed)
+    return proposal.draw(), proposal.log_inclusion_V
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, VOCABULARY])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_values_and_gradients_are_those_of_the_equation(count: int, seed: int) -> None:
+    hidden_NH, weight_VH, bias_V, target_N = inputs()
+    leaves = (hidden_NH, weight_VH, bias_V)
+    ids_K, log_inclusion_V = sample(count, seed)
+    target_N[:2] = ids_K[0].clamp(min=0)  # a hit, unless nothing was drawn
+    loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
+    expected, expected_N = reference_sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(nll_N, expected_N)
+    found, wanted = (torch.autograd.grad(value / 13, leaves) for value in (loss, expected))
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_sample_of_everything_is_the_exact_loss() -> None:
+    hidden_NH, weight_VH, bias_V, target_N = inputs()
+    leaves = (hidden_NH, weight_VH, bias_V)
+    ids_K, log_inclusion_V = sample(VOCABULARY + 5)
+    assert ids_K.tolist() == [*range(VOCABULARY), *[NOTHING] * (ALIGNED - VOCABULARY)]
+    loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
+    exact, _ = reference_loss(hidden_NH, weight_VH, bias_V, target_N, 0.0)
+    torch.testing.assert_close(loss, exact)
+    torch.testing.assert_close(torch.autograd.grad(loss, leaves), torch.autograd.grad(exact, leaves))
+
+
+def test_the_estimated_sum_of_exponentials_is_right_on_average() -> None:
+    hidden_NH, weight_VH, bias_V, target_N = (part.detach() for part in inputs())
+    proposal = propose(log_uniform_weights(VOCABULARY), 7)
+    exact_N = -torch.log_softmax(hidden_NH @ weight_VH.T + bias_V, -1)[range(ROWS), target_N]
+    ratios_DN = torch.empty(400, ROWS, dtype=torch.float64)
+    for ratios_N in ratios_DN:
+        parts = hidden_NH, weight_VH, bias_V, target_N, proposal.draw(), proposal.log_inclusion_V
+        ratios_N.copy_((reference_sampled_loss(*parts)[1] - exact_N).exp())
+    standard_errors_N = ratios_DN.std(0) / len(ratios_DN) ** 0.5
+    assert standard_errors_N.max() < 0.15, "so large an error would pass for no error"
+    assert ((ratios_DN.mean(0) - 1).abs() < 4 * standard_errors_N + 1e-6).all()
+
+
+def test_tokens_are_drawn_as_often_as_is_said() -> None:
+    torch.manual_seed(1)
+    counts_V = torch.tensor([0, 900, 300, 90, 40, 11, 7, 3, 2, 1, 1])
+    proposal = propose(unigram_weights(counts_V), 5)
+    inclusion_V = proposal.log_inclusion_V.exp()
+    assert inclusion_V.sum().item() == pytest.approx(5)
+    assert inclusion_V[1] == 1 and 0 < inclusion_V[0] == inclusion_V[9] < inclusion_V[7] < 1
+    drawn_V = torch.zeros(len(counts_V))
+    turns = 4000
+    for _ in range(turns):
+        ids_K = proposal.draw()
+        assert len(ids_K) == ALIGNED
+        real_K = ids_K[ids_K != NOTHING]
+        assert (real_K.diff() > 0).all()
+        drawn_V[real_K] += 1
+    spread_V = (inclusion_V * (1 - inclusion_V) / turns).sqrt()
+    assert ((drawn_V / turns - inclusion_V).abs() <= 4 * spread_V + 1e-6).all()
+
+
+def test_a_sample_may_be_empty() -> None:
+    hidden_NH, weight_VH, bias_V, target_N = inputs()
+    torch.manual_seed(0)
+    proposal = propose(torch.ones(VOCABULARY), 1)
+    empty_K = next(ids_K for ids_K in (proposal.draw() for _ in range(99)) if set(ids_K.tolist()) == {NOTHING})
+    loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, empty_K, proposal.log_inclusion_V)
+    assert loss == 0 and not nll_N.any()
+
+
+def test_no_sample_is_an_odd_size() -> None:
+    proposal = propose(log_uniform_weights(1000), 130)
+    sizes = {len(proposal.draw()) for _ in range(200)}
+    assert sizes <= {64, 128, 192, 256} and len(sizes) > 1
+
+
+def test_weights_that_leave_no_choice_are_still_probabilities() -> None:
+    weights_V = torch.tensor([1e6, 1e3, 1.0, 1.0, 1.0, 1.0])
+    assert propose(weights_V, 3).inclusion_V.tolist() == pytest.approx([1, 1, 0.25, 0.25, 0.25, 0.25])
+    assert propose(weights_V, 2).inclusion_V[1] < 1
+    assert propose(torch.ones(3), 1).inclusion_V.tolist() == pytest.approx([1 / 3] * 3)
+    assert propose(weights_V, 6).inclusion_V.tolist() == propose(weights_V, 60).inclusion_V.tolist() == [1.0] * 6
+
+
+def test_log_uniform_weights_follow_zipf() -> None:
+    weights_V = log_uniform_weights(1000)
+    assert weights_V.sum().item() == pytest.approx(math.log(1001))
+    assert (weights_V[9] / weights_V[99]).item() == pytest.approx(10, rel=0.1)
+
+
+def test_the_global_generator_decides_so_that_a_resumed_run_draws_the_same() -> None:
+    proposal = propose(log_uniform_weights(101), 7)
+    torch.manual_seed(3)
+    proposal.draw()
+    state = torch.get_rng_state()
+    following = [proposal.draw().tolist() for _ in range(3)]
+    torch.set_rng_state(state)
+    assert [proposal.draw().tolist() for _ in range(3)] == following
+    assert following[0] != following[1]
+
+
+def test_only_rows_in_use_get_a_gradient() -> None:
+    hidden_NH, weight_VH, bias_V, target_N = inputs()
+    ids_K, log_inclusion_V = sample(3)
+    loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
+    grad_VH, grad_V = torch.autograd.grad(loss, (weight_VH, bias_V))
+    used = (set(ids_K.tolist()) | set(target_N.tolist())) - {NOTHING}
+    assert set(grad_VH.abs().sum(1).nonzero().flatten().tolist()) == used
+    assert set(grad_V.nonzero().flatten().tolist()) == used
+
+
+def test_in_bfloat16_it_stays_close_and_autocast_chooses() -> None:
+    hidden_NH, weight_VH, bias_V, target_N = inputs()
+    leaves = (hidden_NH, weight_VH, bias_V)
+    ids_K, log_inclusion_V = sample(7)
+    named, _ = sampled_loss(*leaves, target_N, ids_K, log_inclusion_V, torch.bfloat16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss, _ = sampled_loss(*leaves, target_N, ids_K, log_inclusion_V)
+    exact, _ = reference_sampled_loss(*leaves, target_N, ids_K, log_inclusion_V)
+    assert named == loss != exact
+    torch.testing.assert_close(loss, exact, rtol=0.02, atol=0.02)
+    for found, wanted in zip(torch.autograd.grad(loss, leaves), torch.autograd.grad(exact, leaves), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05)
+
+
+def test_samples_come_from_the_cpu_wherever_the_model_is() -> None:
+    proposal = propose(log_uniform_weights(9), 4, torch.device("meta"))
+    assert proposal.log_inclusion_V.is_meta and not proposal.inclusion_V.is_meta
+    assert proposal.draw().is_meta
+
+
+def test_the_true_probabilities_are_where_the_gradient_is_nought() -> None:
+    """On average over samples, and over targets as often as they are probable, though a sample holds 4 of 31."""
+    p_V = torch.softmax(torch.linspace(2, -2, VOCABULARY), 0)
+    bias_V = p_V.log().requires_grad_()
+    target_N = torch.repeat_interleave(torch.arange(VOCABULARY), (p_V * 500).round().long())
+    p_V = torch.bincount(target_N) / len(target_N)
+    bias_V.data = p_V.log()
+    proposal = propose(unigram_weights(p_V * 500), 4)
+    hidden_NH, weight_VH = torch.zeros(len(target_N), 1), torch.zeros(VOCABULARY, 1)
+    torch.manual_seed(7)
+    grads_DV = torch.empty(400, VOCABULARY)
+    for grad_V in grads_DV:
+        loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, proposal.draw(), proposal.log_inclusion_V)
+        grad_V.copy_(torch.autograd.grad(loss / len(target_N), [bias_V])[0])
+    z_V = grads_DV.mean(0) / (grads_DV.std(0) / len(grads_DV) ** 0.5)
+    assert z_V.abs().max() < 4
+    assert (z_V**2).mean() < 2  # 1 where there is nothing but chance
