@@ -45,6 +45,14 @@ def aligned(options: Options = PAIR, heard: list[Event] | None = None) -> Aligne
     return AlignedData.open(run(replace(options, overwrite=True), ignore if heard is None else heard.append).data)
 
 
+def test_empty_lines_of_one_side_can_be_kept(work: Path) -> None:
+    data = aligned(Options(text="de", keep_empty=True))
+    assert words(data, "train", "de")[:3] == ["ein Hund </s>", "</s>", "ein Mann und ein Hund </s>"]
+    assert (dropped(data), dropped(data, "valid")) == ({}, {})
+    with pytest.raises(UsageError, match="--keep-empty is for data with one side"):
+        aligned(replace(PAIR, keep_empty=True))
+
+
 def words(data: AlignedData, split: str, side: str) -> list[str]:
     """The sentences as text; EOS and PAD are shown."""
     sentences = data.side(split, side)

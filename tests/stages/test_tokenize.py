@@ -52,7 +52,7 @@ def refused(kind: type[RnnkitError], wanted: Options) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["words", "chars", "bytes", "unigram", "bpe"])
+@pytest.mark.parametrize("kind", ["words", "spaces", "chars", "bytes", "unigram", "bpe"])
 def test_one_line_out_for_each_line_in_and_back(corpus: Path, kind: str) -> None:
     result = run(options("train.de", "train.en", "valid.de", type=kind))
     assert result.learned

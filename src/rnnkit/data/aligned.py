@@ -217,6 +217,10 @@ class Sentences:
         row = self.ids[self.offsets[index] : self.offsets[index + 1]]
         return row[row != PAD] if self.padded else row
 
+    def stream(self) -> IntArray:
+        """All sentences one after the other with their EOS, without PAD; mapped from disk where nothing is padded."""
+        return self.ids[self.ids != PAD] if self.padded else self.ids
+
     def lengths(self) -> IntArray:
         """Ids of each sentence, EOS counted, PAD not; int64, shape (sentences,)."""
         if not self.padded:

@@ -93,6 +93,9 @@ class Options:
     max_ratio: float | None = option(
         None, help="Drop pairs of train with one side more than so many times as long.", minimum=1, panel="Filters"
     )
+    keep_empty: bool = option(
+        False, help="Keep empty lines of data with one side: each is an end symbol, as in WikiText.", panel="Filters"
+    )
     drop_duplicates: bool = option(
         False,
         help="Drop lines of train that were there before; remembers each line, some 70 bytes.",
@@ -199,6 +202,8 @@ def _check(options: Options, inputs: AlignInputs) -> None:
     train = next((part for part in inputs.parts if part.split == TRAIN), None)
     if options.max_ratio is not None and len(inputs.sides) == 1:
         raise UsageError("--max-ratio compares two sides, this data has one")
+    if options.keep_empty and len(inputs.sides) == 2:
+        raise UsageError("--keep-empty is for data with one side", "a pair with an empty side teaches nothing")
     if options.drop_duplicates and train and train.samples:
         raise UsageError(
             f"--drop-duplicates would undo the {train.samples} segmentations of each line",
@@ -255,7 +260,7 @@ def _filters(part: Part, inputs: AlignInputs, options: Options) -> list[Filter]:
 
     if part.split == TEST:
         return []
-    chosen = [filters.empty()]
+    chosen = [] if options.keep_empty else [filters.empty()]
     longest = _max_length(inputs, options)
     if options.long == "drop" and longest is not None:
         chosen.append(filters.too_long(longest))

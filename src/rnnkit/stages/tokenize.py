@@ -50,7 +50,7 @@ class Options:
     )
     type: str | None = option(
         None,
-        help="words and punctuation, chars, bytes, or pieces of words by SentencePiece: unigram, bpe.",
+        help="words and punctuation; spaces for text in tokens already; chars; bytes; SentencePiece: unigram, bpe.",
         choices=(*RULES, *LEARNED),
         shown_default=DEFAULT_TYPE,
         panel="Tokenizer",

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
 from rnnkit.text.tokenizers.octets import ByteTokenizer
+from rnnkit.text.tokenizers.spaces import SpaceTokenizer
 from rnnkit.text.tokenizers.spelling import BYTES, byte_tokens, spell
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.tokenizers.words import WordTokenizer
@@ -19,9 +20,10 @@ NFC = Normalisation()
 WORDS = WordTokenizer(NFC)
 CHARACTERS = CharacterTokenizer(NFC)
 OCTETS = ByteTokenizer(NFC)
+SPACES = SpaceTokenizer(NFC)
 
 
-@pytest.mark.parametrize("tokenizer", [WORDS, CHARACTERS, OCTETS], ids=str)
+@pytest.mark.parametrize("tokenizer", [WORDS, CHARACTERS, OCTETS, SPACES], ids=str)
 @given(line=TEXTS)
 def test_every_text_comes_back(tokenizer: Tokenizer, line: str) -> None:
     tokens = tokenizer.tokenize(line)
@@ -50,6 +52,20 @@ def test_every_text_comes_back(tokenizer: Tokenizer, line: str) -> None:
 )
 def test_words(line: str, tokens: str) -> None:
     assert " ".join(WORDS.tokenize(line)) == tokens
+
+
+def test_spaces_cut_nothing_else() -> None:
+    assert SPACES.tokenize("  <unk> does n't \t cost $ N , 中文 ") == [
+        "<unk>",
+        "does",
+        "n't",
+        "cost",
+        "$",
+        "N",
+        ",",
+        "中文",
+    ]
+    assert SPACES.detokenize(["<unk>", "does", "n't"]) == "<unk> does n't"
 
 
 def test_words_too_long_to_remember_are_cut_alike() -> None:

@@ -14,6 +14,7 @@ from rnnkit.files.atomic import atomic_folder, recover_folder
 from rnnkit.text.normalise import FORMS, Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
 from rnnkit.text.tokenizers.octets import ByteTokenizer
+from rnnkit.text.tokenizers.spaces import SpaceTokenizer
 from rnnkit.text.tokenizers.subwords import SubwordTokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.tokenizers.words import WordTokenizer
@@ -22,8 +23,10 @@ KIND: Final = "tokenizer"
 VERSION: Final = 1
 MODEL: Final = "model.spm"
 
-RULES: Final[Mapping[str, type[WordTokenizer | CharacterTokenizer | ByteTokenizer]]] = {
-    kind: tokenizer for tokenizer in (WordTokenizer, CharacterTokenizer, ByteTokenizer) for kind in tokenizer.kinds
+RULES: Final[Mapping[str, type[WordTokenizer | SpaceTokenizer | CharacterTokenizer | ByteTokenizer]]] = {
+    kind: tokenizer
+    for tokenizer in (WordTokenizer, SpaceTokenizer, CharacterTokenizer, ByteTokenizer)
+    for kind in tokenizer.kinds
 }
 """The kinds that need no text to learn from."""
 

@@ -1,0 +1,119 @@
+"""Lines with gaps, cut into tokens around them."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.errors import DataError, UsageError
+from rnnkit.text.gaps import check_gap, cut, read_gapped
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers.characters import CharacterTokenizer
+from rnnkit.text.tokenizers.learning import learn_subwords
+from rnnkit.text.tokenizers.spaces import SpaceTokenizer
+from rnnkit.text.tokenizers.words import WordTokenizer
+
+WORDS = WordTokenizer(Normalisation())
+LOWER = WordTokenizer(Normalisation(lowercase=True))
+SPACES = SpaceTokenizer(Normalisation())
+
+
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        ("I am ___ very hungry", ["I", "am", None, "very", "hungry"]),
+        ("___", [None]),
+        ("  ___   ___ ", [None, None]),
+        ("I am very ___.", ["I", "am", "very", None, "￭."]),
+        ('He said "___"!', ["He", "said", '"￭', None, '￭"', "￭!"]),
+        ("(___, ___)", ["(￭", None, "￭,", None, "￭)"]),
+        ("no gap", ["no", "gap"]),
+        ("____ ___ __", ["_", "￭_", "￭_", "￭_", None, "_", "￭_"]),
+        ("a___b ___", ["a", "￭_", "￭_", "￭_￭", "b", None]),
+        ("qzgapzq ___ QZGAPZQq", ["qzgapzq", None, "QZGAPZQq"]),
+    ],
+)
+def test_words_are_cut_around_gaps_as_in_text(line: str, tokens: list[str | None]) -> None:
+    assert cut(line, "___", WORDS) == tokens
+
+
+def test_lower_case_reaches_the_words_and_not_the_gap() -> None:
+    assert cut("The GAP ___ Is", "GAP", LOWER) == ["the", None, "_", "￭_", "￭_", "is"]
+
+
+@given(
+    words=st.lists(st.text("abcAB.,!", min_size=1, max_size=4), max_size=6),
+    places=st.sets(st.integers(0, 6), min_size=1),
+)
+def test_a_word_in_the_gaps_place_gives_the_same_tokens(words: list[str], places: set[int]) -> None:
+    """Whatever stands around: the gap is cut as a word is."""
+    chunks = [
+        word for place, word in enumerate([*words, "a"]) for word in (["___"] if place in places else []) + [word]
+    ]
+    if "___" not in chunks:
+        chunks.append("___")
+    expected = WORDS.tokenize(" ".join("xyz" if chunk == "___" else chunk for chunk in chunks))
+    assert cut(" ".join(chunks), "___", WORDS) == [None if token == "xyz" else token for token in expected]
+
+
+def test_tokens_parted_by_spaces_keep_their_marks() -> None:
+    for tokenizer in (SPACES, None):
+        assert cut("the <unk> ___ 's", "___", tokenizer) == ["the", "<unk>", None, "'s"]
+    assert cut("a ___. b", "___", None) == ["a", "___.", "b"]
+    assert cut("a ___. b", "___", SPACES) == ["a", None, ".", "b"]
+
+
+def test_pieces_of_words_are_cut_on_each_side_by_themselves() -> None:
+    subwords = learn_subwords(["the cat sat on the mat"] * 50, "unigram", None, Normalisation())
+    characters = CharacterTokenizer(Normalisation())
+    for tokenizer in (subwords, characters):
+        expected = [*tokenizer.tokenize("the cat"), None, *tokenizer.tokenize("on the"), None]
+        assert cut("the cat ___ on the ___", "___", tokenizer) == expected
+
+
+@pytest.mark.parametrize("gap", ["[MASK]", "?", "***", "xyz", "…"])
+def test_a_gap_may_be_written_in_other_ways(gap: str) -> None:
+    assert cut(f"a {gap} b ___", gap, SPACES) == ["a", None, "b", "___"]
+
+
+@pytest.mark.parametrize("gap", ["", " ", "a b", "a "])
+def test_a_gap_that_no_line_could_hold_is_refused(gap: str) -> None:
+    with pytest.raises(UsageError, match=r"--gap '.*' cannot stand in a line\n  a gap is a word of its own"):
+        check_gap(gap)
+    check_gap("___")
+
+
+def test_lines_of_files_come_in_order(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_text("a ___\n___ b\n", encoding="utf-8")
+    second.write_text("___ c ___\n", encoding="utf-8")
+    assert list(read_gapped([first, second], "___", None)) == [["a", None], [None, "b"], [None, "c", None]]
+
+
+def test_a_line_without_a_gap_is_named_by_file_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lines"
+    path.write_text("a ___\nno gap\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        list(read_gapped([path], "___", WORDS))
+    assert str(caught.value) == (
+        f"{path}:2: the line has no gap\n  it is 'no gap'\n"
+        "  hint: write ___ in place of the missing word, or say with --gap what stands there"
+    )
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"x" * 100 + b"\n")))
+    with pytest.raises(DataError, match=rf"^standard input:1: the line has no gap\n  it begins '{'x' * 80}'\n"):
+        list(read_gapped([Path("-")], "___", WORDS))
+
+
+def test_more_gaps_than_can_be_ranked_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_text("a ___\n___ b ___\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        list(read_gapped([path], "___", WORDS, single=True))
+    assert str(caught.value) == (
+        f"{path}:2: the line has 2 gaps, and --nbest ranks what fills one\n"
+        "  hint: leave out --nbest, or add --json for the candidates of each gap"
+    )
