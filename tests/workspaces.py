@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from rnnkit.stages import align, tokenize, vocab
 from rnnkit.text.lines import read_lines
@@ -30,4 +31,25 @@ def make_workspace(folder: Path, separate: bool = False) -> Path:
     tokenize.run(tokenize.Options(files=texts, type="words", work=work))
     vocab.run(vocab.Options(work=work, separate=separate))
     align.run(align.Options(source="de", target="en", work=work))
+    return work
+
+
+SMALL_TEXT = [
+    "--hidden", "12", "--embedding", "10", "--columns", "5", "--steps", "7", "--max-steps", "24", "--threads", "1",
+    "--validate-every", "8", "--report-every", "4", "--precision", "fp32",
+]  # fmt: skip
+"""Options of a language model's run of some seconds."""
+
+
+def make_text_workspace(folder: Path, kind: str = "words", **alignment: Any) -> Path:
+    """Tokenized, counted and aligned English text in `folder/work`; returns that path."""
+    texts = []
+    for split, count in (("train", TRAIN_LINES), ("valid", VALID_LINES)):
+        lines = list(islice(read_lines(CORPORA / "monolingual" / f"{split}.txt"), count))
+        texts.append(folder / f"{split}.en")
+        texts[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    work = folder / "work"
+    tokenize.run(tokenize.Options(files=texts, type=kind, work=work))
+    vocab.run(vocab.Options(work=work))
+    align.run(align.Options(work=work, **alignment))
     return work

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 _MEMORY, _MAPPINGS = Path("/proc/meminfo"), Path("/proc/self/maps")
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Numbers of the GNU library's `mallopt`."""
 
 
 def available_cores() -> int:
@@ -34,6 +36,18 @@ def peak_memory() -> int:
     """Most memory this process has held, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def keep_freed_memory() -> None:
+    """Let the allocator keep what is freed for the next that asks, however large, until the process ends.
+
+    A training step that is like the one before frees and asks for the same tensors. Otherwise each goes back to the
+    system and comes again page by page, which takes up to a sixth of a step. Only the GNU library is asked.
+    """
+    system = ctypes.CDLL(None)
+    if sys.platform == "linux" and hasattr(system, "mallopt"):
+        system.mallopt(_MMAP_THRESHOLD, 1 << 30)
+        system.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 def release_code(library: str) -> None:

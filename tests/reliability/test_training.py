@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import random
-import resource
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from tests.reliability.runs import assert_same, assert_survives_kills, finish, run_whole, start, wait_for
 from tests.workspaces import SMALL, make_workspace
 
-from rnnkit.files import manifest
 from rnnkit.training import checkpoint
 
-SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/random.safetensors")
 KILLS = 3
 MANY_KILLS = 25
-
-
-def command(work: Path, model: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "rnnkit", "train", "--work", str(work), "--output", str(model), *more]
-
-
-def start(work: Path, model: Path, *more: str, limit_bytes: int | None = None) -> subprocess.Popen[str]:
-    def limit() -> None:
-        if limit_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
-
-    return subprocess.Popen(command(work, model, *more), stderr=subprocess.PIPE, text=True, preexec_fn=limit)
-
-
-def finish(process: subprocess.Popen[str]) -> str:
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    return errors
 
 
 @pytest.fixture(scope="module")
@@ -46,47 +22,17 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(work: Path) -> tuple[Path, float]:
-    """A run that nothing happened to, and the seconds that it took."""
-    began = time.monotonic()
-    finish(start(work, work / "whole", *SMALL, "--save-every", "0"))
-    return work / "whole", time.monotonic() - began
-
-
-def assert_same(model: Path, whole: Path) -> None:
-    for name in SAME:
-        assert (model / name).read_bytes() == (whole / name).read_bytes(), name
-    assert manifest.faults(model) == []
-
-
-def begin(work: Path, model: Path) -> subprocess.Popen[str]:
-    """Start the run, or go on with it; a checkpoint every step, so that many kills fall into the writing of one."""
-    if (model / manifest.NAME).exists():
-        return start(work, model, "--resume", "--threads", "1", "--save-every", "0")
-    return start(work, model, *SMALL, "--save-every", "0", "--overwrite")
-
-
-def assert_survives_kills(work: Path, whole: tuple[Path, float], model: Path, kills: int, seed: int) -> None:
-    """Kill runs of the command at random moments, resume each, and compare what comes out in the end."""
-    moments = random.Random(seed)
-    for _ in range(kills):
-        process = begin(work, model)
-        time.sleep(moments.uniform(0.4, 1.1) * whole[1])
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        if checkpoint.exists(model / "last"):
-            checkpoint.load(model / "last")
-    finish(begin(work, model))
-    assert_same(model, whole[0])
+    return run_whole(work, SMALL)
 
 
 def test_killed_at_random_moments_it_ends_bit_equal(work: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
-    assert_survives_kills(work, whole, tmp_path / "model", KILLS, seed=1)
+    assert_survives_kills(work, SMALL, whole, tmp_path / "model", KILLS, seed=1)
 
 
 @pytest.mark.slow
 def test_killed_many_times_it_ends_bit_equal(work: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
     for seed in range(2, 2 + MANY_KILLS // 5):
-        assert_survives_kills(work, whole, tmp_path / f"model{seed}", 5, seed)
+        assert_survives_kills(work, SMALL, whole, tmp_path / f"model{seed}", 5, seed)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -144,12 +90,3 @@ def test_two_runs_do_not_share_a_directory(work: Path, tmp_path: Path) -> None:
     assert second.returncode == 1
     assert f"{model} is in use" in errors
     assert f"process {first.pid}" in errors
-
-
-def wait_for(there: object, process: subprocess.Popen[str]) -> None:
-    assert callable(there)
-    for _ in range(1200):
-        if there() or process.poll() is not None:
-            return
-        time.sleep(0.05)
-    raise AssertionError("nothing was saved in a minute")

@@ -9,7 +9,7 @@ import pytest
 from rnnkit.training.schedules import NAMES, Schedule
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "onecycle"])
 def test_every_schedule_warms_up_to_the_peak(name: str) -> None:
     schedule = Schedule(name, peak=0.4, warmup=4, total=20)  # type: ignore[arg-type]
     assert [schedule.rate(step) for step in range(1, 5)] == pytest.approx([0.1, 0.2, 0.3, 0.4])
@@ -28,6 +28,18 @@ def test_linear_falls_in_a_line_and_the_last_step_learns_too() -> None:
     assert [schedule.rate(step) for step in range(1, 8)] == pytest.approx([2.0, 1.6, 1.2, 0.8, 0.4, 0.0, 0.0])
     warmed = Schedule("linear", peak=2.0, warmup=10, total=15)
     assert [warmed.rate(step) for step in range(10, 17)] == pytest.approx([2.0, 2.0, 1.6, 1.2, 0.8, 0.4, 0.0])
+
+
+def test_one_cycle_rises_to_its_peak_and_falls_to_nearly_nothing() -> None:
+    schedule = Schedule("onecycle", peak=2.0, warmup=7, total=1000)
+    rates = [schedule.rate(step) for step in range(1, 1001)]
+    assert rates[0] == pytest.approx(2.0 / 25, rel=0.01)
+    assert max(rates) == pytest.approx(2.0)
+    assert rates.index(max(rates)) + 1 == 300
+    assert rates[149] == pytest.approx(2.0 * (1 / 25 + 1) / 2)
+    assert rates[649] == pytest.approx(1.0, rel=0.01)
+    assert rates[-1] == pytest.approx(2e-4)
+    assert schedule.rate(2000) == rates[-1], "it stays there"
 
 
 def test_constant_stays() -> None:

@@ -133,6 +133,11 @@ class SequenceToSequence(nn.Module):
             self.output_weight = nn.Parameter(torch.empty(config.target_size, readout))
             nn.init.normal_(self.output_weight, std=1 / math.sqrt(readout))
 
+    @property
+    def input_embeddings(self) -> tuple[nn.Embedding, ...]:
+        """The tables of what is read: one for both sides where they share it, else the source's and the target's."""
+        return (self.source_embedding,) if self.config.joint else (self.source_embedding, self.target_embedding)
+
     def encode(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Memory, DecoderState]:
         """Read the source.
 

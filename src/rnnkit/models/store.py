@@ -8,14 +8,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from rnnkit.errors import DataError, FormatError
+from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_file, explain_os_errors
 from rnnkit.models import weights
@@ -28,6 +28,15 @@ KIND = "model"
 VERSION = 1
 CONFIG = "config.json"
 TASK = "sequence-to-sequence"
+LANGUAGE_MODEL = "language-model"
+CLOZE = "cloze"
+USES = {
+    TASK: "it translates: `rnnkit decode` takes its source lines",
+    LANGUAGE_MODEL: "it is a language model: `rnnkit score` measures text, `rnnkit decode` goes on from a prompt",
+    CLOZE: "it is a cloze model: `rnnkit decode --fill` fills the gaps of a line",
+}
+"""What a model of each task is good for."""
+
 CheckpointName = Literal["best", "last", "average"]
 CHECKPOINTS: tuple[CheckpointName, ...] = ("best", "last", "average")
 
@@ -69,18 +78,40 @@ def create(folder: Path, config: Config, languages: tuple[str, str], tokenizer: 
         ArtefactError: The directory cannot be written.
     """
     names = vocabulary_names(len(vocabularies), languages)
+    lay_out(folder, tokenizer, dict(zip(names, vocabularies, strict=True)))
+    write_config(folder, TASK, languages, names, dataclasses.asdict(config))
+
+
+def lay_out(folder: Path, tokenizer: Path | None, vocabularies: Mapping[str, Path]) -> None:
+    """Copy what a model needs to read raw text into its directory.
+
+    Args:
+        folder: The directory; made where it is missing.
+        tokenizer: Tokenizer directory; None where the text was cut into tokens by somebody else.
+        vocabularies: Vocabulary files, by their names in the directory.
+
+    Raises:
+        ArtefactError: The directory cannot be written.
+    """
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
-        for path, name in zip(vocabularies, names, strict=True):
+        if tokenizer is not None:
+            shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+        for name, path in vocabularies.items():
             shutil.copyfile(path, folder / name)
             # Its manifest says which tokenizer it belongs to: `align` asks for that when data is made for fine-tuning.
             shutil.copyfile(manifest.place(path), folder / f"{name}.{manifest.NAME}")
+
+
+def write_config(
+    folder: Path, task: str, languages: Sequence[str], vocabularies: Sequence[str], network: Mapping[str, Any]
+) -> None:
+    """Write `config.json`: what the model is for, and the shape of its network."""
     document = {
-        "task": TASK,
+        "task": task,
         "languages": list(languages),
-        "vocabularies": names,
-        "network": dataclasses.asdict(config),
+        "vocabularies": list(vocabularies),
+        "network": dict(network),
     }
     with atomic_file(folder / CONFIG) as file:
         file.write(json.dumps(document, indent=2) + "\n")
@@ -124,6 +155,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return document
 
 
+def check_task(folder: Path, found: str, wanted: str) -> None:
+    """Refuse a model that is for something else. Raises ArtefactError, and says what the model is for."""
+    if found != wanted:
+        raise ArtefactError(f"{folder} is no {wanted} model", USES.get(found, f"its task is {found}"))
+
+
 def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
     """Load a model directory for use.
 
@@ -137,6 +174,7 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
         FormatError: A file is damaged; the message names it.
     """
     document = read_config(folder)
+    check_task(folder, document["task"], TASK)
     try:
         config = Config(**document["network"])
         network = SequenceToSequence(config)

@@ -6,9 +6,8 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rnnkit.data.batching import Batches
 from rnnkit.machine import peak_memory
-from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask
+from rnnkit.training.loop import CountedSource, Task
 
 WARM_UP_STEPS = 2
 TIMED_STEPS = 6
@@ -43,7 +42,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(task: SequenceToSequenceTask, batches: Batches, steps: int, parameters: int, frozen: int) -> Estimate:
+def estimate(task: Task[Any], batches: CountedSource[Any], steps: int, parameters: int, frozen: int) -> Estimate:
     """Take some steps, time them, and reckon the rest. The task is spent afterwards."""
     rate = 1e-4
     for _ in range(WARM_UP_STEPS):

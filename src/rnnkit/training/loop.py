@@ -83,6 +83,15 @@ class Source(Protocol[B_co]):
         ...
 
 
+class CountedSource(Source[B_co], Protocol[B_co]):
+    """Batches that know how many make a pass over the data."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches of the pass under way."""
+        ...
+
+
 @dataclass(frozen=True)
 class Validation:
     """What a validation found.
@@ -113,6 +122,7 @@ class Plan:
         save_seconds: Seconds from one checkpoint to the next.
         patience: Validations without improvement before the run ends; 0 for never.
         keep_last: Save `last/` when the run ends too; else whoever started it writes what it came to.
+        hopeless: Negative log-likelihood of a prediction, in nats, that no run comes back from.
     """
 
     steps: int
@@ -121,6 +131,7 @@ class Plan:
     save_seconds: float = 120.0
     patience: int = 0
     keep_last: bool = True
+    hopeless: float = math.inf
 
 
 @dataclass
@@ -247,18 +258,28 @@ class Loop(Generic[B]):
         counters = self.counters
         self._window.rate = self._schedule.rate(counters.step + 1)
         report = self._task.step(next(self._batches), self._window.rate)
-        if not math.isfinite(report.loss) or not math.isfinite(report.gradient_norm):
-            raise TrainingError(
-                f"the loss is no longer a number at step {counters.step + 1}",
-                f"what is saved in {self._folder} is from before",
-                hint="a lower --learning-rate usually helps, or a lower --clip where there is one",
-            )
+        self._check(report)
         counters.step += 1
         counters.tokens += report.tokens
         counters.words += report.words or 0
         self._window.reports.append(report)
         if counters.step % self._plan.report_every == 0:
             self._write_metrics()
+
+    def _check(self, report: StepReport) -> None:
+        """Give up where nothing can be learned any more; what is saved is from before."""
+        mean = report.nll / max(1, report.tokens)
+        if not math.isfinite(report.loss) or not math.isfinite(report.gradient_norm):
+            trouble = "the loss is no longer a number"
+        elif mean > self._plan.hopeless:
+            trouble = f"the loss has grown to {mean:.1f} nats a prediction"
+        else:
+            return
+        raise TrainingError(
+            f"{trouble} at step {self.counters.step + 1}",
+            f"what is saved in {self._folder} is from before",
+            hint="a lower --learning-rate usually helps, or a lower --clip where there is one",
+        )
 
     def _write_metrics(self) -> None:
         record = {"step": self.counters.step, **self._batches.state_dict(), **self._window.record()}

@@ -6,6 +6,9 @@ All of them warm up linearly from zero to the peak rate. Then
     linear    peak * (1 - done)                                     Mikolov et al. 2013 (word2vec.c)
     plateau   halved whenever the validation score has not improved for some validations
     constant  stays
+
+`onecycle` has a warm-up of its own (Smith and Topin 2017, arXiv:1708.07120): up from peak / 25 on half a cosine over
+the first 30%, down to nearly nothing on the other half.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Name = Literal["cosine", "linear", "plateau", "constant"]
-NAMES: tuple[Name, ...] = ("cosine", "linear", "plateau", "constant")
+Name = Literal["cosine", "linear", "plateau", "constant", "onecycle"]
+NAMES: tuple[Name, ...] = ("cosine", "linear", "plateau", "constant", "onecycle")
 PLATEAU_FACTOR = 0.5
+CYCLE_START = 1 / 25
+CYCLE_END = 1e-4
+CYCLE_RISE = 0.3
 
 
 @dataclass
@@ -24,10 +30,10 @@ class Schedule:
     """The rate of each step.
 
     Attributes:
-        name: `cosine`, `linear`, `plateau` or `constant`.
+        name: One of `NAMES`.
         peak: Highest rate.
         warmup: Steps of linear warm-up.
-        total: Steps of the whole run; only `cosine` and `linear` look at it.
+        total: Steps of the whole run; `plateau` and `constant` do not look at it.
         plateau_patience: Validations without improvement before `plateau` halves.
         reductions: Halvings so far.
         waiting: Validations since the last improvement or halving.
@@ -43,6 +49,8 @@ class Schedule:
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 1."""
+        if self.name == "onecycle":
+            return self.peak * one_cycle(step / max(1, self.total))
         if step <= self.warmup:
             return self.peak * step / self.warmup
         if self.name == "cosine":
@@ -66,3 +74,11 @@ class Schedule:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up where `state_dict` was made."""
         self.reductions, self.waiting = state["reductions"], state["waiting"]
+
+
+def one_cycle(done: float) -> float:
+    """Share of the peak rate when this share of a cycle is over: a small one, 1 at `CYCLE_RISE`, next to nothing."""
+    if done < CYCLE_RISE:
+        return CYCLE_START + (1 - CYCLE_START) * (1 - math.cos(math.pi * done / CYCLE_RISE)) / 2
+    fallen = (min(1.0, done) - CYCLE_RISE) / (1 - CYCLE_RISE)
+    return CYCLE_END + (1 - CYCLE_END) * (1 + math.cos(math.pi * fallen)) / 2

@@ -1,0 +1,161 @@
+"""From a loss to changed weights: gradient, clipping, the optimiser's step, and the running mean of the weights.
+
+    g = d loss / d theta, cut to a norm and, where asked for, each number to a range
+    theta' = optimiser(theta, g)                     Adam, AdamW, or theta - rate * g
+    mean' = d mean + (1 - d) theta'                  d grows to `mean_decay` (after Polyak and Juditsky 1992)
+
+Every task of a network keeps its optimiser, its means and its random states here, and gets them into the checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rnnkit.models import weights
+from rnnkit.nn.kinds import Optimizer
+from rnnkit.training.checkpoint import Arrays
+
+MEAN_WARM_UP = 10.0
+"""The mean forgets its start: after t steps no more than (1 + t) / (10 + t) of it is old."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How weights change.
+
+    Attributes:
+        optimizer: `adam` adds the weight decay to the gradient, `adamw` takes it off the weights; `sgd` is plain.
+        weight_decay: Strength of the weight decay.
+        clip: Norm to which a longer gradient is shortened; 0 for none.
+        clip_value: Size to which each larger number of the gradient is cut; 0 for none.
+        momentum: Share of Adam's mean gradient kept from step to step (its beta 1).
+        mean_decay: Share of the running mean of the weights kept from step to step; 0 where there is none.
+        keep_last: Snapshots of the weights kept for averaging.
+    """
+
+    optimizer: Optimizer
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    clip_value: float = 0.0
+    momentum: float = 0.9
+    mean_decay: float = 0.0
+    keep_last: int = 0
+
+
+class Optimisation:
+    """The moving parts of a network's training.
+
+    Args:
+        network: What learns.
+        settings: How.
+        folder: The model directory.
+    """
+
+    def __init__(self, network: nn.Module, settings: Settings, folder: Path) -> None:
+        self._network = network
+        self._settings = settings
+        self._folder = folder
+        self.device = next(network.parameters()).device
+        self._tensors = weights.own_tensors(network)
+        self._trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self._optimiser = _make(settings, self._trained)
+        self._mean = [parameter.detach().clone() for parameter in self._trained] if settings.mean_decay else []
+        self._steps = 0
+
+    def step(self, loss: Tensor, rate: float) -> float:
+        """Take the gradient of a loss and change the weights. Returns the gradient's norm before clipping."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        norm = torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip or float("inf"))
+        if self._settings.clip_value:
+            torch.nn.utils.clip_grad_value_(self._trained, self._settings.clip_value)
+        self._optimiser.step()
+        self._steps += 1
+        if self._mean:
+            kept = min(self._settings.mean_decay, (1 + self._steps) / (MEAN_WARM_UP + self._steps))
+            torch._foreach_lerp_(self._mean, [parameter.detach() for parameter in self._trained], 1 - kept)
+        return norm.item()
+
+    @contextlib.contextmanager
+    def mean_weights(self) -> Iterator[None]:
+        """A context in which the network has the mean of its weights, where one is kept."""
+        own = [parameter.detach().clone() for parameter in self._trained] if self._mean else []
+        self._put(self._mean)
+        try:
+            yield
+        finally:
+            self._put(own)
+
+    @torch.no_grad()
+    def _put(self, tensors: list[Tensor]) -> None:
+        for parameter, tensor in zip(self._trained, tensors or self._trained, strict=True):
+            if parameter is not tensor:
+                parameter.copy_(tensor)
+
+    def state_dict(self) -> Mapping[str, Arrays]:
+        """Weights, their means, the optimiser's moments, and the states of the random number generators."""
+        moments: dict[str, NDArray[Any]] = {}
+        for name, parameter in self._network.named_parameters():
+            for key, value in self._optimiser.state[parameter].items():
+                if isinstance(value, Tensor):
+                    moments[f"{name}:{key}"] = as_array(value)
+        random = {"cpu": torch.get_rng_state().numpy()}
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state().numpy()
+        own = {name: as_array(tensor) for name, tensor in self._tensors.items()}
+        state: dict[str, Arrays] = {"weights": own, "optimiser": moments, "random": random}
+        if self._mean:
+            means = {str(number): as_array(tensor) for number, tensor in enumerate(self._mean)}
+            state["mean"] = {**means, "steps": torch.tensor([self._steps]).numpy()}
+        return state
+
+    def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
+        """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
+        tensors = {name: torch.from_numpy(array) for name, array in state["weights"].items()}
+        weights.restore(self._network, tensors, self._folder / "last" / "weights.safetensors")
+        for name, parameter in self._network.named_parameters():
+            keys = [key for key in state["optimiser"] if key.startswith(f"{name}:")]
+            self._optimiser.state[parameter] = {
+                key.rpartition(":")[2]: torch.from_numpy(state["optimiser"][key].copy()).to(self.device) for key in keys
+            }
+        for number, tensor in enumerate(self._mean):
+            tensor.copy_(torch.from_numpy(state["mean"][str(number)].copy()))
+        if self._mean:
+            self._steps = int(state["mean"]["steps"][0])
+        torch.set_rng_state(torch.from_numpy(state["random"]["cpu"].copy()))
+        if self.device.type == "cuda" and "cuda" in state["random"]:
+            torch.cuda.set_rng_state(torch.from_numpy(state["random"]["cuda"].copy()))
+
+    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
+        with self.mean_weights():
+            if name != "snapshot":
+                weights.save(self._folder / f"{name}.safetensors", self._tensors, facts)
+            elif self._settings.keep_last:
+                snapshots = self._folder / "snapshots"
+                weights.save(snapshots / f"step-{facts['step']:08d}.safetensors", self._tensors, facts)
+                for old in sorted(snapshots.glob("step-*.safetensors"))[: -self._settings.keep_last]:
+                    old.unlink()
+
+
+def _make(settings: Settings, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=0.0, weight_decay=settings.weight_decay, fused=True)
+    kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    betas = (settings.momentum, 0.999)
+    return kind(parameters, lr=0.0, betas=betas, weight_decay=settings.weight_decay, fused=True)
+
+
+def as_array(tensor: Tensor) -> NDArray[Any]:
+    """A tensor's numbers in main memory."""
+    return tensor.detach().cpu().numpy()

@@ -1,0 +1,134 @@
+"""Learning to fill gaps: what a step counts, what validation measures, resumption, and a text to be learned."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.tiny_models import SIZE, filler
+
+from rnnkit.data.aligned import Sentences
+from rnnkit.data.batching import Batches
+from rnnkit.models.cloze import Cloze, Config
+from rnnkit.text.special import EOS, PAD
+from rnnkit.training.cloze import ClozeTask, Settings, gather, mean_nll
+from rnnkit.training.optimisation import Optimisation
+from rnnkit.training.optimisation import Settings as Changes
+from rnnkit.training.signals import Stop
+
+LINES = [[4, 9, 6, 5, 12], [7], [15, 5, 4], [], [8, 8, 8, 8, 8, 8, 8], [10, 11]]
+
+
+def sentences(lines: list[list[int]], padded: bool = False) -> Sentences:
+    longest = max(map(len, lines)) + 1
+    rows = [[*line, EOS, *([PAD] * (longest - len(line) - 1) if padded else [])] for line in lines]
+    ids = np.array(list(itertools.chain.from_iterable(rows)), dtype=np.uint16)
+    return Sentences(ids, np.cumsum([0, *map(len, rows)]), padded)
+
+
+def task(network: Cloze, folder: Path, lines: Sentences, optimizer: str = "adamw", **changes: Any) -> ClozeTask:
+    how = Changes(optimizer, **changes)  # type: ignore[arg-type]
+    return ClozeTask(network, lines, Settings(torch.float32), Optimisation(network, how, folder))
+
+
+def test_a_step_counts_every_token_but_the_ends_and_learns_from_their_mean(tmp_path: Path) -> None:
+    network = filler(dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, blanked=0.0)
+    lines = sentences(LINES)
+    batch = np.array([0, 2, 3])
+    ids_BT, lengths_B = gather(lines, batch, torch.device("cpu"))
+    loss = network.loss(ids_BT, lengths_B)
+    gradients = torch.autograd.grad(loss / 8, list(network.parameters()))
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    report = task(network, tmp_path, lines, optimizer="sgd", clip=0.0).step(batch, 0.5)
+    assert report.tokens == 8
+    assert report.loss == report.nll == pytest.approx(loss.item())
+    norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    assert report.gradient_norm == pytest.approx(norm.item(), rel=1e-4)
+    for parameter, old, gradient in zip(network.parameters(), before, gradients, strict=True):
+        torch.testing.assert_close(parameter.detach(), old - 0.5 * gradient, atol=1e-5, rtol=1e-4)
+
+
+def test_lines_of_nothing_teach_nothing(tmp_path: Path) -> None:
+    network = filler()
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    report = task(network, tmp_path, sentences([[], []]), optimizer="sgd").step(np.array([0, 1]), 0.5)
+    assert (report.tokens, report.loss, report.gradient_norm) == (0, 0, 0)
+    for parameter, old in zip(network.parameters(), before, strict=True):
+        assert torch.equal(parameter, old)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@torch.no_grad()
+def test_validation_is_the_mean_over_all_tokens_line_by_line(padded: bool) -> None:
+    network = filler("gru")
+    lines = sentences(LINES, padded)
+    total = 0.0
+    for index, line in enumerate(LINES):
+        ids_BT, lengths_B = gather(lines, np.array([index]), torch.device("cpu"))
+        log_p_TV = network.log_probabilities(network.read(ids_BT, lengths_B)[0])
+        total -= sum(log_p_TV[place, token].item() for place, token in enumerate(line))
+    network.train()
+    assert mean_nll(network, lines, Stop()) == pytest.approx(total / 18, rel=1e-5)
+    assert network.training, "validation leaves the mode as it was"
+
+
+def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
+    stop = Stop()
+    stop.number = 15
+    assert mean_nll(filler(), sentences(LINES), stop) is None
+
+
+def steps(which: ClozeTask, batches: Batches, count: int) -> None:
+    for _ in range(count):
+        which.step(next(batches), 0.01)
+
+
+def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path) -> None:
+    lines = sentences(LINES)
+    torch.manual_seed(4)
+    whole, batches = filler(), Batches([lines.lengths()], 12, seed=1)
+    running = task(whole, tmp_path, lines, mean_decay=0.9)
+    steps(running, batches, 3)
+    state = {
+        group: {name: array.copy() for name, array in arrays.items()} for group, arrays in running.state_dict().items()
+    }
+    position = batches.state_dict()
+    steps(running, batches, 4)
+
+    resumed = filler(seed=99)
+    again, batches = task(resumed, tmp_path, lines, mean_decay=0.9), Batches([lines.lengths()], 12, seed=1)
+    batches.load_state_dict(position)
+    again.load_state_dict(state)
+    steps(again, batches, 4)
+    for one, other in zip(resumed.parameters(), whole.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("arch", ["lstm", "mingru"])
+def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str) -> None:
+    """In `x y z` the middle is decided by both ends, by neither alone: y = 10 + (x + z) mod 3."""
+    lines = [[4 + x, 10 + (x + z) % 3, 4 + z] for x in range(4) for z in range(4)]
+    torch.manual_seed(2)
+    network = Cloze(Config(arch, SIZE, 16, 16, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, blanked=0.0))  # type: ignore[arg-type]
+    data = sentences(lines)
+    learner = task(network, tmp_path, data)
+    batches = Batches([data.lengths()], 100, seed=1)
+    for _ in range(200):
+        learner.step(next(batches), 0.02)
+    network.eval()
+    ids_BT, lengths_B = gather(data, np.arange(len(lines)), torch.device("cpu"))
+    with torch.no_grad():
+        log_p_NV = network.log_probabilities(network.read(ids_BT, lengths_B)[:, 1])
+    right_N = log_p_NV.argmax(-1) == ids_BT[:, 1]
+    assert right_N.all()
+    # One end alone leaves shares of 1/2, 1/4 and 1/4: 1.04 nats.
+    assert -log_p_NV.gather(1, ids_BT[:, 1:2]).mean().item() < 0.2
+
+
+def test_weights_are_kept_under_their_name(tmp_path: Path) -> None:
+    task(filler(), tmp_path, sentences(LINES)).keep("best", {"step": 3})
+    assert (tmp_path / "best.safetensors").exists()
