@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from rnnkit.cli import filters
 from rnnkit.cli.command import Command
+from rnnkit.console import Console
+
+
+def score(stage: ModuleType, options: Any, console: Console) -> None:
+    """Write each line's score as it comes; the summary goes to standard error, unless it is all that is wanted."""
+    filters.refuse_existing(options.output, options.overwrite)
+    if not options.aligned:
+        filters.announce(options.files, console)
+    filters.pour(_score_lines(stage, options, console), options.output, console)
+
+
+def _score_lines(stage: ModuleType, options: Any, console: Console) -> Iterator[str]:
+    for each in stage.run(options, console.listen):
+        if options.json:
+            yield json.dumps(each.as_dict(), ensure_ascii=False)
+        elif options.summary or not isinstance(each, stage.Summary):
+            yield from each.lines
+        else:
+            for line in each.lines:
+                console.note(line)
+
 
 COMMANDS = (
+    Command("score", "Say how probable text is to a language model: perplexity, bits", score, json=False),
     Command("bleu", "Score hypotheses against references: BLEU, chrF, TER"),
     Command("error-rate", "Count wrong lines, tokens and characters"),
     Command("evaluate-embeddings", "Test word vectors on analogies and rated pairs of words"),

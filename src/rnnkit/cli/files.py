@@ -9,4 +9,5 @@ COMMANDS = (
     Command("verify", "Compare files with the checksums written beside them"),
     Command("average", "Average the weights of several checkpoints or models", make),
     Command("convert-embeddings", "Take word vectors from one format into another", make),
+    Command("convert-ngrams", "Take counted language models to ARPA files and back", make),
 )

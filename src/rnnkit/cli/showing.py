@@ -22,6 +22,7 @@ def demo(stage: ModuleType, options: Any, console: Console) -> None:
 
 
 COMMANDS = (
+    Command("diagnose", "Show how far back language models look: gradient flow, recall"),
     Command("plot", "Draw the learning curve of a run, or words where their vectors are", make),
     Command("demo", "Run the whole chain on a sample corpus", demo),
 )

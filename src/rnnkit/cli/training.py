@@ -12,10 +12,11 @@ from rnnkit.console import Console, duration
 def train(stage: ModuleType, options: Any, console: Console) -> None:
     """Show where the model is and how good, or with `--dry-run` what training it would cost."""
     result = stage.run(options, console.listen)
+    lines = getattr(result, "lines", None)  # what other kinds of models come to, and cost, they say themselves
     if options.dry_run:
-        console.report("\n".join(_cost(result)), result.as_dict())
+        console.report("\n".join(lines or _cost(result)), result.as_dict())
     else:
-        console.summarise(_outcome(result), result.as_dict())
+        console.summarise(lines or _outcome(result), result.as_dict())
 
 
 def learn_vectors(stage: ModuleType, options: Any, console: Console) -> None:
@@ -56,5 +57,6 @@ def size(count: int) -> str:
 COMMANDS = (
     Command("train", "Train a model of whatever kind the data is for", train),
     Command("train-seq2seq", "Train a sequence-to-sequence model", train),
+    Command("train-lm", "Train a language model", train),
     Command("train-embeddings", "Learn word vectors", learn_vectors),
 )

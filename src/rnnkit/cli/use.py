@@ -28,7 +28,7 @@ def answer_apart(stage: ModuleType, options: Any, console: Console) -> int:
 
 
 COMMANDS = (
-    Command("decode", "Translate raw text with a trained model", decode, json=False),
+    Command("decode", "Translate, go on from prompts, or fill gaps", decode, json=False),
     Command("neighbors", "Find the words nearest to a word", answer_apart, json=False),
     Command("similarity", "Say how near two words are", answer, json=False),
     Command("analogy", "Add and subtract words: king - man + woman", answer_apart, json=False),

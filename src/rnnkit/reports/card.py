@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ class Card:
 
     Attributes:
         title: One line.
-        languages: Source and target.
+        languages: Source and target; one alone for a language model.
         parameters: Numbers in the network.
         network: Shape of the network, by name.
         options: Resolved options of the training command.
@@ -31,7 +32,7 @@ class Card:
     """
 
     title: str
-    languages: tuple[str, str]
+    languages: tuple[str, ...]
     parameters: int
     network: Mapping[str, Any]
     options: Mapping[str, Any]
@@ -50,7 +51,9 @@ def write_card(folder: Path, card: Card) -> None:
 
 def render(card: Card) -> str:
     """The card as Markdown, its front matter as model hubs read it."""
-    source, target = card.languages
+    two = len(card.languages) > 1
+    language = card.languages[0]
+    command = "decode" if two else "score"
     taken, best = card.steps
     rows = [f"| {name} | {value:.4g} |" for name, value in card.scores.items() if name != "step"]
     splits = [
@@ -63,8 +66,8 @@ def render(card: Card) -> str:
         [
             "---",
             "library_name: rnnkit",
-            "tags: [translation, sequence-to-sequence]",
-            f'language: ["{source}", "{target}"]',
+            f"tags: [{'translation, sequence-to-sequence' if two else 'language-model'}]",
+            f"language: {json.dumps(card.languages)}",
             "---",
             f"# {card.title}",
             "",
@@ -72,7 +75,7 @@ def render(card: Card) -> str:
             f"rnnkit {rnnkit.__version__}. The weights in `best.safetensors` are those of step {best:,}.",
             "",
             "```",
-            f"rnnkit decode --model {'DIR'} < text.{source}",
+            f"rnnkit {command} --model DIR < text.{language}",
             "```",
             "",
             "## Validation",

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rnnkit.errors import ArtefactError, ConfigError
 
 if TYPE_CHECKING:
-    from rnnkit.models.sequence_to_sequence import SequenceToSequence
+    from torch import nn
+
     from rnnkit.text.vocabulary import Vocabulary
 
 
-def initialise(network: SequenceToSequence, source: Path, vocabularies: list[Vocabulary]) -> None:
+def initialise(network: nn.Module, task: str, source: Path, vocabularies: Sequence[Vocabulary]) -> None:
     """Give a network the best weights of the model in `source`.
 
+    Args:
+        network: What gets them; its `config` is a dataclass.
+        task: What it is for, as `models.store` names it.
+        source: A model directory.
+        vocabularies: The network's own, in the order in which model directories list them.
+
     Raises:
-        ArtefactError: The model has another vocabulary, so that rows of the embeddings would not mean the same.
+        ArtefactError: The model is for something else, or has another vocabulary, so that rows of the embeddings would
+            not mean the same.
         ConfigError: The model has another shape.
     """
-    import torch
-
     from rnnkit.models import store, weights
+    from rnnkit.text.vocabulary import Vocabulary
 
-    old = store.load(source, "best", torch.device("cpu"))
-    for mine, theirs in zip(vocabularies, (old.source_vocabulary, old.target_vocabulary), strict=False):
-        if mine.tokens != theirs.tokens:
+    document = store.read_config(source)
+    store.check_task(source, document["task"], task)
+    theirs = [Vocabulary.load(source / Path(name).name) for name in document["vocabularies"]]
+    for mine, other in zip(vocabularies, theirs, strict=False):
+        if mine.tokens != other.tokens:
             raise ArtefactError(
                 f"--init-from {source} has another vocabulary",
-                f"{len(theirs):,} tokens there, {len(mine):,} here; rows of the embeddings would not mean the same",
+                f"{len(other):,} tokens there, {len(mine):,} here; rows of the embeddings would not mean the same",
                 hint=f"align the new data with --vocab {source}/vocab.tsv and its tokenizer",
             )
-    if old.network.config != network.config:
-        ours, theirs_config = dataclasses.asdict(network.config), dataclasses.asdict(old.network.config)
-        differing = [
-            f"{key}: {theirs_config[key]} there, {ours[key]} here" for key in ours if ours[key] != theirs_config[key]
-        ]
-        allowed = [line for line in differing if line.startswith("dropout")]
-        if differing != allowed:
-            raise ConfigError(
-                f"--init-from {source} is another network", *differing, hint="give the same model options"
-            )
-    weights.restore(network, weights.own_tensors(old.network), source)
+    _check_shape(dataclasses.asdict(cast(Any, network.config)), document["network"], source)
+    path = store.weights_path(source, "best")
+    tensors, _ = weights.load(path)
+    weights.restore(network, tensors, path)
+
+
+def _check_shape(ours: Mapping[str, Any], theirs: Mapping[str, Any], source: Path) -> None:
+    """Only what is dropped in training may differ."""
+    differing = [
+        f"{key}: {theirs.get(key)} there, {ours[key]} here"
+        for key in ours
+        if ours[key] != theirs.get(key) and "drop" not in key
+    ]
+    if differing:
+        raise ConfigError(f"--init-from {source} is another network", *differing, hint="give the same model options")

@@ -4,17 +4,59 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from rnnkit.models.store import Model
+    from torch import nn
+
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.loop import Counters
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A network and where it is kept.
+
+    Attributes:
+        folder: The model directory.
+        network: The network; its `config` is a dataclass.
+        languages: Of the text; source and target where there are two.
+    """
+
+    folder: Path
+    network: nn.Module
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training run came to.
+
+    Attributes:
+        model: The model directory.
+        steps: Steps taken.
+        best_step: Step of the best weights.
+        scores: Validation scores of the best weights.
+        seconds: Time spent, over all resumptions.
+        curve: The picture of the learning curve.
+    """
+
+    model: Path
+    steps: int
+    best_step: int
+    scores: dict[str, float]
+    seconds: float
+    curve: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
+
+
 def conclude(
-    model: Model, made_from: TrainingInputs, options: Mapping[str, Any], counters: Counters
+    model: Trained, made_from: TrainingInputs, options: Mapping[str, Any], counters: Counters
 ) -> tuple[dict[str, float], Path]:
     """Average, draw, describe and seal.
 
@@ -42,10 +84,10 @@ def conclude(
     _, facts = weights.load(folder / "best.safetensors")
     scores = {name: value for name, value in facts.items() if name != "step"}
     card = Card(
-        title=f"{options['arch']} {model.languages[0]}-{model.languages[1]}",
+        title=f"{options['arch']} {'-'.join(model.languages)}",
         languages=model.languages,
         parameters=weights.count(model.network),
-        network=dataclasses.asdict(model.network.config),
+        network=dataclasses.asdict(cast(Any, model.network.config)),
         options=options,
         data=made_from.data.meta.facts,
         inputs=made_from.digests,
@@ -59,7 +101,7 @@ def conclude(
 
 
 def seal(
-    model: Model, made_from: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
+    model: Trained, made_from: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> None:
     """Write the manifest; with the result once the run is finished."""
     from rnnkit.models import store, weights

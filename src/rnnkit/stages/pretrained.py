@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rnnkit.data.aligned import AlignedData
+    from rnnkit.models.language_model import LanguageModel
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -34,7 +35,7 @@ class Pretrained:
         paths: None; those of the source, or of both sides where they share their embeddings; the source's and the
             target's.
         frozen: Whether embeddings that start from vectors stay as they are.
-        joint: Whether the sides share their embeddings.
+        joint: Whether there is one table: the sides share their embeddings, or there is one side.
     """
 
     paths: tuple[Path, ...]
@@ -50,7 +51,7 @@ class Pretrained:
         if not self.paths and self.frozen:
             raise UsageError("--freeze-embeddings needs --embeddings", "random ones would never learn anything")
         if len(self.paths) > (1 if self.joint else 2):
-            wanted = "one, for --joint-embeddings is one table" if self.joint else "the source's and the target's"
+            wanted = "one, for there is one table" if self.joint else "the source's and the target's"
             raise UsageError(f"--embeddings names {len(self.paths)} files of vectors", f"it wants {wanted}")
         if self.paths and init_from is not None:
             raise UsageError("--embeddings and --init-from both say what the embeddings start from")
@@ -72,7 +73,11 @@ class Pretrained:
         return {name: _digest(path) for name, path in zip(names, self.paths, strict=False)}
 
     def fill(
-        self, network: SequenceToSequence, vocabularies: list[Vocabulary], data: AlignedData, listen: Listener
+        self,
+        network: SequenceToSequence | LanguageModel,
+        vocabularies: list[Vocabulary],
+        data: AlignedData,
+        listen: Listener,
     ) -> None:
         """Start the embeddings from the vectors, and say how much they cover.
 
@@ -95,25 +100,22 @@ class Pretrained:
             found = transfer.look_up(vocabulary, vectors)
             if not len(found.rows):
                 raise _nothing_found(path, vocabulary, vectors.words[:3])
-            coverage = transfer.cover(found, _count_tokens(data, sides))
+            coverage = transfer.cover(found, count_tokens(data, sides))
             listen(Note(f"{' and '.join(sides)} embeddings from {path}: {coverage}"))
             transfer.fill(embedding, found)
 
-    def freeze(self, network: SequenceToSequence, data: AlignedData) -> None:
+    def freeze(self, network: SequenceToSequence | LanguageModel, data: AlignedData) -> None:
         """Take the embeddings that start from vectors out of what is learned, where that was asked for."""
         for _, _, embedding in self._tables(network, data):
             embedding.weight.requires_grad_(not self.frozen)
 
     def _tables(
-        self, network: SequenceToSequence, data: AlignedData
+        self, network: SequenceToSequence | LanguageModel, data: AlignedData
     ) -> Iterator[tuple[Path, tuple[str, ...], nn.Embedding]]:
         """Each file of vectors with the languages and the embedding that it is for."""
-        if self.joint:
-            targets = [(data.sides, network.source_embedding)]
-        else:
-            targets = [(data.sides[:1], network.source_embedding), (data.sides[1:], network.target_embedding)]
-        for path, (sides, embedding) in zip(self.paths, targets, strict=False):
-            yield path, sides, embedding
+        tables = network.input_embeddings
+        sides = [data.sides] if len(tables) == 1 else [data.sides[:1], data.sides[1:]]
+        yield from zip(self.paths, sides, tables, strict=False)
 
 
 def recorded(folder: Path) -> Mapping[str, str]:
@@ -128,7 +130,7 @@ def _digest(path: Path) -> str:
     return manifest.sha256(manifest.place(path) if path.is_dir() else path)
 
 
-def _count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]:
+def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]:
     """How often each row of the vocabulary occurs in the training part."""
     import numpy as np
 

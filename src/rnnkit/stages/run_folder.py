@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import typing
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,12 +43,13 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
     saved = manifest.read(folder, kind, version).options
     changes: dict[str, Any] = {}
     differing = []
+    hints = typing.get_type_hints(type(options))
     for field in dataclasses.fields(options):  # type: ignore[arg-type]
         key = flag(field.name)
         if field.name in NOT_SAVED or key not in saved:
             continue
         given, default = getattr(options, field.name), _default(field)
-        kept = _restore(saved[key], given if given is not None else default)
+        kept = _restore(saved[key], hints[field.name])
         if given not in (default, kept):
             differing.append(f"--{key}: {kept} in the run, {given} now")
         changes[field.name] = kept
@@ -80,11 +82,13 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-def _restore(value: Any, like: Any) -> Any:
-    """A value from JSON as the options hold it."""
-    if isinstance(like, list):
+def _restore(value: Any, wanted: Any) -> Any:
+    """A value from JSON as the options hold it: text is a path where the annotation says so."""
+    if Path not in (wanted, *typing.get_args(wanted)):
+        return value
+    if isinstance(value, list):
         return [Path(item) for item in value]
-    return Path(value) if isinstance(value, str) and isinstance(like, Path | None) else value
+    return None if value is None else Path(value)
 
 
 def clear(folder: Path, overwrite: bool) -> None:

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from rnnkit.config import option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, ignore
-from rnnkit.files import lock
+from rnnkit.events import Listener, ignore
 from rnnkit.files.workspace import Workspace
 from rnnkit.nn import kinds
-from rnnkit.stages import outcome, pretrained, run_folder, training_inputs
+from rnnkit.stages import pretrained, training_inputs, training_run
+from rnnkit.stages.outcome import Result
+from rnnkit.stages.training_run import Learner, Recipe
 from rnnkit.training import schedules
 
 if TYPE_CHECKING:
     from rnnkit.data.aligned import AlignedData
-    from rnnkit.data.batching import Batches
     from rnnkit.models.sequence_to_sequence import Config
-    from rnnkit.models.store import Model
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
-    from rnnkit.training.loop import Counters, Loop, Plan
-    from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask
 
 EXAMPLE = """\
 rnnkit train-seq2seq --arch lstm
@@ -129,31 +125,6 @@ class Options:
     dry_run: bool = option(False, help="Print what the run would cost, and stop.", panel="Output")
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a training run came to.
-
-    Attributes:
-        model: The model directory.
-        steps: Steps taken.
-        best_step: Step of the best weights.
-        scores: Validation scores of the best weights.
-        seconds: Time spent, over all resumptions.
-        curve: The picture of the learning curve.
-    """
-
-    model: Path
-    steps: int
-    best_step: int
-    scores: dict[str, float]
-    seconds: float
-    curve: Path
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
-        return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
-
-
 def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
     """Train, or with `dry_run` say what it would cost.
 
@@ -165,95 +136,87 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
     folder = options.output or Workspace(options.work).model
     if not options.resume:
         _pretrained(options).check(options.tied, options.init_from)
-    if options.dry_run:
-        return _estimate(options, folder, listen)
-    if not options.resume:
-        run_folder.clear(folder, options.overwrite)
-    with lock.hold(folder):
-        if options.resume:
-            options = run_folder.saved_options(folder, options)
-        return _train(options, folder, listen)
+    return training_run.run(options, folder, lambda resolved: _recipe(resolved, folder, listen), listen)
 
 
-def _train(options: Options, folder: Path, listen: Listener) -> Result:
-    from rnnkit.training import checkpoint, metrics
-
-    made_from = training_inputs.open_inputs(options.work, options.data, options.vocab, options.tokenizer)
-    resuming = options.resume and checkpoint.exists(folder / "last")
-    vectors = pretrained.recorded(folder) if resuming else _pretrained(options).digests(made_from.data.sides)
-    made_from = dataclasses.replace(made_from, digests={**made_from.digests, **vectors})
-    if options.resume:
-        run_folder.check_inputs(folder, made_from.digests)
-    if options.resume and not resuming:
-        metrics.drop_after(folder / metrics.NAME, 0)
-        listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
-    model, task, batches = _prepare(options, made_from, folder, resuming, listen)
-    if not options.resume:
-        outcome.seal(model, made_from, run_folder.kept(options))
-    plan = _plan(options, made_from.data, batches)
-    loop = _make_loop(options, plan, model, made_from.data, task, batches, listen)
-    if resuming:
-        loop.resume()
-        listen(Note(f"going on from step {loop.counters.step}"))
-    _announce(options, model, batches, plan, listen)
-    counters = loop.run()
-    return _finish(options, made_from, model, counters, listen)
+def _recipe(options: Options, folder: Path, listen: Listener) -> Recipe:
+    return Recipe(
+        open_inputs=lambda: training_inputs.open_pairs(options.work, options.data, options.vocab, options.tokenizer),
+        vectors=_pretrained(options),
+        prepare=lambda made_from, resuming: _prepare(options, made_from, folder, resuming, listen),
+    )
 
 
-def _prepare(
-    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener
-) -> tuple[Model, SequenceToSequenceTask, Batches]:
-    """The model directory with its network, the task that trains it, and the batches.
+def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener) -> Learner:
+    """The model directory with its network, the task that trains it, the batches, and what measures it.
 
     A run that is resumed from a checkpoint needs no other weights to start from.
     """
     import torch
 
     from rnnkit.data.batching import Batches
+    from rnnkit.decoding.stepper import SearchOptions
+    from rnnkit.evaluation.translation import make_validation
     from rnnkit.models import store
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.nn.device import choose_device, choose_precision, set_threads
     from rnnkit.stages.fine_tuning import initialise
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
+    from rnnkit.training import optimisation
+    from rnnkit.training.budget import default_epochs
     from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings
 
     set_threads(options.threads)
     device = choose_device(options.device)
     data = made_from.data
     languages = (data.sides[0], data.sides[1])
+    tokenizer = cast(Path, made_from.tokenizer)  # `open_pairs` refuses data without one
     config = _config(options, data, made_from.joint)
     loaded = [Vocabulary.load(path) for path in made_from.vocabularies]
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(device)
     if not resuming and options.init_from is not None:
-        initialise(network, options.init_from, loaded)
+        initialise(network, store.TASK, options.init_from, loaded)
     if not resuming:
         _pretrained(options).fill(network, loaded, data, listen)
     _pretrained(options).freeze(network, data)
     if not options.dry_run and not options.resume:
-        store.create(folder, config, languages, made_from.tokenizer, made_from.vocabularies)
+        store.create(folder, config, languages, tokenizer, made_from.vocabularies)
     model = store.Model(
         folder=folder,
         network=network,
-        tokenizer=load_tokenizer(made_from.tokenizer),
+        tokenizer=load_tokenizer(tokenizer),
         source_vocabulary=loaded[0],
         target_vocabulary=loaded[-1],
         languages=languages,
         facts={},
     )
     source, target = (data.side("train", side) for side in data.sides)
-    settings = Settings(
+    changes = optimisation.Settings(
         optimizer=options.optimizer,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
         weight_decay=options.weight_decay,
         clip=options.clip,
-        smoothing=options.label_smoothing,
-        precision=choose_precision(options.precision, device, options.hidden),
         keep_last=options.average,
     )
-    task = SequenceToSequenceTask(network, source, target, settings, folder)
-    batches = Batches([source.lengths(), target.lengths()], options.batch_tokens, options.seed)
-    return model, task, batches
+    settings = Settings(options.label_smoothing, choose_precision(options.precision, device, options.hidden))
+    task = SequenceToSequenceTask(
+        network, source, target, settings, optimisation.Optimisation(network, changes, folder)
+    )
+    search = SearchOptions(beam=VALIDATION_BEAM)
+    tokens = data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]
+    return Learner(
+        folder=folder,
+        network=network,
+        languages=languages,
+        task=task,
+        batches=Batches([source.lengths(), target.lengths()], options.batch_tokens, options.seed),
+        validate=make_validation(
+            model, data, options.validate_lines, options.samples, search, 2 * options.batch_tokens
+        ),
+        epochs=default_epochs(tokens),
+        vocabulary=config.target_size,
+    )
 
 
 def _config(options: Options, data: AlignedData, joint_vocabulary: bool) -> Config:
@@ -287,76 +250,3 @@ def _config(options: Options, data: AlignedData, joint_vocabulary: bool) -> Conf
 
 def _pretrained(options: Options) -> pretrained.Pretrained:
     return pretrained.Pretrained(tuple(options.embeddings), options.freeze_embeddings, options.joint_embeddings)
-
-
-def _plan(options: Options, data: AlignedData, batches: Batches) -> Plan:
-    """How long and how often, from the options and the size of the data."""
-    from rnnkit.training.budget import default_epochs
-    from rnnkit.training.loop import Plan
-
-    tokens = data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]
-    steps = max(1, round((options.epochs or default_epochs(tokens)) * batches.per_epoch))
-    return Plan(
-        steps=min(steps, options.max_steps or steps),
-        validate_every=options.validate_every or batches.per_epoch,
-        report_every=options.report_every,
-        save_seconds=options.save_every,
-        patience=options.patience,
-    )
-
-
-def _make_loop(
-    options: Options,
-    plan: Plan,
-    model: Model,
-    data: AlignedData,
-    task: SequenceToSequenceTask,
-    batches: Batches,
-    listen: Listener,
-) -> Loop[Any]:
-    from rnnkit.decoding.stepper import SearchOptions
-    from rnnkit.evaluation.translation import make_validation
-    from rnnkit.training.loop import Loop
-
-    search = SearchOptions(beam=VALIDATION_BEAM)
-    schedule = schedules.Schedule(
-        name=options.schedule,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
-        peak=options.learning_rate,
-        warmup=min(options.warmup, plan.steps // 2),
-        total=plan.steps,
-    )
-    validate = make_validation(model, data, options.validate_lines, options.samples, search, 2 * options.batch_tokens)
-    return Loop(task, batches, schedule, plan, model.folder, validate, listen)
-
-
-def _announce(options: Options, model: Model, batches: Batches, plan: Plan, listen: Listener) -> None:
-    import torch
-
-    from rnnkit.models import weights
-    from rnnkit.nn.device import choose_precision
-
-    device = next(model.network.parameters()).device
-    precision = str(choose_precision(options.precision, device, options.hidden)).removeprefix("torch.")
-    frozen = weights.count_frozen(model.network)
-    count = f"{weights.count(model.network):,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
-    where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
-    listen(Note(f"{options.arch} {model.languages[0]}-{model.languages[1]}: {count}, {precision} on {where}"))
-    epochs = plan.steps / batches.per_epoch
-    listen(Note(f"{plan.steps:,} steps, {epochs:.1f} passes of {batches.per_epoch} batches, seed {options.seed}"))
-
-
-def _finish(options: Options, made_from: TrainingInputs, model: Model, counters: Counters, listen: Listener) -> Result:
-    scores, curve = outcome.conclude(model, made_from, run_folder.kept(options), counters)
-    listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
-    return Result(model.folder, counters.step, counters.best_step, scores, counters.seconds, curve)
-
-
-def _estimate(options: Options, folder: Path, listen: Listener) -> Estimate:
-    from rnnkit.models import weights
-    from rnnkit.training.estimate import estimate
-
-    made_from = training_inputs.open_inputs(options.work, options.data, options.vocab, options.tokenizer)
-    model, task, batches = _prepare(options, made_from, folder, False, listen)
-    plan = _plan(options, made_from.data, batches)
-    _announce(options, model, batches, plan, listen)
-    return estimate(task, batches, plan.steps, weights.count(model.network), weights.count_frozen(model.network))

@@ -1,0 +1,112 @@
+"""Sampling: each token drawn by its probability, which temperature, top k and top p reshape, in this order.
+
+Every output has random numbers of its own, one a step, that depend on nothing but the seed, the number of its line and
+its own number: what a line becomes does not depend on what is decoded beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, forbidden, mask_last_step, score
+from rnnkit.decoding.temperature import temper
+from rnnkit.decoding.top_k import keep_likeliest
+from rnnkit.decoding.top_p import keep_nucleus
+from rnnkit.text import special
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the probabilities are reshaped before a token is drawn.
+
+    Attributes:
+        temperature: Above 0; 1 leaves them.
+        top_k: Tokens drawn from; 0 for all.
+        top_p: Probability of those drawn from, above 0; 1 for all.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def reshape(self, score_BKV: Tensor) -> Tensor:
+        """The scores that a token is drawn by; minus infinity where it is never drawn."""
+        score_BKV = temper(score_BKV, self.temperature)
+        if self.top_k:
+            score_BKV = keep_likeliest(score_BKV, self.top_k)
+        return keep_nucleus(score_BKV, self.top_p)
+
+
+def random_numbers(seed: int, lines: Sequence[int], samples: int, steps: int) -> Tensor:
+    """Uniform numbers from 0 to below 1 for each line, sample and step (B, K, T), in float64.
+
+    The numbers of a sample are the beginning of one endless row, whatever the steps.
+    """
+    rows = [[np.random.default_rng([seed, line, place]).random(steps) for place in range(samples)] for line in lines]
+    return torch.from_numpy(np.array(rows))
+
+
+@torch.inference_mode()
+def sample(
+    stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, sampling: Sampling, number_BKT: Tensor
+) -> list[list[Hypothesis]]:
+    """Draw K outputs for each sentence of a batch.
+
+    Args:
+        stepper: The batch.
+        limit_B: Most tokens of each output, the end symbol counted.
+        options: Only `alpha` (for the score) and `allow_unknown` matter.
+        sampling: How probabilities are reshaped.
+        number_BKT: A random number for each output and step, as `random_numbers` makes them.
+
+    Returns:
+        For each sentence its K outputs, best score first. Their log-probabilities are the model's, not reshaped.
+    """
+    sentences, samples, _ = number_BKT.shape
+    state = stepper.start()
+    token_BK = torch.full((sentences, 1), special.BOS)
+    log_p_BK = torch.zeros(sentences, samples, dtype=torch.float64)
+    done_BK = torch.zeros(sentences, samples, dtype=torch.bool)
+    chosen: list[Tensor] = []
+    while not done_BK.all():
+        step_BKV, state, _ = stepper.step(token_BK, state)
+        step_BKV = step_BKV.cpu().double()
+        if not chosen:  # One row a sentence so far, from here on one a sample.
+            state = stepper.select(state, torch.arange(sentences), torch.zeros(sentences, samples, dtype=torch.long))
+            step_BKV = step_BKV.repeat(1, samples, 1)
+        allowed_BKV = step_BKV.clone()
+        allowed_BKV[..., forbidden(options)] = -torch.inf
+        allowed_BKV = mask_last_step(allowed_BKV, limit_B, len(chosen) + 1)
+        token_BK = draw(sampling.reshape(allowed_BKV), number_BKT[..., len(chosen)])
+        token_BK = torch.where(done_BK, special.EOS, token_BK)
+        log_p_BK += torch.where(done_BK, 0.0, step_BKV.gather(-1, token_BK.unsqueeze(-1)).squeeze(-1))
+        chosen.append(token_BK)
+        done_BK = done_BK | (token_BK == special.EOS)
+    ids_BKT = torch.stack(chosen, dim=-1).tolist()
+    return [
+        sorted((_hypothesis(*pair, options) for pair in zip(*many, strict=True)), key=lambda one: -one.score)
+        for many in zip(ids_BKT, log_p_BK.tolist(), strict=True)
+    ]
+
+
+def draw(score_BKV: Tensor, number_BK: Tensor) -> Tensor:
+    """The token at which the sum of the probabilities, in the order of the vocabulary, passes a number from 0 to 1."""
+    reached_BKV = torch.softmax(score_BKV, dim=-1).cumsum(dim=-1)
+    total_BK1 = reached_BKV[..., -1:].contiguous()
+    # From the last token with a probability on, the sum stands still; rounding may bring the number there.
+    last_BK1 = torch.searchsorted(reached_BKV, total_BK1)
+    drawn_BK1 = torch.searchsorted(reached_BKV, number_BK.unsqueeze(-1) * total_BK1, right=True)
+    return torch.minimum(drawn_BK1, last_BK1).squeeze(-1)
+
+
+def _hypothesis(row: list[int], log_p: float, options: SearchOptions) -> Hypothesis:
+    ids = tuple(row[: row.index(special.EOS)])
+    return Hypothesis(ids, log_p, score(log_p, len(ids) + 1, options.alpha))

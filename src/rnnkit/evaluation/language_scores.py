@@ -1,0 +1,163 @@
+"""The figures of a text under a language model: perplexity, nats, bits, by token, character and byte.
+
+    perplexity         = exp(-1/N sum ln p)           N tokens, `</s>` of each line counted
+      without unknown  = the same over the tokens that the vocabulary has
+    bits per character = -sum log2 p / C              C characters of the raw text, one for each line's end
+    bits per byte      = -sum log2 p / B              B bytes of it in UTF-8, one for each line's end
+
+The last two compare models whatever their tokens are, as long as no token is unknown: an unknown word costs what the
+one symbol for all unknown words costs, however long it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit.data.arrays import IntArray
+from rnnkit.text import special
+
+
+@dataclass(frozen=True)
+class LanguageScore:
+    """Sums over a text; two add up to that of both.
+
+    Attributes:
+        lines: Lines.
+        tokens: Tokens, EOS of each line counted.
+        unknown: Those that the vocabulary does not have.
+        impossible: Those of probability zero.
+        known_log_p: Sum of ln p over the known tokens.
+        unknown_log_p: Sum of ln p over the unknown ones.
+        characters: Characters of the raw text; None where it is not at hand.
+        octets: Bytes of the raw text; None where it is not at hand.
+    """
+
+    lines: int = 0
+    tokens: int = 0
+    unknown: int = 0
+    impossible: int = 0
+    known_log_p: float = 0.0
+    unknown_log_p: float = 0.0
+    characters: int | None = None
+    octets: int | None = None
+
+    def __add__(self, other: LanguageScore) -> LanguageScore:
+        return LanguageScore(
+            self.lines + other.lines,
+            self.tokens + other.tokens,
+            self.unknown + other.unknown,
+            self.impossible + other.impossible,
+            self.known_log_p + other.known_log_p,
+            self.unknown_log_p + other.unknown_log_p,
+            _sum(self.characters, other.characters),
+            _sum(self.octets, other.octets),
+        )
+
+    @property
+    def log_p(self) -> float:
+        """Natural logarithm of the probability of the whole text."""
+        return self.known_log_p + self.unknown_log_p
+
+    @property
+    def log10_p(self) -> float:
+        """The same to base 10."""
+        return self.log_p / math.log(10)
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean of -ln p over all tokens; not a number where there is none."""
+        return _ratio(-self.log_p, self.tokens)
+
+    @property
+    def bits_per_token(self) -> float:
+        """Mean of -log2 p over all tokens."""
+        return self.nats_per_token / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the mean of -ln p over all tokens."""
+        return _exp(self.nats_per_token)
+
+    @property
+    def known_perplexity(self) -> float:
+        """The same over the tokens that are not unknown."""
+        return _exp(_ratio(-self.known_log_p, self.tokens - self.unknown))
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits over characters of the raw text; not a number where it is not at hand."""
+        return _ratio(-self.log_p / math.log(2), self.characters or 0)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits over bytes of the raw text; not a number where it is not at hand."""
+        return _ratio(-self.log_p / math.log(2), self.octets or 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures; null where one is infinite or there is nothing to take it from."""
+        figures = {
+            "lines": self.lines,
+            "tokens": self.tokens,
+            "unknown": self.unknown,
+            "impossible": self.impossible,
+            "log10": self.log10_p,
+            "ln": self.log_p,
+            "perplexity": self.perplexity,
+            "perplexity_without_unknown": self.known_perplexity,
+            "nats_per_token": self.nats_per_token,
+            "bits_per_token": self.bits_per_token,
+            "characters": self.characters,
+            "bytes": self.octets,
+            "bits_per_character": self.bits_per_character,
+            "bits_per_byte": self.bits_per_byte,
+        }
+        return {name: finite(value) for name, value in figures.items()}
+
+
+def measure(ids_N: IntArray, log_p_N: NDArray[np.float64], raw: Sequence[str] | None, lines: int) -> LanguageScore:
+    """The figures of some lines.
+
+    Args:
+        ids_N: Their tokens, each line with its EOS.
+        log_p_N: Natural logarithm of the probability of each.
+        raw: The lines as they were read; None where they are not at hand.
+        lines: How many there are.
+    """
+    unknown_N = np.asarray(ids_N) == special.UNK
+    return LanguageScore(
+        lines=lines,
+        tokens=len(ids_N),
+        unknown=int(unknown_N.sum()),
+        impossible=int(np.isneginf(log_p_N).sum()),
+        known_log_p=float(log_p_N[~unknown_N].sum()),
+        unknown_log_p=float(log_p_N[unknown_N].sum()),
+        characters=None if raw is None else sum(len(line) + 1 for line in raw),
+        octets=None if raw is None else sum(len(line.encode("utf-8")) + 1 for line in raw),
+    )
+
+
+def finite(value: float | None) -> float | None:
+    """A number as JSON knows it: null where it is infinite or no number."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """Two counts, of which the first text's is nothing where there was no text yet."""
+    return other if one is None else one if other is None else one + other
+
+
+def _ratio(total: float, count: int) -> float:
+    return total / count if count else math.nan
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,288 @@
+"""`rnnkit score`: how probable text is to a language model, line by line and as a whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rnnkit.events import Listener, Note, Progress, ignore
+from rnnkit.files.workspace import Workspace
+from rnnkit.stages import score_inputs, score_mixture
+from rnnkit.stages.score_options import CACHE_SIZE, Options, Shares, check, check_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rnnkit.evaluation.language_scores import LanguageScore
+    from rnnkit.stages.score_inputs import Lines, Scorer
+    from rnnkit.stages.score_mixture import Fitted
+
+    FloatArray = NDArray[np.float64]
+
+__all__ = ["EXAMPLE", "Options", "Summary", "run"]
+
+EXAMPLE = """\
+rnnkit score test.txt --summary
+rnnkit score --model work/lm --tokens < test.txt
+rnnkit score test.txt --summary --interpolate work/counts:0.3 --interpolate work/other:0.3
+rnnkit score test.txt --summary --cache --interpolate work/counts --tune valid.txt
+rnnkit score test.txt --summary --dynamic --dynamic-rate 0.001
+rnnkit score --split test --json --output test.scores"""
+
+LN10 = math.log(10)
+END = "</s>"
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token's probability.
+
+    Attributes:
+        text: The token as it stands in the text.
+        known: Whether the vocabulary has it.
+        log_p: Natural logarithm of its probability.
+    """
+
+    text: str
+    known: bool
+    log_p: float
+
+    @property
+    def line(self) -> str:
+        """What is printed: to base 10, to base e, the token, and what an unknown one was read as."""
+        return "\t".join([*_logarithms(self.log_p), self.text, *([] if self.known else ["<unk>"])])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        from rnnkit.evaluation.language_scores import finite
+
+        return {
+            "token": self.text,
+            "known": self.known,
+            "log10": finite(self.log_p / LN10),
+            "ln": finite(self.log_p),
+        }
+
+
+@dataclass(frozen=True)
+class LineScore:
+    """One line's probability.
+
+    Attributes:
+        number: Of the line, from 1.
+        score: Its figures.
+        tokens: Its tokens with theirs; None where they were not asked for.
+    """
+
+    number: int
+    score: LanguageScore
+    tokens: tuple[Token, ...] | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is printed: the line's own figures behind its tokens, if they were asked for, and a blank line then."""
+        own = "\t".join([*_logarithms(self.score.log_p), str(self.score.tokens), str(self.score.unknown)])
+        return (own,) if self.tokens is None else (*(token.line for token in self.tokens), own, "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        shown = ("tokens", "unknown", "log10", "ln", "perplexity")
+        figures = self.score.as_dict()
+        found = {"line": self.number, **{name: figures[name] for name in shown}}
+        if self.tokens is not None:
+            found["token_scores"] = [token.as_dict() for token in self.tokens]
+        return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component of a mixture.
+
+    Attributes:
+        name: The model directory, or `cache`.
+        weight: Its share.
+        perplexity: That of the text under it alone.
+    """
+
+    name: str
+    weight: float
+    perplexity: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of the whole text.
+
+    Attributes:
+        score: Sums and what follows from them.
+        parts: What was mixed; a single one where nothing was.
+        cache: Size and flatness of the cache; None where there is none.
+    """
+
+    score: LanguageScore
+    parts: tuple[Part, ...]
+    cache: tuple[int, float] | None
+
+    @property
+    def lines(self) -> list[str]:
+        """What is printed."""
+        from rnnkit.reports.columns import aligned
+
+        score = self.score
+        rows = [
+            ("lines", f"{score.lines:,}"),
+            ("tokens, ends of lines counted", f"{score.tokens:,}"),
+            ("unknown tokens", f"{score.unknown:,}"),
+            ("perplexity", f"{score.perplexity:,.2f}"),
+            ("perplexity without unknown tokens", f"{score.known_perplexity:,.2f}"),
+            ("nats a token", f"{score.nats_per_token:.4f}"),
+            ("bits a token", f"{score.bits_per_token:.4f}"),
+        ]
+        if score.impossible:
+            rows.insert(3, ("tokens of probability zero", f"{score.impossible:,}"))
+        if score.characters is not None:
+            rows += [
+                ("bits a character", f"{score.bits_per_character:.4f}"),
+                ("bits a byte", f"{score.bits_per_byte:.4f}"),
+            ]
+        return [*aligned(rows, right=[1]), *self._mixture()]
+
+    def _mixture(self) -> list[str]:
+        from rnnkit.reports.columns import aligned
+
+        if len(self.parts) == 1:
+            return []
+        rows = [(part.name, f"{part.weight:.4f}", f"{part.perplexity:,.2f}") for part in self.parts]
+        found = aligned([("mixed of", "weight", "perplexity alone"), *rows], right=[1, 2])
+        if self.cache is not None:
+            found.append(f"the cache holds {self.cache[0]:,} tokens, flatness {self.cache[1]:g}")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        from rnnkit.evaluation.language_scores import finite
+
+        parts = [
+            {"name": part.name, "weight": part.weight, "perplexity": finite(part.perplexity)} for part in self.parts
+        ]
+        cache = None if self.cache is None else {"size": self.cache[0], "flatness": self.cache[1]}
+        return {"summary": {**self.score.as_dict(), "mixture": parts, "cache": cache}}
+
+
+def run(options: Options, listen: Listener = ignore) -> Iterator[LineScore | Summary]:
+    """Score text; what is found comes as it is found.
+
+    Yields:
+        Each line's score, unless only the summary was asked for, and at the end the summary.
+
+    Raises:
+        UsageError: Options that do not go together, or that the model cannot do.
+        DataError: A model or text is missing, a line cannot be read, or there is no line.
+        ArtefactError: A model is for something else, or artefacts do not belong together.
+        FormatError: A file is damaged.
+        TrainingError: Dynamic evaluation took steps that were too long.
+    """
+    return _run(options, check(options), listen)
+
+
+def _run(options: Options, shares: Shares, listen: Listener) -> Iterator[LineScore | Summary]:
+    from rnnkit.nn.device import choose_device, set_threads
+
+    set_threads(options.threads)
+    device = choose_device(options.device)
+    main = score_inputs.open_scorer(options.folder, options.checkpoint, device)
+    flatnesses = check_model(options, shares, neural=main.network is not None)
+    others = [score_inputs.open_scorer(path, "best", device) for path in shares.others]
+    for other in others:
+        score_inputs.check_alike(main, other)
+    fitted = _fit(options, shares, main, others, flatnesses, listen)
+    yield from _score(options, shares, main, others, fitted, listen)
+
+
+def _fit(
+    options: Options,
+    shares: Shares,
+    main: Scorer,
+    others: Sequence[Scorer],
+    flatnesses: Sequence[float],
+    listen: Listener,
+) -> Fitted:
+    """The weights, given or found on the text to tune on."""
+    import numpy as np
+
+    if options.tune is None:
+        weights_K = np.array([weight for weight in shares.given if weight is not None])
+        return score_mixture.Fitted(weights_K, flatnesses[0] if flatnesses else None)
+    models = score_mixture.components(options, main, others, flatnesses)
+    fitted = score_mixture.fit(models, score_inputs.read_text([options.tune], main), shares, flatnesses, listen)
+    names = score_mixture.names(shares, options)
+    found = [f"{name} {weight:.4f}" for name, weight in zip(names, fitted.weights_K, strict=True)]
+    found += [] if fitted.flatness is None or main.network is None else [f"flatness {fitted.flatness:g}"]
+    listen(Note(f"fitted on {options.tune}: {', '.join(found)}; perplexity there {fitted.perplexity:,.2f}"))
+    return fitted
+
+
+def _score(
+    options: Options,
+    shares: Shares,
+    main: Scorer,
+    others: Sequence[Scorer],
+    fitted: Fitted,
+    listen: Listener,
+) -> Iterator[LineScore | Summary]:
+    import numpy as np
+
+    from rnnkit.evaluation import interpolation
+    from rnnkit.evaluation.language_scores import LanguageScore, measure
+    from rnnkit.evaluation.perplexity import perplexity
+
+    flatnesses = () if fitted.flatness is None else (fitted.flatness,)
+    models = score_mixture.components(options, main, others, flatnesses)
+    names = score_mixture.names(shares, options)
+    total, sums_K = LanguageScore(), np.zeros(len(names))
+    for group in _groups(options, main):
+        rows_KN = score_mixture.predict(models, group.text)
+        log_p_N = interpolation.mix(rows_KN, fitted.weights_K)
+        sums_K += rows_KN.sum(axis=1)
+        if not options.summary:
+            yield from _lines(group, log_p_N, total.lines, options.tokens)
+        total += measure(group.text.ids, log_p_N, group.raw, len(group.text))
+        listen(Progress("score", total.lines))
+    listen(Progress("score", total.lines, finished=True))
+    parts = [
+        Part(name, float(weight), perplexity(-float(summed) / total.tokens))
+        for name, weight, summed in zip(names, fitted.weights_K, sums_K, strict=True)
+    ]
+    cache = None if fitted.flatness is None else (options.cache_size or CACHE_SIZE, fitted.flatness)
+    yield Summary(total, tuple(parts), cache)
+
+
+def _groups(options: Options, main: Scorer) -> Iterator[Lines]:
+    if options.aligned:
+        folder = options.data or Workspace(options.work).data
+        return score_inputs.read_data(folder, options.split or "test", main)
+    return score_inputs.read_text(options.files, main)
+
+
+def _lines(group: Lines, log_p_N: FloatArray, before: int, with_tokens: bool) -> Iterator[LineScore]:
+    """The scores of a group's lines, of which `before` came before."""
+    from rnnkit.evaluation.language_scores import measure
+    from rnnkit.text.special import UNK
+
+    for number, tokens in enumerate(group.tokens):
+        place = slice(int(group.text.offsets[number]), int(group.text.offsets[number + 1]))
+        ids, log_p = group.text.ids[place], log_p_N[place]
+        raw = None if group.raw is None else [group.raw[number]]
+        scored = None
+        if with_tokens:
+            each = zip([*tokens, END], ids.tolist(), log_p.tolist(), strict=True)
+            scored = tuple(Token(text, row != UNK, value) for text, row, value in each)
+        yield LineScore(before + number + 1, measure(ids, log_p, raw, 1), scored)
+
+
+def _logarithms(log_p: float) -> tuple[str, str]:
+    """A logarithm to base 10 and to base e, as text."""
+    return f"{log_p / LN10:.4f}", f"{log_p:.4f}"

@@ -1,0 +1,171 @@
+"""A training run of a network, whatever it learns: from inputs that belong together to a finished model directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnkit.events import Listener, Note
+from rnnkit.files import lock
+from rnnkit.stages import outcome, pretrained, run_folder
+from rnnkit.stages.outcome import Result
+from rnnkit.training import schedules
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rnnkit.stages.training_inputs import TrainingInputs
+    from rnnkit.training.estimate import Estimate
+    from rnnkit.training.loop import CountedSource, Loop, Plan, Task, Validate
+
+HOPELESS = 4.0
+"""A loss of so many times a blind guess's is no spike any more."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A network with all that its training takes.
+
+    Attributes:
+        folder: The model directory.
+        network: What learns.
+        languages: Of the text; source and target where there are two.
+        task: Learns from a batch.
+        batches: What it learns from: a `training.loop.Source` that knows how many make a pass.
+        validate: Measures it.
+        epochs: Passes over the data, where the options leave it open.
+        vocabulary: Tokens that each prediction chooses from.
+    """
+
+    folder: Path
+    network: nn.Module
+    languages: tuple[str, ...]
+    task: Task[Any]
+    batches: CountedSource[Any]
+    validate: Validate
+    epochs: float
+    vocabulary: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one kind of model is trained.
+
+    Attributes:
+        open_inputs: Finds data, vocabulary and tokenizer.
+        vectors: Word vectors that embeddings start from.
+        prepare: Makes the learner: from the inputs, and whether a checkpoint will give it its weights.
+    """
+
+    open_inputs: Callable[[], TrainingInputs]
+    vectors: pretrained.Pretrained
+    prepare: Callable[[TrainingInputs, bool], Learner]
+
+
+def run(options: Any, folder: Path, recipe: Callable[[Any], Recipe], listen: Listener) -> Result | Estimate:
+    """Train, or with `dry_run` say what it would cost.
+
+    Args:
+        options: The stage's options; those of the run where `resume` is among them.
+        folder: The model directory.
+        recipe: The recipe for these options.
+        listen: Hears how it goes.
+
+    Raises:
+        DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
+        ArtefactError: They do not belong together, or the output is there already or in use.
+        Interrupted: A signal came; everything is saved.
+    """
+    if options.dry_run:
+        return _estimate(options, recipe(options), listen)
+    if not options.resume:
+        run_folder.clear(folder, options.overwrite)
+    with lock.hold(folder):
+        if options.resume:
+            options = run_folder.saved_options(folder, options)
+        return _train(options, folder, recipe(options), listen)
+
+
+def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Result:
+    from rnnkit.training import checkpoint, metrics
+
+    made_from = recipe.open_inputs()
+    resuming = options.resume and checkpoint.exists(folder / "last")
+    vectors = pretrained.recorded(folder) if resuming else recipe.vectors.digests(made_from.data.sides)
+    made_from = dataclasses.replace(made_from, digests={**made_from.digests, **vectors})
+    if options.resume:
+        run_folder.check_inputs(folder, made_from.digests)
+    if options.resume and not resuming:
+        metrics.drop_after(folder / metrics.NAME, 0)
+        listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
+    learner = recipe.prepare(made_from, resuming)
+    trained = outcome.Trained(folder, learner.network, learner.languages)
+    if not options.resume:
+        outcome.seal(trained, made_from, run_folder.kept(options))
+    plan = _plan(options, learner)
+    loop = _make_loop(options, plan, learner, listen)
+    if resuming:
+        loop.resume()
+        listen(Note(f"going on from step {loop.counters.step}"))
+    _announce(options, learner, plan, listen)
+    counters = loop.run()
+    scores, curve = outcome.conclude(trained, made_from, run_folder.kept(options), counters)
+    listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
+    return Result(folder, counters.step, counters.best_step, scores, counters.seconds, curve)
+
+
+def _estimate(options: Any, recipe: Recipe, listen: Listener) -> Estimate:
+    from rnnkit.models import weights
+    from rnnkit.training.estimate import estimate
+
+    learner = recipe.prepare(recipe.open_inputs(), False)
+    plan = _plan(options, learner)
+    _announce(options, learner, plan, listen)
+    network = learner.network
+    return estimate(learner.task, learner.batches, plan.steps, weights.count(network), weights.count_frozen(network))
+
+
+def _plan(options: Any, learner: Learner) -> Plan:
+    """How long and how often, from the options and the size of the data."""
+    from rnnkit.training.loop import Plan
+
+    per_epoch = learner.batches.per_epoch
+    steps = max(1, round((options.epochs or learner.epochs) * per_epoch))
+    return Plan(
+        steps=min(steps, options.max_steps or steps),
+        validate_every=options.validate_every or per_epoch,
+        report_every=options.report_every,
+        save_seconds=options.save_every,
+        patience=options.patience,
+        hopeless=HOPELESS * math.log(max(2, learner.vocabulary)),
+    )
+
+
+def _make_loop(options: Any, plan: Plan, learner: Learner, listen: Listener) -> Loop[Any]:
+    from rnnkit.training.loop import Loop
+
+    schedule = schedules.Schedule(
+        name=options.schedule, peak=options.learning_rate, warmup=min(options.warmup, plan.steps // 2), total=plan.steps
+    )
+    return Loop(learner.task, learner.batches, schedule, plan, learner.folder, learner.validate, listen)
+
+
+def _announce(options: Any, learner: Learner, plan: Plan, listen: Listener) -> None:
+    import torch
+
+    from rnnkit.models import weights
+    from rnnkit.nn.device import choose_precision
+
+    device = next(learner.network.parameters()).device
+    precision = str(choose_precision(options.precision, device, options.hidden)).removeprefix("torch.")
+    frozen = weights.count_frozen(learner.network)
+    count = f"{weights.count(learner.network):,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+    where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    listen(Note(f"{options.arch} {'-'.join(learner.languages)}: {count}, {precision} on {where}"))
+    per_epoch = learner.batches.per_epoch
+    epochs = plan.steps / per_epoch
+    listen(Note(f"{plan.steps:,} steps, {epochs:.1f} passes of {per_epoch} batches, seed {options.seed}"))

@@ -1,0 +1,170 @@
+"""Sampling: frequencies against probabilities, the ends of each option, and independence of what is decoded beside."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnkit.decoding.greedy import greedy_search
+from rnnkit.decoding.sampling import Sampling, draw, random_numbers, sample
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, score
+from rnnkit.text.special import BOS, EOS, PAD, UNK
+
+from .tables import Prefixes, PrefixStepper, from_table, random_stepper
+
+A, B, C = 4, 5, 6
+SIZE = 7
+TABLE = {
+    (): {A: 0.5, B: 0.3, EOS: 0.2},
+    (A,): {B: 0.25, C: 0.6, EOS: 0.15},
+    (B,): {EOS: 0.9, C: 0.1},
+}
+PLAIN = SearchOptions(beam=1, alpha=0)
+
+
+def sampled(samples: int, sampling: Sampling, seed: int = 5, limit: int = 3) -> list[Hypothesis]:
+    numbers = random_numbers(seed, [1], samples, limit)
+    (found,) = sample(from_table(TABLE, SIZE), torch.tensor([limit]), PLAIN, sampling, numbers)
+    return found
+
+
+def assert_frequencies(found: list[Hypothesis], expected: dict[tuple[int, ...], float]) -> None:
+    """Pearson's test: the statistic of a right sampler passes this bound once in ten thousand seeds."""
+    counted = Counter(one.ids for one in found)
+    assert set(counted) <= set(expected)
+    total = len(found)
+    statistic = sum((counted[ids] - total * p) ** 2 / (total * p) for ids, p in expected.items())
+    freedom = len(expected) - 1
+    assert statistic < freedom + 4 * math.sqrt(2 * freedom) + 8
+
+
+def outputs(
+    first: dict[int, float], after_a: dict[int, float], after_b: dict[int, float]
+) -> dict[tuple[int, ...], float]:
+    """Probabilities of the outputs of the table, where each has its last token forced by a limit of three."""
+    tables = {A: after_a, B: after_b}
+    expected: dict[tuple[int, ...], float] = {}
+    for token, p in first.items():
+        for follower, q in tables.get(token, {EOS: 1.0}).items():
+            ids = tuple(one for one in (token, follower) if one != EOS)
+            expected[ids] = expected.get(ids, 0.0) + p * q
+    return expected
+
+
+def test_outputs_come_as_often_as_they_are_likely() -> None:
+    assert_frequencies(sampled(20_000, Sampling()), outputs(TABLE[()], TABLE[(A,)], TABLE[(B,)]))
+
+
+def test_temperature_changes_how_often() -> None:
+    def squared(table: dict[int, float]) -> dict[int, float]:
+        total = sum(p**2 for p in table.values())
+        return {token: p**2 / total for token, p in table.items()}
+
+    expected = outputs(squared(TABLE[()]), squared(TABLE[(A,)]), squared(TABLE[(B,)]))
+    assert_frequencies(sampled(20_000, Sampling(temperature=0.5)), expected)
+
+
+def test_top_k_draws_from_the_likeliest_by_their_shares() -> None:
+    expected = outputs({A: 5 / 8, B: 3 / 8}, {B: 0.25 / 0.85, C: 0.6 / 0.85}, TABLE[(B,)])
+    assert_frequencies(sampled(20_000, Sampling(top_k=2)), expected)
+
+
+def test_top_p_draws_from_the_nucleus_by_their_shares() -> None:
+    expected = outputs({A: 5 / 8, B: 3 / 8}, {B: 0.25 / 0.85, C: 0.6 / 0.85}, {EOS: 1.0})
+    assert_frequencies(sampled(20_000, Sampling(top_p=0.7)), expected)
+
+
+def test_temperature_is_applied_before_the_nucleus_is_looked_for() -> None:
+    # Squared and made to sum to one, A alone has 0.66.
+    found = sampled(2000, Sampling(temperature=0.5, top_p=0.6))
+    assert {one.ids[:1] for one in found} == {(A,)}
+
+
+def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
+    assert [[one.ids for one in many] for many in left] == [[one.ids for one in many] for many in right]
+    for many, others in zip(left, right, strict=True):
+        assert [one.log_p for one in many] == pytest.approx([one.log_p for one in others], abs=1e-5)
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 1000),
+    which=st.sampled_from([Sampling(top_k=1), Sampling(temperature=1e-6), Sampling(top_p=1e-9)]),
+)
+def test_the_likeliest_alone_is_greedy_search(seed: int, which: Sampling) -> None:
+    stepper = random_stepper(5, 9, seed, sharpness=2.0)
+    limit_B = torch.tensor([3, 12, 1, 7, 5])
+    numbers = random_numbers(seed, range(1, 6), 1, 12)
+    assert_same(sample(stepper, limit_B, PLAIN, which, numbers), greedy_search(stepper, limit_B, PLAIN))
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000))
+def test_options_that_leave_everything_are_plain_sampling(seed: int) -> None:
+    limit_B, numbers = torch.tensor([6, 9, 4]), random_numbers(seed, [1, 2, 3], 2, 9)
+    plain = sample(random_stepper(3, 9, seed), limit_B, PLAIN, Sampling(), numbers)
+    for same in (Sampling(top_p=1.0), Sampling(top_k=9), Sampling(temperature=1.0, top_k=50)):
+        assert_same(sample(random_stepper(3, 9, seed), limit_B, PLAIN, same, numbers), plain)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000))
+def test_a_batch_draws_each_sentence_as_if_alone(seed: int) -> None:
+    limit_B = torch.tensor([6, 2, 9, 4])
+    sampling = Sampling(temperature=1.3, top_k=5)
+    together = sample(random_stepper(4, 8, seed), limit_B, PLAIN, sampling, random_numbers(3, [7, 8, 9, 10], 3, 9))
+    for sentence in range(4):
+        numbers = random_numbers(3, [7 + sentence], 3, int(limit_B[sentence]))
+        alone = sample(_only(sentence, seed), limit_B[sentence : sentence + 1], PLAIN, sampling, numbers)
+        assert_same([together[sentence]], alone)
+
+
+def _only(sentence: int, seed: int) -> PrefixStepper:
+    stepper = random_stepper(4, 8, seed)
+    start: Prefixes = stepper.select(stepper.start(), torch.tensor([sentence]), torch.tensor([[0]]))
+    stepper.start = lambda: start  # type: ignore[method-assign]
+    return stepper
+
+
+def test_random_numbers_of_a_line_depend_on_nothing_but_seed_line_and_sample() -> None:
+    numbers = random_numbers(11, [3, 4], 2, 5)
+    assert numbers.shape == (2, 2, 5)
+    assert numbers.dtype == torch.float64
+    assert torch.equal(random_numbers(11, [4], 1, 3)[0, 0], numbers[1, 0, :3])
+    assert len(set(numbers.flatten().tolist())) == 20, "no two outputs share theirs"
+    assert not torch.equal(random_numbers(12, [3, 4], 2, 5), numbers)
+
+
+def test_what_may_not_be_said_is_not_drawn_and_log_probabilities_are_the_models() -> None:
+    table = {(): {PAD: 0.2, BOS: 0.2, UNK: 0.3, A: 0.2, EOS: 0.1}, (A,): {UNK: 0.6, EOS: 0.4}}
+    numbers = random_numbers(1, [1], 500, 4)
+    (found,) = sample(from_table(table, SIZE), torch.tensor([4]), PLAIN, Sampling(temperature=2.0), numbers)
+    assert {one.ids for one in found} == {(), (A,)}
+    for one in found:
+        assert math.exp(one.log_p) == pytest.approx(0.1 if one.ids == () else 0.2 * 0.4)
+    allowed = SearchOptions(beam=1, alpha=0, allow_unknown=True)
+    (found,) = sample(from_table(table, SIZE), torch.tensor([4]), allowed, Sampling(), numbers)
+    assert any(UNK in one.ids for one in found)
+    assert not any({PAD, BOS} & set(one.ids) for one in found)
+
+
+def test_outputs_are_ordered_by_their_scores() -> None:
+    options = SearchOptions(beam=1, alpha=0.7)
+    numbers = random_numbers(1, [1, 2], 9, 6)
+    for found in sample(random_stepper(2, 8, seed=3), torch.tensor([6, 4]), options, Sampling(), numbers):
+        assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+        for one in found:
+            assert one.score == pytest.approx(score(one.log_p, len(one.ids) + 1, 0.7))
+
+
+def test_a_number_at_the_very_end_draws_the_last_token_that_is_possible() -> None:
+    score_11V = torch.tensor([[[-torch.inf, -1.0, -2.0, -torch.inf, -torch.inf]]], dtype=torch.float64)
+    almost_one = math.nextafter(1.0, 0.0)
+    assert draw(score_11V, torch.tensor([[almost_one]], dtype=torch.float64)).item() == 2
+    assert draw(score_11V, torch.tensor([[1.0]], dtype=torch.float64)).item() == 2
+    assert draw(score_11V, torch.tensor([[0.0]], dtype=torch.float64)).item() == 1

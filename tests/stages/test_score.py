@@ -1,0 +1,355 @@
+"""The stage on tiny models of every kind: figures, mixtures, caches, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests import tiny_models
+
+from rnnkit.data.aligned import Sentences
+from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
+from rnnkit.evaluation.perplexity import make_reader
+from rnnkit.evaluation.perplexity import score as score_text
+from rnnkit.events import Event, Note
+from rnnkit.stages import align, score, score_inputs, tokenize, vocab
+from rnnkit.stages.score import LineScore, Options, Summary
+from rnnkit.text import special
+
+LINES = ["the king sat on the mat", "", "i am  very Ümlaut hungry", "the dog ran", "the dog ran", "the dog"] * 3
+SEEN = ["the dog ran on the mat", "the dog sat", "a king ran", "the dog sat"] * 4
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Model directories that share a vocabulary, and text."""
+    root = tmp_path_factory.mktemp("score")
+    for name, lines in (("test.txt", LINES), ("valid.txt", SEEN)):
+        (root / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return {
+        "stream": tiny_models.speaker_folder(root / "stream", tiny_models.speaker(), "spaces"),
+        "line": tiny_models.speaker_folder(root / "line", tiny_models.speaker("gru", 2, context="line"), "spaces"),
+        "counts": tiny_models.counts_folder(root / "counts", tiny_models.counts(), "spaces"),
+        "likely": tiny_models.counts_folder(
+            root / "likely", tiny_models.counts(smoothing="maximum-likelihood"), "spaces"
+        ),
+        "test": root / "test.txt",
+        "valid": root / "valid.txt",
+    }
+
+
+def options(folders: dict[str, Path], model: str = "stream", **changes: Any) -> Options:
+    return replace(Options(files=[folders["test"]], model=folders[model], threads=1, device="cpu"), **changes)
+
+
+def scored(wanted: Options) -> tuple[list[LineScore], Summary]:
+    *lines, summary = score.run(wanted)
+    assert isinstance(summary, Summary)
+    return [line for line in lines if isinstance(line, LineScore)], summary
+
+
+def ids() -> Sentences:
+    """What the models read of `LINES`."""
+    table = tiny_models.vocabulary()
+    lines = [[*table.encode(line.split()), special.EOS] for line in LINES]
+    return Sentences(np.concatenate(lines), np.cumsum([0, *map(len, lines)]))
+
+
+@pytest.mark.parametrize("model", ["stream", "line", "counts"])
+def test_lines_and_the_whole_are_those_of_the_model(folders: dict[str, Path], model: str) -> None:
+    lines, summary = scored(options(folders, model))
+    text = ids()
+    if model == "counts":
+        expected = tiny_models.counts().score(text.ids, text.offsets)
+    else:
+        network = tiny_models.speaker() if model == "stream" else tiny_models.speaker("gru", 2, context="line")
+        expected = score_text(make_reader(network), text)
+    sums = np.add.reduceat(expected, text.offsets[:-1])
+    np.testing.assert_allclose([line.score.log_p for line in lines], sums, rtol=1e-5)
+    assert [line.number for line in lines] == list(range(1, len(LINES) + 1))
+    assert summary.score.perplexity == pytest.approx(math.exp(-expected.mean()), rel=1e-5)
+    assert summary.score.known_perplexity == pytest.approx(
+        math.exp(-expected[text.ids != special.UNK].mean()), rel=1e-5
+    )
+    assert (summary.score.lines, summary.score.tokens, summary.score.unknown) == (18, len(text.ids), 3)
+
+
+def test_bits_a_byte_are_those_of_the_raw_text(folders: dict[str, Path]) -> None:
+    _, summary = scored(options(folders))
+    raw = folders["test"].read_text(encoding="utf-8")
+    bits = -summary.score.log_p / math.log(2)
+    assert summary.score.bits_per_character == pytest.approx(bits / len(raw))
+    assert summary.score.bits_per_byte == pytest.approx(bits / len(raw.encode()))
+    assert len(raw) < len(raw.encode())
+
+
+CACHE = {"cache": True, "cache_size": 9, "cache_weight": 0.3}
+AT_ONCE: list[tuple[str, dict[str, Any]]] = [
+    *((model, {}) for model in ("stream", "line", "counts")),
+    *((model, {**CACHE, "cache_flatness": 0.5}) for model in ("stream", "line")),
+    ("counts", CACHE),
+    *((model, {"dynamic": True}) for model in ("stream", "line")),
+]
+
+
+@pytest.mark.parametrize(("model", "extra"), AT_ONCE)
+def test_how_much_is_read_at_once_changes_nothing(
+    folders: dict[str, Path], model: str, extra: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = options(folders, model, **extra)
+    expected = [line.score.log_p for line in scored(wanted)[0]]
+    monkeypatch.setattr(score_inputs, "GROUP_LINES", 1)
+    np.testing.assert_allclose([line.score.log_p for line in scored(wanted)[0]], expected, rtol=1e-4)
+
+
+def test_tokens_add_up_to_their_line(folders: dict[str, Path]) -> None:
+    lines, _ = scored(options(folders, tokens=True))
+    for line in lines:
+        assert line.tokens is not None
+        assert sum(token.log_p for token in line.tokens) == pytest.approx(line.score.log_p)
+    third = lines[2].tokens
+    assert third is not None
+    assert [token.text for token in third] == ["i", "am", "very", "Ümlaut", "hungry", "</s>"]
+    assert [token.known for token in third] == [True, True, True, False, True, True]
+    assert lines[2].lines[3] == f"{third[3].log_p / math.log(10):.4f}\t{third[3].log_p:.4f}\tÜmlaut\t<unk>"
+    assert lines[2].lines[-2:] == (
+        f"{lines[2].score.log10_p:.4f}\t{lines[2].score.log_p:.4f}\t6\t1",
+        "",
+    )
+    assert lines[1].as_dict()["token_scores"] == [
+        {"token": "</s>", "known": True, "ln": lines[1].score.log_p, "log10": lines[1].score.log10_p}
+    ]
+
+
+def test_the_summary_alone(folders: dict[str, Path]) -> None:
+    (summary,) = score.run(options(folders, "counts", summary=True))
+    assert isinstance(summary, Summary)
+    assert [line.rsplit(maxsplit=1)[0].strip() for line in summary.lines] == [
+        "lines", "tokens, ends of lines counted", "unknown tokens", "perplexity", "perplexity without unknown tokens",
+        "nats a token", "bits a token", "bits a character", "bits a byte",
+    ]  # fmt: skip
+    assert summary.lines[0].split() == ["lines", "18"]
+    assert summary.as_dict()["summary"]["tokens"] == summary.score.tokens
+
+
+@pytest.mark.parametrize("model", ["stream", "line", "counts"])
+def test_a_model_mixed_with_itself_is_itself(folders: dict[str, Path], model: str) -> None:
+    alone, summary = scored(options(folders, model))
+    mixed, both = scored(options(folders, model, interpolate=[f"{folders[model]}:0.3"]))
+    np.testing.assert_allclose([line.score.log_p for line in mixed], [line.score.log_p for line in alone], rtol=1e-6)
+    assert [part.weight for part in both.parts] == pytest.approx([0.7, 0.3])
+    assert [part.perplexity for part in both.parts] == pytest.approx([summary.score.perplexity] * 2)
+
+
+def test_models_of_every_kind_mix_as_probabilities(folders: dict[str, Path]) -> None:
+    others = [f"{folders['line']}:0.25", f"{folders['counts']}:0.35"]
+    mixed, summary = scored(options(folders, interpolate=others, tokens=True))
+    alone = [scored(options(folders, model, tokens=True))[0] for model in ("stream", "line", "counts")]
+    for number, line in enumerate(mixed):
+        assert line.tokens is not None
+        for place, token in enumerate(line.tokens):
+            each = [part[number].tokens[place].log_p for part in alone]  # type: ignore[index]
+            assert math.exp(token.log_p) == pytest.approx(np.dot([0.4, 0.25, 0.35], np.exp(each)), rel=1e-5)
+    assert [part.name for part in summary.parts] == [str(folders[name]) for name in ("stream", "line", "counts")]
+    assert summary.lines[-4].split() == ["mixed", "of", "weight", "perplexity", "alone"]
+
+
+@pytest.mark.parametrize("model", ["stream", "line", "counts"])
+def test_the_cache_is_one_more_component(folders: dict[str, Path], model: str) -> None:
+    flatness = None if model == "counts" else 0.5
+    wanted = options(folders, model, cache=True, cache_size=7, cache_weight=0.2, cache_flatness=flatness, tokens=True)
+    cached, summary = scored(wanted)
+    alone = scored(options(folders, model, tokens=True))[0]
+    whole = scored(replace(wanted, cache_weight=1.0))[0]
+    for line, plain, only in zip(cached, alone, whole, strict=True):
+        assert line.tokens and plain.tokens and only.tokens
+        for token, own, seen in zip(line.tokens, plain.tokens, only.tokens, strict=True):
+            mixed = 0.8 * math.exp(own.log_p) + 0.2 * math.exp(seen.log_p)
+            assert math.exp(token.log_p) == pytest.approx(mixed, rel=1e-5)
+    assert summary.as_dict()["summary"]["cache"] == {"size": 7, "flatness": flatness or 0.0}
+    assert summary.lines[-1] == f"the cache holds 7 tokens, flatness {flatness or 0:g}"
+
+
+def test_weights_are_fitted_on_other_text_and_said(folders: dict[str, Path]) -> None:
+    heard: list[Event] = []
+    wanted = options(folders, files=[folders["valid"]], interpolate=[str(folders["counts"])], tune=folders["valid"])
+    *_, summary = score.run(wanted, heard.append)
+    assert isinstance(summary, Summary)
+    best = summary.score.perplexity
+    weight = summary.parts[1].weight
+    for other in (max(0, weight - 0.05), min(1, weight + 0.05)):
+        _, found = scored(replace(wanted, interpolate=[f"{folders['counts']}:{other}"], tune=None))
+        assert found.score.perplexity >= best - 1e-6
+    (note,) = [event for event in heard if isinstance(event, Note)]
+    assert note.text == (
+        f"fitted on {folders['valid']}: {folders['stream']} {1 - weight:.4f}, {folders['counts']} {weight:.4f}; "
+        f"perplexity there {best:,.2f}"
+    )
+
+
+def test_weight_and_flatness_of_the_cache_are_fitted_together(folders: dict[str, Path]) -> None:
+    wanted = options(folders, files=[folders["valid"]], cache=True, tune=folders["valid"], summary=True)
+    _, summary = scored(wanted)
+    assert summary.cache is not None
+    for flatness in (0.0, 0.4, 2.0):
+        for weight in (0.1, 0.5, 0.9):
+            given = replace(wanted, tune=None, cache_weight=weight, cache_flatness=flatness)
+            assert scored(given)[1].score.perplexity >= summary.score.perplexity - 1e-4
+    only = replace(wanted, cache_flatness=0.4)
+    assert scored(only)[1].cache == (500, 0.4)
+    only = replace(wanted, cache_weight=0.15)
+    assert scored(only)[1].parts[1].weight == 0.15
+
+
+def test_fitting_leaves_no_trace_in_what_is_scored(folders: dict[str, Path]) -> None:
+    wanted = options(folders, cache=True, dynamic=True, tune=folders["valid"])
+    fitted, summary = scored(wanted)
+    assert summary.cache is not None
+    given = replace(wanted, tune=None, cache_weight=summary.parts[1].weight, cache_flatness=summary.cache[1])
+    np.testing.assert_allclose(
+        [line.score.log_p for line in scored(given)[0]], [line.score.log_p for line in fitted], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("model", ["stream", "line"])
+def test_dynamic_evaluation_at_rate_zero_changes_nothing(folders: dict[str, Path], model: str) -> None:
+    plain, _ = scored(options(folders, model))
+    still, _ = scored(options(folders, model, dynamic=True, dynamic_rate=0.0))
+    np.testing.assert_allclose([line.score.log_p for line in still], [line.score.log_p for line in plain], rtol=1e-4)
+    moved, _ = scored(options(folders, model, dynamic=True, dynamic_method="sgd", dynamic_rate=0.5))
+    assert np.abs([a.score.log_p - b.score.log_p for a, b in zip(moved, plain, strict=True)]).max() > 0.1
+
+
+def test_counts_without_smoothing_rule_tokens_out(folders: dict[str, Path]) -> None:
+    _, summary = scored(options(folders, "likely"))
+    assert summary.score.perplexity == math.inf
+    assert summary.score.impossible > 0
+    assert summary.lines[3].split()[:4] == ["tokens", "of", "probability", "zero"]
+    assert summary.as_dict()["summary"]["perplexity"] is None
+    _, mixed = scored(options(folders, "likely", interpolate=[f"{folders['stream']}:0.1"]))
+    assert mixed.score.perplexity < 1000
+    assert mixed.parts[0].perplexity == math.inf
+
+
+def test_text_without_a_tokenizer_is_cut_at_white_space(folders: dict[str, Path], tmp_path: Path) -> None:
+    bare = tiny_models.speaker_folder(tmp_path, tiny_models.speaker(), None)
+    assert (
+        scored(options(folders, model="stream", tokens=True))[0]
+        == scored(replace(options(folders, tokens=True), model=bare))[0]
+    )
+
+
+@pytest.fixture(scope="module")
+def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with data of one side, made from words."""
+    root = tmp_path_factory.mktemp("aligned")
+    for name, lines in (("train.en", LINES * 3), ("valid.en", SEEN), ("test.en", LINES)):
+        (root / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    work = root / "work"
+    tokenize.run(tokenize.Options(files=sorted(root.glob("*.en")), type="words", work=work))
+    vocab.run(vocab.Options(work=work))
+    align.run(align.Options(text="en", work=work))
+    return work
+
+
+def test_aligned_data_scores_as_its_text(aligned: Path, tmp_path: Path) -> None:
+    from rnnkit.models import language_store, store, weights
+    from rnnkit.text.vocabulary import Vocabulary
+
+    network = tiny_models.speaker(size=len(Vocabulary.load(aligned / "vocab.tsv")))
+    model = tmp_path / "model"
+    language_store.create(model, network.config, "en", aligned / "tokenizer", aligned / "vocab.tsv")
+    weights.save(model / "best.safetensors", weights.own_tensors(network), {})
+    store.seal(model, {}, {}, {}, finished=True)
+    wanted = Options(model=model, work=aligned, threads=1, device="cpu")
+    by_text, whole = scored(replace(wanted, files=[aligned.parent / "test.en"], tokens=True))
+    by_data, figures = scored(replace(wanted, split="test", tokens=True))
+    assert [line.score.log_p for line in by_data] == pytest.approx([line.score.log_p for line in by_text])
+    assert figures.score.perplexity == pytest.approx(whole.score.perplexity)
+    assert math.isnan(figures.score.bits_per_byte)
+    assert not any("byte" in line for line in figures.lines)
+    assert scored(replace(wanted, data=aligned / "data"))[1].score == figures.score
+    with pytest.raises(DataError, match=r"has no dev\.en"):
+        scored(replace(wanted, split="dev"))
+
+
+def test_data_of_another_vocabulary_is_refused(folders: dict[str, Path], aligned: Path) -> None:
+    with pytest.raises(ArtefactError) as caught:
+        scored(Options(model=folders["stream"], data=aligned / "data"))
+    what, why, hint = str(caught.value).splitlines()
+    assert what == f"{aligned / 'data'} and {folders['stream']} do not belong together"
+    assert why.startswith("  the data was made with a vocabulary of sha256 ")
+    assert hint == "  hint: give the raw text instead: the model cuts it into its own tokens"
+
+
+def test_models_of_other_tokens_are_refused_by_name(folders: dict[str, Path], tmp_path: Path) -> None:
+    larger = tiny_models.speaker(size=tiny_models.SIZE + 1)
+    other = tiny_models.speaker_folder(tmp_path / "larger", larger, "spaces", ["more"])
+    with pytest.raises(ArtefactError) as caught:
+        scored(options(folders, interpolate=[f"{other}:0.5"]))
+    what, why, hint = str(caught.value).splitlines()
+    assert what == f"{folders['stream']} and {other} do not predict the same tokens"
+    assert f"the vocabulary of {folders['stream']} has 20 rows" in why
+    assert f"that of {other} 21 rows" in why
+    assert hint == "  hint: models that are mixed are trained on data made with one vocabulary and one tokenizer"
+    cut = tiny_models.speaker_folder(tmp_path / "cut", tiny_models.speaker(), "words")
+    with pytest.raises(ArtefactError, match=r"they cut text differently: .* with the tokenizer spaces.* with the"):
+        scored(options(folders, interpolate=[f"{cut}:0.5"]))
+
+
+def test_models_for_something_else_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    cloze = tiny_models.filler_folder(tmp_path, tiny_models.filler())
+    with pytest.raises(ArtefactError, match=f"^{cloze} is no language-model model\n  it is a cloze model: "):
+        scored(replace(options(folders), model=cloze))
+    with pytest.raises(ArtefactError, match="it is a cloze model"):
+        scored(options(folders, interpolate=[f"{cloze}:0.5"]))
+    with pytest.raises(DataError, match=r"^there is no model at nowhere"):
+        scored(replace(options(folders), model=Path("nowhere")))
+
+
+@pytest.mark.parametrize("which", ["files", "tune"])
+def test_an_empty_text_is_refused(folders: dict[str, Path], tmp_path: Path, which: str) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.write_bytes(b"")
+    changes: dict[str, Any] = {"files": [empty]} if which == "files" else {"tune": empty, "cache": True}
+    with pytest.raises(DataError, match=rf"^{empty} is empty\n  one sentence a line is expected$"):
+        scored(options(folders, **changes))
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "message"),
+    [
+        (
+            "stream",
+            {"cache": True},
+            "the weight of the cache and the flatness of the cache are not known\n  hint: --tune",
+        ),
+        ("stream", {"cache": True, "cache_weight": 0.1}, "the flatness of the cache is not known"),
+        ("counts", {"cache": True}, "the weight of the cache is not known"),
+        ("counts", {"interpolate": ["{line}"]}, "the weight of {line} is not known"),
+        ("stream", {"tune": Path("valid")}, "--tune has nothing to fit\n  no weight and no flatness is open"),
+        ("counts", {"tune": Path("valid"), "cache": True, "cache_weight": 0.1}, "--tune has nothing to fit"),
+        ("counts", {"dynamic": True}, "--dynamic: {counts} holds counts, through which no gradient flows"),
+        ("counts", {"cache": True, "cache_flatness": 0.1}, "--cache-flatness: {counts} holds counts, whose cache"),
+        ("counts", {"checkpoint": "last"}, "--checkpoint last: {counts} holds counts, which have no checkpoints"),
+    ],
+)
+def test_options_that_the_model_knows_nothing_of(
+    folders: dict[str, Path], model: str, changes: dict[str, Any], message: str
+) -> None:
+    if "interpolate" in changes:
+        changes = {"interpolate": [text.format(**folders) for text in changes["interpolate"]]}
+    with pytest.raises(RnnkitError) as caught:
+        scored(options(folders, model, **changes))
+    assert str(caught.value).startswith(message.format(**folders))
+    assert isinstance(caught.value, UsageError)
+
+
+def test_a_colon_in_a_path_is_no_weight(folders: dict[str, Path], tmp_path: Path) -> None:
+    odd = tiny_models.counts_folder(tmp_path / "odd:name", tiny_models.counts(), "spaces")
+    _, summary = scored(options(folders, interpolate=[str(odd)], tune=folders["valid"]))
+    assert summary.parts[1].name == str(odd)

@@ -1,0 +1,283 @@
+"""Language models through the stage: what it writes, what it refuses, and that runs can be resumed and tuned on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.workspaces import make_text_workspace, make_workspace
+
+from rnnkit.errors import ArtefactError, ConfigError, DataError, TrainingError, UsageError
+from rnnkit.events import Event, Note
+from rnnkit.files import manifest
+from rnnkit.stages import align, train, train_embeddings, train_lm
+from rnnkit.stages.count_ngrams import Cost, Counted
+from rnnkit.stages.language_options import PRESETS, Options, fill
+from rnnkit.stages.outcome import Result
+
+SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_text_workspace(tmp_path_factory.mktemp("language"))
+
+
+def options(work: Path, output: Path, **changes: Any) -> Options:
+    small = {
+        "hidden": 12, "embedding": 10, "columns": 5, "steps": 7, "max_steps": 24, "validate_every": 8,
+        "report_every": 4, "threads": 1, "precision": "fp32",
+    }  # fmt: skip
+    return Options(work=work, output=output, **{**small, **changes})
+
+
+def trained(work: Path, output: Path, **changes: Any) -> Result:
+    result = train_lm.run(options(work, output, **changes))
+    assert isinstance(result, Result)
+    return result
+
+
+@pytest.fixture(scope="module")
+def model(work: Path) -> Path:
+    return trained(work, work / "model", average=2).model
+
+
+def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None:
+    assert {path.name for path in model.iterdir()} == {
+        "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "best.safetensors", "average.safetensors",
+        "last", "snapshots", "metrics.jsonl", "curve.png", "README.md", "meta.json",
+    }  # fmt: skip
+    assert manifest.faults(model) == []
+    document = json.loads((model / "config.json").read_text())
+    assert (document["task"], document["languages"]) == ("language-model", ["en"])
+    card = (model / "README.md").read_text()
+    assert 'language: ["en"]' in card
+    assert "rnnkit score --model DIR < text.en" in card
+
+
+def test_it_learns_and_says_so(work: Path, tmp_path: Path) -> None:
+    heard: list[Event] = []
+    result = train_lm.run(options(work, tmp_path / "model", max_steps=60, learning_rate=2e-2), heard.append)
+    assert isinstance(result, Result)
+    vocabulary = len((work / "vocab.tsv").read_text().splitlines())
+    assert result.scores["perplexity"] < vocabulary / 2
+    assert result.scores["perplexity"] == pytest.approx(math.exp(result.scores["loss"]))
+    notes = [event.text for event in heard if isinstance(event, Note)]
+    assert notes[0].startswith("lstm en: ")
+    assert any("perplexity" in note for note in notes)
+
+
+@pytest.mark.parametrize("arch", ["rnn", "gru", "mingru", "transformer"])
+@pytest.mark.parametrize("context", ["stream", "line"])
+def test_every_arch_trains_in_both_contexts(work: Path, tmp_path: Path, arch: str, context: str) -> None:
+    changes = {"embedding": 12, "heads": 2} if arch == "transformer" else {}
+    result = trained(work, tmp_path / "model", arch=arch, context=context, layers=2, max_steps=8, **changes)
+    assert math.isfinite(result.scores["perplexity"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"vary_steps": True, "weight_drop": 0.3, "mean_decay": 0.9, "activation_penalty": 1.0, "temporal_penalty": 1.0},
+        {"arch": "gru", "sampled_softmax": 20},
+        {"arch": "transformer", "embedding": 12, "memory": 9},
+        {"context": "line", "optimizer": "sgd", "learning_rate": 1.0, "clip_value": 0.1},
+    ],
+    ids=["plain", "regularised", "sampled", "transformer", "line"],
+)
+def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    from rnnkit.errors import Interrupted
+    from rnnkit.training.language_model import LanguageModelTask
+
+    trained(work, tmp_path / "whole", **changes)
+    step, taken = LanguageModelTask.step, []
+
+    def interrupted(self: LanguageModelTask, *given: Any) -> Any:
+        import os
+        import signal
+
+        taken.append(1)
+        if len(taken) == 13:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LanguageModelTask, "step", interrupted)
+        with pytest.raises(Interrupted):
+            trained(work, tmp_path / "parts", **changes)
+    train_lm.run(Options(work=work, output=tmp_path / "parts", resume=True, threads=1))
+    for name in SAME:
+        if (tmp_path / "whole" / name).exists() or name != "last/carried.safetensors":
+            assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
+
+
+def test_presets_fill_what_was_not_given() -> None:
+    filled = fill(Options(preset="awd", hidden=7))
+    assert filled.hidden == 7
+    assert {name: getattr(filled, name) for name in PRESETS["awd"] if name != "hidden"} == {
+        name: value for name, value in PRESETS["awd"].items() if name != "hidden"
+    }
+    assert fill(Options()).layers == PRESETS["small"]["layers"]
+    assert fill(Options(arch="transformer", hidden=64)).embedding == 64
+
+
+@pytest.mark.slow
+def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -> None:
+    chosen = Options(
+        work=work, output=tmp_path / "model", preset="awd", max_steps=50, columns=4, threads=1, report_every=10
+    )
+    result = train_lm.run(chosen)
+    assert isinstance(result, Result)
+    losses = [json.loads(line)["loss"] for line in (result.model / "metrics.jsonl").open() if '"loss"' in line]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bidirectional": True}, "--bidirectional language models do not exist"),
+        ({"cloze": True, "arch": "transformer"}, "--cloze wants a recurrent unit, not --arch transformer"),
+        ({"arch": "transformer", "embedding": 8, "hidden": 12}, "--embedding 8 is not --hidden 12"),
+        (
+            {"arch": "transformer", "embedding": 10, "hidden": 10, "heads": 4},
+            "--hidden 10 cannot be parted among --heads 4",
+        ),
+        ({"freeze_embeddings": True}, "--freeze-embeddings needs --embeddings"),
+        ({"arch": "ngram", "resume": True}, "--resume: counting takes seconds"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    work: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        train_lm.run(options(work, tmp_path / "model", **changes))
+    assert message in str(caught.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_rate_that_diverges_ends_with_the_step_and_advice(work: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError) as caught:
+        trained(work, tmp_path / "model", optimizer="sgd", learning_rate=1e30, clip=0.0, schedule="constant")
+    assert "the loss " in str(caught.value)
+    assert " at step " in str(caught.value)
+    assert "--learning-rate" in str(caught.value.hint)
+
+
+def test_data_of_two_sides_is_refused(tmp_path: Path) -> None:
+    pairs = make_workspace(tmp_path)
+    with pytest.raises(DataError) as caught:
+        train_lm.run(options(pairs, tmp_path / "model"))
+    assert "has two sides, de and en; a language model needs one" in str(caught.value)
+
+
+def test_a_missing_validation_part_is_refused(work: Path, tmp_path: Path) -> None:
+    align.run(align.Options(work=work, train=[work / "tokens" / "train.en.tok"], output=tmp_path / "data"))
+    with pytest.raises(DataError, match="has no valid sentences"):
+        train_lm.run(options(work, tmp_path / "model", data=tmp_path / "data"))
+
+
+def test_padded_data_is_read_without_its_padding(work: Path, tmp_path: Path) -> None:
+    align.run(align.Options(work=work, output=tmp_path / "data", length=30))
+    padded = trained(work, tmp_path / "padded", data=tmp_path / "data")
+    plain = trained(work, tmp_path / "plain")
+    assert padded.scores == plain.scores
+
+
+def test_text_tokenized_elsewhere_trains_without_a_tokenizer(work: Path, tmp_path: Path) -> None:
+    from rnnkit.stages import vocab
+
+    files = {}
+    for split in ("train", "valid"):
+        files[split] = tmp_path / f"{split}.txt"
+        files[split].write_text((work / "tokens" / f"{split}.en.tok").read_text())
+    vocab.run(vocab.Options(files=[files["train"]], output=tmp_path / "vocab.tsv"))
+    align.run(
+        align.Options(
+            train=[files["train"]], valid=[files["valid"]], vocab=[tmp_path / "vocab.tsv"], output=tmp_path / "data"
+        )
+    )
+    result = trained(tmp_path, tmp_path / "model", data=tmp_path / "data", vocab=[tmp_path / "vocab.tsv"], max_steps=8)
+    assert not (result.model / "tokenizer").exists()
+
+
+def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path, tmp_path: Path) -> None:
+    tuned = trained(work, tmp_path / "tuned", init_from=model, learning_rate=0.0, max_steps=1)
+    before = json.loads((model / "meta.json").read_text())["facts"]["best"]["loss"]
+    assert tuned.scores["loss"] == pytest.approx(before)
+    with pytest.raises(ConfigError, match="is another network"):
+        trained(work, tmp_path / "other", init_from=model, hidden=14, layers=2)
+
+
+def test_embeddings_start_from_word_vectors(work: Path, tmp_path: Path) -> None:
+    train_embeddings.run(
+        train_embeddings.Options(
+            text=[work / "tokens" / "train.en.tok"], dimension=10, min_count=1, epochs=1, threads=1, work=tmp_path,
+        )
+    )  # fmt: skip
+    heard: list[Event] = []
+    changes = {"embeddings": [tmp_path / "embeddings"], "max_steps": 4}
+    train_lm.run(options(work, tmp_path / "model", **changes), heard.append)
+    assert any("en embeddings from" in event.text for event in heard if isinstance(event, Note))
+    with pytest.raises(UsageError, match="would freeze the output layer too"):
+        train_lm.run(options(work, tmp_path / "frozen", **changes, freeze_embeddings=True))
+
+
+def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) -> None:
+    estimate = train_lm.run(options(work, tmp_path / "model", dry_run=True))
+    assert estimate.as_dict()["steps"] == 24
+    assert not (tmp_path / "model").exists()
+    cost = train_lm.run(options(work, tmp_path / "model", dry_run=True, arch="ngram"))
+    assert isinstance(cost, Cost)
+    assert cost.memory_bytes > 0
+
+
+def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Path) -> None:
+    counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", order=3))
+    assert isinstance(counted, Counted)
+    assert {path.name for path in counted.model.iterdir() if not path.name.startswith(".")} == {
+        "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "ngrams.safetensors", "meta.json"
+    }  # fmt: skip
+    assert manifest.faults(counted.model) == []
+    assert len(counted.ngrams) == 3
+    assert 1 < counted.perplexity < 500
+    with pytest.raises(ArtefactError, match="is there already"):
+        train_lm.run(options(work, tmp_path / "counts", arch="ngram"))
+
+
+@pytest.mark.parametrize("changes", [{"smoothing": "add-k", "add_k": 0.1}, {"prune": [0, 0, 1]}, {"closed": False}])
+def test_counts_can_be_smoothed_and_pruned(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", order=3, **changes))
+    assert isinstance(counted, Counted)
+    assert math.isfinite(counted.perplexity)
+
+
+def test_maximum_likelihood_is_infinitely_surprised(work: Path, tmp_path: Path) -> None:
+    counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", smoothing="maximum-likelihood"))
+    assert isinstance(counted, Counted)
+    assert counted.perplexity == math.inf
+
+
+def test_a_cloze_model_trains(work: Path, tmp_path: Path) -> None:
+    result = trained(work, tmp_path / "cloze", cloze=True, bidirectional=True)
+    assert json.loads((result.model / "config.json").read_text())["task"] == "cloze"
+    assert manifest.faults(result.model) == []
+
+
+def test_train_sends_text_here_and_pairs_there(work: Path, tmp_path: Path) -> None:
+    small = {field.name: getattr(options(work, tmp_path / "m"), field.name) for field in dataclasses.fields(Options)}
+    known = {name: value for name, value in small.items() if value is not None}
+    result = train.run(train.Options(**{**known, "arch": "mingru", "max_steps": 4}))
+    assert isinstance(result, Result)
+    assert result.model == tmp_path / "m"
+    with pytest.raises(UsageError) as caught:
+        train.run(train.Options(work=work, output=tmp_path / "n", attention="additive"))
+    assert "--attention additive is nothing that `train-lm` knows" in str(caught.value)
+    pairs = make_workspace(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        train.run(train.Options(work=pairs, output=tmp_path / "n", arch="ngram"))
+    assert "--arch cannot be 'ngram'" in str(caught.value)

@@ -1,0 +1,124 @@
+"""Model directories of one side with a few words and drawn weights: enough to be read from, no training needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from rnnkit.models import cloze, cloze_store, language_model, language_store, store, weights
+from rnnkit.models.cloze import Cloze
+from rnnkit.models.language_model import LanguageModel
+from rnnkit.ngrams import store as ngram_store
+from rnnkit.ngrams.estimate import estimate
+from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.options import Options as CountOptions
+from rnnkit.text import special
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers.spaces import SpaceTokenizer
+from rnnkit.text.tokenizers.store import save_tokenizer
+from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.vocabulary import Vocabulary
+
+WORDS = ("the", "a", "king", "queen", "cat", "dog", "sat", "ran", "on", "mat", "very", "hungry", "i", "am", "￭.", "￭,")
+SIZE = len(special.NAMES) + len(WORDS)
+
+TEXT = (
+    "the king sat",
+    "the cat sat on the mat",
+    "a dog ran",
+    "the queen ran",
+    "i am very hungry",
+    "the cat ran",
+    "a cat sat",
+)
+
+
+def vocabulary(*more: str) -> Vocabulary:
+    """The words, the first the most frequent."""
+    words = (*WORDS, *more)
+    return Vocabulary.from_counts({word: len(words) - place for place, word in enumerate(words)})
+
+
+def sharpen(network: nn.Module, seed: int, spread: float = 0.7) -> None:
+    """Draw all weights anew, wide enough that the network has opinions."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0, spread, generator=generator)
+
+
+def speaker(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) -> LanguageModel:
+    """A language model in evaluation mode."""
+    shape = {"embedding": 7, "hidden": 5, "layers": 2, **changes}
+    if arch == "transformer":
+        shape = {**shape, "embedding": 6, "hidden": 6, "heads": 2}
+    network = LanguageModel(language_model.Config(arch, size, **shape))  # type: ignore[arg-type]
+    sharpen(network, seed)
+    return network.eval()
+
+
+def filler(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) -> Cloze:
+    """A cloze model in evaluation mode."""
+    shape: dict[str, Any] = {"embedding": 7, "hidden": 5, "layers": 2, **changes}
+    network = Cloze(cloze.Config(arch, size, **shape))  # type: ignore[arg-type]
+    sharpen(network, seed)
+    return network.eval()
+
+
+def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser-ney") -> NgramModel:
+    """N-grams of a few lines."""
+    encoded = [[*vocabulary().encode(line.split()), special.EOS] for line in lines]
+    offsets = np.cumsum([0, *(len(ids) for ids in encoded)])
+    ids = np.concatenate([np.array(ids, dtype=np.uint16) for ids in encoded])
+    return estimate(ids, offsets, SIZE, CountOptions(order=order, smoothing=smoothing))  # type: ignore[arg-type]
+
+
+def tokenizer(kind: str) -> Tokenizer:
+    """`words` or `spaces`."""
+    return (WordTokenizer if kind == "words" else SpaceTokenizer)(Normalisation())
+
+
+def speaker_folder(folder: Path, network: LanguageModel, kind: str | None = "words", more: Sequence[str] = ()) -> Path:
+    """The directory of a language model; `kind` is its tokenizer's, None for none."""
+    parts = _parts(folder, kind, more)
+    language_store.create(folder / "model", network.config, "en", *parts)
+    return _finish(folder / "model", network)
+
+
+def filler_folder(folder: Path, network: Cloze, kind: str | None = "words", more: Sequence[str] = ()) -> Path:
+    """The directory of a cloze model."""
+    cloze_store.create(folder / "model", network.config, "en", *_parts(folder, kind, more))
+    return _finish(folder / "model", network)
+
+
+def counts_folder(folder: Path, model: NgramModel, kind: str | None = "words") -> Path:
+    """The directory of a counted language model."""
+    path = folder / "model"
+    tokenizer_folder, table = _parts(folder, kind, ())
+    store.lay_out(path, tokenizer_folder, {language_store.VOCABULARY: table})
+    ngram_store.save(path / ngram_store.NAME, model)
+    network = {"arch": "ngram", "order": model.order}
+    store.write_config(path, store.LANGUAGE_MODEL, ["en"], [language_store.VOCABULARY], network)
+    store.seal(path, {}, {}, {}, finished=True)
+    return path
+
+
+def _parts(folder: Path, kind: str | None, more: Sequence[str]) -> tuple[Path | None, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary(*more).save(folder / "vocab.tsv")
+    if kind is None:
+        return None, folder / "vocab.tsv"
+    save_tokenizer(tokenizer(kind), folder / "tokenizer")
+    return folder / "tokenizer", folder / "vocab.tsv"
+
+
+def _finish(path: Path, network: nn.Module) -> Path:
+    weights.save(path / "best.safetensors", weights.own_tensors(network), {"step": 1})
+    store.seal(path, {}, {}, {}, finished=True)
+    return path
