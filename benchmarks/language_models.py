@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -128,7 +129,7 @@ def tokens_per_second(steps: Iterator[int]) -> float:
     return tokens / (time.perf_counter() - began)
 
 
-def speed(rounds: int, precisions: list[str]) -> list[dict[str, object]]:
+def speed(rounds: int, precisions: list[str]) -> list[dict[str, Any]]:
     """All networks, all sides in turn, round by round; prints the table."""
     parts, vocabulary = read_text()
     ids, rows = parts["train"], len(vocabulary)
@@ -139,7 +140,7 @@ def speed(rounds: int, precisions: list[str]) -> list[dict[str, object]]:
             for precision in precisions
         },
     }
-    records: list[dict[str, object]] = []
+    records: list[dict[str, Any]] = []
     lines = []
     for network in NETWORKS:
         found: dict[str, list[float]] = {side: [] for side in sides}
@@ -158,7 +159,7 @@ def speed(rounds: int, precisions: list[str]) -> list[dict[str, object]]:
     return records
 
 
-def quality(epochs: int, options: list[str]) -> list[dict[str, object]]:
+def quality(epochs: int, options: list[str]) -> list[dict[str, Any]]:
     """The example's perplexity and time, then `rnnkit train-lm` with these options; prints both."""
     parts, vocabulary = read_text()
     torch.manual_seed(1111)
@@ -177,7 +178,7 @@ def quality(epochs: int, options: list[str]) -> list[dict[str, object]]:
     return [theirs, ours]
 
 
-def our_quality(options: list[str]) -> dict[str, object]:
+def our_quality(options: list[str]) -> dict[str, Any]:
     """`rnnkit train-lm` on the same text, from raw files; seconds of its training."""
     corpora = Path(os.environ["RNNKIT_CORPORA"]).resolve() / "ptb"
     with tempfile.TemporaryDirectory() as folder:
@@ -188,14 +189,15 @@ def our_quality(options: list[str]) -> dict[str, object]:
         for words in (["tokenize", *names, "--type", "spaces"], ["vocab"], ["align"]):
             _rnnkit(folder, *words)
         trained = _rnnkit(folder, "train-lm", *options)
-        scored = _rnnkit(folder, "score", "--data", "work/data", "--split", "test")
-    return {"side": f"rnnkit {' '.join(options)}", "seconds": trained["seconds"], "test": scored["perplexity"]}
+        scored = _rnnkit(folder, "score", "--data", "work/data", "--split", "test", "--summary")
+    found: float = scored["summary"]["perplexity"]
+    return {"side": f"rnnkit {' '.join(options)}", "seconds": trained["seconds"], "test": found}
 
 
-def _rnnkit(folder: str, command: str, *words: str) -> dict[str, float]:
+def _rnnkit(folder: str, command: str, *words: str) -> dict[str, Any]:
     call = [sys.executable, "-m", "rnnkit", command, *words, "--json"]
     done = subprocess.run(call, cwd=folder, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 

@@ -6,7 +6,7 @@ scores, how fast an ARPA file is written and read, and how far each of its proba
     RNNKIT_CORPORA=corpora python benchmarks/ngrams.py
 
 The `kenlm` package gets an environment of its own, for which a C++ compiler must be there. Its programs are no part of
-the package: with `--kenlm FOLDER`, where `lmplz` and `query` lie, their seconds and perplexities stand in the table too.
+the package: with `--kenlm FOLDER`, where `lmplz` and `query` lie, their seconds and perplexities stand in the table.
 The texts spell rare words `<unk>`, which lmplz refuses; all systems read `<rare>` in its place, a word like any other.
 """
 
@@ -33,10 +33,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
-from tables import markdown, spread
 
 import rnnkit
+from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa import write_arpa
 from rnnkit.ngrams.arpa_reader import read_arpa
@@ -45,6 +44,7 @@ from rnnkit.ngrams.model import LN10
 from rnnkit.ngrams.options import Options
 from rnnkit.text.special import EOS
 from rnnkit.text.vocabulary import Vocabulary
+from tables import markdown, spread
 
 CORPORA = {"ptb": "ptb/ptb.{}.txt.gz", "wikitext-2": "wikitext-2/wiki.{}.tokens.gz"}
 KENLM = Environment("kenlm", "kenlm==0.3.0", ("setuptools",), ("-c", "import kenlm"))

@@ -1,10 +1,13 @@
-"""Recurrent layers alone, forwards and backwards, on the CPU: tokens a second beside torch's nn.RNN, nn.GRU and nn.LSTM.
+"""Recurrent layers alone, forwards and backwards, on the CPU: tokens a second beside the fused layers of torch.
 
 One layer, inputs as wide as its states, gradients of inputs and weights; nothing of a language model around it. All
 take turns within each round, because machines are noisy; the tables give medians and ranges, and the median of the
 ratios within the rounds. `torch` is the class of torch that has the same equations, with the same weights.
 
     python benchmarks/recurrent_layers.py --json recurrent_layers.json
+
+`--clock processor --threads 1` counts seconds of processor time, which other programs disturb little. With more threads
+that would count the time that torch's spend waiting for each other.
 """
 
 from __future__ import annotations
@@ -24,18 +27,19 @@ from typing import Any, cast
 
 import numba
 import torch
-from meter import DISTURBED, Meter
-from tables import markdown, spread
 from torch import Tensor
 
+from meter import DISTURBED, Meter
 from rnnkit.nn import device, kinds
 from rnnkit.nn.layer import make_layer
 from rnnkit.nn.recurrent import RecurrentLayer
+from tables import markdown, spread
 
 ARCHS: tuple[kinds.LanguageArch, ...] = ("rnn", "gru", "lstm", "mingru")
 SIZES = ("200x20x35", "256x32x35", "512x32x35", "650x20x35", "1024x32x35")
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 SYSTEMS = ("rnnkit", "torch")
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 PARALLEL_BAR = 3.0
 """How many times the tokens a second of an LSTM layer the parallel cell's layer must reach."""
 
@@ -90,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     timings = []
     for shape in options.sizes:
-        timings += time_shape(shape, subjects, options.rounds, options.seed)
+        timings += time_shape(shape, subjects, options)
         print(table([timing for timing in timings if timing.shape == shape]), flush=True)
     print(describe(timings, options))
     if options.json:
@@ -106,10 +110,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--archs", nargs="+", choices=ARCHS, default=ARCHS)
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=default_precisions())
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write every timing to this file")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.clock == "processor" and options.threads != 1:
+        parser.error("--clock processor needs --threads 1")
+    return options
 
 
 def parse_shape(text: str) -> Shape:
@@ -123,18 +131,19 @@ def default_precisions() -> list[str]:
     return [name for name in PRECISIONS if name == "fp32" or device.cpu_has_bfloat16()]
 
 
-def time_shape(shape: Shape, subjects: Sequence[Subject], rounds: int, seed: int) -> list[Timing]:
-    """All subjects in turn, `rounds` times; the first pass of each, which may compile, is not counted."""
-    passes = {subject: make_pass(subject, shape, seed) for subject in subjects}
+def time_shape(shape: Shape, subjects: Sequence[Subject], options: argparse.Namespace) -> list[Timing]:
+    """All subjects in turn, round by round; the first passes of each, which may compile, are not counted."""
+    passes = {subject: make_pass(subject, shape, options.seed) for subject in subjects}
+    clock = CLOCKS[options.clock]
     for run in passes.values():
         run()
         run()
     timings = []
-    for number in range(rounds):
+    for number in range(options.rounds):
         for subject, run in passes.items():
-            meter, start = Meter(), time.perf_counter()
+            meter, start = Meter(), clock()
             run()
-            seconds = time.perf_counter() - start
+            seconds = clock() - start
             timings.append(Timing(subject, shape, number, seconds, meter.others()))
     return timings
 
@@ -195,7 +204,7 @@ def describe(timings: Sequence[Timing], options: argparse.Namespace) -> str:
     """The conditions, and whether the parallel cell is as fast as it must be."""
     lines = [
         f"{datetime.date.today()}, {platform.machine()}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, "
-        f"{options.rounds} rounds, seed {options.seed}; "
+        f"{options.clock} clock, {options.rounds} rounds, seed {options.seed}; "
         + ", ".join(f"{name} {version}" for name, version in versions().items())
     ]
     taken = [timing.others for timing in timings if timing.others is not None]

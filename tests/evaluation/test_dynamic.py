@@ -19,8 +19,6 @@ from rnnkit.models.language_model import LanguageModel
 from rnnkit.nn import kinds
 from rnnkit.text import special
 
-ARCHS = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
-
 
 def text(lines: int = 8, seed: int = 2) -> Sentences:
     """Lines of random words."""
@@ -35,7 +33,7 @@ def dynamic(network: LanguageModel, settings: Settings, lines: Sentences) -> Flo
 
 @pytest.mark.parametrize("method", kinds.DYNAMIC_METHODS)
 @pytest.mark.parametrize("context", kinds.LINE_CONTEXTS)
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", kinds.LANGUAGE_ARCHS)
 def test_at_rate_zero_nothing_is_learned(arch: str, context: str, method: kinds.DynamicMethod) -> None:
     network = tiny_models.speaker(arch, context=context, dropout=0.5, weight_drop=0.5, dropout_embedding=0.5)
     found = dynamic(network, Settings(method, 0.0, 0.3, 3), text())
@@ -105,11 +103,11 @@ def test_nothing_is_learned_from_a_segment_before_it_is_scored(method: kinds.Dyn
 @pytest.mark.parametrize("context", kinds.LINE_CONTEXTS)
 def test_a_text_that_repeats_itself_is_learned(context: str, method: kinds.DynamicMethod, rate: float) -> None:
     network = tiny_models.speaker(context=context)
-    lines = [[5, 9, 7, 3], [11, 12, 6, 8, 3]] * 30
+    lines = [[5, 9, 7, 3], [11, 12, 6, 8, 3]] * 12
     repeated = Sentences(np.concatenate(lines), np.cumsum([0, *map(len, lines)]))
     plain = -score(make_reader(network), repeated).mean()
     learned = -dynamic(network, Settings(method, rate, 0.001, 5), repeated).mean()
-    assert learned < plain - 0.5
+    assert learned < plain - 0.2
 
 
 @pytest.mark.parametrize("context", kinds.LINE_CONTEXTS)

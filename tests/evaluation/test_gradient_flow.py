@@ -83,6 +83,7 @@ def test_a_gate_that_is_left_alone_decays_as_it_says(kept: float) -> None:
     flow = measure(network, *tokens(3, 70), 60, by_state)
     np.testing.assert_allclose(flow.relative, [kept**back for back in range(61)], rtol=1e-12)
     assert flow.falls_below(0.01) == math.ceil(math.log(0.01) / math.log(kept))
+    assert flow.factor == pytest.approx(kept)
 
 
 def test_what_explodes_is_seen() -> None:
@@ -168,6 +169,20 @@ def test_shares() -> None:
     assert flow.relative == (1.0, 2.0, 0.5, 0.005, 0.75)
     assert (flow.falls_below(0.6), flow.falls_below(0.01), flow.falls_below(0.001)) == (2, 3, None)
     assert Flow((0.0, 0.0), 1).relative == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("norms", "factor"),
+    [
+        ((9.0, 8.0, 4.0, 2.0), 0.5),
+        ((1.0, 1.0, 9.0, 9.0), 3.0),
+        ((1.0, 2.0, 0.0), 0.0),
+        ((1.0, 2.0), None),
+        ((1.0, 0.0, 0.0), None),
+    ],
+)
+def test_what_a_step_leaves(norms: tuple[float, ...], factor: float | None) -> None:
+    assert Flow(norms, 1).factor == (None if factor is None else pytest.approx(factor))
 
 
 def test_places_of_a_text() -> None:

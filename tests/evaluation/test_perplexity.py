@@ -20,8 +20,6 @@ from rnnkit.nn import kinds
 from rnnkit.text import special
 from rnnkit.training.signals import Stop
 
-ARCHS = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
-
 
 def text(lines: int = 23, seed: int = 1, longest: int = 11) -> Sentences:
     """Lines of random words and random lengths, an empty line among them."""
@@ -45,7 +43,7 @@ def one_by_one(network: LanguageModel, ids: Sequence[int]) -> FloatArray:
 
 
 @pytest.mark.parametrize("block", [1, 3, 7, 512])
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", kinds.LANGUAGE_ARCHS)
 def test_a_stream_is_read_as_token_after_token_in_blocks_of_any_length(arch: str, block: int) -> None:
     network, ids = tiny_models.speaker(arch), text().ids
     expected = one_by_one(network, ids.tolist())
@@ -54,7 +52,7 @@ def test_a_stream_is_read_as_token_after_token_in_blocks_of_any_length(arch: str
 
 
 @pytest.mark.parametrize(("block", "batch_tokens"), [(1, 1), (3, 20), (7, 64), (512, 4096)])
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", kinds.LANGUAGE_ARCHS)
 def test_a_line_alone_is_read_as_in_any_batch(arch: str, block: int, batch_tokens: int) -> None:
     network, lines = tiny_models.speaker(arch, context="line"), text()
     expected = np.concatenate([one_by_one(network, lines[number].tolist()) for number in range(len(lines))])
@@ -179,7 +177,7 @@ def test_perplexity_has_no_upper_bound() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 @pytest.mark.parametrize("context", kinds.LINE_CONTEXTS)
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", kinds.LANGUAGE_ARCHS)
 def test_a_gpu_says_what_the_cpu_says(arch: str, context: str) -> None:
     network, lines = tiny_models.speaker(arch, context=context, embedding=64, hidden=96), text(200)
     expected = score(make_reader(network), lines).mean()

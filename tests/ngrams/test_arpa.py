@@ -107,7 +107,7 @@ def test_a_word_that_kenlm_takes_for_unknown_is_warned_of(tmp_path: Path) -> Non
     ("token", "message"),
     [
         ("<unk>", "rows 1 and 6 of the vocabulary are both spelt <unk>; an ARPA file has each word once\n"
-         "  hint: let both be one in the file (merge_unknown), or spell it otherwise in the training text"),
+         "  hint: let both be one in the file (`--merge-unknown`), or spell it otherwise in the training text"),
         ("<s>", "rows 2 and 6 of the vocabulary are both spelt <s>; an ARPA file has each word once\n  hint: spell it"),
         ("</s>", "rows 3 and 6 of the vocabulary are both spelt </s>"),
         ("cat", "rows 5 and 6 of the vocabulary are both spelt cat"),

@@ -21,6 +21,7 @@ def inputs(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, ...]:
 
 def rows_at_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "CHUNK_BYTES", rows * VOCABULARY * 4)
+    monkeypatch.setattr(losses, "CHUNK_ROWS", 1)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
@@ -176,3 +177,8 @@ def test_chunks_are_equal_but_for_one_row_and_within_the_bytes(
     chunks = list(losses._chunks(count, VOCABULARY, torch.empty(0)))
     assert [rows.stop - rows.start for rows in chunks] == sizes
     assert [row for rows in chunks for row in range(rows.start, rows.stop)] == list(range(count))
+
+
+def test_chunks_of_a_huge_vocabulary_have_rows_enough_for_a_product() -> None:
+    chunks = list(losses._chunks(700, 10_000_000, torch.empty(0)))
+    assert [rows.stop - rows.start for rows in chunks] == [233, 233, 234]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from rnnkit.nn import kinds, recurrent
 from rnnkit.nn.cells import GRUCell, LSTMCell, RNNCell, scan
+from rnnkit.nn.kernels import processor
 from rnnkit.nn.recurrent import EncoderLayer, RecurrentLayer, gather_steps, reverse_index
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 7, 5, 4
@@ -126,8 +127,7 @@ def test_encoder_layer_reads_each_sentence_as_if_it_were_alone(arch: Any, bidire
 def test_another_hidden_matrix_takes_the_place_of_the_layers_own(
     arch: Any, reset_inside: bool, by_kernels: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not by_kernels:
-        monkeypatch.setattr(recurrent, "kernels_fit", lambda x, weight: False)
+    monkeypatch.setattr(recurrent, "kernels_fit", lambda x, weight: by_kernels)
     layer, x_BTE = layer_and_input(arch, reset_inside)
     state = random_state(layer)
     own = layer.hidden_weights[0]
@@ -155,7 +155,8 @@ def test_double_precision_runs_on_torchs_layers(arch: Any) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_kernels_are_for_cpus_in_types_they_know_and_for_more_than_a_few_rows() -> None:
+def test_kernels_are_for_cpus_in_types_they_know_and_for_more_than_a_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor, "suits", lambda: True)
     x_BTE, weight = torch.randn(4, 4, INPUT), torch.randn(8, 8)
     assert recurrent.kernels_fit(x_BTE, weight)
     assert not recurrent.kernels_fit(x_BTE[:3, :5], weight)
@@ -166,6 +167,8 @@ def test_kernels_are_for_cpus_in_types_they_know_and_for_more_than_a_few_rows() 
         assert recurrent.kernels_fit(x_BTE, weight)
     with torch.autocast("cpu", dtype=torch.float16):
         assert not recurrent.kernels_fit(x_BTE, weight)
+    monkeypatch.setattr(processor, "suits", lambda: False)
+    assert not recurrent.kernels_fit(x_BTE, weight)
 
 
 def test_weights_in_one_piece_are_the_weights_and_hand_their_gradients_on() -> None:

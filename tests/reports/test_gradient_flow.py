@@ -8,7 +8,7 @@ import pytest
 
 from rnnkit.errors import DataError
 from rnnkit.evaluation.gradient_flow import Flow
-from rnnkit.reports.gradient_flow import draw_flows, fall, tabulate, telling_steps
+from rnnkit.reports.gradient_flow import describe, draw_flows, fall, tabulate, telling_steps
 
 FLOWS = {
     "falls": Flow(tuple(0.5**step / 4 for step in range(13)), 5),
@@ -58,8 +58,8 @@ def test_a_table_has_both_norms_and_shares() -> None:
         "10  2.44e-04  9.77e-04  2.00e+00  1.00e+00",
         "12  6.10e-05  2.44e-04  2.00e+00  1.00e+00",
         "",
-        "falls  under 10 % at k = 4",
-        "stays  not under 10 % within 12 steps",
+        "falls  under 10 % at k = 4, each step from k = 1 on leaves 50.0 %",
+        "stays  not under 10 % within 12 steps, each step from k = 1 on leaves 100.0 %",
     ]
 
 
@@ -79,3 +79,7 @@ def test_telling_steps(steps: int, rows: list[int]) -> None:
 
 def test_small_shares_are_said_whole() -> None:
     assert fall(FLOWS["stops"], 0.0005) == "under 0.05 % at k = 2"
+
+
+def test_words_where_there_is_a_step_only() -> None:
+    assert describe(Flow((1.0, 0.5), 3), 0.01) == "not under 1 % within 1 steps"

@@ -78,9 +78,9 @@ def test_lines_and_numbers(models: list[Path], text: Path) -> None:
     assert (blank, heads.split()[:2]) == ("", ["k", str(models[0])])
     assert [row.split()[0] for row in rows[:5]] == ["0", "1", "2", "5", "6"]
     assert len(result.numbers) == 2
-    assert re.fullmatch(
-        re.escape(str(models[0])) + r": (under 50 % at k = \d|not under 50 % within 6 steps)", result.numbers[0]
-    )
+    where, left = result.numbers[0].removeprefix(f"{models[0]}: ").split(", ")
+    assert re.fullmatch(r"under 50 % at k = \d|not under 50 % within 6 steps", where)
+    assert re.fullmatch(r"each step from k = 1 on leaves \d+\.\d %", left)
 
 
 def test_json_has_every_step(models: list[Path], text: Path, tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_a_text_with_fewer_places(models: list[Path], tmp_path: Path) -> None:
     short.write_text(f"{SENTENCE}\n", encoding="utf-8")
     heard: list[Event] = []
     result = flow_of(Options(models[:1], text=short, steps=5), heard)
-    assert Warned(f"the text has 1 different places for {models[0]}, not 64") in heard
-    assert result.lines[0].endswith("the mean of 1 places")
+    assert Warned(f"the text has places for {models[0]}: 1, not 64") in heard
+    assert result.lines[0].endswith("its norm, at one place")
 
 
 def test_a_model_of_lines_is_told_about(tmp_path: Path, text: Path) -> None:

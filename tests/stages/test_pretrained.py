@@ -213,7 +213,7 @@ def test_vectors_that_do_not_fit(work: Path, file: Path, tmp_path: Path) -> None
     [
         ("", True, False, True, "--freeze-embeddings needs --embeddings"),
         ("abc", False, False, True, "--embeddings names 3 files of vectors\n  it wants the source's and the target's"),
-        ("ab", False, True, True, "--embeddings names 2 files of vectors\n  it wants one, for --joint-embeddings"),
+        ("ab", False, True, True, "--embeddings names 2 files of vectors\n  it wants one, for there is one table"),
         ("ab", True, False, True, "--freeze-embeddings would freeze the output layer too\n  with --tied its matrix"),
         ("a", True, True, True, "--no-tied gives it a matrix of its own"),
     ],

@@ -31,6 +31,12 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     assert loaded.arrays["random"]["cpu"].dtype == np.uint8
 
 
+def test_an_array_with_strides_is_saved_as_it_reads(tmp_path: Path) -> None:
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1)[1:]
+    checkpoint.save(tmp_path / "last", Checkpoint({}, {"carried": {"0.0": array}}))
+    np.testing.assert_array_equal(checkpoint.load(tmp_path / "last").arrays["carried"]["0.0"], array)
+
+
 def test_a_crash_between_the_two_renames_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "last"
     checkpoint.save(folder, example(1))

@@ -134,11 +134,13 @@ class StreamBatches:
     def _places(self, begin: int, end: int) -> Ids:
         """Where in the text the steps `begin` to `end` of each column are."""
         along_BT = (np.arange(begin, end) + self._turns[:, None]) % self._length
-        return self._skipped + self._length * np.arange(self._columns)[:, None] + along_BT
+        place_BT: Ids = self._skipped + self._length * np.arange(self._columns)[:, None] + along_BT
+        return place_BT
 
     def _read(self, place_BT: Ids) -> Ids:
         """The tokens there; before the first stands EOS."""
-        return np.where(place_BT < 0, special.EOS, self._ids[np.maximum(place_BT, 0)]).astype(np.int64)
+        token_BT: Ids = np.where(place_BT < 0, special.EOS, self._ids[np.maximum(place_BT, 0)]).astype(np.int64)
+        return token_BT
 
 
 class LineBatches:

@@ -14,7 +14,6 @@ its own, so that the step does not depend on the scale of the loss. No gradient 
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from collections.abc import Iterator
@@ -190,10 +189,10 @@ def reference_step(
 
 def _without_dropout(network: LanguageModel) -> LanguageModel:
     """A copy in training mode, which cuDNN wants where gradients are taken, that drops nothing."""
-    copied = copy.deepcopy(network).train()
-    copied.config = dataclasses.replace(
-        copied.config, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, dropout_embedding=0.0, weight_drop=0.0
+    config = dataclasses.replace(
+        network.config, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, dropout_embedding=0.0, weight_drop=0.0
     )
-    for weight in copied.parameters():
-        weight.requires_grad_(True)
-    return copied
+    with torch.random.fork_rng(devices=[]):  # a new network draws its weights, which are overwritten here
+        copied = LanguageModel(config)
+    copied.load_state_dict(network.state_dict())
+    return copied.to(network.output_bias.device).train()

@@ -53,6 +53,12 @@ class Flow:
         start = self.norms[0]
         return tuple(norm / start if start else 0.0 for norm in self.norms)
 
+    @property
+    def factor(self) -> float | None:
+        """What a step leaves of the gradient, the geometric mean over those from k = 1 on; None where that is all."""
+        _, first, *later = self.norms
+        return (later[-1] / first) ** (1 / len(later)) if later and first else None
+
     def falls_below(self, share: float) -> int | None:
         """The first k where g_k is less than this share of g_0; None where no such k was looked at."""
         return next((steps for steps, norm in enumerate(self.relative) if norm < share), None)

@@ -176,7 +176,8 @@ class LanguageModel(nn.Module):
     def _run(self, layer: Layer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         if self.training and self.config.weight_drop and isinstance(layer, RecurrentLayer):
             weight = dropout.weight_drop(layer.hidden_weights[0], self.config.weight_drop)
-            return layer(x_BTE, state, hidden_weight=weight)
+            dropped: tuple[Tensor, tuple[Tensor, ...]] = layer(x_BTE, state, hidden_weight=weight)
+            return dropped
         return layer(x_BTE, state)
 
 

@@ -114,7 +114,7 @@ def _check_words(tokens: Sequence[str], rows: Sequence[int], listen: Listener) -
             continue
         hint = "spell it otherwise in the training text"
         if token == special.NAMES[special.UNK]:
-            hint = "let both be one in the file (merge_unknown), or " + hint
+            hint = "let both be one in the file (`--merge-unknown`), or " + hint
         raise DataError(
             f"rows {seen[token]} and {row} of the vocabulary are both spelt {token}; an ARPA file has each word once",
             hint=hint,

@@ -22,11 +22,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK_BYTES = 16 << 20
-"""Logits held at once on a CPU: 838 rows of 10,000 in bfloat16. Products over fewer rows run slower, and more than
-the last cache holds is read from memory again."""
+"""Logits held at once on a CPU, of 838 rows of 10,000 in bfloat16; more would be read from memory again."""
+
+CHUNK_ROWS = 256
+"""But so many rows at least: a product that reads all weights for a few rows takes twice as long."""
 
 CUDA_CHUNK_BYTES = 256 << 20
-"""The same on a GPU, which has no such cache, but wants fewer and larger calls."""
+"""The same on a GPU, which wants few and large calls."""
 
 ALIGNED = 8
 """The hidden size with the bias' column is filled up to a multiple of this, as matrix units want it."""
@@ -176,9 +178,9 @@ def product_kind(hidden_NH: Tensor) -> torch.dtype:
 
 
 def _chunks(count: int, size: int, like: Tensor) -> Iterator[slice]:
-    """Slices of rows as equal as may be, whose logits take no more than the bytes allowed."""
+    """Slices of rows as equal as may be, whose logits take no more than the bytes allowed or are few rows."""
     allowed = CUDA_CHUNK_BYTES if like.is_cuda else CHUNK_BYTES
-    most = max(1, allowed // (size * like.element_size()))
+    most = max(CHUNK_ROWS, allowed // (size * like.element_size()))
     pieces = -(-count // most)
     for piece in range(pieces):
         yield slice(piece * count // pieces, (piece + 1) * count // pieces)

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from rnnkit.nn.kernels import mingru, team
 from rnnkit.nn.kernels.lanes import WIDTH
 from rnnkit.nn.kernels.products import matrix_product
-from rnnkit.nn.recurrent_function import own_copy, with_first
+from rnnkit.nn.recurrent_function import autocast_helps, own_copy, with_first
 
 
 def run_layer(x_TBE: Tensor, start_BH: Tensor, weight_GE: Tensor, bias_G: Tensor) -> tuple[Tensor, Tensor]:
@@ -26,7 +26,7 @@ def run_layer(x_TBE: Tensor, start_BH: Tensor, weight_GE: Tensor, bias_G: Tensor
     Returns:
         The states of all steps (T, B, H), and the last one (B, H) in float32.
     """
-    half = torch.is_autocast_enabled("cpu")
+    half = autocast_helps()
     states_TBH, last_BH = _MinGRU.apply(half, x_TBE, start_BH, weight_GE, bias_G)  # type: ignore[no-untyped-call]
     return states_TBH, last_BH
 

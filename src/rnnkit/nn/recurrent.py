@@ -211,14 +211,20 @@ def run_to_lengths(layer: RecurrentLayer, x_BSE: Tensor, lengths_B: Tensor, want
 def kernels_fit(x: Tensor, weight: Tensor) -> bool:
     """Whether a layer with these inputs and this weight runs on our own kernels and not on torch's.
 
-    It does on CPUs, in float32 or under autocast to bfloat16; but for a few rows it is not worth the while to pack the
-    weights.
+    It does on CPUs that they were found to suit, in float32 or under autocast to bfloat16; but for a few rows it is
+    not worth while to pack the weights.
     """
     if x.device.type != "cpu" or weight.dtype != torch.float32 or x.shape[0] * x.shape[1] < SMALLEST_FOR_KERNELS:
         return False
     if torch.is_autocast_enabled("cpu"):
-        return torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return x.dtype == torch.float32
+        known = torch.get_autocast_dtype("cpu") == torch.bfloat16
+    else:
+        known = x.dtype == torch.float32
+    if not known:
+        return False
+    from rnnkit.nn.kernels import processor  # brings the compiler along
+
+    return processor.suits()
 
 
 def _in_one_piece(weights: Sequence[Tensor]) -> list[Tensor]:

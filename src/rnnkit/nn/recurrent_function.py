@@ -10,8 +10,8 @@ from torch.autograd.function import once_differentiable
 
 from rnnkit.nn.cells import State
 from rnnkit.nn.kernels import recurrent, team
+from rnnkit.nn.kernels.processor import HAS_HALF
 from rnnkit.nn.kernels.products import matrix_product, pack
-from rnnkit.nn.kernels.tile import HAS_HALF
 from rnnkit.nn.kinds import Arch
 
 
@@ -43,7 +43,7 @@ def run_layer(
     if arch == "gru":  # the candidate's bias stands inside, where the reset gate is multiplied with it
         outer, inner_bias = torch.split(hidden_bias, [2 * size, size])
         bias = input_bias + nn.functional.pad(outer, (0, size))
-    half = torch.is_autocast_enabled("cpu") and HAS_HALF and size % 2 == 0
+    half = autocast_helps() and size % 2 == 0
     h_BH, c_BH = state if arch == "lstm" else (*state, None)
     h_TBH, *last = _Recurrence.apply(  # type: ignore[no-untyped-call]
         arch, half, x_TBE, h_BH, c_BH, input_weight, bias, hidden_weight, inner_bias
@@ -112,6 +112,11 @@ class _Recurrence(torch.autograd.Function):
             matrix_product(hidden_grads_NG, states[:-1].flatten(0, 1), transposed_a=True).float(),
             hidden_grads_NG[:, -size:].sum(0).float() if arch == "gru" else None,
         )
+
+
+def autocast_helps() -> bool:
+    """Whether bfloat16 is allowed, and the processor multiplies it."""
+    return torch.is_autocast_enabled("cpu") and HAS_HALF
 
 
 def with_first(start_BH: Tensor, steps: int, kind: torch.dtype) -> Tensor:

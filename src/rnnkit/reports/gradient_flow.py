@@ -52,21 +52,27 @@ def draw_flows(flows: Mapping[str, Flow], share: float, by: str, picture: Path) 
 
 
 def tabulate(flows: Mapping[str, Flow], share: float) -> list[str]:
-    """Lines of a table: a row for some of the k, for each model g_k and g_k / g_0, and where the share is reached."""
+    """Lines of a table: a row for some of the k, for each model g_k and g_k / g_0; and what can be said in words."""
     heads = ["k", *(cell for name in flows for cell in (name, "of k = 0"))]
     rows = [heads]
     for steps in telling_steps(len(next(iter(flows.values())).norms) - 1):
         cells = ((flow.norms[steps], flow.relative[steps]) for flow in flows.values())
         rows.append([str(steps), *(f"{number:.2e}" for pair in cells for number in pair)])
     table = aligned(rows, right=range(len(heads)))
-    falls = [(name, fall(flow, share)) for name, flow in flows.items()]
-    return [*table, "", *aligned(falls)]
+    words = [(name, describe(flow, share)) for name, flow in flows.items()]
+    return [*table, "", *aligned(words)]
 
 
 def telling_steps(steps: int) -> Sequence[int]:
     """0, 1, 2, 5, 10, 20, 50, … and the last."""
     powers = [10**power for power in range(len(str(steps)))]
     return [0, *sorted({first * power for power in powers for first in TELLING if first * power < steps} | {steps})]
+
+
+def describe(flow: Flow, share: float) -> str:
+    """Where the gradient falls below a share, and what a step leaves of it, in words."""
+    kept = "" if flow.factor is None else f", each step from k = 1 on leaves {100 * flow.factor:.1f} %"
+    return fall(flow, share) + kept
 
 
 def fall(flow: Flow, share: float) -> str:

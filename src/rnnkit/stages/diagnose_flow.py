@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, Note, Progress, Warned
 from rnnkit.files.workspace import Workspace
-from rnnkit.reports.gradient_flow import draw_flows, fall, tabulate
+from rnnkit.reports.gradient_flow import describe, draw_flows, tabulate
 from rnnkit.stages.diagnose_options import FLOW_HIDDEN, Options
 
 if TYPE_CHECKING:
@@ -67,13 +67,14 @@ class FlowResult:
         """What is printed."""
         places = sorted({flow.places for flow in self.flows.values()})
         count = f"{places[0]}" if len(places) == 1 else f"{places[0]} to {places[-1]}"
-        title = f"gradient of the loss by the {self.by} k steps before: its norm, the mean of {count} places"
+        where = "at one place" if places == [1] else f"the mean of {count} places"
+        title = f"gradient of the loss by the {self.by} k steps before: its norm, {where}"
         return (title, "", *tabulate(self.flows, self.share))
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """What is printed with `--quiet`: a line a model."""
-        return tuple(f"{name}: {fall(flow, self.share)}" for name, flow in self.flows.items())
+        return tuple(f"{name}: {describe(flow, self.share)}" for name, flow in self.flows.items())
 
     def as_dict(self) -> dict[str, Any]:
         """What is printed with `--json`."""
@@ -85,6 +86,7 @@ class FlowResult:
                 "norms": list(flow.norms),
                 "relative": list(flow.relative),
                 "falls_below_share_at": flow.falls_below(self.share),
+                "factor": flow.factor,
             }
             for (name, flow), arch in zip(self.flows.items(), self.archs, strict=True)
         ]
@@ -140,7 +142,7 @@ def _open(folder: Path, options: Options, listen: Listener) -> Named:
     except ValueError as error:
         raise DataError(f"the text is too short for {folder}", str(error), hint="a lower --steps asks less") from None
     if len(places[1]) < options.places:
-        listen(Warned(f"the text has {len(places[1])} different places for {folder}, not {options.places}"))
+        listen(Warned(f"the text has places for {folder}: {len(places[1])}, not {options.places}"))
     return Named(str(folder), config.arch, scorer.network, *places)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rnnkit.data.aligned import AlignedData
+    from rnnkit.models.cloze import Cloze
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.text.vocabulary import Vocabulary
@@ -74,7 +75,7 @@ class Pretrained:
 
     def fill(
         self,
-        network: SequenceToSequence | LanguageModel,
+        network: SequenceToSequence | LanguageModel | Cloze,
         vocabularies: list[Vocabulary],
         data: AlignedData,
         listen: Listener,
@@ -104,13 +105,13 @@ class Pretrained:
             listen(Note(f"{' and '.join(sides)} embeddings from {path}: {coverage}"))
             transfer.fill(embedding, found)
 
-    def freeze(self, network: SequenceToSequence | LanguageModel, data: AlignedData) -> None:
+    def freeze(self, network: SequenceToSequence | LanguageModel | Cloze, data: AlignedData) -> None:
         """Take the embeddings that start from vectors out of what is learned, where that was asked for."""
         for _, _, embedding in self._tables(network, data):
             embedding.weight.requires_grad_(not self.frozen)
 
     def _tables(
-        self, network: SequenceToSequence | LanguageModel, data: AlignedData
+        self, network: SequenceToSequence | LanguageModel | Cloze, data: AlignedData
     ) -> Iterator[tuple[Path, tuple[str, ...], nn.Embedding]]:
         """Each file of vectors with the languages and the embedding that it is for."""
         tables = network.input_embeddings

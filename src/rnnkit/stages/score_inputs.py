@@ -184,6 +184,8 @@ def _sentences(ids: Iterable[Sequence[int]]) -> Sentences:
 
 def _check_data(made_from: Mapping[str, str], folder: Path, side: str, scorer: Scorer) -> None:
     vocabulary = made_from.get("vocabulary", made_from.get(f"vocabulary.{side}"))
+    theirs: str | None
+    ours: str | None
     if vocabulary != scorer.vocabulary_digest:
         what, theirs, ours = "vocabulary", vocabulary, scorer.vocabulary_digest
     elif made_from.get("tokenizer") != scorer.tokenizer_identity:

@@ -16,7 +16,7 @@ from rnnkit.stages.outcome import Result
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from rnnkit.stages.count_ngrams import Counted
+    from rnnkit.stages.count_ngrams import Cost, Counted
     from rnnkit.training.estimate import Estimate
 
 EXAMPLE = """\
@@ -56,9 +56,11 @@ def _merge(one: dataclasses.Field[Any], other: dataclasses.Field[Any]) -> datacl
     """An option that two kinds have: with all the choices of both, and a default only where they agree on it."""
     choices = dict.fromkeys([*one.metadata["choices"], *other.metadata["choices"]])
     metadata = {**one.metadata, "choices": tuple(choices)}
-    if _default(one) == _default(other):
-        return dataclasses.field(**_how(one), metadata=metadata)
-    return dataclasses.field(default=None, metadata={**metadata, "shown_default": "as the kind of data has it"})
+    how = _how(one) if _default(one) == _default(other) else {"default": None}
+    if _default(one) != _default(other):
+        metadata["shown_default"] = "as the kind of data has it"
+    made: dataclasses.Field[Any] = dataclasses.field(**how, metadata=metadata)
+    return made
 
 
 def _how(field: dataclasses.Field[Any]) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 Options: type[Any] = _union([train_seq2seq.Options, train_lm.Options])
 
 
-def run(options: Any, listen: Listener = ignore) -> Result | Estimate | Counted:
+def run(options: Any, listen: Listener = ignore) -> Result | Estimate | Counted | Cost:
     """Train what the data is for.
 
     Raises:
@@ -88,7 +90,7 @@ def run(options: Any, listen: Listener = ignore) -> Result | Estimate | Counted:
 
     data = AlignedData.open(options.data or Workspace(options.work).data)
     command, stage = TRAINERS[data.task]
-    result: Result | Estimate | Counted = stage.run(_narrow(options, stage.Options, command), listen)
+    result: Result | Estimate | Counted | Cost = stage.run(_narrow(options, stage.Options, command), listen)
     return result
 
 

@@ -17,17 +17,17 @@ from rnnkit.stages.training_run import Learner, Recipe
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
+    from rnnkit.models.cloze import Cloze
     from rnnkit.models.cloze import Config as ClozeConfig
-    from rnnkit.models.language_model import Config
+    from rnnkit.models.language_model import Config, LanguageModel
     from rnnkit.nn.sampled_softmax import Proposal
-    from rnnkit.stages.count_ngrams import Counted
+    from rnnkit.stages.count_ngrams import Cost, Counted
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
     from rnnkit.training.optimisation import Settings as Changes
 
-    N = TypeVar("N", bound=nn.Module)
+    N = TypeVar("N", Cloze, LanguageModel)
 
 EXAMPLE = """\
 rnnkit train-lm --arch lstm
@@ -39,7 +39,7 @@ rnnkit train-lm --resume"""
 __all__ = ["EXAMPLE", "Options", "run"]
 
 
-def run(options: Options, listen: Listener = ignore) -> Result | Estimate | Counted:
+def run(options: Options, listen: Listener = ignore) -> Result | Estimate | Counted | Cost:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -108,7 +108,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         task=LanguageModelTask(network, settings, optimisation),
         batches=batches,
         validate=make_validation(network, made_from.data.side("valid", language), optimisation.mean_weights),
-        epochs=1.0,
+        epochs=_epochs(made_from),
         vocabulary=network.config.vocabulary,
     )
 
@@ -121,7 +121,7 @@ def _prepare_fill(
     from rnnkit.evaluation.cloze import make_validation
     from rnnkit.models import cloze_store
     from rnnkit.models.cloze import Cloze
-    from rnnkit.nn.device import choose_precision
+    from rnnkit.nn.device import choose_output_precision, choose_precision
     from rnnkit.training.cloze import ClozeTask, Settings
     from rnnkit.training.optimisation import Optimisation
 
@@ -131,7 +131,11 @@ def _prepare_fill(
         cloze_store.create(folder, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
     lines, held_out = (made_from.data.side(split, language) for split in ("train", "valid"))
     optimisation = Optimisation(network, _changes(options), folder)
-    settings = Settings(choose_precision(options.precision, optimisation.device, options.hidden or 0))
+    device = optimisation.device
+    settings = Settings(
+        choose_precision(options.precision, device, options.hidden or 0),
+        choose_output_precision(options.precision, device),
+    )
     return Learner(
         folder=folder,
         network=network,
@@ -139,9 +143,16 @@ def _prepare_fill(
         task=ClozeTask(network, lines, settings, optimisation),
         batches=Batches([lines.lengths()], options.batch_tokens, options.seed),
         validate=make_validation(network, held_out, optimisation.mean_weights),
-        epochs=1.0,
+        epochs=_epochs(made_from),
         vocabulary=network.config.vocabulary,
     )
+
+
+def _epochs(made_from: TrainingInputs) -> float:
+    """Passes over a text of this size, where nobody says."""
+    from rnnkit.training.budget import default_epochs
+
+    return default_epochs(made_from.data.meta.facts["splits"]["train"]["tokens"][made_from.data.sides[0]])
 
 
 def _start(
@@ -183,7 +194,7 @@ def _proposal(options: Options, made_from: TrainingInputs, device: torch.device)
     if not options.sampled_softmax:
         return None
     counts_V = pretrained.count_tokens(made_from.data, made_from.data.sides)
-    return propose(unigram_weights(torch.from_numpy(counts_V)), options.sampled_softmax).to(device)
+    return propose(unigram_weights(torch.from_numpy(counts_V)), options.sampled_softmax, device)
 
 
 def _config(options: Options, vocabulary: int) -> Config:

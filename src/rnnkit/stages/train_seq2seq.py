@@ -19,8 +19,10 @@ from rnnkit.training import schedules
 if TYPE_CHECKING:
     from rnnkit.data.aligned import AlignedData
     from rnnkit.models.sequence_to_sequence import Config
+    from rnnkit.models.store import Model
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
+    from rnnkit.training.optimisation import Settings as Changes
 
 EXAMPLE = """\
 rnnkit train-seq2seq --arch lstm
@@ -148,34 +150,60 @@ def _recipe(options: Options, folder: Path, listen: Listener) -> Recipe:
 
 
 def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener) -> Learner:
-    """The model directory with its network, the task that trains it, the batches, and what measures it.
+    """The network in its model directory, the task that trains it, the batches, and what measures it."""
+    from rnnkit.data.batching import Batches
+    from rnnkit.decoding.stepper import SearchOptions
+    from rnnkit.evaluation.translation import make_validation
+    from rnnkit.nn.device import choose_precision
+    from rnnkit.training.budget import default_epochs
+    from rnnkit.training.optimisation import Optimisation
+    from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings
+
+    data = made_from.data
+    model = _make_model(options, made_from, folder, resuming, listen)
+    network = model.network
+    source, target = (data.side("train", side) for side in data.sides)
+    optimisation = Optimisation(network, _changes(options), folder)
+    precision = choose_precision(options.precision, optimisation.device, options.hidden)
+    search = SearchOptions(beam=VALIDATION_BEAM)
+    return Learner(
+        folder=folder,
+        network=network,
+        languages=model.languages,
+        task=SequenceToSequenceTask(
+            network, source, target, Settings(options.label_smoothing, precision), optimisation
+        ),
+        batches=Batches([source.lengths(), target.lengths()], options.batch_tokens, options.seed),
+        validate=make_validation(
+            model, data, options.validate_lines, options.samples, search, 2 * options.batch_tokens
+        ),
+        epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
+        vocabulary=network.config.target_size,
+    )
+
+
+def _make_model(options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener) -> Model:
+    """The model directory with its network on its device.
 
     A run that is resumed from a checkpoint needs no other weights to start from.
     """
     import torch
 
-    from rnnkit.data.batching import Batches
-    from rnnkit.decoding.stepper import SearchOptions
-    from rnnkit.evaluation.translation import make_validation
     from rnnkit.models import store
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
-    from rnnkit.nn.device import choose_device, choose_precision, set_threads
+    from rnnkit.nn.device import choose_device, set_threads
     from rnnkit.stages.fine_tuning import initialise
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
-    from rnnkit.training import optimisation
-    from rnnkit.training.budget import default_epochs
-    from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings
 
     set_threads(options.threads)
-    device = choose_device(options.device)
     data = made_from.data
     languages = (data.sides[0], data.sides[1])
     tokenizer = cast(Path, made_from.tokenizer)  # `open_pairs` refuses data without one
     config = _config(options, data, made_from.joint)
     loaded = [Vocabulary.load(path) for path in made_from.vocabularies]
     torch.manual_seed(options.seed)
-    network = SequenceToSequence(config).to(device)
+    network = SequenceToSequence(config).to(choose_device(options.device))
     if not resuming and options.init_from is not None:
         initialise(network, store.TASK, options.init_from, loaded)
     if not resuming:
@@ -183,7 +211,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
     _pretrained(options).freeze(network, data)
     if not options.dry_run and not options.resume:
         store.create(folder, config, languages, tokenizer, made_from.vocabularies)
-    model = store.Model(
+    return store.Model(
         folder=folder,
         network=network,
         tokenizer=load_tokenizer(tokenizer),
@@ -192,30 +220,16 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         languages=languages,
         facts={},
     )
-    source, target = (data.side("train", side) for side in data.sides)
-    changes = optimisation.Settings(
+
+
+def _changes(options: Options) -> Changes:
+    from rnnkit.training.optimisation import Settings
+
+    return Settings(
         optimizer=options.optimizer,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
         weight_decay=options.weight_decay,
         clip=options.clip,
         keep_last=options.average,
-    )
-    settings = Settings(options.label_smoothing, choose_precision(options.precision, device, options.hidden))
-    task = SequenceToSequenceTask(
-        network, source, target, settings, optimisation.Optimisation(network, changes, folder)
-    )
-    search = SearchOptions(beam=VALIDATION_BEAM)
-    tokens = data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]
-    return Learner(
-        folder=folder,
-        network=network,
-        languages=languages,
-        task=task,
-        batches=Batches([source.lengths(), target.lengths()], options.batch_tokens, options.seed),
-        validate=make_validation(
-            model, data, options.validate_lines, options.samples, search, 2 * options.batch_tokens
-        ),
-        epochs=default_epochs(tokens),
-        vocabulary=config.target_size,
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import FormatError
@@ -53,7 +54,9 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         (temporary / _STATE).write_text(json.dumps(checkpoint.counters, indent=2) + "\n", encoding="utf-8")
         for group, arrays in checkpoint.arrays.items():
             names.append(f"{group}.safetensors")
-            (temporary / names[-1]).write_bytes(to_bytes(dict(arrays)))
+            # The library writes the memory of an array, whatever its strides say.
+            whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            (temporary / names[-1]).write_bytes(to_bytes(whole))
         described = manifest.describe_files(temporary, names)
         manifest.write(temporary / manifest.NAME, manifest.Manifest("checkpoint", FORMAT_VERSION, files=described))
 

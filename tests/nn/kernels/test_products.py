@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from rnnkit.nn.kernels import team
+from rnnkit.nn.kernels.processor import HAS_HALF
 from rnnkit.nn.kernels.products import PANEL, matrix_product, multiply, pack
 from rnnkit.nn.kernels.team import FIELDS, claim
-from rnnkit.nn.kernels.tile import HAS_HALF
 
 SIZES = [(1, 1, 1), (3, 5, 7), (8, 32, 32), (10, 33, 31), (17, 20, 97), (25, 64, 64), (120, 50, 70)]
 """Rows, depth, columns."""

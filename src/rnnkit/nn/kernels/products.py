@@ -18,8 +18,9 @@ from torch import Tensor
 
 from rnnkit.nn.kernels import team
 from rnnkit.nn.kernels.lanes import WIDTH, load, offset, pairs, read, store, write
+from rnnkit.nn.kernels.processor import HAS_WIDE
 from rnnkit.nn.kernels.team import FIELDS, SHARES, claim, inlined
-from rnnkit.nn.kernels.tile import HAS_WIDE, make_tile
+from rnnkit.nn.kernels.tile import make_tile
 
 _ROWS = (8, 4, 2, 1) if HAS_WIDE else (6, 4, 2, 1)
 """Rows whose sums are in registers together: 32 registers of AVX-512 hold more than those of other machines."""

@@ -61,10 +61,15 @@ def run(kernel: Kernel, fields: Sequence[int | Tensor], shares: int) -> None:
     job = (ctypes.c_int64 * (FIELDS + len(numbers)))(0, shares, *numbers)
     entry, parallel = _compile(kernel).ctypes, _parallel_region()
     threads = min(shares, torch.get_num_threads())
-    if threads == 1 or parallel is None:
+    if threads <= 1 or parallel is None:
         entry(ctypes.cast(job, ctypes.POINTER(ctypes.c_int64)))
     else:
         parallel(entry, job, threads, 0)
+
+
+def reaches_torchs_threads() -> bool:
+    """Whether more threads than the caller's own take part."""
+    return _parallel_region() is not None
 
 
 @cache

@@ -6,19 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils, codegen
+from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from rnnkit.nn.kernels.lanes import FUSED, INTEGERS, VECTOR, WIDTH, first_lanes, masked_store, pointer_to, repeated
+from rnnkit.nn.kernels.processor import HAS_HALF
 from rnnkit.nn.kernels.team import inlined
-
-_FEATURES = codegen.get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
-HAS_WIDE = "+avx512f" in _FEATURES.split(",")
-"""Whether kernels are compiled for AVX-512, with 32 registers of sixteen lanes."""
-
-HAS_HALF = "+avx512bf16" in _FEATURES.split(",")
-"""Whether the processor multiplies bfloat16."""
 
 _FLOAT, _LONG = ir.FloatType(), ir.IntType(64)
 _ALIGNMENT = 4  # bytes
