@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,13 +134,9 @@ def speed(rounds: int, precisions: list[str]) -> list[dict[str, Any]]:
     """All networks, all sides in turn, round by round; prints the table."""
     parts, vocabulary = read_text()
     ids, rows = parts["train"], len(vocabulary)
-    sides: dict[str, Callable[[Network], Iterator[int]]] = {
-        "example": lambda network: their_steps(network, ids, rows),
-        **{
-            f"rnnkit {precision}": lambda network, precision=precision: our_steps(network, ids, rows, precision)
-            for precision in precisions
-        },
-    }
+    sides: dict[str, Callable[[Network], Iterator[int]]] = {"example": lambda network: their_steps(network, ids, rows)}
+    for precision in precisions:
+        sides[f"rnnkit {precision}"] = partial(our_steps, ids=ids, vocabulary=rows, precision=precision)
     records: list[dict[str, Any]] = []
     lines = []
     for network in NETWORKS:

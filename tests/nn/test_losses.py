@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -59,6 +61,16 @@ def test_improbable_targets_do_not_underflow(kind: torch.dtype) -> None:
     assert expected > 2000, "no target here is as improbable as float32 cannot say"
     torch.testing.assert_close(nll, expected, rtol=1e-5 if kind == torch.float32 else 0.01, atol=0)
     assert nll == loss
+
+
+def test_an_impossible_target_among_equals_costs_what_it_should() -> None:
+    hidden_NH, weight_VH, bias_V, target_N = inputs()
+    bias_V = torch.zeros(VOCABULARY)
+    bias_V[target_N[0]] = -200.0
+    _, nll_N = fused_row_losses(hidden_NH, 0 * weight_VH, bias_V, target_N)
+    others = math.log(VOCABULARY - 1)
+    expected = [200 + others if target == target_N[0] else others for target in target_N]
+    assert nll_N.tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_in_bfloat16_loss_and_gradient_stay_close() -> None:

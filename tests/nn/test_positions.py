@@ -59,6 +59,7 @@ def test_turned_scores_depend_on_the_distance_alone(size: int) -> None:
         along = scores_TT.diagonal(distance)
         torch.testing.assert_close(along, along[:1].expand_as(along))
     assert scores_TT[0].std() > 0.01, "no distance makes any difference"
+    torch.testing.assert_close(rotate(q_D.expand(1, 1, 4, size), start=5).squeeze(), q_T[5:])
     later_T = rotate(q_D.expand(1, 1, 9, size), start=5).squeeze() @ rotate(k_D.expand(1, 1, 9, size), 5).squeeze().T
     torch.testing.assert_close(later_T, scores_TT)
 

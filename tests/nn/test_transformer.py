@@ -217,8 +217,9 @@ def test_autocast_goes_on_from_a_cache_of_either_type() -> None:
     exact_BTE, cache = module(x_BTE)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         close_BTE, half_cache = in_pieces(module, x_BTE, 3)
-        module(x_BTE, cache)
-    module(x_BTE, half_cache)
+        assert module(x_BTE, cache)[1][0].dtype == torch.bfloat16
+    assert half_cache[0].dtype == torch.bfloat16
+    assert module(x_BTE, half_cache)[1][0].dtype == torch.float32
     torch.testing.assert_close(close_BTE.float(), exact_BTE, rtol=0.1, atol=0.1)
 
 

@@ -20,8 +20,9 @@ from rnnkit.events import Event, Note
 from rnnkit.files import manifest
 from rnnkit.models import transfer, weights
 from rnnkit.stages import decode, train_seq2seq
+from rnnkit.stages.outcome import Result
 from rnnkit.stages.pretrained import Pretrained
-from rnnkit.stages.train_seq2seq import Options, Result
+from rnnkit.stages.train_seq2seq import Options
 from rnnkit.text.vocabulary import Vocabulary
 
 DIMENSION = 10

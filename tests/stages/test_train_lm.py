@@ -14,7 +14,7 @@ from tests.workspaces import make_text_workspace, make_workspace
 from rnnkit.errors import ArtefactError, ConfigError, DataError, TrainingError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.files import manifest
-from rnnkit.stages import align, train, train_embeddings, train_lm
+from rnnkit.stages import align, embedding_options, train, train_embeddings, train_lm
 from rnnkit.stages.count_ngrams import Cost, Counted
 from rnnkit.stages.language_options import PRESETS, Options, fill
 from rnnkit.stages.outcome import Result
@@ -215,7 +215,7 @@ def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path,
 
 def test_embeddings_start_from_word_vectors(work: Path, tmp_path: Path) -> None:
     train_embeddings.run(
-        train_embeddings.Options(
+        embedding_options.Options(
             text=[work / "tokens" / "train.en.tok"], dimension=10, min_count=1, epochs=1, threads=1, work=tmp_path,
         )
     )  # fmt: skip

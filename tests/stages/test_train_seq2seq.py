@@ -15,7 +15,8 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, Tr
 from rnnkit.events import Event, Note, Progress
 from rnnkit.files import manifest
 from rnnkit.stages import align, average, decode, tokenize, train, train_seq2seq, vocab
-from rnnkit.stages.train_seq2seq import Options, Result
+from rnnkit.stages.outcome import Result
+from rnnkit.stages.train_seq2seq import Options
 from rnnkit.training import metrics
 
 

@@ -20,7 +20,8 @@ def make(settings: Settings, folder: Path = Path(), seed: int = 1) -> tuple[nn.L
 
 
 def loss(network: nn.Linear, seed: int = 3) -> torch.Tensor:
-    return network(torch.randn(7, 3, generator=torch.Generator().manual_seed(seed))).pow(2).mean()
+    output: torch.Tensor = network(torch.randn(7, 3, generator=torch.Generator().manual_seed(seed)))
+    return output.pow(2).mean()
 
 
 def gradient(network: nn.Linear) -> torch.Tensor:

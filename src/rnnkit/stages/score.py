@@ -29,7 +29,7 @@ rnnkit score test.txt --summary
 rnnkit score --model work/lm --tokens < test.txt
 rnnkit score test.txt --summary --interpolate work/counts:0.3 --interpolate work/other:0.3
 rnnkit score test.txt --summary --cache --interpolate work/counts --tune valid.txt
-rnnkit score test.txt --summary --dynamic --dynamic-rate 0.001
+rnnkit score test.txt --summary --dynamic --dynamic-rate 0.005
 rnnkit score --split test --json --output test.scores"""
 
 LN10 = math.log(10)

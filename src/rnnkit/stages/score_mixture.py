@@ -133,7 +133,7 @@ def _dynamic_reader(options: Options, network: LanguageModel) -> Reader:
     settings = Settings(
         method=method,
         rate=DYNAMIC_RATE[method] if rate is None else rate,
-        decay=DYNAMIC_DECAY[method] if decay is None else decay,
+        decay=DYNAMIC_DECAY if decay is None else decay,
         segment=options.dynamic_segment or DYNAMIC_SEGMENT,
     )
     return DynamicReader(network, settings)

@@ -14,8 +14,8 @@ from rnnkit.nn import kinds
 
 CHECKPOINTS = ("best", "last", "average")
 CACHE_SIZE = 500
-DYNAMIC_RATE = {"rms": 1e-3, "sgd": 0.1}
-DYNAMIC_DECAY = {"rms": 0.005, "sgd": 0.005}
+DYNAMIC_RATE = {"rms": 0.007, "sgd": 0.7}
+DYNAMIC_DECAY = 0.003
 DYNAMIC_SEGMENT = 20
 
 FLATNESSES = (0.0, 0.01, 0.02, 0.04, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.9, 1.3, 2.0)
@@ -84,7 +84,7 @@ class Options:
     )  # fmt: skip
     dynamic_decay: float | None = option(
         None, help="Share of the way back to the trained weights, each step.", panel="Dynamic evaluation", minimum=0,
-        maximum=1, shown_default=", ".join(f"{decay:g} ({method})" for method, decay in DYNAMIC_DECAY.items()),
+        maximum=1, shown_default=f"{DYNAMIC_DECAY:g}",
     )  # fmt: skip
     dynamic_segment: int | None = option(
         None, help="Tokens between two steps.", panel="Dynamic evaluation", unit="tokens", minimum=1,
