@@ -34,7 +34,12 @@ import torch
 from meter import DISTURBED, Meter
 from rnnkit.data.stream import Cutting, StreamBatches
 from rnnkit.models.language_model import Config, LanguageModel
-from rnnkit.nn.device import choose_output_precision, choose_precision, set_threads
+from rnnkit.nn.device import (
+    SMALLEST_LAYERS_FOR_BFLOAT16,
+    choose_output_precision,
+    choose_precision,
+    set_threads,
+)
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training.language_model import LanguageModelTask, Settings
 from rnnkit.training.optimisation import Optimisation
@@ -107,7 +112,10 @@ def our_steps(network: Network, ids: np.ndarray, vocabulary: int, precision: str
     model = LanguageModel(config)
     optimisation = Optimisation(model, Changes(optimizer="sgd", clip=CLIP), Path())
     device = torch.device("cpu")
-    kinds = choose_precision(precision, device, network.size), choose_output_precision(precision, device)
+    kinds = (
+        choose_precision(precision, device, network.size, SMALLEST_LAYERS_FOR_BFLOAT16),
+        choose_output_precision(precision, device),
+    )
     task = LanguageModelTask(model, Settings(0.0, 0.0, None, *kinds), optimisation)
     for piece in StreamBatches(ids, Cutting(COLUMNS, STEPS), seed=1):
         yield task.step(piece, RATE).tokens

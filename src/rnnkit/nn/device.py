@@ -16,6 +16,9 @@ KERNELS_KEPT = "128"
 SMALLEST_FOR_BFLOAT16 = 384
 """In smaller networks the conversions cost more than the products save."""
 
+SMALLEST_LAYERS_FOR_BFLOAT16 = 128
+"""The same where layers run over whole pieces at once, and nothing step by step."""
+
 
 def choose_device(name: str) -> torch.device:
     """The device of that name; `auto` is CUDA where there is one.
@@ -30,7 +33,9 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device, hidden: int) -> torch.dtype:
+def choose_precision(
+    name: str, device: torch.device, hidden: int, smallest: int = SMALLEST_FOR_BFLOAT16
+) -> torch.dtype:
     """The type of matrix products in training; weights and optimiser stay in float32.
 
     `auto` is bfloat16 where the hardware multiplies it natively and the products are large enough to gain by it,
@@ -40,10 +45,11 @@ def choose_precision(name: str, device: torch.device, hidden: int) -> torch.dtyp
         name: `auto`, `fp32` or `bf16`.
         device: Where the network is.
         hidden: Size of its states.
+        smallest: The size from which `auto` takes bfloat16.
     """
     if name == "auto":
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bfloat16()
-        name = "bf16" if native and hidden >= SMALLEST_FOR_BFLOAT16 else "fp32"
+        name = "bf16" if native and hidden >= smallest else "fp32"
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
 
 

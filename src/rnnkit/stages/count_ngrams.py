@@ -91,8 +91,9 @@ def run(options: Options, folder: Path, listen: Listener) -> Counted | Cost:
     if options.dry_run:
         from rnnkit.ngrams.estimate import estimated_bytes
 
-        tokens = int(made_from.data.meta.facts["splits"]["train"]["tokens"][language])
-        return Cost(tokens, estimated_bytes(tokens, made_from.data.vocabulary_size(language), options.order))
+        facts = made_from.data.meta.facts["splits"]["train"]
+        tokens = int(facts["tokens"][language])
+        return Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
     run_folder.clear(folder, options.overwrite)
     with lock.hold(folder):
         return _count(options, made_from, folder, listen)

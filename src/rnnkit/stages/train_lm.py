@@ -77,7 +77,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
     from rnnkit.evaluation.perplexity import make_validation
     from rnnkit.models import language_store
     from rnnkit.models.language_model import LanguageModel
-    from rnnkit.nn.device import choose_output_precision, choose_precision
+    from rnnkit.nn.device import choose_output_precision
     from rnnkit.training.language_model import LanguageModelTask, Settings
     from rnnkit.training.optimisation import Optimisation
 
@@ -92,7 +92,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         activation=options.activation_penalty or 0.0,
         temporal=options.temporal_penalty or 0.0,
         proposal=_proposal(options, made_from, device),
-        precision=choose_precision(options.precision, device, options.hidden or 0),
+        precision=_precision(options, device),
         output_precision=choose_output_precision(options.precision, device),
     )
     cutting = Cutting(options.columns or 1, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
@@ -109,6 +109,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         batches=batches,
         validate=make_validation(network, made_from.data.side("valid", language), optimisation.mean_weights),
         epochs=_epochs(made_from),
+        precision=settings.precision,
         vocabulary=network.config.vocabulary,
     )
 
@@ -121,7 +122,7 @@ def _prepare_fill(
     from rnnkit.evaluation.cloze import make_validation
     from rnnkit.models import cloze_store
     from rnnkit.models.cloze import Cloze
-    from rnnkit.nn.device import choose_output_precision, choose_precision
+    from rnnkit.nn.device import choose_output_precision
     from rnnkit.training.cloze import ClozeTask, Settings
     from rnnkit.training.optimisation import Optimisation
 
@@ -133,7 +134,7 @@ def _prepare_fill(
     optimisation = Optimisation(network, _changes(options), folder)
     device = optimisation.device
     settings = Settings(
-        choose_precision(options.precision, device, options.hidden or 0),
+        _precision(options, device),
         choose_output_precision(options.precision, device),
     )
     return Learner(
@@ -144,8 +145,16 @@ def _prepare_fill(
         batches=Batches([lines.lengths()], options.batch_tokens, options.seed),
         validate=make_validation(network, held_out, optimisation.mean_weights),
         epochs=_epochs(made_from),
+        precision=settings.precision,
         vocabulary=network.config.vocabulary,
     )
+
+
+def _precision(options: Options, device: torch.device) -> torch.dtype:
+    """The type of the layers' products; they run over whole pieces."""
+    from rnnkit.nn.device import SMALLEST_LAYERS_FOR_BFLOAT16, choose_precision
+
+    return choose_precision(options.precision, device, options.hidden or 0, SMALLEST_LAYERS_FOR_BFLOAT16)
 
 
 def _epochs(made_from: TrainingInputs) -> float:

@@ -179,6 +179,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         ),
         epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
         vocabulary=network.config.target_size,
+        precision=precision,
     )
 
 

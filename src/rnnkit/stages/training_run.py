@@ -16,6 +16,7 @@ from rnnkit.stages.outcome import Result
 from rnnkit.training import schedules
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from rnnkit.stages.training_inputs import TrainingInputs
@@ -39,6 +40,7 @@ class Learner:
         validate: Measures it.
         epochs: Passes over the data, where the options leave it open.
         vocabulary: Tokens that each prediction chooses from.
+        precision: Type of the layers' products.
     """
 
     folder: Path
@@ -49,6 +51,7 @@ class Learner:
     validate: Validate
     epochs: float
     vocabulary: int
+    precision: torch.dtype
 
 
 @dataclass(frozen=True)
@@ -158,10 +161,9 @@ def _announce(options: Any, learner: Learner, plan: Plan, listen: Listener) -> N
     import torch
 
     from rnnkit.models import weights
-    from rnnkit.nn.device import choose_precision
 
     device = next(learner.network.parameters()).device
-    precision = str(choose_precision(options.precision, device, options.hidden)).removeprefix("torch.")
+    precision = str(learner.precision).removeprefix("torch.")
     frozen = weights.count_frozen(learner.network)
     count = f"{weights.count(learner.network):,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
     where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
