@@ -26,7 +26,7 @@ from torch import Tensor
 from rnnkit.data.aligned import Sentences
 from rnnkit.data.arrays import IntArray
 from rnnkit.errors import TrainingError
-from rnnkit.evaluation.perplexity import Block, as_ids, full_precision
+from rnnkit.evaluation.perplexity import Block, as_ids, full_precision, one_thread
 from rnnkit.models.language_model import LanguageModel, State, detach
 from rnnkit.nn.kinds import DynamicMethod
 from rnnkit.text import special
@@ -106,7 +106,7 @@ class DynamicReader:
         device = network.output_bias.device
         seen = len(self._pending_T)
         segment_T = np.concatenate([self._pending_T, ids_T])
-        with torch.enable_grad(), torch.autocast(device.type, enabled=False), full_precision():
+        with torch.enable_grad(), torch.autocast(device.type, enabled=False), full_precision(), one_thread(device):
             target_T = as_ids(segment_T, device)
             input_T = torch.cat([target_T.new_tensor([self._last]), target_T[:-1]])
             state = network.start(1) if self._state is None else self._state

@@ -242,7 +242,7 @@ def full_precision() -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_thread(device: torch.device) -> Iterator[None]:
-    """A context for a single row's steps on a CPU: too little work to share, threads would wait for each other."""
+    """A context for work on a single row on a CPU: too little to share, threads would wait for each other."""
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:
         yield

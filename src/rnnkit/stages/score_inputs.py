@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rnnkit.text.vocabulary import Vocabulary
 
 NGRAM = "ngram"
-GROUP_LINES, GROUP_CHARACTERS = 1024, 1 << 17
+GROUP_LINES, GROUP_CHARACTERS = 256, 1 << 15
 """Most lines, and about as many characters, that are scored at once: what is read ahead of the first result."""
 
 
