@@ -206,6 +206,25 @@ def test_text_tokenized_elsewhere_trains_without_a_tokenizer(work: Path, tmp_pat
     assert not (result.model / "tokenizer").exists()
 
 
+def test_the_last_weights_can_be_used_and_damage_is_seen(model: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import torch
+
+    from rnnkit.errors import FormatError
+    from rnnkit.models import language_store
+
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    assert language_store.load(copy, "last", torch.device("cpu")).network.config.hidden == 12
+    path = copy / "last" / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(FormatError, match="is damaged"):
+        language_store.load(copy, "last", torch.device("cpu"))
+
+
 def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path, tmp_path: Path) -> None:
     tuned = trained(work, tmp_path / "tuned", init_from=model, learning_rate=0.0, max_steps=1)
     before = json.loads((model / "meta.json").read_text())["facts"]["best"]["loss"]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.errors import DataError, FormatError
+from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_file
 
 ENTRY = "rnnkit"
@@ -76,11 +77,19 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise FormatError(
             f"{path} is damaged or cut short", str(error), hint="copy the model directory again"
         ) from error
-    if metadata.get("sha256") != _digest(tensors):
+    if not (metadata.get("sha256") == _digest(tensors) if metadata else _vouched(path)):
         raise FormatError(
             f"{path} is damaged", "its tensors have another SHA-256 than was written", hint="copy the model again"
         )
     return tensors, metadata.get("facts", {})
+
+
+def _vouched(path: Path) -> bool:
+    """Whether the manifest beside a file says that it is whole: the weights in `last/` have no word of their own."""
+    if not (path.parent / manifest.NAME).exists():
+        return False
+    entry = manifest.load(path.parent / manifest.NAME).files.get(path.name)
+    return entry is not None and entry.get("sha256") == manifest.sha256(path)
 
 
 def restore(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
