@@ -20,7 +20,7 @@ from rnnkit.embeddings.weights import Weights
 MOST = 256
 """Rows that are copied. Twice as many in two matrices are half of a core's own cache."""
 
-INTERVAL = 2000
+INTERVAL = 8000
 """Words from one exchange to the next."""
 
 
