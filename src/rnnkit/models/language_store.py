@@ -6,12 +6,13 @@ Data that was cut into tokens by somebody else has no tokenizer; its models read
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
+from torch import nn
 
 from rnnkit.errors import FormatError
 from rnnkit.models import store, weights
@@ -21,11 +22,12 @@ from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 VOCABULARY = "vocab.tsv"
+N = TypeVar("N", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Speaker:
-    """The directory of a neural language model, loaded.
+class Loaded(Generic[N]):
+    """The directory of a network that reads text of one language, loaded.
 
     Attributes:
         folder: Where it came from.
@@ -37,11 +39,15 @@ class Speaker:
     """
 
     folder: Path
-    network: LanguageModel
+    network: N
     tokenizer: Tokenizer | None
     vocabulary: Vocabulary
     language: str
     facts: Mapping[str, Any]
+
+
+Speaker = Loaded[LanguageModel]
+"""The directory of a neural language model, loaded."""
 
 
 def create(folder: Path, config: Config, language: str, tokenizer: Path | None, vocabulary: Path) -> None:
@@ -55,10 +61,19 @@ def create(folder: Path, config: Config, language: str, tokenizer: Path | None, 
 
 
 def load(folder: Path, checkpoint: str, device: torch.device) -> Speaker:
-    """Load the directory of a neural language model for use.
+    """Load the directory of a neural language model for use; arguments and errors as of `load_network`."""
+    return load_network(folder, store.LANGUAGE_MODEL, lambda shape: LanguageModel(Config(**shape)), checkpoint, device)
+
+
+def load_network(
+    folder: Path, task: str, build: Callable[[Mapping[str, Any]], N], checkpoint: str, device: torch.device
+) -> Loaded[N]:
+    """Load the directory of a network that reads text of one language.
 
     Args:
         folder: The directory.
+        task: What the model has to be for.
+        build: Makes the network of a shape; the shape names the size of its `vocabulary`.
         checkpoint: `best`, `last` or `average`.
         device: Where the network goes.
 
@@ -68,20 +83,19 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Speaker:
         FormatError: A file is damaged; the message names it.
     """
     document = store.read_config(folder)
-    store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
+    store.check_task(folder, document["task"], task)
     try:
-        network = LanguageModel(Config(**document["network"]))
+        network = build(document["network"])
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         raise FormatError(f"{folder / store.CONFIG} describes no network", str(error)) from error
     path = store.weights_path(folder, checkpoint)
     tensors, facts = weights.load(path)
     weights.restore(network, tensors, path)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
-    if len(vocabulary) != network.config.vocabulary:
-        raise FormatError(
-            f"{folder / VOCABULARY} has {len(vocabulary)} rows, config.json says {network.config.vocabulary}"
-        )
-    return Speaker(
+    rows = int(document["network"]["vocabulary"])
+    if len(vocabulary) != rows:
+        raise FormatError(f"{folder / VOCABULARY} has {len(vocabulary)} rows, config.json says {rows}")
+    return Loaded(
         folder=folder,
         network=network.to(device).eval(),
         tokenizer=find_tokenizer(folder),
