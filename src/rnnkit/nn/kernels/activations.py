@@ -1,4 +1,4 @@
-"""The logistic function and the hyperbolic tangent of sixteen lanes at once, for compiled kernels.
+"""The exponential and logistic functions and the hyperbolic tangent of sixteen lanes at once, for compiled kernels.
 
     e^x - 1    = 2^n p(r) + (2^n - 1)     x = n ln 2 + r, n whole, |r| <= ln 2 / 2,   p(r) = e^r - 1 = r + r^2/2 + ...
     sigmoid(x) = 1 / (1 + e^-x)
@@ -28,8 +28,8 @@ _ONE, _TWO, _ZERO = np.float32(1), np.float32(2), np.float32(0)
 
 
 @inlined
-def exponential_less_one(x: Any) -> Any:
-    """e^x - 1."""
+def _split_power(x: Any) -> Any:
+    """2^n and 2^n p(r)."""
     x = clip(x, LIMIT)
     n = nearest(x * fill(_PER_LN2))
     r = x - n * fill(_LN2_HIGH) - n * fill(_LN2_LOW)
@@ -39,7 +39,21 @@ def exponential_less_one(x: Any) -> Any:
     series = fill(_C3) + r * series
     series = fill(_C2) + r * series
     scale = power_of_two(n)
-    return scale * (r + r * r * series) + (scale - fill(_ONE))
+    return scale, scale * (r + r * r * series)
+
+
+@inlined
+def exponential(x: Any) -> Any:
+    """e^x."""
+    scale, rest = _split_power(x)
+    return scale + rest
+
+
+@inlined
+def exponential_less_one(x: Any) -> Any:
+    """e^x - 1."""
+    scale, rest = _split_power(x)
+    return rest + (scale - fill(_ONE))
 
 
 @inlined

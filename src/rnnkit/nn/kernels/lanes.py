@@ -22,8 +22,8 @@ from rnnkit.nn.kernels.team import inlined
 WIDTH = 16
 
 FUSED = ("contract",)  # a multiplication and an addition may be one instruction; nothing else may change
-_FLOAT, _INT, _LONG, _SHORT = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.IntType(16)
-VECTOR, INTEGERS, _HALVES = (ir.VectorType(kind, WIDTH) for kind in (_FLOAT, _INT, _SHORT))
+_FLOAT, _INT, _LONG, _SHORT, _BYTE = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.IntType(16), ir.IntType(8)
+VECTOR, INTEGERS, _HALVES, _BYTES = (ir.VectorType(kind, WIDTH) for kind in (_FLOAT, _INT, _SHORT, _BYTE))
 _MASK = ir.VectorType(ir.IntType(1), WIDTH)
 _NUMBERS = ir.Constant(INTEGERS, list(range(WIDTH)))
 _MANTISSA_BITS, _BIAS, _HALF_BITS = 23, 127, 16  # of a float32; bits that a bfloat16 does not have
@@ -91,7 +91,7 @@ def pointer_to(builder: Any, address: Any, index: Any, element: Any, kind: Any) 
 def masked_load(builder: Any, address: Any, index: Any, mask: Any, kind: Any) -> Any:
     """A vector of `kind`; zero where the mask is false."""
     pointer = pointer_to(builder, address, index, kind.element, kind)
-    name = f"llvm.masked.load.v{WIDTH}{'f32' if kind is VECTOR else 'i16'}.p0"
+    name = f"llvm.masked.load.v{WIDTH}{_suffix(kind)}.p0"
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(kind, [pointer.type, _INT, _MASK, kind]), name
     )
@@ -102,7 +102,7 @@ def masked_store(builder: Any, address: Any, index: Any, vector: Any, mask: Any)
     """Write a vector where the mask is true."""
     kind = vector.type
     pointer = pointer_to(builder, address, index, kind.element, kind)
-    name = f"llvm.masked.store.v{WIDTH}{'f32' if kind is VECTOR else 'i16'}.p0"
+    name = f"llvm.masked.store.v{WIDTH}{_suffix(kind)}.p0"
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(ir.VoidType(), [kind, pointer.type, _INT, _MASK]), name
     )
@@ -110,7 +110,12 @@ def masked_store(builder: Any, address: Any, index: Any, vector: Any, mask: Any)
 
 
 def _bytes(kind: Any) -> int:
-    return 4 if kind is VECTOR else 2
+    return 4 if kind is VECTOR else kind.element.width // 8
+
+
+def _suffix(kind: Any) -> str:
+    """How LLVM writes a lane's type in the names of its functions."""
+    return "f32" if kind is VECTOR else f"i{kind.element.width}"
 
 
 def _round_to_half(builder: Any, vector: Any) -> Any:
@@ -160,6 +165,29 @@ def _store_half(typing: Any, address: Any, index: Any, vector: Any, count: Any) 
     return types.void(types.int64, types.int64, LANES, types.int64), generate
 
 
+@intrinsic
+def load_whole(typing: Any, address: Any, index: Any, count: Any) -> Any:
+    """Like `load`, of int32 numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        bits = masked_load(builder, arguments[0], arguments[1], first_lanes(builder, arguments[2]), VECTOR)
+        return builder.sitofp(builder.bitcast(bits, INTEGERS), VECTOR)
+
+    return LANES(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def store_bytes(typing: Any, address: Any, index: Any, vector: Any, count: Any) -> Any:
+    """Like `store`, of whole numbers from -128 to 127 in one byte each."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        small = builder.trunc(builder.fptosi(arguments[2], INTEGERS), _BYTES)
+        masked_store(builder, arguments[0], arguments[1], small, first_lanes(builder, arguments[3]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, LANES, types.int64), generate
+
+
 @inlined
 def load(address: int, index: int, count: int, half: bool) -> Any:
     """The numbers from `index` on, `count` of them at most."""
@@ -200,6 +228,27 @@ def write(typing: Any, address: Any, index: Any, number: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, types.float32), generate
+
+
+@intrinsic
+def read_whole(typing: Any, address: Any, index: Any) -> Any:
+    """One int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        return builder.load(pointer_to(builder, arguments[0], arguments[1], _LONG, _LONG))
+
+    return types.int64(types.int64, types.int64), generate
+
+
+@intrinsic
+def write_whole(typing: Any, address: Any, index: Any, number: Any) -> Any:
+    """Write one int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        builder.store(arguments[2], pointer_to(builder, arguments[0], arguments[1], _LONG, _LONG))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
 
 
 @intrinsic
@@ -258,3 +307,36 @@ def pairs(typing: Any, low: Any, high: Any) -> Any:
         return builder.bitcast(builder.or_(builder.lshr(low, _same(_HALF_BITS, INTEGERS)), high), VECTOR)
 
     return LANES(LANES, LANES), generate
+
+
+@intrinsic
+def larger(typing: Any, first: Any, second: Any) -> Any:
+    """The larger of both in each lane; `second` where `first` is not a number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
+
+    return LANES(LANES, LANES), generate
+
+
+def _define_reduction(name: str, *start: float) -> Any:
+    """A function from a vector to one float32, by LLVM's reduction of that name."""
+
+    @intrinsic
+    def reduce(typing: Any, vector: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+            parts = [*(ir.Constant(_FLOAT, number) for number in start), *arguments]
+            kind = ir.FunctionType(_FLOAT, [part.type for part in parts])
+            function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.{name}.v{WIDTH}f32")
+            return builder.call(function, parts, fastmath=("reassoc",))
+
+        return types.float32(LANES), generate
+
+    return reduce
+
+
+greatest = _define_reduction("fmax")
+"""The greatest lane."""
+
+total = _define_reduction("fadd", -0.0)
+"""The sum of all lanes."""

@@ -1,0 +1,52 @@
+"""A step of a recurrent layer in decoding, its products being there: by a compiled kernel where that suits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rnnkit.nn.cells import State
+from rnnkit.nn.kinds import Arch
+
+
+def advance(arch: Arch, table_VG: Tensor, token_N: Tensor, sums_NG: Tensor, state: State) -> State:
+    """The next state of every row.
+
+    Args:
+        arch: `rnn`, `gru` (its reset gate behind the product) or `lstm`.
+        table_VG: W x + b of every input there may be, gates in torch's order.
+        token_N: Which of them each row has.
+        sums_NG: U h + b of every row.
+        state: The rows' state, (h_NH,) or (h_NH, c_NH).
+    """
+    if all(part.device.type == "cpu" and part.dtype == torch.float32 for part in (table_VG, sums_NG, *state)):
+        from rnnkit.nn.kernels import processor  # brings the compiler along
+
+        if processor.HAS_LANES:
+            return _by_kernel(arch, table_VG, token_N, sums_NG, state)
+    return reference_advance(arch, table_VG[token_N], sums_NG, state)
+
+
+def reference_advance(arch: Arch, product_NG: Tensor, sums_NG: Tensor, state: State) -> State:
+    """The same as its equations, those of `cells.py`."""
+    if arch == "rnn":
+        return (torch.tanh(product_NG + sums_NG),)
+    if arch == "lstm":
+        i_NH, f_NH, g_NH, o_NH = (product_NG + sums_NG).chunk(4, dim=-1)
+        c_NH = torch.sigmoid(f_NH) * state[1] + torch.sigmoid(i_NH) * torch.tanh(g_NH)
+        return torch.sigmoid(o_NH) * torch.tanh(c_NH), c_NH
+    size = state[0].shape[1]
+    reset_NH, update_NH = torch.sigmoid(product_NG[:, : 2 * size] + sums_NG[:, : 2 * size]).chunk(2, dim=-1)
+    candidate_NH = torch.tanh(product_NG[:, 2 * size :] + reset_NH * sums_NG[:, 2 * size :])
+    return (candidate_NH + update_NH * (state[0] - candidate_NH),)
+
+
+def _by_kernel(arch: Arch, table_VG: Tensor, token_N: Tensor, sums_NG: Tensor, state: State) -> State:
+    from rnnkit.nn.kernels import step, team
+
+    rows, size = state[0].shape
+    after_NH = torch.empty_like(state[0])
+    cells_NH = torch.empty_like(after_NH) if arch == "lstm" else after_NH
+    tensors = [part.contiguous() for part in (table_VG, token_N, sums_NG, state[-1], after_NH, cells_NH)]
+    team.run(step.STEPS[arch], [rows, size, *tensors], min(rows, 4 * torch.get_num_threads()))
+    return (after_NH, cells_NH) if arch == "lstm" else (after_NH,)

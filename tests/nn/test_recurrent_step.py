@@ -1,0 +1,47 @@
+"""A step by the compiled kernel, by its equations, and by the cells."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rnnkit.nn.cells import State
+from rnnkit.nn.kinds import Arch
+from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.recurrent_step import advance, reference_advance
+
+ARCHS: list[Arch] = ["rnn", "gru", "lstm"]
+
+
+def assert_same(found: State, wanted: State) -> None:
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize(("rows", "size"), [(1, 1), (3, 7), (5, 16), (7, 37)])
+def test_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
+    torch.manual_seed(rows)
+    layer = RecurrentLayer(arch, 5, size)
+    for bias in (layer.input_weights[1], layer.hidden_weights[1]):
+        torch.nn.init.normal_(bias)
+    x_VE, token_N = torch.randn(11, 5), torch.randint(0, 11, (rows,))
+    state = tuple(torch.randn(rows, size) for _ in layer.zero_state(torch.zeros(rows, 1)))
+    with torch.no_grad():
+        table_VG = torch.nn.functional.linear(x_VE, *layer.input_weights)
+        sums_NG = torch.nn.functional.linear(state[0], *layer.hidden_weights)
+        found = advance(arch, table_VG, token_N, sums_NG, state)
+        assert_same(found, layer.as_cell()(x_VE[token_N], state))
+        assert_same(found, reference_advance(arch, table_VG[token_N], sums_NG, state))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_other_types_take_the_equations(arch: Arch) -> None:
+    torch.manual_seed(1)
+    gates = {"rnn": 1, "gru": 3, "lstm": 4}[arch]
+    table_VG, sums_NG = torch.randn(4, gates * 3).double(), torch.randn(2, gates * 3).double()
+    state = tuple(torch.randn(2, 3).double() for _ in range(2 if arch == "lstm" else 1))
+    found = advance(arch, table_VG, torch.tensor([3, 0]), sums_NG, state)
+    assert found[0].dtype == torch.float64
+    assert_same(found, reference_advance(arch, table_VG[[3, 0]], sums_NG, state))
