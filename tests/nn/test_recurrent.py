@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from rnnkit.nn import kinds, recurrent
 from rnnkit.nn.cells import GRUCell, LSTMCell, RNNCell, scan
+from rnnkit.nn.encoder_layer import EncoderLayer
 from rnnkit.nn.kernels import processor
-from rnnkit.nn.recurrent import EncoderLayer, RecurrentLayer, gather_steps, reverse_index
+from rnnkit.nn.recurrent import RecurrentLayer, gather_steps, reverse_index
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 7, 5, 4
 VARIANTS = [("rnn", False), ("gru", False), ("gru", True), ("lstm", False)]

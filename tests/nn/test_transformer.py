@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
 from rnnkit.nn import transformer
+from rnnkit.nn.kinds import Norm
 from rnnkit.nn.transformer import (
     Cache,
     FeedForward,
     MultiHead,
-    Norm,
     TransformerLayer,
     attention,
     reference_attention,
