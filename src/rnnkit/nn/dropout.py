@@ -36,8 +36,12 @@ def plain_dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
         return x
     if x.is_cuda:
         return nn.functional.dropout(x, rate)
-    kept = torch.rand_like(x, dtype=torch.float32) >= rate  # keeps the order in memory
-    return x * kept.to(x.dtype).div_(1 - rate)
+    # A random number of 64 bits is four of 16: fine enough, and drawn in a third of the time.
+    drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    kept = torch.empty_like(x)  # in the order that x has in memory
+    mask = drawn.view(torch.int16)[: x.numel()] >= round(rate * 2**16) - 2**15
+    kept.as_strided((x.numel(),), (1,)).copy_(mask)
+    return x * kept.div_(1 - rate)
 
 
 class Dropout(nn.Module):
