@@ -23,6 +23,35 @@ def test_locked_dropout_drops_the_same_features_at_every_step_but_not_in_every_r
     assert len({tuple(row) for row in kept_BTD[:, 0].tolist()}) == 5
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float64])
+def test_plain_dropout_drops_single_numbers_at_its_rate(kind: torch.dtype) -> None:
+    kept = dropout.plain_dropout(torch.ones(101, 7, 143, dtype=kind), RATE)
+    assert kept.dtype == kind
+    assert abs((kept == 0).double().mean().item() - RATE) < 0.006  # four standard errors
+    assert set(kept.unique().tolist()) == {0.0, torch.tensor(1 / (1 - RATE), dtype=kind).item()}
+    assert not torch.equal(kept[:, :1].expand_as(kept), kept)
+    neighbours = ((kept[..., 1:] == 0) & (kept[..., :-1] == 0)).double().mean().item()
+    assert abs(neighbours - RATE**2) < 0.006, "each number for itself"
+
+
+def test_plain_dropout_takes_any_order_in_memory_and_gives_the_gradient_what_it_kept() -> None:
+    for x in (torch.randn(7, 3, 5).transpose(0, 1), torch.randn(3, 5)[:, ::2], torch.randn(1, 4).expand(3, 4)):
+        x = x.detach().requires_grad_()
+        y = dropout.plain_dropout(x, RATE)
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        torch.testing.assert_close(y, x * gradient)
+    assert dropout.plain_dropout(x, RATE, training=False) is x
+
+
+def test_the_module_drops_in_training_only_and_locked_where_asked() -> None:
+    x_BTD = torch.ones(5, 7, 30)
+    locked_BTD = dropout.Dropout(RATE, locked=True)(x_BTD)
+    assert torch.equal(locked_BTD, locked_BTD[:, :1].expand_as(locked_BTD))
+    plain_BTD = dropout.Dropout(RATE)(x_BTD)
+    assert not torch.equal(plain_BTD, plain_BTD[:, :1].expand_as(plain_BTD))
+    assert dropout.Dropout(RATE).eval()(x_BTD) is x_BTD
+
+
 def test_what_is_kept_is_scaled_so_that_expectations_stay() -> None:
     kept_BTD = dropout.locked_dropout(torch.ones(100, 1, 1000), RATE)
     torch.testing.assert_close(kept_BTD.flatten().sort().values[[0, -1]], torch.tensor([0, 1 / (1 - RATE)]))

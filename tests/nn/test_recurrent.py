@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rnnkit.nn import kinds, recurrent
 from rnnkit.nn.cells import GRUCell, LSTMCell, RNNCell, scan
 from rnnkit.nn.kernels import processor
-from rnnkit.nn.recurrent import EncoderLayer, RecurrentLayer, gather_steps, reverse_index
+from rnnkit.nn.recurrent import RecurrentLayer, gather_steps, reverse_index
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 7, 5, 4
 VARIANTS = [("rnn", False), ("gru", False), ("gru", True), ("lstm", False)]
@@ -101,25 +101,6 @@ def test_reversing_turns_each_sentence_round_and_leaves_its_padding() -> None:
     x_BSD = torch.arange(BATCH * 4).view(BATCH, 4, 1)
     index_BS = reverse_index(torch.tensor([4, 1, 3]), 4)
     assert gather_steps(x_BSD, index_BS).squeeze(-1).tolist() == [[3, 2, 1, 0], [4, 5, 6, 7], [10, 9, 8, 11]]
-
-
-@pytest.mark.parametrize("arch", kinds.ARCHS)
-@pytest.mark.parametrize("bidirectional", [True, False])
-def test_encoder_layer_reads_each_sentence_as_if_it_were_alone(arch: Any, bidirectional: bool) -> None:
-    torch.manual_seed(1)
-    layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional)
-    lengths = [7, 1, 3]
-    x_BSE = torch.randn(BATCH, STEPS, INPUT)
-    together_BSH, last = layer(x_BSE, torch.tensor(lengths), want_last=True)
-    for row, length in enumerate(lengths):
-        alone_1SH, alone_last = layer(x_BSE[row : row + 1, :length], torch.tensor([length]), want_last=True)
-        torch.testing.assert_close(together_BSH[row, :length], alone_1SH[0])
-        for part, alone_part in zip(last, alone_last, strict=True):
-            torch.testing.assert_close(part[row], alone_part[0])
-    fast_BSH, nothing = layer(x_BSE, torch.tensor(lengths))
-    assert nothing == ()
-    for row, length in enumerate(lengths):
-        torch.testing.assert_close(fast_BSH[row, :length], together_BSH[row, :length])
 
 
 @pytest.mark.parametrize(("arch", "reset_inside"), VARIANTS)

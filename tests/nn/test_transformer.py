@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
 from rnnkit.nn import transformer
+from rnnkit.nn.kinds import Norm
 from rnnkit.nn.transformer import (
     Cache,
     FeedForward,
     MultiHead,
-    Norm,
     TransformerLayer,
     attention,
     reference_attention,
@@ -58,6 +58,21 @@ def test_fused_attention_equals_the_equation_in_values_and_gradients(masked: str
     leaves, upstream = (q_BNTD, k_BNSD, v_BNSD), torch.randn_like(found)
     grads, wanted = (torch.autograd.grad(value, leaves, upstream) for value in (found, expected))
     torch.testing.assert_close(grads, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_weighing_finds_the_same_and_says_where_the_heads_looked(masked: bool) -> None:
+    torch.manual_seed(4)
+    heads, x_BTE, memory_BSE = MultiHead(SIZE, HEADS), tokens(4), tokens(9)
+    padding = torch.arange(9) >= torch.tensor([9, 1, 5])[:, None]
+    allowed = ~padding[:, None, None] if masked else None
+    keys = heads.keys_values(memory_BSE)
+    found_BTE, weights_BTS = heads.weigh(x_BTE, *keys, allowed)
+    torch.testing.assert_close(found_BTE, heads(x_BTE, *keys, allowed))
+    scores_BNTS = heads.queries(x_BTE) @ keys[0].transpose(-1, -2) / math.sqrt(SIZE // HEADS)
+    if masked:
+        scores_BNTS = scores_BNTS.masked_fill(padding[:, None, None], -math.inf)
+    torch.testing.assert_close(weights_BTS, torch.softmax(scores_BNTS, dim=-1).mean(1))
 
 
 def test_attention_is_the_weighted_mean_that_the_paper_says() -> None:

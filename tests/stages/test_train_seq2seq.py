@@ -14,7 +14,7 @@ from tests.workspaces import make_workspace
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
 from rnnkit.events import Event, Note, Progress
 from rnnkit.files import manifest
-from rnnkit.stages import align, average, decode, tokenize, train, train_seq2seq, vocab
+from rnnkit.stages import align, average, decode, tokenize, train, train_seq2seq, translation_options, vocab
 from rnnkit.stages.outcome import Result
 from rnnkit.stages.train_seq2seq import Options
 from rnnkit.training import metrics
@@ -92,6 +92,11 @@ def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path
         {"arch": "gru", "attention": "additive", "gru_reset": "inside", "optimizer": "adamw", "weight_decay": 0.01},
         {"layers": 3, "attention": "general", "input_feeding": True, "schedule": "plateau"},
         {"tied": False, "joint_embeddings": True, "bidirectional": False, "schedule": "constant"},
+        {"arch": "transformer", "embedding": None, "joint_embeddings": True, "dropout_embedding": 0.1},
+        {"arch": "transformer", "embedding": 12, "norm": "post", "positions": "sinusoidal", "precision": "bf16"},
+        {"arch": "hybrid", "embedding": None, "cell": "mingru", "layers": 2, "mean_decay": 0.0},
+        {"arch": "mingru", "layers": 3, "layer_norm": True, "variational": True, "attention": "multihead"},
+        {"arch": "lstm", "weight_drop": 0.3, "dropout_embedding": 0.1, "copy": True, "preset": "base"},
     ],
     ids=str,
 )
@@ -103,12 +108,101 @@ def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: di
     assert lines[1] == "", "an empty line stays empty"
 
 
+@pytest.mark.parametrize("preset", translation_options.PRESETS)
+@pytest.mark.parametrize("arch", ["lstm", "transformer", "hybrid"])
+def test_every_preset_says_all_that_is_left_open(preset: str, arch: str) -> None:
+    filled = translation_options.fill(Options(preset=preset, arch=arch))
+    missing = {field.name for field in dataclasses.fields(filled) if getattr(filled, field.name) is None}
+    assert missing == {"data", "tokenizer", "init_from", "output"}
+    assert filled.attention == ("dot" if arch == "lstm" else "multihead")
+    assert filled.hidden == filled.embedding or arch == "lstm"
+    given = translation_options.fill(Options(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0))
+    assert (given.hidden, given.heads, given.layers, given.dropout) == (20, 5, 2, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden": 13}, "--hidden 13 is odd; each direction of the encoder gets half of it"),
+        ({"arch": "lstm", "gru_reset": "inside"}, "--gru-reset inside is for --arch gru, not lstm"),
+        ({"copy": True, "attention": "none"}, "--copy needs attention"),
+        ({"variational": True, "input_feeding": True}, "--variational and --input-feeding do not go together"),
+        ({"weight_drop": 0.1, "arch": "mingru"}, "--weight-drop is not for --arch mingru"),
+        ({"weight_drop": 0.1, "bridge": "last"}, "--weight-drop and --bridge last do not go together for an LSTM"),
+        ({"attention": "multihead", "heads": 5}, "--hidden 12 cannot be parted among --heads 5"),
+        ({"arch": "transformer"}, "a Transformer has one size: --embedding 10 is not --hidden 12"),
+        ({"arch": "hybrid", "heads": 5, "embedding": 12}, "--hidden 12 cannot be parted among --heads 5"),
+        ({"arch": "transformer", "embedding": 12, "attention": "dot"}, "--attention dot is not for --arch transformer"),
+        (
+            {"arch": "hybrid", "embedding": 12, "input_feeding": True},
+            "--input-feeding is for recurrent networks, not --arch hybrid",
+        ),
+        (
+            {"arch": "transformer", "embedding": 12, "bridge": "last"},
+            "--bridge last is for recurrent networks, not --arch transformer",
+        ),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_before_any_work(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        trained(tmp_path / "nothing", tmp_path / "model", **changes)
+    assert message in str(raised.value)
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_mean_of_the_weights_is_what_is_validated_and_kept(work: Path, tmp_path: Path) -> None:
+    """Of weights that a rate of nothing never moves the mean is the weights; of others it is not the last."""
+    still = trained(work, tmp_path / "still", learning_rate=0.0, max_steps=8).model
+    mean, last = (train_weights(still / name) for name in ("best.safetensors", "last/weights.safetensors"))
+    assert all(bool((mean[name] == last[name]).all()) for name in mean)
+    moved = trained(work, tmp_path / "moved", max_steps=8).model
+    mean, last = (train_weights(moved / name) for name in ("best.safetensors", "last/weights.safetensors"))
+    assert not bool((mean["output_bias"] == last["output_bias"]).all())
+    plain = trained(work, tmp_path / "plain", max_steps=8, mean_decay=0.0).model
+    best, plain_last = (train_weights(plain / name) for name in ("best.safetensors", "last/weights.safetensors"))
+    assert all(bool((best[name] == plain_last[name]).all()) for name in best)
+    assert all(bool((plain_last[name] == last[name]).all()) for name in last), "the mean changes nothing but itself"
+    losses = [
+        next(record["validation"]["loss"] for record in metrics.read(folder / metrics.NAME) if "validation" in record)
+        for folder in (moved, plain)
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_weights_under_their_old_names_are_read_and_tuned_on(work: Path, model: Path, tmp_path: Path) -> None:
+    """What a directory of the first version of the format holds: fewer keys in its configuration, flatter names."""
+    from rnnkit.models import weights
+
+    old = tmp_path / "old"
+    shutil.copytree(model, old)
+    tensors, facts = weights.load(old / "best.safetensors")
+    for new, before in ((".layers.", "."), ("decoder.attention.", "attention."), ("decoder.bridge.", "bridge."),
+                        ("decoder.readout.", "readout.")):  # fmt: skip
+        tensors = {name.replace(new, before): tensor for name, tensor in tensors.items()}
+    assert {"encoder.0.forwards.fused.weight_ih_l0", "decoder.0.fused.weight_hh_l0", "bridge.weight"} <= set(tensors)
+    weights.save(old / "best.safetensors", tensors, facts)
+    document = json.loads((old / "config.json").read_text())
+    for name in ("heads", "inner", "norm", "positions", "cell", "residual", "layer_norm", "locked", "copy"):
+        del document["network"][name]
+    (old / "config.json").write_text(json.dumps(document))
+    text = work_text(tmp_path)
+    lines = [list(decode.run(decode.Options(files=[text], model=folder))) for folder in (old, model)]
+    assert lines[0] == lines[1]
+    tuned = trained(work, tmp_path / "tuned", init_from=old, max_steps=4, learning_rate=0.0).model
+    found, wanted = train_weights(tuned / "best.safetensors"), train_weights(model / "best.safetensors")
+    assert all(bool((found[name] == wanted[name]).all()) for name in wanted)
+
+
 def test_separate_vocabularies(tmp_path: Path) -> None:
     work = make_workspace(tmp_path, separate=True)
     result = trained(work, tmp_path / "model", max_steps=4)
     assert (result.model / "vocab.de.tsv").exists()
     with pytest.raises(UsageError, match="--joint-embeddings needs a joint vocabulary"):
         trained(work, tmp_path / "other", joint_embeddings=True)
+    with pytest.raises(UsageError, match="--copy needs a joint vocabulary"):
+        trained(work, tmp_path / "other", copy=True)
 
 
 @pytest.mark.parametrize("step", [8, 16])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from rnnkit.data.aligned import AlignedData
 from rnnkit.decoding.stepper import SearchOptions
@@ -18,26 +20,45 @@ BLOCK = 200
 """Sentences decoded between two looks at the stop flag."""
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a validation decodes.
+
+    Attributes:
+        lines: Sentences to decode for BLEU, from the start of the split; 0 for none.
+        samples: Sample translations for the log.
+        search: How to decode.
+        batch_tokens: Source tokens a decoding batch.
+    """
+
+    lines: int
+    samples: int
+    search: SearchOptions
+    batch_tokens: int
+
+
 def make_validation(
-    model: Model, data: AlignedData, lines: int, samples: int, search: SearchOptions, batch_tokens: int
+    model: Model, data: AlignedData, measured: Measured, weights: Callable[[], AbstractContextManager[None]]
 ) -> Callable[[Stop], Validation | None]:
     """A function that validates the model as it is at the moment, and leaves no trace on it.
 
     Args:
         model: The model under training.
         data: Aligned data with a `valid` split.
-        lines: Sentences to decode for BLEU, from the start of the split; 0 for none.
-        samples: Sample translations for the log.
-        search: How to decode.
-        batch_tokens: Source tokens a decoding batch.
+        measured: What is decoded.
+        weights: A context in which the model has the weights that are to be measured.
     """
     source, target = (data.side("valid", side) for side in data.sides)
-    count = min(lines, len(source))
+    count = min(measured.lines, len(source))
     source_ids = [source[index][:-1].tolist() for index in range(count)]
     references = [_spell(model, target[index].tolist()) for index in range(count)]
-    shown = [index * count // samples for index in range(samples)] if count else []
+    shown = [index * count // measured.samples for index in range(measured.samples)] if count else []
 
     def validate(stop: Stop) -> Validation | None:
+        with weights():
+            return look(stop)
+
+    def look(stop: Stop) -> Validation | None:
         nll = mean_nll(model.network, source, target, stop)
         if nll is None:
             return None
@@ -48,7 +69,7 @@ def make_validation(
         for start in range(0, count, BLOCK):
             if stop:
                 break
-            found = search_all(model, source_ids[start : start + BLOCK], search, batch_tokens)
+            found = search_all(model, source_ids[start : start + BLOCK], measured.search, measured.batch_tokens)
             outputs += [_spell(model, one[0].ids if one else ()) for one in found]
         model.network.train()
         if len(outputs) < count:

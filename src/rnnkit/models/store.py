@@ -19,7 +19,7 @@ from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_file, explain_os_errors
 from rnnkit.models import weights
-from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence, current_names
 from rnnkit.text.tokenizers.store import load_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
@@ -182,7 +182,7 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
         raise FormatError(f"{folder / CONFIG} describes no network", str(error)) from error
     path = weights_path(folder, checkpoint)
     tensors, facts = weights.load(path)
-    weights.restore(network, tensors, path)
+    weights.restore(network, current_names(tensors), path)
     vocabularies = [Vocabulary.load(folder / Path(name).name) for name in document["vocabularies"]]
     for vocabulary, size in zip(
         (vocabularies[0], vocabularies[-1]), (config.source_size, config.target_size), strict=True

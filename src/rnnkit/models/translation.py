@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnkit.models.sequence_to_sequence import DecoderState, Memory, SequenceToSequence
+from rnnkit.models.memory import DecoderState, Memory
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Translation:
         """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
         device = self._memory.states_BSH.device
         readout_BKR, decoder, weights_BKS = self._model.step(token_BK.to(device), state.memory, state.decoder)
-        log_p_BKV = self._model.log_probabilities(readout_BKR)
+        log_p_BKV = self._model.log_probabilities(readout_BKR, weights_BKS, state.memory)
         return log_p_BKV, TranslationState(state.memory, decoder, state.beam), weights_BKS
 
     def select(self, state: TranslationState, sentence_B: Tensor, row_BK: Tensor) -> TranslationState:

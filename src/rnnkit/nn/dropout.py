@@ -1,5 +1,6 @@
-"""Dropout for recurrent language models, as functions of tensors: nothing is kept in a module, nothing renamed.
+"""Dropout as functions of tensors: nothing is kept in a module, nothing renamed.
 
+    plain        x_btd * m_btd        a mask for every number             Srivastava et al. 2014
     locked       x_bt * m_b            one mask for all steps of a row        Gal and Ghahramani 2016 (arXiv:1512.05287)
     embedding    (m_w E_w) for word w  whole rows of the embedding matrix     the same
     weight drop  W * M                 single weights, once for all steps     Merity et al. 2017 (arXiv:1708.02182),
@@ -27,6 +28,38 @@ def locked_dropout(x_BTD: Tensor, rate: float, training: bool = True) -> Tensor:
         return x_BTD
     batch, _, size = x_BTD.shape
     return x_BTD * _mask(x_BTD, (batch, 1, size), rate)
+
+
+def plain_dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
+    """Drop single numbers; arguments as for `locked_dropout`, of any shape."""
+    if not training or rate == 0:
+        return x
+    if x.is_cuda:
+        return nn.functional.dropout(x, rate)
+    # A random number of 64 bits is four of 16: fine enough, and drawn in a third of the time.
+    drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    kept = torch.empty_like(x)  # in the order that x has in memory
+    mask = drawn.view(torch.int16)[: x.numel()] >= round(rate * 2**16) - 2**15
+    kept.as_strided((x.numel(),), (1,)).copy_(mask)
+    return x * kept.div_(1 - rate)
+
+
+class Dropout(nn.Module):
+    """`plain_dropout`, or `locked_dropout`.
+
+    Args:
+        rate: Probability that a number is dropped, from 0 to below 1.
+        locked: Whether a row's steps share their mask.
+    """
+
+    def __init__(self, rate: float, locked: bool = False) -> None:
+        super().__init__()
+        self.rate = rate
+        self.locked = locked
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Drop in training."""
+        return (locked_dropout if self.locked else plain_dropout)(x_BTD, self.rate, self.training)
 
 
 def embedding_dropout(weight_VE: Tensor, ids_BT: Tensor, rate: float, training: bool = True) -> Tensor:

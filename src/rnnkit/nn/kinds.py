@@ -6,8 +6,12 @@ from typing import Literal, get_args
 
 Arch = Literal["rnn", "gru", "lstm"]
 LanguageArch = Literal["rnn", "gru", "lstm", "mingru", "transformer"]
+TranslationArch = Literal["rnn", "gru", "lstm", "mingru", "transformer", "hybrid"]
+Cell = Literal["ssru", "mingru"]
+Norm = Literal["pre", "post"]
+Positions = Literal["rotary", "sinusoidal"]
 LineContext = Literal["stream", "line"]
-Attention = Literal["none", "dot", "general", "additive"]
+Attention = Literal["none", "dot", "general", "additive", "multihead"]
 Bridge = Literal["last", "mean"]
 Reset = Literal["after", "inside"]
 DynamicMethod = Literal["rms", "sgd"]
@@ -18,6 +22,13 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 LANGUAGE_ARCHS: tuple[LanguageArch, ...] = get_args(LanguageArch)
+TRANSLATION_ARCHS: tuple[TranslationArch, ...] = get_args(TranslationArch)
+TRANSFORMERS: tuple[TranslationArch, ...] = ("transformer", "hybrid")
+"""Those whose encoder is a Transformer's."""
+
+CELLS: tuple[Cell, ...] = get_args(Cell)
+NORMS: tuple[Norm, ...] = get_args(Norm)
+POSITIONS: tuple[Positions, ...] = get_args(Positions)
 LINE_CONTEXTS: tuple[LineContext, ...] = get_args(LineContext)
 ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)

@@ -1,7 +1,11 @@
-"""One recurrent layer of a language model, of whatever kind."""
+"""One recurrent layer, of whatever kind."""
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from rnnkit.nn import dropout
+from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import LanguageArch
 from rnnkit.nn.mingru import MinGRULayer
 from rnnkit.nn.recurrent import RecurrentLayer
@@ -26,3 +30,18 @@ def make_layer(
     if arch == "transformer":
         raise ValueError("arch 'transformer' has no recurrent layer")
     return RecurrentLayer(arch, input_size, hidden_size, reset_inside)
+
+
+def run_layer(
+    layer: RecurrentLayer | MinGRULayer, x_BTE: Tensor, state: State | None, weight_drop: float = 0.0
+) -> tuple[Tensor, State]:
+    """Run a layer over whole sequences, with a share of its state matrix' connections dropped once for all steps.
+
+    `mingru` has no such matrix. Other arguments and results as for `RecurrentLayer.forward`.
+    """
+    result: tuple[Tensor, State]
+    if weight_drop and isinstance(layer, RecurrentLayer):
+        result = layer(x_BTE, state, hidden_weight=dropout.weight_drop(layer.hidden_weights[0], weight_drop))
+    else:
+        result = layer(x_BTE, state)
+    return result

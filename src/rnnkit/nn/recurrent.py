@@ -151,63 +151,6 @@ class RecurrentLayer(nn.Module):
         return cell
 
 
-class EncoderLayer(nn.Module):
-    """One layer of an encoder: one direction, or two whose states are concatenated.
-
-    Args:
-        arch: `rnn`, `gru` or `lstm`.
-        input_size: Size of the inputs.
-        hidden_size: Size of the states; with two directions each has half of it.
-        bidirectional: Whether a second layer reads each sentence from its end.
-        reset_inside: As in `RecurrentLayer`.
-    """
-
-    def __init__(
-        self, arch: Arch, input_size: int, hidden_size: int, bidirectional: bool, reset_inside: bool = False
-    ) -> None:
-        super().__init__()
-        size = hidden_size // 2 if bidirectional else hidden_size
-        self.forwards = RecurrentLayer(arch, input_size, size, reset_inside)
-        self.backwards = RecurrentLayer(arch, input_size, size, reset_inside) if bidirectional else None
-
-    def forward(self, x_BSE: Tensor, lengths_B: Tensor, want_last: bool = False) -> tuple[Tensor, State]:
-        """Run over right-padded sentences.
-
-        Args:
-            x_BSE: Inputs.
-            lengths_B: Tokens of each sentence, at least 1.
-            want_last: Whether the last states are wanted; for the LSTM they cost the fast path.
-
-        Returns:
-            The states (B, S, H), and with `want_last` each sentence's last state: of the forward direction at
-            its last token, of the backward direction at its first. Otherwise an empty tuple.
-        """
-        ahead_BSH, ahead_last = run_to_lengths(self.forwards, x_BSE, lengths_B, want_last)
-        if self.backwards is None:
-            return ahead_BSH, ahead_last
-        reversal_BS = reverse_index(lengths_B, x_BSE.shape[1])
-        back_BSH, back_last = run_to_lengths(self.backwards, gather_steps(x_BSE, reversal_BS), lengths_B, want_last)
-        states_BSH = torch.cat([ahead_BSH, gather_steps(back_BSH, reversal_BS)], dim=-1)
-        return states_BSH, tuple(torch.cat(pair, dim=-1) for pair in zip(ahead_last, back_last, strict=True))
-
-
-def run_to_lengths(layer: RecurrentLayer, x_BSE: Tensor, lengths_B: Tensor, want_last: bool) -> tuple[Tensor, State]:
-    """Run one direction and, if wanted, find each sentence's state at its own last token.
-
-    The fused call returns h of every step but c only of the last one, so the LSTM's last states need the packed
-    form, which knows where each sentence ends.
-    """
-    if not want_last:
-        return layer(x_BSE)[0], ()
-    if layer.arch != "lstm":
-        h_BSH, _ = layer(x_BSE)
-        return h_BSH, (h_BSH[torch.arange(len(lengths_B), device=h_BSH.device), lengths_B - 1],)
-    packed = nn.utils.rnn.pack_padded_sequence(x_BSE, lengths_B.cpu(), batch_first=True, enforce_sorted=False)
-    h_packed, (h_1BH, c_1BH) = layer.fused(packed)
-    h_BSH, _ = nn.utils.rnn.pad_packed_sequence(h_packed, batch_first=True, total_length=x_BSE.shape[1])
-    return h_BSH, (h_1BH.squeeze(0), c_1BH.squeeze(0))
-
-
 def kernels_fit(x: Tensor, weight: Tensor) -> bool:
     """Whether a layer with these inputs and this weight runs on our own kernels and not on torch's.
 

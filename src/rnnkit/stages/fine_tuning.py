@@ -29,7 +29,7 @@ def initialise(network: nn.Module, task: str, source: Path, vocabularies: Sequen
             not mean the same.
         ConfigError: The model has another shape.
     """
-    from rnnkit.models import store, weights
+    from rnnkit.models import sequence_to_sequence, store, weights
     from rnnkit.text.vocabulary import Vocabulary
 
     document = store.read_config(source)
@@ -42,10 +42,13 @@ def initialise(network: nn.Module, task: str, source: Path, vocabularies: Sequen
                 f"{len(other):,} tokens there, {len(mine):,} here; rows of the embeddings would not mean the same",
                 hint=f"align the new data with --vocab {source}/vocab.tsv and its tokenizer",
             )
-    _check_shape(dataclasses.asdict(cast(Any, network.config)), document["network"], source)
+    config = cast(Any, network.config)
+    # What a configuration does not say yet is as it was before there was a choice.
+    theirs_before = {field.name: field.default for field in dataclasses.fields(config)}
+    _check_shape(dataclasses.asdict(config), {**theirs_before, **document["network"]}, source)
     path = store.weights_path(source, "best")
     tensors, _ = weights.load(path)
-    weights.restore(network, tensors, path)
+    weights.restore(network, sequence_to_sequence.current_names(tensors) if task == store.TASK else tensors, path)
 
 
 def _check_shape(ours: Mapping[str, Any], theirs: Mapping[str, Any], source: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
+from rnnkit.stages import presets
 from rnnkit.training import schedules
 
 NGRAM = "ngram"
@@ -40,11 +41,7 @@ AWD: Mapping[str, Any] = {
 PRESETS: Mapping[str, Mapping[str, Any]] = {"small": SMALL, "medium": MEDIUM, "awd": AWD}
 
 
-def _preset(name: str, kind: str = "Model", **declared: Any) -> Any:
-    """An option whose value, where none is given, is the preset's."""
-    values = [PRESETS[preset][name] for preset in PRESETS]
-    shown = [("yes" if value else "no") if isinstance(value, bool) else str(value) for value in values]
-    return option(None, shown_default=shown[0] if len(set(shown)) == 1 else " / ".join(shown), panel=kind, **declared)
+_preset = functools.partial(presets.preset_option, PRESETS)
 
 
 @dataclass(frozen=True)
@@ -174,10 +171,9 @@ def fill(options: Options) -> Options:
         UsageError: Options that do not go together.
     """
     values = PRESETS[options.preset]
-    missing = {name: value for name, value in values.items() if getattr(options, name) is None}
-    if options.arch == "transformer" and options.embedding is None:
-        missing["embedding"] = options.hidden or values["hidden"]
-    filled = dataclasses.replace(options, **missing)
+    if options.arch == "transformer":
+        values = {**values, "embedding": options.hidden or values["hidden"]}
+    filled = presets.fill(options, values)
     check(filled)
     return filled
 

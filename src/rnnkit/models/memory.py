@@ -1,0 +1,150 @@
+"""What an encoder hands to a decoder, what a decoder carries, and what each of the two must be able to do.
+
+A sentence's way: ids, embedded, go through an `Encoder`; its states and the `Decoder`'s keys are the `Memory`; the
+decoder starts from a `DecoderState` and turns target tokens into readouts, which the output layer judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from rnnkit.nn.cells import State
+from rnnkit.text import special
+
+
+@dataclass(frozen=True)
+class Source:
+    """A batch of source sentences.
+
+    Attributes:
+        ids_BS: Ids, padded on the right.
+        padding_BS: True where there is no token.
+        allowed: What attention may look at, (B, 1, 1, S); None where nothing is padded.
+    """
+
+    ids_BS: Tensor
+    padding_BS: Tensor
+    allowed: Tensor | None
+
+    @classmethod
+    def of(cls, ids_BS: Tensor) -> Source:
+        """The batch of these ids."""
+        padding_BS = ids_BS == special.PAD
+        # On a GPU the question would wait for all that was asked before it.
+        whole = not ids_BS.is_cuda and not padding_BS.any()
+        return cls(ids_BS, padding_BS, None if whole else ~padding_BS[:, None, None])
+
+    def select(self, rows: Tensor) -> Source:
+        """These sentences, in this order."""
+        return Source(self.ids_BS[rows], self.padding_BS[rows], None if self.allowed is None else self.allowed[rows])
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What an encoder makes of a batch.
+
+    Attributes:
+        states_BSH: Its states.
+        last: The last state of each layer, where the decoder starts from those.
+    """
+
+    states_BSH: Tensor
+    last: tuple[State, ...] = ()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What the decoder sees of a source batch.
+
+    Attributes:
+        states_BSH: Encoder states.
+        keys: What the decoder's attention made of them, once; each with the batch first.
+        source: The sentences themselves.
+    """
+
+    states_BSH: Tensor
+    keys: tuple[Tensor, ...]
+    source: Source
+
+    @property
+    def padding_BS(self) -> Tensor:
+        """True where there is no token."""
+        return self.source.padding_BS
+
+    def select(self, rows: Tensor) -> Memory:
+        """The memory of these sentences, in this order."""
+        return Memory(self.states_BSH[rows], tuple(part[rows] for part in self.keys), self.source.select(rows))
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """What the decoder carries from one step to the next.
+
+    Attributes:
+        layers: State of each layer; every tensor has the rows first.
+        readout_BR: The last readout, which input feeding reads; None elsewhere.
+    """
+
+    layers: tuple[State, ...]
+    readout_BR: Tensor | None = None
+
+    def select(self, rows: Tensor) -> DecoderState:
+        """The states of these rows (B x K of them), in this order."""
+        layers = tuple(tuple(part[rows] for part in state) for state in self.layers)
+        return DecoderState(layers, None if self.readout_BR is None else self.readout_BR[rows])
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a decoder says about target positions, before the output layer.
+
+    Attributes:
+        readout_BTR: One vector a position.
+        weights_BTS: Attention over the source; None where there is none, or it was not asked for.
+    """
+
+    readout_BTR: Tensor
+    weights_BTS: Tensor | None
+
+
+class Encoder(Protocol):
+    """Reads a source batch."""
+
+    def __call__(self, x_BSE: Tensor, lengths_B: Tensor, source: Source) -> Encoded:
+        """Turn embeddings into states."""
+        ...
+
+
+class Decoder(Protocol):
+    """Reads target tokens against a memory; a whole target at once, or step by step with K rows a sentence."""
+
+    def keys(self, states_BSH: Tensor) -> tuple[Tensor, ...]:
+        """What attention needs of the encoder's states, once a sentence."""
+        ...
+
+    def start(self, encoded: Encoded, source: Source) -> DecoderState:
+        """The state before the first token, one row a sentence."""
+        ...
+
+    def __call__(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
+        """Read a whole target. Attention weights are made where they cost nothing, or are asked for."""
+        ...
+
+    def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
+        """Read one token a row; the state's B x K rows lie side by side, those of a sentence share its memory."""
+        ...
+
+
+def join(left: Tensor, right: Tensor | None) -> Tensor:
+    """Features side by side; the left alone where there is no right."""
+    return left if right is None else torch.cat([left, right.to(left.dtype)], dim=-1)
+
+
+def rows(states: Sequence[Tensor], like_BKE: Tensor) -> Tensor:
+    """The first part of a state, h of B x K rows, as (B, K, H)."""
+    return states[0].view(*like_BKE.shape[:2], -1)

@@ -1,0 +1,174 @@
+"""Recurrent decoders, with or without attention, in one of two wirings.
+
+    parallel       h1 = layer_1(y); c = attend(h1); h = layers_2..L([h1; c]); r = tanh(W [h; c])
+    input feeding  at each step t: h = layers([y_t; r_{t-1}]); c = attend(h); r_t = tanh(W [h; c])
+
+In the first nothing waits for the step before but the recurrent layers themselves, so that in training the
+whole target side runs as a few fused calls. The second is Luong's (arXiv:1508.04025, section 3.3), step by step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.models.memory import Decoded, DecoderState, Encoded, Memory, Source, join, rows
+from rnnkit.models.sequence_config import Config
+from rnnkit.models.skips import Skips
+from rnnkit.nn import dropout
+from rnnkit.nn.attention import Attention
+from rnnkit.nn.cells import State
+from rnnkit.nn.layer import make_layer, run_layer
+from rnnkit.nn.mingru import MinGRULayer
+from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.transformer import MultiHead
+
+Layer = RecurrentLayer | MinGRULayer
+
+
+class RecurrentDecoder(nn.Module):
+    """The parallel wiring. Fits `memory.Decoder`."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        context = 0 if config.attention == "none" else config.hidden
+        sizes = _input_sizes(config, context)
+        self.layers = nn.ModuleList(make_layer(config.arch, *size, config.reset_inside) for size in sizes)
+        self.skips = Skips(config.decoder_layers, config)
+        self.dropout = self.skips.dropout
+        if config.bridge == "mean":
+            self.bridge = nn.Linear(config.hidden, config.decoder_layers * self._parts * config.hidden)
+        if config.attention == "multihead":
+            self.attention: MultiHead | Attention = MultiHead(config.hidden, config.heads)
+        elif config.attention != "none":
+            self.attention = Attention(config.attention, config.hidden)
+        self.readout = nn.Linear(config.hidden + context, config.readout)
+
+    def keys(self, states_BSH: Tensor) -> tuple[Tensor, ...]:
+        """See `memory.Decoder`: keys, and of several heads their values."""
+        if self.config.attention == "none":
+            return ()
+        if isinstance(self.attention, MultiHead):
+            return self.attention.keys_values(states_BSH)
+        return (self.attention.keys(states_BSH),)
+
+    def start(self, encoded: Encoded, source: Source) -> DecoderState:
+        """See `memory.Decoder`: the bridge."""
+        config, memory_BSH = self.config, encoded.states_BSH
+        if config.bridge == "last":
+            # A decoder deeper than the encoder starts its upper layers from the encoder's top.
+            depths = [min(depth, len(encoded.last) - 1) for depth in range(config.decoder_layers)]
+            return DecoderState(tuple(encoded.last[depth] for depth in depths))
+        real_BS1 = (~source.padding_BS).unsqueeze(-1).to(memory_BSH.dtype)
+        mean_BH = (memory_BSH * real_BS1).sum(1) / real_BS1.sum(1)
+        start_BH = torch.tanh(self.bridge(mean_BH)).to(memory_BSH.dtype)
+        parts, each = torch.split(start_BH, config.hidden, dim=-1), self._parts
+        return DecoderState(tuple(tuple(parts[at : at + each]) for at in range(0, len(parts), each)))
+
+    def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
+        """See `memory.Decoder`."""
+        first, *others = cast(Sequence[Layer], self.layers)
+        share = self.config.weight_drop if self.training else 0.0
+        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share)
+        context_BTH, weights_BTS = self.look(self.dropout(h_BTH), memory)
+        x_BTH = self.skips.after(0, y_BTE, h_BTH)
+        for depth, layer in enumerate(others, start=1):
+            read_BTH = join(self.skips.before(depth, x_BTH), context_BTH)
+            x_BTH = self.skips.after(depth, x_BTH, run_layer(layer, read_BTH, state.layers[depth], share)[0])
+        return Decoded(self.read_out(x_BTH, context_BTH), weights_BTS)
+
+    def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
+        """See `memory.Decoder`."""
+        first, *others = cast(Sequence[Layer], self.layers)
+        states = [first.step(y_BKE.flatten(0, 1), state.layers[0])]
+        h_BKH = rows(states[0], y_BKE)
+        context_BKH, weights_BKS = self.look(self.dropout(h_BKH), memory)
+        x_BKH = self.skips.after(0, y_BKE, h_BKH)
+        for depth, layer in enumerate(others, start=1):
+            read_BKH = join(self.skips.before(depth, x_BKH), context_BKH)
+            states.append(layer.step(read_BKH.flatten(0, 1), state.layers[depth]))
+            x_BKH = self.skips.after(depth, x_BKH, rows(states[-1], y_BKE))
+        return Decoded(self.read_out(x_BKH, context_BKH), weights_BKS), DecoderState(tuple(states))
+
+    def look(self, query_BTH: Tensor, memory: Memory) -> tuple[Tensor | None, Tensor | None]:
+        """The context of each query and its weights; nothing without attention."""
+        if self.config.attention == "none":
+            return None, None
+        if isinstance(self.attention, MultiHead):
+            return self.attention.weigh(query_BTH, *memory.keys, memory.source.allowed)
+        found: tuple[Tensor, Tensor] = self.attention(
+            query_BTH, memory.keys[0], memory.states_BSH, memory.source.padding_BS
+        )
+        return found
+
+    def read_out(self, x_BTH: Tensor, context_BTH: Tensor | None) -> Tensor:
+        """The readout tanh(W [h; c])."""
+        return self.dropout(torch.tanh(self.readout(join(self.skips.close(x_BTH), context_BTH))))
+
+    @property
+    def _parts(self) -> int:
+        """Tensors in the state of a layer."""
+        return 2 if self.config.arch == "lstm" else 1
+
+
+class FeedingDecoder(RecurrentDecoder):
+    """Input feeding. Fits `memory.Decoder`."""
+
+    def start(self, encoded: Encoded, source: Source) -> DecoderState:
+        """See `memory.Decoder`: the bridge, and a readout of zeros."""
+        like_BSH = encoded.states_BSH
+        return DecoderState(
+            super().start(encoded, source).layers, like_BSH.new_zeros(len(like_BSH), self.config.readout)
+        )
+
+    def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
+        """See `memory.Decoder`: one step after the other."""
+        share = self.config.weight_drop if self.training else 0.0
+        dropped = [_dropped(layer, share) for layer in cast(Sequence[Layer], self.layers)]
+        pieces = []
+        for y_B1E in torch.split(y_BTE, 1, dim=1):
+            piece, state = self._step(y_B1E, memory, state, dropped)
+            pieces.append(piece)
+        weights = [piece.weights_BTS for piece in pieces if piece.weights_BTS is not None]
+        readout_BTR = torch.cat([piece.readout_BTR for piece in pieces], dim=1)
+        return Decoded(readout_BTR, torch.cat(weights, dim=1) if weights else None)
+
+    def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
+        """See `memory.Decoder`."""
+        return self._step(y_BKE, memory, state, [None] * len(self.layers))
+
+    def _step(
+        self, y_BKE: Tensor, memory: Memory, state: DecoderState, dropped: Sequence[Tensor | None]
+    ) -> tuple[Decoded, DecoderState]:
+        assert state.readout_BR is not None
+        x_BKH = join(y_BKE, state.readout_BR.view(*y_BKE.shape[:2], -1))
+        states = []
+        for depth, (layer, weight) in enumerate(zip(cast(Sequence[Layer], self.layers), dropped, strict=True)):
+            read_NH = self.skips.before(depth, x_BKH).flatten(0, 1)
+            states.append(_one_step(layer, read_NH, state.layers[depth], weight))
+            x_BKH = self.skips.after(depth, x_BKH, rows(states[-1], y_BKE))
+        context_BKH, weights_BKS = self.look(x_BKH, memory)
+        readout_BKR = self.read_out(x_BKH, context_BKH)
+        return Decoded(readout_BKR, weights_BKS), DecoderState(tuple(states), readout_BKR.flatten(0, 1))
+
+
+def _input_sizes(config: Config, context: int) -> list[tuple[int, int]]:
+    """Sizes of what each layer reads and gives."""
+    first = config.embedding + (config.readout if config.input_feeding else 0)
+    others = config.hidden + (0 if config.input_feeding else context)
+    return [(size, config.hidden) for size in [first] + [others] * (config.decoder_layers - 1)]
+
+
+def _dropped(layer: Layer, share: float) -> Tensor | None:
+    """A layer's state matrix with connections dropped; None where it runs on its own."""
+    return dropout.weight_drop(layer.hidden_weights[0], share) if share and isinstance(layer, RecurrentLayer) else None
+
+
+def _one_step(layer: Layer, x_NE: Tensor, state: State, weight: Tensor | None) -> State:
+    if weight is None or not isinstance(layer, RecurrentLayer):
+        return layer.step(x_NE, state)
+    return layer.step_from_product(nn.functional.linear(x_NE, *layer.input_weights), state, weight)

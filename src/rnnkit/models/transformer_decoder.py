@@ -1,0 +1,125 @@
+"""The Transformer's decoder, and the hybrid: the same with a recurrent cell in place of self-attention.
+
+    y = y + Mixer(LN(y))                        what was said before: causal self-attention, SSRU or minGRU
+    y = y + MultiHead(LN(y), memory)            Q from the decoder, K and V from the encoder's output
+    y = y + FFN(LN(y))
+    r = LN(y)
+
+The memory's keys and values are made once a sentence; while decoding, a sentence's K rows are K queries to them, and
+nothing is copied. What a row carries is its mixers' state: of self-attention a cache that grows with the output, of a
+recurrent cell one vector a layer (Kim et al. 2019, see `nn/ssru.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor, nn
+
+from rnnkit.models.memory import Decoded, DecoderState, Encoded, Memory, Source
+from rnnkit.models.sequence_config import Config
+from rnnkit.nn import positions
+from rnnkit.nn.causal_attention import CausalAttention
+from rnnkit.nn.cells import State
+from rnnkit.nn.dropout import Dropout
+from rnnkit.nn.mingru import MinGRULayer
+from rnnkit.nn.residual import Residual, closing_norm
+from rnnkit.nn.ssru import SSRULayer
+from rnnkit.nn.transformer import FeedForward, MultiHead
+
+Mixer = CausalAttention | SSRULayer | MinGRULayer
+
+
+class DecoderBlock(nn.Module):
+    """A mixer, cross-attention and a feed-forward network."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        size, drop = config.hidden, Dropout(config.dropout, config.locked)
+        self.mixer = _mixer(config)
+        self.cross = MultiHead(size, config.heads)
+        self.feed_forward = FeedForward(size, config.inner or 4 * size)
+        self.around_mixer = Residual(size, config.norm, drop)
+        self.around_cross = Residual(size, config.norm, drop)
+        self.around_feed_forward = Residual(size, config.norm, drop)
+
+    def mix(self, y_NTE: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read what was said before, on from a state."""
+        found_NTE, state = self.mixer(self.around_mixer.before(y_NTE), state)
+        return self.around_mixer.after(y_NTE, found_NTE), state
+
+    def look(
+        self, y_BTE: Tensor, keys: tuple[Tensor, Tensor], source: Source, want_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Look at the memory and think about it; also the heads' mean weights (B, T, S) where they are wanted."""
+        read_BTE, weights_BTS = self.around_cross.before(y_BTE), None
+        if want_weights:
+            found_BTE, weights_BTS = self.cross.weigh(read_BTE, *keys, source.allowed)
+        else:
+            found_BTE = self.cross(read_BTE, *keys, source.allowed)
+        y_BTE = self.around_cross.after(y_BTE, found_BTE)
+        read_BTE = self.around_feed_forward.before(y_BTE)
+        return self.around_feed_forward.after(y_BTE, self.feed_forward(read_BTE)), weights_BTS
+
+
+class TransformerDecoder(nn.Module):
+    """Fits `memory.Decoder`. Its attention is that of the last block but one, which follows the words best.
+
+    Garg et al. 2019 (arXiv:1909.02074) found so; of a single block it is that one's.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.decoder_layers))
+        self.closing = closing_norm(config.hidden, config.norm)
+        self.sinusoidal = config.arch == "transformer" and config.positions == "sinusoidal"
+        self.aligner = max(0, config.decoder_layers - 2)
+
+    def keys(self, states_BSH: Tensor) -> tuple[Tensor, ...]:
+        """See `memory.Decoder`: keys and values of each block in turn."""
+        return tuple(part for block in self._blocks for part in block.cross.keys_values(states_BSH))
+
+    def start(self, encoded: Encoded, source: Source) -> DecoderState:
+        """See `memory.Decoder`: nothing has been read."""
+        return DecoderState(tuple(block.mixer.zero_state(encoded.states_BSH) for block in self._blocks))
+
+    def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
+        """See `memory.Decoder`."""
+        weights_BTS, y_BTE = None, self._mark(y_BTE, 0, y_BTE.shape[1])
+        for depth, block in enumerate(self._blocks):
+            y_BTE, _ = block.mix(y_BTE, state.layers[depth])
+            wanted = want_weights and depth == self.aligner
+            y_BTE, weights = block.look(y_BTE, _keys(memory, depth), memory.source, wanted)
+            weights_BTS = weights_BTS if weights is None else weights
+        return Decoded(self.closing(y_BTE), weights_BTS)
+
+    def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
+        """See `memory.Decoder`."""
+        shape, weights_BKS, states = y_BKE.shape, None, []
+        y_BKE = self._mark(y_BKE, state.layers[0][0].shape[-2], 1)
+        for depth, block in enumerate(self._blocks):
+            y_N1E, after = block.mix(y_BKE.reshape(-1, 1, shape[2]), state.layers[depth])
+            states.append(after)
+            y_BKE, weights = block.look(y_N1E.view(shape), _keys(memory, depth), memory.source, depth == self.aligner)
+            weights_BKS = weights_BKS if weights is None else weights
+        return Decoded(self.closing(y_BKE), weights_BKS), DecoderState(tuple(states))
+
+    def _mark(self, y_BTE: Tensor, start: int, count: int) -> Tensor:
+        """Mark places where embeddings carry them: a whole target's from 0 on, or the one place of a step's rows."""
+        return y_BTE + positions.sinusoids(count, y_BTE.shape[2], start).to(y_BTE) if self.sinusoidal else y_BTE
+
+    @property
+    def _blocks(self) -> Sequence[DecoderBlock]:
+        return cast(Sequence[DecoderBlock], self.blocks)
+
+
+def _mixer(config: Config) -> Mixer:
+    if config.arch == "transformer":
+        return CausalAttention(config.hidden, config.heads, rotary=config.positions == "rotary")
+    return SSRULayer(config.hidden) if config.cell == "ssru" else MinGRULayer(config.hidden, config.hidden)
+
+
+def _keys(memory: Memory, depth: int) -> tuple[Tensor, Tensor]:
+    return memory.keys[2 * depth], memory.keys[2 * depth + 1]

@@ -1,0 +1,62 @@
+"""A pointer-generator: tokens are generated, or copied from the source (See et al. 2017, arXiv:1704.04368).
+
+    g    = sigmoid(w . r + b)                          how much is generated
+    c(v) = sum of a_s over the places s with source_s = v      a: attention over the source
+    p(v) = g softmax(logits)_v + (1 - g) c(v)
+
+Source and target share their vocabulary, so that an id means the same on both sides. Of the loss, with label smoothing
+e, the smoothed part concerns what is generated: (1 - e) (-log p(target)) + e mean_v (-log softmax_v).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+TINY = 1e-30
+"""In place of a probability of nothing, whose logarithm would be no number."""
+
+
+def copied(weights_BTS: Tensor, source_BS: Tensor, size: int) -> Tensor:
+    """c: what each token of the vocabulary gets from the places where the source has it (B, T, V)."""
+    shape = (*weights_BTS.shape[:2], size)
+    index_BTS = source_BS.unsqueeze(1).expand_as(weights_BTS)
+    return weights_BTS.new_zeros(shape).scatter_add(2, index_BTS, weights_BTS)
+
+
+def copied_targets(weights_BTS: Tensor, source_BS: Tensor, target_BT: Tensor) -> Tensor:
+    """The share c of one token a position (B, T), without all the others."""
+    same_BTS = source_BS.unsqueeze(1) == target_BT.unsqueeze(2)
+    return (weights_BTS * same_BTS).sum(-1)
+
+
+def mix(log_p: Tensor, share: Tensor, gate: Tensor) -> Tensor:
+    """The log-probability of the mixture.
+
+    Args:
+        log_p: Log-probabilities of generating.
+        share: Probabilities of copying, of the same shape.
+        gate: w . r + b, of a shape that can be expanded to it.
+    """
+    return torch.logaddexp(
+        functional.logsigmoid(gate) + log_p, functional.logsigmoid(-gate) + share.clamp_min(TINY).log()
+    )
+
+
+def mixture_loss(
+    logits_NV: Tensor, target_N: Tensor, share_N: Tensor, gate_N: Tensor, smoothing: float
+) -> tuple[Tensor, Tensor]:
+    """The loss as `nn.losses` returns it: to optimise, and the negative log-likelihood, in nats, summed over rows.
+
+    Args:
+        logits_NV: Of generating.
+        target_N: Ids of the right tokens.
+        share_N: Their `copied_targets`.
+        gate_N: As for `mix`.
+        smoothing: Label smoothing e.
+    """
+    log_p_NV = torch.log_softmax(logits_NV.float(), dim=-1)
+    log_p_N = log_p_NV.gather(1, target_N.unsqueeze(1)).squeeze(1)
+    nll = -mix(log_p_N, share_N.float(), gate_N.float()).sum()
+    return (1 - smoothing) * nll - smoothing * log_p_NV.mean(-1).sum(), nll.detach()

@@ -1,0 +1,65 @@
+"""The pointer-generator against its equations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnkit.nn import copying
+from rnnkit.nn.losses import reference_loss
+
+BATCH, TARGET, SOURCE, SIZE = 3, 5, 7, 11
+
+
+def weights_and_source(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    weights_BTS = torch.softmax(3 * torch.randn(BATCH, TARGET, SOURCE, generator=generator), dim=-1)
+    return weights_BTS, torch.randint(0, SIZE, (BATCH, SOURCE), generator=generator)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_what_is_copied_is_the_sum_over_the_places_of_a_token(seed: int) -> None:
+    weights_BTS, source_BS = weights_and_source(seed)
+    share_BTV = copying.copied(weights_BTS, source_BS, SIZE)
+    for row in range(BATCH):
+        for token in range(SIZE):
+            expected_T = weights_BTS[row][:, source_BS[row] == token].sum(-1)
+            torch.testing.assert_close(share_BTV[row, :, token], expected_T)
+    target_BT = torch.randint(0, SIZE, (BATCH, TARGET), generator=torch.Generator().manual_seed(seed))
+    found_BT = copying.copied_targets(weights_BTS, source_BS, target_BT)
+    torch.testing.assert_close(found_BT, share_BTV.gather(2, target_BT.unsqueeze(2)).squeeze(2))
+
+
+@pytest.mark.parametrize("gate", [-3.0, 0.0, 4.0])
+def test_the_mixture_is_a_distribution_between_the_two(gate: float) -> None:
+    weights_BTS, source_BS = weights_and_source(1)
+    share_BTV = copying.copied(weights_BTS, source_BS, SIZE)
+    log_p_BTV = torch.log_softmax(torch.randn(BATCH, TARGET, SIZE), dim=-1)
+    mixed_BTV = copying.mix(log_p_BTV, share_BTV, torch.full((BATCH, TARGET, 1), gate)).exp()
+    torch.testing.assert_close(mixed_BTV.sum(-1), torch.ones(BATCH, TARGET))
+    generated = torch.sigmoid(torch.tensor(gate))
+    torch.testing.assert_close(mixed_BTV, generated * log_p_BTV.exp() + (1 - generated) * share_BTV)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_with_all_generated_the_loss_is_the_usual_one(smoothing: float) -> None:
+    torch.manual_seed(2)
+    hidden_NH, weight_VH, bias_V = torch.randn(5, 3), torch.randn(SIZE, 3), torch.randn(SIZE)
+    target_N = torch.randint(0, SIZE, (5,))
+    logits_NV = torch.nn.functional.linear(hidden_NH, weight_VH, bias_V)
+    found = copying.mixture_loss(logits_NV, target_N, torch.rand(5), torch.full((5,), 60.0), smoothing)
+    torch.testing.assert_close(found, reference_loss(hidden_NH, weight_VH, bias_V, target_N, smoothing))
+
+
+def test_the_loss_of_what_can_only_be_copied_is_finite_and_teaches_the_gate() -> None:
+    logits_NV = torch.tensor([[0.0, -200.0, 0.0], [0.0, 0.0, 0.0]], requires_grad=True)
+    gate_N = torch.zeros(2, requires_grad=True)
+    loss, nll = copying.mixture_loss(logits_NV, torch.tensor([1, 2]), torch.tensor([0.9, 0.0]), gate_N, 0.0)
+    expected = -torch.log(torch.tensor([0.5 * 0.9, 0.5 / 3])).sum()
+    torch.testing.assert_close(nll, expected)
+    grads = torch.autograd.grad(loss, [logits_NV, gate_N])
+    assert all(grad.isfinite().all() for grad in grads)
+    assert grads[1][0] > 0 > grads[1][1], "copy the first, generate the second"

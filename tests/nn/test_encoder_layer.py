@@ -1,0 +1,44 @@
+"""Encoder layers: sentences among others as if alone, dropped connections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from rnnkit.nn import kinds
+from rnnkit.nn.encoder_layer import EncoderLayer
+
+BATCH, STEPS, INPUT, HIDDEN = 3, 7, 5, 4
+
+
+@pytest.mark.parametrize("arch", [*kinds.ARCHS, "mingru"])
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_encoder_layer_reads_each_sentence_as_if_it_were_alone(arch: Any, bidirectional: bool) -> None:
+    torch.manual_seed(1)
+    layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional)
+    lengths = [7, 1, 3]
+    x_BSE = torch.randn(BATCH, STEPS, INPUT)
+    together_BSH, last = layer(x_BSE, torch.tensor(lengths), want_last=True)
+    for row, length in enumerate(lengths):
+        alone_1SH, alone_last = layer(x_BSE[row : row + 1, :length], torch.tensor([length]), want_last=True)
+        torch.testing.assert_close(together_BSH[row, :length], alone_1SH[0])
+        for part, alone_part in zip(last, alone_last, strict=True):
+            torch.testing.assert_close(part[row], alone_part[0])
+    fast_BSH, nothing = layer(x_BSE, torch.tensor(lengths))
+    assert nothing == ()
+    for row, length in enumerate(lengths):
+        torch.testing.assert_close(fast_BSH[row, :length], together_BSH[row, :length])
+
+
+@pytest.mark.parametrize("arch", kinds.ARCHS)
+def test_connections_between_states_are_dropped_in_training_and_not_after(arch: Any) -> None:
+    torch.manual_seed(1)
+    layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional=True, weight_drop=0.5)
+    x_BSE, lengths_B = torch.randn(BATCH, STEPS, INPUT), torch.tensor([7, 1, 3])
+    first, second = (layer(x_BSE, lengths_B)[0] for _ in range(2))
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(first[1, 0], second[1, 0])  # a sentence's first step has no state before it
+    layer.eval()
+    assert torch.equal(layer(x_BSE, lengths_B)[0], layer(x_BSE, lengths_B)[0])
