@@ -23,11 +23,17 @@ class Prefixes:
 
 
 class PrefixStepper:
-    """A stepper whose log-probabilities are a function of sentence and prefix."""
+    """A stepper whose log-probabilities are a function of sentence and prefix; so is its attention, if it has any."""
 
-    def __init__(self, sentences: int, log_probabilities: Callable[[int, tuple[int, ...]], Sequence[float]]) -> None:
+    def __init__(
+        self,
+        sentences: int,
+        log_probabilities: Callable[[int, tuple[int, ...]], Sequence[float]],
+        attention: Callable[[int, tuple[int, ...]], Sequence[float]] | None = None,
+    ) -> None:
         self._sentences = sentences
         self._log_probabilities = log_probabilities
+        self._attention = attention
 
     def start(self) -> Prefixes:
         return Prefixes(tuple(range(self._sentences)), (((),),) * self._sentences)
@@ -37,11 +43,12 @@ class PrefixStepper:
             tuple((*prefix, token) for prefix, token in zip(prefixes, tokens, strict=True))
             for prefixes, tokens in zip(state.rows, token_BK.tolist(), strict=True)
         )
-        values = [
-            [self._log_probabilities(sentence, prefix[1:]) for prefix in prefixes]
-            for sentence, prefixes in zip(state.sentences, rows, strict=True)
-        ]
-        return torch.tensor(values), Prefixes(state.sentences, rows), None
+        pairs = list(zip(state.sentences, rows, strict=True))
+        values = [[self._log_probabilities(one, prefix[1:]) for prefix in prefixes] for one, prefixes in pairs]
+        weights_BKS = None
+        if self._attention is not None:
+            weights_BKS = torch.tensor([[self._attention(one, prefix[1:]) for prefix in many] for one, many in pairs])
+        return torch.tensor(values), Prefixes(state.sentences, rows), weights_BKS
 
     def select(self, state: Prefixes, sentence_B: Tensor, row_BK: Tensor) -> Prefixes:
         chosen = sentence_B.tolist()
@@ -62,12 +69,23 @@ def from_table(table: Mapping[tuple[int, ...], Mapping[int, float]], size: int) 
     return PrefixStepper(1, log_probabilities)
 
 
-def random_stepper(sentences: int, size: int, seed: int, sharpness: float = 1.0) -> PrefixStepper:
-    """Log-probabilities drawn anew, but always alike, for each sentence and prefix."""
+def random_stepper(sentences: int, size: int, seed: int, sharpness: float = 1.0, source: int = 0) -> PrefixStepper:
+    """Log-probabilities drawn anew, but always alike, for each sentence and prefix; with `source`, attention too."""
 
     def log_probabilities(sentence: int, prefix: tuple[int, ...]) -> list[float]:
         generator = torch.Generator().manual_seed(hash((seed, sentence, prefix)) % 2**31)
         logits = torch.randn(size, generator=generator) * sharpness
         return torch.log_softmax(logits, dim=0).tolist()
 
-    return PrefixStepper(sentences, log_probabilities)
+    def attention(sentence: int, prefix: tuple[int, ...]) -> list[float]:
+        generator = torch.Generator().manual_seed(hash((seed, sentence, prefix, source)) % 2**31)
+        return torch.softmax(torch.randn(source, generator=generator) * 2, dim=0).tolist()
+
+    return PrefixStepper(sentences, log_probabilities, attention if source else None)
+
+
+def only(stepper: PrefixStepper, sentence: int) -> PrefixStepper:
+    """The same stepper with this sentence alone."""
+    start = stepper.select(stepper.start(), torch.tensor([sentence]), torch.tensor([[0]]))
+    stepper.start = lambda: start  # type: ignore[method-assign]
+    return stepper

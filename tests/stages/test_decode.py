@@ -50,7 +50,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decoded(model: Path, text: Path, **changes: Any) -> list[str]:
-    return list(decode.run(Options(files=[text], model=model, threads=1, **changes)))
+    return list(decode.run(Options(files=[text], model=[model], threads=1, **changes)))
 
 
 def test_one_line_out_for_each_line_in_and_empty_lines_stay(model: Path, text: Path) -> None:

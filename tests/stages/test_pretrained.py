@@ -97,7 +97,7 @@ def test_frozen_source_embeddings_are_the_vectors_and_the_rest_learns(
     assert f" parameters, {size:,} of them frozen, float32 on cpu, 1 threads" in notes[1]
     text = tmp_path / "text.de"
     text.write_text("Der Hund.\n", encoding="utf-8")
-    assert len(list(decode.run(decode.Options(files=[text], model=tmp_path / "a")))) == 1
+    assert len(list(decode.run(decode.Options(files=[text], model=[tmp_path / "a"])))) == 1
 
 
 def test_two_files_are_for_source_and_target(

@@ -103,7 +103,7 @@ def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path
 def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     result = trained(work, tmp_path / "model", max_steps=6, validate_every=6, **changes)
     (work.parent / "two.de").write_text("Der Hund schläft.\n\nEin Haus.\n", encoding="utf-8")
-    lines = list(decode.run(decode.Options(files=[work.parent / "two.de"], model=result.model, beam=2)))
+    lines = list(decode.run(decode.Options(files=[work.parent / "two.de"], model=[result.model], beam=2)))
     assert len(lines) == 3
     assert lines[1] == "", "an empty line stays empty"
 
@@ -349,7 +349,7 @@ def test_a_model_file_cut_short_is_named(model: Path, tmp_path: Path, name: str,
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: int(len(content) * keep)])
     with pytest.raises((FormatError, DataError)) as raised:
-        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=copy)))
+        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=[copy])))
     assert name.partition(".")[0] in str(raised.value)
 
 
@@ -360,7 +360,7 @@ def test_a_flipped_byte_in_the_weights_is_noticed(model: Path, tmp_path: Path) -
     content[-100] ^= 1
     (copy / "best.safetensors").write_bytes(content)
     with pytest.raises(FormatError, match=r"best\.safetensors is damaged"):
-        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=copy)))
+        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=[copy])))
 
 
 def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> No
     meta = json.loads((copy / "meta.json").read_text())
     (copy / "meta.json").write_text(json.dumps({**meta, "version": 99}))
     with pytest.raises(FormatError, match="has format version 99; this rnnkit reads up to 1"):
-        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=copy)))
+        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=[copy])))
 
 
 def work_text(folder: Path) -> Path:

@@ -7,14 +7,20 @@ from typing import Any
 
 from rnnkit.cli import filters
 from rnnkit.cli.command import Command
+from rnnkit.config import STDIN
 from rnnkit.console import Console
+from rnnkit.files import growing
 
 
 def decode(stage: ModuleType, options: Any, console: Console) -> None:
     """Write translations as they come."""
-    filters.refuse_existing(options.output, options.overwrite)
+    for path in (options.output, *([] if options.alignments is None else [options.alignments])):
+        filters.refuse_existing(path, options.overwrite or options.resume)
+        if path != STDIN and not (options.overwrite or options.resume):
+            growing.refuse_partial(path)
     filters.announce(options.files, console)
-    filters.pour(stage.run(options, console.listen), options.output, console)
+    keep = stage.lines_done(options) * options.group_lines
+    filters.grow(stage.run(options, console.listen), options.output, keep, console)
 
 
 def answer(stage: ModuleType, options: Any, console: Console) -> int:

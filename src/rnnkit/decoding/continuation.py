@@ -90,7 +90,12 @@ class Continued:
 
 
 def continue_lines(
-    narrator: Narrator, lines: Iterable[str], options: Options, batch_tokens: int, block_lines: int = BLOCK_LINES
+    narrator: Narrator,
+    lines: Iterable[str],
+    options: Options,
+    batch_tokens: int,
+    block_lines: int = BLOCK_LINES,
+    first_line: int = 1,
 ) -> Iterator[Continued]:
     """Go on from raw lines, one result a line, in order; from an empty line, from nothing.
 
@@ -100,8 +105,9 @@ def continue_lines(
         options: How.
         batch_tokens: Tokens a batch, of prompts and of continuations as long as they may become.
         block_lines: Lines read ahead; 1 answers each as it comes.
+        first_line: Number of the first line: what is drawn depends on it.
     """
-    remaining, done = iter(lines), 0
+    remaining, done = iter(lines), first_line - 1
     while block := list(islice(remaining, block_lines)):
         prompts = [cut(narrator.tokenizer, line) for line in block]
         ids = [narrator.vocabulary.encode(tokens) for tokens in prompts]

@@ -5,12 +5,16 @@ With V tokens and a limit of T there are about V^T sequences; the search refuses
 
 from __future__ import annotations
 
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, forbidden, score
+from rnnkit.decoding.choice import NOTHING, Choice, Terms
+from rnnkit.decoding.coverage import coverage_penalty
+from rnnkit.decoding.rules import Said
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, score
 from rnnkit.errors import UsageError
 from rnnkit.text import special
 
@@ -18,54 +22,76 @@ S = TypeVar("S")
 MOST_SEQUENCES = 1_000_000
 
 
+@dataclass
+class _Sentence(Generic[S]):
+    """One sentence under search, and the outputs found so far."""
+
+    stepper: Stepper[S]
+    options: SearchOptions
+    choice: Choice
+    sentence_B: Tensor
+    limit_B: Tensor
+    found: list[Hypothesis] = field(default_factory=list)
+
+
 @torch.inference_mode()
-def exhaustive_search(stepper: Stepper[S], limit_B: Tensor, options: SearchOptions) -> list[list[Hypothesis]]:
+def exhaustive_search(
+    stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, terms: Terms = NOTHING
+) -> list[list[Hypothesis]]:
     """Find the best outputs of each sentence by looking at all of them.
 
     Args:
         stepper: The batch.
         limit_B: Most tokens of each output, the end symbol counted.
         options: `beam` is not used.
+        terms: What the sentences ask for.
 
     Returns:
-        For each sentence its `nbest` best hypotheses, best first.
+        For each sentence its `nbest` best hypotheses, best first, with attention where the model has any.
 
     Raises:
         UsageError: There are more than a million sequences.
     """
-    return [_search_one(stepper, index, int(limit), options) for index, limit in enumerate(limit_B)]
+    choice, results = Choice(options, terms), []
+    for index in range(len(limit_B)):
+        one = _Sentence(stepper, options, choice, torch.tensor([index]), limit_B[index : index + 1])
+        start = stepper.select(stepper.start(), one.sentence_B, torch.tensor([[0]]))
+        _extend(one, start, (), 0.0, ())
+        one.found.sort(key=lambda hypothesis: -hypothesis.score)
+        results.append(one.found[: options.nbest])
+    return results
 
 
-def _search_one(stepper: Stepper[S], sentence: int, limit: int, options: SearchOptions) -> list[Hypothesis]:
-    found: list[Hypothesis] = []
-    start = stepper.select(stepper.start(), torch.tensor([sentence]), torch.tensor([[0]]))
-    _extend(stepper, start, (), 0.0, limit, options, found)
-    found.sort(key=lambda hypothesis: -hypothesis.score)
-    return found[: options.nbest]
-
-
-def _extend(
-    stepper: Stepper[S],
-    state: S,
-    prefix: tuple[int, ...],
-    log_p: float,
-    limit: int,
-    options: SearchOptions,
-    found: list[Hypothesis],
-) -> None:
+def _extend(one: _Sentence[S], state: S, prefix: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]) -> None:
     """Add every way to end `prefix`, then go on with every way to lengthen it."""
-    last = prefix[-1] if prefix else special.BOS
-    log_p_11V, state, _ = stepper.step(torch.tensor([[last]]), state)
-    log_p_V = log_p_11V.squeeze().double().tolist()
-    if not prefix and (len(log_p_V) - 3) ** (limit - 1) > MOST_SEQUENCES:
+    ids_11T = torch.tensor([[[special.BOS, *prefix]]])
+    log_p_11V, state, weights_11S = one.stepper.step(ids_11T[..., -1], state)
+    if not prefix:
+        _refuse_many(log_p_11V.shape[-1], int(one.limit_B))
+    restricted_11V = one.choice.restrict(log_p_11V, Said(one.sentence_B, one.limit_B, ids_11T))
+    if weights_11S is not None:
+        attention = (*attention, weights_11S[0, 0].cpu())
+    for token, value in enumerate(restricted_11V.squeeze().double().tolist()):
+        if value == -torch.inf:
+            continue
+        if token == special.EOS:
+            one.found.append(_hypothesis(one, prefix, log_p + value, attention))
+        else:
+            _extend(one, state, (*prefix, token), log_p + value, attention)
+
+
+def _hypothesis(one: _Sentence[S], ids: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]) -> Hypothesis:
+    reached = score(log_p, len(ids) + 1, one.options.alpha)
+    attention_TS = torch.stack(attention) if attention else None
+    if one.options.coverage and attention_TS is not None:
+        words = one.choice.terms.words_B[int(one.sentence_B)]
+        reached += coverage_penalty(attention_TS, words, one.options.coverage)
+    return Hypothesis(ids, log_p, reached, attention_TS)
+
+
+def _refuse_many(size: int, limit: int) -> None:
+    if (size - 3) ** (limit - 1) > MOST_SEQUENCES:
         raise UsageError(
-            f"exhaustive search over {len(log_p_V)} tokens and {limit} places looks at more than a million outputs",
+            f"exhaustive search over {size} tokens and {limit} places looks at more than a million outputs",
             hint="it is meant for tiny vocabularies; use --beam",
         )
-    total = log_p + log_p_V[special.EOS]
-    found.append(Hypothesis(prefix, total, score(total, len(prefix) + 1, options.alpha)))
-    if len(prefix) + 1 >= limit:
-        return
-    for token in set(range(len(log_p_V))) - {special.EOS, *forbidden(options)}:
-        if log_p_V[token] > -torch.inf:
-            _extend(stepper, state, (*prefix, token), log_p + log_p_V[token], limit, options, found)

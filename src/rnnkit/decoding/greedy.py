@@ -7,43 +7,48 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, forbidden, mask_last_step, score
+from rnnkit.decoding.choice import NOTHING, Choice, Terms, refuse_nan
+from rnnkit.decoding.rules import Said
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, score
 from rnnkit.text import special
 
 S = TypeVar("S")
 
 
 @torch.inference_mode()
-def greedy_search(stepper: Stepper[S], limit_B: Tensor, options: SearchOptions) -> list[list[Hypothesis]]:
+def greedy_search(
+    stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, terms: Terms = NOTHING
+) -> list[list[Hypothesis]]:
     """Decode a batch.
 
     Args:
         stepper: The batch.
         limit_B: Most tokens of each output, the end symbol counted.
-        options: Only `alpha` (for the score) and `allow_unknown` matter.
+        options: Those of the beam do not matter, nor does coverage.
+        terms: What the sentences ask for.
 
     Returns:
         One hypothesis for each sentence.
     """
-    sentences = len(limit_B)
-    state = stepper.start()
-    token_B = torch.full((sentences,), special.BOS)
+    sentences, choice = len(limit_B), Choice(options, terms)
+    state, sentence_B = stepper.start(), torch.arange(sentences)
+    ids_BT = torch.full((sentences, 1), special.BOS)
     log_p_B = torch.zeros(sentences, dtype=torch.float64)
     done_B = torch.zeros(sentences, dtype=torch.bool)
-    chosen: list[Tensor] = []
     while not done_B.all():
-        log_p_B1V, state, _ = stepper.step(token_B.unsqueeze(1), state)
-        log_p_B1V = log_p_B1V.cpu()
-        log_p_B1V[..., forbidden(options)] = -torch.inf
-        best_B, token_B = mask_last_step(log_p_B1V, limit_B, len(chosen) + 1).squeeze(1).max(dim=-1)
-        log_p_B += torch.where(done_B, 0.0, best_B.double())
+        log_p_B1V, state, _ = stepper.step(ids_BT[:, -1:], state)
+        said = Said(sentence_B, limit_B, ids_BT.unsqueeze(1))
+        best, token = choice.restrict(log_p_B1V, said).squeeze(1).max(dim=-1)
+        best_B, token_B = best.cpu().double(), token.cpu()
+        refuse_nan(best_B)
+        log_p_B += torch.where(done_B, 0.0, best_B)
         token_B = torch.where(done_B, special.EOS, token_B)
-        chosen.append(token_B)
+        ids_BT = torch.cat([ids_BT, token_B.unsqueeze(1)], dim=1)
         done_B = done_B | (token_B == special.EOS)
-    return [_hypothesis(ids, log_p, options) for ids, log_p in zip(torch.stack(chosen, 1), log_p_B, strict=True)]
+    pairs = zip(ids_BT[:, 1:].tolist(), log_p_B.tolist(), strict=True)
+    return [_hypothesis(ids, log_p, options) for ids, log_p in pairs]
 
 
-def _hypothesis(id_T: Tensor, log_p: Tensor, options: SearchOptions) -> list[Hypothesis]:
-    ids = tuple(id_T.tolist())
-    ids = ids[: ids.index(special.EOS)]
-    return [Hypothesis(ids, log_p.item(), score(log_p.item(), len(ids) + 1, options.alpha))]
+def _hypothesis(row: list[int], log_p: float, options: SearchOptions) -> list[Hypothesis]:
+    ids = tuple(row[: row.index(special.EOS)])
+    return [Hypothesis(ids, log_p, score(log_p, len(ids) + 1, options.alpha))]

@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, forbidden, mask_last_step, score
+from rnnkit.decoding.choice import NOTHING, Choice, Terms, refuse_nan
+from rnnkit.decoding.rules import Said
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, score
 from rnnkit.decoding.temperature import temper
 from rnnkit.decoding.top_k import keep_likeliest
 from rnnkit.decoding.top_p import keep_nucleus
@@ -56,44 +58,47 @@ def random_numbers(seed: int, lines: Sequence[int], samples: int, steps: int) ->
 
 @torch.inference_mode()
 def sample(
-    stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, sampling: Sampling, number_BKT: Tensor
+    stepper: Stepper[S],
+    limit_B: Tensor,
+    options: SearchOptions,
+    sampling: Sampling,
+    number_BKT: Tensor,
+    terms: Terms = NOTHING,
 ) -> list[list[Hypothesis]]:
     """Draw K outputs for each sentence of a batch.
 
     Args:
         stepper: The batch.
         limit_B: Most tokens of each output, the end symbol counted.
-        options: Only `alpha` (for the score) and `allow_unknown` matter.
+        options: `alpha` (for the score) and the rules about what may be said.
         sampling: How probabilities are reshaped.
         number_BKT: A random number for each output and step, as `random_numbers` makes them.
+        terms: What the sentences ask for.
 
     Returns:
         For each sentence its K outputs, best score first. Their log-probabilities are the model's, not reshaped.
     """
     sentences, samples, _ = number_BKT.shape
-    state = stepper.start()
-    token_BK = torch.full((sentences, 1), special.BOS)
+    choice, state, sentence_B = Choice(options, terms), stepper.start(), torch.arange(sentences)
+    ids_BKT = torch.full((sentences, 1, 1), special.BOS)
     log_p_BK = torch.zeros(sentences, samples, dtype=torch.float64)
     done_BK = torch.zeros(sentences, samples, dtype=torch.bool)
-    chosen: list[Tensor] = []
     while not done_BK.all():
-        step_BKV, state, _ = stepper.step(token_BK, state)
-        step_BKV = step_BKV.cpu().double()
-        if not chosen:  # One row a sentence so far, from here on one a sample.
-            state = stepper.select(state, torch.arange(sentences), torch.zeros(sentences, samples, dtype=torch.long))
-            step_BKV = step_BKV.repeat(1, samples, 1)
-        allowed_BKV = step_BKV.clone()
-        allowed_BKV[..., forbidden(options)] = -torch.inf
-        allowed_BKV = mask_last_step(allowed_BKV, limit_B, len(chosen) + 1)
-        token_BK = draw(sampling.reshape(allowed_BKV), number_BKT[..., len(chosen)])
+        step_BKV, state, _ = stepper.step(ids_BKT[:, :, -1], state)
+        if ids_BKT.shape[2] == 1:  # One row a sentence so far, from here on one a sample.
+            state = stepper.select(state, sentence_B, torch.zeros(sentences, samples, dtype=torch.long))
+            step_BKV, ids_BKT = step_BKV.repeat(1, samples, 1), ids_BKT.repeat(1, samples, 1)
+        allowed_BKV = choice.restrict(step_BKV.cpu().double(), Said(sentence_B, limit_B, ids_BKT))
+        refuse_nan(allowed_BKV.amax(-1))
+        token_BK = draw(sampling.reshape(allowed_BKV), number_BKT[..., ids_BKT.shape[2] - 1])
         token_BK = torch.where(done_BK, special.EOS, token_BK)
-        log_p_BK += torch.where(done_BK, 0.0, step_BKV.gather(-1, token_BK.unsqueeze(-1)).squeeze(-1))
-        chosen.append(token_BK)
+        chosen_BK1 = token_BK.unsqueeze(-1)
+        log_p_BK += torch.where(done_BK, 0.0, allowed_BKV.gather(-1, chosen_BK1).squeeze(-1))
+        ids_BKT = torch.cat([ids_BKT, chosen_BK1], dim=-1)
         done_BK = done_BK | (token_BK == special.EOS)
-    ids_BKT = torch.stack(chosen, dim=-1).tolist()
     return [
         sorted((_hypothesis(*pair, options) for pair in zip(*many, strict=True)), key=lambda one: -one.score)
-        for many in zip(ids_BKT, log_p_BK.tolist(), strict=True)
+        for many in zip(ids_BKT[..., 1:].tolist(), log_p_BK.tolist(), strict=True)
     ]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-import torch
 from torch import Tensor
 
 from rnnkit.text import special
@@ -30,8 +29,8 @@ class Stepper(Protocol[S]):
         """Read the tokens chosen last.
 
         Returns:
-            Log-probabilities of the next token (B, K, V) in nats, the next state, and attention weights (B, K, S)
-            or None.
+            Log-probabilities of the next token (B, K, V) in nats, which the search may write over, the next state,
+            and attention weights (B, K, S), zero over padding, or None.
         """
         ...
 
@@ -51,6 +50,11 @@ class SearchOptions:
         nbest: Hypotheses returned a sentence; at most `beam`.
         allow_unknown: Whether the unknown symbol may be chosen.
         exhaustive: Look at every output instead of a beam of them.
+        min_length: Least tokens of an output, the end symbol counted.
+        no_repeat: No output has the same so many tokens in a row twice; 0 for no such rule.
+        groups: Parts of the beam that keep clear of each other; they share it evenly.
+        diversity: What a token costs, in nats, for each time that another group chose it at the same step.
+        coverage: Weight of the coverage penalty in the score; 0 for none.
     """
 
     beam: int = 5
@@ -59,6 +63,11 @@ class SearchOptions:
     nbest: int = 1
     allow_unknown: bool = False
     exhaustive: bool = False
+    min_length: int = 0
+    no_repeat: int = 0
+    groups: int = 1
+    diversity: float = 0.0
+    coverage: float = 0.0
 
     def limit(self, source_length: int) -> int:
         """Most tokens allowed for a source of this many, end symbols counted."""
@@ -72,7 +81,7 @@ class Hypothesis:
     Attributes:
         ids: Its tokens, without the end symbol.
         log_p: Log-probability in nats, the end symbol counted.
-        score: log_p / L^alpha.
+        score: log_p / L^alpha, and the coverage penalty where there is one.
         attention: For each token and the end symbol, weights over the source; None without attention.
     """
 
@@ -90,14 +99,3 @@ def score(log_p: float, length: int, alpha: float) -> float:
 def forbidden(options: SearchOptions) -> list[int]:
     """Ids that are never chosen."""
     return [special.PAD, special.BOS] + ([] if options.allow_unknown else [special.UNK])
-
-
-def mask_last_step(log_p_BKV: Tensor, limit_B: Tensor, length: int) -> Tensor:
-    """Leave only the end symbol to the sentences that have reached their limit with this token."""
-    at_limit_B = limit_B <= length
-    if not at_limit_B.any():
-        return log_p_BKV
-    ends_BK = log_p_BKV[..., special.EOS]
-    masked_BKV = log_p_BKV.masked_fill(at_limit_B[:, None, None], -torch.inf)
-    masked_BKV[..., special.EOS] = ends_BK
-    return masked_BKV

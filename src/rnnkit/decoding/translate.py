@@ -3,23 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 import torch
 
 from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.decoding.alignment import replace_unknown
 from rnnkit.decoding.beam import beam_search
+from rnnkit.decoding.choice import Terms, Wish
 from rnnkit.decoding.exhaustive import exhaustive_search
+from rnnkit.decoding.forced import force
 from rnnkit.decoding.greedy import greedy_search
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions
+from rnnkit.decoding.halving import in_halves, out_of_memory
+from rnnkit.decoding.sampling import Sampling, random_numbers, sample
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
+from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.wishes import NO_WISH, Asked
+from rnnkit.errors import DataError
 from rnnkit.models.store import Model
-from rnnkit.models.translation import Translation
 from rnnkit.text import special
 
 BLOCK_LINES = 2000
 """Lines read before the first is written: enough to sort them into batches of like length."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to translate.
+
+    Attributes:
+        search: Beam, length penalty, n-best and so on.
+        batch_tokens: Source tokens a batch, padding counted.
+        keep_attention: Whether the hypotheses carry their attention.
+        replace_unknown: Whether unknown words are replaced by what they looked at; wants attention.
+        sampling: How tokens are drawn; None searches for the likeliest.
+        seed: Of the random numbers.
+    """
+
+    search: SearchOptions
+    batch_tokens: int
+    keep_attention: bool = False
+    replace_unknown: bool = False
+    sampling: Sampling | None = None
+    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -39,33 +67,52 @@ class Translated:
     hypotheses: tuple[Hypothesis, ...]
 
 
+@dataclass(frozen=True)
+class _Sentence:
+    """One line to be searched for.
+
+    Attributes:
+        place: Where in the results.
+        line: Number of its line, from 1.
+        ids: Its source, with the end symbol.
+        wish: What is asked of it.
+    """
+
+    place: int
+    line: int
+    ids: np.ndarray
+    wish: Wish
+
+
 def translate_lines(
-    model: Model,
-    lines: Iterable[str],
-    options: SearchOptions,
-    batch_tokens: int,
-    keep_attention: bool = False,
+    translator: Translator,
+    lines: Iterable[Asked],
+    options: Options,
+    first_line: int = 1,
     block_lines: int = BLOCK_LINES,
 ) -> Iterator[Translated]:
     """Translate raw lines, one result a line, in order.
 
-    On an interactive terminal `block_lines` of 1 answers each line as it comes.
+    A line without tokens stays empty, unless something is asked of its translation.
 
     Args:
-        model: What translates.
-        lines: Raw source lines.
-        options: How to search.
-        batch_tokens: Source tokens a batch, padding counted.
-        keep_attention: Whether the hypotheses carry their attention.
-        block_lines: Lines read ahead.
+        translator: What translates.
+        lines: Raw source lines, each with what is asked of its translation.
+        options: How.
+        first_line: Number of the first line: what is drawn depends on it.
+        block_lines: Lines read ahead; 1 answers each as it comes.
+
+    Raises:
+        DataError: A line does not fit into memory even alone.
     """
-    remaining = iter(lines)
+    remaining, model = iter(lines), translator.main
     while block := list(islice(remaining, block_lines)):
-        sources = [model.tokenizer.tokenize(line) for line in block]
+        sources = [model.tokenizer.tokenize(line) for line, _ in block]
         ids = [model.source_vocabulary.encode(tokens) for tokens in sources]
-        found = search_all(model, ids, options, batch_tokens, keep_attention)
+        found = search_batches(translator, ids, [wish for _, wish in block], options, first_line)
         for tokens, hypotheses in zip(sources, found, strict=True):
-            yield spell(model, tokens, hypotheses)
+            yield spell(model, tokens, hypotheses, options.replace_unknown)
+        first_line += len(block)
 
 
 def search_all(
@@ -76,47 +123,114 @@ def search_all(
     keep_attention: bool = False,
 ) -> list[list[Hypothesis]]:
     """Search for every source (ids without the end symbol), in batches of like length; results in input order."""
+    how = Options(options, batch_tokens, keep_attention)
+    return search_batches(Translator((model,)), sources, [NO_WISH] * len(sources), how)
+
+
+def search_batches(
+    translator: Translator,
+    sources: Sequence[Sequence[int]],
+    wishes: Sequence[Wish],
+    options: Options,
+    first_line: int = 1,
+) -> list[list[Hypothesis]]:
+    """Search for every source, in batches of like length that are halved where they do not fit into memory.
+
+    Args:
+        translator: What translates.
+        sources: Ids without the end symbol.
+        wishes: What is asked of each.
+        options: How.
+        first_line: Number of the first source's line.
+
+    Returns:
+        The hypotheses of each source, in input order; none where there is neither source nor wish.
+
+    Raises:
+        DataError: A sentence does not fit into memory even alone.
+    """
     results: list[list[Hypothesis]] = [[] for _ in sources]
-    filled = [index for index, ids in enumerate(sources) if ids]
-    if not filled:
+    sentences = [
+        _Sentence(place, first_line + place, np.array([*ids, special.EOS], dtype=np.int64), wish)
+        for place, (ids, wish) in enumerate(zip(sources, wishes, strict=True))
+        if ids or wish.prefix or wish.phrases
+    ]
+    if not sentences:
         return results
-    ended = [np.array([*sources[index], special.EOS], dtype=np.int64) for index in filled]
-    lengths = np.array([len(ids) for ids in ended])
-    for batch in plan_epoch([lengths], batch_tokens, seed=0, epoch=0):
-        found = _search(model, [ended[place] for place in batch], options, keep_attention)
-        for place, hypotheses in zip(batch, found, strict=True):
-            results[filled[place]] = hypotheses
+    lengths = np.array([len(one.ids) for one in sentences])
+    for batch in plan_epoch([lengths], options.batch_tokens, seed=0, epoch=0):
+        chosen = [sentences[index] for index in batch]
+        found = in_halves(lambda some: _search(translator, some, options), chosen)
+        for one, hypotheses in zip(chosen, found, strict=True):
+            results[one.place] = hypotheses
     return results
 
 
+def _search(translator: Translator, sentences: Sequence[_Sentence], options: Options) -> list[list[Hypothesis]]:
+    """One batch. Raises DataError where a single sentence does not fit into memory."""
+    try:
+        return _search_batch(translator, sentences, options)
+    except (MemoryError, RuntimeError) as failure:
+        if len(sentences) > 1 or not out_of_memory(failure):
+            raise
+        one, beam = sentences[0], options.search.beam
+    raise DataError(
+        f"line {one.line} does not fit into memory",
+        f"it has {len(one.ids) - 1:,} tokens, and is decoded alone with a beam of {beam}",
+        hint="a smaller --beam or --max-length needs less, and so does a line cut in two",
+    )
+
+
 @torch.inference_mode()
-def _search(
-    model: Model, sources: Sequence[np.ndarray], options: SearchOptions, keep_attention: bool
-) -> list[list[Hypothesis]]:
-    device = next(model.network.parameters()).device
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad(sources))
-    limit_B = torch.tensor([options.limit(int(length)) for length in lengths_B])
-    stepper = Translation(model.network, source_BS.to(device), lengths_B.to(device))
-    if options.exhaustive:
-        return exhaustive_search(stepper, limit_B, options)
-    if options.beam == 1 and not keep_attention:
-        return greedy_search(stepper, limit_B, options)
-    found = beam_search(stepper, limit_B, options, keep_attention)
+def _search_batch(translator: Translator, sentences: Sequence[_Sentence], options: Options) -> list[list[Hypothesis]]:
+    search = options.search
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad([one.ids for one in sentences]))
+    wishes = [one.wish for one in sentences]
+    asked = any(wish is not NO_WISH for wish in wishes)
+    terms = Terms(wishes if asked else (), (lengths_B - 1).tolist())
+    limit_B = terms.widen(torch.tensor([search.limit(length) for length in lengths_B.tolist()]), search)
+    stepper = translator.begin(source_BS, lengths_B)
+    if options.sampling is not None:
+        numbers = random_numbers(options.seed, [one.line for one in sentences], search.nbest, int(limit_B.max()))
+        found = sample(stepper, limit_B, search, options.sampling, numbers, terms)
+        found = _attend(stepper, found) if options.keep_attention else found
+    elif search.exhaustive:
+        found = exhaustive_search(stepper, limit_B, search, terms)
+    elif search.beam == 1 and not options.keep_attention and not any(wish.phrases for wish in wishes):
+        found = greedy_search(stepper, limit_B, search, terms)
+    else:
+        found = beam_search(stepper, limit_B, search, options.keep_attention, terms)
     # Attention over this batch's padding says nothing.
     return [
-        [_trim(hypothesis, int(length)) for hypothesis in hypotheses]
-        for hypotheses, length in zip(found, lengths_B, strict=True)
+        [_trim(hypothesis, length) for hypothesis in hypotheses]
+        for hypotheses, length in zip(found, lengths_B.tolist(), strict=True)
+    ]
+
+
+def _attend(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
+    """The same outputs with the attention that the model pays where it is made to say them."""
+    attention_BKTS = force(stepper, [[one.ids for one in many] for many in found])[1]
+    if attention_BKTS is None:
+        return found
+    return [
+        [replace(one, attention=look_TS[: len(one.ids) + 1]) for one, look_TS in zip(many, look_KTS, strict=True)]
+        for many, look_KTS in zip(found, attention_BKTS, strict=True)
     ]
 
 
 def _trim(hypothesis: Hypothesis, length: int) -> Hypothesis:
     if hypothesis.attention is None:
         return hypothesis
-    return Hypothesis(hypothesis.ids, hypothesis.log_p, hypothesis.score, hypothesis.attention[:, :length])
+    return replace(hypothesis, attention=hypothesis.attention[:, :length].clone())
 
 
-def spell(model: Model, source: Sequence[str], hypotheses: Sequence[Hypothesis]) -> Translated:
+def spell(
+    model: Model, source: Sequence[str], hypotheses: Sequence[Hypothesis], unknown_replaced: bool = False
+) -> Translated:
     """Turn hypotheses into text."""
     tokens = tuple(tuple(model.target_vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)
+    if unknown_replaced:
+        pairs = zip(hypotheses, tokens, strict=True)
+        tokens = tuple(replace_unknown(hypothesis, one, source) for hypothesis, one in pairs)
     outputs = tuple(model.tokenizer.detokenize(one) for one in tokens) or ("",)
     return Translated(tuple(source), outputs, tokens, tuple(hypotheses))

@@ -90,6 +90,7 @@ def load_network(
         raise FormatError(f"{folder / store.CONFIG} describes no network", str(error)) from error
     path = store.weights_path(folder, checkpoint)
     tensors, facts = weights.load(path)
+    weights.refuse_wild(tensors, path)
     weights.restore(network, tensors, path)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     rows = int(document["network"]["vocabulary"])

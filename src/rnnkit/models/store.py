@@ -182,6 +182,7 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
         raise FormatError(f"{folder / CONFIG} describes no network", str(error)) from error
     path = weights_path(folder, checkpoint)
     tensors, facts = weights.load(path)
+    weights.refuse_wild(tensors, path)
     weights.restore(network, current_names(tensors), path)
     vocabularies = [Vocabulary.load(folder / Path(name).name) for name in document["vocabularies"]]
     for vocabulary, size in zip(

@@ -109,6 +109,17 @@ def restore(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> Non
         wanted[name].copy_(tensors[name])
 
 
+def refuse_wild(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise FormatError where a weight is infinite or not a number, and name the tensor."""
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise FormatError(
+                f"{path}: tensor {name} has numbers that are none (NaN or infinite)",
+                "a training that diverged leaves such weights",
+                hint="another checkpoint may be whole: --checkpoint last or average",
+            )
+
+
 def average(many: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The mean of several sets of the same tensors, summed in float64."""
     return {

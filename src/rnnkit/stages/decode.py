@@ -5,25 +5,29 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, ignore
-from rnnkit.stages.decode_options import CONTINUATION_BEAM, TRANSLATION_BEAM, Options, check, given
+from rnnkit.files import growing
+from rnnkit.stages import decode_translation
+from rnnkit.stages.decode_options import CONTINUATION_BEAM, DIVERSITY, Options, check, given
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
     from rnnkit.decoding.continuation import Continued, Narrator
     from rnnkit.decoding.fill import Filled
+    from rnnkit.decoding.sampling import Sampling
     from rnnkit.decoding.stepper import SearchOptions
-    from rnnkit.decoding.translate import Translated
 
-__all__ = ["EXAMPLE", "Options", "run"]
+__all__ = ["EXAMPLE", "Options", "lines_done", "run"]
 
 EXAMPLE = """\
 rnnkit decode --beam 5 < test.de > test.hyp
 rnnkit decode test.de --nbest 3 --json --output test.jsonl
+rnnkit decode test.de --model a/model --model b/model --fusion work/lm:0.2 --output test.hyp --resume
 echo "the king" | rnnkit decode --model work/lm --temperature 0.8 --top-p 0.9 --nbest 5 --seed 7
 echo "I am ___ very hungry" | rnnkit decode --model work/cloze --fill --nbest 5"""
 
@@ -52,19 +56,31 @@ def run(options: Options, listen: Listener = ignore) -> Iterator[str]:
     if given(options, ["seed"]) and not options.draws:
         listen(Note("--seed has no effect: nothing is drawn"))
     set_threads(options.threads)
-    decoders: dict[str, Callable[[Options, Mapping[str, Any], Listener], Outputs]] = {
+    decoders: dict[str, Callable[[Options, Mapping[str, Any], int, Listener], Outputs]] = {
         store.TASK: _translate,
         store.LANGUAGE_MODEL: _continue,
         store.CLOZE: _fill,
     }
-    return _lines(options, decoders[document["task"]](options, document, listen), listen)
+    done = lines_done(options)
+    if done:
+        listen(Note(f"{options.output}: going on behind line {done:,}"))
+    return _lines(options, decoders[document["task"]](options, document, done, listen), done, listen)
 
 
-def _lines(options: Options, outputs: Outputs, listen: Listener) -> Iterator[str]:
+def lines_done(options: Options) -> int:
+    """Input lines whose outputs an interrupted run has written whole; 0 where nothing is to be resumed."""
+    if not options.resume:
+        return 0
+    written = [options.output] + ([] if options.alignments is None else [options.alignments])
+    per_line = [options.group_lines] + ([] if options.alignments is None else [options.nbest])
+    return min(growing.whole_lines(path) // each for path, each in zip(written, per_line, strict=True))
+
+
+def _lines(options: Options, outputs: Outputs, done: int, listen: Listener) -> Iterator[str]:
     import json
 
-    number = 0
-    for number, (texts, facts) in enumerate(outputs, start=1):
+    number = done
+    for number, (texts, facts) in enumerate(outputs, start=done + 1):
         if options.json:
             yield json.dumps({"line": number, **facts}, ensure_ascii=False)
         else:
@@ -80,6 +96,10 @@ def _ahead(options: Options, block_lines: int) -> int:
     return 1 if options.files == [STDIN] and sys.stdin.isatty() else block_lines
 
 
+def _input(options: Options) -> Iterator[str]:
+    return (line for path in options.files for line in read_lines(path))
+
+
 def _search(options: Options, beam: int) -> SearchOptions:
     from rnnkit.decoding.stepper import SearchOptions
 
@@ -88,62 +108,41 @@ def _search(options: Options, beam: int) -> SearchOptions:
         alpha=options.alpha,
         max_length=options.max_length,
         nbest=options.nbest,
-        allow_unknown=options.allow_unknown,
+        allow_unknown=options.allow_unknown or options.replace_unknown,
         exhaustive=options.exhaustive,
+        min_length=options.min_length,
+        no_repeat=options.no_repeat_ngram,
+        groups=options.beam_groups,
+        diversity=DIVERSITY if options.diversity is None else options.diversity,
+        coverage=options.coverage_penalty,
     )
 
 
-def _translate(options: Options, _: Mapping[str, Any], listen: Listener) -> Outputs:
-    from rnnkit.decoding.translate import BLOCK_LINES, translate_lines
-    from rnnkit.models import store
-    from rnnkit.nn.device import choose_device
-
-    model = store.load(options.folder, options.checkpoint, choose_device(options.device))
-    listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}"))
-    search = _search(options, TRANSLATION_BEAM)
-    lines = (line for path in options.files for line in read_lines(path))
-    ahead = _ahead(options, BLOCK_LINES)
-    for one in translate_lines(model, lines, search, options.batch_tokens, options.json, ahead):
-        yield one.outputs, _describe_translation(one)
-
-
-def _describe_translation(translated: Translated) -> dict[str, Any]:
-    """One line's outputs as JSON: source tokens, and each output with scores and attention.
-
-    `attention` has a row for each target token and the end symbol, and a column for each source token and the end
-    symbol; it is null for models without attention.
-    """
-    return {
-        "source_tokens": list(translated.source),
-        "outputs": [
-            {
-                "text": text,
-                "score": hypothesis.score,
-                "log_probability": hypothesis.log_p,
-                "tokens": list(tokens),
-                "attention": None if hypothesis.attention is None else _rounded(hypothesis.attention.tolist()),
-            }
-            for text, tokens, hypothesis in zip(
-                translated.outputs, translated.tokens, translated.hypotheses, strict=False
-            )
-        ],
-    }
-
-
-def _rounded(rows: list[list[float]]) -> list[list[float]]:
-    return [[round(value, 4) for value in row] for row in rows]
-
-
-def _continue(options: Options, document: Mapping[str, Any], listen: Listener) -> Outputs:
-    from rnnkit.decoding import continuation
+def _sampling(options: Options) -> Sampling | None:
     from rnnkit.decoding.sampling import Sampling
 
+    if not options.draws:
+        return None
+    return Sampling(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
+
+
+def _translate(options: Options, _: Mapping[str, Any], done: int, listen: Listener) -> Outputs:
+    from rnnkit.decoding.translate import BLOCK_LINES
+    from rnnkit.stages.decode_options import TRANSLATION_BEAM
+
+    ahead = _ahead(options, BLOCK_LINES)
+    search, sampling = _search(options, TRANSLATION_BEAM), _sampling(options)
+    return decode_translation.translate(options, search, sampling, _input(options), done, ahead, listen)
+
+
+def _continue(options: Options, document: Mapping[str, Any], done: int, listen: Listener) -> Outputs:
+    from rnnkit.decoding import continuation
+
     narrator = _open_narrator(options, document, listen)
-    sampling = Sampling(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
-    how = continuation.Options(_search(options, CONTINUATION_BEAM), sampling if options.draws else None, options.seed)
-    lines = (line for path in options.files for line in read_lines(path))
+    how = continuation.Options(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
+    lines = islice(_input(options), done, None)
     ahead = _ahead(options, continuation.BLOCK_LINES)
-    for one in continuation.continue_lines(narrator, lines, how, options.batch_tokens, ahead):
+    for one in continuation.continue_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
         yield one.texts if options.prompt else one.continuations, _describe_continuation(one)
 
 
@@ -197,7 +196,7 @@ def _describe_continuation(continued: Continued) -> dict[str, Any]:
     }
 
 
-def _fill(options: Options, _: Mapping[str, Any], listen: Listener) -> Outputs:
+def _fill(options: Options, _: Mapping[str, Any], done: int, listen: Listener) -> Outputs:
     from rnnkit.decoding import fill
     from rnnkit.models import cloze_store
     from rnnkit.nn.device import choose_device
@@ -206,7 +205,7 @@ def _fill(options: Options, _: Mapping[str, Any], listen: Listener) -> Outputs:
     filler = cloze_store.load(options.folder, options.checkpoint, choose_device(options.device))
     listen(Note(f"{filler.folder}: {options.checkpoint} weights, gaps of {filler.language}"))
     single = options.nbest > 1 and not options.json
-    lines = read_gapped(options.files, options.gap, filler.tokenizer, single)
+    lines = islice(read_gapped(options.files, options.gap, filler.tokenizer, single), done, None)
     ahead = _ahead(options, fill.BLOCK_LINES)
     for one in fill.fill_lines(filler, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
         yield one.texts, _describe_filling(one)

@@ -1,28 +1,26 @@
-"""`rnnkit score`: how probable text is to a language model, line by line and as a whole."""
+"""`rnnkit score`: how probable text is to a language model, or a translation to a translation model."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rnnkit.events import Listener, Note, Progress, ignore
 from rnnkit.files.workspace import Workspace
-from rnnkit.stages import score_inputs, score_mixture
-from rnnkit.stages.score_options import CACHE_SIZE, Options, Shares, check, check_model
+from rnnkit.stages import score_inputs, score_mixture, score_translation
+from rnnkit.stages.score_options import CACHE_SIZE, Options, Shares, check, check_model, check_translation
+from rnnkit.stages.score_results import END, LineScore, Part, Summary, Token
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rnnkit.evaluation.language_scores import LanguageScore
     from rnnkit.stages.score_inputs import Lines, Scorer
     from rnnkit.stages.score_mixture import Fitted
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["EXAMPLE", "Options", "Summary", "run"]
+__all__ = ["EXAMPLE", "LineScore", "Options", "Summary", "run"]
 
 EXAMPLE = """\
 rnnkit score test.txt --summary
@@ -30,146 +28,8 @@ rnnkit score --model work/lm --tokens < test.txt
 rnnkit score test.txt --summary --interpolate work/counts:0.3 --interpolate work/other:0.3
 rnnkit score test.txt --summary --cache --interpolate work/counts --tune valid.txt
 rnnkit score test.txt --summary --dynamic --dynamic-rate 0.005
+rnnkit score test.de test.en --model work/model --summary
 rnnkit score --split test --json --output test.scores"""
-
-LN10 = math.log(10)
-END = "</s>"
-
-
-@dataclass(frozen=True)
-class Token:
-    """One token's probability.
-
-    Attributes:
-        text: The token as it stands in the text.
-        known: Whether the vocabulary has it.
-        log_p: Natural logarithm of its probability.
-    """
-
-    text: str
-    known: bool
-    log_p: float
-
-    @property
-    def line(self) -> str:
-        """What is printed: to base 10, to base e, the token, and what an unknown one was read as."""
-        return "\t".join([*_logarithms(self.log_p), self.text, *([] if self.known else ["<unk>"])])
-
-    def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
-        from rnnkit.evaluation.language_scores import finite
-
-        return {
-            "token": self.text,
-            "known": self.known,
-            "log10": finite(self.log_p / LN10),
-            "ln": finite(self.log_p),
-        }
-
-
-@dataclass(frozen=True)
-class LineScore:
-    """One line's probability.
-
-    Attributes:
-        number: Of the line, from 1.
-        score: Its figures.
-        tokens: Its tokens with theirs; None where they were not asked for.
-    """
-
-    number: int
-    score: LanguageScore
-    tokens: tuple[Token, ...] | None
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """What is printed: the line's own figures behind its tokens, if they were asked for, and a blank line then."""
-        own = "\t".join([*_logarithms(self.score.log_p), str(self.score.tokens), str(self.score.unknown)])
-        return (own,) if self.tokens is None else (*(token.line for token in self.tokens), own, "")
-
-    def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
-        shown = ("tokens", "unknown", "log10", "ln", "perplexity")
-        figures = self.score.as_dict()
-        found = {"line": self.number, **{name: figures[name] for name in shown}}
-        if self.tokens is not None:
-            found["token_scores"] = [token.as_dict() for token in self.tokens]
-        return found
-
-
-@dataclass(frozen=True)
-class Part:
-    """One component of a mixture.
-
-    Attributes:
-        name: The model directory, or `cache`.
-        weight: Its share.
-        perplexity: That of the text under it alone.
-    """
-
-    name: str
-    weight: float
-    perplexity: float
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The figures of the whole text.
-
-    Attributes:
-        score: Sums and what follows from them.
-        parts: What was mixed; a single one where nothing was.
-        cache: Size and flatness of the cache; None where there is none.
-    """
-
-    score: LanguageScore
-    parts: tuple[Part, ...]
-    cache: tuple[int, float] | None
-
-    @property
-    def lines(self) -> list[str]:
-        """What is printed."""
-        from rnnkit.reports.columns import aligned
-
-        score = self.score
-        rows = [
-            ("lines", f"{score.lines:,}"),
-            ("tokens, ends of lines counted", f"{score.tokens:,}"),
-            ("unknown tokens", f"{score.unknown:,}"),
-            ("perplexity", f"{score.perplexity:,.2f}"),
-            ("perplexity without unknown tokens", f"{score.known_perplexity:,.2f}"),
-            ("nats a token", f"{score.nats_per_token:.4f}"),
-            ("bits a token", f"{score.bits_per_token:.4f}"),
-        ]
-        if score.impossible:
-            rows.insert(3, ("tokens of probability zero", f"{score.impossible:,}"))
-        if score.characters is not None:
-            rows += [
-                ("bits a character", f"{score.bits_per_character:.4f}"),
-                ("bits a byte", f"{score.bits_per_byte:.4f}"),
-            ]
-        return [*aligned(rows, right=[1]), *self._mixture()]
-
-    def _mixture(self) -> list[str]:
-        from rnnkit.reports.columns import aligned
-
-        if len(self.parts) == 1:
-            return []
-        rows = [(part.name, f"{part.weight:.4f}", f"{part.perplexity:,.2f}") for part in self.parts]
-        found = aligned([("mixed of", "weight", "perplexity alone"), *rows], right=[1, 2])
-        if self.cache is not None:
-            found.append(f"the cache holds {self.cache[0]:,} tokens, flatness {self.cache[1]:g}")
-        return found
-
-    def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
-        from rnnkit.evaluation.language_scores import finite
-
-        parts = [
-            {"name": part.name, "weight": part.weight, "perplexity": finite(part.perplexity)} for part in self.parts
-        ]
-        cache = None if self.cache is None else {"size": self.cache[0], "flatness": self.cache[1]}
-        return {"summary": {**self.score.as_dict(), "mixture": parts, "cache": cache}}
 
 
 def run(options: Options, listen: Listener = ignore) -> Iterator[LineScore | Summary]:
@@ -189,10 +49,15 @@ def run(options: Options, listen: Listener = ignore) -> Iterator[LineScore | Sum
 
 
 def _run(options: Options, shares: Shares, listen: Listener) -> Iterator[LineScore | Summary]:
+    from rnnkit.models import store
     from rnnkit.nn.device import choose_device, set_threads
 
     set_threads(options.threads)
     device = choose_device(options.device)
+    if store.read_config(options.folder)["task"] == store.TASK:
+        check_translation(options)
+        yield from score_translation.score(options, device, listen)
+        return
     main = score_inputs.open_scorer(options.folder, options.checkpoint, device)
     flatnesses = check_model(options, shares, neural=main.network is not None)
     others = [score_inputs.open_scorer(path, "best", device) for path in shares.others]
@@ -281,8 +146,3 @@ def _lines(group: Lines, log_p_N: FloatArray, before: int, with_tokens: bool) ->
             each = zip([*tokens, END], ids.tolist(), log_p.tolist(), strict=True)
             scored = tuple(Token(text, row != UNK, value) for text, row, value in each)
         yield LineScore(before + number + 1, measure(ids, log_p, raw, 1), scored)
-
-
-def _logarithms(log_p: float) -> tuple[str, str]:
-    """A logarithm to base 10 and to base e, as text."""
-    return f"{log_p / LN10:.4f}", f"{log_p:.4f}"

@@ -32,6 +32,9 @@ PARTS = {
 class Options:
     """Give text the probability that a language model gives it, neural or counted, line by line and as a whole.
 
+    A translation model takes two files, the source and its translation: the score is that of the translation, given
+    the source.
+
     Each line of the output has the logarithm of the line's probability to base 10 and to base e, its tokens and how
     many of them are unknown, the end of the line counted as a token. The summary has perplexity with and without
     unknown tokens, and bits a character and byte of the raw text, which compare models whatever their tokens are.
@@ -43,7 +46,9 @@ class Options:
     the same vocabulary (--interpolate). Weights that are not given are fitted on other text (--tune).
     """
 
-    files: list[Path] = argument((STDIN,), help="Raw text, one sentence a line; - is standard input.")
+    files: list[Path] = argument(
+        (STDIN,), help="Raw text, one sentence a line; - is standard input. Source and target for a translation model."
+    )
     work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
     data: Path | None = option(
         None, help="Score aligned data in place of text.", panel="Data", shown_default="WORK/data with --split"
@@ -179,6 +184,24 @@ def check_model(options: Options, shares: Shares, neural: bool) -> Sequence[floa
     return tried if options.cache else ()
 
 
+def check_translation(options: Options) -> None:
+    """Hold the options against a translation model. Raises UsageError where it cannot do what was asked for."""
+    for name in ("cache", "dynamic", "interpolate", "tune"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} is for language models, and {options.folder} translates")
+    if options.aligned:
+        raise UsageError(
+            f"--data and --split are for language models, and {options.folder} translates",
+            hint="give the raw text of both sides: `rnnkit score SOURCE TARGET`",
+        )
+    if len(options.files) != 2:
+        shown = "one file was" if len(options.files) == 1 else f"{len(options.files)} files were"
+        raise UsageError(
+            f"{options.folder} translates: it scores a target file, given the source", f"{shown} named",
+            hint="`rnnkit score SOURCE TARGET`, a line of each belonging together",
+        )  # fmt: skip
+
+
 def _shares(options: Options) -> Shares:
     pairs = [parse(text) for text in options.interpolate]
     given = [weight for _, weight in pairs] + ([options.cache_weight] if options.cache else [])
@@ -192,8 +215,12 @@ def _shares(options: Options) -> Shares:
     return Shares(tuple(path for path, _ in pairs), (main, *given))
 
 
-def parse(text: str) -> tuple[Path, float | None]:
+def parse(text: str, name: str = "--interpolate") -> tuple[Path, float | None]:
     """A model and its weight, of `OTHER[:WEIGHT]`. A colon behind which no number stands belongs to the path.
+
+    Args:
+        text: The two.
+        name: The option that they are the value of.
 
     Raises:
         UsageError: There is no path, or the weight is not between 0 and 1.
@@ -206,7 +233,7 @@ def parse(text: str) -> tuple[Path, float | None]:
     if weight is None:
         path = text
     elif not 0 <= weight <= 1:
-        raise UsageError(f"--interpolate {text}: a weight lies between 0 and 1, not at {number}")
+        raise UsageError(f"{name} {text}: a weight lies between 0 and 1, not at {number}")
     if not path:
-        raise UsageError(f"--interpolate {text}: no model is named")
+        raise UsageError(f"{name} {text}: no model is named")
     return Path(path), weight

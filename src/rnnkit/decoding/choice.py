@@ -1,0 +1,127 @@
+"""What may be chosen next: the one place where every search leaves tokens out.
+
+Scores stay the model's: what is left is not made to sum to one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from rnnkit.decoding.lexical import Lexical
+from rnnkit.decoding.rules import LeastLength, NoRepeat, Prefix, Rule, Said
+from rnnkit.decoding.stepper import SearchOptions, forbidden
+from rnnkit.errors import FormatError
+from rnnkit.text import special
+
+LEAST = -1e4
+"""Log-probability of a token that must be chosen though the model holds it impossible."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one sentence's outputs have to keep to, in ids of the target.
+
+    Attributes:
+        prefix: How they begin.
+        phrases: What they must have in them, each of at least one id.
+    """
+
+    prefix: tuple[int, ...] = ()
+    phrases: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def room(self) -> int:
+        """Tokens that it takes at most, the end symbol counted."""
+        return len(self.prefix) + sum(map(len, self.phrases)) + 1
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the sentences of a batch ask for, beside the options that are the same for all.
+
+    Attributes:
+        wishes: For each sentence; empty where none has any.
+        words_B: Source tokens of each, without the end symbol, for the coverage penalty.
+    """
+
+    wishes: Sequence[Wish] = ()
+    words_B: Sequence[int] = ()
+
+    def widen(self, limit_B: Tensor, options: SearchOptions) -> Tensor:
+        """Limits under which what is asked for can be said."""
+        limit_B = limit_B.clamp_min(options.min_length)
+        if not self.wishes:
+            return limit_B
+        return torch.maximum(limit_B, torch.tensor([wish.room for wish in self.wishes]))
+
+
+NOTHING = Terms()
+
+
+@dataclass
+class Choice:
+    """The rules of a batch.
+
+    Attributes:
+        options: What is the same for all sentences.
+        terms: What is not.
+    """
+
+    options: SearchOptions
+    terms: Terms = NOTHING
+    lexical: Lexical | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._never = forbidden(self.options)
+        self._rules: list[Rule] = []
+        if self.options.no_repeat:
+            self._rules.append(NoRepeat(self.options.no_repeat))
+        if self.options.min_length:
+            self._rules.append(LeastLength(self.options.min_length))
+        if any(wish.phrases for wish in self.terms.wishes):
+            self.lexical = Lexical([wish.phrases for wish in self.terms.wishes])
+            self._rules.append(self.lexical)
+        if any(wish.prefix for wish in self.terms.wishes):
+            self._rules.append(Prefix([wish.prefix for wish in self.terms.wishes]))
+
+    def restrict(self, log_p_BKV: Tensor, said: Said) -> Tensor:
+        """Log-probabilities with minus infinity where a token may not be chosen; those given may be written over.
+
+        Sentences that reach their limit with the next token must end with it. A row that is left without any choice
+        ends too, unless its phrases say how it goes on.
+        """
+        last_B = (said.limit_B <= said.next_length).to(log_p_BKV.device)
+        if not self._rules:
+            log_p_BKV[..., self._never] = -torch.inf
+            return _end(log_p_BKV, last_B) if last_B.any() else log_p_BKV
+        allowed_BKV = torch.ones_like(log_p_BKV, dtype=torch.bool)
+        allowed_BKV[..., self._never] = False
+        for rule in self._rules:
+            rule.narrow(allowed_BKV, said)
+        allowed_BKV[last_B] = False
+        allowed_BKV[..., special.EOS] |= ~allowed_BKV.any(-1)
+        log_p_BKV = log_p_BKV.masked_fill(~allowed_BKV, -torch.inf)
+        stuck_BK1 = log_p_BKV.amax(-1, keepdim=True) == -torch.inf
+        return torch.where(stuck_BK1 & allowed_BKV, LEAST, log_p_BKV)
+
+
+def _end(log_p_BKV: Tensor, last_B: Tensor) -> Tensor:
+    """Leave only the end symbol to these sentences."""
+    ends_BK = log_p_BKV[..., special.EOS].clone()
+    log_p_BKV = log_p_BKV.masked_fill(last_B[:, None, None], -torch.inf)
+    log_p_BKV[..., special.EOS] = torch.where(last_B[:, None], ends_BK.clamp_min(LEAST), ends_BK)
+    return log_p_BKV
+
+
+def refuse_nan(log_p: Tensor) -> None:
+    """Raise FormatError where the best of a row is not a number."""
+    if log_p.isnan().any():
+        raise FormatError(
+            "the model's probabilities are not numbers (NaN)",
+            "its weights or its states grew out of bounds",
+            hint="another checkpoint may be whole: --checkpoint last or average",
+        )

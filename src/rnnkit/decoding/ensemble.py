@@ -1,0 +1,88 @@
+"""Several models that choose together: the mean of their probabilities, and language models that have a say.
+
+    ensemble   p(v) = 1/N sum_n p_n(v)
+    fusion     log s(v) = log p(v) + sum_m weight_m log q_m(v)       shallow (Gulcehre et al. 2015, arXiv:1503.03535)
+
+Both are steppers made of steppers. A fused score is no probability: it does not sum to one over the vocabulary, and
+being below log p it only falls as an output grows, which is all that a search needs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit.decoding.stepper import Stepper
+
+Many = tuple[Any, ...]
+"""The states of the steppers, in order."""
+
+
+class Ensemble:
+    """Models that read the same source and say the same tokens; of one, it is that model.
+
+    Args:
+        steppers: Of one batch. Their attention, where they have any, goes over the same source tokens.
+    """
+
+    def __init__(self, steppers: Sequence[Stepper[Any]]) -> None:
+        self._steppers = tuple(steppers)
+
+    def start(self) -> Many:
+        """The states before the first token."""
+        return tuple(stepper.start() for stepper in self._steppers)
+
+    def step(self, token_BK: Tensor, state: Many) -> tuple[Tensor, Many, Tensor | None]:
+        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`. Attention is the mean of that of all."""
+        results = [stepper.step(token_BK, one) for stepper, one in zip(self._steppers, state, strict=True)]
+        total_BKV = results[0][0]
+        for log_p_BKV, _, _ in results[1:]:
+            total_BKV = torch.logaddexp(total_BKV, log_p_BKV.to(total_BKV))
+        if len(results) > 1:
+            total_BKV -= math.log(len(results))
+        looks = [weights_BKS for _, _, weights_BKS in results if weights_BKS is not None]
+        weights_BKS = torch.stack([look.to(looks[0]) for look in looks]).mean(0) if looks else None
+        return total_BKV, tuple(one for _, one, _ in results), weights_BKS
+
+    def select(self, state: Many, sentence_B: Tensor, row_BK: Tensor) -> Many:
+        """The states of the chosen sentences, each with the chosen rows."""
+        return _select(self._steppers, state, sentence_B, row_BK)
+
+
+class Fused:
+    """A model and language models of its target, which read what it says.
+
+    Args:
+        stepper: The model.
+        speakers: A stepper of each language model, behind empty prompts.
+        weights: Of the language models, above 0.
+    """
+
+    def __init__(self, stepper: Stepper[Any], speakers: Sequence[Stepper[Any]], weights: Sequence[float]) -> None:
+        self._steppers = (stepper, *speakers)
+        self._weights = tuple(weights)
+
+    def start(self) -> Many:
+        """The states before the first token."""
+        return tuple(stepper.start() for stepper in self._steppers)
+
+    def step(self, token_BK: Tensor, state: Many) -> tuple[Tensor, Many, Tensor | None]:
+        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`. Attention is the model's."""
+        results = [stepper.step(token_BK, one) for stepper, one in zip(self._steppers, state, strict=True)]
+        total_BKV, _, weights_BKS = results[0]
+        for (log_q_BKV, _, _), weight in zip(results[1:], self._weights, strict=True):
+            total_BKV = total_BKV + weight * log_q_BKV.to(total_BKV)
+        return total_BKV, tuple(one for _, one, _ in results), weights_BKS
+
+    def select(self, state: Many, sentence_B: Tensor, row_BK: Tensor) -> Many:
+        """The states of the chosen sentences, each with the chosen rows."""
+        return _select(self._steppers, state, sentence_B, row_BK)
+
+
+def _select(steppers: Sequence[Stepper[Any]], state: Many, sentence_B: Tensor, row_BK: Tensor) -> Many:
+    pairs = zip(steppers, state, strict=True)
+    return tuple(stepper.select(one, sentence_B, row_BK) for stepper, one in pairs)

@@ -1,0 +1,50 @@
+"""Force-decoding: what a stepper says of outputs that are given, token by token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from rnnkit.decoding.stepper import Stepper
+from rnnkit.text import special
+
+S = TypeVar("S")
+
+
+@torch.inference_mode()
+def force(stepper: Stepper[S], outputs: Sequence[Sequence[Sequence[int]]]) -> tuple[Tensor, Tensor | None]:
+    """Score outputs of a batch.
+
+    Args:
+        stepper: The batch.
+        outputs: For each sentence as many outputs as for the others, ids without end symbols.
+
+    Returns:
+        Log-probability of each token and the end symbol (B, K, T) in nats and float64, 0 behind the end, and the
+        attention at each (B, K, T, S), or None without attention.
+    """
+    target_BKT = pad_outputs(outputs)
+    state = stepper.start()
+    if target_BKT.shape[1] > 1:
+        rows_BK = torch.zeros(target_BKT.shape[:2], dtype=torch.long)
+        state = stepper.select(state, torch.arange(len(outputs)), rows_BK)
+    read_BK, scores, looks = torch.full(target_BKT.shape[:2], special.BOS), [], []
+    for target_BK in target_BKT.unbind(-1):
+        log_p_BKV, state, weights_BKS = stepper.step(read_BK, state)
+        chosen_BK = log_p_BKV.gather(-1, target_BK.unsqueeze(-1).to(log_p_BKV.device)).squeeze(-1).cpu().double()
+        scores.append(torch.where(target_BK == special.PAD, 0.0, chosen_BK))
+        if weights_BKS is not None:
+            looks.append(weights_BKS.cpu())
+        read_BK = target_BK
+    return torch.stack(scores, dim=-1), torch.stack(looks, dim=2) if looks else None
+
+
+def pad_outputs(outputs: Sequence[Sequence[Sequence[int]]]) -> Tensor:
+    """Outputs with their end symbols, side by side (B, K, T), padded on the right."""
+    longest = 1 + max(len(one) for many in outputs for one in many)
+    return torch.tensor(
+        [[[*one, special.EOS, *[special.PAD] * (longest - 1 - len(one))] for one in many] for many in outputs]
+    )

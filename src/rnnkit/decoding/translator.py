@@ -1,0 +1,132 @@
+"""What translates: one model or several that choose together, and the language models that have a say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rnnkit.decoding.ensemble import Ensemble, Fused
+from rnnkit.decoding.stepper import Stepper
+from rnnkit.errors import ArtefactError
+from rnnkit.files import manifest
+from rnnkit.models import language_store, store
+from rnnkit.models.counted_prompts import CountedPrompts
+from rnnkit.models.prompts import Prompts
+from rnnkit.models.store import Model
+from rnnkit.models.translation import Translation
+from rnnkit.ngrams import store as ngram_store
+from rnnkit.text.tokenizers.store import identity
+
+Begin = Callable[[int], Stepper[Any]]
+"""A language model behind so many empty prompts."""
+
+
+@dataclass(frozen=True)
+class Translator:
+    """Models that translate together.
+
+    Attributes:
+        models: At least one, all with the first one's tokenizer and vocabularies.
+        speakers: Language models of the target.
+        weights: Weight of each of them.
+    """
+
+    models: tuple[Model, ...]
+    speakers: tuple[Begin, ...] = ()
+    weights: tuple[float, ...] = ()
+
+    @property
+    def main(self) -> Model:
+        """The model whose tokenizer and vocabularies are used."""
+        return self.models[0]
+
+    @property
+    def attends(self) -> bool:
+        """Whether any of the models has attention."""
+        return any(model.network.config.attention != "none" for model in self.models)
+
+    def begin(self, source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+        """Read a batch.
+
+        Args:
+            source_BS: Ids, padded on the right.
+            lengths_B: Tokens of each sentence.
+        """
+        steppers = []
+        for model in self.models:
+            device = next(model.network.parameters()).device
+            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device)))
+        stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
+        if not self.speakers:
+            return stepper
+        return Fused(stepper, [begin(len(lengths_B)) for begin in self.speakers], self.weights)
+
+
+def load(
+    folders: Sequence[Path], checkpoint: str, speakers: Sequence[tuple[Path, float]], device: torch.device
+) -> Translator:
+    """Load translation models, and language models to fuse them with.
+
+    Args:
+        folders: Directories of translation models.
+        checkpoint: Which weights of them.
+        speakers: Directories of language models, neural or counted, and their weights.
+        device: Where the networks go.
+
+    Raises:
+        DataError: A model is missing, or has no such checkpoint.
+        ArtefactError: A model is for something else, or has another tokenizer or vocabulary than the first.
+        FormatError: A file is damaged; the message names it.
+    """
+    models = tuple(store.load(folder, checkpoint, device) for folder in folders)
+    for folder in folders[1:]:
+        _check_alike(folders[0], folder)
+    begins = []
+    for folder, _ in speakers:
+        _check_speaker(folders[0], folder)
+        begins.append(_open_speaker(folder, device))
+    return Translator(models, tuple(begins), tuple(weight for _, weight in speakers))
+
+
+def _open_speaker(folder: Path, device: torch.device) -> Begin:
+    if store.read_config(folder)["network"].get("arch") == "ngram":
+        counts = ngram_store.load(folder / ngram_store.NAME)
+        return lambda sentences: CountedPrompts(counts, [()] * sentences)
+    network = language_store.load(folder, "best", device).network
+    return lambda sentences: Prompts(network, [()] * sentences)
+
+
+def _check_alike(first: Path, other: Path) -> None:
+    """Refuse a model that reads or says other tokens than the first."""
+    names = [store.read_config(folder)["vocabularies"] for folder in (first, other)]
+    sides = (("target", -1), ("source", 0))
+    for side, place in sides:
+        paths = [folder / Path(many[place]).name for folder, many in zip((first, other), names, strict=True)]
+        _check_vocabulary(side, *paths, hint="models of an ensemble are trained on the same data")
+    if identity(first / "tokenizer") != identity(other / "tokenizer"):
+        raise ArtefactError(
+            f"{first} and {other} have different tokenizers", hint="models of an ensemble are trained on the same data"
+        )
+
+
+def _check_speaker(first: Path, speaker: Path) -> None:
+    """Refuse a language model that says other tokens than the translation model."""
+    store.check_task(speaker, store.read_config(speaker)["task"], store.LANGUAGE_MODEL)
+    target = first / Path(store.read_config(first)["vocabularies"][-1]).name
+    hint = f"train it on data made with `rnnkit align --vocab {target}`"
+    _check_vocabulary("target", target, speaker / language_store.VOCABULARY, hint=hint)
+
+
+def _check_vocabulary(side: str, first: Path, other: Path, hint: str) -> None:
+    digests = [manifest.sha256(path) for path in (first, other)]
+    if digests[0] != digests[1]:
+        raise ArtefactError(
+            f"{first.parent} and {other.parent} have different {side} vocabularies",
+            f"{first} has sha256 {digests[0][:12]}…, {other} {digests[1][:12]}…",
+            hint=hint,
+        )

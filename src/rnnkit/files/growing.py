@@ -1,0 +1,90 @@
+"""Files that grow line by line for hours: what was written stays when the work is interrupted, and can be gone on with.
+
+Lines go to `NAME.partial`, which becomes `NAME` when the work is done. Whatever ends the work before leaves it there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from rnnkit.errors import ArtefactError
+from rnnkit.files.atomic import explain_os_errors, sync_folder
+
+ENDING = ".partial"
+_PIECE = 1 << 20
+
+
+def partial(path: Path) -> Path:
+    """Where a file is written until it is whole."""
+    return path.with_name(path.name + ENDING)
+
+
+def refuse_partial(path: Path) -> None:
+    """Keep what an interrupted run has left. Raises ArtefactError where there is any."""
+    if partial(path).is_file():
+        raise ArtefactError(
+            f"{partial(path)} is what an interrupted run left of {path}",
+            hint="--resume goes on with it, --overwrite begins anew",
+        )
+
+
+def whole_lines(path: Path) -> int:
+    """Lines with their ends that an interrupted run has left of a file, or a finished one has written; 0 for none."""
+    found = partial(path) if partial(path).is_file() else path
+    return _measure(found)[0] if found.is_file() else 0
+
+
+@contextmanager
+def growing_file(path: Path, keep: int = 0) -> Iterator[IO[str]]:
+    """Open a text file that keeps what was written if the block is left early, and takes its name at its end.
+
+    Args:
+        path: Where the file will be; its folder is made.
+        keep: Lines to go on after, of what `whole_lines` counts; what follows them is cut off. 0 begins anew.
+
+    Raises:
+        ArtefactError: It cannot be written, or the disk is full.
+    """
+    growing = partial(path)
+    with explain_os_errors(growing):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if keep and not growing.is_file():
+            shutil.copyfile(path, growing)
+        size = _measure(growing, keep)[1] if keep else 0
+        with growing.open("r+b" if keep else "wb") as cut:
+            cut.truncate(size)
+        try:
+            with growing.open("a", encoding="utf-8", newline="\n") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            if not growing.stat().st_size:
+                growing.unlink()
+            raise
+        growing.replace(path)
+        sync_folder(path.parent)
+
+
+def _measure(path: Path, most: int | None = None) -> tuple[int, int]:
+    """Whole lines of a file and the bytes that they take; of the first `most` only, where that is given."""
+    lines = size = 0
+    with path.open("rb") as file:
+        if most is None:
+            position = 0
+            while piece := file.read(_PIECE):
+                lines += piece.count(b"\n")
+                last = piece.rfind(b"\n")
+                size = position + last + 1 if last >= 0 else size
+                position += len(piece)
+            return lines, size
+        for line in file:
+            if lines == most or not line.endswith(b"\n"):
+                break
+            lines, size = lines + 1, size + len(line)
+    return lines, size

@@ -1,0 +1,110 @@
+"""Attention maps: for each output token, how much it looked at each source token; as a picture or as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from rnnkit.files.atomic import atomic_file
+from rnnkit.reports import picture
+
+END = "</s>"
+MOST_PICTURES = 50
+"""Lines that are drawn, each in a file of its own."""
+
+_INCHES_PER_TOKEN, _MARGIN = 0.28, 1.6
+
+
+@dataclass(frozen=True)
+class Map:
+    """Where one output looked.
+
+    Attributes:
+        line: Number of the source line.
+        source: Source tokens, end symbol left out.
+        target: Output tokens, end symbol left out.
+        weights: For each output token and the end symbol, a weight for each source token and the end symbol.
+    """
+
+    line: int
+    source: Sequence[str]
+    target: Sequence[str]
+    weights: Sequence[Sequence[float]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The map as JSON, weights to four digits."""
+        rows = [[round(weight, 4) for weight in row] for row in self.weights]
+        return {
+            "line": self.line,
+            "source": [*self.source, END],
+            "target": [*self.target, END],
+            "attention": rows,
+        }
+
+
+class Album:
+    """Maps as they come, written to where they belong.
+
+    Args:
+        path: `NAME.json`, one list of all maps, or a picture: `NAME.png` for the first line's, `NAME-2.png` and so on
+            for the others.
+        file: The open JSON file; None for pictures.
+    """
+
+    def __init__(self, path: Path, file: IO[str] | None) -> None:
+        self._path = path
+        self._file = file
+        self._count = 0
+
+    def add(self, one: Map) -> None:
+        """Write a map; pictures only of the first `MOST_PICTURES` lines."""
+        self._count += 1
+        if self._file is not None:
+            self._file.write("[\n" if self._count == 1 else ",\n")
+            self._file.write(json.dumps(one.as_dict(), ensure_ascii=False))
+        elif one.line <= MOST_PICTURES:
+            name = self._path.name if one.line == 1 else f"{self._path.stem}-{one.line}{self._path.suffix}"
+            draw(one, self._path.with_name(name))
+
+    def close(self) -> None:
+        """End the list."""
+        if self._file is not None:
+            self._file.write("[]\n" if not self._count else "\n]\n")
+
+
+@contextmanager
+def open_album(path: Path) -> Iterator[Album]:
+    """An album whose JSON is there only when it is whole. Raises ArtefactError where it cannot be written."""
+    if path.suffix != ".json":
+        yield Album(path, None)
+        return
+    with atomic_file(path) as file:
+        album = Album(path, file)
+        yield album
+        album.close()
+
+
+def draw(one: Map, path: Path) -> None:
+    """Draw a map: source tokens from left to right, output tokens downwards, darker where the weight is greater.
+
+    Raises:
+        DataError: The ending of the file is unknown.
+    """
+    columns, rows = [*one.source, END], [*one.target, END]
+    size = (_MARGIN + _INCHES_PER_TOKEN * len(columns), _MARGIN + _INCHES_PER_TOKEN * len(rows))
+    figure = picture.new_figure(size)
+    axes = figure.add_subplot()
+    axes.imshow([list(row) for row in one.weights], cmap="Greys", vmin=0, vmax=1, aspect="equal")
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(columns)), [_plain(token) for token in columns], rotation=90)
+    axes.set_yticks(range(len(rows)), [_plain(token) for token in rows])
+    picture.save(figure, path)
+
+
+def _plain(token: str) -> str:
+    """A token that the drawing program takes for text, not for mathematics."""
+    return token.replace("$", r"\$")

@@ -1,0 +1,138 @@
+"""How `decode` translates: opens models and the files beside the text, and keeps links and attention maps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import repeat
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from rnnkit.errors import UsageError
+from rnnkit.events import Listener, Note
+from rnnkit.files.growing import growing_file
+from rnnkit.stages import score_options
+from rnnkit.stages.decode_options import FUSION_WEIGHT, Options, check_attention
+
+if TYPE_CHECKING:
+    from rnnkit.decoding.sampling import Sampling
+    from rnnkit.decoding.stepper import SearchOptions
+    from rnnkit.decoding.translate import Translated
+    from rnnkit.decoding.translator import Translator
+    from rnnkit.reports.attention import Album
+
+Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
+"""For each line its output lines, and what JSON says of it."""
+
+
+def translate(
+    options: Options,
+    search: SearchOptions,
+    sampling: Sampling | None,
+    lines: Iterator[str],
+    done: int,
+    ahead: int,
+    listen: Listener,
+) -> Outputs:
+    """Translate, and write links and attention maps where they are asked for.
+
+    Args:
+        options: What was asked for.
+        search: How to search.
+        sampling: How tokens are drawn; None searches.
+        lines: The source.
+        done: Lines to leave out: an interrupted run translated them.
+        ahead: Lines read ahead.
+        listen: Hears what was loaded.
+    """
+    from rnnkit.decoding import translate as translation
+    from rnnkit.decoding.wishes import read_asked
+    from rnnkit.reports.attention import open_album
+
+    translator = _open(options, listen)
+    check_attention(options, translator.attends)
+    keep = options.json or options.replace_unknown or options.alignments is not None or options.attention is not None
+    how = translation.Options(
+        search, options.batch_tokens, keep and translator.attends, options.replace_unknown, sampling, options.seed
+    )
+    asked = read_asked(translator.main, lines, options.prefix_file, options.constraints, done)
+    with ExitStack() as opened:
+        links = album = None
+        if options.alignments is not None:
+            links = opened.enter_context(growing_file(options.alignments, done * options.nbest))
+        if options.attention is not None:
+            album = opened.enter_context(open_album(options.attention))
+        found = translation.translate_lines(translator, asked, how, done + 1, ahead)
+        for number, one in enumerate(found, start=done + 1):
+            if links is not None:
+                _write_links(links, one, options.nbest)
+            if album is not None:
+                _show(album, number, one, options.attention)
+            yield one.outputs, _describe(one)
+
+
+def _open(options: Options, listen: Listener) -> Translator:
+    from rnnkit.decoding import translator
+    from rnnkit.nn.device import choose_device
+
+    speakers = [_speaker(text) for text in options.fusion]
+    found = translator.load(options.folders, options.checkpoint, speakers, choose_device(options.device))
+    for model in found.models:
+        listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}"))
+    for folder, weight in speakers:
+        listen(Note(f"{folder}: a say of weight {weight:g}"))
+    return found
+
+
+def _speaker(text: str) -> tuple[Path, float]:
+    """A language model and its weight. Raises UsageError where the weight cannot be one."""
+    folder, weight = score_options.parse(text, "--fusion")
+    if weight == 0:
+        raise UsageError(f"--fusion {text}: a weight of 0 leaves {folder} no say", hint="leave it out")
+    return folder, FUSION_WEIGHT if weight is None else weight
+
+
+def _write_links(file: IO[str], one: Translated, nbest: int) -> None:
+    """A line of links for each output line; empty where there is no output."""
+    from rnnkit.decoding.alignment import pharaoh
+
+    lines = [pharaoh(hypothesis, len(one.source)) for hypothesis in one.hypotheses]
+    file.writelines(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
+
+
+def _show(album: Album, number: int, one: Translated, path: Path | None) -> None:
+    """Put the map of a line's best output into the album, in JSON those of all."""
+    from rnnkit.reports.attention import Map
+
+    every = path is not None and path.suffix == ".json"
+    pairs = list(zip(one.hypotheses, one.tokens, strict=True))
+    for hypothesis, tokens in pairs if every else pairs[:1]:
+        if hypothesis.attention is not None:
+            album.add(Map(number, one.source, tokens, hypothesis.attention.tolist()))
+
+
+def _describe(translated: Translated) -> dict[str, Any]:
+    """One line's outputs as JSON: source tokens, and each output with scores and attention.
+
+    `attention` has a row for each target token and the end symbol, and a column for each source token and the end
+    symbol; it is null for models without attention.
+    """
+    return {
+        "source_tokens": list(translated.source),
+        "outputs": [
+            {
+                "text": text,
+                "score": hypothesis.score,
+                "log_probability": hypothesis.log_p,
+                "tokens": list(tokens),
+                "attention": None if hypothesis.attention is None else _rounded(hypothesis.attention.tolist()),
+            }
+            for text, tokens, hypothesis in zip(
+                translated.outputs, translated.tokens, translated.hypotheses, strict=False
+            )
+        ],
+    }
+
+
+def _rounded(rows: list[list[float]]) -> list[list[float]]:
+    return [[round(value, 4) for value in row] for row in rows]

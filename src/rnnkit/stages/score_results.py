@@ -1,0 +1,155 @@
+"""What `score` finds: figures of a token, of a line and of the whole text, and how they are shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rnnkit.evaluation.language_scores import LanguageScore
+
+LN10 = math.log(10)
+END = "</s>"
+"""How the end of a line is shown."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """One token's probability.
+
+    Attributes:
+        text: The token as it stands in the text.
+        known: Whether the vocabulary has it.
+        log_p: Natural logarithm of its probability.
+    """
+
+    text: str
+    known: bool
+    log_p: float
+
+    @property
+    def line(self) -> str:
+        """What is printed: to base 10, to base e, the token, and what an unknown one was read as."""
+        return "\t".join([*logarithms(self.log_p), self.text, *([] if self.known else ["<unk>"])])
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        from rnnkit.evaluation.language_scores import finite
+
+        return {
+            "token": self.text,
+            "known": self.known,
+            "log10": finite(self.log_p / LN10),
+            "ln": finite(self.log_p),
+        }
+
+
+@dataclass(frozen=True)
+class LineScore:
+    """One line's probability.
+
+    Attributes:
+        number: Of the line, from 1.
+        score: Its figures.
+        tokens: Its tokens with theirs; None where they were not asked for.
+    """
+
+    number: int
+    score: LanguageScore
+    tokens: tuple[Token, ...] | None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is printed: the line's own figures behind its tokens, if they were asked for, and a blank line then."""
+        own = "\t".join([*logarithms(self.score.log_p), str(self.score.tokens), str(self.score.unknown)])
+        return (own,) if self.tokens is None else (*(token.line for token in self.tokens), own, "")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        shown = ("tokens", "unknown", "log10", "ln", "perplexity")
+        figures = self.score.as_dict()
+        found = {"line": self.number, **{name: figures[name] for name in shown}}
+        if self.tokens is not None:
+            found["token_scores"] = [token.as_dict() for token in self.tokens]
+        return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """One component of a mixture.
+
+    Attributes:
+        name: The model directory, or `cache`.
+        weight: Its share.
+        perplexity: That of the text under it alone.
+    """
+
+    name: str
+    weight: float
+    perplexity: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of the whole text.
+
+    Attributes:
+        score: Sums and what follows from them.
+        parts: What was mixed; a single one where nothing was.
+        cache: Size and flatness of the cache; None where there is none.
+    """
+
+    score: LanguageScore
+    parts: tuple[Part, ...]
+    cache: tuple[int, float] | None
+
+    @property
+    def lines(self) -> list[str]:
+        """What is printed."""
+        from rnnkit.reports.columns import aligned
+
+        score = self.score
+        rows = [
+            ("lines", f"{score.lines:,}"),
+            ("tokens, ends of lines counted", f"{score.tokens:,}"),
+            ("unknown tokens", f"{score.unknown:,}"),
+            ("perplexity", f"{score.perplexity:,.2f}"),
+            ("perplexity without unknown tokens", f"{score.known_perplexity:,.2f}"),
+            ("nats a token", f"{score.nats_per_token:.4f}"),
+            ("bits a token", f"{score.bits_per_token:.4f}"),
+        ]
+        if score.impossible:
+            rows.insert(3, ("tokens of probability zero", f"{score.impossible:,}"))
+        if score.characters is not None:
+            rows += [
+                ("bits a character", f"{score.bits_per_character:.4f}"),
+                ("bits a byte", f"{score.bits_per_byte:.4f}"),
+            ]
+        return [*aligned(rows, right=[1]), *self._mixture()]
+
+    def _mixture(self) -> list[str]:
+        from rnnkit.reports.columns import aligned
+
+        if len(self.parts) == 1:
+            return []
+        rows = [(part.name, f"{part.weight:.4f}", f"{part.perplexity:,.2f}") for part in self.parts]
+        found = aligned([("mixed of", "weight", "perplexity alone"), *rows], right=[1, 2])
+        if self.cache is not None:
+            found.append(f"the cache holds {self.cache[0]:,} tokens, flatness {self.cache[1]:g}")
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        from rnnkit.evaluation.language_scores import finite
+
+        parts = [
+            {"name": part.name, "weight": part.weight, "perplexity": finite(part.perplexity)} for part in self.parts
+        ]
+        cache = None if self.cache is None else {"size": self.cache[0], "flatness": self.cache[1]}
+        return {"summary": {**self.score.as_dict(), "mixture": parts, "cache": cache}}
+
+
+def logarithms(log_p: float) -> tuple[str, str]:
+    """A logarithm to base 10 and to base e, as text."""
+    return f"{log_p / LN10:.4f}", f"{log_p:.4f}"

@@ -1,0 +1,93 @@
+"""How `score` scores translations: two files, line by line, by what the model says where it is made to say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnkit.errors import DataError
+from rnnkit.events import Listener, Progress
+from rnnkit.stages.score_options import Options
+from rnnkit.stages.score_results import END, LineScore, Part, Summary, Token
+from rnnkit.text.lines import read_lines
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+BLOCK_LINES = 2000
+"""Lines that are sorted into batches together."""
+
+
+def score(options: Options, device: torch.device, listen: Listener) -> Iterator[LineScore | Summary]:
+    """Score a target file, given its source.
+
+    Args:
+        options: What was asked for; `files` are the two.
+        device: Where the network goes.
+        listen: Hears how far it is.
+
+    Raises:
+        DataError: A file is missing or no text, they have different numbers of lines, or none.
+    """
+    from rnnkit.decoding.pair_scores import score_pairs
+    from rnnkit.decoding.translator import Translator
+    from rnnkit.evaluation.language_scores import LanguageScore, measure
+    from rnnkit.evaluation.perplexity import perplexity
+    from rnnkit.models import store
+
+    model = store.load(options.folder, options.checkpoint, device)
+    total = LanguageScore()
+    for group in _groups(options.files[0], options.files[1]):
+        sources = [model.source_vocabulary.encode(model.tokenizer.tokenize(source)) for source, _ in group]
+        tokens = [model.tokenizer.tokenize(target) for _, target in group]
+        targets = [model.target_vocabulary.encode(line) for line in tokens]
+        scores = score_pairs(Translator((model,)), sources, targets, first_line=total.lines + 1)
+        for place, (_, raw) in enumerate(group):
+            ids = _ended(targets[place])
+            figures = measure(ids, scores[place], [raw], 1)
+            if not options.summary:
+                shown = _tokens(tokens[place], targets[place], scores[place]) if options.tokens else None
+                yield LineScore(total.lines + 1, figures, shown)
+            total += figures
+        listen(Progress("score", total.lines))
+    listen(Progress("score", total.lines, finished=True))
+    if not total.lines:
+        raise DataError(f"{options.files[0]} and {options.files[1]} are empty", "one sentence a line is expected")
+    yield Summary(total, (Part(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),), None)
+
+
+def _groups(source: Path, target: Path) -> Iterator[list[tuple[str, str]]]:
+    """Lines of both files side by side, some at a time."""
+    lines = zip_longest(read_lines(source), read_lines(target))
+    block: list[tuple[str, str]] = []
+    for number, (left, right) in enumerate(lines, start=1):
+        if left is None or right is None:
+            short, other = (source, target) if left is None else (target, source)
+            raise DataError(
+                f"{short} ends with line {number - 1}, {other} has more", hint="a line of each must belong together"
+            )
+        block.append((left, right))
+        if len(block) == BLOCK_LINES:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _ended(ids: Sequence[int]) -> NDArray[np.int64]:
+    import numpy as np
+
+    from rnnkit.text import special
+
+    return np.array([*ids, special.EOS], dtype=np.int64)
+
+
+def _tokens(tokens: Sequence[str], ids: Sequence[int], log_p: NDArray[np.float64]) -> tuple[Token, ...]:
+    from rnnkit.text.special import EOS, UNK
+
+    each = zip([*tokens, END], [*ids, EOS], log_p.tolist(), strict=True)
+    return tuple(Token(text, row != UNK, value) for text, row, value in each)

@@ -1,0 +1,42 @@
+"""Beam search as the papers tell it, in plain loops over one sentence."""
+
+from __future__ import annotations
+
+import torch
+
+from rnnkit.decoding.stepper import SearchOptions, score
+from rnnkit.text import special
+
+from .tables import PrefixStepper
+
+Found = list[tuple[tuple[int, ...], float, float]]
+
+
+def reference_beam(stepper: PrefixStepper, sentence: int, limit: int, options: SearchOptions, words: int = 0) -> Found:
+    """Tokens, log-probability and score of the n best; each step keeps the best of every continuation."""
+    never = {special.PAD, special.BOS} | (set() if options.allow_unknown else {special.UNK})
+    living: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
+    finished: Found = []
+    while living and len(finished) < options.beam:
+        grown = []
+        for ids, log_p in living:
+            for token, step in enumerate(stepper._log_probabilities(sentence, ids)):
+                length = len(ids) + 1
+                seen = [(*ids, token)[at : at + options.no_repeat] for at in range(length + 1 - options.no_repeat)]
+                ends = token == special.EOS
+                repeats = options.no_repeat and not ends and seen.count(seen[-1]) > 1 if seen else False
+                early, late = ends and length < options.min_length, not ends and length >= limit
+                if not (token in never or repeats or early or late):
+                    grown.append(((*ids, token), log_p + step))
+        grown.sort(key=lambda pair: -pair[1])
+        best, living = grown[: options.beam - len(finished)], []
+        for ids, log_p in best:
+            if ids[-1] != special.EOS:
+                living.append((ids, log_p))
+                continue
+            reached = score(log_p, len(ids), options.alpha)
+            if options.coverage and stepper._attention is not None:
+                covered = torch.tensor([stepper._attention(sentence, ids[:at]) for at in range(len(ids))]).sum(0)
+                reached += options.coverage * sum(covered[:words].double().clamp(1e-9, 1).log().tolist())
+            finished.append((ids[:-1], log_p, reached))
+    return sorted(finished, key=lambda one: -one[2])[: options.nbest]
