@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from rnnkit.text.lines import read_lines
 KIND: Final = "links"
 VERSION: Final = 1
 
+_LINES_AT_ONCE = 4096
 _LINK = re.compile(r"([0-9]{1,9})([-?])([0-9]{1,9})")
 
 
@@ -78,11 +80,8 @@ class Links:
             sources, targets = self.source_L[part].tolist(), self.target_L[part].tolist()
             texts = [f"{source}-{target}" for source, target in zip(sources, targets, strict=True)]
             bounds = (offsets - offsets[0]).tolist()
-            for begin, end in zip(bounds, bounds[1:], strict=False):
+            for begin, end in pairwise(bounds):
                 yield " ".join(texts[begin:end])
-
-
-_LINES_AT_ONCE = 4096
 
 
 def write_links(links: Links, path: Path) -> None:

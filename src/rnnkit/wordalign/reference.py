@@ -211,8 +211,8 @@ def symmetrise(forward: set[Link], backward: set[Link], method: str) -> set[Link
         grown = True
         while grown:
             grown = False
-            for point in sorted(links, key=lambda link: (link[1], link[0])):
-                grown |= _add_neighbours(point, union, links)
+            for point in sorted(union, key=lambda link: (link[1], link[0])):
+                grown |= point in links and _add_neighbours(point, union, links)
     if method == "grow-diag-final-and":
         for direction in (forward, backward):
             for source, target in sorted(direction, key=lambda link: (link[1], link[0])):

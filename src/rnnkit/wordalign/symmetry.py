@@ -1,9 +1,9 @@
 """One set of links from two directions (Och and Ney 2003; grow-diag and final-and as in Koehn, Och and Marcu 2003).
 
-`intersection` holds what both directions found, `union` what either did. `grow-diag` starts from the intersection and adds
-neighbours, the diagonal ones too, that are in the union and bring in a word that has no link yet, until none is left.
-`grow-diag-final-and` then adds links of the forward direction and after them of the backward one, if both of their
-words have no link yet. Points are visited by target word and then by source word.
+`intersection` holds what both directions found, `union` what either did. `grow-diag` starts from the intersection and
+adds neighbours, the diagonal ones too, that are in the union and bring in a word that has no link yet, until none is
+left. `grow-diag-final-and` then adds links of the forward direction and after them of the backward one, if both of
+their words have no link yet. Points are visited by target word and then by source word, those just added too.
 """
 
 from __future__ import annotations
