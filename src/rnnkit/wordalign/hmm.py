@@ -1,7 +1,7 @@
 """Links as a walk over the source sentence (Vogel, Ney and Tillmann 1996; the empty word as in Och and Ney 2003).
 
-A target word belongs to the source word k = 1 .. m or to none, and the walk remembers the last source word; k = 0 is the
-place before the first. With c the weights of jumps, those of more than `REACH` words sharing one on each side,
+A target word belongs to the source word k = 1 .. m or to none, and the walk remembers the last source word; k = 0 is
+the place before the first. With c the weights of jumps, those of more than `REACH` words sharing one on each side,
 
     p(k -> j)    = (1 - null) c(j - k) / Z(k, m)      Z(k, m) = sum over j = 1 .. m of c(j - k)
     p(k -> none) = null                                k stays
