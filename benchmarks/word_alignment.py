@@ -186,7 +186,8 @@ def prepare(name: str, unit: str, corpora: Path, work: Path) -> Path:
 
 def open_bitext(data: AlignedData, split: str) -> Bitext:
     """A part of the data as the aligner reads it."""
-    return make_bitext(*(make_side(data.side(split, side), data.vocabulary_size(side)) for side in data.sides), LONGEST)
+    source, target = (make_side(data.side(split, side), data.vocabulary_size(side)) for side in data.sides)
+    return make_bitext(source, target, LONGEST)
 
 
 def compile_kernels(folder: Path, model: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.workspaces import make_workspace
 
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
@@ -17,8 +18,6 @@ from rnnkit.stages import align
 from rnnkit.stages.align_words import Options, run
 from rnnkit.wordalign.links import check_data, read_links
 from rnnkit.wordalign.shortlist import Shortlist
-
-from tests.workspaces import make_workspace
 
 QUICK = {"iterations": 2, "threads": 1}
 
@@ -48,8 +47,8 @@ def refused(kind: type[RnnkitError], given: Options) -> str:
 def test_everything(work: Path) -> None:
     data = AlignedData.open(work / "data")
     result = run(options(work, lexicon=Path("lexicon"), shortlist=Path("shortlist"), best=5, frequent=7))
-    lengths = (data.side("train", side).lengths() - 1 for side in ("de", "en"))
-    links = read_links(Path("links"), *lengths)
+    source_lengths, target_lengths = (np.diff(data.side("train", side).offsets) - 1 for side in ("de", "en"))
+    links = read_links(Path("links"), source_lengths, target_lengths)
     assert (result.pairs, result.links, len(links)) == (150, len(links.source_L), 150)
     check_data(Path("links"), data.folder)
     assert manifest.faults(Path("links")) == []
@@ -58,7 +57,7 @@ def test_everything(work: Path) -> None:
     assert meta.options["iterations"] == 2
 
     rows = [row.split("\t") for row in Path("lexicon").read_text(encoding="utf-8").splitlines()]
-    table = {}
+    table: dict[str, list[tuple[float, str]]] = {}
     for source, target, p in rows:
         table.setdefault(source, []).append((float(p), target))
     assert table["eine"][0][1] == "a"

@@ -41,7 +41,8 @@ def random_pairs(seed: int = 1, count: int = 40, size: int = SIZE, longest: int 
 
 def lay_side(sentences: Sequence[Sequence[int]], size: int = SIZE) -> Side:
     """A side as aligned data has it, with unused numbers between the sentences."""
-    ids, begins = [], []
+    ids: list[int] = []
+    begins = []
     for sentence in sentences:
         begins.append(len(ids))
         ids += [*sentence, 3]
@@ -51,5 +52,5 @@ def lay_side(sentences: Sequence[Sequence[int]], size: int = SIZE) -> Side:
 
 def lay(pairs: Pairs, size: int = SIZE, longest: int = 100) -> Bitext:
     """Pairs as the aligner reads them."""
-    sides = (lay_side([pair[side] for pair in pairs], size) for side in (0, 1))
-    return make_bitext(*sides, longest)
+    source, target = (lay_side([pair[side] for pair in pairs], size) for side in (0, 1))
+    return make_bitext(source, target, longest)

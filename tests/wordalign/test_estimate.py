@@ -108,7 +108,7 @@ def test_threads_change_nothing(model: str, monkeypatch: pytest.MonkeyPatch) -> 
     alone, three = (estimate(text, Options(model=model), threads) for threads in (1, 3))
     assert alone.bits == three.bits
     for mine, theirs in ((alone.table, three.table), (alone.prior, three.prior)):
-        assert all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+        assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(mine, theirs, strict=True))
     assert np.array_equal(link(text, alone, 1), link(text, three, 3))
 
 
@@ -132,7 +132,8 @@ def test_long_and_empty_pairs_are_left_alone(model: str) -> None:
 
 
 def test_nothing_to_learn_from() -> None:
-    for pairs in ([], [([], [])]):
+    nothing: list[Pairs] = [[], [([], [])]]
+    for pairs in nothing:
         model = estimate(lay(pairs), Options())
         assert model.bits == (0.0,) * 10
         assert link(lay(pairs), model).tolist() == []

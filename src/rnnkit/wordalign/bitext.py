@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -112,8 +112,8 @@ def make_bitext(source: Side, target: Side, longest: int) -> Bitext:
         longest: Pairs with a side of more words are left alone: their time grows with the cube of the length.
     """
     long_N = (source.length_N > longest) | (target.length_N > longest)
-    sides = (Side(side.ids, side.begin_N, np.where(long_N, 0, side.length_N), side.size) for side in (source, target))
-    return Bitext(*sides, too_long=int(long_N.sum()))
+    cut = [replace(side, length_N=np.where(long_N, 0, side.length_N)) for side in (source, target)]
+    return Bitext(cut[0], cut[1], int(long_N.sum()))
 
 
 def make_side(sentences: Sentences, size: int) -> Side:

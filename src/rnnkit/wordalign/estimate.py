@@ -152,7 +152,7 @@ class _Workers:
 
     def _map(self, act: Callable[[Chunk], T]) -> Sequence[T]:
         """Act on each chunk; the results in order."""
-        return list(self._pool.map(lambda cut: act(self.bitext.chunk(*cut, self._shape_N)), self._cuts))
+        return list(self._pool.map(lambda cut: act(self.bitext.chunk(cut[0], cut[1], self._shape_N)), self._cuts))
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def make_walk(null: float, weight_B: NDArray[np.float64], longest: int) -> Walk:
         weight_B: c(d) for d from -REACH - 1 to REACH + 1; the first and the last stand for all that are longer.
         longest: Words of the longest source sentence.
     """
-    jump_D = weight_B[_bucket(longest)]
+    jump_D: NDArray[np.float64] = weight_B[_bucket(longest)]
     before_D1 = np.concatenate(([0.0], np.cumsum(jump_D)))
     m_M1, k_1K = np.arange(longest + 1)[:, None], np.arange(longest + 1)[None, :]
     begin = 1 - k_1K + longest
@@ -98,7 +98,8 @@ def even_jumps() -> NDArray[np.float64]:
     """Weights to begin with: longer jumps are rarer, those by one word forward are the most frequent."""
     jump_B = np.arange(-REACH - 1, REACH + 2)
     weight_B: NDArray[np.float64] = 1.0 / (1.0 + np.abs(jump_B - 1))
-    return weight_B / weight_B.sum()
+    even_B: NDArray[np.float64] = weight_B / weight_B.sum()
+    return even_B
 
 
 def fit_jumps(walk: Walk, tally: Tally, scale: float, steps: int) -> NDArray[np.float64]:
@@ -136,7 +137,8 @@ def fit_jumps(walk: Walk, tally: Tally, scale: float, steps: int) -> NDArray[np.
 
 def _bucket(longest: int) -> NDArray[np.int64]:
     """The weight that each jump from -longest to longest has."""
-    return np.clip(np.arange(-longest, longest + 1), -REACH - 1, REACH + 1) + REACH + 1
+    bucket_D: NDArray[np.int64] = np.clip(np.arange(-longest, longest + 1), -REACH - 1, REACH + 1) + REACH + 1
+    return bucket_D
 
 
 @kernel

@@ -56,7 +56,8 @@ def diagonal_prior(i: int, m: int, n: int, null: float, tension: float) -> dict[
 def diagonal_posteriors(pair: Pair, table: Table, null: float, tension: float) -> tuple[Posterior, float]:
     """For each target word how probable each link is, and log p of the target sentence."""
     source, target = pair
-    posteriors, log_p = [], 0.0
+    posteriors: Posterior = []
+    log_p = 0.0
     for i, t in enumerate(target):
         prior = diagonal_prior(i, len(source), len(target), null, tension)
         joint = {j: prior[j] * table[None if j is None else source[j]][t] for j in prior}
@@ -85,9 +86,10 @@ def hmm_posteriors(
     exponentially with the length: for sentences of a few words.
     """
     source, target = pair
-    m, walks = len(source), [((), 1.0)]  # type: list[tuple[tuple[tuple[int, bool], ...], float]]
+    m = len(source)
+    walks: list[tuple[tuple[tuple[int, bool], ...], float]] = [((), 1.0)]
     for t in target:
-        longer = []
+        longer: list[tuple[tuple[tuple[int, bool], ...], float]] = []
         for states, p in walks:
             k = states[-1][0] if states else 0
             longer.append(((*states, (k, False)), p * null * table[None][t]))

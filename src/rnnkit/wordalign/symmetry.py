@@ -37,11 +37,13 @@ def symmetrise(bitext: Bitext, forward_T: NDArray[np.int32], backward_S: NDArray
         method: One of METHODS.
     """
     lengths = bitext.source.length_N, bitext.target.length_N
-    begins = (np.concatenate(([0], np.cumsum(length_N))) for length_N in lengths)
+    source_begin_N1, target_begin_N1 = (np.concatenate(([0], np.cumsum(length_N))) for length_N in lengths)
     most = int((forward_T >= 0).sum() + (backward_S >= 0).sum())
     offset_N1 = np.zeros(len(bitext) + 1, dtype=np.int64)
     source_L, target_L = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
-    _symmetrise(*begins, forward_T, backward_S, METHODS.index(method), offset_N1, source_L, target_L)
+    _symmetrise(
+        source_begin_N1, target_begin_N1, forward_T, backward_S, METHODS.index(method), offset_N1, source_L, target_L
+    )
     return Links(offset_N1, source_L[: offset_N1[-1]].copy(), target_L[: offset_N1[-1]].copy())
 
 
