@@ -35,7 +35,7 @@ ROOMS = (
 SINGLE_FILES = ("__init__", "config", "console", "errors", "events", "machine")
 """The ground that every room stands on; `console` is for `cli` alone."""
 
-NO_TORCH = ("ngrams", "text", "data", "files", *SINGLE_FILES)
+NO_TORCH = ("ngrams", "wordalign", "text", "data", "files", *SINGLE_FILES)
 FORBIDDEN_IMPORTS = {"click", "pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.save", "breakpoint"}
 HEAVY = {"torch", "numba", "sentencepiece", "sacrebleu", "numpy", "scipy", "matplotlib", "safetensors", "rich", "typer"}

@@ -33,5 +33,6 @@ COMMANDS = (
     Command("phrases", "Join words that often occur together: new_york", convert),
     Command("vocab", "Count tokens and give each a row", make),
     Command("align", "Turn tokens into ids and pair the two sides", make),
+    Command("align-words", "Find out which words translate each other; shortlists", make),
     Command("represent", "Write aligned data as one-hot or bag-of-words matrices", make),
 )

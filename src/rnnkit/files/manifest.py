@@ -22,6 +22,8 @@ MAKERS = {
     "tokenizer": "`rnnkit tokenize` makes it from the training text",
     "vocabulary": "`rnnkit vocab` makes it",
     "data": "`rnnkit align` makes it",
+    "links": "`rnnkit align-words` makes them",
+    "shortlist": "`rnnkit align-words --shortlist DIR` makes it",
     "model": "`rnnkit train` makes it",
     "vectors": "`rnnkit train-embeddings` makes them, `rnnkit convert-embeddings` brings them from elsewhere",
 }

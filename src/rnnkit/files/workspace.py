@@ -37,6 +37,11 @@ class Workspace:
         """Vectors directory."""
         return self.root / "embeddings"
 
+    @property
+    def links(self) -> Path:
+        """File of links between words."""
+        return self.root / "links"
+
     def vocabulary(self, language: str | None = None) -> Path:
         """The joint vocabulary, or that of one language where each side has its own."""
         return self.root / ("vocab.tsv" if language is None else f"vocab.{language}.tsv")

@@ -1,0 +1,65 @@
+"""A word table in order: for each source word its translations, the most probable first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnnkit.files.atomic import atomic_file
+from rnnkit.wordalign.pair_table import EMPTY, PairTable
+
+LEAST: Final = 1e-4
+"""Translations that are less probable than this are left out."""
+
+
+@dataclass(frozen=True)
+class Lexicon:
+    """The translations of each source word.
+
+    Attributes:
+        offset_S1: Where each source word's translations begin, and the end of the last.
+        target_E: Target word of each.
+        p_E: p(target | source); those of a source word, with what was left out, sum to one.
+    """
+
+    offset_S1: NDArray[np.int64]
+    target_E: NDArray[np.int32]
+    p_E: NDArray[np.float64]
+
+    def rows(self, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Iterator[str]:
+        """Lines `SOURCE<TAB>TARGET<TAB>P`, by source word."""
+        for source in range(len(self.offset_S1) - 1):
+            begin, end = self.offset_S1[source], self.offset_S1[source + 1]
+            for target, p in zip(self.target_E[begin:end].tolist(), self.p_E[begin:end].tolist(), strict=True):
+                yield f"{source_tokens[source]}\t{target_tokens[target]}\t{p:.6g}"
+
+
+def make_lexicon(table: PairTable, least: float = LEAST) -> Lexicon:
+    """Put a table in order; the empty word is left out.
+
+    Args:
+        table: The table.
+        least: Translations that are less probable than this are left out.
+    """
+    rows = len(table.begin_R1) - 2
+    row_A = np.repeat(np.arange(rows), np.diff(table.begin_R1[:-1]))
+    taken_A = table.target_A[: len(row_A)] != EMPTY
+    row_E, target_E, p_E = row_A[taken_A], table.target_A[: len(row_A)][taken_A], table.p_A[: len(row_A)][taken_A]
+    total_R = np.bincount(row_E, p_E, rows)
+    p_E = p_E / np.where(total_R > 0, total_R, 1)[row_E]  # variational Bayes leaves something over
+    kept = p_E >= least
+    row_E, target_E, p_E = row_E[kept], target_E[kept], p_E[kept]
+    order_E = np.lexsort((target_E, -p_E, row_E))
+    offset_S1 = np.concatenate(([0], np.cumsum(np.bincount(row_E, minlength=rows))))
+    return Lexicon(offset_S1, target_E[order_E], p_E[order_E])
+
+
+def write_lexicon(lexicon: Lexicon, path: Path, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> None:
+    """Write the table as text, whole or not at all. Raises ArtefactError where it cannot be written."""
+    with atomic_file(path) as file:
+        file.writelines(f"{row}\n" for row in lexicon.rows(source_tokens, target_tokens))

@@ -1,0 +1,222 @@
+"""`align-words`: from aligned data or token files to links, a lexicon and a shortlist."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.workspaces import make_workspace
+
+from rnnkit.data.aligned import AlignedData
+from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
+from rnnkit.events import Event, Warned
+from rnnkit.files import manifest
+from rnnkit.stages import align
+from rnnkit.stages.align_words import Options, run
+from rnnkit.wordalign.links import check_data, read_links
+from rnnkit.wordalign.shortlist import Shortlist
+
+QUICK = {"iterations": 2, "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_workspace(tmp_path_factory.mktemp("words"))
+
+
+@pytest.fixture
+def work(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The workspace, and an empty folder to write to."""
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def options(work: Path, **given: object) -> Options:
+    return Options(work=work, **{"output": Path("links"), **QUICK, **given})  # type: ignore[arg-type]
+
+
+def refused(kind: type[RnnkitError], given: Options) -> str:
+    with pytest.raises(kind) as caught:
+        run(given)
+    return str(caught.value)
+
+
+def test_everything(work: Path) -> None:
+    data = AlignedData.open(work / "data")
+    result = run(options(work, lexicon=Path("lexicon"), shortlist=Path("shortlist"), best=5, frequent=7))
+    source_lengths, target_lengths = (np.diff(data.side("train", side).offsets) - 1 for side in ("de", "en"))
+    links = read_links(Path("links"), source_lengths, target_lengths)
+    assert (result.pairs, result.links, len(links)) == (150, len(links.source_L), 150)
+    check_data(Path("links"), data.folder)
+    assert manifest.faults(Path("links")) == []
+    meta = manifest.read(Path("links"), "links", 1)
+    assert meta.facts == {"sides": ["de", "en"], "pairs": 150, "links": result.links}
+    assert meta.options["iterations"] == 2
+
+    rows = [row.split("\t") for row in Path("lexicon").read_text(encoding="utf-8").splitlines()]
+    table: dict[str, list[tuple[float, str]]] = {}
+    for source, target, p in rows:
+        table.setdefault(source, []).append((float(p), target))
+    assert table["eine"][0][1] == "a"
+    assert all(best == sorted(best, key=lambda row: -row[0]) for best in table.values())
+
+    shortlist = Shortlist.open(Path("shortlist"))
+    digest = manifest.sha256(work / "vocab.tsv")
+    shortlist.check_vocabularies(digest, digest)
+    assert (np.diff(shortlist.offset_S1) <= 6).all()
+    assert len(shortlist.always_F) == 9
+    with pytest.raises(ArtefactError, match="belongs to another vocabulary"):
+        shortlist.check_vocabularies(digest, "0" * 64)
+    assert manifest.faults(Path("shortlist")) == []
+
+
+def test_reports(work: Path) -> None:
+    result = run(options(work))
+    first, *others = result.lines
+    assert first.startswith(f"links: {result.links:,} links in 150 sentence pairs, ")
+    assert [line.partition(":")[0] for line in others] == ["forward", "backward"]
+    document = json.loads(json.dumps(result.as_dict()))
+    assert document["path"] == "links"
+    assert document["pairs_per_second"] > 0
+    for bits in document["bits"].values():
+        assert len(bits) == 4
+        assert bits[-1] < bits[0]
+
+
+def test_directions_and_methods_hold_each_other(work: Path) -> None:
+    found = {}
+    ways = [{"direction": name} for name in ("forward", "backward")]
+    ways += [{"symmetrise": name} for name in ("intersection", "grow-diag", "grow-diag-final-and", "union")]
+    for way in ways:
+        result = run(options(work, overwrite=True, **way))
+        found[next(iter(way.values()))] = {
+            (line, link) for line, links in enumerate(Path("links").read_text().splitlines()) for link in links.split()
+        }
+        assert list(result.bits) == ([way["direction"]] if "direction" in way else ["forward", "backward"])
+    assert found["intersection"] == found["forward"] & found["backward"]
+    assert found["union"] == found["forward"] | found["backward"]
+    assert found["intersection"] < found["grow-diag"] <= found["grow-diag-final-and"] < found["union"]
+
+
+def test_a_lexicon_is_forward_whatever_the_links_are(work: Path) -> None:
+    result = run(options(work, direction="backward", lexicon=Path("lexicon")))
+    assert list(result.bits) == ["forward", "backward"]
+    backward = Path("links").read_text()
+    run(options(work, direction="backward", overwrite=True))
+    assert Path("links").read_text() == backward
+
+
+def test_token_files(work: Path) -> None:
+    tokens = [work / "tokens" / f"train.{side}.tok" for side in ("de", "en")]
+    result = run(options(work, files=tokens, output=Path("files"), lexicon=Path("lexicon")))
+    run(options(work))
+    assert Path("files").read_text() == Path("links").read_text()
+    assert manifest.read(Path("files"), "links", 1).inputs == {
+        "source": manifest.sha256(tokens[0]), "target": manifest.sha256(tokens[1])
+    }  # fmt: skip
+    assert result.pairs == 150
+    assert "eine\ta\t" in Path("lexicon").read_text(encoding="utf-8")
+
+
+def test_the_place_of_links(work: Path) -> None:
+    result = run(replace(options(work), output=None, split="valid"))
+    assert result.path == work / "links"
+    result.path.unlink()
+    manifest.place(result.path).unlink()
+
+
+def test_compare(work: Path) -> None:
+    run(options(work))
+    again = run(options(work, output=Path("again"), compare=Path("links")))
+    assert again.agreement == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "error_rate": 0.0}
+    assert again.lines[-1] == "precision 1.0000, recall 1.0000, f1 1.0000, error rate 0.0000"
+    lines = Path("links").read_text().splitlines()
+    Path("gold").write_text("".join(f"{line.replace('-', '?')}\n" for line in lines))
+    possible = run(options(work, output=Path("third"), compare=Path("gold"))).agreement
+    assert possible == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "error_rate": 0.0}
+    Path("gold").write_text("0-0\n")
+    assert "gold has 1 lines, there are 150 sentence pairs" in refused(
+        DataError, options(work, output=Path("fourth"), compare=Path("gold"))
+    )
+    assert not Path("fourth").exists()
+
+
+def test_long_pairs_are_told_and_have_an_empty_line(work: Path) -> None:
+    heard: list[Event] = []
+    result = run(options(work, max_length=5), heard.append)
+    assert result.too_long > 0
+    assert heard[0] == Warned(f"{result.too_long:,} sentence pairs of more than 5 tokens get no links")
+    assert Path("links").read_text().splitlines().count("") >= result.too_long
+
+
+def test_threads_change_nothing(work: Path) -> None:
+    run(options(work))
+    run(options(work, output=Path("three"), threads=3))
+    assert Path("links").read_bytes() == Path("three").read_bytes()
+
+
+def test_nothing_is_overwritten(work: Path) -> None:
+    given = options(work, lexicon=Path("lexicon"), shortlist=Path("shortlist"))
+    for path in (Path("links"), Path("lexicon"), Path("shortlist")):
+        path.write_text("mine")
+        assert refused(ArtefactError, given) == f"{path} is there already\n  hint: --overwrite replaces it"
+        path.unlink()
+    Path("shortlist").mkdir()
+    assert refused(ArtefactError, replace(given, overwrite=True)) == (
+        "shortlist is no shortlist; it is not replaced\n  hint: name another folder"
+    )
+    Path("shortlist").rmdir()
+    run(given)
+    before = Path("links").read_bytes()
+    run(replace(given, overwrite=True))
+    assert Path("links").read_bytes() == before
+
+
+def test_options_that_exclude_each_other(work: Path) -> None:
+    assert refused(UsageError, options(work, direction="forward", symmetrise="union")) == (
+        "--direction forward is one direction, --symmetrise makes one of two"
+    )
+    files = [Path("a"), Path("b")]
+    assert refused(UsageError, options(work, files=files, shortlist=Path("s"))).startswith(
+        "--shortlist needs aligned data: a shortlist holds the ids of its vocabulary\n"
+    )
+    assert (
+        refused(UsageError, options(work, files=files, data=Path("d"))) == "--data and token files exclude each other"
+    )
+    assert refused(UsageError, options(work, files=files[:1])) == (
+        "1 token files were named, words are aligned between two\n  source first, then target"
+    )
+
+
+def test_what_is_missing(work: Path) -> None:
+    assert refused(DataError, options(Path("none"))).startswith("there is no data at none/data")
+    assert refused(DataError, options(work, split="test")).startswith(f"{work / 'data'} has no test.de")
+    Path("a").write_text("x\n")
+    Path("b").write_text("x\ny\n")
+    assert refused(DataError, options(work, files=[Path("a"), Path("b")])) == (
+        "source and target differ in length\n  a has 1 lines, b has 2\n"
+        "  hint: a blank line at the end of one file is the usual cause; `rnnkit inspect FILE` counts lines"
+    )
+    align.run(align.Options(text="de", work=work, output=Path("text")))
+    assert refused(DataError, options(work, data=Path("text"))).startswith("text has one side, de; words are aligned")
+
+
+def test_another_vocabulary(work: Path) -> None:
+    Path("vocab.tsv").write_text((work / "vocab.tsv").read_text(encoding="utf-8") + "new\t1\n", encoding="utf-8")
+    given = options(work, lexicon=Path("lexicon"), vocab=[Path("vocab.tsv")])
+    assert refused(ArtefactError, given).startswith(f"vocab.tsv does not belong to {work / 'data'}\n")
+    two = [Path("vocab.tsv")] * 2
+    assert refused(UsageError, replace(given, vocab=two)) == f"--vocab names 2 files; {work / 'data'} was made with 1"
+
+
+def test_separate_vocabularies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = make_workspace(tmp_path, separate=True)
+    monkeypatch.chdir(tmp_path)
+    run(options(work, lexicon=Path("lexicon"), shortlist=Path("shortlist"), best=3))
+    assert "eine\ta\t" in Path("lexicon").read_text(encoding="utf-8")
+    shortlist = Shortlist.open(Path("shortlist"))
+    shortlist.check_vocabularies(*(manifest.sha256(work / f"vocab.{side}.tsv") for side in ("de", "en")))
+    assert (np.diff(shortlist.offset_S1) <= 3).all()
