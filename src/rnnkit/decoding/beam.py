@@ -21,8 +21,8 @@ from rnnkit.decoding.choice import NOTHING, Choice, Terms, refuse_nan
 from rnnkit.decoding.coverage import coverage_penalty
 from rnnkit.decoding.likeliest import likeliest
 from rnnkit.decoding.rules import Said
-from rnnkit.decoding.selection import Candidates, Chosen, best, diverse, evenly
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, score
+from rnnkit.decoding.selection import Candidates, Chosen, best, best_ranked, diverse, evenly
+from rnnkit.decoding.stepper import Hypothesis, Ranker, SearchOptions, Stepper, score
 from rnnkit.text import special
 
 S = TypeVar("S")
@@ -57,6 +57,7 @@ class _Batch(Generic[S]):
 
     Attributes:
         stepper: The batch.
+        ranker: The same, where it can rank.
         options: How to search.
         terms: What the sentences ask for.
         keep_attention: Whether attention is looked at.
@@ -66,6 +67,7 @@ class _Batch(Generic[S]):
     """
 
     stepper: Stepper[S]
+    ranker: Ranker[S] | None
     options: SearchOptions
     terms: Terms
     keep_attention: bool
@@ -97,6 +99,7 @@ def beam_search(
     sentences = len(limit_B)
     batch = _Batch(
         stepper=stepper,
+        ranker=stepper if isinstance(stepper, Ranker) else None,
         options=options,
         terms=terms,
         keep_attention=keep_attention or options.coverage > 0,
@@ -119,8 +122,7 @@ def beam_search(
 
 def _advance(batch: _Batch[S], front: _Front[S]) -> _Front[S]:
     """Lengthen every living hypothesis by a token, put aside those that end, and leave out sentences that are done."""
-    log_p_BKV, state, weights_BKS = batch.stepper.step(front.ids_BKT[:, :, -1], front.state)
-    chosen = _choose(batch, front, log_p_BKV)
+    chosen, state, weights_BKS = _step(batch, front)
     every_B1 = torch.arange(len(front.sentence_B)).unsqueeze(1)
     ids_BKT = torch.cat([front.ids_BKT[every_B1, chosen.row_BK], chosen.token_BK.unsqueeze(-1)], dim=-1)
     attention_BKTS = _lengthen(front, weights_BKS, chosen.row_BK) if batch.keep_attention else None
@@ -146,6 +148,20 @@ def _advance(batch: _Batch[S], front: _Front[S]) -> _Front[S]:
         state=batch.stepper.select(state, keep, chosen.row_BK[keep]),
         attention_BKTS=None if attention_BKTS is None else attention_BKTS[keep],
     )
+
+
+def _step(batch: _Batch[S], front: _Front[S]) -> tuple[Chosen, S, Tensor | None]:
+    """The hypotheses that fill the free places, the state behind all that there were, and what these looked at."""
+    choice, token_BK = batch.choice, front.ids_BKT[:, :, -1]
+    plain = batch.options.groups == 1 and choice.is_plain(front.limit_B, front.ids_BKT.shape[2])
+    if batch.ranker is None or not plain:
+        log_p_BKV, state, weights_BKS = batch.stepper.step(token_BK, front.state)
+        return _choose(batch, front, log_p_BKV), state, weights_BKS
+    ranked = batch.ranker.rank(token_BK, front.state, batch.options.beam, choice.never)
+    log_p_BKN, token_BKN, state, weights_BKS = ranked
+    refuse_nan(log_p_BKN)
+    found = Candidates(front.log_p_BK.unsqueeze(-1) + log_p_BKN.double(), token_BKN)
+    return best_ranked(found, batch.options.beam, front.free_BG), state, weights_BKS
 
 
 def _choose(batch: _Batch[S], front: _Front[S], log_p_BKV: Tensor) -> Chosen:

@@ -69,6 +69,8 @@ class Choice:
     Attributes:
         options: What is the same for all sentences.
         terms: What is not.
+        lexical: The phrases that are asked for.
+        never: Tokens that are never chosen.
     """
 
     options: SearchOptions
@@ -76,7 +78,7 @@ class Choice:
     lexical: Lexical | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._never = forbidden(self.options)
+        self.never = forbidden(self.options)
         self._rules: list[Rule] = []
         if self.options.no_repeat:
             self._rules.append(NoRepeat(self.options.no_repeat))
@@ -88,6 +90,10 @@ class Choice:
         if any(wish.prefix for wish in self.terms.wishes):
             self._rules.append(Prefix([wish.prefix for wish in self.terms.wishes]))
 
+    def is_plain(self, limit_B: Tensor, next_length: int) -> bool:
+        """Whether nothing is left out of the next token but those of `never`."""
+        return not self._rules and not bool((limit_B <= next_length).any())
+
     def restrict(self, log_p_BKV: Tensor, said: Said) -> Tensor:
         """Log-probabilities with minus infinity where a token may not be chosen; those given may be written over.
 
@@ -96,10 +102,10 @@ class Choice:
         """
         last_B = (said.limit_B <= said.next_length).to(log_p_BKV.device)
         if not self._rules:
-            log_p_BKV[..., self._never] = -torch.inf
+            log_p_BKV[..., self.never] = -torch.inf
             return _end(log_p_BKV, last_B) if last_B.any() else log_p_BKV
         allowed_BKV = torch.ones_like(log_p_BKV, dtype=torch.bool)
-        allowed_BKV[..., self._never] = False
+        allowed_BKV[..., self.never] = False
         for rule in self._rules:
             rule.narrow(allowed_BKV, said)
         allowed_BKV[last_B] = False

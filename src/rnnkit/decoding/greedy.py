@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rnnkit.decoding.choice import NOTHING, Choice, Terms, refuse_nan
 from rnnkit.decoding.rules import Said
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, score
+from rnnkit.decoding.stepper import Hypothesis, Ranker, SearchOptions, Stepper, score
 from rnnkit.text import special
 
 S = TypeVar("S")
@@ -36,10 +36,14 @@ def greedy_search(
     log_p_B = torch.zeros(sentences, dtype=torch.float64)
     done_B = torch.zeros(sentences, dtype=torch.bool)
     while not done_B.all():
-        log_p_B1V, state, _ = stepper.step(ids_BT[:, -1:], state)
-        said = Said(sentence_B, limit_B, ids_BT.unsqueeze(1))
-        best, token = choice.restrict(log_p_B1V, said).squeeze(1).max(dim=-1)
-        best_B, token_B = best.cpu().double(), token.cpu()
+        if isinstance(stepper, Ranker) and choice.is_plain(limit_B, ids_BT.shape[1]):
+            best_B11, token_B11, state, _ = stepper.rank(ids_BT[:, -1:], state, 1, choice.never)
+            best_B, token_B = best_B11.flatten().double(), token_B11.flatten()
+        else:
+            log_p_B1V, state, _ = stepper.step(ids_BT[:, -1:], state)
+            said = Said(sentence_B, limit_B, ids_BT.unsqueeze(1))
+            best, token = choice.restrict(log_p_B1V, said).squeeze(1).max(dim=-1)
+            best_B, token_B = best.cpu().double(), token.cpu()
         refuse_nan(best_B)
         log_p_B += torch.where(done_B, 0.0, best_B)
         token_B = torch.where(done_B, special.EOS, token_B)

@@ -63,6 +63,14 @@ def best(log_p_BKV: Tensor, before_BK: Tensor, places: int, free_BG: Tensor) -> 
     return Chosen(log_p_BK.masked_fill(_taken(log_p_BK, free_BG), -torch.inf), row_BK, token_BK)
 
 
+def best_ranked(found: Candidates, places: int, free_BG: Tensor) -> Chosen:
+    """The same as `best`, of candidates that have at least the `places` best of each row among them."""
+    each = found.log_p_BKN.shape[2]
+    log_p_BK, index_BK = found.log_p_BKN.flatten(1).topk(min(places, found.log_p_BKN[0].numel()), dim=-1)
+    token_BK = found.token_BKN.flatten(1).gather(1, index_BK)
+    return Chosen(log_p_BK.masked_fill(_taken(log_p_BK, free_BG), -torch.inf), index_BK // each, token_BK)
+
+
 def diverse(found: Candidates, places: int, strength: float, free_BG: Tensor) -> Chosen:
     """The best of each group in turn, after what earlier groups said.
 

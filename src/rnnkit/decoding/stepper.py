@@ -5,8 +5,9 @@ Every search is written once against `Stepper`; models fit it by their shape alo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -36,6 +37,28 @@ class Stepper(Protocol[S]):
 
     def select(self, state: S, sentence_B: Tensor, row_BK: Tensor) -> S:
         """The state of the chosen sentences, each with the chosen rows in the order given."""
+        ...
+
+
+@runtime_checkable
+class Ranker(Stepper[S], Protocol[S]):
+    """A stepper that can name the best tokens without writing down the probability of every one."""
+
+    def rank(
+        self, token_BK: Tensor, state: S, count: int, forbidden: Sequence[int]
+    ) -> tuple[Tensor, Tensor, S, Tensor | None]:
+        """Read the tokens chosen last.
+
+        Args:
+            token_BK: The tokens.
+            state: The state behind which they come.
+            count: How many tokens a row are wanted, N; fewer come from a smaller vocabulary.
+            forbidden: Tokens that are not named.
+
+        Returns:
+            Log-probabilities (B, K, N), greatest first, and their tokens, both on the CPU; the next state and attention
+            weights as from `step`.
+        """
         ...
 
 

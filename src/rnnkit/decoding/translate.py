@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -40,6 +41,7 @@ class Options:
         replace_unknown: Whether unknown words are replaced by what they looked at; wants attention.
         sampling: How tokens are drawn; None searches for the likeliest.
         seed: Of the random numbers.
+        workers: Batches that are decoded side by side, each on one thread; 1 leaves all threads to one batch.
     """
 
     search: SearchOptions
@@ -48,6 +50,7 @@ class Options:
     replace_unknown: bool = False
     sampling: Sampling | None = None
     seed: int = 1
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -158,12 +161,30 @@ def search_batches(
     if not sentences:
         return results
     lengths = np.array([len(one.ids) for one in sentences])
-    for batch in plan_epoch([lengths], options.batch_tokens, seed=0, epoch=0):
-        chosen = [sentences[index] for index in batch]
-        found = in_halves(lambda some: _search(translator, some, options), chosen)
+    plan = plan_epoch([lengths], options.batch_tokens, seed=0, epoch=0)
+    # The longest first, so that no worker is left with one when the others are done.
+    plan.sort(key=lambda batch: -int(lengths[batch].max()))
+    batches = [[sentences[index] for index in batch] for batch in plan]
+    for chosen, found in zip(batches, _search_side_by_side(translator, batches, options), strict=True):
         for one, hypotheses in zip(chosen, found, strict=True):
             results[one.place] = hypotheses
     return results
+
+
+def _search_side_by_side(
+    translator: Translator, batches: Sequence[list[_Sentence]], options: Options
+) -> Iterator[list[list[Hypothesis]]]:
+    """All batches, in order, by as many workers as are wanted."""
+
+    def run(chosen: list[_Sentence]) -> list[list[Hypothesis]]:
+        return in_halves(lambda some: _search(translator, some, options), chosen)
+
+    workers = min(options.workers, len(batches))
+    if workers <= 1:
+        yield from map(run, batches)
+        return
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield from pool.map(run, batches)
 
 
 def _search(translator: Translator, sentences: Sequence[_Sentence], options: Options) -> list[list[Hypothesis]]:

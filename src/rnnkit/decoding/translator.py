@@ -21,6 +21,7 @@ from rnnkit.models.store import Model
 from rnnkit.models.translation import Translation
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.text.tokenizers.store import identity
+from rnnkit.wordalign.shortlist import Shortlist
 
 Begin = Callable[[int], Stepper[Any]]
 """A language model behind so many empty prompts."""
@@ -34,16 +35,23 @@ class Translator:
         models: At least one, all with the first one's tokenizer and vocabularies.
         speakers: Language models of the target.
         weights: Weight of each of them.
+        shortlist: What the output layer may be asked for, given a batch's source words; everything, without one.
     """
 
     models: tuple[Model, ...]
     speakers: tuple[Begin, ...] = ()
     weights: tuple[float, ...] = ()
+    shortlist: Shortlist | None = None
 
     @property
     def main(self) -> Model:
         """The model whose tokenizer and vocabularies are used."""
         return self.models[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the models are."""
+        return next(self.main.network.parameters()).device
 
     @property
     def attends(self) -> bool:
@@ -60,7 +68,10 @@ class Translator:
         steppers = []
         for model in self.models:
             device = next(model.network.parameters()).device
-            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device)))
+            ids_C = None
+            if self.shortlist is not None:
+                ids_C = torch.from_numpy(self.shortlist.candidates(source_BS.numpy())).to(device)
+            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device), ids_C))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.speakers:
             return stepper
@@ -68,7 +79,12 @@ class Translator:
 
 
 def load(
-    folders: Sequence[Path], checkpoint: str, speakers: Sequence[tuple[Path, float]], device: torch.device
+    folders: Sequence[Path],
+    checkpoint: str,
+    speakers: Sequence[tuple[Path, float]],
+    device: torch.device,
+    shortlist: Path | None = None,
+    eight_bits: bool = False,
 ) -> Translator:
     """Load translation models, and language models to fuse them with.
 
@@ -77,10 +93,13 @@ def load(
         checkpoint: Which weights of them.
         speakers: Directories of language models, neural or counted, and their weights.
         device: Where the networks go.
+        shortlist: Folder of a shortlist.
+        eight_bits: Whether the models' maps go by weights of eight bits.
 
     Raises:
         DataError: A model is missing, or has no such checkpoint.
-        ArtefactError: A model is for something else, or has another tokenizer or vocabulary than the first.
+        ArtefactError: A model is for something else, or has another tokenizer or vocabulary than the first; or the
+            shortlist has another vocabulary, or the model copies and cannot use one.
         FormatError: A file is damaged; the message names it.
     """
     models = tuple(store.load(folder, checkpoint, device) for folder in folders)
@@ -90,7 +109,27 @@ def load(
     for folder, _ in speakers:
         _check_speaker(folders[0], folder)
         begins.append(_open_speaker(folder, device))
-    return Translator(models, tuple(begins), tuple(weight for _, weight in speakers))
+    for model in models:
+        model.network.prepare(eight_bits)
+    chosen = None if shortlist is None else _open_shortlist(shortlist, models)
+    return Translator(models, tuple(begins), tuple(weight for _, weight in speakers), chosen)
+
+
+def _open_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
+    """Open a shortlist that the models can use."""
+    for model in models:
+        if model.network.config.copy:
+            raise ArtefactError(
+                f"{model.folder} copies source words and cannot use the shortlist {folder}",
+                "what is copied may not be on it",
+                hint="decode without --shortlist",
+            )
+    shortlist = Shortlist.open(folder)
+    first = models[0].folder
+    names = store.read_config(first)["vocabularies"]
+    source, target = (manifest.sha256(first / Path(names[place]).name) for place in (0, -1))
+    shortlist.check_vocabularies(source, target)
+    return shortlist
 
 
 def _open_speaker(folder: Path, device: torch.device) -> Begin:

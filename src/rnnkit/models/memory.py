@@ -56,6 +56,11 @@ class Encoded:
     states_BSH: Tensor
     last: tuple[State, ...] = ()
 
+    def to(self, kind: torch.dtype) -> Encoded:
+        """The same in numbers of that type."""
+        last = tuple(tuple(part.to(kind) for part in state) for state in self.last)
+        return Encoded(self.states_BSH.to(kind), last)
+
 
 @dataclass(frozen=True)
 class Memory:

@@ -71,7 +71,7 @@ class RecurrentDecoder(nn.Module):
 
     def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
         """See `memory.Decoder`."""
-        first, *others = cast(Sequence[Layer], self.layers)
+        first, *others = self._layers
         share = self.config.weight_drop if self.training else 0.0
         h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share)
         context_BTH, weights_BTS = self.look(self.dropout(h_BTH), memory)
@@ -83,15 +83,30 @@ class RecurrentDecoder(nn.Module):
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
         """See `memory.Decoder`."""
-        first, *others = cast(Sequence[Layer], self.layers)
-        states = [first.step(y_BKE.flatten(0, 1), state.layers[0])]
-        h_BKH = rows(states[0], y_BKE)
+        return self._go_on(self._layers[0].step(y_BKE.flatten(0, 1), state.layers[0]), memory, state)
+
+    def products(self, y_VE: Tensor) -> Tensor | None:
+        """What the first layer makes of embeddings before it looks at its state (V, G): the same at every step."""
+        first = self._layers[0]
+        return nn.functional.linear(y_VE, *first.input_weights) if isinstance(first, RecurrentLayer) else None
+
+    def step_from_products(
+        self, products_VG: Tensor, token_BK: Tensor, memory: Memory, state: DecoderState
+    ) -> tuple[Decoded, DecoderState]:
+        """A step, the products of all tokens being there."""
+        first = cast(RecurrentLayer, self._layers[0])
+        return self._go_on(first.step_from_table(products_VG, token_BK.flatten(), state.layers[0]), memory, state)
+
+    def _go_on(self, reached: State, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
+        """The rest of a step, from the first layer's next state on."""
+        states = [reached]
+        h_BKH = reached[0].view(len(memory.states_BSH), -1, self.config.hidden)
         context_BKH, weights_BKS = self.look(self.dropout(h_BKH), memory)
-        x_BKH = self.skips.after(0, y_BKE, h_BKH)
-        for depth, layer in enumerate(others, start=1):
+        x_BKH = self.skips.after(0, h_BKH, h_BKH)
+        for depth, layer in enumerate(self._layers[1:], start=1):
             read_BKH = join(self.skips.before(depth, x_BKH), context_BKH)
             states.append(layer.step(read_BKH.flatten(0, 1), state.layers[depth]))
-            x_BKH = self.skips.after(depth, x_BKH, rows(states[-1], y_BKE))
+            x_BKH = self.skips.after(depth, x_BKH, states[-1][0].view_as(x_BKH))
         return Decoded(self.read_out(x_BKH, context_BKH), weights_BKS), DecoderState(tuple(states))
 
     def look(self, query_BTH: Tensor, memory: Memory) -> tuple[Tensor | None, Tensor | None]:
@@ -110,6 +125,10 @@ class RecurrentDecoder(nn.Module):
         return self.dropout(torch.tanh(self.readout(join(self.skips.close(x_BTH), context_BTH))))
 
     @property
+    def _layers(self) -> Sequence[Layer]:
+        return cast(Sequence[Layer], self.layers)
+
+    @property
     def _parts(self) -> int:
         """Tensors in the state of a layer."""
         return 2 if self.config.arch == "lstm" else 1
@@ -117,6 +136,9 @@ class RecurrentDecoder(nn.Module):
 
 class FeedingDecoder(RecurrentDecoder):
     """Input feeding. Fits `memory.Decoder`."""
+
+    def products(self, y_VE: Tensor) -> None:
+        """Nothing: the first layer reads the last readout beside the token."""
 
     def start(self, encoded: Encoded, source: Source) -> DecoderState:
         """See `memory.Decoder`: the bridge, and a readout of zeros."""
@@ -128,7 +150,7 @@ class FeedingDecoder(RecurrentDecoder):
     def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
         """See `memory.Decoder`: one step after the other."""
         share = self.config.weight_drop if self.training else 0.0
-        dropped = [_dropped(layer, share) for layer in cast(Sequence[Layer], self.layers)]
+        dropped = [_dropped(layer, share) for layer in self._layers]
         pieces = []
         for y_B1E in torch.split(y_BTE, 1, dim=1):
             piece, state = self._step(y_B1E, memory, state, dropped)
@@ -147,7 +169,7 @@ class FeedingDecoder(RecurrentDecoder):
         assert state.readout_BR is not None
         x_BKH = join(y_BKE, state.readout_BR.view(*y_BKE.shape[:2], -1))
         states = []
-        for depth, (layer, weight) in enumerate(zip(cast(Sequence[Layer], self.layers), dropped, strict=True)):
+        for depth, (layer, weight) in enumerate(zip(self._layers, dropped, strict=True)):
             read_NH = self.skips.before(depth, x_BKH).flatten(0, 1)
             states.append(_one_step(layer, read_NH, state.layers[depth], weight))
             x_BKH = self.skips.after(depth, x_BKH, rows(states[-1], y_BKE))

@@ -12,19 +12,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from rnnkit.models.eight_bits import to_eight_bits
 from rnnkit.models.memory import Decoded, Decoder, DecoderState, Encoder, Memory, Source
+from rnnkit.models.prepared import Prepared
 from rnnkit.models.recurrent_decoder import FeedingDecoder, RecurrentDecoder
 from rnnkit.models.recurrent_encoder import RecurrentEncoder
 from rnnkit.models.sequence_config import Config
 from rnnkit.models.transformer_decoder import TransformerDecoder
 from rnnkit.models.transformer_encoder import TransformerEncoder
 from rnnkit.nn import copying, dropout, losses
+from rnnkit.nn.device import autocast, choose_precision
+from rnnkit.nn.int8 import Int8Linear
 from rnnkit.nn.kinds import TRANSFORMERS
 from rnnkit.text import special
 
@@ -62,6 +67,7 @@ class SequenceToSequence(nn.Module):
             nn.init.normal_(self.output_weight, std=1 / math.sqrt(config.readout))
         if config.copy:
             self.gate = nn.Linear(config.readout, 1)
+        self.prepared = Prepared()
 
     @property
     def input_embeddings(self) -> tuple[nn.Embedding, ...]:
@@ -79,7 +85,10 @@ class SequenceToSequence(nn.Module):
             The memory, and the state in which the decoder starts.
         """
         source = Source.of(source_BS)
-        encoded = self.encoder(self._read(self.source_embedding, source_BS), lengths_B, source)
+        with autocast(source_BS.device, self.prepared.encoding):
+            encoded = self.encoder(self._read(self.source_embedding, source_BS), lengths_B, source)
+        if self.prepared.encoding != torch.float32:
+            encoded = encoded.to(torch.float32)
         memory = Memory(encoded.states_BSH, self.decoder.keys(encoded.states_BSH), source)
         return memory, self.decoder.start(encoded, source)
 
@@ -140,8 +149,37 @@ class SequenceToSequence(nn.Module):
         Returns:
             The readouts (B, K, R), the next state, and the attention weights (B, K, S) or None without attention.
         """
-        decoded, state = self.decoder.step(self._read(self.target_embedding, token_BK), memory, state)
+        if self.prepared.products_VG is None:
+            decoded, state = self.decoder.step(self._read(self.target_embedding, token_BK), memory, state)
+        else:
+            decoder = cast(RecurrentDecoder, self.decoder)
+            decoded, state = decoder.step_from_products(self.prepared.products_VG, token_BK, memory, state)
         return decoded.readout_BTR, state, decoded.weights_BTS
+
+    def prepare(self, eight_bits: bool = False) -> None:
+        """Make ready for decoding: what every step needs of the weights alone is made once. They must not change after.
+
+        Args:
+            eight_bits: Whether maps of single steps and the output layer go by weights of eight bits, on the CPU.
+        """
+        products_VG = None
+        if isinstance(self.decoder, RecurrentDecoder) and self.output_weight.device.type == "cpu":
+            with torch.inference_mode():
+                products_VG = self.decoder.products(self._scale * self.target_embedding.weight)
+        output = Int8Linear(self.output_weight, self.output_bias) if eight_bits else None
+        if eight_bits:
+            to_eight_bits(self.decoder)
+        encoding = choose_precision("auto" if eight_bits else "fp32", self.output_weight.device, self.config.hidden)
+        self.prepared = Prepared(products_VG, output, encoding)
+
+    def output_layer(self, ids_C: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """The map from readouts to logits, of these target ids alone where any are given."""
+        whole = self.prepared.output
+        if whole is not None:
+            return whole if ids_C is None else whole.rows(ids_C)
+        if ids_C is None:
+            return partial(nn.functional.linear, weight=self.output_weight, bias=self.output_bias)
+        return partial(nn.functional.linear, weight=self.output_weight[ids_C], bias=self.output_bias[ids_C])
 
     def log_probabilities(
         self, readout_BKR: Tensor, weights_BKS: Tensor | None = None, memory: Memory | None = None
@@ -153,8 +191,7 @@ class SequenceToSequence(nn.Module):
             weights_BKS: Attention weights; a network that copies needs them, and the memory.
             memory: The sentences' memory.
         """
-        logits_BKV = nn.functional.linear(readout_BKR, self.output_weight, self.output_bias)
-        log_p_BKV = torch.log_softmax(logits_BKV.float(), dim=-1)
+        log_p_BKV = torch.log_softmax(self.output_layer()(readout_BKR).float(), dim=-1)
         if not self.config.copy:
             return log_p_BKV
         assert weights_BKS is not None and memory is not None

@@ -9,8 +9,6 @@ depends on nothing but its own row. A quarter of the memory, and up to four time
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -43,9 +41,14 @@ class Int8Linear(nn.Module):
         self.register_buffer("scale_O", scale_O)
         self.register_buffer("bias_O", torch.zeros_like(scale_O) if bias_O is None else bias_O.detach().float())
 
+    @property
+    def in_features(self) -> int:
+        """Size of the input, I."""
+        return self.whole_IO.shape[0]
+
     def rows(self, ids_C: Tensor) -> Int8Linear:
         """The map to these outputs alone."""
-        part = cast(Int8Linear, Int8Linear.__new__(Int8Linear))
+        part = Int8Linear.__new__(Int8Linear)
         nn.Module.__init__(part)
         part.register_buffer("whole_IO", _laid_out(self.whole_IO[:, ids_C]))
         part.register_buffer("scale_O", self.scale_O[ids_C])

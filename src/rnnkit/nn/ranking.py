@@ -44,6 +44,6 @@ def rank(logits_NV: Tensor, count: int, forbidden: Collection[int] = ()) -> tupl
     best_NK, sum_N = logits_NV.new_empty(rows, count), logits_NV.new_empty(rows)
     place_NK = torch.empty(rows, count, dtype=torch.long)
     mask = sum(1 << column for column in forbidden)
-    fields = [rows, columns, count, mask, logits_NV, best_NK, place_NK, sum_N]
+    fields: list[int | Tensor] = [rows, columns, count, mask, logits_NV, best_NK, place_NK, sum_N]
     team.run(ranking.rank_rows, fields, min(rows, 4 * torch.get_num_threads()))
     return best_NK - sum_N.unsqueeze(1), place_NK

@@ -13,8 +13,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from rnnkit.nn import cells
+from rnnkit.nn import cells, recurrent_step
 from rnnkit.nn.cells import State
+from rnnkit.nn.int8 import Int8Linear
 from rnnkit.nn.kinds import Arch
 
 SMALLEST_FOR_KERNELS = 16
@@ -29,6 +30,9 @@ class RecurrentLayer(nn.Module):
         input_size: Size of the inputs.
         hidden_size: Size of the states.
         reset_inside: For `gru`: the reset gate inside the product, as in the paper; runs step by step.
+
+    Attributes:
+        eight_bits: The maps of inputs and of states that single steps go by, where they go by eight bits.
     """
 
     def __init__(self, arch: Arch, input_size: int, hidden_size: int, reset_inside: bool = False) -> None:
@@ -36,6 +40,7 @@ class RecurrentLayer(nn.Module):
         self.arch = arch
         self.hidden_size = hidden_size
         self.reset_inside = reset_inside
+        self.eight_bits: tuple[Int8Linear, Int8Linear] | None = None
         kinds = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
         self.fused: nn.RNNBase = kinds[arch](input_size, hidden_size)
         _initialise(self)
@@ -93,36 +98,37 @@ class RecurrentLayer(nn.Module):
 
     def step(self, x_BE: Tensor, state: State) -> State:
         """One step, for decoding and input feeding. x_BE: input. Returns the next state."""
-        product_BG = nn.functional.linear(x_BE, *self.input_weights)
-        return self.step_from_product(product_BG, state)
+        if self.eight_bits is not None:
+            return self.step_from_product(self.eight_bits[0](x_BE), state)
+        return self.step_from_product(nn.functional.linear(x_BE, *self.input_weights), state)
 
     def step_from_product(self, product_BG: Tensor, state: State, hidden_weight: Tensor | None = None) -> State:
-        """One step from the input's product with its weights (B, gates x H), which may have been looked up."""
-        h_BH = state[0]
+        """One step from the input's product with its weights (B, gates x H)."""
+        return self._step(product_BG, None, state, hidden_weight)
+
+    def step_from_table(self, table_VG: Tensor, token_B: Tensor, state: State) -> State:
+        """One step from the products of all inputs that there are, by their numbers."""
+        return self._step(table_VG, token_B, state, None)
+
+    def _step(self, table_VG: Tensor, token_B: Tensor | None, state: State, hidden_weight: Tensor | None) -> State:
         own_weight, bias = self.hidden_weights
         weight = own_weight if hidden_weight is None else hidden_weight
-        if self.arch == "lstm":
-            gates_BG = product_BG + nn.functional.linear(h_BH, weight, bias)
-            i_BH, f_BH, g_BH, o_BH = gates_BG.chunk(4, dim=-1)
-            c_BH = torch.sigmoid(f_BH) * state[1] + torch.sigmoid(i_BH) * torch.tanh(g_BH)
-            return torch.sigmoid(o_BH) * torch.tanh(c_BH), c_BH
-        if self.arch == "rnn":
-            return (torch.tanh(product_BG + nn.functional.linear(h_BH, weight, bias)),)
-        return (self._gru_step(product_BG, h_BH, weight, bias),)
+        if self.reset_inside:
+            product_BG = table_VG if token_B is None else table_VG[token_B]
+            return (self._reset_inside_step(product_BG, state[0], weight, bias),)
+        if self.eight_bits is not None:
+            sums_BG = self.eight_bits[1](state[0])
+        else:
+            sums_BG = nn.functional.linear(state[0], weight, bias)
+        return recurrent_step.advance(self.arch, table_VG, token_B, sums_BG, state)
 
-    def _gru_step(self, product_BG: Tensor, h_BH: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def _reset_inside_step(self, product_BG: Tensor, h_BH: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         size = self.hidden_size
         input_gates_BG, input_candidate_BH = torch.split(product_BG, [2 * size, size], dim=-1)
-        if self.reset_inside:
-            hidden_gates_BG = nn.functional.linear(h_BH, weight[: 2 * size], bias[: 2 * size])
-            reset_BH, update_BH = torch.sigmoid(input_gates_BG + hidden_gates_BG).chunk(2, dim=-1)
-            inner_BH = nn.functional.linear(reset_BH * h_BH, weight[2 * size :], bias[2 * size :])
-            candidate_BH = torch.tanh(input_candidate_BH + inner_BH)
-        else:
-            hidden_BG = nn.functional.linear(h_BH, weight, bias)
-            hidden_gates_BG, hidden_candidate_BH = torch.split(hidden_BG, [2 * size, size], dim=-1)
-            reset_BH, update_BH = torch.sigmoid(input_gates_BG + hidden_gates_BG).chunk(2, dim=-1)
-            candidate_BH = torch.tanh(input_candidate_BH + reset_BH * hidden_candidate_BH)
+        hidden_gates_BG = nn.functional.linear(h_BH, weight[: 2 * size], bias[: 2 * size])
+        reset_BH, update_BH = torch.sigmoid(input_gates_BG + hidden_gates_BG).chunk(2, dim=-1)
+        inner_BH = nn.functional.linear(reset_BH * h_BH, weight[2 * size :], bias[2 * size :])
+        candidate_BH = torch.tanh(input_candidate_BH + inner_BH)
         return candidate_BH + update_BH * (h_BH - candidate_BH)
 
     def _scan_reset_inside(self, x_BTE: Tensor, state: State, hidden_weight: Tensor | None) -> tuple[Tensor, State]:

@@ -1,4 +1,4 @@
-"""A step of a recurrent layer in decoding, its products being there: by a compiled kernel where that suits."""
+"""A step of a recurrent layer, its products being there: by a compiled kernel where no gradient is wanted."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import Arch
 
 
-def advance(arch: Arch, table_VG: Tensor, token_N: Tensor, sums_NG: Tensor, state: State) -> State:
+def advance(arch: Arch, table_VG: Tensor, token_N: Tensor | None, sums_NG: Tensor, state: State) -> State:
     """The next state of every row.
 
     Args:
         arch: `rnn`, `gru` (its reset gate behind the product) or `lstm`.
         table_VG: W x + b of every input there may be, gates in torch's order.
-        token_N: Which of them each row has.
+        token_N: Which of them each row has; None where the table has a line for each row.
         sums_NG: U h + b of every row.
         state: The rows' state, (h_NH,) or (h_NH, c_NH).
     """
-    if all(part.device.type == "cpu" and part.dtype == torch.float32 for part in (table_VG, sums_NG, *state)):
+    parts = (table_VG, sums_NG, *state)
+    wants_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
+    if not wants_gradient and all(part.device.type == "cpu" and part.dtype == torch.float32 for part in parts):
         from rnnkit.nn.kernels import processor  # brings the compiler along
 
         if processor.HAS_LANES:
             return _by_kernel(arch, table_VG, token_N, sums_NG, state)
-    return reference_advance(arch, table_VG[token_N], sums_NG, state)
+    return reference_advance(arch, table_VG if token_N is None else table_VG[token_N], sums_NG, state)
 
 
 def reference_advance(arch: Arch, product_NG: Tensor, sums_NG: Tensor, state: State) -> State:
@@ -41,10 +43,12 @@ def reference_advance(arch: Arch, product_NG: Tensor, sums_NG: Tensor, state: St
     return (candidate_NH + update_NH * (state[0] - candidate_NH),)
 
 
-def _by_kernel(arch: Arch, table_VG: Tensor, token_N: Tensor, sums_NG: Tensor, state: State) -> State:
+def _by_kernel(arch: Arch, table_VG: Tensor, token_N: Tensor | None, sums_NG: Tensor, state: State) -> State:
     from rnnkit.nn.kernels import step, team
 
     rows, size = state[0].shape
+    if token_N is None:
+        token_N = torch.arange(rows)
     after_NH = torch.empty_like(state[0])
     cells_NH = torch.empty_like(after_NH) if arch == "lstm" else after_NH
     tensors = [part.contiguous() for part in (table_VG, token_N, sums_NG, state[-1], after_NH, cells_NH)]

@@ -30,7 +30,7 @@ FILLING = ("fill", "gap")
 ATTENDING = ("coverage_penalty", "replace_unknown", "alignments", "attention")
 """Options that want a model with attention."""
 
-TRANSLATING = ("fusion", "prefix_file", "constraints", *ATTENDING)
+TRANSLATING = ("fusion", "shortlist", "int8", "prefix_file", "constraints", *ATTENDING)
 GROUPING = ("groups", "diversity")
 SEARCHING = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram", *GROUPING, "exhaustive")
 
@@ -63,6 +63,11 @@ class Options:
         shown_default="WORK/model",
     )  # fmt: skip
     checkpoint: str = option("best", help="Which weights.", panel="Model", choices=CHECKPOINTS)
+    shortlist: Path | None = option(
+        None, help="Folder from `align-words --shortlist`: the output layer looks at the words on it alone.",
+        panel="Model", shown_default="all words",
+    )  # fmt: skip
+    int8: bool = option(False, help="Weights of eight bits, on the CPU.", panel="Model")
     fusion: list[str] = option(
         (), help="Language model of the target that has a say, and its weight; repeat for several.", panel="Model",
         metavar="LM[:WEIGHT]", shown_default=f"none; weight {FUSION_WEIGHT}",

@@ -45,6 +45,8 @@ def translate(
         ahead: Lines read ahead.
         listen: Hears what was loaded.
     """
+    import torch
+
     from rnnkit.decoding import translate as translation
     from rnnkit.decoding.wishes import read_asked
     from rnnkit.reports.attention import open_album
@@ -53,7 +55,14 @@ def translate(
     check_attention(options, translator.attends)
     keep = options.json or options.replace_unknown or options.alignments is not None or options.attention is not None
     how = translation.Options(
-        search, options.batch_tokens, keep and translator.attends, options.replace_unknown, sampling, options.seed
+        search=search,
+        batch_tokens=options.batch_tokens,
+        keep_attention=keep and translator.attends,
+        replace_unknown=options.replace_unknown,
+        sampling=sampling,
+        seed=options.seed,
+        # Whoever waits for one line gets all threads for it.
+        workers=1 if ahead == 1 or translator.device.type != "cpu" else torch.get_num_threads(),
     )
     asked = read_asked(translator.main, lines, options.prefix_file, options.constraints, done)
     with ExitStack() as opened:
@@ -76,7 +85,10 @@ def _open(options: Options, listen: Listener) -> Translator:
     from rnnkit.nn.device import choose_device
 
     speakers = [_speaker(text) for text in options.fusion]
-    found = translator.load(options.folders, options.checkpoint, speakers, choose_device(options.device))
+    device = choose_device(options.device)
+    if options.int8 and device.type != "cpu":
+        raise UsageError(f"--int8 is for the CPU, and the device is {device.type}", hint="add --device cpu")
+    found = translator.load(options.folders, options.checkpoint, speakers, device, options.shortlist, options.int8)
     for model in found.models:
         listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}"))
     for folder, weight in speakers:
