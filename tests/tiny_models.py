@@ -1,4 +1,4 @@
-"""Model directories of one side with a few words and drawn weights: enough to be read from, no training needed."""
+"""Model directories with a few words and drawn weights: enough to be read from, no training needed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from rnnkit.models import cloze, cloze_store, language_model, language_store, store, weights
+from rnnkit.models import cloze, cloze_store, language_model, language_store, sequence_to_sequence, store, weights
 from rnnkit.models.cloze import Cloze
 from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import NgramModel
@@ -71,6 +72,16 @@ def filler(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) 
     return network.eval()
 
 
+def translator(
+    arch: str = "lstm", seed: int = 1, size: int = SIZE, spread: float = 0.7, **changes: Any
+) -> SequenceToSequence:
+    """A translation model in evaluation mode, with one vocabulary for both sides."""
+    shape: dict[str, Any] = {"embedding": 7, "hidden": 6, "joint": True, **changes}
+    network = SequenceToSequence(sequence_to_sequence.Config(arch, size, size, **shape))  # type: ignore[arg-type]
+    sharpen(network, seed, spread)
+    return network.eval()
+
+
 def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser-ney") -> NgramModel:
     """N-grams of a few lines."""
     encoded = [[*vocabulary().encode(line.split()), special.EOS] for line in lines]
@@ -94,6 +105,14 @@ def speaker_folder(folder: Path, network: LanguageModel, kind: str | None = "wor
 def filler_folder(folder: Path, network: Cloze, kind: str | None = "words", more: Sequence[str] = ()) -> Path:
     """The directory of a cloze model."""
     cloze_store.create(folder / "model", network.config, "en", *_parts(folder, kind, more))
+    return _finish(folder / "model", network)
+
+
+def translator_folder(folder: Path, network: SequenceToSequence, kind: str = "words", more: Sequence[str] = ()) -> Path:
+    """The directory of a translation model with one vocabulary."""
+    tokenizer_folder, table = _parts(folder, kind, more)
+    assert tokenizer_folder is not None
+    store.create(folder / "model", network.config, ("de", "en"), tokenizer_folder, [table])
     return _finish(folder / "model", network)
 
 

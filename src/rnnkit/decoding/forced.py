@@ -27,13 +27,15 @@ def force(stepper: Stepper[S], outputs: Sequence[Sequence[Sequence[int]]]) -> tu
         attention at each (B, K, T, S), or None without attention.
     """
     target_BKT = pad_outputs(outputs)
-    state = stepper.start()
-    if target_BKT.shape[1] > 1:
-        rows_BK = torch.zeros(target_BKT.shape[:2], dtype=torch.long)
-        state = stepper.select(state, torch.arange(len(outputs)), rows_BK)
-    read_BK, scores, looks = torch.full(target_BKT.shape[:2], special.BOS), [], []
+    sentences, rows, _ = target_BKT.shape
+    every_BK = torch.zeros(sentences, rows, dtype=torch.long)
+    state, read_BK, scores, looks = stepper.start(), torch.full((sentences, 1), special.BOS), [], []
     for target_BK in target_BKT.unbind(-1):
         log_p_BKV, state, weights_BKS = stepper.step(read_BK, state)
+        if not scores:  # One row a sentence so far, from here on one an output.
+            state = stepper.select(state, torch.arange(sentences), every_BK)
+            log_p_BKV = log_p_BKV.expand(-1, rows, -1)
+            weights_BKS = None if weights_BKS is None else weights_BKS.expand(-1, rows, -1)
         chosen_BK = log_p_BKV.gather(-1, target_BK.unsqueeze(-1).to(log_p_BKV.device)).squeeze(-1).cpu().double()
         scores.append(torch.where(target_BK == special.PAD, 0.0, chosen_BK))
         if weights_BKS is not None:

@@ -1,0 +1,38 @@
+"""Random small translation models of every architecture, for tests of searches. A new architecture is a new row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from tests.tiny_models import translator
+
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.models.translation import Translation
+from rnnkit.text import special
+
+ARCHS: Mapping[str, Mapping[str, Any]] = {
+    "rnn": {"arch": "rnn", "layers": 2, "decoder_layers": 2},
+    "gru": {"arch": "gru", "attention": "general", "bridge": "last"},
+    "lstm": {"arch": "lstm", "decoder_layers": 3},
+    "feeding": {"arch": "lstm", "input_feeding": True, "attention": "additive"},
+    "blind": {"arch": "gru", "attention": "none", "bidirectional": False, "tied": False},
+}
+
+SIZE = 7
+SOURCES = ((4, 5, 6, 4), (6,), (5, 1, 5), (1, 1))
+"""Source sentences; id 1 is the unknown word."""
+
+
+def network(name: str, seed: int, size: int = SIZE, spread: float = 1.0) -> SequenceToSequence:
+    """A model of an architecture with weights of its own."""
+    return translator(seed=seed, size=size, spread=spread, **ARCHS[name])
+
+
+def batch(model: SequenceToSequence, sources: Sequence[Sequence[int]] = SOURCES) -> Translation:
+    """Sentences, ready to be decoded together."""
+    longest = max(map(len, sources)) + 1
+    ended = [[*ids, special.EOS, *[special.PAD] * (longest - 1 - len(ids))] for ids in sources]
+    with torch.inference_mode():
+        return Translation(model, torch.tensor(ended), torch.tensor([len(ids) + 1 for ids in sources]))

@@ -1,0 +1,126 @@
+"""Every search on random small models of every architecture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnkit.decoding.beam import beam_search
+from rnnkit.decoding.choice import Terms, Wish
+from rnnkit.decoding.ensemble import Ensemble
+from rnnkit.decoding.exhaustive import exhaustive_search
+from rnnkit.decoding.forced import force
+from rnnkit.decoding.greedy import greedy_search
+from rnnkit.decoding.sampling import Sampling, random_numbers, sample
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions
+from rnnkit.text.special import EOS
+
+from .archs import ARCHS, SOURCES, batch, network
+
+WORDS = tuple(map(len, SOURCES))
+LIMITS = torch.tensor([6, 3, 5, 4])
+WISHES = (Wish(prefix=(5, 4)), Wish(phrases=((6, 4), (5,))), Wish(prefix=(6,), phrases=((4, 4),)), Wish())
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "greedy": {"beam": 1},
+    "beam": {"beam": 4, "nbest": 4},
+    "length": {"beam": 3, "alpha": 0.4, "min_length": 3},
+    "unknown": {"beam": 3, "allow_unknown": True},
+    "repeats": {"beam": 3, "no_repeat": 2},
+    "groups": {"beam": 6, "groups": 3, "diversity": 0.7, "nbest": 6},
+    "coverage": {"beam": 4, "coverage": 0.3, "nbest": 2},
+    "exhaustive": {"exhaustive": True, "nbest": 5},
+    "sampling": {"nbest": 3},
+}
+
+
+def found(stepper: Any, changes: dict[str, Any], terms: Terms, lines: list[int]) -> list[list[Hypothesis]]:
+    """What a search named in `CHANGES` finds."""
+    options = SearchOptions(**changes)
+    limit_B = terms.widen(LIMITS[[line - 1 for line in lines]], options)
+    if options.exhaustive:
+        return exhaustive_search(stepper, limit_B.clamp_max(4), options)
+    if changes == CHANGES["sampling"]:
+        numbers = random_numbers(3, lines, options.nbest, int(limit_B.max()))
+        return sample(stepper, limit_B, options, Sampling(top_k=4, temperature=1.2), numbers, terms)
+    if options.beam == 1:
+        return greedy_search(stepper, limit_B, options, terms)
+    return beam_search(stepper, limit_B, options, terms=terms)
+
+
+def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
+    assert [[one.ids for one in many] for many in left] == [[one.ids for one in many] for many in right]
+    for many, others in zip(left, right, strict=True):
+        assert [one.log_p for one in many] == pytest.approx([one.log_p for one in others], abs=1e-4)
+        assert [one.score for one in many] == pytest.approx([one.score for one in others], abs=1e-4)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@settings(max_examples=8)
+@given(seed=st.integers(0, 1000), alpha=st.sampled_from([0.0, 0.8, 1.5]), coverage=st.sampled_from([0.0, 0.3]))
+def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
+    arch: str, seed: int, alpha: float, coverage: float
+) -> None:
+    coverage = coverage if ARCHS[arch].get("attention") != "none" else 0.0
+    options = SearchOptions(beam=90, alpha=alpha, coverage=coverage, nbest=5)
+    model, limit_B, terms = network(arch, seed), torch.tensor([4, 3, 4, 1]), Terms(words_B=WORDS)
+    assert_same(
+        beam_search(batch(model), limit_B, options, terms=terms),
+        exhaustive_search(batch(model), limit_B, options, terms),
+    )
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("arch", ARCHS)
+@settings(max_examples=4)
+@given(seed=st.integers(0, 1000), asking=st.booleans())
+def test_a_batch_decodes_each_sentence_as_if_alone(arch: str, name: str, seed: int, asking: bool) -> None:
+    changes, model = dict(CHANGES[name]), network(arch, seed)
+    if ARCHS[arch].get("attention") == "none":
+        changes.pop("coverage", None)
+    asking = asking and "groups" not in changes and "exhaustive" not in changes
+    together = found(batch(model), changes, Terms(WISHES if asking else (), WORDS), [1, 2, 3, 4])
+    for place, source in enumerate(SOURCES):
+        terms = Terms(WISHES[place : place + 1] if asking else (), WORDS[place : place + 1])
+        assert_same([together[place]], found(batch(model, [source]), changes, terms, [place + 1]))
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("arch", ARCHS)
+def test_an_ensemble_of_one_is_the_model_itself(arch: str, name: str) -> None:
+    changes, model = dict(CHANGES[name]), network(arch, seed=5)
+    if ARCHS[arch].get("attention") == "none":
+        changes.pop("coverage", None)
+    terms, lines = Terms(words_B=WORDS), [1, 2, 3, 4]
+    alone = found(batch(model), changes, terms, lines)
+    assert [[(one.ids, one.score) for one in many] for many in alone] == [
+        [(one.ids, one.score) for one in many] for many in found(Ensemble([batch(model)]), changes, terms, lines)
+    ]
+    assert_same(alone, found(Ensemble([batch(model), batch(model)]), changes, terms, lines))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@settings(max_examples=8)
+@given(seed=st.integers(0, 1000))
+def test_forcing_gives_what_search_and_training_say(arch: str, seed: int) -> None:
+    model = network(arch, seed)
+    many = beam_search(batch(model), LIMITS, SearchOptions(beam=3, nbest=1), keep_attention=True)
+    outputs = [[one.ids for one in hypotheses] for hypotheses in many]
+    log_p_BKT, attention_BKTS = force(batch(model), outputs)
+    for place, (one,) in enumerate(many):
+        assert log_p_BKT[place, 0].sum().item() == pytest.approx(one.log_p, abs=1e-4)
+        assert (log_p_BKT[place, 0, len(one.ids) + 1 :] == 0).all()
+        if one.attention is None:
+            assert attention_BKTS is None
+        else:
+            assert attention_BKTS is not None
+            torch.testing.assert_close(attention_BKTS[place, 0, : len(one.ids) + 1], one.attention)
+        source_BS = torch.tensor([[*SOURCES[place], EOS]])
+        target_BT = torch.tensor([[*one.ids, EOS]])
+        read_BT = torch.tensor([[2, *one.ids]])
+        _, nll = model.loss(source_BS, torch.tensor([source_BS.shape[1]]), read_BT, target_BT, 0.0)
+        assert -nll.item() == pytest.approx(one.log_p, abs=1e-3)

@@ -1,0 +1,65 @@
+"""Several models that choose together: exact means, sums of logarithms, and attention."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.tiny_models import SIZE, counts, speaker
+
+from rnnkit.decoding.beam import beam_search
+from rnnkit.decoding.ensemble import Ensemble, Fused
+from rnnkit.decoding.forced import force
+from rnnkit.decoding.stepper import SearchOptions
+from rnnkit.models.counted_prompts import CountedPrompts
+from rnnkit.models.prompts import Prompts
+from rnnkit.text.special import EOS
+
+from .tables import random_stepper
+
+
+@given(st.integers(0, 1000), st.integers(1, 4))
+def test_an_ensemble_has_the_mean_of_the_probabilities(seed: int, members: int) -> None:
+    steppers = [random_stepper(2, 7, seed + place, source=3) for place in range(members)]
+    ensemble = Ensemble(steppers)
+    tokens = torch.tensor([[2], [2]])
+    log_p_BKV, state, weights_BKS = ensemble.step(tokens, ensemble.start())
+    apart = [stepper.step(tokens, stepper.start()) for stepper in steppers]
+    torch.testing.assert_close(log_p_BKV.exp(), torch.stack([one[0].exp() for one in apart]).mean(0))
+    assert weights_BKS is not None
+    torch.testing.assert_close(weights_BKS, torch.stack([one[2] for one in apart if one[2] is not None]).mean(0))
+    later, _, _ = ensemble.step(
+        torch.tensor([[4, 5]]), ensemble.select(state, torch.tensor([1]), torch.tensor([[0, 0]]))
+    )
+    assert later.shape == (1, 2, 7)
+
+
+def test_the_surer_of_two_models_decides() -> None:
+    unsure, sure = random_stepper(1, 9, seed=1, sharpness=0.01), random_stepper(1, 9, seed=2, sharpness=6.0)
+    limit_B, options = torch.tensor([6]), SearchOptions(beam=30)
+    ((alone,),) = beam_search(sure, limit_B, options)
+    ((together,),) = beam_search(Ensemble([unsure, sure]), limit_B, options)
+    assert together.ids == alone.ids
+
+
+@pytest.mark.parametrize("kind", ["network", "counts"])
+def test_fusion_adds_weighted_logarithms(kind: str) -> None:
+    def begin() -> Prompts | CountedPrompts:
+        return Prompts(speaker(), [()] * 2) if kind == "network" else CountedPrompts(counts(), [()] * 2)
+
+    stepper = random_stepper(2, SIZE, seed=3)
+    with torch.inference_mode():
+        fused = Fused(stepper, [begin()], [0.3])
+    limit_B, options = torch.tensor([4, 5]), SearchOptions(beam=4, nbest=2)
+    found = beam_search(fused, limit_B, options)
+    outputs = [[one.ids for one in many] for many in found]
+    with torch.inference_mode():
+        apart = [force(stepper, outputs)[0], force(begin(), outputs)[0]]  # type: ignore[arg-type]
+    wanted_BK = (apart[0] + 0.3 * apart[1]).sum(-1)
+    for many, wanted_K in zip(found, wanted_BK.tolist(), strict=True):
+        assert [one.log_p for one in many] == pytest.approx(wanted_K, abs=1e-4)
+    assert math.isfinite(wanted_BK.sum())
+    assert all(EOS not in one for many in outputs for one in many)

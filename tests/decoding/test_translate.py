@@ -1,0 +1,233 @@
+"""Lines in, lines out: what is asked of each, batches that do not fit, memory that does not grow, unknown words."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.tiny_models import SIZE, tokenizer, translator, vocabulary
+
+from rnnkit.decoding import translate
+from rnnkit.decoding.alignment import pharaoh, replace_unknown
+from rnnkit.decoding.choice import Wish
+from rnnkit.decoding.halving import in_halves, out_of_memory
+from rnnkit.decoding.pair_scores import score_pairs
+from rnnkit.decoding.sampling import Sampling
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions
+from rnnkit.decoding.translate import Options, search_batches, translate_lines
+from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.wishes import NO_WISH, read_asked
+from rnnkit.errors import DataError
+from rnnkit.models.store import Model
+from rnnkit.text import special
+
+LINES = ("the king sat", "", "a dog ran on the mat", "Zzz yyy", "the cat", "i am very very hungry")
+
+
+def model(seed: int = 1, **changes: Any) -> Model:
+    table = vocabulary()
+    network = translator(seed=seed, spread=1.0, **changes)
+    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+
+
+def asked(lines: Sequence[str]) -> list[tuple[str, Wish]]:
+    return [(line, NO_WISH) for line in lines]
+
+
+def translated(options: Options, **changes: Any) -> list[translate.Translated]:
+    return list(translate_lines(Translator((model(),)), asked(LINES), options, **changes))
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(), Sampling(temperature=2.0, top_k=7, top_p=0.8)])
+@pytest.mark.parametrize("keep_attention", [False, True])
+def test_batches_and_blocks_change_nothing(sampling: Sampling | None, keep_attention: bool) -> None:
+    search = SearchOptions(beam=3, nbest=3, allow_unknown=True)
+    wanted = translated(Options(search, 1, keep_attention, sampling=sampling, seed=4))
+    assert [len(one.hypotheses) for one in wanted] == [3, 0, 3, 3, 3, 3]
+    for batch_tokens, block_lines in ((1000, 2000), (12, 4), (1000, 1)):
+        options = Options(search, batch_tokens, keep_attention, sampling=sampling, seed=4)
+        got = translated(options, block_lines=block_lines)
+        assert [one.outputs for one in got] == [one.outputs for one in wanted]
+        for left, right in zip(got, wanted, strict=True):
+            for one, other in zip(left.hypotheses, right.hypotheses, strict=True):
+                assert one.score == pytest.approx(other.score, abs=1e-4)
+                assert (one.attention is None) == (not keep_attention)
+                if one.attention is not None:
+                    assert one.attention.shape == (len(one.ids) + 1, len(left.source) + 1)
+                    torch.testing.assert_close(one.attention, other.attention, atol=1e-4, rtol=0)
+
+
+def test_what_is_drawn_depends_on_the_seed_and_the_number_of_the_line() -> None:
+    options = Options(SearchOptions(nbest=2), 100, sampling=Sampling(temperature=3.0), seed=1)
+    first = translated(options)
+    assert [one.outputs for one in translated(options, first_line=2)] != [one.outputs for one in first]
+    tail = list(translate_lines(Translator((model(),)), asked(LINES[3:]), options, first_line=4))
+    assert [one.outputs for one in tail] == [one.outputs for one in first[3:]]
+    other = Options(options.search, 100, sampling=options.sampling, seed=2)
+    assert [one.outputs for one in translated(other)] != [one.outputs for one in first]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_halved(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Options(SearchOptions(beam=2), 1000)
+    wanted = translated(options)
+    begin, sizes = Translator.begin, []
+
+    def cramped(self: Translator, source_BS: torch.Tensor, lengths_B: torch.Tensor) -> Any:
+        sizes.append(len(lengths_B))
+        if len(lengths_B) > 2:
+            raise failure
+        return begin(self, source_BS, lengths_B)
+
+    monkeypatch.setattr(Translator, "begin", cramped)
+    assert [one.outputs for one in translated(options)] == [one.outputs for one in wanted]
+    assert sizes == [5, 2, 3, 1, 2]
+
+
+def test_a_line_that_does_not_fit_alone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cramped(self: Translator, source_BS: torch.Tensor, lengths_B: torch.Tensor) -> Any:
+        if source_BS.shape[1] > 4:
+            raise MemoryError
+        return begin(self, source_BS, lengths_B)
+
+    begin = Translator.begin
+    monkeypatch.setattr(Translator, "begin", cramped)
+    with pytest.raises(DataError, match=r"line 3 does not fit into memory\n  it has 6 tokens, .* with a beam of 5\n"):
+        list(translate_lines(Translator((model(),)), asked(LINES[:3]), Options(SearchOptions(), 1000)))
+    with pytest.raises(DataError, match="line 9 does not fit into memory"):
+        score_pairs(Translator((model(),)), [[4], [4] * 9], [[5], [5]], first_line=8)
+
+
+def test_other_failures_are_not_taken_for_a_lack_of_memory() -> None:
+    def work(items: Sequence[int]) -> list[int]:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        in_halves(work, [1, 2, 3])
+    assert not out_of_memory(RuntimeError("shapes"))
+
+
+def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        translate, "_search_batch", lambda _, many, __: [[Hypothesis((4, 5), -1.0, -0.3)] for _ in many]
+    )
+    options = Options(SearchOptions(), 1000)
+
+    def peak(count: int) -> int:
+        lines = ((f"the king sat on the mat {number % 10}", NO_WISH) for number in range(count))
+        tracemalloc.start()
+        for _ in translate_lines(Translator((model(),)), lines, options, block_lines=50):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(100)
+    few, many = peak(2000), peak(8000)
+    assert many < few + 50_000, "6,000 lines more take less than 9 bytes each"
+
+
+def test_a_source_of_unknown_words_and_one_without_any_have_their_lines() -> None:
+    found = translated(Options(SearchOptions(beam=3), 100))
+    assert found[3].source == ("zzz", "yyy") or found[3].source == ("Zzz", "yyy")
+    assert len(found[3].outputs) == 1
+    assert (found[1].source, found[1].outputs, found[1].hypotheses) == ((), ("",), ())
+
+
+def test_an_empty_source_of_which_something_is_asked_is_translated() -> None:
+    wish = Wish(prefix=(5, 6), phrases=((7,),))
+    ((one,),) = search_batches(Translator((model(),)), [[]], [wish], Options(SearchOptions(), 100))
+    assert one.ids[:2] == (5, 6)
+    assert 7 in one.ids
+
+
+def test_links_go_from_each_output_token_to_what_it_looked_at_most() -> None:
+    look_TS = torch.tensor([[0.1, 0.7, 0.2], [0.2, 0.1, 0.7], [0.0, 0.0, 1.0]])
+    one = Hypothesis((special.UNK, 5), -1.0, -1.0, look_TS)
+    assert pharaoh(one, 2) == "1-0 0-1"
+    assert replace_unknown(one, ("<unk>", "mat"), ("das", "Haus")) == ("Haus", "mat")
+    assert (pharaoh(one, 0), replace_unknown(one, ("<unk>", "mat"), ())) == ("", ("<unk>", "mat"))
+
+
+def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
+    here = model()
+    with torch.no_grad():
+        here.network.output_bias[special.UNK] = 50.0
+    search = SearchOptions(beam=2, allow_unknown=True, max_length=4)
+    options = Options(search, 100, keep_attention=True, replace_unknown=True)
+    (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), options)
+    assert set(one.tokens[0]) == set(one.source)
+    assert "<unk>" not in one.outputs[0]
+
+
+def read(tmp_path: Path, lines: Sequence[str], prefixes: str | None, phrases: str | None, skip: int = 0) -> list[Wish]:
+    paths: list[Path | None] = []
+    for name, text in (("p", prefixes), ("c", phrases)):
+        paths.append(None if text is None else tmp_path / name)
+        if text is not None:
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    return [wish for _, wish in read_asked(model(), lines, paths[0], paths[1], skip)]
+
+
+def test_wishes_are_read_line_by_line(tmp_path: Path) -> None:
+    ids = vocabulary().ids
+    assert read(tmp_path, ["a", "b", "c"], "the king\n\n\n", "cat\tthe mat\tcat\n\nsat\n") == [
+        Wish((ids["the"], ids["king"]), ((ids["cat"],), (ids["the"], ids["mat"]))),
+        NO_WISH,
+        Wish((), ((ids["sat"],),)),
+    ]
+    assert read(tmp_path, ["a", "b"], "nonsense\nthe\n", None, skip=1) == [Wish((ids["the"],))]
+    assert read(tmp_path, ["a", "b"], None, None) == [NO_WISH, NO_WISH]
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "phrases", "message"),
+    [
+        ("the\n", None, r"p ends with line 1, the text has more"),
+        ("the\n\nsat\n", None, r"p:3: the text has no such line\n  it ends with line 2"),
+        ("\nthe Ruritania\n", None, r"p:2: the prefix 'the Ruritania' has 'Ruritania', which the target vocabulary"),
+        (None, "cat\tRuritania\n\n", r"c:1: the phrase 'Ruritania' has 'Ruritania', which the target vocabulary"),
+    ],
+)
+def test_wishes_that_cannot_be_are_named_by_line(
+    tmp_path: Path, prefixes: str | None, phrases: str | None, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, ["a", "b"], prefixes, phrases)
+
+
+def test_lines_are_not_read_before_they_are_needed(tmp_path: Path) -> None:
+    taken = []
+
+    def lines() -> Iterator[str]:
+        for line in LINES:
+            taken.append(line)
+            yield line
+
+    some = read_asked(model(), lines(), None, None)
+    next(translate_lines(Translator((model(),)), some, Options(SearchOptions(beam=1), 100), block_lines=1))
+    assert len(taken) == 1
+
+
+def test_pairs_are_scored_alike_in_every_batch() -> None:
+    sources, targets = [[4, 5], [], [6] * 7, [1, 1]], [[5, 4, 4], [9], [], [1, 7]]
+    pair = Translator((model(),))
+    together = score_pairs(pair, sources, targets)
+    for source, target, wanted in zip(sources, targets, together, strict=True):
+        (alone,) = score_pairs(pair, [source], [target])
+        assert len(alone) == len(target) + 1
+        np.testing.assert_allclose(alone, wanted, atol=1e-5)
+    assert all((row < 0).all() for row in together)
+    assert together[0].sum() > -4 * np.log(SIZE) * 10

@@ -1,0 +1,253 @@
+"""Translation through the stage: ensembles, fusion, demands, sampling, links, maps, outputs that are gone on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests import tiny_models
+from tests.tiny_models import translator, translator_folder
+
+from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
+from rnnkit.models import weights
+from rnnkit.stages import decode, score
+from rnnkit.stages.decode import Options
+from rnnkit.stages.score import LineScore, Summary
+
+LINES = ("the king sat on the mat", "", "Zzz yyy", "a dog ran", "the queen", "i am very hungry", "the cat sat") * 2
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "greedy": {"beam": 1},
+    "beam": {"beam": 3, "nbest": 2},
+    "length": {"min_length": 4, "max_length": 6, "alpha": 0.3},
+    "repeats": {"no_repeat_ngram": 2},
+    "diverse": {"beam": 4, "diversity": 0.5, "nbest": 4},
+    "coverage": {"coverage_penalty": 0.3, "nbest": 2},
+    "sample": {"sample": True, "nbest": 2, "seed": 3},
+    "nucleus": {"temperature": 1.5, "top_p": 0.8, "top_k": 6, "nbest": 2},
+    "unknown": {"replace_unknown": True},
+    "asked": {"prefix_file": "prefixes", "constraints": "phrases", "nbest": 2},
+    "asked and sampled": {"prefix_file": "prefixes", "constraints": "phrases", "sample": True},
+    "ensemble": {"model": ["a", "b"], "nbest": 2},
+    "fusion": {"fusion": ["lm:0.3", "counts"], "nbest": 2},
+    "everything": {
+        "model": ["a", "b"], "fusion": ["lm"], "beam": 3, "min_length": 3, "no_repeat_ngram": 3, "nbest": 3,
+        "constraints": "phrases", "prefix_file": "prefixes", "coverage_penalty": 0.2, "replace_unknown": True,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models that share a vocabulary, and text."""
+    root = tmp_path_factory.mktemp("translation")
+    for seed, name in enumerate(("a", "b"), start=1):
+        translator_folder(root / f"{name}.d", translator(seed=seed, spread=1.0)).rename(root / name)
+    translator_folder(root / "blind.d", translator(attention="none")).rename(root / "blind")
+    translator_folder(root / "other.d", translator(size=tiny_models.SIZE + 1), more=["extra"]).rename(root / "other")
+    translator_folder(root / "spaces.d", translator(), "spaces").rename(root / "spaces")
+    tiny_models.speaker_folder(root / "lm.d", tiny_models.speaker(seed=4)).rename(root / "lm")
+    tiny_models.counts_folder(root / "counts.d", tiny_models.counts()).rename(root / "counts")
+    prefixes = ["the", "a cat", "", "", "i am", "", ""] * 2
+    phrases = ["hungry\tmat sat", "", "king", "", "on the mat", "", "very"] * 2
+    for name, lines in (("text", LINES), ("prefixes", prefixes), ("phrases", phrases)):
+        (root / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return root
+
+
+def decoded(here: Path, **changes: Any) -> list[str]:
+    for name in ("prefix_file", "constraints"):
+        if name in changes:
+            changes[name] = here / changes[name]
+    if "fusion" in changes:
+        changes["fusion"] = [str(here / text) for text in changes["fusion"]]
+    folders = [here / name for name in changes.pop("model", ["a"])]
+    return list(decode.run(Options(**{"files": [here / "text"], "model": folders, "threads": 1, **changes})))
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_one_output_for_each_line_whatever_the_batch(here: Path, name: str) -> None:
+    options = OPTIONS[name]
+    lines = decoded(here, **options)
+    assert len(lines) == len(LINES) * options.get("nbest", 1)
+    alone = [json.loads(line) for line in decoded(here, **options, batch_tokens=1, json=True)]
+    together = [json.loads(line) for line in decoded(here, **options, json=True)]
+    for one, other in zip(alone, together, strict=True):
+        assert [each["text"] for each in one["outputs"]] == [each["text"] for each in other["outputs"]]
+        for left, right in zip(one["outputs"], other["outputs"], strict=True):
+            assert left["score"] == pytest.approx(right["score"], abs=1e-3)
+
+
+def test_what_is_asked_for_is_in_every_output(here: Path) -> None:
+    for options in ("asked", "asked and sampled", "everything"):
+        lines = [json.loads(line) for line in decoded(here, **OPTIONS[options], json=True)]
+        for asked, many in (("the", lines[0]), ("a cat", lines[1]), ("i am", lines[4])):
+            assert all(one["text"].startswith(asked) for one in many["outputs"])
+        for asked, many in (("hungry", lines[0]), ("mat sat", lines[0]), ("king", lines[2]), ("on the mat", lines[4])):
+            assert all(f" {asked} " in f" {' '.join(one['tokens'])} " for one in many["outputs"])
+    assert decoded(here)[1] == "", "an empty line of which nothing is asked stays empty"
+
+
+def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
+    alone, twice = decoded(here), decoded(here, model=["a", "a"])
+    assert alone == twice
+    assert decoded(here, model=["a", "b"]) != alone
+    assert decoded(here, fusion=["lm:1"]) != alone
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model": ["a", "other"]},
+            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: models of",
+        ),
+        ({"model": ["a", "spaces"]}, "a and .*spaces have different tokenizers"),
+        (
+            {"model": ["other"], "fusion": ["lm"]},
+            "have different target vocabularies\n.*\n  hint: train it on data made",
+        ),
+        ({"fusion": ["b"]}, "b is no language-model model"),
+        ({"model": ["a", "lm"]}, "lm is no sequence-to-sequence model"),
+    ],
+)
+def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArtefactError, match=message):
+        decoded(here, **changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("lm:0", "leaves .*lm no say"), ("lm:2", "--fusion .*lm:2: a weight lies")]
+)
+def test_weights_of_fusion_that_make_no_sense(here: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        decoded(here, fusion=[text])
+
+
+def test_a_model_without_attention_says_so(here: Path) -> None:
+    with pytest.raises(UsageError, match=r"--replace-unknown wants attention, and .*blind has none"):
+        decoded(here, model=["blind"], replace_unknown=True)
+    assert len(decoded(here, model=["blind"])) == len(LINES)
+    assert json.loads(decoded(here, model=["blind"], json=True)[0])["outputs"][0]["attention"] is None
+
+
+@pytest.mark.parametrize("options", [{"beam": 1}, {"nbest": 2}, {"sample": True, "nbest": 2}, {"model": ["a", "b"]}])
+def test_links_have_a_line_for_each_output_line(here: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    lines = decoded(here, **options, alignments=tmp_path / "links", replace_unknown=True)
+    links = (tmp_path / "links").read_text(encoding="utf-8").splitlines()
+    assert len(links) == len(lines)
+    assert lines == decoded(here, **options, replace_unknown=True)
+    outputs = [json.loads(line) for line in decoded(here, **options, replace_unknown=True, json=True)]
+    expected = [(len(one["source_tokens"]), len(each["tokens"])) for one in outputs for each in one["outputs"]]
+    filled = [line for line, raw in zip(links, lines, strict=True) if raw]
+    assert len(filled) == sum(bool(target) for _, target in expected)
+    for line, (source, target) in zip(filled, [pair for pair in expected if pair[1]], strict=True):
+        pairs = [tuple(map(int, link.split("-"))) for link in line.split()]
+        assert [place for _, place in pairs] == list(range(target))
+        assert all(0 <= place < source for place, _ in pairs)
+
+
+def test_maps_are_written_as_json_and_as_pictures(here: Path, tmp_path: Path) -> None:
+    decoded(here, attention=tmp_path / "a.json", nbest=2)
+    maps = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert [one["line"] for one in maps[:4]] == [1, 1, 3, 3]
+    for one in maps:
+        assert len(one["attention"]) == len(one["target"])
+        for row in one["attention"]:
+            assert len(row) == len(one["source"])
+            assert sum(row) == pytest.approx(1, abs=0.01)
+    decoded(here, attention=tmp_path / "a.png")
+    assert {path.name for path in tmp_path.iterdir()} >= {"a.png", "a-3.png", "a-4.png"}
+    assert not (tmp_path / "a-2.png").exists(), "nothing was looked at for an empty line"
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"nbest": 3}, {"nbest": 3, "json": True}, {"sample": True, "temperature": 2.0}]
+)
+@pytest.mark.parametrize("with_links", [False, True])
+def test_an_interrupted_output_is_gone_on_with(
+    here: Path, tmp_path: Path, options: dict[str, Any], with_links: bool
+) -> None:
+    changes = {**options, **({"alignments": tmp_path / "links"} if with_links else {})}
+    whole = decoded(here, **changes)
+    each = 1 if options.get("json") else options.get("nbest", 1)
+    output, links = tmp_path / "out", None
+    (tmp_path / "out.partial").write_text("".join(f"{line}\n" for line in whole[: 5 * each + each - 1]) + "half a l")
+    done = 5
+    if with_links:
+        links = (tmp_path / "links").read_text(encoding="utf-8").splitlines()
+        (tmp_path / "links").unlink()
+        kept = links[: 4 * options.get("nbest", 1)]
+        (tmp_path / "links.partial").write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        done = 4
+    resumed = Options(files=[here / "text"], model=[here / "a"], threads=1, output=output, resume=True, **changes)
+    assert decode.lines_done(resumed) == done
+    assert list(decode.run(resumed)) == whole[done * each :]
+    if with_links:
+        assert (tmp_path / "links").read_text(encoding="utf-8").splitlines() == links
+
+
+def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Path, tmp_path: Path) -> None:
+    network = translator(seed=1)
+    with torch.no_grad():
+        network.readout.weight[0, 0] = torch.nan
+    folder = translator_folder(tmp_path, network)
+    with pytest.raises(
+        FormatError, match=r"best\.safetensors: tensor readout\.weight has numbers that are none \(NaN or"
+    ):
+        decoded(here, model=[folder])
+    assert weights.own_tensors(network)
+
+
+def scored(here: Path, files: list[str], **changes: Any) -> tuple[list[LineScore], Summary]:
+    paths = [here / name for name in files]
+    *lines, summary = score.run(score.Options(**{"files": paths, "model": here / "a", "threads": 1, **changes}))
+    assert isinstance(summary, Summary)
+    return [one for one in lines if isinstance(one, LineScore)], summary
+
+
+def test_a_translation_has_the_score_that_search_gave_it(here: Path, tmp_path: Path) -> None:
+    found = [json.loads(line)["outputs"] for line in decoded(here, json=True)]
+    outputs = [many[0] if many else {"text": "", "tokens": []} for many in found]
+    target = tmp_path / "target"
+    target.write_text("".join(f"{one['text']}\n" for one in outputs), encoding="utf-8")
+    lines, summary = scored(here, ["text", str(target)], tokens=True)
+    assert [line.number for line in lines] == list(range(1, len(LINES) + 1))
+    compared = 0
+    for line, one in zip(lines, outputs, strict=True):
+        assert line.tokens is not None
+        if one["tokens"] and [token.text for token in line.tokens[:-1]] == one["tokens"]:
+            assert line.score.log_p == pytest.approx(one["log_probability"], abs=1e-3)
+            compared += 1
+        assert sum(token.log_p for token in line.tokens) == pytest.approx(line.score.log_p)
+    assert compared >= 6
+    assert summary.score.tokens == sum(line.score.tokens for line in lines)
+    assert summary.score.log_p == pytest.approx(sum(line.score.log_p for line in lines))
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "error", "message"),
+    [
+        (["text"], {}, UsageError, "a translates: it scores a target file, given the source\n  one file was named"),
+        (["text"] * 3, {}, UsageError, "3 files were named"),
+        (["text", "short"], {}, DataError, "short ends with line 1, .*text has more"),
+        (["short", "text"], {}, DataError, "short ends with line 1, .*text has more"),
+        (["empty", "empty"], {}, DataError, "empty and .*empty are empty"),
+        (["text", "text"], {"cache": True, "cache_weight": 0.1}, UsageError, "--cache is for language models"),
+        (["-"], {"split": "test"}, UsageError, "--data and --split are for language models"),
+    ],
+)
+def test_translations_that_cannot_be_scored(
+    here: Path, files: list[str], changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    (here / "short").write_text("the king\n", encoding="utf-8")
+    (here / "empty").write_text("", encoding="utf-8")
+    if files == ["-"]:
+        with pytest.raises(error, match=message):
+            list(score.run(score.Options(model=here / "a", **changes)))
+        return
+    with pytest.raises(error, match=message):
+        scored(here, files, **changes)
