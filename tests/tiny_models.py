@@ -13,10 +13,12 @@ from torch import nn
 from rnnkit.models import cloze, cloze_store, language_model, language_store, store, weights
 from rnnkit.models.cloze import Cloze
 from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.ngrams.options import Options as CountOptions
+from rnnkit.nn import kinds
 from rnnkit.text import special
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers.spaces import SpaceTokenizer
@@ -67,6 +69,16 @@ def filler(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) 
     """A cloze model in evaluation mode."""
     shape: dict[str, Any] = {"embedding": 7, "hidden": 5, "layers": 2, **changes}
     network = Cloze(cloze.Config(arch, size, **shape))  # type: ignore[arg-type]
+    sharpen(network, seed)
+    return network.eval()
+
+
+def translator(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) -> SequenceToSequence:
+    """A sequence-to-sequence model of any arch in evaluation mode; source and target have `size` tokens each."""
+    shape: dict[str, Any] = {"embedding": 6, "hidden": 6, "heads": 2, **changes}
+    if arch in kinds.TRANSFORMERS:
+        shape = {"attention": "multihead", "inner": 5, **shape}
+    network = SequenceToSequence(Config(arch, size, size, **shape))  # type: ignore[arg-type]
     sharpen(network, seed)
     return network.eval()
 
