@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from rnnkit.models import cloze, cloze_store, language_model, language_store, sequence_to_sequence, store, weights
+from rnnkit.models import cloze, cloze_store, language_model, language_store, store, weights
 from rnnkit.models.cloze import Cloze
 from rnnkit.models.language_model import LanguageModel
-from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.ngrams.options import Options as CountOptions
+from rnnkit.nn import kinds
 from rnnkit.text import special
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers.spaces import SpaceTokenizer
@@ -75,9 +76,11 @@ def filler(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) 
 def translator(
     arch: str = "lstm", seed: int = 1, size: int = SIZE, spread: float = 0.7, **changes: Any
 ) -> SequenceToSequence:
-    """A translation model in evaluation mode, with one vocabulary for both sides."""
-    shape: dict[str, Any] = {"embedding": 7, "hidden": 6, "joint": True, **changes}
-    network = SequenceToSequence(sequence_to_sequence.Config(arch, size, size, **shape))  # type: ignore[arg-type]
+    """A translation model of any arch in evaluation mode, with one vocabulary for both sides."""
+    shape: dict[str, Any] = {"embedding": 6, "hidden": 6, "heads": 2, "joint": True, **changes}
+    if arch in kinds.TRANSFORMERS:
+        shape = {"attention": "multihead", "inner": 5, **shape}
+    network = SequenceToSequence(Config(arch, size, size, **shape))  # type: ignore[arg-type]
     sharpen(network, seed, spread)
     return network.eval()
 

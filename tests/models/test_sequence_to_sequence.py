@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.models.translation import Translation
 from rnnkit.nn import kinds
+from rnnkit.nn.device import autocast
 from rnnkit.nn.losses import reference_loss
 from rnnkit.text.special import EOS, PAD
 
@@ -162,6 +164,82 @@ def test_training_drops_and_evaluation_does_not() -> None:
     torch.testing.assert_close(network.readouts(*arguments), network.readouts(*arguments))
     network.train()
     assert not torch.equal(network.readouts(*arguments), network.readouts(*arguments))
+
+
+@pytest.mark.parametrize("changes", EVERY[::3] + OTHERS, ids=str)
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_gradients_are_finite_and_reach_every_weight(changes: dict[str, Any], kind: torch.dtype) -> None:
+    network = build(**{"dropout_embedding": 0.1, **changes}).train()
+    source_BS, lengths_B, input_BT, target_BT = batch(source_size=network.config.source_size)
+    with autocast(torch.device("cpu"), kind):
+        loss, _ = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.1)
+    loss.backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0 or "query" in name or "key" in name, name
+
+
+@pytest.mark.parametrize("changes", EVERY[::3] + OTHERS, ids=str)
+def test_padding_changes_nothing(changes: dict[str, Any]) -> None:
+    network = build(**changes)
+    source_BS, lengths_B, input_BT, target_BT = batch(source_size=network.config.source_size)
+    wider_BS, wider_BT, wider_target_BT = (
+        torch.nn.functional.pad(part, (0, 3), value=PAD) for part in (source_BS, input_BT, target_BT)
+    )
+    narrow = network.loss(source_BS, lengths_B, input_BT, target_BT, 0.1)
+    torch.testing.assert_close(network.loss(wider_BS, lengths_B, wider_BT, wider_target_BT, 0.1), narrow)
+
+
+def test_a_copied_token_needs_no_place_in_the_output_layer() -> None:
+    """With the gate shut, what the network says is what it looks at."""
+    network = build(joint=True, source_size=TARGET, copy=True)
+    torch.nn.init.zeros_(network.gate.weight)
+    torch.nn.init.constant_(network.gate.bias, -60.0)
+    source_BS, lengths_B, input_BT, _ = batch(source_size=TARGET)
+    decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+    log_p_BTV = network.log_probabilities(decoded.readout_BTR, decoded.weights_BTS, memory)
+    torch.testing.assert_close(log_p_BTV.exp().sum(-1), torch.ones(input_BT.shape))
+    for row in range(len(source_BS)):
+        there = sorted(set(source_BS[row, : lengths_B[row]].tolist()))
+        assert (log_p_BTV[row].exp() > 1e-20).any(0).nonzero().flatten().tolist() == there
+
+
+def test_copying_learns_by_the_loss_that_its_probabilities_have() -> None:
+    network = build(joint=True, source_size=TARGET, copy=True)
+    source_BS, lengths_B, input_BT, target_BT = batch(source_size=TARGET)
+    _, nll = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.0)
+    decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+    log_p_BTV = network.log_probabilities(decoded.readout_BTR, decoded.weights_BTS, memory)
+    by_token = log_p_BTV.gather(2, target_BT.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(nll, -by_token[target_BT != PAD].sum())
+
+
+def toy_losses(steps: int, **changes: Any) -> list[float]:
+    """Losses in nats a token of learning to say a sentence of five tokens backwards."""
+    torch.manual_seed(3)
+    sizes = {"embedding": 24, "hidden": 24, "layers": 8, "decoder_layers": 8, "dropout": 0.0}
+    network = SequenceToSequence(Config("lstm", SOURCE, SOURCE, **{**sizes, **changes})).train()
+    optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
+    found = []
+    for _ in range(steps):
+        source_BS = torch.randint(4, SOURCE, (32, 5))
+        target_BT = source_BS.flip(1)
+        input_BT = torch.from_numpy(shift_right(target_BT.numpy()))
+        loss, nll = network.loss(source_BS, torch.full((32,), 5), input_BT, target_BT, 0.0)
+        optimiser.zero_grad()
+        (loss / target_BT.numel()).backward()
+        optimiser.step()
+        found.append(nll.item() / target_BT.numel())
+    return found
+
+
+def test_eight_layers_learn_with_ways_around_them_and_norms_and_not_without() -> None:
+    chance = math.log(SOURCE - 4)
+    deep = toy_losses(60, layer_norm=True)
+    plain = toy_losses(60, residual=False)
+    assert min(deep[-5:]) < 0.7 * chance
+    assert min(plain[-5:]) > 0.97 * chance
 
 
 def test_config_is_plain_data() -> None:

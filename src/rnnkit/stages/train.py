@@ -57,7 +57,7 @@ def _merge(one: dataclasses.Field[Any], other: dataclasses.Field[Any]) -> datacl
     choices = dict.fromkeys([*one.metadata["choices"], *other.metadata["choices"]])
     metadata = {**one.metadata, "choices": tuple(choices)}
     how = _how(one) if _default(one) == _default(other) else {"default": None}
-    if _default(one) != _default(other):
+    if _default(one) != _default(other) or one.metadata["shown_default"] != other.metadata["shown_default"]:
         metadata["shown_default"] = "as the kind of data has it"
     made: dataclasses.Field[Any] = dataclasses.field(**how, metadata=metadata)
     return made

@@ -1,0 +1,133 @@
+"""A batch under translation: the best tokens against all tokens, shortlists, and networks made ready for decoding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.models.translation import Translation
+from rnnkit.text import special
+
+SIZE = 90
+SHAPES: dict[str, dict[str, Any]] = {
+    "rnn": {"arch": "rnn", "layers": 2, "decoder_layers": 2},
+    "gru": {"arch": "gru", "attention": "general", "bridge": "last"},
+    "gru inside": {"arch": "gru", "reset_inside": True},
+    "lstm": {"arch": "lstm", "decoder_layers": 3},
+    "mingru": {"arch": "mingru"},
+    "feeding": {"arch": "lstm", "input_feeding": True, "attention": "additive"},
+    "blind": {"arch": "gru", "attention": "none", "bidirectional": False, "tied": False},
+    "multihead": {"arch": "lstm", "attention": "multihead", "heads": 2},
+    "transformer": {"arch": "transformer", "embedding": 8, "heads": 2, "decoder_layers": 2},
+    "hybrid": {"arch": "hybrid", "embedding": 8, "heads": 2},
+    "copy": {"arch": "lstm", "copy": True, "joint": True},
+}
+SOURCES = [[4, 5, 6, 4, special.EOS], [6, special.EOS], [5, 1, 7, special.EOS]]
+every_shape = pytest.mark.parametrize("name", SHAPES)
+
+
+def network(name: str, seed: int = 1) -> SequenceToSequence:
+    torch.manual_seed(seed)
+    shape = {"embedding": 6, "hidden": 8, **SHAPES[name]}
+    made = SequenceToSequence(Config(source_size=SIZE, target_size=SIZE, dropout=0.0, **shape)).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_(0, 0.5)
+    return made
+
+
+def translation(model: SequenceToSequence, ids_C: torch.Tensor | None = None) -> Translation:
+    longest = max(map(len, SOURCES))
+    padded = [ids + [special.PAD] * (longest - len(ids)) for ids in SOURCES]
+    with torch.inference_mode():
+        return Translation(model, torch.tensor(padded), torch.tensor([len(ids) for ids in SOURCES]), ids_C)
+
+
+@torch.inference_mode()
+def walk(stepper: Translation, steps: int = 3) -> list[torch.Tensor]:
+    """Log-probabilities of some steps with two rows a sentence, their rows turned round at each."""
+    state, found = stepper.start(), []
+    token_BK, turn = torch.full((len(SOURCES), 1), special.BOS), torch.tensor([[0, 0]] * len(SOURCES))
+    for step in range(steps):
+        log_p_BKV, state, _ = stepper.step(token_BK, state)
+        found.append(log_p_BKV)
+        state = stepper.select(state, torch.arange(len(SOURCES)), turn)
+        turn = torch.tensor([[1, 0]] * len(SOURCES))
+        token_BK = torch.tensor([[4 + step, 9], [7, 8 + step], [30, 4]])
+    return found
+
+
+@every_shape
+@torch.inference_mode()
+def test_the_best_tokens_are_the_best_of_all(name: str) -> None:
+    stepper, forbidden = translation(network(name)), [special.PAD, special.UNK, special.BOS]
+    token_BK = torch.tensor([[4], [5], [6]])
+    all_BKV, _, weights_BKS = stepper.step(token_BK, stepper.start())
+    best_BKN, token_BKN, state, same_BKS = stepper.rank(token_BK, stepper.start(), 4, forbidden)
+    all_BKV[..., forbidden] = -torch.inf
+    torch.testing.assert_close(best_BKN, all_BKV.topk(4).values, rtol=1e-4, atol=1e-5)
+    assert torch.equal(token_BKN, all_BKV.topk(4).indices)
+    if weights_BKS is not None and same_BKS is not None:
+        torch.testing.assert_close(weights_BKS, same_BKS)
+    again_BKV = stepper.step(token_BK, stepper.select(state, torch.arange(3), torch.zeros(3, 1, dtype=torch.long)))[0]
+    assert torch.isfinite(again_BKV).all()
+
+
+@torch.inference_mode()
+def test_fewer_come_from_a_small_vocabulary() -> None:
+    stepper = translation(network("lstm"), torch.tensor([special.UNK, special.EOS, 10]))
+    log_p_BKN, token_BKN, _, _ = stepper.rank(torch.tensor([[4], [5], [6]]), stepper.start(), 5, [special.UNK])
+    assert token_BKN.shape == (3, 1, 3)
+    assert (log_p_BKN[..., -1] == -torch.inf).all(), "the unknown symbol is there, and forbidden"
+    assert token_BKN[..., :2].sort().values.tolist() == [[[special.EOS, 10]]] * 3
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "copy"])
+@torch.inference_mode()
+def test_a_shortlist_shares_out_all_probability(name: str) -> None:
+    model, ids_C = network(name), torch.tensor([special.UNK, special.EOS, 7, 20, 21, 89])
+    token_BK = torch.tensor([[4], [5], [6]])
+    whole_BKV = translation(model).step(token_BK, translation(model).start())[0]
+    short = translation(model, ids_C)
+    found_BKV = short.step(token_BK, short.start())[0]
+    wanted_BKC = torch.log_softmax(whole_BKV[..., ids_C], dim=-1)
+    torch.testing.assert_close(found_BKV[..., ids_C], wanted_BKC, rtol=1e-4, atol=1e-5)
+    assert found_BKV.exp().sum(-1).tolist() == [[pytest.approx(1, abs=1e-5)]] * 3
+    best_BKN, token_BKN, _, _ = short.rank(token_BK, short.start(), 2, [special.UNK])
+    wanted_BKC[..., 0] = -torch.inf
+    torch.testing.assert_close(best_BKN, wanted_BKC.topk(2).values, rtol=1e-4, atol=1e-5)
+    assert torch.equal(token_BKN, ids_C[wanted_BKC.topk(2).indices])
+
+
+@every_shape
+def test_what_is_looked_up_is_what_would_be_multiplied(name: str) -> None:
+    plain, ready = network(name), network(name)
+    ready.prepare()
+    recurrent = plain.config.arch in ("rnn", "gru", "lstm") and not plain.config.input_feeding
+    assert (ready.prepared.products_VG is not None) == recurrent
+    for found_BKV, wanted_BKV in zip(walk(translation(ready)), walk(translation(plain)), strict=True):
+        torch.testing.assert_close(found_BKV, wanted_BKV, rtol=1e-4, atol=1e-5)
+
+
+@every_shape
+def test_eight_bits_say_nearly_the_same(name: str) -> None:
+    plain, ready = network(name), network(name)
+    ready.prepare(eight_bits=True)
+    for found_BKV, wanted_BKV in zip(walk(translation(ready)), walk(translation(plain)), strict=True):
+        share_BK = (found_BKV.exp() - wanted_BKV.exp()).abs().sum(-1) / 2
+        assert share_BK.max() < 0.1, "of all probability"
+        assert not torch.equal(found_BKV, wanted_BKV)
+
+
+@torch.inference_mode()
+def test_eight_bits_with_a_shortlist() -> None:
+    ready, ids_C = network("lstm"), torch.tensor([special.UNK, special.EOS, 7, 20, 21, 89])
+    ready.prepare(eight_bits=True)
+    token_BK = torch.tensor([[4], [5], [6]])
+    whole_BKV = translation(ready).step(token_BK, translation(ready).start())[0]
+    short = translation(ready, ids_C)
+    found_BKV = short.step(token_BK, short.start())[0][..., ids_C]
+    torch.testing.assert_close(found_BKV, torch.log_softmax(whole_BKV[..., ids_C], dim=-1), rtol=1e-4, atol=1e-5)
