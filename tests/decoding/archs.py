@@ -17,6 +17,11 @@ ARCHS: Mapping[str, Mapping[str, Any]] = {
     "gru": {"arch": "gru", "attention": "general", "bridge": "last"},
     "lstm": {"arch": "lstm", "decoder_layers": 3},
     "feeding": {"arch": "lstm", "input_feeding": True, "attention": "additive"},
+    "multihead": {"arch": "lstm", "attention": "multihead"},
+    "mingru": {"arch": "mingru"},
+    "transformer": {"arch": "transformer", "layers": 2, "decoder_layers": 2},
+    "hybrid": {"arch": "hybrid", "cell": "ssru"},
+    "copy": {"arch": "gru", "copy": True},
     "blind": {"arch": "gru", "attention": "none", "bidirectional": False, "tied": False},
 }
 

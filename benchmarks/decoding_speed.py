@@ -1,0 +1,122 @@
+"""How fast a translation model decodes, beside other toolkits on the same lines.
+
+    python benchmarks/decoding_speed.py test.de test.en --model work/model --shortlist work/shortlist
+    python benchmarks/decoding_speed.py test.de test.en --model work/model \\
+        --rival "OpenNMT-py=onmt_translate -model m.pt -src {source} -output {output} -beam_size 5"
+
+Every system is a command that reads the lines and writes their translations. What is compared is the time that it takes
+for all of them less the time for the first line alone, so that neither starting nor loading counts. The
+systems run in turn; medians over the rounds. BLEU is sacreBLEU's with its defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import sacrebleu
+
+from tables import markdown
+
+RNNKIT = f"{sys.executable} -m rnnkit decode {{source}} --output {{output}} --overwrite --quiet --model"
+
+
+@dataclass
+class System:
+    """One way to decode.
+
+    Attributes:
+        name: What the table calls it.
+        command: With {source} and {output}.
+        seconds: Of each round, for all lines less the first.
+        bleu: Of the last round.
+    """
+
+    name: str
+    command: str
+    seconds: list[float] = field(default_factory=list)
+    bleu: float = 0.0
+
+
+def main() -> None:
+    """Measure and print a table."""
+    options = _options()
+    systems = _systems(options)
+    lines = options.source.read_text(encoding="utf-8").splitlines()
+    references = options.reference.read_text(encoding="utf-8").splitlines()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        first = folder / "first.txt"
+        first.write_text(lines[0] + "\n", encoding="utf-8")
+        for number in range(options.rounds):
+            for system in systems:
+                start = _seconds(system.command, first, folder / "first.out")
+                whole = _seconds(system.command, options.source.absolute(), folder / "all.out")
+                system.seconds.append(whole - start)
+                found = (folder / "all.out").read_text(encoding="utf-8").splitlines()
+                system.bleu = sacrebleu.corpus_bleu(found, [references]).score
+                print(
+                    f"round {number + 1}: {system.name}: {whole - start:.1f} s, {start:.1f} s to start", file=sys.stderr
+                )
+    print(f"{datetime.date.today()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, {len(lines)} lines\n")
+    print(_table(systems, len(lines)))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--shortlist", type=Path)
+    parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rival", action="append", default=[], metavar="NAME=COMMAND")
+    return parser.parse_args()
+
+
+def _systems(options: argparse.Namespace) -> list[System]:
+    """rnnkit in fp32 and in eight bits, with and without a shortlist, and greedy; then the rivals."""
+    short = f" --shortlist {options.shortlist.absolute()}" if options.shortlist else ""
+    variants = {"fp32": "", "int8": " --int8"}
+    if short:
+        variants |= {"fp32, shortlist": short, "int8, shortlist": f" --int8{short}"}
+    own = f"{RNNKIT} {options.model.absolute()}"
+    systems = [System(f"rnnkit, {name}", f"{own} --beam {options.beam}{more}") for name, more in variants.items()]
+    name, more = list(variants.items())[-1]
+    systems.append(System(f"rnnkit, {name}, greedy", f"{own} --beam 1{more}"))
+    for rival in options.rival:
+        name, _, command = rival.partition("=")
+        systems.append(System(name, command))
+    return systems
+
+
+def _seconds(command: str, source: Path, output: Path) -> float:
+    output.unlink(missing_ok=True)
+    words = [word.format(source=source, output=output) for word in shlex.split(command)]
+    start = time.perf_counter()
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def _table(systems: list[System], lines: int) -> str:
+    rows = []
+    base = statistics.median(systems[0].seconds)
+    for system in systems:
+        seconds = statistics.median(system.seconds)
+        spread = f"[{lines / max(system.seconds):.0f}-{lines / min(system.seconds):.0f}]"
+        rows.append([system.name, f"{lines / seconds:.0f} {spread}", f"{base / seconds:.2f}", f"{system.bleu:.1f}"])
+    return markdown(["system", "sentences/s", "ratio to the first", "BLEU"], rows, right=1)
+
+
+if __name__ == "__main__":
+    main()
