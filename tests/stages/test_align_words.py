@@ -73,6 +73,14 @@ def test_everything(work: Path) -> None:
     assert manifest.faults(Path("shortlist")) == []
 
 
+def test_a_shortlist_is_forward_whatever_the_links_are(work: Path) -> None:
+    both, backward = Path("both"), Path("backward")
+    run(options(work, shortlist=both))
+    result = run(options(work, direction="backward", shortlist=backward, output=Path("other")))
+    assert list(result.bits) == ["forward", "backward"]
+    assert (both / "targets.npy").read_bytes() == (backward / "targets.npy").read_bytes()
+
+
 def test_reports(work: Path) -> None:
     result = run(options(work))
     first, *others = result.lines

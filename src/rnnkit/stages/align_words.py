@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -76,8 +77,8 @@ class Options:
     shortlist: Path | None = option(
         None, help="Folder of the target words that each source word may need.", shown_default="none", panel="Output"
     )
-    best: int = option(50, help="Target words of a source word in the shortlist.", panel="Output", minimum=1)
-    frequent: int = option(100, help="Frequent target words in every shortlist.", panel="Output", minimum=0)
+    best: int = option(100, help="Target words of a source word in the shortlist.", panel="Output", minimum=1)
+    frequent: int = option(1000, help="Frequent target words in every shortlist.", panel="Output", minimum=0)
     overwrite: bool = option(False, help="Replace what is there.", panel="Output")
 
 
@@ -158,13 +159,13 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     if bitext.too_long:
         listen(Warned(f"{bitext.too_long:,} sentence pairs of more than {options.max_length} tokens get no links"))
     began = time.monotonic()
-    links, forward, bits = _align(options, words, bitext, options.threads or available_cores(), listen)
+    links, models = _align(options, words, bitext, options.threads or available_cores(), listen)
     seconds = time.monotonic() - began
     agreement = None if gold is None else dataclasses.asdict(_compare(links, *gold))
     write_links(links, output)
     _seal(output, options, words, bitext, links)
-    if forward is not None:
-        _write_tables(options, words, bitext, forward, tokens)
+    _write_tables(options, words, models, tokens)
+    bits = {name: model.bits for name, model in models.items()}
     return Result(
         output, len(bitext), bitext.too_long, len(links.source_L), bits, seconds, agreement, options.lexicon,
         options.shortlist,
@@ -197,32 +198,28 @@ def _refuse_taken(options: Options, output: Path) -> None:
 
 def _align(
     options: Options, words: WordPairs, bitext: Bitext, threads: int, listen: Listener
-) -> tuple[Links, Model | None, dict[str, tuple[float, ...]]]:
-    """Learn what is asked for: the links, the forward model if it was needed, and bits a word by direction."""
+) -> tuple[Links, dict[str, Model]]:
+    """The links, and the models that were needed for them and for the tables, by direction."""
     from rnnkit.wordalign.estimate import estimate, link
     from rnnkit.wordalign.options import Options as Learning
     from rnnkit.wordalign.symmetry import GROW_DIAG_FINAL_AND, one_direction, symmetrise
 
     learning = Learning(options.model, options.iterations, options.null, options.alpha)
     source, target = words.names
-    bits, forward, forward_T, backward_S = {}, None, None, None
-    if options.direction != BACKWARD or options.lexicon or options.shortlist:
-        forward = estimate(bitext, learning, threads, listen, f"{source}-{target}")
-        forward_T = link(bitext, forward, threads)
-        bits[FORWARD] = forward.bits
-    if options.direction != FORWARD:
-        backward = estimate(bitext.swapped(), learning, threads, listen, f"{target}-{source}")
-        backward_S = link(bitext.swapped(), backward, threads)
-        bits[BACKWARD] = backward.bits
-    if forward_T is not None and options.direction == FORWARD:
-        links = one_direction(bitext, forward_T)
-    elif forward_T is None or options.direction == BACKWARD:
-        assert backward_S is not None
-        links = one_direction(bitext, backward_S, backward=True)
-    else:
-        assert backward_S is not None
-        links = symmetrise(bitext, forward_T, backward_S, options.symmetrise or GROW_DIAG_FINAL_AND)
-    return links, forward, bits
+    bitexts = {FORWARD: (bitext, f"{source}-{target}"), BACKWARD: (bitext.swapped(), f"{target}-{source}")}
+    wanted = {FORWARD, BACKWARD} if options.direction is None else {options.direction}
+    if options.lexicon or options.shortlist:
+        wanted.add(FORWARD)
+    models = {
+        name: estimate(pairs, learning, threads, listen, task)
+        for name, (pairs, task) in bitexts.items()
+        if name in wanted
+    }
+    linked = [options.direction] if options.direction else list(bitexts)
+    found = [link(bitexts[name][0], models[name], threads) for name in linked]
+    if options.direction:
+        return one_direction(bitext, found[0], backward=options.direction == BACKWARD), models
+    return symmetrise(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
 
 
 def _read_gold(path: Path | None, words: WordPairs) -> tuple[Links, Links] | None:
@@ -251,7 +248,7 @@ def _seal(output: Path, options: Options, words: WordPairs, bitext: Bitext, link
     manifest.write(manifest.place(output), meta)
 
 
-def _write_tables(options: Options, words: WordPairs, bitext: Bitext, model: Model, tokens: list[Any]) -> None:
+def _write_tables(options: Options, words: WordPairs, models: Mapping[str, Model], tokens: Sequence[Any]) -> None:
     """Write the word table and the shortlist, where they are asked for."""
     import numpy as np
 
@@ -259,10 +256,10 @@ def _write_tables(options: Options, words: WordPairs, bitext: Bitext, model: Mod
     from rnnkit.wordalign.shortlist import make_rows, most_frequent, write_shortlist
 
     if options.lexicon is not None:
-        write_lexicon(make_lexicon(model.table), options.lexicon, *tokens)
+        write_lexicon(make_lexicon(models[FORWARD].table), options.lexicon, *tokens)
     if options.shortlist is not None:
         count_V = np.bincount(words.target.ids, minlength=words.target.size)
-        rows = make_rows(make_lexicon(model.table, 0.0), options.best, words.joint)
+        rows = make_rows(make_lexicon(models[FORWARD].table, 0.0), options.best, words.joint)
         always_F = most_frequent(count_V, options.frequent)
         write_shortlist(
             options.shortlist, rows, always_F, words.target.size, options=_kept(options), inputs=words.digests

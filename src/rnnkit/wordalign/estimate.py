@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -55,31 +55,13 @@ def estimate(bitext: Bitext, options: Options, threads: int = 1, listen: Listene
         task: What to call the work.
     """
     with _workers(bitext, threads) as work:
-        shapes_H2, _ = bitext.shapes()
-        begin_H1 = np.concatenate(([0], np.cumsum(shapes_H2[:, 1])))
-        table, tension, bits = make_table(bitext), options.tension, []
-        passes = options.iterations * (2 if options.model == HMM else 1)
-        prior = diagonal.Diagonal(options.null, tension, begin_H1[:-1])
-        for index in range(options.iterations):
-            listen(Progress(task, index, passes, unit="passes"))
-            diagonal_tally, bit = work.count(table, prior, lambda: diagonal.make_tally(_slots(table), begin_H1[-1]))
-            bits.append(bit)
-            work.normalise(table, diagonal_tally.count_A, options.alpha)
-            if options.learn_tension and index and bitext.target_words:
-                prior = prior._replace(tension=diagonal.fit_tension(shapes_H2, prior, diagonal_tally, work.scale))
-        if options.model != HMM:
-            listen(Progress(task, passes, passes, unit="passes", finished=True))
-            return Model(table, prior, prior.tension, tuple(bits))
-        longest = int(shapes_H2[:, 0].max(initial=0))
-        walk = hmm.make_walk(options.null, hmm.even_jumps(), longest)
-        for index in range(options.iterations, passes):
-            listen(Progress(task, index, passes, unit="passes"))
-            hmm_tally, bit = work.count(table, walk, lambda: hmm.make_tally(_slots(table), longest))
-            bits.append(bit)
-            work.normalise(table, hmm_tally.count_A, options.alpha)
-            walk = hmm.make_walk(options.null, hmm.fit_jumps(walk, hmm_tally, work.scale, options.jump_steps), longest)
-        listen(Progress(task, passes, passes, unit="passes", finished=True))
-        return Model(table, walk, prior.tension, tuple(bits))
+        learning = _Learning(make_table(bitext), options, work, listen, task)
+        prior: Prior
+        prior = start = _learn_diagonal(learning, bitext)
+        if options.model == HMM:
+            prior = _learn_walk(learning, int(bitext.source.length_N.max(initial=0)))
+        learning.tell(finished=True)
+        return Model(learning.table, prior, start.tension, tuple(learning.bits))
 
 
 def link(bitext: Bitext, model: Model, threads: int = 1) -> NDArray[np.int32]:
@@ -95,6 +77,54 @@ def link(bitext: Bitext, model: Model, threads: int = 1) -> NDArray[np.int32]:
     """
     with _workers(bitext, threads) as work:
         return work.link(model.table, model.prior)
+
+
+@dataclass
+class _Learning:
+    """A direction that is being learned: its word table, and bits a target word before each pass so far."""
+
+    table: PairTable
+    options: Options
+    work: _Workers
+    listen: Listener
+    task: str
+    bits: list[float] = field(default_factory=list)
+
+    def look(self, prior: Prior, make_tally: Callable[[], Any]) -> Any:
+        """Pass over the text once, renew the word table, and return what was counted."""
+        self.tell()
+        tally, bits = self.work.count(self.table, prior, make_tally)
+        self.bits.append(bits)
+        self.work.normalise(self.table, tally.count_A, self.options.alpha)
+        return tally
+
+    def tell(self, finished: bool = False) -> None:
+        """Say how far it has come."""
+        passes = self.options.iterations * (2 if self.options.model == HMM else 1)
+        self.listen(Progress(self.task, len(self.bits), passes, unit="passes", finished=finished))
+
+
+def _learn_diagonal(learning: _Learning, bitext: Bitext) -> diagonal.Diagonal:
+    """The passes of the diagonal model; returns its prior."""
+    options, work = learning.options, learning.work
+    shapes_H2, _ = bitext.shapes()
+    begin_H1 = np.concatenate(([0], np.cumsum(shapes_H2[:, 1])))
+    prior = diagonal.Diagonal(options.null, options.tension, begin_H1[:-1])
+    for index in range(options.iterations):
+        tally = learning.look(prior, lambda: diagonal.make_tally(len(learning.table.p_A), begin_H1[-1]))
+        if options.learn_tension and index and bitext.target_words:
+            prior = prior._replace(tension=diagonal.fit_tension(shapes_H2, prior, tally, work.scale))
+    return prior
+
+
+def _learn_walk(learning: _Learning, longest: int) -> hmm.Walk:
+    """The passes of the HMM; returns its jumps."""
+    options, work = learning.options, learning.work
+    walk = hmm.make_walk(options.null, hmm.even_jumps(), longest)
+    for _ in range(options.iterations):
+        tally = learning.look(walk, lambda: hmm.make_tally(len(learning.table.p_A), longest))
+        walk = hmm.make_walk(options.null, hmm.fit_jumps(walk, tally, work.scale, options.jump_steps), longest)
+    return walk
 
 
 class _Workers:
@@ -159,7 +189,3 @@ class _Workers:
 def _workers(bitext: Bitext, threads: int) -> Iterator[_Workers]:
     with ThreadPoolExecutor(threads) as pool:
         yield _Workers(bitext, pool, threads)
-
-
-def _slots(table: PairTable) -> int:
-    return len(table.target_A)
