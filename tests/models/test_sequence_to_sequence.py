@@ -236,10 +236,10 @@ def toy_losses(steps: int, **changes: Any) -> list[float]:
 
 def test_eight_layers_learn_with_ways_around_them_and_norms_and_not_without() -> None:
     chance = math.log(SOURCE - 4)
-    deep = toy_losses(60, layer_norm=True)
-    plain = toy_losses(60, residual=False)
+    deep = toy_losses(40, layer_norm=True)
+    plain = toy_losses(40, residual=False)
     assert min(deep[-5:]) < 0.7 * chance
-    assert min(plain[-5:]) > 0.97 * chance
+    assert min(plain) > 0.9 * chance
 
 
 def test_config_is_plain_data() -> None:
