@@ -152,8 +152,9 @@ def test_the_mean_bridge_starts_the_decoder_from_the_mean_of_the_memory() -> Non
     network = build(decoder_layers=2)
     source_BS, lengths_B, _, _ = batch()
     memory, state = network.encode(source_BS, lengths_B)
+    decoder: Any = network.decoder
     for row, length in enumerate(lengths_B.tolist()):
-        expected = torch.tanh(network.decoder.bridge(memory.states_BSH[row, :length].mean(0))).chunk(4)
+        expected = torch.tanh(decoder.bridge(memory.states_BSH[row, :length].mean(0))).chunk(4)
         found = [part[row] for layer in state.layers for part in layer]
         torch.testing.assert_close(found, list(expected))
 
@@ -218,7 +219,7 @@ def test_copying_learns_by_the_loss_that_its_probabilities_have() -> None:
 def toy_losses(steps: int, **changes: Any) -> list[float]:
     """Losses in nats a token of learning to say a sentence of five tokens backwards."""
     torch.manual_seed(3)
-    sizes = {"embedding": 24, "hidden": 24, "layers": 8, "decoder_layers": 8, "dropout": 0.0}
+    sizes: dict[str, Any] = {"embedding": 24, "hidden": 24, "layers": 8, "decoder_layers": 8, "dropout": 0.0}
     network = SequenceToSequence(Config("lstm", SOURCE, SOURCE, **{**sizes, **changes})).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
     found = []
@@ -236,10 +237,10 @@ def toy_losses(steps: int, **changes: Any) -> list[float]:
 
 def test_eight_layers_learn_with_ways_around_them_and_norms_and_not_without() -> None:
     chance = math.log(SOURCE - 4)
-    deep = toy_losses(60, layer_norm=True)
-    plain = toy_losses(60, residual=False)
+    deep = toy_losses(40, layer_norm=True)
+    plain = toy_losses(40, residual=False)
     assert min(deep[-5:]) < 0.7 * chance
-    assert min(plain[-5:]) > 0.97 * chance
+    assert min(plain) > 0.9 * chance
 
 
 def test_config_is_plain_data() -> None:

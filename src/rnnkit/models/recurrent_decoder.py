@@ -21,6 +21,7 @@ from rnnkit.models.skips import Skips
 from rnnkit.nn import dropout
 from rnnkit.nn.attention import Attention
 from rnnkit.nn.cells import State
+from rnnkit.nn.kinds import RecurrentArch
 from rnnkit.nn.layer import make_layer, run_layer
 from rnnkit.nn.mingru import MinGRULayer
 from rnnkit.nn.recurrent import RecurrentLayer
@@ -37,7 +38,8 @@ class RecurrentDecoder(nn.Module):
         self.config = config
         context = 0 if config.attention == "none" else config.hidden
         sizes = _input_sizes(config, context)
-        self.layers = nn.ModuleList(make_layer(config.arch, *size, config.reset_inside) for size in sizes)
+        arch = cast(RecurrentArch, config.arch)
+        self.layers = nn.ModuleList(make_layer(arch, *size, config.reset_inside) for size in sizes)
         self.skips = Skips(config.decoder_layers, config)
         self.dropout = self.skips.dropout
         if config.bridge == "mean":
@@ -114,7 +116,8 @@ class RecurrentDecoder(nn.Module):
         if self.config.attention == "none":
             return None, None
         if isinstance(self.attention, MultiHead):
-            return self.attention.weigh(query_BTH, *memory.keys, memory.source.allowed)
+            k_BNSD, v_BNSD = memory.keys
+            return self.attention.weigh(query_BTH, k_BNSD, v_BNSD, memory.source.allowed)
         found: tuple[Tensor, Tensor] = self.attention(
             query_BTH, memory.keys[0], memory.states_BSH, memory.source.padding_BS
         )
@@ -122,7 +125,8 @@ class RecurrentDecoder(nn.Module):
 
     def read_out(self, x_BTH: Tensor, context_BTH: Tensor | None) -> Tensor:
         """The readout tanh(W [h; c])."""
-        return self.dropout(torch.tanh(self.readout(join(self.skips.close(x_BTH), context_BTH))))
+        readout_BTR: Tensor = self.dropout(torch.tanh(self.readout(join(self.skips.close(x_BTH), context_BTH))))
+        return readout_BTR
 
     @property
     def _layers(self) -> Sequence[Layer]:

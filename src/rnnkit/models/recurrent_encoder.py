@@ -12,6 +12,7 @@ from rnnkit.models.sequence_config import Config
 from rnnkit.models.skips import Skips
 from rnnkit.nn.cells import State
 from rnnkit.nn.encoder_layer import EncoderLayer
+from rnnkit.nn.kinds import RecurrentArch
 
 
 class RecurrentEncoder(nn.Module):
@@ -21,7 +22,8 @@ class RecurrentEncoder(nn.Module):
         super().__init__()
         sizes = [config.embedding] + [config.hidden] * (config.layers - 1)
         shape = config.hidden, config.bidirectional, config.reset_inside, config.weight_drop
-        self.layers = nn.ModuleList(EncoderLayer(config.arch, size, *shape) for size in sizes)
+        arch = cast(RecurrentArch, config.arch)
+        self.layers = nn.ModuleList(EncoderLayer(arch, size, *shape) for size in sizes)
         self.skips = Skips(config.layers, config)
         self.want_last = config.bridge == "last"
 

@@ -202,7 +202,8 @@ class SequenceToSequence(nn.Module):
         """Embeddings of what is read, some words dropped in training."""
         share = self.config.dropout_embedding if self.training else 0.0
         x_BTE = dropout.embedding_dropout(table.weight, ids_BT, share) if share else table(ids_BT)
-        return self.dropout(self._scale * x_BTE)
+        read_BTE: Tensor = self.dropout(self._scale * x_BTE)
+        return read_BTE
 
 
 def current_names(tensors: Mapping[str, T]) -> dict[str, T]:

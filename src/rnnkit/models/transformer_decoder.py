@@ -53,7 +53,8 @@ class DecoderBlock(nn.Module):
         self, y_BTE: Tensor, keys: tuple[Tensor, Tensor], source: Source, want_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Look at the memory and think about it; also the heads' mean weights (B, T, S) where they are wanted."""
-        read_BTE, weights_BTS = self.around_cross.before(y_BTE), None
+        read_BTE = self.around_cross.before(y_BTE)
+        weights_BTS: Tensor | None = None
         if want_weights:
             found_BTE, weights_BTS = self.cross.weigh(read_BTE, *keys, source.allowed)
         else:
@@ -87,7 +88,8 @@ class TransformerDecoder(nn.Module):
 
     def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
         """See `memory.Decoder`."""
-        weights_BTS, y_BTE = None, self._mark(y_BTE, 0, y_BTE.shape[1])
+        weights_BTS: Tensor | None = None
+        y_BTE = self._mark(y_BTE, 0, y_BTE.shape[1])
         for depth, block in enumerate(self._blocks):
             y_BTE, _ = block.mix(y_BTE, state.layers[depth])
             wanted = want_weights and depth == self.aligner
@@ -97,7 +99,8 @@ class TransformerDecoder(nn.Module):
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
         """See `memory.Decoder`."""
-        shape, weights_BKS, states = y_BKE.shape, None, []
+        shape, states = y_BKE.shape, []
+        weights_BKS: Tensor | None = None
         y_BKE = self._mark(y_BKE, state.layers[0][0].shape[-2], 1)
         for depth, block in enumerate(self._blocks):
             y_N1E, after = block.mix(y_BKE.reshape(-1, 1, shape[2]), state.layers[depth])

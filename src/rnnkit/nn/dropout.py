@@ -59,7 +59,9 @@ class Dropout(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Drop in training."""
-        return (locked_dropout if self.locked else plain_dropout)(x_BTD, self.rate, self.training)
+        if self.locked:
+            return locked_dropout(x_BTD, self.rate, self.training)
+        return plain_dropout(x_BTD, self.rate, self.training)
 
 
 def embedding_dropout(weight_VE: Tensor, ids_BT: Tensor, rate: float, training: bool = True) -> Tensor:

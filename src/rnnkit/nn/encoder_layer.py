@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn.cells import State
-from rnnkit.nn.kinds import LanguageArch
+from rnnkit.nn.kinds import RecurrentArch
 from rnnkit.nn.layer import make_layer, run_layer
 from rnnkit.nn.mingru import MinGRULayer
 from rnnkit.nn.recurrent import RecurrentLayer, gather_steps, reverse_index
@@ -26,7 +26,7 @@ class EncoderLayer(nn.Module):
 
     def __init__(
         self,
-        arch: LanguageArch,
+        arch: RecurrentArch,
         input_size: int,
         hidden_size: int,
         bidirectional: bool,

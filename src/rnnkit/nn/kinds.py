@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 Arch = Literal["rnn", "gru", "lstm"]
 LanguageArch = Literal["rnn", "gru", "lstm", "mingru", "transformer"]
+RecurrentArch = Literal["rnn", "gru", "lstm", "mingru"]
 TranslationArch = Literal["rnn", "gru", "lstm", "mingru", "transformer", "hybrid"]
 Cell = Literal["ssru", "mingru"]
 Norm = Literal["pre", "post"]

@@ -72,8 +72,8 @@ def attention(
     """
     if q_BNTD.device.type == "cpu" and q_BNTD.dtype == torch.bfloat16:
         with torch.autocast("cpu", enabled=False):
-            parts = (part.float() for part in (q_BNTD, k_BNSD, v_BNSD))
-            return _fused(*parts, allowed, dropout, causal).to(q_BNTD.dtype)
+            found_BNTD = _fused(q_BNTD.float(), k_BNSD.float(), v_BNSD.float(), allowed, dropout, causal)
+        return found_BNTD.to(q_BNTD.dtype)
     return _fused(q_BNTD, k_BNSD, v_BNSD, allowed, dropout, causal)
 
 
