@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.workspaces import CORPORA, make_workspace
 
-from rnnkit.errors import DataError, UsageError
-from rnnkit.stages import decode, train_seq2seq
+from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.stages import align_words, decode, train_seq2seq
 from rnnkit.stages.decode import Options
+from rnnkit.text import special
+from rnnkit.text.vocabulary import Vocabulary
+from rnnkit.wordalign.shortlist import Shortlist
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             embedding=16,
             batch_tokens=150,
             learning_rate=0.01,
+            mean_decay=0.0,
             max_steps=150,
             validate_every=75,
             validate_lines=4,
@@ -136,3 +142,47 @@ def test_a_bad_byte_in_the_pipe_is_named_by_line(model: Path) -> None:
     assert done.returncode == 1
     assert b"error: standard input:2:5: not UTF-8 (byte 0xff)" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def shortlist(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shortlist from the data that the model has learned from."""
+    folder = tmp_path_factory.mktemp("shortlist") / "shortlist"
+    align_words.run(align_words.Options(work=model.parent, output=folder.parent / "links", shortlist=folder))
+    return folder
+
+
+def test_workers_change_nothing(model: Path, text: Path) -> None:
+    options = {"files": [text], "model": [model], "batch_tokens": 60, "nbest": 2}
+    alone = list(decode.run(Options(threads=1, **options)))
+    assert list(decode.run(Options(threads=3, **options))) == alone
+
+
+@pytest.mark.parametrize("beam", [1, 4])
+def test_eight_bits_and_a_shortlist_say_much_the_same(model: Path, text: Path, shortlist: Path, beam: int) -> None:
+    lines = decoded(model, text, beam=beam)
+    for changes in ({"int8": True}, {"shortlist": shortlist}, {"int8": True, "shortlist": shortlist}):
+        found = decoded(model, text, beam=beam, **changes)
+        assert [not line for line in found] == [not line for line in lines]
+        same = sum(one == other for one, other in zip(found, lines, strict=True))
+        assert same >= 40, f"of 64, with {changes}"
+
+
+def test_words_that_are_not_on_the_list_are_not_said(model: Path, text: Path, shortlist: Path) -> None:
+    document = json.loads(decoded(model, text, shortlist=shortlist, batch_tokens=1, json=True)[1])
+    words = Vocabulary.load(model / "vocab.tsv")
+    allowed = Shortlist.open(shortlist).candidates(np.array([*words.encode(document["source_tokens"]), special.EOS]))
+    assert set(words.encode(document["outputs"][0]["tokens"])) <= set(allowed.tolist())
+
+
+def test_a_shortlist_of_another_vocabulary_is_refused(model: Path, text: Path, shortlist: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "shortlist"
+    shutil.copytree(shortlist, copy)
+    meta = json.loads((copy / "meta.json").read_text(encoding="utf-8"))
+    meta["inputs"]["vocabulary.target"] = "0" * 64
+    (copy / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    with pytest.raises(ArtefactError) as caught:
+        decoded(model, text, shortlist=copy)
+    assert f"the shortlist {copy} belongs to another vocabulary" in str(caught.value)
+    with pytest.raises(DataError, match="there is no"):
+        decoded(model, text, shortlist=tmp_path / "nothing")
