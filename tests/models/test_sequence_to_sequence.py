@@ -174,7 +174,7 @@ def test_gradients_are_finite_and_reach_every_weight(changes: dict[str, Any], ki
     source_BS, lengths_B, input_BT, target_BT = batch(source_size=network.config.source_size)
     with autocast(torch.device("cpu"), kind):
         loss, _ = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.1)
-    loss.backward()
+    torch.autograd.backward(loss)
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -229,7 +229,7 @@ def toy_losses(steps: int, **changes: Any) -> list[float]:
         input_BT = torch.from_numpy(shift_right(target_BT.numpy()))
         loss, nll = network.loss(source_BS, torch.full((32,), 5), input_BT, target_BT, 0.0)
         optimiser.zero_grad()
-        (loss / target_BT.numel()).backward()
+        torch.autograd.backward(loss / target_BT.numel())
         optimiser.step()
         found.append(nll.item() / target_BT.numel())
     return found

@@ -59,7 +59,8 @@ def look(parts: Any, x_TE: Tensor, memory_SE: Tensor, rotary: bool, causal: bool
 
 def sub_layer(around: Any, x_TE: Tensor, function: Any) -> Tensor:
     """One sub-layer: x + f(LN(x)), or LN(x + f(x))."""
-    return x_TE + function(around.norm(x_TE)) if around.pre else around.norm(x_TE + function(x_TE))
+    result: Tensor = x_TE + function(around.norm(x_TE)) if around.pre else around.norm(x_TE + function(x_TE))
+    return result
 
 
 def feed_forward(parts: Any, x_TE: Tensor) -> Tensor:
