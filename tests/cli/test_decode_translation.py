@@ -33,7 +33,7 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
     assert broken.code == 1
     assert "error: p ends with line 3, the text has more" in broken.err
     assert not Path("out").exists()
-    assert not Path("out.partial").exists(), "nothing was written of a block that was not finished"
+    assert not list(Path().glob("out*")), "nothing was written of a block that was not finished"
 
     Path("out.partial").write_text(wanted[0][: len(wanted[0]) // 2], encoding="utf-8")
     refused = run(*words)
@@ -69,8 +69,17 @@ def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest
         stopped = run(*words)
     assert stopped.code == 130
     assert "out.partial has 3 lines; --resume goes on with them" in stopped.err
+    other = run(*words, "--resume", "--beam", "2", "--checkpoint", "last")
+    assert (other.code, other.out) == (1, "")
+    assert other.err.endswith(
+        "error: out.partial was made with other options\n"
+        "  --checkpoint was best, now last\n"
+        "  --beam was not given, now 2\n"
+        "  hint: give the same ones to go on with it, or --overwrite to begin anew\n"
+    )
     assert run(*words, "--resume", "--quiet").code == 0
     assert Path("out").read_text(encoding="utf-8") == run("decode", text, "--threads", "1", "--quiet").out
+    assert sorted(path.name for path in Path().glob("out*")) == ["out"]
 
 
 def test_models_are_named_one_by_one(run: Run, text: str) -> None:
