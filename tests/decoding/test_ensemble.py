@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from tests.tiny_models import SIZE, counts, speaker
 from rnnkit.decoding.beam import beam_search
 from rnnkit.decoding.ensemble import Ensemble, Fused
 from rnnkit.decoding.forced import force
-from rnnkit.decoding.stepper import SearchOptions
+from rnnkit.decoding.stepper import SearchOptions, Stepper
 from rnnkit.models.counted_prompts import CountedPrompts
 from rnnkit.models.prompts import Prompts
 from rnnkit.text.special import EOS
@@ -57,7 +58,8 @@ def test_fusion_adds_weighted_logarithms(kind: str) -> None:
     found = beam_search(fused, limit_B, options)
     outputs = [[one.ids for one in many] for many in found]
     with torch.inference_mode():
-        apart = [force(stepper, outputs)[0], force(begin(), outputs)[0]]  # type: ignore[arg-type]
+        speaking: Stepper[Any] = begin()
+        apart = [force(stepper, outputs)[0], force(speaking, outputs)[0]]
     wanted_BK = (apart[0] + 0.3 * apart[1]).sum(-1)
     for many, wanted_K in zip(found, wanted_BK.tolist(), strict=True):
         assert [one.log_p for one in many] == pytest.approx(wanted_K, abs=1e-4)

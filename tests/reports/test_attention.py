@@ -10,7 +10,7 @@ import pytest
 from rnnkit.errors import DataError
 from rnnkit.reports.attention import Map, draw, open_album
 
-WEIGHTS = [[0.9, 0.05, 0.05], [0.12346, 0.8, 0.1], [0, 0, 1], [0, 0, 1]]
+WEIGHTS: list[list[float]] = [[0.9, 0.05, 0.05], [0.12346, 0.8, 0.1], [0, 0, 1], [0, 0, 1]]
 ONE = Map(1, ["das", "$Haus_{1}$"], ["the", "house", "^2"], WEIGHTS)
 
 

@@ -19,8 +19,9 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
         if path != STDIN and not (options.overwrite or options.resume):
             growing.refuse_partial(path)
     filters.announce(options.files, console)
-    keep = stage.lines_done(options) * options.group_lines
-    filters.grow(stage.run(options, console.listen), options.output, keep, console)
+    lines = stage.run(options, console.listen)
+    with stage.recorded(options):
+        filters.grow(lines, options.output, stage.lines_done(options) * options.group_lines, console)
 
 
 def answer(stage: ModuleType, options: Any, console: Console) -> int:

@@ -131,7 +131,7 @@ def _advance(batch: _Batch[S], front: _Front[S]) -> _Front[S]:
     free_BG = front.free_BG
     if ends_BK.any():
         _finish(batch, front.sentence_B, ids_BKT, chosen.log_p_BK, ends_BK, attention_BKTS)
-        free_BG = free_BG - ends_BK.unflatten(1, (free_BG.shape[1], -1)).sum(-1)
+        free_BG = free_BG - torch.unflatten(ends_BK, 1, (free_BG.shape[1], -1)).sum(-1)
     log_p_BK = chosen.log_p_BK.masked_fill(ends_BK, -torch.inf)
 
     keep_B = _may_improve(batch, front, log_p_BK)

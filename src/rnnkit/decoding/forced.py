@@ -29,7 +29,9 @@ def force(stepper: Stepper[S], outputs: Sequence[Sequence[Sequence[int]]]) -> tu
     target_BKT = pad_outputs(outputs)
     sentences, rows, _ = target_BKT.shape
     every_BK = torch.zeros(sentences, rows, dtype=torch.long)
-    state, read_BK, scores, looks = stepper.start(), torch.full((sentences, 1), special.BOS), [], []
+    state, read_BK = stepper.start(), torch.full((sentences, 1), special.BOS)
+    scores: list[Tensor] = []
+    looks: list[Tensor] = []
     for target_BK in target_BKT.unbind(-1):
         log_p_BKV, state, weights_BKS = stepper.step(read_BK, state)
         if not scores:  # One row a sentence so far, from here on one an output.

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 import torch
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def in_halves(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> list[R]:

@@ -73,4 +73,4 @@ def _small(log_p_BKV: Tensor, count: int) -> bool:
 
 def _chunks(log_p_BKV: Tensor) -> tuple[Tensor, Tensor]:
     whole = log_p_BKV.shape[-1] // CHUNK
-    return log_p_BKV[..., : whole * CHUNK].unflatten(-1, (whole, CHUNK)), log_p_BKV[..., whole * CHUNK :]
+    return torch.unflatten(log_p_BKV[..., : whole * CHUNK], -1, (whole, CHUNK)), log_p_BKV[..., whole * CHUNK :]

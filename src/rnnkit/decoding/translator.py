@@ -142,11 +142,11 @@ def _open_speaker(folder: Path, device: torch.device) -> Begin:
 
 def _check_alike(first: Path, other: Path) -> None:
     """Refuse a model that reads or says other tokens than the first."""
-    names = [store.read_config(folder)["vocabularies"] for folder in (first, other)]
-    sides = (("target", -1), ("source", 0))
-    for side, place in sides:
-        paths = [folder / Path(many[place]).name for folder, many in zip((first, other), names, strict=True)]
-        _check_vocabulary(side, *paths, hint="models of an ensemble are trained on the same data")
+    for side, place in (("target", -1), ("source", 0)):
+        ours, theirs = (
+            folder / Path(store.read_config(folder)["vocabularies"][place]).name for folder in (first, other)
+        )
+        _check_vocabulary(side, ours, theirs, hint="models of an ensemble are trained on the same data")
     if identity(first / "tokenizer") != identity(other / "tokenizer"):
         raise ArtefactError(
             f"{first} and {other} have different tokenizers", hint="models of an ensemble are trained on the same data"

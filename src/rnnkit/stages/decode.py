@@ -14,6 +14,7 @@ from rnnkit.events import Listener, Note, Progress, ignore
 from rnnkit.files import growing
 from rnnkit.stages import decode_translation
 from rnnkit.stages.decode_options import CONTINUATION_BEAM, DIVERSITY, Options, check, given
+from rnnkit.stages.decode_resume import recorded
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rnnkit.decoding.sampling import Sampling
     from rnnkit.decoding.stepper import SearchOptions
 
-__all__ = ["EXAMPLE", "Options", "lines_done", "run"]
+__all__ = ["EXAMPLE", "Options", "lines_done", "recorded", "run"]
 
 EXAMPLE = """\
 rnnkit decode --beam 5 < test.de > test.hyp

@@ -1,0 +1,125 @@
+"""Command lines of `decode` and `score` with translation models: outputs that are interrupted, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.tiny_models import translator, translator_folder
+
+from .conftest import Run
+
+LINES = ("the king", "", "a dog ran on the mat", "the cat sat", "i am", "very hungry")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    """A workspace with a model, and a text."""
+    (tmp_path / "text").write_text("".join(f"{line}\n" for line in LINES), encoding="utf-8")
+    translator_folder(tmp_path / "work", translator(spread=1.0))
+    return "text"
+
+
+def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
+    words = ("decode", text, "--nbest", "2", "--threads", "1", "--output", "out", "--alignments", "links", "--quiet")
+    assert run(*words).code == 0
+    wanted = [Path(name).read_text(encoding="utf-8") for name in ("out", "links")]
+    for name in ("out", "links"):
+        Path(name).unlink()
+
+    Path("p").write_text("the\n\nthe\n", encoding="utf-8")
+    broken = run(*words[:-1], "--prefix-file", "p")
+    assert broken.code == 1
+    assert "error: p ends with line 3, the text has more" in broken.err
+    assert not Path("out").exists()
+    assert not list(Path().glob("out*")), "nothing was written of a block that was not finished"
+
+    Path("out.partial").write_text(wanted[0][: len(wanted[0]) // 2], encoding="utf-8")
+    refused = run(*words)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == (
+        "error: out.partial is what an interrupted run left of out\n"
+        "  hint: --resume goes on with it, --overwrite begins anew\n"
+    )
+    Path("links.partial").write_text(wanted[1][:-1], encoding="utf-8")
+    resumed = run(*words[:-1], "--resume")
+    assert resumed.code == 0
+    assert "out: going on behind line" in resumed.err
+    assert [Path(name).read_text(encoding="utf-8") for name in ("out", "links")] == wanted
+    assert run(*words, "--resume").code == 0, "a whole output has nothing to go on with"
+    assert [Path(name).read_text(encoding="utf-8") for name in ("out", "links")] == wanted
+    assert run(*words).err == "error: out is there already\n  hint: --overwrite replaces it\n"
+
+
+def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rnnkit.decoding import translate
+
+    spell, seen = translate.spell, []
+
+    def interrupted(*words: object) -> translate.Translated:
+        seen.append(words)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return spell(*words)  # type: ignore[arg-type]
+
+    words = ("decode", text, "--threads", "1", "--output", "out")
+    with monkeypatch.context() as changed:
+        changed.setattr(translate, "spell", interrupted)
+        stopped = run(*words)
+    assert stopped.code == 130
+    assert "out.partial has 3 lines; --resume goes on with them" in stopped.err
+    other = run(*words, "--resume", "--beam", "2", "--checkpoint", "last")
+    assert (other.code, other.out) == (1, "")
+    assert other.err.endswith(
+        "error: out.partial was made with other options\n"
+        "  --checkpoint was best, now last\n"
+        "  --beam was not given, now 2\n"
+        "  hint: give the same ones to go on with it, or --overwrite to begin anew\n"
+    )
+    assert run(*words, "--resume", "--quiet").code == 0
+    assert Path("out").read_text(encoding="utf-8") == run("decode", text, "--threads", "1", "--quiet").out
+    assert sorted(path.name for path in Path().glob("out*")) == ["out"]
+
+
+def test_models_are_named_one_by_one(run: Run, text: str) -> None:
+    translator_folder(Path("b"), translator(seed=2, spread=1.0))
+    words = ("decode", text, "--threads", "1", "--model", "work/model", "--model", "b/model", "--json")
+    together = run(*words)
+    assert together.code == 0
+    assert together.err.count("best weights, de-en") == 2
+    assert [json.loads(line)["line"] for line in together.out.splitlines()] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--alpha", "-1"], "--alpha must be at least 0, not -1.0\n"),
+        (["--alpha", "nan"], "--alpha must be at least 0, not nan\n"),
+        (["--coverage-penalty", "-0.1"], "--coverage-penalty must be at least 0, not -0.1\n"),
+        (["--beam", "0"], "--beam must be at least 1, not 0\n"),
+        (["--beam", "3", "--top-k", "5"], "--beam 3 does not go with --top-k\n"),
+        (["--sample", "--coverage-penalty", "0.2"], "--coverage-penalty does not go with --sample\n"),
+        (["--no-repeat-ngram", "-2"], "--no-repeat-ngram must be at least 0, not -2\n"),
+        (["--no-prompt"], "--prompt: for language models, and work/model translates\n"),
+        (["--resume"], "--resume goes on with a file\n"),
+        (["--attention", "map"], "--attention map is neither .json nor a picture\n"),
+    ],
+)
+def test_options_that_make_no_sense_are_usage_errors(run: Run, text: str, words: list[str], message: str) -> None:
+    outcome = run("decode", text, *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"error: {message}")
+
+
+def test_a_beam_larger_than_the_vocabulary_has_its_lines(run: Run, text: str) -> None:
+    outcome = run("decode", text, "--beam", "60", "--nbest", "60", "--max-length", "3", "--threads", "1", "--quiet")
+    assert (outcome.code, outcome.out.count("\n")) == (0, 60 * len(LINES))
+
+
+def test_a_translation_is_scored(run: Run, text: str) -> None:
+    Path("target").write_text(run("decode", text, "--threads", "1", "--quiet").out, encoding="utf-8")
+    outcome = run("score", text, "target", "--threads", "1")
+    assert (outcome.code, outcome.out.count("\n")) == (0, len(LINES))
+    assert "perplexity" in outcome.err
+    assert run("score", text, "--threads", "1").err.startswith("error: work/model translates: it scores a target file")
