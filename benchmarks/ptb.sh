@@ -25,7 +25,7 @@ for corpus in ${CORPORA:-ptb wikitext-2}; do
     rnnkit align --keep-empty # WikiText-2 counts the end of its blank lines
     time rnnkit train-lm --arch ngram --order 5 --output work/counts
     rnnkit score --summary test.en --model work/counts
-    time rnnkit train --arch lstm
+    time rnnkit train --arch lstm --sampled-softmax 1024
     rnnkit score --summary test.en
     rnnkit score --summary test.en --interpolate work/counts --cache --tune valid.en
     cd ..

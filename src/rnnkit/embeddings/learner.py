@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,11 @@ from rnnkit.embeddings.sampling import Noise
 from rnnkit.embeddings.weights import Weights, copied_rows
 from rnnkit.text import special
 
-_CHUNKS_A_THREAD = 8  # so that a thread that is held up leaves its share to the others
+_Chunk = tuple[NDArray[np.int32], NDArray[np.int64], int, np.uint64, float]
+"""Words, where segments begin, words before, seed and rate."""
+
+_CHUNKS_A_THREAD = 8
+"""So that a thread that is held up leaves its share to the others."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,6 @@ class Learner:
         self.lesson = lesson
         self._pool = ThreadPoolExecutor(threads)
         self._chunks = 1 if threads == 1 else _CHUNKS_A_THREAD * threads
-        self._free: SimpleQueue[_Place] = SimpleQueue()
         self._places: list[_Place] = []
         for thread in range(threads):
             # The rows of the special symbols are never looked at, and each thread has one of its own to write to.
@@ -63,7 +65,6 @@ class Learner:
             hot = _copies(lesson, thread, threads)
             room = make_room(lesson.weights, lesson.composition, lesson.method, spare)
             self._places.append(_Place(room, spare, hot, own_composition(lesson.composition, hot)))
-            self._free.put(self._places[-1])
 
     def learn(
         self, ids: NDArray[np.int32], segments: NDArray[np.int64], place: int, epoch: int, rate: float
@@ -81,30 +82,29 @@ class Learner:
             The loss summed over all predictions, in nats, and their number.
         """
         seed = np.uint64(((self.lesson.seed << 20) + epoch) % (1 << 64))
-        for mine in self._places:
-            take_rows(self.lesson.weights, mine.hot)
-        cuts = np.searchsorted(segments, np.linspace(0, segments[-1], self._chunks + 1))
-        chunks = [
-            self._pool.submit(self._learn_chunk, ids, segments[first : last + 1], place, seed, rate)
-            for first, last in pairwise(cuts)
-        ]
-        learned = [chunk.result() for chunk in chunks]
+        # Ever smaller, so that no thread waits long for another's last one.
+        behind = np.linspace(1, 0, self._chunks + 1) ** 2
+        cuts = np.searchsorted(segments, (1 - behind) * segments[-1])
+        left = [(ids, segments[first : last + 1], place, seed, rate) for first, last in pairwise(cuts)][::-1]
+        learned = list(self._pool.map(lambda mine: self._learn_chunks(mine, left), self._places))
         for mine in self._places:
             exchange_rows(self.lesson.weights, mine.hot)
         return sum(loss for loss, _ in learned), sum(predictions for _, predictions in learned)
 
-    def _learn_chunk(
-        self, ids: NDArray[np.int32], segments: NDArray[np.int64], place: int, seed: np.uint64, rate: float
-    ) -> tuple[float, int]:
-        lesson, mine = self.lesson, self._free.get()
-        try:
-            loss, predictions = learn_chunk(
+    def _learn_chunks(self, mine: _Place, left: list[_Chunk]) -> tuple[float, int]:
+        """Take chunks until none is left."""
+        lesson, losses, predictions = self.lesson, 0.0, 0
+        take_rows(lesson.weights, mine.hot)
+        while True:
+            try:
+                ids, segments, place, seed, rate = left.pop()
+            except IndexError:  # another thread took the last one
+                return losses, predictions
+            loss, count = learn_chunk(
                 lesson.weights, ids, segments, lesson.keep_V, lesson.noise, mine.composition, lesson.method,
                 np.float32(rate), seed, place, mine.room, mine.spare, mine.hot,
             )  # fmt: skip
-        finally:
-            self._free.put(mine)
-        return float(loss), int(predictions)
+            losses, predictions = losses + float(loss), predictions + int(count)
 
 
 @dataclass(frozen=True)
