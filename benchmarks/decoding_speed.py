@@ -1,7 +1,7 @@
-"""How fast a translation model decodes, beside other toolkits on the same lines.
+r"""How fast a translation model decodes, beside other toolkits on the same lines.
 
     python benchmarks/decoding_speed.py test.de test.en --model work/model --shortlist work/shortlist
-    python benchmarks/decoding_speed.py test.de test.en --model work/model \\
+    python benchmarks/decoding_speed.py test.de test.en --model work/model \
         --rival "OpenNMT-py=onmt_translate -model m.pt -src {source} -output {output} -beam_size 5"
 
 Every system is a command that reads the lines and writes their translations. What is compared is the time that it takes
@@ -85,7 +85,7 @@ def _options() -> argparse.Namespace:
 
 
 def _systems(options: argparse.Namespace) -> list[System]:
-    """rnnkit in fp32 and in eight bits, with and without a shortlist, and greedy; then the rivals."""
+    """Our own, in fp32 and in eight bits, with and without a shortlist, and greedy; then the rivals."""
     short = f" --shortlist {options.shortlist.absolute()}" if options.shortlist else ""
     variants = {"fp32": "", "int8": " --int8"}
     if short:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -153,9 +154,9 @@ def shortlist(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_workers_change_nothing(model: Path, text: Path) -> None:
-    options = {"files": [text], "model": [model], "batch_tokens": 60, "nbest": 2}
-    alone = list(decode.run(Options(threads=1, **options)))
-    assert list(decode.run(Options(threads=3, **options))) == alone
+    options = Options(files=[text], model=[model], batch_tokens=60, nbest=2)
+    alone = list(decode.run(dataclasses.replace(options, threads=1)))
+    assert list(decode.run(dataclasses.replace(options, threads=3))) == alone
 
 
 @pytest.mark.parametrize("beam", [1, 4])

@@ -188,7 +188,7 @@ def test_weights_under_their_old_names_are_read_and_tuned_on(work: Path, model: 
         del document["network"][name]
     (old / "config.json").write_text(json.dumps(document))
     text = work_text(tmp_path)
-    lines = [list(decode.run(decode.Options(files=[text], model=folder))) for folder in (old, model)]
+    lines = [list(decode.run(decode.Options(files=[text], model=[folder]))) for folder in (old, model)]
     assert lines[0] == lines[1]
     tuned = trained(work, tmp_path / "tuned", init_from=old, max_steps=4, learning_rate=0.0).model
     found, wanted = train_weights(tuned / "best.safetensors"), train_weights(model / "best.safetensors")

@@ -168,7 +168,7 @@ class SequenceToSequence(nn.Module):
                 products_VG = self.decoder.products(self._scale * self.target_embedding.weight)
         output = Int8Linear(self.output_weight, self.output_bias) if eight_bits else None
         if eight_bits:
-            to_eight_bits(self.decoder)
+            to_eight_bits(cast(nn.Module, self.decoder))
         encoding = choose_precision("auto" if eight_bits else "fp32", self.output_weight.device, self.config.hidden)
         self.prepared = Prepared(products_VG, output, encoding)
 

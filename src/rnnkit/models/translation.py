@@ -77,8 +77,8 @@ class Translation:
         scores_NC = scores_BKC.flatten(0, 1)
         log_p_NK, column_NK = ranking.rank(scores_NC, min(count, scores_NC.shape[1]), columns)
         token_NK = column_NK if self._ids_C is None else self._ids_C[column_NK]
-        found = (part.view(*token_BK.shape, -1).cpu() for part in (log_p_NK, token_NK))
-        return *found, TranslationState(state.memory, decoder, state.beam), weights_BKS
+        log_p_BKN, token_BKN = (part.view(*token_BK.shape, -1).cpu() for part in (log_p_NK, token_NK))
+        return log_p_BKN, token_BKN, TranslationState(state.memory, decoder, state.beam), weights_BKS
 
     def select(self, state: TranslationState, sentence_B: Tensor, row_BK: Tensor) -> TranslationState:
         """The state of the chosen sentences, each with the chosen rows."""
