@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
-from rnnkit.models.translation import Translation
+from rnnkit.models.translation import Listed, Translation
 from rnnkit.text import special
 
 SIZE = 90
@@ -40,10 +40,12 @@ def network(name: str, seed: int = 1) -> SequenceToSequence:
 
 
 def translation(model: SequenceToSequence, ids_C: torch.Tensor | None = None) -> Translation:
+    """A batch whose sentences may all say what is on the list."""
     longest = max(map(len, SOURCES))
     padded = [ids + [special.PAD] * (longest - len(ids)) for ids in SOURCES]
     with torch.inference_mode():
-        return Translation(model, torch.tensor(padded), torch.tensor([len(ids) for ids in SOURCES]), ids_C)
+        listed = None if ids_C is None else Listed(ids_C, torch.ones(len(SOURCES), len(ids_C), dtype=torch.bool))
+        return Translation(model, torch.tensor(padded), torch.tensor([len(ids) for ids in SOURCES]), listed)
 
 
 @torch.inference_mode()
@@ -100,6 +102,27 @@ def test_a_shortlist_shares_out_all_probability(name: str) -> None:
     wanted_BKC[..., 0] = -torch.inf
     torch.testing.assert_close(best_BKN, wanted_BKC.topk(2).values, rtol=1e-4, atol=1e-5)
     assert torch.equal(token_BKN, ids_C[wanted_BKC.topk(2).indices])
+
+
+@torch.inference_mode()
+def test_what_is_on_others_lists_alone_has_no_share() -> None:
+    model, ids_C = network("gru"), torch.tensor([special.UNK, special.EOS, 7, 20, 21, 89])
+    own_BC = torch.tensor([[True] * 6, [True, True, False, False, True, True], [True, True, True, False, False, False]])
+    longest = max(map(len, SOURCES))
+    source_BS = torch.tensor([ids + [special.PAD] * (longest - len(ids)) for ids in SOURCES])
+    lengths_B, token_BK = torch.tensor([len(ids) for ids in SOURCES]), torch.tensor([[4], [5], [6]])
+    together = Translation(model, source_BS, lengths_B, Listed(ids_C, own_BC))
+    log_p_BKV, state, _ = together.step(token_BK, together.start())
+    for place, own_C in enumerate(own_BC):
+        one = slice(place, place + 1)
+        alone = Translation(model, source_BS[one], lengths_B[one], Listed(ids_C[own_C], own_C[own_C].unsqueeze(0)))
+        wanted_1KV = alone.step(token_BK[one], alone.start())[0]
+        torch.testing.assert_close(log_p_BKV[one], wanted_1KV, rtol=1e-4, atol=1e-5)
+    chosen = together.select(state, torch.tensor([2, 1]), torch.zeros(2, 1, dtype=torch.long))
+    best_BKN, token_BKN, _, _ = together.rank(torch.tensor([[7], [4]]), chosen, 4, [special.UNK])
+    assert token_BKN[0, 0, :2].sort().values.tolist() == [special.EOS, 7]
+    assert (best_BKN[0, 0] > -torch.inf).tolist() == [True, True, False, False]
+    assert token_BKN[1, 0, :3].sort().values.tolist() == [special.EOS, 21, 89]
 
 
 @every_shape

@@ -18,7 +18,7 @@ from rnnkit.models import language_store, store
 from rnnkit.models.counted_prompts import CountedPrompts
 from rnnkit.models.prompts import Prompts
 from rnnkit.models.store import Model
-from rnnkit.models.translation import Translation
+from rnnkit.models.translation import Listed, Translation
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.text.tokenizers.store import identity
 from rnnkit.wordalign.shortlist import Shortlist
@@ -68,10 +68,11 @@ class Translator:
         steppers = []
         for model in self.models:
             device = next(model.network.parameters()).device
-            ids_C = None
+            listed = None
             if self.shortlist is not None:
-                ids_C = torch.from_numpy(self.shortlist.candidates(source_BS.numpy())).to(device)
-            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device), ids_C))
+                chosen = self.shortlist.choose(source_BS.numpy())
+                listed = Listed(*(torch.from_numpy(part).to(device) for part in chosen))
+            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device), listed))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.speakers:
             return stepper

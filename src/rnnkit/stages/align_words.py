@@ -78,7 +78,7 @@ class Options:
         None, help="Folder of the target words that each source word may need.", shown_default="none", panel="Output"
     )
     best: int = option(100, help="Target words of a source word in the shortlist.", panel="Output", minimum=1)
-    frequent: int = option(1000, help="Frequent target words in every shortlist.", panel="Output", minimum=0)
+    frequent: int = option(1500, help="Frequent target words in every shortlist.", panel="Output", minimum=0)
     overwrite: bool = option(False, help="Replace what is there.", panel="Output")
 
 

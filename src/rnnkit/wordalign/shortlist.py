@@ -109,6 +109,23 @@ class Shortlist:
         Returns:
             Different ids, rising; UNK and EOS are among them, PAD and BOS are not.
         """
+        return np.flatnonzero(self._wanted(source_ids))
+
+    def choose(self, source_BS: IntArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The target words that any sentence of a batch may need, and which of them each may need.
+
+        Args:
+            source_BS: Ids of a sentence in each row, padded or not.
+
+        Returns:
+            Different ids (C,), rising, and for each sentence its own among them (B, C), on which the others have no say.
+        """
+        wanted_BV = np.stack([self._wanted(source_S) for source_S in source_BS])
+        ids_C = np.flatnonzero(wanted_BV.any(0))
+        return ids_C, wanted_BV[:, ids_C]
+
+    def _wanted(self, source_ids: IntArray) -> NDArray[np.bool_]:
+        """True for each target word that some source words may need."""
         words = np.unique(source_ids)
         begin_W = self.offset_S1[words]
         length_W = self.offset_S1[words + 1] - begin_W
@@ -117,7 +134,7 @@ class Shortlist:
         wanted_V = np.zeros(self.target_size, dtype=np.bool_)
         wanted_V[self.always_F] = True
         wanted_V[self.target_C[place_C]] = True
-        return np.flatnonzero(wanted_V)
+        return wanted_V
 
 
 def make_rows(lexicon: Lexicon, best: int, copy: bool) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
