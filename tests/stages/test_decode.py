@@ -169,6 +169,11 @@ def test_eight_bits_and_a_shortlist_say_much_the_same(model: Path, text: Path, s
         assert same >= 40, f"of 64, with {changes}"
 
 
+def test_a_shortlist_knows_nothing_of_the_lines_beside(model: Path, text: Path, shortlist: Path) -> None:
+    together = decoded(model, text, shortlist=shortlist, batch_tokens=500)
+    assert decoded(model, text, shortlist=shortlist, batch_tokens=1) == together
+
+
 def test_words_that_are_not_on_the_list_are_not_said(model: Path, text: Path, shortlist: Path) -> None:
     document = json.loads(decoded(model, text, shortlist=shortlist, batch_tokens=1, json=True)[1])
     words = Vocabulary.load(model / "vocab.tsv")

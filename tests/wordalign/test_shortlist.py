@@ -54,6 +54,15 @@ def test_candidates(tmp_path: Path) -> None:
     assert nothing.dtype == np.dtype(np.int64)
 
 
+def test_each_sentence_of_a_batch_keeps_its_own(tmp_path: Path) -> None:
+    shortlist = write(tmp_path / "shortlist")
+    source_BS = np.array([[4, EOS, PAD], [5, 5, EOS], [7, 6, EOS]])
+    ids_C, own_BC = shortlist.choose(source_BS)
+    assert ids_C.tolist() == shortlist.candidates(source_BS).tolist()
+    for source_S, own_C in zip(source_BS, own_BC, strict=True):
+        assert ids_C[own_C].tolist() == shortlist.candidates(source_S).tolist()
+
+
 def test_words_may_stand_for_themselves(tmp_path: Path) -> None:
     shortlist = write(tmp_path / "shortlist", copy=True)
     assert shortlist.candidates(np.array([5])).tolist() == [UNK, EOS, 5, 6]
