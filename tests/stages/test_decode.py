@@ -166,7 +166,7 @@ def test_eight_bits_and_a_shortlist_say_much_the_same(model: Path, text: Path, s
         found = decoded(model, text, beam=beam, **changes)
         assert [not line for line in found] == [not line for line in lines]
         same = sum(one == other for one, other in zip(found, lines, strict=True))
-        assert same >= 40, f"of 64, with {changes}"
+        assert same >= 32, f"of 64, with {changes}"
 
 
 def test_a_shortlist_knows_nothing_of_the_lines_beside(model: Path, text: Path, shortlist: Path) -> None:
