@@ -118,7 +118,7 @@ class Shortlist:
             source_BS: Ids of a sentence in each row, padded or not.
 
         Returns:
-            Different ids (C,), rising, and for each sentence its own among them (B, C), on which the others have no say.
+            Different ids (C,), rising, and for each sentence its own among them (B, C), whatever the others are.
         """
         wanted_BV = np.stack([self._wanted(source_S) for source_S in source_BS])
         ids_C = np.flatnonzero(wanted_BV.any(0))
