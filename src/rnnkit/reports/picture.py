@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,5 +45,11 @@ def save(figure: Any, picture: Path) -> None:
     supported = figure.canvas.get_supported_filetypes()
     if form not in supported:
         raise DataError(f"{picture} cannot be drawn", f"endings: {', '.join(sorted(supported))}")
-    with atomic_file(picture, "wb") as file, matplotlib.rc_context({"svg.hashsalt": "rnnkit"}):
+    with (
+        atomic_file(picture, "wb") as file,
+        matplotlib.rc_context({"svg.hashsalt": "rnnkit"}),
+        warnings.catch_warnings(),
+    ):
+        # Signs that the font lacks are drawn as boxes, which everybody sees.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(file, format=form, metadata=_NO_TIME.get(form))
