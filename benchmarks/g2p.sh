@@ -10,7 +10,9 @@ set -euo pipefail
 
 corpora="${RNNKIT_CORPORA:?set RNNKIT_CORPORA to the folder that holds cmudict/ and g2p-sigmorphon2021/}"
 corpora="$(cd "$corpora" && pwd)"
-cd "${1:-$(mktemp -d)}"
+folder="${1:-$(mktemp -d)}"
+mkdir -p "$folder"
+cd "$folder"
 echo "working in $PWD"
 rnnkit --version
 

@@ -9,7 +9,9 @@ set -euo pipefail
 
 corpus="${RNNKIT_CORPORA:?set RNNKIT_CORPORA to the folder that holds multi30k/}"
 corpus="$(cd "$corpus/multi30k" && pwd)"
-cd "${1:-$(mktemp -d)}"
+folder="${1:-$(mktemp -d)}"
+mkdir -p "$folder"
+cd "$folder"
 echo "working in $PWD"
 rnnkit --version
 
