@@ -195,7 +195,9 @@ def test_a_run_that_is_not_validated_ends_after_its_steps(tmp_path: Path) -> Non
     assert records[0]["words_per_second"] > 0
     assert "target_tokens_per_second" not in records[0]
     assert records[-1]["learning_rate"] == pytest.approx(1 / 12), "the last step learns too"
-    shown = [event.facts for event in heard if isinstance(event, Progress) and event.facts]
+    told = [event for event in heard if isinstance(event, Progress)]
+    assert (told[0].done, told[0].total) == (0, 12), "the clock of the bar starts with the first step"
+    shown = [event.facts for event in told if event.facts]
     assert all("words/s" in facts and "tokens/s" not in facts for facts in shown)
 
 

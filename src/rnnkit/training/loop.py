@@ -227,6 +227,7 @@ class Loop(Generic[B]):
         """
         with signals.catch() as stop:
             began = time.monotonic() - self.counters.seconds
+            self._tell_progress()
             while not self.counters.done:
                 self.counters.seconds = time.monotonic() - began
                 if self._validation_due() and not self._run_validation(stop):
