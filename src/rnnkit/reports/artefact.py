@@ -183,12 +183,12 @@ def _fact_lines(name: str, value: Any, indent: str) -> Iterator[str]:
     if isinstance(value, Mapping) and any(isinstance(part, Mapping) for part in value.values()):
         yield f"{indent}{name}:"
         for inner, part in value.items():
-            yield f"{indent}  {inner}: {_text(part)}"
+            yield f"{indent}  {inner}: {plain_text(part)}"
     elif value not in (None, {}, []):
-        yield f"{indent}{name}: {_text(value)}"
+        yield f"{indent}{name}: {plain_text(value)}"
 
 
-def _text(value: Any) -> str:
+def plain_text(value: Any) -> str:
     """A plain value for people: thousands separated, shapes as 3 x 4, checksums cut to what tells them apart."""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -197,10 +197,11 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         if value and all(isinstance(item, int) for item in value):
             return " x ".join(map(str, value))
-        return ", ".join(map(_text, value))
+        return ", ".join(map(plain_text, value))
     if isinstance(value, Mapping):
         parts = (
-            (name, f"({_text(part)})" if isinstance(part, Mapping) else _text(part)) for name, part in value.items()
+            (name, f"({plain_text(part)})" if isinstance(part, Mapping) else plain_text(part))
+            for name, part in value.items()
         )
         return ", ".join(f"{name} {part}" for name, part in parts if part not in ("()", ""))
     text = str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,12 @@ from rnnkit.events import Listener, ignore
 
 if TYPE_CHECKING:
     from rnnkit.reports.artefact import Description
+    from rnnkit.reports.difference import Difference
 
 EXAMPLE = """\
 rnnkit inspect train.de train.en
 rnnkit inspect work
+rnnkit inspect work/model work/other
 rnnkit inspect work/model/best.safetensors --json"""
 
 
@@ -23,7 +25,8 @@ class Options:
     """Say what files and directories are.
 
     Of a text: lines, lengths, encoding, and what rnnkit would stumble over. Of what rnnkit made: what it holds, how and
-    from what it was made. Of weights and arrays: names and shapes. Nothing is changed.
+    from what it was made. Of weights and arrays: names and shapes. Of two artefacts also what differs: facts, options,
+    the step at which two trainings went separate ways, weights, rows, lines. Nothing is changed.
     """
 
     paths: list[Path] = argument(
@@ -35,27 +38,45 @@ class Options:
 
 @dataclass(frozen=True)
 class Result:
-    """One description a path."""
+    """What was found.
+
+    Attributes:
+        descriptions: One a path.
+        differences: What tells two paths apart; None where there are not two.
+    """
 
     descriptions: tuple[Description, ...]
+    differences: tuple[Difference, ...] | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
         """What is printed."""
-        return tuple(line for description in self.descriptions for line in description.lines())
+        described = tuple(line for description in self.descriptions for line in description.lines())
+        if self.differences is None:
+            return described
+        first, second = (description.path for description in self.descriptions)
+        heading = f"what differs: {first} | {second}" if self.differences else "nothing differs"
+        return (*described, heading, *(f"  {difference.line()}" for difference in self.differences))
 
     def as_dict(self) -> dict[str, Any]:
         """What is printed with `--json`."""
-        return {"artefacts": [description.as_dict() for description in self.descriptions]}
+        described = [description.as_dict() for description in self.descriptions]
+        if self.differences is None:
+            return {"artefacts": described}
+        return {"artefacts": described, "differences": [asdict(difference) for difference in self.differences]}
 
 
 def run(options: Options, listen: Listener = ignore) -> Result:
-    """Look at each path.
+    """Look at each path, and hold two against each other.
 
     Raises:
         DataError: There is nothing, it cannot be read, or nobody knows what it is.
         FormatError: It is of a known format and damaged.
     """
     from rnnkit.reports.artefact import describe
+    from rnnkit.reports.difference import differences
 
-    return Result(tuple(describe(path) for path in options.paths))
+    described = tuple(describe(path) for path in options.paths)
+    if len(described) != 2:
+        return Result(described)
+    return Result(described, tuple(differences(*described)))
