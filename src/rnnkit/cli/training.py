@@ -44,7 +44,7 @@ def _cost(estimate: Any) -> list[str]:
         "steps": f"{estimate.steps:,} ({estimate.epochs:.1f} epochs)",
         "memory": size(estimate.memory_bytes),
         "disk": size(estimate.checkpoint_bytes),
-        "time": f"about {duration(estimate.seconds)}, and validation on top",
+        "time": f"about {duration(estimate.seconds)}, validation among it",
     }
     return [f"{name:<10}  {value}" for name, value in facts.items()]
 

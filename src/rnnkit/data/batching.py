@@ -84,6 +84,13 @@ class Batches:
         """Batches of the pass under way."""
         return len(self._plan)
 
+    def extremes(self) -> list[NDArray[np.int64]]:
+        """The batch with the longest sentence of the pass, and the one with the most sentences."""
+        longest = np.maximum.reduce(self._lengths)
+        chosen = max(range(len(self._plan)), key=lambda i: int(longest[self._plan[i]].max()))
+        most = max(range(len(self._plan)), key=lambda i: len(self._plan[i]))
+        return [self._plan[i] for i in dict.fromkeys((chosen, most))]
+
     def state_dict(self) -> dict[str, int]:
         """Where the next batch comes from, as JSON."""
         return {"epoch": self.position.epoch, "batch": self.position.batch}

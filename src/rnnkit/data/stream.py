@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnnkit.data.aligned import Sentences
 from rnnkit.data.arrays import IntArray
@@ -102,6 +103,11 @@ class StreamBatches:
         """Pieces of the pass under way."""
         return len(self._ends) - 1
 
+    def extremes(self) -> list[Piece]:
+        """The longest piece of the pass."""
+        number = int(np.argmax(np.diff(self._ends)))
+        return [self._piece(number)]
+
     def state_dict(self) -> dict[str, int]:
         """Where the next piece comes from, as JSON."""
         return {"epoch": self.position.epoch, "batch": self.position.batch}
@@ -120,6 +126,9 @@ class StreamBatches:
             epoch, number = epoch + 1, 0
             self._load(epoch)
         self.position = Position(epoch, number + 1)
+        return self._piece(number)
+
+    def _piece(self, number: int) -> Piece:
         place_BT = self._places(self._ends[number], self._ends[number + 1])
         return Piece(self._read(place_BT - 1), self._read(place_BT), first=number == 0)
 
@@ -161,6 +170,10 @@ class LineBatches:
         """Batches of the pass under way."""
         return self._batches.per_epoch
 
+    def extremes(self) -> list[Piece]:
+        """The batch with the longest line of the pass, and the one with the most lines."""
+        return [self._piece(numbers) for numbers in self._batches.extremes()]
+
     def state_dict(self) -> dict[str, int]:
         """Where the next batch comes from, as JSON."""
         return self._batches.state_dict()
@@ -173,7 +186,10 @@ class LineBatches:
         return self
 
     def __next__(self) -> Piece:
-        return line_piece([self._lines[int(number)] for number in next(self._batches)])
+        return self._piece(next(self._batches))
+
+    def _piece(self, numbers: NDArray[np.int64]) -> Piece:
+        return line_piece([self._lines[int(number)] for number in numbers])
 
 
 def line_piece(lines: Sequence[IntArray]) -> Piece:

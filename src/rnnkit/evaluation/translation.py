@@ -66,11 +66,13 @@ def make_validation(
             return Validation(score=-nll, facts={"loss": nll})
         model.network.eval()
         outputs: list[str] = []
+        tokens = 0
         for start in range(0, count, BLOCK):
             if stop:
                 break
             found = search_all(model, source_ids[start : start + BLOCK], measured.search, measured.batch_tokens)
             outputs += [_spell(model, one[0].ids if one else ()) for one in found]
+            tokens += sum(len(one[0].ids) for one in found if one)
         model.network.train()
         if len(outputs) < count:
             return None
@@ -82,6 +84,7 @@ def make_validation(
                 f"{model.tokenizer.detokenize(model.source_vocabulary.decode(source_ids[index]))} -> {outputs[index]}"
                 for index in shown
             ),
+            length_ratio=tokens / sum(len(target[index]) for index in range(count)),
         )
 
     return validate

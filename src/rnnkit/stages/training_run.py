@@ -129,7 +129,8 @@ def _estimate(options: Any, recipe: Recipe, listen: Listener) -> Estimate:
     plan = _plan(options, learner)
     _announce(options, learner, plan, listen)
     network = learner.network
-    return estimate(learner.task, learner.batches, plan.steps, weights.count(network), weights.count_frozen(network))
+    parameters, frozen = weights.count(network), weights.count_frozen(network)
+    return estimate(learner.task, learner.batches, learner.validate, plan, parameters, frozen)
 
 
 def _plan(options: Any, learner: Learner) -> Plan:

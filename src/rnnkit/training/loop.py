@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -91,6 +91,10 @@ class CountedSource(Source[B_co], Protocol[B_co]):
         """Batches of the pass under way."""
         ...
 
+    def extremes(self) -> Sequence[B_co]:
+        """The batches of the pass under way that are the hardest to hold."""
+        ...
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -100,11 +104,13 @@ class Validation:
         score: The number by which `best` is chosen; greater is better.
         facts: Numbers for `metrics.jsonl`.
         lines: Text for the log, such as sample translations.
+        length_ratio: Tokens decoded for each of the references'; 1 where nothing is decoded.
     """
 
     score: float
     facts: Mapping[str, float]
     lines: tuple[str, ...] = ()
+    length_ratio: float = 1.0
 
 
 Validate = Callable[[signals.Stop], Validation | None]

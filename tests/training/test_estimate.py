@@ -1,0 +1,82 @@
+"""What a dry run reckons, from steps and validations whose cost is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rnnkit.data.batching import Batches
+from rnnkit.training import estimate
+from rnnkit.training.checkpoint import Arrays
+from rnnkit.training.loop import Plan, StepReport, Validation
+from rnnkit.training.signals import Stop
+
+
+class Clock:
+    """Time that goes on only when somebody works."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr("rnnkit.training.estimate.time.perf_counter", lambda: self.now)
+
+
+class Work:
+    """A task whose step takes a tenth of a second for each sentence."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.sizes: list[int] = []
+
+    def step(self, batch: Any, rate: float) -> StepReport:
+        self.sizes.append(len(batch))
+        self.clock.now += 0.1 * len(batch)
+        return StepReport(1.0, 1.0, len(batch))
+
+    def state_dict(self) -> Mapping[str, Arrays]:
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Arrays]) -> None: ...
+
+    def keep(self, name: str, facts: Mapping[str, Any]) -> None: ...
+
+
+LENGTHS = np.array([9, 3, 3, 3, 3, 3, 3, 5, 5, 5, 5])
+"""With a budget of nine tokens: one sentence of nine, two batches of three, and five alone each."""
+
+
+def test_steps_and_validations_are_reckoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    task, batches = Work(clock), Batches([LENGTHS], budget=9, seed=1)
+
+    def validate(stop: Stop) -> Validation:
+        clock.now += 6
+        return Validation(0.0, {}, length_ratio=3.0)
+
+    found = estimate.estimate(task, batches, validate, Plan(steps=70, validate_every=20), 1000, 200)
+    assert task.sizes[:2] == [1, 3], "the longest sentence, then the most sentences"
+    assert found.training_seconds == pytest.approx(70 * 0.1 * sum(task.sizes[2:]) / len(task.sizes[2:]))
+    assert found.validation_seconds == pytest.approx(4 * 2.0), "four, and a learned model speaks a third as long"
+    assert found.seconds == found.training_seconds + found.validation_seconds
+    assert (found.batches_per_epoch, found.epochs, found.checkpoint_bytes) == (7, 10.0, 4 * (4000 - 400))
+
+
+def test_slow_steps_are_not_timed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    task, batches = Work(clock), Batches([np.full(100, 30)], budget=3000, seed=1)
+    estimate.estimate(task, batches, lambda stop: None, Plan(steps=70, validate_every=20), 1, 0)
+    assert len(task.sizes) == 1 + estimate.FEWEST
+
+
+def test_a_short_output_makes_no_validation_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+
+    def validate(stop: Stop) -> Validation:
+        clock.now += 6
+        return Validation(0.0, {}, length_ratio=0.1)
+
+    plan = Plan(steps=7, validate_every=7)
+    found = estimate.estimate(Work(clock), Batches([LENGTHS], 9, 1), validate, plan, 1, 0)
+    assert found.validation_seconds == pytest.approx(6)
