@@ -60,7 +60,7 @@ def test_tags_decide_about_forms(run: Run, corpus: Path) -> None:
     facts = json.loads(Path("work/data/meta.json").read_text(encoding="utf-8"))["facts"]["splits"]
     assert facts["train"]["sentences"] == 48, "tags make no pair of a lemma and its form too unlike"
     train(run)
-    assert json.loads(Path("work/model/tokenizer/meta.json").read_text())["options"]["features"] is True
+    assert json.loads(Path("work/model/tokenizer/meta.json").read_bytes())["options"]["features"] is True
 
     forms = succeed(run, "decode", "test.lemma", "--beam", "5", "--threads", "1", "--alignments", "links").splitlines()
     assert [form[0] for form in forms] == ["x", "y"] * len(LEMMAS)
@@ -70,15 +70,22 @@ def test_tags_decide_about_forms(run: Run, corpus: Path) -> None:
     wanted = [begin + lemma for lemma in LEMMAS for begin in TAGS.values()]
     wrong = [form != right for form, right in zip(forms, wanted, strict=True)]
     assert rates["rates"][0]["errors"] == sum(wrong)
-    source = json.loads(succeed(run, "decode", "test.lemma", "--threads", "1", "--json").splitlines()[0])
-    assert source["source_tokens"] == ["␉V", "␉PST", "a", "b", "a"]
-    places = [int(link.split("-")[0]) for line in Path("links").read_text().splitlines() for link in line.split()]
+    first = json.loads(succeed(run, "decode", "test.lemma", "--threads", "1", "--json").splitlines()[0])
+    assert first["source_tokens"] == ["␉V", "␉PST", "a", "b", "a"]
+    places = [
+        int(link.split("-")[0])
+        for line in Path("links").read_text(encoding="utf-8").splitlines()
+        for link in line.split()
+    ]
     assert set(places) <= set(range(5))
 
-    right = json.loads(succeed(run, "score", "test.lemma", "test.form", "--summary", "--json").splitlines()[-1])
-    Path("wrong.lemma").write_text(Path("test.lemma").read_text().replace("PST", "P").replace("PRS", "PST"))
-    wronged = json.loads(succeed(run, "score", "wrong.lemma", "test.form", "--summary", "--json").splitlines()[-1])
-    assert right["perplexity"] < wronged["perplexity"]
+    wrong_tags = Path("test.lemma").read_text(encoding="utf-8").replace("PST", "P").replace("PRS", "PST")
+    Path("wrong.lemma").write_text(wrong_tags, encoding="utf-8")
+    right, wronged = (
+        json.loads(succeed(run, "score", source, "test.form", "--summary", "--json").splitlines()[-1])["summary"]
+        for source in ("test.lemma", "wrong.lemma")
+    )
+    assert right["perplexity"] < wronged["perplexity"], "what the tags say is what the model has learned"
 
     Path("bad.lemma").write_text("aba\tV;PST\nbab\tV\tPST\n", encoding="utf-8")
     for words in (("decode", "bad.lemma"), ("score", "bad.lemma", "bad.lemma"), ("tokenize", "bad.lemma")):
