@@ -16,6 +16,14 @@ def test_lengths() -> None:
     assert length_ratio(2.9).drops([LONG, SHORT])
 
 
+def test_features_are_no_part_of_a_length_ratio() -> None:
+    sides = [["␉V", "␉PST", "␉SG", "␉␉", "a"], ["b", "c"]]
+    assert not length_ratio(1, features=True).drops(sides)
+    assert length_ratio(2).drops(sides)
+    assert length_ratio(9, features=True).drops([["␉V"], ["b"]])
+    assert too_long(5).drops(sides), "the model reads features as it reads the text"
+
+
 def test_duplicates_are_alike_on_all_sides() -> None:
     drops = duplicate().drops
     pairs = [[["a"], ["b"]], [["a"], ["c"]], [["a", "b"], ["c"]], [["a"], ["b"]], [["a"], ["c"]]]

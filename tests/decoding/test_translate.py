@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from rnnkit.decoding.halving import in_halves, out_of_memory
 from rnnkit.decoding.pair_scores import score_pairs
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
-from rnnkit.decoding.translate import Options, search_batches, translate_lines
+from rnnkit.decoding.translate import Options, search_batches, spell, translate_lines
 from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import NO_WISH, read_asked
 from rnnkit.errors import DataError
 from rnnkit.models.store import Model
 from rnnkit.text import special
+from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 
 LINES = ("the king sat", "", "a dog ran on the mat", "Zzz yyy", "the cat", "i am very very hungry")
 
@@ -157,8 +159,32 @@ def test_links_go_from_each_output_token_to_what_it_looked_at_most() -> None:
     look_TS = torch.tensor([[0.1, 0.7, 0.2], [0.2, 0.1, 0.7], [0.0, 0.0, 1.0]])
     one = Hypothesis((special.UNK, 5), -1.0, -1.0, look_TS)
     assert pharaoh(one, 2) == "1-0 0-1"
-    assert replace_unknown(one, ("<unk>", "mat"), ("das", "Haus")) == ("Haus", "mat")
-    assert (pharaoh(one, 0), replace_unknown(one, ("<unk>", "mat"), ())) == ("", ("<unk>", "mat"))
+    is_feature = tokenizer("words").is_feature
+    assert replace_unknown(one, ("<unk>", "mat"), ("das", "Haus"), is_feature) == ("Haus", "mat")
+    assert (pharaoh(one, 0), replace_unknown(one, ("<unk>", "mat"), (), is_feature)) == ("", ("<unk>", "mat"))
+
+
+def test_no_unknown_word_becomes_a_feature_and_links_count_features() -> None:
+    look_TS = torch.tensor([[0.6, 0.1, 0.3, 0.0], [0.1, 0.5, 0.4, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    one = Hypothesis((special.UNK, special.UNK), -1.0, -1.0, look_TS)
+    is_feature = FeaturedTokenizer(tokenizer("words")).is_feature
+    assert pharaoh(one, 3) == "0-0 1-1"
+    assert replace_unknown(one, ("<unk>", "<unk>"), ("␉V", "das", "␉␉"), is_feature) == ("␉␉", "das")
+    assert replace_unknown(one, ("<unk>", "<unk>"), ("␉V", "␉PST", "␉2"), is_feature) == ("<unk>", "<unk>")
+
+
+def test_features_are_read_before_the_text_and_never_written() -> None:
+    here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
+    options = Options(SearchOptions(beam=2, max_length=4), 100, keep_attention=True)
+    lines = asked(["the king\tV;the", "\tV", "\t"])
+    king, alone, empty = translate_lines(Translator((here,)), lines, options)
+    assert king.source == ("␉V", "␉the", "the", "king")
+    assert (alone.source, empty.source, empty.outputs) == (("␉V",), (), ("",))
+    for hypothesis in king.hypotheses:
+        assert hypothesis.attention is not None
+        assert hypothesis.attention.shape[1] == len(king.source) + 1
+    said = replace(king.hypotheses[0], ids=(here.target_vocabulary.ids["the"], special.UNK, special.UNK))
+    assert spell(here, ("␉V", "king"), [replace(said, attention=torch.eye(4))], True).outputs == ("the king king",)
 
 
 def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
@@ -206,6 +232,13 @@ def test_wishes_that_cannot_be_are_named_by_line(
 ) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path, ["a", "b"], prefixes, phrases)
+
+
+def test_features_of_a_prefix_that_cannot_be_read_are_named_by_line(tmp_path: Path) -> None:
+    (tmp_path / "p").write_text("the\nthe\ta\tb\n", encoding="utf-8")
+    here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
+    with pytest.raises(DataError, match=r"p:2: the line has 2 TABs"):
+        list(read_asked(here, ["a", "b"], tmp_path / "p", None))
 
 
 def test_lines_are_not_read_before_they_are_needed(tmp_path: Path) -> None:

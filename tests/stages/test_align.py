@@ -338,3 +338,20 @@ def test_reports(work: Path) -> None:
         "en 14 tokens (0.00% unknown, longest 6); dropped 2 empty"
     )
     assert json.loads(json.dumps(result.as_dict()))["splits"]["train"]["tokens"] == {"de": 14, "en": 14}
+
+
+def test_features_count_for_lengths_and_not_for_ratios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("train.lemma").write_text("ab\tV;PST;2;SG\nab c\t3\n\tV\n", encoding="utf-8")
+    Path("train.form").write_text("ba\nb\nab\n", encoding="utf-8")
+    files = [Path("train.lemma"), Path("train.form")]
+    tokenize.run(tokenize.Options(files=files, type="chars", features=True))
+    vocab.run(vocab.Options())
+    sides = Options(source="lemma", target="form")
+    assert words(aligned(sides), "train", "lemma") == ["␉V ␉PST ␉2 ␉SG a b </s>", "␉3 a b ▁ c </s>", "␉V </s>"]
+    data = aligned(replace(sides, max_ratio=2))
+    assert words(data, "train", "lemma") == ["␉V ␉PST ␉2 ␉SG a b </s>"]
+    assert dropped(data) == {"length ratio": 2}
+    assert dropped(aligned(replace(sides, max_length=6))) == {"too long": 1}
+    cut = words(aligned(replace(sides, length=4)), "train", "lemma")
+    assert cut[1] == "␉3 a b </s>", "a line that is cut keeps its features"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import torch
 from tests import tiny_models
 
 from rnnkit.config import STDIN
+from rnnkit.errors import DataError
 from rnnkit.stages import score_inputs
 from rnnkit.stages.score_inputs import Scorer, open_scorer, read_text
+from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 
 
 class Keyboard(io.TextIOWrapper):
@@ -55,3 +58,16 @@ def test_only_counts_have_ngrams(scorer: Scorer, tmp_path: Path) -> None:
     folder = tiny_models.speaker_folder(tmp_path, tiny_models.speaker(), "spaces")
     with pytest.raises(ValueError, match=f"^{folder} is no counted model$"):
         _ = open_scorer(folder, "best", torch.device("cpu")).ngrams
+
+
+def test_features_that_cannot_be_read_are_named_by_file_and_line(scorer: Scorer, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("the king\tformal\nthe\tx\ty\n", encoding="utf-8")
+    (group,) = read_text([tmp_path / "a"], scorer)
+    assert group.tokens[0] == ["the", "king", "formal"], "a TAB is white space where there are no features"
+    assert scorer.tokenizer is not None
+    featured = replace(scorer, tokenizer=FeaturedTokenizer(scorer.tokenizer))
+    with pytest.raises(DataError, match=r"a:2: the line has 2 TABs"):
+        list(read_text([tmp_path / "a"], featured))
+    (tmp_path / "a").write_text("the king\tformal\n", encoding="utf-8")
+    (group,) = read_text([tmp_path / "a"], featured)
+    assert group.tokens == [["␉formal", "the", "king"]]

@@ -271,3 +271,49 @@ def test_a_filter(corpus: Path, typed: Callable[[str], None]) -> None:
         open_filter(options(type="words"))
     with pytest.raises(UsageError, match="--samples needs files, a filter has none"):
         open_filter(options(samples=2))
+
+
+def test_features_are_kept_with_the_tokenizer_and_refused_by_line(corpus: Path, typed: Callable[[str], None]) -> None:
+    Path("train.lemma").write_text("gehen\tV;PST\nAa\n\n\tV\n", encoding="utf-8")
+    Path("train.form").write_text("ging\nAa\n\nx\n", encoding="utf-8")
+    result = run(options("train.lemma", "train.form", type="chars", features=True))
+    assert tokens("train.lemma") == ["␉V ␉PST g e h e n", "A a", "", "␉V"]
+    assert tokens("train.form") == ["g i n g", "A a", "", "x"]
+    assert result.files[0].tokens == 10
+    assert manifest.read(Path("work/tokens/train.lemma.tok"), "tokens", 1).facts["features"] is True
+    assert manifest.read(Path("work/tokenizer"), "tokenizer", 1).options["features"] is True
+    typed("sehen\tV;\n")
+    assert list(open_filter(options())) == ["␉V s e h e n"]
+    Path("test.lemma").write_text("a\tV\nb\tV\tPST\n", encoding="utf-8")
+    assert refused(DataError, options("test.lemma")).startswith("test.lemma:2: the line has 2 TABs\n")
+    typed("a\na\tb␉\n")
+    reading = open_filter(options())
+    assert next(reading) == "a"
+    with pytest.raises(DataError, match=r"^standard input:2: the feature 'b␉' holds"):
+        next(reading)
+    assert "was made with --features true, not with --features false" in refused(
+        ArtefactError, options("test.lemma", features=False)
+    )
+    back = detokenize.open_filter(detokenize.Options(files=[Path("work/tokens/train.lemma.tok")]))
+    assert list(back) == ["gehen", "Aa", "", ""]
+
+
+def test_without_features_a_tab_is_white_space(corpus: Path, typed: Callable[[str], None]) -> None:
+    Path("train.lemma").write_text("gehen\tV\tPST\n", encoding="utf-8")
+    run(options("train.lemma", type="words", features=False))
+    assert tokens("train.lemma") == ["gehen V PST"]
+    assert manifest.read(Path("work/tokens/train.lemma.tok"), "tokens", 1).facts["features"] is False
+    typed("a\tb\n")
+    assert list(open_filter(options(type="words", features=True, work=Path("none")))) == ["␉b a"]
+
+
+@pytest.mark.parametrize("kind", ["unigram", "bpe"])
+def test_pieces_are_learned_and_drawn_without_features(corpus: Path, kind: str) -> None:
+    Path("train.tags").write_text("".join(f"{line}\tqqq;PST\n" for line in DE), encoding="utf-8")
+    run(options("train.de", type=kind, work=Path("plain")))
+    run(options("train.tags", type=kind, features=True, samples=3, work=Path("tags")))
+    assert Path("plain/tokenizer/model.spm").read_bytes() == Path("tags/tokenizer/model.spm").read_bytes()
+    lines = Path("tags/tokens/train.tags.tok").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 3 * len(DE)
+    assert all(line.split()[:2] == ["␉qqq", "␉PST"] for line in lines)
+    assert all("qqq" not in line.removeprefix("␉qqq") for line in lines)

@@ -13,6 +13,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.text.gaps import check_gap, cut, read_gapped
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
+from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.learning import learn_subwords
 from rnnkit.text.tokenizers.spaces import SpaceTokenizer
 from rnnkit.text.tokenizers.words import WordTokenizer
@@ -117,3 +118,12 @@ def test_more_gaps_than_can_be_ranked_are_named(tmp_path: Path) -> None:
         f"{path}:2: the line has 2 gaps, and --nbest ranks what fills one\n"
         "  hint: leave out --nbest, or add --json for the candidates of each gap"
     )
+
+
+def test_features_stand_before_what_is_cut(tmp_path: Path) -> None:
+    featured = FeaturedTokenizer(WORDS)
+    assert cut("I am ___.\tformal;___", "___", featured) == ["␉formal", "␉___", "I", "am", None, "￭."]
+    assert cut("I\t___", "___", WORDS) == ["I", None]
+    (tmp_path / "a").write_text("___\tx\n___\tx\ty\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"a:2: the line has 2 TABs"):
+        list(read_gapped([tmp_path / "a"], "___", featured))

@@ -20,18 +20,20 @@ from rnnkit.text.token_files import (
 def made(path: Path, tokenizer: str | None = None, text: str = "a b\n") -> Path:
     path.write_text(text, encoding="utf-8")
     if tokenizer is not None:
-        write_meta(path, options={}, inputs={"tokenizer": tokenizer}, lines=1, tokens=2, samples=3)
+        write_meta(path, options={}, inputs={"tokenizer": tokenizer}, lines=1, tokens=2, samples=3, features=True)
     return path
 
 
 def test_a_manifest_is_read_back(tmp_path: Path) -> None:
     file = open_token_file(made(tmp_path / "train.de.tok", "abc"))
     assert (file.split, file.language, file.tokenizer, file.lines, file.samples) == ("train", "de", "abc", 1, 3)
+    assert file.features
 
 
 def test_a_file_from_elsewhere_has_a_name_only(tmp_path: Path) -> None:
     file = open_token_file(made(tmp_path / "dev.en.tok"))
     assert (file.split, file.language, file.tokenizer, file.lines, file.samples) == ("valid", "en", None, None, 0)
+    assert not file.features
 
 
 def test_missing_and_changed_files(tmp_path: Path) -> None:

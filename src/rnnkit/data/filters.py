@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final
 
+from rnnkit.text.features import is_feature
+
 Sides = Sequence[Sequence[str]]
 """A sentence: the tokens of its source, and of its target where there is one."""
 
@@ -39,11 +41,16 @@ def too_long(most: int) -> Filter:
     return Filter("too long", lambda sides: max(map(len, sides)) >= most)
 
 
-def length_ratio(most: float) -> Filter:
-    """One side more than `most` times as long as the other, in tokens: probably not a translation of it."""
+def length_ratio(most: float, features: bool = False) -> Filter:
+    """One side more than `most` times as long as the other, in tokens: probably not a translation of it.
+
+    Args:
+        most: How many times.
+        features: Whether some tokens may be features, which are not counted: no side has words for them.
+    """
 
     def drops(sides: Sides) -> bool:
-        lengths = [len(side) for side in sides]
+        lengths = [sum(not is_feature(token) for token in side) if features else len(side) for side in sides]
         return max(lengths) > most * min(lengths)
 
     return Filter("length ratio", drops)

@@ -31,6 +31,11 @@ class Part:
         """Random segmentations of each line of text; 0 means the one best."""
         return self.files[0].samples
 
+    @property
+    def features(self) -> bool:
+        """Whether some tokens may be features."""
+        return self.files[0].features
+
 
 def read_sentences(part: Part) -> Iterator[list[list[str]]]:
     """The tokens of each side, line by line.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rnnkit.decoding.stepper import Hypothesis
 from rnnkit.text import special
@@ -26,16 +26,22 @@ def pharaoh(hypothesis: Hypothesis, source_tokens: int) -> str:
     return " ".join(f"{source}-{target}" for target, source in enumerate(looked_at(hypothesis, source_tokens)))
 
 
-def replace_unknown(hypothesis: Hypothesis, tokens: Sequence[str], source: Sequence[str]) -> tuple[str, ...]:
+def replace_unknown(
+    hypothesis: Hypothesis, tokens: Sequence[str], source: Sequence[str], is_feature: Callable[[str], bool]
+) -> tuple[str, ...]:
     """The output's tokens, each unknown one replaced by the source token that it looked at most (Luong et al. 2015).
+
+    Features are passed over: they are no text, and what looks at one the most means some word all the same.
 
     Args:
         hypothesis: With attention.
         tokens: Its tokens as text.
         source: The source's tokens as text; the vocabulary need not know them.
+        is_feature: Tells which of these are features.
     """
-    seen = looked_at(hypothesis, len(source))
-    if not seen:
+    places = [place for place, token in enumerate(source) if not is_feature(token)]
+    if hypothesis.attention is None or not places:
         return tuple(tokens)
+    seen = [places[index] for index in hypothesis.attention[: len(hypothesis.ids), places].argmax(-1).tolist()]
     pairs = zip(hypothesis.ids, tokens, seen, strict=True)
     return tuple(source[place] if row == special.UNK else token for row, token, place in pairs)

@@ -252,6 +252,8 @@ def spell(
     tokens = tuple(tuple(model.target_vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)
     if unknown_replaced:
         pairs = zip(hypotheses, tokens, strict=True)
-        tokens = tuple(replace_unknown(hypothesis, one, source) for hypothesis, one in pairs)
+        tokens = tuple(
+            replace_unknown(hypothesis, one, source, model.tokenizer.is_feature) for hypothesis, one in pairs
+        )
     outputs = tuple(model.tokenizer.detokenize(one) for one in tokens) or ("",)
     return Translated(tuple(source), outputs, tokens, tuple(hypotheses))

@@ -31,8 +31,8 @@ def read_asked(
         skip: Lines of all files to leave out at the start.
 
     Raises:
-        DataError: A file has more or fewer lines than the source, or asks for what the vocabulary does not know; the
-            message names file and line.
+        DataError: A file has more or fewer lines than the source, or asks for what the vocabulary does not know, or
+            has features that cannot be read; the message names file and line.
     """
     begins = read_lines(prefixes) if prefixes is not None else repeat("")
     phrases = read_lines(constraints) if constraints is not None else repeat("")
@@ -66,6 +66,7 @@ def _phrases(model: Model, line: str, where: str) -> tuple[tuple[int, ...], ...]
 
 
 def _encode(model: Model, text: str, where: str, what: str) -> tuple[int, ...]:
+    model.tokenizer.part(text, where)  # features that cannot be read are refused by their place
     tokens = model.tokenizer.tokenize(text)
     ids = model.target_vocabulary.encode(tokens)
     for token, row in zip(tokens, ids, strict=True):

@@ -91,7 +91,10 @@ class Options:
         panel="Length",
     )
     max_ratio: float | None = option(
-        None, help="Drop pairs of train with one side more than so many times as long.", minimum=1, panel="Filters"
+        None,
+        help="Drop pairs of train with one side more than so many times as long, features not counted.",
+        minimum=1,
+        panel="Filters",
     )
     keep_empty: bool = option(
         False, help="Keep empty lines of data with one side: each is an end symbol, as in WikiText.", panel="Filters"
@@ -267,7 +270,7 @@ def _filters(part: Part, inputs: AlignInputs, options: Options) -> list[Filter]:
     if part.split == VALID:
         return chosen
     if options.max_ratio is not None:
-        chosen.append(filters.length_ratio(options.max_ratio))
+        chosen.append(filters.length_ratio(options.max_ratio, part.features))
     if options.drop_leaked:
         # Random segmentations of a text differ from its best one in nothing but where they are cut.
         separator = "" if part.samples else " "

@@ -15,7 +15,7 @@ from rnnkit.files import growing
 from rnnkit.stages import decode_translation
 from rnnkit.stages.decode_options import CONTINUATION_BEAM, DIVERSITY, Options, check, given
 from rnnkit.stages.decode_resume import recorded
-from rnnkit.text.lines import read_lines
+from rnnkit.text.tokenizers.tokenizer import read_text
 
 if TYPE_CHECKING:
     from rnnkit.decoding.continuation import Continued, Narrator
@@ -97,10 +97,6 @@ def _ahead(options: Options, block_lines: int) -> int:
     return 1 if options.files == [STDIN] and sys.stdin.isatty() else block_lines
 
 
-def _input(options: Options) -> Iterator[str]:
-    return (line for path in options.files for line in read_lines(path))
-
-
 def _search(options: Options, beam: int) -> SearchOptions:
     from rnnkit.decoding.stepper import SearchOptions
 
@@ -133,7 +129,7 @@ def _translate(options: Options, _: Mapping[str, Any], done: int, listen: Listen
 
     ahead = _ahead(options, BLOCK_LINES)
     search, sampling = _search(options, TRANSLATION_BEAM), _sampling(options)
-    return decode_translation.translate(options, search, sampling, _input(options), done, ahead, listen)
+    return decode_translation.translate(options, search, sampling, done, ahead, listen)
 
 
 def _continue(options: Options, document: Mapping[str, Any], done: int, listen: Listener) -> Outputs:
@@ -141,7 +137,8 @@ def _continue(options: Options, document: Mapping[str, Any], done: int, listen: 
 
     narrator = _open_narrator(options, document, listen)
     how = continuation.Options(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
-    lines = islice(_input(options), done, None)
+    prompts = (line for path in options.files for line in read_text(path, narrator.tokenizer))
+    lines = islice(prompts, done, None)
     ahead = _ahead(options, continuation.BLOCK_LINES)
     for one in continuation.continue_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
         yield one.texts if options.prompt else one.continuations, _describe_continuation(one)

@@ -29,7 +29,6 @@ def translate(
     options: Options,
     search: SearchOptions,
     sampling: Sampling | None,
-    lines: Iterator[str],
     done: int,
     ahead: int,
     listen: Listener,
@@ -40,7 +39,6 @@ def translate(
         options: What was asked for.
         search: How to search.
         sampling: How tokens are drawn; None searches.
-        lines: The source.
         done: Lines to leave out: an interrupted run translated them.
         ahead: Lines read ahead.
         listen: Hears what was loaded.
@@ -50,6 +48,7 @@ def translate(
     from rnnkit.decoding import translate as translation
     from rnnkit.decoding.wishes import read_asked
     from rnnkit.reports.attention import open_album
+    from rnnkit.text.tokenizers.tokenizer import read_text
 
     translator = _open(options, listen)
     check_attention(options, translator.attends)
@@ -64,6 +63,7 @@ def translate(
         # Whoever waits for one line gets all threads for it.
         workers=1 if ahead == 1 or translator.device.type != "cpu" else torch.get_num_threads(),
     )
+    lines = (line for path in options.files for line in read_text(path, translator.main.tokenizer))
     asked = read_asked(translator.main, lines, options.prefix_file, options.constraints, done)
     with ExitStack() as opened:
         links = album = None

@@ -12,7 +12,8 @@ from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.files import manifest
 from rnnkit.text import special
-from rnnkit.text.lines import batch_lines, read_lines
+from rnnkit.text.lines import batch_lines
+from rnnkit.text.tokenizers import tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -138,12 +139,12 @@ def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[Lines]:
         DataError: A file is missing or no text, or there is no line in all of them.
     """
     live = STDIN in paths and sys.stdin.isatty()
-    lines = (line for path in paths for line in read_lines(path))
+    cutter = scorer.tokenizer
+    lines = (line for path in paths for line in tokenizer.read_text(path, cutter))
     groups = batch_lines(lines, 1 if live else GROUP_LINES, GROUP_CHARACTERS)
     empty = True
     for raw in groups:
         empty = False
-        cutter = scorer.tokenizer
         tokens = [line.split() for line in raw] if cutter is None else cutter.tokenize_batch(raw)
         yield Lines(_sentences([scorer.vocabulary.encode(line) for line in tokens]), tokens, raw)
     if empty:

@@ -11,7 +11,7 @@ from rnnkit.errors import DataError
 from rnnkit.events import Listener, Progress
 from rnnkit.stages.score_options import Options
 from rnnkit.stages.score_results import END, LineScore, Part, Summary, Token
-from rnnkit.text.lines import read_lines
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
 
     model = store.load(options.folder, options.checkpoint, device)
     total = LanguageScore()
-    for group in _groups(options.files[0], options.files[1]):
+    for group in _groups(options.files[0], options.files[1], model.tokenizer):
         sources = [model.source_vocabulary.encode(model.tokenizer.tokenize(source)) for source, _ in group]
         tokens = [model.tokenizer.tokenize(target) for _, target in group]
         targets = [model.target_vocabulary.encode(line) for line in tokens]
@@ -60,9 +60,9 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
     yield Summary(total, (Part(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),), None)
 
 
-def _groups(source: Path, target: Path) -> Iterator[list[tuple[str, str]]]:
+def _groups(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[tuple[str, str]]]:
     """Lines of both files side by side, some at a time."""
-    lines = zip_longest(read_lines(source), read_lines(target))
+    lines = zip_longest(read_text(source, tokenizer), read_text(target, tokenizer))
     block: list[tuple[str, str]] = []
     for number, (left, right) in enumerate(lines, start=1):
         if left is None or right is None:

@@ -20,16 +20,18 @@ from rnnkit.text import token_files
 from rnnkit.text.lines import batch_lines, read_lines
 from rnnkit.text.names import TRAIN, CorpusName, parse_name
 from rnnkit.text.normalise import FORMS, NFC, Normalisation
+from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.learning import DEFAULT_SIZE, learn_from_files, refuse_empty
 from rnnkit.text.tokenizers.store import LEARNED, RULES, identity, load_matching, save_tokenizer
 from rnnkit.text.tokenizers.subwords import UNIGRAM, SubwordTokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
 
 EXAMPLE = """\
 rnnkit tokenize train.de train.en valid.de valid.en --type unigram --size 8000
 rnnkit tokenize test.de                     # reuses the workspace's tokenizer
 rnnkit tokenize < news.de > news.de.tok     # a filter, one line out for each line in
-rnnkit tokenize corpus.txt --type words --lowercase --work corpus"""
+rnnkit tokenize corpus.txt --type words --lowercase --work corpus
+rnnkit tokenize train.lemma train.form --type chars --features    # lines like aufgehen<TAB>V;PST;2;SG"""
 
 DEFAULT_TYPE = UNIGRAM
 
@@ -69,6 +71,12 @@ class Options:
         help="Unicode form: nfc composes accents, nfkc also folds widths and ligatures, none changes nothing.",
         choices=FORMS,
         shown_default=NFC,
+        panel="Tokenizer",
+    )
+    features: bool | None = option(
+        None,
+        help="Lines may have features behind a TAB, parted by ; or spaces: tags, a domain. Each is a token of its own.",
+        shown_default="no",
         panel="Tokenizer",
     )
     learn_from: list[Path] = option(
@@ -182,7 +190,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
                 for job in jobs
             ]
         for job, result in zip(jobs, written, strict=True):
-            _describe(job, result, options)
+            _describe(job, result, options, tokenizer.features)
         if learned:
             _warn_left_behind(tokens_folder, options, listen)
     return Result(tokenizer_folder(options), tokenizer.options, learned, tuple(written))
@@ -202,14 +210,14 @@ def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
     if folder.exists():
         tokenizer = load_matching(folder, _asked(options))
     elif options.type is not None and options.type in RULES:
-        tokenizer = RULES[options.type](_normalisation(options))
+        tokenizer = _with_features(RULES[options.type](_normalisation(options)), options)
     else:
         raise DataError(
             f"there is no tokenizer at {folder}", hint="`rnnkit tokenize train.LANG` learns one; --model names another"
         )
     if sys.stdin.isatty():
         listen(Note("reading text from the keyboard, one sentence a line; Ctrl-D ends it"))
-    return filter_lines(read_lines(STDIN), tokenizer)
+    return filter_lines(read_text(STDIN, tokenizer), tokenizer)
 
 
 def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
@@ -275,12 +283,15 @@ def _find_or_make(options: Options, jobs: Sequence[_Job], listen: Listener) -> t
     if kind in RULES:
         if options.size is not None:
             raise UsageError(f"--size is for unigram and bpe, --type is {kind}")
-        tokenizer = RULES[kind](normalisation)
+        tokenizer = _with_features(RULES[kind](normalisation), options)
         save_tokenizer(tokenizer, folder)
     elif sources:
         inputs = {source.name: manifest.sha256(source) for source in sources}
         limit = round(options.learn_size * 1e6)
-        tokenizer, facts = learn_from_files(sources, kind, options.size, normalisation, limit, options.seed, listen)
+        subwords, facts = learn_from_files(
+            sources, kind, options.size, normalisation, limit, options.seed, listen, bool(options.features)
+        )
+        tokenizer = _with_features(subwords, options)
         save_tokenizer(tokenizer, folder, inputs, facts)
     else:
         raise DataError(
@@ -297,8 +308,8 @@ def _tokenize(job: _Job, tokenizer: Tokenizer, options: Options, output: IO[str]
     samples = options.samples if job.name.split == TRAIN else 0
     task = f"tokenize {job.source.name}"
     read = lines = tokens = 0
-    for batch in batch_lines(read_lines(job.source)):
-        if samples and isinstance(tokenizer, SubwordTokenizer):
+    for batch in batch_lines(read_text(job.source, tokenizer)):
+        if samples and isinstance(tokenizer, SubwordTokenizer | FeaturedTokenizer):
             # A seed for each batch of each file: two sides of a corpus must not draw the same numbers.
             seed = zlib.crc32(f"{options.seed} {job.target.name} {read}".encode())
             rows = tokenizer.sample_batch(batch, samples, options.alpha, seed)
@@ -314,11 +325,17 @@ def _tokenize(job: _Job, tokenizer: Tokenizer, options: Options, output: IO[str]
     return Tokenized(job.target, lines, tokens)
 
 
-def _describe(job: _Job, result: Tokenized, options: Options) -> None:
+def _describe(job: _Job, result: Tokenized, options: Options, features: bool) -> None:
     inputs = {"text": job.sha256, "tokenizer": identity(tokenizer_folder(options))}
     samples = options.samples if job.name.split == TRAIN else 0
     token_files.write_meta(
-        result.path, options=as_dict(options), inputs=inputs, lines=result.lines, tokens=result.tokens, samples=samples
+        result.path,
+        options=as_dict(options),
+        inputs=inputs,
+        lines=result.lines,
+        tokens=result.tokens,
+        samples=samples,
+        features=features,
     )
 
 
@@ -332,7 +349,11 @@ def _warn_left_behind(folder: Path, options: Options, listen: Listener) -> None:
 
 def _asked(options: Options) -> dict[str, Any]:
     """The settings of a tokenizer that were asked for; None where nothing was said."""
-    return {name: getattr(options, name) for name in ("type", "normalise", "lowercase", "size")}
+    return {name: getattr(options, name) for name in ("type", "normalise", "lowercase", "size", "features")}
+
+
+def _with_features(tokenizer: Tokenizer, options: Options) -> Tokenizer:
+    return FeaturedTokenizer(tokenizer) if options.features else tokenizer
 
 
 def _normalisation(options: Options) -> Normalisation:

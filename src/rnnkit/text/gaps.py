@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from rnnkit.errors import DataError, UsageError
-from rnnkit.text.lines import STDIN, read_lines
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.lines import STDIN
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
 
 GAP: Final = "___"
 """How a gap is written, unless somebody says otherwise."""
@@ -41,11 +41,11 @@ def read_gapped(files: Sequence[Path], gap: str, tokenizer: Tokenizer | None, si
         single: Whether a line may have one gap only.
 
     Raises:
-        DataError: A line has no gap, or more than it may; the message names it. And as `read_lines`.
+        DataError: A line has no gap, or more than it may; the message names it. And as `read_text`.
     """
     for path in files:
         name = "standard input" if path == STDIN else str(path)
-        for number, line in enumerate(read_lines(path), start=1):
+        for number, line in enumerate(read_text(path, tokenizer), start=1):
             tokens = cut(line, gap, tokenizer)
             gaps = tokens.count(None)
             if not gaps:
@@ -63,11 +63,16 @@ def read_gapped(files: Sequence[Path], gap: str, tokenizer: Tokenizer | None, si
 
 
 def cut(line: str, gap: str, tokenizer: Tokenizer | None) -> Gapped:
-    """The tokens of a line, None for each gap."""
-    chunks = line.split()
+    """The tokens of a line, None for each gap; features have none. Raises DataError where these cannot be read."""
     if tokenizer is None:
-        return [None if chunk == gap else chunk for chunk in chunks]
+        return [None if chunk == gap else chunk for chunk in line.split()]
+    text, features = tokenizer.part(line)
+    chunks = text.split()
     parts = [_around(chunk, gap) for chunk in chunks]
+    return [*features, *_cut_text(chunks, parts, tokenizer)]
+
+
+def _cut_text(chunks: Sequence[str], parts: Sequence[Around], tokenizer: Tokenizer) -> Gapped:
     return _cut_with_stand_in(chunks, parts, tokenizer) or _cut_between(chunks, parts, tokenizer)
 
 

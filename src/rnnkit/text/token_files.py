@@ -33,6 +33,7 @@ class TokenFile:
         tokenizer: Identity of the tokenizer that made it; None where it came from elsewhere.
         lines: Number of lines, where it is known.
         samples: Random segmentations of each line of text; 0 means the one best.
+        features: Whether some of its tokens may be features (`text/features.py`).
     """
 
     path: Path
@@ -42,10 +43,18 @@ class TokenFile:
     tokenizer: str | None = None
     lines: int | None = None
     samples: int = 0
+    features: bool = False
 
 
 def write_meta(
-    path: Path, *, options: Mapping[str, Any], inputs: Mapping[str, str], lines: int, tokens: int, samples: int
+    path: Path,
+    *,
+    options: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    lines: int,
+    tokens: int,
+    samples: int,
+    features: bool = False,
 ) -> None:
     """Write the manifest beside a token file.
 
@@ -56,9 +65,17 @@ def write_meta(
         lines: Lines in the file.
         tokens: Tokens in the file.
         samples: Random segmentations of each line; 0 means the one best.
+        features: Whether the tokenizer has features.
     """
     name = parse_name(path)
-    facts = {"split": name.split, "language": name.language, "lines": lines, "tokens": tokens, "samples": samples}
+    facts = {
+        "split": name.split,
+        "language": name.language,
+        "lines": lines,
+        "tokens": tokens,
+        "samples": samples,
+        "features": features,
+    }
     files = manifest.describe_files(path.parent, [path.name])
     manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
@@ -93,6 +110,7 @@ def open_token_file(path: Path) -> TokenFile:
         meta.inputs.get("tokenizer"),
         facts.get("lines"),
         int(facts.get("samples", 0)),
+        bool(facts.get("features", False)),
     )
 
 

@@ -14,6 +14,7 @@ from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
+from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.learning import learn_subwords
 from rnnkit.text.tokenizers.store import identity, load_matching
 from rnnkit.text.tokenizers.words import WordTokenizer
@@ -32,14 +33,21 @@ def edit(folder: Path, old: str, new: str) -> None:
 
 @pytest.mark.parametrize(
     "tokenizer",
-    [WordTokenizer(Normalisation("nfkc", lowercase=True)), CharacterTokenizer(Normalisation("none")), bpe()],
+    [
+        WordTokenizer(Normalisation("nfkc", lowercase=True)),
+        CharacterTokenizer(Normalisation("none")),
+        bpe(),
+        FeaturedTokenizer(CharacterTokenizer(Normalisation())),
+        FeaturedTokenizer(bpe()),
+    ],
     ids=str,
 )
 def test_saved_and_loaded_cut_alike(tmp_path: Path, tokenizer: Tokenizer) -> None:
     save_tokenizer(tokenizer, tmp_path / "tokenizer", {"train.de": "abc"}, {"lines": 3})
     loaded = load_tokenizer(tmp_path / "tokenizer")
     assert loaded.options == tokenizer.options
-    assert loaded.tokenize(LINE) == tokenizer.tokenize(LINE)
+    for line in (LINE, f"{LINE}\tV;PST x", f"{LINE}\t"):
+        assert loaded.tokenize(line) == tokenizer.tokenize(line)
     document = json.loads((tmp_path / "tokenizer" / "meta.json").read_text(encoding="utf-8"))
     assert (document["inputs"], document["facts"]) == ({"train.de": "abc"}, {"lines": 3})
 
@@ -69,6 +77,28 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ArtefactError) as caught:
             load_matching(folder, asked)
         assert str(caught.value).startswith(f"the tokenizer {folder} {message}")
+
+
+def test_features_are_asked_for_and_left_out(tmp_path: Path) -> None:
+    plain, featured = tmp_path / "plain", tmp_path / "featured"
+    save_tokenizer(WordTokenizer(Normalisation()), plain)
+    save_tokenizer(FeaturedTokenizer(WordTokenizer(Normalisation())), featured)
+    assert identity(plain) != identity(featured)
+    options = json.loads((plain / "meta.json").read_text(encoding="utf-8"))["options"]
+    assert options == {"type": "words", "normalise": "nfc", "lowercase": False}, "as folders before there were features"
+    assert load_tokenizer(plain).tokenize("a\tb") == ["a", "b"]
+    assert str(load_matching(featured, {"features": None})) == "words, nfc, features"
+    assert str(load_matching(plain, {"features": False})) == "words, nfc"
+    for folder, asked, message in (
+        (plain, True, "was made without --features, not with --features true\n  it is words, nfc\n"),
+        (featured, False, "was made with --features true, not with --features false\n  it is words, nfc, features\n"),
+    ):
+        with pytest.raises(ArtefactError) as caught:
+            load_matching(folder, {"features": asked})
+        assert str(caught.value).startswith(f"the tokenizer {folder} {message}")
+    edit(featured, '"features": true', '"features": "yes"')
+    with pytest.raises(FormatError, match=r"this rnnkit knows no such tokenizer\n  type 'words', .*, features 'yes'\n"):
+        load_tokenizer(featured)
 
 
 def test_damaged_foreign_and_newer_folders(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, Progress, ignore
+from rnnkit.text.features import part
 from rnnkit.text.lines import MAX_BYTES, read_lines
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.sampling import sample_lines
@@ -41,6 +42,7 @@ def learn_from_files(
     limit: int,
     seed: int,
     listen: Listener = ignore,
+    features: bool = False,
 ) -> tuple[SubwordTokenizer, dict[str, Any]]:
     """Learn a tokenizer from text files.
 
@@ -52,14 +54,16 @@ def learn_from_files(
         limit: Bytes of text to learn from; where there is more, a sample of the lines is drawn.
         seed: The sample's seed.
         listen: Is told when a sample was drawn or the default size was lowered.
+        features: Whether what stands behind a TAB is features, of which nothing is learned.
 
     Returns:
-        The tokenizer, and facts about what it learned from.
+        The tokenizer, which knows nothing of features, and facts about what it learned from.
 
     Raises:
-        DataError: A file is missing, empty or not text, or the text does not have pieces for this size.
+        DataError: A file is missing, empty or not text, features cannot be read, or the text does not have pieces for
+            this size.
     """
-    text = chain.from_iterable(_text_lines(source, normalisation, listen) for source in sources)
+    text = chain.from_iterable(_text_lines(source, normalisation, listen, features) for source in sources)
     sample = sample_lines(text, limit, seed)
     used, seen = len(sample.lines), sample.seen
     if used < seen:
@@ -161,13 +165,13 @@ def refuse_empty(source: Path, lines: int, filled: int) -> None:
         raise DataError(f"{source} has only blank lines ({lines:,} of them)")
 
 
-def _text_lines(source: Path, normalisation: Normalisation, listen: Listener) -> Iterator[str]:
-    """The lines that are not blank, normalised."""
+def _text_lines(source: Path, normalisation: Normalisation, listen: Listener, features: bool) -> Iterator[str]:
+    """The lines that are not blank, normalised, without their features."""
     number = filled = 0
     for number, line in enumerate(read_lines(source), start=1):
         if number % _PROGRESS_LINES == 0:
             listen(Progress(f"read {source.name}", number))
-        if text := normalisation(line):
+        if text := normalisation(part(line, f"{source}:{number}")[0] if features else line):
             filled += 1
             yield text
     refuse_empty(source, number, filled)

@@ -13,6 +13,7 @@ from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_folder, recover_folder
 from rnnkit.text.normalise import FORMS, Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
+from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.octets import ByteTokenizer
 from rnnkit.text.tokenizers.spaces import SpaceTokenizer
 from rnnkit.text.tokenizers.subwords import SubwordTokenizer
@@ -53,8 +54,9 @@ def save_tokenizer(
     """
     with atomic_folder(folder) as partial:
         names = []
-        if isinstance(tokenizer, SubwordTokenizer):
-            (partial / MODEL).write_bytes(tokenizer.model)
+        text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+        if isinstance(text, SubwordTokenizer):
+            (partial / MODEL).write_bytes(text.model)
             names.append(MODEL)
         files = manifest.describe_files(partial, names)
         meta = manifest.Manifest(KIND, VERSION, tokenizer.options, inputs or {}, files, facts or {})
@@ -72,13 +74,20 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     recover_folder(folder)
     meta = manifest.read(folder, KIND, VERSION)
     kind, form, lowercase = (meta.options.get(name) for name in ("type", "normalise", "lowercase"))
-    if kind not in (*RULES, *LEARNED) or form not in FORMS or not isinstance(lowercase, bool):
+    features = meta.options.get("features", False)  # which folders without them do not mention
+    known = kind in (*RULES, *LEARNED) and isinstance(features, bool)
+    if not known or form not in FORMS or not isinstance(lowercase, bool):
         raise FormatError(
             f"{folder / manifest.NAME}: this rnnkit knows no such tokenizer",
-            f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}",
+            f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}, features {features!r}",
             hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
         )
-    normalisation = Normalisation(form, lowercase)
+    text = _load_text(folder, str(kind), Normalisation(form, lowercase))
+    return FeaturedTokenizer(text) if features else text
+
+
+def _load_text(folder: Path, kind: str, normalisation: Normalisation) -> Tokenizer:
+    """What cuts a line's text."""
     if kind in RULES:
         return RULES[kind](normalisation)
     if faults := manifest.faults(folder):
@@ -100,7 +109,7 @@ def load_matching(folder: Path, asked: Mapping[str, object]) -> Tokenizer:
     tokenizer = load_tokenizer(folder)
     for name, value in asked.items():
         made_with = tokenizer.options.get(name)
-        if value is None or value == made_with:
+        if value is None or value == made_with or (value is False and made_with is None):
             continue
         what = f"with --{name} {_shown(made_with)}" if name in tokenizer.options else f"without --{name}"
         raise ArtefactError(

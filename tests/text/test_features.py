@@ -1,0 +1,68 @@
+"""Features beside a line's text: how they are read, and how their tokens differ from the text's."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.errors import DataError
+from rnnkit.text.features import MARK, is_feature, marked, part, tokens_of, unmarked
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "tokens"),
+    [
+        ("aufgehen\tV;PST;2;SG", "aufgehen", "␉V ␉PST ␉2 ␉SG"),
+        ("auf gehen\tV PST", "auf gehen", "␉V ␉PST"),
+        ("a\t ; V;;PST\u00a0x; ", "a", "␉V ␉PST ␉x"),
+        ("Abu\tN;ABL(PL;PSS(2,PL))", "Abu", "␉N ␉ABL(PL ␉PSS(2,PL))"),
+        ("a\tU\u0308\u037eß", "a", "␉Ü ␉ß"),
+        ("a;b c", "a;b c", ""),
+        ("a\t", "a", ""),
+        ("\tV", "", "␉V"),
+        ("", "", ""),
+    ],
+)
+def test_columns(line: str, text: str, tokens: str) -> None:
+    found, column = part(line)
+    assert found == text
+    assert tokens_of(column, "nfc") == tokens.split()
+
+
+def test_other_forms() -> None:
+    assert tokens_of("ﬁ;U\u0308", "nfkc") == ["␉fi", "␉Ü"]
+    assert tokens_of("ﬁ;U\u0308", "none") == ["␉ﬁ", "␉U\u0308"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            "a\tb\tc",
+            "train.de:7: the line has 2 TABs\n  one TAB parts a line's text from its features, and ; or spaces",
+        ),
+        ("\t\t\t", "train.de:7: the line has 3 TABs\n"),
+        ("a\tV;x␉y", "train.de:7: the feature 'x␉y' holds ␉ (U+2409)\n  token files mark features with it\n"),
+        ("a\t␉V", "train.de:7: the feature '␉V' holds"),
+    ],
+)
+def test_lines_that_cannot_be_read_are_named(line: str, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        part(line, "train.de:7")
+    assert str(caught.value).startswith(message)
+    with pytest.raises(DataError) as caught:
+        part(line)
+    assert str(caught.value).startswith(message.removeprefix("train.de:7: "))
+
+
+TOKENS = st.lists(st.text([MARK, "V", "▁"], min_size=1, max_size=4), max_size=6)
+
+
+@given(found=TOKENS, text=TOKENS)
+def test_features_and_text_are_told_apart(found: list[str], text: list[str]) -> None:
+    features = [MARK + token.replace(MARK, "x") for token in found]
+    assert all(map(is_feature, features))
+    assert not any(map(is_feature, marked(text)))
+    assert unmarked(features + marked(text)) == text
+    assert unmarked(marked(text) + features) == text
