@@ -3,6 +3,11 @@
 # make lint   style and types
 # make clean  removes everything that the others made, but no results
 #
+# make package   builds wheel and source distribution, and tries the wheel where nothing else is
+# make versions  the quick tests on the lowest versions that pyproject.toml allows
+# make lock      writes requirements.lock anew
+# make audit     asks the advisory databases about every version in requirements.lock
+#
 # Everything is installed into .venv, once: the files below named .venv/*.stamp remember it.
 
 PYTHON ?= python3
@@ -20,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tools of the `dev` group. `pip install --group` would do, but the pip that Python 3.11 brings does not know it.
 DEVELOPMENT_TOOLS = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint clean package versions lock audit
 
 demo: $(VENV)/installed.stamp
 	$(BIN)/rnnkit demo
@@ -33,6 +38,21 @@ lint: $(VENV)/tools.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+package: $(VENV)/tools.stamp
+	PYTHON="$(PYTHON)" .ci/package
+
+versions: $(VENV)/tools.stamp
+	PYTHON="$(PYTHON)" .ci/versions
+
+lock: $(VENV)/tools.stamp
+	$(BIN)/python -m pip install uv
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
+		--upgrade --output-file requirements.lock
+
+audit: $(VENV)/tools.stamp
+	$(BIN)/python -m pip install pip-audit
+	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --no-deps
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache
