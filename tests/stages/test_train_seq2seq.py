@@ -77,6 +77,14 @@ def test_metrics_have_steps_and_validations(model: Path) -> None:
     assert records[0]["nll"] > records[-2]["nll"], "it learns"
 
 
+def test_the_loss_decides_where_nothing_is_right_yet(work: Path, tmp_path: Path) -> None:
+    result = trained(work, tmp_path / "model", measure="accuracy", patience=1)
+    checks = [r["validation"] for r in metrics.read(tmp_path / "model" / metrics.NAME) if "validation" in r]
+    assert [check["accuracy"] for check in checks] == [0, 0, 0]
+    assert checks[0]["loss"] > checks[1]["loss"] > checks[2]["loss"]
+    assert result.best_step == 24
+
+
 def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path: Path) -> None:
     again = trained(work, tmp_path / "again").model
     for name in ("best.safetensors", "average.safetensors", "last/weights.safetensors", "config.json"):

@@ -1,15 +1,15 @@
-"""Validation of a translation model while it trains: its loss, and the BLEU of what it really decodes."""
+"""Validation of a translation model while it trains: its loss, and how good what it really decodes is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from rnnkit.data.aligned import AlignedData
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import search_all
-from rnnkit.evaluation.bleu import corpus_score
+from rnnkit.evaluation.bleu import BleuSettings, ChrfSettings, corpus_score
 from rnnkit.models.store import Model
 from rnnkit.text import special
 from rnnkit.training.loop import Validation
@@ -19,19 +19,27 @@ from rnnkit.training.signals import Stop
 BLOCK = 200
 """Sentences decoded between two looks at the stop flag."""
 
+FEWEST_WORDS = 4
+"""BLEU counts runs of up to four words: of outputs that have fewer on the average it is zero, whatever they are."""
+
+TIE = 1e-6
+"""What a nat of loss counts against a point of the measure: it decides between equals, such as two times nothing."""
+
 
 @dataclass(frozen=True)
 class Measured:
     """What a validation decodes.
 
     Attributes:
-        lines: Sentences to decode for BLEU, from the start of the split; 0 for none.
+        lines: Sentences to decode, from the start of the split; 0 for none.
+        by: What they are measured by, one of `kinds.MEASURES`.
         samples: Sample translations for the log.
         search: How to decode.
         batch_tokens: Source tokens a decoding batch.
     """
 
     lines: int
+    by: str
     samples: int
     search: SearchOptions
     batch_tokens: int
@@ -52,6 +60,7 @@ def make_validation(
     count = min(measured.lines, len(source))
     source_ids = [source[index][:-1].tolist() for index in range(count)]
     references = [_spell(model, target[index].tolist()) for index in range(count)]
+    measure = choose_measure(measured.by, references)
     shown = [index * count // measured.samples for index in range(measured.samples)] if count else []
 
     def validate(stop: Stop) -> Validation | None:
@@ -70,16 +79,16 @@ def make_validation(
         for start in range(0, count, BLOCK):
             if stop:
                 break
-            found = search_all(model, source_ids[start : start + BLOCK], measured.search, measured.batch_tokens)
-            outputs += [_spell(model, one[0].ids if one else ()) for one in found]
-            tokens += sum(len(one[0].ids) for one in found if one)
+            hypotheses = search_all(model, source_ids[start : start + BLOCK], measured.search, measured.batch_tokens)
+            outputs += [_spell(model, one[0].ids if one else ()) for one in hypotheses]
+            tokens += sum(len(one[0].ids) for one in hypotheses if one)
         model.network.train()
         if len(outputs) < count:
             return None
-        bleu = corpus_score(outputs, [references]).value
+        found = score_lines(measure, outputs, references)
         return Validation(
-            score=bleu,
-            facts={"loss": nll, "bleu": bleu},
+            score=found - TIE * nll,
+            facts={"loss": nll, measure: found},
             lines=tuple(
                 f"{model.tokenizer.detokenize(model.source_vocabulary.decode(source_ids[index]))} -> {outputs[index]}"
                 for index in shown
@@ -88,6 +97,22 @@ def make_validation(
         )
 
     return validate
+
+
+def choose_measure(by: str, references: Sequence[str]) -> str:
+    """What `auto` stands for: BLEU, or chrF where most references are too short for it or have no spaces in them."""
+    if by != "auto":
+        return by
+    words = sum(len(reference.split()) for reference in references)
+    return "bleu" if words >= FEWEST_WORDS * len(references) else "chrf"
+
+
+def score_lines(measure: str, outputs: Sequence[str], references: Sequence[str]) -> float:
+    """How good the outputs are by a measure, from 0 to 100."""
+    if measure == "accuracy":
+        return 100 * sum(map(str.__eq__, outputs, references)) / len(references)
+    settings = ChrfSettings() if measure == "chrf" else BleuSettings()
+    return corpus_score(outputs, [references], settings).value
 
 
 def _spell(model: Model, ids: list[int] | tuple[int, ...]) -> str:

@@ -27,6 +27,9 @@ TRANSLATION_ARCHS: tuple[TranslationArch, ...] = get_args(TranslationArch)
 TRANSFORMERS: tuple[TranslationArch, ...] = ("transformer", "hybrid")
 """Those whose encoder is a Transformer's."""
 
+MEASURES = ("auto", "bleu", "chrf", "accuracy")
+"""What chooses among a translation model's weights; accuracy is the share of lines that are exactly right."""
+
 CELLS: tuple[Cell, ...] = get_args(Cell)
 NORMS: tuple[Norm, ...] = get_args(Norm)
 POSITIONS: tuple[Positions, ...] = get_args(Positions)

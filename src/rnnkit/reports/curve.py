@@ -11,9 +11,12 @@ from rnnkit.training import metrics
 
 INCHES = (8.0, 4.5)
 
+MEASURES = {"bleu": "BLEU", "chrf": "chrF", "accuracy": "lines exactly right, %"}
+"""Names of what a validation may have measured."""
+
 
 def draw_curve(metrics_path: Path, picture: Path) -> None:
-    """Draw loss (left axis) and validation BLEU (right axis) over steps.
+    """Draw loss (left axis) and what validation measured (right axis) over steps.
 
     Args:
         metrics_path: A run's `metrics.jsonl`.
@@ -42,11 +45,13 @@ def _draw_losses(figure: Any, records: list[dict[str, Any]]) -> None:
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     lines = list(axis.get_lines())
-    scores = [(r["step"], r["validation"]["bleu"]) for r in checks if "bleu" in r["validation"]]
-    if scores:
+    for measure, name in MEASURES.items():
+        scores = [(r["step"], r["validation"][measure]) for r in checks if measure in r["validation"]]
+        if not scores:
+            continue
         right = axis.twinx()
-        right.plot(*zip(*scores, strict=True), color="C2", marker="s", label="validation BLEU")
-        right.set_ylabel("BLEU")
+        right.plot(*zip(*scores, strict=True), color="C2", marker="s", label=f"validation {name}")
+        right.set_ylabel(name)
         right.set_ylim(bottom=0)
         lines += right.get_lines()
     axis.legend(lines, [line.get_label() for line in lines], loc="center right")

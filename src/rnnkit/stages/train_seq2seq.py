@@ -77,7 +77,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
     precision = _precision(options, optimisation.device)
     batch_tokens = options.batch_tokens or 1
     search = SearchOptions(beam=VALIDATION_BEAM)
-    measured = Measured(options.validate_lines, options.samples, search, 2 * batch_tokens)
+    measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
     return Learner(
         folder=folder,
         network=network,

@@ -18,16 +18,17 @@ SMALL: Mapping[str, Any] = {
     "layers": 1, "decoder_layers": 0, "hidden": 512, "embedding": 256, "inner": 1024, "heads": 4, "layer_norm": False,
     "copy": False, "dropout": 0.3, "dropout_embedding": 0.0, "weight_drop": 0.0, "variational": False, "epochs": 0.0,
     "batch_tokens": 2048, "learning_rate": 2e-3, "warmup": 200, "label_smoothing": 0.1, "mean_decay": 0.999,
+    "measure": "auto",
 }  # fmt: skip
 BASE: Mapping[str, Any] = {
     **SMALL, "layers": 2, "hidden": 768, "embedding": 512, "inner": 2048, "heads": 8, "batch_tokens": 4096,
     "learning_rate": 1.5e-3, "warmup": 500,
 }  # fmt: skip
-G2P_SMALL: Mapping[str, Any] = {**SMALL, "hidden": 256, "embedding": 128, "batch_tokens": 1536}
-G2P_BASE: Mapping[str, Any] = {**G2P_SMALL, "layers": 2, "hidden": 512, "embedding": 256, "batch_tokens": 2048}
+G2P_SMALL: Mapping[str, Any] = {**SMALL, "batch_tokens": 1536, "measure": "accuracy"}
+G2P_BASE: Mapping[str, Any] = {**G2P_SMALL, "decoder_layers": 2, "dropout": 0.25}
 INFLECTION_SMALL: Mapping[str, Any] = {
     **SMALL, "hidden": 256, "embedding": 128, "copy": True, "batch_tokens": 1024, "warmup": 500, "epochs": 40.0,
-    "learning_rate": 1e-3,
+    "learning_rate": 1e-3, "measure": "accuracy",
 }  # fmt: skip
 INFLECTION_BASE: Mapping[str, Any] = {
     **INFLECTION_SMALL, "layers": 2, "hidden": 512, "embedding": 256, "dropout": 0.4, "epochs": 60.0,
@@ -170,8 +171,12 @@ class Options:
         0, help="Steps between validations; 0: once a pass.", panel="Output", unit="steps", minimum=0
     )
     validate_lines: int = option(
-        1000, help="Validation lines decoded for BLEU; 0: by loss alone.", panel="Output", unit="lines", minimum=0
+        1000, help="Validation lines decoded; 0: by loss alone.", panel="Output", unit="lines", minimum=0
     )
+    measure: str | None = _preset(
+        "measure", "Output", help="What chooses the best weights; auto: BLEU, of short outputs chrF.",
+        choices=kinds.MEASURES,
+    )  # fmt: skip
     samples: int = option(3, help="Sample translations shown at a validation.", panel="Output", minimum=0)
     average: int = option(0, help="Average the weights of the last so many validations.", panel="Output", minimum=0)
     report_every: int = option(50, help="Steps between lines of metrics.", panel="Output", unit="steps", minimum=1)
