@@ -1,13 +1,15 @@
 """Monotonic attention (Raffel et al. 2017, arXiv:1704.00784): a step looks on from where the step before stopped.
 
-    e_ij = q_i . (W m_j) / sqrt(H) + r             r learnt
+    e_ij = s_i . (W m_j) / sqrt(H) + r             s: decoder states, m: memory, r learnt
     p_ij = sigmoid(e_ij)                           whether step i, once it is at place j, stops there
     q_ij = (1 - p_i,j-1) q_i,j-1 + a_i-1,j         how likely it gets there
     a_ij = p_ij q_ij                               how likely it stops there: the weights
     c_i  = sum_j a_ij m_j
 
-Before the first step all is at the first place. The alignment is the expected one in training and in decoding, so that
-probabilities are exact and both are the same function. Noise on the energies in training pushes p towards 0 and 1.
+The paper's energy is additive; this one is a product, of all steps at once where their queries are known. Before the
+first step all is at the first place. The alignment is the expected one in training and, where the paper stops for sure,
+in decoding too: probabilities are exact, and both are the same function. Noise on the energies in training pushes p
+towards 0 and 1.
 
 What goes past the last place has left the source and never comes back: it lies on a place of zeros behind the end. So
 the weights of a step sum to 1 at most, and the context is a mean of the memory and that zero.
