@@ -187,6 +187,11 @@ def test_features_are_read_before_the_text_and_never_written() -> None:
     assert spell(here, ("␉V", "king"), [replace(said, attention=torch.eye(4))], True).outputs == ("the king king",)
 
 
+def test_a_token_that_looked_at_nothing_has_the_link_of_the_one_before() -> None:
+    look_TS = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.7, 0.2], [0.0, 0.0, 0.3], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    assert pharaoh(Hypothesis((5, 6, 7, 8), -1.0, -1.0, look_TS), 2) == "0-0 1-1 1-2 1-3"
+
+
 def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     here = model()
     with torch.no_grad():

@@ -47,6 +47,9 @@ OTHERS = [
     {"layers": 2, "decoder_layers": 2, "layer_norm": True, "input_feeding": True, "arch": "gru"},
     {"arch": "transformer", "layers": 1, "decoder_layers": 4, "heads": 2, "tied": False, **TRANSFORMER},
     {"arch": "mingru", "layers": 2, "decoder_layers": 2, "bridge": "last"},
+    {"attention": "monotonic", "layers": 2, "decoder_layers": 3},
+    {"attention": "monotonic", "input_feeding": True, "arch": "gru"},
+    {"attention": "monotonic", "joint": True, "source_size": TARGET, "copy": True},
     {"joint": True, "source_size": TARGET, "copy": True},
     {"joint": True, "source_size": TARGET, "copy": True, "arch": "transformer", "decoder_layers": 3, **TRANSFORMER},
 ]
@@ -167,7 +170,7 @@ def test_training_drops_and_evaluation_does_not() -> None:
     assert not torch.equal(network.readouts(*arguments), network.readouts(*arguments))
 
 
-@pytest.mark.parametrize("changes", EVERY[::3] + OTHERS, ids=str)
+@pytest.mark.parametrize("changes", EVERY[::5] + OTHERS, ids=str)
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_gradients_are_finite_and_reach_every_weight(changes: dict[str, Any], kind: torch.dtype) -> None:
     network = build(**{"dropout_embedding": 0.1, **changes}).train()
@@ -181,7 +184,7 @@ def test_gradients_are_finite_and_reach_every_weight(changes: dict[str, Any], ki
         assert parameter.grad.abs().sum() > 0 or "query" in name or "key" in name, name
 
 
-@pytest.mark.parametrize("changes", EVERY[::3] + OTHERS, ids=str)
+@pytest.mark.parametrize("changes", EVERY[::5] + OTHERS, ids=str)
 def test_padding_changes_nothing(changes: dict[str, Any]) -> None:
     network = build(**changes)
     source_BS, lengths_B, input_BT, target_BT = batch(source_size=network.config.source_size)
@@ -206,12 +209,14 @@ def test_a_copied_token_needs_no_place_in_the_output_layer() -> None:
         assert (log_p_BTV[row].exp() > 1e-20).any(0).nonzero().flatten().tolist() == there
 
 
-def test_copying_learns_by_the_loss_that_its_probabilities_have() -> None:
-    network = build(joint=True, source_size=TARGET, copy=True)
+@pytest.mark.parametrize("attention", ["dot", "monotonic"])
+def test_copying_learns_by_the_loss_that_its_probabilities_have(attention: str) -> None:
+    network = build(joint=True, source_size=TARGET, copy=True, attention=attention)
     source_BS, lengths_B, input_BT, target_BT = batch(source_size=TARGET)
     _, nll = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.0)
     decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
     log_p_BTV = network.log_probabilities(decoded.readout_BTR, decoded.weights_BTS, memory)
+    torch.testing.assert_close(log_p_BTV.exp().sum(-1), torch.ones(input_BT.shape))
     by_token = log_p_BTV.gather(2, target_BT.unsqueeze(-1)).squeeze(-1)
     torch.testing.assert_close(nll, -by_token[target_BT != PAD].sum())
 

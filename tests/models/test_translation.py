@@ -21,6 +21,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "feeding": {"arch": "lstm", "input_feeding": True, "attention": "additive"},
     "blind": {"arch": "gru", "attention": "none", "bidirectional": False, "tied": False},
     "multihead": {"arch": "lstm", "attention": "multihead", "heads": 2},
+    "monotonic": {"arch": "gru", "attention": "monotonic", "decoder_layers": 2},
+    "monotonic feeding": {"arch": "lstm", "attention": "monotonic", "input_feeding": True},
     "transformer": {"arch": "transformer", "embedding": 8, "heads": 2, "decoder_layers": 2},
     "hybrid": {"arch": "hybrid", "embedding": 8, "heads": 2},
     "copy": {"arch": "lstm", "copy": True, "joint": True},

@@ -44,6 +44,21 @@ def test_the_mixture_is_a_distribution_between_the_two(gate: float) -> None:
     torch.testing.assert_close(mixed_BTV, generated * log_p_BTV.exp() + (1 - generated) * share_BTV)
 
 
+@pytest.mark.parametrize("gate", [-3.0, 0.0, 4.0])
+def test_what_attention_leaves_over_is_generated(gate: float) -> None:
+    weights_BTS, source_BS = weights_and_source(1)
+    weights_BTS = weights_BTS * torch.linspace(0, 1, TARGET).view(1, TARGET, 1)
+    left_BT1 = copying.left_over(weights_BTS)
+    torch.testing.assert_close(left_BT1[0, :, 0], torch.linspace(1, 0, TARGET))
+    share_BTV = copying.copied(weights_BTS, source_BS, SIZE)
+    log_p_BTV = torch.log_softmax(torch.randn(BATCH, TARGET, SIZE), dim=-1)
+    mixed_BTV = copying.mix(log_p_BTV, share_BTV, torch.full((BATCH, TARGET, 1), gate), left_BT1).exp()
+    torch.testing.assert_close(mixed_BTV.sum(-1), torch.ones(BATCH, TARGET))
+    generated = torch.sigmoid(torch.tensor(gate))
+    expected_BTV = (generated + (1 - generated) * left_BT1) * log_p_BTV.exp() + (1 - generated) * share_BTV
+    torch.testing.assert_close(mixed_BTV, expected_BTV)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_with_all_generated_the_loss_is_the_usual_one(smoothing: float) -> None:
     torch.manual_seed(2)

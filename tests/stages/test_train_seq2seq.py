@@ -99,6 +99,7 @@ def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path
         {"arch": "rnn", "attention": "none", "bridge": "last"},
         {"arch": "gru", "attention": "additive", "gru_reset": "inside", "optimizer": "adamw", "weight_decay": 0.01},
         {"layers": 3, "attention": "general", "input_feeding": True, "schedule": "plateau"},
+        {"arch": "gru", "attention": "monotonic", "copy": True},
         {"tied": False, "joint_embeddings": True, "bidirectional": False, "schedule": "constant"},
         {"arch": "transformer", "embedding": None, "joint_embeddings": True, "dropout_embedding": 0.1},
         {"arch": "transformer", "embedding": 12, "norm": "post", "positions": "sinusoidal", "precision": "bf16"},
@@ -141,6 +142,10 @@ def test_every_preset_says_all_that_is_left_open(preset: str, arch: str) -> None
         ({"arch": "transformer"}, "a Transformer has one size: --embedding 10 is not --hidden 12"),
         ({"arch": "hybrid", "heads": 5, "embedding": 12}, "--hidden 12 cannot be parted among --heads 5"),
         ({"arch": "transformer", "embedding": 12, "attention": "dot"}, "--attention dot is not for --arch transformer"),
+        (
+            {"arch": "hybrid", "embedding": 12, "attention": "monotonic"},
+            "--attention monotonic is not for --arch hybrid",
+        ),
         (
             {"arch": "hybrid", "embedding": 12, "input_feeding": True},
             "--input-feeding is for recurrent networks, not --arch hybrid",

@@ -11,13 +11,18 @@ from rnnkit.text import special
 def looked_at(hypothesis: Hypothesis, source_tokens: int) -> list[int]:
     """For each token of an output the source token, from 0, that it looked at most; end symbols left out.
 
+    A token that looked at none, as monotonic attention behind the end of the source, has that of the token before.
+
     Args:
         hypothesis: With attention.
         source_tokens: How many the source has, the end symbol not counted; with none, nothing was looked at.
     """
     if hypothesis.attention is None or not source_tokens:
         return []
-    found: list[int] = hypothesis.attention[: len(hypothesis.ids), :source_tokens].argmax(-1).tolist()
+    weights_TS = hypothesis.attention[: len(hypothesis.ids), :source_tokens]
+    found: list[int] = weights_TS.argmax(-1).tolist()
+    for token in (weights_TS == 0).all(-1).nonzero().flatten().tolist():
+        found[token] = found[token - 1] if token else 0
     return found
 
 

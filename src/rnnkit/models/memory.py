@@ -93,15 +93,18 @@ class DecoderState:
     Attributes:
         layers: State of each layer; every tensor has the rows first.
         readout_BR: The last readout, which input feeding reads; None elsewhere.
+        alignment_BS: Where the last step stopped, which monotonic attention goes on from; None elsewhere.
     """
 
     layers: tuple[State, ...]
     readout_BR: Tensor | None = None
+    alignment_BS: Tensor | None = None
 
     def select(self, rows: Tensor) -> DecoderState:
         """The states of these rows (B x K of them), in this order."""
         layers = tuple(tuple(part[rows] for part in state) for state in self.layers)
-        return DecoderState(layers, None if self.readout_BR is None else self.readout_BR[rows])
+        others = (None if part is None else part[rows] for part in (self.readout_BR, self.alignment_BS))
+        return DecoderState(layers, *others)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ whole target side runs as a few fused calls. The second is Luong's (arXiv:1508.0
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import cast
 
@@ -18,12 +19,13 @@ from torch import Tensor, nn
 from rnnkit.models.memory import Decoded, DecoderState, Encoded, Memory, Source, join, rows
 from rnnkit.models.sequence_config import Config
 from rnnkit.models.skips import Skips
-from rnnkit.nn import dropout
+from rnnkit.nn import dropout, monotonic
 from rnnkit.nn.attention import Attention
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import RecurrentArch
 from rnnkit.nn.layer import make_layer, run_layer
 from rnnkit.nn.mingru import MinGRULayer
+from rnnkit.nn.monotonic import MonotonicAttention
 from rnnkit.nn.recurrent import RecurrentLayer
 from rnnkit.nn.transformer import MultiHead
 
@@ -45,7 +47,9 @@ class RecurrentDecoder(nn.Module):
         if config.bridge == "mean":
             self.bridge = nn.Linear(config.hidden, config.decoder_layers * self._parts * config.hidden)
         if config.attention == "multihead":
-            self.attention: MultiHead | Attention = MultiHead(config.hidden, config.heads)
+            self.attention: MultiHead | MonotonicAttention | Attention = MultiHead(config.hidden, config.heads)
+        elif config.attention == "monotonic":
+            self.attention = MonotonicAttention(config.hidden)
         elif config.attention != "none":
             self.attention = Attention(config.attention, config.hidden)
         self.readout = nn.Linear(config.hidden + context, config.readout)
@@ -59,24 +63,29 @@ class RecurrentDecoder(nn.Module):
         return (self.attention.keys(states_BSH),)
 
     def start(self, encoded: Encoded, source: Source) -> DecoderState:
-        """See `memory.Decoder`: the bridge."""
+        """See `memory.Decoder`: the bridge, and where attention starts."""
+        alignment_BS = monotonic.start(source.padding_BS) if self.config.attention == "monotonic" else None
+        return DecoderState(self._bridged(encoded, source), alignment_BS=alignment_BS)
+
+    def _bridged(self, encoded: Encoded, source: Source) -> tuple[State, ...]:
+        """The state in which each layer starts."""
         config, memory_BSH = self.config, encoded.states_BSH
         if config.bridge == "last":
             # A decoder deeper than the encoder starts its upper layers from the encoder's top.
             depths = [min(depth, len(encoded.last) - 1) for depth in range(config.decoder_layers)]
-            return DecoderState(tuple(encoded.last[depth] for depth in depths))
+            return tuple(encoded.last[depth] for depth in depths)
         real_BS1 = (~source.padding_BS).unsqueeze(-1).to(memory_BSH.dtype)
         mean_BH = (memory_BSH * real_BS1).sum(1) / real_BS1.sum(1)
         start_BH = torch.tanh(self.bridge(mean_BH)).to(memory_BSH.dtype)
         parts, each = torch.split(start_BH, config.hidden, dim=-1), self._parts
-        return DecoderState(tuple(tuple(parts[at : at + each]) for at in range(0, len(parts), each)))
+        return tuple(tuple(parts[at : at + each]) for at in range(0, len(parts), each))
 
     def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
         """See `memory.Decoder`."""
         first, *others = self._layers
         share = self.config.weight_drop if self.training else 0.0
         h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share)
-        context_BTH, weights_BTS = self.look(self.dropout(h_BTH), memory)
+        context_BTH, weights_BTS = self.look(self.dropout(h_BTH), memory, state)
         x_BTH = self.skips.after(0, y_BTE, h_BTH)
         for depth, layer in enumerate(others, start=1):
             read_BTH = join(self.skips.before(depth, x_BTH), context_BTH)
@@ -103,25 +112,39 @@ class RecurrentDecoder(nn.Module):
         """The rest of a step, from the first layer's next state on."""
         states = [reached]
         h_BKH = reached[0].view(len(memory.states_BSH), -1, self.config.hidden)
-        context_BKH, weights_BKS = self.look(self.dropout(h_BKH), memory)
+        context_BKH, weights_BKS = self.look(self.dropout(h_BKH), memory, state)
         x_BKH = self.skips.after(0, h_BKH, h_BKH)
         for depth, layer in enumerate(self._layers[1:], start=1):
             read_BKH = join(self.skips.before(depth, x_BKH), context_BKH)
             states.append(layer.step(read_BKH.flatten(0, 1), state.layers[depth]))
             x_BKH = self.skips.after(depth, x_BKH, states[-1][0].view_as(x_BKH))
-        return Decoded(self.read_out(x_BKH, context_BKH), weights_BKS), DecoderState(tuple(states))
+        after = DecoderState(tuple(states), alignment_BS=self._alignment(weights_BKS))
+        return Decoded(self.read_out(x_BKH, context_BKH), weights_BKS), after
 
-    def look(self, query_BTH: Tensor, memory: Memory) -> tuple[Tensor | None, Tensor | None]:
-        """The context of each query and its weights; nothing without attention."""
+    def look(self, query_BTH: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor | None, Tensor | None]:
+        """The context of each query and its weights; nothing without attention.
+
+        Args:
+            query_BTH: Steps of one row a sentence, or one step of several rows.
+            memory: What is looked at.
+            state: The rows' state before.
+        """
         if self.config.attention == "none":
             return None, None
         if isinstance(self.attention, MultiHead):
             k_BNSD, v_BNSD = memory.keys
             return self.attention.weigh(query_BTH, k_BNSD, v_BNSD, memory.source.allowed)
+        before = () if state.alignment_BS is None else (state.alignment_BS,)
         found: tuple[Tensor, Tensor] = self.attention(
-            query_BTH, memory.keys[0], memory.states_BSH, memory.source.padding_BS
+            query_BTH, memory.keys[0], memory.states_BSH, memory.source.padding_BS, *before
         )
         return found
+
+    def _alignment(self, weights_BKS: Tensor | None) -> Tensor | None:
+        """What the rows carry of a step's attention: the whole of it where the next goes on from there."""
+        if weights_BKS is None or self.config.attention != "monotonic":
+            return None
+        return weights_BKS.flatten(0, 1)
 
     def read_out(self, x_BTH: Tensor, context_BTH: Tensor | None) -> Tensor:
         """The readout tanh(W [h; c])."""
@@ -147,9 +170,8 @@ class FeedingDecoder(RecurrentDecoder):
     def start(self, encoded: Encoded, source: Source) -> DecoderState:
         """See `memory.Decoder`: the bridge, and a readout of zeros."""
         like_BSH = encoded.states_BSH
-        return DecoderState(
-            super().start(encoded, source).layers, like_BSH.new_zeros(len(like_BSH), self.config.readout)
-        )
+        readout_BR = like_BSH.new_zeros(len(like_BSH), self.config.readout)
+        return dataclasses.replace(super().start(encoded, source), readout_BR=readout_BR)
 
     def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
         """See `memory.Decoder`: one step after the other."""
@@ -177,9 +199,10 @@ class FeedingDecoder(RecurrentDecoder):
             read_NH = self.skips.before(depth, x_BKH).flatten(0, 1)
             states.append(_one_step(layer, read_NH, state.layers[depth], weight))
             x_BKH = self.skips.after(depth, x_BKH, rows(states[-1], y_BKE))
-        context_BKH, weights_BKS = self.look(x_BKH, memory)
+        context_BKH, weights_BKS = self.look(x_BKH, memory, state)
         readout_BKR = self.read_out(x_BKH, context_BKH)
-        return Decoded(readout_BKR, weights_BKS), DecoderState(tuple(states), readout_BKR.flatten(0, 1))
+        after = DecoderState(tuple(states), readout_BKR.flatten(0, 1), self._alignment(weights_BKS))
+        return Decoded(readout_BKR, weights_BKS), after
 
 
 def _input_sizes(config: Config, context: int) -> list[tuple[int, int]]:

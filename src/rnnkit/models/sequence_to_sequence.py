@@ -131,8 +131,10 @@ class SequenceToSequence(nn.Module):
             return losses.fused_loss(readout_NR, self.output_weight, self.output_bias, target_N, smoothing)
         assert decoded.weights_BTS is not None
         share_N = copying.copied_targets(decoded.weights_BTS, source_BS, target_BT)[real_BT]
+        left_BT1 = self._left_over(decoded.weights_BTS)
+        left_N = None if left_BT1 is None else left_BT1[real_BT].squeeze(1)
         logits_NV = nn.functional.linear(readout_NR, self.output_weight, self.output_bias)
-        return copying.mixture_loss(logits_NV, target_N, share_N, self.gate(readout_NR).squeeze(1), smoothing)
+        return copying.mixture_loss(logits_NV, target_N, share_N, self.gate(readout_NR).squeeze(1), smoothing, left_N)
 
     def readouts(self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor) -> Tensor:
         """What goes into the output layer for each target position (B, T, R), with teacher forcing."""
@@ -196,7 +198,11 @@ class SequenceToSequence(nn.Module):
             return log_p_BKV
         assert weights_BKS is not None and memory is not None
         share_BKV = copying.copied(weights_BKS.float(), memory.source.ids_BS, self.config.target_size)
-        return copying.mix(log_p_BKV, share_BKV, self.gate(readout_BKR).float())
+        return copying.mix(log_p_BKV, share_BKV, self.gate(readout_BKR).float(), self._left_over(weights_BKS))
+
+    def _left_over(self, weights_BTS: Tensor) -> Tensor | None:
+        """What monotonic attention has given to no place of the source; None of the others, whose weights sum to 1."""
+        return copying.left_over(weights_BTS) if self.config.attention == "monotonic" else None
 
     def _read(self, table: nn.Embedding, ids_BT: Tensor) -> Tensor:
         """Embeddings of what is read, some words dropped in training."""

@@ -4,6 +4,9 @@
     c(v) = sum of a_s over the places s with source_s = v      a: attention over the source
     p(v) = g softmax(logits)_v + (1 - g) c(v)
 
+Where attention leaves over u = 1 - sum_s a_s, as monotonic attention does, that much of the copying is generated too,
+so that the probabilities sum to one: g + (1 - g) u stands for g in the first term.
+
 Source and target share their vocabulary, so that an id means the same on both sides. Of the loss, with label smoothing
 e, the smoothed part concerns what is generated: (1 - e) (-log p(target)) + e mean_v (-log softmax_v).
 """
@@ -31,21 +34,33 @@ def copied_targets(weights_BTS: Tensor, source_BS: Tensor, target_BT: Tensor) ->
     return (weights_BTS * same_BTS).sum(-1)
 
 
-def mix(log_p: Tensor, share: Tensor, gate: Tensor) -> Tensor:
+def left_over(weights_BTS: Tensor) -> Tensor:
+    """u: what attention has given to no place of the source (B, T, 1)."""
+    return 1 - weights_BTS.sum(-1, keepdim=True)
+
+
+def mix(log_p: Tensor, share: Tensor, gate: Tensor, left: Tensor | None = None) -> Tensor:
     """The log-probability of the mixture.
 
     Args:
         log_p: Log-probabilities of generating.
         share: Probabilities of copying, of the same shape.
         gate: w . r + b, of a shape that can be expanded to it.
+        left: u, of the gate's shape; none unless given.
     """
-    return torch.logaddexp(
-        functional.logsigmoid(gate) + log_p, functional.logsigmoid(-gate) + share.clamp_min(TINY).log()
-    )
+    generated, copying = functional.logsigmoid(gate), functional.logsigmoid(-gate)
+    if left is not None:
+        generated = torch.logaddexp(generated, copying + left.clamp_min(TINY).log())
+    return torch.logaddexp(generated + log_p, copying + share.clamp_min(TINY).log())
 
 
 def mixture_loss(
-    logits_NV: Tensor, target_N: Tensor, share_N: Tensor, gate_N: Tensor, smoothing: float
+    logits_NV: Tensor,
+    target_N: Tensor,
+    share_N: Tensor,
+    gate_N: Tensor,
+    smoothing: float,
+    left_N: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The loss as `nn.losses` returns it: to optimise, and the negative log-likelihood, in nats, summed over rows.
 
@@ -55,8 +70,9 @@ def mixture_loss(
         share_N: Their `copied_targets`.
         gate_N: As for `mix`.
         smoothing: Label smoothing e.
+        left_N: As for `mix`.
     """
     log_p_NV = torch.log_softmax(logits_NV.float(), dim=-1)
     log_p_N = log_p_NV.gather(1, target_N.unsqueeze(1)).squeeze(1)
-    nll = -mix(log_p_N, share_N.float(), gate_N.float()).sum()
+    nll = -mix(log_p_N, share_N.float(), gate_N.float(), left_N).sum()
     return (1 - smoothing) * nll - smoothing * log_p_NV.mean(-1).sum(), nll.detach()

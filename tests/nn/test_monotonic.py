@@ -1,0 +1,138 @@
+"""Monotonic attention: the scan against the loop, what the paper promises, and the module around it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rnnkit.nn.monotonic import MonotonicAttention, alignments, plain_alignments, start
+
+SHAPES = [(1, 1, 1), (3, 5, 7), (2, 7, 3), (5, 3, 33)]
+"""Rows, steps, places."""
+
+BATCH, STEPS, SOURCE, SIZE = 3, 5, 7, 4
+LENGTHS = (7, 2, 5)
+
+
+def case(rows: int, steps: int, places: int, spread: float = 2.0, seed: int = 1) -> tuple[Tensor, Tensor]:
+    """Energies, some of them minus infinity at the end of a row, and an alignment that some mass has left."""
+    generator = torch.Generator().manual_seed(seed)
+    energies_NTS = spread * torch.randn(rows, steps, places, generator=generator, dtype=torch.float64)
+    padding_NS = torch.arange(places) >= torch.arange(places, places - rows, -1).clamp_min(1).unsqueeze(1)
+    energies_NTS = energies_NTS.masked_fill(padding_NS.unsqueeze(1), -math.inf)
+    before_NS = torch.rand(rows, places, generator=generator, dtype=torch.float64).masked_fill(padding_NS, 0)
+    return energies_NTS.requires_grad_(), (0.9 * before_NS / before_NS.sum(1, keepdim=True)).requires_grad_()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_values_and_gradients_equal_those_of_the_loop(shape: tuple[int, int, int]) -> None:
+    leaves = case(*shape)
+    fast_NTS, plain_NTS = alignments(*leaves), plain_alignments(*leaves)
+    torch.testing.assert_close(fast_NTS, plain_NTS, rtol=1e-12, atol=1e-14)
+    weights_NTS = torch.randn_like(plain_NTS)
+    found, expected = (torch.autograd.grad((a_NTS * weights_NTS).sum(), leaves) for a_NTS in (fast_NTS, plain_NTS))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+
+
+def test_gradient_is_that_of_finite_differences() -> None:
+    energies_NTS, before_NS = case(1, 3, 5)
+    assert torch.autograd.gradcheck(alignments, (energies_NTS, before_NS))
+
+
+def test_a_step_is_the_sum_over_where_it_came_from() -> None:
+    """The paper's equation 9: a_ij = p_ij sum_k<=j a_i-1,k prod_l=k..j-1 (1 - p_il)."""
+    energies_NTS, before_NS = case(1, 1, 7)
+    p_S, before_S = torch.sigmoid(energies_NTS[0, 0]), before_NS[0]
+    expected = [p_S[j] * sum(before_S[k] * (1 - p_S[k:j]).prod() for k in range(j + 1)) for j in range(7)]
+    torch.testing.assert_close(alignments(energies_NTS, before_NS)[0, 0], torch.stack(expected))
+
+
+@given(seed=st.integers(0, 10_000), spread=st.sampled_from([0.1, 1.0, 10.0, 100.0]))
+def test_no_mass_moves_left_and_none_is_made(seed: int, spread: float) -> None:
+    """What lies on the first places only shrinks, for any number of them; so the expected place never moves left."""
+    energies_NTS, before_NS = case(3, 5, 7, spread, seed)
+    alignment_NTS = torch.cat([before_NS.unsqueeze(1), alignments(energies_NTS, before_NS)], dim=1)
+    assert (alignment_NTS >= 0).all()
+    within_NTS = alignment_NTS.cumsum(2)
+    assert (within_NTS.diff(dim=1) <= 1e-12).all()
+    # What has left the source lies behind its last place.
+    behind_NT = 1 - within_NTS[:, :, -1]
+    expected_NT = (alignment_NTS * torch.arange(7)).sum(2) + 7 * behind_NT
+    assert (expected_NT.diff(dim=1) >= -1e-12).all()
+
+
+@given(seed=st.integers(0, 10_000), cut=st.integers(1, 4))
+def test_going_on_from_an_alignment_is_going_on(seed: int, cut: int) -> None:
+    energies_NTS, before_NS = case(3, 5, 7, seed=seed)
+    whole_NTS = alignments(energies_NTS, before_NS)
+    first_NTS = alignments(energies_NTS[:, :cut], before_NS)
+    then_NTS = alignments(energies_NTS[:, cut:], first_NTS[:, -1])
+    torch.testing.assert_close(torch.cat([first_NTS, then_NTS], dim=1), whole_NTS)
+
+
+def test_thousands_of_places_and_sure_stops_lose_nothing() -> None:
+    """The product of all 1 - p is about 1e-1000 here; a division by it would give no numbers."""
+    energies_NTS = torch.full((1, 3, 5001), -0.4, requires_grad=True)
+    alignment_NTS = alignments(energies_NTS, start(torch.zeros(1, 5001, dtype=torch.bool)))
+    torch.testing.assert_close(alignment_NTS.sum(2), torch.ones(1, 3))
+    (gradient,) = torch.autograd.grad((alignment_NTS * torch.arange(5001)).sum(), energies_NTS)
+    assert gradient.isfinite().all()
+    sure_NTS = torch.full((1, 4, 3), 200.0, requires_grad=True)
+    stays_NTS = alignments(sure_NTS, start(torch.zeros(1, 3, dtype=torch.bool)))
+    torch.testing.assert_close(stays_NTS, torch.tensor([1.0, 0.0, 0.0]).expand(1, 4, 3))
+
+
+def test_steps_that_never_stop_leave_the_source_for_good() -> None:
+    passing = torch.full((1, 1, 3), -math.inf)
+    energies_NTS = torch.cat([passing, torch.full((1, 2, 3), 5.0)], dim=1)
+    assert (alignments(energies_NTS, start(torch.zeros(1, 3, dtype=torch.bool))) == 0).all()
+
+
+def attend(training: bool = False) -> tuple[MonotonicAttention, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    torch.manual_seed(2)
+    attention = MonotonicAttention(SIZE).train(training)
+    query_BTH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)
+    padding_BS = torch.arange(SOURCE).unsqueeze(0) >= torch.tensor(LENGTHS).unsqueeze(1)
+    keys_BSH = attention.keys(memory_BSH)
+    context_BTH, weights_BTS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, start(padding_BS))
+    return attention, query_BTH, memory_BSH, padding_BS, context_BTH, weights_BTS
+
+
+def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
+    attention, query_BTH, memory_BSH, _, context_BTH, weights_BTS = attend()
+    for row, length in enumerate(LENGTHS):
+        real_SH = memory_BSH[row, :length]
+        energies_TS = query_BTH[row] @ (real_SH @ attention.key.weight.T).T / math.sqrt(SIZE) + attention.offset
+        before_1S = torch.eye(1, length)
+        expected_TS = plain_alignments(energies_TS.unsqueeze(0), before_1S)[0]
+        torch.testing.assert_close(weights_BTS[row, :, :length], expected_TS)
+        torch.testing.assert_close(context_BTH[row], expected_TS @ real_SH)
+        assert (weights_BTS[row, :, length:] == 0).all()
+
+
+def test_rows_of_a_sentence_go_on_each_on_its_own() -> None:
+    """Five queries of one step, from five alignments, are five steps apart; of one row they follow each other."""
+    attention, query_BTH, memory_BSH, padding_BS, _, _ = attend()
+    keys_BSH = attention.keys(memory_BSH)
+    before_BKS = start(padding_BS).unsqueeze(1) * torch.linspace(0.2, 1, STEPS).view(1, STEPS, 1)
+    _, together_BKS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, before_BKS.flatten(0, 1))
+    for row in range(STEPS):
+        query_B1H = query_BTH[:, row : row + 1]
+        _, alone_B1S = attention(query_B1H, keys_BSH, memory_BSH, padding_BS, before_BKS[:, row])
+        torch.testing.assert_close(together_BKS[:, row : row + 1], alone_B1S)
+
+
+def test_training_has_noise_and_evaluation_has_none() -> None:
+    attention, query_BTH, memory_BSH, _, _, weights_BTS = attend()
+    torch.testing.assert_close(attend()[-1], weights_BTS)
+    assert not torch.allclose(attend(training=True)[-1], weights_BTS)
+    many_BTH, keys_BSH = query_BTH.repeat(1, 400, 1), attention.keys(memory_BSH)
+    clean_BTS = attention.energies(many_BTH, keys_BSH)
+    noise_BTS = attention.train().energies(many_BTH, keys_BSH) - clean_BTS
+    assert noise_BTS.mean().item() == pytest.approx(0, abs=0.03)
+    assert noise_BTS.std().item() == pytest.approx(1, abs=0.03)
