@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from rnnkit.decoding.stepper import Hypothesis
 from rnnkit.text import special
+
+NO_LEXICON: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def looked_at(hypothesis: Hypothesis, source_tokens: int) -> list[int]:
@@ -26,16 +30,23 @@ def pharaoh(hypothesis: Hypothesis, source_tokens: int) -> str:
     return " ".join(f"{source}-{target}" for target, source in enumerate(looked_at(hypothesis, source_tokens)))
 
 
-def replace_unknown(hypothesis: Hypothesis, tokens: Sequence[str], source: Sequence[str]) -> tuple[str, ...]:
-    """The output's tokens, each unknown one replaced by the source token that it looked at most (Luong et al. 2015).
+def replace_unknown(
+    hypothesis: Hypothesis, tokens: Sequence[str], source: Sequence[str], lexicon: Mapping[str, str] = NO_LEXICON
+) -> tuple[str, ...]:
+    """The output's tokens, each unknown one replaced by way of the source token that it looked at most.
+
+    What takes its place is the translation of that source token where the lexicon has one, and else the source token
+    itself (Luong et al. 2015, arXiv:1410.8206).
 
     Args:
         hypothesis: With attention.
         tokens: Its tokens as text.
         source: The source's tokens as text; the vocabulary need not know them.
+        lexicon: A translation of each source token that it knows.
     """
     seen = looked_at(hypothesis, len(source))
     if not seen:
         return tuple(tokens)
     pairs = zip(hypothesis.ids, tokens, seen, strict=True)
-    return tuple(source[place] if row == special.UNK else token for row, token, place in pairs)
+    words = [lexicon.get(word, word) for word in source]
+    return tuple(words[place] if row == special.UNK else token for row, token, place in pairs)
