@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,14 @@ def test_links_go_from_each_output_token_to_what_it_looked_at_most() -> None:
     assert (pharaoh(one, 0), replace_unknown(one, ("<unk>", "mat"), ())) == ("", ("<unk>", "mat"))
 
 
+def test_a_lexicon_translates_what_was_looked_at_where_it_knows_it_and_known_words_stay() -> None:
+    look_TS = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.7, 0.3, 0.0], [0.0, 0.0, 1.0]])
+    one = Hypothesis((special.UNK, special.UNK, 5), -1.0, -1.0, look_TS)
+    lexicon = {"Haus": "house", "mat": "Matte"}
+    assert replace_unknown(one, ("<unk>", "<unk>", "mat"), ("das", "Haus"), lexicon) == ("house", "das", "mat")
+    assert replace_unknown(one, ("<unk>", "<unk>", "mat"), (), lexicon) == ("<unk>", "<unk>", "mat")
+
+
 def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     here = model()
     with torch.no_grad():
@@ -170,6 +179,12 @@ def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), options)
     assert set(one.tokens[0]) == set(one.source)
     assert "<unk>" not in one.outputs[0]
+    told = replace(options, lexicon={"Brno": "Brünn"})
+    (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), told)
+    assert set(one.tokens[0]) == {"Brünn"}
+    assert set(one.outputs[0].split()) == {"Brünn"}
+    (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), replace(told, replace_unknown=False))
+    assert set(one.tokens[0]) == {"<unk>"}
 
 
 def read(tmp_path: Path, lines: Sequence[str], prefixes: str | None, phrases: str | None, skip: int = 0) -> list[Wish]:
