@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Final
 
 from rnnkit.decoding.stepper import Hypothesis
 from rnnkit.text import special
-
-NO_LEXICON: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def looked_at(hypothesis: Hypothesis, source_tokens: int) -> list[int]:
@@ -31,7 +27,7 @@ def pharaoh(hypothesis: Hypothesis, source_tokens: int) -> str:
 
 
 def replace_unknown(
-    hypothesis: Hypothesis, tokens: Sequence[str], source: Sequence[str], lexicon: Mapping[str, str] = NO_LEXICON
+    hypothesis: Hypothesis, tokens: Sequence[str], source: Sequence[str], lexicon: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
     """The output's tokens, each unknown one replaced by way of the source token that it looked at most.
 
@@ -42,11 +38,11 @@ def replace_unknown(
         hypothesis: With attention.
         tokens: Its tokens as text.
         source: The source's tokens as text; the vocabulary need not know them.
-        lexicon: A translation of each source token that it knows.
+        lexicon: A translation of each source token that it knows; of none, without one.
     """
     seen = looked_at(hypothesis, len(source))
     if not seen:
         return tuple(tokens)
     pairs = zip(hypothesis.ids, tokens, seen, strict=True)
-    words = [lexicon.get(word, word) for word in source]
+    words = source if lexicon is None else [lexicon.get(word, word) for word in source]
     return tuple(words[place] if row == special.UNK else token for row, token, place in pairs)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rnnkit.data.batching import pad, plan_epoch
-from rnnkit.decoding.alignment import NO_LEXICON, replace_unknown
+from rnnkit.decoding.alignment import replace_unknown
 from rnnkit.decoding.beam import beam_search
 from rnnkit.decoding.choice import Terms, Wish
 from rnnkit.decoding.exhaustive import exhaustive_search
@@ -49,7 +49,7 @@ class Options:
     batch_tokens: int
     keep_attention: bool = False
     replace_unknown: bool = False
-    lexicon: Mapping[str, str] = NO_LEXICON
+    lexicon: Mapping[str, str] | None = None
     sampling: Sampling | None = None
     seed: int = 1
     workers: int = 1
@@ -116,7 +116,7 @@ def translate_lines(
         ids = [model.source_vocabulary.encode(tokens) for tokens in sources]
         found = search_batches(translator, ids, [wish for _, wish in block], options, first_line)
         for tokens, hypotheses in zip(sources, found, strict=True):
-            yield spell(model, tokens, hypotheses, options.lexicon if options.replace_unknown else None)
+            yield spell(model, tokens, hypotheses, options)
         first_line += len(block)
 
 
@@ -247,13 +247,11 @@ def _trim(hypothesis: Hypothesis, length: int) -> Hypothesis:
     return replace(hypothesis, attention=hypothesis.attention[:, :length].clone())
 
 
-def spell(
-    model: Model, source: Sequence[str], hypotheses: Sequence[Hypothesis], lexicon: Mapping[str, str] | None = None
-) -> Translated:
-    """Turn hypotheses into text; unknown words stay, unless there is a lexicon, though it be empty."""
+def spell(model: Model, source: Sequence[str], hypotheses: Sequence[Hypothesis], options: Options) -> Translated:
+    """Turn hypotheses into text."""
     tokens = tuple(tuple(model.target_vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)
-    if lexicon is not None:
+    if options.replace_unknown:
         pairs = zip(hypotheses, tokens, strict=True)
-        tokens = tuple(replace_unknown(hypothesis, one, source, lexicon) for hypothesis, one in pairs)
+        tokens = tuple(replace_unknown(hypothesis, one, source, options.lexicon) for hypothesis, one in pairs)
     outputs = tuple(model.tokenizer.detokenize(one) for one in tokens) or ("",)
     return Translated(tuple(source), outputs, tokens, tuple(hypotheses))

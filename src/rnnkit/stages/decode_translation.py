@@ -98,17 +98,16 @@ def _open(options: Options, listen: Listener) -> Translator:
     return found
 
 
-def _lexicon(options: Options, translator: Translator) -> Mapping[str, str]:
-    """A translation of each source token that the lexicon knows.
+def _lexicon(options: Options, translator: Translator) -> Mapping[str, str] | None:
+    """A translation of each source token that the lexicon knows; None where none was named.
 
     Raises:
         DataError: There is no such file, a row is malformed, or it is of other tokens than the model's.
     """
-    from rnnkit.decoding.alignment import NO_LEXICON
     from rnnkit.wordalign.lexicon import read_likeliest
 
     if options.lexicon is None:
-        return NO_LEXICON
+        return None
     found, known = read_likeliest(options.lexicon), translator.main.source_vocabulary
     if known.ids.keys().isdisjoint(found):
         shown = ", ".join(known.tokens[len(NAMES) :][:3])
