@@ -184,12 +184,27 @@ def test_features_are_read_before_the_text_and_never_written() -> None:
         assert hypothesis.attention is not None
         assert hypothesis.attention.shape[1] == len(king.source) + 1
     said = replace(king.hypotheses[0], ids=(here.target_vocabulary.ids["the"], special.UNK, special.UNK))
-    assert spell(here, ("␉V", "king"), [replace(said, attention=torch.eye(4))], True).outputs == ("the king king",)
+    spelled = spell(
+        here, ("␉V", "king"), [replace(said, attention=torch.eye(4))], replace(options, replace_unknown=True)
+    )
+    assert spelled.outputs == ("the king king",)
 
 
 def test_a_token_that_looked_at_nothing_has_the_link_of_the_one_before() -> None:
     look_TS = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.7, 0.2], [0.0, 0.0, 0.3], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
     assert pharaoh(Hypothesis((5, 6, 7, 8), -1.0, -1.0, look_TS), 2) == "0-0 1-1 1-2 1-3"
+
+
+def test_a_lexicon_translates_what_was_looked_at_where_it_knows_it_and_known_words_stay() -> None:
+    look_TS = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.7, 0.3, 0.0], [0.0, 0.0, 1.0]])
+    one = Hypothesis((special.UNK, special.UNK, 5), -1.0, -1.0, look_TS)
+    lexicon, is_feature = {"Haus": "house", "mat": "Matte"}, tokenizer("words").is_feature
+    assert replace_unknown(one, ("<unk>", "<unk>", "mat"), ("das", "Haus"), is_feature, lexicon) == (
+        "house",
+        "das",
+        "mat",
+    )
+    assert replace_unknown(one, ("<unk>", "<unk>", "mat"), (), is_feature, lexicon) == ("<unk>", "<unk>", "mat")
 
 
 def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
@@ -201,6 +216,12 @@ def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), options)
     assert set(one.tokens[0]) == set(one.source)
     assert "<unk>" not in one.outputs[0]
+    told = replace(options, lexicon={"Brno": "Brünn"})
+    (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), told)
+    assert set(one.tokens[0]) == {"Brünn"}
+    assert set(one.outputs[0].split()) == {"Brünn"}
+    (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), replace(told, replace_unknown=False))
+    assert set(one.tokens[0]) == {"<unk>"}
 
 
 def read(tmp_path: Path, lines: Sequence[str], prefixes: str | None, phrases: str | None, skip: int = 0) -> list[Wish]:

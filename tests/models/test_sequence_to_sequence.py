@@ -92,6 +92,38 @@ def test_single_steps_say_what_teacher_forcing_says(changes: dict[str, Any]) -> 
         assert (weights is None) == (network.config.attention == "none")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attention": "multihead"},
+        {"attention": "multihead", "input_feeding": True},
+        {"arch": "transformer", "decoder_layers": 3, **TRANSFORMER},
+        {"arch": "hybrid", "decoder_layers": 1, **TRANSFORMER},
+    ],
+    ids=str,
+)
+def test_single_steps_look_where_teacher_forcing_looks_and_a_guided_head_is_one_of_them(
+    changes: dict[str, Any],
+) -> None:
+    source_BS, lengths_B, input_BT, _ = batch()
+    found = []
+    for guided in (False, True):
+        network = build(**changes, guided_head=guided)
+        decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+        assert decoded.weights_BTS is not None
+        torch.testing.assert_close(decoded.readout_BTR, network.readouts(source_BS, lengths_B, input_BT))
+        _, state = network.encode(source_BS, lengths_B)
+        for step in range(input_BT.shape[1]):
+            _, state, weights_B1S = network.step(input_BT[:, step : step + 1], memory, state)
+            assert weights_B1S is not None
+            torch.testing.assert_close(weights_B1S[:, 0], decoded.weights_BTS[:, step], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(decoded.weights_BTS.sum(-1), torch.ones(input_BT.shape))
+        found.append((decoded.readout_BTR, decoded.weights_BTS))
+    (readout_BTR, mean_BTS), (guided_BTR, first_BTS) = found
+    torch.testing.assert_close(readout_BTR, guided_BTR)
+    assert not torch.allclose(mean_BTS, first_BTS)
+
+
 @pytest.mark.parametrize("changes", EVERY + OTHERS, ids=str)
 def test_decoding_alone_is_decoding_in_a_batch_of_mixed_lengths(changes: dict[str, Any]) -> None:
     network = build(**changes)

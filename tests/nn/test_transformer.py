@@ -73,6 +73,9 @@ def test_weighing_finds_the_same_and_says_where_the_heads_looked(masked: bool) -
     if masked:
         scores_BNTS = scores_BNTS.masked_fill(padding[:, None, None], -math.inf)
     torch.testing.assert_close(weights_BTS, torch.softmax(scores_BNTS, dim=-1).mean(1))
+    again_BTE, first_BTS = heads.weigh(x_BTE, *keys, allowed, first=True)
+    torch.testing.assert_close(again_BTE, found_BTE)
+    torch.testing.assert_close(first_BTS, torch.softmax(scores_BNTS, dim=-1)[:, 0])
 
 
 def test_attention_is_the_weighted_mean_that_the_paper_says() -> None:

@@ -34,6 +34,7 @@ def test_the_option_of_language_models_is_refused_by_others() -> None:
         ({"coverage_penalty": 0.2}, "--coverage-penalty"),
         ({"replace_unknown": True, "attention": Path("a.png")}, "--replace-unknown and --attention"),
         ({"alignments": Path("a")}, "--alignments"),
+        ({"lexicon": Path("l"), "replace_unknown": True}, "--lexicon and --replace-unknown"),
     ],
 )
 def test_options_of_translation_are_refused_by_others(changes: dict[str, Any], named: str) -> None:
@@ -144,6 +145,11 @@ def test_contradictions() -> None:
     )
     assert refusal(TRANSLATION, attention=Path("a.txt")).startswith("--attention a.txt is neither .json nor a picture")
     assert refusal(TRANSLATION, prefix_file=Path("-")).startswith("standard input is asked for twice\n")
+    assert refusal(TRANSLATION, lexicon=Path("l")) == (
+        "--lexicon l needs --replace-unknown\n  it translates what unknown words are replaced by"
+    )
+    twice = refusal(TRANSLATION, lexicon=Path("-"), replace_unknown=True)
+    assert twice.startswith("standard input is asked for twice\n")
 
 
 def test_what_wants_attention_is_refused_by_a_model_without() -> None:

@@ -16,6 +16,7 @@ from rnnkit.models import weights
 from rnnkit.stages import decode, score
 from rnnkit.stages.decode import Options
 from rnnkit.stages.score import LineScore, Summary
+from rnnkit.text import special
 
 LINES = ("the king sat on the mat", "", "Zzz yyy", "a dog ran", "the queen", "i am very hungry", "the cat sat") * 2
 
@@ -132,6 +133,37 @@ def test_a_model_without_attention_says_so(here: Path) -> None:
         decoded(here, model=["blind"], replace_unknown=True)
     assert len(decoded(here, model=["blind"])) == len(LINES)
     assert json.loads(decoded(here, model=["blind"], json=True)[0])["outputs"][0]["attention"] is None
+
+
+def test_unknown_words_are_written_as_the_lexicon_translates_what_they_looked_at(here: Path, tmp_path: Path) -> None:
+    network = translator(seed=1, spread=1.0)
+    with torch.no_grad():
+        network.output_bias[special.UNK] = 99.0
+    model, lexicon = translator_folder(tmp_path, network), tmp_path / "lexicon"
+    lexicon.write_text("the\tder\t0.2\nthe\tdas\t0.7\nZzz\tSchnarch\t1\nking\t<unk>\t0.9\n", encoding="utf-8")
+    asked: dict[str, Any] = {"model": [model], "replace_unknown": True, "max_length": 4, "json": True}
+    copied, told = (
+        [json.loads(line) for line in decoded(here, **asked, **more)] for more in ({}, {"lexicon": lexicon})
+    )
+    for before, after in zip(copied, told, strict=True):
+        for one, other in zip(before["outputs"], after["outputs"], strict=True):
+            words = {"the": "das", "Zzz": "Schnarch"}
+            assert other["tokens"] == [words.get(token, token) for token in one["tokens"]]
+    said = {token for line in told for one in line["outputs"] for token in one["tokens"]}
+    assert {"das", "Schnarch"} & said
+    assert said - {"das", "Schnarch"}
+
+
+def test_a_lexicon_of_other_tokens_is_refused(here: Path, tmp_path: Path) -> None:
+    lexicon = tmp_path / "lexicon"
+    lexicon.write_text("▁der\t▁the\t0.7\nZzz\tZzz\t1\n", encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        decoded(here, replace_unknown=True, lexicon=lexicon)
+    assert str(caught.value) == (
+        f"{lexicon} has no source token that {here / 'a'} knows\n"
+        "  the model reads the, a, king; the lexicon translates ▁der, Zzz\n"
+        "  hint: make one from text that the model's tokenizer has cut: `rnnkit align-words SOURCE.tok TARGET.tok`"
+    )
 
 
 @pytest.mark.parametrize("options", [{"beam": 1}, {"nbest": 2}, {"sample": True, "nbest": 2}, {"model": ["a", "b"]}])

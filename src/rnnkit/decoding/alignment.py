@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rnnkit.decoding.stepper import Hypothesis
 from rnnkit.text import special
@@ -32,9 +32,16 @@ def pharaoh(hypothesis: Hypothesis, source_tokens: int) -> str:
 
 
 def replace_unknown(
-    hypothesis: Hypothesis, tokens: Sequence[str], source: Sequence[str], is_feature: Callable[[str], bool]
+    hypothesis: Hypothesis,
+    tokens: Sequence[str],
+    source: Sequence[str],
+    is_feature: Callable[[str], bool],
+    lexicon: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """The output's tokens, each unknown one replaced by the source token that it looked at most (Luong et al. 2015).
+    """The output's tokens, each unknown one replaced by way of the source token that it looked at most.
+
+    What takes its place is the translation of that source token where the lexicon has one, and else the source token
+    itself (Luong et al. 2015, arXiv:1410.8206).
 
     Features are passed over: they are no text, and what looks at one the most means some word all the same.
 
@@ -43,10 +50,12 @@ def replace_unknown(
         tokens: Its tokens as text.
         source: The source's tokens as text; the vocabulary need not know them.
         is_feature: Tells which of these are features.
+        lexicon: A translation of each source token that it knows; of none, without one.
     """
     places = [place for place, token in enumerate(source) if not is_feature(token)]
     if hypothesis.attention is None or not places:
         return tuple(tokens)
     seen = [places[index] for index in hypothesis.attention[: len(hypothesis.ids), places].argmax(-1).tolist()]
     pairs = zip(hypothesis.ids, tokens, seen, strict=True)
-    return tuple(source[place] if row == special.UNK else token for row, token, place in pairs)
+    words = source if lexicon is None else [lexicon.get(word, word) for word in source]
+    return tuple(words[place] if row == special.UNK else token for row, token, place in pairs)

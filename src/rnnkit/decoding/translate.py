@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -39,6 +39,7 @@ class Options:
         batch_tokens: Source tokens a batch, padding counted.
         keep_attention: Whether the hypotheses carry their attention.
         replace_unknown: Whether unknown words are replaced by what they looked at; wants attention.
+        lexicon: What to write in place of the source tokens that were looked at; the others are written as they are.
         sampling: How tokens are drawn; None searches for the likeliest.
         seed: Of the random numbers.
         workers: Batches that are decoded side by side, each on one thread; 1 leaves all threads to one batch.
@@ -48,6 +49,7 @@ class Options:
     batch_tokens: int
     keep_attention: bool = False
     replace_unknown: bool = False
+    lexicon: Mapping[str, str] | None = None
     sampling: Sampling | None = None
     seed: int = 1
     workers: int = 1
@@ -114,7 +116,7 @@ def translate_lines(
         ids = [model.source_vocabulary.encode(tokens) for tokens in sources]
         found = search_batches(translator, ids, [wish for _, wish in block], options, first_line)
         for tokens, hypotheses in zip(sources, found, strict=True):
-            yield spell(model, tokens, hypotheses, options.replace_unknown)
+            yield spell(model, tokens, hypotheses, options)
         first_line += len(block)
 
 
@@ -245,15 +247,12 @@ def _trim(hypothesis: Hypothesis, length: int) -> Hypothesis:
     return replace(hypothesis, attention=hypothesis.attention[:, :length].clone())
 
 
-def spell(
-    model: Model, source: Sequence[str], hypotheses: Sequence[Hypothesis], unknown_replaced: bool = False
-) -> Translated:
+def spell(model: Model, source: Sequence[str], hypotheses: Sequence[Hypothesis], options: Options) -> Translated:
     """Turn hypotheses into text."""
     tokens = tuple(tuple(model.target_vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)
-    if unknown_replaced:
+    if options.replace_unknown:
         pairs = zip(hypotheses, tokens, strict=True)
-        tokens = tuple(
-            replace_unknown(hypothesis, one, source, model.tokenizer.is_feature) for hypothesis, one in pairs
-        )
+        is_feature, lexicon = model.tokenizer.is_feature, options.lexicon
+        tokens = tuple(replace_unknown(hypothesis, one, source, is_feature, lexicon) for hypothesis, one in pairs)
     outputs = tuple(model.tokenizer.detokenize(one) for one in tokens) or ("",)
     return Translated(tuple(source), outputs, tokens, tuple(hypotheses))

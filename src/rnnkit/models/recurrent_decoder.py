@@ -133,7 +133,7 @@ class RecurrentDecoder(nn.Module):
             return None, None
         if isinstance(self.attention, MultiHead):
             k_BNSD, v_BNSD = memory.keys
-            return self.attention.weigh(query_BTH, k_BNSD, v_BNSD, memory.source.allowed)
+            return self.attention.weigh(query_BTH, k_BNSD, v_BNSD, memory.source.allowed, self.config.guided_head)
         before = () if state.alignment_BS is None else (state.alignment_BS,)
         found: tuple[Tensor, Tensor] = self.attention(
             query_BTH, memory.keys[0], memory.states_BSH, memory.source.padding_BS, *before

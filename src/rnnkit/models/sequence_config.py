@@ -38,6 +38,8 @@ class Config:
         weight_drop: Share of connections dropped from the matrices between a recurrent layer's states.
         dropout_embedding: Share of the vocabulary's rows dropped from what is read.
         copy: Whether tokens can be copied from the source (a pointer-generator).
+        guided_head: Of several heads, whether the attention that is reported and copied by is the first one's, which
+            was taught by links; else it is the mean of all.
     """
 
     arch: kinds.TranslationArch
@@ -66,6 +68,7 @@ class Config:
     weight_drop: float = 0.0
     dropout_embedding: float = 0.0
     copy: bool = False
+    guided_head: bool = False
 
     @property
     def readout(self) -> int:

@@ -125,6 +125,10 @@ class SequenceToSequence(nn.Module):
             The loss to optimise and the negative log-likelihood, in nats, summed over the target tokens.
         """
         decoded, _ = self.decode(source_BS, lengths_B, input_BT, want_weights=self.config.copy)
+        return self.judge(decoded, source_BS, target_BT, smoothing)
+
+    def judge(self, decoded: Decoded, source_BS: Tensor, target_BT: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+        """`loss` of what the decoder has said; where the network copies, with its attention weights."""
         real_BT = target_BT != special.PAD
         readout_NR, target_N = decoded.readout_BTR[real_BT], target_BT[real_BT]
         if not self.config.copy:

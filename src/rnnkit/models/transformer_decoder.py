@@ -37,6 +37,7 @@ class DecoderBlock(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         size, drop = config.hidden, Dropout(config.dropout, config.locked)
+        self.guided = config.guided_head
         self.mixer = _mixer(config)
         self.cross = MultiHead(size, config.heads)
         self.feed_forward = FeedForward(size, config.inner or 4 * size)
@@ -52,11 +53,11 @@ class DecoderBlock(nn.Module):
     def look(
         self, y_BTE: Tensor, keys: tuple[Tensor, Tensor], source: Source, want_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        """Look at the memory and think about it; also the heads' mean weights (B, T, S) where they are wanted."""
+        """Look at the memory and think about it; also its weights (B, T, S), see `weigh`, where they are wanted."""
         read_BTE = self.around_cross.before(y_BTE)
         weights_BTS: Tensor | None = None
         if want_weights:
-            found_BTE, weights_BTS = self.cross.weigh(read_BTE, *keys, source.allowed)
+            found_BTE, weights_BTS = self.cross.weigh(read_BTE, *keys, source.allowed, self.guided)
         else:
             found_BTE = self.cross(read_BTE, *keys, source.allowed)
         y_BTE = self.around_cross.after(y_BTE, found_BTE)

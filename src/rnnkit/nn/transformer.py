@@ -153,15 +153,15 @@ class MultiHead(nn.Module):
         return self.join(attention(q_BNTD, k_BNSD, v_BNSD, allowed, self.dropout if self.training else 0.0))
 
     def weigh(
-        self, x_BTE: Tensor, k_BNSD: Tensor, v_BNSD: Tensor, allowed: Tensor | None = None
+        self, x_BTE: Tensor, k_BNSD: Tensor, v_BNSD: Tensor, allowed: Tensor | None = None, first: bool = False
     ) -> tuple[Tensor, Tensor]:
-        """`forward` without rotary positions or dropout, and the mean over the heads of their weights (B, T, S)."""
+        """`forward` without rotary positions or dropout, and weights (B, T, S): the heads' mean, or the first's."""
         q_BNTD = self.queries(x_BTE)
         scores_BNTS = (q_BNTD @ k_BNSD.transpose(-1, -2)).float() / math.sqrt(q_BNTD.shape[-1])
         if allowed is not None:
             scores_BNTS = scores_BNTS.masked_fill(~allowed, -math.inf)
         weights_BNTS = torch.softmax(scores_BNTS, dim=-1)
-        return self.join(weights_BNTS.to(v_BNSD.dtype) @ v_BNSD), weights_BNTS.mean(1)
+        return self.join(weights_BNTS.to(v_BNSD.dtype) @ v_BNSD), weights_BNTS[:, 0] if first else weights_BNTS.mean(1)
 
     def queries(self, x_BTE: Tensor) -> Tensor:
         """What looks, in each head's own space (B, N, T, D)."""

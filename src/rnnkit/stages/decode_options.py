@@ -30,7 +30,7 @@ FILLING = ("fill", "gap")
 ATTENDING = ("coverage_penalty", "replace_unknown", "alignments", "attention")
 """Options that want a model with attention."""
 
-TRANSLATING = ("fusion", "shortlist", "int8", "prefix_file", "constraints", *ATTENDING)
+TRANSLATING = ("fusion", "shortlist", "int8", "prefix_file", "constraints", "lexicon", *ATTENDING)
 GROUPING = ("groups", "diversity")
 SEARCHING = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram", *GROUPING, "exhaustive")
 
@@ -132,6 +132,10 @@ class Options:
     replace_unknown: bool = option(
         False, help="Let the model say the unknown symbol, and write the source token that it looked at most.",
         panel="Attention",
+    )  # fmt: skip
+    lexicon: Path | None = option(
+        None, help="File from `align-words --lexicon`: --replace-unknown writes that token's likeliest translation.",
+        panel="Attention", shown_default="the token itself",
     )  # fmt: skip
     alignments: Path | None = option(
         None, help="File for links `source-target`, from 0, of the tokens of each output line.", panel="Attention"
@@ -251,7 +255,11 @@ def _check_output(options: Options) -> None:
         raise UsageError(
             f"--attention {options.attention} is neither .json nor a picture", hint=f"endings: {', '.join(PICTURES)}"
         )
-    if [*options.files, options.prefix_file, options.constraints].count(STDIN) > 1:
+    if options.lexicon is not None and not options.replace_unknown:
+        raise UsageError(
+            f"--lexicon {options.lexicon} needs --replace-unknown", "it translates what unknown words are replaced by"
+        )
+    if [*options.files, options.prefix_file, options.constraints, options.lexicon].count(STDIN) > 1:
         raise UsageError("standard input is asked for twice", "it can be read only once")
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from itertools import repeat
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from rnnkit.errors import UsageError
+from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.files.growing import growing_file
 from rnnkit.stages import score_options
 from rnnkit.stages.decode_options import FUSION_WEIGHT, Options, check_attention
+from rnnkit.text.special import NAMES
 
 if TYPE_CHECKING:
     from rnnkit.decoding.sampling import Sampling
@@ -58,6 +59,7 @@ def translate(
         batch_tokens=options.batch_tokens,
         keep_attention=keep and translator.attends,
         replace_unknown=options.replace_unknown,
+        lexicon=_lexicon(options, translator),
         sampling=sampling,
         seed=options.seed,
         # Whoever waits for one line gets all threads for it.
@@ -93,6 +95,27 @@ def _open(options: Options, listen: Listener) -> Translator:
         listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}"))
     for folder, weight in speakers:
         listen(Note(f"{folder}: a say of weight {weight:g}"))
+    return found
+
+
+def _lexicon(options: Options, translator: Translator) -> Mapping[str, str] | None:
+    """A translation of each source token that the lexicon knows; None where none was named.
+
+    Raises:
+        DataError: There is no such file, a row is malformed, or it is of other tokens than the model's.
+    """
+    from rnnkit.wordalign.lexicon import read_likeliest
+
+    if options.lexicon is None:
+        return None
+    found, known = read_likeliest(options.lexicon), translator.main.source_vocabulary
+    if known.ids.keys().isdisjoint(found):
+        shown = ", ".join(known.tokens[len(NAMES) :][:3])
+        raise DataError(
+            f"{options.lexicon} has no source token that {translator.main.folder} knows",
+            f"the model reads {shown}; the lexicon translates {', '.join(list(found)[:3]) or 'nothing'}",
+            hint="make one from text that the model's tokenizer has cut: `rnnkit align-words SOURCE.tok TARGET.tok`",
+        )
     return found
 
 

@@ -52,11 +52,11 @@ def initialise(network: nn.Module, task: str, source: Path, vocabularies: Sequen
 
 
 def _check_shape(ours: Mapping[str, Any], theirs: Mapping[str, Any], source: Path) -> None:
-    """Only what is dropped in training may differ."""
+    """Only what is dropped in training may differ, and which head's attention is reported: no weights depend on it."""
     differing = [
         f"{key}: {theirs.get(key)} there, {ours[key]} here"
         for key in ours
-        if ours[key] != theirs.get(key) and "drop" not in key
+        if ours[key] != theirs.get(key) and "drop" not in key and key != "guided_head"
     ]
     if differing:
         raise ConfigError(f"--init-from {source} is another network", *differing, hint="give the same model options")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -9,7 +10,7 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.files.workspace import Workspace
 from rnnkit.nn import kinds
-from rnnkit.stages import pretrained, training_inputs, training_run, translation_options
+from rnnkit.stages import guidance, pretrained, training_inputs, training_run, translation_options
 from rnnkit.stages.outcome import Result
 from rnnkit.stages.training_run import Learner, Recipe
 from rnnkit.stages.translation_options import Options
@@ -54,10 +55,15 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
 
 def _recipe(options: Options, folder: Path, listen: Listener) -> Recipe:
     return Recipe(
-        open_inputs=lambda: training_inputs.open_pairs(options.work, options.data, options.vocab, options.tokenizer),
+        open_inputs=lambda: _open_inputs(options),
         vectors=_pretrained(options),
         prepare=lambda made_from, resuming: _prepare(options, made_from, folder, resuming, listen),
     )
+
+
+def _open_inputs(options: Options) -> TrainingInputs:
+    found = training_inputs.open_pairs(options.work, options.data, options.vocab, options.tokenizer)
+    return dataclasses.replace(found, digests={**found.digests, **_guided(options).digests()})
 
 
 def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener) -> Learner:
@@ -70,6 +76,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
     from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings
 
     data = made_from.data
+    guide = _guided(options).load(data)
     model = _make_model(options, made_from, folder, resuming, listen)
     network = model.network
     source, target = (data.side("train", side) for side in data.sides)
@@ -83,7 +90,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         network=network,
         languages=model.languages,
         task=SequenceToSequenceTask(
-            network, source, target, Settings(options.label_smoothing or 0.0, precision), optimisation
+            network, source, target, Settings(options.label_smoothing or 0.0, precision), optimisation, guide
         ),
         batches=Batches([source.lengths(), target.lengths()], batch_tokens, options.seed),
         validate=make_validation(model, data, measured, optimisation.mean_weights),
@@ -190,7 +197,12 @@ def _config(options: Options, data: AlignedData, joint_vocabulary: bool) -> Conf
         weight_drop=options.weight_drop or 0.0,
         dropout_embedding=options.dropout_embedding or 0.0,
         copy=bool(options.copy),
+        guided_head=headed and _guided(options).file is not None,
     )
+
+
+def _guided(options: Options) -> guidance.Guided:
+    return guidance.Guided(options.guided_attention, options.guided_weight)
 
 
 def _pretrained(options: Options) -> pretrained.Pretrained:

@@ -11,7 +11,7 @@ from typing import Any
 from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
-from rnnkit.stages import presets
+from rnnkit.stages import guidance, presets
 from rnnkit.training import schedules
 
 SMALL: Mapping[str, Any] = {
@@ -142,6 +142,13 @@ class Options:
         "batch_tokens", "Optimisation", help="Batch size on its longer side, padding counted.", unit="tokens", minimum=1
     )
     optimizer: str = option("adam", help="Optimizer.", panel="Optimisation", choices=kinds.OPTIMIZERS)
+    guided_attention: Path | None = option(
+        None, help="Links of the training pairs, from `align-words`, that attention is pulled towards.",
+        panel="Optimisation", shown_default="attention finds its own way",
+    )  # fmt: skip
+    guided_weight: float = option(
+        guidance.WEIGHT, help="Weight of --guided-attention beside the loss.", panel="Optimisation", minimum=0
+    )
     learning_rate: float | None = _preset("learning_rate", "Optimisation", help="Peak learning rate.", minimum=0)
     schedule: str = option("cosine", help="Rate after warm-up.", panel="Optimisation", choices=schedules.NAMES)
     warmup: int | None = _preset("warmup", "Optimisation", help="Steps of linear warm-up.", unit="steps", minimum=0)
@@ -211,6 +218,7 @@ def check(options: Options) -> None:
         raise UsageError(f"--gru-reset inside is for --arch gru, not {options.arch}")
     if options.copy and options.attention == "none":
         raise UsageError("--copy needs attention", "it copies what the decoder looks at")
+    guidance.Guided(options.guided_attention, options.guided_weight).check(options.attention)
     if options.arch in kinds.TRANSFORMERS:
         _check_transformer(options)
         return

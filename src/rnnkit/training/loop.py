@@ -25,15 +25,29 @@ B = TypeVar("B")
 
 
 @dataclass(frozen=True)
+class Guided:
+    """How far attention was from the links that teach it.
+
+    Attributes:
+        loss: Cross entropy, in nats, summed over the linked tokens.
+        tokens: Target tokens that have links.
+    """
+
+    loss: float
+    tokens: int
+
+
+@dataclass(frozen=True)
 class StepReport:
     """What one step did; sums over what was predicted, in nats.
 
     Attributes:
-        loss: What was optimised.
+        loss: What was optimised, guidance apart.
         nll: Negative log-likelihood.
         tokens: Predictions: target tokens, end symbols counted, padding not.
         gradient_norm: Norm of the gradient of the mean loss, before clipping; 0 where nobody takes it.
         words: What speed is counted in where that is not `tokens`: the words of running text.
+        guided: What links say of attention, where they teach it; optimised too.
     """
 
     loss: float
@@ -41,6 +55,7 @@ class StepReport:
     tokens: int
     gradient_norm: float = 0.0
     words: int | None = None
+    guided: Guided | None = None
 
 
 class Task(Protocol[B_contra]):
@@ -171,12 +186,19 @@ class _Window:
         return {
             "loss": sum(report.loss for report in self.reports) / tokens,
             "nll": sum(report.nll for report in self.reports) / tokens,
+            **self._guided(),
             "gradient_norm": sum(report.gradient_norm for report in self.reports) / max(1, len(self.reports)),
             "learning_rate": self.rate,
             "target_tokens": tokens,
             "seconds": seconds,
             **speed,
         }
+
+    def _guided(self) -> dict[str, float]:
+        """Cross entropy of attention for each linked token, where links teach it."""
+        guided = [report.guided for report in self.reports if report.guided is not None]
+        tokens = sum(each.tokens for each in guided)
+        return {"attention_loss": sum(each.loss for each in guided) / tokens} if tokens else {}
 
 
 class Loop(Generic[B]):
@@ -348,6 +370,8 @@ class Loop(Generic[B]):
             return {}
         record = self._window.record()
         facts = {"loss": f"{record['loss']:.3f}"}
+        if "attention_loss" in record:
+            facts["attention"] = f"{record['attention_loss']:.3f}"
         if record["gradient_norm"]:
             facts["gradient"] = f"{record['gradient_norm']:.2f}"
         for unit, name in (("tokens/s", "target_tokens_per_second"), ("words/s", "words_per_second")):

@@ -15,9 +15,11 @@ from rnnkit.data import batching
 from rnnkit.data.aligned import Sentences
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.device import autocast
+from rnnkit.nn.guided_attention import guided_loss
 from rnnkit.text import special
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import StepReport
+from rnnkit.training.guidance import Guidance
+from rnnkit.training.loop import Guided, StepReport
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.signals import Stop
 
@@ -47,6 +49,7 @@ class SequenceToSequenceTask:
         target: Target sentences, in the same order.
         settings: What is optimised.
         optimisation: How weights change.
+        guidance: Links that teach attention; a network without attention can have none.
     """
 
     def __init__(
@@ -56,25 +59,33 @@ class SequenceToSequenceTask:
         target: Sentences,
         settings: Settings,
         optimisation: Optimisation,
+        guidance: Guidance | None = None,
     ) -> None:
         self._network = network
         self._source = source
         self._target = target
         self._settings = settings
         self._optimisation = optimisation
+        self._guidance = guidance
         network.train()
 
     def step(self, batch: NDArray[np.int64], rate: float) -> StepReport:
         """One step on the sentences of these numbers."""
-        device = self._optimisation.device
+        network, guidance, device = self._network, self._guidance, self._optimisation.device
         pairs = gather_pairs(self._source, self._target, batch, device)
         tokens = int((pairs.target_BT != special.PAD).sum())
         with autocast(device, self._settings.precision):
-            loss, nll = self._network.loss(
-                pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, self._settings.smoothing
-            )
-        norm = self._optimisation.step(loss / tokens, rate)
-        return StepReport(loss.item(), nll.item(), tokens, norm)
+            wanted = network.config.copy or guidance is not None
+            decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, wanted)
+            loss, nll = network.judge(decoded, pairs.source_BS, pairs.target_BT, self._settings.smoothing)
+        if guidance is None:
+            norm = self._optimisation.step(loss / tokens, rate)
+            return StepReport(loss.item(), nll.item(), tokens, norm)
+        assert decoded.weights_BTS is not None
+        linked = guidance.linked(batch, device)
+        attention = guided_loss(decoded.weights_BTS, linked)
+        norm = self._optimisation.step(loss / tokens + guidance.weight * attention / max(1, linked.tokens), rate)
+        return StepReport(loss.item(), nll.item(), tokens, norm, guided=Guided(attention.item(), linked.tokens))
 
     def state_dict(self) -> Mapping[str, Arrays]:
         """What `Optimisation` keeps; nothing is carried from batch to batch."""

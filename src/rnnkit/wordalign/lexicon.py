@@ -1,4 +1,7 @@
-"""A word table in order: for each source word its translations, the most probable first."""
+"""A word table in order: for each source word its translations, the most probable first.
+
+As text, which `align-words --lexicon` writes and `decode --lexicon` reads, it has rows `SOURCE<TAB>TARGET<TAB>P`.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.errors import DataError
 from rnnkit.files.atomic import atomic_file
+from rnnkit.text.lines import read_lines
+from rnnkit.text.special import NAMES, UNK
 from rnnkit.wordalign.pair_table import EMPTY, PairTable
 
 LEAST: Final = 1e-4
 """Translations that are less probable than this are left out."""
+
+_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -63,3 +71,46 @@ def write_lexicon(lexicon: Lexicon, path: Path, source_tokens: Sequence[str], ta
     """Write the table as text, whole or not at all. Raises ArtefactError where it cannot be written."""
     with atomic_file(path) as file:
         file.writelines(f"{row}\n" for row in lexicon.rows(source_tokens, target_tokens))
+
+
+def read_likeliest(path: Path) -> dict[str, str]:
+    """The likeliest translation of each source word in a table as text, the first of several that are equally likely.
+
+    A word whose likeliest translation is the unknown symbol has none, nor has that symbol itself.
+
+    Args:
+        path: The file; its rows may be in any order.
+
+    Raises:
+        DataError: There is no such file, it has no row, or a row is malformed; the message names the line.
+    """
+    best: dict[str, tuple[float, str]] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        parts = line.split("\t")
+        p = _probability(parts[-1])
+        if len(parts) != 3 or p is None:
+            raise DataError(
+                f"{path}:{number}: {_short(line)!r} is no row of a lexicon",
+                "a row is SOURCE, TARGET and P, parted by tabs; P is a probability, from 0 to 1",
+                hint="`rnnkit align-words --lexicon FILE` makes one",
+            )
+        source, target, _ = parts
+        if source not in best or p > best[source][0]:
+            best[source] = (p, target)
+    if not best:
+        raise DataError(f"{path} is empty", hint="`rnnkit align-words --lexicon FILE` makes a lexicon")
+    unknown = NAMES[UNK]
+    return {source: target for source, (_, target) in best.items() if unknown not in (source, target)}
+
+
+def _probability(text: str) -> float | None:
+    """The number, where it can be a probability."""
+    try:
+        p = float(text)
+    except ValueError:
+        return None
+    return p if 0 <= p <= 1 else None
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"

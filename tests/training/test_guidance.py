@@ -1,0 +1,186 @@
+"""Links as teachers: the right ones for each batch, the same loss whatever is padded, attention that follows them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rnnkit.data.aligned import Sentences
+from rnnkit.data.batching import Batches
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.nn import kinds
+from rnnkit.nn.guided_attention import guided_loss, reference_guided_loss
+from rnnkit.text.special import EOS
+from rnnkit.training.guidance import Guidance
+from rnnkit.training.optimisation import Optimisation
+from rnnkit.training.optimisation import Settings as Changes
+from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings, gather_pairs
+from rnnkit.wordalign.agreement import Agreement, agreement
+from rnnkit.wordalign.links import Links
+
+SIZE = 12
+CPU = torch.device("cpu")
+Points = list[list[tuple[int, int]]]
+WHOLE: dict[str, Any] = {"attention": "multihead", "inner": 16, "embedding": 16}
+EVERY: list[dict[str, Any]] = [
+    {"arch": arch, "attention": attention, "input_feeding": feeding}
+    for arch, attention, feeding in itertools.product(
+        ["rnn", "gru", "lstm", "mingru"], [kind for kind in kinds.ATTENTIONS if kind != "none"], [False, True]
+    )
+]
+EVERY += [{"arch": "transformer", "layers": 2, "decoder_layers": depth, **WHOLE} for depth in (1, 3)]
+EVERY += [{"arch": "transformer", "norm": "post", "positions": "sinusoidal", **WHOLE}]
+EVERY += [{"arch": "hybrid", "cell": cell, "decoder_layers": 2, **WHOLE} for cell in kinds.CELLS]
+EVERY += [{"arch": "lstm", "copy": True, "decoder_layers": 2, "layers": 2}]
+
+
+def pack(points: Points) -> Links:
+    flat = np.array([link for pair in points for link in pair], dtype=np.int32).reshape(-1, 2)
+    return Links(np.cumsum([0, *map(len, points)], dtype=np.int64), flat[:, 0], flat[:, 1])
+
+
+def sentences(rows: list[list[int]]) -> Sentences:
+    ended = [[*row, EOS] for row in rows]
+    return Sentences(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
+
+
+def build(seed: int = 3, **changes: Any) -> SequenceToSequence:
+    torch.manual_seed(seed)
+    shape = {"embedding": 16, "hidden": 16, "heads": 2, "joint": True, "dropout": 0.0, **changes}
+    shape["guided_head"] = shape.get("attention") == "multihead"
+    return SequenceToSequence(Config(source_size=SIZE, target_size=SIZE, **shape))
+
+
+def copies(count: int, seed: int) -> tuple[list[list[int]], list[list[int]], Points]:
+    """Random words, the same backwards, and the links between them."""
+    random = np.random.default_rng(seed)
+    rows = [random.integers(4, SIZE, size=random.integers(2, 7)).tolist() for _ in range(count)]
+    points = [[(place, len(row) - 1 - place) for place in range(len(row))] for row in rows]
+    return rows, [row[::-1] for row in rows], points
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_the_links_of_a_batch_whatever_its_order(data: st.DataObject) -> None:
+    link = st.tuples(st.integers(0, 6), st.integers(0, 4))
+    points = data.draw(st.lists(st.lists(link, max_size=8), min_size=1, max_size=7))
+    batch = data.draw(st.lists(st.integers(0, len(points) - 1), min_size=1, max_size=5))
+    linked = Guidance(pack(points), 0.2).linked(np.array(batch), CPU)
+    places = zip(linked.row_L.tolist(), linked.source_L.tolist(), linked.target_L.tolist(), strict=True)
+    assert sorted(places) == sorted((row, *link) for row, pair in enumerate(batch) for link in set(points[pair]))
+    assert linked.tokens == sum(len({target for _, target in points[pair]}) for pair in batch)
+    linked_BTS = torch.zeros(len(batch), 5, 7, dtype=torch.bool)
+    linked_BTS[linked.row_L, linked.target_L, linked.source_L] = True
+    weights_BTS = torch.softmax(torch.randn(len(batch), 5, 7, generator=torch.Generator().manual_seed(1)), dim=-1)
+    torch.testing.assert_close(guided_loss(weights_BTS, linked), reference_guided_loss(weights_BTS, linked_BTS))
+
+
+def attention_loss(network: SequenceToSequence, data: Any, guidance: Guidance, batch: list[int]) -> Tensor:
+    source, target = data
+    pairs = gather_pairs(source, target, np.array(batch), CPU)
+    decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, want_weights=True)
+    assert decoded.weights_BTS is not None
+    return guided_loss(decoded.weights_BTS, guidance.linked(np.array(batch), CPU))
+
+
+@pytest.mark.parametrize("changes", EVERY, ids=str)
+def test_padding_and_company_change_neither_loss_nor_gradient(changes: dict[str, Any]) -> None:
+    network = build(**changes)
+    source, target, points = copies(5, seed=2)
+    points[3] = []
+    data, guidance = (sentences(source), sentences(target)), Guidance(pack(points), 0.2)
+    together = attention_loss(network, data, guidance, [4, 0, 3, 2])
+    alone = sum(attention_loss(network, data, guidance, [pair]) for pair in (4, 0, 2))
+    assert isinstance(alone, Tensor)
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    grads = [torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (together, alone)]
+    assert any(grad is not None and grad.any() for grad in grads[0]), "attention learns"
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+
+
+def learnt(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, float, list[Any]]:
+    """After 50 steps, on other sentences: agreement of attention with their links, nats a linked token; the reports."""
+    network, (source, target, points) = build(**changes), copies(60, seed=1)
+    data = sentences(source), sentences(target)
+    taught = None if weight is None else Guidance(pack(points), weight)
+    optimisation = Optimisation(network, Changes("adam"), Path())
+    task = SequenceToSequenceTask(network, *data, Settings(0.0, torch.float32), optimisation, taught)
+    batches = Batches([side.lengths() for side in data], 80, seed=1)
+    reports = [task.step(batch, 1e-2) for batch in itertools.islice(batches, 50)]
+    network.eval()
+    source, target, points = copies(20, seed=9)
+    pairs, linked = gather_pairs(sentences(source), sentences(target), np.arange(20), CPU), Guidance(pack(points), 1.0)
+    places = linked.linked(np.arange(20), CPU)
+    with torch.inference_mode():
+        decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, want_weights=True)
+        assert decoded.weights_BTS is not None
+        nats = guided_loss(decoded.weights_BTS, places).item() / places.tokens
+    looked = [
+        [(int(place), at) for at, place in enumerate(weights_TS[: len(row), : len(row)].argmax(-1))]
+        for weights_TS, row in zip(decoded.weights_BTS, source, strict=True)
+    ]
+    return agreement(pack(looked), pack(points)), nats, reports
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"arch": "lstm"},
+        {"arch": "gru", "attention": "additive", "input_feeding": True},
+        {"arch": "mingru", "attention": "multihead"},
+        {"arch": "transformer", "layers": 1, "decoder_layers": 2, **WHOLE},
+        {"arch": "hybrid", "layers": 1, "decoder_layers": 1, **WHOLE},
+    ],
+    ids=str,
+)
+def test_attention_follows_links_sooner_where_they_teach_it(changes: dict[str, Any]) -> None:
+    (plain, plain_nats, before), (guided, guided_nats, reports) = learnt(changes, None), learnt(changes, 1.0)
+    assert guided.error_rate < plain.error_rate - 0.05
+    assert guided_nats < plain_nats - 0.1
+    assert all(0 < report.guided.loss / report.guided.tokens < 3 for report in reports)
+    assert all(report.guided is None for report in before)
+    assert reports[0].nll == before[0].nll, "the same start"
+
+
+def test_links_are_counted_by_token_and_a_batch_without_any_learns_on() -> None:
+    network = build(arch="gru")
+    data = sentences([[4, 5, 6], [7]]), sentences([[6, 5], [7, 7, 7]])
+    guidance = Guidance(pack([[(0, 1), (1, 1), (2, 0)], []]), 0.2)
+    optimisation = Optimisation(network, Changes("adam"), Path())
+    task = SequenceToSequenceTask(network, *data, Settings(0.1, torch.float32), optimisation, guidance)
+    linked, bare = task.step(np.array([0]), 1e-3), task.step(np.array([1]), 1e-3)
+    assert linked.guided is not None
+    assert bare.guided is not None
+    assert (linked.guided.tokens, bare.guided.tokens, bare.guided.loss) == (2, 0, 0.0)
+    assert math.isfinite(bare.gradient_norm)
+    assert bare.gradient_norm > 0
+
+
+def test_the_weight_scales_the_gradient_of_the_links_alone() -> None:
+    """The norm of the step's gradient is that of loss / tokens + weight * attention / linked tokens."""
+    source, target, points = copies(5, seed=4)
+    data, batch = (sentences(source), sentences(target)), np.arange(5)
+    for weight in (0.0, 0.2, 3.0):
+        network = build(arch="lstm")
+        guidance = Guidance(pack(points), weight)
+        pairs, linked = gather_pairs(*data, batch, CPU), guidance.linked(batch, CPU)
+        loss, _ = network.loss(pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, 0.1)
+        whole = loss / sum(len(row) + 1 for row in target)
+        whole = whole + weight * attention_loss(network, data, guidance, batch.tolist()) / linked.tokens
+        grads = torch.autograd.grad(whole, list(network.parameters()), allow_unused=True)
+        norm = math.sqrt(sum(float((grad**2).sum()) for grad in grads if grad is not None))
+        task = SequenceToSequenceTask(
+            network, *data, Settings(0.1, torch.float32), Optimisation(network, Changes("adam"), Path()), guidance
+        )
+        assert task.step(batch, 0.0).gradient_norm == pytest.approx(norm, rel=1e-4)
