@@ -1,10 +1,8 @@
-"""Sequence-to-sequence learning as a task of the loop: one batch of sentence pairs, one step of Adam."""
+"""Sequence-to-sequence learning as a task of the loop: batches of sentence pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +14,7 @@ from rnnkit.data.aligned import Sentences
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.device import autocast
 from rnnkit.text import special
-from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import StepReport
+from rnnkit.training.network_task import Measured, NetworkTask
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.signals import Stop
 
@@ -38,7 +35,7 @@ class Settings:
     precision: torch.dtype
 
 
-class SequenceToSequenceTask:
+class SequenceToSequenceTask(NetworkTask[NDArray[np.int64]]):
     """Trains a network on pairs of sentences.
 
     Args:
@@ -57,36 +54,21 @@ class SequenceToSequenceTask:
         settings: Settings,
         optimisation: Optimisation,
     ) -> None:
+        super().__init__(network, optimisation)
         self._network = network
         self._source = source
         self._target = target
         self._settings = settings
-        self._optimisation = optimisation
-        network.train()
 
-    def step(self, batch: NDArray[np.int64], rate: float) -> StepReport:
-        """One step on the sentences of these numbers."""
-        device = self._optimisation.device
-        pairs = gather_pairs(self._source, self._target, batch, device)
+    def measure(self, batch: NDArray[np.int64], part: int) -> Measured:
+        """The loss of the sentences of these numbers."""
+        pairs = gather_pairs(self._source, self._target, batch, self._device)
         tokens = int((pairs.target_BT != special.PAD).sum())
-        with autocast(device, self._settings.precision):
+        with autocast(self._device, self._settings.precision):
             loss, nll = self._network.loss(
                 pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, self._settings.smoothing
             )
-        norm = self._optimisation.step(loss / tokens, rate)
-        return StepReport(loss.item(), nll.item(), tokens, norm)
-
-    def state_dict(self) -> Mapping[str, Arrays]:
-        """What `Optimisation` keeps; nothing is carried from batch to batch."""
-        return self._optimisation.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
-        self._optimisation.load_state_dict(state)
-
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
-        self._optimisation.keep(name, facts)
+        return Measured(loss / tokens, nll, tokens)
 
 
 @dataclass(frozen=True)
