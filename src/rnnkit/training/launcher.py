@@ -68,8 +68,13 @@ def launch(words: Sequence[str], processes: int) -> Ending:
 
 
 def _ending(failures: dict[int, Any]) -> Ending:
-    """What failed first; of those that failed together, what was killed, which the others only noticed."""
-    rank, first = min(failures.items(), key=lambda item: (item[1].timestamp, item[1].exitcode >= 0, item[0]))
+    """What failed first; of those that failed in the same second, what was killed, which the others only noticed."""
+
+    def order(item: tuple[int, Any]) -> tuple[int, bool, bool, int]:
+        rank, failure = item
+        return failure.timestamp, failure.exitcode >= 0, failure.exitcode == -signal.SIGTERM, rank
+
+    rank, first = min(failures.items(), key=order)
     if first.exitcode < 0:
         return Ending(128 - first.exitcode, (rank, signal.Signals(-first.exitcode).name))
     return Ending(first.exitcode)

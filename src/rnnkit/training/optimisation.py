@@ -69,12 +69,12 @@ class Optimisation:
         self._folder = folder
         self.device = next(network.parameters()).device
         self._tensors = weights.own_tensors(network)
+        self.group.copy_first(list(self._tensors.values()))
         self._trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._optimiser = _make(settings, self._trained)
         self._mean = [parameter.detach().clone() for parameter in self._trained] if settings.mean_decay else []
         self._steps = 0
         self._unit = 0
-        self.group.copy_first(list(self._tensors.values()))
 
     def step(self, loss: Tensor, rate: float) -> float:
         """Take the gradient of a loss and change the weights. Returns the gradient's norm before clipping."""

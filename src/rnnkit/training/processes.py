@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING
 
 from rnnkit.errors import TrainingError, UsageError
 from rnnkit.machine import end_with_parent
-from rnnkit.training.checkpoint import Arrays
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+    from rnnkit.training.checkpoint import Arrays
 
 PATIENCE = timedelta(days=7)
 """The others wait while the first validates, however long; a process that is gone is noticed at once."""
@@ -109,10 +110,11 @@ class Group:
             parameters: The same in all processes.
             weight: This process's.
         """
-        if weight != 1:
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        if weight != 1 and gradients:
             import torch
 
-            torch._foreach_mul_([parameter.grad for parameter in parameters if parameter.grad is not None], weight)
+            torch._foreach_mul_(gradients, weight)
 
     def collect(self, arrays: Arrays) -> Arrays:
         """The arrays of all processes, in the first one; the others get their own back. `own` finds them again."""
