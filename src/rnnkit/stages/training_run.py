@@ -122,7 +122,7 @@ def _with_processes(options: Any, group: Group) -> Any:
     """The options with as many processes as there are. Raises UsageError where they say another number."""
     if options.processes not in (group.size, 1) or (options.resume and options.processes != group.size):
         raise UsageError(
-            f"the run wants {options.processes} processes, and there are {group.size}",
+            f"--processes of the run is {options.processes}, and there are {group.size}",
             hint=f"`rnnkit train --processes {options.processes}` starts them, "
             f"or `torchrun --nproc-per-node {options.processes} -m rnnkit train`",
         )
