@@ -118,7 +118,7 @@ def our_steps(network: Network, ids: np.ndarray, vocabulary: int, precision: str
     )
     task = LanguageModelTask(model, Settings(0.0, 0.0, None, *kinds), optimisation)
     for piece in StreamBatches(ids, Cutting(COLUMNS, STEPS), seed=1):
-        yield task.step(piece, RATE).tokens
+        yield task.step([piece], RATE).tokens
 
 
 def their_steps(network: Network, ids: np.ndarray, vocabulary: int) -> Iterator[int]:

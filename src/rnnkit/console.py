@@ -50,11 +50,22 @@ class Console:
         quiet: Say nothing but results and errors.
         json: Print a report as one JSON object instead of text.
         clock: Seconds that never go back; tests give their own.
+        debug: Whether failures show a traceback; only told on to processes that are started from here.
+        silent: Say and print nothing at all, for another process does.
     """
 
-    def __init__(self, quiet: bool = False, json: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
-        self.quiet = quiet
+    def __init__(
+        self,
+        quiet: bool = False,
+        json: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        debug: bool = False,
+        silent: bool = False,
+    ) -> None:
+        self.quiet = quiet or silent
         self.json = json
+        self._debug = debug
+        self._silent = silent
         self._clock = clock
         self._tasks: dict[str, _Task] = {}
         self._animated = is_animated(sys.stderr)
@@ -82,12 +93,19 @@ class Console:
             self.quiet = True
             self._bars = None
 
+    def words(self) -> list[str]:
+        """Flags of a command whose console is like this one."""
+        asked = {"--quiet": self.quiet, "--json": self.json, "--debug": self._debug}
+        return [flag for flag, given in asked.items() if given]
+
     def note(self, text: str) -> None:
         """Say one line on standard error."""
         self.listen(Note(text))
 
     def write(self, line: str) -> None:
         """Print one line of the result, at once where a person or a program waits for it on a terminal."""
+        if self._silent:
+            return
         live = sys.stdout.isatty()
         if live:
             self._clear()

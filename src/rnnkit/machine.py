@@ -6,12 +6,16 @@ import ctypes
 import mmap
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
 _MEMORY, _MAPPINGS = Path("/proc/meminfo"), Path("/proc/self/maps")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of the GNU library's `mallopt`."""
+
+_SIGNAL_OF_PARENT = 1
+"""Number of Linux's `prctl` for the signal that comes when the parent is gone."""
 
 
 def available_cores() -> int:
@@ -48,6 +52,13 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(system, "mallopt"):
         system.mallopt(_MMAP_THRESHOLD, 1 << 30)
         system.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def end_with_parent() -> None:
+    """Get SIGTERM when the process that started this one is gone, be it killed. Only Linux is asked."""
+    system = ctypes.CDLL(None)
+    if sys.platform == "linux":
+        system.prctl(_SIGNAL_OF_PARENT, int(signal.SIGTERM), 0, 0, 0)
 
 
 def release_code(library: str) -> None:

@@ -43,7 +43,7 @@ def test_a_step_counts_every_token_but_the_ends_and_learns_from_their_mean(tmp_p
     loss = network.loss(ids_BT, lengths_B)
     gradients = torch.autograd.grad(loss / 8, list(network.parameters()))
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    report = task(network, tmp_path, lines, optimizer="sgd", clip=0.0).step(batch, 0.5)
+    report = task(network, tmp_path, lines, optimizer="sgd", clip=0.0).step([batch], 0.5)
     assert report.tokens == 8
     assert report.loss == report.nll == pytest.approx(loss.item())
     norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
@@ -55,7 +55,7 @@ def test_a_step_counts_every_token_but_the_ends_and_learns_from_their_mean(tmp_p
 def test_lines_of_nothing_teach_nothing(tmp_path: Path) -> None:
     network = filler()
     before = [parameter.detach().clone() for parameter in network.parameters()]
-    report = task(network, tmp_path, sentences([[], []]), optimizer="sgd").step(np.array([0, 1]), 0.5)
+    report = task(network, tmp_path, sentences([[], []]), optimizer="sgd").step([np.array([0, 1])], 0.5)
     assert (report.tokens, report.loss, report.gradient_norm) == (0, 0, 0)
     for parameter, old in zip(network.parameters(), before, strict=True):
         assert torch.equal(parameter, old)
@@ -84,7 +84,7 @@ def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
 
 def steps(which: ClozeTask, batches: Batches, count: int) -> None:
     for _ in range(count):
-        which.step(next(batches), 0.01)
+        which.step([next(batches)], 0.01)
 
 
 def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str)
     learner = task(network, tmp_path, data)
     batches = Batches([data.lengths()], 100, seed=1)
     for _ in range(200):
-        learner.step(next(batches), 0.02)
+        learner.step([next(batches)], 0.02)
     network.eval()
     ids_BT, lengths_B = gather(data, np.arange(len(lines)), torch.device("cpu"))
     with torch.no_grad():

@@ -34,7 +34,7 @@ def make(arch: str = "lstm", settings: Settings = PLAIN, seed: int = 1, **change
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
 def test_it_learns_a_text_that_repeats_itself(arch: str) -> None:
     task = make(arch)
-    reports = [task.step(piece, 2e-2) for piece in islice(StreamBatches(TEXT, Cutting(4, 7), 1), 60)]
+    reports = [task.step([piece], 2e-2) for piece in islice(StreamBatches(TEXT, Cutting(4, 7), 1), 60)]
     assert reports[0].nll / reports[0].tokens == pytest.approx(math.log(V), rel=0.1)
     assert reports[-1].nll / reports[-1].tokens < 1.2
     assert reports[0].loss == pytest.approx(reports[0].nll)
@@ -45,10 +45,10 @@ def test_the_state_is_carried_within_a_pass_and_dropped_between_passes() -> None
     dry: dict[str, Any] = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0}
     first, second = islice(StreamBatches(TEXT, Cutting(3, 7, shuffled=False), 1), 2)
     carried, fresh = make(**dry), make(**dry)
-    carried.step(first, 0.0)
+    carried.step([first], 0.0)
     afresh = type(second)(second.input_BT, second.target_BT, first=True)
-    assert carried.step(second, 0.0).nll != fresh.step(afresh, 0.0).nll
-    assert carried.step(afresh, 0.0).nll == fresh.step(afresh, 0.0).nll
+    assert carried.step([second], 0.0).nll != fresh.step([afresh], 0.0).nll
+    assert carried.step([afresh], 0.0).nll == fresh.step([afresh], 0.0).nll
 
 
 def test_penalties_are_their_equations() -> None:
@@ -68,8 +68,8 @@ def test_penalties_are_their_equations() -> None:
 def test_penalties_are_part_of_the_loss_and_not_of_the_likelihood() -> None:
     piece = next(StreamBatches(TEXT, Cutting(3, 7), 1))
     plain, strict = (
-        make().step(piece, 0.0),
-        make(settings=Settings(2.0, 1.0, None, torch.float32, torch.float32)).step(piece, 0.0),
+        make().step([piece], 0.0),
+        make(settings=Settings(2.0, 1.0, None, torch.float32, torch.float32)).step([piece], 0.0),
     )
     assert strict.nll == plain.nll
     assert strict.loss > plain.loss
@@ -77,7 +77,7 @@ def test_penalties_are_part_of_the_loss_and_not_of_the_likelihood() -> None:
 
 def test_lines_count_no_padding() -> None:
     piece = line_piece([np.array([4, 5, EOS]), np.array([6, EOS]), np.array([EOS])])
-    assert make(context="line").step(piece, 1e-3).tokens == 6
+    assert make(context="line").step([piece], 1e-3).tokens == 6
 
 
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
@@ -85,12 +85,12 @@ def test_what_is_saved_in_mid_pass_is_enough_to_go_on_bit_for_bit(arch: str) -> 
     batches = StreamBatches(TEXT, Cutting(3, 7), seed=2)
     task, other = make(arch), make(arch, seed=9)
     for piece in islice(batches, 5):
-        task.step(piece, 1e-2)
+        task.step([piece], 1e-2)
     saved = {
         group: {key: np.copy(value) for key, value in arrays.items()} for group, arrays in task.state_dict().items()
     }
     assert saved["carried"]
     rest = list(islice(batches, 4))
-    expected = [task.step(piece, 1e-2) for piece in rest]
+    expected = [task.step([piece], 1e-2) for piece in rest]
     other.load_state_dict(saved)
-    assert [other.step(piece, 1e-2) for piece in rest] == expected
+    assert [other.step([piece], 1e-2) for piece in rest] == expected

@@ -17,6 +17,7 @@ from typing import Any
 
 import typer
 
+from rnnkit.cli import worker
 from rnnkit.console import RED, paint, say
 from rnnkit.errors import Interrupted, RnnkitError
 
@@ -49,7 +50,8 @@ def guard(work: Callable[[], int | None], debug: bool) -> int:
         if debug:
             _speak("".join(traceback.format_exception(failure)).rstrip())
         text, code = explain(failure)
-        _speak(text)
+        if worker.may_explain():
+            _speak(worker.mark(text))
         return code
 
 

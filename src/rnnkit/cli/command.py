@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnkit.cli import boundary, pages, signature
+from rnnkit.cli import boundary, pages, signature, worker
 from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
 
@@ -115,8 +115,10 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
     """
     common = resolve(Common, command.name, given)
     options = resolve(command.options_type, command.name, given, None, common.config, commands)
+    worker.refuse_several(command.name, options)
     quiet = bool(getattr(options, "quiet", common.quiet))
-    with Console(quiet=quiet, json=command.json and common.json) as console:
+    json = command.json and common.json
+    with Console(quiet=quiet, json=json, debug=common.debug, silent=worker.silent()) as console:
         if common.print_config:
             console.write(to_toml(command.name, options).rstrip())
             return boundary.DONE

@@ -47,6 +47,21 @@ def flags(field: Field, wanted: Any) -> list[str]:
     return [f"--{name}/--no-{name}" if wanted is bool else f"--{name}"]
 
 
+def words(options: Any) -> list[str]:
+    """Flags that say what options say; not those that are as they are where nobody says anything, and no arguments."""
+    said: list[str] = []
+    for field, wanted in typed_fields(type(options)):
+        value = config.plain(getattr(options, field.name))
+        if value is None or field.metadata["argument"]:
+            continue
+        if wanted is bool:
+            said.append(flags(field, wanted)[0].split("/")[0 if value else -1])
+        else:
+            flag = flags(field, wanted)[0]
+            said += [f"{flag}={item}" for item in (value if isinstance(value, list) else [value])]
+    return said
+
+
 def spread(words: Sequence[str], options_type: type[Any]) -> list[str]:
     """Repeat a flag that takes many values before each of them: `--train A B` becomes `--train A --train B`."""
     greedy = {

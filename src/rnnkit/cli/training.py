@@ -5,18 +5,26 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from rnnkit.cli import launching
 from rnnkit.cli.command import Command
 from rnnkit.console import Console, duration
 
 
-def train(stage: ModuleType, options: Any, console: Console) -> None:
-    """Show where the model is and how good, or with `--dry-run` what training it would cost."""
+def train(stage: ModuleType, options: Any, console: Console) -> int | None:
+    """Show where the model is and how good, or with `--dry-run` what training it would cost.
+
+    Where several processes are to train it, they are started from here, and the first of them shows that.
+    """
+    processes = launching.wanted(options)
+    if processes:
+        return launching.start(stage.__name__.rpartition(".")[2].replace("_", "-"), options, processes, console)
     result = stage.run(options, console.listen)
     lines = getattr(result, "lines", None)  # what other kinds of models come to, and cost, they say themselves
     if options.dry_run:
         console.report("\n".join(lines or _cost(result)), result.as_dict())
     else:
         console.summarise(lines or _outcome(result), result.as_dict())
+    return None
 
 
 def learn_vectors(stage: ModuleType, options: Any, console: Console) -> None:

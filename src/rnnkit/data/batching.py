@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.data.steps import Share
 from rnnkit.text import special
 
 Ids = NDArray[np.int64]
@@ -104,12 +105,21 @@ class Batches:
         return self
 
     def __next__(self) -> NDArray[np.int64]:
+        return self.take(Share())[0]
+
+    def steps(self, share: Share) -> int:
+        """Steps of the pass under way; the last may have fewer batches than the others."""
+        return -(-len(self._plan) // share.count)
+
+    def take(self, share: Share) -> list[NDArray[np.int64]]:
+        """Of the next step's batches, which follow each other in one pass, the process's share."""
         epoch, batch = self.position.epoch, self.position.batch
         if batch >= len(self._plan):
             epoch, batch = epoch + 1, 0
             self._load(epoch)
-        self.position = Position(epoch, batch + 1)
-        return self._plan[batch]
+        step = self._plan[batch : batch + share.count]
+        self.position = Position(epoch, batch + len(step))
+        return list(share.of(step))
 
 
 def pad(sentences: Sequence[NDArray[np.integer]]) -> tuple[Ids, Ids]:

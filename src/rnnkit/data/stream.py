@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from rnnkit.data.aligned import Sentences
 from rnnkit.data.arrays import IntArray
 from rnnkit.data.batching import Batches, Ids, Position, pad
+from rnnkit.data.steps import Share
 from rnnkit.text import special
 
 SHORTEST = 5
@@ -106,7 +108,7 @@ class StreamBatches:
     def extremes(self) -> list[Piece]:
         """The longest piece of the pass."""
         number = int(np.argmax(np.diff(self._ends)))
-        return [self._piece(number)]
+        return [self._piece(number, slice(None))]
 
     def state_dict(self) -> dict[str, int]:
         """Where the next piece comes from, as JSON."""
@@ -121,15 +123,28 @@ class StreamBatches:
         return self
 
     def __next__(self) -> Piece:
+        return self.take(Share())[0]
+
+    def steps(self, share: Share) -> int:
+        """Steps of the pass under way: a step is one piece, whose columns are divided up."""
+        return self.per_epoch
+
+    def take(self, share: Share) -> list[Piece]:
+        """Of the next piece, the process's share of the columns, in parts of like size that are read apart.
+
+        A part has the same columns all through a pass, so that each carries a state of its own.
+        """
         epoch, number = self.position.epoch, self.position.batch
         if number >= self.per_epoch:
             epoch, number = epoch + 1, 0
             self._load(epoch)
         self.position = Position(epoch, number + 1)
-        return self._piece(number)
+        bounds = [self._columns * part // share.count for part in range(share.count + 1)]
+        parts = share.of([slice(*ends) for ends in pairwise(bounds) if ends[0] < ends[1]])
+        return [self._piece(number, part) for part in parts]
 
-    def _piece(self, number: int) -> Piece:
-        place_BT = self._places(self._ends[number], self._ends[number + 1])
+    def _piece(self, number: int, columns: slice) -> Piece:
+        place_BT = self._places(self._ends[number], self._ends[number + 1])[columns]
         return Piece(self._read(place_BT - 1), self._read(place_BT), first=number == 0)
 
     def _load(self, epoch: int) -> None:
@@ -187,6 +202,14 @@ class LineBatches:
 
     def __next__(self) -> Piece:
         return self._piece(next(self._batches))
+
+    def steps(self, share: Share) -> int:
+        """Steps of the pass under way; the last may have fewer batches than the others."""
+        return self._batches.steps(share)
+
+    def take(self, share: Share) -> list[Piece]:
+        """Of the next step's batches, the process's share; no other is read."""
+        return [self._piece(numbers) for numbers in self._batches.take(share)]
 
     def _piece(self, numbers: NDArray[np.int64]) -> Piece:
         return line_piece([self._lines[int(number)] for number in numbers])

@@ -74,13 +74,15 @@ def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[
     return torch.autocast(device.type, dtype=kind)
 
 
-def set_threads(threads: int) -> int:
+def set_threads(threads: int, processes: int = 1) -> int:
     """Use this many CPU threads, 0 for all cores this process may run on. Returns the number.
+
+    So many processes share the cores, where nobody says how many threads each has.
 
     Also keeps oneDNN from remembering a compiled kernel for each of a thousand batch shapes, which would take
     gigabytes; the library reads the variable at its first use.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS_KEPT)
-    count = threads or available_cores()
+    count = threads or max(1, available_cores() // processes)
     torch.set_num_threads(count)
     return count

@@ -150,7 +150,20 @@ class Options:
         choices=kinds.PRECISIONS,
     )
     device: str = option("auto", help="Where to train.", panel="Optimisation", choices=kinds.DEVICES)
-    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    threads: int = option(0, help="CPU threads of a process; 0: all cores.", panel="Optimisation", minimum=0)
+    accumulate: int = option(
+        1, help="Batches whose gradients are added up to a step.", panel="Optimisation",
+        unit="batches", minimum=1,
+    )  # fmt: skip
+    processes: int = option(
+        1,
+        help="Processes on this machine, each with batches of its own in every step.",
+        panel="Optimisation",
+        minimum=1,
+    )
+    restarts: int = option(
+        0, help="Times that a run whose process was killed goes on by itself.", panel="Optimisation", minimum=0
+    )
     seed: int = option(1, help="Seed of weights, dropout and order.", panel="Optimisation", minimum=0)
     output: Path | None = option(None, help="Model directory to write.", panel="Output", shown_default="WORK/model")
     validate_every: int = option(
@@ -188,6 +201,9 @@ def check(options: Options) -> None:
         )
     if options.cloze and options.arch in (NGRAM, "transformer"):
         raise UsageError(f"--cloze wants a recurrent unit, not --arch {options.arch}", "it reads from both sides")
+    for flag, count in (("--accumulate", options.accumulate), ("--processes", options.processes)):
+        if options.arch == NGRAM and count > 1:
+            raise UsageError(f"{flag} {count} is for neural networks, not --arch {NGRAM}", "counting takes no steps")
     if options.arch == "transformer" and options.embedding != options.hidden:
         raise UsageError(
             f"a Transformer has one size: --embedding {options.embedding} is not --hidden {options.hidden}"

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rnnkit.training.loop import Counters
 
 
+CURVE = "curve.png"
+
+
 @dataclass(frozen=True)
 class Trained:
     """A network and where it is kept.
@@ -55,9 +58,7 @@ class Result:
         return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
 
 
-def conclude(
-    model: Trained, made_from: TrainingInputs, options: Mapping[str, Any], counters: Counters
-) -> tuple[dict[str, float], Path]:
+def conclude(model: Trained, made_from: TrainingInputs, options: Mapping[str, Any], counters: Counters) -> None:
     """Average, draw, describe and seal.
 
     Args:
@@ -65,9 +66,6 @@ def conclude(
         made_from: What it was trained on.
         options: The options that belong to the run.
         counters: Where the loop ended.
-
-    Returns:
-        The validation scores of the best weights, and the picture of the learning curve.
     """
     from rnnkit.models import weights
     from rnnkit.reports.card import Card, write_card
@@ -79,10 +77,8 @@ def conclude(
         snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
         mean = weights.average([weights.load(path)[0] for path in snapshots])
         weights.save(folder / "average.safetensors", mean, {"averaged": [path.name for path in snapshots]})
-    curve = folder / "curve.png"
-    draw_curve(folder / metrics.NAME, curve)
+    draw_curve(folder / metrics.NAME, folder / CURVE)
     _, facts = weights.load(folder / "best.safetensors")
-    scores = {name: value for name, value in facts.items() if name != "step"}
     card = Card(
         title=f"{options['arch']} {'-'.join(model.languages)}",
         languages=model.languages,
@@ -91,13 +87,24 @@ def conclude(
         options=options,
         data=made_from.data.meta.facts,
         inputs=made_from.digests,
-        scores=scores,
+        scores=_scores(facts),
         steps=(counters.step, counters.best_step),
         seconds=counters.seconds,
     )
     write_card(folder, card)
     seal(model, made_from, options, {"steps": counters.step, "best": facts})
-    return scores, curve
+
+
+def result(folder: Path, counters: Counters) -> Result:
+    """What the run in a finished model directory came to."""
+    from rnnkit.models import weights
+
+    scores = _scores(weights.load(folder / "best.safetensors")[1])
+    return Result(folder, counters.step, counters.best_step, scores, counters.seconds, folder / CURVE)
+
+
+def _scores(facts: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in facts.items() if name != "step"}
 
 
 def seal(

@@ -14,7 +14,7 @@ from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.files import lock, manifest
 from rnnkit.files.atomic import TEMPORARY
 
-NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "threads", "save_every", "samples")
+NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "threads", "restarts", "save_every", "samples")
 """Options of one call rather than of the run: a resumed run may have others."""
 
 T = TypeVar("T")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
     from rnnkit.training.optimisation import Settings as Changes
+    from rnnkit.training.processes import Group
 
     N = TypeVar("N", Cloze, LanguageModel)
 
@@ -56,23 +57,27 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate | Coun
         from rnnkit.stages import count_ngrams
 
         return count_ngrams.run(options, folder, listen)
-    return training_run.run(options, folder, lambda resolved: _recipe(resolved, folder, listen), listen)
+    return training_run.run(options, folder, lambda resolved, group: _recipe(resolved, folder, group, listen), listen)
 
 
-def _recipe(options: Options, folder: Path, listen: Listener) -> Recipe:
+def _recipe(options: Options, folder: Path, group: Group, listen: Listener) -> Recipe:
     prepare = _prepare_fill if options.cloze else _prepare
     return Recipe(
         open_inputs=lambda: training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer),
         vectors=_pretrained(options),
-        prepare=lambda made_from, resuming: prepare(options, made_from, folder, resuming, listen),
+        prepare=lambda made_from, resuming: prepare(options, made_from, folder, resuming, group, listen),
+        group=group,
     )
 
 
-def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener) -> Learner:
+def _prepare(
+    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, group: Group, listen: Listener
+) -> Learner:
     """The model directory with its network, the task that trains it, the batches, and what measures it.
 
     A run that is resumed from a checkpoint needs no other weights to start from.
     """
+    from rnnkit.data.steps import Steps
     from rnnkit.data.stream import Cutting, LineBatches, StreamBatches
     from rnnkit.evaluation.perplexity import make_validation
     from rnnkit.models import language_store
@@ -81,12 +86,12 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
     from rnnkit.training.language_model import LanguageModelTask, Settings
     from rnnkit.training.optimisation import Optimisation
 
-    network = _start(options, made_from, resuming, listen, lambda size: LanguageModel(_config(options, size)))
+    network = _start(options, made_from, resuming, group, listen, lambda size: LanguageModel(_config(options, size)))
     language = made_from.data.sides[0]
-    if not options.dry_run and not options.resume:
+    if group.first and not options.dry_run and not options.resume:
         language_store.create(folder, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
     text = made_from.data.side("train", language)
-    optimisation = Optimisation(network, _changes(options), folder)
+    optimisation = Optimisation(network, _changes(options), folder, group)
     device = optimisation.device
     settings = Settings(
         activation=options.activation_penalty or 0.0,
@@ -95,7 +100,9 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         precision=_precision(options, device),
         output_precision=choose_output_precision(options.precision, device),
     )
-    cutting = Cutting(options.columns or 1, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
+    share = training_run.share(options, group)
+    columns = (options.columns or 1) * share.count
+    cutting = Cutting(columns, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
         LineBatches(text, options.batch_tokens, options.seed)
         if options.context == "line"
@@ -106,7 +113,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         network=network,
         languages=(language,),
         task=LanguageModelTask(network, settings, optimisation),
-        batches=batches,
+        batches=Steps(batches, share),
         validate=make_validation(network, made_from.data.side("valid", language), optimisation.mean_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
@@ -115,10 +122,11 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
 
 
 def _prepare_fill(
-    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener
+    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, group: Group, listen: Listener
 ) -> Learner:
     """As `_prepare`, for a model that fills gaps."""
     from rnnkit.data.batching import Batches
+    from rnnkit.data.steps import Steps
     from rnnkit.evaluation.cloze import make_validation
     from rnnkit.models import cloze_store
     from rnnkit.models.cloze import Cloze
@@ -126,23 +134,24 @@ def _prepare_fill(
     from rnnkit.training.cloze import ClozeTask, Settings
     from rnnkit.training.optimisation import Optimisation
 
-    network = _start(options, made_from, resuming, listen, lambda size: Cloze(_cloze_config(options, size)))
+    network = _start(options, made_from, resuming, group, listen, lambda size: Cloze(_cloze_config(options, size)))
     language = made_from.data.sides[0]
-    if not options.dry_run and not options.resume:
+    if group.first and not options.dry_run and not options.resume:
         cloze_store.create(folder, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
     lines, held_out = (made_from.data.side(split, language) for split in ("train", "valid"))
-    optimisation = Optimisation(network, _changes(options), folder)
+    optimisation = Optimisation(network, _changes(options), folder, group)
     device = optimisation.device
     settings = Settings(
         _precision(options, device),
         choose_output_precision(options.precision, device),
     )
+    batches = Batches([lines.lengths()], options.batch_tokens, options.seed)
     return Learner(
         folder=folder,
         network=network,
         languages=(language,),
         task=ClozeTask(network, lines, settings, optimisation),
-        batches=Batches([lines.lengths()], options.batch_tokens, options.seed),
+        batches=Steps(batches, training_run.share(options, group)),
         validate=make_validation(network, held_out, optimisation.mean_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
@@ -168,6 +177,7 @@ def _start(
     options: Options,
     made_from: TrainingInputs,
     resuming: bool,
+    group: Group,
     listen: Listener,
     build: Callable[[int], N],
 ) -> N:
@@ -179,7 +189,7 @@ def _start(
     from rnnkit.stages.fine_tuning import initialise
     from rnnkit.text.vocabulary import Vocabulary
 
-    set_threads(options.threads)
+    set_threads(options.threads, group.place.local_size)
     keep_freed_memory()
     device = choose_device(options.device)
     vocabularies = [Vocabulary.load(made_from.vocabularies[0])]

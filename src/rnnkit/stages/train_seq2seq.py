@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
     from rnnkit.training.optimisation import Settings as Changes
+    from rnnkit.training.processes import Group
 
 EXAMPLE = """\
 rnnkit train-seq2seq --arch lstm
@@ -50,14 +51,15 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
     if not options.resume:
         options = translation_options.fill(options)
         _pretrained(options).check(options.tied, options.init_from)
-    return training_run.run(options, folder, lambda resolved: _recipe(resolved, folder, listen), listen)
+    return training_run.run(options, folder, lambda resolved, group: _recipe(resolved, folder, group, listen), listen)
 
 
-def _recipe(options: Options, folder: Path, listen: Listener) -> Recipe:
+def _recipe(options: Options, folder: Path, group: Group, listen: Listener) -> Recipe:
     return Recipe(
         open_inputs=lambda: _open_inputs(options),
         vectors=_pretrained(options),
-        prepare=lambda made_from, resuming: _prepare(options, made_from, folder, resuming, listen),
+        prepare=lambda made_from, resuming: _prepare(options, made_from, folder, resuming, group, listen),
+        group=group,
     )
 
 
@@ -66,9 +68,12 @@ def _open_inputs(options: Options) -> TrainingInputs:
     return dataclasses.replace(found, digests={**found.digests, **_guided(options).digests()})
 
 
-def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener) -> Learner:
+def _prepare(
+    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, group: Group, listen: Listener
+) -> Learner:
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
     from rnnkit.data.batching import Batches
+    from rnnkit.data.steps import Steps
     from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.evaluation.translation import Measured, make_validation
     from rnnkit.training.budget import default_epochs
@@ -77,14 +82,15 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
 
     data = made_from.data
     guide = _guided(options).load(data)
-    model = _make_model(options, made_from, folder, resuming, listen)
+    model = _make_model(options, made_from, folder, resuming, group, listen)
     network = model.network
     source, target = (data.side("train", side) for side in data.sides)
-    optimisation = Optimisation(network, _changes(options), folder)
+    optimisation = Optimisation(network, _changes(options), folder, group)
     precision = _precision(options, optimisation.device)
     batch_tokens = options.batch_tokens or 1
     search = SearchOptions(beam=VALIDATION_BEAM)
     measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
+    batches = Batches([source.lengths(), target.lengths()], batch_tokens, options.seed)
     return Learner(
         folder=folder,
         network=network,
@@ -92,7 +98,7 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
         task=SequenceToSequenceTask(
             network, source, target, Settings(options.label_smoothing or 0.0, precision), optimisation, guide
         ),
-        batches=Batches([source.lengths(), target.lengths()], batch_tokens, options.seed),
+        batches=Steps(batches, training_run.share(options, group)),
         validate=make_validation(model, data, measured, optimisation.mean_weights),
         epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
         vocabulary=network.config.target_size,
@@ -100,7 +106,9 @@ def _prepare(options: Options, made_from: TrainingInputs, folder: Path, resuming
     )
 
 
-def _make_model(options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, listen: Listener) -> Model:
+def _make_model(
+    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, group: Group, listen: Listener
+) -> Model:
     """The model directory with its network on its device.
 
     A run that is resumed from a checkpoint needs no other weights to start from.
@@ -114,7 +122,7 @@ def _make_model(options: Options, made_from: TrainingInputs, folder: Path, resum
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
-    set_threads(options.threads)
+    set_threads(options.threads, group.place.local_size)
     data = made_from.data
     languages = (data.sides[0], data.sides[1])
     tokenizer = cast(Path, made_from.tokenizer)  # `open_pairs` refuses data without one
@@ -127,7 +135,7 @@ def _make_model(options: Options, made_from: TrainingInputs, folder: Path, resum
     if not resuming:
         _pretrained(options).fill(network, loaded, data, listen)
     _pretrained(options).freeze(network, data)
-    if not options.dry_run and not options.resume:
+    if group.first and not options.dry_run and not options.resume:
         store.create(folder, config, languages, tokenizer, made_from.vocabularies)
     return store.Model(
         folder=folder,

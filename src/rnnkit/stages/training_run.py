@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.events import Listener, Note
+from rnnkit.data.steps import Share
+from rnnkit.errors import UsageError
+from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import lock
+from rnnkit.files.atomic import recover_folder
 from rnnkit.stages import outcome, pretrained, run_folder
 from rnnkit.stages.outcome import Result
-from rnnkit.training import schedules
+from rnnkit.training import processes, schedules
+from rnnkit.training.processes import Group
 
 if TYPE_CHECKING:
     import torch
@@ -62,35 +67,71 @@ class Recipe:
         open_inputs: Finds data, vocabulary and tokenizer.
         vectors: Word vectors that embeddings start from.
         prepare: Makes the learner: from the inputs, and whether a checkpoint will give it its weights.
+        group: The processes that take each step together.
     """
 
     open_inputs: Callable[[], TrainingInputs]
     vectors: pretrained.Pretrained
     prepare: Callable[[TrainingInputs, bool], Learner]
+    group: Group
 
 
-def run(options: Any, folder: Path, recipe: Callable[[Any], Recipe], listen: Listener) -> Result | Estimate:
+def run(options: Any, folder: Path, recipe: Callable[[Any, Group], Recipe], listen: Listener) -> Result | Estimate:
     """Train, or with `dry_run` say what it would cost.
 
     Args:
         options: The stage's options; those of the run where `resume` is among them.
         folder: The model directory.
-        recipe: The recipe for these options.
+        recipe: The recipe for these options, and the processes that take each step together.
         listen: Hears how it goes.
 
     Raises:
         DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
+        UsageError: The options ask for several processes, and this one is alone, or among more or fewer.
+        LostProcess: Another process is gone; the last checkpoint is whole.
         ArtefactError: They do not belong together, or the output is there already or in use.
         Interrupted: A signal came; everything is saved.
     """
     if options.dry_run:
-        return _estimate(options, recipe(options), listen)
+        return _estimate(options, recipe(options, Group()), listen)
+    with processes.join(options.device) as group, _holding(folder, options, group):
+        if options.resume:
+            options = run_folder.saved_options(folder, options)
+        options = _with_processes(options, group)
+        return _train(options, folder, recipe(options, group), listen if group.first else ignore)
+
+
+@contextmanager
+def _holding(folder: Path, options: Any, group: Group) -> Iterator[None]:
+    """The first process makes room and keeps other runs out; the others wait for it, and it for them in the end."""
+    if not group.first:
+        group.wait()
+        yield
+        group.wait()
+        return
     if not options.resume:
         run_folder.clear(folder, options.overwrite)
     with lock.hold(folder):
-        if options.resume:
-            options = run_folder.saved_options(folder, options)
-        return _train(options, folder, recipe(options), listen)
+        recover_folder(folder / "last")
+        group.wait()
+        yield
+        group.wait()
+
+
+def _with_processes(options: Any, group: Group) -> Any:
+    """The options with as many processes as there are. Raises UsageError where they say another number."""
+    if options.processes not in (group.size, 1) or (options.resume and options.processes != group.size):
+        raise UsageError(
+            f"--processes of the run is {options.processes}, and there are {group.size}",
+            hint=f"`rnnkit train --processes {options.processes}` starts them, "
+            f"or `torchrun --nproc-per-node {options.processes} -m rnnkit train`",
+        )
+    return dataclasses.replace(options, processes=group.size)
+
+
+def share(options: Any, group: Group) -> Share:
+    """What this process takes of each step; of a run that is only estimated, the first one's."""
+    return Share(options.accumulate, group.place.rank, options.processes)
 
 
 def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Result:
@@ -103,22 +144,27 @@ def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Resu
     if options.resume:
         run_folder.check_inputs(folder, made_from.digests)
     if options.resume and not resuming:
-        metrics.drop_after(folder / metrics.NAME, 0)
+        if recipe.group.first:
+            metrics.drop_after(folder / metrics.NAME, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
+    group = recipe.group
     learner = recipe.prepare(made_from, resuming)
+    group.part_random(options.seed)
     trained = outcome.Trained(folder, learner.network, learner.languages)
-    if not options.resume:
+    if group.first and not options.resume:
         outcome.seal(trained, made_from, run_folder.kept(options))
     plan = _plan(options, learner)
-    loop = _make_loop(options, plan, learner, listen)
+    loop = _make_loop(options, plan, learner, group, listen)
     if resuming:
         loop.resume()
         listen(Note(f"going on from step {loop.counters.step}"))
     _announce(options, learner, plan, listen)
     counters = loop.run()
-    scores, curve = outcome.conclude(trained, made_from, run_folder.kept(options), counters)
+    if group.first:
+        outcome.conclude(trained, made_from, run_folder.kept(options), counters)
+    group.wait()
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
-    return Result(folder, counters.step, counters.best_step, scores, counters.seconds, curve)
+    return outcome.result(folder, counters)
 
 
 def _estimate(options: Any, recipe: Recipe, listen: Listener) -> Estimate:
@@ -149,13 +195,13 @@ def _plan(options: Any, learner: Learner) -> Plan:
     )
 
 
-def _make_loop(options: Any, plan: Plan, learner: Learner, listen: Listener) -> Loop[Any]:
+def _make_loop(options: Any, plan: Plan, learner: Learner, group: Group, listen: Listener) -> Loop[Any]:
     from rnnkit.training.loop import Loop
 
     schedule = schedules.Schedule(
         name=options.schedule, peak=options.learning_rate, warmup=min(options.warmup, plan.steps // 2), total=plan.steps
     )
-    return Loop(learner.task, learner.batches, schedule, plan, learner.folder, learner.validate, listen)
+    return Loop(learner.task, learner.batches, schedule, plan, learner.folder, learner.validate, listen, group)
 
 
 def _announce(options: Any, learner: Learner, plan: Plan, listen: Listener) -> None:
@@ -168,7 +214,10 @@ def _announce(options: Any, learner: Learner, plan: Plan, listen: Listener) -> N
     frozen = weights.count_frozen(learner.network)
     count = f"{weights.count(learner.network):,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
     where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    where += f" in each of {options.processes} processes" if options.processes > 1 else ""
     listen(Note(f"{options.arch} {'-'.join(learner.languages)}: {count}, {precision} on {where}"))
     per_epoch = learner.batches.per_epoch
     epochs = plan.steps / per_epoch
-    listen(Note(f"{plan.steps:,} steps, {epochs:.1f} passes of {per_epoch} batches, seed {options.seed}"))
+    count = options.accumulate * options.processes
+    unit = "batches" if count == 1 else f"steps, {count} batches each"
+    listen(Note(f"{plan.steps:,} steps, {epochs:.1f} passes of {per_epoch} {unit}, seed {options.seed}"))

@@ -1,10 +1,8 @@
-"""Filling gaps as a task of the loop: one batch of lines, every token of them a gap once, one step of the optimiser."""
+"""Filling gaps as a task of the loop: batches of lines, every token of them a gap once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +14,7 @@ from rnnkit.data.aligned import Sentences
 from rnnkit.models import cloze
 from rnnkit.models.cloze import Cloze
 from rnnkit.nn.device import autocast
-from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import StepReport
+from rnnkit.training.network_task import Measured, NetworkTask
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.signals import Stop
 
@@ -38,7 +35,7 @@ class Settings:
     output_precision: torch.dtype | None = None
 
 
-class ClozeTask:
+class ClozeTask(NetworkTask[NDArray[np.int64]]):
     """Trains a network on lines.
 
     Args:
@@ -49,33 +46,18 @@ class ClozeTask:
     """
 
     def __init__(self, network: Cloze, lines: Sentences, settings: Settings, optimisation: Optimisation) -> None:
+        super().__init__(network, optimisation)
         self._network = network
         self._lines = lines
         self._settings = settings
-        self._optimisation = optimisation
-        network.train()
 
-    def step(self, batch: NDArray[np.int64], rate: float) -> StepReport:
-        """One step on the lines of these numbers. Tokens are those predicted: the end symbols are not."""
-        device = self._optimisation.device
-        ids_BT, lengths_B = gather(self._lines, batch, device)
+    def measure(self, batch: NDArray[np.int64], part: int) -> Measured:
+        """The loss of the lines of these numbers. Tokens are those predicted: the end symbols are not."""
+        ids_BT, lengths_B = gather(self._lines, batch, self._device)
         tokens = int(lengths_B.sum()) - len(lengths_B)
-        with autocast(device, self._settings.precision):
+        with autocast(self._device, self._settings.precision):
             loss = self._network.loss(ids_BT, lengths_B, self._settings.output_precision)
-        norm = self._optimisation.step(loss / max(1, tokens), rate)
-        return StepReport(loss.item(), loss.item(), tokens, norm)
-
-    def state_dict(self) -> Mapping[str, Arrays]:
-        """What `Optimisation` keeps; nothing is carried from batch to batch."""
-        return self._optimisation.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
-        self._optimisation.load_state_dict(state)
-
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
-        self._optimisation.keep(name, facts)
+        return Measured(loss / max(1, tokens), loss.detach(), tokens)
 
 
 def gather(lines: Sentences, batch: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:

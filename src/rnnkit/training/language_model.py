@@ -1,4 +1,4 @@
-"""Language modelling as a task of the loop: one piece of every column, one step of the optimiser.
+"""Language modelling as a task of the loop: pieces of columns of text.
 
 Backpropagation is truncated (Mikolov et al. 2010): the state at the end of a piece is where the next one starts, and
 no gradient goes back across the cut. What is optimised is the mean negative log-likelihood of a token, and of Merity
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +22,7 @@ from rnnkit.models.language_model import LanguageModel, Reading, State
 from rnnkit.nn.device import autocast
 from rnnkit.nn.sampled_softmax import Proposal
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import StepReport
+from rnnkit.training.network_task import Measured, NetworkTask
 from rnnkit.training.optimisation import Optimisation, as_array
 
 
@@ -46,7 +45,7 @@ class Settings:
     output_precision: torch.dtype
 
 
-class LanguageModelTask:
+class LanguageModelTask(NetworkTask[Piece]):
     """Trains a network on pieces of a text.
 
     Args:
@@ -56,28 +55,25 @@ class LanguageModelTask:
     """
 
     def __init__(self, network: LanguageModel, settings: Settings, optimisation: Optimisation) -> None:
+        super().__init__(network, optimisation)
         self._network = network
         self._settings = settings
-        self._optimisation = optimisation
-        self._device = optimisation.device
-        self._carried: State | None = None
-        network.train()
+        self._carried: dict[int, State] = {}
 
-    def step(self, batch: Piece, rate: float) -> StepReport:
-        """One step on one piece, from where the last one ended."""
+    def measure(self, batch: Piece, part: int) -> Measured:
+        """The loss of one piece, from where the last one of its part ended."""
         input_BT = torch.from_numpy(batch.input_BT).to(self._device)
         target_BT = torch.from_numpy(batch.target_BT).to(self._device)
-        columns = len(input_BT)
-        state = self._network.start(columns) if batch.first or self._carried is None else self._carried
+        carried = None if batch.first else self._carried.get(part)
+        state = self._network.start(len(input_BT)) if carried is None else carried
         with autocast(self._device, self._settings.precision):
             reading = self._network.read(input_BT, state)
             hidden_NE, target_N = language_model.predictions(reading.hidden_BTE, target_BT, batch.padded)
             summed, nll = self._loss(hidden_NE, target_N)
+        self._carried[part] = language_model.detach(reading.state)
         tokens = len(target_N)
-        loss = summed / tokens + penalties(reading, self._settings.activation, self._settings.temporal)
-        norm = self._optimisation.step(loss, rate)
-        self._carried = language_model.detach(reading.state)
-        return StepReport(loss.item() * tokens, nll.item(), tokens, norm)
+        mean = summed / tokens + penalties(reading, self._settings.activation, self._settings.temporal)
+        return Measured(mean, nll, tokens)
 
     def _loss(self, hidden_NE: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
         """What is optimised and the negative log-likelihood, which are one but for a sampled softmax."""
@@ -88,22 +84,20 @@ class LanguageModelTask:
         return loss, loss.detach()
 
     def state_dict(self) -> Mapping[str, Arrays]:
-        """What `Optimisation` keeps, and the carried state."""
-        parts = numbered(self._carried or ())
-        return {**self._optimisation.state_dict(), "carried": {name: as_array(part) for name, part in parts}}
+        """What `Optimisation` keeps, and the carried states of all processes."""
+        own = {name: as_array(array) for part in sorted(self._carried) for name, array in named(self._carried, part)}
+        return {**super().state_dict(), "carried": self._optimisation.group.collect(own)}
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
         """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
-        self._optimisation.load_state_dict(state)
-        layers: dict[int, list[Tensor]] = {}
-        for name in sorted(state["carried"], key=_order):
-            part = torch.from_numpy(state["carried"][name].copy()).to(self._device)
-            layers.setdefault(_order(name)[0], []).append(part)
-        self._carried = tuple(tuple(layers[number]) for number in sorted(layers)) or None
-
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
-        self._optimisation.keep(name, facts)
+        super().load_state_dict(state)
+        layers: dict[int, dict[int, list[Tensor]]] = {}
+        own = self._optimisation.group.own(state["carried"])
+        for name in sorted(own, key=_order):
+            number, layer, _ = _order(name)
+            part = torch.from_numpy(own[name].copy()).to(self._device)
+            layers.setdefault(number, {}).setdefault(layer, []).append(part)
+        self._carried = {number: tuple(map(tuple, found.values())) for number, found in layers.items()}
 
 
 def penalties(reading: Reading, activation: float, temporal: float) -> Tensor | float:
@@ -116,13 +110,13 @@ def penalties(reading: Reading, activation: float, temporal: float) -> Tensor | 
     return total
 
 
-def numbered(state: State) -> Iterable[tuple[str, Tensor]]:
-    """The parts of a state, each with its layer and its place there as a name."""
-    for layer, parts in enumerate(state):
-        for place, part in enumerate(parts):
-            yield f"{layer}.{place}", part
+def named(carried: Mapping[int, State], number: int) -> Iterable[tuple[str, Tensor]]:
+    """The tensors of a part's state, each with its layer and its place there as a name; the first part has no other."""
+    for layer, tensors in enumerate(carried[number]):
+        for place, tensor in enumerate(tensors):
+            yield f"part-{number}.{layer}.{place}" if number else f"{layer}.{place}", tensor
 
 
-def _order(name: str) -> tuple[int, int]:
-    layer, place = name.split(".")
-    return int(layer), int(place)
+def _order(name: str) -> tuple[int, int, int]:
+    *part, layer, place = name.split(".")
+    return int(part[0].removeprefix("part-")) if part else 0, int(layer), int(place)

@@ -1,7 +1,8 @@
 """The one loop that everything trains in. It knows steps, validation, signals, resume, metrics and events; no torch.
 
 A task takes a batch and does one step with it; the loop decides when to validate, save and stop. What is saved is
-enough to end with the same weights, bit for bit, as a run that was never interrupted.
+enough to end with the same weights, bit for bit, as a run that was never interrupted. Where several processes take
+each step together, all of them run this loop: the first one validates, writes and tells the others what came of it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.events import Listener, Note, Progress
 from rnnkit.training import checkpoint, metrics, signals
 from rnnkit.training.checkpoint import Arrays, Checkpoint
+from rnnkit.training.processes import Group
 from rnnkit.training.schedules import Schedule
 
 B_co = TypeVar("B_co", covariant=True)
@@ -212,6 +214,7 @@ class Loop(Generic[B]):
         folder: The model directory: `last/` and `metrics.jsonl` are the loop's.
         validate: Measures the task as it is; must leave no trace on it. None where there is nothing to measure.
         listen: Hears how it goes.
+        group: The processes that take each step together; this one alone unless given.
     """
 
     def __init__(
@@ -223,6 +226,7 @@ class Loop(Generic[B]):
         folder: Path,
         validate: Validate | None,
         listen: Listener,
+        group: Group | None = None,
     ) -> None:
         self._task = task
         self._batches = batches
@@ -231,6 +235,7 @@ class Loop(Generic[B]):
         self._folder = folder
         self._validate = validate
         self._listen = listen
+        self._group = group or Group()
         self._window = _Window()
         self._saved_at = time.monotonic()
         self._saved_step = -1
@@ -243,7 +248,8 @@ class Loop(Generic[B]):
         self._schedule.load_state_dict(saved.counters["schedule"])
         self._batches.load_state_dict(saved.counters["batches"])
         self._task.load_state_dict(saved.arrays)
-        metrics.drop_after(self._folder / metrics.NAME, self.counters.step)
+        if self._group.first:
+            metrics.drop_after(self._folder / metrics.NAME, self.counters.step)
 
     def run(self) -> Counters:
         """Train to the end of the plan, or until patience runs out.
@@ -252,20 +258,18 @@ class Loop(Generic[B]):
             Interrupted: A signal came; everything is saved.
             TrainingError: The loss is no longer a number; `last/` and `best` are from before.
             ArtefactError: A checkpoint could not be written; the old one is whole.
+            LostProcess: Another process is gone; the last checkpoint is whole.
         """
         with signals.catch() as stop:
             began = time.monotonic() - self.counters.seconds
             self._tell_progress()
             while not self.counters.done:
                 self.counters.seconds = time.monotonic() - began
-                if self._validation_due() and not self._run_validation(stop):
-                    self._stop(stop)
+                if self._validation_due():
+                    self._run_validation(stop)
                 if self.counters.done:
                     break
-                if stop:
-                    self._stop(stop)
-                if time.monotonic() - self._saved_at > self._plan.save_seconds:
-                    self.save()
+                self._heed(stop)
                 self._step()
             self.counters.seconds = time.monotonic() - began
             if self._plan.keep_last and self._saved_step != self.counters.step:
@@ -274,14 +278,30 @@ class Loop(Generic[B]):
         return self.counters
 
     def save(self) -> None:
-        """Write `last/`."""
+        """Write `last/`, with what every process has that the next step depends on."""
         counters = {
             "loop": asdict(self.counters),
             "schedule": self._schedule.state_dict(),
             "batches": self._batches.state_dict(),
         }
-        checkpoint.save(self._folder / "last", Checkpoint(counters, self._task.state_dict()))
+        arrays = self._task.state_dict()
+        if self._group.first:
+            checkpoint.save(self._folder / "last", Checkpoint(counters, arrays))
+        self._group.wait()
         self._saved_at, self._saved_step = time.monotonic(), self.counters.step
+
+    def _heed(self, stop: signals.Stop) -> None:
+        """Stop where any process was asked to, save where any finds that it is time: all of them do the same."""
+        due = time.monotonic() - self._saved_at > self._plan.save_seconds
+        number, due_anywhere = self._group.greatest(stop.number, int(due))
+        if number or due_anywhere:
+            self.save()
+        if number:
+            raise Interrupted(
+                number,
+                f"everything is saved in {self._folder} at step {self.counters.step}",
+                hint="the same command with --resume goes on from there",
+            )
 
     def _step(self) -> None:
         counters = self.counters
@@ -312,24 +332,28 @@ class Loop(Generic[B]):
 
     def _write_metrics(self) -> None:
         record = {"step": self.counters.step, **self._batches.state_dict(), **self._window.record()}
-        metrics.append(self._folder / metrics.NAME, record)
+        self._record(record)
         self._tell_progress()
         self._window = _Window()
+
+    def _record(self, record: Mapping[str, Any]) -> None:
+        if self._group.first:
+            metrics.append(self._folder / metrics.NAME, record)
 
     def _validation_due(self) -> bool:
         step = self.counters.step
         due = step % self._plan.validate_every == 0 or step >= self._plan.steps
         return due and step > self.counters.validated
 
-    def _run_validation(self, stop: signals.Stop) -> bool:
-        """Validate, keep the best, save; False when a stop was asked for before it was finished."""
+    def _run_validation(self, stop: signals.Stop) -> None:
+        """Validate, keep the best, save; or do nothing of it where a stop is asked for before it is finished."""
         if self._validate is None:
             self.counters.done = self.counters.step >= self._plan.steps
-            return True
+            return
         paused = time.monotonic()
-        found = self._validate(stop)
+        found = self._look(stop)
         if found is None:
-            return False
+            return
         counters = self.counters
         improved = found.score > counters.best_score
         counters.validated = counters.step
@@ -344,18 +368,16 @@ class Loop(Generic[B]):
         seconds = time.monotonic() - paused
         self._window.started += seconds
         record = {"step": counters.step, "validation": {**found.facts, "seconds": seconds}}
-        metrics.append(self._folder / metrics.NAME, record)
+        self._record(record)
         self._tell_validation(found, improved, out_of_patience)
         self.save()
-        return True
 
-    def _stop(self, stop: signals.Stop) -> None:
-        self.save()
-        raise Interrupted(
-            stop.number,
-            f"everything is saved in {self._folder} at step {self.counters.step}",
-            hint="the same command with --resume goes on from there",
-        )
+    def _look(self, stop: signals.Stop) -> Validation | None:
+        """The first process validates; the others wait, and hear the score by which all go on."""
+        assert self._validate is not None
+        found = self._validate(stop) if self._group.first else None
+        score, finished = self._group.told(*((found.score, 1.0) if found else (0.0, 0.0)))
+        return found or (Validation(score, {}) if finished else None)
 
     def _tell_progress(self, finished: bool = False) -> None:
         facts = self._mean_speed() if finished else self._window_facts()

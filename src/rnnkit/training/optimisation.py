@@ -1,6 +1,6 @@
 """From a loss to changed weights: gradient, clipping, the optimiser's step, and the running mean of the weights.
 
-    g = d loss / d theta, cut to a norm and, where asked for, each number to a range
+    g = d loss / d theta, added over batches and processes, cut to a norm and, where asked for, each number to a range
     theta' = optimiser(theta, g)                     Adam, AdamW, or theta - rate * g
     mean' = d mean + (1 - d) theta'                  d grows to `mean_decay` (after Polyak and Juditsky 1992)
 
@@ -19,9 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rnnkit.errors import ConfigError
 from rnnkit.models import weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Arrays
+from rnnkit.training.processes import Group
 
 MEAN_WARM_UP = 10.0
 """The mean forgets its start: after t steps no more than (1 + t) / (10 + t) of it is old."""
@@ -57,25 +59,57 @@ class Optimisation:
         network: What learns.
         settings: How.
         folder: The model directory.
+        group: The processes that take each step together; this one alone unless given.
     """
 
-    def __init__(self, network: nn.Module, settings: Settings, folder: Path) -> None:
+    def __init__(self, network: nn.Module, settings: Settings, folder: Path, group: Group | None = None) -> None:
+        self.group = group or Group()
         self._network = network
         self._settings = settings
         self._folder = folder
         self.device = next(network.parameters()).device
         self._tensors = weights.own_tensors(network)
+        self.group.copy_first(list(self._tensors.values()))
         self._trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._optimiser = _make(settings, self._trained)
         self._mean = [parameter.detach().clone() for parameter in self._trained] if settings.mean_decay else []
         self._steps = 0
+        self._unit = 0
 
     def step(self, loss: Tensor, rate: float) -> float:
         """Take the gradient of a loss and change the weights. Returns the gradient's norm before clipping."""
+        self.add(loss, 1)
+        return self.change(1, rate)
+
+    def add(self, mean: Tensor, tokens: int) -> None:
+        """Add the gradient of a batch to the step's.
+
+        Args:
+            mean: The loss, as the mean of a token.
+            tokens: Tokens that it is the mean of.
+        """
+        if not self._unit:
+            self._optimiser.zero_grad()
+            self._unit = max(1, tokens)
+        # Until the sum of all is known, the first batch's tokens are the unit: one batch alone is scaled by nothing.
+        torch.autograd.backward(mean if tokens == self._unit else mean * (tokens / self._unit))
+
+    def change(self, tokens: int, rate: float) -> float:
+        """Change the weights by the gradients added since the last change, in all processes.
+
+        Args:
+            tokens: Tokens of all batches of all processes.
+            rate: Learning rate.
+
+        Returns:
+            The gradient's norm before clipping.
+        """
+        if not self._unit:
+            self._optimiser.zero_grad()
+        self.group.add_gradients(self._trained, self._unit / max(1, tokens))
+        self._unit = 0
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        self._optimiser.zero_grad()
-        torch.autograd.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip or float("inf"))
         if self._settings.clip_value:
             torch.nn.utils.clip_grad_value_(self._trained, self._settings.clip_value)
@@ -112,6 +146,7 @@ class Optimisation:
         random = {"cpu": torch.get_rng_state().numpy()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state().numpy()
+        random = dict(self.group.collect(random))
         own = {name: as_array(tensor) for name, tensor in self._tensors.items()}
         state: dict[str, Arrays] = {"weights": own, "optimiser": moments, "random": random}
         if self._mean:
@@ -120,7 +155,13 @@ class Optimisation:
         return state
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
+        """Take up where `state_dict` was made.
+
+        Raises:
+            FormatError: The weights are another network's.
+            ConfigError: There were more or fewer processes.
+        """
+        self._take_up_random(state["random"])
         tensors = {name: torch.from_numpy(array) for name, array in state["weights"].items()}
         weights.restore(self._network, tensors, self._folder / "last" / "weights.safetensors")
         for name, parameter in self._network.named_parameters():
@@ -132,12 +173,24 @@ class Optimisation:
             tensor.copy_(torch.from_numpy(state["mean"][str(number)].copy()))
         if self._mean:
             self._steps = int(state["mean"]["steps"][0])
-        torch.set_rng_state(torch.from_numpy(state["random"]["cpu"].copy()))
-        if self.device.type == "cuda" and "cuda" in state["random"]:
-            torch.cuda.set_rng_state(torch.from_numpy(state["random"]["cuda"].copy()))
+
+    def _take_up_random(self, random: Arrays) -> None:
+        processes = sum(name.endswith("cpu") for name in random)
+        if processes != self.group.size:
+            raise ConfigError(
+                f"the run in {self._folder} was made by {processes} processes, not {self.group.size}",
+                "each has random numbers of its own",
+                hint=f"go on with --processes {processes}",
+            )
+        own = self.group.own(random)
+        torch.set_rng_state(torch.from_numpy(own["cpu"].copy()))
+        if self.device.type == "cuda" and "cuda" in own:
+            torch.cuda.set_rng_state(torch.from_numpy(own["cuda"].copy()))
 
     def keep(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
+        if not self.group.first:
+            return
         with self.mean_weights():
             if name != "snapshot":
                 weights.save(self._folder / f"{name}.safetensors", self._tensors, facts)

@@ -1,10 +1,8 @@
-"""Sequence-to-sequence learning as a task of the loop: one batch of sentence pairs, one step of Adam."""
+"""Sequence-to-sequence learning as a task of the loop: batches of sentence pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +15,9 @@ from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.device import autocast
 from rnnkit.nn.guided_attention import guided_loss
 from rnnkit.text import special
-from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.guidance import Guidance
-from rnnkit.training.loop import Guided, StepReport
+from rnnkit.training.loop import Guided
+from rnnkit.training.network_task import Measured, NetworkTask
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.signals import Stop
 
@@ -40,7 +38,7 @@ class Settings:
     precision: torch.dtype
 
 
-class SequenceToSequenceTask:
+class SequenceToSequenceTask(NetworkTask[NDArray[np.int64]]):
     """Trains a network on pairs of sentences.
 
     Args:
@@ -61,43 +59,29 @@ class SequenceToSequenceTask:
         optimisation: Optimisation,
         guidance: Guidance | None = None,
     ) -> None:
+        super().__init__(network, optimisation)
         self._network = network
         self._source = source
         self._target = target
         self._settings = settings
-        self._optimisation = optimisation
         self._guidance = guidance
-        network.train()
 
-    def step(self, batch: NDArray[np.int64], rate: float) -> StepReport:
-        """One step on the sentences of these numbers."""
-        network, guidance, device = self._network, self._guidance, self._optimisation.device
-        pairs = gather_pairs(self._source, self._target, batch, device)
+    def measure(self, batch: NDArray[np.int64], part: int) -> Measured:
+        """The loss of the sentences of these numbers."""
+        network, guidance = self._network, self._guidance
+        pairs = gather_pairs(self._source, self._target, batch, self._device)
         tokens = int((pairs.target_BT != special.PAD).sum())
-        with autocast(device, self._settings.precision):
+        with autocast(self._device, self._settings.precision):
             wanted = network.config.copy or guidance is not None
             decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, wanted)
             loss, nll = network.judge(decoded, pairs.source_BS, pairs.target_BT, self._settings.smoothing)
         if guidance is None:
-            norm = self._optimisation.step(loss / tokens, rate)
-            return StepReport(loss.item(), nll.item(), tokens, norm)
+            return Measured(loss / tokens, nll, tokens)
         assert decoded.weights_BTS is not None
-        linked = guidance.linked(batch, device)
+        linked = guidance.linked(batch, self._device)
         attention = guided_loss(decoded.weights_BTS, linked)
-        norm = self._optimisation.step(loss / tokens + guidance.weight * attention / max(1, linked.tokens), rate)
-        return StepReport(loss.item(), nll.item(), tokens, norm, guided=Guided(attention.item(), linked.tokens))
-
-    def state_dict(self) -> Mapping[str, Arrays]:
-        """What `Optimisation` keeps; nothing is carried from batch to batch."""
-        return self._optimisation.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
-        self._optimisation.load_state_dict(state)
-
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
-        self._optimisation.keep(name, facts)
+        pull = guidance.weight * attention / max(1, linked.tokens)
+        return Measured(loss / tokens, nll, tokens, pull, Guided(attention.item(), linked.tokens))
 
 
 @dataclass(frozen=True)

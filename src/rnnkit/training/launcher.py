@@ -1,0 +1,93 @@
+"""Starts a command in several processes of this machine, by torch's own elastic launcher, and waits for their end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+FINISHING = "600"
+"""Seconds that processes have to finish their step and save when they are asked to stop; releases of torch before
+2.10 know nothing of it and give them 30."""
+
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a command in several processes came to its end.
+
+    Attributes:
+        code: The exit code: 0 where all are done, else that of the first that failed.
+        killed: The process that was killed, and the signal's name; None where none was.
+    """
+
+    code: int
+    killed: tuple[int, str] | None = None
+
+
+def launch(words: Sequence[str], processes: int) -> Ending:
+    """Run a command in so many processes, each of which finds its number in its environment.
+
+    SIGINT and SIGTERM are passed on to all of them. Where one fails, the others are ended with SIGTERM.
+
+    Args:
+        words: The program and its arguments.
+        processes: How many.
+    """
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", FINISHING)
+    with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder, _own_voice():
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=processes,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            logs_specs=DefaultLogsSpecs(log_dir=folder),
+        )
+        try:
+            elastic_launch(config, words[0])(*words[1:])
+        except ChildFailedError as failure:
+            return _ending(failure.failures)
+        except SignalException as stop:
+            return Ending(128 + stop.sigval)
+    return Ending(0)
+
+
+def _ending(failures: dict[int, Any]) -> Ending:
+    """What failed first; of those that failed in the same second, what was killed, which the others only noticed."""
+
+    def order(item: tuple[int, Any]) -> tuple[int, bool, bool, int]:
+        rank, failure = item
+        return failure.timestamp, failure.exitcode >= 0, failure.exitcode == -signal.SIGTERM, rank
+
+    rank, first = min(failures.items(), key=order)
+    if first.exitcode < 0:
+        return Ending(128 - first.exitcode, (rank, signal.Signals(-first.exitcode).name))
+    return Ending(first.exitcode)
+
+
+@contextmanager
+def _own_voice() -> Iterator[None]:
+    """Keep the launcher from logging what the processes have said themselves, and its signal handlers to the block."""
+    before, handlers = logging.root.manager.disable, {number: signal.getsignal(number) for number in _HANDLED}
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

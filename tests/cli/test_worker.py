@@ -1,0 +1,156 @@
+"""Commands that are one of several processes, or start them: who speaks, what is passed on, what is refused."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from rnnkit.cli import launching, signature, worker
+from rnnkit.config import resolve
+from rnnkit.console import Console
+from rnnkit.errors import TrainingError, UsageError
+from rnnkit.files import manifest
+from rnnkit.stages import train, train_lm, train_seq2seq
+from rnnkit.training.launcher import Ending
+
+from .conftest import Run
+
+
+def be(monkeypatch: pytest.MonkeyPatch, rank: int, size: int, folder: Path | None = None) -> None:
+    told = {"RANK": rank, "WORLD_SIZE": size, "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "localhost"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, str(value))
+    if folder is not None:
+        (folder / str(rank)).mkdir(exist_ok=True)
+        monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(folder / str(rank) / "error.json"))
+    monkeypatch.setattr(worker, "FIRST_WORD", 0.0)
+
+
+def test_one_explains_and_the_others_have_a_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert worker.may_explain()
+    assert worker.mark("error: full") == "error: full"
+    be(monkeypatch, 1, 3, tmp_path)
+    assert worker.silent()
+    assert worker.mark("error: full") == "process 1: error: full"
+    assert worker.may_explain()
+    be(monkeypatch, 0, 3, tmp_path)
+    assert not worker.silent()
+    assert not worker.may_explain(), "it is explained already"
+
+
+def test_a_silent_console_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(json=True, silent=True)
+    console.note("said by another")
+    console.report("7", {"answer": 7})
+    assert capsys.readouterr() == ("", "")
+
+
+def test_commands_that_share_nothing_refuse_to_be_several(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    be(monkeypatch, 0, 2)
+    outcome = run("bleu", "a", "--data", "b")
+    assert outcome.code == 2
+    assert "`rnnkit bleu` runs in one process, and 2 were started" in outcome.err
+    assert "hint: start it without torchrun" in outcome.err
+
+
+def test_counting_refuses_several_processes_and_batches() -> None:
+    several = {
+        "processes": train_lm.Options(arch="ngram", processes=2),
+        "accumulate": train_lm.Options(arch="ngram", accumulate=2),
+    }
+    for name, options in several.items():
+        with pytest.raises(UsageError, match=f"--{name} 2 is for neural networks, not --arch ngram"):
+            train_lm.run(options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (train_lm.Options, {"hidden": 7, "prune": [0, 1], "tied": False, "vary_steps": True, "output": Path("-o 1")}),
+        (train_seq2seq.Options, {"embeddings": [Path("a b"), Path("c")], "clip": 0.25, "resume": True, "processes": 3}),
+        (train.Options, {"schedule": "linear", "copy": False, "cloze": True}),
+    ],
+)
+def test_words_say_all_that_options_say(kind: Any, options: dict[str, Any]) -> None:
+    meant = kind(**options)
+    words = signature.words(meant)
+    heard: dict[str, Any] = {}
+
+    def call(**given: Any) -> None:
+        heard.update(given)
+
+    call.__signature__ = inspect.Signature(signature.parameters(kind))  # type: ignore[attr-defined]
+    app = typer.Typer(rich_markup_mode=None)
+    app.command()(call)
+    app(signature.spread(words, kind), standalone_mode=False)
+    assert resolve(kind, "train", heard, environment={"RNNKIT_HIDDEN": "99"} if "hidden" in options else {}) == meant
+
+
+def test_a_console_is_passed_on() -> None:
+    assert Console(quiet=True, json=True, debug=True).words() == ["--quiet", "--json", "--debug"]
+    assert Console().words() == []
+
+
+def options(folder: Path, **changes: Any) -> Any:
+    return train_lm.Options(output=folder, **changes)
+
+
+def seal(folder: Path, processes: int) -> None:
+    manifest.write(folder / manifest.NAME, manifest.Manifest("model", 1, options={"processes": processes}))
+
+
+def test_processes_are_started_once_and_not_for_an_estimate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert launching.wanted(options(tmp_path)) == 0
+    assert launching.wanted(options(tmp_path, processes=3)) == 3
+    assert launching.wanted(options(tmp_path, processes=3, dry_run=True)) == 0
+    assert launching.wanted(options(tmp_path, resume=True)) == 0, "there is no run"
+    seal(tmp_path, 5)
+    assert launching.wanted(options(tmp_path, resume=True)) == 5, "as many as the run had"
+    be(monkeypatch, 0, 3)
+    assert launching.wanted(options(tmp_path, processes=3)) == 0, "this is one of them"
+
+
+def endings(monkeypatch: pytest.MonkeyPatch, *given: Ending, then: Any = lambda: None) -> list[list[str]]:
+    """Have the launcher end so, each time in turn; returns the words that it is started with."""
+    started: list[list[str]] = []
+    remaining = iter(given)
+
+    def launch(words: list[str], processes: int) -> Ending:
+        started.append(words)
+        then()
+        return next(remaining)
+
+    monkeypatch.setattr("rnnkit.training.launcher.launch", launch)
+    return started
+
+
+def test_a_killed_process_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    endings(monkeypatch, Ending(137, (1, "SIGKILL")))
+    with pytest.raises(TrainingError, match=r"process 1 was killed \(SIGKILL\)") as raised:
+        launching.start("train-lm", options(tmp_path), 2, Console(quiet=True))
+    assert "--restarts N" in str(raised.value)
+
+
+def test_a_run_is_started_again_where_it_was_killed_and_not_where_it_failed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    killed = Ending(137, (1, "SIGKILL"))
+    meant = options(tmp_path, overwrite=True, restarts=2)
+    started = endings(monkeypatch, killed, Ending(1), then=lambda: (tmp_path / "meta.json").write_text("{}"))
+    assert launching.start("train-lm", meant, 2, Console(quiet=True)) == 1
+    assert ["--overwrite" in words for words in started] == [True, False]
+    assert ["--resume" in words for words in started] == [False, True]
+    assert started[0][1:4] == ["-m", "rnnkit", "train-lm"]
+
+
+def test_what_was_killed_before_it_wrote_anything_starts_from_the_beginning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "meta.json").write_text("of another run")
+    started = endings(monkeypatch, Ending(137, (0, "SIGKILL")), Ending(0))
+    assert launching.start("train-lm", options(tmp_path, overwrite=True, restarts=1), 2, Console(quiet=True)) == 0
+    assert ["--overwrite" in words for words in started] == [True, True]

@@ -1,0 +1,35 @@
+"""How many processes a run has: what the options say, what was started, and what a resumed run had."""
+
+from __future__ import annotations
+
+import pytest
+
+from rnnkit.data.steps import Share
+from rnnkit.errors import UsageError
+from rnnkit.stages import training_run
+from rnnkit.stages.train_lm import Options
+from rnnkit.training.processes import Group, Place
+
+
+class Among(Group):
+    def __init__(self, size: int) -> None:
+        self.place = Place(1, size, 1, size)
+
+
+def test_a_run_has_the_processes_that_were_started() -> None:
+    assert training_run._with_processes(Options(), Group()).processes == 1
+    assert training_run._with_processes(Options(), Among(3)).processes == 3
+    assert training_run._with_processes(Options(processes=3), Among(3)).processes == 3
+
+
+@pytest.mark.parametrize(("processes", "size", "resume"), [(2, 1, False), (2, 3, False), (1, 3, True)])
+def test_another_number_is_refused(processes: int, size: int, resume: bool) -> None:
+    with pytest.raises(UsageError) as raised:
+        training_run._with_processes(Options(processes=processes, resume=resume), Among(size))
+    assert f"--processes of the run is {processes}, and there are {size}" in str(raised.value)
+    assert f"torchrun --nproc-per-node {processes}" in str(raised.value)
+
+
+def test_an_estimate_takes_the_first_ones_share() -> None:
+    assert training_run.share(Options(accumulate=5, processes=3), Group()) == Share(5, 0, 3)
+    assert training_run.share(Options(accumulate=5, processes=3), Among(3)) == Share(5, 1, 3)

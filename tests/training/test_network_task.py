@@ -1,0 +1,103 @@
+"""Gradients added over batches: the step of one batch with all their sentences, and a state that goes on exactly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rnnkit.data.aligned import Sentences
+from rnnkit.data.steps import Share, Steps
+from rnnkit.data.stream import Cutting, StreamBatches
+from rnnkit.models.language_model import Config as LanguageConfig
+from rnnkit.models.language_model import LanguageModel
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.text.special import EOS
+from rnnkit.training.language_model import LanguageModelTask
+from rnnkit.training.language_model import Settings as LanguageSettings
+from rnnkit.training.optimisation import Optimisation, Settings
+from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask
+from rnnkit.training.sequence_to_sequence import Settings as PairSettings
+
+V = 11
+TEXT = np.array([4, 5, 6, 7, 8, 9, EOS] * 40, np.uint16)
+CHANGES = Settings("adam", weight_decay=0.01, mean_decay=0.9)
+
+
+def sentences(lengths: list[int]) -> Sentences:
+    random = np.random.default_rng(3)
+    ids = [np.append(random.integers(4, V, length), EOS) for length in lengths]
+    return Sentences(np.concatenate(ids).astype(np.uint16), np.cumsum([0, *map(len, ids)]))
+
+
+def translator(dropout: float = 0.0) -> SequenceToSequenceTask:
+    torch.manual_seed(1)
+    network = SequenceToSequence(Config("lstm", V, V, 6, 6, dropout=dropout))
+    optimisation = Optimisation(network, CHANGES, Path())
+    source, target = sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2])
+    return SequenceToSequenceTask(network, source, target, PairSettings(0.1, torch.float32), optimisation)
+
+
+def speaker(seed: int = 1, **changes: Any) -> LanguageModelTask:
+    torch.manual_seed(seed)
+    dry = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0, **changes}
+    network = LanguageModel(LanguageConfig("lstm", V, 8, 8, **dry))
+    settings = LanguageSettings(2.0, 1.0, None, torch.float32, torch.float32)
+    return LanguageModelTask(network, settings, Optimisation(network, CHANGES, Path()))
+
+
+def weights(task: Any) -> dict[str, np.ndarray]:
+    return {name: array.copy() for name, array in task.state_dict()["weights"].items()}
+
+
+def assert_close(one: Any, other: Any) -> None:
+    for name, array in weights(one).items():
+        np.testing.assert_allclose(weights(other)[name], array, rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_batches_of_unlike_size_make_the_step_of_one_batch() -> None:
+    whole, parts = translator(), translator()
+    for _ in range(3):
+        once = whole.step([np.arange(5)], 0.01)
+        added = parts.step([np.array([1]), np.array([0, 3, 4]), np.array([2])], 0.01)
+        assert added.tokens == once.tokens == 5 + 1 + 3 + 7 + 2 + 5
+        assert (added.loss, added.nll) == pytest.approx((once.loss, once.nll), rel=1e-5)
+        assert added.gradient_norm == pytest.approx(once.gradient_norm, rel=1e-4)
+    assert_close(whole, parts)
+
+
+def test_columns_read_apart_make_the_step_of_all_columns() -> None:
+    whole, parts = speaker(), speaker()
+    batches = StreamBatches(TEXT, Cutting(6, 5), seed=1)
+    divided = Steps(StreamBatches(TEXT, Cutting(6, 5), seed=1), Share(3))
+    for _ in range(batches.per_epoch + 2):
+        once, added = whole.step([next(batches)], 0.01), parts.step(next(divided), 0.01)
+        assert added.tokens == once.tokens
+        assert added.loss == pytest.approx(once.loss, rel=1e-5)
+    assert_close(whole, parts)
+
+
+def test_a_step_without_batches_changes_nothing() -> None:
+    task = translator()
+    before = weights(task)
+    report = task.step([], 0.01)
+    assert (report.loss, report.tokens, report.gradient_norm) == (0.0, 0, 0.0)
+    assert all(np.array_equal(array, before[name]) for name, array in weights(task).items())
+
+
+def test_each_part_carries_a_state_that_is_saved() -> None:
+    steps = Steps(StreamBatches(TEXT, Cutting(7, 5), seed=1), Share(3))
+    task, other = speaker(dropout=0.5), speaker(seed=2, dropout=0.5)
+    task.step(next(steps), 0.01)
+    task.step(next(steps), 0.01)
+    saved = {group: {name: array.copy() for name, array in arrays.items()}
+             for group, arrays in task.state_dict().items()}  # fmt: skip
+    assert {"0.0", "0.1", "part-1.0.0", "part-2.0.1"} <= set(saved["carried"])
+    rest = [next(steps) for _ in range(3)]
+    expected = [task.step(step, 0.01) for step in rest]
+    other.load_state_dict(saved)
+    assert [other.step(step, 0.01) for step in rest] == expected
+    assert all(np.array_equal(array, weights(other)[name]) for name, array in weights(task).items())
