@@ -75,20 +75,21 @@ class Block:
 
 
 def read_blocks(
-    paths: Sequence[Path], max_bytes: int = MAX_BYTES, size: int = BLOCK, span: tuple[int, int] | None = None
+    paths: Sequence[Path], max_bytes: int = MAX_BYTES, size: int | None = None, span: tuple[int, int] | None = None
 ) -> Iterator[tuple[Block, ...]]:
     """Read text files in step: each time a block of every file, all of the same number of lines.
 
     Args:
         paths: One file, or the sides of a corpus.
         max_bytes: Longest line allowed, in bytes.
-        size: Bytes that are read of each file at a time, more where a line is longer.
+        size: Bytes that are read of each file at a time, more where a line is longer; `BLOCK` unless given.
         span: Lines wanted, from 0: the first, and the one behind the last. All of them unless given.
 
     Raises:
         DataError: A file is missing or damaged, has too long a line, or the files have different numbers of lines. What
             is inside the lines is looked at by `Block.decode`.
     """
+    size = size or BLOCK
     with ExitStack() as stack:
         sources = [_Source(path, stack.enter_context(opened(path)), max_bytes) for path in paths]
         start, stop = span or (0, None)
