@@ -57,6 +57,10 @@ class TrainingError(RnnkitError):
     """Training that cannot go on, such as a loss that is no longer a number."""
 
 
+class WorkerError(RnnkitError):
+    """A process that shared in the work and died."""
+
+
 class Interrupted(RnnkitError):
     """A signal ended the work after everything was saved; exits with 128 + the signal's number."""
 

@@ -22,9 +22,12 @@ SENTENCES = st.lists(st.lists(st.integers(4, SIZE - 1), max_size=5), max_size=12
 
 
 def sentences(corpus: list[list[int]], padding: Padding | None) -> Sentences:
-    rows = [[*ids, EOS] if padding is None else padding.apply([*ids, EOS]) for ids in corpus]
-    flat = np.array([row for ids in rows for row in ids], dtype=np.uint16)
-    return Sentences(flat, np.cumsum([0, *map(len, rows)]), padding is not None)
+    lengths = np.array([len(ids) + 1 for ids in corpus], dtype=np.int64)
+    flat = np.array([row for ids in corpus for row in (*ids, EOS)], dtype=np.uint16)
+    if padding is None:
+        return Sentences(flat, np.cumsum([0, *lengths]))
+    rows = padding.apply(flat, lengths)
+    return Sentences(rows.reshape(-1), np.arange(len(corpus) + 1) * padding.length, True)
 
 
 def dense(content: bytes) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:

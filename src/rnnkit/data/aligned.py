@@ -11,7 +11,6 @@ before or behind each sentence. Sentence i of one side belongs to sentence i of 
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +30,6 @@ PARALLEL: Final = "parallel"
 TEXT: Final = "text"
 
 _UINT16_IDS = 1 << 16
-_BUFFERED_IDS = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -41,10 +39,18 @@ class Padding:
     length: int
     side: str
 
-    def apply(self, ids: Sequence[int]) -> list[int]:
-        """The row for a sentence of at most `length` ids."""
-        pads = [PAD] * (self.length - len(ids))
-        return [*ids, *pads] if self.side == "right" else [*pads, *ids]
+    def apply(self, ids: IntArray, lengths: IntArray) -> IntArray:
+        """The rows for sentences of at most `length` ids, shape (sentences, length).
+
+        Args:
+            ids: Of all sentences, one after the other.
+            lengths: Of each sentence, shape (sentences,).
+        """
+        rows = np.full((len(lengths), self.length), PAD, ids.dtype)
+        columns = np.arange(self.length)
+        used = columns < lengths[:, None] if self.side == "right" else columns >= self.length - lengths[:, None]
+        rows[used] = ids
+        return rows
 
 
 @dataclass(frozen=True)
@@ -115,26 +121,29 @@ class SentenceWriter:
         self, folder: Path, split: str, language: str, vocabulary_size: int, padding: Padding | None = None
     ) -> None:
         narrow = vocabulary_size <= _UINT16_IDS
-        ids_path, offsets_path = _places(folder, split, language)
+        ids_path, offsets_path = places(folder, split, language)
         self._ids = GrowingArray(ids_path, np.uint16 if narrow else np.int32)
         self._offsets = GrowingArray(offsets_path, np.int64)
         self._padding = padding
-        self._buffer = array("H" if narrow else "i")
-        self._ends = array("q", [0])
-        self._stored = self._sentences = self._tokens = self._unknown = self._longest = 0
+        self._offsets.append(np.zeros(1, np.int64))
+        self._sentences = self._tokens = self._unknown = self._longest = 0
 
     def append(self, ids: Sequence[int]) -> None:
         """Add one sentence: its ids with EOS at the end, not padded."""
-        self._sentences += 1
+        self.extend(np.array(ids, self._ids.dtype), np.array([len(ids)]))
+
+    def extend(self, ids: IntArray, lengths: IntArray) -> None:
+        """Add sentences: their ids, one sentence after the other with EOS at its end, not padded, and their lengths."""
+        if not len(lengths):
+            return
+        self._sentences += len(lengths)
         self._tokens += len(ids)
-        self._unknown += ids.count(UNK)
-        self._longest = max(self._longest, len(ids))
-        row = ids if self._padding is None else self._padding.apply(ids)
-        self._buffer.extend(row)
-        self._stored += len(row)
-        self._ends.append(self._stored)
-        if len(self._buffer) >= _BUFFERED_IDS:
-            self._flush()
+        self._unknown += int(np.count_nonzero(ids == UNK))
+        self._longest = max(self._longest, int(lengths.max()))
+        if self._padding is not None:
+            ids, lengths = self._padding.apply(ids, lengths), np.full(len(lengths), self._padding.length)
+        self._offsets.append(self._ids.length + np.cumsum(lengths))
+        self._ids.append(ids)
 
     @property
     def counts(self) -> SideCounts:
@@ -144,20 +153,10 @@ class SentenceWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Finish both files; after an error they are only closed."""
-        try:
-            if kind is None:
-                self._flush()
-        finally:
-            self._ids.close()
-            self._offsets.close()
-
-    def _flush(self) -> None:
-        self._ids.append(np.frombuffer(self._buffer, dtype=f"={self._buffer.typecode}"))
-        self._offsets.append(np.frombuffer(self._ends, dtype="=i8"))
-        self._buffer = array(self._buffer.typecode)
-        self._ends = array("q")
+    def __exit__(self, *_: object) -> None:
+        """Finish both files."""
+        self._ids.close()
+        self._offsets.close()
 
 
 def write_meta(
@@ -188,7 +187,7 @@ def write_meta(
         "padding": None if padding is None else asdict(padding),
         "splits": {split: counts.as_facts() for split, counts in splits.items()},
     }
-    names = [place.name for split in splits for side in vocabulary_size for place in _places(folder, split, side)]
+    names = [place.name for split in splits for side in vocabulary_size for place in places(folder, split, side)]
     files = manifest.describe_files(folder, names)
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
@@ -301,13 +300,14 @@ class AlignedData:
         return self._sentences[split, language]
 
 
-def _places(folder: Path, split: str, language: str) -> tuple[Path, Path]:
+def places(folder: Path, split: str, language: str) -> tuple[Path, Path]:
+    """Where the ids and the offsets of one side of one split are."""
     return folder / f"{split}.{language}.ids.npy", folder / f"{split}.{language}.offsets.npy"
 
 
 def _open_side(folder: Path, split: str, language: str, count: int, size: int, padded: bool) -> Sentences:
     """Map the two files of a side and hold them against each other."""
-    ids_path, offsets_path = _places(folder, split, language)
+    ids_path, offsets_path = places(folder, split, language)
     ids, offsets = open_array(ids_path, (np.uint16, np.int32)), open_array(offsets_path, (np.int64,))
     if len(offsets) != count + 1:
         raise FormatError(

@@ -12,6 +12,14 @@ from typing import Final
 
 from rnnkit.text.features import is_feature
 
+EMPTY: Final = "empty"
+TOO_LONG: Final = "too long"
+LENGTH_RATIO: Final = "length ratio"
+LEAKED: Final = "in valid or test"
+DUPLICATE: Final = "duplicate"
+REASONS: Final = (EMPTY, TOO_LONG, LENGTH_RATIO, LEAKED, DUPLICATE)
+"""Every reason, in the order in which they are looked for."""
+
 Sides = Sequence[Sequence[str]]
 """A sentence: the tokens of its source, and of its target where there is one."""
 
@@ -33,12 +41,12 @@ class Filter:
 
 def empty() -> Filter:
     """A side without tokens: there is nothing to read, or nothing to write."""
-    return Filter("empty", lambda sides: not all(sides))
+    return Filter(EMPTY, lambda sides: not all(sides))
 
 
 def too_long(most: int) -> Filter:
     """A side of more than `most` tokens, the end symbol counted."""
-    return Filter("too long", lambda sides: max(map(len, sides)) >= most)
+    return Filter(TOO_LONG, lambda sides: max(map(len, sides)) >= most)
 
 
 def length_ratio(most: float, features: bool = False) -> Filter:
@@ -53,21 +61,7 @@ def length_ratio(most: float, features: bool = False) -> Filter:
         lengths = [sum(not is_feature(token) for token in side) if features else len(side) for side in sides]
         return max(lengths) > most * min(lengths)
 
-    return Filter("length ratio", drops)
-
-
-def duplicate() -> Filter:
-    """A sentence whose sides were all met before. Remembers 8 bytes of each: memory grows with the sentences."""
-    met: set[int] = set()
-
-    def drops(sides: Sides) -> bool:
-        found = fingerprint(sides)
-        if found in met:
-            return True
-        met.add(found)
-        return False
-
-    return Filter("duplicate", drops)
+    return Filter(LENGTH_RATIO, drops)
 
 
 def leaked(held_out: frozenset[int], separator: str = " ") -> Filter:
@@ -77,7 +71,7 @@ def leaked(held_out: frozenset[int], separator: str = " ") -> Filter:
         held_out: Fingerprints of that data.
         separator: As for `fingerprint`.
     """
-    return Filter("in valid or test", lambda sides: fingerprint(sides, separator) in held_out)
+    return Filter(LEAKED, lambda sides: fingerprint(sides, separator) in held_out)
 
 
 def fingerprint(sides: Sides, separator: str = " ") -> int:

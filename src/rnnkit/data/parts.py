@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 from rnnkit.errors import DataError
+from rnnkit.text.blocks import read_blocks
 from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
-from rnnkit.text.token_files import TokenFile, open_token_file, read_token_lines
+from rnnkit.text.token_files import MAX_LINE_BYTES, TokenFile, open_token_file
 
 
 @dataclass(frozen=True)
@@ -43,15 +43,9 @@ def read_sentences(part: Part) -> Iterator[list[list[str]]]:
     Raises:
         DataError: A file is no text, or the sides have different numbers of lines.
     """
-    sides = [read_token_lines(file.path) for file in part.files]
-    for number, lines in enumerate(zip_longest(*sides), start=1):
-        if None in lines:
-            ended = [line is None for line in lines]
-            rest = [sum(1 for _ in side) for side in sides]
-            raise _unequal(
-                part, [number - 1 if over else number + more for over, more in zip(ended, rest, strict=True)]
-            )
-        yield [line.split() for line in lines]
+    for blocks in read_blocks([file.path for file in part.files], MAX_LINE_BYTES):
+        for lines in zip(*(block.decode(MAX_LINE_BYTES) for block in blocks), strict=True):
+            yield [line.split() for line in lines]
 
 
 def find_parts(paths: Sequence[Path], sides: Sequence[str]) -> tuple[list[Part], list[str]]:
@@ -99,13 +93,3 @@ def _only(paths: Sequence[Path], split: str, language: str) -> Path:
             hint=f"say which with --{split}, or remove one",
         )
     return found[0]
-
-
-def _unequal(part: Part, counts: Sequence[int]) -> DataError:
-    paths = [file.path for file in part.files]
-    return DataError(
-        "source and target differ in length",
-        f"{paths[0]} has {counts[0]} lines, {paths[1]} has {counts[1]}; "
-        f"the last pair that both have is line {min(counts)}",
-        hint="a blank line at the end of one file is the usual cause; `rnnkit inspect FILE` counts lines",
-    )

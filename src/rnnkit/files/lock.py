@@ -19,13 +19,17 @@ NAME = ".lock"
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path, part: str = "") -> Iterator[None]:
     """Be the only writer of a folder while the block runs.
+
+    Args:
+        folder: Which.
+        part: Only this part of it, whose writers disturb no others.
 
     Raises:
         ArtefactError: Another living process holds it, or the folder cannot be written.
     """
-    path = folder / NAME
+    path = folder / (f".{part}{NAME}" if part else NAME)
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _take(path)

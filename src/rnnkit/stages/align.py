@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import as_dict, option
+from rnnkit.config import option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files import lock
 from rnnkit.files.atomic import atomic_folder, recover_folder
 from rnnkit.files.workspace import Workspace
-from rnnkit.text.names import TEST, TRAIN, VALID
-from rnnkit.text.special import EOS, UNK
+from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
+from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
+from rnnkit.text.token_files import MAX_LINE_BYTES
+from rnnkit.workers import Pool
 
 if TYPE_CHECKING:
     from rnnkit.data.aligned import Padding, SplitCounts
-    from rnnkit.data.filters import Filter
+    from rnnkit.data.alignment import Rules
     from rnnkit.data.parts import Part
     from rnnkit.stages.align_inputs import AlignInputs
 
@@ -27,13 +31,13 @@ EXAMPLE = """\
 rnnkit align --source de --target en
 rnnkit align --text en --length 64 --pad-side left
 rnnkit align --train a.de.tok a.en.tok --valid b.de.tok b.en.tok --vocab vocab.tsv --output data
-rnnkit align --source de --target en --max-ratio 3 --drop-duplicates --drop-leaked"""
+rnnkit align --source de --target en --max-ratio 3 --drop-duplicates --drop-leaked
+rnnkit align --text en --shard 2/8      # on the second of eight machines, then on one: rnnkit align --merge"""
 
 PAIR_LENGTH = 256
 """Longest sentence of two-sided data, where nothing else is asked for."""
 
 _MANY_DROPPED = 0.1
-_PROGRESS_LINES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,17 @@ class Options:
     )
     output: Path | None = option(None, help="Folder for the data.", shown_default="WORK/data", panel="Output")
     overwrite: bool = option(False, help="Replace data that is there.", panel="Output")
+    processes: int = option(
+        1,
+        help="Processes that share the work; 0 is one a core. The result is the same.",
+        unit="processes",
+        minimum=0,
+        panel="Scale",
+    )
+    shard: str | None = option(
+        None, help="Do part I of N of the lines, into DATA.I-of-N.", metavar="I/N", panel="Scale"
+    )
+    merge: bool = option(False, help="Join the data of all shards.", panel="Scale")
 
 
 @dataclass(frozen=True)
@@ -144,37 +159,57 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         DataError: Token files or the vocabulary are missing, line counts differ, or nothing is left of a part.
         ArtefactError: The vocabulary does not belong to the tokens, or the output is there already.
     """
-    from rnnkit.data.aligned import PARALLEL, TEXT, Padding, write_meta
-    from rnnkit.stages.align_inputs import find_inputs
-
-    workspace = Workspace(options.work)
-    sides = _sides(options)
-    named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
-    output = options.output or workspace.data
-    with lock.hold(output.parent):
+    shard = check(options.shard, options.merge)
+    whole = options.output or Workspace(options.work).data
+    output = whole if shard is None else shard.place(whole)
+    with lock.hold(output.parent, "" if shard is None else output.name):
         recover_folder(output)
         if output.exists() and not options.overwrite:
             raise ArtefactError(
                 f"{output} is there already", hint="--overwrite replaces it; --output or --work names another place"
             )
-        inputs = find_inputs(workspace, sides, named, options.vocab, listen)
-        _check(options, inputs)
-        padding = Padding(options.length, options.pad_side) if options.length else None
-        with atomic_folder(output) as folder:
-            splits = {}
-            for part in inputs.parts:
-                splits[part.name] = _write(part, inputs, options, padding, folder, listen)
-                _judge(part, splits[part.name], listen)
-            write_meta(
-                folder,
-                task=PARALLEL if len(inputs.sides) == 2 else TEXT,
-                splits=splits,
-                vocabulary_size={side: len(inputs.vocabularies[side]) for side in inputs.sides},
-                padding=padding,
-                options=as_dict(options),
-                inputs=inputs.digests,
-            )
+        return _merge(options, output, listen) if options.merge else _make(options, shard, output, listen)
+
+
+def _make(options: Options, shard: Shard | None, output: Path, listen: Listener) -> Result:
+    """Make the data, or a shard of it."""
+    from rnnkit.data.aligned import PARALLEL, TEXT, Padding, write_meta
+    from rnnkit.stages.align_inputs import find_inputs
+
+    named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
+    inputs = find_inputs(Workspace(options.work), _sides(options), named, options.vocab, listen)
+    _check(options, inputs)
+    padding = Padding(options.length, options.pad_side) if options.length else None
+    with atomic_folder(output) as folder:
+        splits = {}
+        for part in inputs.parts:
+            splits[part.name] = _write(part, inputs, options, shard, padding, folder, listen)
+            if shard is None:
+                _judge(part.name, part.split, splits[part.name], [str(file.path) for file in part.files], listen)
+        write_meta(
+            folder,
+            task=PARALLEL if len(inputs.sides) == 2 else TEXT,
+            splits=splits,
+            vocabulary_size={side: len(inputs.vocabularies[side]) for side in inputs.sides},
+            padding=padding,
+            options=recorded(options),
+            inputs=inputs.digests,
+        )
     return Result(output, inputs.sides, splits)
+
+
+def _merge(options: Options, output: Path, listen: Listener) -> Result:
+    """Join the data of all shards."""
+    from rnnkit.data.aligned import KIND, VERSION
+    from rnnkit.data.merging import merge_data
+
+    found = find_shards(output)
+    metas = read_metas(found, KIND, VERSION)
+    with atomic_folder(output) as folder:
+        splits = merge_data(folder, found, metas, listen)
+        for name, counts in splits.items():
+            _judge(name, parse_name(Path(f"{name}.text")).split, counts, [str(path) for path in found], listen)
+    return Result(output, tuple(metas[0].facts["vocabulary_size"]), splits)
 
 
 def describe(counts: SplitCounts) -> str:
@@ -212,74 +247,91 @@ def _check(options: Options, inputs: AlignInputs) -> None:
             f"--drop-duplicates would undo the {train.samples} segmentations of each line",
             hint="leave it out, or tokenize without --samples",
         )
+    if options.drop_duplicates and options.shard:
+        raise UsageError(
+            "--drop-duplicates compares all lines, a shard knows its own",
+            hint="drop them from the text first, or align in one command with --processes",
+        )
     if options.drop_leaked and all(part.split == TRAIN for part in inputs.parts):
         raise UsageError("--drop-leaked compares train with valid and test, and there is neither")
 
 
 def _write(
-    part: Part, inputs: AlignInputs, options: Options, padding: Padding | None, folder: Path, listen: Listener
+    part: Part,
+    inputs: AlignInputs,
+    options: Options,
+    shard: Shard | None,
+    padding: Padding | None,
+    folder: Path,
+    listen: Listener,
 ) -> SplitCounts:
-    """Write one part."""
+    """Write one part, or a shard of it."""
     from rnnkit.data.aligned import SentenceWriter, SplitCounts
-    from rnnkit.data.parts import read_sentences
+    from rnnkit.data.alignment import Aligner, Duplicates
+    from rnnkit.data.filters import REASONS
+    from rnnkit.text.blocks import read_blocks
 
-    filters = _filters(part, inputs, options)
-    limit = _limit(part, inputs, options)
-    from_right = options.truncate_side == "right"
-    lookups = [inputs.vocabularies[side].ids.get for side in inputs.sides]
-    total = part.files[0].lines
+    paths = [file.path for file in part.files]
+    span = None if shard is None else _span(shard, paths)
+    total = part.files[0].lines if span is None else span[1] - span[0]
+    make = partial(Aligner, [inputs.vocabularies[side].ids for side in inputs.sides], _rules(part, inputs, options))
     dropped: Counter[str] = Counter()
+    duplicates = Duplicates()
     lines = truncated = 0
     with ExitStack() as stack:
         writers = [
             stack.enter_context(SentenceWriter(folder, part.name, side, len(inputs.vocabularies[side]), padding))
             for side in inputs.sides
         ]
-        for lines, sentence in enumerate(read_sentences(part), start=1):
-            if lines % _PROGRESS_LINES == 0:
-                listen(Progress(f"align {part.name}", lines, total))
-            reason = next((ground.reason for ground in filters if ground.drops(sentence)), None)
-            if reason is not None:
-                dropped[reason] += 1
-                continue
-            cut = False
-            for writer, lookup, tokens in zip(writers, lookups, sentence, strict=True):
-                ids = [lookup(token, UNK) for token in tokens]
-                ids.append(EOS)
-                if limit is not None and len(ids) > limit:
-                    ids, cut = [*ids[: limit - 1], EOS] if from_right else ids[-limit:], True
-                writer.append(ids)
-            truncated += cut
+        pool = stack.enter_context(Pool(make, options.processes))
+        blocks = read_blocks(paths, MAX_LINE_BYTES, span=span)
+        items = (tuple(block.portable() for block in sides) if pool.apart else sides for sides in blocks)
+        for aligned in map(duplicates.drop, pool.map(items)):
+            lines += aligned.lines
+            dropped.update(aligned.dropped)
+            truncated += int(aligned.cut.sum())
+            for writer, (ids, lengths) in zip(writers, aligned.sides, strict=True):
+                writer.extend(ids, lengths)
+            listen(Progress(f"align {part.name}", lines, total))
     listen(Progress(f"align {part.name}", lines, lines, finished=True))
     sides = {side: writer.counts for side, writer in zip(inputs.sides, writers, strict=True)}
-    reasons = [ground.reason for ground in filters if dropped[ground.reason]]
-    return SplitCounts(sides, lines, {reason: dropped[reason] for reason in reasons}, truncated)
+    return SplitCounts(sides, lines, {reason: dropped[reason] for reason in REASONS if dropped[reason]}, truncated)
 
 
-def _filters(part: Part, inputs: AlignInputs, options: Options) -> list[Filter]:
-    """The grounds on which lines of a part are left out; cheap ones first."""
+def _span(shard: Shard, paths: Sequence[Path]) -> tuple[int, int]:
+    """The lines of a shard. Raises DataError where the sides have different numbers of them."""
+    from rnnkit.text.blocks import count_lines, unequal
+
+    counts = [count_lines(path) for path in paths]
+    if len(set(counts)) > 1:
+        raise unequal(paths, counts)
+    return shard.span(counts[0])
+
+
+def _rules(part: Part, inputs: AlignInputs, options: Options) -> Rules:
+    """What becomes of the lines of a part."""
     from rnnkit.data import filters
+    from rnnkit.data.alignment import Rules
     from rnnkit.data.parts import read_sentences
 
-    if part.split == TEST:
-        return []
-    chosen = [] if options.keep_empty else [filters.empty()]
-    longest = _max_length(inputs, options)
-    if options.long == "drop" and longest is not None:
-        chosen.append(filters.too_long(longest))
-    if part.split == VALID:
-        return chosen
-    if options.max_ratio is not None:
-        chosen.append(filters.length_ratio(options.max_ratio, part.features))
-    if options.drop_leaked:
-        # Random segmentations of a text differ from its best one in nothing but where they are cut.
-        separator = "" if part.samples else " "
+    train = part.split == TRAIN
+    # Random segmentations of a text differ from its best one in nothing but where they are cut.
+    separator = "" if part.samples else " "
+    held_out = None
+    if train and options.drop_leaked:
         judges = [other for other in inputs.parts if other.split != TRAIN]
-        held_out = (filters.fingerprints(read_sentences(other), separator) for other in judges)
-        chosen.append(filters.leaked(frozenset().union(*held_out), separator))
-    if options.drop_duplicates:
-        chosen.append(filters.duplicate())
-    return chosen
+        held_out = frozenset[int]().union(*(filters.fingerprints(read_sentences(other), separator) for other in judges))
+    return Rules(
+        drop_empty=part.split != TEST and not options.keep_empty,
+        drop_longer=_max_length(inputs, options) if part.split != TEST and options.long == "drop" else None,
+        max_ratio=options.max_ratio if train else None,
+        features=part.features,
+        held_out=held_out,
+        separator=separator,
+        duplicates=train and options.drop_duplicates,
+        limit=_limit(part, inputs, options),
+        cut_right=options.truncate_side == "right",
+    )
 
 
 def _max_length(inputs: AlignInputs, options: Options) -> int | None:
@@ -296,22 +348,19 @@ def _limit(part: Part, inputs: AlignInputs, options: Options) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def _judge(part: Part, counts: SplitCounts, listen: Listener) -> None:
+def _judge(name: str, split: str, counts: SplitCounts, places: Sequence[str], listen: Listener) -> None:
     """Refuse a part of which nothing is left, and say it where much was dropped."""
     dropped = sum(counts.dropped.values())
     reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.dropped.items())
     if not counts.sentences:
-        names = " and ".join(str(file.path) for file in part.files)
         raise DataError(
-            f"nothing is left of the {part.name} part",
-            f"{names}: {counts.lines:,} lines" + (f", dropped: {reasons}" if reasons else ""),
+            f"nothing is left of the {name} part",
+            f"{' and '.join(places)}: {counts.lines:,} lines" + (f", dropped: {reasons}" if reasons else ""),
             hint="see --max-length, --long and the filters" if reasons else None,
         )
     if dropped > _MANY_DROPPED * counts.lines:
-        listen(Warned(f"{part.name}: {dropped:,} of {counts.lines:,} lines were dropped: {reasons}"))
+        listen(Warned(f"{name}: {dropped:,} of {counts.lines:,} lines were dropped: {reasons}"))
     elif dropped:
-        listen(Note(f"{part.name}: dropped {reasons}"))
-    if counts.truncated and part.split == TEST:
-        listen(
-            Warned(f"{part.name}: {counts.truncated:,} lines were cut; figures for them are those of their beginning")
-        )
+        listen(Note(f"{name}: dropped {reasons}"))
+    if counts.truncated and split == TEST:
+        listen(Warned(f"{name}: {counts.truncated:,} lines were cut; figures for them are those of their beginning"))

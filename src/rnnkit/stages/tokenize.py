@@ -6,152 +6,47 @@ import sys
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from rnnkit.config import STDIN, argument, as_dict, option
+from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files import lock, manifest
 from rnnkit.files.atomic import atomic_file
-from rnnkit.files.workspace import Workspace
-from rnnkit.text import token_files
+from rnnkit.machine import available_cores
+from rnnkit.stages.tokenize_merge import merge
+from rnnkit.stages.tokenize_options import (
+    DEFAULT_TYPE,
+    Options,
+    Result,
+    Tokenized,
+    token_folder,
+    tokenizer_folder,
+)
+from rnnkit.text import shards, token_files
+from rnnkit.text.blocks import count_lines, read_blocks
+from rnnkit.text.cutting import Batch, Cutter, Piece
 from rnnkit.text.lines import batch_lines, read_lines
 from rnnkit.text.names import TRAIN, CorpusName, parse_name
-from rnnkit.text.normalise import FORMS, NFC, Normalisation
+from rnnkit.text.normalise import NFC, Normalisation
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.learning import DEFAULT_SIZE, learn_from_files, refuse_empty
-from rnnkit.text.tokenizers.store import LEARNED, RULES, identity, load_matching, save_tokenizer
-from rnnkit.text.tokenizers.subwords import UNIGRAM, SubwordTokenizer
+from rnnkit.text.tokenizers.learning import learn_from_files, refuse_empty
+from rnnkit.text.tokenizers.store import RULES, identity, load_matching, save_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
+from rnnkit.workers import Pool
 
 EXAMPLE = """\
 rnnkit tokenize train.de train.en valid.de valid.en --type unigram --size 8000
 rnnkit tokenize test.de                     # reuses the workspace's tokenizer
 rnnkit tokenize < news.de > news.de.tok     # a filter, one line out for each line in
 rnnkit tokenize corpus.txt --type words --lowercase --work corpus
-rnnkit tokenize train.lemma train.form --type chars --features    # lines like aufgehen<TAB>V;PST;2;SG"""
+rnnkit tokenize train.lemma train.form --type chars --features    # lines like aufgehen<TAB>V;PST;2;SG
+rnnkit tokenize train.de train.en --shard 2/8         # on the second of eight machines; --merge joins what they made"""
 
-DEFAULT_TYPE = UNIGRAM
-
-
-@dataclass(frozen=True)
-class Options:
-    """Cut text into tokens, one line out for each line in; `detokenize` turns them back.
-
-    A file NAME.LANG becomes WORK/tokens/NAME.LANG.tok. The tokenizer is the workspace's; where there is none yet, it
-    is learned from the files named train.LANG, one for all languages together. With no file it is a filter.
-    """
-
-    files: list[Path] = argument(
-        (),
-        help="Text, one sentence a line, named NAME.LANG; .gz too. None: from stdin to stdout.",
-        metavar="FILE…",
-        shown_default="stdin",
-    )
-    type: str | None = option(
-        None,
-        help="words and punctuation; spaces for text in tokens already; chars; bytes; SentencePiece: unigram, bpe.",
-        choices=(*RULES, *LEARNED),
-        shown_default=DEFAULT_TYPE,
-        panel="Tokenizer",
-    )
-    size: int | None = option(
-        None,
-        help="Pieces of a unigram or bpe tokenizer, the 256 bytes among them.",
-        unit="pieces",
-        minimum=1,
-        shown_default=f"{DEFAULT_SIZE}, or what a small text has",
-        panel="Tokenizer",
-    )
-    lowercase: bool | None = option(None, help="Make everything lower case.", shown_default="no", panel="Tokenizer")
-    normalise: str | None = option(
-        None,
-        help="Unicode form: nfc composes accents, nfkc also folds widths and ligatures, none changes nothing.",
-        choices=FORMS,
-        shown_default=NFC,
-        panel="Tokenizer",
-    )
-    features: bool | None = option(
-        None,
-        help="Lines may have features behind a TAB, parted by ; or spaces: tags, a domain. Each is a token of its own.",
-        shown_default="no",
-        panel="Tokenizer",
-    )
-    learn_from: list[Path] = option(
-        (),
-        help="Texts to learn a unigram or bpe tokenizer from.",
-        shown_default="the train files",
-        many=True,
-        panel="Tokenizer",
-    )
-    learn_size: float = option(
-        5.0,
-        help="Most text to learn from; where there is more, a random sample of its lines. Takes 20 times the memory.",
-        unit="MB",
-        minimum=0.001,
-        panel="Tokenizer",
-    )
-    samples: int = option(
-        0,
-        help="Random segmentations of each line of the train files, in place of the one best.",
-        unit="a line",
-        minimum=0,
-        panel="Tokenizer",
-    )
-    alpha: float = option(
-        0.1,
-        help="Of the samples; unigram: 0 draws all alike, 1 by probability; bpe: share of merges left out.",
-        minimum=0,
-        panel="Tokenizer",
-    )
-    model: Path | None = option(
-        None,
-        help="Folder of the tokenizer: used where there is one, made there otherwise.",
-        shown_default="WORK/tokenizer",
-    )
-    work: Path = option(Path("work"), help="Workspace.")
-    output: Path | None = option(None, help="Folder for the token files.", shown_default="WORK/tokens", panel="Output")
-    overwrite: bool = option(False, help="Replace token files, and with train files the tokenizer too.", panel="Output")
-    seed: int = option(1, help="Seed of the samples.", minimum=0)
-    threads: int = option(0, help="Threads; 0 is one a core. The result is the same.", unit="threads", minimum=0)
-
-
-@dataclass(frozen=True)
-class Tokenized:
-    """One token file that was written."""
-
-    path: Path
-    lines: int
-    tokens: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """What was done.
-
-    Attributes:
-        tokenizer: Its folder.
-        settings: What it is: type, size and so on.
-        learned: Whether it was made just now.
-        files: The token files.
-    """
-
-    tokenizer: Path
-    settings: dict[str, Any]
-    learned: bool
-    files: tuple[Tokenized, ...]
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """The result as text."""
-        return tuple(f"{file.path}: {file.lines:,} lines, {file.tokens:,} tokens" for file in self.files)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The result as JSON knows it."""
-        files = [{**asdict(file), "path": str(file.path)} for file in self.files]
-        return {"tokenizer": str(self.tokenizer), "settings": self.settings, "learned": self.learned, "files": files}
+__all__ = ["EXAMPLE", "Options", "Result", "Tokenized", "is_filter", "open_filter", "run"]
 
 
 @dataclass(frozen=True)
@@ -166,7 +61,7 @@ class _Job:
 
 def is_filter(options: Options) -> bool:
     """Whether the command reads stdin and writes stdout."""
-    return options.files in ([], [STDIN])
+    return options.files in ([], [STDIN]) and not options.merge
 
 
 def run(options: Options, listen: Listener = ignore) -> Result:
@@ -177,16 +72,21 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         DataError: A text is missing, empty or not text, or there is nothing to learn a tokenizer from.
         ArtefactError: The tokenizer there is another than was asked for, or a token file is there already.
     """
+    shard = shards.check(options.shard, options.merge)
+    if options.merge:
+        return merge(options, listen)
     _check_samples(options)
-    jobs = _plan(options)
-    tokens_folder = options.output or Workspace(options.work).tokens
+    jobs = _plan(options, shard)
+    tokens_folder = token_folder(options, shard)
     with lock.hold(tokens_folder):
-        tokenizer, learned = _find_or_make(options, jobs, listen)
+        tokenizer, learned = _find_or_make(options, jobs, shard, listen)
         if options.samples and tokenizer.kind in RULES:
             raise _no_samples(tokenizer.kind)
-        with ExitStack() as outputs:
+        with ExitStack() as outputs, _pool(options) as pool:
             written = [
-                _tokenize(job, tokenizer, options, outputs.enter_context(atomic_file(job.target)), listen)
+                _tokenize(
+                    job, shard, tokenizer, options, pool, outputs.enter_context(atomic_file(job.target, "wb")), listen
+                )
                 for job in jobs
             ]
         for job, result in zip(jobs, written, strict=True):
@@ -204,8 +104,10 @@ def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
         DataError: There is no tokenizer, and the type asked for must be learned; later, for what is no text.
         ArtefactError: The tokenizer there is another than was asked for.
     """
-    if options.samples or options.learn_from:
-        raise UsageError(f"--{'samples' if options.samples else 'learn-from'} needs files, a filter has none")
+    needing = {"samples": options.samples, "learn-from": options.learn_from, "shard": options.shard}
+    needing["processes"] = options.processes != 1
+    if wanted := [name for name, value in needing.items() if value]:
+        raise UsageError(f"--{wanted[0]} needs files, a filter has none")
     folder = tokenizer_folder(options)
     if folder.exists():
         tokenizer = load_matching(folder, _asked(options))
@@ -226,11 +128,6 @@ def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
         yield " ".join(tokenizer.tokenize(line))
 
 
-def tokenizer_folder(options: Options) -> Path:
-    """Where the tokenizer is, or will be."""
-    return options.model or Workspace(options.work).tokenizer
-
-
 def _check_samples(options: Options) -> None:
     if options.samples and options.type in RULES:
         raise _no_samples(str(options.type))
@@ -242,9 +139,9 @@ def _no_samples(kind: str) -> UsageError:
     return UsageError(f"--samples needs a unigram or bpe tokenizer, this one is {kind}")
 
 
-def _plan(options: Options) -> list[_Job]:
+def _plan(options: Options, shard: shards.Shard | None) -> list[_Job]:
     """What becomes what; refuses before any work what would be overwritten or written twice."""
-    folder = options.output or Workspace(options.work).tokens
+    folder = token_folder(options, shard)
     jobs: dict[Path, _Job] = {}
     for source in options.files:
         if source == STDIN:
@@ -268,9 +165,18 @@ def _plan(options: Options) -> list[_Job]:
     return list(jobs.values())
 
 
-def _find_or_make(options: Options, jobs: Sequence[_Job], listen: Listener) -> tuple[Tokenizer, bool]:
+def _find_or_make(
+    options: Options, jobs: Sequence[_Job], shard: shards.Shard | None, listen: Listener
+) -> tuple[Tokenizer, bool]:
     """The tokenizer, and whether it was made just now."""
     folder = tokenizer_folder(options)
+    if shard is not None:
+        if not folder.exists():
+            raise DataError(
+                f"there is no tokenizer at {folder}, and no shard makes one: all must use the same",
+                hint="make it first, on one machine: `rnnkit tokenize valid.LANG --learn-from train.LANG`",
+            )
+        return load_matching(folder, _asked(options)), False
     sources = options.learn_from or [job.source for job in jobs if job.name.split == TRAIN]
     can_make = bool(sources) or options.type in RULES
     if folder.exists() and not (options.overwrite and can_make):
@@ -302,27 +208,55 @@ def _find_or_make(options: Options, jobs: Sequence[_Job], listen: Listener) -> t
     return tokenizer, True
 
 
-def _tokenize(job: _Job, tokenizer: Tokenizer, options: Options, output: IO[str], listen: Listener) -> Tokenized:
-    """Write the tokens of one file."""
-    threads = options.threads or -1  # SentencePiece's word for one a core
-    samples = options.samples if job.name.split == TRAIN else 0
+def _pool(options: Options) -> Pool[Any, Piece]:
+    """The processes; SentencePiece's threads are shared among them."""
+    processes = options.processes or available_cores()
+    threads = -1  # SentencePiece's word for one a core
+    if options.threads or processes > 1:
+        threads = max(1, (options.threads or available_cores()) // processes)
+    return Pool(partial(Cutter, tokenizer_folder(options), threads, options.samples, options.alpha), processes)
+
+
+def _tokenize(
+    job: _Job,
+    shard: shards.Shard | None,
+    tokenizer: Tokenizer,
+    options: Options,
+    pool: Pool[Any, Piece],
+    output: IO[bytes],
+    listen: Listener,
+) -> Tokenized:
+    """Write the tokens of one file, or of its part."""
+    span = None if shard is None else shard.span(count_lines(job.source))
+    total = None if span is None else span[1] - span[0]
+    samples = options.samples and job.name.split == TRAIN
+    items: Iterable[Any] = (
+        _batches(job, tokenizer, options.seed, span)
+        if samples
+        else (block.portable() if pool.apart else block for (block,) in read_blocks([job.source], span=span))
+    )
     task = f"tokenize {job.source.name}"
     read = lines = tokens = 0
-    for batch in batch_lines(read_text(job.source, tokenizer)):
-        if samples and isinstance(tokenizer, SubwordTokenizer | FeaturedTokenizer):
-            # A seed for each batch of each file: two sides of a corpus must not draw the same numbers.
-            seed = zlib.crc32(f"{options.seed} {job.target.name} {read}".encode())
-            rows = tokenizer.sample_batch(batch, samples, options.alpha, seed)
-        else:
-            rows = tokenizer.tokenize_batch(batch, threads)
-        output.write("\n".join([" ".join(row) for row in rows]) + "\n")
-        read += len(batch)
-        lines += len(rows)
-        tokens += sum(map(len, rows))
-        listen(Progress(task, read))
-    refuse_empty(job.source, read, tokens)
+    for piece in pool.map(items):
+        output.write(piece.text)
+        read += piece.read
+        lines += piece.lines
+        tokens += piece.tokens
+        listen(Progress(task, read, total))
+    if shard is None:
+        refuse_empty(job.source, read, tokens)
     listen(Progress(task, read, read, finished=True))
     return Tokenized(job.target, lines, tokens)
+
+
+def _batches(job: _Job, tokenizer: Tokenizer, seed: int, span: tuple[int, int] | None) -> Iterator[Batch]:
+    """Lines whose segmentations are drawn together: the same ones in whatever shard their first line is."""
+    read = 0
+    for batch in batch_lines(read_text(job.source, tokenizer)):
+        if span is None or span[0] <= read < span[1]:
+            # A seed for each batch of each file: two sides of a corpus must not draw the same numbers.
+            yield Batch(batch, zlib.crc32(f"{seed} {job.target.name} {read}".encode()))
+        read += len(batch)
 
 
 def _describe(job: _Job, result: Tokenized, options: Options, features: bool) -> None:
@@ -330,7 +264,7 @@ def _describe(job: _Job, result: Tokenized, options: Options, features: bool) ->
     samples = options.samples if job.name.split == TRAIN else 0
     token_files.write_meta(
         result.path,
-        options=as_dict(options),
+        options=shards.recorded(options),
         inputs=inputs,
         lines=result.lines,
         tokens=result.tokens,

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument, as_dict, option
-from rnnkit.errors import ArtefactError, DataError
+from rnnkit.config import argument, option
+from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, Warned, ignore
+from rnnkit.files.manifest import Manifest
 from rnnkit.files.workspace import Workspace
 from rnnkit.text import special
-from rnnkit.text.lines import batch_lines
+from rnnkit.text.blocks import count_lines, read_blocks
+from rnnkit.text.counting import TokenCounter
 from rnnkit.text.names import TRAIN
-from rnnkit.text.token_files import TokenFile, find_token_files, open_token_file, read_token_lines, shared_tokenizer
-from rnnkit.text.vocabulary import Vocabulary
+from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
+from rnnkit.text.token_files import (
+    MAX_LINE_BYTES,
+    TokenFile,
+    describe_tokenizer,
+    find_token_files,
+    open_token_file,
+    shared_tokenizer,
+)
+from rnnkit.text.vocabulary import KIND, VERSION, Vocabulary, read_meta
+from rnnkit.workers import Pool
 
 EXAMPLE = """\
 rnnkit vocab
 rnnkit vocab --separate --min-count 2
-rnnkit vocab train.de.tok train.en.tok --max-size 20000 --output vocab.tsv"""
-
-_PROGRESS_LINES = 1 << 16
-_BATCH_LINES = 1 << 10
-_BATCH_CHARACTERS = 1 << 18
+rnnkit vocab train.de.tok train.en.tok --max-size 20000 --output vocab.tsv
+rnnkit vocab --shard 2/8                # on the second of eight machines, then on one: rnnkit vocab --merge
+rnnkit vocab --merge a/vocab.tsv b/vocab.tsv --min-count 2 --output vocab.tsv"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,10 @@ class Options:
     """
 
     files: list[Path] = argument(
-        (), help="Token files of the training part.", metavar="FILE…", shown_default="WORK/tokens/train.*.tok"
+        (),
+        help="Token files of the training part; with --merge, vocabularies.",
+        metavar="FILE…",
+        shown_default="WORK/tokens/train.*.tok",
     )
     min_count: int = option(
         1, help="Tokens met less often get no row.", unit="occurrences", minimum=1, panel="Vocabulary"
@@ -60,6 +72,20 @@ class Options:
         panel="Output",
     )
     overwrite: bool = option(False, help="Replace a vocabulary that is there.", panel="Output")
+    processes: int = option(
+        1,
+        help="Processes that share the work; 0 is one a core. The result is the same.",
+        unit="processes",
+        minimum=0,
+        panel="Scale",
+    )
+    shard: str | None = option(
+        None,
+        help="Count part I of N of each file's lines, into vocab.I-of-N.tsv, which has every token.",
+        metavar="I/N",
+        panel="Scale",
+    )
+    merge: bool = option(False, help="Add up the vocabularies of all shards, or those that are named.", panel="Scale")
 
 
 @dataclass(frozen=True)
@@ -81,7 +107,7 @@ class Counted:
     covered: int
 
     def __str__(self) -> str:
-        share = f"{self.covered / self.tokens:.2%} of {self.tokens:,} tokens"
+        share = f"{self.covered / max(1, self.tokens):.2%} of {self.tokens:,} tokens"
         return f"{self.path}: {self.rows:,} rows, which cover {share} ({self.types:,} different)"
 
 
@@ -108,12 +134,23 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         DataError: There are no token files, or one is missing, empty or not text.
         ArtefactError: A vocabulary is there already, or the files were made by different tokenizers.
     """
+    shard = check(options.shard, options.merge)
+    if options.merge:
+        return Result(tuple(_merge(path, found, options, listen) for path, found in _found(options).items()))
+    if shard is not None and (options.min_count > 1 or options.max_size):
+        raise UsageError(
+            "a shard keeps all its tokens: what is rare in it may be frequent elsewhere",
+            hint="give --min-count and --max-size with --merge",
+        )
     files = _find(options)
-    tokenizer = shared_tokenizer(files)
-    groups = _group(files, options)
+    tokenizer = {} if (found := shared_tokenizer(files)) is None else {"tokenizer": found}
+    groups = {path if shard is None else shard.place(path): files for path, files in _group(files, options).items()}
     _refuse_existing(list(groups), options)
-    counted = [(path, members, _count_files(members, listen)) for path, members in groups.items()]
-    results = [_write(path, members, counts, tokenizer, options, listen) for path, members, counts in counted]
+    counted = [(path, members, _count_files(members, shard, options, listen)) for path, members in groups.items()]
+    results = [
+        _write(path, counts, {file.path.name: file.sha256 for file in members} | tokenizer, recorded(options), listen)
+        for path, members, counts in counted
+    ]
     return Result(tuple(results))
 
 
@@ -152,40 +189,95 @@ def _refuse_existing(paths: Sequence[Path], options: Options) -> None:
             )
 
 
-def _count_files(files: Sequence[TokenFile], listen: Listener) -> Counter[str]:
+def _count_files(files: Sequence[TokenFile], shard: Shard | None, options: Options, listen: Listener) -> Counter[str]:
     """Occurrences of each token."""
-    counts: Counter[str] = Counter()
-    for file in files:
-        task, done, filled = f"count {file.path.name}", 0, False
-        for batch in batch_lines(read_token_lines(file.path), _BATCH_LINES, _BATCH_CHARACTERS):
-            tokens = " ".join(batch).split()
-            counts.update(tokens)
-            filled = filled or bool(tokens)
-            done += len(batch)
-            if done % _PROGRESS_LINES < len(batch):
-                listen(Progress(task, done, file.lines))
-        if not filled:
-            raise DataError(f"{file.path} has no tokens", "it is empty or has only blank lines")
-        listen(Progress(task, done, done, finished=True))
+    with Pool(TokenCounter, options.processes) as pool:
+        for file in files:
+            task, done, tokens = f"count {file.path.name}", 0, 0
+            span = None if shard is None else shard.span(count_lines(file.path))
+            blocks = (block for (block,) in read_blocks([file.path], MAX_LINE_BYTES, span=span))
+            for counted in pool.map(block.portable() if pool.apart else block for block in blocks):
+                done += counted.lines
+                tokens += counted.tokens
+                listen(Progress(task, done, file.lines if span is None else span[1] - span[0]))
+            if not tokens and shard is None:
+                raise DataError(f"{file.path} has no tokens", "it is empty or has only blank lines")
+            listen(Progress(task, done, done, finished=True))
+        first, *others = pool.finish()
+    counts: Counter[str] = first
+    for other in others:
+        counts.update(other)
     return counts
 
 
+def _found(options: Options) -> dict[Path, list[Path]]:
+    """The vocabularies that each one is to be merged from."""
+    whole = options.output or Workspace(options.work).vocabulary()
+    if options.files and options.separate:
+        raise UsageError("--separate merges the shards of each language, and takes no files")
+    if options.files:
+        return {whole: options.files}
+    if not options.separate:
+        return {whole: find_shards(whole)}
+    parts = whole.parent.glob(f"{whole.stem}.*.1-of-*{whole.suffix}")
+    languages = sorted({path.name.removeprefix(f"{whole.stem}.").partition(".")[0] for path in parts})
+    places = [whole.with_name(f"{whole.stem}.{language}{whole.suffix}") for language in languages]
+    return {place: find_shards(place) for place in places or [whole]}
+
+
+def _merge(path: Path, found: Sequence[Path], options: Options, listen: Listener) -> Counted:
+    """Add up vocabularies that have every token."""
+    _refuse_existing([path], options)
+    chosen = {name: value for name, value in recorded(options).items() if name in ("min-count", "max-size")}
+    if options.files:
+        metas = [read_meta(one) for one in found]
+        known = recorded(options)
+    else:
+        metas = read_metas(found, KIND, VERSION)
+        known = {**metas[0].options, **chosen}
+    counts: Counter[str] = Counter()
+    inputs: dict[str, str] = {}
+    for done, (one, meta) in enumerate(zip(found, metas, strict=True), start=1):
+        counts.update(_every_token(one, meta))
+        _refuse_tokenizers(found[0], metas[0], one, meta)
+        for name, digest in meta.inputs.items():
+            inputs[name if inputs.get(name, digest) == digest else f"{one}: {name}"] = digest
+        listen(Progress(f"merge {path.name}", done, len(found), "vocabularies", finished=done == len(found)))
+    if not counts:
+        raise DataError(f"the shards of {path} have no tokens", "the token files have only blank lines")
+    return _write(path, counts, inputs, known, listen)
+
+
+def _every_token(path: Path, meta: Manifest) -> dict[str, int]:
+    """The counts of a vocabulary that left nothing out."""
+    if meta.facts.get("types") != meta.facts.get("rows", 0) - len(special.NAMES):
+        raise ArtefactError(
+            f"{path} does not have every token that was counted",
+            "it was made with --min-count or --max-size; what these leave out is missing from a sum",
+            hint="count again without them, and give them with --merge",
+        )
+    vocabulary = Vocabulary.load(path)
+    first = len(special.NAMES)
+    return dict(zip(vocabulary.tokens[first:], vocabulary.counts[first:], strict=True))
+
+
+def _refuse_tokenizers(first: Path, first_meta: Manifest, other: Path, meta: Manifest) -> None:
+    tokenizers = [each.inputs.get("tokenizer") for each in (first_meta, meta)]
+    if tokenizers[0] != tokenizers[1]:
+        raise ArtefactError(
+            "vocabularies of different tokenizers do not go together",
+            *(f"{path}: {describe_tokenizer(found)}" for path, found in zip((first, other), tokenizers, strict=True)),
+        )
+
+
 def _write(
-    path: Path,
-    files: Sequence[TokenFile],
-    counts: Counter[str],
-    tokenizer: str | None,
-    options: Options,
-    listen: Listener,
+    path: Path, counts: Counter[str], inputs: Mapping[str, str], options: Mapping[str, Any], listen: Listener
 ) -> Counted:
     """Make a vocabulary of the counts and save it."""
-    vocabulary = Vocabulary.from_counts(counts, options.min_count, options.max_size)
+    vocabulary = Vocabulary.from_counts(counts, options["min-count"], options["max-size"])
     counted = Counted(path, len(vocabulary), counts.total(), len(counts), sum(vocabulary.counts))
-    inputs = {file.path.name: file.sha256 for file in files}
-    if tokenizer is not None:
-        inputs["tokenizer"] = tokenizer
     facts = {"tokens": counted.tokens, "types": counted.types, "covered": counted.covered}
-    vocabulary.save(path, options=as_dict(options), inputs=inputs, facts=facts)
-    if len(vocabulary) == len(special.NAMES):
+    vocabulary.save(path, options=options, inputs=inputs, facts=facts)
+    if counts and len(vocabulary) == len(special.NAMES):
         listen(Warned(f"{path} has no row but the special symbols; lower --min-count or raise --max-size"))
     return counted

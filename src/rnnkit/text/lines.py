@@ -46,9 +46,16 @@ def read_lines(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[str]:
         yield from decode_lines(file, name, max_bytes)
 
 
-def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES) -> Iterator[str]:
-    """Yield the lines of an open binary stream; `name` stands for it in messages. Raises as `read_lines`."""
-    number = 0
+def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES, first: int = 1) -> Iterator[str]:
+    """Yield the lines of an open binary stream. Raises as `read_lines`.
+
+    Args:
+        file: The stream.
+        name: Stands for it in messages.
+        max_bytes: Longest line allowed, in bytes.
+        first: Number of its first line, where lines of the same file stand before it.
+    """
+    number = first - 1
     while True:
         try:
             raw = file.readline(max_bytes + 2)
@@ -62,10 +69,7 @@ def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES) -> Iter
             raw = raw.removeprefix(BOM)
         raw = raw.removesuffix(b"\n").removesuffix(b"\r")
         if len(raw) > max_bytes:
-            raise DataError(
-                f"{name}:{number}: the line is longer than {max_bytes:,} bytes",
-                hint="one sentence a line is expected; is this a text file?",
-            )
+            raise too_long(name, number, max_bytes)
         yield decode_text(raw, name, number)
 
 
@@ -94,6 +98,14 @@ def decode_text(raw: bytes, name: str, line: int, column: int = 0) -> str:
             f"{name}:{_place(raw, error.start, line, column)}: not UTF-8 (byte 0x{raw[error.start]:02x})",
             hint="`iconv -f LATIN1 -t UTF-8 FILE` converts, if that is the file's encoding",
         ) from None
+
+
+def too_long(name: str, line: int, max_bytes: int) -> DataError:
+    """The error of a line that passes the cap."""
+    return DataError(
+        f"{name}:{line}: the line is longer than {max_bytes:,} bytes",
+        hint="one sentence a line is expected; is this a text file?",
+    )
 
 
 def _place(raw: bytes, index: int, line: int, column: int) -> str:

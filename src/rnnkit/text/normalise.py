@@ -30,11 +30,15 @@ class Normalisation:
 
     def __call__(self, text: str) -> str:
         """The normalised line: no white space at its ends, one space for each run of it inside."""
+        return " ".join(self.chunks(text))
+
+    def chunks(self, text: str) -> list[str]:
+        """What stands between the spaces of the normalised line."""
         if not text.isascii():
             text = self._compose(text)
         if self.lowercase:
             text = self._compose(text.lower())  # lower case can decompose: U+0130 becomes i and a dot
-        return " ".join(text.split())
+        return text.split()
 
     def _compose(self, text: str) -> str:
         if self.form == NONE:

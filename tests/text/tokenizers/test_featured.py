@@ -55,6 +55,7 @@ def test_text_and_features_come_back(kind: str, text: str, names: list[str], sep
     assert tokenizer.detokenize([*tokens[len(names) :], *tokens[: len(names)]]) == NFC(text), "wherever they stand"
     assert " ".join(tokens).split() == tokens
     assert tokenizer.tokenize_batch([line, "a", line], threads=2) == [tokens, tokenizer.tokenize("a"), tokens]
+    assert tokenizer.join_batch([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
     if MARK not in text:
         assert tokens[len(names) :] == plain(kind).tokenize(text), "marks change nothing else"
 

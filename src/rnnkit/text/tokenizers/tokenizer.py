@@ -54,6 +54,10 @@ class Tokenizer(ABC):
         """The tokens of each line. The number of threads decides about nothing but the time."""
         return [self.tokenize(line) for line in lines]
 
+    def join_batch(self, lines: Sequence[str], threads: int = 1) -> list[str]:
+        """The tokens of each line as a token file has them: a space between any two."""
+        return [" ".join(tokens) for tokens in self.tokenize_batch(lines, threads)]
+
     def part(self, line: str, where: str = "") -> tuple[str, list[str]]:
         """A line's text as it was read, and the tokens of its features, which stand before those of the text.
 

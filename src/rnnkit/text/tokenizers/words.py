@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
 
 from rnnkit.text.normalise import Normalisation
@@ -56,15 +56,16 @@ class WordTokenizer(Tokenizer):
     def __init__(self, normalisation: Normalisation) -> None:
         super().__init__(normalisation)
         self._pieces, self._begins_word = _patterns()
-        self._cached_cut = lru_cache(_CACHED_CHUNKS)(self._cut)
+        self._cuts = _Cuts(self._cut)
 
     def split(self, text: str) -> list[str]:
         """The words and marks; each chunk between spaces is cut by itself."""
-        tokens: list[str] = []
-        for chunk in text.split():
-            # Long chunks are rare, and a cache of them could grow large.
-            tokens += self._cached_cut(chunk) if len(chunk) <= _CACHED_LENGTH else self._cut(chunk)
-        return tokens
+        chunks = text.split()
+        return self._joined(chunks).split(" ") if chunks else []
+
+    def join_batch(self, lines: Sequence[str], threads: int = 1) -> list[str]:
+        """The tokens of each line, a space between any two."""
+        return [self._joined(self.normalisation.chunks(line)) for line in lines]
 
     def detokenize(self, tokens: Sequence[str]) -> str:
         """The line: a space wherever neither neighbour carries a joiner on that side."""
@@ -77,7 +78,10 @@ class WordTokenizer(Tokenizer):
             joined = token.endswith(JOINER)
         return "".join(parts)
 
-    def _cut(self, chunk: str) -> tuple[str, ...]:
+    def _joined(self, chunks: Sequence[str]) -> str:
+        return " ".join(map(self._cuts.__getitem__, chunks))
+
+    def _cut(self, chunk: str) -> str:
         """Cut text without spaces. A joiner goes to the mark where a mark meets a word, else to the right."""
         pieces: list[str] = self._pieces.findall(chunk)
         tokens = [piece.replace(JOINER, _ESCAPED_JOINER) for piece in pieces]
@@ -87,7 +91,23 @@ class WordTokenizer(Tokenizer):
                 tokens[right - 1] += JOINER
             else:
                 tokens[right] = JOINER + tokens[right]
-        return tuple(tokens)
+        return " ".join(tokens)
+
+
+class _Cuts(dict[str, str]):
+    """The tokens of chunks, joined by spaces; a chunk that is not there yet is cut."""
+
+    def __init__(self, cut: Callable[[str], str]) -> None:
+        super().__init__()
+        self._cut = cut
+
+    def __missing__(self, chunk: str) -> str:
+        found = self._cut(chunk)
+        if len(chunk) <= _CACHED_LENGTH:  # longer ones are rare, and many of them would take much memory
+            if len(self) >= _CACHED_CHUNKS:
+                self.clear()
+            self[chunk] = found
+        return found
 
 
 @cache

@@ -1,0 +1,79 @@
+"""`rnnkit tokenize --merge`: the token files of all shards joined to what one machine would have made."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+
+from rnnkit.errors import ArtefactError, UsageError
+from rnnkit.events import Listener, Progress
+from rnnkit.files import lock
+from rnnkit.files.atomic import atomic_file
+from rnnkit.files.manifest import Manifest
+from rnnkit.stages.tokenize_options import Options, Result, Tokenized, token_folder, tokenizer_folder
+from rnnkit.text import shards, token_files
+from rnnkit.text.tokenizers.learning import refuse_empty
+from rnnkit.text.tokenizers.store import load_tokenizer
+
+
+def merge(options: Options, listen: Listener) -> Result:
+    """Join every token file of the shards.
+
+    Raises:
+        UsageError: Files were named.
+        DataError: There are no shards, one is missing, or a text has no tokens.
+        ArtefactError: The shards do not go together, or a token file is there already.
+    """
+    if options.files:
+        raise UsageError("--merge joins what the shards have made, and takes no text")
+    folder = token_folder(options)
+    found = shards.find_shards(folder)
+    names = _names(found)
+    targets = [folder / name for name in names]
+    if not options.overwrite and (there := [target for target in targets if target.exists()]):
+        raise ArtefactError(f"{there[0]} is there already", hint="--overwrite replaces it")
+    tokenizer = load_tokenizer(tokenizer_folder(options))
+    with lock.hold(folder):
+        merged = []
+        with ExitStack() as outputs:
+            for done, target in enumerate(targets, start=1):
+                output = outputs.enter_context(atomic_file(target, "wb"))
+                parts = [shard / target.name for shard in found]
+                metas = shards.read_metas(parts, token_files.KIND, token_files.VERSION)
+                lines, tokens = (sum(int(meta.facts[name]) for meta in metas) for name in ("lines", "tokens"))
+                refuse_empty(target, lines, tokens)
+                merged.append((metas[0], Tokenized(target, lines, tokens)))
+                for part in parts:
+                    with part.open("rb") as source:
+                        shutil.copyfileobj(source, output, 1 << 20)
+                listen(Progress("merge", done, len(targets), "files", finished=done == len(targets)))
+        for first, written in merged:
+            _describe(first, written)
+    return Result(tokenizer_folder(options), tokenizer.options, False, tuple(written for _, written in merged))
+
+
+def _names(found: list[Path]) -> list[str]:
+    """Names of the token files, which all shards have."""
+    names = [sorted(path.name for path in token_files.find_token_files(shard)) for shard in found]
+    for shard, others in zip(found, names, strict=True):
+        if others != names[0]:
+            differing = sorted({*others} ^ {*names[0]})
+            raise ArtefactError(
+                f"{found[0]} and {shard} do not have the same token files",
+                f"only one of them has {differing[0]}",
+                hint="tokenize the same files in all shards",
+            )
+    return names[0]
+
+
+def _describe(first: Manifest, written: Tokenized) -> None:
+    token_files.write_meta(
+        written.path,
+        options=first.options,
+        inputs=first.inputs,
+        lines=written.lines,
+        tokens=written.tokens,
+        samples=int(first.facts["samples"]),
+        features=bool(first.facts["features"]),
+    )

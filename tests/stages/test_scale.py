@@ -1,0 +1,270 @@
+"""Processes and shards: whoever does the work, the files are the same, byte for byte."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from dataclasses import replace
+from multiprocessing import active_children
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rnnkit.data.aligned import AlignedData
+from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError, WorkerError
+from rnnkit.events import Event, Progress
+from rnnkit.stages import align, tokenize, vocab
+from rnnkit.text import blocks, cutting
+from rnnkit.text.lines import read_lines
+from rnnkit.text.tokenizers.store import load_tokenizer
+
+LINES = 37
+PAIR = align.Options(source="de", target="en")
+WORDS = ("ein", "Hund", "naïve", "中文", "e\u0301t\u00e9", "(so)", "a_b", "␛▁", "x" * 45, "\u2028")
+
+
+def text(seed: int, lines: int = LINES) -> str:
+    """Lines of no to six words, some of them twice."""
+    words = random.Random(seed)
+    made = [" ".join(words.choices(WORDS, k=words.randint(0, 6))) for _ in range(lines)]
+    return "".join(f"{line}\n" for line in [*made[:-2], *made[:2]])
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Texts of two sides, entered; blocks are so small that there are several of each file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(blocks, "BLOCK", 150)
+    for seed, (name, lines) in enumerate({"train": LINES, "valid": 3}.items()):
+        Path(f"{name}.de").write_text(text(seed, lines), encoding="utf-8")
+        Path(f"{name}.en").write_text(text(seed + 9, lines), encoding="utf-8")
+    return tmp_path
+
+
+def texts() -> list[Path]:
+    return [Path(f"{split}.{side}") for split in ("train", "valid") for side in ("de", "en")]
+
+
+def chain(work: str, processes: int = 1, **tokens: object) -> None:
+    """Tokenize, count and align in one workspace, whose name the manifests have."""
+    chosen = {"type": "words", **tokens}
+    tokenize.run(tokenize.Options(texts(), work=Path(work), processes=processes, **chosen))  # type: ignore[arg-type]
+    vocab.run(vocab.Options(work=Path(work), processes=processes, min_count=2))
+    align.run(
+        replace(PAIR, work=Path(work), processes=processes, drop_leaked=True, drop_duplicates=not chosen.get("samples"))
+    )
+
+
+def sharded(work: str, count: int, **tokens: object) -> None:
+    """The same by shards; the tokenizer is made first."""
+    chosen = {"type": "words", **tokens}
+    place, known = Path(work), tokenize.Options(texts(), work=Path(work), **chosen)  # type: ignore[arg-type]
+    tokenize.run(tokenize.Options([Path("valid.de")], work=place, type=known.type, size=known.size,
+                                  learn_from=texts()[:2], output=Path("unused"), overwrite=True))  # fmt: skip
+    numbers = [f"{number}/{count}" for number in range(count, 0, -1)]
+    for number in numbers:
+        tokenize.run(replace(known, shard=number))
+    tokenize.run(tokenize.Options(work=place, merge=True))
+    for number in numbers:
+        vocab.run(vocab.Options(work=place, shard=number))
+    vocab.run(vocab.Options(work=place, merge=True, min_count=2))
+    for number in numbers:
+        align.run(replace(PAIR, work=place, drop_leaked=True, shard=number))
+    align.run(align.Options(work=place, merge=True))
+
+
+def files(work: str) -> dict[str, bytes]:
+    """Everything in a workspace but shards and the tokenizer's folder, under names that do not name the workspace."""
+    root = Path(work)
+    return {
+        str(path.relative_to(root)): path.read_bytes().replace(json.dumps(work).encode(), b'"work"')
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and "-of-" not in str(path) and path.parts[1] != "tokenizer"
+    }
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_any_number_of_processes_makes_the_same(corpus: Path, processes: int) -> None:
+    chain("one")
+    chain("many", processes)
+    assert files("many") == files("one")
+    assert active_children() == []
+    assert {"tokens/train.de.tok", "vocab.tsv", "data/train.en.ids.npy", "data/meta.json"} <= files("one").keys()
+
+
+def test_packed_texts_too(corpus: Path) -> None:
+    for path in texts():
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    chain("one", type="unigram", size=282)
+    chain("many", 2, type="unigram", size=282)
+    assert files("many") == files("one")
+
+
+def test_samples_of_several_processes_spell_the_text(corpus: Path) -> None:
+    """SentencePiece draws otherwise in every process, whatever the seed, so the draws themselves are not compared."""
+    drawn = tokenize.Options(texts(), type="unigram", size=282, samples=3, processes=2)
+    tokenizer = load_tokenizer(tokenize.run(drawn).tokenizer)
+    for name in ("train.de", "train.en"):
+        lines = Path("work/tokens", f"{name}.tok").read_text(encoding="utf-8").split("\n")[:-1]
+        wanted = [tokenizer.normalisation(line) for line in read_lines(Path(name))]
+        assert [tokenizer.detokenize(line.split()) for line in lines] == [line for line in wanted for _ in range(3)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
+def test_any_number_of_shards_makes_the_same(corpus: Path, count: int) -> None:
+    chain_without_duplicates("one")
+    sharded("many", count)
+    assert files("many") == files("one")
+
+
+def test_samples_are_the_same_in_shards(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenize, "batch_lines", lambda lines: blocks_of(list(lines), 5))
+    drawn = {"type": "unigram", "size": 282, "samples": 2}
+    tokenize.run(tokenize.Options(texts(), work=Path("one"), **drawn))  # type: ignore[arg-type]
+    sharded_tokens("many", 3, **drawn)
+    for name in ("train.de.tok", "train.en.tok", "valid.de.tok"):
+        assert Path("many/tokens", name).read_bytes() == Path("one/tokens", name).read_bytes()
+
+
+def chain_without_duplicates(work: str) -> None:
+    tokenize.run(tokenize.Options(texts(), work=Path(work), type="words"))
+    vocab.run(vocab.Options(work=Path(work), min_count=2))
+    align.run(replace(PAIR, work=Path(work), drop_leaked=True))
+
+
+def sharded_tokens(work: str, count: int, **drawn: object) -> None:
+    place = Path(work)
+    tokenize.run(tokenize.Options([Path("valid.de")], work=place, learn_from=texts()[:2], output=Path("unused"),
+                                  type="unigram", size=282))  # fmt: skip
+    for number in range(1, count + 1):
+        options = tokenize.Options(texts(), work=place, shard=f"{number}/{count}", **drawn)  # type: ignore[arg-type]
+        tokenize.run(options)
+    tokenize.run(tokenize.Options(work=place, merge=True))
+
+
+def blocks_of(lines: list[str], size: int) -> list[list[str]]:
+    return [lines[start : start + size] for start in range(0, len(lines), size)]
+
+
+def refused(kind: type[RnnkitError], options: tokenize.Options | vocab.Options | align.Options) -> str:
+    stages: dict[type[Any], Any] = {tokenize.Options: tokenize, vocab.Options: vocab, align.Options: align}
+    with pytest.raises(kind) as caught:
+        stages[type(options)].run(options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_fault_is_named_by_the_line_of_the_file(corpus: Path, processes: int) -> None:
+    lines = Path("train.de").read_bytes().split(b"\n")
+    lines[29] = b"a\xff"
+    Path("train.de").write_bytes(b"\n".join(lines))
+    wanted = tokenize.Options([Path("train.de")], type="chars", processes=processes)
+    assert refused(DataError, wanted).startswith("train.de:30:2: not UTF-8 (byte 0xff)")
+    for shard in ("1/3", "2/3"):
+        tokenize.run(replace(wanted, shard=shard, processes=1))
+    assert refused(DataError, replace(wanted, shard="3/3")).startswith("train.de:30:2: not UTF-8")
+    assert [path.name for path in Path("work").rglob("*") if path.name.startswith(".")] == []
+    lines[29], lines[33] = b"a\tb", b"a\tb\tc"
+    Path("train.de").write_bytes(b"\n".join(lines))
+    featured = replace(wanted, features=True, overwrite=True, work=Path("featured"))
+    assert refused(DataError, featured).startswith("train.de:34: the line has 2 TABs")
+
+
+def test_progress_is_that_of_the_whole(corpus: Path) -> None:
+    heard: list[Event] = []
+    tokenize.run(tokenize.Options([Path("train.de")], type="words", processes=2), heard.append)
+    done = [event.done for event in heard if isinstance(event, Progress)]
+    assert done == sorted(done)
+    assert len(done) > 3
+    assert heard[-1] == Progress("tokenize train.de", LINES, LINES, finished=True)
+
+
+def test_a_process_that_is_killed(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenize, "Cutter", Dies)
+    message = refused(WorkerError, tokenize.Options([Path("train.de")], type="words", processes=2))
+    assert message.startswith("a worker process was ended by signal 9 (SIGKILL)\n  process ")
+    assert not Path("work/tokens/train.de.tok").exists()
+    assert active_children() == []
+
+
+class Dies(cutting.Cutter):
+    """Is killed at its first block."""
+
+    def do(self, item: blocks.Block | cutting.Batch) -> cutting.Piece:
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+        return super().do(item)
+
+
+def test_a_shard_is_data_of_its_own(corpus: Path) -> None:
+    chain_without_duplicates("work")
+    align.run(replace(PAIR, shard="2/3"))
+    whole, part = (AlignedData.open(Path("work", name)) for name in ("data", "data.2-of-3"))
+    assert part.meta.facts["splits"]["train"]["lines"] == 12
+    assert part.meta.inputs == whole.meta.inputs
+    assert "shard" not in part.meta.options
+
+
+def test_vocabularies_of_two_texts_are_added(corpus: Path) -> None:
+    tokenize.run(tokenize.Options(texts(), type="words"))
+    paths = [Path("work/tokens/train.de.tok"), Path("work/tokens/train.en.tok")]
+    vocab.run(vocab.Options(paths))
+    places = [Path("a.tsv"), Path("b.tsv")]
+    for path, place in zip(paths, places, strict=True):
+        vocab.run(vocab.Options([path], output=place))
+    merged = vocab.run(vocab.Options(places, merge=True, output=Path("c.tsv")))
+    assert Path("c.tsv").read_bytes() == Path("work/vocab.tsv").read_bytes()
+    assert merged.vocabularies[0].path == Path("c.tsv")
+    vocab.run(vocab.Options(paths[:1], max_size=8, output=places[0], overwrite=True))
+    assert refused(ArtefactError, vocab.Options(places, merge=True, output=Path("d.tsv"))) == (
+        "a.tsv does not have every token that was counted\n"
+        "  it was made with --min-count or --max-size; what these leave out is missing from a sum\n"
+        "  hint: count again without them, and give them with --merge"
+    )
+
+
+def test_separate_vocabularies_by_shards(corpus: Path) -> None:
+    tokenize.run(tokenize.Options(texts(), type="words"))
+    vocab.run(vocab.Options(separate=True))
+    for number in (1, 2):
+        vocab.run(vocab.Options(separate=True, shard=f"{number}/2", output=Path("other/vocab.tsv")))
+    vocab.run(vocab.Options(separate=True, merge=True, output=Path("other/vocab.tsv")))
+    for side in ("de", "en"):
+        assert Path(f"other/vocab.{side}.tsv").read_bytes() == Path(f"work/vocab.{side}.tsv").read_bytes()
+
+
+def test_what_cannot_be_meant(corpus: Path) -> None:
+    assert refused(DataError, tokenize.Options(texts(), type="words", shard="1/2")) == (
+        "there is no tokenizer at work/tokenizer, and no shard makes one: all must use the same\n"
+        "  hint: make it first, on one machine: `rnnkit tokenize valid.LANG --learn-from train.LANG`"
+    )
+    assert refused(UsageError, tokenize.Options(texts(), merge=True)) == (
+        "--merge joins what the shards have made, and takes no text"
+    )
+    chain_without_duplicates("work")
+    assert refused(UsageError, vocab.Options(shard="1/2", min_count=2)).startswith("a shard keeps all its tokens")
+    assert refused(UsageError, replace(PAIR, shard="1/2", drop_duplicates=True)) == (
+        "--drop-duplicates compares all lines, a shard knows its own\n"
+        "  hint: drop them from the text first, or align in one command with --processes"
+    )
+    assert refused(DataError, align.Options(merge=True, overwrite=True)).startswith("there are no shards of work/data")
+    with pytest.raises(UsageError, match="--processes needs files, a filter has none"):
+        next(tokenize.open_filter(tokenize.Options(processes=2)))
+
+
+def test_shards_that_do_not_go_together(corpus: Path) -> None:
+    chain_without_duplicates("work")
+    align.run(replace(PAIR, shard="1/2"))
+    align.run(replace(PAIR, shard="2/2", max_length=5))
+    assert refused(ArtefactError, align.Options(merge=True, overwrite=True)) == (
+        "work/data.1-of-2 and work/data.2-of-2 do not go together\n"
+        "  --max-length differs\n"
+        "  hint: make one of them again"
+    )
+    Path("work/data.1-of-2/train.de.ids.npy").write_bytes(b"")
+    assert "the shard work/data.1-of-2 is damaged" in refused(ArtefactError, align.Options(merge=True, overwrite=True))
+    assert AlignedData.open(Path("work/data")).sides == ("de", "en")

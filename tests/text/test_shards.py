@@ -1,0 +1,58 @@
+"""Shards: every line in exactly one of them, and all of them found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.text.shards import Shard, check, find_shards
+
+
+@given(st.integers(0, 50), st.integers(1, 9))
+def test_every_line_is_in_one_shard(lines: int, count: int) -> None:
+    spans = [Shard(number, count).span(lines) for number in range(1, count + 1)]
+    assert [line for start, stop in spans for line in range(start, stop)] == list(range(lines))
+    sizes = [stop - start for start, stop in spans]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_spelling() -> None:
+    assert check("2/8", False) == Shard(2, 8)
+    assert check(None, True) is None
+    assert str(Shard(2, 8)) == "2-of-8"
+    for wrong in ("0/3", "4/3", "2", "a/b", "1/2/3", "-1/3", ""):
+        with pytest.raises(UsageError, match="--shard wants I/N with I from 1 to N, such as 2/8, not"):
+            check(wrong, False)
+    with pytest.raises(UsageError, match="--shard makes a part and --merge puts the parts together"):
+        check("1/2", True)
+
+
+def test_places(tmp_path: Path) -> None:
+    assert Shard(2, 8).place(tmp_path / "vocab.de.tsv") == tmp_path / "vocab.de.2-of-8.tsv"
+    assert Shard(2, 8).place(tmp_path / "data") == tmp_path / "data.2-of-8"
+
+
+def test_shards_are_found_in_order(tmp_path: Path) -> None:
+    whole = tmp_path / "vocab.tsv"
+    with pytest.raises(DataError) as caught:
+        find_shards(whole)
+    assert str(caught.value).splitlines()[0] == f"there are no shards of {whole}"
+    wanted = [Shard(number, 11).place(whole) for number in range(1, 12)]
+    for path in wanted:
+        path.touch()
+    Shard(1, 2).place(tmp_path / "vocab.de.tsv").touch()
+    assert find_shards(whole) == wanted
+    wanted[2].unlink()
+    wanted[4].unlink()
+    with pytest.raises(DataError) as caught:
+        find_shards(whole)
+    assert str(caught.value) == (
+        f"there is no {wanted[2]}, and 1 more\n  9 of 11 shards are there\n  hint: run the command with --shard 3/11"
+    )
+    Shard(1, 2).place(whole).touch()
+    with pytest.raises(ArtefactError, match="of 2 and of 11"):
+        find_shards(whole)
