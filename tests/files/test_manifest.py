@@ -93,7 +93,7 @@ def test_faults_are_found_by_name(tmp_path: Path) -> None:
     assert faults(tmp_path)[0] == "a: 1 bytes, 2 were written"
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../b", "..", "", "a//b", "a\0b", "\ud800"])
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../b", "..", "", "a//b", "a\0b"])
 def test_names_do_not_lead_outside(tmp_path: Path, name: str) -> None:
     document = {"kind": "thing", "version": 1, "options": {}, "inputs": {}, "facts": {}}
     place(tmp_path).write_text(json.dumps({**document, "files": {name: {"sha256": "", "size": 0}}}))
@@ -127,6 +127,10 @@ def test_a_manifest_knows_itself(tmp_path: Path) -> None:
     path = place(artefact(tmp_path))
     written = path.read_text()
     path.write_text(written.replace('"size": 3', '"size": 4'))
+    assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    path.write_text(written.rstrip("\n"))
+    assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    path.write_text(written.replace('\n  "sha256"', '\n  "sha255"'))
     assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
     document = json.loads(written)
     del document["sha256"]

@@ -24,8 +24,11 @@ def read_document(path: Path) -> Any:
 
 
 def parse(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises ValueError where it is none, or nested too deeply."""
+    """The value of a JSON text. Raises ValueError where it is none, holds what is no text, or is nested too deeply."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        if (b"\\ud" if isinstance(text, bytes) else "\\ud") in text.lower():  # type: ignore[operator]
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text
+        return value
     except RecursionError:
         raise ValueError("brackets within brackets within brackets: nested too deeply") from None

@@ -21,11 +21,11 @@ def explain_os_errors(path: Path) -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        full = error.errno in FULL
+        full = error.errno in FULL or (error.errno is None and "written" in str(error))  # the latter is NumPy's word
         hint = "free some space and run the command again" if full else "check the folder's permissions"
         what = "the disk is full" if full else "cannot write"
         raise ArtefactError(
             f"{what}: {path} was not written",
-            f"{error.strerror}; what was there before is untouched",
+            f"{error.strerror or error}; what was there before is untouched",
             hint=hint,
         ) from error

@@ -22,6 +22,8 @@ NAME = "meta.json"
 CHECKSUM = "sha256"
 """Key of the manifest's own checksum; those of the first rnnkit have none."""
 
+_FIRST_KEYS = {"kind", "version", "rnnkit", "facts", "options", "inputs", "files"}
+
 MAKERS = {
     "tokens": "`rnnkit tokenize` makes token files",
     "tokenizer": "`rnnkit tokenize` makes it from the training text",
@@ -74,7 +76,7 @@ def write(path: Path, manifest: Manifest) -> None:
     }
     document[CHECKSUM] = _checksum(document)
     with atomic_file(path) as file:
-        file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        file.write(_text(document))
 
 
 def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
@@ -196,9 +198,17 @@ def _refuse_outside(path: Path, names: Iterable[str]) -> None:
 
 def _checksum(document: Mapping[str, Any]) -> str:
     facts = {name: value for name, value in document.items() if name != CHECKSUM}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode("utf-8")).hexdigest()
+    return hashlib.sha256(_text(facts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _is_as_written(path: Path) -> bool:
+    """Whether a manifest has not changed, byte for byte. One without a checksum is believed."""
     document = read_document(path)
-    return CHECKSUM not in document or document[CHECKSUM] == _checksum(document)
+    if CHECKSUM not in document:
+        return document.keys() <= _FIRST_KEYS
+    same = path.read_bytes() == _text(document).encode("utf-8", "surrogatepass")
+    return same and document[CHECKSUM] == _checksum(document)
