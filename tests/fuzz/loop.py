@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.mutation import mutate
 from tests.fuzz.readers import READERS, Reader
@@ -78,17 +79,17 @@ def fuzz_plainly(reader: Reader, seconds: float, seed: int) -> Outcome:
     return outcome
 
 
-def fuzz_guided(reader: Reader, seconds: float, seed: int) -> None:
+def fuzz_guided(reader: Reader, seconds: float, seed: int, atheris: Any) -> None:
     """Let atheris read files until the time is over; it ends the process. The last line printed is the outcome."""
-    import atheris
-
     finds, samples, outcome = Finds(reader), list(reader.samples()), Outcome(reader.name)
-    dice, began = random.Random(seed), time.monotonic()
+    dice = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
         folder, seeds = prepare(reader, Path(name) / "files"), Path(name) / "seeds"
         seeds.mkdir()
         for number, sample in enumerate(samples):
             (seeds / str(number)).write_bytes(sample)
+            find_fault(reader, sample, folder)  # what is compiled is compiled before the clock runs
+        began = time.monotonic()
 
         def once(content: bytes) -> None:
             outcome.files += 1
@@ -110,8 +111,7 @@ def fuzz_guided(reader: Reader, seconds: float, seed: int) -> None:
 
 def _by_itself(reader: Reader, seconds: float, seed: int) -> Outcome:
     """Run atheris in a process of its own. A file that brings it down is found by the plain loop."""
-    words = [sys.executable, "-m", "tests.fuzz.loop", "--guided", "--reader", reader.name]
-    words += ["--minutes", str(seconds / 60), "--seed", str(seed)]
+    words = [sys.executable, "-m", "tests.fuzz.guided", reader.name, str(seconds), str(seed)]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode or not done.stdout.strip():
         print(f"{reader.name}: atheris ended with {done.returncode}; the plain loop goes on", file=sys.stderr)
@@ -126,11 +126,8 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--reader", action="append", choices=[reader.name for reader in READERS], help="only these")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--plain", action="store_true", help="do without atheris")
-    parser.add_argument("--guided", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(words)
     chosen = [reader for reader in READERS if not given.reader or reader.name in given.reader]
-    if given.guided:
-        fuzz_guided(chosen[0], 60 * given.minutes, given.seed)
     guided = not given.plain and importlib.util.find_spec("atheris") is not None
     how = "guided by atheris" if guided else "drawn at random"
     print(f"changes {how}, seed {given.seed}\nreader\tfiles\tseconds\tfound", flush=True)

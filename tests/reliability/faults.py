@@ -189,7 +189,7 @@ def _again(stage: Stage, folder: Path) -> list[str]:
     begun = any((folder / made / manifest.NAME).exists() for made in stage.makes)
     growing = any((folder / f"{made}.partial").exists() for made in stage.makes)
     if stage.resumes and (begun or growing):
-        return [*stage.words, "--resume"]
+        return stage.resumed
     return [*stage.words, "--overwrite"] if any((folder / made).exists() for made in stage.makes) else [*stage.words]
 
 

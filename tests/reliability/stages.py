@@ -12,8 +12,8 @@ from rnnkit.text.lines import read_lines
 CORPUS = Path(__file__).parents[2] / "sample_corpora" / "parallel"
 LINES = {"train": 30, "valid": 6}
 NETWORK = (
-    *("--hidden", "12", "--embedding", "10", "--max-steps", "6", "--validate-every", "3", "--report-every", "2"),
-    *("--warmup", "2", "--threads", "1", "--precision", "fp32", "--save-every", "0"),
+    "--hidden 12 --embedding 10 --max-steps 6 --validate-every 3 --report-every 2 --warmup 2 --threads 1 "
+    "--precision fp32 --save-every 0"
 )
 
 
@@ -27,6 +27,7 @@ class Stage:
         makes: What it writes: files, and folders that are replaced as a whole.
         read_by: The command line of somebody who reads that.
         resumes: Whether `--resume` goes on with it after a kill.
+        leaves_out: Words that are left out then.
     """
 
     name: str
@@ -34,10 +35,17 @@ class Stage:
     makes: tuple[str, ...]
     read_by: tuple[str, ...]
     resumes: bool = False
+    leaves_out: tuple[str, ...] = ()
+
+    @property
+    def resumed(self) -> list[str]:
+        """The command line that goes on with it."""
+        return [*(word for word in self.words if word not in self.leaves_out), "--resume"]
 
 
-def _stage(name: str, words: str, makes: str, read_by: str, resumes: bool = False, more: tuple[str, ...] = ()) -> Stage:
-    return Stage(name, (*words.split(), *more), tuple(makes.split()), tuple(read_by.split()), resumes)
+def _stage(name: str, words: str, makes: str, read_by: str, resumes: bool = False, *more: str) -> Stage:
+    """A stage whose texts are split into words; `more` are left out when it is resumed."""
+    return Stage(name, tuple(words.split()), tuple(makes.split()), tuple(read_by.split()), resumes, more)
 
 
 STAGES = (
@@ -60,8 +68,8 @@ STAGES = (
         "align-words --threads 1 --iterations 1 --compare work/links --output work/others",
     ),
     _stage(
-        "train", "train --arch gru --batch-tokens 120 --validate-lines 2", "work/model",
-        "decode valid.de --beam 1 --max-length 4 --threads 1", True, NETWORK,
+        "train", f"train --arch gru --batch-tokens 120 --validate-lines 2 {NETWORK}", "work/model",
+        "decode valid.de --beam 1 --max-length 4 --threads 1", True,
     ),
     _stage(
         "average", "average work/model work/model --output work/mean", "work/mean",
@@ -72,8 +80,8 @@ STAGES = (
         "work/valid.hyp", "bleu valid.en --hypotheses work/valid.hyp", True,
     ),
     _stage(
-        "train-lm", "train-lm --arch gru --columns 3 --steps 7 --work lm", "lm/model",
-        "score valid.en --work lm --threads 1", True, NETWORK,
+        "train-lm", f"train-lm --arch gru --columns 3 --steps 7 --work lm {NETWORK}", "lm/model",
+        "score valid.en --work lm --threads 1", True,
     ),
     _stage(
         "train-lm (counts)", "train-lm --arch ngram --order 3 --work lm --output lm/counts", "lm/counts",
@@ -86,7 +94,7 @@ STAGES = (
     _stage(
         "train-embeddings",
         "train-embeddings train.en --output work/embeddings --dimension 7 --epochs 9 --threads 1 --save-every 0",
-        "work/embeddings", "neighbors the --vectors work/embeddings", True,
+        "work/embeddings", "neighbors the --vectors work/embeddings", True, "train.en",
     ),
     _stage(
         "convert-embeddings",

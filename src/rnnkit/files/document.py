@@ -26,8 +26,9 @@ def read_document(path: Path) -> Any:
 def parse(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError where it is none, holds what is no text, or is nested too deeply."""
     try:
-        value = json.loads(text)
-        if (b"\\ud" if isinstance(text, bytes) else "\\ud") in text.lower():  # type: ignore[operator]
+        words = text.decode("utf-8") if isinstance(text, bytes) else text  # the library takes UTF-16 and halves of it
+        value = json.loads(words)
+        if "\\ud" in words.lower() or not words.isascii():
             json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text
         return value
     except RecursionError:
