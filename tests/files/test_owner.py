@@ -30,8 +30,9 @@ def test_nonsense_owns_nothing(nonsense: str) -> None:
 
 def test_only_the_dead_ones_files_are_swept(tmp_path: Path) -> None:
     mine = owner.temporary(tmp_path / "a[b]")
-    kept = [mine.name, ".a[b].7@elsewhere.partial", f".other.{10**30}@{HOST}.partial", "a[b].partial"]
-    for name in (*kept, f".a[b].{10**30}@{HOST}.partial"):
+    gone = f"{10**30}@{HOST}.partial"
+    kept = [mine.name, f".a[b].meta.json.{gone}", ".a[b].7@elsewhere.partial", f".other.{gone}", "a[b].partial"]
+    for name in (*kept, f".a[b].{gone}"):
         (tmp_path / name).touch()
     owner.sweep(tmp_path / "a[b]")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

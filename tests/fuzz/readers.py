@@ -149,8 +149,9 @@ def _checkpoint(folder: Path) -> None:
 def _read_weights(path: Path) -> object:
     from rnnkit.models import weights
 
-    tensors, _ = weights.load(path)
-    return weights.refuse_wild(tensors, path)
+    tensors, facts = weights.load(path)
+    weights.refuse_wild(tensors, path)
+    return facts
 
 
 def _read_checkpoint(path: Path) -> object:

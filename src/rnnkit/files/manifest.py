@@ -209,6 +209,6 @@ def _is_as_written(path: Path) -> bool:
     """Whether a manifest has not changed, byte for byte. One without a checksum is believed."""
     document = read_document(path)
     if CHECKSUM not in document:
-        return document.keys() <= _FIRST_KEYS
+        return set(document) <= _FIRST_KEYS
     same = path.read_bytes() == _text(document).encode("utf-8", "surrogatepass")
-    return same and document[CHECKSUM] == _checksum(document)
+    return same and bool(document[CHECKSUM] == _checksum(document))

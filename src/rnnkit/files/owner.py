@@ -41,5 +41,6 @@ def sweep(path: Path) -> None:
     """Remove what killed processes of this computer left of a file that they wrote."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*@*{TEMPORARY}"):
         owner = left.name.removeprefix(f".{path.name}.").removesuffix(TEMPORARY)
-        if not is_alive(owner.replace("@", " ", 1)):
+        # What begins with more than a process is of another file, such as the manifest beside this one.
+        if owner.partition("@")[0].isdigit() and not is_alive(owner.replace("@", " ", 1)):
             left.unlink(missing_ok=True)
