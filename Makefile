@@ -1,6 +1,8 @@
 # make demo   the whole chain on the sample corpora, from an empty folder to scored translations
 # make test   the tests
 # make lint   style and types
+# make torture  faults in runs of every command for hours: kills, full disks, damaged files; prints a table
+# make fuzz   hostile files for every reader, MINUTES=10 for each
 # make clean  removes everything that the others made, but no results
 #
 # make package   builds wheel and source distribution, and tries the wheel where nothing else is
@@ -14,6 +16,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+SEED ?= 1
+MINUTES ?= 10
+TORTURE ?= --kill 512 --cut 208 --flip 208 --full-disk 64 --small-disk 32 --read-only 32 --two-at-once 64 --clock 16 --dead-stream 64
 
 # Caches stay out of the tree.
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/$(VENV)/cache/hypothesis
@@ -25,7 +30,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tools of the `dev` group. `pip install --group` would do, but the pip that Python 3.11 brings does not know it.
 DEVELOPMENT_TOOLS = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])
 
-.PHONY: demo test lint clean package versions lock audit
+.PHONY: demo test lint torture fuzz clean package versions lock audit
 
 demo: $(VENV)/installed.stamp
 	$(BIN)/rnnkit demo
@@ -38,6 +43,15 @@ lint: $(VENV)/tools.stamp
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Both end with an error where anything was lost or found.
+torture: $(VENV)/tools.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.reliability.torture $(TORTURE) --seed $(SEED)
+
+# atheris has no wheels for every Python; without it changes to files are drawn at random.
+fuzz: $(VENV)/tools.stamp
+	$(BIN)/python -m pip install atheris || echo "atheris does not install here"
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.loop --minutes $(MINUTES) --seed $(SEED)
 
 package: $(VENV)/tools.stamp
 	PYTHON="$(PYTHON)" .ci/package

@@ -30,6 +30,7 @@ STDIN = Path("-")
 """The path that means standard input (or standard output, for results)."""
 
 PREFIX = "RNNKIT_"
+_LONGEST_FILE = 1 << 20
 T = TypeVar("T")
 
 
@@ -196,11 +197,16 @@ def read_table(path: Path, command: str, options_type: type[Any], commands: Sequ
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        if (size := path.stat().st_size) > _LONGEST_FILE:
+            raise ConfigError(
+                f"{path} is no configuration", f"{size:,} bytes are too many, {_LONGEST_FILE:,} is the most"
+            )
+        return tomllib.loads(path.read_bytes().decode("utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}", str(error.strerror)) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path} is not valid TOML", "it is nested too deeply") from None
+    except ValueError as error:  # what is no TOML or no UTF-8, and numbers with thousands of digits
         raise ConfigError(f"{path} is not valid TOML", str(error)) from error
 
 
@@ -289,7 +295,7 @@ def _convert(value: Any, wanted: Any) -> Any:
     if wanted in (int, float):
         return _number(value, wanted)
     if wanted is Path:
-        if isinstance(value, str | Path) and str(value):
+        if isinstance(value, str | Path) and str(value) and "\0" not in str(value):
             return Path(value)
         raise ValueError("a path")
     if wanted is str and isinstance(value, str | int | float) and not isinstance(value, bool):
@@ -312,7 +318,7 @@ def _number(value: Any, wanted: type[int] | type[float]) -> int | float:
         raise ValueError(kind)
     try:
         return wanted(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(kind) from None
 
 

@@ -17,7 +17,7 @@ from rnnkit.evaluation import recall
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.evaluation.recall import Questions, QuestionSource, RecallTask, Rung, Settings, climb, make_network
 from rnnkit.nn import kinds
-from rnnkit.training.loop import StepReport
+from rnnkit.training.task import StepReport
 
 ARCHS = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
 EASY = Settings("gru", hidden=16, symbols=3, budget=400)

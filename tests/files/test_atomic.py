@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError
-from rnnkit.files.atomic import atomic_file, atomic_folder, explain_os_errors, recover_folder
+from rnnkit.files.atomic import atomic_file, atomic_folder, recover_folder
+from rnnkit.files.explained import explain_os_errors
 
 
 class Fault(Exception):
@@ -126,3 +128,22 @@ def test_a_kill_in_the_middle_leaves_the_old_file(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic_file(path) as file:
+        file.write("newer")
+    assert contents(tmp_path) == {"text": "newer"}
+
+
+def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / f".text.{os.getppid()}@{socket.gethostname()}.partial"
+    other.write_text("half")
+    with atomic_file(tmp_path / "text") as file:
+        file.write("whole")
+    assert contents(tmp_path) == {other.name: "half", "text": "whole"}
+
+
+def test_a_folder_that_another_process_writes_is_in_use(tmp_path: Path) -> None:
+    (tmp_path / ".data.lock").write_text(f"{os.getppid()} {socket.gethostname()}")
+    with pytest.raises(ArtefactError, match=f"{tmp_path / 'data'} is in use"), atomic_folder(tmp_path / "data"):
+        pass
+    assert not (tmp_path / "data").exists()

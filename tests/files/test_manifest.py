@@ -93,7 +93,67 @@ def test_faults_are_found_by_name(tmp_path: Path) -> None:
     assert faults(tmp_path)[0] == "a: 1 bytes, 2 were written"
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/hostname"])
+@pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../b", "..", "", "a//b", "a\0b"])
 def test_names_do_not_lead_outside(tmp_path: Path, name: str) -> None:
-    write(place(tmp_path), Manifest("thing", 1, files={name: {"sha256": "", "size": 0}}))
-    assert faults(tmp_path) == [f"{name}: the name leads outside the artefact's folder"]
+    document = {"kind": "thing", "version": 1, "options": {}, "inputs": {}, "facts": {}}
+    place(tmp_path).write_text(json.dumps({**document, "files": {name: {"sha256": "", "size": 0}}}))
+    with pytest.raises(FormatError) as caught:
+        load(place(tmp_path))
+    assert str(caught.value) == (
+        f"{place(tmp_path)} is damaged\n  the name {name!r} leads outside the artefact's folder"
+    )
+
+
+def test_links_do_not_lead_outside(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("aa")
+    (tmp_path / "folder").mkdir()
+    folder = artefact(tmp_path / "folder")
+    (tmp_path / "named").symlink_to(folder)
+    assert faults(tmp_path / "named") == []  # whoever names a link means what it leads to
+    (folder / "a").rename(folder / "c")
+    (folder / "a").symlink_to("c")
+    assert faults(folder) == []
+    (folder / "a").unlink()
+    (folder / "a").symlink_to(tmp_path / "secret")
+    with pytest.raises(FormatError) as caught:
+        load(place(folder))
+    assert str(caught.value) == (
+        f"{folder / 'a'} is a link that leads outside the artefact's folder\n"
+        "  hint: copy the folder with what its links lead to: `cp -rL`"
+    )
+
+
+def test_a_manifest_knows_itself(tmp_path: Path) -> None:
+    path = place(artefact(tmp_path))
+    written = path.read_text()
+    path.write_text(written.replace('"size": 3', '"size": 4'))
+    assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    path.write_text(written.rstrip("\n"))
+    assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    path.write_text(written.replace('\n  "sha256"', '\n  "sha255"'))
+    assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    document = json.loads(written)
+    del document["sha256"]
+    path.write_text(json.dumps(document))
+    assert faults(tmp_path) == []  # as the first rnnkit wrote them
+
+
+def test_a_folder_that_was_moved_aside_is_read(tmp_path: Path) -> None:
+    (tmp_path / ".data.old").mkdir()
+    artefact(tmp_path / ".data.old")
+    assert read(tmp_path / "data", "thing", 2).version == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(("version", "what"), [("1e999", "OverflowError"), ("[" * 100_000, "nested too deeply")])
+def test_wild_values_are_damage(tmp_path: Path, version: str, what: str) -> None:
+    path = place(artefact(tmp_path))
+    path.write_text(path.read_text().replace('"version": 2', f'"version": {version}'))
+    with pytest.raises(FormatError, match=what):
+        load(path)
+
+
+def test_a_document_that_is_too_long_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "meta.json").write_bytes(b" " * ((1 << 22) + 1))
+    with pytest.raises(FormatError, match="4,194,305 bytes are too many for such a file, 4,194,304 is the most"):
+        load(tmp_path / "meta.json")

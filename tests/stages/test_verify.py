@@ -112,7 +112,7 @@ def test_a_name_that_leads_outside_is_a_fault(work: Path) -> None:
     document = json.loads(place.read_bytes())
     document["files"]["../vocab.tsv"] = document["files"].pop("best")
     place.write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(FormatError, match="the name leads outside the artefact's folder"):
+    with pytest.raises(FormatError, match=r"the name '\.\./vocab\.tsv' leads outside the artefact's folder"):
         verify(work / "model")
 
 

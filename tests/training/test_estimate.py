@@ -11,8 +11,9 @@ import pytest
 from rnnkit.data.batching import Batches
 from rnnkit.training import estimate
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import Plan, StepReport, Validation
+from rnnkit.training.loop import Plan
 from rnnkit.training.signals import Stop
+from rnnkit.training.task import StepReport, Validation
 
 
 class Clock:

@@ -18,9 +18,10 @@ from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.events import Event, Note, Progress
 from rnnkit.training import checkpoint, metrics
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import Loop, Plan, StepReport, Validation
+from rnnkit.training.loop import Loop, Plan
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.signals import Stop
+from rnnkit.training.task import StepReport, Validation
 
 
 class Numbers:

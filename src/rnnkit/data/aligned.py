@@ -257,7 +257,9 @@ class AlignedData:
             counts = {str(split): int(facts["sentences"]) for split, facts in meta.facts["splits"].items()}
             padded = meta.facts["padding"] is not None
             str(meta.facts["task"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if outside := [name for name in (*sizes, *counts) if not manifest.is_plain(name)]:
+                raise ValueError(f"{outside[0]!r} can be no part of a file's name")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise FormatError(f"{folder / manifest.NAME} is damaged", f"{type(error).__name__}: {error}") from error
         sentences = {
             (split, side): _open_side(folder, split, side, count, size, padded)

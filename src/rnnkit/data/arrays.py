@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import FormatError
+from rnnkit.files.npy import map_array
 
 IntArray = NDArray[np.integer[Any]]
 
@@ -61,19 +62,16 @@ def open_array(path: Path, kinds: tuple[type[np.integer[Any]], ...]) -> IntArray
         FormatError: It is missing, truncated, longer than its header says, or holds something else.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = map_array(path)
     except FileNotFoundError as error:
         raise FormatError(f"{path} is missing", hint=_AGAIN) from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise FormatError(f"{path} is damaged or truncated", str(error), hint=_AGAIN) from error
-    if not isinstance(array, np.memmap) or array.ndim != 1 or array.dtype.type not in kinds:
-        found = f"{getattr(array, 'ndim', '?')}-dimensional {getattr(array, 'dtype', type(array).__name__)}"
+    if array.ndim != 1 or array.dtype.type not in kinds:
+        found = f"{array.ndim}-dimensional {array.dtype}"
         wanted = " or ".join(np.dtype(kind).name for kind in kinds)
         raise FormatError(f"{path} holds a {found} array", f"a 1-dimensional array of {wanted} is wanted")
-    surplus = path.stat().st_size - array.offset - array.nbytes
-    if surplus:
-        raise FormatError(f"{path} is damaged", f"{surplus} bytes stand behind the last value")
-    return array.view(np.ndarray)
+    return array
 
 
 def blocks(path: Path, array: IntArray) -> Iterator[IntArray]:

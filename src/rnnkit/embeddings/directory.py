@@ -19,6 +19,7 @@ from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_folder
+from rnnkit.files.npy import map_array
 from rnnkit.text import special
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _open_words(folder: Path, meta: manifest.Manifest) -> tuple[Words, Subwords 
         count, dimension = int(meta.facts["words"]), int(meta.facts["dimension"])
         cut = meta.facts["subwords"]
         subwords = _subwords(cut) if cut else None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"{folder / manifest.NAME} is damaged", f"{type(error).__name__}: {error}") from error
     _check_sizes(folder, meta)
     return _read_words(folder / VOCABULARY, count), subwords, dimension
@@ -184,14 +185,13 @@ def _read_words(path: Path, count: int) -> Words:
 def _map(path: Path, rows: int, dimension: int) -> Matrix:
     """Map an array into memory, read-only."""
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = map_array(path)
+    except (OSError, ValueError) as error:
         raise FormatError(f"{path} is damaged or missing", str(error), hint=_AGAIN) from error
-    if not isinstance(array, np.memmap) or array.dtype != np.dtype("<f4") or array.shape != (rows, dimension):
-        shape = " x ".join(map(str, getattr(array, "shape", ())))
-        found = f"it holds {getattr(array, 'dtype', 'something else')} of shape {shape}"
+    if array.dtype != np.dtype("<f4") or array.shape != (rows, dimension):
+        found = f"it holds {array.dtype} of shape {' x '.join(map(str, array.shape))}"
         raise FormatError(f"{path} is damaged", f"{found}, float32 of {rows} x {dimension} is wanted", hint=_AGAIN)
-    return array.view(np.ndarray)
+    return array
 
 
 def _save(path: Path, matrix: Matrix, zero_rows: int) -> None:

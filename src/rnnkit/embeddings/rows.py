@@ -135,13 +135,13 @@ def _from_text(text: bytes) -> NDArray[np.float32]:
 
 def _parse_slowly(rows: Sequence[bytes], dimension: int, name: str, first_line: int) -> Iterator[list[float]]:
     for line, row in enumerate(rows, start=first_line):
-        fields = row.split(b" ") if row else []
-        if len(fields) != dimension:
+        count = row.count(b" ") + 1 if row else 0
+        if count != dimension:
             raise DataError(
-                f"{name}:{line}: {len(fields)} numbers behind the word, {dimension} are wanted",
+                f"{name}:{line}: {count} numbers behind the word, {dimension} are wanted",
                 hint="a word that holds a space, or a line that was cut, is the usual cause",
             )
-        yield [_number(field, f"{name}:{line}") for field in fields]
+        yield [_number(field, f"{name}:{line}") for field in row.split(b" ")]
 
 
 def _number(field: bytes, where: str) -> float:

@@ -10,7 +10,8 @@ from typing import Any, Final
 from rnnkit.embeddings import directory
 from rnnkit.embeddings.table import Table
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder, explain_os_errors, sync_folder
+from rnnkit.files.atomic import atomic_folder, sync_folder
+from rnnkit.files.explained import explain_os_errors
 
 _NEW: Final = "new"
 

@@ -14,7 +14,7 @@ from rnnkit.errors import DataError
 BLOCK: Final = 1 << 22
 """Bytes read at a time."""
 
-LONGEST_LINE: Final = 1 << 26
+LONGEST_LINE: Final = 1 << 24
 """Longest line that is read, in bytes, so that a file without line ends cannot fill the memory."""
 
 _GZIP = b"\x1f\x8b"

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from rnnkit.data.aligned import Sentences
 from rnnkit.models.cloze import Cloze
 from rnnkit.training.cloze import mean_nll
-from rnnkit.training.loop import Validation
 from rnnkit.training.signals import Stop
+from rnnkit.training.task import Validation
 
 
 def make_validation(

@@ -28,8 +28,8 @@ from rnnkit.data.arrays import IntArray
 from rnnkit.errors import DataError
 from rnnkit.models.language_model import LanguageModel, State
 from rnnkit.text import special
-from rnnkit.training.loop import Validation
 from rnnkit.training.signals import Stop
+from rnnkit.training.task import Validation
 
 FloatArray = NDArray[np.float64]
 

@@ -33,10 +33,11 @@ from rnnkit.events import ignore
 from rnnkit.models.language_model import Config, LanguageModel
 from rnnkit.nn.kinds import LanguageArch, Start
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import Loop, Plan, StepReport
+from rnnkit.training.loop import Loop, Plan
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.optimisation import Settings as OptimisationSettings
 from rnnkit.training.schedules import Schedule
+from rnnkit.training.task import StepReport
 
 BATCH = 32
 RATE = 3e-3

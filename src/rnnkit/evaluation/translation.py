@@ -12,9 +12,9 @@ from rnnkit.decoding.translate import search_all
 from rnnkit.evaluation.bleu import BleuSettings, ChrfSettings, corpus_score
 from rnnkit.models.store import Model
 from rnnkit.text import special
-from rnnkit.training.loop import Validation
 from rnnkit.training.sequence_to_sequence import mean_nll
 from rnnkit.training.signals import Stop
+from rnnkit.training.task import Validation
 
 BLOCK = 200
 """Sentences decoded between two looks at the stop flag."""

@@ -6,7 +6,6 @@ target, at any moment and after any crash, sees either the old artefact or the n
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.errors import ArtefactError
-
-TEMPORARY = ".partial"
-"""Last part of the name of what is being written; left behind only by a kill, ignored and replaced by the next run."""
+from rnnkit.files import lock, owner
+from rnnkit.files.explained import explain_os_errors
+from rnnkit.files.owner import TEMPORARY
 
 
 @contextmanager
@@ -31,10 +30,11 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     Raises:
         ArtefactError: The folder or file cannot be written, or the disk is full; the old file is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    temporary = owner.temporary(path)
     text = {"encoding": "utf-8", "newline": "\n"} if "b" not in mode else {}
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        owner.sweep(path)
         try:
             with temporary.open(mode, **text) as file:  # type: ignore[call-overload]
                 yield file
@@ -51,19 +51,20 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of `path` when the block ends without an error.
 
     A folder already there is moved aside first and removed last, so a crash between the two renames leaves both
-    under names that `recover_folder` knows.
+    under names that `recover_folder` knows. A lock beside it keeps a second process away meanwhile.
 
     Raises:
-        ArtefactError: As `atomic_file`; or the path has no name of its own, such as `.`.
+        ArtefactError: As `atomic_file`; or another process writes it, or the path has no name of its own, such as `.`.
     """
     if path.name in ("", ".."):
         raise ArtefactError(f"{path} cannot be replaced by a new folder", hint="name a folder inside it")
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    with lock.hold_file(path.with_name(f".{path.name}{lock.NAME}"), path), explain_os_errors(path):
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
         try:
+            temporary.mkdir()
             yield temporary
             for file in sorted(temporary.rglob("*")):
                 sync_folder(file) if file.is_dir() else sync_file(file)
@@ -105,21 +106,3 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says while writing `path` into an error that a user can act on."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        hint = "free some space and run the command again" if full else "check the folder's permissions"
-        what = "the disk is full" if full else "cannot write"
-        raise ArtefactError(
-            f"{what}: {path} was not written",
-            f"{error.strerror}; what was there before is untouched",
-            hint=hint,
-        ) from error

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from rnnkit.errors import ArtefactError
-from rnnkit.files.atomic import explain_os_errors, sync_folder
+from rnnkit.files.atomic import sync_folder
+from rnnkit.files.explained import explain_os_errors
 
 ENDING = ".partial"
 _PIECE = 1 << 20

@@ -1,6 +1,7 @@
 """What an artefact is, what it was made from, and the checksums of its files.
 
-A directory holds `meta.json`; a single file `NAME` has `NAME.meta.json` beside it.
+A directory holds `meta.json`; a single file `NAME` has `NAME.meta.json` beside it. It has a checksum of itself, too.
+No name in it leads out of its folder: neither the name itself, nor a link that a directory holds under it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ from typing import Any
 
 import rnnkit
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.files.atomic import atomic_file
+from rnnkit.files.atomic import atomic_file, recover_folder
+from rnnkit.files.document import read_document
 
 NAME = "meta.json"
+CHECKSUM = "sha256"
+"""Key of the manifest's own checksum; those of the first rnnkit have none."""
+
+_FIRST_KEYS = {"kind", "version", "rnnkit", "facts", "options", "inputs", "files"}
+
 MAKERS = {
     "tokens": "`rnnkit tokenize` makes token files",
     "tokenizer": "`rnnkit tokenize` makes it from the training text",
@@ -67,8 +74,9 @@ def write(path: Path, manifest: Manifest) -> None:
         "inputs": dict(manifest.inputs),
         "files": {name: dict(entry) for name, entry in manifest.files.items()},
     }
+    document[CHECKSUM] = _checksum(document)
     with atomic_file(path) as file:
-        file.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        file.write(_text(document))
 
 
 def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
@@ -84,6 +92,7 @@ def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
         FormatError: The manifest is damaged, or its version is newer.
         ArtefactError: It is of another kind.
     """
+    recover_folder(artefact)
     if not artefact.exists():
         there_is = "there are" if kind.endswith("s") else "there is"
         raise DataError(f"{there_is} no {kind} at {artefact}", hint=MAKERS.get(kind))
@@ -103,11 +112,11 @@ def load(path: Path) -> Manifest:
 
     Raises:
         DataError: There is none.
-        FormatError: It is not what rnnkit writes.
+        FormatError: It is not what rnnkit writes, or a name in it leads outside its folder.
     """
     try:
-        document = json.loads(path.read_bytes())
-        return Manifest(
+        document = read_document(path)
+        found = Manifest(
             kind=str(document["kind"]),
             version=int(document["version"]),
             options=dict(document["options"]),
@@ -118,6 +127,8 @@ def load(path: Path) -> Manifest:
             },
             facts=dict(document["facts"]),
         )
+        _refuse_outside(path, found.files)
+        return found
     except FileNotFoundError as error:
         raise DataError(
             f"{path} is missing",
@@ -125,7 +136,7 @@ def load(path: Path) -> Manifest:
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(f"{path} is damaged", f"{type(error).__name__}: {error}") from error
 
 
@@ -148,18 +159,56 @@ def sha256(path: Path) -> str:
 
 
 def faults(artefact: Path) -> list[str]:
-    """Check every file the manifest names; returns one line for each that is missing or changed."""
+    """Check the manifest and every file that it names; returns one line for each that is missing or changed.
+
+    Raises: As `load`.
+    """
     path = place(artefact)
     manifest = load(path)
-    found = []
+    found = [] if _is_as_written(path) else [f"{path.name}: its words have changed (sha256 differs)"]
     for name, entry in manifest.files.items():
         file = path.parent / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            found.append(f"{name}: the name leads outside the artefact's folder")
-        elif not file.is_file():
+        if not file.is_file():
             found.append(f"{name}: missing")
         elif file.stat().st_size != entry["size"]:
             found.append(f"{name}: {file.stat().st_size} bytes, {entry['size']} were written")
         elif sha256(file) != entry["sha256"]:
             found.append(f"{name}: its bytes have changed (sha256 differs)")
     return found
+
+
+def is_plain(name: str) -> bool:
+    """Whether a word from a file can be part of a file's name, and that name stays in its folder."""
+    return name not in ("", ".", "..") and name.isprintable() and not {"/", "\\"} & set(name)
+
+
+def _refuse_outside(path: Path, names: Iterable[str]) -> None:
+    """Raise FormatError where a name leads out of the folder of a manifest; its files would be another's."""
+    folder = path.parent
+    for name in names:
+        if not all(map(is_plain, name.split("/"))):
+            raise FormatError(f"{path} is damaged", f"the name {name!r} leads outside the artefact's folder")
+        # The manifest beside a single file may stand with it among links that somebody made.
+        if path.name == NAME and not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise FormatError(
+                f"{folder / name} is a link that leads outside the artefact's folder",
+                hint="copy the folder with what its links lead to: `cp -rL`",
+            )
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    facts = {name: value for name, value in document.items() if name != CHECKSUM}
+    return hashlib.sha256(_text(facts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _is_as_written(path: Path) -> bool:
+    """Whether a manifest has not changed, byte for byte. One without a checksum is believed."""
+    document = read_document(path)
+    if CHECKSUM not in document:
+        return set(document) <= _FIRST_KEYS
+    same = path.read_bytes() == _text(document).encode("utf-8", "surrogatepass")
+    return same and bool(document[CHECKSUM] == _checksum(document))

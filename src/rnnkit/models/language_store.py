@@ -84,14 +84,10 @@ def load_network(
     """
     document = store.read_config(folder)
     store.check_task(folder, document["task"], task)
-    try:
-        network = build(document["network"])
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise FormatError(f"{folder / store.CONFIG} describes no network", str(error)) from error
     path = store.weights_path(folder, checkpoint)
     tensors, facts = weights.load(path)
     weights.refuse_wild(tensors, path)
-    weights.restore(network, tensors, path)
+    network = store.build(folder, document["network"], build, tensors, path)
     vocabulary = Vocabulary.load(folder / VOCABULARY)
     rows = int(document["network"]["vocabulary"])
     if len(vocabulary) != rows:

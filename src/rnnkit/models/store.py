@@ -8,16 +8,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_file, explain_os_errors
+from rnnkit.files.atomic import atomic_file
+from rnnkit.files.document import read_document
+from rnnkit.files.explained import explain_os_errors
 from rnnkit.models import weights
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence, current_names
 from rnnkit.text.tokenizers.store import load_tokenizer
@@ -28,6 +31,7 @@ KIND = "model"
 VERSION = 1
 CONFIG = "config.json"
 TASK = "sequence-to-sequence"
+_LARGEST = 1 << 40
 LANGUAGE_MODEL = "language-model"
 CLOZE = "cloze"
 USES = {
@@ -37,6 +41,7 @@ USES = {
 }
 """What a model of each task is good for."""
 
+N = TypeVar("N", bound=nn.Module)
 CheckpointName = Literal["best", "last", "average"]
 CHECKPOINTS: tuple[CheckpointName, ...] = ("best", "last", "average")
 
@@ -147,12 +152,30 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     manifest.read(folder, KIND, VERSION)
     try:
-        document = json.loads((folder / CONFIG).read_bytes())
+        document = read_document(folder / CONFIG)
         if not isinstance(document, dict) or document.keys() < {"task", "languages", "vocabularies", "network"}:
             raise ValueError("keys are missing")
+        _check_kinds(document)
     except (OSError, ValueError) as error:
         raise FormatError(f"{folder / CONFIG} is damaged", str(error), hint="copy the model directory again") from error
     return document
+
+
+def _check_kinds(document: Mapping[str, Any]) -> None:
+    """Raise ValueError where a part of `config.json` is of another kind than it must be."""
+    for key in ("languages", "vocabularies"):
+        names = document[key]
+        if (
+            not isinstance(names, list)
+            or not names
+            or not all(isinstance(n, str) and manifest.is_plain(n) for n in names)
+        ):
+            raise ValueError(f"{key} are {str(names)[:80]}")
+    network = document["network"]
+    if not isinstance(network, dict) or not isinstance(document["task"], str):
+        raise ValueError("network or task is of another kind")
+    if wrong := [key for key, value in network.items() if isinstance(value, int) and not 0 <= value <= _LARGEST]:
+        raise ValueError(f"{wrong[0]} is {network[wrong[0]]}")
 
 
 def check_task(folder: Path, found: str, wanted: str) -> None:
@@ -175,16 +198,13 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
     """
     document = read_config(folder)
     check_task(folder, document["task"], TASK)
-    try:
-        config = Config(**document["network"])
-        network = SequenceToSequence(config)
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise FormatError(f"{folder / CONFIG} describes no network", str(error)) from error
     path = weights_path(folder, checkpoint)
-    tensors, facts = weights.load(path)
-    weights.refuse_wild(tensors, path)
-    weights.restore(network, current_names(tensors), path)
-    vocabularies = [Vocabulary.load(folder / Path(name).name) for name in document["vocabularies"]]
+    loaded, facts = weights.load(path)
+    weights.refuse_wild(loaded, path)
+    tensors = current_names(loaded)
+    network = build(folder, document["network"], lambda shape: SequenceToSequence(Config(**shape)), tensors, path)
+    config = network.config
+    vocabularies = [Vocabulary.load(folder / name) for name in document["vocabularies"]]
     for vocabulary, size in zip(
         (vocabularies[0], vocabularies[-1]), (config.source_size, config.target_size), strict=True
     ):
@@ -199,6 +219,34 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
         languages=(document["languages"][0], document["languages"][1]),
         facts=facts,
     )
+
+
+def build(
+    folder: Path, shape: Mapping[str, Any], make: Callable[[Mapping[str, Any]], N], tensors: Mapping[str, Tensor],
+    path: Path,
+) -> N:  # fmt: skip
+    """Make the network that `config.json` describes, with these weights.
+
+    Args:
+        folder: The model directory.
+        shape: The network's part of `config.json`.
+        make: Makes a network of a shape.
+        tensors: The weights.
+        path: Their file, for messages.
+
+    Raises:
+        FormatError: No such network can be made, or the weights do not fit it. No memory is taken for a network that is
+            far larger than its weights.
+    """
+    try:
+        if weights.may_be_larger(shape, tensors):
+            with torch.device("meta"):  # which has shapes and no values
+                weights.check(make(shape), tensors, path)
+        network = make(shape)
+    except (TypeError, ValueError, KeyError, RuntimeError, ZeroDivisionError, AttributeError) as error:
+        raise FormatError(f"{folder / CONFIG} describes no network", str(error)) from error
+    weights.restore(network, tensors, path)
+    return network
 
 
 def weights_path(folder: Path, checkpoint: str) -> Path:

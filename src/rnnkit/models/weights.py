@@ -18,9 +18,16 @@ from torch import Tensor, nn
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_file
+from rnnkit.files.document import parse
 
 ENTRY = "rnnkit"
 """Name of the header's entry."""
+
+_UNSUSPICIOUS = 1 << 26
+_KINDS = {
+    torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool,
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+}  # fmt: skip
 
 
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -69,7 +76,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(ENTRY, "{}"))
+            metadata = parse((file.metadata() or {}).get(ENTRY, "{}"))
+            if not isinstance(metadata, dict) or not isinstance(metadata.get("facts", {}), dict):
+                raise ValueError(f"the entry {ENTRY} of its header is of another kind")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except FileNotFoundError:
         raise DataError(f"there are no weights at {path}") from None
@@ -98,6 +107,13 @@ def restore(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> Non
     Raises:
         FormatError: Names or shapes are not the module's.
     """
+    check(module, tensors, path)
+    for name, tensor in own_tensors(module).items():
+        tensor.copy_(tensors[name])
+
+
+def check(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise FormatError where names or shapes are not the module's."""
     wanted = own_tensors(module)
     for name in sorted(wanted.keys() | tensors.keys()):
         if name not in wanted or name not in tensors:
@@ -106,12 +122,31 @@ def restore(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> Non
         if wanted[name].shape != tensors[name].shape:
             shapes = f"{tuple(tensors[name].shape)}, config.json says {tuple(wanted[name].shape)}"
             raise FormatError(f"{path} does not fit its config.json", f"tensor {name} is {shapes}")
-        wanted[name].copy_(tensors[name])
+
+
+def may_be_larger(shape: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a network of a shape could take far more memory than its weights do; reckoned without making it.
+
+    Every matrix of a network has a side of a vocabulary or four of a layer's sizes, and a layer has few matrices.
+
+    Raises:
+        ValueError: It has more layers than there are tensors.
+    """
+    numbers = {key: value for key, value in shape.items() if isinstance(value, int)}
+    layers = sum(value for key, value in numbers.items() if "layers" in key)
+    if layers > len(tensors):
+        raise ValueError(f"{layers} layers, the weights are {len(tensors)} tensors")
+    widest = max((numbers.get(key, 0) for key in ("embedding", "hidden", "inner")), default=0)
+    rows = sum(numbers.get(key, 0) for key in ("vocabulary", "source_size", "target_size"))
+    most = 4 * (2 * rows * widest + 32 * (layers + 1) * widest**2)
+    return most > max(_UNSUSPICIOUS, 8 * sum(tensor.nbytes for tensor in tensors.values()))
 
 
 def refuse_wild(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Raise FormatError where a weight is infinite or not a number, and name the tensor."""
+    """Raise FormatError where a weight is infinite or not a number, or of a strange type; it names the tensor."""
     for name, tensor in tensors.items():
+        if tensor.dtype not in _KINDS:
+            raise FormatError(f"{path}: tensor {name} is of {tensor.dtype}, which no weights are")
         if not torch.isfinite(tensor).all():
             raise FormatError(
                 f"{path}: tensor {name} has numbers that are none (NaN or infinite)",
@@ -132,5 +167,5 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].contiguous().numpy().tobytes())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files.atomic import atomic_file
+from rnnkit.files.document import parse
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.text import special
 
@@ -81,7 +82,7 @@ def load(path: Path) -> NgramModel:
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
     try:
-        about = json.loads(header["__metadata__"][ENTRY])
+        about = parse(header["__metadata__"][ENTRY])
         version = int(about["version"])
         if version > VERSION:
             raise FormatError(
@@ -99,7 +100,7 @@ def load(path: Path) -> NgramModel:
             begins_I1=arrays["begins"],
             facts=dict(about["facts"]),
         )
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, OSError, OverflowError) as error:
         raise FormatError(f"{path} holds no n-gram model", f"{type(error).__name__}: {error}", hint=_AGAIN) from error
     if fault := _misfit(model, path, begin):
         raise FormatError(f"{path} is damaged", fault, hint=_AGAIN)
@@ -160,7 +161,7 @@ def _read_header(file: IO[bytes], path: Path) -> tuple[dict[str, Any], int]:
     if len(start) < 8 or length > _LONGEST_HEADER:
         raise FormatError(f"{path} holds no n-gram model", "it does not begin as a safetensors file", hint=_AGAIN)
     try:
-        header = json.loads(file.read(length))
+        header = parse(file.read(length))
         if not isinstance(header, dict):
             raise ValueError("it is no JSON object")
     except ValueError as error:

@@ -5,7 +5,6 @@ What rnnkit made says so itself, in its manifest; other files are recognised by 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from rnnkit.config import did_you_mean
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
+from rnnkit.files.document import read_document
 from rnnkit.reports.binary_facts import binary_facts
 from rnnkit.reports.text_facts import text_facts
 from rnnkit.reports.vector_facts import vector_facts
@@ -128,7 +128,7 @@ def _config_facts(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return {"config": json.loads(path.read_bytes())}
+        return {"config": read_document(path)}
     except ValueError as error:
         raise FormatError(f"{path} is damaged", str(error)) from error
 

@@ -6,13 +6,14 @@ first bytes. Nothing is unpickled: an array that would need it is refused.
 
 from __future__ import annotations
 
-import json
 import math
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.errors import FormatError
+from rnnkit.files.document import parse
 
 NPY = b"\x93NUMPY"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -46,19 +47,18 @@ def binary_facts(path: Path) -> Facts | None:
 
 def _array(where: Path | str, file: IO[bytes], size: int) -> dict[str, Any]:
     """The header of an array, held against the bytes that follow it."""
-    import numpy as np
+    from rnnkit.files.npy import read_header
 
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
-        shape, _, dtype = readers[np.lib.format.read_magic(file)](file)
-    except (ValueError, KeyError) as error:
+        header = read_header(file)
+    except ValueError as error:
         raise FormatError(f"{where} is damaged", f"its header cannot be read: {error}") from error
-    if dtype.hasobject:
+    if header.dtype.hasobject:
         raise FormatError(f"{where} holds pickled objects", "rnnkit neither reads nor writes them: they can run code")
-    there, wanted = size - file.tell(), math.prod(shape) * dtype.itemsize
-    if there != wanted:
-        raise FormatError(f"{where} is damaged", f"{there:,} bytes of values, its header says {wanted:,}")
-    return {"shape": list(shape), "type": str(dtype), "bytes": wanted}
+    there = size - header.start
+    if there != header.bytes:
+        raise FormatError(f"{where} is damaged", f"{there:,} bytes of values, its header says {header.bytes:,}")
+    return {"shape": list(header.shape), "type": str(header.dtype), "bytes": header.bytes}
 
 
 def _arrays(path: Path) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _arrays(path: Path) -> dict[str, Any]:
                     name = member.filename.removesuffix(".npy")
                     result[name] = _array(f"{path}: {name}", file, member.file_size)
             return {"arrays": result}
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise FormatError(f"{path} is damaged", str(error)) from error
 
 
@@ -95,7 +95,7 @@ def _tensors(path: Path) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """The format's header holds text only; rnnkit writes numbers and tables there as JSON."""
     try:
-        return json.loads(text)
+        return parse(text)
     except ValueError:
         return text
 

@@ -136,9 +136,13 @@ def _tensors(name: str, first: Path, second: Path) -> Iterator[Difference]:
 
 
 def _arrays(name: str, first: Path, second: Path) -> Iterator[Difference]:
-    import numpy as np
+    from rnnkit.files.npy import map_array
 
-    found = _apart(name or "values", np.load(first, mmap_mode="r"), np.load(second, mmap_mode="r"))
+    try:
+        one, other = map_array(first), map_array(second)
+    except ValueError as error:
+        raise FormatError(f"{first} or {second} is damaged", str(error)) from error
+    found = _apart(name or "values", one, other)
     if found is not None:
         yield found[1]
 

@@ -12,6 +12,7 @@ from rnnkit.config import STDIN, as_dict
 from rnnkit.errors import ArtefactError
 from rnnkit.files import growing
 from rnnkit.files.atomic import atomic_file
+from rnnkit.files.document import read_document
 from rnnkit.stages.decode_options import Options
 
 FREE = {"output", "overwrite", "resume", "batch-tokens", "device", "threads", "alignments", "attention"}
@@ -54,7 +55,9 @@ def _check(place: Path, wanted: dict[str, Any], partial: Path) -> None:
     if not (place.is_file() and partial.is_file()):
         return
     try:
-        found = json.loads(place.read_bytes())
+        found = read_document(place)
+        if not isinstance(found, dict):
+            raise ValueError("it is no JSON object")
     except ValueError:
         return  # of a run that was killed while it wrote its options, before any line
     changed = [name for name in wanted if found.get(name) != wanted[name]]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from rnnkit.config import as_dict, flag
 from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.files import lock, manifest
-from rnnkit.files.atomic import TEMPORARY
+from rnnkit.files.owner import TEMPORARY
 
 NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "threads", "restarts", "save_every", "samples")
 """Options of one call rather than of the run: a resumed run may have others."""

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
-    from rnnkit.training.loop import CountedSource, Loop, Plan, Task, Validate
+    from rnnkit.training.loop import Loop, Plan
+    from rnnkit.training.task import CountedSource, Task, Validate
 
 HOPELESS = 4.0
 """A loss of so many times a blind guess's is no spike any more."""
@@ -41,7 +42,7 @@ class Learner:
         network: What learns.
         languages: Of the text; source and target where there are two.
         task: Learns from a batch.
-        batches: What it learns from: a `training.loop.Source` that knows how many make a pass.
+        batches: What it learns from: a `training.task.Source` that knows how many make a pass.
         validate: Measures it.
         epochs: Passes over the data, where the options leave it open.
         vocabulary: Tokens that each prediction chooses from.

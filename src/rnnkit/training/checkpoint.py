@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from rnnkit.errors import FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_folder, recover_folder
+from rnnkit.files.document import read_document
 
 Arrays = Mapping[str, NDArray[Any]]
 FORMAT_VERSION = 1
@@ -79,6 +80,7 @@ def load(folder: Path) -> Checkpoint:
     Raises:
         FormatError: A file is missing, cut short or changed; the message names it.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     manifest.read(folder, "checkpoint", FORMAT_VERSION)
@@ -89,6 +91,14 @@ def load(folder: Path) -> Checkpoint:
             *faults,
             hint="start again from the best weights with --init-from, or from the beginning with --overwrite",
         )
-    counters = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-    arrays = {path.stem: load_file(path) for path in sorted(folder.glob("*.safetensors"))}
+    path = folder / _STATE
+    try:
+        counters = read_document(path)
+        if not isinstance(counters, dict):
+            raise ValueError("it is no JSON object")
+        arrays = {}
+        for path in sorted(folder.glob("*.safetensors")):
+            arrays[path.stem] = load_file(path)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise FormatError(f"{path} is damaged", str(error)) from error
     return Checkpoint(counters, arrays)

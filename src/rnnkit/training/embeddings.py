@@ -13,7 +13,7 @@ from rnnkit.embeddings.corpus import Corpus
 from rnnkit.embeddings.learner import Learner
 from rnnkit.embeddings.weights import copied_rows
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import StepReport
+from rnnkit.training.task import StepReport
 
 SLAB: Final = 100_000
 """Words a step. The learning rate changes from one to the next, as often as in word2vec.c with ten threads."""

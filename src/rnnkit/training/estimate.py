@@ -9,7 +9,8 @@ from typing import Any
 
 from rnnkit.machine import peak_memory
 from rnnkit.training import signals
-from rnnkit.training.loop import CountedSource, Plan, Task, Validate
+from rnnkit.training.loop import Plan
+from rnnkit.training.task import CountedSource, Task, Validate
 
 RATE = 1e-4
 """Learning rate of the steps that are taken."""

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import FormatError
-from rnnkit.files.atomic import atomic_file, explain_os_errors
+from rnnkit.files.atomic import atomic_file
+from rnnkit.files.document import parse
+from rnnkit.files.explained import explain_os_errors
 
 NAME = "metrics.jsonl"
+_LONGEST_LINE = 1 << 20
 
 
 def append(path: Path, record: Mapping[str, Any]) -> None:
@@ -26,24 +29,31 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the records; a last line cut short by a kill is left out.
 
     Raises:
-        FormatError: Another line is not JSON.
+        FormatError: Another line is not JSON, or is of something else.
     """
-    lines = path.read_text(encoding="utf-8").split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
-        try:
-            yield json.loads(line)
-        except ValueError as error:
-            if number == len(lines):
-                return
-            raise FormatError(f"{path}:{number}: not a JSON object", str(error)) from error
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE + 1):
+            number += 1
+            if len(line) > _LONGEST_LINE:
+                raise FormatError(f"{path}:{number}: the line is longer than {_LONGEST_LINE:,} bytes")
+            if line == b"\n":
+                continue
+            try:
+                record = parse(line)
+                if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+                    raise ValueError("a record is an object with the number of its step")
+            except ValueError as error:
+                if not line.endswith(b"\n"):
+                    return
+                raise FormatError(f"{path}:{number}: not a JSON object", str(error)) from error
+            yield record
 
 
 def drop_after(path: Path, step: int) -> None:
     """Forget what was measured after a step: a resumed run measures it again."""
     if not path.exists():
         return
-    kept = [record for record in read(path) if record["step"] <= step]
     with atomic_file(path) as file:
+        kept = (record for record in read(path) if record["step"] <= step)
         file.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in kept)

@@ -15,8 +15,8 @@ from typing import Any, Generic, TypeVar
 from torch import Tensor, nn
 
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import Guided, StepReport
 from rnnkit.training.optimisation import Optimisation
+from rnnkit.training.task import Guided, StepReport
 
 B = TypeVar("B")
 

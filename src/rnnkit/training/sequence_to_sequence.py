@@ -16,10 +16,10 @@ from rnnkit.nn.device import autocast
 from rnnkit.nn.guided_attention import guided_loss
 from rnnkit.text import special
 from rnnkit.training.guidance import Guidance
-from rnnkit.training.loop import Guided
 from rnnkit.training.network_task import Measured, NetworkTask
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.signals import Stop
+from rnnkit.training.task import Guided
 
 VALIDATION_TOKENS = 4096
 """Token budget of a validation batch."""

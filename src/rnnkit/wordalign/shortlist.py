@@ -66,7 +66,7 @@ class Shortlist:
         meta = manifest.read(folder, KIND, VERSION)
         try:
             source_size, target_size = (int(size) for size in meta.facts["vocabulary_size"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise FormatError(f"{folder / manifest.NAME} is damaged", f"{type(error).__name__}: {error}") from error
         offset_S1 = open_array(folder / _OFFSETS, (np.int64,))
         target_C, always_F = (open_array(folder / name, (np.int32,)) for name in (_TARGETS, _ALWAYS))

@@ -47,7 +47,10 @@ class SubwordTokenizer(Tokenizer):
         self.model = model
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=model)
-            self._pieces = [self._processor.id_to_piece(piece) for piece in range(self._processor.get_piece_size())]
+            size = self._processor.get_piece_size() if model else 0  # the library takes no bytes for no model yet
+            self._pieces = [self._processor.id_to_piece(piece) for piece in range(size)]
+            if not self._pieces:
+                raise OSError("it has no pieces")
         except (RuntimeError, OSError) as error:
             raise FormatError("this is not a SentencePiece model, or it is damaged", str(error)) from error
 

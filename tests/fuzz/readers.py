@@ -1,0 +1,242 @@
+"""Every reader of files, with valid files to begin from. A file stands in a folder of its own, its neighbours whole."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from tests.tiny_models import translator, translator_folder
+
+from rnnkit.config import resolve
+from rnnkit.data.aligned import AlignedData, SentenceWriter, SplitCounts, write_meta
+from rnnkit.data.arrays import open_array
+from rnnkit.embeddings import directory, formats
+from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.words import Words
+from rnnkit.files import manifest
+from rnnkit.ngrams import store as ngram_store
+from rnnkit.ngrams.arpa_reader import read_arpa
+from rnnkit.reports.artefact import describe
+from rnnkit.stages import decode
+from rnnkit.text.lines import read_lines
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.phrases import Phrases
+from rnnkit.text.tokenizers.subwords import SubwordTokenizer
+from rnnkit.text.vocabulary import Vocabulary
+from rnnkit.training import checkpoint, metrics
+from rnnkit.wordalign.links import read_links
+from rnnkit.wordalign.shortlist import Shortlist, write_shortlist
+
+CORPUS = Path(__file__).parent / "corpus"
+"""Files that once broke a reader, in a folder for each."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One reader.
+
+    Attributes:
+        name: What it reads.
+        file: Name of the file.
+        read: Reads everything that the file at this path tells.
+        samples: Valid files.
+        around: Writes the file's neighbours into a folder.
+        foreign: Whether it is written in another language, which may break down as a whole.
+    """
+
+    name: str
+    file: str
+    read: Callable[[Path], object]
+    samples: Callable[[], Iterable[bytes]]
+    around: Callable[[Path], object] = lambda folder: None
+    foreign: bool = False
+
+
+def _table() -> Table:
+    values = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
+    return Table(Words.from_list(["the", "ä", "b", "c-d", "e"], [9, 5, 3, 2, 1]), values)
+
+
+def _vectors() -> Iterable[bytes]:
+    with TemporaryDirectory() as name:
+        for format, write in formats.WRITERS.items():
+            path = Path(name) / format
+            write(path, _table())
+            yield path.read_bytes()
+            yield gzip.compress(path.read_bytes(), mtime=0)
+
+
+def _read_folder(path: Path) -> object:
+    """A vectors directory whose manifest fits the file: who is hostile computes a checksum too."""
+    meta = manifest.load(path.parent / manifest.NAME)
+    files = manifest.describe_files(path.parent, meta.files)
+    manifest.write(
+        path.parent / manifest.NAME, manifest.Manifest(meta.kind, meta.version, files=files, facts=meta.facts)
+    )
+    table = directory.read(path.parent)
+    return (
+        table.words.counts,
+        [table.words.row(word) for word in ("the", "x")],
+        list(table.words),
+        table.matrix_VD.sum(),
+    )
+
+
+def _data(folder: Path) -> None:
+    writers = {side: SentenceWriter(folder, "train", side, 9) for side in ("de", "en")}
+    for writer in writers.values():
+        with writer:
+            for ids in ([4, 5, 3], [3], [8, 7, 6, 3]):
+                writer.append(ids)
+    counts = SplitCounts({side: writer.counts for side, writer in writers.items()}, 3, {})
+    sizes = {"de": 9, "en": 9}
+    write_meta(
+        folder, task="parallel", splits={"train": counts}, vocabulary_size=sizes, padding=None, options={}, inputs={}
+    )
+
+
+def _made(make: Callable[[Path], object], name: str) -> Callable[[], list[bytes]]:
+    """A file of what is made in an empty folder."""
+
+    @cache
+    def samples() -> list[bytes]:
+        with TemporaryDirectory() as folder:
+            make(Path(folder))
+            return [(Path(folder) / name).read_bytes()]
+
+    return samples
+
+
+def _read_data(path: Path) -> object:
+    data = AlignedData.open(path.parent)
+    return [data.side(split, side).lengths() for split in data.splits for side in data.sides], manifest.faults(
+        path.parent
+    )
+
+
+def _shortlist(folder: Path) -> None:
+    rows = np.array([0, 0, 2, 3]), np.array([4, 5, 6], np.int32)
+    write_shortlist(folder / "list", rows, np.array([1, 3], np.int32), 8, options={}, inputs={})
+
+
+def _counts(folder: Path) -> None:
+    (folder / "arpa").write_bytes(_ARPA)
+    ngram_store.save(folder / ngram_store.NAME, read_arpa(folder / "arpa")[0])
+
+
+def _model(folder: Path) -> None:
+    translator_folder(folder, translator())
+
+
+def _read_model(path: Path) -> object:
+    import torch
+
+    from rnnkit.models import store
+
+    return store.load(path.parent, "best", torch.device("cpu"))
+
+
+def _checkpoint(folder: Path) -> None:
+    checkpoint.save(folder / "last", checkpoint.Checkpoint({"loop": {"step": 3}}, {"weights": {"a": np.ones(3)}}))
+
+
+def _read_weights(path: Path) -> object:
+    from rnnkit.models import weights
+
+    tensors, facts = weights.load(path)
+    weights.refuse_wild(tensors, path)
+    return facts
+
+
+def _read_checkpoint(path: Path) -> object:
+    meta = manifest.load(path.parent / manifest.NAME)
+    files = manifest.describe_files(path.parent, meta.files)
+    manifest.write(path.parent / manifest.NAME, manifest.Manifest(meta.kind, meta.version, files=files))
+    return checkpoint.load(path.parent)
+
+
+@cache
+def _pieces() -> list[bytes]:
+    import io
+
+    import sentencepiece
+
+    model = io.BytesIO()
+    text = (f"the {word} of the {word}s" for word in ("house", "mouse", "louse") for _ in range(9))
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=text, model_writer=model, vocab_size=24, minloglevel=2, hard_vocab_limit=False
+    )
+    return [model.getvalue()]
+
+
+def _read_pieces(path: Path) -> object:
+    return SubwordTokenizer("unigram", path.read_bytes(), Normalisation("nfc")).tokenize("the house of mice")
+
+
+def _read_configuration(path: Path) -> object:
+    return resolve(decode.Options, "decode", {}, {}, path)
+
+
+_ARPA = (
+    b"\\data\\\nngram 1=4\nngram 2=3\n\n\\1-grams:\n-1\t<unk>\n0\t<s>\t-0.3\n-0.9\t</s>\n-0.5\tthe\t-0.2\n\n"
+    b"\\2-grams:\n-0.1\t<s> the\n-0.2\tthe </s>\n-0.7\tthe the\n\n\\end\\\n"
+)
+_TEXT = "the house\n\nein Haus\r\nüber\n".encode()
+_VOCABULARY = b"<pad>\t0\n<unk>\t0\n<s>\t0\n</s>\t0\nthe\t7\n\xc3\xa4\t3\n"
+_PHRASES = b"new_york\t9\t300.5\t1\tnew york\nnew_york_city\t5\t120.1\t2\tnew_york city\n"
+_CONFIGURATION = b'# search\n[decode]\nbeam = 3\nalpha = 0.5\nmodel = ["work/model"]\nsample = false\n'
+_METRICS = b'{"step": 1, "loss": 2.5}\n{"step": 2, "validation": {"loss": 2.25, "bleu": 1.0}}\n'
+_LINKS = b"0-0 1?1 2-2\n\n\n4-3\n"
+_LENGTHS = np.array([3, 2, 0, 5])
+
+
+def _any() -> Iterable[bytes]:
+    for reader in READERS:
+        if reader.name != "inspect":
+            yield from reader.samples()
+
+
+READERS = (
+    Reader("lines", "text", lambda path: list(read_lines(path)), lambda: [_TEXT, gzip.compress(_TEXT, mtime=0)]),
+    Reader("vocabulary", "vocab.tsv", Vocabulary.load, lambda: [_VOCABULARY]),
+    Reader("vectors", "vectors.txt", formats.load, _vectors),
+    Reader(
+        "vectors directory, vectors", directory.VECTORS, _read_folder,
+        _made(lambda folder: directory.write(folder / "v", _table()), f"v/{directory.VECTORS}"),
+        lambda folder: directory.write(folder, _table()),
+    ),
+    Reader(
+        "vectors directory, words", directory.VOCABULARY, _read_folder,
+        _made(lambda folder: directory.write(folder / "v", _table()), f"v/{directory.VOCABULARY}"),
+        lambda folder: directory.write(folder, _table()),
+    ),
+    Reader("arpa", "model.arpa", read_arpa, lambda: [_ARPA, gzip.compress(_ARPA, mtime=0)]),
+    Reader(
+        "n-grams", ngram_store.NAME, lambda path: ngram_store.check(ngram_store.load(path), str(path)),
+        _made(_counts, ngram_store.NAME),
+    ),
+    Reader("array", "a.npy", lambda path: open_array(path, (np.int32,)), _made(
+        lambda folder: np.save(folder / "a.npy", np.arange(5, dtype=np.int32)), "a.npy"
+    )),
+    Reader("manifest", manifest.NAME, _read_data, _made(_data, manifest.NAME), _data),
+    Reader("aligned data", "train.de.offsets.npy", _read_data, _made(_data, "train.de.offsets.npy"), _data),
+    Reader(
+        "shortlist", "list/offsets.npy", lambda path: Shortlist.open(path.parent),
+        _made(_shortlist, "list/offsets.npy"), _shortlist,
+    ),
+    Reader("links", "links", lambda path: read_links(path, _LENGTHS, _LENGTHS, True), lambda: [_LINKS]),
+    Reader("phrases", "phrases.tsv", Phrases.load, lambda: [_PHRASES]),
+    Reader("metrics", metrics.NAME, lambda path: list(metrics.read(path)), lambda: [_METRICS]),
+    Reader("configuration", "rnnkit.toml", _read_configuration, lambda: [_CONFIGURATION]),
+    Reader("weights", "best.safetensors", _read_weights, _made(_model, "model/best.safetensors")),
+    Reader("network", "model/config.json", _read_model, _made(_model, "model/config.json"), _model),
+    Reader("checkpoint", "last/state.json", _read_checkpoint, _made(_checkpoint, "last/state.json"), _checkpoint),
+    Reader("sentencepiece", "model.spm", _read_pieces, _pieces, foreign=True),
+    Reader("inspect", "any", lambda path: json.dumps(describe(path).as_dict()), _any, foreign=True),
+)  # fmt: skip
