@@ -51,16 +51,16 @@ def test_a_silent_console_prints_nothing(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_commands_that_share_nothing_refuse_to_be_several(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     be(monkeypatch, 0, 2)
-    outcome = run("bleu", "a", "--data", "b")
+    outcome = run("bleu", "a")
     assert outcome.code == 2
     assert "`rnnkit bleu` runs in one process, and 2 were started" in outcome.err
     assert "hint: start it without torchrun" in outcome.err
 
 
 def test_counting_refuses_several_processes_and_batches() -> None:
-    for name in ("processes", "accumulate"):
-        with pytest.raises(UsageError, match=f"--{name} 2 is for neural networks, not --arch ngram"):
-            train_lm.run(train_lm.Options(arch="ngram", **{name: 2}))
+    for several in (train_lm.Options(arch="ngram", processes=2), train_lm.Options(arch="ngram", accumulate=2)):
+        with pytest.raises(UsageError, match=r"--(processes|accumulate) 2 is for neural networks, not --arch ngram"):
+            train_lm.run(several)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from rnnkit.data.aligned import Sentences
 from rnnkit.data.batching import Batches
 from rnnkit.data.steps import Share, Steps
-from rnnkit.data.stream import Cutting, LineBatches, StreamBatches
+from rnnkit.data.stream import Cutting, LineBatches, Piece, StreamBatches
 
 LENGTHS = np.array([3, 5, 7, 2, 2, 4, 6, 1, 3, 3, 5])
 COUNTS = st.integers(1, 4)
@@ -73,13 +74,19 @@ def test_a_part_keeps_its_columns_through_a_pass() -> None:
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_only_its_own_lines_are_read(rank: int) -> None:
+def test_only_its_own_lines_are_read(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)])
     lines = Sentences(np.arange(4, 4 + offsets[-1], dtype=np.uint16), offsets)
     whole = Steps(LineBatches(lines, 9, seed=1), Share(2))
     read: list[int] = []
     spying = LineBatches(lines, 9, seed=1)
-    spying._piece = lambda numbers: read.extend(numbers.tolist()) or numbers  # type: ignore[method-assign,assignment,func-returns-value]
+    piece = spying._piece
+
+    def spy(numbers: NDArray[np.int64]) -> Piece:
+        read.extend(numbers.tolist())
+        return piece(numbers)
+
+    monkeypatch.setattr(spying, "_piece", spy)
     part = next(Steps(spying, Share(1, rank, 2)))
     assert len(part) == 1
     (mine,) = next(whole)[rank : rank + 1]
