@@ -51,7 +51,7 @@ def test_a_silent_console_prints_nothing(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_commands_that_share_nothing_refuse_to_be_several(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     be(monkeypatch, 0, 2)
-    outcome = run("bleu", "a", "--data", "b")
+    outcome = run("bleu", "a")
     assert outcome.code == 2
     assert "`rnnkit bleu` runs in one process, and 2 were started" in outcome.err
     assert "hint: start it without torchrun" in outcome.err

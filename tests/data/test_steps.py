@@ -74,7 +74,7 @@ def test_a_part_keeps_its_columns_through_a_pass() -> None:
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_only_its_own_lines_are_read(rank: int) -> None:
+def test_only_its_own_lines_are_read(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)])
     lines = Sentences(np.arange(4, 4 + offsets[-1], dtype=np.uint16), offsets)
     whole = Steps(LineBatches(lines, 9, seed=1), Share(2))

@@ -39,3 +39,12 @@ def test_threads_are_those_asked_for_or_all_cores() -> None:
         assert device.set_threads(0) == available_cores()
     finally:
         torch.set_num_threads(before)
+
+
+def test_processes_share_the_cores_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(device, "available_cores", lambda: 7)
+    try:
+        assert [device.set_threads(0, 3), device.set_threads(0, 9), device.set_threads(2, 3)] == [2, 1, 2]
+    finally:
+        torch.set_num_threads(before)
