@@ -174,10 +174,11 @@ _FINISH = "finish"
 
 def _start(make: Callable[[], Worker[Any, Any]]) -> _Child:
     """Start a process. It begins deaf to Ctrl-C, which reaches the whole group: its parent ends it."""
-    from multiprocessing import get_context
+    from multiprocessing import get_context, resource_tracker
 
     context = get_context("spawn")
     ours, theirs = context.Pipe()
+    resource_tracker.ensure_running()  # here and not below, as it lets signals through again once it has started
     process = context.Process(target=_serve, args=(theirs, make), daemon=True)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
@@ -75,11 +76,19 @@ def sharded(work: str, count: int, **tokens: object) -> None:
     align.run(align.Options(work=place, merge=True))
 
 
+OWN_CHECKSUM = re.compile(rb',\n  "sha256": "[0-9a-f]{64}"(?=\n\}\s*$)')
+
+
 def files(work: str) -> dict[str, bytes]:
-    """Everything in a workspace but shards and the tokenizer's folder, under names that do not name the workspace."""
+    """Everything in a workspace but shards and the tokenizer's folder, under names that do not name the workspace.
+
+    A manifest's checksum of itself is left out, as it depends on that name too.
+    """
     root = Path(work)
     return {
-        str(path.relative_to(root)): path.read_bytes().replace(json.dumps(work).encode(), b'"work"')
+        str(path.relative_to(root)): OWN_CHECKSUM.sub(b"", path.read_bytes()).replace(
+            json.dumps(work).encode(), b'"work"'
+        )
         for path in sorted(root.rglob("*"))
         if path.is_file() and "-of-" not in str(path) and path.parts[1] != "tokenizer"
     }

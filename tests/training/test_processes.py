@@ -123,6 +123,7 @@ def test_a_lost_process_is_noticed_and_named(tmp_path: Path) -> None:
         ({0: (1, 5), 1: (-9, 5)}, Ending(137, (1, "SIGKILL"))),
         ({0: (-15, 9), 1: (2, 5)}, Ending(2)),
         ({0: (-15, 5), 1: (-9, 5)}, Ending(137, (1, "SIGKILL"))),
+        ({0: (-6, 5), 1: (-9, 5)}, Ending(137, (1, "SIGKILL"))),
         ({1: (1, 5), 0: (3, 5)}, Ending(3)),
     ],
 )

@@ -67,12 +67,16 @@ def launch(words: Sequence[str], processes: int) -> Ending:
     return Ending(0)
 
 
+_FOLLOWING = (signal.SIGTERM, signal.SIGABRT)
+"""What ends the others: the launcher's word, or the transport that gives up when the other end is gone."""
+
+
 def _ending(failures: dict[int, Any]) -> Ending:
     """What failed first; of those that failed in the same second, what was killed, which the others only noticed."""
 
     def order(item: tuple[int, Any]) -> tuple[int, bool, bool, int]:
         rank, failure = item
-        return failure.timestamp, failure.exitcode >= 0, failure.exitcode == -signal.SIGTERM, rank
+        return failure.timestamp, failure.exitcode >= 0, -failure.exitcode in _FOLLOWING, rank
 
     rank, first = min(failures.items(), key=order)
     if first.exitcode < 0:
