@@ -61,6 +61,7 @@ def ratios(work: Path, options: list[str]) -> tuple[float, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif("RNNKIT_QUIET" not in os.environ, reason="compares times: set RNNKIT_QUIET=1 on an idle machine")
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_time_and_memory_are_within_a_third(works: dict[str, Path], name: str) -> None:
     kind, options = CONFIGURATIONS[name]
