@@ -1,12 +1,14 @@
 """Work shared among processes: items go out as they come, results come back in the order of the items.
 
-The processes are started anew (`spawn`), so they hold nothing of their parent's: no threads, locks or open files. They
-end with their parent, whatever ends it: each waits on a pipe, whose other end closes then.
+The processes are started anew, so they hold nothing of their parent's: no threads, locks or open files. They end with
+their parent, whatever ends it and whenever: all that they are told comes through a pipe, whose other end closes then.
 """
 
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -18,7 +20,6 @@ from rnnkit.machine import available_cores
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
-    from multiprocessing.context import SpawnProcess
 
 AHEAD = 3
 """Items given out, for each process, before the result of the first is taken: what bounds the memory."""
@@ -49,7 +50,7 @@ class Worker(Protocol[Item_contra, Result_co]):
 class _Child:
     """A process, its pipe, and the number of the item that it works on."""
 
-    process: SpawnProcess
+    process: subprocess.Popen[bytes]
     pipe: Connection
     number: int | None = None
 
@@ -148,11 +149,9 @@ class Pool(Generic[Item, Result]):
             if at_once:
                 child.process.terminate()
         for child in self._children:
-            child.process.join(PATIENCE)
-            if child.process.is_alive():
+            if _exit_code(child) is None:
                 child.process.kill()
-                child.process.join()
-            child.process.close()
+                child.process.wait()
         self._children.clear()
 
 
@@ -172,27 +171,35 @@ class _Answer:
 _FINISH = "finish"
 
 
+_PROGRAM = "import sys; sys.path[:] = {path}; from rnnkit.workers import serve; serve({descriptor})"
+"""What a process runs: modules are looked for where this one looks."""
+
+
 def _start(make: Callable[[], Worker[Any, Any]]) -> _Child:
     """Start a process. It begins deaf to Ctrl-C, which reaches the whole group: its parent ends it."""
-    from multiprocessing import get_context, resource_tracker
+    from multiprocessing import Pipe
 
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    resource_tracker.ensure_running()  # here and not below, as it lets signals through again once it has started
-    process = context.Process(target=_serve, args=(theirs, make), daemon=True)
+    ours, theirs = Pipe()
+    program = _PROGRAM.format(path=sys.path, descriptor=theirs.fileno())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process.start()
+        process = subprocess.Popen([sys.executable, "-c", program], pass_fds=[theirs.fileno()])
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
-    return _Child(process, ours)
+    child = _Child(process, ours)
+    _tell(child, make)
+    return child
 
 
 def _send(child: _Child, number: int, item: Any) -> None:
     child.number = number
+    _tell(child, item)
+
+
+def _tell(child: _Child, what: Any) -> None:
     try:
-        child.pipe.send(item)
+        child.pipe.send(what)
     except _GONE:
         raise _death(child) from None
 
@@ -209,8 +216,7 @@ def _take(child: _Child) -> _Answer:
 
 def _death(child: _Child) -> WorkerError:
     """Why a process is gone."""
-    child.process.join(PATIENCE)
-    code = child.process.exitcode
+    code = _exit_code(child)
     if code is not None and code < 0:
         reason = f"was ended by signal {-code} ({signal.Signals(-code).name})"
     else:
@@ -225,12 +231,27 @@ def _death(child: _Child) -> WorkerError:
     )
 
 
-def _serve(pipe: Connection, make: Callable[[], Worker[Any, Any]]) -> None:
-    """A process: answer what comes through the pipe until its other end is closed."""
+def _exit_code(child: _Child) -> int | None:
+    """How a process ended; None where it still runs after some patience."""
+    try:
+        return child.process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def serve(descriptor: int) -> None:
+    """Be a process: make a worker as the pipe says and answer what comes through it, until its other end is closed.
+
+    Args:
+        descriptor: The file descriptor of this end of the pipe.
+    """
+    from multiprocessing.connection import Connection
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     worker: Worker[Any, Any] | None = None
-    with suppress(*_GONE):
+    with suppress(*_GONE), Connection(descriptor) as pipe:
+        make = pipe.recv()
         while True:
             item = pipe.recv()
             try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.workspaces import make_text_workspace, make_workspace
 
-TRIES = 3
+TRIES = 5
 """A machine that others use may be busy in one of two runs that are compared."""
 
 MARGIN = 1.3
@@ -60,17 +60,18 @@ def ratios(work: Path, options: list[str]) -> tuple[float, float]:
     return seconds / said["seconds"], peak / said["memory_bytes"]
 
 
+def fits(found: tuple[float, float]) -> bool:
+    return all(1 / MARGIN < ratio < MARGIN for ratio in found)
+
+
 @pytest.mark.slow
-@pytest.mark.skipif("RNNKIT_QUIET" not in os.environ, reason="compares times: set RNNKIT_QUIET=1 on an idle machine")
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_time_and_memory_are_within_a_third(works: dict[str, Path], name: str) -> None:
     kind, options = CONFIGURATIONS[name]
-    tried = []
-    for _ in range(TRIES):
+    tried: list[tuple[float, float]] = []
+    while len(tried) < TRIES and not (tried and fits(tried[-1])):
         tried.append(ratios(works[kind], options))
-        if all(1 / MARGIN < ratio < MARGIN for ratio in tried[-1]):
-            return
-    pytest.fail(f"time and memory against what was said: {tried}")
+    assert fits(tried[-1]), f"time and memory against what was said: {tried}"
 
 
 def test_memory_is_said_by_the_process_itself(works: dict[str, Path]) -> None:
