@@ -105,6 +105,12 @@ def test_copies_of_ngrams_are_what_a_thread_writes_to() -> None:
     exchange_rows(weights, hot)
     np.testing.assert_allclose(rows[busiest], rows[hot.first_input : hot.first_input + 12])
 
+    often = hot._replace(interval=1)
+    moved = rows[busiest].copy()
+    learn_chunk(weights, IDS, few, keep_V, noise, own, method, RATE, SEED, 0, room, SPARE, often)
+    assert np.abs(rows[busiest] - moved).max() > 0, "an exchange was due"
+    np.testing.assert_allclose(rows[busiest], rows[hot.first_input : hot.first_input + 12])
+
 
 def test_the_busiest_rows() -> None:
     composition = Composition(np.array([0, 0, 2, 5, 6]), np.array([1, 4, 2, 5, 4, 3], np.int32))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rnnkit.embeddings import hidden, reference, skipgram, splitmix
 from rnnkit.embeddings.compiled import inlined, kernel
 from rnnkit.embeddings.composition import Composition
-from rnnkit.embeddings.hot_rows import INTERVAL, HotRows, exchange, own_row, shared_row, take
+from rnnkit.embeddings.hot_rows import HotRows, exchange, own_row, shared_row, take
 from rnnkit.embeddings.lanes import prefetch
 from rnnkit.embeddings.logistic import TALLY, clear_tally, negative_log
 from rnnkit.embeddings.sampling import LANES, TILE, Draws, Noise, draw_outputs, keep_words, make_draws
@@ -170,7 +170,7 @@ def learn_chunk(
         room.loss[0] += negative_log(room.tally)
         clear_tally(room.tally)
         room.since[0] += count
-        if room.since[0] >= INTERVAL:
+        if room.since[0] >= hot.interval:
             exchange(weights, hot)
             room.since[0] = 0
     return room.loss[0], predictions

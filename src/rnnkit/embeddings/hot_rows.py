@@ -23,6 +23,10 @@ MOST = 256
 INTERVAL = 8000
 """Words from one exchange to the next."""
 
+NGRAM_INTERVAL = 1000
+"""The same with n-grams, each of which is learned with many words: what the copies learn apart soon adds up to more
+than one of them alone would have learned."""
+
 
 class HotRows(NamedTuple):
     """Where a thread's copies are.
@@ -34,12 +38,14 @@ class HotRows(NamedTuple):
         first: Output row of the first copy.
         inputs: Input rows that are copied, as many.
         first_input: Input row of the first copy; that of the outputs where each word is its own row.
+        interval: Words from one exchange to the next.
     """
 
     rows: int
     first: int
     inputs: NDArray[np.int64]
     first_input: int
+    interval: int = INTERVAL
 
 
 def copies(threads: int, rows: int) -> int:

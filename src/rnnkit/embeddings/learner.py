@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.chunk import Method, Room, exchange_rows, learn_chunk, make_room, take_rows
 from rnnkit.embeddings.composition import Composition
-from rnnkit.embeddings.hot_rows import HotRows, own_composition
+from rnnkit.embeddings.hot_rows import INTERVAL, NGRAM_INTERVAL, HotRows, own_composition
 from rnnkit.embeddings.sampling import Noise
 from rnnkit.embeddings.weights import Weights, copied_rows
 from rnnkit.text import special
@@ -124,4 +124,5 @@ def _copies(lesson: Lesson, thread: int, threads: int) -> HotRows:
     rows = copied // (2 * threads)
     first_input = len(weights.inputs) // weights.stride - copied
     busiest = np.arange(rows) if lesson.busiest is None else lesson.busiest[:rows]
-    return HotRows(rows, words + 2 * thread * rows, busiest, first_input + 2 * thread * rows)
+    interval = NGRAM_INTERVAL if len(lesson.composition.rows) else INTERVAL
+    return HotRows(rows, words + 2 * thread * rows, busiest, first_input + 2 * thread * rows, interval)
