@@ -1,5 +1,6 @@
 # make demo   the whole chain on the sample corpora, from an empty folder to scored translations
 # make test   the tests
+# make coverage  the tests, and which lines of the package they ran; an error under 90%
 # make lint   style and types
 # make torture  faults in runs of every command for hours: kills, full disks, damaged files; prints a table
 # make fuzz   hostile files for every reader, MINUTES=10 for each
@@ -30,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The tools of the `dev` group. `pip install --group` would do, but the pip that Python 3.11 brings does not know it.
 DEVELOPMENT_TOOLS = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])
 
-.PHONY: demo test lint torture fuzz clean package versions lock audit
+.PHONY: demo test coverage lint torture fuzz clean package versions lock audit
 
 demo: $(VENV)/installed.stamp
 	$(BIN)/rnnkit demo
@@ -38,6 +39,9 @@ demo: $(VENV)/installed.stamp
 # Each worker computes on one core; more threads than cores would only wait for each other.
 test: $(VENV)/tools.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+coverage: $(VENV)/tools.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --cov-report=xml:$(VENV)/coverage.xml
 
 lint: $(VENV)/tools.stamp
 	$(BIN)/ruff check
@@ -66,7 +70,7 @@ lock: $(VENV)/tools.stamp
 
 audit: $(VENV)/tools.stamp
 	$(BIN)/python -m pip install pip-audit
-	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --no-deps
+	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache
