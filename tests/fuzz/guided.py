@@ -1,6 +1,8 @@
 """One reader fuzzed by atheris, which must see rnnkit's files while they are imported, to know where a file leads them.
 
-python -m tests.fuzz.guided READER SECONDS SEED
+python -m tests.fuzz.guided READER SECONDS SEED FOLDER
+
+A file that brings the process down is put into the folder.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ def compiled() -> Iterator[str]:
             yield ".".join(("rnnkit", *path.relative_to(SOURCE).with_suffix("").parts))
 
 
-def main(reader: str, seconds: str, seed: str) -> None:
+def main(reader: str, seconds: str, seed: str, folder: str) -> None:
     """Fuzz until the time is over."""
     atheris = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["rnnkit"], exclude=list(compiled())):
         from tests.fuzz import loop, readers
     chosen = next(each for each in readers.READERS if each.name == reader)
-    loop.fuzz_guided(chosen, float(seconds), int(seed), atheris)
+    loop.fuzz_guided(chosen, float(seconds), int(seed), Path(folder), atheris)
 
 
 if __name__ == "__main__":

@@ -79,8 +79,11 @@ def fuzz_plainly(reader: Reader, seconds: float, seed: int) -> Outcome:
     return outcome
 
 
-def fuzz_guided(reader: Reader, seconds: float, seed: int, atheris: Any) -> None:
-    """Let atheris read files until the time is over; it ends the process. The last line printed is the outcome."""
+def fuzz_guided(reader: Reader, seconds: float, seed: int, fatal: Path, atheris: Any) -> None:
+    """Let atheris read files until the time is over; it ends the process. The last line printed is the outcome.
+
+    A file that brings the process down is left in the folder `fatal`.
+    """
     finds, samples, outcome = Finds(reader), list(reader.samples()), Outcome(reader.name)
     dice = random.Random(seed)
     with tempfile.TemporaryDirectory() as name:
@@ -104,19 +107,33 @@ def fuzz_guided(reader: Reader, seconds: float, seed: int, atheris: Any) -> None
             own = dice.random() < 0.5
             return mutate(content, random.Random(seed))[:most] if own else atheris.Mutate(content, most)
 
-        options = ["fuzz", f"-seed={seed}", "-max_len=16384", "-rss_limit_mb=0", str(seeds)]
+        options = [
+            "fuzz",
+            f"-seed={seed}",
+            "-max_len=16384",
+            "-rss_limit_mb=0",
+            f"-artifact_prefix={fatal}/",
+            str(seeds),
+        ]
         atheris.Setup(options, once, custom_mutator=change)
         atheris.Fuzz()
 
 
 def _by_itself(reader: Reader, seconds: float, seed: int) -> Outcome:
-    """Run atheris in a process of its own. A file that brings it down is found by the plain loop."""
-    words = [sys.executable, "-m", "tests.fuzz.guided", reader.name, str(seconds), str(seed)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode or not done.stdout.strip():
-        print(f"{reader.name}: atheris ended with {done.returncode}; the plain loop goes on", file=sys.stderr)
-        return fuzz_plainly(reader, seconds, seed)
-    return Outcome(**json.loads(done.stdout.strip().splitlines()[-1]))
+    """Run atheris in a process of its own. Where a file brings it down, the plain loop goes on."""
+    with tempfile.TemporaryDirectory() as fatal:
+        words = [sys.executable, "-m", "tests.fuzz.guided", reader.name, str(seconds), str(seed), fatal]
+        done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode == 0 and done.stdout.strip():
+            return Outcome(**json.loads(done.stdout.strip().splitlines()[-1]))
+        suspects = [path.read_bytes() for path in Path(fatal).iterdir()]
+    print(f"{reader.name}: atheris ended with {done.returncode}; the plain loop goes on", file=sys.stderr)
+    finds = Finds(reader)
+    for content, fault in find_faults(reader, suspects):
+        finds.add(content, fault)
+    outcome = fuzz_plainly(reader, seconds, seed)
+    outcome.found += finds.count
+    return outcome
 
 
 def main(words: Sequence[str]) -> int:
