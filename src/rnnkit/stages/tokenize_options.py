@@ -8,6 +8,7 @@ from typing import Any
 
 from rnnkit.config import argument, option
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import scale_options as scale
 from rnnkit.text.normalise import FORMS, NFC
 from rnnkit.text.shards import Shard
 from rnnkit.text.tokenizers.learning import DEFAULT_SIZE
@@ -102,20 +103,11 @@ class Options:
         unit="threads",
         minimum=0,
     )
-    processes: int = option(
-        1,
-        help="Processes that share the work; 0 is one a core. The result is the same.",
-        unit="processes",
-        minimum=0,
-        panel="Scale",
+    processes: int = scale.processes()
+    shard: str | None = scale.shard(
+        help="Do part I of N of each file's lines, into TOKENS.I-of-N; the tokenizer must be there."
     )
-    shard: str | None = option(
-        None,
-        help="Do part I of N of each file's lines, into TOKENS.I-of-N; the tokenizer must be there.",
-        metavar="I/N",
-        panel="Scale",
-    )
-    merge: bool = option(False, help="Join the token files of all shards to whole ones.", panel="Scale")
+    merge: bool = scale.merge(help="Join the token files of all shards to whole ones.")
 
 
 @dataclass(frozen=True)
