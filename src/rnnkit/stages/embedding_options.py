@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnkit.config import argument, option
+from rnnkit.stages import training_options as training
 
 METHODS = ("skipgram", "cbow")
 LOSSES = ("negative", "nce", "softmax")
@@ -80,10 +81,10 @@ class Options:
     output: Path | None = option(
         None, help="Vectors directory to write.", panel="Output", shown_default="WORK/embeddings"
     )
-    save_every: float = option(120.0, help="Seconds between checkpoints.", panel="Output", unit="seconds", minimum=0)
+    save_every: float = training.save_every()
     resume: bool = option(False, help="Go on with the run in the vectors directory.", panel="Output")
     overwrite: bool = option(False, help="Replace the vectors directory.", panel="Output")
-    dry_run: bool = option(False, help="Print what the run would cost, and stop.", panel="Output")
+    dry_run: bool = training.dry_run()
 
 
 def default_rate(options: Options) -> float:
