@@ -17,6 +17,7 @@ from rnnkit.files import lock
 from rnnkit.files.atomic import atomic_folder, recover_folder
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import scale_options as scale
+from rnnkit.stages import usual_options as usual
 from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
 from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
 from rnnkit.text.token_files import MAX_LINE_BYTES
@@ -66,7 +67,7 @@ class Options:
         many=True,
         shown_default="WORK/vocab.tsv, or WORK/vocab.LANG.tsv",
     )
-    work: Path = option(Path("work"), help="Workspace.")
+    work: Path = usual.work(help="Workspace.")
     max_length: int | None = option(
         None,
         help="Longest sentence, the end symbol counted.",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnnkit.config import argument, option
 from rnnkit.stages import training_options as training
+from rnnkit.stages import usual_options as usual
 
 METHODS = ("skipgram", "cbow")
 LOSSES = ("negative", "nce", "softmax")
@@ -27,7 +28,7 @@ class Options:
     text: list[Path] = argument(
         (), help="Text or token files; - is stdin.", metavar="TEXT...", shown_default="WORK/tokens/train.*.tok"
     )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    work: Path = usual.work()
     data: Path | None = option(None, help="Aligned data to learn from in place of text.", panel="Data")
     vocab: Path | None = option(
         None, help="Vocabulary that --data was made with.", panel="Data", shown_default="WORK/vocab.tsv"
@@ -76,7 +77,7 @@ class Options:
         shown_default="skipgram 0.025, with subwords 0.05; cbow 0.125, classic 0.025",
     )  # fmt: skip
     plain_loops: bool = option(False, help="Slow loops that the fast kernels are held against.", panel="Optimisation")
-    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    threads: int = usual.threads()
     seed: int = option(1, help="Seed of everything that is drawn.", panel="Optimisation", minimum=0)
     output: Path | None = option(
         None, help="Vectors directory to write.", panel="Output", shown_default="WORK/embeddings"

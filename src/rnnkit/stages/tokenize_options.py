@@ -9,6 +9,7 @@ from typing import Any
 from rnnkit.config import argument, option
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import scale_options as scale
+from rnnkit.stages import usual_options as usual
 from rnnkit.text.normalise import FORMS, NFC
 from rnnkit.text.shards import Shard
 from rnnkit.text.tokenizers.learning import DEFAULT_SIZE
@@ -93,7 +94,7 @@ class Options:
         help="Folder of the tokenizer: used where there is one, made there otherwise.",
         shown_default="WORK/tokenizer",
     )
-    work: Path = option(Path("work"), help="Workspace.")
+    work: Path = usual.work(help="Workspace.")
     output: Path | None = option(None, help="Folder for the token files.", shown_default="WORK/tokens", panel="Output")
     overwrite: bool = option(False, help="Replace token files, and with train files the tokenizer too.", panel="Output")
     seed: int = option(1, help="Seed of the samples.", minimum=0)

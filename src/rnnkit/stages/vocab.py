@@ -14,6 +14,7 @@ from rnnkit.events import Listener, Progress, Warned, ignore
 from rnnkit.files.manifest import Manifest
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import scale_options as scale
+from rnnkit.stages import usual_options as usual
 from rnnkit.text import special
 from rnnkit.text.blocks import count_lines, read_blocks
 from rnnkit.text.counting import TokenCounter
@@ -65,7 +66,7 @@ class Options:
     separate: bool = option(
         False, help="A vocabulary for each language: vocab.LANG.tsv in place of vocab.tsv.", panel="Vocabulary"
     )
-    work: Path = option(Path("work"), help="Workspace.")
+    work: Path = usual.work(help="Workspace.")
     output: Path | None = option(
         None,
         help="File to write; with --separate the language is put before its ending.",
