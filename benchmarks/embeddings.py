@@ -14,7 +14,6 @@ import datetime
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from embedding_quality import RIVAL, measure_quality, measure_subwords
 from embedding_speed import measure_speed, measure_threads
 from embedding_systems import ANALOGIES, CORPUS, NAMES, PAIRS, RNNKIT, Run, Settings
 from embedding_texts import Text
+from folders import run_in_folder
 from meter import DISTURBED
 from rivals import EMBED, BenchmarkError, default_folder, distribution_versions, environment_python
 
@@ -59,15 +59,7 @@ BENCHMARKS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is asked for and print the table."""
-    options = parse_arguments(arguments)
-    try:
-        if options.work is not None:
-            return run_benchmark(options, options.work)
-        with tempfile.TemporaryDirectory(prefix="embeddings_") as work:
-            return run_benchmark(options, Path(work))
-    except BenchmarkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_in_folder(run_benchmark, parse_arguments(arguments), "embeddings")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -110,7 +102,6 @@ def add_options(parser: argparse.ArgumentParser, benchmark: Benchmark) -> None:
 
 def run_benchmark(options: argparse.Namespace, work: Path) -> int:
     """Find what is needed, measure, print."""
-    work.mkdir(parents=True, exist_ok=True)
     settings = Settings(
         corpora=find_corpora(options.corpora),
         work=work.absolute(),

@@ -8,13 +8,9 @@
 # `rnnkit train` (`--preset g2p-small` unless given). A word is right where any of its listed pronunciations was said.
 set -euo pipefail
 
-corpora="${RNNKIT_CORPORA:?set RNNKIT_CORPORA to the folder that holds cmudict/ and g2p-sigmorphon2021/}"
-corpora="$(cd "$corpora" && pwd)"
-folder="${1:-$(mktemp -d)}"
-mkdir -p "$folder"
-cd "$folder"
-echo "working in $PWD"
-rnnkit --version
+# shellcheck source=benchmarks/folder.sh
+source "$(dirname "$0")/folder.sh"
+open_folder 'cmudict/ and g2p-sigmorphon2021/' "${1:-}"
 
 # The letters of a file's words with spaces between them; syllables of Hangul fall apart into theirs.
 letters() {

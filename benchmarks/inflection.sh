@@ -9,13 +9,9 @@
 # the line error rate.
 set -euo pipefail
 
-corpora="${RNNKIT_CORPORA:?set RNNKIT_CORPORA to the folder that holds inflection-sigmorphon2023/}"
-corpora="$(cd "$corpora" && pwd)"
-folder="${1:-$(mktemp -d)}"
-mkdir -p "$folder"
-cd "$folder"
-echo "working in $PWD"
-rnnkit --version
+# shellcheck source=benchmarks/folder.sh
+source "$(dirname "$0")/folder.sh"
+open_folder 'inflection-sigmorphon2023/' "${1:-}"
 
 for set in ${SETS:-deu tur}; do
     mkdir -p "$set"

@@ -7,17 +7,13 @@
 # `rnnkit` on the PATH; takes about half an hour on two cores with bfloat16 products.
 set -euo pipefail
 
-corpus="${RNNKIT_CORPORA:?set RNNKIT_CORPORA to the folder that holds multi30k/}"
-corpus="$(cd "$corpus/multi30k" && pwd)"
-folder="${1:-$(mktemp -d)}"
-mkdir -p "$folder"
-cd "$folder"
-echo "working in $PWD"
-rnnkit --version
+# shellcheck source=benchmarks/folder.sh
+source "$(dirname "$0")/folder.sh"
+open_folder 'multi30k/' "${1:-}"
 
 for name in train:train val:valid test_2016_flickr:test; do
     for side in de en; do
-        gzip -dc "$corpus/${name%%:*}.$side.gz" > "${name##*:}.$side"
+        gzip -dc "$corpora/multi30k/${name%%:*}.$side.gz" > "${name##*:}.$side"
     done
 done
 

@@ -35,6 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnnkit
+from folders import run_in_folder
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa import write_arpa
@@ -84,15 +85,7 @@ class Text:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the tables."""
-    options = parse_arguments(arguments)
-    try:
-        if options.work is not None:
-            return run(options, options.work)
-        with tempfile.TemporaryDirectory(prefix="ngrams_") as work:
-            return run(options, Path(work))
-    except BenchmarkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_in_folder(run, parse_arguments(arguments), "ngrams")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -114,7 +107,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace, work: Path) -> int:
     """Measure all texts and orders."""
-    work.mkdir(parents=True, exist_ok=True)
     python = environment_python(KENLM, options.environments)
     results = []
     for corpus in options.only or CORPORA:

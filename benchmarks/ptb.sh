@@ -8,13 +8,9 @@
 # cores with bfloat16 products.
 set -euo pipefail
 
-corpora="${RNNKIT_CORPORA:?set RNNKIT_CORPORA to the folder that holds ptb/ and wikitext-2/}"
-corpora="$(cd "$corpora" && pwd)"
-folder="${1:-$(mktemp -d)}"
-mkdir -p "$folder"
-cd "$folder"
-echo "working in $PWD"
-rnnkit --version
+# shellcheck source=benchmarks/folder.sh
+source "$(dirname "$0")/folder.sh"
+open_folder 'ptb/ and wikitext-2/' "${1:-}"
 
 for corpus in ${CORPORA:-ptb wikitext-2}; do
     mkdir -p "$corpus"

@@ -20,11 +20,11 @@ import re
 import shutil
 import statistics
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from folders import run_in_folder
 from meter import DISTURBED, Meter
 from rivals import (
     JOEYNMT,
@@ -141,15 +141,7 @@ class Run:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure every system asked for, print the table, and write the JSON where asked."""
-    options = parse_arguments(arguments)
-    try:
-        if options.work is not None:
-            return run_benchmark(options, options.work)
-        with tempfile.TemporaryDirectory(prefix="training_speed_") as work:
-            return run_benchmark(options, Path(work))
-    except BenchmarkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_in_folder(run_benchmark, parse_arguments(arguments), "training_speed")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -176,7 +168,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def run_benchmark(options: argparse.Namespace, work: Path) -> int:
     """Prepare data and environments, run the rounds, print the table."""
-    work.mkdir(parents=True, exist_ok=True)
     settings = Settings(
         corpus=find_corpus(options.corpora),
         work=work.absolute(),

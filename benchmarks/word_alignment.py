@@ -22,7 +22,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rnnkit
+from folders import run_in_folder
 from meter import DISTURBED, Meter
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
 from rnnkit.data.aligned import AlignedData
@@ -79,15 +79,7 @@ class Result:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print the tables."""
-    options = parse_arguments(arguments)
-    try:
-        if options.work is not None:
-            return run(options, options.work)
-        with tempfile.TemporaryDirectory(prefix="word_alignment_") as work:
-            return run(options, Path(work))
-    except BenchmarkError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return run_in_folder(run, parse_arguments(arguments), "word_alignment")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -7,13 +7,16 @@ Threads run a kernel side by side, as it holds no lock of the interpreter. Each 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba import types
+from numba.extending import lower_builtin, type_callable
 
 _REORDERED = {"nsz", "arcp", "contract", "reassoc"}
 """Of `fastmath` what lets sums be reordered; a number that is none stays so, for whoever looks to notice."""
@@ -38,7 +41,7 @@ class Compiler:
     def kernel(self, function: F) -> F:
         """Compile what Python calls."""
         compiled = self._compile(function, forceinline=False)
-        _keep_on_disk(compiled, self.room)
+        keep_on_disk(compiled, self.room)
         return compiled
 
     def inlined(self, function: F) -> F:
@@ -53,7 +56,8 @@ class Compiler:
         return compiled
 
 
-def _keep_on_disk(compiled: Any, room: Path) -> None:
+def keep_on_disk(compiled: Any, room: Path) -> None:
+    """Let Numba find a kernel on the disk where it was compiled before from the same sources, those of its room."""
     try:
         compiled.enable_caching()
     except RuntimeError:  # there is no folder to write to, so that each process compiles for itself
@@ -68,3 +72,32 @@ def _hash_sources(room: Path) -> str:
     """A hash of everything that may be part of a kernel."""
     sources = [Path(__file__), *sorted(room.glob("*.py"))]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+
+
+def define_operators(lanes: type[types.Type], flags: Sequence[str]) -> None:
+    """Let `+`, `-`, `*` and `/` of two vectors be one instruction each.
+
+    Args:
+        lanes: The vectors' class; both have to be of one type.
+        flags: LLVM's, for what the instruction may do to the result.
+    """
+    for symbol, instruction in (
+        (operator.add, "fadd"),
+        (operator.sub, "fsub"),
+        (operator.mul, "fmul"),
+        (operator.truediv, "fdiv"),
+    ):
+        _define_operator(lanes, symbol, instruction, flags)
+
+
+def _define_operator(
+    lanes: type[types.Type], symbol: Callable[[Any, Any], Any], instruction: str, flags: Sequence[str]
+) -> None:
+    def type_of(context: Any) -> Callable[[Any, Any], Any]:
+        return lambda a, b: a if isinstance(a, lanes) and a is b else None
+
+    def lower(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        return getattr(builder, instruction)(*arguments, flags=flags)
+
+    type_callable(symbol)(type_of)
+    lower_builtin(symbol, lanes, lanes)(lower)

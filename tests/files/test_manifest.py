@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.files.manifest import Manifest, describe_files, faults, load, place, read, sha256, write
+from rnnkit.files.manifest import Manifest, describe_files, faults, load, place, read, reading, sha256, write
 
 
 def artefact(folder: Path) -> Path:
@@ -151,6 +153,26 @@ def test_wild_values_are_damage(tmp_path: Path, version: str, what: str) -> None
     path.write_text(path.read_text().replace('"version": 2', f'"version": {version}'))
     with pytest.raises(FormatError, match=what):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"),
+    [
+        ({}, "KeyError: 'lines'"),
+        ({"lines": None}, "TypeError: .*'NoneType'"),
+        ({"lines": "many"}, "ValueError: .*'many'"),
+        ({"lines": float("inf")}, "OverflowError: .*infinity.*"),
+    ],
+)
+def test_facts_that_are_not_what_they_should_be_are_damage(facts: dict[str, Any], what: str) -> None:
+    with pytest.raises(FormatError, match=r"^thing/meta\.json is damaged") as caught, reading(Path("thing/meta.json")):
+        int(facts["lines"])
+    assert re.fullmatch(what, caught.value.details[0])
+
+
+def test_what_goes_wrong_for_other_reasons_is_no_damage() -> None:
+    with pytest.raises(PermissionError), reading(Path("thing/meta.json")):
+        raise PermissionError
 
 
 def test_a_document_that_is_too_long_is_not_read(tmp_path: Path) -> None:

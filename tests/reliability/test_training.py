@@ -1,18 +1,29 @@
-"""The real training command, killed, signalled and starved of disk: it ends as a run that nothing happened to."""
+"""The real training commands, killed, signalled and starved of disk: they end as a run that nothing happened to."""
 
 from __future__ import annotations
 
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.reliability.runs import assert_same, assert_survives_kills, finish, run_whole, start, wait_for
-from tests.workspaces import SMALL, make_workspace
+from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
 
 from rnnkit.training import checkpoint
 
-KILLS = 3
-MANY_KILLS = 25
+TEXT = [*SMALL_TEXT, "--vary-steps", "--weight-drop", "0.2", "--mean-decay", "0.9"]
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A run that is to be killed, beside the same run to which nothing happened."""
+
+    work: Path
+    small: list[str]
+    whole: tuple[Path, float]
+    kills: int
+    many_kills: int
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +36,31 @@ def whole(work: Path) -> tuple[Path, float]:
     return run_whole(work, SMALL)
 
 
-def test_killed_at_random_moments_it_ends_bit_equal(work: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
-    assert_survives_kills(work, SMALL, whole, tmp_path / "model", KILLS, seed=1)
+@pytest.fixture(scope="module")
+def translation(work: Path, whole: tuple[Path, float]) -> Victim:
+    return Victim(work, SMALL, whole, kills=3, many_kills=25)
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Victim:
+    work = make_text_workspace(tmp_path_factory.mktemp("reliability"))
+    return Victim(work, TEXT, run_whole(work, TEXT), kills=2, many_kills=20)
+
+
+@pytest.fixture(params=["translation", "language_model"])
+def victim(request: pytest.FixtureRequest) -> Victim:
+    found: Victim = request.getfixturevalue(request.param)
+    return found
+
+
+def test_killed_at_random_moments_it_ends_bit_equal(victim: Victim, tmp_path: Path) -> None:
+    assert_survives_kills(victim.work, victim.small, victim.whole, tmp_path / "model", victim.kills, seed=1)
 
 
 @pytest.mark.slow
-def test_killed_many_times_it_ends_bit_equal(work: Path, whole: tuple[Path, float], tmp_path: Path) -> None:
-    for seed in range(2, 2 + MANY_KILLS // 5):
-        assert_survives_kills(work, SMALL, whole, tmp_path / f"model{seed}", 5, seed)
+def test_killed_many_times_it_ends_bit_equal(victim: Victim, tmp_path: Path) -> None:
+    for seed in range(2, 2 + victim.many_kills // 5):
+        assert_survives_kills(victim.work, victim.small, victim.whole, tmp_path / f"model{seed}", 5, seed)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

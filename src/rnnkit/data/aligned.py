@@ -21,7 +21,6 @@ import numpy as np
 from rnnkit.data.arrays import GrowingArray, IntArray, blocks, open_array
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import recover_folder
 from rnnkit.text.special import PAD, UNK
 
 KIND: Final = "data"
@@ -250,17 +249,14 @@ class AlignedData:
             ArtefactError: The folder is something else.
             FormatError: A file is missing, damaged or of a newer version; the message names it.
         """
-        recover_folder(folder)
         meta = manifest.read(folder, KIND, VERSION)
-        try:
+        with manifest.reading(folder / manifest.NAME):
             sizes = {str(side): int(size) for side, size in meta.facts["vocabulary_size"].items()}
             counts = {str(split): int(facts["sentences"]) for split, facts in meta.facts["splits"].items()}
             padded = meta.facts["padding"] is not None
             str(meta.facts["task"])
             if outside := [name for name in (*sizes, *counts) if not manifest.is_plain(name)]:
                 raise ValueError(f"{outside[0]!r} can be no part of a file's name")
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise FormatError(f"{folder / manifest.NAME} is damaged", f"{type(error).__name__}: {error}") from error
         sentences = {
             (split, side): _open_side(folder, split, side, count, size, padded)
             for split, count in counts.items()

@@ -143,12 +143,10 @@ def seal(
 
 def _open_words(folder: Path, meta: manifest.Manifest) -> tuple[Words, Subwords | None, int]:
     """The words, how they are cut, and the dimension."""
-    try:
+    with manifest.reading(folder / manifest.NAME):
         count, dimension = int(meta.facts["words"]), int(meta.facts["dimension"])
         cut = meta.facts["subwords"]
         subwords = _subwords(cut) if cut else None
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise FormatError(f"{folder / manifest.NAME} is damaged", f"{type(error).__name__}: {error}") from error
     _check_sizes(folder, meta)
     return _read_words(folder / VOCABULARY, count), subwords, dimension
 

@@ -7,14 +7,15 @@ Nothing here checks bounds: the rows that a kernel touches must be there.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+from numba.extending import intrinsic, models, register_model
+
+from rnnkit.compiled import define_operators
 
 WIDTH = 16
 """Lanes in a vector that runs along the dimension of a row; rows are padded to a multiple of it."""
@@ -45,26 +46,7 @@ class _LanesModel(models.PrimitiveModel):
 LANES16 = Lanes(WIDTH)
 LANES8 = Lanes(SCORES)
 
-
-def _define_operator(symbol: Callable[[Any, Any], Any], instruction: str) -> None:
-    """Let `a symbol b` on two vectors be one instruction."""
-
-    @type_callable(symbol)
-    def type_of(context: Any) -> Callable[[Any, Any], Any]:
-        return lambda a, b: a if isinstance(a, Lanes) and a is b else None
-
-    @lower_builtin(symbol, Lanes, Lanes)
-    def lower(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return getattr(builder, instruction)(*arguments, flags=_FAST)
-
-
-for _symbol, _instruction in (
-    (operator.add, "fadd"),
-    (operator.sub, "fsub"),
-    (operator.mul, "fmul"),
-    (operator.truediv, "fdiv"),
-):
-    _define_operator(_symbol, _instruction)
+define_operators(Lanes, _FAST)
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,20 +116,21 @@ def load(path: Path) -> Manifest:
         FormatError: It is not what rnnkit writes, or a name in it leads outside its folder.
     """
     try:
-        document = read_document(path)
-        found = Manifest(
-            kind=str(document["kind"]),
-            version=int(document["version"]),
-            options=dict(document["options"]),
-            inputs={str(name): str(digest) for name, digest in document["inputs"].items()},
-            files={
-                str(name): {**entry, "sha256": str(entry["sha256"]), "size": int(entry["size"])}
-                for name, entry in document["files"].items()
-            },
-            facts=dict(document["facts"]),
-        )
-        _refuse_outside(path, found.files)
-        return found
+        with reading(path):
+            document = read_document(path)
+            found = Manifest(
+                kind=str(document["kind"]),
+                version=int(document["version"]),
+                options=dict(document["options"]),
+                inputs={str(name): str(digest) for name, digest in document["inputs"].items()},
+                files={
+                    str(name): {**entry, "sha256": str(entry["sha256"]), "size": int(entry["size"])}
+                    for name, entry in document["files"].items()
+                },
+                facts=dict(document["facts"]),
+            )
+            _refuse_outside(path, found.files)
+            return found
     except FileNotFoundError as error:
         raise DataError(
             f"{path} is missing",
@@ -136,6 +138,17 @@ def load(path: Path) -> Manifest:
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Says that the manifest at `path` is damaged where what is read out of it is missing or not what it should be.
+
+    Raises:
+        FormatError: It is.
+    """
+    try:
+        yield
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(f"{path} is damaged", f"{type(error).__name__}: {error}") from error
 

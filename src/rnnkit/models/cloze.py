@@ -27,12 +27,9 @@ from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
 from rnnkit.nn.kinds import LanguageArch
-from rnnkit.nn.layer import make_layer
-from rnnkit.nn.mingru import MinGRULayer
-from rnnkit.nn.recurrent import RecurrentLayer, gather_steps, reverse_index
+from rnnkit.nn.layer import Layer, make_layer, run_layer
+from rnnkit.nn.recurrent import gather_steps, reverse_index
 from rnnkit.text import special
-
-Layer = RecurrentLayer | MinGRULayer
 
 START = 0.1
 """Embeddings start uniform within this."""
@@ -154,18 +151,11 @@ class Cloze(nn.Module):
         rows_TBE = dropout.embedding_dropout(self.embedding.weight, ids_BT.t(), config.dropout_embedding, self.training)
         x_BTE = dropout.locked_dropout(rows_TBE.transpose(0, 1), config.dropout_input, self.training)
         for layer in cast(Sequence[Layer], stack):
-            h_BTH = self._layer(layer, x_BTE)
+            h_BTH = run_layer(layer, x_BTE, None, config.weight_drop if self.training else 0.0)[0]
             if config.residual and h_BTH.shape == x_BTE.shape:
                 h_BTH = h_BTH + x_BTE
             x_BTE = dropout.locked_dropout(h_BTH, config.dropout_hidden, self.training)
         return x_BTE
-
-    def _layer(self, layer: Layer, x_BTE: Tensor) -> Tensor:
-        dropped = None
-        if isinstance(layer, RecurrentLayer) and self.training and self.config.weight_drop:
-            dropped = dropout.weight_drop(layer.hidden_weights[0], self.config.weight_drop)
-        h_BTH: Tensor = (layer(x_BTE) if dropped is None else layer(x_BTE, hidden_weight=dropped))[0]
-        return h_BTH
 
 
 def places(ids_BT: Tensor, lengths_B: Tensor) -> Tensor:

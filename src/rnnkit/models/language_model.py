@@ -16,18 +16,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
 from rnnkit.nn.kinds import LanguageArch, LineContext
-from rnnkit.nn.layer import make_layer
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
 from rnnkit.text import special
+
+AnyLayer = Layer | TransformerLayer
 
 State = tuple[tuple[Tensor, ...], ...]
 """What each layer remembers; every tensor has the batch first."""
@@ -88,18 +89,6 @@ class Reading:
     raw_BTE: Tensor
     hidden_BTE: Tensor
     state: State
-
-
-class Layer(Protocol):
-    """What a layer of a language model does."""
-
-    def __call__(self, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run over whole pieces from a state."""
-        ...
-
-    def zero_state(self, like: Tensor) -> tuple[Tensor, ...]:
-        """What it remembers before anything was read, for a batch as large as `like`'s first dimension."""
-        ...
 
 
 class LanguageModel(nn.Module):
@@ -170,18 +159,17 @@ class LanguageModel(nn.Module):
     def _lock(self, x_BTE: Tensor, share: float) -> Tensor:
         return dropout.locked_dropout(x_BTE, share, self.training)
 
-    def _layers(self) -> Sequence[Layer]:
-        return cast(Sequence[Layer], self.layers)
+    def _layers(self) -> Sequence[AnyLayer]:
+        return cast(Sequence[AnyLayer], self.layers)
 
-    def _run(self, layer: Layer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if self.training and self.config.weight_drop and isinstance(layer, RecurrentLayer):
-            weight = dropout.weight_drop(layer.hidden_weights[0], self.config.weight_drop)
-            dropped: tuple[Tensor, tuple[Tensor, ...]] = layer(x_BTE, state, hidden_weight=weight)
-            return dropped
-        return layer(x_BTE, state)
+    def _run(self, layer: AnyLayer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if isinstance(layer, TransformerLayer):
+            read: tuple[Tensor, tuple[Tensor, ...]] = layer(x_BTE, state)
+            return read
+        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0)
 
 
-def _layers(config: Config) -> list[nn.Module]:
+def _layers(config: Config) -> Sequence[AnyLayer]:
     if config.arch == "transformer":
         shape = config.hidden, config.heads, config.memory
         last = config.layers - 1

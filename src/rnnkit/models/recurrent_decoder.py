@@ -23,13 +23,10 @@ from rnnkit.nn import dropout, monotonic
 from rnnkit.nn.attention import Attention
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import RecurrentArch
-from rnnkit.nn.layer import make_layer, run_layer
-from rnnkit.nn.mingru import MinGRULayer
+from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.monotonic import MonotonicAttention
 from rnnkit.nn.recurrent import RecurrentLayer
 from rnnkit.nn.transformer import MultiHead
-
-Layer = RecurrentLayer | MinGRULayer
 
 
 class RecurrentDecoder(nn.Module):

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import RecurrentArch
-from rnnkit.nn.layer import make_layer, run_layer
-from rnnkit.nn.mingru import MinGRULayer
+from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.recurrent import RecurrentLayer, gather_steps, reverse_index
 
 
@@ -63,7 +62,7 @@ class EncoderLayer(nn.Module):
 
 
 def run_to_lengths(
-    layer: RecurrentLayer | MinGRULayer, x_BSE: Tensor, lengths_B: Tensor, want_last: bool, weight_drop: float = 0.0
+    layer: Layer, x_BSE: Tensor, lengths_B: Tensor, want_last: bool, weight_drop: float = 0.0
 ) -> tuple[Tensor, State]:
     """Run one direction and, if wanted, find each sentence's state at its own last token.
 

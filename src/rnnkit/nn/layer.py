@@ -10,10 +10,10 @@ from rnnkit.nn.kinds import LanguageArch
 from rnnkit.nn.mingru import MinGRULayer
 from rnnkit.nn.recurrent import RecurrentLayer
 
+Layer = RecurrentLayer | MinGRULayer
 
-def make_layer(
-    arch: LanguageArch, input_size: int, hidden_size: int, reset_inside: bool = False
-) -> RecurrentLayer | MinGRULayer:
+
+def make_layer(arch: LanguageArch, input_size: int, hidden_size: int, reset_inside: bool = False) -> Layer:
     """A layer that maps (B, T, E) and a state to (B, T, H) and a state.
 
     Args:
@@ -32,9 +32,7 @@ def make_layer(
     return RecurrentLayer(arch, input_size, hidden_size, reset_inside)
 
 
-def run_layer(
-    layer: RecurrentLayer | MinGRULayer, x_BTE: Tensor, state: State | None, weight_drop: float = 0.0
-) -> tuple[Tensor, State]:
+def run_layer(layer: Layer, x_BTE: Tensor, state: State | None, weight_drop: float = 0.0) -> tuple[Tensor, State]:
     """Run a layer over whole sequences, with a share of its state matrix' connections dropped once for all steps.
 
     `mingru` has no such matrix. Other arguments and results as for `RecurrentLayer.forward`.

@@ -16,6 +16,8 @@ from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files import lock
 from rnnkit.files.atomic import atomic_folder, recover_folder
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import scale_options as scale
+from rnnkit.stages import usual_options as usual
 from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
 from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
 from rnnkit.text.token_files import MAX_LINE_BYTES
@@ -65,7 +67,7 @@ class Options:
         many=True,
         shown_default="WORK/vocab.tsv, or WORK/vocab.LANG.tsv",
     )
-    work: Path = option(Path("work"), help="Workspace.")
+    work: Path = usual.work(help="Workspace.")
     max_length: int | None = option(
         None,
         help="Longest sentence, the end symbol counted.",
@@ -113,17 +115,9 @@ class Options:
     )
     output: Path | None = option(None, help="Folder for the data.", shown_default="WORK/data", panel="Output")
     overwrite: bool = option(False, help="Replace data that is there.", panel="Output")
-    processes: int = option(
-        1,
-        help="Processes that share the work; 0 is one a core. The result is the same.",
-        unit="processes",
-        minimum=0,
-        panel="Scale",
-    )
-    shard: str | None = option(
-        None, help="Do part I of N of the lines, into DATA.I-of-N.", metavar="I/N", panel="Scale"
-    )
-    merge: bool = option(False, help="Join the data of all shards.", panel="Scale")
+    processes: int = scale.processes()
+    shard: str | None = scale.shard(help="Do part I of N of the lines, into DATA.I-of-N.")
+    merge: bool = scale.merge(help="Join the data of all shards.")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from rnnkit.errors import ArtefactError, UsageError
 from rnnkit.events import Listener, Warned, ignore
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import usual_options as usual
 from rnnkit.text.names import TRAIN
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Options:
     compare: Path | None = option(
         None, help="Links to compare with: sure ones 0-0, possible ones 0?0.", shown_default="none"
     )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.")
+    work: Path = usual.work()
     model: str = option("hmm", help="Jumps from link to link, or a pull to the diagonal.", panel="Model",
                         choices=("hmm", "diagonal"))  # fmt: skip
     iterations: int = option(5, help="Passes over the text; for hmm, as many of the diagonal model before.",
@@ -63,7 +64,7 @@ class Options:
     max_length: int = option(
         256, help="Pairs with a longer side get no links.", unit="tokens", panel="Model", minimum=1, maximum=4096
     )
-    threads: int = option(0, help="CPU threads; 0: all cores. The result is the same.", panel="Model", minimum=0)
+    threads: int = usual.threads(help="CPU threads; 0: all cores. The result is the same.", panel="Model")
     direction: str | None = option(
         None, help="Links of one direction: target words explained by source words, or backward.",
         choices=(FORWARD, BACKWARD), shown_default="both", panel="Output",

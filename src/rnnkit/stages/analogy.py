@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.config import argument, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
-from rnnkit.reports.columns import aligned
-from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors
+from rnnkit.stages import usual_options as usual
+from rnnkit.stages import vector_options as vector
+from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors, neighbor_lines, neighbor_objects
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Neighbor, Vectors
@@ -43,22 +44,10 @@ class Options:
         shown_default="standard input, one a line",
         signed=True,
     )
-    vectors: Path | None = option(
-        None,
-        help="Vectors directory, or a file of word2vec, fastText or GloVe.",
-        panel="Data",
-        shown_default="WORK/embeddings",
-    )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    vectors: Path | None = vector.vectors()
+    work: Path = usual.work()
     count: int = option(5, help="Answers to each.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = option(
-        None,
-        help="Look only through so many of the most frequent words.",
-        panel="Search",
-        unit="words",
-        minimum=1,
-        shown_default="all",
-    )
+    restrict: int | None = vector.restrict()
     json: bool = option(False, help="One JSON object an expression: question, answers.", panel="Output")
 
 
@@ -92,13 +81,11 @@ class Analogy:
     @property
     def lines(self) -> tuple[str, ...]:
         """What is printed."""
-        rows = [(answer.word, f"{answer.similarity:.4f}") for answer in self.answers]
-        return (str(self.expression), *aligned(rows, right=[1], indent="  "))
+        return (str(self.expression), *neighbor_lines(self.answers))
 
     def as_dict(self) -> dict[str, Any]:
         """What is printed with `--json`."""
-        found = [{"word": each.word, "similarity": round(each.similarity, 4)} for each in self.answers]
-        return {"question": str(self.expression), "answers": found}
+        return {"question": str(self.expression), "answers": neighbor_objects(self.answers)}
 
 
 def run(options: Options, listen: Listener = ignore) -> Iterator[Analogy | Unanswered]:

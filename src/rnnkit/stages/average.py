@@ -13,6 +13,7 @@ from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import lock, manifest
 from rnnkit.files.atomic import atomic_folder
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import usual_options as usual
 
 EXAMPLE = """\
 rnnkit train --average 5 && rnnkit decode --checkpoint average < test.de
@@ -29,7 +30,7 @@ class Options:
     """
 
     models: list[Path] = argument((), help="Model directories; the workspace's unless given.", metavar="MODEL")
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    work: Path = usual.work()
     output: Path | None = option(None, help="Model directory to write, for several models.", panel="Output")
     overwrite: bool = option(False, help="Replace the output.", panel="Output")
 

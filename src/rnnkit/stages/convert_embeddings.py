@@ -11,6 +11,8 @@ from rnnkit.errors import ArtefactError, UsageError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import usual_options as usual
+from rnnkit.stages import vector_options as vector
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.table import Table
@@ -45,13 +47,8 @@ class Options:
     """
 
     output: Path = argument(help="File or directory to write.", metavar="OUTPUT")
-    vectors: Path | None = option(
-        None,
-        help="Vectors directory, or a file of word2vec, fastText or GloVe.",
-        panel="Data",
-        shown_default="WORK/embeddings",
-    )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    vectors: Path | None = vector.vectors()
+    work: Path = usual.work()
     top: int | None = option(
         None,
         help="Take only so many of the first words, the most frequent.",

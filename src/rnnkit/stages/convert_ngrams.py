@@ -12,6 +12,7 @@ from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, ignore
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import usual_options as usual
 
 if TYPE_CHECKING:
     from rnnkit.ngrams.model import NgramModel
@@ -36,7 +37,7 @@ class Options:
     model: Path | None = option(
         None, help="Model directory, or an ARPA file.", panel="Data", shown_default="WORK/model"
     )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    work: Path = usual.work()
     merge_unknown: bool = option(
         False, help="The text's own word <unk>, as in the Penn Treebank, is the unknown word.", panel="Output"
     )

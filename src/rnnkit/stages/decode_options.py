@@ -10,7 +10,7 @@ from pathlib import Path
 from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import FormatError, UsageError
 from rnnkit.files.workspace import Workspace
-from rnnkit.nn import kinds
+from rnnkit.stages import usual_options as usual
 from rnnkit.text.gaps import GAP, check_gap
 
 CHECKPOINTS = ("best", "last", "average")
@@ -56,7 +56,7 @@ class Options:
     files: list[Path] = argument(
         (STDIN,), help="Raw text, one sentence, prompt or line with gaps a line; - is standard input."
     )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    work: Path = usual.work()
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     model: list[Path] = option(
         (), help="Model directory; several translate together, by the mean of their probabilities.", panel="Model",
@@ -147,8 +147,8 @@ class Options:
     batch_tokens: int = option(
         4096, help="Tokens a batch, padding counted.", panel="Optimisation", unit="tokens", minimum=1
     )
-    device: str = option("auto", help="Where to decode.", panel="Optimisation", choices=kinds.DEVICES)
-    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    device: str = usual.device(help="Where to decode.")
+    threads: int = usual.threads()
     overwrite: bool = option(False, help="Replace the output file.", panel="Output")
     resume: bool = option(False, help="Go on with the output of a run that was interrupted.", panel="Output")
 

@@ -14,6 +14,7 @@ from typing import Any
 from rnnkit.config import option
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, ignore
+from rnnkit.stages import usual_options as usual
 
 EXAMPLE = """\
 rnnkit demo
@@ -44,7 +45,7 @@ class Options:
 
     corpora: Path = option(Path("sample_corpora"), help="Folder of the sample corpora.", panel="Data")
     work: Path = option(Path("work/demo"), help="Workspace of the demo; replaced.", panel="Data")
-    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    threads: int = usual.threads()
 
 
 @dataclass(frozen=True)

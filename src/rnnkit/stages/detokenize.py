@@ -12,6 +12,7 @@ from rnnkit.config import STDIN, argument, option
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import usual_options as usual
 from rnnkit.text.token_files import read_token_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
@@ -34,7 +35,7 @@ class Options:
     model: Path | None = option(
         None, help="Folder of the tokenizer that made the tokens.", shown_default="WORK/tokenizer"
     )
-    work: Path = option(Path("work"), help="Workspace.")
+    work: Path = usual.work(help="Workspace.")
 
 
 def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rnnkit.config import argument, option
 from rnnkit.nn import kinds
+from rnnkit.stages import usual_options as usual
 
 FLOW_HIDDEN, RECALL_HIDDEN = 256, 32
 RECALLERS = ("rnn", "gru", "lstm", "mingru")
@@ -32,7 +33,7 @@ class Options:
     models: list[Path] = argument(
         (), help="Directories of language models.", metavar="MODEL", shown_default="WORK/model; none with --arch"
     )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    work: Path = usual.work()
     text: Path | None = option(
         None, help="Raw text to read; - is standard input.", panel="Data", shown_default="a part of the data"
     )
@@ -71,7 +72,7 @@ class Options:
     )
     budget: int = option(800, help="Most training steps a span.", panel="Recall", unit="steps", minimum=1)
     runs: int = option(3, help="Networks of each kind, with seeds from --seed on.", panel="Recall", minimum=1)
-    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    threads: int = usual.threads()
     output: Path | None = option(
         None, help="Picture of the gradient flow: .png, .svg or .pdf.", panel="Output", shown_default="none"
     )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rnnkit.config import argument, option
+from rnnkit.stages import training_options as training
+from rnnkit.stages import usual_options as usual
 
 METHODS = ("skipgram", "cbow")
 LOSSES = ("negative", "nce", "softmax")
@@ -26,7 +28,7 @@ class Options:
     text: list[Path] = argument(
         (), help="Text or token files; - is stdin.", metavar="TEXT...", shown_default="WORK/tokens/train.*.tok"
     )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    work: Path = usual.work()
     data: Path | None = option(None, help="Aligned data to learn from in place of text.", panel="Data")
     vocab: Path | None = option(
         None, help="Vocabulary that --data was made with.", panel="Data", shown_default="WORK/vocab.tsv"
@@ -75,15 +77,15 @@ class Options:
         shown_default="skipgram 0.025, with subwords 0.05; cbow 0.125, classic 0.025",
     )  # fmt: skip
     plain_loops: bool = option(False, help="Slow loops that the fast kernels are held against.", panel="Optimisation")
-    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    threads: int = usual.threads()
     seed: int = option(1, help="Seed of everything that is drawn.", panel="Optimisation", minimum=0)
     output: Path | None = option(
         None, help="Vectors directory to write.", panel="Output", shown_default="WORK/embeddings"
     )
-    save_every: float = option(120.0, help="Seconds between checkpoints.", panel="Output", unit="seconds", minimum=0)
+    save_every: float = training.save_every()
     resume: bool = option(False, help="Go on with the run in the vectors directory.", panel="Output")
     overwrite: bool = option(False, help="Replace the vectors directory.", panel="Output")
-    dry_run: bool = option(False, help="Print what the run would cost, and stop.", panel="Output")
+    dry_run: bool = training.dry_run()
 
 
 def default_rate(options: Options) -> float:

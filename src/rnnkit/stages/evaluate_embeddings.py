@@ -13,6 +13,8 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import describe
 from rnnkit.events import Listener, Warned, ignore
 from rnnkit.reports.columns import aligned
+from rnnkit.stages import usual_options as usual
+from rnnkit.stages import vector_options as vector
 from rnnkit.stages.questions import load_vectors
 from rnnkit.text.lines import read_lines
 
@@ -40,13 +42,8 @@ class Options:
     """
 
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
-    vectors: Path | None = option(
-        None,
-        help="Vectors directory, or a file of word2vec, fastText or GloVe.",
-        panel="Data",
-        shown_default="WORK/embeddings",
-    )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    vectors: Path | None = vector.vectors()
+    work: Path = usual.work()
     restrict: int = option(
         30_000, help="Most frequent words that analogies are asked among.", panel="Score", unit="words", minimum=1
     )

@@ -12,6 +12,8 @@ from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
 from rnnkit.stages import presets
+from rnnkit.stages import training_options as training
+from rnnkit.stages import usual_options as usual
 from rnnkit.training import schedules
 
 NGRAM = "ngram"
@@ -57,14 +59,12 @@ class Options:
     the metrics, a learning curve and a model card.
     """
 
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
-    data: Path | None = option(None, help="Aligned data.", panel="Data", shown_default="WORK/data")
-    vocab: list[Path] = option((), help="Vocabulary.", panel="Data", shown_default="as the data names it")
-    tokenizer: Path | None = option(None, help="Tokenizer folder.", panel="Data", shown_default="WORK/tokenizer")
-    init_from: Path | None = option(
-        None, help="Model whose best weights to start from (fine-tuning); same vocabulary.", panel="Data"
-    )
-    preset: str = option("small", help="Where options not given come from.", panel="Model", choices=tuple(PRESETS))
+    work: Path = usual.work()
+    data: Path | None = training.data()
+    vocab: list[Path] = training.vocab(help="Vocabulary.")
+    tokenizer: Path | None = training.tokenizer()
+    init_from: Path | None = training.init_from()
+    preset: str = training.preset(choices=tuple(PRESETS))
     arch: str = option("lstm", help="Counts, recurrent unit or Transformer.", panel="Model", choices=ARCHS)
     layers: int | None = _preset("layers", help="Layers.", minimum=1)
     hidden: int | None = _preset("hidden", help="Size of the states.", minimum=2)
@@ -79,10 +79,8 @@ class Options:
     )  # fmt: skip
     cloze: bool = option(False, help="Learn to fill gaps, reading from both sides.", panel="Model")
     bidirectional: bool = option(False, help="Read both ways; only with --cloze.", panel="Model")
-    embeddings: list[Path] = option(
-        (), help="Word vectors that embeddings start from.", shown_default="random", panel="Model"
-    )
-    freeze_embeddings: bool = option(False, help="Leave embeddings from vectors as they are.", panel="Model")
+    embeddings: list[Path] = training.embeddings(help="Word vectors that embeddings start from.")
+    freeze_embeddings: bool = training.freeze_embeddings()
     order: int = option(5, help="Longest n-gram.", panel="Counts", unit="tokens", minimum=1, maximum=12)
     smoothing: str = option("kneser-ney", help="Where unseen n-grams get their share.", panel="Counts",
                             choices=SMOOTHINGS)  # fmt: skip
@@ -95,12 +93,8 @@ class Options:
     dropout: float | None = _preset("dropout", help="Dropped from the output.", minimum=0, maximum=0.99)
     dropout_input: float | None = _preset("dropout_input", help="Dropped from embeddings.", minimum=0, maximum=0.99)
     dropout_hidden: float | None = _preset("dropout_hidden", help="Dropped between layers.", minimum=0, maximum=0.99)
-    dropout_embedding: float | None = _preset(
-        "dropout_embedding", help="Words dropped from what is read.", minimum=0, maximum=0.99
-    )
-    weight_drop: float | None = _preset(
-        "weight_drop", help="Connections dropped from state to state.", minimum=0, maximum=0.99
-    )
+    dropout_embedding: float | None = training.dropout_embedding(PRESETS)
+    weight_drop: float | None = training.weight_drop(PRESETS)
     activation_penalty: float | None = _preset(
         "activation_penalty", "Optimisation", help="Weight of the squared activations.", minimum=0
     )
@@ -108,14 +102,9 @@ class Options:
         "temporal_penalty", "Optimisation", help="Weight of their squared change from step to step.", minimum=0
     )
     weight_decay: float | None = _preset("weight_decay", "Optimisation", help="Weight decay.", minimum=0)
-    mean_decay: float | None = _preset(
-        "mean_decay", "Optimisation", help="Keep a running mean of the weights with this decay; 0: none.", minimum=0,
-        maximum=0.999999,
-    )  # fmt: skip
-    epochs: float | None = _preset(
-        "epochs", "Optimisation", help="Passes over the text; 0: by its size.", unit="passes", minimum=0
-    )
-    max_steps: int = option(0, help="Most steps; 0: as --epochs says.", panel="Optimisation", unit="steps", minimum=0)
+    mean_decay: float | None = training.mean_decay(PRESETS)
+    epochs: float | None = training.epochs(PRESETS, help="Passes over the text; 0: by its size.")
+    max_steps: int = training.max_steps()
     columns: int | None = _preset("columns", "Optimisation", help="Places of the text read side by side.", minimum=1)
     steps: int | None = _preset(
         "steps", "Optimisation", help="Tokens read between two cuts of the gradient.", unit="tokens", minimum=1
@@ -127,11 +116,9 @@ class Options:
         1400, help="Batch size where lines stand alone.", panel="Optimisation", unit="tokens", minimum=1
     )
     optimizer: str | None = _preset("optimizer", "Optimisation", help="Optimizer.", choices=kinds.OPTIMIZERS)
-    learning_rate: float | None = _preset("learning_rate", "Optimisation", help="Peak learning rate.", minimum=0)
+    learning_rate: float | None = training.learning_rate(PRESETS)
     schedule: str | None = _preset("schedule", "Optimisation", help="Rate over time.", choices=schedules.NAMES)
-    warmup: int | None = _preset(
-        "warmup", "Optimisation", help="Steps of linear warm-up; onecycle has its own.", unit="steps", minimum=0
-    )
+    warmup: int | None = training.warmup(PRESETS, help="Steps of linear warm-up; onecycle has its own.")
     clip: float | None = _preset("clip", "Optimisation", help="Norm that longer gradients are cut to; 0: none.",
                                  minimum=0)  # fmt: skip
     clip_value: float = option(0.0, help="Size that numbers of the gradient are cut to; 0: none.",
@@ -140,41 +127,22 @@ class Options:
         0, help="Learn to tell a token from so many others drawn at random; 0: from all.", panel="Optimisation",
         unit="tokens", minimum=0,
     )  # fmt: skip
-    patience: int = option(
-        0, help="Validations without improvement before training ends; 0: never.", panel="Optimisation", minimum=0
-    )
-    precision: str = option(
-        "auto",
-        help="Of matrix products; auto: bf16 where the hardware has it and it pays.",
-        panel="Optimisation",
-        choices=kinds.PRECISIONS,
-    )
-    device: str = option("auto", help="Where to train.", panel="Optimisation", choices=kinds.DEVICES)
-    threads: int = option(0, help="CPU threads of a process; 0: all cores.", panel="Optimisation", minimum=0)
-    accumulate: int = option(
-        1, help="Batches whose gradients are added up to a step.", panel="Optimisation",
-        unit="batches", minimum=1,
-    )  # fmt: skip
-    processes: int = option(
-        1,
-        help="Processes on this machine, each with batches of its own in every step.",
-        panel="Optimisation",
-        minimum=1,
-    )
-    restarts: int = option(
-        0, help="Times that a run whose process was killed goes on by itself.", panel="Optimisation", minimum=0
-    )
-    seed: int = option(1, help="Seed of weights, dropout and order.", panel="Optimisation", minimum=0)
-    output: Path | None = option(None, help="Model directory to write.", panel="Output", shown_default="WORK/model")
-    validate_every: int = option(
-        0, help="Steps between validations; 0: once a pass.", panel="Output", unit="steps", minimum=0
-    )
-    average: int = option(0, help="Average the weights of the last so many validations.", panel="Output", minimum=0)
-    report_every: int = option(50, help="Steps between lines of metrics.", panel="Output", unit="steps", minimum=1)
-    save_every: float = option(120.0, help="Seconds between checkpoints.", panel="Output", unit="seconds", minimum=0)
-    resume: bool = option(False, help="Go on with the run in the model directory.", panel="Output")
-    overwrite: bool = option(False, help="Replace the model directory.", panel="Output")
-    dry_run: bool = option(False, help="Print what the run would cost, and stop.", panel="Output")
+    patience: int = training.patience(0)
+    precision: str = training.precision(help="Of matrix products; auto: bf16 where the hardware has it and it pays.")
+    device: str = training.device()
+    threads: int = training.threads()
+    accumulate: int = training.accumulate()
+    processes: int = training.processes()
+    restarts: int = training.restarts()
+    seed: int = training.seed()
+    output: Path | None = training.output()
+    validate_every: int = training.validate_every()
+    average: int = training.average()
+    report_every: int = training.report_every()
+    save_every: float = training.save_every()
+    resume: bool = training.resume()
+    overwrite: bool = training.overwrite()
+    dry_run: bool = training.dry_run()
 
 
 def fill(options: Options) -> Options:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import argument, option
 from rnnkit.events import Listener, ignore
-from rnnkit.reports.columns import aligned
-from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors
+from rnnkit.stages import usual_options as usual
+from rnnkit.stages import vector_options as vector
+from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors, neighbor_lines, neighbor_objects
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Neighbor, Vectors
@@ -32,22 +33,10 @@ class Options:
     words: list[str] = argument(
         (), help="Words to ask about.", metavar="WORD", shown_default="standard input, one a line"
     )
-    vectors: Path | None = option(
-        None,
-        help="Vectors directory, or a file of word2vec, fastText or GloVe.",
-        panel="Data",
-        shown_default="WORK/embeddings",
-    )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    vectors: Path | None = vector.vectors()
+    work: Path = usual.work()
     count: int = option(10, help="Neighbours of each word.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = option(
-        None,
-        help="Look only through so many of the most frequent words.",
-        panel="Search",
-        unit="words",
-        minimum=1,
-        shown_default="all",
-    )
+    restrict: int | None = vector.restrict()
     json: bool = option(False, help="One JSON object a word: question, seen, neighbors.", panel="Output")
 
 
@@ -68,14 +57,12 @@ class Neighborhood:
     @property
     def lines(self) -> tuple[str, ...]:
         """What is printed."""
-        rows = [(neighbor.word, f"{neighbor.similarity:.4f}") for neighbor in self.neighbors]
         unseen = "" if self.seen else " (never seen, composed of its n-grams)"
-        return (f"{self.word}{unseen}", *aligned(rows, right=[1], indent="  "))
+        return (f"{self.word}{unseen}", *neighbor_lines(self.neighbors))
 
     def as_dict(self) -> dict[str, Any]:
         """What is printed with `--json`."""
-        found = [{"word": each.word, "similarity": round(each.similarity, 4)} for each in self.neighbors]
-        return {"question": self.word, "seen": self.seen, "neighbors": found}
+        return {"question": self.word, "seen": self.seen, "neighbors": neighbor_objects(self.neighbors)}
 
 
 def run(options: Options, listen: Listener = ignore) -> Iterator[Neighborhood | Unanswered]:

@@ -12,6 +12,7 @@ from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
 from rnnkit.reports.projection import METHODS
+from rnnkit.stages import usual_options as usual
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Vectors
@@ -37,7 +38,7 @@ class Options:
     model: Path | None = argument(
         None, help="Model directory, or vectors; the workspace's model unless given.", metavar="MODEL"
     )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    work: Path = usual.work()
     words: list[str] = option(
         (), help="Words to draw, parted by commas or spaces.", panel="Words", metavar="WORD", many=True
     )

@@ -6,7 +6,7 @@ A word without a vector stops nothing: what cannot be answered is an answer too,
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,10 +15,11 @@ from rnnkit.config import STDIN
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note
 from rnnkit.files.workspace import Workspace
+from rnnkit.reports.columns import aligned
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.embeddings.vectors import Neighbor, Vectors
 
 Answer = TypeVar("Answer")
 
@@ -83,3 +84,14 @@ def answer_lines(
         except RnnkitError as error:
             where = DataError(f"standard input:{number}: {error.what}", *error.details, hint=error.hint)
             yield Unanswered(line, where, instead)
+
+
+def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
+    """Words and their similarities as they are printed, in columns below what was asked."""
+    rows = [(neighbor.word, f"{neighbor.similarity:.4f}") for neighbor in neighbors]
+    return aligned(rows, right=[1], indent="  ")
+
+
+def neighbor_objects(neighbors: Sequence[Neighbor]) -> list[dict[str, Any]]:
+    """Words and their similarities as they are printed with `--json`."""
+    return [{"word": each.word, "similarity": round(each.similarity, 4)} for each in neighbors]

@@ -12,6 +12,7 @@ from rnnkit.events import Listener, ignore
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_file
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import usual_options as usual
 from rnnkit.text.names import TRAIN
 
 EXAMPLE = """\
@@ -36,7 +37,7 @@ class Options:
     split: str = option(TRAIN, help="Part of the data.")
     side: str | None = option(None, help="Language.", shown_default="the only one, where there is one")
     data: Path | None = option(None, help="Aligned data.", shown_default="WORK/data")
-    work: Path = option(Path("work"), help="Workspace.")
+    work: Path = usual.work(help="Workspace.")
     output: Path | None = option(None, help="File to write.", shown_default="WORK/SPLIT.SIDE.KIND.npz", panel="Output")
     overwrite: bool = option(False, help="Replace a file that is there.", panel="Output")
 

@@ -11,6 +11,7 @@ from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import UsageError
 from rnnkit.files.workspace import Workspace
 from rnnkit.nn import kinds
+from rnnkit.stages import usual_options as usual
 
 CHECKPOINTS = ("best", "last", "average")
 CACHE_SIZE = 500
@@ -49,7 +50,7 @@ class Options:
     files: list[Path] = argument(
         (STDIN,), help="Raw text, one sentence a line; - is standard input. Source and target for a translation model."
     )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    work: Path = usual.work()
     data: Path | None = option(
         None, help="Score aligned data in place of text.", panel="Data", shown_default="WORK/data with --split"
     )
@@ -100,8 +101,8 @@ class Options:
     json: bool = option(False, help="One JSON object a line, and one with the summary at the end.", panel="Output")
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     overwrite: bool = option(False, help="Replace the output file.", panel="Output")
-    device: str = option("auto", help="Where to compute.", panel="Optimisation", choices=kinds.DEVICES)
-    threads: int = option(0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+    device: str = usual.device(help="Where to compute.")
+    threads: int = usual.threads()
 
     @property
     def folder(self) -> Path:

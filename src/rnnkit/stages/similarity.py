@@ -10,6 +10,8 @@ from typing import Any
 from rnnkit.config import argument, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
+from rnnkit.stages import usual_options as usual
+from rnnkit.stages import vector_options as vector
 from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors
 
 EXAMPLE = """\
@@ -30,13 +32,8 @@ class Options:
     words: list[str] = argument(
         (), help="Pairs of words, one after the other.", metavar="WORD", shown_default="standard input, a pair a line"
     )
-    vectors: Path | None = option(
-        None,
-        help="Vectors directory, or a file of word2vec, fastText or GloVe.",
-        panel="Data",
-        shown_default="WORK/embeddings",
-    )
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
+    vectors: Path | None = vector.vectors()
+    work: Path = usual.work()
     json: bool = option(False, help="One JSON object a pair: question, similarity.", panel="Output")
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from rnnkit.config import argument, option
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import scale_options as scale
+from rnnkit.stages import usual_options as usual
 from rnnkit.text.normalise import FORMS, NFC
 from rnnkit.text.shards import Shard
 from rnnkit.text.tokenizers.learning import DEFAULT_SIZE
@@ -92,7 +94,7 @@ class Options:
         help="Folder of the tokenizer: used where there is one, made there otherwise.",
         shown_default="WORK/tokenizer",
     )
-    work: Path = option(Path("work"), help="Workspace.")
+    work: Path = usual.work(help="Workspace.")
     output: Path | None = option(None, help="Folder for the token files.", shown_default="WORK/tokens", panel="Output")
     overwrite: bool = option(False, help="Replace token files, and with train files the tokenizer too.", panel="Output")
     seed: int = option(1, help="Seed of the samples.", minimum=0)
@@ -102,20 +104,11 @@ class Options:
         unit="threads",
         minimum=0,
     )
-    processes: int = option(
-        1,
-        help="Processes that share the work; 0 is one a core. The result is the same.",
-        unit="processes",
-        minimum=0,
-        panel="Scale",
+    processes: int = scale.processes()
+    shard: str | None = scale.shard(
+        help="Do part I of N of each file's lines, into TOKENS.I-of-N; the tokenizer must be there."
     )
-    shard: str | None = option(
-        None,
-        help="Do part I of N of each file's lines, into TOKENS.I-of-N; the tokenizer must be there.",
-        metavar="I/N",
-        panel="Scale",
-    )
-    merge: bool = option(False, help="Join the token files of all shards to whole ones.", panel="Scale")
+    merge: bool = scale.merge(help="Join the token files of all shards to whole ones.")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
 from rnnkit.stages import guidance, presets
+from rnnkit.stages import training_options as training
+from rnnkit.stages import usual_options as usual
 from rnnkit.training import schedules
 
 SMALL: Mapping[str, Any] = {
@@ -53,7 +55,10 @@ TRANSFORMERS: Mapping[str, Mapping[str, Any]] = {
 HYBRID: Mapping[str, Any] = {"decoder_layers": 2}
 """What a hybrid is told otherwise than a Transformer: most of its work is done once, in the encoder."""
 
-_preset = functools.partial(presets.preset_option, {"small": SMALL})
+SHOWN: Mapping[str, Mapping[str, Any]] = {"small": SMALL}
+"""The presets whose values `--help` shows."""
+
+_preset = functools.partial(presets.preset_option, SHOWN)
 
 
 @dataclass(frozen=True)
@@ -71,16 +76,12 @@ class Options:
     vector are drawn at random like those that have one.
     """
 
-    work: Path = option(Path("work"), help="Workspace that paths not given are in.", panel="Data")
-    data: Path | None = option(None, help="Aligned data.", panel="Data", shown_default="WORK/data")
-    vocab: list[Path] = option(
-        (), help="Vocabulary, or the source's and the target's.", panel="Data", shown_default="as the data names it"
-    )
-    tokenizer: Path | None = option(None, help="Tokenizer folder.", panel="Data", shown_default="WORK/tokenizer")
-    init_from: Path | None = option(
-        None, help="Model whose best weights to start from (fine-tuning); same vocabulary.", panel="Data"
-    )
-    preset: str = option("small", help="Where options not given come from.", panel="Model", choices=tuple(PRESETS))
+    work: Path = usual.work()
+    data: Path | None = training.data()
+    vocab: list[Path] = training.vocab(help="Vocabulary, or the source's and the target's.")
+    tokenizer: Path | None = training.tokenizer()
+    init_from: Path | None = training.init_from()
+    preset: str = training.preset(choices=tuple(PRESETS))
     arch: str = option(
         "lstm", help="Recurrent unit, Transformer, or its encoder with a recurrent decoder.", panel="Model",
         choices=kinds.TRANSLATION_ARCHS,
@@ -119,25 +120,18 @@ class Options:
         "after", help="GRU's reset gate after the product (torch) or inside it (paper).", panel="Model",
         choices=kinds.RESETS,
     )  # fmt: skip
-    embeddings: list[Path] = option(
-        (), help="Word vectors that embeddings start from: the source's, or the source's and the target's.",
-        many=True, shown_default="random", panel="Model",
-    )  # fmt: skip
-    freeze_embeddings: bool = option(False, help="Leave embeddings from vectors as they are.", panel="Model")
+    embeddings: list[Path] = training.embeddings(
+        help="Word vectors that embeddings start from: the source's, or the source's and the target's.", many=True
+    )
+    freeze_embeddings: bool = training.freeze_embeddings()
     dropout: float | None = _preset(
         "dropout", help="Share dropped on embeddings, layers, readout.", minimum=0, maximum=0.99
     )
     variational: bool | None = _preset("variational", help="Drop the same features at all steps of a sentence.")
-    dropout_embedding: float | None = _preset(
-        "dropout_embedding", help="Words dropped from what is read.", minimum=0, maximum=0.99
-    )
-    weight_drop: float | None = _preset(
-        "weight_drop", help="Connections dropped from state to state.", minimum=0, maximum=0.99
-    )
-    epochs: float | None = _preset(
-        "epochs", "Optimisation", help="Passes over the data; 0: by its size.", unit="passes", minimum=0
-    )
-    max_steps: int = option(0, help="Most steps; 0: as --epochs says.", panel="Optimisation", unit="steps", minimum=0)
+    dropout_embedding: float | None = training.dropout_embedding(SHOWN)
+    weight_drop: float | None = training.weight_drop(SHOWN)
+    epochs: float | None = training.epochs(SHOWN, help="Passes over the data; 0: by its size.")
+    max_steps: int = training.max_steps()
     batch_tokens: int | None = _preset(
         "batch_tokens", "Optimisation", help="Batch size on its longer side, padding counted.", unit="tokens", minimum=1
     )
@@ -149,47 +143,27 @@ class Options:
     guided_weight: float = option(
         guidance.WEIGHT, help="Weight of --guided-attention beside the loss.", panel="Optimisation", minimum=0
     )
-    learning_rate: float | None = _preset("learning_rate", "Optimisation", help="Peak learning rate.", minimum=0)
+    learning_rate: float | None = training.learning_rate(SHOWN)
     schedule: str = option("cosine", help="Rate after warm-up.", panel="Optimisation", choices=schedules.NAMES)
-    warmup: int | None = _preset("warmup", "Optimisation", help="Steps of linear warm-up.", unit="steps", minimum=0)
+    warmup: int | None = training.warmup(SHOWN, help="Steps of linear warm-up.")
     weight_decay: float = option(0.0, help="Weight decay.", panel="Optimisation", minimum=0)
     label_smoothing: float | None = _preset(
         "label_smoothing", "Optimisation", help="Probability spread over the vocabulary.", minimum=0, maximum=0.99
     )
-    mean_decay: float | None = _preset(
-        "mean_decay", "Optimisation", help="Keep a running mean of the weights with this decay; 0: none.", minimum=0,
-        maximum=0.999999,
-    )  # fmt: skip
+    mean_decay: float | None = training.mean_decay(SHOWN)
     clip: float = option(1.0, help="Norm that longer gradients are cut to.", panel="Optimisation", minimum=1e-9)
-    patience: int = option(
-        5, help="Validations without improvement before training ends; 0: never.", panel="Optimisation", minimum=0
+    patience: int = training.patience(5)
+    precision: str = training.precision(
+        help="Of matrix products; auto: bf16 where the hardware has it and states are large."
     )
-    precision: str = option(
-        "auto",
-        help="Of matrix products; auto: bf16 where the hardware has it and states are large.",
-        panel="Optimisation",
-        choices=kinds.PRECISIONS,
-    )
-    device: str = option("auto", help="Where to train.", panel="Optimisation", choices=kinds.DEVICES)
-    threads: int = option(0, help="CPU threads of a process; 0: all cores.", panel="Optimisation", minimum=0)
-    accumulate: int = option(
-        1, help="Batches whose gradients are added up to a step.", panel="Optimisation",
-        unit="batches", minimum=1,
-    )  # fmt: skip
-    processes: int = option(
-        1,
-        help="Processes on this machine, each with batches of its own in every step.",
-        panel="Optimisation",
-        minimum=1,
-    )
-    restarts: int = option(
-        0, help="Times that a run whose process was killed goes on by itself.", panel="Optimisation", minimum=0
-    )
-    seed: int = option(1, help="Seed of weights, dropout and order.", panel="Optimisation", minimum=0)
-    output: Path | None = option(None, help="Model directory to write.", panel="Output", shown_default="WORK/model")
-    validate_every: int = option(
-        0, help="Steps between validations; 0: once a pass.", panel="Output", unit="steps", minimum=0
-    )
+    device: str = training.device()
+    threads: int = training.threads()
+    accumulate: int = training.accumulate()
+    processes: int = training.processes()
+    restarts: int = training.restarts()
+    seed: int = training.seed()
+    output: Path | None = training.output()
+    validate_every: int = training.validate_every()
     validate_lines: int = option(
         1000, help="Validation lines decoded; 0: by loss alone.", panel="Output", unit="lines", minimum=0
     )
@@ -198,12 +172,12 @@ class Options:
         choices=kinds.MEASURES,
     )  # fmt: skip
     samples: int = option(3, help="Sample translations shown at a validation.", panel="Output", minimum=0)
-    average: int = option(0, help="Average the weights of the last so many validations.", panel="Output", minimum=0)
-    report_every: int = option(50, help="Steps between lines of metrics.", panel="Output", unit="steps", minimum=1)
-    save_every: float = option(120.0, help="Seconds between checkpoints.", panel="Output", unit="seconds", minimum=0)
-    resume: bool = option(False, help="Go on with the run in the model directory.", panel="Output")
-    overwrite: bool = option(False, help="Replace the model directory.", panel="Output")
-    dry_run: bool = option(False, help="Print what the run would cost, and stop.", panel="Output")
+    average: int = training.average()
+    report_every: int = training.report_every()
+    save_every: float = training.save_every()
+    resume: bool = training.resume()
+    overwrite: bool = training.overwrite()
+    dry_run: bool = training.dry_run()
 
 
 def fill(options: Options) -> Options:

@@ -13,6 +13,8 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, Warned, ignore
 from rnnkit.files.manifest import Manifest
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import scale_options as scale
+from rnnkit.stages import usual_options as usual
 from rnnkit.text import special
 from rnnkit.text.blocks import count_lines, read_blocks
 from rnnkit.text.counting import TokenCounter
@@ -64,7 +66,7 @@ class Options:
     separate: bool = option(
         False, help="A vocabulary for each language: vocab.LANG.tsv in place of vocab.tsv.", panel="Vocabulary"
     )
-    work: Path = option(Path("work"), help="Workspace.")
+    work: Path = usual.work(help="Workspace.")
     output: Path | None = option(
         None,
         help="File to write; with --separate the language is put before its ending.",
@@ -72,20 +74,11 @@ class Options:
         panel="Output",
     )
     overwrite: bool = option(False, help="Replace a vocabulary that is there.", panel="Output")
-    processes: int = option(
-        1,
-        help="Processes that share the work; 0 is one a core. The result is the same.",
-        unit="processes",
-        minimum=0,
-        panel="Scale",
+    processes: int = scale.processes()
+    shard: str | None = scale.shard(
+        help="Count part I of N of each file's lines, into vocab.I-of-N.tsv, which has every token."
     )
-    shard: str | None = option(
-        None,
-        help="Count part I of N of each file's lines, into vocab.I-of-N.tsv, which has every token.",
-        metavar="I/N",
-        panel="Scale",
-    )
-    merge: bool = option(False, help="Add up the vocabularies of all shards, or those that are named.", panel="Scale")
+    merge: bool = scale.merge(help="Add up the vocabularies of all shards, or those that are named.")
 
 
 @dataclass(frozen=True)

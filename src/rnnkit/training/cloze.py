@@ -14,12 +14,10 @@ from rnnkit.data.aligned import Sentences
 from rnnkit.models import cloze
 from rnnkit.models.cloze import Cloze
 from rnnkit.nn.device import autocast
+from rnnkit.training import validation
 from rnnkit.training.network_task import Measured, NetworkTask
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.signals import Stop
-
-VALIDATION_TOKENS = 4096
-"""Token budget of a validation batch."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +64,17 @@ def gather(lines: Sentences, batch: NDArray[np.int64], device: torch.device) -> 
     return torch.from_numpy(ids_BT).to(device), torch.from_numpy(lengths_B).to(device)
 
 
-@torch.no_grad()
 def mean_nll(network: Cloze, lines: Sentences, stop: Stop) -> float | None:
     """Negative log-likelihood of a token given both its sides, in nats, over a whole split in float32.
 
     Returns:
         The mean, or None when a stop was asked for on the way.
     """
-    device = next(network.parameters()).device
-    total, tokens = 0.0, 0
-    was_training = network.training
-    network.eval()
-    try:
-        for batch in batching.plan_epoch([lines.lengths()], VALIDATION_TOKENS, seed=0, epoch=0):
-            if stop:
-                return None
-            ids_BT, lengths_B = gather(lines, batch, device)
-            real_BT = cloze.places(ids_BT, lengths_B)
-            nll_N = network.nll(network.read(ids_BT, lengths_B)[real_BT], ids_BT[real_BT])
-            total += nll_N.double().sum().item()
-            tokens += len(nll_N)
-    finally:
-        network.train(was_training)
-    return total / max(1, tokens)
+
+    def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
+        ids_BT, lengths_B = gather(lines, batch, device)
+        real_BT = cloze.places(ids_BT, lengths_B)
+        nll_N = network.nll(network.read(ids_BT, lengths_B)[real_BT], ids_BT[real_BT])
+        return nll_N.double().sum().item(), len(nll_N)
+
+    return validation.mean_nll(network, [lines], measure, stop)

@@ -15,14 +15,12 @@ from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.device import autocast
 from rnnkit.nn.guided_attention import guided_loss
 from rnnkit.text import special
+from rnnkit.training import validation
 from rnnkit.training.guidance import Guidance
 from rnnkit.training.network_task import Measured, NetworkTask
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.signals import Stop
 from rnnkit.training.task import Guided
-
-VALIDATION_TOKENS = 4096
-"""Token budget of a validation batch."""
 
 
 @dataclass(frozen=True)
@@ -102,25 +100,16 @@ def gather_pairs(source: Sentences, target: Sentences, batch: NDArray[np.int64],
     return Pairs(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-@torch.no_grad()
 def mean_nll(network: SequenceToSequence, source: Sentences, target: Sentences, stop: Stop) -> float | None:
     """Negative log-likelihood of a target token, in nats, over a whole split in float32.
 
     Returns:
         The mean, or None when a stop was asked for on the way.
     """
-    device = next(network.parameters()).device
-    total, tokens = 0.0, 0
-    was_training = network.training
-    network.eval()
-    try:
-        for batch in batching.plan_epoch([source.lengths(), target.lengths()], VALIDATION_TOKENS, seed=0, epoch=0):
-            if stop:
-                return None
-            pairs = gather_pairs(source, target, batch, device)
-            _, nll = network.loss(pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, 0.0)
-            total += nll.item()
-            tokens += int((pairs.target_BT != special.PAD).sum())
-    finally:
-        network.train(was_training)
-    return total / max(1, tokens)
+
+    def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
+        pairs = gather_pairs(source, target, batch, device)
+        _, nll = network.loss(pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, 0.0)
+        return nll.item(), int((pairs.target_BT != special.PAD).sum())
+
+    return validation.mean_nll(network, [source, target], measure, stop)

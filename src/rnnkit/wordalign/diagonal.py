@@ -83,20 +83,25 @@ def fill_prior(prior_S: NDArray[np.float64], i: int, m: int, n: int, tension: fl
 
 @inlined
 def look_up(
-    table: PairTable,
-    source_S: NDArray[np.int32],
-    target_T: NDArray[np.int32],
-    slot_TS: NDArray[np.int64],
-    p_TS: NDArray[np.float64],
-) -> None:
-    """The slot and p(target | source) of every two words; the empty word is column m."""
-    null, m = len(table.begin_R1) - 2, len(source_S)
+    table: PairTable, chunk: Chunk, sentence: int, slot_TS: NDArray[np.int64], p_TS: NDArray[np.float64]
+) -> tuple[int, int]:
+    """The slot and p(target | source) of every two words of a sentence pair; the empty word is column m.
+
+    Returns:
+        Words of the source sentence, m, and of the target sentence, n; where one is 0 there is nothing to look at.
+    """
+    source_S = chunk.source_S[chunk.source_begin_N1[sentence] : chunk.source_begin_N1[sentence + 1]]
+    target_T = chunk.target_T[chunk.target_begin_N1[sentence] : chunk.target_begin_N1[sentence + 1]]
+    null, m, n = len(table.begin_R1) - 2, len(source_S), len(target_T)
+    if m == 0 or n == 0:
+        return m, n
     for j in range(m + 1):
         row = null if j == m else source_S[j]
-        for i in range(len(target_T)):
+        for i in range(n):
             slot = find(table, row, target_T[i])
             slot_TS[i, j] = slot
             p_TS[i, j] = table.p_A[slot]
+    return m, n
 
 
 @inlined
@@ -136,14 +141,15 @@ def widest(begin_N1: NDArray[np.int64]) -> int:
 
 
 @inlined
-def choose(p_TS: NDArray[np.float64], m: int, link_T: NDArray[np.int32]) -> None:
-    """For each target word the most probable source word, or NONE."""
-    for i in range(len(link_T)):
+def choose(p_TS: NDArray[np.float64], chunk: Chunk, sentence: int, m: int, link_T: NDArray[np.int32]) -> None:
+    """For each target word of a sentence pair the most probable of its `m` source words, or NONE."""
+    begin = chunk.target_begin_N1[sentence]
+    for i in range(chunk.target_begin_N1[sentence + 1] - begin):
         best = m
         for j in range(m):
             if p_TS[i, j] > p_TS[i, best]:
                 best = j
-        link_T[i] = NONE if best == m else best
+        link_T[begin + i] = NONE if best == m else best
 
 
 @kernel
@@ -166,12 +172,9 @@ def count_chunk(chunk: Chunk, table: PairTable, prior: Diagonal, scale: float, t
     prior_S = np.empty(most_m)
     log_p = 0.0
     for sentence in range(len(chunk.shape_N)):
-        source_S = chunk.source_S[chunk.source_begin_N1[sentence] : chunk.source_begin_N1[sentence + 1]]
-        target_T = chunk.target_T[chunk.target_begin_N1[sentence] : chunk.target_begin_N1[sentence + 1]]
-        m, n = len(source_S), len(target_T)
+        m, n = look_up(table, chunk, sentence, slot_TS, p_TS)
         if m == 0 or n == 0:
             continue
-        look_up(table, source_S, target_T, slot_TS, p_TS)
         log_p += weigh(prior, m, n, p_TS, prior_S)
         count_links(slot_TS, p_TS, n, m + 1, scale, tally.count_A)
         begin = prior.weight_begin_H[chunk.shape_N[sentence]]
@@ -192,14 +195,10 @@ def link_chunk(chunk: Chunk, table: PairTable, prior: Diagonal, link_T: NDArray[
     p_TS = np.empty((most_n, most_m + 1))
     prior_S = np.empty(most_m)
     for sentence in range(len(chunk.shape_N)):
-        source_S = chunk.source_S[chunk.source_begin_N1[sentence] : chunk.source_begin_N1[sentence + 1]]
-        begin, end = chunk.target_begin_N1[sentence], chunk.target_begin_N1[sentence + 1]
-        if len(source_S) == 0 or begin == end:
-            link_T[begin:end] = NONE
-            continue
-        look_up(table, source_S, chunk.target_T[begin:end], slot_TS, p_TS)
-        weigh(prior, len(source_S), end - begin, p_TS, prior_S)
-        choose(p_TS, len(source_S), link_T[begin:end])
+        m, n = look_up(table, chunk, sentence, slot_TS, p_TS)
+        if m > 0:
+            weigh(prior, m, n, p_TS, prior_S)
+        choose(p_TS, chunk, sentence, m, link_T)
 
 
 @kernel

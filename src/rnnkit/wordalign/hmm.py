@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from rnnkit.wordalign.bitext import Chunk
 from rnnkit.wordalign.compiled import inlined, kernel
-from rnnkit.wordalign.diagonal import NONE, choose, count_links, look_up, widest
+from rnnkit.wordalign.diagonal import choose, count_links, look_up, widest
 from rnnkit.wordalign.options import LEAST, REACH
 from rnnkit.wordalign.pair_table import Counts, PairTable
 
@@ -238,12 +238,9 @@ def count_chunk(chunk: Chunk, table: PairTable, walk: Walk, scale: float, tally:
     room = _make_room(chunk, len(walk.jump_D))
     log_p = 0.0
     for sentence in range(len(chunk.shape_N)):
-        source_S = chunk.source_S[chunk.source_begin_N1[sentence] : chunk.source_begin_N1[sentence + 1]]
-        target_T = chunk.target_T[chunk.target_begin_N1[sentence] : chunk.target_begin_N1[sentence + 1]]
-        m, n = len(source_S), len(target_T)
+        m, n = look_up(table, chunk, sentence, room.slot_TS, room.p_TS)
         if m == 0 or n == 0:
             continue
-        look_up(table, source_S, target_T, room.slot_TS, room.p_TS)
         log_p += _forward(walk, m, n, room)
         _backward(walk, m, n, room)
         count_links(room.slot_TS, room.p_TS, n, m + 1, scale, tally.count_A)
@@ -259,12 +256,8 @@ def link_chunk(chunk: Chunk, table: PairTable, walk: Walk, link_T: NDArray[np.in
     """For each target word the source word that it most probably belongs to, by its place in the sentence, or NONE."""
     room = _make_room(chunk, len(walk.jump_D))
     for sentence in range(len(chunk.shape_N)):
-        source_S = chunk.source_S[chunk.source_begin_N1[sentence] : chunk.source_begin_N1[sentence + 1]]
-        begin, end = chunk.target_begin_N1[sentence], chunk.target_begin_N1[sentence + 1]
-        if len(source_S) == 0 or begin == end:
-            link_T[begin:end] = NONE
-            continue
-        look_up(table, source_S, chunk.target_T[begin:end], room.slot_TS, room.p_TS)
-        _forward(walk, len(source_S), end - begin, room)
-        _backward(walk, len(source_S), end - begin, room)
-        choose(room.p_TS, len(source_S), link_T[begin:end])
+        m, n = look_up(table, chunk, sentence, room.slot_TS, room.p_TS)
+        if m > 0:
+            _forward(walk, m, n, room)
+            _backward(walk, m, n, room)
+        choose(room.p_TS, chunk, sentence, m, link_T)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rnnkit.data.arrays import IntArray, open_array
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder, recover_folder
+from rnnkit.files.atomic import atomic_folder
 from rnnkit.text.special import EOS, NAMES, UNK
 from rnnkit.wordalign.lexicon import Lexicon
 
@@ -62,12 +62,9 @@ class Shortlist:
             ArtefactError: The folder is something else.
             FormatError: A file is missing, damaged or of a newer version; the message names it.
         """
-        recover_folder(folder)
         meta = manifest.read(folder, KIND, VERSION)
-        try:
+        with manifest.reading(folder / manifest.NAME):
             source_size, target_size = (int(size) for size in meta.facts["vocabulary_size"])
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise FormatError(f"{folder / manifest.NAME} is damaged", f"{type(error).__name__}: {error}") from error
         offset_S1 = open_array(folder / _OFFSETS, (np.int64,))
         target_C, always_F = (open_array(folder / name, (np.int32,)) for name in (_TARGETS, _ALWAYS))
         if len(offset_S1) != source_size + 1 or offset_S1[0] != 0 or np.any(np.diff(offset_S1) < 0):

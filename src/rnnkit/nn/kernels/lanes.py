@@ -8,15 +8,15 @@ sixteen. Nothing here checks bounds. `half` says that the numbers in memory are 
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+from numba.extending import intrinsic, models, register_model
 
+from rnnkit.compiled import define_operators
 from rnnkit.nn.kernels.team import inlined
 
 WIDTH = 16
@@ -44,26 +44,7 @@ class _LanesModel(models.PrimitiveModel):
 
 LANES = Lanes()
 
-
-def _define_operator(symbol: Callable[[Any, Any], Any], instruction: str) -> None:
-    """Let `a symbol b` on two vectors be one instruction."""
-
-    @type_callable(symbol)
-    def type_of(context: Any) -> Callable[[Any, Any], Any]:
-        return lambda a, b: LANES if isinstance(a, Lanes) and isinstance(b, Lanes) else None
-
-    @lower_builtin(symbol, Lanes, Lanes)
-    def lower(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        return getattr(builder, instruction)(*arguments, flags=FUSED)
-
-
-for _symbol, _instruction in (
-    (operator.add, "fadd"),
-    (operator.sub, "fsub"),
-    (operator.mul, "fmul"),
-    (operator.truediv, "fdiv"),
-):
-    _define_operator(_symbol, _instruction)
+define_operators(Lanes, FUSED)
 
 
 def _same(value: Any, kind: Any) -> Any:

@@ -11,13 +11,11 @@ changes no result.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numba
 import torch
 from llvmlite import ir
 from numba import types
@@ -25,12 +23,15 @@ from numba.core.ccallback import CFunc
 from numba.extending import intrinsic
 from torch import Tensor
 
+from rnnkit.compiled import Compiler, keep_on_disk
+
 Kernel = Callable[[Any], None]
 """`kernel(job)`, in Python that Numba compiles: claims shares of the job until none is left."""
 
 SHARES, FIELDS = 1, 2
 """Where in a job the number of shares stands, and the first of the kernel's own fields."""
 
+_ROOM = Path(__file__).parent
 _SIGNATURE = types.void(types.CPointer(types.int64))
 
 
@@ -44,9 +45,8 @@ def claim(typing: Any, job: Any) -> Any:
     return types.int64(job), generate
 
 
-def inlined(function: Callable[..., Any]) -> Any:
-    """Compile what a kernel calls: it becomes part of the kernel."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
+inlined = Compiler(_ROOM, counted=False).inlined
+"""Compile what a kernel calls: it becomes part of the kernel."""
 
 
 def run(kernel: Kernel, fields: Sequence[int | Tensor], shares: int) -> None:
@@ -88,20 +88,6 @@ def _parallel_region() -> Any:
 def _compile(kernel: Kernel) -> Any:
     """The kernel as a C function, from the disk where it was compiled before."""
     compiled = CFunc(kernel, (_SIGNATURE.args, _SIGNATURE.return_type), locals={}, options={"error_model": "numpy"})
-    try:
-        compiled.enable_caching()
-    except RuntimeError:  # there is no folder to write to, so that each process compiles for itself
-        pass
-    else:
-        # Numba compiles anew once a kernel's own file has changed, but what became part of the kernel stands in others.
-        file = cast(Any, compiled)._cache._cache_file
-        file._source_stamp = (file._source_stamp, _hash_sources())
+    keep_on_disk(compiled, _ROOM)
     compiled.compile()
     return compiled
-
-
-@cache
-def _hash_sources() -> str:
-    """A hash of everything that may be part of a kernel."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()

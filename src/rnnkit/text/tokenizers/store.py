@@ -10,7 +10,7 @@ from typing import Final
 
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder, recover_folder
+from rnnkit.files.atomic import atomic_folder
 from rnnkit.text.normalise import FORMS, Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
@@ -71,7 +71,6 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         ArtefactError: The folder is something else.
         FormatError: It is damaged, or of a newer version.
     """
-    recover_folder(folder)
     meta = manifest.read(folder, KIND, VERSION)
     kind, form, lowercase = (meta.options.get(name) for name in ("type", "normalise", "lowercase"))
     features = meta.options.get("features", False)  # which folders without them do not mention
@@ -126,7 +125,6 @@ def identity(folder: Path) -> str:
     Raises:
         As `load_tokenizer`.
     """
-    recover_folder(folder)
     meta = manifest.read(folder, KIND, VERSION)
     return _identity(meta.options, meta.files)
 

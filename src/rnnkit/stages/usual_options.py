@@ -1,0 +1,18 @@
+"""Options that most commands have, declared once.
+
+Such an option is a call that makes it, since each command's dataclass wants a field of its own and in its own place:
+`work: Path = usual.work()`. What a command says otherwise it gives as to `option`: `usual.device(help="Where to
+decode.")`.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from rnnkit.config import option
+from rnnkit.nn import kinds
+
+work = partial(option, Path("work"), help="Workspace that paths not given are in.")
+device = partial(option, "auto", panel="Optimisation", choices=kinds.DEVICES)
+threads = partial(option, 0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
