@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn.cells import State
+from rnnkit.nn.device import float16_on_cpu
 from rnnkit.nn.kinds import RecurrentArch
 from rnnkit.nn.layer import make_layer, run_layer
 from rnnkit.nn.mingru import MinGRULayer
@@ -74,6 +75,9 @@ def run_to_lengths(
         h_BSH, _ = run_layer(layer, x_BSE, None, weight_drop)
         last = (h_BSH[torch.arange(len(lengths_B), device=h_BSH.device), lengths_B - 1],) if want_last else ()
         return h_BSH, last
+    if float16_on_cpu(x_BSE):
+        with torch.autocast("cpu", enabled=False):
+            return run_to_lengths(layer, x_BSE.float(), lengths_B, want_last)
     packed = nn.utils.rnn.pack_padded_sequence(x_BSE, lengths_B.cpu(), batch_first=True, enforce_sorted=False)
     h_packed, (h_1BH, c_1BH) = layer.fused(packed)
     h_BSH, _ = nn.utils.rnn.pad_packed_sequence(h_packed, batch_first=True, total_length=x_BSE.shape[1])
