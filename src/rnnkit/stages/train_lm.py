@@ -256,6 +256,7 @@ def _changes(options: Options) -> Changes:
         clip_value=options.clip_value,
         mean_decay=options.mean_decay or 0.0,
         keep_last=options.average,
+        scaled=options.precision == "fp16",
     )
 
 

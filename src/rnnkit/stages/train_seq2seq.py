@@ -157,6 +157,7 @@ def _changes(options: Options) -> Changes:
         clip=options.clip,
         mean_decay=options.mean_decay or 0.0,
         keep_last=options.average,
+        scaled=options.precision == "fp16",
     )
 
 
