@@ -159,6 +159,7 @@ def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -
         ),
         ({"freeze_embeddings": True}, "--freeze-embeddings needs --embeddings"),
         ({"arch": "ngram", "resume": True}, "--resume: counting takes seconds"),
+        ({"arch": "ngram", "recompute": True}, "--recompute is for neural networks, not --arch ngram"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
@@ -263,6 +264,21 @@ def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) ->
     cost = train_lm.run(options(work, tmp_path / "model", dry_run=True, arch="ngram"))
     assert isinstance(cost, Cost)
     assert cost.memory_bytes > 0
+
+
+@pytest.mark.parametrize("changes", [{"arch": "transformer", "embedding": 12}, {"layers": 2}, {"cloze": True}], ids=str)
+def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
+    work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = trained(work, tmp_path / "kept", max_steps=4, **changes).model
+    again = trained(work, tmp_path / "again", max_steps=4, recompute=True, **changes).model
+    assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
+    assert manifest.read(again, "model", 1).options["recompute"] is True
+    turned_on: list[Any] = []
+    monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)
+    for wanted in (False, True):
+        train_lm.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=wanted, **changes))
+    assert len(turned_on) == 1
 
 
 def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Path) -> None:

@@ -374,6 +374,25 @@ def test_dry_run_counts_and_writes_nothing(work: Path, tmp_path: Path) -> None:
     assert estimate.memory_bytes > estimate.parameters * 4
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"arch": "transformer", "embedding": 12}, {"arch": "gru", "attention": "additive", "layers": 2}],
+    ids=str,
+)
+def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
+    work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = trained(work, tmp_path / "kept", max_steps=4, **changes).model
+    again = trained(work, tmp_path / "again", max_steps=4, recompute=True, **changes).model
+    assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
+    assert manifest.read(again, "model", 1).options["recompute"] is True
+    turned_on: list[Any] = []
+    monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)
+    for wanted in (False, True):
+        train_seq2seq.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=wanted, **changes))
+    assert len(turned_on) == 1
+
+
 def test_a_rate_that_diverges_stops_with_advice(work: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no longer a number"):
         trained(work, tmp_path / "model", learning_rate=1e38, warmup=0, clip=1e30)

@@ -23,7 +23,9 @@ from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
 from rnnkit.nn.kinds import LanguageArch, LineContext
-from rnnkit.nn.layer import make_layer
+from rnnkit.nn.layer import make_layer, run_layer
+from rnnkit.nn.mingru import MinGRULayer
+from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.recurrent import RecurrentLayer
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
@@ -102,7 +104,7 @@ class Layer(Protocol):
         ...
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Recomputing):
     """The network of this file's head. Weights only: no tokenizer, no files, no search."""
 
     def __init__(self, config: Config) -> None:
@@ -174,11 +176,10 @@ class LanguageModel(nn.Module):
         return cast(Sequence[Layer], self.layers)
 
     def _run(self, layer: Layer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if self.training and self.config.weight_drop and isinstance(layer, RecurrentLayer):
-            weight = dropout.weight_drop(layer.hidden_weights[0], self.config.weight_drop)
-            dropped: tuple[Tensor, tuple[Tensor, ...]] = layer(x_BTE, state, hidden_weight=weight)
-            return dropped
-        return layer(x_BTE, state)
+        if isinstance(layer, RecurrentLayer | MinGRULayer):
+            share = self.config.weight_drop if self.training else 0.0
+            return run_layer(layer, x_BTE, state, share, self.recompute)
+        return self.run(layer, x_BTE, state)
 
 
 def _layers(config: Config) -> list[nn.Module]:

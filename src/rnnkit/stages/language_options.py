@@ -149,6 +149,10 @@ class Options:
         panel="Optimisation",
         choices=kinds.PRECISIONS,
     )
+    recompute: bool = option(
+        False, help="Run layers twice instead of keeping what the gradient needs: less memory, more time.",
+        panel="Optimisation",
+    )  # fmt: skip
     device: str = option("auto", help="Where to train.", panel="Optimisation", choices=kinds.DEVICES)
     threads: int = option(0, help="CPU threads of a process; 0: all cores.", panel="Optimisation", minimum=0)
     accumulate: int = option(
@@ -204,6 +208,10 @@ def check(options: Options) -> None:
     for flag, count in (("--accumulate", options.accumulate), ("--processes", options.processes)):
         if options.arch == NGRAM and count > 1:
             raise UsageError(f"{flag} {count} is for neural networks, not --arch {NGRAM}", "counting takes no steps")
+    if options.arch == NGRAM and options.recompute:
+        raise UsageError(
+            f"--recompute is for neural networks, not --arch {NGRAM}", "counting keeps nothing for a gradient"
+        )
     if options.arch == "transformer" and options.embedding != options.hidden:
         raise UsageError(
             f"a Transformer has one size: --embedding {options.embedding} is not --hidden {options.hidden}"

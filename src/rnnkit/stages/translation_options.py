@@ -170,6 +170,10 @@ class Options:
         panel="Optimisation",
         choices=kinds.PRECISIONS,
     )
+    recompute: bool = option(
+        False, help="Run layers twice instead of keeping what the gradient needs: less memory, more time.",
+        panel="Optimisation",
+    )  # fmt: skip
     device: str = option("auto", help="Where to train.", panel="Optimisation", choices=kinds.DEVICES)
     threads: int = option(0, help="CPU threads of a process; 0: all cores.", panel="Optimisation", minimum=0)
     accumulate: int = option(
