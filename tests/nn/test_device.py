@@ -23,6 +23,18 @@ def test_auto_is_bfloat16_where_it_pays(
 def test_a_precision_that_was_asked_for_is_kept() -> None:
     assert device.choose_precision("bf16", torch.device("cpu"), 2) == torch.bfloat16
     assert device.choose_precision("fp32", torch.device("cpu"), 4096) == torch.float32
+    assert device.choose_precision("fp16", torch.device("cpu"), 4096) == torch.float16
+
+
+def test_float16_on_a_cpu_is_seen_under_autocast_alone() -> None:
+    x = torch.zeros(3)
+    seen = [device.float16_on_cpu(x)]
+    for kind in (torch.bfloat16, torch.float16):
+        with device.autocast(x.device, kind):
+            seen.append(device.float16_on_cpu(x))
+    with torch.autocast("cpu", dtype=torch.float16):
+        seen.append(device.float16_on_cpu(x.to("meta")))
+    assert seen == [False, False, True, False]
 
 
 def test_cuda_that_is_not_there_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

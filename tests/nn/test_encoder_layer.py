@@ -32,6 +32,26 @@ def test_encoder_layer_reads_each_sentence_as_if_it_were_alone(arch: Any, bidire
         torch.testing.assert_close(fast_BSH[row, :length], together_BSH[row, :length])
 
 
+@pytest.mark.parametrize("arch", [*kinds.ARCHS, "mingru"])
+@pytest.mark.parametrize("want_last", [True, False])
+def test_on_a_cpu_it_reads_in_float32_where_autocast_says_float16(arch: Any, want_last: bool) -> None:
+    """For so few rows by torch's layers, for more by our own kernels; what comes in may be float16."""
+    for batch in (1, 5):
+        torch.manual_seed(1)
+        layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional=True)
+        lengths_B = torch.tensor([7, 1, 3, 5, 2])[:batch]
+        x_BSE = torch.randn(batch, STEPS, INPUT).half().requires_grad_()
+        expected_BSH, expected_last = layer(x_BSE.float(), lengths_B, want_last)
+        with torch.autocast("cpu", dtype=torch.float16):
+            found_BSH, last = layer(x_BSE, lengths_B, want_last)
+        assert found_BSH.dtype == torch.float32
+        assert torch.equal(found_BSH, expected_BSH)
+        assert all(torch.equal(*pair) for pair in zip(last, expected_last, strict=True))
+        (gradient,) = torch.autograd.grad(found_BSH.sum(), x_BSE)
+        assert gradient.dtype == torch.float16
+        assert gradient.abs().sum() > 0
+
+
 @pytest.mark.parametrize("arch", kinds.ARCHS)
 def test_connections_between_states_are_dropped_in_training_and_not_after(arch: Any) -> None:
     torch.manual_seed(1)

@@ -19,7 +19,8 @@ from rnnkit.stages.count_ngrams import Cost, Counted
 from rnnkit.stages.language_options import PRESETS, Options, fill
 from rnnkit.stages.outcome import Result
 
-SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors")
+SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors",
+        "last/loss-scale.safetensors")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +87,22 @@ def test_every_arch_trains_in_both_contexts(work: Path, tmp_path: Path, arch: st
         {"vary_steps": True, "weight_drop": 0.3, "mean_decay": 0.9, "activation_penalty": 1.0, "temporal_penalty": 1.0},
         {"arch": "gru", "sampled_softmax": 20},
         {"arch": "transformer", "embedding": 12, "memory": 9},
+        {"arch": "transformer", "embedding": 12, "memory": 9, "precision": "bf16"},
+        {"arch": "transformer", "embedding": 12, "memory": 9, "precision": "fp16"},
+        {"arch": "lstm", "precision": "fp16", "accumulate": 2, "mean_decay": 0.9},
         {"context": "line", "optimizer": "sgd", "learning_rate": 1.0, "clip_value": 0.1},
     ],
-    ids=["plain", "regularised", "sampled", "transformer", "line"],
+    ids=["plain", "regularised", "sampled", "transformer", "bf16", "fp16", "accumulated", "line"],
 )
-def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
+    work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from rnnkit.errors import Interrupted
+    from rnnkit.training import loss_scale
     from rnnkit.training.language_model import LanguageModelTask
 
+    monkeypatch.setattr(loss_scale, "START", 2.0**129)
+    monkeypatch.setattr(loss_scale, "GROWTH_EVERY", 3)
     trained(work, tmp_path / "whole", **changes)
     step, taken = LanguageModelTask.step, []
 
@@ -112,7 +121,7 @@ def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(work: Path, tmp_path:
             trained(work, tmp_path / "parts", **changes)
     train_lm.run(Options(work=work, output=tmp_path / "parts", resume=True, threads=1))
     for name in SAME:
-        if (tmp_path / "whole" / name).exists() or name != "last/carried.safetensors":
+        if (tmp_path / "whole" / name).exists() or name not in SAME[3:]:
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
 
 
@@ -150,6 +159,7 @@ def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -
         ),
         ({"freeze_embeddings": True}, "--freeze-embeddings needs --embeddings"),
         ({"arch": "ngram", "resume": True}, "--resume: counting takes seconds"),
+        ({"arch": "ngram", "recompute": True}, "--recompute is for neural networks, not --arch ngram"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
@@ -254,6 +264,21 @@ def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) ->
     cost = train_lm.run(options(work, tmp_path / "model", dry_run=True, arch="ngram"))
     assert isinstance(cost, Cost)
     assert cost.memory_bytes > 0
+
+
+@pytest.mark.parametrize("changes", [{"arch": "transformer", "embedding": 12}, {"layers": 2}, {"cloze": True}], ids=str)
+def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
+    work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = trained(work, tmp_path / "kept", max_steps=4, **changes).model
+    again = trained(work, tmp_path / "again", max_steps=4, recompute=True, **changes).model
+    assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
+    assert manifest.read(again, "model", 1).options["recompute"] is True
+    turned_on: list[Any] = []
+    monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)
+    for wanted in (False, True):
+        train_lm.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=wanted, **changes))
+    assert len(turned_on) == 1
 
 
 def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ import pytest
 from tests.workspaces import make_workspace
 
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
-from rnnkit.events import Event, Note, Progress
+from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.files import manifest
 from rnnkit.stages import align, average, decode, tokenize, train, train_seq2seq, translation_options, vocab
 from rnnkit.stages.outcome import Result
 from rnnkit.stages.train_seq2seq import Options
-from rnnkit.training import metrics
+from rnnkit.training import loss_scale, metrics
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +240,41 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
     assert steps == [4, 8, 12, 16, 20, 24]
 
 
+def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_scale, "START", 2.0**26)
+    monkeypatch.setattr(loss_scale, "GROWTH_EVERY", 3)
+    changes = {"arch": "transformer", "embedding": 12, "precision": "fp16", "accumulate": 2}
+    heard: list[Event] = []
+    whole = train_seq2seq.run(options(work, tmp_path / "whole", **changes), heard.append)
+
+    def break_off(event: Event) -> None:
+        if isinstance(event, Note) and event.text.startswith("step 16:"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_seq2seq.run(options(work, tmp_path / "parts", **changes), break_off)
+    resumed = train_seq2seq.run(Options(work=work, output=tmp_path / "parts", resume=True, threads=1))
+    assert isinstance(whole, Result)
+    assert isinstance(resumed, Result)
+    same = ("best", "last/weights", "last/optimiser", "last/loss-scale")
+    for name in (f"{part}.safetensors" for part in same):
+        assert (resumed.model / name).read_bytes() == (whole.model / name).read_bytes(), name
+    lines = [[(record["loss_scale"], record["skipped_steps"]) for record in metrics.read(model / metrics.NAME)
+              if "nll" in record] for model in (whole.model, resumed.model)]  # fmt: skip
+    assert lines[0] == lines[1]
+    skipped = sum(count for _, count in lines[0])
+    assert lines[0][0][1] > 2
+    assert 0 < sum(count for _, count in lines[0][1:]) < 20, "it comes down, grows and overflows again"
+    notes = [event.text for event in heard if isinstance(event, Note)]
+    assert f"{skipped} of 24 steps were skipped: their gradient overflowed float16" in notes
+    assert notes[0].endswith("float16 on cpu, 1 threads")
+    warnings = [event.text for event in heard if isinstance(event, Warned)]
+    assert warnings[0] == "--precision fp16 is for GPUs: most processors are slower with it than with fp32"
+    assert warnings[1].startswith("step 4: ")
+
+
 def test_resuming_with_other_options_is_refused_by_name(work: Path, model: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         train_seq2seq.run(Options(work=work, output=model, resume=True, hidden=64, dropout=0.1))
@@ -337,6 +372,25 @@ def test_dry_run_counts_and_writes_nothing(work: Path, tmp_path: Path) -> None:
     assert estimate.batches_per_epoch > 1
     assert 0 < estimate.training_seconds < estimate.seconds
     assert estimate.memory_bytes > estimate.parameters * 4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"arch": "transformer", "embedding": 12}, {"arch": "gru", "attention": "additive", "layers": 2}],
+    ids=str,
+)
+def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
+    work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = trained(work, tmp_path / "kept", max_steps=4, **changes).model
+    again = trained(work, tmp_path / "again", max_steps=4, recompute=True, **changes).model
+    assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
+    assert manifest.read(again, "model", 1).options["recompute"] is True
+    turned_on: list[Any] = []
+    monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)
+    for wanted in (False, True):
+        train_seq2seq.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=wanted, **changes))
+    assert len(turned_on) == 1
 
 
 def test_a_rate_that_diverges_stops_with_advice(work: Path, tmp_path: Path) -> None:

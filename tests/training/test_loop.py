@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.events import Event, Note, Progress
+from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.training import checkpoint, metrics
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.loop import Loop, Plan
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.signals import Stop
-from rnnkit.training.task import StepReport, Validation
+from rnnkit.training.task import Scaling, StepReport, Validation
 
 
 class Numbers:
@@ -164,6 +164,78 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
     _, loop = make(tmp_path)
     loop.resume()
     assert loop.counters.step == 4, "the checkpoint of the last validation is whole"
+
+
+def scale_losses(task: Sum, overflows: set[int], start: float = 1024.0) -> None:
+    """Let the task skip the steps of these batches, and halve its scale."""
+    step, scale = task.step, start
+
+    def scaled(batch: int, rate: float) -> StepReport:
+        nonlocal scale
+        report, skipped = step(batch, rate), batch in overflows
+        scale = scale / 2 if skipped else scale
+        return replace(report, gradient_norm=0.0 if skipped else report.gradient_norm, scaling=Scaling(scale, skipped))
+
+    task.step = scaled  # type: ignore[method-assign]
+
+
+def test_skipped_steps_are_counted_line_by_line_and_told_where_they_are_many(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    task, loop = make(tmp_path, heard=heard, report_every=4)
+    scale_losses(task, {1, 2, 4, 7})
+    counters = loop.run()
+    assert (counters.step, counters.skipped) == (12, 4), "a skipped step is a step, so that the plan stays what it is"
+    records = [record for record in metrics.read(tmp_path / metrics.NAME) if "loss" in record]
+    assert [(record["loss_scale"], record["skipped_steps"]) for record in records] == [(128, 3), (64, 1), (64, 0)]
+    assert [record["gradient_norm"] for record in records] == [3, (5 + 6 + 8) / 3, (9 + 10 + 11 + 12) / 4]
+    assert [event.text for event in heard if isinstance(event, Warned)] == [
+        "step 4: 3 of the last 4 steps were skipped, for their gradient overflowed float16; the loss scale is 128 now. "
+        "--precision bf16 or fp32 skips none"
+    ]
+    shown = [event.facts.get("skipped") for event in heard if isinstance(event, Progress) and event.facts]
+    assert shown == ["3 steps", "1 steps", None]
+    assert checkpoint.load(tmp_path / "last").counters["loop"]["skipped"] == 4
+
+
+def test_skipped_steps_are_counted_on_after_a_stop(tmp_path: Path) -> None:
+    task, loop = make(tmp_path)
+    task.before_step = lambda batch: os.kill(os.getpid(), signal.SIGTERM) if batch == 7 else None
+    scale_losses(task, {2, 6, 9})
+    with pytest.raises(Interrupted):
+        loop.run()
+    task, loop = make(tmp_path)
+    scale_losses(task, {2, 6, 9})
+    loop.resume()
+    assert loop.counters.skipped == 2
+    assert loop.run().skipped == 3
+
+
+def test_checkpoints_from_before_steps_could_be_skipped_are_read(tmp_path: Path) -> None:
+    make(tmp_path)[1].run()
+    saved = checkpoint.load(tmp_path / "last")
+    del saved.counters["loop"]["skipped"]
+    checkpoint.save(tmp_path / "last", saved)
+    _, loop = make(tmp_path)
+    loop.resume()
+    assert (loop.counters.step, loop.counters.skipped) == (12, 0)
+
+
+def test_a_gradient_that_always_overflows_ends_the_run_and_says_what_has_more_room(tmp_path: Path) -> None:
+    task, loop = make(tmp_path)
+    scale_losses(task, {5, 6, 7, 8, 9, 10, 11}, start=4.0)
+    with pytest.raises(TrainingError) as raised:
+        loop.run()
+    assert "the gradient overflows float16 although the loss is not scaled up any more at step 7" in str(raised.value)
+    assert "--precision bf16 and fp32 have room for larger numbers" in str(raised.value.hint)
+    assert checkpoint.load(tmp_path / "last").counters["loop"]["step"] == 4
+
+
+def test_a_scaled_loss_that_is_no_number_is_an_error_at_once(tmp_path: Path) -> None:
+    task, loop = make(tmp_path)
+    task.step = lambda batch, rate: StepReport(math.inf, 1.0, 1, scaling=Scaling(2.0**15, True))
+    with pytest.raises(TrainingError, match="no longer a number at step 1") as raised:
+        loop.run()
+    assert "--precision bf16 and fp32" in str(raised.value.hint)
 
 
 def test_old_handlers_are_back_afterwards(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from rnnkit.models.language_model import Config as LanguageConfig
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.text.special import EOS
+from rnnkit.training import loss_scale
 from rnnkit.training.language_model import LanguageModelTask
 from rnnkit.training.language_model import Settings as LanguageSettings
 from rnnkit.training.optimisation import Optimisation, Settings
@@ -49,6 +50,17 @@ def speaker(seed: int = 1, **changes: Any) -> LanguageModelTask:
     return LanguageModelTask(network, settings, Optimisation(network, CHANGES, Path()))
 
 
+def half(arch: str, precision: torch.dtype, dropout: float = 0.0) -> SequenceToSequenceTask:
+    torch.manual_seed(1)
+    shape = {"attention": "multihead", "heads": 2} if arch == "transformer" else {}
+    network = SequenceToSequence(Config(arch, V, V, 6, 6, dropout=dropout, **shape))  # type: ignore[arg-type]
+    changes = Settings("sgd", scaled=precision == torch.float16)
+    optimisation = Optimisation(network, changes, Path())
+    return SequenceToSequenceTask(
+        network, sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2]), PairSettings(0.1, precision), optimisation
+    )
+
+
 def weights(task: Any) -> dict[str, np.ndarray]:
     return {name: array.copy() for name, array in task.state_dict()["weights"].items()}
 
@@ -78,6 +90,44 @@ def test_columns_read_apart_make_the_step_of_all_columns() -> None:
         assert added.tokens == once.tokens
         assert added.loss == pytest.approx(once.loss, rel=1e-5)
     assert_close(whole, parts)
+
+
+@pytest.mark.parametrize("arch", ["lstm", "transformer"])
+def test_float16_takes_the_steps_of_float32_however_many_batches_make_one(
+    arch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss_scale, "START", 2.0**10)  # the mean of two tokens has a large gradient
+    exact, whole, parts = half(arch, torch.float32), half(arch, torch.float16), half(arch, torch.float16)
+    for _ in range(3):
+        expected, once = exact.step([np.arange(5)], 0.1), whole.step([np.arange(5)], 0.1)
+        added = parts.step([np.array([1]), np.array([0, 3, 4]), np.array([2])], 0.1)
+        assert once.loss != expected.loss or arch == "lstm", "nothing is multiplied in float16"
+        for found in (once, added):
+            assert found.scaling is not None
+            assert not found.scaling.skipped
+            assert found.loss == pytest.approx(expected.loss, rel=2e-3)
+            assert found.gradient_norm == pytest.approx(expected.gradient_norm, rel=5e-3)
+    for name, array in weights(exact).items():
+        for task in (whole, parts):
+            np.testing.assert_allclose(weights(task)[name], array, rtol=0, atol=2e-3, err_msg=name)
+
+
+def test_what_overflows_float16_is_skipped_until_the_scale_has_come_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_scale, "START", 2.0**24)
+    task = half("transformer", torch.float16)
+    before = weights(task)
+    skipped: list[bool] = []
+    while not skipped or skipped[-1]:
+        report = task.step([np.array([1]), np.array([0, 3])], 0.1)
+        assert np.isfinite([report.loss, report.nll]).all(), "the loss that is told is not the one that is scaled"
+        assert report.scaling is not None
+        skipped.append(report.scaling.skipped)
+        unchanged = all(np.array_equal(array, before[name]) for name, array in weights(task).items())
+        assert unchanged == report.scaling.skipped
+        assert (report.gradient_norm == 0) == report.scaling.skipped
+    assert 1 < len(skipped) < 12
+    assert report.scaling is not None
+    assert report.scaling.scale == 2.0 ** (24 - sum(skipped))
 
 
 def test_a_step_without_batches_changes_nothing() -> None:

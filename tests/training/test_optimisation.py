@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from rnnkit.models import weights
-from rnnkit.training.optimisation import MEAN_WARM_UP, Optimisation, Settings
+from rnnkit.training import loss_scale
+from rnnkit.training.optimisation import MEAN_WARM_UP, Change, Optimisation, Settings
+from rnnkit.training.task import Scaling
 
 
 def make(settings: Settings, folder: Path = Path(), seed: int = 1) -> tuple[nn.Linear, Optimisation]:
@@ -84,6 +86,67 @@ def test_without_a_mean_the_context_changes_nothing() -> None:
     own = network.weight.detach().clone()
     with optimisation.mean_weights():
         assert torch.equal(network.weight.detach(), own)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3])
+def test_a_scaled_loss_changes_no_bit_of_a_step(clip: float) -> None:
+    """Powers of two cost no digit, and what is cut is the gradient without its scale."""
+    network, optimisation = make(Settings("adamw", clip=clip, clip_value=0.05, mean_decay=0.9))
+    other, scaled = make(Settings("adamw", clip=clip, clip_value=0.05, mean_decay=0.9, scaled=True))
+    for step in range(3):
+        for each, changes in ((network, optimisation), (other, scaled)):
+            changes.add(loss(each, step), 5)
+            changes.add(loss(each, step + 3), 7)
+        plain, found = optimisation.change(12, 0.1), scaled.change(12, 0.1)
+        assert found == Change(plain.norm, Scaling(2.0**16, skipped=False))
+        assert torch.equal(network.weight, other.weight)
+
+
+@pytest.mark.parametrize("worst", [float("inf"), float("nan")])
+def test_a_gradient_that_overflows_changes_nothing_but_the_scale(worst: float) -> None:
+    network, optimisation = make(Settings("adam", mean_decay=0.9, scaled=True))
+    optimisation.step(loss(network), rate=0.1)
+    before = {group: {key: np.copy(value) for key, value in arrays.items()}
+              for group, arrays in optimisation.state_dict().items()}  # fmt: skip
+    good = loss(network)
+    optimisation.add(good, 3)
+    optimisation.add(good.detach() + worst * network.bias[1], 3)
+    assert optimisation.change(6, rate=0.1) == Change(0.0, Scaling(2.0**15, skipped=True))
+    after = optimisation.state_dict()
+    assert before.pop("loss-scale") == {"value": [2.0**16], "good": [1]}
+    assert after["loss-scale"] == {"value": [2.0**15], "good": [0]}
+    for group, arrays in before.items():
+        assert all(np.array_equal(array, after[group][name]) for name, array in arrays.items()), group
+    assert optimisation.step(loss(network), rate=0.1) > 0, "the next step is one like any other"
+    assert not np.array_equal(optimisation.state_dict()["weights"]["weight"], before["weights"]["weight"])
+
+
+def test_a_loss_that_is_not_scaled_takes_no_notice() -> None:
+    network, optimisation = make(Settings("adam"))
+    assert optimisation.change(1, 0.1).scaling is None
+    assert "loss-scale" not in optimisation.state_dict()
+    assert not np.isfinite(optimisation.step(float("inf") * network.bias[1], rate=0.1)), "the loop gives up"
+
+
+def test_a_scale_is_saved_with_what_it_has_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_scale, "START", 2.0**129)
+    monkeypatch.setattr(loss_scale, "GROWTH_EVERY", 2)
+    network, optimisation = make(Settings("adam", scaled=True))
+    for step in range(5):
+        optimisation.step(loss(network, step), rate=0.1)
+    saved = {group: {key: np.copy(value) for key, value in arrays.items()}
+             for group, arrays in optimisation.state_dict().items()}  # fmt: skip
+    assert saved["loss-scale"]["value"] < 2.0**129
+    other, taken_up = make(Settings("adam", scaled=True), seed=2)
+    taken_up.load_state_dict(saved)
+    changes = []
+    for step in range(5, 13):
+        for each, going_on in ((network, optimisation), (other, taken_up)):
+            going_on.add(loss(each, step), 1)
+            changes.append(going_on.change(1, rate=0.1))
+    assert changes[::2] == changes[1::2]
+    assert {change.scaling.skipped for change in changes if change.scaling} == {True, False}
+    assert torch.equal(network.weight, other.weight)
 
 
 @pytest.mark.parametrize("settings", [Settings("adam"), Settings("sgd"), Settings("adamw", mean_decay=0.9)], ids=str)

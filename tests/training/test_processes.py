@@ -63,6 +63,35 @@ with join("cpu") as group:
     Path(sys.argv[1], str(rank)).touch()
 """
 
+OVERFLOWING = """
+import sys
+from pathlib import Path
+import torch
+from rnnkit.training.optimisation import Change, Optimisation, Settings
+from rnnkit.training.processes import join
+from rnnkit.training.task import Scaling
+
+with join("cpu") as group:
+    rank = group.place.rank
+    torch.manual_seed(rank)
+    network = torch.nn.Linear(3, 5)
+    optimisation = Optimisation(network, Settings("adam", scaled=True), Path(), group)
+    before = network.weight.detach().clone()
+    seen = []
+    for worst in (1.0, float("inf"), 1.0):
+        optimisation.add(network.weight.sum() * (worst if rank == 1 else 1.0), 3 + rank)
+        seen.append(optimisation.change(7, 0.1))
+    assert [change.scaling for change in seen] == [
+        Scaling(2.0**16, False), Scaling(2.0**15, True), Scaling(2.0**15, False)
+    ]
+    assert seen[0] == Change(seen[2].norm, seen[0].scaling)
+    first = network.weight.detach().clone()
+    group.copy_first([first])
+    assert torch.equal(first, network.weight), "the processes have gone apart"
+    assert not torch.equal(first, before)
+    Path(sys.argv[1], str(rank)).touch()
+"""
+
 DYING = """
 import os, signal, sys
 from pathlib import Path
@@ -107,6 +136,12 @@ def test_one_process_agrees_with_itself() -> None:
 
 def test_two_processes_agree(tmp_path: Path) -> None:
     ending = launch([sys.executable, "-c", AGREEING, str(tmp_path)], 2)
+    assert ending == Ending(0)
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
+
+
+def test_a_gradient_that_overflows_in_one_process_is_skipped_by_all(tmp_path: Path) -> None:
+    ending = launch([sys.executable, "-c", OVERFLOWING, str(tmp_path)], 2)
     assert ending == Ending(0)
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
 

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from rnnkit.nn import dropout, losses
 from rnnkit.nn.kinds import LanguageArch
 from rnnkit.nn.layer import Layer, make_layer, run_layer
+from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.recurrent import gather_steps, reverse_index
 from rnnkit.text import special
 
@@ -70,7 +71,7 @@ class Config:
     blanked: float = 0.05
 
 
-class Cloze(nn.Module):
+class Cloze(Recomputing):
     """The network of this file's head. Weights only: no tokenizer, no files, no search.
 
     Raises:
@@ -150,8 +151,9 @@ class Cloze(nn.Module):
         # Time first in memory: what recurrent layers want, and free for all others.
         rows_TBE = dropout.embedding_dropout(self.embedding.weight, ids_BT.t(), config.dropout_embedding, self.training)
         x_BTE = dropout.locked_dropout(rows_TBE.transpose(0, 1), config.dropout_input, self.training)
+        share = config.weight_drop if self.training else 0.0
         for layer in cast(Sequence[Layer], stack):
-            h_BTH = run_layer(layer, x_BTE, None, config.weight_drop if self.training else 0.0)[0]
+            h_BTH, _ = run_layer(layer, x_BTE, None, share, self.recompute)
             if config.residual and h_BTH.shape == x_BTE.shape:
                 h_BTH = h_BTH + x_BTE
             x_BTE = dropout.locked_dropout(h_BTH, config.dropout_hidden, self.training)

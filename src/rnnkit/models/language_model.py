@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from rnnkit.nn import dropout, losses
 from rnnkit.nn.kinds import LanguageArch, LineContext
 from rnnkit.nn.layer import Layer, make_layer, run_layer
+from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
 from rnnkit.text import special
@@ -91,7 +92,7 @@ class Reading:
     state: State
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(Recomputing):
     """The network of this file's head. Weights only: no tokenizer, no files, no search."""
 
     def __init__(self, config: Config) -> None:
@@ -164,9 +165,9 @@ class LanguageModel(nn.Module):
 
     def _run(self, layer: AnyLayer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         if isinstance(layer, TransformerLayer):
-            read: tuple[Tensor, tuple[Tensor, ...]] = layer(x_BTE, state)
+            read: tuple[Tensor, tuple[Tensor, ...]] = self.run(layer, x_BTE, state)
             return read
-        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0)
+        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.recompute)
 
 
 def _layers(config: Config) -> Sequence[AnyLayer]:

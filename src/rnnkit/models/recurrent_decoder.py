@@ -25,11 +25,15 @@ from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import RecurrentArch
 from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.monotonic import MonotonicAttention
+from rnnkit.nn.recompute import Recomputing, again, segments
 from rnnkit.nn.recurrent import RecurrentLayer
 from rnnkit.nn.transformer import MultiHead
 
+SEGMENT = 8
+"""Steps of attention, and of input feeding, that are run again at once, at most: additive attention is large."""
 
-class RecurrentDecoder(nn.Module):
+
+class RecurrentDecoder(Recomputing):
     """The parallel wiring. Fits `memory.Decoder`."""
 
     def __init__(self, config: Config) -> None:
@@ -81,12 +85,13 @@ class RecurrentDecoder(nn.Module):
         """See `memory.Decoder`."""
         first, *others = self._layers
         share = self.config.weight_drop if self.training else 0.0
-        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share)
-        context_BTH, weights_BTS = self.look(self.dropout(h_BTH), memory, state)
+        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share, self.recompute)
+        context_BTH, weights_BTS = self._look_on(self.dropout(h_BTH), memory, state)
         x_BTH = self.skips.after(0, y_BTE, h_BTH)
         for depth, layer in enumerate(others, start=1):
             read_BTH = join(self.skips.before(depth, x_BTH), context_BTH)
-            x_BTH = self.skips.after(depth, x_BTH, run_layer(layer, read_BTH, state.layers[depth], share)[0])
+            h_BTH, _ = run_layer(layer, read_BTH, state.layers[depth], share, self.recompute)
+            x_BTH = self.skips.after(depth, x_BTH, h_BTH)
         return Decoded(self.read_out(x_BTH, context_BTH), weights_BTS)
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
@@ -137,6 +142,14 @@ class RecurrentDecoder(nn.Module):
         )
         return found
 
+    def _look_on(self, query_BTH: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor | None, Tensor | None]:
+        """`look` for a whole target; where it is run again, some steps at a time, if they do not need each other."""
+        if not self.recompute or self.config.attention in ("none", "monotonic"):
+            return self.run(self.look, query_BTH, memory, state)
+        found = [again(self.look, piece_BTH, memory, state) for piece_BTH in segments(query_BTH, SEGMENT)]
+        contexts, weights = zip(*found, strict=True)
+        return torch.cat(contexts, dim=1), torch.cat(weights, dim=1)
+
     def _alignment(self, weights_BKS: Tensor | None) -> Tensor | None:
         """What the rows carry of a step's attention: the whole of it where the next goes on from there."""
         if weights_BKS is None or self.config.attention != "monotonic":
@@ -171,16 +184,23 @@ class FeedingDecoder(RecurrentDecoder):
         return dataclasses.replace(super().start(encoded, source), readout_BR=readout_BR)
 
     def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> Decoded:
-        """See `memory.Decoder`: one step after the other."""
+        """See `memory.Decoder`: one step after the other; where they are run again, some at a time."""
         share = self.config.weight_drop if self.training else 0.0
         dropped = [_dropped(layer, share) for layer in self._layers]
+        pieces = []
+        for piece_BTE in segments(y_BTE, SEGMENT if self.recompute else y_BTE.shape[1]):
+            piece, state = self.run(self._read, piece_BTE, memory, state, dropped)
+            pieces.append(piece)
+        return _joined(pieces)
+
+    def _read(
+        self, y_BTE: Tensor, memory: Memory, state: DecoderState, dropped: Sequence[Tensor | None]
+    ) -> tuple[Decoded, DecoderState]:
         pieces = []
         for y_B1E in torch.split(y_BTE, 1, dim=1):
             piece, state = self._step(y_B1E, memory, state, dropped)
             pieces.append(piece)
-        weights = [piece.weights_BTS for piece in pieces if piece.weights_BTS is not None]
-        readout_BTR = torch.cat([piece.readout_BTR for piece in pieces], dim=1)
-        return Decoded(readout_BTR, torch.cat(weights, dim=1) if weights else None)
+        return _joined(pieces), state
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
         """See `memory.Decoder`."""
@@ -200,6 +220,13 @@ class FeedingDecoder(RecurrentDecoder):
         readout_BKR = self.read_out(x_BKH, context_BKH)
         after = DecoderState(tuple(states), readout_BKR.flatten(0, 1), self._alignment(weights_BKS))
         return Decoded(readout_BKR, weights_BKS), after
+
+
+def _joined(pieces: Sequence[Decoded]) -> Decoded:
+    """What was said about positions that follow each other."""
+    weights = [piece.weights_BTS for piece in pieces if piece.weights_BTS is not None]
+    readout_BTR = torch.cat([piece.readout_BTR for piece in pieces], dim=1)
+    return Decoded(readout_BTR, torch.cat(weights, dim=1) if weights else None)
 
 
 def _input_sizes(config: Config, context: int) -> list[tuple[int, int]]:

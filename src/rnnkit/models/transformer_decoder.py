@@ -24,6 +24,7 @@ from rnnkit.nn.causal_attention import CausalAttention
 from rnnkit.nn.cells import State
 from rnnkit.nn.dropout import Dropout
 from rnnkit.nn.mingru import MinGRULayer
+from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.residual import Residual, closing_norm
 from rnnkit.nn.ssru import SSRULayer
 from rnnkit.nn.transformer import FeedForward, MultiHead
@@ -45,6 +46,12 @@ class DecoderBlock(nn.Module):
         self.around_cross = Residual(size, config.norm, drop)
         self.around_feed_forward = Residual(size, config.norm, drop)
 
+    def forward(
+        self, y_BTE: Tensor, state: State, keys: tuple[Tensor, Tensor], source: Source, want_weights: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Read a whole target from a state: `mix`, then `look`."""
+        return self.look(self.mix(y_BTE, state)[0], keys, source, want_weights)
+
     def mix(self, y_NTE: Tensor, state: State) -> tuple[Tensor, State]:
         """Read what was said before, on from a state."""
         found_NTE, state = self.mixer(self.around_mixer.before(y_NTE), state)
@@ -65,7 +72,7 @@ class DecoderBlock(nn.Module):
         return self.around_feed_forward.after(y_BTE, self.feed_forward(read_BTE)), weights_BTS
 
 
-class TransformerDecoder(nn.Module):
+class TransformerDecoder(Recomputing):
     """Fits `memory.Decoder`. Its attention is that of the last block but one, which follows the words best.
 
     Garg et al. 2019 (arXiv:1909.02074) found so; of a single block it is that one's.
@@ -92,9 +99,8 @@ class TransformerDecoder(nn.Module):
         weights_BTS: Tensor | None = None
         y_BTE = self._mark(y_BTE, 0, y_BTE.shape[1])
         for depth, block in enumerate(self._blocks):
-            y_BTE, _ = block.mix(y_BTE, state.layers[depth])
             wanted = want_weights and depth == self.aligner
-            y_BTE, weights = block.look(y_BTE, _keys(memory, depth), memory.source, wanted)
+            y_BTE, weights = self.run(block, y_BTE, state.layers[depth], _keys(memory, depth), memory.source, wanted)
             weights_BTS = weights_BTS if weights is None else weights
         return Decoded(self.closing(y_BTE), weights_BTS)
 

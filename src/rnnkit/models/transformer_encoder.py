@@ -17,6 +17,7 @@ from rnnkit.models.memory import Encoded, Source
 from rnnkit.models.sequence_config import Config
 from rnnkit.nn import positions
 from rnnkit.nn.dropout import Dropout
+from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.residual import Residual, closing_norm
 from rnnkit.nn.transformer import FeedForward, MultiHead
 
@@ -41,7 +42,7 @@ class EncoderBlock(nn.Module):
         return self.around_feed_forward.after(x_BSE, self.feed_forward(read_BSE))
 
 
-class TransformerEncoder(nn.Module):
+class TransformerEncoder(Recomputing):
     """Fits `memory.Encoder`."""
 
     def __init__(self, config: Config) -> None:
@@ -54,5 +55,5 @@ class TransformerEncoder(nn.Module):
         """See `memory.Encoder`; lengths follow from the padding."""
         x_BSE = self.places(x_BSE)
         for block in cast(Sequence[EncoderBlock], self.blocks):
-            x_BSE = block(x_BSE, source.allowed)
+            x_BSE = self.run(block, x_BSE, source.allowed)
         return Encoded(self.closing(x_BSE))

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rnnkit.errors import UsageError
 from rnnkit.machine import available_cores
@@ -39,10 +40,10 @@ def choose_precision(
     """The type of matrix products in training; weights and optimiser stay in float32.
 
     `auto` is bfloat16 where the hardware multiplies it natively and the products are large enough to gain by it,
-    float32 elsewhere.
+    float32 elsewhere. It is never float16, whose gradients need a scaled loss (`training/loss_scale.py`).
 
     Args:
-        name: `auto`, `fp32` or `bf16`.
+        name: `auto`, `fp32`, `bf16` or `fp16`.
         device: Where the network is.
         hidden: Size of its states.
         smallest: The size from which `auto` takes bfloat16.
@@ -50,7 +51,7 @@ def choose_precision(
     if name == "auto":
         native = torch.cuda.is_bf16_supported() if device.type == "cuda" else cpu_has_bfloat16()
         name = "bf16" if native and hidden >= smallest else "fp32"
-    return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
 
 
 def choose_output_precision(name: str, device: torch.device) -> torch.dtype:
@@ -72,6 +73,13 @@ def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[
     if kind == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=kind)
+
+
+def float16_on_cpu(x: Tensor) -> bool:
+    """Whether autocast asks for float16 on a CPU, where torch has neither an LSTM in it nor a fast gradient."""
+    if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return False
+    return torch.get_autocast_dtype("cpu") == torch.float16
 
 
 def set_threads(threads: int, processes: int = 1) -> int:

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn.cells import State
+from rnnkit.nn.device import float16_on_cpu
 from rnnkit.nn.kinds import RecurrentArch
 from rnnkit.nn.layer import Layer, make_layer, run_layer
+from rnnkit.nn.recompute import Recomputing, again
 from rnnkit.nn.recurrent import RecurrentLayer, gather_steps, reverse_index
 
 
-class EncoderLayer(nn.Module):
+class EncoderLayer(Recomputing):
     """One layer of an encoder: one direction, or two whose states are concatenated.
 
     Args:
@@ -51,28 +53,37 @@ class EncoderLayer(nn.Module):
             its last token, of the backward direction at its first. Otherwise an empty tuple.
         """
         share = self.weight_drop if self.training else 0.0
-        ahead_BSH, ahead_last = run_to_lengths(self.forwards, x_BSE, lengths_B, want_last, share)
+        how = want_last, share, self.recompute
+        ahead_BSH, ahead_last = run_to_lengths(self.forwards, x_BSE, lengths_B, *how)
         if self.backwards is None:
             return ahead_BSH, ahead_last
         reversal_BS = reverse_index(lengths_B, x_BSE.shape[1])
         reversed_BSE = gather_steps(x_BSE, reversal_BS)
-        back_BSH, back_last = run_to_lengths(self.backwards, reversed_BSE, lengths_B, want_last, share)
+        back_BSH, back_last = run_to_lengths(self.backwards, reversed_BSE, lengths_B, *how)
         states_BSH = torch.cat([ahead_BSH, gather_steps(back_BSH, reversal_BS)], dim=-1)
         return states_BSH, tuple(torch.cat(pair, dim=-1) for pair in zip(ahead_last, back_last, strict=True))
 
 
 def run_to_lengths(
-    layer: Layer, x_BSE: Tensor, lengths_B: Tensor, want_last: bool, weight_drop: float = 0.0
+    layer: Layer, x_BSE: Tensor, lengths_B: Tensor, want_last: bool, weight_drop: float = 0.0, recomputed: bool = False
 ) -> tuple[Tensor, State]:
     """Run one direction and, if wanted, find each sentence's state at its own last token.
 
     The fused call returns h of every step but c only of the last one, so the LSTM's last states need the packed
-    form, which knows where each sentence ends, and takes no other weights than the layer's own.
+    form, which knows where each sentence ends, and takes no other weights than the layer's own. With `recomputed` the
+    layer is run again for the gradient, in segments but for that form.
     """
     if not isinstance(layer, RecurrentLayer) or layer.arch != "lstm" or not want_last:
-        h_BSH, _ = run_layer(layer, x_BSE, None, weight_drop)
+        h_BSH, _ = run_layer(layer, x_BSE, None, weight_drop, recomputed)
         last = (h_BSH[torch.arange(len(lengths_B), device=h_BSH.device), lengths_B - 1],) if want_last else ()
         return h_BSH, last
+    return again(_run_packed, x_BSE, layer, lengths_B) if recomputed else _run_packed(x_BSE, layer, lengths_B)
+
+
+def _run_packed(x_BSE: Tensor, layer: RecurrentLayer, lengths_B: Tensor) -> tuple[Tensor, State]:
+    if float16_on_cpu(x_BSE):
+        with torch.autocast("cpu", enabled=False):
+            return _run_packed(x_BSE.float(), layer, lengths_B)
     packed = nn.utils.rnn.pack_padded_sequence(x_BSE, lengths_B.cpu(), batch_first=True, enforce_sorted=False)
     h_packed, (h_1BH, c_1BH) = layer.fused(packed)
     h_BSH, _ = nn.utils.rnn.pad_packed_sequence(h_packed, batch_first=True, total_length=x_BSE.shape[1])

@@ -19,7 +19,7 @@ DynamicMethod = Literal["rms", "sgd"]
 Start = Literal["orthogonal", "uniform"]
 Optimizer = Literal["adam", "adamw", "sgd"]
 Device = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 ARCHS: tuple[Arch, ...] = get_args(Arch)
 LANGUAGE_ARCHS: tuple[LanguageArch, ...] = get_args(LanguageArch)

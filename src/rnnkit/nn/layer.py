@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from rnnkit.nn import dropout
+from rnnkit.nn import dropout, recompute
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import LanguageArch
 from rnnkit.nn.mingru import MinGRULayer
@@ -32,14 +32,18 @@ def make_layer(arch: LanguageArch, input_size: int, hidden_size: int, reset_insi
     return RecurrentLayer(arch, input_size, hidden_size, reset_inside)
 
 
-def run_layer(layer: Layer, x_BTE: Tensor, state: State | None, weight_drop: float = 0.0) -> tuple[Tensor, State]:
+def run_layer(
+    layer: Layer, x_BTE: Tensor, state: State | None, weight_drop: float = 0.0, recomputed: bool = False
+) -> tuple[Tensor, State]:
     """Run a layer over whole sequences, with a share of its state matrix' connections dropped once for all steps.
 
-    `mingru` has no such matrix. Other arguments and results as for `RecurrentLayer.forward`.
+    `mingru` has no such matrix. With `recomputed`, segments of time are run again for the gradient. Other arguments and
+    results as for `RecurrentLayer.forward`.
     """
-    result: tuple[Tensor, State]
+    dropped: tuple[Tensor, ...] = ()
     if weight_drop and isinstance(layer, RecurrentLayer):
-        result = layer(x_BTE, state, hidden_weight=dropout.weight_drop(layer.hidden_weights[0], weight_drop))
-    else:
-        result = layer(x_BTE, state)
+        dropped = (dropout.weight_drop(layer.hidden_weights[0], weight_drop),)
+    if recomputed:
+        return recompute.run_in_segments(layer, x_BTE, layer.zero_state(x_BTE) if state is None else state, *dropped)
+    result: tuple[Tensor, State] = layer(x_BTE, state, *dropped)
     return result

@@ -34,7 +34,10 @@ ALIGNED = 8
 """The hidden size with the bias' column is filled up to a multiple of this, as matrix units want it."""
 
 UNDERFLOW = 1e-30
-"""The logarithm of a smaller probability is not taken from the probability, which may have lost digits."""
+"""The logarithm of a smaller probability is not taken from the probability, which may have lost digits.
+
+Nor is that of one below 6e-5 in float16, where digits are lost from there on; what is below 3e-8 has no gradient in it.
+"""
 
 
 def reference_loss(
@@ -201,7 +204,7 @@ def _nll(logits_NV: Tensor, p_NV: Tensor, target_N1: Tensor) -> Tensor:
     The second costs two passes more, and the first a look at what has been computed, for which a GPU would wait.
     """
     p_N1 = p_NV.gather(1, target_N1).float()
-    if not p_NV.is_cuda and not (p_N1 < UNDERFLOW).any():
+    if not p_NV.is_cuda and not (p_N1 < max(UNDERFLOW, torch.finfo(p_NV.dtype).tiny)).any():
         return -p_N1.log().squeeze(1)
     log_sum_N1 = logits_NV.amax(-1, keepdim=True).float() - p_NV.amax(-1, keepdim=True).float().log()
     return (log_sum_N1 - logits_NV.gather(1, target_N1).float()).squeeze(1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rnnkit.nn import cells, scan
 from rnnkit.nn.cells import State
+from rnnkit.nn.device import float16_on_cpu
 from rnnkit.nn.recurrent import kernels_fit
 
 
@@ -40,7 +41,7 @@ class MinGRULayer(nn.Module):
             nn.init.xavier_uniform_(block)
 
     def forward(self, x_BTE: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run over whole sequences.
+        """Run over whole sequences; on a CPU in float32 where autocast asks for float16.
 
         Args:
             x_BTE: Inputs.
@@ -49,6 +50,11 @@ class MinGRULayer(nn.Module):
         Returns:
             The states h of all steps (B, T, H), and the last state, at least in float32.
         """
+        if float16_on_cpu(x_BTE):
+            with torch.autocast("cpu", enabled=False):
+                start = None if state is None else tuple(part.float() for part in state)
+                found: tuple[Tensor, State] = self(x_BTE.float(), start)
+            return found
         (start_BH,) = self.zero_state(x_BTE) if state is None else state
         if kernels_fit(x_BTE, self.weight):
             from rnnkit.nn import mingru_function  # brings the compiler along

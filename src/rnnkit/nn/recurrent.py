@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from rnnkit.nn import cells, recurrent_step
 from rnnkit.nn.cells import State
+from rnnkit.nn.device import float16_on_cpu
 from rnnkit.nn.int8 import Int8Linear
 from rnnkit.nn.kinds import Arch
 
@@ -58,7 +59,7 @@ class RecurrentLayer(nn.Module):
     def forward(
         self, x_BTE: Tensor, state: State | None = None, hidden_weight: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Run over whole sequences.
+        """Run over whole sequences; on a CPU in float32 where autocast asks for float16.
 
         Args:
             x_BTE: Inputs.
@@ -68,6 +69,11 @@ class RecurrentLayer(nn.Module):
         Returns:
             The states h of all steps (B, T, H), and the last state (of step T, padding or not).
         """
+        if float16_on_cpu(x_BTE):
+            with torch.autocast("cpu", enabled=False):
+                start = None if state is None else tuple(part.float() for part in state)
+                found: tuple[Tensor, State] = self(x_BTE.float(), start, hidden_weight)
+            return found
         start = self.zero_state(x_BTE) if state is None else state
         weight = self.hidden_weights[0] if hidden_weight is None else hidden_weight
         if self.reset_inside:

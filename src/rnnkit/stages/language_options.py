@@ -129,6 +129,7 @@ class Options:
     )  # fmt: skip
     patience: int = training.patience(0)
     precision: str = training.precision(help="Of matrix products; auto: bf16 where the hardware has it and it pays.")
+    recompute: bool = training.recompute()
     device: str = training.device()
     threads: int = training.threads()
     accumulate: int = training.accumulate()
@@ -172,6 +173,10 @@ def check(options: Options) -> None:
     for flag, count in (("--accumulate", options.accumulate), ("--processes", options.processes)):
         if options.arch == NGRAM and count > 1:
             raise UsageError(f"{flag} {count} is for neural networks, not --arch {NGRAM}", "counting takes no steps")
+    if options.arch == NGRAM and options.recompute:
+        raise UsageError(
+            f"--recompute is for neural networks, not --arch {NGRAM}", "counting keeps nothing for a gradient"
+        )
     if options.arch == "transformer" and options.embedding != options.hidden:
         raise UsageError(
             f"a Transformer has one size: --embedding {options.embedding} is not --hidden {options.hidden}"

@@ -185,6 +185,7 @@ def _start(
     import torch
 
     from rnnkit.models import store
+    from rnnkit.nn import recompute
     from rnnkit.nn.device import choose_device, set_threads
     from rnnkit.stages.fine_tuning import initialise
     from rnnkit.text.vocabulary import Vocabulary
@@ -195,6 +196,8 @@ def _start(
     vocabularies = [Vocabulary.load(made_from.vocabularies[0])]
     torch.manual_seed(options.seed)
     network = build(len(vocabularies[0])).to(device)
+    if options.recompute:
+        recompute.turn_on(network)
     vectors = _pretrained(options)
     if not resuming and options.init_from is not None:
         initialise(network, store.CLOZE if options.cloze else store.LANGUAGE_MODEL, options.init_from, vocabularies)
@@ -256,6 +259,7 @@ def _changes(options: Options) -> Changes:
         clip_value=options.clip_value,
         mean_decay=options.mean_decay or 0.0,
         keep_last=options.average,
+        scaled=options.precision == "fp16",
     )
 
 

@@ -117,6 +117,7 @@ def _make_model(
 
     from rnnkit.models import store
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
+    from rnnkit.nn import recompute
     from rnnkit.nn.device import choose_device, set_threads
     from rnnkit.stages.fine_tuning import initialise
     from rnnkit.text.tokenizers.store import load_tokenizer
@@ -130,6 +131,8 @@ def _make_model(
     loaded = [Vocabulary.load(path) for path in made_from.vocabularies]
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(choose_device(options.device))
+    if options.recompute:
+        recompute.turn_on(network)
     if not resuming and options.init_from is not None:
         initialise(network, store.TASK, options.init_from, loaded)
     if not resuming:
@@ -157,6 +160,7 @@ def _changes(options: Options) -> Changes:
         clip=options.clip,
         mean_decay=options.mean_decay or 0.0,
         keep_last=options.average,
+        scaled=options.precision == "fp16",
     )
 
 

@@ -38,6 +38,10 @@ patience = partial(
     option, help="Validations without improvement before training ends; 0: never.", panel="Optimisation", minimum=0
 )
 precision = partial(option, "auto", panel="Optimisation", choices=kinds.PRECISIONS)
+recompute = partial(
+    option, False, help="Run layers twice instead of keeping what the gradient needs: less memory, more time.",
+    panel="Optimisation",
+)  # fmt: skip
 device = partial(usual.device, help="Where to train.")
 threads = partial(usual.threads, help="CPU threads of a process; 0: all cores.")
 accumulate = partial(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.data.steps import Share
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, Warned, ignore
 from rnnkit.files import lock
 from rnnkit.files.atomic import recover_folder
 from rnnkit.stages import outcome, pretrained, run_folder
@@ -161,6 +161,8 @@ def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Resu
         listen(Note(f"going on from step {loop.counters.step}"))
     _announce(options, learner, plan, listen)
     counters = loop.run()
+    if counters.skipped:
+        listen(Note(f"{counters.skipped:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"))
     if group.first:
         outcome.conclude(trained, made_from, run_folder.kept(options), counters)
     group.wait()
@@ -217,6 +219,8 @@ def _announce(options: Any, learner: Learner, plan: Plan, listen: Listener) -> N
     where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
     where += f" in each of {options.processes} processes" if options.processes > 1 else ""
     listen(Note(f"{options.arch} {'-'.join(learner.languages)}: {count}, {precision} on {where}"))
+    if learner.precision == torch.float16 and device.type == "cpu":
+        listen(Warned("--precision fp16 is for GPUs: most processors are slower with it than with fp32"))
     per_epoch = learner.batches.per_epoch
     epochs = plan.steps / per_epoch
     count = options.accumulate * options.processes

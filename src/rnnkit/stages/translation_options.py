@@ -156,6 +156,7 @@ class Options:
     precision: str = training.precision(
         help="Of matrix products; auto: bf16 where the hardware has it and states are large."
     )
+    recompute: bool = training.recompute()
     device: str = training.device()
     threads: int = training.threads()
     accumulate: int = training.accumulate()

@@ -84,8 +84,9 @@ class LanguageModelTask(NetworkTask[Piece]):
         return loss, loss.detach()
 
     def state_dict(self) -> Mapping[str, Arrays]:
-        """What `Optimisation` keeps, and the carried states of all processes."""
-        own = {name: as_array(array) for part in sorted(self._carried) for name, array in named(self._carried, part)}
+        """What `Optimisation` keeps, and the carried states of all processes: in float32, for numpy has no bfloat16."""
+        carried = (pair for part in sorted(self._carried) for pair in named(self._carried, part))
+        own = {name: as_array(tensor.float()) for name, tensor in carried}
         return {**super().state_dict(), "carried": self._optimisation.group.collect(own)}
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:

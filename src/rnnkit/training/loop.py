@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.events import Listener, Note, Progress
-from rnnkit.training import checkpoint, metrics, signals
+from rnnkit.events import Listener, Note, Progress, Warned
+from rnnkit.training import checkpoint, loss_scale, metrics, signals
 from rnnkit.training.checkpoint import Checkpoint
 from rnnkit.training.processes import Group
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import Source, StepReport, Task, Validate, Validation
 
 B = TypeVar("B")
+
+OFTEN = 0.1
+"""A larger share of steps that are skipped is told, if it is more than `FEW` of them."""
+
+FEW = 2
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Counters:
     best_step: int = 0
     waiting: int = 0
     done: bool = False
+    skipped: int = 0
 
 
 @dataclass
@@ -74,18 +80,26 @@ class _Window:
     def record(self) -> dict[str, float]:
         tokens = max(1, sum(report.tokens for report in self.reports))
         seconds = max(1e-9, time.monotonic() - self.started)
+        taken = [report for report in self.reports if report.scaling is None or not report.scaling.skipped]
         words = [report.words for report in self.reports if report.words is not None]
         speed = {"words_per_second": sum(words) / seconds} if words else {"target_tokens_per_second": tokens / seconds}
         return {
             "loss": sum(report.loss for report in self.reports) / tokens,
             "nll": sum(report.nll for report in self.reports) / tokens,
             **self._guided(),
-            "gradient_norm": sum(report.gradient_norm for report in self.reports) / max(1, len(self.reports)),
+            "gradient_norm": sum(report.gradient_norm for report in taken) / max(1, len(taken)),
+            **self._scaled(),
             "learning_rate": self.rate,
             "target_tokens": tokens,
             "seconds": seconds,
             **speed,
         }
+
+    def _scaled(self) -> dict[str, float]:
+        """The scale of the loss and the steps that were skipped, where it is scaled."""
+        scalings = [report.scaling for report in self.reports if report.scaling is not None]
+        skipped = sum(each.skipped for each in scalings)
+        return {"loss_scale": scalings[-1].scale, "skipped_steps": skipped} if scalings else {}
 
     def _guided(self) -> dict[str, float]:
         """Cross entropy of attention for each linked token, where links teach it."""
@@ -147,7 +161,8 @@ class Loop(Generic[B]):
 
         Raises:
             Interrupted: A signal came; everything is saved.
-            TrainingError: The loss is no longer a number; `last/` and `best` are from before.
+            TrainingError: The loss is no longer a number, or its gradient has no room in float16; `last/` and `best`
+                are from before.
             ArtefactError: A checkpoint could not be written; the old one is whole.
             LostProcess: Another process is gone; the last checkpoint is whole.
         """
@@ -202,6 +217,7 @@ class Loop(Generic[B]):
         counters.step += 1
         counters.tokens += report.tokens
         counters.words += report.words or 0
+        counters.skipped += report.scaling is not None and report.scaling.skipped
         self._window.reports.append(report)
         if counters.step % self._plan.report_every == 0:
             self._write_metrics()
@@ -213,18 +229,24 @@ class Loop(Generic[B]):
             trouble = "the loss is no longer a number"
         elif mean > self._plan.hopeless:
             trouble = f"the loss has grown to {mean:.1f} nats a prediction"
+        elif report.scaling is not None and report.scaling.scale < loss_scale.LEAST:
+            trouble = "the gradient overflows float16 although the loss is not scaled up any more"
         else:
             return
+        hint = "a lower --learning-rate usually helps, or a lower --clip where there is one"
+        if report.scaling is not None:
+            hint += "; --precision bf16 and fp32 have room for larger numbers"
         raise TrainingError(
             f"{trouble} at step {self.counters.step + 1}",
             f"what is saved in {self._folder} is from before",
-            hint="a lower --learning-rate usually helps, or a lower --clip where there is one",
+            hint=hint,
         )
 
     def _write_metrics(self) -> None:
         record = {"step": self.counters.step, **self._batches.state_dict(), **self._window.record()}
         self._record(record)
         self._tell_progress()
+        self._tell_skipped(record)
         self._window = _Window()
 
     def _record(self, record: Mapping[str, Any]) -> None:
@@ -287,10 +309,23 @@ class Loop(Generic[B]):
             facts["attention"] = f"{record['attention_loss']:.3f}"
         if record["gradient_norm"]:
             facts["gradient"] = f"{record['gradient_norm']:.2f}"
+        if record.get("skipped_steps"):
+            facts["skipped"] = f"{record['skipped_steps']} steps"
         for unit, name in (("tokens/s", "target_tokens_per_second"), ("words/s", "words_per_second")):
             if name in record:
                 facts[unit] = f"{record[name]:,.0f}"
         return facts
+
+    def _tell_skipped(self, record: Mapping[str, Any]) -> None:
+        skipped, steps = record.get("skipped_steps", 0), len(self._window.reports)
+        if skipped > max(FEW, OFTEN * steps):
+            self._listen(
+                Warned(
+                    f"step {self.counters.step}: {skipped} of the last {steps} steps were skipped, for their gradient "
+                    f"overflowed float16; the loss scale is {record['loss_scale']:g} now. "
+                    "--precision bf16 or fp32 skips none"
+                )
+            )
 
     def _tell_validation(self, found: Validation, improved: bool, out_of_patience: bool) -> None:
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.facts.items())

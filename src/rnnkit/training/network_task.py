@@ -77,8 +77,9 @@ class NetworkTask(ABC, Generic[B]):
                 guided = Guided(guided.loss + measured.guided.loss, guided.tokens + measured.guided.tokens)
         sums = self._optimisation.group.total(loss, nll, tokens, guided.loss, guided.tokens)
         loss, nll, total, guided = sums[0], sums[1], int(sums[2]), Guided(sums[3], int(sums[4]))
-        norm = self._optimisation.change(total, rate)
-        return StepReport(loss, nll, total, norm, guided=guided if guided.tokens else None)
+        change = self._optimisation.change(total, rate)
+        guided_or_none = guided if guided.tokens else None
+        return StepReport(loss, nll, total, change.norm, guided=guided_or_none, scaling=change.scaling)
 
     def state_dict(self) -> Mapping[str, Arrays]:
         """What `Optimisation` keeps; nothing is carried from batch to batch unless a task says so."""

@@ -1,6 +1,7 @@
 """From a loss to changed weights: gradient, clipping, the optimiser's step, and the running mean of the weights.
 
     g = d loss / d theta, added over batches and processes, cut to a norm and, where asked for, each number to a range
+    g = (d (s loss) / d theta) / s before that, and no change where it overflows: for float16, see `loss_scale.py`
     theta' = optimiser(theta, g)                     Adam, AdamW, or theta - rate * g
     mean' = d mean + (1 - d) theta'                  d grows to `mean_decay` (after Polyak and Juditsky 1992)
 
@@ -10,6 +11,7 @@ Every task of a network keeps its optimiser, its means and its random states her
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,9 @@ from rnnkit.errors import ConfigError
 from rnnkit.models import weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Arrays
+from rnnkit.training.loss_scale import LossScale
 from rnnkit.training.processes import Group
+from rnnkit.training.task import Scaling
 
 MEAN_WARM_UP = 10.0
 """The mean forgets its start: after t steps no more than (1 + t) / (10 + t) of it is old."""
@@ -41,6 +45,7 @@ class Settings:
         momentum: Share of Adam's mean gradient kept from step to step (its beta 1).
         mean_decay: Share of the running mean of the weights kept from step to step; 0 where there is none.
         keep_last: Snapshots of the weights kept for averaging.
+        scaled: Whether the loss is scaled, as gradients in float16 need it.
     """
 
     optimizer: Optimizer
@@ -50,6 +55,20 @@ class Settings:
     momentum: float = 0.9
     mean_decay: float = 0.0
     keep_last: int = 0
+    scaled: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a step came to.
+
+    Attributes:
+        norm: The gradient's norm before clipping; 0 where it overflowed.
+        scaling: What came of scaling the loss, where it is scaled.
+    """
+
+    norm: float
+    scaling: Scaling | None = None
 
 
 class Optimisation:
@@ -73,13 +92,14 @@ class Optimisation:
         self._trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._optimiser = _make(settings, self._trained)
         self._mean = [parameter.detach().clone() for parameter in self._trained] if settings.mean_decay else []
+        self._scale = LossScale() if settings.scaled else None
         self._steps = 0
         self._unit = 0
 
     def step(self, loss: Tensor, rate: float) -> float:
         """Take the gradient of a loss and change the weights. Returns the gradient's norm before clipping."""
         self.add(loss, 1)
-        return self.change(1, rate)
+        return self.change(1, rate).norm
 
     def add(self, mean: Tensor, tokens: int) -> None:
         """Add the gradient of a batch to the step's.
@@ -92,25 +112,29 @@ class Optimisation:
             self._optimiser.zero_grad()
             self._unit = max(1, tokens)
         # Until the sum of all is known, the first batch's tokens are the unit: one batch alone is scaled by nothing.
-        torch.autograd.backward(mean if tokens == self._unit else mean * (tokens / self._unit))
+        factor = tokens / self._unit * self._factor
+        torch.autograd.backward(mean if factor == 1 else mean * factor)
 
-    def change(self, tokens: int, rate: float) -> float:
+    def change(self, tokens: int, rate: float) -> Change:
         """Change the weights by the gradients added since the last change, in all processes.
+
+        Where the loss is scaled and the gradient has overflowed, nothing is changed but the scale: in all processes
+        alike, as each looks at the sum of all.
 
         Args:
             tokens: Tokens of all batches of all processes.
             rate: Learning rate.
-
-        Returns:
-            The gradient's norm before clipping.
         """
         if not self._unit:
             self._optimiser.zero_grad()
-        self.group.add_gradients(self._trained, self._unit / max(1, tokens))
+        self.group.add_gradients(self._trained, self._unit / max(1, tokens) / self._factor)
         self._unit = 0
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         norm = torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip or float("inf"))
+        scaling = self._judge(norm)
+        if scaling is not None and scaling.skipped:
+            return Change(0.0, scaling)
         if self._settings.clip_value:
             torch.nn.utils.clip_grad_value_(self._trained, self._settings.clip_value)
         self._optimiser.step()
@@ -118,7 +142,20 @@ class Optimisation:
         if self._mean:
             kept = min(self._settings.mean_decay, (1 + self._steps) / (MEAN_WARM_UP + self._steps))
             torch._foreach_lerp_(self._mean, [parameter.detach() for parameter in self._trained], 1 - kept)
-        return norm.item()
+        return Change(norm.item(), scaling)
+
+    @property
+    def _factor(self) -> float:
+        """What losses are multiplied by."""
+        return 1.0 if self._scale is None else self._scale.value
+
+    def _judge(self, norm: Tensor) -> Scaling | None:
+        """Adapt the scale; the norm of a gradient is finite where all its numbers are."""
+        if self._scale is None:
+            return None
+        finite = math.isfinite(norm.item())
+        self._scale.observe(finite)
+        return Scaling(self._scale.value, skipped=not finite)
 
     @contextlib.contextmanager
     def mean_weights(self) -> Iterator[None]:
@@ -137,7 +174,7 @@ class Optimisation:
                 parameter.copy_(tensor)
 
     def state_dict(self) -> Mapping[str, Arrays]:
-        """Weights, their means, the optimiser's moments, and the states of the random number generators."""
+        """Weights, their means, the optimiser's moments, the scale, the states of the random number generators."""
         moments: dict[str, NDArray[Any]] = {}
         for name, parameter in self._network.named_parameters():
             for key, value in self._optimiser.state[parameter].items():
@@ -152,6 +189,8 @@ class Optimisation:
         if self._mean:
             means = {str(number): as_array(tensor) for number, tensor in enumerate(self._mean)}
             state["mean"] = {**means, "steps": torch.tensor([self._steps]).numpy()}
+        if self._scale is not None:
+            state["loss-scale"] = self._scale.state_dict()
         return state
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
@@ -173,6 +212,8 @@ class Optimisation:
             tensor.copy_(torch.from_numpy(state["mean"][str(number)].copy()))
         if self._mean:
             self._steps = int(state["mean"]["steps"][0])
+        if self._scale is not None:
+            self._scale.load_state_dict(state["loss-scale"])
 
     def _take_up_random(self, random: Arrays) -> None:
         processes = sum(name.endswith("cpu") for name in random)

@@ -27,6 +27,19 @@ class Guided:
 
 
 @dataclass(frozen=True)
+class Scaling:
+    """How a step fared whose loss was scaled (`loss_scale.py`).
+
+    Attributes:
+        scale: What the next step's loss is multiplied by.
+        skipped: Whether the gradient overflowed, and the weights stayed as they were.
+    """
+
+    scale: float
+    skipped: bool
+
+
+@dataclass(frozen=True)
 class StepReport:
     """What one step did; sums over what was predicted, in nats.
 
@@ -34,9 +47,10 @@ class StepReport:
         loss: What was optimised, guidance apart.
         nll: Negative log-likelihood.
         tokens: Predictions: target tokens, end symbols counted, padding not.
-        gradient_norm: Norm of the gradient of the mean loss, before clipping; 0 where nobody takes it.
+        gradient_norm: Norm of the gradient of the mean loss, before clipping; 0 where nobody takes it or it overflowed.
         words: What speed is counted in where that is not `tokens`: the words of running text.
         guided: What links say of attention, where they teach it; optimised too.
+        scaling: What came of scaling the loss, where it is scaled.
     """
 
     loss: float
@@ -45,6 +59,7 @@ class StepReport:
     gradient_norm: float = 0.0
     words: int | None = None
     guided: Guided | None = None
+    scaling: Scaling | None = None
 
 
 class Task(Protocol[B_contra]):
