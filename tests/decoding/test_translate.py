@@ -16,7 +16,7 @@ from tests.tiny_models import SIZE, tokenizer, translator, vocabulary
 from rnnkit.decoding import translate
 from rnnkit.decoding.alignment import pharaoh, replace_unknown
 from rnnkit.decoding.choice import Wish
-from rnnkit.decoding.halving import in_halves, out_of_memory
+from rnnkit.decoding.halving import in_halves
 from rnnkit.decoding.pair_scores import score_pairs
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
@@ -25,6 +25,7 @@ from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import NO_WISH, read_asked
 from rnnkit.errors import DataError
 from rnnkit.models.store import Model
+from rnnkit.nn.device import out_of_memory
 from rnnkit.text import special
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 import torch
 
+from rnnkit.nn.device import out_of_memory
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -31,8 +33,3 @@ def in_halves(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> lis
         torch.cuda.empty_cache()
     middle = len(items) // 2
     return [*in_halves(work, items[:middle]), *in_halves(work, items[middle:])]
-
-
-def out_of_memory(failure: BaseException) -> bool:
-    """Whether memory ran out: Python's own, a GPU's, or torch's on the CPU, which has no type of its own."""
-    return isinstance(failure, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(failure)

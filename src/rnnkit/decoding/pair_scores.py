@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from rnnkit.data.batching import pad, plan_epoch
 from rnnkit.decoding.forced import force
-from rnnkit.decoding.halving import in_halves, out_of_memory
+from rnnkit.decoding.halving import in_halves
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
+from rnnkit.nn.device import out_of_memory
 from rnnkit.text import special
 
 BATCH_TOKENS = 4096

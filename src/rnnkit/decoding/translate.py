@@ -17,13 +17,14 @@ from rnnkit.decoding.choice import Terms, Wish
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.forced import force
 from rnnkit.decoding.greedy import greedy_search
-from rnnkit.decoding.halving import in_halves, out_of_memory
+from rnnkit.decoding.halving import in_halves
 from rnnkit.decoding.sampling import Sampling, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
 from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import NO_WISH, Asked
 from rnnkit.errors import DataError
 from rnnkit.models.store import Model
+from rnnkit.nn.device import out_of_memory
 from rnnkit.text import special
 
 BLOCK_LINES = 2000

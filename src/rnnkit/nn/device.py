@@ -94,3 +94,8 @@ def set_threads(threads: int, processes: int = 1) -> int:
     count = threads or max(1, available_cores() // processes)
     torch.set_num_threads(count)
     return count
+
+
+def out_of_memory(failure: BaseException) -> bool:
+    """Whether memory ran out: Python's own, a GPU's, or torch's on the CPU, which has no type of its own."""
+    return isinstance(failure, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(failure)

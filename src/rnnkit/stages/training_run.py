@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
     from rnnkit.training.loop import Loop, Plan
-    from rnnkit.training.task import CountedSource, Task, Validate
+    from rnnkit.training.network_task import NetworkTask
+    from rnnkit.training.task import CountedSource, Validate
 
 HOPELESS = 4.0
 """A loss of so many times a blind guess's is no spike any more."""
@@ -52,7 +53,7 @@ class Learner:
     folder: Path
     network: nn.Module
     languages: tuple[str, ...]
-    task: Task[Any]
+    task: NetworkTask[Any]
     batches: CountedSource[Any]
     validate: Validate
     epochs: float
@@ -137,6 +138,7 @@ def share(options: Any, group: Group) -> Share:
 
 def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Result:
     from rnnkit.training import checkpoint, metrics
+    from rnnkit.training.rehearsal import rehearse
 
     made_from = recipe.open_inputs()
     resuming = options.resume and checkpoint.exists(folder / "last")
@@ -155,6 +157,7 @@ def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Resu
     if group.first and not options.resume:
         outcome.seal(trained, made_from, run_folder.kept(options))
     plan = _plan(options, learner)
+    rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
     loop = _make_loop(options, plan, learner, group, listen)
     if resuming:
         loop.resume()

@@ -10,7 +10,7 @@ et al. 2017 (arXiv:1708.02182)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -74,6 +74,11 @@ class LanguageModelTask(NetworkTask[Piece]):
         tokens = len(target_N)
         mean = summed / tokens + penalties(reading, self._settings.activation, self._settings.temporal)
         return Measured(mean, nll, tokens)
+
+    def rehearse(self, batches: Sequence[Piece]) -> None:
+        """As other tasks; no text was read either."""
+        super().rehearse(batches)
+        self._carried.clear()
 
     def _loss(self, hidden_NE: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
         """What is optimised and the negative log-likelihood, which are one but for a sampled softmax."""

@@ -8,7 +8,7 @@ so that several small batches make the step that one with all their sentences wo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -66,10 +66,7 @@ class NetworkTask(ABC, Generic[B]):
         """One step on some batches, and on those that other processes take. What is reported is of all of them."""
         loss, nll, tokens = 0.0, 0.0, 0
         guided = Guided(0.0, 0)
-        for part, batch in enumerate(batches):
-            measured = self.measure(batch, part)
-            wanted = measured.mean if measured.pull is None else measured.mean + measured.pull
-            self._optimisation.add(wanted, measured.tokens)
+        for measured in self._gradients(batches):
             loss += measured.mean.item() * measured.tokens
             nll += measured.nll.item()
             tokens += measured.tokens
@@ -80,6 +77,20 @@ class NetworkTask(ABC, Generic[B]):
         change = self._optimisation.change(total, rate)
         guided_or_none = guided if guided.tokens else None
         return StepReport(loss, nll, total, change.norm, guided=guided_or_none, scaling=change.scaling)
+
+    def rehearse(self, batches: Sequence[B]) -> None:
+        """Take the gradient of some batches and forget it, before anything was learned."""
+        for _ in self._gradients(batches):
+            pass
+        self._optimisation.forget()
+
+    def _gradients(self, batches: Sequence[B]) -> Iterator[Measured]:
+        """Measure each batch, and add its gradient to the step's."""
+        for part, batch in enumerate(batches):
+            measured = self.measure(batch, part)
+            wanted = measured.mean if measured.pull is None else measured.mean + measured.pull
+            self._optimisation.add(wanted, measured.tokens)
+            yield measured
 
     def state_dict(self) -> Mapping[str, Arrays]:
         """What `Optimisation` keeps; nothing is carried from batch to batch unless a task says so."""

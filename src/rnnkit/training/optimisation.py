@@ -144,6 +144,11 @@ class Optimisation:
             torch._foreach_lerp_(self._mean, [parameter.detach() for parameter in self._trained], 1 - kept)
         return Change(norm.item(), scaling)
 
+    def forget(self) -> None:
+        """Drop the gradients added since the last change."""
+        self._optimiser.zero_grad()
+        self._unit = 0
+
     @property
     def _factor(self) -> float:
         """What losses are multiplied by."""

@@ -1,0 +1,44 @@
+"""The batches that are hardest to hold, tried before anything is learned: what does not fit is found out at once.
+
+Each is taken as far as its gradient, which is forgotten. Random numbers come afterwards as if nothing had been drawn: a
+run with a rehearsal ends with the same weights, bit for bit, as one without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+
+from rnnkit.errors import TrainingError
+from rnnkit.nn.device import out_of_memory
+from rnnkit.training.network_task import NetworkTask
+
+B = TypeVar("B")
+
+
+def rehearse(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: torch.device) -> None:
+    """Try the batches of these steps.
+
+    Args:
+        task: What will learn; nothing has been learned or loaded yet.
+        steps: The batches of each.
+        device: Where the network is.
+
+    Raises:
+        TrainingError: One does not fit into memory.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for batches in steps:
+            try:
+                task.rehearse(batches)
+            except (MemoryError, RuntimeError) as failure:
+                if not out_of_memory(failure):
+                    raise
+                raise TrainingError(
+                    "a batch does not fit into memory",
+                    "the largest were tried first; nothing has been learned yet",
+                    hint="smaller batches (--batch-tokens, or --columns and --steps) need less, --accumulate keeps the "
+                    "steps as large; --recompute keeps less of each batch",
+                ) from failure
