@@ -70,7 +70,7 @@ def train_opennmt(folder: Path, settings: Settings) -> str:
     """Train OpenNMT-py; returns the command that decodes $1 to $2."""
     python = environment_python(OPENNMT, settings.environments)
     config = folder / "config.yaml"
-    saving = {"save_checkpoint_steps": settings.steps, "report_every": 50}
+    saving = {"save_checkpoint_steps": settings.steps}
     config.write_text(json.dumps({**opennmt_config(folder, settings), **saving}, indent=1), encoding="utf-8")
     command = [str(python), "-m", "onmt.bin.train", "-config", str(config)]
     call(command, log=folder / "train.log", extra_environment=settings.subprocess_environment)
@@ -85,7 +85,7 @@ def train_joeynmt(folder: Path, settings: Settings) -> str:
     python = environment_python(JOEYNMT, settings.environments)
     config = joeynmt_config(folder, settings)
     assert isinstance(config["training"], dict)
-    config["training"] |= {"validation_freq": settings.steps, "logging_freq": 50, "overwrite": True}
+    config["training"] |= {"validation_freq": settings.steps, "overwrite": True}
     config["testing"] = {"beam_size": BEAM, "batch_size": BATCH, "batch_type": "sentence"}
     place = folder / "config.yaml"
     place.write_text(json.dumps(config, indent=1), encoding="utf-8")
