@@ -375,16 +375,18 @@ def test_dry_run_counts_and_writes_nothing(work: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"arch": "transformer", "embedding": 12}, {"arch": "gru", "attention": "additive", "layers": 2}],
-    ids=str,
+    ("changes", "margin"),
+    # Attention is cut into segments of steps, whose gradients are added in another order.
+    [({"arch": "transformer", "embedding": 12}, 0.0), ({"arch": "gru", "attention": "additive", "layers": 2}, 1e-6)],
+    ids=["transformer", "gru"],
 )
 def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
-    work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    work: Path, tmp_path: Path, changes: dict[str, Any], margin: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = trained(work, tmp_path / "kept", max_steps=4, **changes).model
     again = trained(work, tmp_path / "again", max_steps=4, recompute=True, **changes).model
-    assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
+    found, wanted = train_weights(again / "best.safetensors"), train_weights(kept / "best.safetensors")
+    assert all(float((found[name] - wanted[name]).abs().max()) <= margin for name in wanted)
     assert manifest.read(again, "model", 1).options["recompute"] is True
     turned_on: list[Any] = []
     monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)

@@ -57,11 +57,10 @@ def test_steps_and_validations_are_reckoned(monkeypatch: pytest.MonkeyPatch) -> 
         return Validation(0.0, {}, length_ratio=3.0)
 
     found = estimate.estimate(task, batches, validate, Plan(steps=70, validate_every=20), 1000, 200)
-    assert task.sizes[:3] == [1, 1, 3], "the longest sentence, again without what comes once, then the most sentences"
-    assert found.start_seconds == pytest.approx(2)
-    assert found.training_seconds == pytest.approx(70 * 0.1 * sum(task.sizes[3:]) / len(task.sizes[3:]))
+    assert task.sizes[:2] == [1, 3], "the longest sentence, then the most sentences"
+    assert found.training_seconds == pytest.approx(70 * 0.1 * sum(task.sizes[2:]) / len(task.sizes[2:]))
     assert found.validation_seconds == pytest.approx(4 * 2.0), "four, and a learned model speaks a third as long"
-    assert found.seconds == found.start_seconds + found.training_seconds + found.validation_seconds
+    assert found.seconds == found.training_seconds + found.validation_seconds
     assert (found.batches_per_epoch, found.epochs, found.checkpoint_bytes) == (7, 10.0, 4 * (4000 - 400))
 
 
@@ -69,7 +68,7 @@ def test_slow_steps_are_not_timed_for_long(monkeypatch: pytest.MonkeyPatch) -> N
     clock = Clock(monkeypatch)
     task, batches = Work(clock), Batches([np.full(100, 30)], budget=3000, seed=1)
     estimate.estimate(task, batches, lambda stop: None, Plan(steps=70, validate_every=20), 1, 0)
-    assert len(task.sizes) == 2 + estimate.FEWEST
+    assert len(task.sizes) == 1 + estimate.FEWEST
 
 
 def test_a_short_output_makes_no_validation_longer(monkeypatch: pytest.MonkeyPatch) -> None:

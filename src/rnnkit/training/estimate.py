@@ -34,10 +34,9 @@ class Estimate:
         steps: Steps in all.
         memory_bytes: Most memory the process has held.
         checkpoint_bytes: Disk that `last/` and `best` take.
-        start_seconds: What the first step takes longer than it would later.
         training_seconds: Time of the training steps.
         validation_seconds: Time of the validations.
-        seconds: All of it.
+        seconds: Both.
     """
 
     parameters: int
@@ -47,7 +46,6 @@ class Estimate:
     steps: int
     memory_bytes: int
     checkpoint_bytes: int
-    start_seconds: float
     training_seconds: float
     validation_seconds: float
     seconds: float
@@ -72,9 +70,7 @@ def estimate(
         parameters: Numbers in the network.
         frozen: Those among them that are not trained.
     """
-    hardest, *others = batches.extremes()
-    start = max(0.0, _seconds_of(task, hardest) - _seconds_of(task, hardest))
-    for batch in others:
+    for batch in batches.extremes():
         task.step(batch, RATE)
     training = _step_seconds(task, batches) * plan.steps
     validation = _validation_seconds(validate) * math.ceil(plan.steps / plan.validate_every)
@@ -87,17 +83,10 @@ def estimate(
         memory_bytes=peak_memory(),
         # The weights twice, in `last/` and as `best`, and two moments of each that is trained.
         checkpoint_bytes=4 * (4 * parameters - 2 * frozen),
-        start_seconds=start,
         training_seconds=training,
         validation_seconds=validation,
-        seconds=start + training + validation,
+        seconds=training + validation,
     )
-
-
-def _seconds_of(task: Task[Any], batch: Any) -> float:
-    began = time.perf_counter()
-    task.step(batch, RATE)
-    return time.perf_counter() - began
 
 
 def _step_seconds(task: Task[Any], batches: CountedSource[Any]) -> float:
