@@ -64,7 +64,8 @@ def test_what_does_not_fit_is_said(failure: Exception, monkeypatch: pytest.Monke
     with pytest.raises(TrainingError) as caught:
         rehearse(task, PAIRS, CPU)
     assert str(caught.value) == (
-        "a batch does not fit into memory\n  the largest were tried first; nothing has been learned yet\n"
+        "a batch does not fit into memory\n"
+        "  the largest were tried before the first step; what was saved before is untouched\n"
         "  hint: smaller batches (--batch-tokens, or --columns and --steps) need less, "
         "--accumulate keeps the steps as large; --recompute keeps less of each batch"
     )

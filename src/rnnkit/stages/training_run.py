@@ -153,11 +153,11 @@ def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Resu
     group = recipe.group
     learner = recipe.prepare(made_from, resuming)
     group.part_random(options.seed)
+    rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
     trained = outcome.Trained(folder, learner.network, learner.languages)
     if group.first and not options.resume:
         outcome.seal(trained, made_from, run_folder.kept(options))
     plan = _plan(options, learner)
-    rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
     loop = _make_loop(options, plan, learner, group, listen)
     if resuming:
         loop.resume()

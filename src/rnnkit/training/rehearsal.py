@@ -38,7 +38,7 @@ def rehearse(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: torch.d
                     raise
                 raise TrainingError(
                     "a batch does not fit into memory",
-                    "the largest were tried first; nothing has been learned yet",
+                    "the largest were tried before the first step; what was saved before is untouched",
                     hint="smaller batches (--batch-tokens, or --columns and --steps) need less, --accumulate keeps the "
                     "steps as large; --recompute keeps less of each batch",
                 ) from failure
