@@ -36,12 +36,12 @@ DEVELOPMENT_TOOLS = import tomllib; print(*tomllib.load(open("pyproject.toml", "
 demo: $(VENV)/installed.stamp
 	$(BIN)/rnnkit demo
 
-# Each worker computes on one core; more threads than cores would only wait for each other.
+# Each worker computes on one core; more threads than cores would only wait for each other. Who is done takes over the others' tests.
 test: $(VENV)/tools.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 coverage: $(VENV)/tools.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --cov-report=xml:$(VENV)/coverage.xml
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term --cov-report=xml:$(VENV)/coverage.xml
 
 lint: $(VENV)/tools.stamp
 	$(BIN)/ruff check
