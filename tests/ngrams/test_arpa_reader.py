@@ -197,11 +197,15 @@ FAULTS = [
 ]  # fmt: skip
 
 
+def assert_fault_is_named(folder: Path, text: str, message: str) -> None:
+    with pytest.raises(FormatError) as caught:
+        read(folder, text)
+    assert f"{folder / 'a.arpa'}" in str(caught.value) and message in str(caught.value)
+
+
 @pytest.mark.parametrize(("text", "message"), FAULTS)
 def test_faults_are_named_with_their_line(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(FormatError) as caught:
-        read(tmp_path, text)
-    assert f"{tmp_path / 'a.arpa'}" in str(caught.value) and message in str(caught.value)
+    assert_fault_is_named(tmp_path, text, message)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64])
@@ -210,7 +214,7 @@ def test_faults_are_the_same_however_the_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, text: str, message: str
 ) -> None:
     monkeypatch.setattr("rnnkit.ngrams.arpa_text._CHUNK", chunk)
-    test_faults_are_named_with_their_line(tmp_path, text, message)
+    assert_fault_is_named(tmp_path, text, message)
 
 
 def test_lines_of_duplicates_are_named(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def digamma_of(x: float) -> Any:
     return digamma(x)
 
 
-def check(pairs: Pairs, size: int) -> None:
+def assert_every_pair_has_a_slot(pairs: Pairs, size: int) -> None:
     table = make_table(lay(pairs, size=size))
     wanted = {(s, t) for source, target in pairs if source for s in [*source, size] for t in target}
     slots = {(s, t): slot_of(table, s, t) for s, t in wanted}
@@ -39,12 +39,12 @@ def check(pairs: Pairs, size: int) -> None:
 
 @given(pairs=pairs_of(longest=7, most=9))
 def test_every_pair_has_a_slot(pairs: Pairs) -> None:
-    check(pairs, SIZE)
+    assert_every_pair_has_a_slot(pairs, SIZE)
 
 
 def test_a_table_that_has_to_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair_table, "_FIRST_CAPACITY", 2)
-    check(random_pairs(count=150, size=60), 60)
+    assert_every_pair_has_a_slot(random_pairs(count=150, size=60), 60)
 
 
 def test_memory_follows_the_pairs_that_meet() -> None:
