@@ -49,6 +49,24 @@ def test_the_peak_is_in_bytes() -> None:
     assert len(block) < peak_memory() < 1 << 40
 
 
+def test_the_peak_is_not_that_of_the_process_that_started_this_one() -> None:
+    block = b"held" * (1 << 27)
+    program = "from rnnkit.machine import peak_memory; print(peak_memory())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert 1 << 22 < int(done.stdout) < len(block)
+
+
+@pytest.mark.parametrize("content", [None, "", "Name:\tpython\nVmRSS:\t  12 kB\n"])
+def test_the_peak_is_asked_elsewhere_where_a_system_does_not_say(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status = tmp_path / "status"
+    if content is not None:
+        status.write_text(content, encoding="utf-8")
+    monkeypatch.setattr(machine, "_STATUS", status)
+    assert peak_memory() >= 1 << 24
+
+
 def test_released_code_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import numpy as np
 

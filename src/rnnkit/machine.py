@@ -10,7 +10,7 @@ import signal
 import sys
 from pathlib import Path
 
-_MEMORY, _MAPPINGS = Path("/proc/meminfo"), Path("/proc/self/maps")
+_MEMORY, _MAPPINGS, _STATUS = Path("/proc/meminfo"), Path("/proc/self/maps"), Path("/proc/self/status")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of the GNU library's `mallopt`."""
 
@@ -37,7 +37,15 @@ def available_bytes() -> int:
 
 
 def peak_memory() -> int:
-    """Most memory this process has held, in bytes."""
+    """Most memory this process has held, in bytes.
+
+    Linux's `getrusage` counts the process that started this one too, as it stood at the start, so that a small command
+    that a large program ran would seem large. Its `/proc` does not.
+    """
+    if _STATUS.exists():
+        held = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8", errors="replace").splitlines())
+        if "VmHWM" in held:
+            return int(held["VmHWM"].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
