@@ -5,8 +5,9 @@ r"""How fast a translation model decodes, beside other toolkits on the same line
         --rival "OpenNMT-py=onmt_translate -model m.pt -src {source} -output {output} -beam_size 5"
 
 Every system is a command that reads the lines and writes their translations. What is compared is the time that it takes
-for all of them less the time for the first line alone, so that neither starting nor loading counts. The
-systems run in turn; medians over the rounds. BLEU is sacreBLEU's with its defaults.
+for all of them less the time for the first line alone, so that neither starting nor loading counts. With --copies the
+lines come so many times over, so that what starting takes more or less from run to run weighs less. The systems run in
+turn; medians over the rounds. BLEU is sacreBLEU's with its defaults.
 """
 
 from __future__ import annotations
@@ -52,18 +53,19 @@ def main() -> None:
     """Measure and print a table."""
     options = _options()
     systems = _systems(options)
-    lines = options.source.read_text(encoding="utf-8").splitlines()
+    lines = options.source.read_text(encoding="utf-8").splitlines() * options.copies
     references = options.reference.read_text(encoding="utf-8").splitlines()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        first = folder / "first.txt"
+        first, every = folder / "first.txt", folder / "every.txt"
         first.write_text(lines[0] + "\n", encoding="utf-8")
+        every.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
         for number in range(options.rounds):
             for system in systems:
                 start = _seconds(system.command, first, folder / "first.out")
-                whole = _seconds(system.command, options.source.absolute(), folder / "all.out")
+                whole = _seconds(system.command, every, folder / "all.out")
                 system.seconds.append(whole - start)
-                found = (folder / "all.out").read_text(encoding="utf-8").splitlines()
+                found = (folder / "all.out").read_text(encoding="utf-8").splitlines()[: len(references)]
                 system.bleu = sacrebleu.corpus_bleu(found, [references]).score
                 print(
                     f"round {number + 1}: {system.name}: {whole - start:.1f} s, {start:.1f} s to start", file=sys.stderr
@@ -80,6 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shortlist", type=Path)
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--rival", action="append", default=[], metavar="NAME=COMMAND")
     return parser.parse_args()
 

@@ -46,6 +46,25 @@ def translated(options: Options, **changes: Any) -> list[translate.Translated]:
     return list(translate_lines(Translator((model(),)), asked(LINES), options, **changes))
 
 
+def test_every_worker_has_batches_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def count(translator: Translator, sentences: Sequence[Any], options: Options) -> list[list[Hypothesis]]:
+        sizes.append(len(sentences))
+        return [[] for _ in sentences]
+
+    monkeypatch.setattr(translate, "_search", count)
+    sources = [[4, 5, 6]] * 80
+    search_batches(Translator((model(),)), sources, [NO_WISH] * 80, Options(SearchOptions(), 4096))
+    assert sizes == [80]
+    sizes.clear()
+    search_batches(Translator((model(),)), sources, [NO_WISH] * 80, Options(SearchOptions(), 4096, workers=2))
+    assert sizes == [10] * 8
+    sizes.clear()
+    search_batches(Translator((model(),)), sources[:2], [NO_WISH] * 2, Options(SearchOptions(), 4096, workers=2))
+    assert sizes == [1, 1]
+
+
 @pytest.mark.parametrize("sampling", [None, Sampling(), Sampling(temperature=2.0, top_k=7, top_p=0.8)])
 @pytest.mark.parametrize("keep_attention", [False, True])
 def test_batches_and_blocks_change_nothing(sampling: Sampling | None, keep_attention: bool) -> None:

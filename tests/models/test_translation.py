@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from rnnkit.models.memory import DecoderState
+from rnnkit.models.recurrent_decoder import RecurrentDecoder
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.models.translation import Listed, Translation
 from rnnkit.text import special
@@ -46,20 +48,19 @@ def translation(model: SequenceToSequence, ids_C: torch.Tensor | None = None) ->
     longest = max(map(len, SOURCES))
     padded = [ids + [special.PAD] * (longest - len(ids)) for ids in SOURCES]
     with torch.inference_mode():
-        listed = None if ids_C is None else Listed(ids_C, torch.ones(len(SOURCES), len(ids_C), dtype=torch.bool))
+        listed = None if ids_C is None else Listed.of(ids_C, torch.ones(len(SOURCES), len(ids_C), dtype=torch.bool))
         return Translation(model, torch.tensor(padded), torch.tensor([len(ids) for ids in SOURCES]), listed)
 
 
 @torch.inference_mode()
-def walk(stepper: Translation, steps: int = 3) -> list[torch.Tensor]:
-    """Log-probabilities of some steps with two rows a sentence, their rows turned round at each."""
+def walk(stepper: Translation, steps: int = 4) -> list[torch.Tensor]:
+    """Log-probabilities of some steps with two rows a sentence, which turn round or go on from the same one."""
     state, found = stepper.start(), []
-    token_BK, turn = torch.full((len(SOURCES), 1), special.BOS), torch.tensor([[0, 0]] * len(SOURCES))
+    token_BK, turns = torch.full((len(SOURCES), 1), special.BOS), [[0, 0], [1, 0], [1, 1], [0, 1]]
     for step in range(steps):
         log_p_BKV, state, _ = stepper.step(token_BK, state)
         found.append(log_p_BKV)
-        state = stepper.select(state, torch.arange(len(SOURCES)), turn)
-        turn = torch.tensor([[1, 0]] * len(SOURCES))
+        state = stepper.select(state, torch.arange(len(SOURCES)), torch.tensor([turns[step]] * len(SOURCES)))
         token_BK = torch.tensor([[4 + step, 9], [7, 8 + step], [30, 4]])
     return found
 
@@ -78,6 +79,26 @@ def test_the_best_tokens_are_the_best_of_all(name: str) -> None:
         torch.testing.assert_close(weights_BKS, same_BKS)
     again_BKV = stepper.step(token_BK, stepper.select(state, torch.arange(3), torch.zeros(3, 1, dtype=torch.long)))[0]
     assert torch.isfinite(again_BKV).all()
+
+
+@pytest.mark.parametrize("name", ["lstm", "copy", "transformer"])
+@pytest.mark.parametrize("ids", [None, [special.UNK, special.EOS, 7, 20, 21, 89]])
+@torch.inference_mode()
+def test_rows_that_do_not_matter_are_left_out(name: str, ids: list[int] | None) -> None:
+    if name == "copy" and ids:
+        pytest.skip("a network that copies has no list")
+    stepper = translation(network(name), None if ids is None else torch.tensor(ids))
+    state, row_BK = stepper.start(), torch.zeros(3, 2, dtype=torch.long)
+    state = stepper.select(stepper.step(torch.tensor([[4], [5], [6]]), state)[1], torch.arange(3), row_BK)
+    token_BK, live_BK = (
+        torch.tensor([[4, 9], [7, 8], [5, 6]]),
+        torch.tensor([[True, False], [True, True], [False, True]]),
+    )
+    all_BKN, all_token_BKN, _, _ = stepper.rank(token_BK, state, 2, [special.UNK])
+    best_BKN, token_BKN, _, _ = stepper.rank(token_BK, state, 2, [special.UNK], live_BK)
+    torch.testing.assert_close(best_BKN[live_BK], all_BKN[live_BK], rtol=1e-5, atol=1e-5)
+    assert torch.equal(token_BKN[live_BK], all_token_BKN[live_BK])
+    assert (best_BKN[~live_BK] == -torch.inf).all()
 
 
 @torch.inference_mode()
@@ -113,11 +134,11 @@ def test_what_is_on_others_lists_alone_has_no_share() -> None:
     longest = max(map(len, SOURCES))
     source_BS = torch.tensor([ids + [special.PAD] * (longest - len(ids)) for ids in SOURCES])
     lengths_B, token_BK = torch.tensor([len(ids) for ids in SOURCES]), torch.tensor([[4], [5], [6]])
-    together = Translation(model, source_BS, lengths_B, Listed(ids_C, own_BC))
+    together = Translation(model, source_BS, lengths_B, Listed.of(ids_C, own_BC))
     log_p_BKV, state, _ = together.step(token_BK, together.start())
     for place, own_C in enumerate(own_BC):
         one = slice(place, place + 1)
-        alone = Translation(model, source_BS[one], lengths_B[one], Listed(ids_C[own_C], own_C[own_C].unsqueeze(0)))
+        alone = Translation(model, source_BS[one], lengths_B[one], Listed.of(ids_C[own_C], own_C[own_C].unsqueeze(0)))
         wanted_1KV = alone.step(token_BK[one], alone.start())[0]
         torch.testing.assert_close(log_p_BKV[one], wanted_1KV, rtol=1e-4, atol=1e-5)
     chosen = together.select(state, torch.tensor([2, 1]), torch.zeros(2, 1, dtype=torch.long))
@@ -156,3 +177,22 @@ def test_eight_bits_with_a_shortlist() -> None:
     short = translation(ready, ids_C)
     found_BKV = short.step(token_BK, short.start())[0][..., ids_C]
     torch.testing.assert_close(found_BKV, torch.log_softmax(whole_BKV[..., ids_C], dim=-1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "feeding", "monotonic", "monotonic feeding", "multihead", "blind"])
+def test_the_readout_is_drawn_into_the_memory_where_the_context_goes_nowhere_else(name: str) -> None:
+    ready = network(name)
+    ready.prepare()
+    assert isinstance(ready.decoder, RecurrentDecoder)
+    assert ready.decoder.drawn_in == (name in ("gru", "feeding", "monotonic feeding"))
+
+
+def test_a_state_is_kept_once_though_several_rows_go_on_from_it() -> None:
+    state = DecoderState((tuple(torch.randn(5, 3) for _ in range(2)),)).select(torch.tensor([3, 1, 3, 3, 1, 4]))
+    once, apart = state.together(), state.apart()
+    assert [len(part) for part in once.layers[0]] == [3, 3] and once.parent_N is not None
+    assert apart.parent_N is None
+    for shared, own in zip(once.layers[0], apart.layers[0], strict=True):
+        assert torch.equal(shared[once.parent_N], own)
+    further = state.select(torch.tensor([5, 0])).apart()
+    assert torch.equal(further.layers[0][0], state.layers[0][0][[4, 3]])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from rnnkit.nn.attention import Attention
+from rnnkit.nn.attention import FEW, Attention
 
 BATCH, TARGET, SOURCE, SIZE = 3, 5, 7, 4
 LENGTHS = (7, 2, 5)
@@ -55,3 +55,29 @@ def test_padding_gets_no_weight_and_no_gradient(kind: Any) -> None:
     (gradient,) = torch.autograd.grad(context.sum(), memory_BSH)
     assert (gradient[padding_BS] == 0).all()
     assert (gradient[~padding_BS] != 0).any()
+
+
+@pytest.mark.parametrize("kind", ["dot", "general"])
+@pytest.mark.parametrize(("size", "read"), [(4, 4), (16, 5), (64, 70), (67, 128), (130, 3)])
+def test_the_kernel_of_few_queries_equals_the_equations(kind: Any, size: int, read: int) -> None:
+    torch.manual_seed(size)
+    attention, lengths = Attention(kind, size), torch.tensor(LENGTHS)
+    query_BTH, keys_BSH = torch.randn(BATCH, TARGET, size), torch.randn(BATCH, SOURCE, size)
+    values_BSR, padding_BS = torch.randn(BATCH, SOURCE, read), torch.arange(SOURCE) >= lengths.unsqueeze(1)
+    with torch.no_grad():
+        found = attention(query_BTH, keys_BSH, values_BSR, padding_BS)
+        wanted = attention.reference(query_BTH, keys_BSH, values_BSR, padding_BS)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+    assert (found[1].masked_select(padding_BS.unsqueeze(1)) == 0).all()
+
+
+def test_many_queries_other_types_and_gradients_go_by_the_equations() -> None:
+    attention, padding_BS = Attention("dot", SIZE), torch.zeros(1, 3, dtype=torch.bool)
+    memory_BSH = torch.randn(1, 3, SIZE)
+    for query_BTH in (torch.randn(1, FEW + 1, SIZE), torch.randn(1, 2, SIZE, requires_grad=True)):
+        found = attention(query_BTH, memory_BSH, memory_BSH, padding_BS)
+        for one, other in zip(found, attention.reference(query_BTH, memory_BSH, memory_BSH, padding_BS), strict=True):
+            assert torch.equal(one, other) and one.requires_grad == query_BTH.requires_grad
+    double_BTH = torch.randn(1, 2, SIZE).double()
+    assert attention(double_BTH, memory_BSH.double(), memory_BSH.double(), padding_BS)[0].dtype == torch.float64

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from rnnkit.nn.ranking import rank, reference_rank
+from rnnkit.nn.ranking import Gates, rank, reference_rank
 
 
 def assert_same(logits_NV: torch.Tensor, count: int, forbidden: list[int]) -> None:
@@ -34,6 +34,27 @@ def test_equals_the_softmax(rows: int, columns: int, count: int, forbidden: set[
     torch.manual_seed(seed)
     allowed = [column for column in forbidden if column < columns]
     assert_same(scale * torch.randn(rows, columns), min(count, columns), allowed)
+
+
+@given(
+    owners=some.lists(some.integers(0, 2), min_size=1, max_size=7),
+    columns=some.integers(3, 300),
+    seed=some.integers(0, 99),
+)
+def test_what_is_shut_has_no_share(owners: list[int], columns: int, seed: int) -> None:
+    torch.manual_seed(seed)
+    logits_NV, open_BV = 3 * torch.randn(len(owners), columns), torch.rand(3, columns) < 0.4
+    open_BV[:, -1] = True
+    gates = Gates(torch.zeros(3, columns).masked_fill(~open_BV, -math.inf), torch.tensor(owners))
+    log_p_NK, place_NK = rank(logits_NV, 3, [0], gates)
+    wanted_NK, _ = reference_rank(logits_NV, 3, [0], gates)
+    torch.testing.assert_close(log_p_NK, wanted_NK, rtol=1e-5, atol=1e-5)
+    for row, owner in enumerate(owners):
+        listed = logits_NV[row].masked_fill(~open_BV[owner], -math.inf)
+        for log_p, place in zip(log_p_NK[row].tolist(), place_NK[row].tolist(), strict=True):
+            if log_p > -math.inf:
+                assert open_BV[owner, place] and place != 0
+                assert log_p == pytest.approx(torch.log_softmax(listed, 0)[place].item(), abs=1e-5)
 
 
 def test_equal_numbers_come_in_the_order_of_their_columns() -> None:

@@ -37,6 +37,22 @@ def test_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
 
 
 @pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("double", [False, True])
+def test_rows_that_go_on_from_the_same_state(arch: Arch, double: bool) -> None:
+    torch.manual_seed(3)
+    layer, parent_N, token_N = RecurrentLayer(arch, 5, 19), torch.tensor([2, 0, 2, 2, 1]), torch.tensor([4, 0, 1, 4, 2])
+    x_VE, state = torch.randn(6, 5), tuple(torch.randn(3, 19) for _ in range(2 if arch == "lstm" else 1))
+    if double:
+        layer, x_VE, state = layer.double(), x_VE.double(), tuple(part.double() for part in state)
+    own = tuple(part[parent_N] for part in state)
+    with torch.no_grad():
+        table_VG = torch.nn.functional.linear(x_VE, *layer.input_weights)
+        wanted = layer.as_cell()(x_VE[token_N], own)
+        assert_same(layer.step_from_table(table_VG, token_N, state, parent_N), wanted)
+        assert_same(layer.step(x_VE[token_N], state, parent_N), wanted)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
 def test_other_types_take_the_equations(arch: Arch) -> None:
     torch.manual_seed(1)
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[arch]

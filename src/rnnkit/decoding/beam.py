@@ -133,10 +133,14 @@ def _advance(batch: _Batch[S], front: _Front[S]) -> _Front[S]:
         _finish(batch, front.sentence_B, ids_BKT, chosen.log_p_BK, ends_BK, attention_BKTS)
         free_BG = free_BG - torch.unflatten(ends_BK, 1, (free_BG.shape[1], -1)).sum(-1)
     log_p_BK = chosen.log_p_BK.masked_fill(ends_BK, -torch.inf)
+    # A row that does not go on takes the state of another, so that there are few different ones.
+    row_BK = torch.where(
+        log_p_BK > -torch.inf, chosen.row_BK, chosen.row_BK.gather(1, log_p_BK.argmax(1, keepdim=True))
+    )
 
     keep_B = _may_improve(batch, front, log_p_BK)
     if keep_B.all():
-        state = batch.stepper.select(state, every_B1.squeeze(1), chosen.row_BK)
+        state = batch.stepper.select(state, every_B1.squeeze(1), row_BK)
         return _Front(front.sentence_B, front.limit_B, free_BG, log_p_BK, ids_BKT, state, attention_BKTS)
     keep = keep_B.nonzero().squeeze(1)
     return _Front(
@@ -145,7 +149,7 @@ def _advance(batch: _Batch[S], front: _Front[S]) -> _Front[S]:
         free_BG=free_BG[keep],
         log_p_BK=log_p_BK[keep],
         ids_BKT=ids_BKT[keep],
-        state=batch.stepper.select(state, keep, chosen.row_BK[keep]),
+        state=batch.stepper.select(state, keep, row_BK[keep]),
         attention_BKTS=None if attention_BKTS is None else attention_BKTS[keep],
     )
 
@@ -157,7 +161,8 @@ def _step(batch: _Batch[S], front: _Front[S]) -> tuple[Chosen, S, Tensor | None]
     if batch.ranker is None or not plain:
         log_p_BKV, state, weights_BKS = batch.stepper.step(token_BK, front.state)
         return _choose(batch, front, log_p_BKV), state, weights_BKS
-    ranked = batch.ranker.rank(token_BK, front.state, batch.options.beam, choice.never)
+    live_BK = front.log_p_BK > -torch.inf
+    ranked = batch.ranker.rank(token_BK, front.state, batch.options.beam, choice.never, live_BK)
     log_p_BKN, token_BKN, state, weights_BKS = ranked
     refuse_nan(log_p_BKN)
     found = Candidates(front.log_p_BK.unsqueeze(-1) + log_p_BKN.double(), token_BKN)

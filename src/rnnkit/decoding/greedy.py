@@ -37,7 +37,8 @@ def greedy_search(
     done_B = torch.zeros(sentences, dtype=torch.bool)
     while not done_B.all():
         if isinstance(stepper, Ranker) and choice.is_plain(limit_B, ids_BT.shape[1]):
-            best_B11, token_B11, state, _ = stepper.rank(ids_BT[:, -1:], state, 1, choice.never)
+            ranked = stepper.rank(ids_BT[:, -1:], state, 1, choice.never, ~done_B.unsqueeze(1))
+            best_B11, token_B11, state, _ = ranked
             best_B, token_B = best_B11.flatten().double(), token_B11.flatten()
         else:
             log_p_B1V, state, _ = stepper.step(ids_BT[:, -1:], state)

@@ -45,7 +45,7 @@ class Ranker(Stepper[S], Protocol[S]):
     """A stepper that can name the best tokens without writing down the probability of every one."""
 
     def rank(
-        self, token_BK: Tensor, state: S, count: int, forbidden: Sequence[int]
+        self, token_BK: Tensor, state: S, count: int, forbidden: Sequence[int], live_BK: Tensor | None = None
     ) -> tuple[Tensor, Tensor, S, Tensor | None]:
         """Read the tokens chosen last.
 
@@ -54,10 +54,11 @@ class Ranker(Stepper[S], Protocol[S]):
             state: The state behind which they come.
             count: How many tokens a row are wanted, N; fewer come from a smaller vocabulary.
             forbidden: Tokens that are not named.
+            live_BK: Rows that matter, on the CPU; all, unless given.
 
         Returns:
-            Log-probabilities (B, K, N), greatest first, and their tokens, both on the CPU; the next state and attention
-            weights as from `step`.
+            Log-probabilities (B, K, N), greatest first, and their tokens, both on the CPU, minus infinity and any
+            token in rows that do not matter; the next state and attention weights as from `step`.
         """
         ...
 

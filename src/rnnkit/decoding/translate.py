@@ -30,6 +30,9 @@ from rnnkit.text import special
 BLOCK_LINES = 2000
 """Lines read before the first is written: enough to sort them into batches of like length."""
 
+BATCHES_A_WORKER = 4
+"""Batches that each of several workers gets of a block, if they are not too small for that anyway."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -164,7 +167,10 @@ def search_batches(
     if not sentences:
         return results
     lengths = np.array([len(one.ids) for one in sentences])
-    plan = plan_epoch([lengths], options.batch_tokens, seed=0, epoch=0)
+    # Batches enough that no worker waits long for another's last.
+    share = int(lengths.sum()) // (BATCHES_A_WORKER * options.workers) if options.workers > 1 else options.batch_tokens
+    budget = max(min(options.batch_tokens, share), int(lengths.max()))
+    plan = plan_epoch([lengths], budget, seed=0, epoch=0)
     # The longest first, so that no worker is left with one when the others are done.
     plan.sort(key=lambda batch: -int(lengths[batch].max()))
     batches = [[sentences[index] for index in batch] for batch in plan]

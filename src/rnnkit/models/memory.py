@@ -94,17 +94,39 @@ class DecoderState:
         layers: State of each layer; every tensor has the rows first.
         readout_BR: The last readout, which input feeding reads; None elsewhere.
         alignment_BS: Where the last step stopped, which monotonic attention goes on from; None elsewhere.
+        parent_N: Which of the layers' rows each row goes on from; None where each has its own.
     """
 
     layers: tuple[State, ...]
     readout_BR: Tensor | None = None
     alignment_BS: Tensor | None = None
+    parent_N: Tensor | None = None
 
     def select(self, rows: Tensor) -> DecoderState:
-        """The states of these rows (B x K of them), in this order."""
+        """The states of these rows (B x K of them), in this order; of the layers only their numbers are taken."""
+        readout_BR, alignment_BS = (
+            None if part is None else part[rows] for part in (self.readout_BR, self.alignment_BS)
+        )
+        parent_N = rows if self.parent_N is None else self.parent_N[rows]
+        return DecoderState(self.layers, readout_BR, alignment_BS, parent_N)
+
+    def apart(self) -> DecoderState:
+        """The same with states of its own for each row."""
+        return self if self.parent_N is None else self._taking(self.parent_N, None)
+
+    def together(self) -> DecoderState:
+        """The same with each state once, though several rows go on from it: rows of a beam have few parents.
+
+        A GPU would have to be waited for to count them: there each row has its own.
+        """
+        if self.parent_N is None or self.parent_N.is_cuda:
+            return self.apart()
+        different_M, parent_N = torch.unique(self.parent_N, return_inverse=True)
+        return self._taking(different_M, parent_N)
+
+    def _taking(self, rows: Tensor, parent_N: Tensor | None) -> DecoderState:
         layers = tuple(tuple(part[rows] for part in state) for state in self.layers)
-        others = (None if part is None else part[rows] for part in (self.readout_BR, self.alignment_BS))
-        return DecoderState(layers, *others)
+        return DecoderState(layers, self.readout_BR, self.alignment_BS, parent_N)
 
 
 @dataclass(frozen=True)

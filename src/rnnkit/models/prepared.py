@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnkit.nn.int8 import Int8Linear
+from rnnkit.models.step_maps import StepMap
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Prepared:
 
     Attributes:
         products_VG: What a recurrent decoder's first layer makes of each target token, looked up instead of multiplied.
-        output: The output layer in eight bits.
+        output: What stands in for the output layer.
         encoding: Type of the encoder's products, which eight bits leave alone; float32 changes nothing.
     """
 
     products_VG: Tensor | None = None
-    output: Int8Linear | None = None
+    output: StepMap | None = None
     encoding: torch.dtype = torch.float32

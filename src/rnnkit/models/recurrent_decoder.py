@@ -5,6 +5,10 @@
 
 In the first nothing waits for the step before but the recurrent layers themselves, so that in training the
 whole target side runs as a few fused calls. The second is Luong's (arXiv:1508.04025, section 3.3), step by step.
+
+Where c goes nowhere but into the readout, decoding draws W's part for it into the memory, once a sentence:
+
+    r = tanh(W_h h + sum_s w_s (W_c m_s))
 """
 
 from __future__ import annotations
@@ -54,14 +58,25 @@ class RecurrentDecoder(Recomputing):
         elif config.attention != "none":
             self.attention = Attention(config.attention, config.hidden)
         self.readout = nn.Linear(config.hidden + context, config.readout)
+        self.drawn_in = False
+
+    def draw_in(self) -> None:
+        """Part the readout's weights as at this file's head, if the context goes nowhere else. For decoding alone."""
+        config = self.config
+        if config.attention in ("none", "multihead") or (config.decoder_layers > 1 and not config.input_feeding):
+            return
+        own_RH, memory_RH = torch.split(self.readout.weight.detach(), config.hidden, dim=1)
+        self.readout_own = _linear(own_RH, self.readout.bias.detach())
+        self.readout_memory = _linear(memory_RH, None)
+        self.drawn_in = True
 
     def keys(self, states_BSH: Tensor) -> tuple[Tensor, ...]:
-        """See `memory.Decoder`: keys, and of several heads their values."""
+        """See `memory.Decoder`: keys and values; of a single head these are the states unless they were drawn in."""
         if self.config.attention == "none":
             return ()
         if isinstance(self.attention, MultiHead):
             return self.attention.keys_values(states_BSH)
-        return (self.attention.keys(states_BSH),)
+        return self.attention.keys(states_BSH), self.readout_memory(states_BSH) if self.drawn_in else states_BSH
 
     def start(self, encoded: Encoded, source: Source) -> DecoderState:
         """See `memory.Decoder`: the bridge, and where attention starts."""
@@ -96,7 +111,8 @@ class RecurrentDecoder(Recomputing):
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
         """See `memory.Decoder`."""
-        return self._go_on(self._layers[0].step(y_BKE.flatten(0, 1), state.layers[0]), memory, state)
+        state = state.together()
+        return self._go_on(self._layers[0].step(y_BKE.flatten(0, 1), state.layers[0], state.parent_N), memory, state)
 
     def products(self, y_VE: Tensor) -> Tensor | None:
         """What the first layer makes of embeddings before it looks at its state (V, G): the same at every step."""
@@ -107,8 +123,9 @@ class RecurrentDecoder(Recomputing):
         self, products_VG: Tensor, token_BK: Tensor, memory: Memory, state: DecoderState
     ) -> tuple[Decoded, DecoderState]:
         """A step, the products of all tokens being there."""
-        first = cast(RecurrentLayer, self._layers[0])
-        return self._go_on(first.step_from_table(products_VG, token_BK.flatten(), state.layers[0]), memory, state)
+        first, state = cast(RecurrentLayer, self._layers[0]), state.together()
+        reached = first.step_from_table(products_VG, token_BK.flatten(), state.layers[0], state.parent_N)
+        return self._go_on(reached, memory, state)
 
     def _go_on(self, reached: State, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
         """The rest of a step, from the first layer's next state on."""
@@ -118,7 +135,7 @@ class RecurrentDecoder(Recomputing):
         x_BKH = self.skips.after(0, h_BKH, h_BKH)
         for depth, layer in enumerate(self._layers[1:], start=1):
             read_BKH = join(self.skips.before(depth, x_BKH), context_BKH)
-            states.append(layer.step(read_BKH.flatten(0, 1), state.layers[depth]))
+            states.append(layer.step(read_BKH.flatten(0, 1), state.layers[depth], state.parent_N))
             x_BKH = self.skips.after(depth, x_BKH, states[-1][0].view_as(x_BKH))
         after = DecoderState(tuple(states), alignment_BS=self._alignment(weights_BKS))
         return Decoded(self.read_out(x_BKH, context_BKH), weights_BKS), after
@@ -133,13 +150,11 @@ class RecurrentDecoder(Recomputing):
         """
         if self.config.attention == "none":
             return None, None
+        keys, values = memory.keys
         if isinstance(self.attention, MultiHead):
-            k_BNSD, v_BNSD = memory.keys
-            return self.attention.weigh(query_BTH, k_BNSD, v_BNSD, memory.source.allowed, self.config.guided_head)
+            return self.attention.weigh(query_BTH, keys, values, memory.source.allowed, self.config.guided_head)
         before = () if state.alignment_BS is None else (state.alignment_BS,)
-        found: tuple[Tensor, Tensor] = self.attention(
-            query_BTH, memory.keys[0], memory.states_BSH, memory.source.padding_BS, *before
-        )
+        found: tuple[Tensor, Tensor] = self.attention(query_BTH, keys, values, memory.source.padding_BS, *before)
         return found
 
     def _look_on(self, query_BTH: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor | None, Tensor | None]:
@@ -157,7 +172,10 @@ class RecurrentDecoder(Recomputing):
         return weights_BKS.flatten(0, 1)
 
     def read_out(self, x_BTH: Tensor, context_BTH: Tensor | None) -> Tensor:
-        """The readout tanh(W [h; c])."""
+        """The readout tanh(W [h; c]); of what was drawn in, c is the memory's part of the sum."""
+        if self.drawn_in:
+            drawn_BTR: Tensor = self.readout_own(self.skips.close(x_BTH)).add_(context_BTH).tanh_()
+            return drawn_BTR
         readout_BTR: Tensor = self.dropout(torch.tanh(self.readout(join(self.skips.close(x_BTH), context_BTH))))
         return readout_BTR
 
@@ -204,7 +222,7 @@ class FeedingDecoder(RecurrentDecoder):
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
         """See `memory.Decoder`."""
-        return self._step(y_BKE, memory, state, [None] * len(self.layers))
+        return self._step(y_BKE, memory, state.apart(), [None] * len(self.layers))
 
     def _step(
         self, y_BKE: Tensor, memory: Memory, state: DecoderState, dropped: Sequence[Tensor | None]
@@ -234,6 +252,15 @@ def _input_sizes(config: Config, context: int) -> list[tuple[int, int]]:
     first = config.embedding + (config.readout if config.input_feeding else 0)
     others = config.hidden + (0 if config.input_feeding else context)
     return [(size, config.hidden) for size in [first] + [others] * (config.decoder_layers - 1)]
+
+
+def _linear(weight_OI: Tensor, bias_O: Tensor | None) -> nn.Linear:
+    """The affine map with these weights."""
+    made = nn.Linear(weight_OI.shape[1], weight_OI.shape[0], bias=bias_O is not None, device=weight_OI.device)
+    made.weight = nn.Parameter(weight_OI.contiguous(), requires_grad=False)
+    if bias_O is not None:
+        made.bias = nn.Parameter(bias_O, requires_grad=False)
+    return made
 
 
 def _dropped(layer: Layer, share: float) -> Tensor | None:

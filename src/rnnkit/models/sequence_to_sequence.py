@@ -19,17 +19,16 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from rnnkit.models.eight_bits import to_eight_bits
 from rnnkit.models.memory import Decoded, Decoder, DecoderState, Encoder, Memory, Source
 from rnnkit.models.prepared import Prepared
 from rnnkit.models.recurrent_decoder import FeedingDecoder, RecurrentDecoder
 from rnnkit.models.recurrent_encoder import RecurrentEncoder
 from rnnkit.models.sequence_config import Config
+from rnnkit.models.step_maps import choose_maps, replace_maps
 from rnnkit.models.transformer_decoder import TransformerDecoder
 from rnnkit.models.transformer_encoder import TransformerEncoder
 from rnnkit.nn import copying, dropout, losses
 from rnnkit.nn.device import autocast, choose_precision
-from rnnkit.nn.int8 import Int8Linear
 from rnnkit.nn.kinds import TRANSFORMERS
 from rnnkit.text import special
 
@@ -172,9 +171,12 @@ class SequenceToSequence(nn.Module):
         if isinstance(self.decoder, RecurrentDecoder) and self.output_weight.device.type == "cpu":
             with torch.inference_mode():
                 products_VG = self.decoder.products(self._scale * self.target_embedding.weight)
-        output = Int8Linear(self.output_weight, self.output_bias) if eight_bits else None
-        if eight_bits:
-            to_eight_bits(cast(nn.Module, self.decoder))
+        if isinstance(self.decoder, RecurrentDecoder):
+            self.decoder.draw_in()
+        make, output = choose_maps(self.output_weight.device, eight_bits), None
+        if make is not None:
+            output = make(self.output_weight, self.output_bias)
+            replace_maps(cast(nn.Module, self.decoder), make)
         encoding = choose_precision("auto" if eight_bits else "fp32", self.output_weight.device, self.config.hidden)
         self.prepared = Prepared(products_VG, output, encoding)
 

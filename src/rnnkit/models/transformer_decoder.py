@@ -106,7 +106,7 @@ class TransformerDecoder(Recomputing):
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[Decoded, DecoderState]:
         """See `memory.Decoder`."""
-        shape, states = y_BKE.shape, []
+        shape, states, state = y_BKE.shape, [], state.apart()
         weights_BKS: Tensor | None = None
         y_BKE = self._mark(y_BKE, state.layers[0][0].shape[-2], 1)
         for depth, block in enumerate(self._blocks):

@@ -12,6 +12,9 @@ from rnnkit.models.memory import DecoderState, Memory
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import ranking
 
+TOGETHER = 256
+"""Rows that are judged by a list and ranked together: what is said of its tokens stays in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -19,11 +22,16 @@ class Listed:
 
     Attributes:
         ids_C: Of all sentences together, rising.
-        own_BC: True for those of each sentence.
+        shut_BC: Added to logits: 0 for those of each sentence, minus infinity for what others alone have.
     """
 
     ids_C: Tensor
-    own_BC: Tensor
+    shut_BC: Tensor
+
+    @classmethod
+    def of(cls, ids_C: Tensor, own_BC: Tensor) -> Listed:
+        """The list of these tokens, given which of them each sentence has."""
+        return cls(ids_C, torch.zeros(own_BC.shape, device=own_BC.device).masked_fill_(~own_BC, -torch.inf))
 
 
 @dataclass(frozen=True)
@@ -34,13 +42,13 @@ class TranslationState:
         memory: Of B sentences.
         decoder: Of B x K rows, the rows of a sentence side by side.
         beam: K.
-        own_BC: The sentences' rows of `Listed.own_BC`, where there is a list.
+        shut_BC: The sentences' rows of `Listed.shut_BC`, where there is a list.
     """
 
     memory: Memory
     decoder: DecoderState
     beam: int
-    own_BC: Tensor | None = None
+    shut_BC: Tensor | None = None
 
 
 class Translation:
@@ -63,43 +71,64 @@ class Translation:
 
     def start(self) -> TranslationState:
         """The state before the first token, one row a sentence."""
-        return TranslationState(self._memory, self._start, 1, None if self._listed is None else self._listed.own_BC)
+        return TranslationState(self._memory, self._start, 1, None if self._listed is None else self._listed.shut_BC)
 
     def step(self, token_BK: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState, Tensor | None]:
         """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
         readout_BKR, after, weights_BKS = self._read(token_BK, state)
         if self._listed is None:
             return self._model.log_probabilities(readout_BKR, weights_BKS, state.memory), after, weights_BKS
-        log_p_BKC = torch.log_softmax(self._logits(readout_BKR, state), dim=-1)
+        assert state.shut_BC is not None
+        logits_BKC = self._output(readout_BKR).float() + state.shut_BC.unsqueeze(1)
+        log_p_BKC = torch.log_softmax(logits_BKC, dim=-1)
         log_p_BKV = log_p_BKC.new_full((*token_BK.shape, self._model.config.target_size), -torch.inf)
         log_p_BKV[..., self._listed.ids_C] = log_p_BKC
         return log_p_BKV, after, weights_BKS
 
     def rank(
-        self, token_BK: Tensor, state: TranslationState, count: int, forbidden: Sequence[int]
+        self,
+        token_BK: Tensor,
+        state: TranslationState,
+        count: int,
+        forbidden: Sequence[int],
+        live_BK: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, TranslationState, Tensor | None]:
         """Read the tokens chosen last; see `decoding.stepper.Ranker.rank`."""
         readout_BKR, after, weights_BKS = self._read(token_BK, state)
+        live_N = torch.arange(token_BK.numel()) if live_BK is None else live_BK.flatten().nonzero().squeeze(1)
+        owner_N = live_N // token_BK.shape[1]
         if self._model.config.copy:  # logarithms of probabilities are logits too
-            logits_NC = self._model.log_probabilities(readout_BKR, weights_BKS, state.memory).flatten(0, 1)
+            logits_BKV = self._model.log_probabilities(readout_BKR, weights_BKS, state.memory)
+            parts = [self._best(logits_BKV.flatten(0, 1)[live_N], owner_N, state, count, forbidden)]
         else:
-            logits_NC = self._logits(readout_BKR, state).flatten(0, 1)
-        columns = list(forbidden) if self._listed is None else _places(self._listed.ids_C, forbidden)
-        log_p_NK, column_NK = ranking.rank(logits_NC, min(count, logits_NC.shape[1]), columns)
-        token_NK = column_NK if self._listed is None else self._listed.ids_C[column_NK]
-        log_p_BKN, token_BKN = (part.view(*token_BK.shape, -1).cpu() for part in (log_p_NK, token_NK))
+            together = len(live_N) if self._listed is None else TOGETHER
+            readouts = torch.split(readout_BKR.flatten(0, 1)[live_N], together)
+            parts = [
+                self._best(self._output(readout_NR).float(), part_N, state, count, forbidden)
+                for readout_NR, part_N in zip(readouts, torch.split(owner_N, together), strict=True)
+            ]
+        best_NK, best_token_NK = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+        log_p_BKN = torch.full((*token_BK.shape, best_NK.shape[1]), -torch.inf)
+        token_BKN = torch.zeros(log_p_BKN.shape, dtype=torch.long)
+        log_p_BKN.flatten(0, 1)[live_N], token_BKN.flatten(0, 1)[live_N] = best_NK, best_token_NK
         return log_p_BKN, token_BKN, after, weights_BKS
+
+    def _best(
+        self, logits_NC: Tensor, owner_N: Tensor, state: TranslationState, count: int, forbidden: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """The best tokens of some rows, which belong to those sentences, and their log-probabilities."""
+        count = min(count, logits_NC.shape[1])
+        if self._listed is None or state.shut_BC is None:
+            return ranking.rank(logits_NC, count, forbidden)
+        gates = ranking.Gates(state.shut_BC, owner_N.to(state.shut_BC.device))
+        log_p_NK, place_NK = ranking.rank(logits_NC, count, _places(self._listed.ids_C, forbidden), gates)
+        return log_p_NK, self._listed.ids_C[place_NK]
 
     def _read(self, token_BK: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState, Tensor | None]:
         """The readouts behind the tokens, the next state, and attention weights."""
         token_BK = token_BK.to(self._memory.states_BSH.device)
         readout_BKR, decoder, weights_BKS = self._model.step(token_BK, state.memory, state.decoder)
-        return readout_BKR, TranslationState(state.memory, decoder, state.beam, state.own_BC), weights_BKS
-
-    def _logits(self, readout_BKR: Tensor, state: TranslationState) -> Tensor:
-        """What the output layer says; minus infinity for what is on others' lists alone."""
-        logits_BKC: Tensor = self._output(readout_BKR).float()
-        return logits_BKC if state.own_BC is None else logits_BKC.masked_fill(~state.own_BC.unsqueeze(1), -torch.inf)
+        return readout_BKR, TranslationState(state.memory, decoder, state.beam, state.shut_BC), weights_BKS
 
     def select(self, state: TranslationState, sentence_B: Tensor, row_BK: Tensor) -> TranslationState:
         """The state of the chosen sentences, each with the chosen rows."""
@@ -108,10 +137,10 @@ class Translation:
         rows = (sentence_B.unsqueeze(1) * state.beam + row_BK).flatten()
         everyone = len(sentence_B) == len(state.memory.padding_BS)
         if everyone and _in_order(sentence_B):
-            return TranslationState(state.memory, state.decoder.select(rows), row_BK.shape[1], state.own_BC)
-        own_BC = None if state.own_BC is None else state.own_BC[sentence_B]
+            return TranslationState(state.memory, state.decoder.select(rows), row_BK.shape[1], state.shut_BC)
+        shut_BC = None if state.shut_BC is None else state.shut_BC[sentence_B]
         memory = state.memory.select(sentence_B)
-        return TranslationState(memory, state.decoder.select(rows), row_BK.shape[1], own_BC)
+        return TranslationState(memory, state.decoder.select(rows), row_BK.shape[1], shut_BC)
 
 
 def _in_order(index_B: Tensor) -> bool:

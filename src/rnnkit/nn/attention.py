@@ -2,7 +2,8 @@
 
     context = sum_s softmax_s(score(query, memory_s)) memory_s
 
-with padded places at minus infinity before the softmax. The scores:
+with padded places at minus infinity before the softmax. The few queries that each sentence has while it is decoded go
+by a compiled kernel. The scores:
 
     dot       q . m / sqrt(H)             Vaswani et al. 2017 (arXiv:1706.03762)
     general   q . (W m)                   Luong et al. 2015 (arXiv:1508.04025)
@@ -17,6 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import kinds
+
+FEW = 16
+"""Queries a sentence up to which the kernel is the faster way."""
 
 
 class Attention(nn.Module):
@@ -42,22 +46,52 @@ class Attention(nn.Module):
         return memory_BSH if self.kind == "dot" else self.key(memory_BSH)
 
     def forward(
-        self, query_BTH: Tensor, keys_BSH: Tensor, memory_BSH: Tensor, padding_BS: Tensor
+        self, query_BTH: Tensor, keys_BSH: Tensor, values_BSR: Tensor, padding_BS: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Attend.
 
         Args:
             query_BTH: Decoder states.
-            keys_BSH: `keys(memory_BSH)`.
-            memory_BSH: Encoder states.
+            keys_BSH: `keys` of the memory.
+            values_BSR: What the contexts are means of: the memory, or something made of it.
             padding_BS: True where the memory is padding.
 
         Returns:
-            The contexts (B, T, H) and the weights (B, T, S), which sum to one over S.
+            The contexts (B, T, R) and the weights (B, T, S), which sum to one over S.
         """
+        parts = (query_BTH, keys_BSH, values_BSR)
+        wants_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
+        plain = all(part.device.type == "cpu" and part.dtype == torch.float32 for part in parts)
+        if self.kind != "additive" and query_BTH.shape[1] <= FEW and plain and not wants_gradient:
+            from rnnkit.nn.kernels import processor  # brings the compiler along
+
+            if processor.HAS_LANES:
+                return self._by_kernel(*parts, padding_BS)
+        return self.reference(*parts, padding_BS)
+
+    def reference(
+        self, query_BTH: Tensor, keys_BSH: Tensor, values_BSR: Tensor, padding_BS: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same as its equations."""
         scores_BTS = self.scores(query_BTH, keys_BSH).masked_fill(padding_BS.unsqueeze(1), -math.inf)
         weights_BTS = torch.softmax(scores_BTS, dim=-1)
-        return torch.bmm(weights_BTS.to(memory_BSH.dtype), memory_BSH), weights_BTS
+        return torch.bmm(weights_BTS.to(values_BSR.dtype), values_BSR), weights_BTS
+
+    def _by_kernel(
+        self, query_BTH: Tensor, keys_BSH: Tensor, values_BSR: Tensor, padding_BS: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        from rnnkit.nn.kernels import attend, team
+
+        (sentences, rows, size), (places, read) = query_BTH.shape, values_BSR.shape[1:]
+        weights_BTS, context_BTR = (
+            query_BTH.new_empty(sentences, rows, places),
+            query_BTH.new_empty(sentences, rows, read),
+        )
+        factor = torch.tensor([1 / math.sqrt(size) if self.kind == "dot" else 1.0])
+        given = [part.contiguous() for part in (query_BTH, keys_BSH, values_BSR)]
+        tensors = [factor, (~padding_BS).sum(1), *given, weights_BTS, context_BTR]
+        team.run(attend.attend, [rows, places, size, read, *tensors], sentences)
+        return context_BTR, weights_BTS
 
     def scores(self, query_BTH: Tensor, keys_BSH: Tensor) -> Tensor:
         """Scores (B, T, S) before the mask and the softmax."""

@@ -65,9 +65,10 @@ class MinGRULayer(nn.Module):
         h_BTH = gated_scan(products_BTG, start_BH)
         return h_BTH.to(products_BTG.dtype), (h_BTH[:, -1],)
 
-    def step(self, x_BE: Tensor, state: State) -> State:
-        """One step, for decoding. x_BE: input. Returns the next state."""
-        return self.step_from_product(nn.functional.linear(x_BE, self.weight, self.bias), state)
+    def step(self, x_BE: Tensor, state: State, parent_B: Tensor | None = None) -> State:
+        """One step, for decoding; see `RecurrentLayer.step`."""
+        before = state if parent_B is None else (state[0][parent_B],)
+        return self.step_from_product(nn.functional.linear(x_BE, self.weight, self.bias), before)
 
     def step_from_product(self, product_BG: Tensor, state: State) -> State:
         """One step from the input's product with its weights (B, 2 H), which may have been looked up."""

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from rnnkit.nn import cells, recurrent_step
 from rnnkit.nn.cells import State
 from rnnkit.nn.device import float16_on_cpu
-from rnnkit.nn.int8 import Int8Linear
 from rnnkit.nn.kinds import Arch
 
 SMALLEST_FOR_KERNELS = 16
@@ -33,7 +32,7 @@ class RecurrentLayer(nn.Module):
         reset_inside: For `gru`: the reset gate inside the product, as in the paper; runs step by step.
 
     Attributes:
-        eight_bits: The maps of inputs and of states that single steps go by, where they go by eight bits.
+        step_maps: The maps of inputs and of states that single steps go by in place of its own, while decoding.
     """
 
     def __init__(self, arch: Arch, input_size: int, hidden_size: int, reset_inside: bool = False) -> None:
@@ -41,7 +40,7 @@ class RecurrentLayer(nn.Module):
         self.arch = arch
         self.hidden_size = hidden_size
         self.reset_inside = reset_inside
-        self.eight_bits: tuple[Int8Linear, Int8Linear] | None = None
+        self.step_maps: tuple[nn.Module, nn.Module] | None = None
         kinds = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
         self.fused: nn.RNNBase = kinds[arch](input_size, hidden_size)
         _initialise(self)
@@ -102,31 +101,48 @@ class RecurrentLayer(nn.Module):
         found: Sequence[Tensor] = run(x_TBE, first, weights, True, 1, 0.0, self.training, False, False)
         return found
 
-    def step(self, x_BE: Tensor, state: State) -> State:
-        """One step, for decoding and input feeding. x_BE: input. Returns the next state."""
-        if self.eight_bits is not None:
-            return self.step_from_product(self.eight_bits[0](x_BE), state)
-        return self.step_from_product(nn.functional.linear(x_BE, *self.input_weights), state)
+    def step(self, x_BE: Tensor, state: State, parent_B: Tensor | None = None) -> State:
+        """One step, for decoding and input feeding.
+
+        Args:
+            x_BE: Input.
+            state: States, as many as there are inputs or fewer.
+            parent_B: Which state each input comes behind; None where each has its own.
+
+        Returns:
+            The next states, one an input.
+        """
+        if self.step_maps is not None:
+            return self._step(self.step_maps[0](x_BE), None, state, parent_B)
+        return self._step(nn.functional.linear(x_BE, *self.input_weights), None, state, parent_B)
 
     def step_from_product(self, product_BG: Tensor, state: State, hidden_weight: Tensor | None = None) -> State:
         """One step from the input's product with its weights (B, gates x H)."""
-        return self._step(product_BG, None, state, hidden_weight)
+        return self._step(product_BG, None, state, None, hidden_weight)
 
-    def step_from_table(self, table_VG: Tensor, token_B: Tensor, state: State) -> State:
-        """One step from the products of all inputs that there are, by their numbers."""
-        return self._step(table_VG, token_B, state, None)
+    def step_from_table(self, table_VG: Tensor, token_B: Tensor, state: State, parent_B: Tensor | None = None) -> State:
+        """One step from the products of all inputs that there are, by their numbers; for the rest see `step`."""
+        return self._step(table_VG, token_B, state, parent_B)
 
-    def _step(self, table_VG: Tensor, token_B: Tensor | None, state: State, hidden_weight: Tensor | None) -> State:
+    def _step(
+        self,
+        table_VG: Tensor,
+        token_B: Tensor | None,
+        state: State,
+        parent_B: Tensor | None,
+        hidden_weight: Tensor | None = None,
+    ) -> State:
         own_weight, bias = self.hidden_weights
         weight = own_weight if hidden_weight is None else hidden_weight
         if self.reset_inside:
             product_BG = table_VG if token_B is None else table_VG[token_B]
-            return (self._reset_inside_step(product_BG, state[0], weight, bias),)
-        if self.eight_bits is not None:
-            sums_BG = self.eight_bits[1](state[0])
+            h_BH = state[0] if parent_B is None else state[0][parent_B]
+            return (self._reset_inside_step(product_BG, h_BH, weight, bias),)
+        if self.step_maps is not None:
+            sums_MG = self.step_maps[1](state[0])
         else:
-            sums_BG = nn.functional.linear(state[0], weight, bias)
-        return recurrent_step.advance(self.arch, table_VG, token_B, sums_BG, state)
+            sums_MG = nn.functional.linear(state[0], weight, bias)
+        return recurrent_step.advance(self.arch, table_VG, token_B, sums_MG, state, parent_B)
 
     def _reset_inside_step(self, product_BG: Tensor, h_BH: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         size = self.hidden_size

@@ -9,24 +9,34 @@ from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import Arch
 
 
-def advance(arch: Arch, table_VG: Tensor, token_N: Tensor | None, sums_NG: Tensor, state: State) -> State:
+def advance(
+    arch: Arch,
+    table_VG: Tensor,
+    token_N: Tensor | None,
+    sums_MG: Tensor,
+    state: State,
+    parent_N: Tensor | None = None,
+) -> State:
     """The next state of every row.
 
     Args:
         arch: `rnn`, `gru` (its reset gate behind the product) or `lstm`.
         table_VG: W x + b of every input there may be, gates in torch's order.
         token_N: Which of them each row has; None where the table has a line for each row.
-        sums_NG: U h + b of every row.
-        state: The rows' state, (h_NH,) or (h_NH, c_NH).
+        sums_MG: U h + b of every state.
+        state: The states, (h_MH,) or (h_MH, c_MH).
+        parent_N: Which of them each row goes on from; None where each goes on from its own.
     """
-    parts = (table_VG, sums_NG, *state)
+    parts = (table_VG, sums_MG, *state)
     wants_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
     if not wants_gradient and all(part.device.type == "cpu" and part.dtype == torch.float32 for part in parts):
         from rnnkit.nn.kernels import processor  # brings the compiler along
 
         if processor.HAS_LANES:
-            return _by_kernel(arch, table_VG, token_N, sums_NG, state)
-    return reference_advance(arch, table_VG if token_N is None else table_VG[token_N], sums_NG, state)
+            return _by_kernel(arch, table_VG, token_N, sums_MG, state, parent_N)
+    if parent_N is not None:
+        sums_MG, state = sums_MG[parent_N], tuple(part[parent_N] for part in state)
+    return reference_advance(arch, table_VG if token_N is None else table_VG[token_N], sums_MG, state)
 
 
 def reference_advance(arch: Arch, product_NG: Tensor, sums_NG: Tensor, state: State) -> State:
@@ -43,14 +53,16 @@ def reference_advance(arch: Arch, product_NG: Tensor, sums_NG: Tensor, state: St
     return (candidate_NH + update_NH * (state[0] - candidate_NH),)
 
 
-def _by_kernel(arch: Arch, table_VG: Tensor, token_N: Tensor | None, sums_NG: Tensor, state: State) -> State:
+def _by_kernel(
+    arch: Arch, table_VG: Tensor, token_N: Tensor | None, sums_MG: Tensor, state: State, parent_N: Tensor | None
+) -> State:
     from rnnkit.nn.kernels import step, team
 
-    rows, size = state[0].shape
-    if token_N is None:
-        token_N = torch.arange(rows)
-    after_NH = torch.empty_like(state[0])
+    size = state[0].shape[1]
+    rows = len(state[0]) if parent_N is None else len(parent_N)
+    token_N, parent_N = (torch.arange(rows) if index_N is None else index_N for index_N in (token_N, parent_N))
+    after_NH = state[0].new_empty(rows, size)
     cells_NH = torch.empty_like(after_NH) if arch == "lstm" else after_NH
-    tensors = [part.contiguous() for part in (table_VG, token_N, sums_NG, state[-1], after_NH, cells_NH)]
+    tensors = [part.contiguous() for part in (table_VG, token_N, parent_N, sums_MG, state[-1], after_NH, cells_NH)]
     team.run(step.STEPS[arch], [rows, size, *tensors], min(rows, 4 * torch.get_num_threads()))
     return (after_NH, cells_NH) if arch == "lstm" else (after_NH,)

@@ -87,13 +87,23 @@ def matrix_product(a: Tensor, m: Tensor, transposed_a: bool = False, transposed_
     """
     if a.dtype != torch.float32:
         return (a.T if transposed_a else a) @ (m.T if transposed_m else m)
+    return packed_product(a, pack(m, transposed_m), m.shape[0] if transposed_m else m.shape[1], transposed_a)
+
+
+def packed_product(a: Tensor, panels: Tensor, columns: int, transposed_a: bool = False) -> Tensor:
+    """A M, both float32.
+
+    Args:
+        a: A, or its transpose.
+        panels: What `pack` has made of M.
+        columns: Of M.
+        transposed_a: Which of the two A is.
+    """
     a = a.contiguous()
     rows, depth = (a.shape[1], a.shape[0]) if transposed_a else a.shape
     row_stride, stride = (1, rows) if transposed_a else (depth, 1)
-    panels = pack(m, transposed_m)
-    columns = m.shape[0] if transposed_m else m.shape[1]
     product = a.new_empty(rows, columns)
-    block = min(_BLOCK, -(-rows // torch.get_num_threads()))
+    block = max(1, min(_BLOCK, -(-rows // torch.get_num_threads())))
     team.run(_multiply_blocks, [a, row_stride, stride, rows, panels, depth, product, columns, block], -(-rows // block))
     return product
 

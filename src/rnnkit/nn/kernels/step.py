@@ -1,7 +1,8 @@
 """One step of a recurrent layer behind its products, for decoding: the gates, with nothing copied on the way.
 
-A decoder's input is one of so many tokens, so that its product with the weights is a row of a table. The equations are
-those of `nn/cells.py`, with all biases within the products.
+A decoder's input is one of so many tokens, so that its product with the weights is a row of a table. Several rows may
+go on from the same state, as those of a beam do; its product is there once. The equations are those of `nn/cells.py`,
+with all biases within the products.
 """
 
 from __future__ import annotations
@@ -12,27 +13,29 @@ from rnnkit.nn.kernels.activations import sigmoid, tanh
 from rnnkit.nn.kernels.lanes import WIDTH, load, offset, read_whole, store
 from rnnkit.nn.kernels.team import FIELDS, SHARES, claim, inlined
 
-ROWS, SIZE, TABLE, TOKENS, SUMS, BEFORE, AFTER, CELLS = range(FIELDS, FIELDS + 8)
+ROWS, SIZE, TABLE, TOKENS, PARENTS, SUMS, BEFORE, AFTER, CELLS = range(FIELDS, FIELDS + 9)
 """Fields of a job: N, H, and the addresses of
 
-    table   (V, G)  W x + b of every input
-    tokens  (N)     int64: which input each row has
-    sums    (N, G)  U h + b
-    before  (N, H)  LSTM: c; GRU: h
-    after   (N, H)  h, written
-    cells   (N, H)  LSTM: c, written
+    table    (V, G)  W x + b of every input
+    tokens   (N)     int64: which input each row has
+    parents  (N)     int64: which state each row goes on from
+    sums     (M, G)  U h + b of every state
+    before   (M, H)  LSTM: c; GRU: h
+    after    (N, H)  h, written
+    cells    (N, H)  LSTM: c, written
 """
 
 
 @inlined
 def _step(job: Any, advance: Any, gates: int) -> None:
-    """Each share is some rows; `advance(job, product, sums, row)` finishes one."""
+    """Each share is some rows; `advance(job, product, sums, before, after)` finishes one."""
     width = gates * job[SIZE]
     share = claim(job)
     while share < job[SHARES]:
         for row in range(job[ROWS] * share // job[SHARES], job[ROWS] * (share + 1) // job[SHARES]):
             product = offset(job[TABLE], read_whole(job[TOKENS], row) * width, False)
-            advance(job, product, offset(job[SUMS], row * width, False), row * job[SIZE])
+            parent = read_whole(job[PARENTS], row)
+            advance(job, product, offset(job[SUMS], parent * width, False), parent * job[SIZE], row * job[SIZE])
         share = claim(job)
 
 
@@ -42,14 +45,14 @@ def _total(product: int, sums: int, index: int, left: int) -> Any:
 
 
 @inlined
-def _rnn(job: Any, product: int, sums: int, place: int) -> None:
+def _rnn(job: Any, product: int, sums: int, before: int, after: int) -> None:
     size = job[SIZE]
     for j in range(0, size, WIDTH):
-        store(job[AFTER], place + j, tanh(_total(product, sums, j, size - j)), size - j, False)
+        store(job[AFTER], after + j, tanh(_total(product, sums, j, size - j)), size - j, False)
 
 
 @inlined
-def _lstm(job: Any, product: int, sums: int, place: int) -> None:
+def _lstm(job: Any, product: int, sums: int, before: int, after: int) -> None:
     size = job[SIZE]
     for j in range(0, size, WIDTH):
         left = size - j
@@ -57,20 +60,20 @@ def _lstm(job: Any, product: int, sums: int, place: int) -> None:
         f = sigmoid(_total(product, sums, size + j, left))
         g = tanh(_total(product, sums, 2 * size + j, left))
         o = sigmoid(_total(product, sums, 3 * size + j, left))
-        c = f * load(job[BEFORE], place + j, left, False) + i * g
-        store(job[CELLS], place + j, c, left, False)
-        store(job[AFTER], place + j, o * tanh(c), left, False)
+        c = f * load(job[BEFORE], before + j, left, False) + i * g
+        store(job[CELLS], after + j, c, left, False)
+        store(job[AFTER], after + j, o * tanh(c), left, False)
 
 
 @inlined
-def _gru(job: Any, product: int, sums: int, place: int) -> None:
+def _gru(job: Any, product: int, sums: int, before: int, after: int) -> None:
     size = job[SIZE]
     for j in range(0, size, WIDTH):
         left = size - j
         r = sigmoid(_total(product, sums, j, left))
         z = sigmoid(_total(product, sums, size + j, left))
         n = tanh(load(product, 2 * size + j, left, False) + r * load(sums, 2 * size + j, left, False))
-        store(job[AFTER], place + j, n + z * (load(job[BEFORE], place + j, left, False) - n), left, False)
+        store(job[AFTER], after + j, n + z * (load(job[BEFORE], before + j, left, False) - n), left, False)
 
 
 def step_rnn(job: Any) -> None:

@@ -1,0 +1,38 @@
+"""What stands in for a decoder's affine maps while it goes step by step: in eight bits, or laid out for few rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from rnnkit.nn.int8 import Int8Linear
+from rnnkit.nn.packed import PackedLinear
+from rnnkit.nn.recurrent import RecurrentLayer
+
+StepMap = Int8Linear | PackedLinear
+
+
+def choose_maps(device: torch.device, eight_bits: bool) -> Callable[[Tensor, Tensor | None], StepMap] | None:
+    """The kind of maps that is the fastest there; None where the network's own are."""
+    if eight_bits:
+        return Int8Linear
+    if device.type != "cpu":
+        return None
+    from rnnkit.nn.kernels import processor  # brings the compiler along
+
+    return PackedLinear if processor.HAS_LANES else None
+
+
+def replace_maps(network: nn.Module, make: Callable[[Tensor, Tensor | None], StepMap]) -> None:
+    """Put maps of a kind in the place of every affine map within a network, and of those of single recurrent steps.
+
+    It happens in place, and what comes out is for decoding: it has no gradients.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, RecurrentLayer):
+            module.step_maps = make(*module.input_weights), make(*module.hidden_weights)
+        for name, child in module.named_children():
+            if isinstance(child, nn.Linear):
+                setattr(module, name, make(child.weight, child.bias))
