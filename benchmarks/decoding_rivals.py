@@ -3,7 +3,8 @@
     RNNKIT_CORPORA=corpora python benchmarks/decoding_rivals.py --work rivals --steps 1500
 
 Both get the tokens and the LSTM of `training_speed.py`. For each there is a script in the folder that reads German
-text and writes English: `--rival "OpenNMT-py=sh rivals/opennmt.sh {source} {output}"` gives it to `decoding_speed.py`.
+text and writes English: `--rival "OpenNMT-py=sh rivals/opennmt.sh {source} {output} {batch}"` gives it to
+`decoding_speed.py`; JoeyNMT's has its batches in its configuration and takes no {batch}.
 It cuts the text with rnnkit and joins the pieces again, which costs the rival a few hundredths of a second.
 """
 
@@ -67,7 +68,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def train_opennmt(folder: Path, settings: Settings) -> str:
-    """Train OpenNMT-py; returns the command that decodes $1 to $2."""
+    """Train OpenNMT-py; returns the command that decodes $1 to $2 in batches of $3 sentences."""
     python = environment_python(OPENNMT, settings.environments)
     config = folder / "config.yaml"
     saving = {"save_checkpoint_steps": settings.steps}
@@ -77,7 +78,7 @@ def train_opennmt(folder: Path, settings: Settings) -> str:
     model = folder / f"model_step_{settings.steps}.pt"
     decode = [str(python), "-m", "onmt.bin.translate", "-model", str(model), "-beam_size", str(BEAM)]
     # It cannot load its own checkpoint under a torch that loads weights only.
-    return f"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 {shlex.join([*decode, '-batch_size', str(BATCH)])} -src $1 -output $2"
+    return f"TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 {shlex.join(decode)} -batch_size ${{3:-{BATCH}}} -src $1 -output $2"
 
 
 def train_joeynmt(folder: Path, settings: Settings) -> str:
@@ -99,10 +100,10 @@ def wrapped(decode: str, settings: Settings) -> str:
     rnnkit = shlex.join([sys.executable, "-m", "rnnkit"])
     tokenizer = shlex.quote(str(settings.workspace / "tokenizer"))
     return (
-        f"# sh THIS SOURCE OUTPUT\nset -e\nexport OMP_NUM_THREADS={settings.threads} CUDA_VISIBLE_DEVICES=\n"
+        f"# sh THIS SOURCE OUTPUT [BATCH]\nset -e\nexport OMP_NUM_THREADS={settings.threads} CUDA_VISIBLE_DEVICES=\n"
         f"folder=$(mktemp -d)\ntrap 'rm -r \"$folder\"' EXIT\nsource=$1\noutput=$2\n"
         f'{rnnkit} tokenize --model {tokenizer} < "$source" > "$folder/source"\n'
-        f'set -- "$folder/source" "$folder/output"\n{decode}\n'
+        f'set -- "$folder/source" "$folder/output" "$3"\n{decode}\n'
         f'{rnnkit} detokenize --model {tokenizer} < "$folder/output" > "$output"\n'
     )
 

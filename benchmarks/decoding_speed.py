@@ -2,12 +2,15 @@ r"""How fast a translation model decodes, beside other toolkits on the same line
 
     python benchmarks/decoding_speed.py test.de test.en --model work/model --shortlist work/shortlist
     python benchmarks/decoding_speed.py test.de test.en --model work/model \
-        --rival "OpenNMT-py=onmt_translate -model m.pt -src {source} -output {output} -beam_size 5"
+        --rival "OpenNMT-py=onmt_translate -model m.pt -src {source} -output {output} -beam_size 5 -batch_size {batch}"
 
 Every system is a command that reads the lines and writes their translations. What is compared is the time that it takes
 for all of them less the time for the first line alone, so that neither starting nor loading counts. With --copies the
 lines come so many times over, so that what starting takes more or less from run to run weighs less. The systems run in
 turn; medians over the rounds. BLEU is sacreBLEU's with its defaults.
+
+Where a rival's command says {batch}, which is 30 otherwise, it also translates the first hundred lines one at a time,
+as rnnkit does: the milliseconds of a sentence that comes alone.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ import sacrebleu
 from tables import markdown
 
 RNNKIT = f"{sys.executable} -m rnnkit decode {{source}} --output {{output}} --overwrite --quiet --model"
+ONE_BY_ONE = " --batch-tokens 1 --threads 1"
+BATCH, ALONE = 30, 100
+"""Sentences a batch of rivals, and lines that are translated one at a time."""
 
 
 @dataclass
@@ -38,14 +44,18 @@ class System:
 
     Attributes:
         name: What the table calls it.
-        command: With {source} and {output}.
+        command: With {source} and {output}, and {batch} where it can be told.
+        alone: The same for one sentence at a time; empty where there is none.
         seconds: Of each round, for all lines less the first.
+        latencies: Of each round, seconds of a sentence that comes alone.
         bleu: Of the last round.
     """
 
     name: str
     command: str
+    alone: str = ""
     seconds: list[float] = field(default_factory=list)
+    latencies: list[float] = field(default_factory=list)
     bleu: float = 0.0
 
 
@@ -57,14 +67,16 @@ def main() -> None:
     references = options.reference.read_text(encoding="utf-8").splitlines()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        first, every = folder / "first.txt", folder / "every.txt"
-        first.write_text(lines[0] + "\n", encoding="utf-8")
-        every.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        first, some, every = (folder / name for name in ("first.txt", "some.txt", "every.txt"))
+        for path, count in ((first, 1), (some, ALONE), (every, len(lines))):
+            path.write_text("".join(line + "\n" for line in lines[:count]), encoding="utf-8")
         for number in range(options.rounds):
             for system in systems:
                 start = _seconds(system.command, first, folder / "first.out")
                 whole = _seconds(system.command, every, folder / "all.out")
                 system.seconds.append(whole - start)
+                if system.alone:
+                    system.latencies.append((_seconds(system.alone, some, folder / "some.out") - start) / (ALONE - 1))
                 found = (folder / "all.out").read_text(encoding="utf-8").splitlines()[: len(references)]
                 system.bleu = sacrebleu.corpus_bleu(found, [references]).score
                 print(
@@ -94,12 +106,14 @@ def _systems(options: argparse.Namespace) -> list[System]:
     if short:
         variants |= {"fp32, shortlist": short, "int8, shortlist": f" --int8{short}"}
     own = f"{RNNKIT} {options.model.absolute()}"
-    systems = [System(f"rnnkit, {name}", f"{own} --beam {options.beam}{more}") for name, more in variants.items()]
+    beams = {name: f" --beam {options.beam}{more}" for name, more in variants.items()}
     name, more = list(variants.items())[-1]
-    systems.append(System(f"rnnkit, {name}, greedy", f"{own} --beam 1{more}"))
+    beams[f"{name}, greedy"] = f" --beam 1{more}"
+    systems = [System(f"rnnkit, {name}", own + more, f"{own}{more}{ONE_BY_ONE}") for name, more in beams.items()]
     for rival in options.rival:
         name, _, command = rival.partition("=")
-        systems.append(System(name, command))
+        alone = command.replace("{batch}", "1") if "{batch}" in command else ""
+        systems.append(System(name, command.replace("{batch}", str(BATCH)), alone))
     return systems
 
 
@@ -117,8 +131,10 @@ def _table(systems: list[System], lines: int) -> str:
     for system in systems:
         seconds = statistics.median(system.seconds)
         spread = f"[{lines / max(system.seconds):.0f}-{lines / min(system.seconds):.0f}]"
-        rows.append([system.name, f"{lines / seconds:.0f} {spread}", f"{base / seconds:.2f}", f"{system.bleu:.1f}"])
-    return markdown(["system", "sentences/s", "ratio to the first", "BLEU"], rows, right=1)
+        latency = f"{1000 * statistics.median(system.latencies):.0f}" if system.latencies else "-"
+        figures = [f"{lines / seconds:.0f} {spread}", f"{base / seconds:.2f}", latency, f"{system.bleu:.1f}"]
+        rows.append([system.name, *figures])
+    return markdown(["system", "sentences/s", "ratio to the first", "ms for one alone", "BLEU"], rows, right=1)
 
 
 if __name__ == "__main__":

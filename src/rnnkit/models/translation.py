@@ -12,8 +12,8 @@ from rnnkit.models.memory import DecoderState, Memory
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import ranking
 
-TOGETHER = 256
-"""Rows that are judged by a list and ranked together: what is said of its tokens stays in the processor's cache."""
+TOGETHER = 192
+"""Rows that are judged and ranked together: what is said of every token stays near the processor meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,10 @@ class Translation:
             logits_BKV = self._model.log_probabilities(readout_BKR, weights_BKS, state.memory)
             parts = [self._best(logits_BKV.flatten(0, 1)[live_N], owner_N, state, count, forbidden)]
         else:
-            together = len(live_N) if self._listed is None else TOGETHER
-            readouts = torch.split(readout_BKR.flatten(0, 1)[live_N], together)
+            readouts = torch.split(readout_BKR.flatten(0, 1)[live_N], TOGETHER)
             parts = [
                 self._best(self._output(readout_NR).float(), part_N, state, count, forbidden)
-                for readout_NR, part_N in zip(readouts, torch.split(owner_N, together), strict=True)
+                for readout_NR, part_N in zip(readouts, torch.split(owner_N, TOGETHER), strict=True)
             ]
         best_NK, best_token_NK = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
         log_p_BKN = torch.full((*token_BK.shape, best_NK.shape[1]), -torch.inf)
