@@ -51,6 +51,7 @@ OPENNMT = Environment(
         "RapidFuzz==3.14.6",
         "fasttext-wheel==0.9.2",
         "spacy==3.8.18",
+        "ctranslate2==4.8.5",  # runs what OpenNMT-py has trained
     ),
     probe=("-m", "onmt.bin.train", "--help"),
 )
