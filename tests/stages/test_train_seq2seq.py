@@ -18,6 +18,7 @@ from rnnkit.stages import align, average, decode, tokenize, train, train_seq2seq
 from rnnkit.stages.outcome import Result
 from rnnkit.stages.train_seq2seq import Options
 from rnnkit.training import loss_scale, metrics
+from rnnkit.training.network_task import NetworkTask
 
 
 @pytest.fixture(scope="module")
@@ -291,6 +292,25 @@ def test_nothing_is_overwritten_silently(work: Path, model: Path, tmp_path: Path
         trained(work, tmp_path / "thesis", overwrite=True)
     with pytest.raises(ArtefactError, match="there is no run to resume"):
         trained(work, tmp_path / "none", resume=True)
+
+
+def test_a_batch_that_does_not_fit_leaves_nothing_in_the_way(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: NetworkTask[Any], batches: Any) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(NetworkTask, "rehearse", fail)
+        with pytest.raises(TrainingError, match="a batch does not fit into memory"):
+            trained(work, tmp_path / "model")
+    assert list((tmp_path / "model").iterdir()) == []
+    assert trained(work, tmp_path / "model", max_steps=2).steps == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(NetworkTask, "rehearse", fail)
+        with pytest.raises(TrainingError, match="a batch does not fit into memory"):
+            trained(work, tmp_path / "model", max_steps=2, resume=True)
+    assert (tmp_path / "model" / "last").exists()
 
 
 def test_fine_tuning_starts_from_the_other_models_weights(work: Path, model: Path, tmp_path: Path) -> None:

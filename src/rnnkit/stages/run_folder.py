@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,6 +98,16 @@ def clear(folder: Path, overwrite: bool) -> None:
     if folder.exists():
         with lock.hold(folder):
             empty(folder)
+
+
+@contextmanager
+def undone_on_failure(folder: Path) -> Iterator[None]:
+    """Empty the directory again where what makes it ready for a run fails: nothing was learned yet."""
+    try:
+        yield
+    except BaseException:
+        empty(folder)
+        raise
 
 
 def refuse_taken(folder: Path, overwrite: bool) -> None:

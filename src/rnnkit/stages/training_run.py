@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,12 +151,14 @@ def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Resu
             metrics.drop_after(folder / metrics.NAME, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
     group = recipe.group
-    learner = recipe.prepare(made_from, resuming)
-    group.part_random(options.seed)
-    rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
-    trained = outcome.Trained(folder, learner.network, learner.languages)
-    if group.first and not options.resume:
-        outcome.seal(trained, made_from, run_folder.kept(options))
+    fresh = group.first and not options.resume
+    with run_folder.undone_on_failure(folder) if fresh else nullcontext():
+        learner = recipe.prepare(made_from, resuming)
+        group.part_random(options.seed)
+        trained = outcome.Trained(folder, learner.network, learner.languages)
+        if fresh:
+            outcome.seal(trained, made_from, run_folder.kept(options))
+        rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
     plan = _plan(options, learner)
     loop = _make_loop(options, plan, learner, group, listen)
     if resuming:
