@@ -97,13 +97,14 @@ class Translation:
         readout_BKR, after, weights_BKS = self._read(token_BK, state)
         live_N = torch.arange(token_BK.numel()) if live_BK is None else live_BK.flatten().nonzero().squeeze(1)
         owner_N = live_N // token_BK.shape[1]
+        never = forbidden if self._listed is None else _places(self._listed.ids_C, forbidden)
         if self._model.config.copy:  # logarithms of probabilities are logits too
             logits_BKV = self._model.log_probabilities(readout_BKR, weights_BKS, state.memory)
-            parts = [self._best(logits_BKV.flatten(0, 1)[live_N], owner_N, state, count, forbidden)]
+            parts = [self._best(logits_BKV.flatten(0, 1)[live_N], owner_N, state, count, never)]
         else:
             readouts = torch.split(readout_BKR.flatten(0, 1)[live_N], TOGETHER)
             parts = [
-                self._best(self._output(readout_NR).float(), part_N, state, count, forbidden)
+                self._best(self._output(readout_NR).float(), part_N, state, count, never)
                 for readout_NR, part_N in zip(readouts, torch.split(owner_N, TOGETHER), strict=True)
             ]
         best_NK, best_token_NK = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
@@ -113,14 +114,14 @@ class Translation:
         return log_p_BKN, token_BKN, after, weights_BKS
 
     def _best(
-        self, logits_NC: Tensor, owner_N: Tensor, state: TranslationState, count: int, forbidden: Sequence[int]
+        self, logits_NC: Tensor, owner_N: Tensor, state: TranslationState, count: int, never: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
-        """The best tokens of some rows, which belong to those sentences, and their log-probabilities."""
+        """The best tokens of some rows, which belong to those sentences, but for those columns; and how probable."""
         count = min(count, logits_NC.shape[1])
         if self._listed is None or state.shut_BC is None:
-            return ranking.rank(logits_NC, count, forbidden)
+            return ranking.rank(logits_NC, count, never)
         gates = ranking.Gates(state.shut_BC, owner_N.to(state.shut_BC.device))
-        log_p_NK, place_NK = ranking.rank(logits_NC, count, _places(self._listed.ids_C, forbidden), gates)
+        log_p_NK, place_NK = ranking.rank(logits_NC, count, never, gates)
         return log_p_NK, self._listed.ids_C[place_NK]
 
     def _read(self, token_BK: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState, Tensor | None]:
