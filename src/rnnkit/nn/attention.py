@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import kinds
+from rnnkit.nn.device import kernels_serve
 
 FEW = 16
 """Queries a sentence up to which the kernel is the faster way."""
@@ -60,13 +61,8 @@ class Attention(nn.Module):
             The contexts (B, T, R) and the weights (B, T, S), which sum to one over S.
         """
         parts = (query_BTH, keys_BSH, values_BSR)
-        wants_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
-        plain = all(part.device.type == "cpu" and part.dtype == torch.float32 for part in parts)
-        if self.kind != "additive" and query_BTH.shape[1] <= FEW and plain and not wants_gradient:
-            from rnnkit.nn.kernels import processor  # brings the compiler along
-
-            if processor.HAS_LANES:
-                return self._by_kernel(*parts, padding_BS)
+        if self.kind != "additive" and query_BTH.shape[1] <= FEW and kernels_serve(*parts):
+            return self._by_kernel(*parts, padding_BS)
         return self.reference(*parts, padding_BS)
 
     def reference(

@@ -99,3 +99,14 @@ def set_threads(threads: int, processes: int = 1) -> int:
 def out_of_memory(failure: BaseException) -> bool:
     """Whether memory ran out: Python's own, a GPU's, or torch's on the CPU, which has no type of its own."""
     return isinstance(failure, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(failure)
+
+
+def kernels_serve(*tensors: Tensor) -> bool:
+    """Whether compiled kernels may take these: float32, on a processor that they suit, and no gradient is wanted."""
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return False
+    if any(tensor.device.type != "cpu" or tensor.dtype != torch.float32 for tensor in tensors):
+        return False
+    from rnnkit.nn.kernels import processor  # brings the compiler along
+
+    return processor.HAS_LANES

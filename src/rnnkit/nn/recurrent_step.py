@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.nn.cells import State
+from rnnkit.nn.device import kernels_serve
 from rnnkit.nn.kinds import Arch
 
 
@@ -27,13 +28,8 @@ def advance(
         state: The states, (h_MH,) or (h_MH, c_MH).
         parent_N: Which of them each row goes on from; None where each goes on from its own.
     """
-    parts = (table_VG, sums_MG, *state)
-    wants_gradient = torch.is_grad_enabled() and any(part.requires_grad for part in parts)
-    if not wants_gradient and all(part.device.type == "cpu" and part.dtype == torch.float32 for part in parts):
-        from rnnkit.nn.kernels import processor  # brings the compiler along
-
-        if processor.HAS_LANES:
-            return _by_kernel(arch, table_VG, token_N, sums_MG, state, parent_N)
+    if kernels_serve(table_VG, sums_MG, *state):
+        return _by_kernel(arch, table_VG, token_N, sums_MG, state, parent_N)
     if parent_N is not None:
         sums_MG, state = sums_MG[parent_N], tuple(part[parent_N] for part in state)
     return reference_advance(arch, table_VG if token_N is None else table_VG[token_N], sums_MG, state)
