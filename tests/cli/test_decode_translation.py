@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,6 +53,25 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
     assert run(*words, "--resume").code == 0, "a whole output has nothing to go on with"
     assert [Path(name).read_text(encoding="utf-8") for name in ("out", "links")] == wanted
     assert run(*words).err == "error: out is there already\n  hint: --overwrite replaces it\n"
+
+
+@pytest.mark.parametrize("taken", ["out", "links"])
+def test_two_at_once_do_not_mix_their_lines(
+    run: Run, text: str, process: Callable[..., subprocess.Popen[str]], taken: str
+) -> None:
+    words = ("decode", "--threads", "1", "--output", taken, "--quiet")
+    first = process(*words, stdin=subprocess.PIPE)  # it has its output, and waits for lines
+    deadline = time.monotonic() + 60
+    while not Path(f"{taken}.options.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for more in ((), ("--overwrite",), ("--resume",)):
+        second = run("decode", text, "--threads", "1", "--output", "out", "--alignments", "links", *more)
+        assert (second.code, second.out) == (1, "")
+        assert second.err.startswith(f"error: {taken} is in use\n  process {first.pid} on ")
+    first.communicate("the king\n", timeout=60)
+    assert first.returncode == 0
+    assert len(Path(taken).read_text(encoding="utf-8").splitlines()) == 1
+    assert [path.name for path in Path().glob(".*")] == [], "no lock stays behind"
 
 
 def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest.MonkeyPatch) -> None:

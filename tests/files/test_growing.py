@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import ArtefactError
-from rnnkit.files.growing import growing_file, partial, refuse_partial, whole_lines
+from rnnkit.files.growing import growing_file, only_writer, partial, refuse_partial, whole_lines
+
+TAKE = """
+import sys
+from pathlib import Path
+from rnnkit.files.growing import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("mine")
+"""
 
 
 def grow(path: Path, lines: list[str], keep: int = 0, stop: bool = False) -> None:
@@ -75,3 +86,16 @@ def test_a_full_disk_keeps_what_fitted(tmp_path: Path, limit_files: Callable[[in
     with pytest.raises(ArtefactError, match=r"the disk is full: .*out\.partial was not written"):
         grow(tmp_path / "out", [f"{number:09d}" for number in range(5000)])
     assert whole_lines(tmp_path / "out") == 3 * 8192 // 10
+
+
+def test_one_process_writes(tmp_path: Path) -> None:
+    here, there = tmp_path / "new" / "out", tmp_path / "links"
+    with only_writer(here, there):
+        other = subprocess.run(
+            [sys.executable, "-c", TAKE, str(there)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert other.stdout == "", "the block of the second process did not run"
+        assert f"{there} is in use\n  process {os.getpid()} on " in other.stderr
+    assert list(tmp_path.rglob(".*")) == [], "no lock stays behind"
+    with only_writer(there):
+        pass

@@ -14,14 +14,17 @@ from rnnkit.files import growing
 
 def decode(stage: ModuleType, options: Any, console: Console) -> None:
     """Write translations as they come."""
-    for path in (options.output, *([] if options.alignments is None else [options.alignments])):
-        filters.refuse_existing(path, options.overwrite or options.resume)
-        if path != STDIN and not (options.overwrite or options.resume):
-            growing.refuse_partial(path)
-    filters.announce(options.files, console)
-    lines = stage.run(options, console.listen)
-    with stage.recorded(options):
-        filters.grow(lines, options.output, stage.lines_done(options) * options.group_lines, console)
+    outputs = [path for path in (options.output, options.alignments) if path is not None]
+    # Nobody else may add lines between the look at what is there and the first line of this run.
+    with growing.only_writer(*(path for path in outputs if path != STDIN)):
+        for path in outputs:
+            filters.refuse_existing(path, options.overwrite or options.resume)
+            if path != STDIN and not (options.overwrite or options.resume):
+                growing.refuse_partial(path)
+        filters.announce(options.files, console)
+        lines = stage.run(options, console.listen)
+        with stage.recorded(options):
+            filters.grow(lines, options.output, stage.lines_done(options) * options.group_lines, console)
 
 
 def answer(stage: ModuleType, options: Any, console: Console) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,3 +30,20 @@ def explain_os_errors(path: Path) -> Iterator[None]:
             f"{error.strerror or error}; what was there before is untouched",
             hint=hint,
         ) from error
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copy the files of a folder into another, which is made where it is missing.
+
+    `shutil.copytree` collects what went wrong in an error of its own, from which a full disk can no longer be told.
+
+    Raises:
+        OSError: The first that the system gave.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            shutil.copyfile(path, place)

@@ -1,6 +1,7 @@
 """Files that grow line by line for hours: what was written stays when the work is interrupted, and can be gone on with.
 
 Lines go to `NAME.partial`, which becomes `NAME` when the work is done. Whatever ends the work before leaves it there.
+Two processes would write each other's lines into it, so whoever lets a file grow is its only writer meanwhile.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 from rnnkit.errors import ArtefactError
+from rnnkit.files import lock
 from rnnkit.files.atomic import sync_folder
 from rnnkit.files.explained import explain_os_errors
 
@@ -23,6 +25,21 @@ _PIECE = 1 << 20
 def partial(path: Path) -> Path:
     """Where a file is written until it is whole."""
     return path.with_name(path.name + ENDING)
+
+
+@contextmanager
+def only_writer(*paths: Path) -> Iterator[None]:
+    """Keep other processes away from files that will grow, while the block runs.
+
+    Raises:
+        ArtefactError: Another living process writes one of them, or its folder cannot be written.
+    """
+    with ExitStack() as held:
+        for path in paths:
+            with explain_os_errors(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock.hold_file(path.with_name(f".{path.name}{lock.NAME}"), path))
+        yield
 
 
 def refuse_partial(path: Path) -> None:

@@ -20,7 +20,7 @@ from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_file
 from rnnkit.files.document import read_document
-from rnnkit.files.explained import explain_os_errors
+from rnnkit.files.explained import copy_folder, explain_os_errors
 from rnnkit.models import weights
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence, current_names
 from rnnkit.text.tokenizers.store import load_tokenizer
@@ -101,7 +101,7 @@ def lay_out(folder: Path, tokenizer: Path | None, vocabularies: Mapping[str, Pat
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if tokenizer is not None:
-            shutil.copytree(tokenizer, folder / "tokenizer", dirs_exist_ok=True)
+            copy_folder(tokenizer, folder / "tokenizer")
         for name, path in vocabularies.items():
             shutil.copyfile(path, folder / name)
             # Its manifest says which tokenizer it belongs to: `align` asks for that when data is made for fine-tuning.

@@ -12,6 +12,7 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import lock, manifest
 from rnnkit.files.atomic import atomic_folder
+from rnnkit.files.explained import copy_folder
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 
@@ -104,7 +105,7 @@ def _average_models(models: list[Path], output: Path, overwrite: bool, listen: L
     mean = weights.average([weights.load(path)[0] for path in paths])
     meta = manifest.load(first / manifest.NAME)
     with atomic_folder(output) as temporary:
-        shutil.copytree(first / "tokenizer", temporary / "tokenizer")
+        copy_folder(first / "tokenizer", temporary / "tokenizer")
         for name in (store.CONFIG, *configs[0]["vocabularies"]):
             shutil.copyfile(first / name, temporary / name)
         for path in first.glob(f"*.{manifest.NAME}"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -114,6 +113,7 @@ def _read(source: Path, listen: Listener) -> tuple[NgramModel, list[str]]:
 def _write_folder(model: NgramModel, tokens: list[str], source: Path, options: Options) -> None:
     """A model directory like those that `train-lm` makes, with a tokenizer that parts text at spaces."""
     from rnnkit.files.atomic import atomic_folder
+    from rnnkit.files.explained import copy_folder
     from rnnkit.models import store
     from rnnkit.models.language_store import VOCABULARY
     from rnnkit.ngrams import store as ngram_store
@@ -126,7 +126,7 @@ def _write_folder(model: NgramModel, tokens: list[str], source: Path, options: O
     with atomic_folder(options.output) as partial:
         Vocabulary(tuple(tokens), (0,) * len(tokens)).save(partial / VOCABULARY)
         if source.is_dir() and (source / "tokenizer").exists():
-            shutil.copytree(source / "tokenizer", partial / "tokenizer")
+            copy_folder(source / "tokenizer", partial / "tokenizer")
         else:
             save_tokenizer(SpaceTokenizer(Normalisation("none")), partial / "tokenizer")
         ngram_store.save(partial / ngram_store.NAME, model)
