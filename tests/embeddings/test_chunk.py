@@ -77,21 +77,27 @@ def method_of(
     return Method(kind, window, dynamic, negatives, loss, divided, plain)
 
 
-def composition_of(kind: int) -> Composition:
-    """Of skip-gram whole words; of the others each word with none to three n-grams, which may repeat."""
+def composition_of(kind: int, weighted: bool = False) -> Composition:
+    """Of skip-gram whole words; of the others each word with none to three n-grams, which may repeat.
+
+    Where they are weighted, each has a weight and a rate of its own.
+    """
     if kind == SKIPGRAM:
         return whole_words()
     generator = np.random.default_rng(5)
     rows = [[word, *generator.integers(ROWS, ROWS + NGRAMS, word % 4)] for word in range(ROWS)]
     starts_V = np.cumsum([0, *map(len, rows)])
-    return Composition(starts_V, np.concatenate(rows).astype(np.int32))
+    least, most = (0.5, 2.0) if weighted else (1.0, 1.0)
+    weights, rates = generator.uniform(least, most, (2, starts_V[-1])).astype(np.float32)
+    return Composition(starts_V, np.concatenate(rows).astype(np.int32), weights, rates)
 
 
 def learn(
-    weights: Weights, dimension: int, text: Text, method: Method, *, sample: float = 0.0, hot: HotRows = NO_COPIES
-) -> tuple[Learned, int]:
+    weights: Weights, dimension: int, text: Text, method: Method, *, sample: float = 0.0, hot: HotRows = NO_COPIES,
+    weighted: bool = False,
+) -> tuple[Learned, int]:  # fmt: skip
     """What a run of text adds to the weights, and the number of predictions."""
-    after, composition = copy_of(weights), composition_of(method.kind)
+    after, composition = copy_of(weights), composition_of(method.kind, weighted)
     noise = sampling.make_noise(COUNTS, 0.75, method.negatives, method.loss == CONTRASTIVE)
     keep_V = sampling.keep_probabilities(COUNTS, sample)
     room = make_room(after, composition, method, SPARE)
@@ -177,8 +183,9 @@ def test_kernels_do_what_plain_loops_do(kind: int, loss: int, dimension: int) ->
     for negatives in (1, 5, 7, 20):
         for window in (1, 3):
             method = method_of(kind, loss, negatives=negatives, window=window)
-            fast, predictions = learn(weights, dimension, text, method, sample=0.02)
-            plain, plain_predictions = learn(weights, dimension, text, method._replace(plain=True), sample=0.02)
+            fast, predictions = learn(weights, dimension, text, method, sample=0.02, weighted=True)
+            loops = method._replace(plain=True)
+            plain, plain_predictions = learn(weights, dimension, text, loops, sample=0.02, weighted=True)
             assert predictions == plain_predictions
             assert_close(fast, plain, 1, tolerance=1e-4)
 

@@ -51,8 +51,37 @@ def test_means_are_those_of_a_loop_and_can_be_undone(words: list[str], subwords:
     for row, word in enumerate(words, start=FIRST):
         members = [inputs_RD[row], *(inputs_RD[rows + bucket] for bucket in subwords.rows(word))]
         np.testing.assert_allclose(vectors_VD[row], np.mean(members, axis=0, dtype=np.float64), rtol=0, atol=1e-6)
-    own_VD = own_rows(vectors_VD[FIRST:], inputs_RD[rows:], encoded(words), subwords)
+    own_VD = own_rows(vectors_VD[FIRST:], inputs_RD, with_subwords(encoded(words), subwords), np.arange(FIRST, rows))
     np.testing.assert_allclose(own_VD, inputs_RD[FIRST:rows], rtol=0, atol=1e-5)
+
+
+@given(words, cuts)
+def test_long_n_grams_count_more(words: list[str], subwords: Subwords) -> None:
+    rows, middle = FIRST + len(words), (subwords.min_length + subwords.max_length) / 2
+    inputs_RD = random_rows(rows + subwords.buckets)
+    composition = with_subwords(encoded(words), subwords, by_length=True)
+    vectors_VD = mean_rows(inputs_RD, composition)
+    for row, word in enumerate(words, start=FIRST):
+        places = slice(composition.starts_V[row], composition.starts_V[row + 1])
+        weights, rates = composition.weights[places], composition.rates[places]
+        ratios = [1.0, *(length / middle for length in ngram_lengths(word, subwords))]
+        np.testing.assert_allclose(weights, 1 / np.array(ratios), rtol=1e-6)
+        np.testing.assert_allclose(rates, np.array(ratios) ** 2, rtol=1e-6)
+        members = inputs_RD[composition.rows[places]] * weights[:, None]
+        np.testing.assert_allclose(vectors_VD[row], members.mean(axis=0), rtol=0, atol=1e-5)
+    own_VD = own_rows(vectors_VD[FIRST:], inputs_RD, composition, np.arange(FIRST, rows))
+    np.testing.assert_allclose(own_VD, inputs_RD[FIRST:rows], rtol=0, atol=1e-4)
+
+
+def ngram_lengths(word: str, subwords: Subwords) -> list[int]:
+    """By a loop over the places where they begin."""
+    size = len(word) + 2
+    return [
+        length
+        for first in range(size)
+        for length in range(subwords.min_length, subwords.max_length + 1)
+        if first + length <= size and (length > 1 or first not in (0, size - 1))
+    ]
 
 
 def test_blocks_of_words_are_all_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,4 +95,4 @@ def test_blocks_of_words_are_all_words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whole_words_are_made_of_nothing_else() -> None:
-    assert [len(part) for part in whole_words()] == [0, 0]
+    assert [len(part) for part in whole_words()] == [0, 0, 0, 0]

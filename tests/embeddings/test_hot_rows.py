@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.embeddings.windows import ROWS, SPARE, SPECIAL, copy_of, random_weights
 
 from rnnkit.embeddings import sampling
@@ -51,7 +52,13 @@ def some_ngrams() -> Composition:
     """Words of their own row and up to three n-grams', which may repeat."""
     generator = np.random.default_rng(7)
     rows = [[word, *generator.integers(ROWS, ROWS + NGRAMS, word % 4)] for word in range(ROWS)]
-    return Composition(np.cumsum([0, *map(len, rows)]), np.concatenate(rows).astype(np.int32))
+    return composition_of(np.cumsum([0, *map(len, rows)]), np.concatenate(rows))
+
+
+def composition_of(starts_V: NDArray[np.int64], rows: NDArray[np.int64]) -> Composition:
+    """All rows count the same."""
+    ones = np.ones(len(rows), np.float32)
+    return Composition(starts_V, rows.astype(np.int32), ones, ones)
 
 
 @kernel
@@ -113,7 +120,7 @@ def test_copies_of_ngrams_are_what_a_thread_writes_to() -> None:
 
 
 def test_the_busiest_rows() -> None:
-    composition = Composition(np.array([0, 0, 2, 5, 6]), np.array([1, 4, 2, 5, 4, 3], np.int32))
+    composition = composition_of(np.array([0, 0, 2, 5, 6]), np.array([1, 4, 2, 5, 4, 3]))
     uses_V = np.array([0.0, 3.0, 2.0, 4.0])  # row 4 is used 5 times, 3 four times, 1 three times, 2 and 5 twice
     assert busiest_rows(composition, uses_V, 3).tolist() == [1, 3, 4]
     assert busiest_rows(composition, uses_V, 4).tolist() == [1, 2, 3, 4], "of equals the first"
@@ -121,7 +128,7 @@ def test_the_busiest_rows() -> None:
 
 
 def test_what_words_are_made_of_where_a_thread_has_copies() -> None:
-    composition = Composition(np.array([0, 0, 2, 5, 6]), np.array([1, 4, 2, 5, 4, 3], np.int32))
+    composition = composition_of(np.array([0, 0, 2, 5, 6]), np.array([1, 4, 2, 5, 4, 3]))
     own = own_composition(composition, HotRows(3, 20, np.array([1, 3, 4]), 30))
     assert own.rows.tolist() == [30, 32, 2, 5, 32, 31]
     assert own_composition(composition, no_copies()) is composition

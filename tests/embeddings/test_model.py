@@ -33,10 +33,10 @@ def lexicon_of(words: list[str], subwords: Subwords | None = None) -> Lexicon:
     return Lexicon([word.encode() for word in words], np.arange(len(words), 0, -1), subwords)
 
 
-def merged_model(known: Table, dimension: int = 3) -> EmbeddingModel:
+def merged_model(known: Table, dimension: int = 3, by_length: bool = False) -> EmbeddingModel:
     """A model of the words of `known` and of FOUND, which starts from `known`."""
     words, counts, _ = merge_words(FOUND, known)
-    model = make_model(Lexicon(words, counts, known.subwords), dimension, seed=1)
+    model = make_model(Lexicon(words, counts, known.subwords), dimension, seed=1, by_length=by_length)
     copy_vectors(model, known)
     return model
 
@@ -117,10 +117,11 @@ def test_vectors_without_contexts_leave_them_at_zero() -> None:
     assert not table.contexts_VD.any()
 
 
-def test_vectors_with_n_grams_are_gone_on_from() -> None:
+@pytest.mark.parametrize("by_length", [False, True])
+def test_vectors_with_n_grams_are_gone_on_from(by_length: bool) -> None:
     known = make_table(subwords=True)
     assert known.buckets_KD is not None
-    model = merged_model(known)
+    model = merged_model(known, by_length=by_length)
     table = model.table()
     rows = [rows_by_word(table)[word] for word in WORDS]
     np.testing.assert_allclose(table.matrix_VD[rows], known.matrix_VD, rtol=0, atol=1e-6)

@@ -29,11 +29,12 @@ from rnnkit.nn.word2vec import ContinuousBagOfWords
 def learn_softmax(weights: Weights, dimension: int, rows: list[int], target: int, rate: float) -> Learned:
     after, (mean, error, moved) = copy_of(weights), np.empty((3, weights.stride), np.float32)
     keep_V = np.array([0] * SPECIAL + [1] * (ROWS - SPECIAL), np.float32)
-    reference.compose(after, np.array(rows), mean, error, moved)
+    ones = np.ones(len(rows), np.float32)
+    reference.compose(after, np.array(rows), ones, mean, error, moved)
     scores = np.empty(ROWS, np.float32)
     loss = reference.learn_vocabulary(after, mean, error, target, keep_V, np.float32(rate), scores)
-    reference.advance(mean, error, moved, np.float32(1 / len(rows)))
-    reference.spread(after, np.array(rows), moved)
+    reference.advance(mean, error, moved, np.float32(1 / len(rows)), np.float32(1))
+    reference.spread(after, np.array(rows), ones, moved)
     return change(weights, after, dimension, loss)
 
 

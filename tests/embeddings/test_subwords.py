@@ -69,7 +69,9 @@ def test_repeats_are_kept() -> None:
 
 
 def test_numbers_are_as_wide_as_said() -> None:
-    starts, hashes = hash_ngrams(["cat"], 3, 6)
+    starts, hashes, lengths = hash_ngrams(["cat"], 3, 6)
     assert starts.dtype == np.int64
     assert hashes.dtype == np.uint32
+    assert lengths.dtype == np.int32
+    assert lengths.tolist() == [3, 4, 5, 3, 4, 3]
     assert Subwords(3, 6, 1000).rows("cat").dtype == np.int32

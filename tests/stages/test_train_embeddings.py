@@ -131,6 +131,16 @@ def test_subwords_are_kept_and_compose_unseen_words(text: Path) -> None:
     assert nearest.as_dict()["neighbors"][0]["word"] == "planet"
 
 
+def test_n_grams_may_all_count_the_same(text: Path) -> None:
+    for shortest in (2, 3):
+        for kind in ("length", "equal"):
+            folder = Path(f"{kind}{shortest}")
+            trained(output=folder, subwords=True, min_ngram=shortest, max_ngram=3, ngram_weights=kind)
+    found = {path.parent.name: path.read_bytes() for path in Path().glob("*/vectors.npy")}
+    assert found["length2"] != found["equal2"]
+    assert found["length3"] == found["equal3"], "all are of one length"
+
+
 def test_one_thread_and_seed_give_the_same_bytes(text: Path) -> None:
     for name in ("one", "two"):
         trained(output=Path(name), subwords=True)

@@ -62,6 +62,8 @@ class Room(NamedTuple):
     halves: NDArray[np.int64]
     contexts: NDArray[np.int64]
     members: NDArray[np.int64]
+    parts: NDArray[np.float32]
+    rates: NDArray[np.float32]
     steps: NDArray[np.float32]
     hidden: NDArray[np.float32]
     error: NDArray[np.float32]
@@ -90,6 +92,8 @@ def make_room(weights: Weights, composition: Composition, method: Method, spare:
         halves=lines(LONGEST, np.int64),
         contexts=lines(2 * method.window, np.int64),
         members=lines(2 * method.window * longest, np.int64),
+        parts=lines(2 * method.window * longest),
+        rates=lines(2 * method.window * longest),
         steps=lines(max(scores, 2 * method.window * draws.tiles * LANES)),
         hidden=lines(weights.stride),
         error=lines(weights.stride),
@@ -212,13 +216,15 @@ def _learn_pairs(
     if len(around) == 0:
         return 0
     if method.loss == SOFTMAX:
+        parts, rates = room.parts[:1], room.rates[:1]
+        parts[0] = rates[0] = 1
         for c in range(len(around)):
-            reference.compose(weights, around[c : c + 1], room.hidden, room.error, room.moved)
+            reference.compose(weights, around[c : c + 1], parts, room.hidden, room.error, room.moved)
             target = draws.rows[window * draws.tiles * TILE]
             room.loss[0] += reference.learn_vocabulary(
                 weights, room.hidden, room.error, target, keep_V, rate, room.steps
             )
-            reference.spread(weights, around[c : c + 1], room.error)
+            reference.spread(weights, around[c : c + 1], rates, room.error)
     else:
         for first in range(0, len(around), _AT_ONCE):
             some = around[first : first + _AT_ONCE]
@@ -237,12 +243,14 @@ def _learn_mean(
     """The mean of some words' rows against `count` sets of output rows; returns the number of predictions."""
     if len(words) == 0 or count == 0:
         return 0
-    rows = room.members[: _members(composition, words, room.members, hot)]
+    members = _members(composition, words, room, hot)
+    rows, parts, rates = room.members[:members], room.parts[:members], room.rates[:members]
+    mean = _mean_product(parts, rates)
     plain = method.plain or method.loss == SOFTMAX
     if plain:
-        reference.compose(weights, rows, room.hidden, room.error, room.moved)
+        reference.compose(weights, rows, parts, room.hidden, room.error, room.moved)
     else:
-        hidden.compose(weights, rows, room.hidden, room.error, room.moved)
+        hidden.compose(weights, rows, parts, room.hidden, room.error, room.moved)
     share = np.float32(1) / np.float32(len(rows)) if method.divided else np.float32(1)
     for window in range(first, first + count):
         if method.loss == SOFTMAX:
@@ -255,13 +263,13 @@ def _learn_mean(
         else:
             hidden.learn_outputs(weights, room.hidden, room.error, draws, window, rate, room.steps, room.tally)
         if plain:
-            reference.advance(room.hidden, room.error, room.moved, share)
+            reference.advance(room.hidden, room.error, room.moved, share, mean)
         else:
-            hidden.advance(room.hidden, room.error, room.moved, share)
+            hidden.advance(room.hidden, room.error, room.moved, share, mean)
     if plain:
-        reference.spread(weights, rows, room.moved)
+        reference.spread(weights, rows, rates, room.moved)
     else:
-        hidden.spread(weights, rows, room.moved)
+        hidden.spread(weights, rows, rates, room.moved)
     return count
 
 
@@ -277,19 +285,28 @@ def _gather(text: Any, middle: int, half: int, contexts: Any) -> int:
 
 
 @inlined
-def _members(composition: Composition, words: Any, members: Any, hot: HotRows) -> int:
-    """Write the input rows that the words are made of, word by word; returns how many."""
+def _members(composition: Composition, words: Any, room: Room, hot: HotRows) -> int:
+    """Write the input rows that the words are made of, word by word, their weights and rates; returns how many."""
     count = 0
     for word in words:
         if len(composition.starts_V) == 0:
-            members[count] = word
+            room.members[count], room.parts[count], room.rates[count] = word, 1, 1
             count += 1
             continue
         own = shared_row(hot, word)
         for place in range(composition.starts_V[own], composition.starts_V[own + 1]):
-            members[count] = composition.rows[place]
+            room.members[count] = composition.rows[place]
+            room.parts[count], room.rates[count] = composition.weights[place], composition.rates[place]
             count += 1
     return count
+
+
+@inlined
+def _mean_product(a: Any, b: Any) -> np.float32:
+    total = np.float32(0)
+    for i in range(len(a)):
+        total += a[i] * b[i]
+    return total / np.float32(len(a))
 
 
 @inlined

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,23 +20,34 @@ class Composition(NamedTuple):
     Attributes:
         starts_V: Rows of vocabulary row v are `rows[starts_V[v]:starts_V[v + 1]]`. Empty where each word is its own.
         rows: Rows of the input matrix; bucket b is row V + b.
+        weights: How much each of them counts in the mean.
+        rates: How far each of them goes of a step.
     """
 
     starts_V: NDArray[np.int64]
     rows: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    rates: NDArray[np.float32]
 
 
 def whole_words() -> Composition:
     """Each word is its own row."""
-    return Composition(np.empty(0, np.int64), np.empty(0, np.int32))
+    none = np.empty(0, np.float32)
+    return Composition(np.empty(0, np.int64), np.empty(0, np.int32), none, none)
 
 
-def with_subwords(words: Sequence[bytes], subwords: Subwords) -> Composition:
+def with_subwords(words: Sequence[bytes], subwords: Subwords, by_length: bool = False) -> Composition:
     """Each word is its own row and those of its n-grams.
+
+    By length, q being an n-gram's length over the mean of the least and the greatest, an n-gram's vector q x goes q
+    steps where a word's own goes one, as a long n-gram says more of a word than `ing` does. Kept is q^2 x: an unknown
+    word, the mean of what is kept for its n-grams, hears the long ones more for the same reason. So the weight of
+    what is kept is 1 / q, and its rate q^2.
 
     Args:
         words: In UTF-8; the first has the row behind the special symbols.
         subwords: Which n-grams there are.
+        by_length: N-grams count by their length; else all weights and rates are 1, as in fastText.
     """
     specials = len(special.NAMES)
     starts, buckets = subwords.table([word.decode() for word in words])
@@ -47,7 +57,11 @@ def with_subwords(words: Sequence[bytes], subwords: Subwords) -> Composition:
     own[starts_V[specials:-1]] = True
     rows[own] = np.arange(specials, specials + len(words))
     rows[~own] = buckets + (specials + len(words))
-    return Composition(starts_V, rows)
+    ratios = np.ones(len(rows), np.float32)
+    if by_length:
+        lengths = subwords.lengths([word.decode() for word in words])
+        ratios[~own] = lengths * 2 / (subwords.min_length + subwords.max_length)
+    return Composition(starts_V, rows, np.float32(1) / ratios, ratios * ratios)
 
 
 def mean_rows(inputs_RD: NDArray[np.float32], composition: Composition) -> NDArray[np.float32]:
@@ -56,19 +70,32 @@ def mean_rows(inputs_RD: NDArray[np.float32], composition: Composition) -> NDArr
     vectors_VD = np.zeros((len(starts_V) - 1, inputs_RD.shape[1]), np.float32)
     for first in range(len(special.NAMES), len(vectors_VD), _BLOCK):
         last = min(first + _BLOCK, len(vectors_VD))
-        members = inputs_RD[composition.rows[starts_V[first] : starts_V[last]]]
+        places = slice(starts_V[first], starts_V[last])
+        members = inputs_RD[composition.rows[places]]
+        members *= composition.weights[places, None]
         sums = np.add.reduceat(members, starts_V[first:last] - starts_V[first], axis=0)
         vectors_VD[first:last] = sums / np.diff(starts_V[first : last + 1])[:, None]
     return vectors_VD
 
 
 def own_rows(
-    vectors_VD: NDArray[np.float32], buckets_KD: NDArray[np.float32], words: Sequence[bytes], subwords: Subwords
+    vectors_ND: NDArray[np.float32],
+    inputs_RD: NDArray[np.float32],
+    composition: Composition,
+    words_N: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """Each word's own row, from the mean that was kept: (n + 1) mean - the n-grams' rows."""
-    starts, buckets = subwords.table([word.decode() for word in words])
-    own_VD = np.empty_like(vectors_VD)
-    for word, (first, last) in enumerate(pairwise(starts)):
-        sums = buckets_KD[buckets[first:last]].sum(axis=0, dtype=np.float64)
-        own_VD[word] = vectors_VD[word] * (last - first + 1) - sums
-    return own_VD
+    """Each word's own row, from the mean that was kept: (n + 1) mean - the n-grams' rows, each with its weight.
+
+    Args:
+        vectors_ND: The means.
+        inputs_RD: Holds the n-grams' rows.
+        composition: What words are made of.
+        words_N: The vocabulary row of each mean.
+    """
+    own_ND = np.empty_like(vectors_ND)
+    for number, word in enumerate(words_N):
+        first, last = composition.starts_V[word] + 1, composition.starts_V[word + 1]
+        weights = composition.weights[first:last, None].astype(np.float64)
+        sums = (inputs_RD[composition.rows[first:last]] * weights).sum(axis=0)
+        own_ND[number] = vectors_ND[number] * (last - first + 1) - sums
+    return own_ND

@@ -1,10 +1,12 @@
 """One hidden row against sets of output rows: CBOW's window, or a word made of its n-grams.
 
-    h    = 1/n sum_r x_r                             the mean of n input rows
+    h    = 1/n sum_r a_r x_r                         the mean of n input rows, each with its weight
     s_o  = h . w_o - offset_o
     g_o  = rate (label_o - sigma(s_o))
     e   += sum_o g_o w_o;  w_o += g_o h              for each set of output rows in turn;
-    h   += scale e,  x_r += scale e                  scale 1/n is the gradient, scale 1 what word2vec.c and fastText do
+    x_r += scale c_r e,  h += scale 1/n sum_r a_r c_r e
+
+Scale 1/n with rates c_r = a_r is the gradient; scale 1 with a_r = c_r = 1 is what word2vec.c and fastText do.
 
 CBOW: the rows are the words around, and there is one set, for the word in the middle (Mikolov et al. 2013,
 arXiv:1301.3781; its gradient put right: Irsoy, Benton and Stratos 2020, arXiv:2012.15332). Skip-gram with n-grams:
@@ -28,14 +30,14 @@ _ZERO = np.float32(0)
 
 
 @inlined
-def compose(weights: Weights, rows: Any, hidden: Any, error: Any, moved: Any) -> None:
-    """Write the mean of the rows into `hidden`, and zeros into `error` and `moved`."""
+def compose(weights: Weights, rows: Any, parts: Any, hidden: Any, error: Any, moved: Any) -> None:
+    """Write the mean of the rows, each with its part a_r, into `hidden`, and zeros into `error` and `moved`."""
     inputs, stride = weights.inputs, weights.stride
     share = fill16(np.float32(1) / np.float32(len(rows)))
     for d in range(0, stride, 16):
         total = fill16(_ZERO)
-        for row in rows:
-            total = total + load16(inputs, row * stride + d)
+        for r in range(len(rows)):
+            total = total + fill16(parts[r]) * load16(inputs, rows[r] * stride + d)
         store16(hidden, d, total * share)
         store16(error, d, fill16(_ZERO))
         store16(moved, d, fill16(_ZERO))
@@ -67,24 +69,33 @@ def learn_outputs(
 
 
 @inlined
-def advance(hidden: Any, error: Any, moved: Any, scale: np.float32) -> None:
-    """Let the hidden row go as its rows will: the next set of output rows must see what this one has taught."""
-    share = fill16(scale)
+def advance(hidden: Any, error: Any, moved: Any, scale: np.float32, mean: np.float32) -> None:
+    """Let the hidden row go as its rows will: the next set of output rows must see what this one has taught.
+
+    Args:
+        hidden: h.
+        error: e; cleared.
+        moved: Takes scale e.
+        scale: As above.
+        mean: 1/n sum_r a_r c_r.
+    """
+    share, all_share = fill16(scale), fill16(mean)
     for d in range(0, len(hidden), 16):
         change = share * load16(error, d)
-        store16(hidden, d, load16(hidden, d) + change)
+        store16(hidden, d, load16(hidden, d) + all_share * change)
         store16(moved, d, load16(moved, d) + change)
         store16(error, d, fill16(_ZERO))
 
 
 @inlined
-def spread(weights: Weights, rows: Any, moved: Any) -> None:
-    """Add what the hidden row has moved by to each of the rows."""
+def spread(weights: Weights, rows: Any, rates: Any, moved: Any) -> None:
+    """Let each of the rows move by c_r times what was `moved`."""
     inputs, stride = weights.inputs, weights.stride
-    for row in rows:
+    for r in range(len(rows)):
+        rate = fill16(rates[r])
         for d in range(0, stride, 16):
-            place = row * stride + d
-            store16(inputs, place, load16(inputs, place) + load16(moved, d))
+            place = rows[r] * stride + d
+            store16(inputs, place, load16(inputs, place) + rate * load16(moved, d))
 
 
 @inlined

@@ -125,4 +125,4 @@ def own_composition(composition: Composition, hot: HotRows) -> Composition:
     row_of = np.arange(composition.rows.max() + 1, dtype=np.int32)
     copied = hot.inputs < len(row_of)
     row_of[hot.inputs[copied]] = hot.first_input + np.flatnonzero(copied)
-    return Composition(composition.starts_V, row_of[composition.rows])
+    return composition._replace(rows=row_of[composition.rows])

@@ -80,10 +80,18 @@ class EmbeddingModel:
         )
 
 
-def make_model(lexicon: Lexicon, dimension: int, seed: int, copies: int = 0) -> EmbeddingModel:
-    """A model as word2vec starts, with so many rows more for threads to keep copies in."""
+def make_model(lexicon: Lexicon, dimension: int, seed: int, copies: int = 0, by_length: bool = False) -> EmbeddingModel:
+    """A model as word2vec starts.
+
+    Args:
+        lexicon: The words.
+        dimension: Numbers in a vector.
+        seed: Of the first vectors.
+        copies: Rows more, for threads to keep copies in.
+        by_length: N-grams count by their length.
+    """
     subwords = lexicon.subwords
-    composition = with_subwords(lexicon.words, subwords) if subwords else whole_words()
+    composition = with_subwords(lexicon.words, subwords, by_length) if subwords else whole_words()
     buckets = subwords.buckets if subwords else 0
     weights = make_weights(lexicon.rows + buckets, lexicon.rows, dimension, _SPECIALS, seed, copies)
     return EmbeddingModel(lexicon, dimension, composition, weights)
@@ -95,7 +103,7 @@ def choose_subwords(words: Sequence[bytes], min_length: int, max_length: int, bu
     One in five shares its bucket with another then. The most are two million, as in fastText.
     """
     if not buckets:
-        _, hashes = hash_ngrams([word.decode() for word in words], min_length, max_length)
+        _, hashes, _ = hash_ngrams([word.decode() for word in words], min_length, max_length)
         buckets = min(MOST_BUCKETS, 4 * len(np.unique(hashes)) + 1)
     return Subwords(min_length, max_length, buckets)
 
@@ -132,7 +140,7 @@ def copy_vectors(model: EmbeddingModel, known: Table) -> None:
     inputs_RD = rows_of(model.weights.inputs, stride, model.dimension)
     if known.subwords is not None and known.buckets_KD is not None:
         inputs_RD[lexicon.rows : lexicon.rows + len(known.buckets_KD)] = known.buckets_KD
-        inputs_RD[rows] = own_rows(known.matrix_VD, known.buckets_KD, known.words.encoded(), known.subwords)
+        inputs_RD[rows] = own_rows(known.matrix_VD, inputs_RD, model.composition, rows)
     else:
         inputs_RD[rows] = known.matrix_VD
     if known.contexts_VD is not None:

@@ -52,12 +52,12 @@ def learn_window(
 
 
 @kernel
-def compose(weights: Weights, rows: Any, hidden: Any, error: Any, moved: Any) -> None:
+def compose(weights: Weights, rows: Any, parts: Any, hidden: Any, error: Any, moved: Any) -> None:
     """As `hidden.compose`."""
     for d in range(weights.stride):
         hidden[d] = error[d] = moved[d] = 0
-        for row in rows:
-            hidden[d] += weights.inputs[row * weights.stride + d] / np.float32(len(rows))
+        for r in range(len(rows)):
+            hidden[d] += parts[r] * weights.inputs[rows[r] * weights.stride + d] / np.float32(len(rows))
 
 
 @kernel
@@ -110,20 +110,20 @@ def learn_vocabulary(
 
 
 @kernel
-def advance(hidden: Any, error: Any, moved: Any, scale: np.float32) -> None:
+def advance(hidden: Any, error: Any, moved: Any, scale: np.float32, mean: np.float32) -> None:
     """As `hidden.advance`."""
     for d in range(len(hidden)):
-        hidden[d] += scale * error[d]
+        hidden[d] += mean * scale * error[d]
         moved[d] += scale * error[d]
         error[d] = 0
 
 
 @kernel
-def spread(weights: Weights, rows: Any, moved: Any) -> None:
+def spread(weights: Weights, rows: Any, rates: Any, moved: Any) -> None:
     """As `hidden.spread`."""
-    for row in rows:
+    for r in range(len(rows)):
         for d in range(weights.stride):
-            weights.inputs[row * weights.stride + d] += moved[d]
+            weights.inputs[rows[r] * weights.stride + d] += rates[r] * moved[d]
 
 
 @kernel

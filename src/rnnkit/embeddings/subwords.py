@@ -44,27 +44,35 @@ class Subwords:
         Returns:
             Where each word's rows begin, (words + 1,), and the rows of all, one word after the other.
         """
-        starts, hashes = hash_ngrams(words, self.min_length, self.max_length)
+        starts, hashes, _ = hash_ngrams(words, self.min_length, self.max_length)
         return starts, (hashes % np.uint32(self.buckets)).astype(np.int32)
 
+    def lengths(self, words: Sequence[str]) -> NDArray[np.int32]:
+        """The characters of each n-gram whose row `table` has."""
+        return hash_ngrams(words, self.min_length, self.max_length)[2]
 
-def hash_ngrams(words: Sequence[str], min_length: int, max_length: int) -> tuple[NDArray[np.int64], NDArray[np.uint32]]:
+
+def hash_ngrams(
+    words: Sequence[str], min_length: int, max_length: int
+) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.int32]]:
     """The hash of each n-gram of each word.
 
     Returns:
-        Where each word's hashes begin, (words + 1,), and the hashes of all, one word after the other.
+        Where each word's hashes begin, (words + 1,); the hashes of all, one word after the other; the characters of
+        each n-gram.
     """
     encoded = [f"<{word}>".encode() for word in words]
     ends = np.cumsum([0, *(len(word) for word in encoded)])
     text = np.frombuffer(b"".join(encoded), np.uint8)
     starts = np.zeros(len(encoded) + 1, np.int64)
-    hashes = np.empty(len(text) * (max_length - min_length + 1), np.uint32)
-    count = _hash_all(text, ends, min_length, max_length, starts, hashes)
-    return starts, hashes[:count].copy()
+    most = len(text) * (max_length - min_length + 1)
+    hashes, lengths = np.empty(most, np.uint32), np.empty(most, np.int32)
+    count = _hash_all(text, ends, min_length, max_length, starts, hashes, lengths)
+    return starts, hashes[:count].copy(), lengths[:count].copy()
 
 
 @kernel
-def _hash_all(text: Any, ends: Any, min_length: int, max_length: int, starts: Any, hashes: Any) -> int:
+def _hash_all(text: Any, ends: Any, min_length: int, max_length: int, starts: Any, hashes: Any, lengths: Any) -> int:
     count = 0
     for word in range(len(ends) - 1):
         first, last = ends[word], ends[word + 1]
@@ -81,7 +89,7 @@ def _hash_all(text: Any, ends: Any, min_length: int, max_length: int, starts: An
                 length += 1
                 alone = length == 1 and (begin == first or end == last)  # `<` or `>` says nothing
                 if length >= min_length and not alone:
-                    hashes[count] = hashed
+                    hashes[count], lengths[count] = hashed, length
                     count += 1
         starts[word + 1] = count
     return count

@@ -12,6 +12,7 @@ from rnnkit.stages import usual_options as usual
 METHODS = ("skipgram", "cbow")
 LOSSES = ("negative", "nce", "softmax")
 GRADIENTS = ("exact", "classic")
+NGRAM_WEIGHTS = ("length", "equal")
 
 RATES = {"skipgram": 0.025, "cbow": 0.125, "classic": 0.025, "subwords": 0.05}
 """Learning rates, where none is given; CBOW's exact gradient is smaller than the classic one by the window's size."""
@@ -52,6 +53,10 @@ class Options:
     buckets: int = option(
         0, help="Rows that n-grams are hashed into; 0: by their number.", panel="Model", minimum=0,
         maximum=1_000_000_000,
+    )  # fmt: skip
+    ngram_weights: str = option(
+        "length", help="Long n-grams count more than short ones, or all the same (fastText).", panel="Model",
+        choices=NGRAM_WEIGHTS,
     )  # fmt: skip
     loss: str = option(
         "negative", help="Negative sampling, noise-contrastive estimation, or the whole vocabulary.",

@@ -177,4 +177,5 @@ def _make(options: Options, lexicon: Lexicon, listen: Listener) -> EmbeddingMode
         )
     alone = options.loss == "softmax"  # which goes over all rows and knows of no copies
     copied = 0 if alone else copies(options.threads or available_cores(), lexicon.rows)
-    return make_model(lexicon, options.dimension, options.seed, copied)
+    by_length = options.ngram_weights == "length"
+    return make_model(lexicon, options.dimension, options.seed, copied, by_length)
