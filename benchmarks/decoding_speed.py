@@ -46,17 +46,29 @@ class System:
         name: What the table calls it.
         command: With {source} and {output}, and {batch} where it can be told.
         alone: The same for one sentence at a time; empty where there is none.
-        seconds: Of each round, for all lines less the first.
-        latencies: Of each round, seconds of a sentence that comes alone.
+        starts: Of each round, seconds for the first line.
+        wholes: Of each round, seconds for all lines.
+        singles: Of each round, seconds for some lines, one at a time.
         bleu: Of the last round.
     """
 
     name: str
     command: str
     alone: str = ""
-    seconds: list[float] = field(default_factory=list)
-    latencies: list[float] = field(default_factory=list)
+    starts: list[float] = field(default_factory=list)
+    wholes: list[float] = field(default_factory=list)
+    singles: list[float] = field(default_factory=list)
     bleu: float = 0.0
+
+    @property
+    def seconds(self) -> list[float]:
+        """For all lines less the first; a start that was held up in one round counts in none."""
+        return [whole - statistics.median(self.starts) for whole in self.wholes]
+
+    @property
+    def latencies(self) -> list[float]:
+        """Seconds of a sentence that comes alone."""
+        return [(single - statistics.median(self.starts)) / (ALONE - 1) for single in self.singles]
 
 
 def main() -> None:
@@ -72,15 +84,15 @@ def main() -> None:
             path.write_text("".join(line + "\n" for line in lines[:count]), encoding="utf-8")
         for number in range(options.rounds):
             for system in systems:
-                start = _seconds(system.command, first, folder / "first.out")
-                whole = _seconds(system.command, every, folder / "all.out")
-                system.seconds.append(whole - start)
+                system.starts.append(_seconds(system.command, first, folder / "first.out"))
+                system.wholes.append(_seconds(system.command, every, folder / "all.out"))
                 if system.alone:
-                    system.latencies.append((_seconds(system.alone, some, folder / "some.out") - start) / (ALONE - 1))
+                    system.singles.append(_seconds(system.alone, some, folder / "some.out"))
                 found = (folder / "all.out").read_text(encoding="utf-8").splitlines()[: len(references)]
                 system.bleu = sacrebleu.corpus_bleu(found, [references]).score
                 print(
-                    f"round {number + 1}: {system.name}: {whole - start:.1f} s, {start:.1f} s to start", file=sys.stderr
+                    f"round {number + 1}: {system.name}: {system.wholes[-1]:.1f} s, a line {system.starts[-1]:.1f} s",
+                    file=sys.stderr,
                 )
     print(f"{datetime.date.today()}, {platform.machine()}, {len(os.sched_getaffinity(0))} cores, {len(lines)} lines\n")
     print(_table(systems, len(lines)))
