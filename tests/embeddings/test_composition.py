@@ -63,11 +63,11 @@ def test_long_n_grams_count_more(words: list[str], subwords: Subwords) -> None:
     vectors_VD = mean_rows(inputs_RD, composition)
     for row, word in enumerate(words, start=FIRST):
         places = slice(composition.starts_V[row], composition.starts_V[row + 1])
-        weights, rates = composition.weights[places], composition.rates[places]
+        parts, rates = composition.parts[places], composition.rates[places]
         ratios = [1.0, *(length / middle for length in ngram_lengths(word, subwords))]
-        np.testing.assert_allclose(weights, 1 / np.array(ratios), rtol=1e-6)
+        np.testing.assert_allclose(parts, 1 / np.array(ratios), rtol=1e-6)
         np.testing.assert_allclose(rates, np.array(ratios) ** 2, rtol=1e-6)
-        members = inputs_RD[composition.rows[places]] * weights[:, None]
+        members = inputs_RD[composition.rows[places]] * parts[:, None]
         np.testing.assert_allclose(vectors_VD[row], members.mean(axis=0), rtol=0, atol=1e-5)
     own_VD = own_rows(vectors_VD[FIRST:], inputs_RD, composition, np.arange(FIRST, rows))
     np.testing.assert_allclose(own_VD, inputs_RD[FIRST:rows], rtol=0, atol=1e-4)

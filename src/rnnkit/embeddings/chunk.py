@@ -286,7 +286,7 @@ def _gather(text: Any, middle: int, half: int, contexts: Any) -> int:
 
 @inlined
 def _members(composition: Composition, words: Any, room: Room, hot: HotRows) -> int:
-    """Write the input rows that the words are made of, word by word, their weights and rates; returns how many."""
+    """Write the input rows that the words are made of, word by word, their parts and rates; returns how many."""
     count = 0
     for word in words:
         if len(composition.starts_V) == 0:
@@ -296,7 +296,7 @@ def _members(composition: Composition, words: Any, room: Room, hot: HotRows) -> 
         own = shared_row(hot, word)
         for place in range(composition.starts_V[own], composition.starts_V[own + 1]):
             room.members[count] = composition.rows[place]
-            room.parts[count], room.rates[count] = composition.weights[place], composition.rates[place]
+            room.parts[count], room.rates[count] = composition.parts[place], composition.rates[place]
             count += 1
     return count
 

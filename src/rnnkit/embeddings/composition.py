@@ -20,13 +20,13 @@ class Composition(NamedTuple):
     Attributes:
         starts_V: Rows of vocabulary row v are `rows[starts_V[v]:starts_V[v + 1]]`. Empty where each word is its own.
         rows: Rows of the input matrix; bucket b is row V + b.
-        weights: How much each of them counts in the mean.
+        parts: How much each of them counts in the mean.
         rates: How far each of them goes of a step.
     """
 
     starts_V: NDArray[np.int64]
     rows: NDArray[np.int32]
-    weights: NDArray[np.float32]
+    parts: NDArray[np.float32]
     rates: NDArray[np.float32]
 
 
@@ -39,15 +39,15 @@ def whole_words() -> Composition:
 def with_subwords(words: Sequence[bytes], subwords: Subwords, by_length: bool = False) -> Composition:
     """Each word is its own row and those of its n-grams.
 
-    By length, q being an n-gram's length over the mean of the least and the greatest, an n-gram's vector q x goes q
-    steps where a word's own goes one, as a long n-gram says more of a word than `ing` does. Kept is q^2 x: an unknown
-    word, the mean of what is kept for its n-grams, hears the long ones more for the same reason. So the weight of
-    what is kept is 1 / q, and its rate q^2.
+    By length, q being an n-gram's length over the mean of the least and the greatest, an n-gram's vector z goes q
+    steps where a word's own goes one, as a long n-gram says more of a word than `ing` does. Kept is q z: an unknown
+    word, the mean of what is kept for its n-grams, hears the long ones more for the same reason. So the part of what
+    is kept is 1 / q, and its rate q^2.
 
     Args:
         words: In UTF-8; the first has the row behind the special symbols.
         subwords: Which n-grams there are.
-        by_length: N-grams count by their length; else all weights and rates are 1, as in fastText.
+        by_length: N-grams count by their length; else all parts and rates are 1, as in fastText.
     """
     specials = len(special.NAMES)
     starts, buckets = subwords.table([word.decode() for word in words])
@@ -72,7 +72,7 @@ def mean_rows(inputs_RD: NDArray[np.float32], composition: Composition) -> NDArr
         last = min(first + _BLOCK, len(vectors_VD))
         places = slice(starts_V[first], starts_V[last])
         members = inputs_RD[composition.rows[places]]
-        members *= composition.weights[places, None]
+        members *= composition.parts[places, None]
         sums = np.add.reduceat(members, starts_V[first:last] - starts_V[first], axis=0)
         vectors_VD[first:last] = sums / np.diff(starts_V[first : last + 1])[:, None]
     return vectors_VD
@@ -84,7 +84,7 @@ def own_rows(
     composition: Composition,
     words_N: NDArray[np.int64],
 ) -> NDArray[np.float32]:
-    """Each word's own row, from the mean that was kept: (n + 1) mean - the n-grams' rows, each with its weight.
+    """Each word's own row, from the mean that was kept: (n + 1) mean - the n-grams' rows, each with its part.
 
     Args:
         vectors_ND: The means.
@@ -95,7 +95,7 @@ def own_rows(
     own_ND = np.empty_like(vectors_ND)
     for number, word in enumerate(words_N):
         first, last = composition.starts_V[word] + 1, composition.starts_V[word + 1]
-        weights = composition.weights[first:last, None].astype(np.float64)
-        sums = (inputs_RD[composition.rows[first:last]] * weights).sum(axis=0)
+        parts = composition.parts[first:last, None].astype(np.float64)
+        sums = (inputs_RD[composition.rows[first:last]] * parts).sum(axis=0)
         own_ND[number] = vectors_ND[number] * (last - first + 1) - sums
     return own_ND

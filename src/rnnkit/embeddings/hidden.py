@@ -1,6 +1,6 @@
 """One hidden row against sets of output rows: CBOW's window, or a word made of its n-grams.
 
-    h    = 1/n sum_r a_r x_r                         the mean of n input rows, each with its weight
+    h    = 1/n sum_r a_r x_r                         the mean of n input rows, each with its part
     s_o  = h . w_o - offset_o
     g_o  = rate (label_o - sigma(s_o))
     e   += sum_o g_o w_o;  w_o += g_o h              for each set of output rows in turn;
