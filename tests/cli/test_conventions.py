@@ -67,10 +67,11 @@ def test_reader_that_goes_away_before_the_last_flush(process: Process) -> None:
     assert (started.returncode, err) == (141, "")
 
 
-def test_listener_on_stderr_that_goes_away_stops_nothing(process: Process) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_listener_on_stderr_that_goes_away_stops_nothing(process: Process, unbuffered: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    started = process("toy", "--act", "talk", stderr=writing)
+    started = process("toy", "--act", "talk", stderr=writing, env={"PYTHONUNBUFFERED": unbuffered})
     os.close(writing)
     out, _ = started.communicate()
     assert (started.returncode, out) == (0, "a result\n")

@@ -46,7 +46,11 @@ def test_a_signal_ends_every_process(tmp_path: Path, number: int, code: int, sai
     text = tmp_path / "train.en"
     text.write_text("the quick brown fox, jumped\n" * 400_000, encoding="utf-8")
     command = [sys.executable, "-m", "rnnkit", "tokenize", str(text), "--type", "words", "--processes", "2"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # Tests that a shell started behind `&` would hand on that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     wait_for(lambda: len(group(process.pid)) >= 3)
     if number == signal.SIGINT:
         os.killpg(process.pid, number)  # as Ctrl-C does it

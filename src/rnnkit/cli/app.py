@@ -53,8 +53,7 @@ def run(words: Sequence[str]) -> int:
     with boundary.termination():
         code = boundary.guard(lambda: _dispatch(words), debug)
         flushed = boundary.guard(boundary.flush, debug)
-    if flushed:
-        boundary.silence()
+    boundary.silence()
     return code or flushed
 
 

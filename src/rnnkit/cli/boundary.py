@@ -122,11 +122,18 @@ def flush() -> None:
 
 
 def silence() -> None:
-    """Send what is left in standard output nowhere, so that the interpreter's last flush cannot fail."""
-    with suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    """Send nowhere what is left of results or messages that nobody takes.
+
+    The interpreter's last flush would fail over it, and change the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError, AttributeError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)
 
 
 def _speak(text: str) -> None:
