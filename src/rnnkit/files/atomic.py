@@ -61,7 +61,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}{TEMPORARY}")
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with lock.hold_file(path.with_name(f".{path.name}{lock.NAME}"), path), explain_os_errors(path):
+    with lock.hold_beside(path), explain_os_errors(path):
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir()

@@ -38,7 +38,7 @@ def only_writer(*paths: Path) -> Iterator[None]:
         for path in paths:
             with explain_os_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(lock.hold_file(path.with_name(f".{path.name}{lock.NAME}"), path))
+            held.enter_context(lock.hold_beside(path))
         yield
 
 

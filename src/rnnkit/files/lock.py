@@ -54,6 +54,13 @@ def hold_file(path: Path, what: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+@contextmanager
+def hold_beside(path: Path) -> Iterator[None]:
+    """The same, for what is to have the name `path`: the lock file stands beside it, in a folder that exists."""
+    with hold_file(path.with_name(f".{path.name}{NAME}"), path):
+        yield
+
+
 def _take(path: Path, what: Path) -> None:
     for _ in range(3):
         if _create(path):
