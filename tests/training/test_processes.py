@@ -23,10 +23,16 @@ import os, sys
 import numpy as np
 import torch
 from pathlib import Path
+from rnnkit.training import shared_sum
 from rnnkit.training.processes import join
+
+def refuse(*given):
+    raise OSError("somebody else's")
 
 with join("cpu") as group:
     rank = group.place.rank
+    if rank and sys.argv[2] == "apart":
+        shared_sum.attach = refuse
     assert (group.size, group.first) == (2, rank == 0)
     assert list(group.greatest(rank, 5 - rank)) == [1, 5]
     assert list(group.told(rank + 0.5, -1.0)) == [0.5, -1.0]
@@ -45,6 +51,12 @@ with join("cpu") as group:
     assert none.grad is None, "nobody has a gradient of it"
     group.add_gradients([none], 1.0)
     assert none.grad is None
+    for step in range(3):
+        both.grad, one.grad = torch.full((3, 5), float(step)), None
+        group.add_gradients([both, one, none], 1.0)
+        assert (both.grad == 2 * step).all() and one.grad is None
+    shared = sys.argv[2] == "shared" and hasattr(os, "memfd_create")
+    assert {isinstance(how, shared_sum.SharedSum) for how in group._sums.values()} == {shared}
 
     arrays = {"a": np.full((rank + 2, 3), rank, np.float32), "b": np.arange(rank, dtype=np.uint8)}
     collected = group.collect(arrays)
@@ -134,8 +146,9 @@ def test_one_process_agrees_with_itself() -> None:
     assert other.grad is None
 
 
-def test_two_processes_agree(tmp_path: Path) -> None:
-    ending = launch([sys.executable, "-c", AGREEING, str(tmp_path)], 2)
+@pytest.mark.parametrize("memory", ["shared", "apart"])
+def test_two_processes_agree(tmp_path: Path, memory: str) -> None:
+    ending = launch([sys.executable, "-c", AGREEING, str(tmp_path), memory], 2)
     assert ending == Ending(0)
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
 

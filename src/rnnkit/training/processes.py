@@ -10,10 +10,10 @@ speaks. `Group` is one process alone, which agrees with itself; nobody else need
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from rnnkit.training.checkpoint import Arrays
+
+Sum = Callable[[Sequence["Tensor"], float], "Tensor"]
+"""`sum(parts, weight)`: weight times the parts, one behind the other, of all processes: the same bits in all."""
 
 PATIENCE = timedelta(days=7)
 """The others wait while the first validates, however long; a process that is gone is noticed at once."""
@@ -134,6 +137,7 @@ class _Several(Group):
     def __init__(self, where: Place, device: torch.device) -> None:
         self.place = where
         self._device = device
+        self._sums: dict[int, Sum] = {}
 
     def wait(self) -> None:
         self.total(0.0)
@@ -167,10 +171,10 @@ class _Several(Group):
         found = [parameter.grad is not None for parameter in parameters]
         parts = [parameter.new_zeros(()).expand(parameter.numel()) if parameter.grad is None else
                  parameter.grad.flatten() for parameter in parameters]  # fmt: skip
-        # One message instead of hundreds; behind the gradients stands which parameters have one.
-        flat = torch.cat([*parts, parts[0].new_tensor(found)])
-        flat[: -len(found)].mul_(weight)
-        *sums, anywhere = torch.split(self._reduced(flat, "SUM"), [*(part.numel() for part in parts), len(found)])
+        # One sum instead of hundreds; behind the gradients stands which parameters have one.
+        parts.append(parts[0].new_tensor(found))
+        sizes = [part.numel() for part in parts]
+        *sums, anywhere = torch.split(self._sum(sum(sizes))(parts, weight), sizes)
         for parameter, part, count in zip(parameters, sums, anywhere.tolist(), strict=True):
             parameter.grad = part.view_as(parameter) if count else None
 
@@ -207,6 +211,34 @@ class _Several(Group):
         if not self.first:
             torch.manual_seed(int(np.random.SeedSequence([seed, self.place.rank]).generate_state(1)[0]))
 
+    def _sum(self, length: int) -> Sum:
+        """What adds up so many numbers of each process: memory where all reach it, else messages."""
+        if length not in self._sums:
+            self._sums[length] = self._share_sum(length) or self._sum_by_messages
+        return self._sums[length]
+
+    def _sum_by_messages(self, parts: Sequence[Tensor], weight: float) -> Tensor:
+        import torch
+
+        return self._reduced(torch.cat(list(parts)).mul_(weight), "SUM")
+
+    def _share_sum(self, length: int) -> Sum | None:
+        if self._device.type != "cpu" or self.place.local_size != self.size:
+            return None
+        from rnnkit.training import shared_sum
+
+        descriptor, rows = -1, None
+        with contextlib.suppress(OSError):
+            if self.first:
+                descriptor = shared_sum.create(self.size, length)
+        process, theirs = (int(number) for number in self.told(os.getpid(), descriptor))
+        with contextlib.suppress(OSError):
+            rows = shared_sum.attach(process, theirs, self.size, length)
+        (missing,) = self.greatest(int(rows is None))
+        if descriptor >= 0:
+            os.close(descriptor)
+        return None if rows is None or missing else shared_sum.SharedSum(rows, self.place.rank, self.wait)
+
     def _reduced(self, tensor: Tensor, how: str) -> Tensor:
         import torch.distributed as dist
 
@@ -224,7 +256,7 @@ def _owner(name: str) -> int:
     return int(name[len(_PREFIX) :].partition(":")[0]) if name.startswith(_PREFIX) else 0
 
 
-@contextmanager
+@contextlib.contextmanager
 def _noticing_loss() -> Iterator[None]:
     """Whatever the transport says when the other end is gone, in one kind of error."""
     try:
@@ -233,7 +265,7 @@ def _noticing_loss() -> Iterator[None]:
         raise LostProcess(str(failure)) from failure
 
 
-@contextmanager
+@contextlib.contextmanager
 def join(device: str) -> Iterator[Group]:
     """Be one of the processes that were started together while the block runs; alone where nobody else was.
 
