@@ -134,7 +134,7 @@ def test_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
         store.load(tmp_path / "m")
 
 
-def change_one(array: Any, place: int, value: float) -> Any:
+def change_one(array: Any, place: Any, value: Any) -> Any:
     changed = array.copy()
     changed[place] = value
     return changed
@@ -151,6 +151,8 @@ def change_one(array: Any, place: int, value: float) -> Any:
         ("suffix_A", 40, -1, "an n-gram ends like none that is shorter"),
         ("begins_I1", 4, 0, "the ranges of n-grams overlap"),
         ("begins_I1", 0, 2, "the ranges of n-grams overlap"),
+        ("begins_I1", 4, -70_000, "the ranges of n-grams overlap"),
+        ("begins_I1", slice(4, 6), (2**31 - 1, -(2**31)), "the ranges of n-grams overlap"),
         ("log10_A", 5, 0.5, "a probability is none"),
         ("log10_A", 5, np.nan, "a probability is none"),
         ("backoff_I", 5, np.nan, "a probability is none"),

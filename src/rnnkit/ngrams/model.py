@@ -73,7 +73,8 @@ class NgramModel:
         """First node of each order from 0 on, and the number of all nodes."""
         begins = [0, 1]
         for _ in range(self.order):
-            begins.append(int(self.begins_I1[begins[-1]]) if begins[-1] < len(self.begins_I1) else len(self.word_A))
+            inner = 0 <= begins[-1] < len(self.begins_I1)
+            begins.append(int(self.begins_I1[begins[-1]]) if inner else len(self.word_A))
         return tuple(begins)
 
     @property

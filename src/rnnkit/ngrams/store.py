@@ -120,16 +120,17 @@ def check(model: NgramModel, name: str) -> None:
     nodes, inner = len(model.word_A), len(model.backoff_I)
     levels = model.level_begins
     faults = []
-    if np.any(np.diff(model.begins_I1) < 0) or model.begins_I1[0] != 1 or model.begins_I1[-1] != nodes:
+    if np.any(model.begins_I1[1:] < model.begins_I1[:-1]) or model.begins_I1[0] != 1 or model.begins_I1[-1] != nodes:
         faults.append("the ranges of n-grams overlap")
     if model.word_A.min() < 0 or model.word_A.max() >= model.vocabulary_size:
         faults.append("a word lies outside the vocabulary")
     elif np.any(model.word_A[1 : 1 + model.vocabulary_size] != np.arange(model.vocabulary_size)):
         faults.append("the single words are not those of the vocabulary")
-    rising = np.diff(model.word_A) > 0
-    rising[model.begins_I1[:-1][model.begins_I1[:-1] < nodes] - 1] = True
-    if not faults and not rising.all():
-        faults.append("the words of a context are not in order")
+    if not faults:
+        rising = np.diff(model.word_A) > 0
+        rising[model.begins_I1[:-1][model.begins_I1[:-1] < nodes] - 1] = True
+        if not rising.all():
+            faults.append("the words of a context are not in order")
     for begin, end in pairwise(levels[1:]):
         if np.any(model.suffix_A[begin:end] < 0) or np.any(model.suffix_A[begin:end] >= min(begin, inner)):
             faults.append("an n-gram ends like none that is shorter")
