@@ -159,7 +159,7 @@ def change_one(array: Any, place: Any, value: Any) -> Any:
     ],
 )
 def test_a_check_finds_values_that_cannot_be(
-    model: NgramModel, name: str, place: int, value: float, message: str
+    model: NgramModel, name: str, place: Any, value: Any, message: str
 ) -> None:
     store.check(model, "it")
     changed = replace(model, **{name: change_one(getattr(model, name), place, value)})
