@@ -22,8 +22,10 @@ from rnnkit.embeddings.words import Words
 from rnnkit.files import manifest
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
+from rnnkit.ngrams.model import NgramModel
 from rnnkit.reports.artefact import describe
 from rnnkit.stages import decode
+from rnnkit.text import special
 from rnnkit.text.lines import read_lines
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.phrases import Phrases
@@ -130,6 +132,12 @@ def _counts(folder: Path) -> None:
     ngram_store.save(folder / ngram_store.NAME, read_arpa(folder / "arpa")[0])
 
 
+def _ask(model: NgramModel) -> object:
+    """Walk through all that was read."""
+    model.score(np.array([special.UNK, special.EOS]), np.array([0, 2]))
+    return [model.log_probabilities(state) for state in range(len(model.backoff_I))]
+
+
 def _model(folder: Path) -> None:
     translator_folder(folder, translator())
 
@@ -218,7 +226,7 @@ READERS = (
     ),
     Reader("arpa", "model.arpa", read_arpa, lambda: [_ARPA, gzip.compress(_ARPA, mtime=0)]),
     Reader(
-        "n-grams", ngram_store.NAME, lambda path: ngram_store.check(ngram_store.load(path), str(path)),
+        "n-grams", ngram_store.NAME, lambda path: _ask(ngram_store.load(path)),
         _made(_counts, ngram_store.NAME),
     ),
     Reader("array", "a.npy", lambda path: open_array(path, (np.int32,)), _made(
