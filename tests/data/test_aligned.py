@@ -166,6 +166,10 @@ def test_damaged_arrays_are_named(tmp_path: Path) -> None:
     assert refused(tmp_path) == f"{offsets} is damaged\n  an offset is smaller than the one before it"
     np.save(offsets, np.array([-1, 3, 5]))
     assert "smaller" in refused(tmp_path)
+    made(tmp_path, {"en": [[4, 5], [6], [7], [4]]})
+    np.save(offsets, np.array([0, 2**63 - 1, -(2**63), -1, 9]))  # differences that wrap around are all positive
+    assert "smaller" in refused(tmp_path)
+    again()
     np.save(offsets, np.array([0, 3, 4]))
     assert refused(tmp_path) == (f"{offsets} does not fit train.en.ids.npy\n  offsets run from 0 to 4, there are 5 ids")
     again()

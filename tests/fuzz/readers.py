@@ -235,7 +235,7 @@ READERS = (
     Reader("manifest", manifest.NAME, _read_data, _made(_data, manifest.NAME), _data),
     Reader("aligned data", "train.de.offsets.npy", _read_data, _made(_data, "train.de.offsets.npy"), _data),
     Reader(
-        "shortlist", "list/offsets.npy", lambda path: Shortlist.open(path.parent),
+        "shortlist", "list/offsets.npy", lambda path: Shortlist.open(path.parent).candidates(np.arange(3)),
         _made(_shortlist, "list/offsets.npy"), _shortlist,
     ),
     Reader("links", "links", lambda path: read_links(path, _LENGTHS, _LENGTHS, True), lambda: [_LINKS]),

@@ -160,6 +160,9 @@ def test_arrays_that_do_not_fit(tmp_path: Path) -> None:
     assert after("offsets.npy", offsets[:-1]) == "offsets.npy is damaged"
     assert after("offsets.npy", offsets[::-1].copy()) == "offsets.npy is damaged"
     assert after("offsets.npy", offsets + 1) == "offsets.npy is damaged"
+    around = offsets.copy()
+    around[1:4] = 2**63 - 1, -(2**63), -1  # differences that wrap around are all positive
+    assert after("offsets.npy", around) == "offsets.npy is damaged"
     assert after("targets.npy", targets[:-1]) == "targets.npy does not fit offsets.npy"
     assert after("targets.npy", np.full_like(targets, TARGET_SIZE)) == "targets.npy is damaged"
     assert after("always.npy", np.array([-1], dtype=np.int32)) == "always.npy is damaged"

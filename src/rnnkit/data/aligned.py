@@ -313,7 +313,7 @@ def _open_side(folder: Path, split: str, language: str, count: int, size: int, p
         )
     previous = 0
     for block in blocks(offsets_path, offsets):
-        if block[0] < previous or np.any(np.diff(block) < 0):
+        if block[0] < previous or np.any(block[1:] < block[:-1]):
             raise FormatError(f"{offsets_path} is damaged", "an offset is smaller than the one before it")
         previous = int(block[-1])
     if offsets[0] != 0 or offsets[-1] != len(ids):

@@ -67,7 +67,7 @@ class Shortlist:
             source_size, target_size = (int(size) for size in meta.facts["vocabulary_size"])
         offset_S1 = open_array(folder / _OFFSETS, (np.int64,))
         target_C, always_F = (open_array(folder / name, (np.int32,)) for name in (_TARGETS, _ALWAYS))
-        if len(offset_S1) != source_size + 1 or offset_S1[0] != 0 or np.any(np.diff(offset_S1) < 0):
+        if len(offset_S1) != source_size + 1 or offset_S1[0] != 0 or np.any(offset_S1[1:] < offset_S1[:-1]):
             raise FormatError(f"{folder / _OFFSETS} is damaged", f"it has no {source_size} rows", hint=_AGAIN)
         if offset_S1[-1] != len(target_C):
             what = f"the rows have {offset_S1[-1]} words, there are {len(target_C)}"
