@@ -68,9 +68,10 @@ lock: $(VENV)/tools.stamp
 	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
 		--upgrade --output-file requirements.lock
 
-audit: $(VENV)/tools.stamp
-	$(BIN)/python -m pip install pip-audit
-	$(BIN)/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
+audit:
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip --strict
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache
