@@ -95,6 +95,14 @@ def test_faults_are_found_by_name(tmp_path: Path) -> None:
     assert faults(tmp_path)[0] == "a: 1 bytes, 2 were written"
 
 
+def test_a_name_longer_than_any_file_has_is_missing(tmp_path: Path) -> None:
+    name, document = 300 * "a", json.loads(place(artefact(tmp_path)).read_text())
+    files = {**document["files"], name: {"sha256": "", "size": 0}}
+    del document["sha256"]
+    place(tmp_path).write_text(json.dumps({**document, "files": files}))
+    assert faults(tmp_path) == [f"{name}: missing"]
+
+
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../b", "..", "", "a//b", "a\0b"])
 def test_names_do_not_lead_outside(tmp_path: Path, name: str) -> None:
     document = {"kind": "thing", "version": 1, "options": {}, "inputs": {}, "facts": {}}

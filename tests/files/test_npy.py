@@ -43,6 +43,7 @@ def _file(header: str, values: bytes = b"", length: int | None = None) -> bytes:
         (_file("{}", length=9), "its header has 2 of 9 bytes"),
         (_file("{"), "its header is none: SyntaxError"),
         (_file("(" * 9000), "its header is none"),
+        (_file("{'shape': (1in 2,)}"), "its header is none"),
         (_file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}"), "its header says"),
         (_file("{'descr': '<f4', 'fortran_order': False, 'shape': (True,)}"), "its header says"),
         (_file("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}"), "its header says"),

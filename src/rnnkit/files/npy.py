@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import math
+import warnings
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -79,10 +80,12 @@ def map_array(path: Path) -> NDArray[Any]:
 def _parse(text: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
     """Type, shape and order. Raises ValueError."""
     try:
-        facts = ast.literal_eval(text.decode("latin-1").strip())
+        with warnings.catch_warnings():  # Python has opinions about text that is nearly Python
+            warnings.simplefilter("ignore", SyntaxWarning)
+            facts = ast.literal_eval(text.decode("latin-1").strip())
         dtype = np.dtype(facts["descr"]) if isinstance(facts["descr"], str) else None
         shape, fortran = facts["shape"], facts["fortran_order"]
-    except (SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
+    except (SyntaxError, ValueError, TypeError, KeyError, MemoryError, RecursionError) as error:
         raise ValueError(f"its header is none: {type(error).__name__}") from error
     whole = isinstance(shape, tuple) and all(type(size) is int and 0 <= size < _LARGEST for size in shape)
     if dtype is None or not dtype.itemsize or not whole or type(fortran) is not bool:
