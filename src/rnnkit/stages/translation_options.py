@@ -27,7 +27,7 @@ BASE: Mapping[str, Any] = {
     "learning_rate": 1.5e-3, "warmup": 500,
 }  # fmt: skip
 G2P_SMALL: Mapping[str, Any] = {**SMALL, "attention": "monotonic", "batch_tokens": 1536, "measure": "accuracy"}
-G2P_BASE: Mapping[str, Any] = {**G2P_SMALL, "attention": "dot", "decoder_layers": 2, "dropout": 0.25}
+G2P_BASE: Mapping[str, Any] = {**G2P_SMALL, "attention": "dot", "decoder_layers": 2, "dropout": 0.1}
 INFLECTION_SMALL: Mapping[str, Any] = {
     **SMALL, "hidden": 256, "embedding": 128, "copy": True, "batch_tokens": 1024, "warmup": 500, "epochs": 40.0,
     "learning_rate": 1e-3, "measure": "accuracy",
