@@ -179,7 +179,7 @@ def make_metric(
     try:
         # `force` only silences sacreBLEU's own logging; the stage gives that warning as an event.
         return BLEU(**asdict(settings), effective_order=by_sentence, force=True, references=references)
-    except (ImportError, RuntimeError, OSError, SystemExit) as error:
+    except (KeyError, ImportError, RuntimeError, OSError, SystemExit) as error:
         raise _tokenizer_error(settings.tokenize, error) from error
 
 
@@ -193,7 +193,7 @@ def make_tokenizer(name: str) -> Any:
 
     try:
         return BLEU(tokenize=name).tokenizer
-    except (ImportError, RuntimeError, OSError, SystemExit) as error:
+    except (KeyError, ImportError, RuntimeError, OSError, SystemExit) as error:
         raise _tokenizer_error(name, error) from error
 
 
@@ -220,6 +220,11 @@ def check_lengths(hypotheses: Sequence[str], references: Sequence[Sequence[str]]
 
 
 def _tokenizer_error(name: str, error: BaseException) -> ConfigError:
+    if isinstance(error, KeyError):
+        return ConfigError(
+            f"the sacreBLEU that is installed does not know the tokenizer {name}",
+            hint="`pip install --upgrade sacrebleu`",
+        )
     packages = {"ja-mecab": "ja", "ko-mecab": "ko"}
     if name in packages:
         return ConfigError(
