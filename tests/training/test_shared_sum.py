@@ -53,14 +53,26 @@ def test_the_memory_lives_as_long_as_the_rows() -> None:
     os.close(descriptor)
     held = Path("/proc/self/maps").read_text()
     assert rows.sum() == 0
-    assert "rnnkit" in held
+    assert "rnnkit-sum" in held
     del rows
-    assert "rnnkit (deleted)" not in Path("/proc/self/maps").read_text()
+    assert "rnnkit-sum" not in Path("/proc/self/maps").read_text()
 
 
 def test_nobody_attaches_to_what_is_not_there() -> None:
     with pytest.raises(OSError, match="No such file"):
         attach(os.getpid(), -1, 2, 3)
+
+
+def test_nobody_attaches_to_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_bytes(bytes(24))
+    with path.open("r+b") as file, pytest.raises(OSError, match="not the memory"):
+        attach(os.getpid(), file.fileno(), 2, 3)
+    descriptor = create(2, 4)
+    with pytest.raises(OSError, match="not the memory"):
+        attach(os.getpid(), descriptor, 2, 3)
+    os.close(descriptor)
+    assert path.read_bytes() == bytes(24)
 
 
 def test_a_limit_of_file_sizes_is_an_error_and_leaves_nothing_open() -> None:

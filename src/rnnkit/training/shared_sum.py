@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 _NUMBER = torch.float32.itemsize
+_NAME = "rnnkit-sum"
 
 
 def create(rows: int, length: int) -> int:
@@ -26,7 +27,7 @@ def create(rows: int, length: int) -> int:
     """
     if not hasattr(os, "memfd_create"):
         raise OSError("no files in memory")
-    descriptor = os.memfd_create("rnnkit")
+    descriptor = os.memfd_create(_NAME)
     try:
         os.ftruncate(descriptor, rows * length * _NUMBER)
     except OSError:
@@ -41,8 +42,12 @@ def attach(process: int, descriptor: int, rows: int, length: int) -> Tensor:
     Raises:
         OSError: The process is gone, on another machine, or somebody else's.
     """
-    with Path(f"/proc/{process}/fd/{descriptor}").open("r+b") as file:
-        memory = mmap.mmap(file.fileno(), rows * length * _NUMBER)
+    place, size = Path(f"/proc/{process}/fd/{descriptor}"), rows * length * _NUMBER
+    with place.open("r+b") as file:
+        # Seen from another container the number may be another process's, and its descriptor any file.
+        if not str(place.readlink()).startswith(f"/memfd:{_NAME}") or os.fstat(file.fileno()).st_size != size:
+            raise OSError("it is not the memory that was made")
+        memory = mmap.mmap(file.fileno(), size)
     return torch.frombuffer(memory, dtype=torch.float32).view(rows, length)
 
 
