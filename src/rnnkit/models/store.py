@@ -153,7 +153,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     manifest.read(folder, KIND, VERSION)
     try:
         document = read_document(folder / CONFIG)
-        if not isinstance(document, dict) or document.keys() < {"task", "languages", "vocabularies", "network"}:
+        if not isinstance(document, dict) or not document.keys() >= {"task", "languages", "vocabularies", "network"}:
             raise ValueError("keys are missing")
         _check_kinds(document)
     except (OSError, ValueError) as error:
@@ -198,6 +198,9 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
     """
     document = read_config(folder)
     check_task(folder, document["task"], TASK)
+    languages = document["languages"]
+    if len(languages) != 2:
+        raise FormatError(f"{folder / CONFIG} is damaged", f"a translation has two languages, not {len(languages)}")
     path = weights_path(folder, checkpoint)
     loaded, facts = weights.load(path)
     weights.refuse_wild(loaded, path)
@@ -216,7 +219,7 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
         tokenizer=load_tokenizer(folder / "tokenizer"),
         source_vocabulary=vocabularies[0],
         target_vocabulary=vocabularies[-1],
-        languages=(document["languages"][0], document["languages"][1]),
+        languages=(languages[0], languages[1]),
         facts=facts,
     )
 
@@ -243,7 +246,7 @@ def build(
             with torch.device("meta"):  # which has shapes and no values
                 weights.check(make(shape), tensors, path)
         network = make(shape)
-    except (TypeError, ValueError, KeyError, RuntimeError, ZeroDivisionError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, RuntimeError, ZeroDivisionError, AttributeError) as error:
         raise FormatError(f"{folder / CONFIG} describes no network", str(error)) from error
     weights.restore(network, tensors, path)
     return network
