@@ -140,3 +140,9 @@ def test_files_are_sampled_where_there_is_much(tmp_path: Path) -> None:
 def test_bytes_that_are_no_model() -> None:
     with pytest.raises(FormatError, match="this is not a SentencePiece model, or it is damaged"):
         SubwordTokenizer(UNIGRAM, b"nothing of the kind", NFC)
+
+
+def test_a_model_with_a_piece_that_is_no_text() -> None:
+    model = learn_subwords(text(), UNIGRAM, 300, NFC).model
+    with pytest.raises(FormatError, match="this is not a SentencePiece model, or it is damaged"):
+        SubwordTokenizer(UNIGRAM, model.replace("▁".encode(), b"\xff\xff\xff"), NFC)

@@ -51,7 +51,7 @@ class SubwordTokenizer(Tokenizer):
             self._pieces = [self._processor.id_to_piece(piece) for piece in range(size)]
             if not self._pieces:
                 raise OSError("it has no pieces")
-        except (RuntimeError, OSError) as error:
+        except (RuntimeError, OSError, UnicodeDecodeError) as error:
             raise FormatError("this is not a SentencePiece model, or it is damaged", str(error)) from error
 
     @property
