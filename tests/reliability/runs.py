@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests import unmeasured
+
 from rnnkit.files import manifest
 from rnnkit.training import checkpoint
 
@@ -26,7 +28,10 @@ def start(work: Path, model: Path, *more: str, limit_bytes: int | None = None) -
         if limit_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
-    return subprocess.Popen(command(work, model, *more), stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+    surroundings = None if limit_bytes is None else unmeasured.environment()
+    return subprocess.Popen(
+        command(work, model, *more), stderr=subprocess.PIPE, text=True, preexec_fn=limit, env=surroundings
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests import unmeasured
 from tests.topics import write_topics
 
 from rnnkit.embeddings import formats
@@ -33,7 +34,8 @@ def start(folder: Path, *words: str, limit_bytes: int | None = None) -> subproce
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
 
     command = [sys.executable, "-m", "rnnkit", "train-embeddings", *words]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+    surroundings = None if limit_bytes is None else unmeasured.environment()
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, preexec_fn=limit, env=surroundings)
 
 
 def resume(folder: Path, output: str, *words: str, limit_bytes: int | None = None) -> subprocess.Popen[str]:
