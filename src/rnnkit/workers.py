@@ -77,7 +77,9 @@ class Pool(Generic[Item, Result]):
             return self
         try:
             for _ in range(self._count):
-                self._children.append(_start(self._make))
+                self._children.append(_start())
+            for child in self._children:  # which begin side by side: what each is told may be more than a pipe holds
+                _tell(child, self._make)
         except BaseException:
             self._end(at_once=True)
             raise
@@ -175,7 +177,7 @@ _PROGRAM = "import sys; sys.path[:] = {path}; from rnnkit.workers import serve; 
 """What a process runs: modules are looked for where this one looks."""
 
 
-def _start(make: Callable[[], Worker[Any, Any]]) -> _Child:
+def _start() -> _Child:
     """Start a process. It begins deaf to Ctrl-C, which reaches the whole group: its parent ends it."""
     from multiprocessing import Pipe
 
@@ -187,9 +189,7 @@ def _start(make: Callable[[], Worker[Any, Any]]) -> _Child:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
-    child = _Child(process, ours)
-    _tell(child, make)
-    return child
+    return _Child(process, ours)
 
 
 def _send(child: _Child, number: int, item: Any) -> None:

@@ -128,12 +128,14 @@ class _Source:
     Attributes:
         line: Number of the line that `rest` begins with.
         rest: Bytes that were read ahead.
+        ends: Line ends in them, as `fill` has counted.
     """
 
     def __init__(self, path: Path, file: IO[bytes], max_bytes: int) -> None:
         self.path = path
         self.line = 1
         self.rest = b""
+        self.ends = 0
         self._file = file
         self._max_bytes = max_bytes
         self._start = 0
@@ -146,15 +148,14 @@ class _Source:
             if len(self.rest) > self._max_bytes + len(BOM) + 1 and b"\n" not in self.rest:
                 raise too_long(str(self.path), self.line, self._max_bytes)
             self.rest += self._read(size - len(self.rest) if len(self.rest) < size else size)
-        ends = self.rest.count(b"\n")
-        return ends + (self._over and not self.rest.endswith(b"\n") and bool(self.rest))
+        self.ends = self.rest.count(b"\n")
+        return self.ends + (self._over and not self.rest.endswith(b"\n") and bool(self.rest))
 
     def take(self, lines: int) -> Block:
-        """The next so many lines; there are as many."""
-        ends = self.rest.count(b"\n")
-        if lines > ends:
+        """The next so many lines; `fill` has said that there are as many."""
+        if lines > self.ends:
             end = len(self.rest)
-        elif lines == ends:
+        elif lines == self.ends:
             end = self.rest.rfind(b"\n") + 1
         else:
             end = 0
