@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -125,7 +125,7 @@ def test_narrow_and_wide_terminals(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("words", [["--help"], *([name, "--help"] for name in NAMES)], ids=" ".join)
 def test_help_is_fast_and_imports_nothing_heavy(words: list[str]) -> None:
-    """The limit holds for processor time and for the best of three runs, so that a busy machine does not fail it."""
+    """The limit holds for the best of three runs, so that a busy machine does not fail it."""
     code = (
         "import sys, json\nfrom rnnkit.cli import app\n"
         f"code = app.run({words!r})\n"
@@ -133,11 +133,10 @@ def test_help_is_fast_and_imports_nothing_heavy(words: list[str]) -> None:
     )
     seconds = []
     for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        start = time.perf_counter()
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=unmeasured.environment())
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        seconds.append(time.perf_counter() - start)
         if seconds[-1] < 0.5:
             break
     status, modules = json.loads(done.stderr)
