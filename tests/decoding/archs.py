@@ -21,6 +21,8 @@ ARCHS: Mapping[str, Mapping[str, Any]] = {
     "monotonic": {"arch": "gru", "attention": "monotonic", "decoder_layers": 2},
     "monotonic feeding": {"arch": "lstm", "attention": "monotonic", "input_feeding": True},
     "monotonic copy": {"arch": "gru", "attention": "monotonic", "copy": True},
+    "location": {"arch": "lstm", "attention": "location", "decoder_layers": 2},
+    "location feeding": {"arch": "gru", "attention": "location", "input_feeding": True},
     "mingru": {"arch": "mingru"},
     "transformer": {"arch": "transformer", "layers": 2, "decoder_layers": 2},
     "hybrid": {"arch": "hybrid", "cell": "ssru"},

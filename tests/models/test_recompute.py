@@ -77,6 +77,7 @@ NETWORKS: dict[str, Case] = {
     "parallel": (translator(weight_drop=0.4, attention="additive"), translate),
     "last": (translator(bridge="last", bidirectional=False), translate),
     "monotonic": (translator(arch="gru", attention="monotonic"), translate),
+    "location": (translator(attention="location"), translate),
     "feeding": (translator(arch="gru", input_feeding=True, weight_drop=0.4), translate),
     "monotonic feeding": (translator(arch="rnn", input_feeding=True, attention="monotonic"), translate),
     "copying": (translator(**WHOLE, arch="transformer", copy=True), translate),

@@ -50,6 +50,8 @@ OTHERS = [
     {"attention": "monotonic", "layers": 2, "decoder_layers": 3},
     {"attention": "monotonic", "input_feeding": True, "arch": "gru"},
     {"attention": "monotonic", "joint": True, "source_size": TARGET, "copy": True},
+    {"attention": "location", "decoder_layers": 2},
+    {"attention": "location", "joint": True, "source_size": TARGET, "copy": True},
     {"joint": True, "source_size": TARGET, "copy": True},
     {"joint": True, "source_size": TARGET, "copy": True, "arch": "transformer", "decoder_layers": 3, **TRANSFORMER},
 ]
@@ -241,7 +243,7 @@ def test_a_copied_token_needs_no_place_in_the_output_layer() -> None:
         assert (log_p_BTV[row].exp() > 1e-20).any(0).nonzero().flatten().tolist() == there
 
 
-@pytest.mark.parametrize("attention", ["dot", "monotonic"])
+@pytest.mark.parametrize("attention", ["dot", "monotonic", "location"])
 def test_copying_learns_by_the_loss_that_its_probabilities_have(attention: str) -> None:
     network = build(joint=True, source_size=TARGET, copy=True, attention=attention)
     source_BS, lengths_B, input_BT, target_BT = batch(source_size=TARGET)

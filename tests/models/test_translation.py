@@ -25,6 +25,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "multihead": {"arch": "lstm", "attention": "multihead", "heads": 2},
     "monotonic": {"arch": "gru", "attention": "monotonic", "decoder_layers": 2},
     "monotonic feeding": {"arch": "lstm", "attention": "monotonic", "input_feeding": True},
+    "location": {"arch": "lstm", "attention": "location"},
     "transformer": {"arch": "transformer", "embedding": 8, "heads": 2, "decoder_layers": 2},
     "hybrid": {"arch": "hybrid", "embedding": 8, "heads": 2},
     "copy": {"arch": "lstm", "copy": True, "joint": True},
@@ -179,12 +180,14 @@ def test_eight_bits_with_a_shortlist() -> None:
     torch.testing.assert_close(found_BKV, torch.log_softmax(whole_BKV[..., ids_C], dim=-1), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["gru", "lstm", "feeding", "monotonic", "monotonic feeding", "multihead", "blind"])
+@pytest.mark.parametrize(
+    "name", ["gru", "lstm", "feeding", "monotonic", "monotonic feeding", "location", "multihead", "blind"]
+)
 def test_the_readout_is_drawn_into_the_memory_where_the_context_goes_nowhere_else(name: str) -> None:
     ready = network(name)
     ready.prepare()
     assert isinstance(ready.decoder, RecurrentDecoder)
-    assert ready.decoder.drawn_in == (name in ("gru", "feeding", "monotonic feeding"))
+    assert ready.decoder.drawn_in == (name in ("gru", "feeding", "monotonic feeding", "location"))
 
 
 def test_a_state_is_kept_once_though_several_rows_go_on_from_it() -> None:

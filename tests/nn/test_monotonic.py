@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.nn.monotonic import MonotonicAttention, alignments, plain_alignments, start
+from rnnkit.nn.attention import first_place
+from rnnkit.nn.monotonic import MonotonicAttention, alignments, plain_alignments
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (2, 7, 3), (5, 3, 33)]
 """Rows, steps, places."""
@@ -78,19 +79,19 @@ def test_going_on_from_an_alignment_is_going_on(seed: int, cut: int) -> None:
 def test_thousands_of_places_and_sure_stops_lose_nothing() -> None:
     """The product of all 1 - p is about 1e-1000 here; a division by it would give no numbers."""
     energies_NTS = torch.full((1, 3, 5001), -0.4, requires_grad=True)
-    alignment_NTS = alignments(energies_NTS, start(torch.zeros(1, 5001, dtype=torch.bool)))
+    alignment_NTS = alignments(energies_NTS, first_place(torch.zeros(1, 5001, dtype=torch.bool)))
     torch.testing.assert_close(alignment_NTS.sum(2), torch.ones(1, 3))
     (gradient,) = torch.autograd.grad((alignment_NTS * torch.arange(5001)).sum(), energies_NTS)
     assert gradient.isfinite().all()
     sure_NTS = torch.full((1, 4, 3), 200.0, requires_grad=True)
-    stays_NTS = alignments(sure_NTS, start(torch.zeros(1, 3, dtype=torch.bool)))
+    stays_NTS = alignments(sure_NTS, first_place(torch.zeros(1, 3, dtype=torch.bool)))
     torch.testing.assert_close(stays_NTS, torch.tensor([1.0, 0.0, 0.0]).expand(1, 4, 3))
 
 
 def test_steps_that_never_stop_leave_the_source_for_good() -> None:
     passing = torch.full((1, 1, 3), -math.inf)
     energies_NTS = torch.cat([passing, torch.full((1, 2, 3), 5.0)], dim=1)
-    assert (alignments(energies_NTS, start(torch.zeros(1, 3, dtype=torch.bool))) == 0).all()
+    assert (alignments(energies_NTS, first_place(torch.zeros(1, 3, dtype=torch.bool))) == 0).all()
 
 
 def attend(training: bool = False) -> tuple[MonotonicAttention, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -99,7 +100,7 @@ def attend(training: bool = False) -> tuple[MonotonicAttention, Tensor, Tensor, 
     query_BTH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)
     padding_BS = torch.arange(SOURCE).unsqueeze(0) >= torch.tensor(LENGTHS).unsqueeze(1)
     keys_BSH = attention.keys(memory_BSH)
-    context_BTH, weights_BTS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, start(padding_BS))
+    context_BTH, weights_BTS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, first_place(padding_BS))
     return attention, query_BTH, memory_BSH, padding_BS, context_BTH, weights_BTS
 
 
@@ -119,7 +120,7 @@ def test_rows_of_a_sentence_go_on_each_on_its_own() -> None:
     """Five queries of one step, from five alignments, are five steps apart; of one row they follow each other."""
     attention, query_BTH, memory_BSH, padding_BS, _, _ = attend()
     keys_BSH = attention.keys(memory_BSH)
-    before_BKS = start(padding_BS).unsqueeze(1) * torch.linspace(0.2, 1, STEPS).view(1, STEPS, 1)
+    before_BKS = first_place(padding_BS).unsqueeze(1) * torch.linspace(0.2, 1, STEPS).view(1, STEPS, 1)
     _, together_BKS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, before_BKS.flatten(0, 1))
     for row in range(STEPS):
         query_B1H = query_BTH[:, row : row + 1]

@@ -101,6 +101,7 @@ def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path
         {"arch": "gru", "attention": "additive", "gru_reset": "inside", "optimizer": "adamw", "weight_decay": 0.01},
         {"layers": 3, "attention": "general", "input_feeding": True, "schedule": "plateau"},
         {"arch": "gru", "attention": "monotonic", "copy": True},
+        {"attention": "location", "decoder_layers": 2, "copy": True},
         {"tied": False, "joint_embeddings": True, "bidirectional": False, "schedule": "constant"},
         {"arch": "transformer", "embedding": None, "joint_embeddings": True, "dropout_embedding": 0.1},
         {"arch": "transformer", "embedding": 12, "norm": "post", "positions": "sinusoidal", "precision": "bf16"},

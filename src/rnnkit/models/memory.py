@@ -93,7 +93,7 @@ class DecoderState:
     Attributes:
         layers: State of each layer; every tensor has the rows first.
         readout_BR: The last readout, which input feeding reads; None elsewhere.
-        alignment_BS: Where the last step stopped, which monotonic attention goes on from; None elsewhere.
+        alignment_BS: Where the last step looked, where its attention goes on from there; None elsewhere.
         parent_N: Which of the layers' rows each row goes on from; None where each has its own.
     """
 

@@ -23,11 +23,12 @@ from torch import Tensor, nn
 from rnnkit.models.memory import Decoded, DecoderState, Encoded, Memory, Source, join, rows
 from rnnkit.models.sequence_config import Config
 from rnnkit.models.skips import Skips
-from rnnkit.nn import dropout, monotonic
-from rnnkit.nn.attention import Attention
+from rnnkit.nn import dropout, kinds
+from rnnkit.nn.attention import Attention, first_place
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import RecurrentArch
 from rnnkit.nn.layer import Layer, make_layer, run_layer
+from rnnkit.nn.location import LocationAttention
 from rnnkit.nn.monotonic import MonotonicAttention
 from rnnkit.nn.recompute import Recomputing, again, segments
 from rnnkit.nn.recurrent import RecurrentLayer
@@ -51,12 +52,8 @@ class RecurrentDecoder(Recomputing):
         self.dropout = self.skips.dropout
         if config.bridge == "mean":
             self.bridge = nn.Linear(config.hidden, config.decoder_layers * self._parts * config.hidden)
-        if config.attention == "multihead":
-            self.attention: MultiHead | MonotonicAttention | Attention = MultiHead(config.hidden, config.heads)
-        elif config.attention == "monotonic":
-            self.attention = MonotonicAttention(config.hidden)
-        elif config.attention != "none":
-            self.attention = Attention(config.attention, config.hidden)
+        if config.attention != "none":
+            self.attention = _make_attention(config)
         self.readout = nn.Linear(config.hidden + context, config.readout)
         self.drawn_in = False
 
@@ -80,7 +77,8 @@ class RecurrentDecoder(Recomputing):
 
     def start(self, encoded: Encoded, source: Source) -> DecoderState:
         """See `memory.Decoder`: the bridge, and where attention starts."""
-        alignment_BS = monotonic.start(source.padding_BS) if self.config.attention == "monotonic" else None
+        goes_on = self.config.attention in kinds.RECURRENT_ATTENTIONS
+        alignment_BS = first_place(source.padding_BS) if goes_on else None
         return DecoderState(self._bridged(encoded, source), alignment_BS=alignment_BS)
 
     def _bridged(self, encoded: Encoded, source: Source) -> tuple[State, ...]:
@@ -159,7 +157,7 @@ class RecurrentDecoder(Recomputing):
 
     def _look_on(self, query_BTH: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor | None, Tensor | None]:
         """`look` for a whole target; where it is run again, some steps at a time, if they do not need each other."""
-        if not self.recompute or self.config.attention in ("none", "monotonic"):
+        if not self.recompute or self.config.attention in ("none", *kinds.RECURRENT_ATTENTIONS):
             return self.run(self.look, query_BTH, memory, state)
         found = [again(self.look, piece_BTH, memory, state) for piece_BTH in segments(query_BTH, SEGMENT)]
         contexts, weights = zip(*found, strict=True)
@@ -167,7 +165,7 @@ class RecurrentDecoder(Recomputing):
 
     def _alignment(self, weights_BKS: Tensor | None) -> Tensor | None:
         """What the rows carry of a step's attention: the whole of it where the next goes on from there."""
-        if weights_BKS is None or self.config.attention != "monotonic":
+        if weights_BKS is None or self.config.attention not in kinds.RECURRENT_ATTENTIONS:
             return None
         return weights_BKS.flatten(0, 1)
 
@@ -238,6 +236,16 @@ class FeedingDecoder(RecurrentDecoder):
         readout_BKR = self.read_out(x_BKH, context_BKH)
         after = DecoderState(tuple(states), readout_BKR.flatten(0, 1), self._alignment(weights_BKS))
         return Decoded(readout_BKR, weights_BKS), after
+
+
+def _make_attention(config: Config) -> Attention | LocationAttention | MonotonicAttention | MultiHead:
+    if config.attention == "multihead":
+        return MultiHead(config.hidden, config.heads)
+    if config.attention == "monotonic":
+        return MonotonicAttention(config.hidden)
+    if config.attention == "location":
+        return LocationAttention(config.hidden)
+    return Attention(config.attention, config.hidden)
 
 
 def _joined(pieces: Sequence[Decoded]) -> Decoded:

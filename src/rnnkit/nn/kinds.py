@@ -12,7 +12,7 @@ Cell = Literal["ssru", "mingru"]
 Norm = Literal["pre", "post"]
 Positions = Literal["rotary", "sinusoidal"]
 LineContext = Literal["stream", "line"]
-Attention = Literal["none", "dot", "general", "additive", "multihead", "monotonic"]
+Attention = Literal["none", "dot", "general", "additive", "multihead", "monotonic", "location"]
 Bridge = Literal["last", "mean"]
 Reset = Literal["after", "inside"]
 DynamicMethod = Literal["rms", "sgd"]
@@ -35,6 +35,9 @@ NORMS: tuple[Norm, ...] = get_args(Norm)
 POSITIONS: tuple[Positions, ...] = get_args(Positions)
 LINE_CONTEXTS: tuple[LineContext, ...] = get_args(LineContext)
 ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
+RECURRENT_ATTENTIONS: tuple[Attention, ...] = ("monotonic", "location")
+"""Those in which a step goes on from the weights of the step before."""
+
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
 RESETS: tuple[Reset, ...] = get_args(Reset)
 DYNAMIC_METHODS: tuple[DynamicMethod, ...] = get_args(DynamicMethod)

@@ -31,13 +31,6 @@ OFFSET = -1.0
 """Where r starts."""
 
 
-def start(padding_BS: Tensor) -> Tensor:
-    """The alignment before the first step (B, S): all at the first place."""
-    start_BS = torch.zeros(padding_BS.shape, device=padding_BS.device)
-    start_BS[:, 0] = 1
-    return start_BS
-
-
 def plain_alignments(energies_NTS: Tensor, before_NS: Tensor) -> Tensor:
     """The equations place by place and step by step: what `alignments` is held to."""
     steps, stop_NTS = [], torch.sigmoid(energies_NTS)

@@ -96,7 +96,8 @@ class Options:
     )
     layer_norm: bool | None = _preset("layer_norm", help="Normalise what recurrent layers read.")
     attention: str | None = option(
-        None, help="Attention over the source; monotonic never looks back.", panel="Model", choices=kinds.ATTENTIONS,
+        None, help="Attention over the source; location knows where it looked last, monotonic never looks back.",
+        panel="Model", choices=kinds.ATTENTIONS,
         shown_default="dot, g2p-small monotonic; a Transformer's is multihead",
     )  # fmt: skip
     heads: int | None = _preset("heads", help="Heads of multihead attention.", minimum=1)

@@ -1,0 +1,111 @@
+"""Location-relative attention: the convolution against the loop, what it is for, and the module around it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rnnkit.nn.attention import first_place
+from rnnkit.nn.location import REACH, LocationAttention, alignments, plain_alignments
+
+SHAPES = [(1, 1, 1), (3, 5, 7), (2, 7, 3), (5, 3, 2 * REACH + 4)]
+"""Rows, steps, places."""
+
+BATCH, STEPS, SOURCE, SIZE = 3, 5, 7, 4
+LENGTHS = (7, 2, 5)
+FILTER = 2 * REACH + 1
+
+
+def case(rows: int, steps: int, places: int, seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Energies, some of them minus infinity at the end of a row, jumps, and the weights before."""
+    generator = torch.Generator().manual_seed(seed)
+    energies_NTS = torch.randn(rows, steps, places, generator=generator, dtype=torch.float64)
+    padding_NS = torch.arange(places) >= torch.arange(places, places - rows, -1).clamp_min(1).unsqueeze(1)
+    energies_NTS = energies_NTS.masked_fill(padding_NS.unsqueeze(1), -math.inf)
+    jumps_NTJ = 3 * torch.randn(rows, steps, FILTER, generator=generator, dtype=torch.float64)
+    before_NS = torch.rand(rows, places, generator=generator, dtype=torch.float64).masked_fill(padding_NS, 0)
+    before_NS = before_NS / before_NS.sum(1, keepdim=True)
+    return energies_NTS.requires_grad_(), jumps_NTJ.requires_grad_(), before_NS.requires_grad_()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_values_and_gradients_equal_those_of_the_loop(shape: tuple[int, int, int]) -> None:
+    leaves = case(*shape)
+    fast_NTS, plain_NTS = alignments(*leaves), plain_alignments(*leaves)
+    torch.testing.assert_close(fast_NTS, plain_NTS, rtol=1e-12, atol=1e-14)
+    weights_NTS = torch.randn_like(plain_NTS)
+    found, expected = (torch.autograd.grad((a_NTS * weights_NTS).sum(), leaves) for a_NTS in (fast_NTS, plain_NTS))
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+
+
+def test_gradient_is_that_of_finite_differences() -> None:
+    energies_NTS, jumps_NTJ, before_NS = case(1, 3, 5)
+    assert torch.autograd.gradcheck(alignments, (energies_NTS, jumps_NTJ, before_NS))
+
+
+@given(seed=st.integers(0, 10_000))
+def test_weights_sum_to_one_and_leave_padding_out(seed: int) -> None:
+    energies_NTS, jumps_NTJ, before_NS = case(3, 5, 7, seed)
+    found_NTS = alignments(energies_NTS, jumps_NTJ, before_NS)
+    torch.testing.assert_close(found_NTS.sum(2), torch.ones(3, 5, dtype=torch.float64))
+    assert (found_NTS[energies_NTS.isinf()] == 0).all()
+
+
+@given(seed=st.integers(0, 10_000), cut=st.integers(1, 4))
+def test_going_on_from_weights_is_going_on(seed: int, cut: int) -> None:
+    energies_NTS, jumps_NTJ, before_NS = case(3, 5, 7, seed)
+    whole_NTS = alignments(energies_NTS, jumps_NTJ, before_NS)
+    first_NTS = alignments(energies_NTS[:, :cut], jumps_NTJ[:, :cut], before_NS)
+    then_NTS = alignments(energies_NTS[:, cut:], jumps_NTJ[:, cut:], first_NTS[:, -1])
+    torch.testing.assert_close(torch.cat([first_NTS, then_NTS], dim=1), whole_NTS)
+
+
+@pytest.mark.parametrize("distance", range(-REACH, REACH + 1))
+def test_a_step_goes_as_far_as_it_wants_though_all_places_look_alike(distance: int) -> None:
+    """What content cannot tell: of equal places each step finds the one that lies so far from the last."""
+    places, begin = 4 * REACH + 1, 2 * REACH
+    jumps_1TJ = torch.zeros(1, 2, FILTER)
+    jumps_1TJ[:, :, REACH + distance] = 100.0
+    before_1S = torch.eye(places)[begin : begin + 1]
+    found_1TS = alignments(torch.zeros(1, 2, places), jumps_1TJ, before_1S)
+    assert found_1TS.argmax(2).tolist() == [[begin + distance, begin + 2 * distance]]
+    assert (found_1TS.max(2).values > 0.999).all()
+
+
+def attend() -> tuple[LocationAttention, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    torch.manual_seed(2)
+    attention = LocationAttention(SIZE)
+    query_BTH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)
+    padding_BS = torch.arange(SOURCE).unsqueeze(0) >= torch.tensor(LENGTHS).unsqueeze(1)
+    keys_BSH = attention.keys(memory_BSH)
+    context_BTH, weights_BTS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, first_place(padding_BS))
+    return attention, query_BTH, memory_BSH, padding_BS, context_BTH, weights_BTS
+
+
+def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
+    attention, query_BTH, memory_BSH, _, context_BTH, weights_BTS = attend()
+    for row, length in enumerate(LENGTHS):
+        real_SH = memory_BSH[row, :length]
+        energies_TS = query_BTH[row] @ (real_SH @ attention.key.weight.T).T / math.sqrt(SIZE)
+        jumps_TJ = query_BTH[row] @ attention.jump.weight.T + attention.jump.bias
+        expected_TS = plain_alignments(energies_TS[None], jumps_TJ[None], torch.eye(1, length))[0]
+        torch.testing.assert_close(weights_BTS[row, :, :length], expected_TS)
+        torch.testing.assert_close(context_BTH[row], expected_TS @ real_SH)
+        assert (weights_BTS[row, :, length:] == 0).all()
+
+
+def test_rows_of_a_sentence_go_on_each_on_its_own() -> None:
+    """Five queries of one step, from five places, are five steps apart; of one row they follow each other."""
+    attention, query_BTH, memory_BSH, padding_BS, _, _ = attend()
+    keys_BSH = attention.keys(memory_BSH)
+    before_BKS = torch.softmax(torch.randn(BATCH, STEPS, SOURCE), dim=2)
+    _, together_BKS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, before_BKS.flatten(0, 1))
+    for row in range(STEPS):
+        query_B1H = query_BTH[:, row : row + 1]
+        _, alone_B1S = attention(query_B1H, keys_BSH, memory_BSH, padding_BS, before_BKS[:, row])
+        torch.testing.assert_close(together_BKS[:, row : row + 1], alone_B1S)
