@@ -125,7 +125,7 @@ def test_every_preset_says_all_that_is_left_open(preset: str, arch: str) -> None
     filled = translation_options.fill(Options(preset=preset, arch=arch))
     missing = {field.name for field in dataclasses.fields(filled) if getattr(filled, field.name) is None}
     assert missing == {"data", "tokenizer", "init_from", "guided_attention", "output"}
-    recurrent = "monotonic" if preset == "g2p-small" else "dot"
+    recurrent = "location" if preset.startswith(("g2p", "inflection")) else "dot"
     assert filled.attention == (recurrent if arch == "lstm" else "multihead")
     assert filled.hidden == filled.embedding or arch == "lstm"
     given = translation_options.fill(Options(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0))

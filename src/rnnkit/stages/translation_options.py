@@ -26,11 +26,11 @@ BASE: Mapping[str, Any] = {
     **SMALL, "layers": 2, "hidden": 768, "embedding": 512, "inner": 2048, "heads": 8, "batch_tokens": 4096,
     "learning_rate": 1.5e-3, "warmup": 500,
 }  # fmt: skip
-G2P_SMALL: Mapping[str, Any] = {**SMALL, "attention": "monotonic", "batch_tokens": 1536, "measure": "accuracy"}
-G2P_BASE: Mapping[str, Any] = {**G2P_SMALL, "attention": "dot", "decoder_layers": 2, "dropout": 0.1}
+G2P_SMALL: Mapping[str, Any] = {**SMALL, "attention": "location", "batch_tokens": 1536, "measure": "accuracy"}
+G2P_BASE: Mapping[str, Any] = {**G2P_SMALL, "layers": 2, "decoder_layers": 2, "dropout": 0.1}
 INFLECTION_SMALL: Mapping[str, Any] = {
-    **SMALL, "hidden": 256, "embedding": 128, "copy": True, "batch_tokens": 1024, "warmup": 500, "epochs": 40.0,
-    "learning_rate": 1e-3, "measure": "accuracy",
+    **SMALL, "attention": "location", "hidden": 256, "embedding": 128, "copy": True, "batch_tokens": 1024,
+    "warmup": 500, "epochs": 40.0, "learning_rate": 1e-3, "measure": "accuracy",
 }  # fmt: skip
 INFLECTION_BASE: Mapping[str, Any] = {
     **INFLECTION_SMALL, "layers": 2, "hidden": 512, "embedding": 256, "dropout": 0.4, "epochs": 60.0,
@@ -98,7 +98,7 @@ class Options:
     attention: str | None = option(
         None, help="Attention over the source; location knows where it looked last, monotonic never looks back.",
         panel="Model", choices=kinds.ATTENTIONS,
-        shown_default="dot, g2p-small monotonic; a Transformer's is multihead",
+        shown_default="dot, for g2p and inflection location; a Transformer's is multihead",
     )  # fmt: skip
     heads: int | None = _preset("heads", help="Heads of multihead attention.", minimum=1)
     inner: int | None = _preset("inner", help="Size within a Transformer's feed-forward networks.", minimum=1)
