@@ -43,7 +43,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
 
 CHARACTERS: Mapping[str, Any] = {"layers": 4, "hidden": 256, "batch_tokens": 4096, "learning_rate": 1e-3}
 TRANSFORMERS: Mapping[str, Mapping[str, Any]] = {
-    "small": {"layers": 3, "hidden": 256, "batch_tokens": 4096, "warmup": 1000},
+    "small": {"layers": 3, "hidden": 256, "learning_rate": 1.5e-3, "warmup": 800},
     "base": {"layers": 6, "hidden": 512, "batch_tokens": 8192, "learning_rate": 1e-3, "warmup": 4000, "dropout": 0.1},
     "g2p-small": {**CHARACTERS, "layers": 3, "warmup": 1000, "dropout": 0.1},
     "g2p-base": {**CHARACTERS, "warmup": 2000, "dropout": 0.2},
