@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.nn.attention import first_place
 from rnnkit.nn.monotonic import MonotonicAttention, alignments, plain_alignments
+from rnnkit.nn.recurrent_attention import first_place
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (2, 7, 3), (5, 3, 33)]
 """Rows, steps, places."""
@@ -114,18 +114,6 @@ def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
         torch.testing.assert_close(weights_BTS[row, :, :length], expected_TS)
         torch.testing.assert_close(context_BTH[row], expected_TS @ real_SH)
         assert (weights_BTS[row, :, length:] == 0).all()
-
-
-def test_rows_of_a_sentence_go_on_each_on_its_own() -> None:
-    """Five queries of one step, from five alignments, are five steps apart; of one row they follow each other."""
-    attention, query_BTH, memory_BSH, padding_BS, _, _ = attend()
-    keys_BSH = attention.keys(memory_BSH)
-    before_BKS = first_place(padding_BS).unsqueeze(1) * torch.linspace(0.2, 1, STEPS).view(1, STEPS, 1)
-    _, together_BKS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, before_BKS.flatten(0, 1))
-    for row in range(STEPS):
-        query_B1H = query_BTH[:, row : row + 1]
-        _, alone_B1S = attention(query_B1H, keys_BSH, memory_BSH, padding_BS, before_BKS[:, row])
-        torch.testing.assert_close(together_BKS[:, row : row + 1], alone_B1S)
 
 
 def test_training_has_noise_and_evaluation_has_none() -> None:

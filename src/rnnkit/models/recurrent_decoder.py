@@ -24,7 +24,7 @@ from rnnkit.models.memory import Decoded, DecoderState, Encoded, Memory, Source,
 from rnnkit.models.sequence_config import Config
 from rnnkit.models.skips import Skips
 from rnnkit.nn import dropout, kinds
-from rnnkit.nn.attention import Attention, first_place
+from rnnkit.nn.attention import Attention
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import RecurrentArch
 from rnnkit.nn.layer import Layer, make_layer, run_layer
@@ -32,6 +32,7 @@ from rnnkit.nn.location import LocationAttention
 from rnnkit.nn.monotonic import MonotonicAttention
 from rnnkit.nn.recompute import Recomputing, again, segments
 from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.recurrent_attention import RecurrentAttention, first_place
 from rnnkit.nn.transformer import MultiHead
 
 SEGMENT = 8
@@ -238,7 +239,7 @@ class FeedingDecoder(RecurrentDecoder):
         return Decoded(readout_BKR, weights_BKS), after
 
 
-def _make_attention(config: Config) -> Attention | LocationAttention | MonotonicAttention | MultiHead:
+def _make_attention(config: Config) -> Attention | RecurrentAttention | MultiHead:
     if config.attention == "multihead":
         return MultiHead(config.hidden, config.heads)
     if config.attention == "monotonic":

@@ -24,13 +24,6 @@ FEW = 16
 """Queries a sentence up to which the kernel is the faster way."""
 
 
-def first_place(padding_BS: Tensor) -> Tensor:
-    """The weights before the first step (B, S), for attention that goes on from those of the step before."""
-    weights_BS = torch.zeros(padding_BS.shape, device=padding_BS.device)
-    weights_BS[:, 0] = 1
-    return weights_BS
-
-
 class Attention(nn.Module):
     """Scores, weights and context for one kind of attention.
 

@@ -12,10 +12,10 @@ itself look alike, and one of them is easily left out. Before the first step all
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
+
+from rnnkit.nn.recurrent_attention import RecurrentAttention
 
 REACH = 5
 """Places that a step can ask for to either side of where the step before looked."""
@@ -56,42 +56,17 @@ def alignments(energies_NTS: Tensor, jumps_NTJ: Tensor, before_NS: Tensor) -> Te
     return torch.stack(steps, dim=1)
 
 
-class LocationAttention(nn.Module):
-    """Energies, weights and context.
+class LocationAttention(RecurrentAttention):
+    """Attention that asks for places relative to where the step before looked.
 
     Args:
         size: Size H of queries and memory.
     """
 
     def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.key = nn.Linear(size, size, bias=False)
+        super().__init__(size)
         self.jump = nn.Linear(size, 2 * REACH + 1)
 
-    def keys(self, memory_BSH: Tensor) -> Tensor:
-        """What the queries are compared with (B, S, H), made once."""
-        keys_BSH: Tensor = self.key(memory_BSH)
-        return keys_BSH
-
-    def forward(
-        self, query_BQH: Tensor, keys_BSH: Tensor, memory_BSH: Tensor, padding_BS: Tensor, before_NS: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Attend.
-
-        Args:
-            query_BQH: Decoder states: Q steps of one row a sentence, or one step of Q rows.
-            keys_BSH: `keys(memory_BSH)`.
-            memory_BSH: Encoder states.
-            padding_BS: True where the memory is padding.
-            before_NS: The weights of the step before, of one row a sentence or of B x Q rows.
-
-        Returns:
-            The contexts (B, Q, H) and the weights (B, Q, S), which sum to one over S.
-        """
-        products_BQS = torch.bmm(query_BQH, keys_BSH.transpose(1, 2)).float() / math.sqrt(self.size)
-        energies_BQS = products_BQS.masked_fill(padding_BS.unsqueeze(1), -math.inf)
-        energies_NTS = energies_BQS.view(len(before_NS), -1, energies_BQS.shape[2])
-        jumps_NTJ = self.jump(query_BQH).float().view(*energies_NTS.shape[:2], -1)
-        weights_BQS = alignments(energies_NTS, jumps_NTJ, before_NS).view_as(energies_BQS)
-        return torch.bmm(weights_BQS.to(memory_BSH.dtype), memory_BSH), weights_BQS
+    def align(self, energies_NTS: Tensor, query_NTH: Tensor, before_NS: Tensor) -> Tensor:
+        """See `RecurrentAttention`."""
+        return alignments(energies_NTS, self.jump(query_NTH).float(), before_NS)

@@ -20,11 +20,10 @@ numbers between 0 and 1; the paper's closed form divides by a product of all 1 -
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
+from rnnkit.nn.recurrent_attention import RecurrentAttention
 from rnnkit.nn.scan import linear_scan
 
 OFFSET = -1.0
@@ -67,46 +66,22 @@ def alignments(energies_NTS: Tensor, before_NS: Tensor) -> Tensor:
     return torch.stack(steps, dim=1)
 
 
-class MonotonicAttention(nn.Module):
-    """Energies, alignments and context.
+class MonotonicAttention(RecurrentAttention):
+    """Attention that never looks back.
 
     Args:
         size: Size H of queries and memory.
     """
 
     def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self.key = nn.Linear(size, size, bias=False)
+        super().__init__(size)
         self.offset = nn.Parameter(torch.full((1,), OFFSET))
-
-    def keys(self, memory_BSH: Tensor) -> Tensor:
-        """What the queries are compared with (B, S, H), made once."""
-        keys_BSH: Tensor = self.key(memory_BSH)
-        return keys_BSH
-
-    def forward(
-        self, query_BQH: Tensor, keys_BSH: Tensor, memory_BSH: Tensor, padding_BS: Tensor, before_NS: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Attend.
-
-        Args:
-            query_BQH: Decoder states: Q steps of one row a sentence, or one step of Q rows.
-            keys_BSH: `keys(memory_BSH)`.
-            memory_BSH: Encoder states.
-            padding_BS: True where the memory is padding.
-            before_NS: The alignments of the step before, of one row a sentence or of B x Q rows.
-
-        Returns:
-            The contexts (B, Q, H) and the weights (B, Q, S), of sum 1 at most over S.
-        """
-        energies_BQS = self.energies(query_BQH, keys_BSH).masked_fill(padding_BS.unsqueeze(1), -math.inf)
-        energies_NTS = energies_BQS.view(len(before_NS), -1, energies_BQS.shape[2])
-        weights_BQS = alignments(energies_NTS, before_NS).view_as(energies_BQS)
-        return torch.bmm(weights_BQS.to(memory_BSH.dtype), memory_BSH), weights_BQS
 
     def energies(self, query_BQH: Tensor, keys_BSH: Tensor) -> Tensor:
         """Energies (B, Q, S) in float32, in training with noise of deviation 1."""
-        products_BQS = torch.bmm(query_BQH, keys_BSH.transpose(1, 2)).float()
-        energies_BQS = products_BQS / math.sqrt(self.size) + self.offset
+        energies_BQS = super().energies(query_BQH, keys_BSH) + self.offset
         return energies_BQS + torch.randn_like(energies_BQS) if self.training else energies_BQS
+
+    def align(self, energies_NTS: Tensor, query_NTH: Tensor, before_NS: Tensor) -> Tensor:
+        """See `RecurrentAttention`; the queries are in the energies."""
+        return alignments(energies_NTS, before_NS)

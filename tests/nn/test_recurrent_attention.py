@@ -1,0 +1,37 @@
+"""What kinds of attention share in which a step goes on from the weights of the step before."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from rnnkit.nn.location import LocationAttention
+from rnnkit.nn.monotonic import MonotonicAttention
+from rnnkit.nn.recurrent_attention import RecurrentAttention, first_place
+
+BATCH, STEPS, SOURCE, SIZE = 3, 5, 7, 4
+LENGTHS = (7, 2, 5)
+
+
+def test_all_is_at_the_first_place_before_the_first_step() -> None:
+    padding_BS = torch.tensor([[False, False, True], [False, True, True]])
+    assert first_place(padding_BS).tolist() == [[1, 0, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize("kind", [MonotonicAttention, LocationAttention])
+def test_rows_of_a_sentence_go_on_each_on_its_own(kind: type[RecurrentAttention]) -> None:
+    """Five queries of one step, from five alignments, are five steps apart; of one row they follow each other."""
+    torch.manual_seed(2)
+    attention = kind(SIZE).eval()
+    query_BKH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)
+    padding_BS = torch.arange(SOURCE).unsqueeze(0) >= torch.tensor(LENGTHS).unsqueeze(1)
+    before_BKS = torch.softmax(torch.randn(BATCH, STEPS, SOURCE), dim=2)
+    keys_BSH = attention.keys(memory_BSH)
+    _, together_BKS = attention(query_BKH, keys_BSH, memory_BSH, padding_BS, before_BKS.flatten(0, 1))
+    for row in range(STEPS):
+        query_B1H = query_BKH[:, row : row + 1]
+        _, alone_B1S = attention(query_B1H, keys_BSH, memory_BSH, padding_BS, before_BKS[:, row])
+        torch.testing.assert_close(together_BKS[:, row : row + 1], alone_B1S)
+    _, following_BTS = attention(query_BKH, keys_BSH, memory_BSH, padding_BS, before_BKS[:, 0])
+    torch.testing.assert_close(following_BTS[:, :1], together_BKS[:, :1])
+    assert not torch.allclose(following_BTS[:, 1:], together_BKS[:, 1:])
