@@ -33,6 +33,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "asked": {"prefix_file": "prefixes", "constraints": "phrases", "nbest": 2},
     "asked and sampled": {"prefix_file": "prefixes", "constraints": "phrases", "sample": True},
     "ensemble": {"model": ["a", "b"], "nbest": 2},
+    "right to left": {"model": ["r"], "constraints": "phrases", "replace_unknown": True, "nbest": 2},
+    "both directions": {"model": ["a", "r", "b"], "constraints": "phrases", "min_length": 3, "beam": 3, "nbest": 3},
     "fusion": {"fusion": ["lm:0.3", "counts"], "nbest": 2},
     "everything": {
         "model": ["a", "b"], "fusion": ["lm"], "beam": 3, "min_length": 3, "no_repeat_ngram": 3, "nbest": 3,
@@ -47,6 +49,8 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("translation")
     for seed, name in enumerate(("a", "b"), start=1):
         translator_folder(root / f"{name}.d", translator(seed=seed, spread=1.0)).rename(root / name)
+    backward = translator(seed=3, spread=1.0, right_to_left=True)
+    translator_folder(root / "r.d", backward).rename(root / "r")
     translator_folder(root / "blind.d", translator(attention="none")).rename(root / "blind")
     translator_folder(root / "other.d", translator(size=tiny_models.SIZE + 1), more=["extra"]).rename(root / "other")
     translator_folder(root / "spaces.d", translator(), "spaces").rename(root / "spaces")
@@ -126,6 +130,29 @@ def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any],
 def test_weights_of_fusion_that_make_no_sense(here: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         decoded(here, fusion=[text])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model": ["r"], "prefix_file": "prefixes"},
+            "--prefix-file: for models that say the target from its beginning\n"
+            r"  .*r says it from its end \(`rnnkit train --right-to-left`\)",
+        ),
+        ({"model": ["a", "r"], "fusion": ["lm"]}, "--fusion: for models that say the target from its beginning\n"),
+        (
+            {"model": ["a", "r"], "sample": True},
+            "--sample: for models of one direction\n  .*a says the target from its beginning, .*r from its end, and "
+            "what the beams of both find is ranked\n  hint: leave out --sample, or one of the models",
+        ),
+        ({"model": ["r", "a"], "coverage_penalty": 0.1}, "--coverage-penalty: for models of one direction\n"),
+        ({"model": ["r", "a"], "exhaustive": True, "max_length": 3}, "--exhaustive: for models of one direction\n"),
+    ],
+)
+def test_what_models_of_two_directions_cannot_do(here: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        decoded(here, **changes)
 
 
 def test_a_model_without_attention_says_so(here: Path) -> None:
@@ -239,12 +266,13 @@ def scored(here: Path, files: list[str], **changes: Any) -> tuple[list[LineScore
     return [one for one in lines if isinstance(one, LineScore)], summary
 
 
-def test_a_translation_has_the_score_that_search_gave_it(here: Path, tmp_path: Path) -> None:
-    found = [json.loads(line)["outputs"] for line in decoded(here, json=True)]
+@pytest.mark.parametrize("name", ["a", "r"])
+def test_a_translation_has_the_score_that_search_gave_it(here: Path, tmp_path: Path, name: str) -> None:
+    found = [json.loads(line)["outputs"] for line in decoded(here, model=[name], json=True)]
     outputs = [many[0] if many else {"text": "", "tokens": []} for many in found]
     target = tmp_path / "target"
     target.write_text("".join(f"{one['text']}\n" for one in outputs), encoding="utf-8")
-    lines, summary = scored(here, ["text", str(target)], tokens=True)
+    lines, summary = scored(here, ["text", str(target)], model=here / name, tokens=True)
     assert [line.number for line in lines] == list(range(1, len(LINES) + 1))
     compared = 0
     for line, one in zip(lines, outputs, strict=True):

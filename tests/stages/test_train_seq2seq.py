@@ -102,6 +102,7 @@ def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path
         {"layers": 3, "attention": "general", "input_feeding": True, "schedule": "plateau"},
         {"arch": "gru", "attention": "monotonic", "copy": True},
         {"attention": "location", "decoder_layers": 2, "copy": True},
+        {"arch": "gru", "right_to_left": True, "copy": True},
         {"tied": False, "joint_embeddings": True, "bidirectional": False, "schedule": "constant"},
         {"arch": "transformer", "embedding": None, "joint_embeddings": True, "dropout_embedding": 0.1},
         {"arch": "transformer", "embedding": 12, "norm": "post", "positions": "sinusoidal", "precision": "bf16"},

@@ -29,7 +29,7 @@ def score_pairs(
     """Score targets, given their sources; ids without end symbols.
 
     Args:
-        translator: What scores.
+        translator: What scores: models of one direction.
         sources: What is read; where there is nothing, the end symbol alone.
         targets: What is scored.
         batch_tokens: Tokens a batch, padding counted, on its longer side.
@@ -47,9 +47,10 @@ def score_pairs(
     def work(batch: Sequence[int]) -> list[NDArray[np.float64]]:
         ended = [np.array([*sources[index], special.EOS], dtype=np.int64) for index in batch]
         with torch.inference_mode():
-            stepper = translator.begin(*(torch.from_numpy(array) for array in pad(ended)))
-            log_p_BT = force(stepper, [[targets[index]] for index in batch])[0].squeeze(1).numpy()
-        return [row[: len(targets[index]) + 1] for row, index in zip(log_p_BT, batch, strict=True)]
+            (way,) = translator.begin(*(torch.from_numpy(array) for array in pad(ended)))
+            log_p_BT = force(way.stepper, [[way.turn(targets[index])] for index in batch])[0].squeeze(1).numpy()
+        lengths = (len(targets[index]) for index in batch)
+        return [np.array([*way.turn(row[:length]), row[length]]) for row, length in zip(log_p_BT, lengths, strict=True)]
 
     for batch in plan_epoch(lengths, batch_tokens, seed=0, epoch=0):
         places = batch.tolist()

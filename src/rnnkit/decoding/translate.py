@@ -9,11 +9,13 @@ from itertools import islice
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rnnkit.data.batching import pad, plan_epoch
 from rnnkit.decoding.alignment import replace_unknown
 from rnnkit.decoding.beam import beam_search
 from rnnkit.decoding.choice import Terms, Wish
+from rnnkit.decoding.direction import Way, agree
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.forced import force
 from rnnkit.decoding.greedy import greedy_search
@@ -213,13 +215,30 @@ def _search(translator: Translator, sentences: Sequence[_Sentence], options: Opt
 
 @torch.inference_mode()
 def _search_batch(translator: Translator, sentences: Sequence[_Sentence], options: Options) -> list[list[Hypothesis]]:
-    search = options.search
     source_BS, lengths_B = (torch.from_numpy(array) for array in pad([one.ids for one in sentences]))
-    wishes = [one.wish for one in sentences]
+    ways = translator.begin(source_BS, lengths_B)
+    if len(ways) == 1:
+        found = _search_one_way(ways[0], sentences, lengths_B, options)
+    else:
+        apart = replace(options, search=replace(options.search, nbest=options.search.beam), keep_attention=False)
+        each = [_search_one_way(way, sentences, lengths_B, apart) for way in ways]
+        found = agree(ways, each, options.search, options.keep_attention)
+    # Attention over this batch's padding says nothing.
+    return [
+        [_trim(hypothesis, length) for hypothesis in hypotheses]
+        for hypotheses, length in zip(found, lengths_B.tolist(), strict=True)
+    ]
+
+
+def _search_one_way(
+    way: Way, sentences: Sequence[_Sentence], lengths_B: Tensor, options: Options
+) -> list[list[Hypothesis]]:
+    """What models of one direction find, as it is read."""
+    search, stepper = options.search, way.stepper
+    wishes = [way.turn_wish(one.wish) for one in sentences]
     asked = any(wish is not NO_WISH for wish in wishes)
     terms = Terms(wishes if asked else (), (lengths_B - 1).tolist())
     limit_B = terms.widen(torch.tensor([search.limit(length) for length in lengths_B.tolist()]), search)
-    stepper = translator.begin(source_BS, lengths_B)
     if options.sampling is not None:
         numbers = random_numbers(options.seed, [one.line for one in sentences], search.nbest, int(limit_B.max()))
         found = sample(stepper, limit_B, search, options.sampling, numbers, terms)
@@ -230,11 +249,7 @@ def _search_batch(translator: Translator, sentences: Sequence[_Sentence], option
         found = greedy_search(stepper, limit_B, search, terms)
     else:
         found = beam_search(stepper, limit_B, search, options.keep_attention, terms)
-    # Attention over this batch's padding says nothing.
-    return [
-        [_trim(hypothesis, length) for hypothesis in hypotheses]
-        for hypotheses, length in zip(found, lengths_B.tolist(), strict=True)
-    ]
+    return [[way.turn_hypothesis(one) for one in many] for many in found]
 
 
 def _attend(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:

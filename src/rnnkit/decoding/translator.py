@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnkit.decoding.direction import Way
 from rnnkit.decoding.ensemble import Ensemble, Fused
 from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
@@ -58,15 +59,36 @@ class Translator:
         """Whether any of the models has attention."""
         return any(model.network.config.attention != "none" for model in self.models)
 
-    def begin(self, source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+    @property
+    def right_to_left(self) -> tuple[Model, ...]:
+        """The models that say the target from its end."""
+        return tuple(model for model in self.models if model.network.config.right_to_left)
+
+    @property
+    def left_to_right(self) -> tuple[Model, ...]:
+        """The models that say the target from its beginning."""
+        return tuple(model for model in self.models if not model.network.config.right_to_left)
+
+    def begin(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Way, ...]:
         """Read a batch.
 
         Args:
             source_BS: Ids, padded on the right.
             lengths_B: Tokens of each sentence.
+
+        Returns:
+            The directions that there are, from left to right first.
         """
+        return tuple(
+            Way(self._begin(models, source_BS, lengths_B), turned, len(models) / len(self.models))
+            for turned, models in ((False, self.left_to_right), (True, self.right_to_left))
+            if models
+        )
+
+    def _begin(self, models: Sequence[Model], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+        """Models of one direction that choose together."""
         steppers = []
-        for model in self.models:
+        for model in models:
             device = next(model.network.parameters()).device
             listed = None
             if self.shortlist is not None:

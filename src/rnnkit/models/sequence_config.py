@@ -40,6 +40,7 @@ class Config:
         copy: Whether tokens can be copied from the source (a pointer-generator).
         guided_head: Of several heads, whether the attention that is reported and copied by is the first one's, which
             was taught by links; else it is the mean of all.
+        right_to_left: Whether the target is said from its end; whoever decodes or scores turns it round.
     """
 
     arch: kinds.TranslationArch
@@ -69,6 +70,7 @@ class Config:
     dropout_embedding: float = 0.0
     copy: bool = False
     guided_head: bool = False
+    right_to_left: bool = False
 
     @property
     def readout(self) -> int:

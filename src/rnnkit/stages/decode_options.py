@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,9 @@ DRAWING = ("sample", "temperature", "top_k", "top_p")
 FILLING = ("fill", "gap")
 ATTENDING = ("coverage_penalty", "replace_unknown", "alignments", "attention")
 """Options that want a model with attention."""
+
+BEGINNING = ("prefix_file", "fusion")
+"""Options that want a model that begins at the beginning."""
 
 TRANSLATING = ("fusion", "shortlist", "int8", "prefix_file", "constraints", "lexicon", *ATTENDING)
 GROUPING = ("groups", "diversity")
@@ -239,6 +242,33 @@ def check_attention(options: Options, attends: bool) -> None:
     if (wanting := given(options, ATTENDING)) and not attends:
         verb = "wants" if len(wanting) == 1 else "want"
         raise UsageError(f"{' and '.join(wanting)} {verb} attention, and {options.folder} has none")
+
+
+def check_directions(options: Options, left_to_right: Sequence[Path], right_to_left: Sequence[Path]) -> None:
+    """Refuse what models that say the target from its end cannot do, alone or beside others.
+
+    Args:
+        options: What was asked for.
+        left_to_right: Models that say the target from its beginning.
+        right_to_left: The others.
+
+    Raises:
+        UsageError: There is such an option.
+    """
+    if not right_to_left:
+        return
+    if strange := given(options, BEGINNING):
+        raise UsageError(
+            f"{' and '.join(strange)}: for models that say the target from its beginning",
+            f"{right_to_left[0]} says it from its end (`rnnkit train --right-to-left`)",
+        )
+    if left_to_right and (strange := given(options, (*DRAWING, "exhaustive", "coverage_penalty"))):
+        raise UsageError(
+            f"{' and '.join(strange)}: for models of one direction",
+            f"{left_to_right[0]} says the target from its beginning, {right_to_left[0]} from its end, "
+            "and what the beams of both find is ranked",
+            hint=f"leave out {strange[0]}, or one of the models",
+        )
 
 
 def _check_output(options: Options) -> None:

@@ -12,7 +12,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.files.growing import growing_file
 from rnnkit.stages import score_options
-from rnnkit.stages.decode_options import FUSION_WEIGHT, Options, check_attention
+from rnnkit.stages.decode_options import FUSION_WEIGHT, Options, check_attention, check_directions
 from rnnkit.text.special import NAMES
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def translate(
 
     translator = _open(options, listen)
     check_attention(options, translator.attends)
+    check_directions(
+        options, *([one.folder for one in some] for some in (translator.left_to_right, translator.right_to_left))
+    )
     keep = options.json or options.replace_unknown or options.alignments is not None or options.attention is not None
     how = translation.Options(
         search=search,
@@ -92,7 +95,8 @@ def _open(options: Options, listen: Listener) -> Translator:
         raise UsageError(f"--int8 is for the CPU, and the device is {device.type}", hint="add --device cpu")
     found = translator.load(options.folders, options.checkpoint, speakers, device, options.shortlist, options.int8)
     for model in found.models:
-        listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}"))
+        turned = ", right to left" if model.network.config.right_to_left else ""
+        listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}{turned}"))
     for folder, weight in speakers:
         listen(Note(f"{folder}: a say of weight {weight:g}"))
     return found

@@ -210,6 +210,7 @@ def _config(options: Options, data: AlignedData, joint_vocabulary: bool) -> Conf
         dropout_embedding=options.dropout_embedding or 0.0,
         copy=bool(options.copy),
         guided_head=headed and _guided(options).file is not None,
+        right_to_left=options.right_to_left,
     )
 
 

@@ -113,6 +113,7 @@ class Options:
     )  # fmt: skip
     input_feeding: bool = option(False, help="Feed each readout into the next step (Luong); slower.", panel="Model")
     copy: bool | None = _preset("copy", help="Tokens can be copied from the source; needs a joint vocabulary.")
+    right_to_left: bool = option(False, help="Say the target from its end; decode turns it round.", panel="Model")
     tied: bool = option(True, help="Output matrix is the target embeddings.", panel="Model")
     joint_embeddings: bool = option(
         False, help="Source and target share embeddings; needs a joint vocabulary.", panel="Model"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from rnnkit.data import batching
 from rnnkit.data.aligned import Sentences
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.device import autocast
-from rnnkit.nn.guided_attention import guided_loss
+from rnnkit.nn.guided_attention import LinkedPlaces, guided_loss
 from rnnkit.text import special
 from rnnkit.training import validation
 from rnnkit.training.guidance import Guidance
@@ -67,7 +68,7 @@ class SequenceToSequenceTask(NetworkTask[NDArray[np.int64]]):
     def measure(self, batch: NDArray[np.int64], part: int) -> Measured:
         """The loss of the sentences of these numbers."""
         network, guidance = self._network, self._guidance
-        pairs = gather_pairs(self._source, self._target, batch, self._device)
+        pairs = gather_pairs(self._source, self._target, batch, self._device, network.config.right_to_left)
         tokens = int((pairs.target_BT != special.PAD).sum())
         with autocast(self._device, self._settings.precision):
             wanted = network.config.copy or guidance is not None
@@ -77,6 +78,8 @@ class SequenceToSequenceTask(NetworkTask[NDArray[np.int64]]):
             return Measured(loss / tokens, nll, tokens)
         assert decoded.weights_BTS is not None
         linked = guidance.linked(batch, self._device)
+        if network.config.right_to_left:
+            linked = turn_links(linked, pairs.target_BT)
         attention = guided_loss(decoded.weights_BTS, linked)
         pull = guidance.weight * attention / max(1, linked.tokens)
         return Measured(loss / tokens, nll, tokens, pull, Guided(attention.item(), linked.tokens))
@@ -92,12 +95,27 @@ class Pairs:
     target_BT: Tensor
 
 
-def gather_pairs(source: Sentences, target: Sentences, batch: NDArray[np.int64], device: torch.device) -> Pairs:
-    """Put the sentences of these numbers together."""
+def gather_pairs(
+    source: Sentences,
+    target: Sentences,
+    batch: NDArray[np.int64],
+    device: torch.device,
+    right_to_left: bool = False,
+) -> Pairs:
+    """Put the sentences of these numbers together; from right to left, targets are turned round but for their end."""
     source_BS, lengths_B = batching.pad([source[int(index)] for index in batch])
-    target_BT, _ = batching.pad([target[int(index)] for index in batch])
+    sentences: Iterable[NDArray[np.integer]] = (target[int(index)] for index in batch)
+    if right_to_left:
+        sentences = (np.concatenate([ids[-2::-1], ids[-1:]]) for ids in sentences)
+    target_BT, _ = batching.pad(list(sentences))
     arrays = (source_BS, lengths_B, batching.shift_right(target_BT), target_BT)
     return Pairs(*(torch.from_numpy(array).to(device) for array in arrays))
+
+
+def turn_links(linked: LinkedPlaces, target_BT: Tensor) -> LinkedPlaces:
+    """Links of targets that are said from their end; the end symbol stays behind all words."""
+    words_B = (target_BT != special.PAD).sum(1) - 1
+    return replace(linked, target_L=words_B[linked.row_L] - 1 - linked.target_L)
 
 
 def mean_nll(network: SequenceToSequence, source: Sentences, target: Sentences, stop: Stop) -> float | None:
@@ -108,7 +126,7 @@ def mean_nll(network: SequenceToSequence, source: Sentences, target: Sentences, 
     """
 
     def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
-        pairs = gather_pairs(source, target, batch, device)
+        pairs = gather_pairs(source, target, batch, device, network.config.right_to_left)
         _, nll = network.loss(pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, 0.0)
         return nll.item(), int((pairs.target_BT != special.PAD).sum())
 

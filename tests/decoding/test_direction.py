@@ -1,0 +1,160 @@
+"""Targets said from their end: the same network turned round, and two directions that agree."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.tiny_models import tokenizer, translator, vocabulary
+
+from rnnkit.decoding.beam import beam_search
+from rnnkit.decoding.choice import Wish
+from rnnkit.decoding.direction import Way, agree
+from rnnkit.decoding.pair_scores import score_pairs
+from rnnkit.decoding.sampling import Sampling
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, score
+from rnnkit.decoding.translate import Options, search_batches
+from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.wishes import NO_WISH
+from rnnkit.models.store import Model
+from rnnkit.text import special
+
+from .tables import PrefixStepper, random_stepper
+
+SOURCES: tuple[list[int], ...] = ([4, 5, 6], [7, 8, 9, 10, 11, 5, 4], [12], [], [6, 6, 9, 13, 4])
+ARCHS = ["lstm", "transformer", "hybrid"]
+
+
+def model(seed: int, **changes: Any) -> Model:
+    table = vocabulary()
+    network = translator(seed=seed, spread=1.0, **changes)
+    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+
+
+def searched(models: tuple[Model, ...], options: Options, wishes: list[Wish] | None = None) -> list[list[Hypothesis]]:
+    return search_batches(Translator(models), SOURCES, wishes or [NO_WISH] * len(SOURCES), options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(SearchOptions(beam=1), 1000),
+        Options(SearchOptions(beam=3, nbest=2, min_length=3, no_repeat=2), 12, keep_attention=True),
+        Options(SearchOptions(nbest=2), 1000, sampling=Sampling(temperature=1.3), seed=5, keep_attention=True),
+    ],
+    ids=["greedy", "beam", "sampled"],
+)
+@pytest.mark.parametrize("arch", ARCHS)
+def test_what_is_said_from_the_end_is_turned_round(arch: str, options: Options) -> None:
+    plain = searched((model(1, arch=arch),), options)
+    turned = searched((model(1, arch=arch, right_to_left=True),), options)
+    lengths = set()
+    for many, others in zip(plain, turned, strict=True):
+        assert [one.ids for one in many] == [one.ids[::-1] for one in others]
+        assert [one.score for one in many] == [one.score for one in others]
+        for one, other in zip(many, others, strict=True):
+            lengths.add(len(one.ids))
+            assert (one.attention is None) == (other.attention is None) == (not options.keep_attention)
+            if one.attention is not None and other.attention is not None:
+                assert torch.equal(one.attention[:-1], other.attention[:-1].flip(0))
+                assert torch.equal(one.attention[-1], other.attention[-1]), "the end symbol is said last"
+    assert max(lengths) > 3
+
+
+def test_phrases_are_met_as_they_are_read() -> None:
+    wishes = [Wish(phrases=((4, 9), (11, 5, 4))), NO_WISH, Wish(phrases=((7, 8),)), NO_WISH, NO_WISH]
+    for models in ((model(2, right_to_left=True),), (model(1), model(2, right_to_left=True))):
+        for wish, many in zip(wishes, searched(models, Options(SearchOptions(beam=4), 1000), wishes), strict=True):
+            for phrase in wish.phrases:
+                ids = many[0].ids
+                assert phrase in {ids[at : at + len(phrase)] for at in range(len(ids))}
+
+
+def test_a_beginning_is_not_asked_for_of_models_that_begin_at_the_end() -> None:
+    with pytest.raises(ValueError, match="was asked for a beginning"):
+        searched((model(2, right_to_left=True),), Options(SearchOptions(), 1000), [Wish(prefix=(4,))] * len(SOURCES))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_given_targets_are_scored_from_their_end(arch: str) -> None:
+    targets: tuple[list[int], ...] = ([5, 6, 7], [4], [], [8, 8, 9, 10, 4], [12, 4])
+    turned = score_pairs(Translator((model(1, arch=arch, right_to_left=True),)), SOURCES, targets)
+    plain = score_pairs(Translator((model(1, arch=arch),)), SOURCES, [ids[::-1] for ids in targets])
+    for one, other in zip(turned, plain, strict=True):
+        np.testing.assert_array_equal(one, np.append(other[-2::-1], other[-1]))
+
+
+def whole_space(size: int, longest: int) -> list[tuple[int, ...]]:
+    words = range(len(special.NAMES), size)
+    return [ids for length in range(longest) for ids in itertools.product(words, repeat=length)]
+
+
+def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
+    ended = [*ids, special.EOS]
+    return sum(stepper._log_probabilities(sentence, ids[:at])[token] for at, token in enumerate(ended))
+
+
+@given(seed=st.integers(0, 1000), alpha=st.sampled_from([0.0, 0.7, 1.0]), share=st.sampled_from([0.25, 0.5]))
+def test_two_directions_agree_on_the_best_by_both(seed: int, alpha: float, share: float) -> None:
+    """With beams that hold every output, what is found are the best of all by the mean of the log-probabilities."""
+    sentences, size, longest = 3, len(special.NAMES) + 2, 4
+    space = whole_space(size, longest)
+    options = SearchOptions(beam=len(space), nbest=5, alpha=alpha)
+    steppers = [random_stepper(sentences, size, seed + place, source=3) for place in range(2)]
+    ways = [Way(steppers[0], share=1 - share), Way(steppers[1], True, share)]
+    every = replace(options, nbest=options.beam)
+    each = [
+        [list(map(way.turn_hypothesis, many)) for many in beam_search(way.stepper, torch.full((3,), longest), every)]
+        for way in ways
+    ]
+    found = agree(ways, each, options, keep_attention=True)
+    for sentence, many in enumerate(found):
+        total = {
+            ids: (1 - share) * log_p(steppers[0], sentence, ids) + share * log_p(steppers[1], sentence, ids[::-1])
+            for ids in space
+        }
+        wanted = sorted((score(value, len(ids) + 1, alpha) for ids, value in total.items()), reverse=True)
+        assert [one.score for one in many] == pytest.approx(wanted[:5], abs=1e-4)
+        for one in many:
+            assert one.log_p == pytest.approx(total[one.ids], abs=1e-4)
+            looks = [steppers[0]._attention(sentence, one.ids[:at]) for at in range(len(one.ids) + 1)]  # type: ignore[misc]
+            torch.testing.assert_close(one.attention, torch.tensor(looks))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_every_model_has_an_equal_say(arch: str) -> None:
+    """Two from left to right and one from right to left: two thirds and one third."""
+    models = (model(1, arch=arch), model(3, arch=arch, right_to_left=True), model(2, arch=arch))
+    found = searched(models, Options(SearchOptions(beam=3, nbest=3), 1000))
+    assert [len(many) for many in found] == [3, 3, 3, 0, 3]
+    best = [many[0] if many else Hypothesis((), 0.0, 0.0) for many in found]
+    forward = score_pairs(Translator((models[0], models[2])), SOURCES, [one.ids for one in best])
+    backward = score_pairs(Translator((models[1],)), SOURCES, [one.ids for one in best])
+    for one, left, right, source in zip(best, forward, backward, SOURCES, strict=True):
+        if source:
+            assert one.log_p == pytest.approx((2 * left.sum() + right.sum()) / 3, abs=1e-4)
+            assert one.score == pytest.approx(one.log_p / (len(one.ids) + 1), abs=1e-6)
+    for many in found:
+        assert [one.score for one in many] == sorted((one.score for one in many), reverse=True)
+        assert len({one.ids for one in many}) == len(many)
+
+
+def test_what_only_one_direction_finds_is_ranked_too() -> None:
+    """The sure direction's best is far from the other's beam, and wins."""
+    limit_B, options = torch.tensor([5]), SearchOptions(beam=2)
+    unsure, sure = random_stepper(1, 9, seed=1, sharpness=0.01), random_stepper(1, 9, seed=2, sharpness=8.0)
+    ways = [Way(unsure, share=0.5), Way(sure, True, 0.5)]
+    each = [
+        [list(map(way.turn_hypothesis, many)) for many in beam_search(way.stepper, limit_B, options)] for way in ways
+    ]
+    assert each[0][0][0].ids != each[1][0][0].ids
+    ((best,),) = agree(ways, each, options)
+    assert best.ids == each[1][0][0].ids
+    assert best.attention is None

@@ -1,0 +1,78 @@
+"""Batches of pairs as the network reads them, in either direction of the target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rnnkit.data.aligned import Sentences
+from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.text.special import BOS, EOS, PAD
+from rnnkit.training.guidance import Guidance
+from rnnkit.training.optimisation import Optimisation
+from rnnkit.training.optimisation import Settings as Changes
+from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings, gather_pairs, mean_nll
+from rnnkit.training.signals import Stop
+from rnnkit.wordalign.links import Links
+
+SIZE = 11
+CPU = torch.device("cpu")
+SOURCE = [[4, 5, 6, 7, 8], [9], [10, 4, 9]]
+TARGET = [[5, 6, 7], [], [8, 9, 10, 4, 6, 5, 7]]
+LINKS = [[(0, 0), (4, 2), (2, 2)], [], [(0, 6), (1, 0), (2, 3)]]
+
+
+def sentences(rows: list[list[int]]) -> Sentences:
+    ended = [[*row, EOS] for row in rows]
+    return Sentences(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
+
+
+def build(**changes: Any) -> SequenceToSequence:
+    torch.manual_seed(3)
+    shape = {"embedding": 6, "hidden": 6, "dropout": 0.0, **changes}
+    return SequenceToSequence(Config("lstm", SIZE, SIZE, **shape))
+
+
+def guidance(turned: bool) -> Guidance:
+    points = [
+        [(source, len(target) - 1 - place if turned else place) for source, place in links]
+        for links, target in zip(LINKS, TARGET, strict=True)
+    ]
+    flat = np.array([link for pair in points for link in pair], dtype=np.int32)
+    return Guidance(Links(np.cumsum([0, *map(len, points)]), flat[:, 0], flat[:, 1]), 0.5)
+
+
+def test_targets_are_turned_round_but_for_their_end() -> None:
+    pairs = gather_pairs(sentences(SOURCE), sentences(TARGET), np.array([2, 1, 0]), CPU, right_to_left=True)
+    assert pairs.source_BS[0].tolist() == [10, 4, 9, EOS, PAD, PAD], "the source is read as it is written"
+    assert pairs.target_BT.tolist() == [
+        [7, 5, 6, 4, 10, 9, 8, EOS],
+        [EOS, *[PAD] * 7],
+        [7, 6, 5, EOS, *[PAD] * 4],
+    ]
+    assert pairs.input_BT[0].tolist() == [BOS, 7, 5, 6, 4, 10, 9, 8]
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_loss_and_gradients_are_those_of_turned_text(tmp_path: Path, guided: bool) -> None:
+    losses, likelihoods, gradients = [], [], []
+    for right_to_left in (True, False):
+        network, source = build(right_to_left=right_to_left), sentences(SOURCE)
+        target = sentences(TARGET if right_to_left else [row[::-1] for row in TARGET])
+        task = SequenceToSequenceTask(
+            network, source, target, Settings(0.1, torch.float32), Optimisation(network, Changes("adam"), tmp_path),
+            guidance(not right_to_left) if guided else None,
+        )  # fmt: skip
+        measured = task.measure(np.array([0, 2, 1]), 0)
+        assert (measured.pull is not None) == guided
+        loss = measured.mean if measured.pull is None else measured.mean + measured.pull
+        losses.append(loss.item())
+        gradients.append(torch.autograd.grad(loss, list(network.parameters()), allow_unused=True))
+        likelihoods.append(mean_nll(network, source, target, Stop()))
+    assert losses[0] == pytest.approx(losses[1])
+    assert likelihoods[0] == pytest.approx(likelihoods[1])
+    torch.testing.assert_close(*gradients)
