@@ -17,6 +17,7 @@ from tests.tiny_models import tokenizer, translator, vocabulary
 from rnnkit.decoding.beam import beam_search
 from rnnkit.decoding.choice import Wish
 from rnnkit.decoding.direction import Way, agree
+from rnnkit.decoding.forced import force
 from rnnkit.decoding.pair_scores import score_pairs
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, score
@@ -144,6 +145,30 @@ def test_every_model_has_an_equal_say(arch: str) -> None:
     for many in found:
         assert [one.score for one in many] == sorted((one.score for one in many), reverse=True)
         assert len({one.ids for one in many}) == len(many)
+
+
+def test_attention_is_that_of_a_direction_that_has_any() -> None:
+    models = (model(1, attention="none"), model(2, right_to_left=True))
+    options = Options(SearchOptions(beam=3), 1000, keep_attention=True)
+    found = searched(models, options)
+    again = score_attention(models[1], [many[0].ids if many else () for many in found])
+    for many, wanted_TS in zip(found, again, strict=True):
+        if many:
+            assert many[0].attention is not None
+            torch.testing.assert_close(many[0].attention, wanted_TS[: len(many[0].ids) + 1])
+
+
+def score_attention(one: Model, outputs: list[tuple[int, ...]]) -> list[torch.Tensor]:
+    """What a model from right to left looks at, saying each output alone, as it is read."""
+    looks = []
+    for source, ids in zip(SOURCES, outputs, strict=True):
+        source_1S = torch.tensor([[*source, special.EOS]])
+        with torch.inference_mode():
+            (way,) = Translator((one,)).begin(source_1S, torch.tensor([source_1S.shape[1]]))
+            look_11TS = force(way.stepper, [[ids[::-1]]])[1]
+        assert look_11TS is not None
+        looks.append(torch.cat([look_11TS[0, 0, :-1].flip(0), look_11TS[0, 0, -1:]]))
+    return looks
 
 
 def test_what_only_one_direction_finds_is_ranked_too() -> None:

@@ -50,14 +50,16 @@ class Way:
             raise ValueError("a model that begins at the end was asked for a beginning")
         return Wish(phrases=tuple(map(self.turn, wish.phrases)))
 
+    def turn_attention(self, attention_TS: Tensor) -> Tensor:
+        """Attention in the order in which the output is read; that of the end symbol stays last."""
+        return torch.cat([attention_TS[:-1].flip(0), attention_TS[-1:]]) if self.right_to_left else attention_TS
+
     def turn_hypothesis(self, hypothesis: Hypothesis) -> Hypothesis:
-        """The output as it is read, and its attention with it; that of the end symbol stays last."""
+        """The output as it is read, and its attention with it."""
         if not self.right_to_left:
             return hypothesis
-        attention_TS = hypothesis.attention
-        if attention_TS is not None:
-            attention_TS = torch.cat([attention_TS[:-1].flip(0), attention_TS[-1:]])
-        return replace(hypothesis, ids=self.turn(hypothesis.ids), attention=attention_TS)
+        look_TS = None if hypothesis.attention is None else self.turn_attention(hypothesis.attention)
+        return replace(hypothesis, ids=self.turn(hypothesis.ids), attention=look_TS)
 
 
 def agree(
@@ -69,7 +71,7 @@ def agree(
     """Rank what all directions found by what all of them say of it.
 
     Args:
-        ways: The directions; attention is the first one's.
+        ways: The directions; attention is that of the first that has any.
         found: For each of them, what its search found for each sentence, as it is read.
         options: Length penalty and n-best.
         keep_attention: Whether the hypotheses carry their attention.
@@ -82,18 +84,18 @@ def agree(
     # Sentences with fewer outputs than others say their last again.
     level = [[*many, *[many[-1]] * (most - len(many))] for many in outputs]
     total_BK = torch.zeros(len(level), most, dtype=torch.float64)
-    attention_BKTS: Tensor | None = None
+    attending: tuple[Way, Tensor] | None = None
     for way in ways:
         log_p_BKT, look_BKTS = force(way.stepper, [[way.turn(ids) for ids in many] for many in level])
         total_BK += way.share * log_p_BKT.sum(-1)
-        if way is ways[0] and keep_attention:
-            attention_BKTS = look_BKTS
+        if keep_attention and attending is None and look_BKTS is not None:
+            attending = way, look_BKTS
     results = []
     for row, many in enumerate(outputs):
         hypotheses = []
         for place, ids in enumerate(many):
             log_p, length = float(total_BK[row, place]), len(ids) + 1
-            look_TS = None if attention_BKTS is None else attention_BKTS[row, place, :length]
+            look_TS = None if attending is None else attending[0].turn_attention(attending[1][row, place, :length])
             hypotheses.append(Hypothesis(ids, log_p, score(log_p, length, options.alpha), look_TS))
         results.append(sorted(hypotheses, key=lambda one: -one.score)[: options.nbest])
     return results
