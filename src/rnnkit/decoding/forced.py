@@ -24,26 +24,31 @@ def force(stepper: Stepper[S], outputs: Sequence[Sequence[Sequence[int]]]) -> tu
 
     Returns:
         Log-probability of each token and the end symbol (B, K, T) in nats and float64, 0 behind the end, and the
-        attention at each (B, K, T, S), or None without attention.
+        attention at each (B, K, T, S), 0 where the sentence's longest output has ended, or None without attention.
     """
     target_BKT = pad_outputs(outputs)
-    sentences, rows, _ = target_BKT.shape
-    every_BK = torch.zeros(sentences, rows, dtype=torch.long)
+    sentences, rows, longest = target_BKT.shape
+    length_B = (target_BKT != special.PAD).sum(-1).amax(-1)
+    row_K = torch.arange(rows)
+    alive = torch.arange(sentences)
     state, read_BK = stepper.start(), torch.full((sentences, 1), special.BOS)
-    scores: list[Tensor] = []
-    looks: list[Tensor] = []
-    for target_BK in target_BKT.unbind(-1):
+    log_p_BKT = torch.zeros(sentences, rows, longest, dtype=torch.float64)
+    look_BKTS: Tensor | None = None
+    for step in range(longest):
         log_p_BKV, state, weights_BKS = stepper.step(read_BK, state)
-        if not scores:  # One row a sentence so far, from here on one an output.
-            state = stepper.select(state, torch.arange(sentences), every_BK)
-            log_p_BKV = log_p_BKV.expand(-1, rows, -1)
-            weights_BKS = None if weights_BKS is None else weights_BKS.expand(-1, rows, -1)
-        chosen_BK = log_p_BKV.gather(-1, target_BK.unsqueeze(-1).to(log_p_BKV.device)).squeeze(-1).cpu().double()
-        scores.append(torch.where(target_BK == special.PAD, 0.0, chosen_BK))
+        read_BK = target_BKT[alive, :, step]
+        chosen_BK = log_p_BKV.expand(-1, rows, -1).gather(-1, read_BK.unsqueeze(-1).to(log_p_BKV.device)).squeeze(-1)
+        log_p_BKT[alive, :, step] = torch.where(read_BK == special.PAD, 0.0, chosen_BK.cpu().double())
         if weights_BKS is not None:
-            looks.append(weights_BKS.cpu())
-        read_BK = target_BK
-    return torch.stack(scores, dim=-1), torch.stack(looks, dim=2) if looks else None
+            if look_BKTS is None:
+                look_BKTS = weights_BKS.new_zeros(sentences, rows, longest, weights_BKS.shape[-1], device="cpu")
+            look_BKTS[alive, :, step] = weights_BKS.expand(-1, rows, -1).cpu()
+        # One row a sentence at first, from then on one an output; a sentence whose outputs have all ended is left out.
+        keep = (length_B[alive] > step + 1).nonzero().squeeze(1)
+        if len(keep) and (step == 0 or len(keep) < len(alive)):
+            row_BK = (torch.zeros_like(row_K) if step == 0 else row_K).expand(len(keep), -1)
+            state, alive, read_BK = stepper.select(state, keep, row_BK), alive[keep], read_BK[keep]
+    return log_p_BKT, look_BKTS
 
 
 def pad_outputs(outputs: Sequence[Sequence[Sequence[int]]]) -> Tensor:
