@@ -14,22 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.data.aligned import Sentences
 from rnnkit.data.batching import Batches
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.nn import kinds
 from rnnkit.nn.guided_attention import guided_loss, reference_guided_loss
-from rnnkit.text.special import EOS
 from rnnkit.training.guidance import Guidance
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.optimisation import Settings as Changes
 from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings, gather_pairs
 from rnnkit.wordalign.agreement import Agreement, agreement
-from rnnkit.wordalign.links import Links
+
+from .pairs import Points, pack, sentences
 
 SIZE = 12
 CPU = torch.device("cpu")
-Points = list[list[tuple[int, int]]]
 WHOLE: dict[str, Any] = {"attention": "multihead", "inner": 16, "embedding": 16}
 EVERY: list[dict[str, Any]] = [
     {"arch": arch, "attention": attention, "input_feeding": feeding}
@@ -41,16 +39,6 @@ EVERY += [{"arch": "transformer", "layers": 2, "decoder_layers": depth, **WHOLE}
 EVERY += [{"arch": "transformer", "norm": "post", "positions": "sinusoidal", **WHOLE}]
 EVERY += [{"arch": "hybrid", "cell": cell, "decoder_layers": 2, **WHOLE} for cell in kinds.CELLS]
 EVERY += [{"arch": "lstm", "copy": True, "decoder_layers": 2, "layers": 2}]
-
-
-def pack(points: Points) -> Links:
-    flat = np.array([link for pair in points for link in pair], dtype=np.int32).reshape(-1, 2)
-    return Links(np.cumsum([0, *map(len, points)], dtype=np.int64), flat[:, 0], flat[:, 1])
-
-
-def sentences(rows: list[list[int]]) -> Sentences:
-    ended = [[*row, EOS] for row in rows]
-    return Sentences(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
 
 
 def build(seed: int = 3, **changes: Any) -> SequenceToSequence:

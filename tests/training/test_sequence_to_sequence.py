@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from rnnkit.data.aligned import Sentences
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.text.special import BOS, EOS, PAD
 from rnnkit.training.guidance import Guidance
@@ -17,18 +16,14 @@ from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.optimisation import Settings as Changes
 from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings, gather_pairs, mean_nll
 from rnnkit.training.signals import Stop
-from rnnkit.wordalign.links import Links
+
+from .pairs import pack, sentences
 
 SIZE = 11
 CPU = torch.device("cpu")
 SOURCE = [[4, 5, 6, 7, 8], [9], [10, 4, 9]]
 TARGET = [[5, 6, 7], [], [8, 9, 10, 4, 6, 5, 7]]
 LINKS = [[(0, 0), (4, 2), (2, 2)], [], [(0, 6), (1, 0), (2, 3)]]
-
-
-def sentences(rows: list[list[int]]) -> Sentences:
-    ended = [[*row, EOS] for row in rows]
-    return Sentences(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
 
 
 def build(**changes: Any) -> SequenceToSequence:
@@ -42,8 +37,7 @@ def guidance(turned: bool) -> Guidance:
         [(source, len(target) - 1 - place if turned else place) for source, place in links]
         for links, target in zip(LINKS, TARGET, strict=True)
     ]
-    flat = np.array([link for pair in points for link in pair], dtype=np.int32)
-    return Guidance(Links(np.cumsum([0, *map(len, points)]), flat[:, 0], flat[:, 1]), 0.5)
+    return Guidance(pack(points), 0.5)
 
 
 def test_targets_are_turned_round_but_for_their_end() -> None:

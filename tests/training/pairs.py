@@ -1,0 +1,24 @@
+"""Sentence pairs and links between their words, written down as lists."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnnkit.data.aligned import Sentences
+from rnnkit.text.special import EOS
+from rnnkit.wordalign.links import Links
+
+Points = list[list[tuple[int, int]]]
+"""Of each pair, the places of a source and a target word that are linked."""
+
+
+def sentences(rows: list[list[int]]) -> Sentences:
+    """Ids without end symbols as one side of a split."""
+    ended = [[*row, EOS] for row in rows]
+    return Sentences(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
+
+
+def pack(points: Points) -> Links:
+    """Links as they are read from a folder."""
+    flat = np.array([link for pair in points for link in pair], dtype=np.int32).reshape(-1, 2)
+    return Links(np.cumsum([0, *map(len, points)], dtype=np.int64), flat[:, 0], flat[:, 1])
