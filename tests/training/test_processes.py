@@ -104,11 +104,30 @@ with join("cpu") as group:
     Path(sys.argv[1], str(rank)).touch()
 """
 
+LEAVING = """
+import contextlib, sys
+from pathlib import Path
+from rnnkit.training.processes import join
+
+def talkers():
+    return [name for path in Path("/proc/self/task").glob("*/comm") if "gloo" in (name := path.read_text())]
+
+with contextlib.suppress(ZeroDivisionError), join("cpu") as group:
+    import torch._dynamo  # as an optimiser does; all that torch knows of distributed training comes with it
+    group.wait()
+    assert talkers()
+    1 / int(sys.argv[2])
+assert not talkers()
+Path(sys.argv[1], str(group.place.rank)).touch()
+"""
+
 DYING = """
 import os, signal, sys
 from pathlib import Path
 from rnnkit.training.processes import LostProcess, join
 
+# The launcher ends the others as soon as it knows, which can be before they have noticed.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with join("cpu") as group:
     group.wait()
     if group.place.rank == 1:
@@ -155,6 +174,15 @@ def test_two_processes_agree(tmp_path: Path, memory: str) -> None:
 
 def test_a_gradient_that_overflows_in_one_process_is_skipped_by_all(tmp_path: Path) -> None:
     ending = launch([sys.executable, "-c", OVERFLOWING, str(tmp_path)], 2)
+    assert ending == Ending(0)
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds the threads in /proc")
+@pytest.mark.parametrize("divisor", ["1", "0"], ids=["done", "failed"])
+def test_nothing_of_the_group_outlives_it(tmp_path: Path, divisor: str) -> None:
+    """A thread of it that is still at work when Python ends would abort the process."""
+    ending = launch([sys.executable, "-c", LEAVING, str(tmp_path), divisor], 2)
     assert ending == Ending(0)
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
 

@@ -296,7 +296,16 @@ def join(device: str) -> Iterator[Group]:
         torch.cuda.set_device(where.local_rank)
     elif where.local_size == where.size and sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # nobody else on the network needs to hear
+    # Its functions keep the group of the time they are imported: were that later, the group's threads would never end,
+    # and one that lets go of a tensor while Python ends aborts the process (pytorch/pytorch#179291, #190489).
+    import torch.distributed.nn
+
     with _noticing_loss():
         dist.init_process_group("nccl" if kind.type == "cuda" else "gloo", timeout=PATIENCE)
-    yield _Several(where, kind)
+    try:
+        yield _Several(where, kind)
+    except BaseException:
+        if kind.type == "cpu":  # NCCL would wait for those who are gone
+            dist.destroy_process_group()
+        raise
     dist.destroy_process_group()
