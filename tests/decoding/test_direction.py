@@ -102,19 +102,27 @@ def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
     return sum(stepper._log_probabilities(sentence, ids[:at])[token] for at, token in enumerate(ended))
 
 
-@given(seed=st.integers(0, 1000), alpha=st.sampled_from([0.0, 0.7, 1.0]), share=st.sampled_from([0.25, 0.5]))
-def test_two_directions_agree_on_the_best_by_both(seed: int, alpha: float, share: float) -> None:
-    """With beams that hold every output, what is found are the best of all by the mean of the log-probabilities."""
+@given(
+    seed=st.integers(0, 1000),
+    alpha=st.sampled_from([0.0, 0.7, 1.0]),
+    share=st.sampled_from([0.25, 0.5]),
+    few=st.sampled_from([None, 0, 1]),
+)
+def test_two_directions_agree_on_the_best_by_both(seed: int, alpha: float, share: float, few: int | None) -> None:
+    """Where either finds every output, the best of all are found, also where the other has found but a few."""
     sentences, size, longest = 3, len(special.NAMES) + 2, 4
     space = whole_space(size, longest)
     options = SearchOptions(beam=len(space), nbest=5, alpha=alpha)
     steppers = [random_stepper(sentences, size, seed + place, source=3) for place in range(2)]
     ways = [Way(steppers[0], share=1 - share), Way(steppers[1], True, share)]
     every = replace(options, nbest=options.beam)
+    limit_B = torch.full((sentences,), longest)
     each = [
-        [list(map(way.turn_hypothesis, many)) for many in beam_search(way.stepper, torch.full((3,), longest), every)]
+        [list(map(way.turn_hypothesis, many)) for many in beam_search(way.stepper, limit_B, every, keep_attention=True)]
         for way in ways
     ]
+    if few is not None:
+        each[few] = [many[: 7 * row] for row, many in enumerate(each[few])]
     found = agree(ways, each, options, keep_attention=True)
     for sentence, many in enumerate(found):
         total = {

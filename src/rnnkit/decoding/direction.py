@@ -72,7 +72,7 @@ def agree(
 
     Args:
         ways: The directions; attention is that of the first that has any.
-        found: For each of them, what its search found for each sentence, as it is read.
+        found: For each of them, what its search found for each sentence, as it is read, with attention if it is kept.
         options: Length penalty and n-best.
         keep_attention: Whether the hypotheses carry their attention.
 
@@ -80,22 +80,39 @@ def agree(
         For each sentence its `nbest` best hypotheses, best first; log_p is the score above, before the length penalty.
     """
     outputs = [list(dict.fromkeys(one.ids for many in each for one in many)) for each in zip(*found, strict=True)]
-    most = max(map(len, outputs))
-    # Sentences with fewer outputs than others say their last again.
-    level = [[*many, *[many[-1]] * (most - len(many))] for many in outputs]
-    total_BK = torch.zeros(len(level), most, dtype=torch.float64)
-    attending: tuple[Way, Tensor] | None = None
-    for way in ways:
-        log_p_BKT, look_BKTS = force(way.stepper, [[way.turn(ids) for ids in many] for many in level])
-        total_BK += way.share * log_p_BKT.sum(-1)
-        if keep_attention and attending is None and look_BKTS is not None:
-            attending = way, look_BKTS
+    said = [_say(way, each, outputs, keep_attention) for way, each in zip(ways, found, strict=True)]
     results = []
     for row, many in enumerate(outputs):
         hypotheses = []
-        for place, ids in enumerate(many):
-            log_p, length = float(total_BK[row, place]), len(ids) + 1
-            look_TS = None if attending is None else attending[0].turn_attention(attending[1][row, place, :length])
-            hypotheses.append(Hypothesis(ids, log_p, score(log_p, length, options.alpha), look_TS))
+        for ids in many:
+            by_each = [sentences[row][ids] for sentences in said]
+            log_p = sum(way.share * one.log_p for way, one in zip(ways, by_each, strict=True))
+            look_TS = next((one.attention for one in by_each if one.attention is not None), None)
+            hypotheses.append(Hypothesis(ids, log_p, score(log_p, len(ids) + 1, options.alpha), look_TS))
         results.append(sorted(hypotheses, key=lambda one: -one.score)[: options.nbest])
     return results
+
+
+def _say(
+    way: Way,
+    found: Sequence[Sequence[Hypothesis]],
+    outputs: Sequence[Sequence[Ids]],
+    keep_attention: bool,
+) -> list[dict[Ids, Hypothesis]]:
+    """What a direction says of each output of each sentence. Of what it found itself the search has said it."""
+    said = [{one.ids: one for one in many} for many in found]
+    missing = [[ids for ids in many if ids not in known] for many, known in zip(outputs, said, strict=True)]
+    most = max(map(len, missing))
+    if not most:
+        return said
+    # All have as many outputs; those that are made up are the shortest there are.
+    level = [[*map(way.turn, many), *[()] * (most - len(many))] for many in missing]
+    log_p_BKT, look_BKTS = force(way.stepper, level)
+    for row, many in enumerate(missing):
+        for place, ids in enumerate(many):
+            look_TS = None
+            if keep_attention and look_BKTS is not None:
+                look_TS = way.turn_attention(look_BKTS[row, place, : len(ids) + 1])
+            log_p = float(log_p_BKT[row, place].sum())
+            said[row][ids] = Hypothesis(ids, log_p, log_p, look_TS)
+    return said

@@ -220,7 +220,7 @@ def _search_batch(translator: Translator, sentences: Sequence[_Sentence], option
     if len(ways) == 1:
         found = _search_one_way(ways[0], sentences, lengths_B, options)
     else:
-        apart = replace(options, search=replace(options.search, nbest=options.search.beam), keep_attention=False)
+        apart = replace(options, search=replace(options.search, nbest=options.search.beam))
         each = [_search_one_way(way, sentences, lengths_B, apart) for way in ways]
         found = agree(ways, each, options.search, options.keep_attention)
     # Attention over this batch's padding says nothing.
