@@ -11,36 +11,26 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rnnkit.nn.location import REACH, LocationAttention, alignments, plain_alignments
-from rnnkit.nn.recurrent_attention import first_place
+
+from .recurrent_attention_cases import LENGTHS, SIZE, assert_alike, attend, energies_and_before
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (2, 7, 3), (5, 3, 2 * REACH + 4)]
 """Rows, steps, places."""
 
-BATCH, STEPS, SOURCE, SIZE = 3, 5, 7, 4
-LENGTHS = (7, 2, 5)
 FILTER = 2 * REACH + 1
 
 
 def case(rows: int, steps: int, places: int, seed: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Energies, some of them minus infinity at the end of a row, jumps, and the weights before."""
-    generator = torch.Generator().manual_seed(seed)
-    energies_NTS = torch.randn(rows, steps, places, generator=generator, dtype=torch.float64)
-    padding_NS = torch.arange(places) >= torch.arange(places, places - rows, -1).clamp_min(1).unsqueeze(1)
-    energies_NTS = energies_NTS.masked_fill(padding_NS.unsqueeze(1), -math.inf)
+    """Energies, jumps, and the weights before."""
+    energies_NTS, before_NS = energies_and_before(rows, steps, places, 1.0, seed)
+    generator = torch.Generator().manual_seed(seed + 1)
     jumps_NTJ = 3 * torch.randn(rows, steps, FILTER, generator=generator, dtype=torch.float64)
-    before_NS = torch.rand(rows, places, generator=generator, dtype=torch.float64).masked_fill(padding_NS, 0)
-    before_NS = before_NS / before_NS.sum(1, keepdim=True)
     return energies_NTS.requires_grad_(), jumps_NTJ.requires_grad_(), before_NS.requires_grad_()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_values_and_gradients_equal_those_of_the_loop(shape: tuple[int, int, int]) -> None:
-    leaves = case(*shape)
-    fast_NTS, plain_NTS = alignments(*leaves), plain_alignments(*leaves)
-    torch.testing.assert_close(fast_NTS, plain_NTS, rtol=1e-12, atol=1e-14)
-    weights_NTS = torch.randn_like(plain_NTS)
-    found, expected = (torch.autograd.grad((a_NTS * weights_NTS).sum(), leaves) for a_NTS in (fast_NTS, plain_NTS))
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+    assert_alike(alignments, plain_alignments, case(*shape))
 
 
 def test_gradient_is_that_of_finite_differences() -> None:
@@ -77,18 +67,8 @@ def test_a_step_goes_as_far_as_it_wants_though_all_places_look_alike(distance: i
     assert (found_1TS.max(2).values > 0.999).all()
 
 
-def attend() -> tuple[LocationAttention, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    torch.manual_seed(2)
-    attention = LocationAttention(SIZE)
-    query_BTH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)
-    padding_BS = torch.arange(SOURCE).unsqueeze(0) >= torch.tensor(LENGTHS).unsqueeze(1)
-    keys_BSH = attention.keys(memory_BSH)
-    context_BTH, weights_BTS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, first_place(padding_BS))
-    return attention, query_BTH, memory_BSH, padding_BS, context_BTH, weights_BTS
-
-
 def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
-    attention, query_BTH, memory_BSH, _, context_BTH, weights_BTS = attend()
+    attention, query_BTH, memory_BSH, context_BTH, weights_BTS = attend(LocationAttention)
     for row, length in enumerate(LENGTHS):
         real_SH = memory_BSH[row, :length]
         energies_TS = query_BTH[row] @ (real_SH @ attention.key.weight.T).T / math.sqrt(SIZE)

@@ -13,31 +13,21 @@ from torch import Tensor
 from rnnkit.nn.monotonic import MonotonicAttention, alignments, plain_alignments
 from rnnkit.nn.recurrent_attention import first_place
 
+from .recurrent_attention_cases import LENGTHS, SIZE, assert_alike, attend, energies_and_before
+
 SHAPES = [(1, 1, 1), (3, 5, 7), (2, 7, 3), (5, 3, 33)]
 """Rows, steps, places."""
 
-BATCH, STEPS, SOURCE, SIZE = 3, 5, 7, 4
-LENGTHS = (7, 2, 5)
-
 
 def case(rows: int, steps: int, places: int, spread: float = 2.0, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Energies, some of them minus infinity at the end of a row, and an alignment that some mass has left."""
-    generator = torch.Generator().manual_seed(seed)
-    energies_NTS = spread * torch.randn(rows, steps, places, generator=generator, dtype=torch.float64)
-    padding_NS = torch.arange(places) >= torch.arange(places, places - rows, -1).clamp_min(1).unsqueeze(1)
-    energies_NTS = energies_NTS.masked_fill(padding_NS.unsqueeze(1), -math.inf)
-    before_NS = torch.rand(rows, places, generator=generator, dtype=torch.float64).masked_fill(padding_NS, 0)
-    return energies_NTS.requires_grad_(), (0.9 * before_NS / before_NS.sum(1, keepdim=True)).requires_grad_()
+    """Energies, and an alignment that some mass has left."""
+    energies_NTS, before_NS = energies_and_before(rows, steps, places, spread, seed)
+    return energies_NTS.requires_grad_(), (0.9 * before_NS).requires_grad_()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_values_and_gradients_equal_those_of_the_loop(shape: tuple[int, int, int]) -> None:
-    leaves = case(*shape)
-    fast_NTS, plain_NTS = alignments(*leaves), plain_alignments(*leaves)
-    torch.testing.assert_close(fast_NTS, plain_NTS, rtol=1e-12, atol=1e-14)
-    weights_NTS = torch.randn_like(plain_NTS)
-    found, expected = (torch.autograd.grad((a_NTS * weights_NTS).sum(), leaves) for a_NTS in (fast_NTS, plain_NTS))
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-13)
+    assert_alike(alignments, plain_alignments, case(*shape))
 
 
 def test_gradient_is_that_of_finite_differences() -> None:
@@ -94,18 +84,8 @@ def test_steps_that_never_stop_leave_the_source_for_good() -> None:
     assert (alignments(energies_NTS, first_place(torch.zeros(1, 3, dtype=torch.bool))) == 0).all()
 
 
-def attend(training: bool = False) -> tuple[MonotonicAttention, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    torch.manual_seed(2)
-    attention = MonotonicAttention(SIZE).train(training)
-    query_BTH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)
-    padding_BS = torch.arange(SOURCE).unsqueeze(0) >= torch.tensor(LENGTHS).unsqueeze(1)
-    keys_BSH = attention.keys(memory_BSH)
-    context_BTH, weights_BTS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, first_place(padding_BS))
-    return attention, query_BTH, memory_BSH, padding_BS, context_BTH, weights_BTS
-
-
 def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
-    attention, query_BTH, memory_BSH, _, context_BTH, weights_BTS = attend()
+    attention, query_BTH, memory_BSH, context_BTH, weights_BTS = attend(MonotonicAttention)
     for row, length in enumerate(LENGTHS):
         real_SH = memory_BSH[row, :length]
         energies_TS = query_BTH[row] @ (real_SH @ attention.key.weight.T).T / math.sqrt(SIZE) + attention.offset
@@ -117,9 +97,9 @@ def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
 
 
 def test_training_has_noise_and_evaluation_has_none() -> None:
-    attention, query_BTH, memory_BSH, _, _, weights_BTS = attend()
-    torch.testing.assert_close(attend()[-1], weights_BTS)
-    assert not torch.allclose(attend(training=True)[-1], weights_BTS)
+    attention, query_BTH, memory_BSH, _, weights_BTS = attend(MonotonicAttention)
+    torch.testing.assert_close(attend(MonotonicAttention).weights_BTS, weights_BTS)
+    assert not torch.allclose(attend(MonotonicAttention, training=True).weights_BTS, weights_BTS)
     many_BTH, keys_BSH = query_BTH.repeat(1, 400, 1), attention.keys(memory_BSH)
     clean_BTS = attention.energies(many_BTH, keys_BSH)
     noise_BTS = attention.train().energies(many_BTH, keys_BSH) - clean_BTS
