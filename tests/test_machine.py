@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnnkit import machine
-from rnnkit.machine import available_bytes, available_cores, peak_memory, release_code
+from rnnkit.machine import available_bytes, available_cores, has_loaded, peak_memory, release_code, seconds_in_line
 
 LIMITED = "import resource; resource.setrlimit(resource.{kind}, (1 << 30, 1 << 31)); "
 PRINT_FREE = "from rnnkit.machine import available_bytes; print(available_bytes())"
@@ -42,6 +42,31 @@ def test_a_system_that_does_not_say_is_taken_for_empty(
 
 def test_cores_are_those_of_this_process() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_threads_that_end_while_they_are_looked_at_stand_in_no_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for thread in ("1", "2", "3"):
+        (tmp_path / thread).mkdir()
+    (tmp_path / "1" / "schedstat").write_text("5 1500000000 7\n", encoding="ascii")
+    (tmp_path / "2" / "schedstat").symlink_to(tmp_path / "gone")
+    (tmp_path / "3" / "schedstat").write_text("5 250000000 7\n", encoding="ascii")
+    monkeypatch.setattr(machine, "_TASKS", tmp_path)
+    assert seconds_in_line() == 1.75
+
+
+def test_a_system_that_keeps_no_lines_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_TASKS", tmp_path / "none")
+    assert seconds_in_line() is None
+
+
+def test_a_library_is_known_by_part_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = tmp_path / "maps"
+    monkeypatch.setattr(machine, "_MAPPINGS", maps)
+    assert not has_loaded("libgomp")
+    maps.write_text("7f00-7f01 r-xp 00000000 00:00 0 /usr/lib/libgomp.so.1\n", encoding="utf-8")
+    assert [has_loaded("libgomp"), has_loaded("libiomp5")] == [True, False]
 
 
 def test_the_peak_is_in_bytes() -> None:

@@ -8,9 +8,11 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _MEMORY, _MAPPINGS, _STATUS = Path("/proc/meminfo"), Path("/proc/self/maps"), Path("/proc/self/status")
+_TASKS = Path("/proc/self/task")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Numbers of the GNU library's `mallopt`."""
 
@@ -48,6 +50,23 @@ def peak_memory() -> int:
             return int(held["VmHWM"].split()[0]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def seconds_in_line() -> float | None:
+    """How long this process' threads together have stood in line for a core; None where the system does not say.
+
+    Threads that have ended are not counted.
+    """
+    waited = []
+    for task in _TASKS.glob("*/schedstat"):
+        with suppress(OSError):  # the thread has ended since
+            waited.append(int(task.read_text(encoding="ascii").split()[1]))
+    return sum(waited) / 1e9 if waited else None
+
+
+def has_loaded(library: str) -> bool:
+    """Whether this process has loaded a library with this in its name; False where the system does not say."""
+    return _MAPPINGS.exists() and library in _MAPPINGS.read_text(encoding="utf-8", errors="replace")
 
 
 def keep_freed_memory() -> None:

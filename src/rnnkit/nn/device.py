@@ -12,6 +12,7 @@ from torch import Tensor
 
 from rnnkit.errors import UsageError
 from rnnkit.machine import available_cores
+from rnnkit.nn.openmp import watch_cores
 
 KERNELS_KEPT = "128"
 SMALLEST_FOR_BFLOAT16 = 384
@@ -87,12 +88,16 @@ def set_threads(threads: int, processes: int = 1) -> int:
 
     So many processes share the cores, where nobody says how many threads each has.
 
+    Several wait quietly while other programs want the cores (`nn/openmp.py`).
+
     Also keeps oneDNN from remembering a compiled kernel for each of a thousand batch shapes, which would take
     gigabytes; the library reads the variable at its first use.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS_KEPT)
     count = threads or max(1, available_cores() // processes)
     torch.set_num_threads(count)
+    if count > 1:
+        watch_cores()
     return count
 
 

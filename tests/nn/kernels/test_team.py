@@ -38,7 +38,7 @@ def test_every_share_is_done_once(threads: int, shares: int) -> None:
 
 
 def test_without_the_entry_to_torchs_threads_the_caller_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team, "_parallel_region", lambda: None)
+    monkeypatch.setattr(team, "parallel_region", lambda: None)
     torch.set_num_threads(2)
     counts = torch.zeros(9)
     team.run(count_shares, [5, counts], 9)

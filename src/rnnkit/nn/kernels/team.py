@@ -24,6 +24,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from rnnkit.compiled import Compiler, keep_on_disk
+from rnnkit.nn.openmp import parallel_region
 
 Kernel = Callable[[Any], None]
 """`kernel(job)`, in Python that Numba compiles: claims shares of the job until none is left."""
@@ -59,7 +60,7 @@ def run(kernel: Kernel, fields: Sequence[int | Tensor], shares: int) -> None:
     """
     numbers = [field if isinstance(field, int) else field.data_ptr() for field in fields]
     job = (ctypes.c_int64 * (FIELDS + len(numbers)))(0, shares, *numbers)
-    entry, parallel = _compile(kernel).ctypes, _parallel_region()
+    entry, parallel = _compile(kernel).ctypes, parallel_region()
     threads = min(shares, torch.get_num_threads())
     if threads <= 1 or parallel is None:
         entry(ctypes.cast(job, ctypes.POINTER(ctypes.c_int64)))
@@ -69,19 +70,7 @@ def run(kernel: Kernel, fields: Sequence[int | Tensor], shares: int) -> None:
 
 def reaches_torchs_threads() -> bool:
     """Whether more threads than the caller's own take part."""
-    return _parallel_region() is not None
-
-
-@cache
-def _parallel_region() -> Any:
-    """`GOMP_parallel(function, argument, threads, flags)` of the OpenMP that torch runs on, or None."""
-    try:
-        function = ctypes.CDLL(torch._C.__file__).GOMP_parallel
-    except (AttributeError, OSError):
-        return None
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    function.restype = None
-    return function
+    return parallel_region() is not None
 
 
 @cache
