@@ -21,7 +21,7 @@ import torch
 from rnnkit.machine import available_cores, has_loaded, seconds_in_line
 
 CROWDED, QUIET = 0.25, 0.1
-"""Cores are shared once threads together stand in line for so many seconds in each, and until it is so few again.
+"""Seconds in each second that all threads together stand in line: cores are shared from the one on, until the other.
 
 Alone it is 0.01 to 0.05, beside one busy program 0.5 to 1."""
 
@@ -32,7 +32,7 @@ DECIDED_BY_USER = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 """Variables in which users say themselves how threads wait."""
 
 GNU = "libgomp"
-"""The library whose threads it is known of how they wait. Torch's wheels for Linux bring it."""
+"""Part of the name of the OpenMP that is known to wait like this. Torch's wheels for Linux bring it."""
 
 
 @cache
@@ -88,7 +88,7 @@ class Watch:
         share = (in_line - before) / (now - then)
         if self._leave is None and share > CROWDED:
             self._leave = threading.Event()
-            more = max(2, available_cores() - torch.get_num_threads() + 2)  # one too many, and the caller's own
+            more = available_cores() + 1  # too many by themselves: work may have fewer threads for a moment
             threading.Thread(target=keep_sleepers, args=(more, self._leave), daemon=True).start()
         elif self._leave is not None and share < QUIET:
             self._leave.set()
