@@ -74,6 +74,7 @@ class Watch:
 
     def __init__(self, now: float, in_line: float) -> None:
         self._last = now, in_line
+        self._too_many = available_cores() + 1  # by themselves: work may have fewer threads for a moment
         self._leave: threading.Event | None = None
 
     @property
@@ -88,8 +89,7 @@ class Watch:
         share = (in_line - before) / (now - then)
         if self._leave is None and share > CROWDED:
             self._leave = threading.Event()
-            more = available_cores() + 1  # too many by themselves: work may have fewer threads for a moment
-            threading.Thread(target=keep_sleepers, args=(more, self._leave), daemon=True).start()
+            threading.Thread(target=keep_sleepers, args=(self._too_many, self._leave), daemon=True).start()
         elif self._leave is not None and share < QUIET:
             self._leave.set()
             self._leave = None

@@ -32,5 +32,5 @@ def test_processor_must_be_known_and_no_thread_idle(
 
 def test_torchs_threads_are_reached_where_its_openmp_has_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     for region in (object(), None):
-        monkeypatch.setattr(team, "_parallel_region", lambda found=region: found)
+        monkeypatch.setattr(team, "parallel_region", lambda found=region: found)
         assert team.reaches_torchs_threads() is (region is not None)
