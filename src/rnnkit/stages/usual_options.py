@@ -16,3 +16,8 @@ from rnnkit.nn import kinds
 work = partial(option, Path("work"), help="Workspace that paths not given are in.")
 device = partial(option, "auto", panel="Optimisation", choices=kinds.DEVICES)
 threads = partial(option, 0, help="CPU threads; 0: all cores.", panel="Optimisation", minimum=0)
+repair = partial(
+    option, False,
+    help="Read imperfect files: repair or skip invalid UTF-8, duplicates, wrong counts, a missing final newline.",
+    panel="Data",
+)  # fmt: skip
