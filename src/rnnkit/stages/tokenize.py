@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.config import STDIN
-from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files import lock, manifest
-from rnnkit.files.atomic import atomic_file
 from rnnkit.machine import available_cores
+from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.tokenize_merge import merge
 from rnnkit.stages.tokenize_options import (
     DEFAULT_TYPE,
@@ -70,7 +70,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     Raises:
         UsageError: Options that do not go together.
         DataError: A text is missing, empty or not text, or there is nothing to learn a tokenizer from.
-        ArtefactError: The tokenizer there is another than was asked for, or a token file is there already.
+        ArtefactError: The tokenizer there is another than was asked for, or a token file already exists.
     """
     shard = shards.check(options.shard, options.merge)
     if options.merge:
@@ -85,7 +85,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         with ExitStack() as outputs, _pool(options) as pool:
             written = [
                 _tokenize(
-                    job, shard, tokenizer, options, pool, outputs.enter_context(atomic_file(job.target, "wb")), listen
+                    job, shard, tokenizer, options, pool, outputs.enter_context(token_files.create(job.target)), listen
                 )
                 for job in jobs
             ]
@@ -156,12 +156,8 @@ def _plan(options: Options, shard: shards.Shard | None) -> list[_Job]:
         if target in jobs:
             raise UsageError(f"{jobs[target].source} and {source} would both become {target}")
         jobs[target] = _Job(source, manifest.sha256(source), name, target)
-    there = [target for target in jobs if target.exists()]
-    if there and not options.overwrite:
-        raise ArtefactError(
-            f"{there[0]} is there already" + (f", and {len(there) - 1} more" if there[1:] else ""),
-            hint="--overwrite replaces it; --work or --output names another place",
-        )
+    for target in jobs:
+        claim_file(options, target, token_files.KIND)
     return list(jobs.values())
 
 

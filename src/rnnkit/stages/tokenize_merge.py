@@ -9,8 +9,8 @@ from pathlib import Path
 from rnnkit.errors import ArtefactError, UsageError
 from rnnkit.events import Listener, Progress
 from rnnkit.files import lock
-from rnnkit.files.atomic import atomic_file
 from rnnkit.files.manifest import Manifest
+from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.tokenize_options import Options, Result, Tokenized, token_folder, tokenizer_folder
 from rnnkit.text import shards, token_files
 from rnnkit.text.tokenizers.learning import refuse_empty
@@ -23,7 +23,7 @@ def merge(options: Options, listen: Listener) -> Result:
     Raises:
         UsageError: Files were named.
         DataError: There are no shards, one is missing, or a text has no tokens.
-        ArtefactError: The shards do not go together, or a token file is there already.
+        ArtefactError: The shards do not go together, or a token file already exists.
     """
     if options.files:
         raise UsageError("--merge joins what the shards have made, and takes no text")
@@ -31,14 +31,14 @@ def merge(options: Options, listen: Listener) -> Result:
     found = shards.find_shards(folder)
     names = _names(found)
     targets = [folder / name for name in names]
-    if not options.overwrite and (there := [target for target in targets if target.exists()]):
-        raise ArtefactError(f"{there[0]} is there already", hint="--overwrite replaces it")
+    for target in targets:
+        claim_file(options, target, token_files.KIND)
     tokenizer = load_tokenizer(tokenizer_folder(options))
     with lock.hold(folder):
         merged = []
         with ExitStack() as outputs:
             for done, target in enumerate(targets, start=1):
-                output = outputs.enter_context(atomic_file(target, "wb"))
+                output = outputs.enter_context(token_files.create(target))
                 parts = [shard / target.name for shard in found]
                 metas = shards.read_metas(parts, token_files.KIND, token_files.VERSION)
                 lines, tokens = (sum(int(meta.facts[name]) for meta in metas) for name in ("lines", "tokens"))

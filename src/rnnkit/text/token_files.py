@@ -6,12 +6,14 @@ A token file that came from elsewhere has no manifest. It is used as it is: any 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.files import manifest
+from rnnkit.files.artefact_output import artefact_file, seal_file
 from rnnkit.text.lines import MAX_BYTES, read_lines
 from rnnkit.text.names import SUFFIX, parse_name
 
@@ -46,6 +48,11 @@ class TokenFile:
     features: bool = False
 
 
+def create(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open a token file for writing bytes, whole or not at all; `write_meta` comes next."""
+    return artefact_file(path, KIND, VERSION, "wb")
+
+
 def write_meta(
     path: Path,
     *,
@@ -76,8 +83,7 @@ def write_meta(
         "samples": samples,
         "features": features,
     }
-    files = manifest.describe_files(path.parent, [path.name])
-    manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
+    seal_file(path, KIND, VERSION, options=options, inputs=inputs, facts=facts)
 
 
 def open_token_file(path: Path) -> TokenFile:
