@@ -129,9 +129,15 @@ class Result:
         speed = f"{self.seconds:.1f} s, {self.pairs_per_second:,.0f} pairs/s"
         lines = [f"{self.path}: {self.links:,} links in {self.pairs:,} sentence pairs, {speed}"]
         lines += [f"{name}: {bits[0]:.2f} to {bits[-1]:.2f} bits a word" for name, bits in self.bits.items()]
-        if self.agreement is not None:
-            lines.append(", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.agreement.items()))
+        lines += self.figures
         return lines + [str(path) for path in (self.lexicon, self.shortlist) if path is not None]
+
+    @property
+    def figures(self) -> list[str]:
+        """The agreement with `--compare`, which no file holds."""
+        if self.agreement is None:
+            return []
+        return [", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.agreement.items())]
 
 
 def run(options: Options, listen: Listener = ignore) -> Result:
