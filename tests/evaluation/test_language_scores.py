@@ -77,7 +77,7 @@ def test_text_that_the_tokens_do_not_reproduce_is_counted_apart() -> None:
     plain = measure(IDS, LOG_P, reproduced, 3)
     assert found.as_dict() == plain.as_dict()
     assert (found.raw_characters, found.raw_octets) == (15 - 1, 18 - 1)
-    assert (found.changed, found.changes) == (1, {"white space", "case"})
+    assert (found.changed, sorted(found.changes)) == (1, ["case", "white space"])
     parts = measure(IDS[:3], LOG_P[:3], raw[:1], 1, reproduced[:1]) + measure(IDS[3:], LOG_P[3:], raw[1:], 2)
     assert (LanguageScore() + parts).raw_dict() == found.raw_dict()
 

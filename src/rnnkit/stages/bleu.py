@@ -228,8 +228,10 @@ def run(options: Options, listen: Listener = ignore) -> Result:
                 scores += sentence_scores(segments.hypotheses, segments.references, settings)
             else:
                 scores.append(corpus_score(segments.hypotheses, segments.references, settings))
-    for caution in dict.fromkeys(text for found in (*scores, *comparisons) for text in found.cautions):
-        listen(Warned(caution))
+    cautions = [text for score in scores for text in score.cautions]
+    cautions += [text for comparison in comparisons for text in comparison.cautions]
+    for text in cautions:
+        listen(Warned(text))
     systems = (describe(options.baseline) if options.baseline else "", describe(options.hypotheses))
     return Result(tuple(scores), tuple(comparisons), systems, options.sentence, width)
 
