@@ -19,7 +19,8 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 SEED ?= 1
 MINUTES ?= 10
-TORTURE ?= --kill 512 --cut 208 --flip 208 --full-disk 64 --small-disk 32 --read-only 32 --two-at-once 64 --clock 16 --dead-stream 64
+TORTURE ?= --kill 512 --cut 208 --flip 208 --full-disk 64 --small-disk 32 --read-only 32 --two-at-once 64 --clock 16 \
+	--dead-stream 64 --foreign 90 --failing-input 90 --odd-output 90 --other-model 24 --vanish 54 --readers 36
 
 # Caches stay out of the tree.
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/$(VENV)/cache/hypothesis

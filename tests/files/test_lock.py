@@ -21,7 +21,14 @@ def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     with hold(folder):
         assert (folder / NAME).read_text() == owner.name()
-    assert list(folder.iterdir()) == []
+        (folder / "written").touch()
+    assert [path.name for path in folder.iterdir()] == ["written"]
+
+
+def test_a_folder_made_for_nothing_goes_again(tmp_path: Path) -> None:
+    with hold(tmp_path / "a" / "b"):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("host", [None, "elsewhere"], ids=["living process", "another host"])

@@ -80,6 +80,11 @@ class Child:
         """End it as power loss would."""
         os.kill(self.pid, signal.SIGKILL)
 
+    def ended(self) -> bool:
+        """Whether it has come to its end; `wait` is still to be called."""
+        found = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return found is not None
+
     def wait(self) -> Ended:
         """Wait for its end. Raises TimeoutError where it does not come."""
         while True:

@@ -82,13 +82,13 @@ def kill(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
     with bench.trial(stage, kept=not stage.resumes and dice.random() < 0.5) as folder:
         found = []
         for _ in range(dice.randint(1, 3)):
-            running = Child(_again(stage, folder), folder)
+            running = Child(again(stage, folder), folder)
             time.sleep(dice.uniform(0.0, 1.1) * bench.seconds[stage.name])
             running.kill()
             if running.wait().code == 0:
                 break
-            found += _whole(bench, stage, folder)
-        return found + _finish(bench, stage, folder)
+            found += torn(bench, stage, folder)
+        return found + finish(bench, stage, folder)
 
 
 def full_disk(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
@@ -96,7 +96,7 @@ def full_disk(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
     sizes = [len(file) for made in bench.wanted(stage).values() for file in (made or {}).values()]
     with bench.trial(stage, kept=not stage.resumes and dice.random() < 0.5) as folder:
         limit = partial(child.limit_files, dice.randint(0, max(sizes) - 1))
-        return _starve(bench, stage, folder, limit) + _finish(bench, stage, folder)
+        return _starve(bench, stage, folder, limit) + finish(bench, stage, folder)
 
 
 def small_disk(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
@@ -106,20 +106,20 @@ def small_disk(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
         disk.leave(folder, dice.randint(0, sum(sizes)))
         found = _starve(bench, stage, folder, lambda: None)
         disk.leave(folder, disk.PLENTY)
-        return found + _finish(bench, stage, folder)
+        return found + finish(bench, stage, folder)
 
 
 def read_only(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
     """A folder that nobody may write to."""
     with bench.trial(stage, kept=not stage.resumes and dice.random() < 0.5) as folder:
-        words, places = _again(stage, folder), [folder, *(path for path in folder.rglob("*") if path.is_dir())]
+        words, places = again(stage, folder), [folder, *(path for path in folder.rglob("*") if path.is_dir())]
         for path in places:
             path.chmod(0o555)
         ended = call(words, folder, child.lose_rights)
         for path in places:
             path.chmod(0o755)
-        found = _said(ended, ("cannot write", "Permission denied"), _names(stage))
-        return found + _whole(bench, stage, folder) + _litter(folder) + _finish(bench, stage, folder)
+        found = complaints(ended, ("cannot write", "Permission denied"), names_of(stage))
+        return found + torn(bench, stage, folder) + _litter(folder) + finish(bench, stage, folder)
 
 
 def cut(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
@@ -149,15 +149,16 @@ def two_at_once(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
         found = [] if any(ended.code == 0 for ended in both) else ["neither of the two was done"]
         for ended in both:
             if ended.code:
-                found += _said(ended, ("in use", "already exists", "is what an interrupted run left"), _names(stage))
-        return found + _compare(bench, stage, folder)
+                reasons = ("in use", "already exists", "is what an interrupted run left")
+                found += complaints(ended, reasons, names_of(stage))
+        return found + compare(bench, stage, folder)
 
 
 def clock(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
     """The clock of the wall runs backwards."""
     with bench.trial(stage, kept=False) as folder:
         ended = call(stage.words, folder, partial(child.jump_clock, dice.uniform(0.5, 1e6)))
-        return ([] if ended.code == 0 else [f"exit code {ended.code}: {ended.err}"]) + _compare(bench, stage, folder)
+        return ([] if ended.code == 0 else [f"exit code {ended.code}: {ended.err}"]) + compare(bench, stage, folder)
 
 
 def dead_stream(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
@@ -166,7 +167,7 @@ def dead_stream(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
     with bench.trial(stage, kept=False) as folder:
         ended = call(stage.words, folder, partial(_break, number, broken))
         found = [] if ended.code in ((0, 141) if broken else (0,)) else [f"exit code {ended.code}: {ended.err}"]
-        return found + ["a traceback"] * ("Traceback" in ended.err) + _finish(bench, stage, folder)
+        return found + ["a traceback"] * ("Traceback" in ended.err) + finish(bench, stage, folder)
 
 
 Fault = Callable[[Bench, Stage, random.Random], list[str]]
@@ -184,7 +185,7 @@ FAULTS: dict[str, Fault] = {
 """By the name that the table has."""
 
 
-def _again(stage: Stage, folder: Path) -> list[str]:
+def again(stage: Stage, folder: Path) -> list[str]:
     """The command line that goes on, begins, or replaces, as what is there demands."""
     begun = any((folder / made / manifest.NAME).exists() for made in stage.makes)
     growing = any((folder / f"{made}.partial").exists() for made in stage.makes)
@@ -193,7 +194,7 @@ def _again(stage: Stage, folder: Path) -> list[str]:
     return [*stage.words, "--overwrite"] if any((folder / made).exists() for made in stage.makes) else [*stage.words]
 
 
-def _whole(bench: Bench, stage: Stage, folder: Path) -> list[str]:
+def torn(bench: Bench, stage: Stage, folder: Path) -> list[str]:
     """What is neither as it was nor as it will be."""
     found = []
     wanted, before = bench.wanted(stage), bench.before(stage)
@@ -210,22 +211,22 @@ def _whole(bench: Bench, stage: Stage, folder: Path) -> list[str]:
 
 
 def _starve(bench: Bench, stage: Stage, folder: Path, limit: Callable[[], None]) -> list[str]:
-    ended = call(_again(stage, folder), folder, limit)
+    ended = call(again(stage, folder), folder, limit)
     if ended.code == 0:
-        return _whole(bench, stage, folder)
-    return _said(ended, ("the disk is full",), _names(stage)) + _whole(bench, stage, folder)
+        return torn(bench, stage, folder)
+    return complaints(ended, ("the disk is full",), names_of(stage)) + torn(bench, stage, folder)
 
 
-def _finish(bench: Bench, stage: Stage, folder: Path) -> list[str]:
+def finish(bench: Bench, stage: Stage, folder: Path) -> list[str]:
     """Run the command to its end, as a person would who saw what is there; what comes out must be exact."""
-    words = _again(stage, folder)
+    words = again(stage, folder)
     ended = call(words, folder)
     if ended.code and "is finished" not in ended.err:
         return [f"{' '.join(words)} ends with {ended.code}: {ended.err}"]
-    return _compare(bench, stage, folder)
+    return compare(bench, stage, folder)
 
 
-def _compare(bench: Bench, stage: Stage, folder: Path) -> list[str]:
+def compare(bench: Bench, stage: Stage, folder: Path) -> list[str]:
     found = []
     for made, wanted in bench.wanted(stage).items():
         here = stages.contents(folder, made)
@@ -241,7 +242,7 @@ def _litter(folder: Path) -> list[str]:
     return [f"litter: {path}" for path in stages.litter(folder)]
 
 
-def _said(ended: Ended, reasons: Sequence[str], names: Sequence[str]) -> list[str]:
+def complaints(ended: Ended, reasons: Sequence[str], names: Sequence[str]) -> list[str]:
     """What is wrong with how a failure was explained."""
     found = [] if ended.code == 1 else [f"exit code {ended.code}"]
     found += ["a traceback, or a defect"] * ("Traceback" in ended.err or "defect" in ended.err)
@@ -250,7 +251,7 @@ def _said(ended: Ended, reasons: Sequence[str], names: Sequence[str]) -> list[st
     return [f"{fault}: {ended.err}" for fault in found]
 
 
-def _names(stage: Stage) -> list[str]:
+def names_of(stage: Stage) -> list[str]:
     """What a message may call what a stage writes: the output, what is in it or beside it, or its folder."""
     parents = {str(Path(made).parent) for made in stage.makes}
     return [*stage.makes, *(f"{parent}/" for parent in parents), *(f"{parent} was not written" for parent in parents)]
@@ -261,7 +262,7 @@ def _damage(bench: Bench, stage: Stage, dice: random.Random, change: Callable[[b
     with bench.trial(stage, kept=False) as folder:
         for made in stage.makes:
             _copy(bench.new / made, folder / made)
-        files = [file for made in stage.makes for file in _files(folder / made) if file.stat().st_size]
+        files = [file for made in stage.makes for file in files_of(folder / made) if file.stat().st_size]
         file = dice.choice(files)
         whole = file.read_bytes()
         file.write_bytes(change(whole))
@@ -273,11 +274,11 @@ def _damage(bench: Bench, stage: Stage, dice: random.Random, change: Callable[[b
         if manifest.place(root).exists() or root.is_dir():
             verified = call(["verify", str(root.relative_to(folder))], folder)
             if not ("without a checksum" in verified.err and name in verified.err):
-                found = [f"verify {name}: {fault}" for fault in _said(verified, (), (name, file.name))]
+                found = [f"verify {name}: {fault}" for fault in complaints(verified, (), (name, file.name))]
         ended = call(stage.read_by, folder)
         if ended.code:
             near = (name, str(file.parent.relative_to(folder)), str(root.relative_to(folder)))
-            found += [f"{' '.join(stage.read_by)}, {name}: {fault}" for fault in _said(ended, (), near)]
+            found += [f"{' '.join(stage.read_by)}, {name}: {fault}" for fault in complaints(ended, (), near)]
         return found
 
 
@@ -285,7 +286,7 @@ def _place(whole: bytes, dice: random.Random) -> int:
     return dice.randrange(len(whole))
 
 
-def _files(path: Path) -> list[Path]:
+def files_of(path: Path) -> list[Path]:
     """The files of an artefact, its manifest among them."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
@@ -302,7 +303,7 @@ def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, dirs_exist_ok=True)
         return
-    for file in _files(source):
+    for file in files_of(source):
         shutil.copyfile(file, target.with_name(file.name))
 
 

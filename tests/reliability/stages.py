@@ -28,6 +28,7 @@ class Stage:
         read_by: The command line of somebody who reads that.
         resumes: Whether `--resume` goes on with it after a kill.
         leaves_out: Words that are left out then.
+        reads: Inputs that it must be resumed with unchanged.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Stage:
     read_by: tuple[str, ...]
     resumes: bool = False
     leaves_out: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def resumed(self) -> list[str]:
@@ -43,9 +45,13 @@ class Stage:
         return [*(word for word in self.words if word not in self.leaves_out), "--resume"]
 
 
-def _stage(name: str, words: str, makes: str, read_by: str, resumes: bool = False, *more: str) -> Stage:
+def _stage(
+    name: str, words: str, makes: str, read_by: str, resumes: bool = False, *more: str, reads: str = ""
+) -> Stage:
     """A stage whose texts are split into words; `more` are left out when it is resumed."""
-    return Stage(name, tuple(words.split()), tuple(makes.split()), tuple(read_by.split()), resumes, more)
+    return Stage(
+        name, tuple(words.split()), tuple(makes.split()), tuple(read_by.split()), resumes, more, tuple(reads.split())
+    )
 
 
 STAGES = (
@@ -69,7 +75,7 @@ STAGES = (
     ),
     _stage(
         "train", f"train --arch gru --batch-tokens 120 --validate-lines 2 {NETWORK}", "work/model",
-        "decode valid.de --beam 1 --max-length 4 --threads 1", True,
+        "decode valid.de --beam 1 --max-length 4 --threads 1", True, reads="work/data",
     ),
     _stage(
         "average", "average work/model work/model --output work/mean", "work/mean",
@@ -77,15 +83,21 @@ STAGES = (
     ),
     _stage(
         "decode", "decode valid.de --output work/valid.hyp --beam 2 --max-length 6 --threads 1 --batch-tokens 20",
-        "work/valid.hyp", "bleu valid.en --hypotheses work/valid.hyp", True,
+        "work/valid.hyp", "bleu valid.en --hypotheses work/valid.hyp", True, reads="valid.de work/model",
     ),
     _stage(
         "train-lm", f"train-lm --arch gru --columns 3 --steps 7 --work lm {NETWORK}", "lm/model",
-        "score valid.en --work lm --threads 1", True,
+        "score valid.en --work lm --threads 1", True, reads="lm/data",
     ),
     _stage(
         "train-lm (counts)", "train-lm --arch ngram --order 3 --work lm --output lm/counts", "lm/counts",
         "score valid.en --model lm/counts",
+    ),
+    _stage(
+        "score", "score valid.en --model lm/counts --output lm/scores", "lm/scores", "inspect lm/scores",
+    ),
+    _stage(
+        "represent", "represent --side de", "work/train.de.bow.npz", "inspect work/train.de.bow.npz",
     ),
     _stage(
         "convert-ngrams", "convert-ngrams lm/counts.arpa --model lm/counts", "lm/counts.arpa",

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 QUICK = ("tokenize", "vocab", "align")
 TRIALS = {
     "kill": 6, "cut": 6, "flip": 6, "full disk": 3, "small disk": 3, "read-only": 3, "two at once": 3, "clock": 3,
-    "dead stream": 5,
+    "dead stream": 5, "foreign": 6, "failing input": 6, "odd output": 8, "vanish": 3, "readers": 3,
 }  # fmt: skip
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="copies processes, limits files, mounts disks")
@@ -66,7 +66,7 @@ SAID = "error: the disk is full: work/vocab.tsv was not written\n"
     ],
 )
 def test_messages_are_looked_at(ended: Ended, fault: str | None) -> None:
-    found = faults._said(ended, ("the disk is full",), ("work/vocab.tsv",))
+    found = faults.complaints(ended, ("the disk is full",), ("work/vocab.tsv",))
     assert [one.partition(":")[0] for one in found] == ([fault] if fault else [])
 
 
@@ -78,13 +78,13 @@ def test_losses_and_litter_are_found(tmp_path: Path) -> None:
         for made in stage.makes:
             (folder / made).write_text(text)
     with bench.trial(stage, kept=True) as folder:
-        assert faults._whole(bench, stage, folder) == []
-        assert faults._compare(bench, stage, folder) == ["a differs", "b differs"]
+        assert faults.torn(bench, stage, folder) == []
+        assert faults.compare(bench, stage, folder) == ["a differs", "b differs"]
         (folder / "out/a").write_text("half")
-        assert faults._whole(bench, stage, folder) == ["a is neither old nor new"]
+        assert faults.torn(bench, stage, folder) == ["a is neither old nor new"]
         (folder / "out/b").unlink()
         assert contents(folder, "out/b") is None
-        assert faults._compare(bench, stage, folder)[1] == "out/b: [] in place of ['b']"
+        assert faults.compare(bench, stage, folder)[1] == "out/b: [] in place of ['b']"
         (folder / "out/.c.7@host.partial").touch()
         assert litter(folder) == ["out/.c.7@host.partial"]
     assert not folder.exists()

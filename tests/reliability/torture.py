@@ -18,9 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.reliability import child, disk
-from tests.reliability.faults import FAULTS, Bench, prepare
+from tests.reliability.faults import FAULTS as PROCESS_FAULTS
+from tests.reliability.faults import Bench, prepare
+from tests.reliability.outputs import OUTPUT_FAULTS
 from tests.reliability.stages import STAGES, Stage
 from tests.reliability.table import Table, Tally, show
+
+FAULTS = {**PROCESS_FAULTS, **OUTPUT_FAULTS}
 
 
 def torture(bench: Bench, chosen: Sequence[Stage], counts: dict[str, int], seed: int) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -114,16 +115,16 @@ def test_vectors_that_do_not_fit() -> None:
         "  hint: --min-ngram 3 --max-ngram 6 without --buckets goes on with them",
     ]
     assert refused(DataError, init_from=Path("none")).startswith("there are no vectors at none\n")
-    assert not any(Path("new").iterdir()), "nothing is left in the way of a better try"
+    assert not Path("new").exists(), "nothing is left in the way of a better try"
     trained(init_from=OLD)
 
 
-def test_a_run_may_go_on_from_the_vectors_that_it_replaces() -> None:
-    planet = row_of(Vectors.load(OLD), "planet")
-    trained(text=[Path("more")], init_from=OLD, output=OLD, overwrite=True, epochs=1)
-    new = Vectors.load(OLD)
-    assert sorted(new.words) == sorted([*WORDS, "tea"])
-    assert np.array_equal(row_of(new, "planet"), planet)
+def test_a_run_does_not_replace_the_vectors_that_it_starts_from() -> None:
+    before = files(OLD)
+    assert refused(ArtefactError, text=[Path("more")], init_from=OLD, output=OLD, overwrite=True) == (
+        "old is an input; it is not replaced\n  hint: choose another --output"
+    )
+    assert files(OLD) == before
 
 
 def test_what_is_there_is_replaced_when_that_is_asked_for() -> None:
@@ -131,9 +132,10 @@ def test_what_is_there_is_replaced_when_that_is_asked_for() -> None:
         "old already exists\n  hint: --resume continues its run, --overwrite replaces it"
     )
     (OLD / "notes.txt").write_text("mine", encoding="utf-8")
+    assert refused(ArtefactError, output=OLD, overwrite=True).startswith("old holds files that rnnkit did not write")
+    (OLD / "notes.txt").unlink()
     trained(output=OLD, overwrite=True, dimension=7)
     assert Vectors.load(OLD).dimension == 7
-    assert not (OLD / "notes.txt").exists()
 
 
 BAD: dict[str, tuple[type[RnnkitError], dict[str, Any]]] = {
@@ -141,7 +143,7 @@ BAD: dict[str, tuple[type[RnnkitError], dict[str, Any]]] = {
     "no text": (DataError, {"text": [Path("bad")]}),
     "rare": (DataError, {"min_count": 10_000}),
     "memory": (ConfigError, {"dimension": 10**12}),
-    "other vectors": (ConfigError, {"init_from": OLD, "dimension": 7}),
+    "other vectors": (ConfigError, {"init_from": Path("other"), "dimension": 7}),
     "no vectors": (DataError, {"init_from": Path("text")}),
 }
 
@@ -150,6 +152,7 @@ BAD: dict[str, tuple[type[RnnkitError], dict[str, Any]]] = {
 def test_a_bad_text_or_option_costs_no_vectors(kind: type[RnnkitError], changes: dict[str, Any]) -> None:
     Path("empty").touch()
     Path("bad").write_bytes(b"\xff")
+    shutil.copytree(OLD, "other")
     before = files(OLD)
     refused(kind, output=OLD, overwrite=True, **changes)
     assert files(OLD) == before
@@ -190,7 +193,9 @@ def test_a_folder_of_somebody_else_is_not_replaced() -> None:
     (Path("new") / "poetry.lock").write_text("mine", encoding="utf-8")
     assert refused(ArtefactError).startswith("new already exists\n")
     assert refused(ArtefactError, overwrite=True) == (
-        "new is no model directory; it is not replaced\n  hint: choose another --output"
+        "new is not an artefact of rnnkit: it is not replaced\n"
+        "  it has no meta.json, and holds poetry.lock\n"
+        "  hint: choose another name, or remove the folder yourself"
     )
 
 

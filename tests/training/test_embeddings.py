@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -30,7 +31,7 @@ lengths = st.lists(st.integers(0, 9), min_size=1, max_size=30).filter(any)
 
 def corpus_of(lengths: list[int]) -> Corpus:
     """A text of which only the lengths of its segments are known."""
-    return Corpus(Path("none"), np.empty(0, np.int32), np.cumsum([0, *lengths]), np.empty(0, np.int32))
+    return Corpus(io.BytesIO(), np.empty(0, np.int32), np.cumsum([0, *lengths]), np.empty(0, np.int32))
 
 
 def written(folder: Path) -> Corpus:

@@ -9,11 +9,12 @@ Text of any size takes only the memory of its different words.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +40,13 @@ class Corpus:
     """A text in numbers.
 
     Attributes:
-        path: The file of the words.
+        file: The file of the words, open: the folder may get another name while the text is read.
         ids: The words, mapped into memory. Whoever wants many of them takes `read`, which leaves no pages behind.
         segments: Where each segment begins, and where the last one ends; none is longer than LONGEST.
         rows: The row of each number in the vocabulary.
     """
 
-    path: Path
+    file: IO[bytes]
     ids: IntArray
     segments: IntArray
     rows: NDArray[np.int32]
@@ -70,8 +71,9 @@ class Corpus:
 
     def read(self, start: int, stop: int) -> IntArray:
         """Words `start` to before `stop`, or the text's end."""
-        before = self.path.stat().st_size - self.ids.nbytes + start * self.ids.itemsize
-        return np.fromfile(self.path, self.ids.dtype, stop - start, offset=before)
+        number, size = self.file.fileno(), self.ids.itemsize
+        before = os.fstat(number).st_size - self.ids.nbytes + start * size
+        return np.frombuffer(os.pread(number, (stop - start) * size, before), self.ids.dtype)
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,8 @@ def select_words(counts: NDArray[np.int64], word: Callable[[int], bytes], min_co
 def open_text(folder: Path) -> Corpus:
     """Open what was written. Raises FormatError where a file is missing or damaged."""
     ids, segments = open_array(folder / IDS, (np.int32,)), open_array(folder / SEGMENTS, (np.int64,))
-    return Corpus(folder / IDS, ids, segments, np.asarray(open_array(folder / ROWS, (np.int32,)), np.int32))
+    file = (folder / IDS).open("rb")
+    return Corpus(file, ids, segments, np.asarray(open_array(folder / ROWS, (np.int32,)), np.int32))
 
 
 def write_sentences(sentences: Sentences, folder: Path, size: int) -> NDArray[np.int64]:

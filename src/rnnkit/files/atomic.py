@@ -97,18 +97,30 @@ def resolve(path: Path) -> Path:
 def _open_stream(path: Path) -> Iterator[IO[bytes]]:
     """What is not a file, opened for writing."""
     numbered = _STREAMS.fullmatch(os.path.abspath(path))  # noqa: PTH100
-    if numbered and numbered[1] is not None:
-        file: IO[bytes] = os.fdopen(os.dup(int(numbered[1])), "wb")
-    elif numbered:
-        file = os.fdopen(os.dup(_NUMBERS[numbered[2]]), "wb")
+    if numbered:
+        number = int(numbered[1]) if numbered[1] is not None else _NUMBERS[numbered[2]]
+        file: IO[bytes] = io.BufferedWriter(_Forward(os.dup(number), "wb"))
     elif stat.S_ISSOCK(path.stat().st_mode):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.connect(str(path))
             file = connection.makefile("wb")
     else:
-        file = path.open("wb")
+        file = io.BufferedWriter(_Forward(path, "wb"))
     with file:
         yield file
+
+
+class _Forward(io.FileIO):
+    """A stream that is written from the first byte to the last; a device such as `/dev/null` claims that it can seek."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        raise io.UnsupportedOperation("tell")
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        raise io.UnsupportedOperation("seek")
 
 
 @contextmanager

@@ -51,9 +51,15 @@ def hold(folder: Path, part: str = "") -> Iterator[Held]:
         ArtefactError: Another living process holds it, or the folder cannot be written.
     """
     with explain_os_errors(folder):
+        new = [place for place in (folder, *folder.parents) if not place.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-    with hold_file(folder / (f".{part}{NAME}" if part else NAME), folder) as held:
-        yield held
+    try:
+        with hold_file(folder / (f".{part}{NAME}" if part else NAME), folder) as held:
+            yield held
+    finally:
+        with suppress(OSError):  # a command that wrote nothing leaves no folders either
+            for place in new:
+                place.rmdir()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnnkit.errors import ArtefactError
+from rnnkit.errors import ArtefactError, RnnkitError
 from rnnkit.files import artefact_output, durable, lock, replacing
 from rnnkit.files.owner import TEMPORARY
 
@@ -96,5 +96,9 @@ def replace_at_commit(final: Path, *kinds: str) -> Iterator[RunFolder]:
         try:
             with lock.hold(staged) as held:
                 yield RunFolder(final, staged, kinds, held)
+        except RnnkitError as error:  # the user knows the folder by its final name
+            error.what = error.what.replace(str(staged), str(final))
+            error.details = tuple(detail.replace(str(staged), str(final)) for detail in error.details)
+            raise
         finally:
             shutil.rmtree(staged, ignore_errors=True)

@@ -150,15 +150,10 @@ def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunFolder]:
         with staged.replace_at_commit(folder, kind) as replacing_it:
             yield replacing_it
         return
-    is_new = not folder.exists()
-    try:
-        with lock.hold(folder):
-            refuse_taken(folder, overwrite, kind)
-            empty(folder)
-            yield RunFolder(folder)
-    finally:
-        if is_new and folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    with lock.hold(folder):
+        refuse_taken(folder, overwrite, kind)
+        empty(folder)
+        yield RunFolder(folder)
 
 
 @contextmanager
