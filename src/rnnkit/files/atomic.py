@@ -111,7 +111,7 @@ def _open_stream(path: Path) -> Iterator[IO[bytes]]:
 
 
 class _Forward(io.FileIO):
-    """A stream that is written from the first byte to the last; a device such as `/dev/null` claims that it can seek."""
+    """A stream that is written from first to last; a device such as `/dev/null` claims that it can seek."""
 
     def seekable(self) -> bool:
         return False
