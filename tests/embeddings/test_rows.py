@@ -106,5 +106,6 @@ def test_a_word_of_another_encoding(tmp_path: Path) -> None:
         read(tmp_path / "f", b"a 1 2\nstra\xdfe 1 2\n")
     assert str(caught.value) == (
         f"{tmp_path / 'f'}:3: the word 'stra\\xdfe' is not UTF-8\n  byte 5 of it is 0xdf\n"
-        "  hint: `iconv -f LATIN1 -t UTF-8 FILE` converts a text, if that is its encoding"
+        f"  hint: `iconv -f LATIN1 -t UTF-8 {tmp_path / 'f'}` converts the text, if that is its encoding; "
+        "--repair reads the file with '\ufffd' in place of such bytes"
     )

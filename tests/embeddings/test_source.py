@@ -52,7 +52,8 @@ def test_a_last_line_without_an_end(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{path}:3: the last line has no end\n"
         "  the file may have been cut off in the middle of a number\n"
-        f"  hint: copy it again; if it is whole, `echo >> {path}` ends the line"
+        f"  hint: copy it again; if it is whole, `echo >> {path}` ends the line, "
+        "and --repair reads the line as it is"
     )
 
 
@@ -84,9 +85,12 @@ def test_damaged_gzip(tmp_path: Path) -> None:
 def test_more_than_fits_in_a_file_is_known(tmp_path: Path) -> None:
     with open_source(write(tmp_path / "f", b"0123")) as source:
         assert source.most == 4
+        assert source.can_hold(4)
+        assert not source.can_hold(5)
     zeros = write(tmp_path / "f.gz", bytes(100_000), packed=True)
     with open_source(zeros) as source:
-        assert source.most >= 100_000
+        assert source.can_hold(100_000)
+        assert not source.can_hold(1 << 40)
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:

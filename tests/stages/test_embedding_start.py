@@ -107,7 +107,9 @@ def test_vectors_that_do_not_fit() -> None:
         "old has no vectors of n-grams\n  hint: leave out --subwords"
     )
     trained(output=Path("grams"), subwords=True)
-    assert refused(ConfigError, init_from=Path("grams")) == "grams has vectors of n-grams\n  hint: give --subwords"
+    assert refused(ConfigError, init_from=Path("grams"), subwords=False) == (
+        "grams has vectors of n-grams\n  hint: leave out --no-subwords"
+    )
     message = refused(ConfigError, init_from=Path("grams"), subwords=True, max_ngram=9)
     assert message.splitlines()[0].startswith("grams has n-grams of 3 to 6 characters in ")
     assert message.splitlines()[1:] == [

@@ -15,7 +15,7 @@ import pytest
 from tests.topics import ENOUGH, LINES, WORDS, assert_topics_apart, topic_lines, write_topics
 
 from rnnkit.embeddings.vectors import Vectors
-from rnnkit.errors import ArtefactError, ConfigError, Interrupted, RnnkitError, UsageError
+from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.files import manifest
 from rnnkit.stages import neighbors
@@ -248,10 +248,38 @@ def test_loss_that_is_no_number(text: Path) -> None:
 
 def test_a_text_that_teaches_nothing(text: Path) -> None:
     text.write_text("wine\nbread\n" * 9, encoding="utf-8")
+    tries: list[dict[str, Any]] = [{}, {"sample": 0}, {"epochs": 1}]
+    for changes in tries:
+        with pytest.raises(DataError) as caught:
+            trained(**changes)
+        assert caught.value.exit_code == 1
+        assert caught.value.what == "nothing can be learned: every line of the text is a single word"
+        assert "rnnkit tokenize" in str(caught.value)
+        assert "--sample" not in str(caught.value)
+        assert not Path("vectors").exists()
+
+
+def test_old_vectors_outlive_a_text_that_teaches_nothing(text: Path) -> None:
+    trained()
+    before = artefact(Path("vectors"))
+    text.write_text("我们今天去北京吃烤鸭。\n他们昨天在上海喝茶。\n" * 50, encoding="utf-8")
+    assert refused(DataError, overwrite=True).startswith("nothing can be learned: every line")
+    assert artefact(Path("vectors")) == before
+
+
+def test_lines_with_too_few_frequent_words(text: Path) -> None:
+    text.write_text("".join(f"wine w{n}\nx{n} bread y{n}\n" for n in range(9)), encoding="utf-8")
+    message = refused(DataError)
+    assert message.startswith("nothing can be learned: no line has two words that come --min-count 5 times or more\n")
+    assert not Path("vectors").exists()
+
+
+def test_a_text_that_is_thinned_out(text: Path) -> None:
+    text.write_text("wine bread\n" * 9, encoding="utf-8")
     heard: list[Event] = []
-    assert trained(heard.append).loss == 0
-    nothing = "nothing was learned: no line has two words that are kept; --sample 0 keeps all with vectors"
-    assert Warned(nothing) in heard
+    assert trained(heard.append, sample=1e-9).loss == 0
+    nothing = "nothing was learned: --sample 1e-09 thinned out so much that no line kept two words; "
+    assert Warned(f"{nothing}--sample 0 keeps all words") in heard
     assert not np.load("vectors/contexts.npy", allow_pickle=False).any()
 
 

@@ -164,8 +164,9 @@ def select_words(counts: NDArray[np.int64], word: Callable[[int], bytes], min_co
     )
 
 
-def open_text(folder: Path) -> Corpus:
+def open_text(folder: str | os.PathLike[str]) -> Corpus:
     """Open what was written. Raises FormatError where a file is missing or damaged."""
+    folder = Path(folder)
     ids, segments = open_array(folder / IDS, (np.int32,)), open_array(folder / SEGMENTS, (np.int64,))
     file = (folder / IDS).open("rb")
     return Corpus(file, ids, segments, np.asarray(open_array(folder / ROWS, (np.int32,)), np.int32))

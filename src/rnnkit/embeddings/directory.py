@@ -6,6 +6,7 @@ A directory is opened at once, whatever its size: sizes are held against the man
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,7 +44,7 @@ _BLOCK_ROWS = 8192
 _AGAIN = "copy the directory again, or make it again with --overwrite"
 
 
-def read(folder: Path) -> Table:
+def read(folder: str | os.PathLike[str]) -> Table:
     """Open a vectors directory.
 
     Raises:
@@ -51,6 +52,7 @@ def read(folder: Path) -> Table:
         ArtefactError: It is a directory of another kind.
         FormatError: A file is missing, damaged or of a newer version; the message names it.
     """
+    folder = Path(folder)
     meta = manifest.read(folder, KIND, VERSION)
     words, subwords, dimension = _open_words(folder, meta)
     if VECTORS not in meta.files:
@@ -71,17 +73,18 @@ def read(folder: Path) -> Table:
     )
 
 
-def read_words(folder: Path) -> tuple[Words, Subwords | None]:
+def read_words(folder: str | os.PathLike[str]) -> tuple[Words, Subwords | None]:
     """The words of a vectors directory, its vectors being there or not, and how they are cut into n-grams.
 
     Raises: As `read`.
     """
+    folder = Path(folder)
     words, subwords, _ = _open_words(folder, manifest.read(folder, KIND, VERSION))
     return words, subwords
 
 
 def write(
-    folder: Path,
+    folder: str | os.PathLike[str],
     table: Table,
     *,
     options: Mapping[str, Any] | None = None,
@@ -102,7 +105,7 @@ def write(
         ArtefactError: It cannot be written.
     """
     refuse_unfit(table, "a vectors directory", b" ")
-    with atomic_folder(folder, KIND) as temporary:
+    with atomic_folder(Path(folder), KIND) as temporary:
         fill(temporary, table)
         seal(temporary, table, options=options, inputs=inputs, facts=facts)
 

@@ -7,8 +7,9 @@ n-grams there. Quantised models (`.ftz`) are not read.
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -16,12 +17,15 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.source import Source
+from rnnkit.embeddings.repaired_words import repair
+from rnnkit.embeddings.row_buffer import RowBuffer
+from rnnkit.embeddings.source import BLOCK, Source
 from rnnkit.embeddings.spelling import check_rows, check_words, first_unfit_row, refuse_unfit
 from rnnkit.embeddings.table import Matrix, Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
 from rnnkit.files.atomic import atomic_file
+from rnnkit.files.repairs import Repairs
 from rnnkit.text import special
 
 if TYPE_CHECKING:
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 
 MAGIC: Final = (793712314).to_bytes(4, "little")
 VERSION: Final = 12
+
+CUT_OFF: Final = "output matrices cut off"
+UNFIT_BUCKETS: Final = "n-gram rows with NaN or infinity"
 
 _ARGUMENTS = struct.Struct("<12id")
 _DICTIONARY = struct.Struct("<3i2q")
@@ -59,8 +66,12 @@ class Header:
     labels: int
 
 
-def read(source: Source) -> Table:
+def read(source: Source, repairs: Repairs | None = None) -> Table:
     """Read a file.
+
+    Args:
+        source: The file.
+        repairs: Takes the record where an imperfect file is read; without it, such a file is an error.
 
     Raises:
         DataError: It is quantised, of another version, malformed or cut off.
@@ -68,21 +79,32 @@ def read(source: Source) -> Table:
     header = read_header(source)
     words, counts = _read_words(source, header)
     matrix_VD, buckets_KD = _read_input(source, header)
-    rows, columns = _read_shape(source, "the output matrix")
-    source.skip(4 * rows * columns, "the output matrix")
+    _skip_output(source, repairs)
 
     def where(row: int) -> str:
         return f"{source.name}: word {row + 1:,}"
 
-    check_words(words, where)
-    check_rows(matrix_VD, words, where)
-    unfit = first_unfit_row(buckets_KD)
-    if unfit is not None:
-        raise DataError(f"{source.name}: the vector of bucket {unfit:,} holds NaN or infinity")
-    table = Words.from_list(words, counts, source.name)
+    if repairs is None:
+        check_words(words, where)
+        check_rows(matrix_VD, words, where)
+        unfit = first_unfit_row(buckets_KD)
+        if unfit is not None:
+            raise DataError(
+                f"{source.name}: the vector of bucket {unfit:,} holds NaN or infinity",
+                hint="--repair puts zeros in its place",
+            )
+        spelled = words
+    else:
+        kept = repair(words, matrix_VD, where, repairs, source.name)
+        words = [words[row] for row in kept.rows.tolist()]
+        counts = [counts[row] for row in kept.rows.tolist()]
+        spelled, matrix_VD = kept.words, kept.matrix_VD
+        _clear_buckets(buckets_KD, source.name, repairs)
+    table = Words.from_list(spelled, counts, source.name)
     if header.subwords is None:
         return Table(table, matrix_VD, name=source.name)
-    for block, sums, lengths in _ngram_sums(table, header.subwords, buckets_KD):
+    # N-grams are those of the bytes in the file, whatever the word's spelling is: fastText made the rows with them.
+    for block, sums, lengths in _ngram_sums(words, header.subwords, buckets_KD):
         matrix_VD[block] = (matrix_VD[block] + sums) / (1 + lengths)
     return Table(table, matrix_VD, header.subwords, buckets_KD, name=source.name)
 
@@ -108,7 +130,7 @@ def read_header(source: Source) -> Header:
         or labels < 0
         or buckets < 0
         or entries != words + labels
-        or 13 * entries > source.most
+        or not source.can_hold(13 * entries)
     ):
         raise DataError(
             f"{source.name} is damaged",
@@ -122,7 +144,7 @@ def read_header(source: Source) -> Header:
     return Header(dimension, subwords, buckets, words, labels)
 
 
-def write(path: Path, table: Table) -> None:
+def write(path: str | os.PathLike[str], table: Table) -> None:
     """Write a file.
 
     Raises:
@@ -136,7 +158,7 @@ def write(path: Path, table: Table) -> None:
     cut = table.subwords
     shortest, longest, buckets = (cut.min_length, cut.max_length, cut.buckets) if cut else (0, 0, 0)
     window, epochs, min_count, negatives, word_ngrams, update_rate, sample = 5, 5, 1, 5, 1, 100, 1e-4
-    with atomic_file(path, "wb") as file:
+    with atomic_file(Path(path), "wb") as file:
         file.write(MAGIC + VERSION.to_bytes(4, "little"))
         file.write(
             _ARGUMENTS.pack(
@@ -192,26 +214,51 @@ def _read_shape(source: Source, what: str) -> tuple[int, int]:
     quantised, rows, columns = _SHAPE.unpack(source.exactly(_SHAPE.size, what))
     if quantised:
         raise _quantised(source)
-    if rows < 0 or columns < 0 or 4 * rows * columns > source.most - source.position:
+    if rows < 0 or columns < 0 or not source.can_hold(source.position + 4 * rows * columns):
         raise DataError(
             f"{source.name} is cut off", f"{what} would be {rows:,} x {columns:,}", hint="copy the file again"
         )
     return rows, columns
 
 
+def _skip_output(source: Source, repairs: Repairs | None) -> None:
+    """Pass over the output matrix, which is needed for training alone."""
+    start = source.position
+    try:
+        rows, columns = _read_shape(source, "the output matrix")
+        source.skip(4 * rows * columns, "the output matrix")
+    except DataError as error:
+        if repairs is None:
+            raise DataError(
+                error.what, *error.details, hint=f"{error.hint}; --repair reads the vectors, which are before it"
+            ) from error
+        repairs.add(CUT_OFF, f"{source.name}: byte {start:,}", "the output matrix was skipped")
+
+
 def _read_matrix(source: Source, rows: int, columns: int, what: str) -> Matrix:
-    matrix = np.empty((rows, columns), dtype=np.float32)
-    for start in range(0, rows, _BLOCK_ROWS):
-        block = matrix[start : start + _BLOCK_ROWS]
-        block[:] = np.frombuffer(source.exactly(block.nbytes, what), dtype="<f4").reshape(block.shape)
-    return matrix
+    gathered = RowBuffer(columns)
+    step = max(1, min(_BLOCK_ROWS, BLOCK // (4 * columns)))
+    for start in range(0, rows, step):
+        count = min(step, rows - start)
+        block = np.frombuffer(source.exactly(4 * count * columns, what), dtype="<f4")
+        gathered.append(block.reshape(count, columns))
+    return gathered.take()
+
+
+def _clear_buckets(buckets_KD: Matrix, name: str, repairs: Repairs) -> None:
+    """Put zeros in the place of n-grams' rows that hold NaN or infinity."""
+    for start in range(0, len(buckets_KD), _BLOCK_ROWS):
+        block = buckets_KD[start : start + _BLOCK_ROWS]
+        for row in np.flatnonzero(~np.isfinite(block).all(axis=1)).tolist():
+            block[row] = 0
+            repairs.add(UNFIT_BUCKETS, f"{name}: bucket {start + row:,}", "its vector was replaced by zeros")
 
 
 def _ngram_sums(
-    words: Words, subwords: Subwords, buckets_KD: Matrix
+    words: Sequence[bytes], subwords: Subwords, buckets_KD: Matrix
 ) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.int64]]]:
     """Blocks of words: their places, the sums (N, D) of their n-grams' rows, and the numbers (N, 1) of n-grams."""
-    sentence_end = words.row(special.NAMES[special.EOS])
+    sentence_end = special.NAMES[special.EOS].encode()
     for start in range(0, len(words), _BLOCK_ROWS):
         block = slice(start, min(start + _BLOCK_ROWS, len(words)))
         starts, rows = subwords.table(words[block])
@@ -219,8 +266,9 @@ def _ngram_sums(
         sums = np.zeros((len(lengths), buckets_KD.shape[1]))
         if len(rows):
             sums[lengths > 0] = np.add.reduceat(buckets_KD[rows], starts[:-1][lengths > 0], axis=0, dtype=np.float64)
-        if sentence_end is not None and block.start <= sentence_end < block.stop:
-            sums[sentence_end - start] = lengths[sentence_end - start] = 0
+        for place, word in enumerate(words[block]):
+            if word == sentence_end:
+                sums[place] = lengths[place] = 0
         yield block, sums, lengths[:, None]
 
 
@@ -229,7 +277,7 @@ def _write_own_rows(file: IO[bytes], table: Table) -> None:
     if table.subwords is None or table.buckets_KD is None:
         _write_matrix(file, table.matrix_VD)
         return
-    for block, sums, lengths in _ngram_sums(table.words, table.subwords, table.buckets_KD):
+    for block, sums, lengths in _ngram_sums(table.words.encoded(), table.subwords, table.buckets_KD):
         file.write((table.matrix_VD[block] * (1.0 + lengths) - sums).astype("<f4").tobytes())
 
 

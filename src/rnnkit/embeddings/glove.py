@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
+from rnnkit.embeddings import repaired_text
 from rnnkit.embeddings.rows import count_numbers, read_rows, write_rows
 from rnnkit.embeddings.source import BLOCK, Source
 from rnnkit.embeddings.spelling import refuse_unfit
@@ -12,6 +14,7 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
 from rnnkit.files.atomic import atomic_file
+from rnnkit.files.repairs import Repairs
 
 FEWEST_NUMBERS: Final = 2
 """A word and one number is a row of a table of counts, or word2vec's header."""
@@ -19,19 +22,25 @@ FEWEST_NUMBERS: Final = 2
 _BOM = b"\xef\xbb\xbf"
 
 
-def read(source: Source) -> Table:
+def read(source: Source, repairs: Repairs | None = None) -> Table:
     """Read a file; the first row says how many numbers each must have.
+
+    Args:
+        source: The file.
+        repairs: Takes the record where an imperfect file is read; without it, such a file is an error.
 
     Raises:
         DataError: It is malformed; the message names the line.
     """
+    if repairs is not None:
+        return repaired_text.read(source, repairs, header=False)
     if source.peek(len(_BOM)) == _BOM:
         source.read(len(_BOM))
     words, matrix_VD = read_rows(source, count_numbers(source.peek(BLOCK)), first_line=1)
     return Table(Words.from_list(words, name=source.name), matrix_VD, name=source.name)
 
 
-def write(path: Path, table: Table) -> None:
+def write(path: str | os.PathLike[str], table: Table) -> None:
     """Write a file.
 
     Raises:
@@ -47,5 +56,5 @@ def write(path: Path, table: Table) -> None:
         )
     if words and words[0].startswith(_BOM):
         raise DataError(f"{table.words[0]!r} cannot be the first word of GloVe's text", "a byte order mark is dropped")
-    with atomic_file(path, "wb") as file:
+    with atomic_file(Path(path), "wb") as file:
         write_rows(file, words, table.matrix_VD)

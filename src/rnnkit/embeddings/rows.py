@@ -10,6 +10,7 @@ from typing import IO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.embeddings.row_buffer import RowBuffer
 from rnnkit.embeddings.source import Source
 from rnnkit.embeddings.spelling import check_words
 from rnnkit.embeddings.table import Matrix
@@ -21,10 +22,13 @@ FEWEST_DIGITS, MOST_DIGITS = 6, 9
 ROW: Final = re.compile(rb"[^ \n]+(?: [-+0-9.eE]+| [-+]?(?:nan|inf|infinity))+[ \r]*", re.IGNORECASE)
 """What looks like a row, by which a file is recognised."""
 
+REPAIR: Final = "--repair takes the last fields of a row as its vector, and skips rows that it cannot understand"
+"""The end of the hint where a row is malformed."""
+
 _BLOCK_NUMBERS = 1 << 18
-_IN_NUMBERS: Final = b"0123456789+-.eE "
-_NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-_NOT_FINITE = re.compile(rb"[-+]?(nan|inf|infinity)", re.IGNORECASE)
+IN_NUMBERS: Final = b"0123456789+-.eE "
+NUMBER: Final = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+NON_FINITE: Final = re.compile(rb"[-+]?(nan|inf|infinity)", re.IGNORECASE)
 _SENTINEL = b" 1"
 """One number more: it is missing where the parser stopped within the last."""
 
@@ -51,23 +55,19 @@ def read_rows(source: Source, dimension: int, first_line: int, most: int | None 
             pass `check_words`, or there are too many rows.
     """
     words: list[bytes] = []
-    matrix_VD = np.empty((0, dimension), dtype=np.float32)
+    rows = RowBuffer(dimension)
     for lines in source.lines(first_line):
         line = first_line + len(words)
         parts = [text.rstrip(b" \r").partition(b" ") for text in lines]
-        values = _parse([numbers for _, _, numbers in parts], dimension, source.name, line)
-        if len(words) + len(parts) > len(matrix_VD):  # grown by halves, in place where the system can
-            matrix_VD.resize((int(1.5 * len(words)) + len(parts), dimension), refcheck=False)
-        matrix_VD[len(words) : len(words) + len(parts)] = values
+        rows.append(_parse([numbers for _, _, numbers in parts], dimension, source.name, line))
         words += [word for word, _, _ in parts]
         if most is not None and len(words) > most:
             raise DataError(
                 f"{source.name}:{first_line + most}: one row more than the header says ({most:,})",
-                hint="mend the header's first number if the rows are right",
+                hint="mend the header's first number if the rows are right, or --repair reads them all",
             )
-    matrix_VD.resize((len(words), dimension), refcheck=False)
-    check_words(words, lambda row: f"{source.name}:{first_line + row}")
-    return words, matrix_VD
+    check_words(words, lambda row: f"{source.name}:{first_line + row}", source.name if source.editable else "")
+    return words, rows.take()
 
 
 def write_rows(file: IO[bytes], words: Sequence[bytes], matrix_VD: Matrix) -> None:
@@ -109,17 +109,25 @@ def _unlike(text: bytes, flat: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.flatnonzero(_from_text(text).view(np.uint32) != flat.view(np.uint32))
 
 
-def _parse(rows: Sequence[bytes], dimension: int, name: str, line: int) -> Matrix:
-    """The numbers of the rows (N, D): all at once, and one by one where that fails, to say why."""
+def parse_block(rows: Sequence[bytes], dimension: int) -> Matrix | None:
+    """The numbers of rows (N, D), all at once; None where one of them is not like the others, or not finite."""
     text = b" ".join(rows)
     if (
         all(row.count(b" ") == dimension - 1 for row in rows)
         and b"  " not in text
-        and not text.translate(None, _IN_NUMBERS)
+        and not text.translate(None, IN_NUMBERS)
     ):
         values = _from_text(text + _SENTINEL)
         if len(values) == len(rows) * dimension + 1 and np.isfinite(values).all():
             return values[:-1].reshape(len(rows), dimension)
+    return None
+
+
+def _parse(rows: Sequence[bytes], dimension: int, name: str, line: int) -> Matrix:
+    """The numbers of the rows (N, D): all at once, and one by one where that fails, to say why."""
+    values = parse_block(rows, dimension)
+    if values is not None:
+        return values
     return np.array(list(_parse_slowly(rows, dimension, name, line)), dtype=np.float32)
 
 
@@ -137,24 +145,28 @@ def _parse_slowly(rows: Sequence[bytes], dimension: int, name: str, first_line: 
     for line, row in enumerate(rows, start=first_line):
         count = row.count(b" ") + 1 if row else 0
         if count != dimension:
+            cause = "a word that holds a space, or a line that was cut," if count else "a blank line, or tabs,"
             raise DataError(
                 f"{name}:{line}: {count} numbers behind the word, {dimension} are wanted",
-                hint="a word that holds a space, or a line that was cut, is the usual cause",
+                hint=f"{cause} is the usual cause; {REPAIR}",
             )
         yield [_number(field, f"{name}:{line}") for field in row.split(b" ")]
 
 
 def _number(field: bytes, where: str) -> float:
     text = field.decode("utf-8", "backslashreplace")
-    if _NOT_FINITE.fullmatch(field):
+    if NON_FINITE.fullmatch(field):
         raise DataError(
-            f"{where}: {text} among the numbers", "vectors are finite", hint="train again, or drop the line"
+            f"{where}: {text} among the numbers", "vectors are finite", hint="train again, or --repair skips the row"
         )
-    if not _NUMBER.fullmatch(field):
-        raise DataError(f"{where}: {text!r} is not a number")
+    if not NUMBER.fullmatch(field):
+        raise DataError(
+            f"{where}: {text!r} is not a number",
+            hint=f"a word that holds a space is the usual cause; {REPAIR}",
+        )
     value = float(field)
     with np.errstate(over="ignore"):
         finite = np.isfinite(np.float32(value))
     if not finite:
-        raise DataError(f"{where}: {text} is too large for a float32")
+        raise DataError(f"{where}: {text} is too large for a float32", hint="--repair skips the row")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -13,12 +14,25 @@ from rnnkit.errors import DataError
 Where = Callable[[int], str]
 """The place of a row in its file, as messages name it."""
 
+REPLACEMENT: Final = "\ufffd"
+"""Stands for bytes that are not UTF-8, as in Unicode's own recommendation."""
+
 NOWHERE: Final = b"\t\n\0"
 """Bytes that no word holds in any file: the first two part words in a vocabulary, the last ends them in fastText's."""
 
 
-def check_words(words: Sequence[bytes], where: Where) -> None:
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+"""Half a surrogate pair as if it were a character: what broken converters to UTF-8 write."""
+
+
+def check_words(words: Sequence[bytes], where: Where, text: str = "") -> None:
     """Hold the words that were read against what all formats can carry.
+
+    Args:
+        words: The words.
+        where: Their places.
+        text: Path of the file where it is a text that `iconv` can convert; empty for binary and compressed files.
 
     Raises:
         DataError: One is empty, not UTF-8, there twice, or holds a tab, a newline or a NUL byte.
@@ -33,15 +47,43 @@ def check_words(words: Sequence[bytes], where: Where) -> None:
     distinct = set(words)
     if fit and len(distinct) == len(words) and b"" not in distinct:
         return
+    hint = "" if whole else _encoding_hint(words, text)
     seen: dict[bytes, int] = {}
     for row, word in enumerate(words):
-        _check_word(word, where(row))
+        _check_word(word, where(row), hint)
         if seen.setdefault(word, row) != row:
             raise DataError(
                 f"{where(row)}: {word.decode()!r} has a vector already",
                 f"the first is at {where(seen[word])}",
-                hint="keep one of the two",
+                hint=("keep one of the two, or " if text else "") + "--repair keeps the first",
             )
+
+
+def is_utf8(word: bytes) -> bool:
+    """Whether bytes are whole UTF-8."""
+    try:
+        word.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_numbers(word: bytes) -> bool:
+    """Whether bytes that should be a word are float32 numbers: a binary file that is read from a wrong place."""
+    return b"\0" in word or (_CONTROL.search(word) is not None and not is_utf8(word))
+
+
+def _encoding_hint(words: Sequence[bytes], text: str) -> str:
+    """What to do about words that are not UTF-8: most files are damaged UTF-8, some texts are in another encoding."""
+    repair = f"--repair reads the file with {REPLACEMENT!r} in place of such bytes"
+    if not text or any(_has_utf8(word) for word in words):
+        return repair
+    return f"`iconv -f LATIN1 -t UTF-8 {text}` converts the text, if that is its encoding; {repair}"
+
+
+def _has_utf8(word: bytes) -> bool:
+    """Whether a word has a character in UTF-8 beyond ASCII, other bytes aside."""
+    return not word.isascii() and (not word.decode("utf-8", "ignore").isascii() or bool(_SURROGATE.search(word)))
 
 
 def check_rows(matrix_VD: Matrix, words: Sequence[bytes], where: Where) -> None:
@@ -52,7 +94,10 @@ def check_rows(matrix_VD: Matrix, words: Sequence[bytes], where: Where) -> None:
     """
     row = first_unfit_row(matrix_VD)
     if row is not None:
-        raise DataError(f"{where(row)}: the vector of {words[row].decode()!r} holds NaN or infinity")
+        raise DataError(
+            f"{where(row)}: the vector of {words[row].decode()!r} holds NaN or infinity",
+            hint="--repair skips such vectors",
+        )
 
 
 def refuse_unfit(table: Table, format: str, forbidden: bytes) -> list[bytes]:
@@ -91,17 +136,22 @@ def first_unfit_row(matrix_VD: Matrix, block: int = 8192) -> int | None:
     return None
 
 
-def _check_word(word: bytes, place: str) -> None:
+def _check_word(word: bytes, place: str, hint: str) -> None:
     if not word:
-        raise DataError(f"{place}: the word is missing", "the entry begins with its numbers")
+        raise DataError(
+            f"{place}: the word is missing", "the entry begins with its numbers", hint="--repair skips such entries"
+        )
     try:
         word.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{place}: the word '{word.decode('utf-8', 'backslashreplace')}' is not UTF-8",
             f"byte {error.start + 1} of it is 0x{word[error.start]:02x}",
-            hint="`iconv -f LATIN1 -t UTF-8 FILE` converts a text, if that is its encoding",
+            hint=hint,
         ) from None
     for byte in NOWHERE:
         if byte in word:
-            raise DataError(f"{place}: the word {word.decode()!r} holds the character {chr(byte)!r}")
+            raise DataError(
+                f"{place}: the word {word.decode()!r} holds the character {chr(byte)!r}",
+                hint=f"--repair reads it with {REPLACEMENT!r} in its place",
+            )

@@ -38,8 +38,8 @@ class Subwords:
         """The row of each n-gram of a word, in order, repeats kept; rows count from 0."""
         return self.table([word])[1]
 
-    def table(self, words: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """The rows of many words at once.
+    def table(self, words: Sequence[str | bytes]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """The rows of many words at once, given as text or as its UTF-8 bytes, whole or not.
 
         Returns:
             Where each word's rows begin, (words + 1,), and the rows of all, one word after the other.
@@ -53,7 +53,7 @@ class Subwords:
 
 
 def hash_ngrams(
-    words: Sequence[str], min_length: int, max_length: int
+    words: Sequence[str | bytes], min_length: int, max_length: int
 ) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.int32]]:
     """The hash of each n-gram of each word.
 
@@ -61,7 +61,7 @@ def hash_ngrams(
         Where each word's hashes begin, (words + 1,); the hashes of all, one word after the other; the characters of
         each n-gram.
     """
-    encoded = [f"<{word}>".encode() for word in words]
+    encoded = [b"<%b>" % (word.encode() if isinstance(word, str) else word) for word in words]
     ends = np.cumsum([0, *(len(word) for word in encoded)])
     text = np.frombuffer(b"".join(encoded), np.uint8)
     starts = np.zeros(len(encoded) + 1, np.int64)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import FormatError
+from rnnkit.files.repairs import Repairs
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.subwords import Subwords
@@ -30,6 +31,7 @@ class Table:
         buckets_KD: The vector of each bucket of n-grams, where there are subwords.
         contexts_VD: The output (context) vector of each word in training, where it is known.
         name: Where they come from, for messages.
+        repairs: What was repaired or skipped while they were read; None where they were read strictly.
     """
 
     words: Words
@@ -38,6 +40,7 @@ class Table:
     buckets_KD: Matrix | None = None
     contexts_VD: Matrix | None = None
     name: str = "the table"
+    repairs: Repairs | None = None
 
     def __post_init__(self) -> None:
         if len(self.words) != len(self.matrix_VD):

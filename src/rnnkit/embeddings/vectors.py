@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _BLOCK_ROWS = 8192
 _SUGGESTED = 50_000
 """So many of the first words are looked through for a spelling that was meant."""
+
+_FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 class UnknownWord(DataError):
@@ -49,15 +52,19 @@ class Vectors:
         self._units_VD: Matrix = np.zeros((0, table.dimension), dtype=np.float32)
 
     @classmethod
-    def load(cls, path: Path) -> Vectors:
+    def load(cls, path: str | os.PathLike[str], repair: bool = False) -> Vectors:
         """Open a vectors directory, or read a file of word2vec, fastText or GloVe; its content says which it is.
+
+        Args:
+            path: Where.
+            repair: Read an imperfect file too, and record in `table.repairs` what was repaired or skipped.
 
         Raises:
             DataError: There is no such file, it holds no vectors, or it is malformed; the message names the line.
             FormatError: The directory is damaged or of a newer version.
             ArtefactError: It is a directory of another kind.
         """
-        return cls(formats.load(path))
+        return cls(formats.load(path, repair))
 
     @classmethod
     def of(
@@ -213,6 +220,14 @@ class Vectors:
         return lengths_V
 
     def _unknown(self, word: str) -> UnknownWord:
+        for form in _FORMS:
+            same = unicodedata.normalize(form, word)
+            if same != word and same in self.words:
+                return UnknownWord(
+                    f"{word!r} has no vector",
+                    f"{same!r} has one: the two differ only in their Unicode form, this one is {form}",
+                    hint=f"ask for the word in Unicode form {form}",
+                )
         other = next((form for form in (word.lower(), word.capitalize(), word.upper()) if form in self.words), None)
         hint = f"did you mean {other!r}?" if other else did_you_mean(word, self._similar_words(word))
         return UnknownWord(f"{word!r} has no vector", f"{self.table.name} has those of {len(self):,} words", hint=hint)

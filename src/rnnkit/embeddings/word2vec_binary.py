@@ -5,10 +5,13 @@ word2vec.c ends each entry with a newline, gensim does not; both are read, the s
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 
+from rnnkit.embeddings import repaired_binary
+from rnnkit.embeddings.binary_entries import Entries
 from rnnkit.embeddings.source import Source
 from rnnkit.embeddings.spelling import check_rows, check_words, refuse_unfit
 from rnnkit.embeddings.table import Table
@@ -16,51 +19,57 @@ from rnnkit.embeddings.word2vec_text import read_header
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
 from rnnkit.files.atomic import atomic_file
+from rnnkit.files.repairs import Repairs
 
-_LONGEST_WORD = 1 << 16
 _BLOCK_ROWS = 4096
+_COPY = "copy the file again"
+_CUT_OFF = f"{_COPY}; --repair reads the words before"
 
 
-def read(source: Source) -> Table:
+def read(source: Source, repairs: Repairs | None = None) -> Table:
     """Read a file.
+
+    Args:
+        source: The file.
+        repairs: Takes the record where an imperfect file is read; without it, such a file is an error.
 
     Raises:
         DataError: It is malformed or cut off; the message names the byte.
     """
+    if repairs is not None:
+        return repaired_binary.read(source, repairs)
     count, dimension = read_header(source)
-    if count * (4 * dimension + 2) > source.most:
+    if not source.can_hold(count * (4 * dimension + 2)):
         raise DataError(
             f"{source.name}:1: the header says {count:,} words of dimension {dimension:,}",
-            "the file is too small for so many: it was cut off, or is of another kind",
-            hint="copy the file again",
+            "the file is too small for that: it was cut off, or is of another kind",
+            hint="copy the file again; --repair reads the words that are there",
         )
-    words: list[bytes] = []
-    starts = np.empty(count, dtype=np.int64)
-    matrix_VD = np.empty((count, dimension), dtype=np.float32)
+    entries = Entries(source, dimension)
     for row in range(count):
-        starts[row] = source.position
-        word = source.until(b" ", _LONGEST_WORD)
-        if word is None:
-            raise _no_word(source, row, count)
-        words.append(word.removeprefix(b"\n"))
-        numbers = source.exactly(4 * dimension, f"the vector of word {row + 1:,} of {count:,}")
-        matrix_VD[row] = np.frombuffer(numbers, dtype="<f4")
-
-    def where(row: int) -> str:
-        return f"{source.name}: byte {starts[row]:,}"
-
-    check_words(words, where)
-    check_rows(matrix_VD, words, where)
-    if source.read(2) not in (b"", b"\n"):
+        if not entries.add():
+            raise _no_word(entries, row, count)
+        if entries.is_cut:
+            hint = _CUT_OFF if row else _COPY
+            entries.drop()
+            entries.refuse_numbers(has_rest=True)
+            raise source.cut_off(source.position, f"the vector of word {row + 1:,} of {count:,}", hint)
+    has_rest = source.read(2) not in (b"", b"\n")
+    entries.refuse_numbers(has_rest)
+    matrix_VD = entries.take_vectors()
+    check_words(entries.words, entries.where)
+    check_rows(matrix_VD, entries.words, entries.where)
+    if has_rest:
         raise DataError(
             f"{source.name} goes on behind its last vector",
             f"its header says {count:,}",
-            hint="the header or the dimension in it is wrong: copy the file again",
+            hint="the header or the dimension in it is wrong: copy the file again; "
+            "--repair reads the words behind it, as far as there are any",
         )
-    return Table(Words.from_list(words, name=source.name), matrix_VD, name=source.name)
+    return Table(Words.from_list(entries.words, name=source.name), matrix_VD, name=source.name)
 
 
-def write(path: Path, table: Table) -> None:
+def write(path: str | os.PathLike[str], table: Table) -> None:
     """Write a file.
 
     Raises:
@@ -68,7 +77,7 @@ def write(path: Path, table: Table) -> None:
         ArtefactError: The file cannot be written.
     """
     words = refuse_unfit(table, "word2vec's binary format", b" ")
-    with atomic_file(path, "wb") as file:
+    with atomic_file(Path(path), "wb") as file:
         file.write(b"%d %d\n" % (len(words), table.dimension))
         for start in range(0, len(words), _BLOCK_ROWS):
             rows = np.ascontiguousarray(table.matrix_VD[start : start + _BLOCK_ROWS], dtype="<f4")
@@ -76,10 +85,9 @@ def write(path: Path, table: Table) -> None:
             file.write(b"".join(b"%b %b" % (word, row.tobytes()) for word, row in pairs))
 
 
-def _no_word(source: Source, row: int, count: int) -> DataError:
-    if not source.peek(_LONGEST_WORD + 1)[_LONGEST_WORD:]:
-        return source.cut_off(source.position, f"word {row + 1:,} of {count:,}")
-    return DataError(
-        f"{source.name}: byte {source.position:,}: no word ends within {_LONGEST_WORD:,} bytes",
-        "the header's dimension is wrong, or the file is of another kind",
-    )
+def _no_word(entries: Entries, row: int, count: int) -> DataError:
+    source = entries.source
+    entries.refuse_numbers(has_rest=True)
+    if entries.is_at_end():
+        return source.cut_off(source.position, f"word {row + 1:,} of {count:,}", _CUT_OFF if row else _COPY)
+    return entries.no_word()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
 
+from rnnkit.embeddings import repaired_text
 from rnnkit.embeddings.rows import read_rows, write_rows
 from rnnkit.embeddings.source import Source
 from rnnkit.embeddings.spelling import refuse_unfit
@@ -13,24 +15,31 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
 from rnnkit.files.atomic import atomic_file
+from rnnkit.files.repairs import Repairs
 
 HEADER: Final = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,18}) (\d{1,9})[ \r]*")
 _LONGEST_HEADER = 64
 
 
-def read(source: Source) -> Table:
+def read(source: Source, repairs: Repairs | None = None) -> Table:
     """Read a file.
+
+    Args:
+        source: The file.
+        repairs: Takes the record where an imperfect file is read; without it, such a file is an error.
 
     Raises:
         DataError: It is malformed; the message names the line.
     """
+    if repairs is not None:
+        return repaired_text.read(source, repairs, header=True)
     count, dimension = read_header(source)
     words, matrix_VD = read_rows(source, dimension, first_line=2, most=count)
     if len(words) < count:
         raise DataError(
             f"{source.name} has {len(words):,} words, its header says {count:,}",
             "it was cut off, or the header is wrong",
-            hint="copy the file again, or mend the header's first number if the rows are right",
+            hint="copy the file again; if the rows are right, mend the header's first number, or --repair reads them",
         )
     return Table(Words.from_list(words, name=source.name), matrix_VD, name=source.name)
 
@@ -50,7 +59,7 @@ def read_header(source: Source) -> tuple[int, int]:
     return count, dimension
 
 
-def write(path: Path, table: Table) -> None:
+def write(path: str | os.PathLike[str], table: Table) -> None:
     """Write a file.
 
     Raises:
@@ -58,6 +67,6 @@ def write(path: Path, table: Table) -> None:
         ArtefactError: The file cannot be written.
     """
     words = refuse_unfit(table, "text", b" ")
-    with atomic_file(path, "wb") as file:
+    with atomic_file(Path(path), "wb") as file:
         file.write(b"%d %d\n" % (len(words), table.dimension))
         write_rows(file, words, table.matrix_VD)

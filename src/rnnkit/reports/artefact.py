@@ -63,8 +63,14 @@ def describe(path: Path) -> Description:
     try:
         if path.is_dir():
             return _describe_folder(path)
-        if path.exists():
+        if path.is_file():
             return _describe_file(path)
+        if path.exists():
+            raise DataError(
+                f"{path} is not a regular file",
+                "inspect reads a file several times, a pipe can be read once",
+                hint="write it to a file first",
+            )
         raise DataError(f"there is no file or folder {path}", hint=_neighbour(path))
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror or error)) from error

@@ -7,6 +7,7 @@ first bytes. Nothing is unpickled: an array that would need it is refused.
 from __future__ import annotations
 
 import math
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +20,7 @@ from rnnkit.files.regular import open_regular
 NPY = b"\x93NUMPY"
 PNG = b"\x89PNG\r\n\x1a\n"
 ZIP = b"PK\x03\x04"
+PICKLE = re.compile(rb"\x80[\x02-\x05]")
 
 Facts = tuple[str, dict[str, Any]]
 
@@ -41,6 +43,12 @@ def binary_facts(path: Path) -> Facts | None:
         return "picture", {"width": int.from_bytes(start[16:20]), "height": int.from_bytes(start[20:24])}
     if path.suffix == ".safetensors" or (start[8:10] == b'{"' and int.from_bytes(start[:8], "little") < size):
         return "safetensors", _tensors(path)
+    if PICKLE.match(start):
+        raise FormatError(
+            f"{path} is a pickle of Python, as gensim's own `save` makes",
+            "rnnkit reads none: a pickle can run any code",
+            hint="word vectors: save them in gensim with `vectors.save_word2vec_format(path)`",
+        )
     if path.suffix in (".model", ".spm"):
         return "sentencepiece", _pieces(path)
     return None

@@ -64,7 +64,7 @@ def _table_facts(source: Source, kind: str, head: bytes) -> dict[str, Any] | Non
     if kind == formats.WORD2VEC:
         fits = all(count_numbers(line) == dimension for line in lines[1:])
     else:
-        fits = words * (4 * dimension + 2) <= source.most
+        fits = source.can_hold(words * (4 * dimension + 2))
     return {"words": words, "dimension": dimension} if words and dimension and fits else None
 
 

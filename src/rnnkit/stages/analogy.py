@@ -12,7 +12,16 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages import vector_options as vector
-from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors, neighbor_lines, neighbor_objects
+from rnnkit.stages.questions import (
+    Repaired,
+    Unanswered,
+    answer_all,
+    answer_lines,
+    list_repairs,
+    load_vectors,
+    neighbor_lines,
+    neighbor_objects,
+)
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Neighbor, Vectors
@@ -46,6 +55,7 @@ class Options:
     )
     vectors: Path | None = vector.vectors()
     work: Path = usual.work()
+    repair: bool = usual.repair()
     count: int = option(5, help="Answers to each.", panel="Search", unit="words", minimum=1)
     restrict: int | None = vector.restrict()
     json: bool = option(False, help="One JSON object an expression: question, answers.", panel="Output")
@@ -88,7 +98,7 @@ class Analogy:
         return {"question": str(self.expression), "answers": neighbor_objects(self.answers)}
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[Analogy | Unanswered]:
+def run(options: Options, listen: Listener = ignore) -> Iterator[Analogy | Unanswered | Repaired]:
     """Solve the expressions; the answers come one by one.
 
     Yields:
@@ -102,14 +112,13 @@ def run(options: Options, listen: Listener = ignore) -> Iterator[Analogy | Unans
     texts = split_expressions(options.expression)
     for text in texts:
         parse(text)
-    vectors = load_vectors(options.vectors, options.work)
+    vectors = load_vectors(options.vectors, options.work, options.repair, listen)
 
     def answer(question: str) -> Analogy:
         return solve(vectors, parse(question), options.count, options.restrict)
 
-    if texts:
-        return answer_all(texts, answer)
-    return answer_lines(answer, "expressions", listen)
+    answers = answer_all(texts, answer) if texts else answer_lines(answer, "expressions", listen)
+    return list_repairs(answers, vectors, options.json)
 
 
 def solve(vectors: Vectors, expression: Expression, count: int, restrict: int | None) -> Analogy:

@@ -10,6 +10,7 @@ from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import manifest
+from rnnkit.files.repairs import Repairs
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages import vector_options as vector
@@ -33,6 +34,9 @@ ENDINGS: Final = {"": DIRECTORY, ".txt": "word2vec", ".vec": "fasttext"}
 
 KEEP_SUBWORDS: Final = (DIRECTORY, "fasttext-binary")
 
+KEEP_BLANKS: Final = ("fasttext-binary", PROJECTOR)
+"""Formats in which a word may hold a space."""
+
 EXPORT: Final = "exported-vectors"
 KINDS: Final = {DIRECTORY: "vectors", PROJECTOR: EXPORT}
 """Kinds of artefact of the formats that are folders."""
@@ -53,6 +57,7 @@ class Options:
     output: Path = argument(help="File or directory to write.", metavar="OUTPUT")
     vectors: Path | None = vector.vectors()
     work: Path = usual.work()
+    repair: bool = usual.repair()
     top: int | None = option(
         None,
         help="Take only so many of the first words, the most frequent.",
@@ -80,12 +85,14 @@ class Result:
         format: One of `FORMATS`.
         words: How many.
         dimension: Numbers a vector.
+        repairs: What was repaired or skipped in what was read; None where it was read strictly.
     """
 
     path: Path
     format: str
     words: int
     dimension: int
+    repairs: Repairs | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -94,7 +101,8 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON knows it."""
-        return {"path": str(self.path), "format": self.format, "words": self.words, "dimension": self.dimension}
+        known = {"path": str(self.path), "format": self.format, "words": self.words, "dimension": self.dimension}
+        return known if self.repairs is None else {**known, "repairs": self.repairs.as_dict()}
 
 
 def run(options: Options, listen: Listener = ignore) -> Result:
@@ -107,6 +115,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         FormatError: The vectors directory is damaged.
     """
     from rnnkit.embeddings import formats
+    from rnnkit.embeddings.repaired_words import join_blanks
 
     output, format = options.output, options.to or _guess(options.output)
     source = options.vectors or Workspace(options.work).embeddings
@@ -114,14 +123,18 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         claim_folder(options, output, KINDS[format], others=[source])
     else:
         claim_file(options, output, EXPORT, others=[source])
-    table = formats.load(source)
+    table = formats.load(source, options.repair)
     if options.top is not None:
         table = table.first(options.top)
     if table.subwords is not None and format not in KEEP_SUBWORDS:
         listen(Note(f"{format} has no place for the vectors of n-grams: words not in it will have none"))
-    inputs = {"vectors": manifest.sha256(manifest.place(source) if source.is_dir() else source)}
-    _write(output, format, table, options, inputs)
-    return Result(output, format, len(table.words), table.dimension)
+    if format not in KEEP_BLANKS:
+        table = join_blanks(table)
+    if table.repairs is not None:
+        table.repairs.warn(listen)
+    digest = vector.digest(source)
+    _write(output, format, table, options, {} if digest is None else {"vectors": digest})
+    return Result(output, format, len(table.words), table.dimension, table.repairs)
 
 
 def _guess(output: Path) -> str:

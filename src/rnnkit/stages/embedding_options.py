@@ -10,6 +10,10 @@ from rnnkit.stages import training_options as training
 from rnnkit.stages import usual_options as usual
 
 METHODS = ("skipgram", "cbow")
+DIMENSION = 100
+"""Numbers in a vector, where neither an option nor other vectors say how many."""
+NGRAMS = (3, 6)
+"""Characters of the shortest and of the longest n-gram, in the same way."""
 LOSSES = ("negative", "nce", "softmax")
 GRADIENTS = ("exact", "classic")
 NGRAM_WEIGHTS = ("length", "equal")
@@ -41,15 +45,28 @@ class Options:
     init_from: Path | None = option(
         None, help="Vectors to go on from with new text, in any format; their words are kept.", panel="Data"
     )
+    repair: bool = usual.repair(
+        help="Read an imperfect file of --init-from: repair or skip invalid UTF-8, duplicates, wrong counts."
+    )
     method: str = option("skipgram", help="A word predicts its neighbours, or they it.", panel="Model", choices=METHODS)
-    dimension: int = option(100, help="Numbers in a vector.", panel="Model", minimum=1)
+    dimension: int | None = option(
+        None, help="Numbers in a vector.", panel="Model", minimum=1,
+        shown_default=f"{DIMENSION}; with --init-from that of the vectors",
+    )  # fmt: skip
     window: int = option(5, help="Most words on each side.", panel="Model", unit="words", minimum=1, maximum=500)
     dynamic_window: bool = option(True, help="Draw each window's size from 1 to --window.", panel="Model")
-    subwords: bool = option(
-        False, help="Vectors for character n-grams too, and so for words never seen (fastText).", panel="Model"
-    )
-    min_ngram: int = option(3, help="Characters of the shortest n-gram.", panel="Model", minimum=1)
-    max_ngram: int = option(6, help="Characters of the longest n-gram.", panel="Model", minimum=1, maximum=100)
+    subwords: bool | None = option(
+        None, help="Vectors for character n-grams too, and so for words never seen (fastText).", panel="Model",
+        shown_default="no; with --init-from as the vectors have them",
+    )  # fmt: skip
+    min_ngram: int | None = option(
+        None, help="Characters of the shortest n-gram.", panel="Model", minimum=1,
+        shown_default=f"{NGRAMS[0]}; with --init-from that of the vectors",
+    )  # fmt: skip
+    max_ngram: int | None = option(
+        None, help="Characters of the longest n-gram.", panel="Model", minimum=1, maximum=100,
+        shown_default=f"{NGRAMS[1]}; with --init-from that of the vectors",
+    )  # fmt: skip
     buckets: int = option(
         0, help="Rows that n-grams are hashed into; 0: by their number.", panel="Model", minimum=0,
         maximum=1_000_000_000,
@@ -91,6 +108,17 @@ class Options:
     resume: bool = option(False, help="Go on with the run in the vectors directory.", panel="Output")
     overwrite: bool = option(False, help="Replace the vectors directory.", panel="Output")
     dry_run: bool = training.dry_run()
+
+
+def dimension(options: Options) -> int:
+    """Numbers in a vector."""
+    return DIMENSION if options.dimension is None else options.dimension
+
+
+def ngrams(options: Options) -> tuple[int, int]:
+    """Characters of the shortest and of the longest n-gram."""
+    shortest, longest = options.min_ngram, options.max_ngram
+    return NGRAMS[0] if shortest is None else shortest, NGRAMS[1] if longest is None else longest
 
 
 def default_rate(options: Options) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rnnkit.errors import ConfigError, FormatError
+from rnnkit.errors import ConfigError, FormatError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.files import manifest
 from rnnkit.files.artefact_output import atomic_folder
@@ -14,7 +15,7 @@ from rnnkit.files.replacing import PART
 from rnnkit.files.staged import RunFolder
 from rnnkit.machine import available_bytes, available_cores
 from rnnkit.stages import embedding_text, run_folder
-from rnnkit.stages.embedding_options import noise_exponent
+from rnnkit.stages.embedding_options import dimension, ngrams, noise_exponent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from rnnkit.embeddings.corpus import Corpus, WordCounts
     from rnnkit.embeddings.learner import Lesson
     from rnnkit.embeddings.model import EmbeddingModel, Lexicon
-    from rnnkit.embeddings.subwords import Subwords
     from rnnkit.embeddings.table import Table
     from rnnkit.stages.embedding_options import Options
 
@@ -34,31 +34,92 @@ MOST_SOFTMAX_WORDS: Final = 20_000
 """The full softmax looks at every word for every prediction."""
 
 
+def open_vectors(options: Options, listen: Listener) -> tuple[Options, Table | None]:
+    """Open the vectors of `init_from`, before any text is read.
+
+    Returns:
+        The options with the dimension and the n-grams of the vectors, or their defaults; and the vectors, if any.
+
+    Raises:
+        DataError: `init_from` cannot be read.
+        ConfigError: It differs from the options that were given.
+        UsageError: The shortest n-gram is longer than the longest.
+    """
+    from rnnkit.embeddings import formats
+    from rnnkit.embeddings.repaired_words import join_blanks
+
+    known = None
+    if options.init_from is not None:
+        known = join_blanks(formats.load(options.init_from, options.repair))
+        if known.repairs is not None:
+            known.repairs.warn(listen)
+        options = _like(known, options)
+    shortest, longest = ngrams(options)
+    if shortest > longest:
+        raise UsageError(f"--min-ngram {shortest} is longer than --max-ngram {longest}")
+    subwords, numbers = bool(options.subwords), dimension(options)
+    return dataclasses.replace(
+        options, dimension=numbers, subwords=subwords, min_ngram=shortest, max_ngram=longest
+    ), known
+
+
+def _like(known: Table, options: Options) -> Options:
+    """The options with the dimension and the n-grams of known vectors, where none were given.
+
+    Raises:
+        ConfigError: Others were given.
+    """
+    name, cut = options.init_from, known.subwords
+    if options.dimension not in (None, known.dimension):
+        raise ConfigError(
+            f"{name} has vectors of {known.dimension} numbers, --dimension is {options.dimension}",
+            hint=f"--dimension {known.dimension} goes on with them",
+        )
+    if options.subwords not in (None, cut is not None):
+        has, given = ("has", "--no-subwords") if cut else ("has no", "--subwords")
+        raise ConfigError(f"{name} {has} vectors of n-grams", hint=f"leave out {given}")
+    options = dataclasses.replace(options, dimension=known.dimension, subwords=cut is not None)
+    if cut is None:
+        return options
+    given_lengths = options.min_ngram or cut.min_length, options.max_ngram or cut.max_length
+    if given_lengths != (cut.min_length, cut.max_length) or options.buckets not in (0, cut.buckets):
+        raise ConfigError(
+            f"{name} has n-grams of {cut.min_length} to {cut.max_length} characters in {cut.buckets:,} buckets",
+            f"--min-ngram is {given_lengths[0]}, --max-ngram {given_lengths[1]}, --buckets {options.buckets}",
+            hint=f"--min-ngram {cut.min_length} --max-ngram {cut.max_length} without --buckets goes on with them",
+        )
+    return dataclasses.replace(options, min_ngram=cut.min_length, max_ngram=cut.max_length)
+
+
 def begin(
-    options: Options, paths: Sequence[Path], folder: RunFolder, listen: Listener
+    options: Options, known: Table | None, paths: Sequence[Path], folder: RunFolder, listen: Listener
 ) -> tuple[EmbeddingModel, Corpus]:
     """Read the text, choose the words, and start the vectors directory.
 
     Raises:
-        DataError: The text cannot be read, or has too few words.
-        ConfigError: `init_from` does not fit, or the memory does not suffice.
+        DataError: The text cannot be read, has too few words, or none from which anything can be learned.
+        ConfigError: The memory does not suffice.
         ArtefactError: The disk is full; what was there before is whole.
     """
     from rnnkit.embeddings import run_directory
     from rnnkit.embeddings.corpus import open_text, write_rows
+    from rnnkit.embeddings.learnable import refuse_unlearnable
     from rnnkit.embeddings.model import copy_vectors
 
     with atomic_folder(folder / TEXT, PART) as text:
         found = embedding_text.write_numbers(options, paths, text, listen)
-        known, lexicon, row_of = choose_words(options, found)
+        lexicon, row_of = choose_words(options, known, found)
         write_rows(text, found.rows(row_of))
-        tokens = open_text(text).tokens
+        corpus = open_text(text)
+        tokens = corpus.tokens
         listen(
             Note(
                 f"{tokens:,} words, {found.different:,} different; {len(found.words):,} come {options.min_count} "
                 f"times or more and make {found.counts.sum() / tokens:.1%} of the text"
             )
         )
+        refuse_unlearnable(corpus, options.min_count)
+        del corpus  # its files are mapped, and take another place
         model = _make(options, lexicon, listen)
         if known is not None:
             copy_vectors(model, known)
@@ -87,43 +148,25 @@ def reopen(options: Options, folder: Path, listen: Listener) -> tuple[EmbeddingM
     return model, open_text(folder / TEXT)
 
 
-def choose_words(options: Options, found: WordCounts) -> tuple[Table | None, Lexicon, NDArray[np.int32]]:
-    """The vectors that are gone on from, the words that get vectors, and the row of each found word.
+def choose_words(options: Options, known: Table | None, found: WordCounts) -> tuple[Lexicon, NDArray[np.int32]]:
+    """The words that get vectors, and the row of each found word.
 
-    Raises:
-        DataError: `init_from` cannot be read.
-        ConfigError: It has n-grams and the options have none or others, or the other way round.
+    Args:
+        options: As `open_vectors` gives them.
+        known: The vectors that are gone on from.
+        found: The words of the text.
     """
     import numpy as np
 
-    from rnnkit.embeddings import formats
     from rnnkit.embeddings.model import Lexicon, choose_subwords, merge_words
     from rnnkit.text import special
 
-    if options.init_from is None:
-        subwords = None
-        if options.subwords:
-            subwords = choose_subwords(found.words, options.min_ngram, options.max_ngram, options.buckets)
-        rows = np.arange(len(special.NAMES), len(special.NAMES) + len(found.words)).astype(np.int32)
-        return None, Lexicon(found.words, found.counts, subwords), rows
-    known = formats.load(options.init_from)
-    if (known.subwords is not None) != options.subwords:
-        has, hint = ("has", "give") if known.subwords else ("has no", "leave out")
-        raise ConfigError(f"{options.init_from} {has} vectors of n-grams", hint=f"{hint} --subwords")
-    if known.subwords is not None:
-        _check_ngrams(options, known.subwords)
-    words, counts, rows = merge_words(found, known)
-    return known, Lexicon(words, counts, known.subwords), rows
-
-
-def _check_ngrams(options: Options, known: Subwords) -> None:
-    lengths, buckets = (known.min_length, known.max_length), known.buckets
-    if (options.min_ngram, options.max_ngram) != lengths or options.buckets not in (0, buckets):
-        raise ConfigError(
-            f"{options.init_from} has n-grams of {lengths[0]} to {lengths[1]} characters in {buckets:,} buckets",
-            f"--min-ngram is {options.min_ngram}, --max-ngram {options.max_ngram}, --buckets {options.buckets}",
-            hint=f"--min-ngram {lengths[0]} --max-ngram {lengths[1]} without --buckets goes on with them",
-        )
+    if known is not None:
+        words, counts, rows = merge_words(found, known)
+        return Lexicon(words, counts, known.subwords), rows
+    subwords = choose_subwords(found.words, *ngrams(options), options.buckets) if options.subwords else None
+    rows = np.arange(len(special.NAMES), len(special.NAMES) + len(found.words)).astype(np.int32)
+    return Lexicon(found.words, found.counts, subwords), rows
 
 
 def make_lesson(options: Options, model: EmbeddingModel, corpus: Corpus) -> Lesson:
@@ -168,8 +211,8 @@ def _make(options: Options, lexicon: Lexicon, listen: Listener) -> EmbeddingMode
             f"it is a reference for vocabularies of up to {MOST_SOFTMAX_WORDS:,}",
             hint="give --loss negative, or a greater --min-count",
         )
-    needed, free = lexicon.memory_bytes(options.dimension), available_bytes()
-    listen(Note(f"{len(lexicon.words):,} words of {options.dimension} numbers take {needed / 1e6:,.0f} MB of memory"))
+    needed, free = lexicon.memory_bytes(dimension(options)), available_bytes()
+    listen(Note(f"{len(lexicon.words):,} words of {dimension(options)} numbers take {needed / 1e6:,.0f} MB of memory"))
     if needed > free:
         raise ConfigError(
             f"the vectors need {needed / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free",
@@ -178,4 +221,4 @@ def _make(options: Options, lexicon: Lexicon, listen: Listener) -> EmbeddingMode
     alone = options.loss == "softmax"  # which goes over all rows and knows of no copies
     copied = 0 if alone else copies(options.threads or available_cores(), lexicon.rows)
     by_length = options.ngram_weights == "length"
-    return make_model(lexicon, options.dimension, options.seed, copied, by_length)
+    return make_model(lexicon, dimension(options), options.seed, copied, by_length)

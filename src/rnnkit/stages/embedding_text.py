@@ -10,6 +10,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import vector_options
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.corpus import WordCounts
@@ -59,15 +60,16 @@ def find_text(options: Options) -> tuple[Path, ...]:
 
 
 def digests(options: Options, paths: Sequence[Path]) -> dict[str, str]:
-    """sha256 of what is read. Standard input has none."""
+    """sha256 of what is read. Standard input and other pipes have none."""
     from rnnkit.config import STDIN
 
-    found = {f"text.{number}": manifest.sha256(path) for number, path in enumerate(paths, 1) if path != STDIN}
+    numbered = enumerate(paths, 1)
+    found = {f"text.{number}": manifest.sha256(path) for number, path in numbered if path != STDIN and path.is_file()}
     if options.data is not None:
         found["data"] = manifest.sha256(options.data / manifest.NAME)
-    if options.init_from is not None:
-        folder = options.init_from.is_dir()
-        found["vectors"] = manifest.sha256(options.init_from / manifest.NAME if folder else options.init_from)
+    digest = vector_options.digest(options.init_from) if options.init_from is not None else None
+    if digest is not None:
+        found["vectors"] = digest
     return found
 
 

@@ -12,6 +12,7 @@ from rnnkit.config import argument, option
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import describe
 from rnnkit.events import Listener, Warned, ignore
+from rnnkit.files.repairs import Repairs
 from rnnkit.reports.columns import aligned
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages import vector_options as vector
@@ -48,6 +49,7 @@ class Options:
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
     vectors: Path | None = vector.vectors()
     work: Path = usual.work()
+    repair: bool = usual.repair()
     restrict: int = option(
         30_000, help="Most frequent words that analogies are asked among.", panel="Score", unit="words", minimum=1
     )
@@ -158,9 +160,10 @@ Score = AnalogyScore | SimilarityScore
 
 @dataclass(frozen=True)
 class Result:
-    """A score for each file, ready to print."""
+    """A score for each file, ready to print; what was repaired in the vectors with `--repair`."""
 
     scores: tuple[Score, ...]
+    repairs: Repairs | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -174,7 +177,8 @@ class Result:
 
     def as_dict(self) -> dict[str, Any]:
         """What is printed with `--json`."""
-        return {"scores": [score.as_dict() for score in self.scores]}
+        scores = {"scores": [score.as_dict() for score in self.scores]}
+        return scores if self.repairs is None else {**scores, "repairs": self.repairs.as_dict()}
 
 
 def percent(share: float | None) -> str:
@@ -193,7 +197,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     texts = [(path, list(read_lines(path))) for path in options.files]
     for path, lines in texts:
         _is_analogies(path, lines)
-    vectors = load_vectors(options.vectors, options.work)
+    vectors = load_vectors(options.vectors, options.work, options.repair, listen)
     if options.unseen and vectors.table.subwords is None:
         raise UsageError(f"--unseen needs vectors with n-grams, those of {vectors.table.name} have none")
     scores = tuple(_score(path, lines, vectors, options, listen) for path, lines in texts)
@@ -204,7 +208,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
             "nothing could be measured: no question has a vector for each of its words",
             hint="are the words of the files and the vectors in one language, and cut alike?",
         )
-    return Result(scores)
+    return Result(scores, vectors.table.repairs)
 
 
 def _score(path: Path, lines: Sequence[str], vectors: Vectors, options: Options, listen: Listener) -> Score:

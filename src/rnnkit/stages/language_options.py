@@ -80,6 +80,7 @@ class Options:
     cloze: bool = option(False, help="Learn to fill gaps, reading from both sides.", panel="Model")
     bidirectional: bool = option(False, help="Read both ways; only with --cloze.", panel="Model")
     embeddings: list[Path] = training.embeddings(help="Word vectors that embeddings start from.")
+    repair: bool = training.repair()
     freeze_embeddings: bool = training.freeze_embeddings()
     order: int = option(5, help="Longest n-gram.", panel="Counts", unit="tokens", minimum=1, maximum=12)
     smoothing: str = option("kneser-ney", help="Where unseen n-grams get their share.", panel="Counts",

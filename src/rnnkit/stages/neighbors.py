@@ -11,7 +11,16 @@ from rnnkit.config import argument, option
 from rnnkit.events import Listener, ignore
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages import vector_options as vector
-from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors, neighbor_lines, neighbor_objects
+from rnnkit.stages.questions import (
+    Repaired,
+    Unanswered,
+    answer_all,
+    answer_lines,
+    list_repairs,
+    load_vectors,
+    neighbor_lines,
+    neighbor_objects,
+)
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Neighbor, Vectors
@@ -35,6 +44,7 @@ class Options:
     )
     vectors: Path | None = vector.vectors()
     work: Path = usual.work()
+    repair: bool = usual.repair()
     count: int = option(10, help="Neighbours of each word.", panel="Search", unit="words", minimum=1)
     restrict: int | None = vector.restrict()
     json: bool = option(False, help="One JSON object a word: question, seen, neighbors.", panel="Output")
@@ -65,7 +75,7 @@ class Neighborhood:
         return {"question": self.word, "seen": self.seen, "neighbors": neighbor_objects(self.neighbors)}
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[Neighborhood | Unanswered]:
+def run(options: Options, listen: Listener = ignore) -> Iterator[Neighborhood | Unanswered | Repaired]:
     """Look the words up; the answers come one by one.
 
     Yields:
@@ -75,14 +85,13 @@ def run(options: Options, listen: Listener = ignore) -> Iterator[Neighborhood | 
         DataError: There are no vectors, or they cannot be read.
         FormatError: They are damaged.
     """
-    vectors = load_vectors(options.vectors, options.work)
+    vectors = load_vectors(options.vectors, options.work, options.repair, listen)
 
     def answer(question: str) -> Neighborhood:
         return find(vectors, question.strip(), options.count, options.restrict)
 
-    if options.words:
-        return answer_all(options.words, answer)
-    return answer_lines(answer, "words", listen)
+    answers = answer_all(options.words, answer) if options.words else answer_lines(answer, "words", listen)
+    return list_repairs(answers, vectors, options.json)
 
 
 def find(vectors: Vectors, word: str, count: int, restrict: int | None) -> Neighborhood:

@@ -12,7 +12,14 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages import vector_options as vector
-from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors
+from rnnkit.stages.questions import (
+    Repaired,
+    Unanswered,
+    answer_all,
+    answer_lines,
+    list_repairs,
+    load_vectors,
+)
 
 EXAMPLE = """\
 rnnkit odd-one-out breakfast lunch dinner bicycle
@@ -37,6 +44,7 @@ class Options:
     )
     vectors: Path | None = vector.vectors()
     work: Path = usual.work()
+    repair: bool = usual.repair()
     json: bool = option(False, help="One JSON object a group: question, odd_one_out.", panel="Output")
 
 
@@ -57,7 +65,7 @@ class OddOneOut:
         return {"question": " ".join(self.words), "odd_one_out": self.odd}
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[OddOneOut | Unanswered]:
+def run(options: Options, listen: Listener = ignore) -> Iterator[OddOneOut | Unanswered | Repaired]:
     """Find the odd ones; the answers come one by one.
 
     Yields:
@@ -71,16 +79,19 @@ def run(options: Options, listen: Listener = ignore) -> Iterator[OddOneOut | Una
     words = " ".join(options.words).split()
     if options.words:
         _refuse_few(words)
-    vectors = load_vectors(options.vectors, options.work)
+    vectors = load_vectors(options.vectors, options.work, options.repair, listen)
 
     def answer(question: str) -> OddOneOut:
         group = question.split()
         _refuse_few(group)
         return OddOneOut(tuple(group), vectors.odd_one_out(group))
 
-    if options.words:
-        return answer_all([" ".join(words)], answer)
-    return answer_lines(answer, "groups of words", listen, instead=("",))
+    answers = (
+        answer_all([" ".join(words)], answer)
+        if options.words
+        else answer_lines(answer, "groups of words", listen, instead=("",))
+    )
+    return list_repairs(answers, vectors, options.json)
 
 
 def _refuse_few(words: list[str]) -> None:

@@ -10,9 +10,11 @@ from rnnkit.config import argument, option
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import manifest
+from rnnkit.files.repairs import Repairs
 from rnnkit.files.workspace import Workspace
 from rnnkit.reports.projection import METHODS
 from rnnkit.stages import usual_options as usual
+from rnnkit.stages import vector_options as vector
 from rnnkit.stages.outputs import claim_file
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Options:
         panel="Words",
         shown_default="WORK/embeddings",
     )
+    repair: bool = usual.repair(panel="Words")
     count: int = option(
         60, help="Most frequent words to draw where --words names none.", panel="Words", unit="words", minimum=FEWEST
     )
@@ -70,13 +73,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Result:
-    """Where the picture is."""
+    """Where the picture is, and what was repaired in the vectors with `--repair`."""
 
     picture: Path
+    repairs: Repairs | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON."""
-        return {"picture": str(self.picture)}
+        picture = {"picture": str(self.picture)}
+        return picture if self.repairs is None else {**picture, "repairs": self.repairs.as_dict()}
 
 
 def run(options: Options, listen: Listener = ignore) -> Result:
@@ -87,9 +92,9 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         DataError: Nothing has been measured, a word has no vector, or the picture's ending is unknown.
         ArtefactError: The picture already exists.
     """
-    picture = _draw_words(options, listen) if _wants_words(options) else _draw_curve(options)
-    listen(Note(f"{picture} drawn"))
-    return Result(picture)
+    result = _draw_words(options, listen) if _wants_words(options) else Result(_draw_curve(options))
+    listen(Note(f"{result.picture} drawn"))
+    return result
 
 
 def _draw_curve(options: Options) -> Path:
@@ -104,7 +109,7 @@ def _draw_curve(options: Options) -> Path:
     return picture
 
 
-def _draw_words(options: Options, listen: Listener) -> Path:
+def _draw_words(options: Options, listen: Listener) -> Result:
     from rnnkit.embeddings.vectors import Vectors
     from rnnkit.reports.projection import project
     from rnnkit.reports.word_map import draw_map
@@ -112,13 +117,13 @@ def _draw_words(options: Options, listen: Listener) -> Path:
     picture = options.output or options.work / "words.png"
     claim_file(options, picture)
     source = options.model or options.vectors or Workspace(options.work).embeddings
-    vectors = Vectors.load(source)
+    vectors = Vectors(vector.load(source, options.repair, listen))
     words = _chosen(options.words) or list(vectors.words[: options.count])
     if len(words) < FEWEST:
         raise DataError(f"{len(words)} words make no picture", hint=f"give {FEWEST} or more")
     projection = project(_unit_rows(vectors, words), options.method, options.seed)
     draw_map(words, projection, f"{len(words)} words of {source}", picture, listen)
-    return picture
+    return Result(picture, vectors.table.repairs)
 
 
 def _wants_words(options: Options) -> bool:
@@ -129,10 +134,10 @@ def _wants_words(options: Options) -> bool:
 
 
 def _is_vectors(path: Path) -> bool:
-    """Whether vectors are at a path: a directory whose manifest says so, or a file, which no model is."""
+    """Whether vectors are at a path: a directory whose manifest says so, or a file or pipe, which no model is."""
     from rnnkit.embeddings.directory import KIND
 
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         return True
     try:
         return manifest.load(manifest.place(path)).kind == KIND

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rnnkit.errors import ConfigError, DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.files import manifest
+from rnnkit.stages import vector_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,11 +38,13 @@ class Pretrained:
             target's.
         frozen: Whether embeddings that start from vectors stay as they are.
         joint: Whether there is one table: the sides share their embeddings, or there is one side.
+        repair: Whether imperfect files are read too.
     """
 
     paths: tuple[Path, ...]
     frozen: bool
     joint: bool
+    repair: bool = False
 
     def check(self, tied: bool, init_from: Path | None) -> None:
         """Refuse what makes no sense, before any work is done.
@@ -65,13 +68,14 @@ class Pretrained:
             )
 
     def digests(self, sides: tuple[str, ...]) -> dict[str, str]:
-        """sha256 of each file of vectors, of a directory's manifest, by the part it plays.
+        """sha256 of each file of vectors, of a directory's manifest, by the part it plays; a pipe has none.
 
         Raises:
             DataError: One is missing.
         """
         names = [INPUT] if len(self.paths) == 1 else [f"{INPUT}.{side}" for side in sides]
-        return {name: _digest(path) for name, path in zip(names, self.paths, strict=False)}
+        found = {name: _digest(path) for name, path in zip(names, self.paths, strict=False)}
+        return {name: digest for name, digest in found.items() if digest is not None}
 
     def fill(
         self,
@@ -90,7 +94,7 @@ class Pretrained:
         from rnnkit.models import transfer
 
         for path, sides, embedding in self._tables(network, data):
-            vectors = Vectors.load(path)
+            vectors = Vectors(vector_options.load(path, self.repair, listen))
             if vectors.dimension != embedding.embedding_dim:
                 raise ConfigError(
                     f"the vectors of {path} have {vectors.dimension} dimensions, --embedding is "
@@ -125,10 +129,10 @@ def recorded(folder: Path) -> Mapping[str, str]:
     return {name: digest for name, digest in inputs.items() if name.partition(".")[0] == INPUT}
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path) -> str | None:
     if not path.exists():
         raise DataError(f"there are no vectors at {path}")
-    return manifest.sha256(manifest.place(path) if path.is_dir() else path)
+    return vector_options.digest(path)
 
 
 def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, RnnkitError
-from rnnkit.events import Listener, Note
+from rnnkit.events import Listener, Note, ignore
+from rnnkit.files.repairs import Repairs
 from rnnkit.files.workspace import Workspace
 from rnnkit.reports.columns import aligned
+from rnnkit.stages import vector_options
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
@@ -43,11 +45,36 @@ class Unanswered:
         return {"question": self.question, "error": self.error.what if self.error else None}
 
 
-def load_vectors(vectors: Path | None, work: Path) -> Vectors:
+@dataclass(frozen=True)
+class Repaired:
+    """What was repaired while the vectors were read: with `--json`, an object behind the answers.
+
+    Attributes:
+        repairs: The record.
+        lines: Nothing is printed otherwise: a warning has the counts.
+    """
+
+    repairs: Repairs
+    lines: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that is printed with `--json`."""
+        return {"repairs": self.repairs.as_dict()}
+
+
+def load_vectors(vectors: Path | None, work: Path, repair: bool = False, listen: Listener = ignore) -> Vectors:
     """The vectors at a path, or the workspace's. Raises as `Vectors.load`."""
     from rnnkit.embeddings.vectors import Vectors
 
-    return Vectors.load(vectors or Workspace(work).embeddings)
+    return Vectors(vector_options.load(vectors or Workspace(work).embeddings, repair, listen))
+
+
+def list_repairs(answers: Iterator[Answer], vectors: Vectors, json: bool) -> Iterator[Answer | Repaired]:
+    """Answers, and behind them with `--json` what was repaired, if anything was."""
+    yield from answers
+    repairs = vectors.table.repairs
+    if json and repairs is not None and repairs.counts:
+        yield Repaired(repairs)
 
 
 def answer_all(questions: Iterable[str], answer: Callable[[str], Answer]) -> Iterator[Answer | Unanswered]:

@@ -12,7 +12,14 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages import vector_options as vector
-from rnnkit.stages.questions import Unanswered, answer_all, answer_lines, load_vectors
+from rnnkit.stages.questions import (
+    Repaired,
+    Unanswered,
+    answer_all,
+    answer_lines,
+    list_repairs,
+    load_vectors,
+)
 
 EXAMPLE = """\
 rnnkit similarity king queen
@@ -34,6 +41,7 @@ class Options:
     )
     vectors: Path | None = vector.vectors()
     work: Path = usual.work()
+    repair: bool = usual.repair()
     json: bool = option(False, help="One JSON object a pair: question, similarity.", panel="Output")
 
 
@@ -55,7 +63,7 @@ class Similarity:
         return {"question": f"{self.first} {self.second}", "similarity": round(self.cosine, 4)}
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[Similarity | Unanswered]:
+def run(options: Options, listen: Listener = ignore) -> Iterator[Similarity | Unanswered | Repaired]:
     """Compare the words; the answers come one by one.
 
     Yields:
@@ -69,7 +77,7 @@ def run(options: Options, listen: Listener = ignore) -> Iterator[Similarity | Un
     words = options.words
     if len(words) % 2:
         raise UsageError(f"{words[-1]!r} stands alone: {FORM}")
-    vectors = load_vectors(options.vectors, options.work)
+    vectors = load_vectors(options.vectors, options.work, options.repair, listen)
 
     def answer(question: str) -> Similarity:
         pair = question.split()
@@ -77,6 +85,9 @@ def run(options: Options, listen: Listener = ignore) -> Iterator[Similarity | Un
             raise UsageError(f"{question.strip()!r} is no pair: {FORM}")
         return Similarity(pair[0], pair[1], vectors.similarity(pair[0], pair[1]))
 
-    if words:
-        return answer_all((f"{first} {second}" for first, second in zip(words[::2], words[1::2], strict=True)), answer)
-    return answer_lines(answer, "pairs of words", listen, instead=("",))
+    answers = (
+        answer_all((f"{first} {second}" for first, second in zip(words[::2], words[1::2], strict=True)), answer)
+        if words
+        else answer_lines(answer, "pairs of words", listen, instead=("",))
+    )
+    return list_repairs(answers, vectors, options.json)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import Interrupted, UsageError
 from rnnkit.events import Listener, Note, Warned, ignore
+from rnnkit.files.repairs import Repairs
 from rnnkit.files.staged import RunFolder
 from rnnkit.files.workspace import Workspace
 from rnnkit.machine import available_cores, peak_memory
 from rnnkit.stages import embedding_start, embedding_text, outputs, run_folder
-from rnnkit.stages.embedding_options import Options, default_rate
+from rnnkit.stages.embedding_options import Options, default_rate, dimension
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.corpus import Corpus
@@ -52,6 +53,7 @@ class Result:
         seconds: Time of training, over all resumptions.
         words_per_second: Words of running text, rare ones counted, by the time of training.
         memory_bytes: Most memory that the process has held.
+        repairs: What was repaired in the vectors that training started from; None where they were read strictly.
     """
 
     output: Path
@@ -63,10 +65,13 @@ class Result:
     seconds: float
     words_per_second: float
     memory_bytes: int
+    repairs: Repairs | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON."""
-        return {**dataclasses.asdict(self), "output": str(self.output)}
+        known = {**dataclasses.asdict(dataclasses.replace(self, repairs=None)), "output": str(self.output)}
+        del known["repairs"]
+        return known if self.repairs is None else {**known, "repairs": self.repairs.as_dict()}
 
     @property
     def lines(self) -> list[str]:
@@ -120,28 +125,30 @@ def run(options: Options, listen: Listener = ignore) -> Result | Cost:
     folder = options.output or Workspace(options.work).embeddings
     if options.dry_run:
         return _estimate(options, listen)
-    if not options.resume:
-        paths = embedding_text.find_text(options)
-        outputs.refuse_inputs(folder, [*outputs.input_paths(options), *paths])
-        run_folder.refuse_taken(folder, options.overwrite, KIND)
-    elif not run_folder.has_run(folder):
+    if options.resume:
+        return _resume(options, folder, listen)
+    paths = embedding_text.find_text(options)
+    outputs.refuse_inputs(folder, [*outputs.input_paths(options), *paths])
+    run_folder.refuse_taken(folder, options.overwrite, KIND)
+    _load_kernels(listen)
+    options, known = embedding_start.open_vectors(_with_threads(options), listen)
+    with run_folder.begin(folder, options.overwrite, KIND) as place:
+        model, corpus = embedding_start.begin(options, known, paths, place, listen)
+        repairs, known = known.repairs if known else None, None  # the model has the vectors from here on
+        return dataclasses.replace(_train(options, model, corpus, place, listen), repairs=repairs)
+
+
+def _resume(options: Options, folder: Path, listen: Listener) -> Result:
+    if not run_folder.has_run(folder):
         raise run_folder.nothing_to_resume(folder)
-    room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
-    with room as place:
+    with run_folder.resume(folder) as place:
         _load_kernels(listen)
-        if options.resume:
-            options = _with_threads(run_folder.saved_options(folder, options, KIND))
-            run_folder.warn_of_threads(folder, options.threads, listen)
-            model, corpus = embedding_start.reopen(options, folder, listen)
-        else:
-            options = _with_threads(options)
-            model, corpus = embedding_start.begin(options, paths, place, listen)
-        return _train(options, model, corpus, place, listen)
+        options = _with_threads(run_folder.saved_options(folder, options, KIND))
+        run_folder.warn_of_threads(folder, options.threads, listen)
+        return _train(options, *embedding_start.reopen(options, folder, listen), place, listen)
 
 
 def _check(options: Options) -> None:
-    if options.min_ngram > options.max_ngram:
-        raise UsageError(f"--min-ngram {options.min_ngram} is longer than --max-ngram {options.max_ngram}")
     if options.text and options.resume:
         raise UsageError("--resume has its text already", "the run keeps it as numbers", hint="leave out the text")
 
@@ -168,8 +175,13 @@ def _train(options: Options, model: EmbeddingModel, corpus: Corpus, folder: RunF
         run_directory.update(folder.path, model.table(), {"finished": False})
         listen(Note(f"the vectors as they are now are in {folder}"))
         raise
-    if not counters.tokens:
-        listen(Warned("nothing was learned: no line has two words that are kept; --sample 0 keeps all with vectors"))
+    if not counters.tokens:  # some line has two words that could be kept, or the run would not have started
+        listen(
+            Warned(
+                f"nothing was learned: --sample {options.sample:g} thinned out so much that no line kept two words; "
+                "--sample 0 keeps all words"
+            )
+        )
     facts = {"finished": True, "tokens": corpus.tokens, "epochs": options.epochs, "loss": task.loss}
     folder.check()
     run_directory.update(folder.path, model.table(), facts)
@@ -225,7 +237,7 @@ def _result(
     return Result(
         output=folder,
         words=len(model.lexicon.words),
-        dimension=options.dimension,
+        dimension=dimension(options),
         tokens=corpus.tokens,
         epochs=options.epochs,
         loss=loss,
@@ -239,12 +251,14 @@ def _estimate(options: Options, listen: Listener) -> Cost:
     """Count the words, in a folder that is gone afterwards."""
     from rnnkit.embeddings.corpus import open_text, write_rows
 
+    paths = embedding_text.find_text(options)
+    options, known = embedding_start.open_vectors(options, listen)
     with tempfile.TemporaryDirectory() as name:
         text = Path(name)
-        found = embedding_text.write_numbers(options, embedding_text.find_text(options), text, listen)
-        _, lexicon, row_of = embedding_start.choose_words(options, found)
+        found = embedding_text.write_numbers(options, paths, text, listen)
+        lexicon, row_of = embedding_start.choose_words(options, known, found)
         write_rows(text, found.rows(row_of))
         tokens = open_text(text).tokens
         numbers = sum(path.stat().st_size for path in text.iterdir())
-    matrices = lexicon.memory_bytes(options.dimension)
+    matrices = lexicon.memory_bytes(dimension(options))
     return Cost(len(lexicon.words), tokens, matrices, 2 * matrices + numbers)

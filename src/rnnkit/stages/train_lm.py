@@ -266,4 +266,4 @@ def _changes(options: Options) -> Changes:
 
 
 def _pretrained(options: Options) -> pretrained.Pretrained:
-    return pretrained.Pretrained(tuple(options.embeddings), options.freeze_embeddings, joint=True)
+    return pretrained.Pretrained(tuple(options.embeddings), options.freeze_embeddings, True, options.repair)

@@ -222,4 +222,6 @@ def _guided(options: Options) -> guidance.Guided:
 
 
 def _pretrained(options: Options) -> pretrained.Pretrained:
-    return pretrained.Pretrained(tuple(options.embeddings), options.freeze_embeddings, options.joint_embeddings)
+    return pretrained.Pretrained(
+        tuple(options.embeddings), options.freeze_embeddings, options.joint_embeddings, options.repair
+    )

@@ -18,6 +18,10 @@ init_from = partial(
 preset = partial(option, "small", help="Where options not given come from.", panel="Model")
 embeddings = partial(option, (), panel="Model", shown_default="random")
 freeze_embeddings = partial(option, False, help="Leave embeddings from vectors as they are.", panel="Model")
+repair = partial(
+    usual.repair, panel="Model",
+    help="Read imperfect files of --embeddings: repair or skip invalid UTF-8, duplicates, wrong counts.",
+)  # fmt: skip
 dropout_embedding = partial(
     preset_option, name="dropout_embedding", help="Words dropped from what is read.", minimum=0, maximum=0.99
 )

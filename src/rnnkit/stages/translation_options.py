@@ -125,6 +125,7 @@ class Options:
     embeddings: list[Path] = training.embeddings(
         help="Word vectors that embeddings start from: the source's, or the source's and the target's.", many=True
     )
+    repair: bool = training.repair()
     freeze_embeddings: bool = training.freeze_embeddings()
     dropout: float | None = _preset(
         "dropout", help="Share dropped on embeddings, layers, readout.", minimum=0, maximum=0.99
