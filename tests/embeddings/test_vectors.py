@@ -43,6 +43,24 @@ def test_the_package_offers_vectors_and_nothing_else() -> None:
         rnnkit.embeddings.Vektors  # noqa: B018
 
 
+@pytest.mark.parametrize(
+    ("known", "asked", "form"),
+    [
+        ("café", "cafe\u0301", "NFC"),
+        ("cafe\u0301", "café", "NFD"),
+        ("file", "ﬁle", "NFKC"),
+        ("각", "\u1100\u1161\u11a8", "NFC"),
+    ],
+)
+def test_a_word_in_another_unicode_form(known: str, asked: str, form: str) -> None:
+    with pytest.raises(UnknownWord) as caught:
+        Vectors.of([known, "other"], random_matrix(2, 3))[asked]
+    assert caught.value.details == (
+        f"{known!r} has one: the two differ only in their Unicode form, this one is {form}",
+    )
+    assert caught.value.hint == f"ask for the word in Unicode form {form}"
+
+
 def test_a_vector_can_be_changed_and_the_table_stays(vectors: Vectors) -> None:
     vectors["one"][:] = 0
     assert vectors["one"].any()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
-from collections.abc import Callable, Iterable
+import lzma
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from tests.embeddings.imperfect import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.config import resolve
 from rnnkit.data.aligned import AlignedData, SentenceWriter, SplitCounts, write_meta
 from rnnkit.data.arrays import open_array
-from rnnkit.embeddings import directory, formats
+from rnnkit.embeddings import directory, fasttext_binary, formats, glove, word2vec_binary, word2vec_text
 from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.files import manifest
@@ -71,7 +74,28 @@ def _vectors() -> Iterable[bytes]:
             path = Path(name) / format
             write(path, _table())
             yield path.read_bytes()
-            yield gzip.compress(path.read_bytes(), mtime=0)
+            for pack in (partial(gzip.compress, mtime=0), bz2.compress, lzma.compress):
+                yield pack(path.read_bytes())
+
+
+def _repaired(name: str, write: Callable[[Path, Table], None], files: Sequence[File]) -> Reader:
+    """The reader of imperfect files of one format."""
+
+    def samples() -> Iterable[bytes]:
+        with TemporaryDirectory() as folder:
+            write(Path(folder) / "whole", _table())
+            yield (Path(folder) / "whole").read_bytes()
+        yield from (file.content for file in files)
+
+    return Reader(f"{name}, repaired", "vectors.txt", _read_repaired, samples)
+
+
+def _read_repaired(path: Path) -> object:
+    table = formats.load(path, repair=True)
+    assert np.isfinite(table.matrix_VD).all()
+    assert len(set(table.words)) == len(table.words)
+    assert table.repairs is not None
+    return json.dumps(table.repairs.as_dict())
 
 
 def _read_folder(path: Path) -> object:
@@ -214,6 +238,10 @@ READERS = (
     Reader("lines", "text", lambda path: list(read_lines(path)), lambda: [_TEXT, gzip.compress(_TEXT, mtime=0)]),
     Reader("vocabulary", "vocab.tsv", Vocabulary.load, lambda: [_VOCABULARY]),
     Reader("vectors", "vectors.txt", formats.load, _vectors),
+    _repaired("word2vec", word2vec_text.write, TEXTS),
+    _repaired("word2vec binary", word2vec_binary.write, BINARIES),
+    _repaired("fastText", fasttext_binary.write, MODELS),
+    _repaired("GloVe", glove.write, GLOVES),
     Reader(
         "vectors directory, vectors", directory.VECTORS, _read_folder,
         _made(lambda folder: directory.write(folder / "v", _table()), f"v/{directory.VECTORS}"),

@@ -99,6 +99,48 @@ def test_n_grams_are_gone_on_from() -> None:
         np.testing.assert_allclose(row_of(after, word), row_of(before, word), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("cut", [None, (2, 3)])
+def test_dimension_and_n_grams_are_those_of_the_vectors(cut: tuple[int, int] | None) -> None:
+    grams = {"subwords": True, "min_ngram": cut[0], "max_ngram": cut[1], "buckets": 50} if cut else {}
+    trained(output=Path("known"), **grams)
+    given = {**ENOUGH, "epochs": 1}
+    del given["dimension"]
+    result = run(Options(text=[Path("more")], init_from=Path("known"), output=Path("new"), **given))
+    assert isinstance(result, Result)
+    assert result.dimension == 16
+    meta = manifest.load(Path("new/meta.json"))
+    assert meta.facts["subwords"] == manifest.load(Path("known/meta.json")).facts["subwords"]
+    assert (meta.options["dimension"], meta.options["subwords"]) == (16, cut is not None)
+
+
+def test_defaults_without_other_vectors() -> None:
+    given = {name: value for name, value in ENOUGH.items() if name != "dimension"}
+    run(Options(text=[Path("text")], output=Path("new"), subwords=True, **{**given, "epochs": 1}))
+    options = manifest.load(Path("new/meta.json")).options
+    assert [options[name] for name in ("dimension", "subwords", "min-ngram", "max-ngram")] == [100, True, 3, 6]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"dimension": 7}, {"subwords": False}, {"min_ngram": 3}, {"max_ngram": 4}, {"buckets": 7},
+        {"dry_run": True, "dimension": 7}, {"init_from": Path("old"), "subwords": True}, {"init_from": Path("old"), "dimension": 100},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_before_the_text_is_read(
+    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(output=Path("grams"), subwords=True, min_ngram=2, max_ngram=3, buckets=50)
+
+    def read(*given: object) -> None:
+        raise AssertionError("the text is read")
+
+    monkeypatch.setattr("rnnkit.stages.embedding_text.write_numbers", read)
+    refused(ConfigError, **{"init_from": Path("grams"), "dimension": 16, **given})
+    assert not Path("new").exists()
+
+
 def test_vectors_that_do_not_fit() -> None:
     assert refused(ConfigError, init_from=OLD, dimension=7) == (
         "old has vectors of 16 numbers, --dimension is 7\n  hint: --dimension 16 goes on with them"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,24 @@ def test_sentencepiece_model(tmp_path: Path) -> None:
     found = facts(tmp_path / "pieces.model")
     assert (found["kind"], found["pieces"]) == ("sentencepiece", 22)
     assert found["special_ids"]["unk"] == 0
+
+
+@pytest.mark.parametrize("name", ["w2v.model", "w2v.kv", "fasttext", "pieces.spm"])
+def test_a_pickle_as_gensim_saves_it(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, name, b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x06gensim")
+    with pytest.raises(FormatError) as caught:
+        inspect(path)
+    assert str(caught.value) == (
+        f"{path} is a pickle of Python, as gensim's own `save` makes\n"
+        "  rnnkit reads none: a pickle can run any code\n"
+        "  hint: word vectors: save them in gensim with `vectors.save_word2vec_format(path)`"
+    )
+
+
+def test_a_pipe_cannot_be_inspected(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe is not a regular file\n  inspect reads a file several times"):
+        inspect(tmp_path / "pipe")
 
 
 def test_picture(tmp_path: Path) -> None:

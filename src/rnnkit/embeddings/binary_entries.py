@@ -89,11 +89,10 @@ class Entries:
         """Make sure that words and numbers were read from their right places.
 
         Args:
-            has_rest: Whether bytes follow that are not an entry.
+            has_rest: Whether the file has more or fewer entries than it should, or bytes that are not an entry.
 
         Raises:
-            DataError: A word is numbers, or it is not text and the vector before it is not one: from there on,
-                everything was read from a wrong place.
+            DataError: A word is numbers, or a vector is text: from there on, everything was read from a wrong place.
         """
         self._join()
         try:
@@ -102,8 +101,8 @@ class Entries:
         except UnicodeDecodeError:
             suspects = [row for row, word in enumerate(self.words) if is_numbers(word) or not is_utf8(word)]
         if has_rest:
-            suspects.append(len(self.words))
-        for row in suspects:
+            suspects += [*(row + 1 for row in _text_rows(self._rows.rows())), len(self.words)]
+        for row in sorted(suspects):
             if (row < len(self.words) and is_numbers(self.words[row])) or (row and _is_wild(self._rows.row(row - 1))):
                 place = self.where(row) if row < len(self.words) else f"{self.source.name}: the end"
                 raise DataError(
@@ -130,3 +129,10 @@ def _is_wild(vector_D: Matrix) -> bool:
     """Whether numbers are of sizes that bytes of text have, and vectors do not."""
     sizes_D = np.abs(vector_D[np.isfinite(vector_D) & (vector_D != 0)])
     return bool(((sizes_D < _LEAST) | (sizes_D > _GREATEST)).any())
+
+
+def _text_rows(matrix_VD: Matrix) -> list[int]:
+    """Rows that begin with four letters or signs, which are a number that no vector holds."""
+    octets = np.ascontiguousarray(matrix_VD[:, :1]).view(np.uint8)
+    printable = ((octets >= ord(" ")) & (octets <= ord("~"))).all(axis=1)
+    return [row for row in np.flatnonzero(printable).tolist() if _is_wild(matrix_VD[row, :1])]

@@ -46,7 +46,7 @@ def read(source: Source, repairs: Repairs) -> Table:
             has_rest = True
             _skip_rest(source, start, kind, repairs)
             break
-    entries.refuse_numbers(has_rest)
+    entries.refuse_numbers(has_rest or len(entries.words) != count)
     if len(entries.words) != count:
         repairs.add(WRONG_COUNT, f"{source.name}:1", f"it says {count:,} words, {len(entries.words):,} were read")
     kept = repair(entries.words, entries.take_vectors(), entries.where, repairs, source.name)

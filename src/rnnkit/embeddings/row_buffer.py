@@ -30,6 +30,10 @@ class RowBuffer:
         self._matrix[self._rows : wanted] = block_ND
         self._rows = wanted
 
+    def rows(self) -> Matrix:
+        """The rows so far (N, D): a view, to be let go before more are added."""
+        return self._matrix[: self._rows]
+
     def row(self, number: int) -> Matrix:
         """A copy of one row (D,); -1 is the last."""
         row: Matrix = self._matrix[: self._rows][number].copy()

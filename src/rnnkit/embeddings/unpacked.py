@@ -16,8 +16,8 @@ DAMAGE: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
 LONGEST_MARK: Final = 10
 """Bytes that tell the kinds of compression apart."""
 
-MOST_MEMORY: Final = 1 << 28
-"""Bytes that the window of an xz file may take; `xz -9` takes a quarter of them."""
+MOST_MEMORY: Final = 96 << 20
+"""Bytes that the window of an xz file may take; `xz -9` takes 65 MiB."""
 
 _GZIP = b"\x1f\x8b"
 _BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", re.DOTALL)

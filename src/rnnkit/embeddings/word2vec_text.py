@@ -39,7 +39,8 @@ def read(source: Source, repairs: Repairs | None = None) -> Table:
         raise DataError(
             f"{source.name} has {len(words):,} words, its header says {count:,}",
             "it was cut off, or the header is wrong",
-            hint="copy the file again; if the rows are right, mend the header's first number, or --repair reads them",
+            hint="copy the file again, or mend the header's first number if the rows are right"
+            + ("; --repair reads them as they are" if words else ""),
         )
     return Table(Words.from_list(words, name=source.name), matrix_VD, name=source.name)
 
