@@ -181,8 +181,8 @@ def test_faults_in_many_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert list(table.words) == [word.decode() for word in good]
     assert table.matrix_VD.tolist() == [list(map(float, numbers)) for numbers in good.values()]
     assert table.repairs is not None
-    place = next(one.place for one in table.repairs.listed if one.kind == "blank lines")
-    assert (tmp_path / "f").read_bytes().split(b"\n")[int(place.rpartition(":")[2]) - 1] == b""
+    blank = next(one.place for one in table.repairs.listed if one.kind == "blank lines")
+    assert (tmp_path / "f").read_bytes().split(b"\n")[int(blank.rpartition(":")[2]) - 1] == b""
 
 
 def test_no_row_left(tmp_path: Path) -> None:

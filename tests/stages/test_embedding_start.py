@@ -124,7 +124,8 @@ def test_defaults_without_other_vectors() -> None:
     "given",
     [
         {"dimension": 7}, {"subwords": False}, {"min_ngram": 3}, {"max_ngram": 4}, {"buckets": 7},
-        {"dry_run": True, "dimension": 7}, {"init_from": Path("old"), "subwords": True}, {"init_from": Path("old"), "dimension": 100},
+        {"dry_run": True, "dimension": 7}, {"init_from": Path("old"), "subwords": True},
+        {"init_from": Path("old"), "dimension": 100},
     ],
     ids=str,
 )  # fmt: skip

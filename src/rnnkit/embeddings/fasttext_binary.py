@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 MAGIC: Final = (793712314).to_bytes(4, "little")
 VERSION: Final = 12
 
+LONGEST_NGRAM: Final = 100
+"""Characters of an n-gram at most; models have three to six."""
+
 CUT_OFF: Final = "output matrices cut off"
 UNFIT_BUCKETS: Final = "n-gram rows with NaN or infinity"
 
@@ -138,6 +141,11 @@ def read_header(source: Source) -> Header:
         )
     subwords = None
     if longest > 0 and buckets > 0:
+        if shortest < 0 or longest > LONGEST_NGRAM:
+            raise DataError(
+                f"{source.name} is damaged",
+                f"its header says n-grams of {shortest:,} to {longest:,} characters; {LONGEST_NGRAM} is the most",
+            )
         from rnnkit.embeddings.subwords import Subwords  # with its compiler: only those wait who need it
 
         subwords = Subwords(shortest, longest, buckets)

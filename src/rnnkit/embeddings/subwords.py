@@ -65,7 +65,8 @@ def hash_ngrams(
     ends = np.cumsum([0, *(len(word) for word in encoded)])
     text = np.frombuffer(b"".join(encoded), np.uint8)
     starts = np.zeros(len(encoded) + 1, np.int64)
-    most = len(text) * (max_length - min_length + 1)
+    sizes = np.diff(ends)  # bytes of each word: no more n-grams begin at a place than there are bytes behind it
+    most = int((sizes * np.minimum(sizes, max(0, max_length - min_length + 1))).sum())
     hashes, lengths = np.empty(most, np.uint32), np.empty(most, np.int32)
     count = _hash_all(text, ends, min_length, max_length, starts, hashes, lengths)
     return starts, hashes[:count].copy(), lengths[:count].copy()
