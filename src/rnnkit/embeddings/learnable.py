@@ -28,7 +28,7 @@ def refuse_unlearnable(corpus: Corpus, min_count: int) -> None:
         raise DataError(
             "nothing can be learned: every line of the text is a single word",
             "a vector is learned from the words beside a word; they stand between white space",
-            hint="text without spaces between words must be cut into tokens first: `rnnkit tokenize TEXT --type "
+            hint="text without spaces between words must be cut into tokens first: `rnnkit tokenize train.LANG --type "
             "unigram` (or bpe, chars); text with a word a line needs its sentences on one line each",
         )
     if not any(_has_pair(rows >= len(special.NAMES), bounds) for _, rows, bounds in _blocks(corpus)):
