@@ -26,14 +26,15 @@ from rnnkit.stages.tokenize_options import (
     token_folder,
     tokenizer_folder,
 )
-from rnnkit.text import shards, token_files
-from rnnkit.text.blocks import count_lines, read_blocks
+from rnnkit.text import raw_lines, shards, token_files
+from rnnkit.text.blocks import Block, count_lines, read_blocks
 from rnnkit.text.cutting import Batch, Cutter, Piece
 from rnnkit.text.lines import batch_lines, read_lines
-from rnnkit.text.names import TRAIN, CorpusName, parse_name
-from rnnkit.text.normalise import NFC, Normalisation
+from rnnkit.text.names import TEST, TRAIN, VALID, CorpusName, parse_name
+from rnnkit.text.normalise import NFC, NONE, Normalisation
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.learning import learn_from_files, refuse_empty
+from rnnkit.text.tokenizers.spaces import SpaceTokenizer
 from rnnkit.text.tokenizers.store import RULES, identity, load_matching, save_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
 from rnnkit.workers import Pool
@@ -57,6 +58,11 @@ class _Job:
     sha256: str
     name: CorpusName
     target: Path
+
+    @property
+    def raw(self) -> Path | None:
+        """Where the raw lines go; None for what is not held out."""
+        return raw_lines.place(self.target) if self.name.split in (VALID, TEST) else None
 
 
 def is_filter(options: Options) -> bool:
@@ -83,14 +89,9 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         if options.samples and tokenizer.kind in RULES:
             raise _no_samples(tokenizer.kind)
         with ExitStack() as outputs, _pool(options) as pool:
-            written = [
-                _tokenize(
-                    job, shard, tokenizer, options, pool, outputs.enter_context(atomic_file(job.target, "wb")), listen
-                )
-                for job in jobs
-            ]
+            written = [_tokenize(job, shard, tokenizer, options, pool, outputs, listen) for job in jobs]
         for job, result in zip(jobs, written, strict=True):
-            _describe(job, result, options, tokenizer.features)
+            _describe(job, result, options, tokenizer)
         if learned:
             _warn_left_behind(tokens_folder, options, listen)
     return Result(tokenizer_folder(options), tokenizer.options, learned, tuple(written))
@@ -156,7 +157,8 @@ def _plan(options: Options, shard: shards.Shard | None) -> list[_Job]:
         if target in jobs:
             raise UsageError(f"{jobs[target].source} and {source} would both become {target}")
         jobs[target] = _Job(source, manifest.sha256(source), name, target)
-    there = [target for target in jobs if target.exists()]
+    written = [[place for place in (job.target, job.raw) if place is not None] for job in jobs.values()]
+    there = [found[0] for places in written if (found := [place for place in places if place.exists()])]
     if there and not options.overwrite:
         raise ArtefactError(
             f"{there[0]} is there already" + (f", and {len(there) - 1} more" if there[1:] else ""),
@@ -223,17 +225,19 @@ def _tokenize(
     tokenizer: Tokenizer,
     options: Options,
     pool: Pool[Any, Piece],
-    output: IO[bytes],
+    outputs: ExitStack,
     listen: Listener,
 ) -> Tokenized:
-    """Write the tokens of one file, or of its part."""
+    """Write the tokens of one file, or of its part, into a file that `outputs` finishes."""
+    output = outputs.enter_context(atomic_file(job.target, "wb"))
+    raw = None if job.raw is None else outputs.enter_context(atomic_file(job.raw, "wb"))
     span = None if shard is None else shard.span(count_lines(job.source))
     total = None if span is None else span[1] - span[0]
     samples = options.samples and job.name.split == TRAIN
     items: Iterable[Any] = (
         _batches(job, tokenizer, options.seed, span)
         if samples
-        else (block.portable() if pool.apart else block for (block,) in read_blocks([job.source], span=span))
+        else (block.portable() if pool.apart else block for block in _blocks(job, span, raw))
     )
     task = f"tokenize {job.source.name}"
     read = lines = tokens = 0
@@ -249,6 +253,14 @@ def _tokenize(
     return Tokenized(job.target, lines, tokens)
 
 
+def _blocks(job: _Job, span: tuple[int, int] | None, raw: IO[bytes] | None) -> Iterator[Block]:
+    """The blocks of a file, whose lines are written to `raw` as they are read."""
+    for (block,) in read_blocks([job.source], span=span):
+        if raw is not None:
+            raw.write(raw_lines.encode(block.decode()))
+        yield block
+
+
 def _batches(job: _Job, tokenizer: Tokenizer, seed: int, span: tuple[int, int] | None) -> Iterator[Batch]:
     """Lines whose segmentations are drawn together: the same ones in whatever shard their first line is."""
     read = 0
@@ -259,7 +271,7 @@ def _batches(job: _Job, tokenizer: Tokenizer, seed: int, span: tuple[int, int] |
         read += len(batch)
 
 
-def _describe(job: _Job, result: Tokenized, options: Options, features: bool) -> None:
+def _describe(job: _Job, result: Tokenized, options: Options, tokenizer: Tokenizer) -> None:
     inputs = {"text": job.sha256, "tokenizer": identity(tokenizer_folder(options))}
     samples = options.samples if job.name.split == TRAIN else 0
     token_files.write_meta(
@@ -269,7 +281,9 @@ def _describe(job: _Job, result: Tokenized, options: Options, features: bool) ->
         lines=result.lines,
         tokens=result.tokens,
         samples=samples,
-        features=features,
+        features=tokenizer.features,
+        byte_fallback=tokenizer.byte_fallback,
+        raw=job.raw is not None,
     )
 
 
@@ -291,4 +305,6 @@ def _with_features(tokenizer: Tokenizer, options: Options) -> Tokenizer:
 
 
 def _normalisation(options: Options) -> Normalisation:
-    return Normalisation(options.normalise or NFC, bool(options.lowercase))
+    """What is done to each line; `spaces` has no token for white space, so it cannot keep any."""
+    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != SpaceTokenizer.kinds[0]
+    return Normalisation(options.normalise or NFC, bool(options.lowercase), exact)

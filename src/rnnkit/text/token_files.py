@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.files import manifest
+from rnnkit.text import raw_lines
 from rnnkit.text.lines import MAX_BYTES, read_lines
 from rnnkit.text.names import SUFFIX, parse_name
 
@@ -34,6 +35,8 @@ class TokenFile:
         lines: Number of lines, where it is known.
         samples: Random segmentations of each line of text; 0 means the one best.
         features: Whether some of its tokens may be features (`text/features.py`).
+        byte_fallback: Whether the tokenizer can write any byte as a token.
+        raw: Where the raw lines are (`text/raw_lines.py`); None where none were kept.
     """
 
     path: Path
@@ -44,6 +47,8 @@ class TokenFile:
     lines: int | None = None
     samples: int = 0
     features: bool = False
+    byte_fallback: bool = False
+    raw: Path | None = None
 
 
 def write_meta(
@@ -55,6 +60,8 @@ def write_meta(
     tokens: int,
     samples: int,
     features: bool = False,
+    byte_fallback: bool = False,
+    raw: bool = False,
 ) -> None:
     """Write the manifest beside a token file.
 
@@ -66,6 +73,8 @@ def write_meta(
         tokens: Tokens in the file.
         samples: Random segmentations of each line; 0 means the one best.
         features: Whether the tokenizer has features.
+        byte_fallback: Whether the tokenizer can write any byte as a token.
+        raw: Whether raw lines were written beside it.
     """
     name = parse_name(path)
     facts = {
@@ -75,8 +84,9 @@ def write_meta(
         "tokens": tokens,
         "samples": samples,
         "features": features,
+        "byte_fallback": byte_fallback,
     }
-    files = manifest.describe_files(path.parent, [path.name])
+    files = manifest.describe_files(path.parent, [path.name, *([raw_lines.place(path).name] if raw else [])])
     manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
 
@@ -102,6 +112,14 @@ def open_token_file(path: Path) -> TokenFile:
             hint=f"make it again; if the change was meant, delete {manifest.place(path)}",
         )
     facts = meta.facts
+    raw = raw_lines.place(path)
+    kept = raw.name in meta.files and raw.is_file()
+    if kept and meta.files[raw.name]["sha256"] != manifest.sha256(raw):
+        raise ArtefactError(
+            f"{raw} has changed since `rnnkit tokenize` wrote it",
+            f"its sha256 is not the one in {manifest.place(path).name}",
+            hint="tokenize the text again with --overwrite",
+        )
     return TokenFile(
         path,
         str(facts.get("split", name.split)),
@@ -111,6 +129,8 @@ def open_token_file(path: Path) -> TokenFile:
         facts.get("lines"),
         int(facts.get("samples", 0)),
         bool(facts.get("features", False)),
+        bool(facts.get("byte_fallback", False)),
+        raw if kept else None,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_folder
-from rnnkit.text.normalise import FORMS, Normalisation
+from rnnkit.text.normalise import FORMS, NONE, Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.octets import ByteTokenizer
@@ -74,14 +74,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     meta = manifest.read(folder, KIND, VERSION)
     kind, form, lowercase = (meta.options.get(name) for name in ("type", "normalise", "lowercase"))
     features = meta.options.get("features", False)  # which folders without them do not mention
-    known = kind in (*RULES, *LEARNED) and isinstance(features, bool)
+    exact = meta.options.get("exact", False)
+    known = kind in (*RULES, *LEARNED) and isinstance(features, bool) and (exact is False or form == NONE)
     if not known or form not in FORMS or not isinstance(lowercase, bool):
         raise FormatError(
             f"{folder / manifest.NAME}: this rnnkit knows no such tokenizer",
-            f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}, features {features!r}",
+            f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}, exact {exact!r}, features {features!r}",
             hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
         )
-    text = _load_text(folder, str(kind), Normalisation(form, lowercase))
+    text = _load_text(folder, str(kind), Normalisation(form, lowercase, exact is True))
     return FeaturedTokenizer(text) if features else text
 
 
@@ -91,7 +92,15 @@ def _load_text(folder: Path, kind: str, normalisation: Normalisation) -> Tokeniz
         return RULES[kind](normalisation)
     if faults := manifest.faults(folder):
         raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy it again, or make it again")
-    return SubwordTokenizer(kind, (folder / MODEL).read_bytes(), normalisation)
+    try:
+        return SubwordTokenizer(kind, (folder / MODEL).read_bytes(), normalisation)
+    except FormatError as error:
+        raise FormatError(
+            f"the tokenizer {folder} is damaged",
+            f"{folder / MODEL}: {error.what}",
+            *error.details,
+            hint="copy it again, or make it again",
+        ) from error
 
 
 def load_matching(folder: Path, asked: Mapping[str, object]) -> Tokenizer:
