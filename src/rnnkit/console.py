@@ -7,6 +7,7 @@ may go away at any time: then the talking stops and the work goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -112,6 +113,14 @@ class Console:
         sys.stdout.write(f"{line}\n")
         if live:
             sys.stdout.flush()
+
+    def write_aside(self, line: str) -> None:
+        """Print one line of the result on standard error, where standard output has lines of another kind."""
+        if self._silent:
+            return
+        self._clear()
+        with contextlib.suppress(OSError):  # a closed terminal or pipe
+            say(line)
 
     def report(self, text: str, document: Mapping[str, Any]) -> None:
         """Print a result for people, or the same facts as one JSON object where `--json` asked for it."""

@@ -28,7 +28,7 @@ def test_learn_then_filter(run: Run) -> None:
     )
     assert done.stdout == "guten_tag sagt_herr müller\n\nguten abend\n"
     again = run("phrases", "train.txt", "--output", "out.txt")
-    assert (again.code, again.err.splitlines()[0]) == (1, "error: out.txt is there already")
+    assert (again.code, again.err.splitlines()[0]) == (1, "error: out.txt already exists")
     assert run("phrases", "train.txt").err.startswith("error: --output is missing\n")
     assert run("phrases", "--scoring", "nmpi").err.splitlines()[-1] == "  hint: did you mean 'npmi'?"
     assert run("inspect", "out.txt.phrases.tsv").out.startswith("out.txt.phrases.tsv: phrases\n")

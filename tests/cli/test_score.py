@@ -38,7 +38,9 @@ def test_lines_go_to_standard_output_and_the_summary_to_standard_error(score: Ru
     assert "perplexity" in outcome.err
     assert score("--model", "a/model").out == outcome.out, "a pipe is read as a file is"
     quiet = score("test.txt", "--model", "a/model", "--quiet")
-    assert (quiet.out, quiet.err) == (outcome.out, "")
+    assert quiet.out == outcome.out
+    assert [line.split()[0] for line in quiet.err.splitlines()][:4] == ["lines", "tokens,", "unknown", "perplexity"]
+    assert "warning" not in quiet.err
 
 
 def test_the_summary_alone_is_the_result(score: Run) -> None:
@@ -66,7 +68,10 @@ def test_output_is_written_to_a_file_and_kept(score: Run) -> None:
     assert score("test.txt", "--model", "a/model", "--tokens", "--output", "scores").out == ""
     assert Path("scores").read_text(encoding="utf-8") == expected
     again = score("test.txt", "--model", "a/model", "--output", "scores")
-    assert (again.code, again.err) == (1, "error: scores is there already\n  hint: --overwrite replaces it\n")
+    assert (again.code, again.err) == (
+        1,
+        "error: scores already exists\n  hint: --overwrite replaces it; --output or --work names another path\n",
+    )
 
 
 def test_weights_are_fitted_and_reported(score: Run) -> None:

@@ -55,4 +55,4 @@ def test_reports_say_what_was_written(run: Run, corpus: Path) -> None:
     assert vocabulary.err == ""
     again = run("vocab")
     assert (again.code, again.out) == (1, "")
-    assert again.err.startswith("error: work/vocab.tsv is there already\n")
+    assert again.err.startswith("error: work/vocab.tsv already exists\n")

@@ -85,7 +85,7 @@ def test_options_that_make_no_sense(run: Run, words: list[str], complaint: str) 
         (["one.txt"], "only the word 'the' comes --min-count 5 times or more"),
         (["wiki.txt", "--min-count", "100000"], "all 12 words are rarer than --min-count 100000"),
         (["bad.txt"], "bad.txt:1:3: not UTF-8 (byte 0xff)"),
-        (["wiki.txt", "--output", "there"], "there is there already"),
+        (["wiki.txt", "--output", "there"], "there already exists"),
         (["wiki.txt", "--loss", "softmax", "--min-count", "1", "many.txt"],
          "--loss softmax looks at all 20,013 words for every prediction"),
         (["--resume"], "there is no run to resume in work/embeddings"),

@@ -177,7 +177,9 @@ def test_other_directories(tmp_path: Path) -> None:
 
 def test_a_directory_whose_exchange_was_cut_short(tmp_path: Path) -> None:
     write(tmp_path / "embeddings").rename(tmp_path / ".embeddings.old")
-    assert len(formats.load(tmp_path / "embeddings").words) == 5
+    with pytest.raises(DataError) as caught:
+        formats.load(tmp_path / "embeddings")
+    assert f"`mv {tmp_path / '.embeddings.old'}" in str(caught.value.hint)
 
 
 def test_numbers_that_are_none(tmp_path: Path) -> None:

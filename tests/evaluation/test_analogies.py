@@ -89,6 +89,24 @@ def test_other_cases_of_the_question_s_words_are_no_answers() -> None:
     assert solve([QUESTION], vectors, 7, ignore_case=False) == [Tally("family", 0, 1, 1)]
 
 
+LETTERS = ["sinir", "sınır", "masse", "maße", "hudut", "volumen"]
+TURKISH_VD = np.array([[1, 0], [0, 1], [-1, 0], [0, -1], [0.1, 1], [0.1, -1]], dtype=np.float32)
+
+
+def test_letters_that_upper_case_makes_one_stay_two_words() -> None:
+    vectors = Vectors.of(LETTERS, TURKISH_VD)
+    for ignore_case in (True, False):
+        for a, b, c in (("masse", "hudut", "volumen"), ("sinir", "sınır", "masse"), ("maße", "sınır", "hudut")):
+            answer = vectors.analogy([b, c], [a], 1)[0].word
+            assert solve([Question("x", a, b, c, answer)], vectors, 6, ignore_case) == [Tally("x", 1, 1, 1)]
+
+
+def test_a_word_beyond_the_restriction_is_not_taken_for_another() -> None:
+    vectors = Vectors.of(["a", "b", "sinir", "c", "sınır"], np.eye(5, dtype=np.float32))
+    assert solve([Question("x", "a", "b", "c", "sınır")], vectors, 4) == [Tally("x", 0, 0, 1)]
+    assert solve([Question("x", "a", "b", "c", "SINIR")], vectors, 4)[0].asked == 1
+
+
 def test_questions_beyond_the_restriction_are_not_asked() -> None:
     vectors = Vectors.of(WORDS, MATRIX_VD)
     assert solve([QUESTION], vectors, 3) == [Tally("family", 0, 0, 1)]

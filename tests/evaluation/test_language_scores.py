@@ -68,3 +68,27 @@ def test_a_text_of_unknown_tokens_alone_has_no_perplexity_without_them() -> None
 
 def test_a_perplexity_beyond_all_numbers_is_infinite() -> None:
     assert measure(np.array([5]), np.array([-1e6]), None, 1).perplexity == math.inf
+
+
+def test_text_that_the_tokens_do_not_reproduce_is_counted_apart() -> None:
+    reproduced = ["aé b", "", "中 c"]
+    raw = ["  AÉ   b", "", "中 c"]
+    found = measure(IDS, LOG_P, raw, 3, reproduced)
+    plain = measure(IDS, LOG_P, reproduced, 3)
+    assert found.as_dict() == plain.as_dict()
+    assert (found.raw_characters, found.raw_octets) == (15 - 1, 18 - 1)
+    assert (found.changed, sorted(found.changes)) == (1, ["case", "white space"])
+    parts = measure(IDS[:3], LOG_P[:3], raw[:1], 1, reproduced[:1]) + measure(IDS[3:], LOG_P[3:], raw[1:], 2)
+    assert (LanguageScore() + parts).raw_dict() == found.raw_dict()
+
+
+@pytest.mark.parametrize(("unknown", "cautious"), [(5, False), (6, True)])
+def test_more_than_a_twentieth_of_unknown_tokens_is_too_many(unknown: int, cautious: bool) -> None:
+    ids = np.array([1] * unknown + [5] * (100 - unknown))
+    assert bool(measure(ids, np.full(100, -1.0), ["x"], 1).cautions) == cautious
+    assert bool(measure(ids, np.full(100, -1.0), None, 1).cautions) == cautious
+
+
+def test_nothing_has_no_cautions() -> None:
+    assert LanguageScore().cautions == []
+    assert LanguageScore().raw_dict()["raw_characters"] is None

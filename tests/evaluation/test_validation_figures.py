@@ -209,7 +209,7 @@ def test_raw_lines_that_have_changed_are_refused(tmp_path: Path) -> None:
     data = AlignedData.open(align.run(again).data)
     assert data.raw_lines("valid", "bb", 1) is None
     assert data.raw_lines("valid", "aa", 1) is None, "one side alone cannot be compared"
-    with pytest.raises(ArtefactError, match=r"valid\.aa\.tok is there already"):
+    with pytest.raises(ArtefactError, match=r"valid\.aa\.tok already exists"):
         tokenize.run(replace(tokenize.Options([tmp_path / "valid.aa"], work=work)))
 
 

@@ -73,6 +73,23 @@ def test_cosine() -> None:
         ("gem;jewel;3.94", RatedPair("gem", "jewel", 3.94)),
         ("old\tnew\tA\t1.58\t2.72\t2", RatedPair("old", "new", 1.58)),
         ("New York\tcity\t-1e1", RatedPair("New York", "city", -10)),
+        ('"tiger","cat",7.35', RatedPair("tiger", "cat", 7.35)),
+        ('"tiger","cat","7,35"', RatedPair("tiger", "cat", 7.35)),
+        ('"tiger";"cat";7,35', RatedPair("tiger", "cat", 7.35)),
+        ('"tiger"\t"cat"\t7,35', RatedPair("tiger", "cat", 7.35)),
+        ('"tiger", "cat", 7.35', RatedPair("tiger", "cat", 7.35)),
+        ('"Washington, D.C.",city,7', RatedPair("Washington, D.C.", "city", 7)),
+        ('"the ""big"" cat","a;b",7', RatedPair('the "big" cat', "a;b", 7)),
+        ('5" disk\tfloppy\t9', RatedPair('5" disk', "floppy", 9)),
+        ('"\tquote\t9', RatedPair('"', "quote", 9)),
+        ("tiger;cat;7,35", RatedPair("tiger", "cat", 7.35)),
+        ("tiger cat 7,35", RatedPair("tiger", "cat", 7.35)),
+        ("tiger\tcat\t,5", RatedPair("tiger", "cat", 0.5)),
+        ("tiger:cat:7.35", RatedPair("tiger", "cat", 7.35)),
+        ("tiger   cat\t7.35", RatedPair("tiger", "cat", 7.35)),
+        ("tiger    cat   7.35", RatedPair("tiger", "cat", 7.35)),
+        ("a:b c:d 3", RatedPair("a:b", "c:d", 3)),
+        (": family", None),
         ("word1\tword2\tHuman (mean)", None),
         ("alone\t\t7", None),
         ("a b", None),
@@ -88,6 +105,60 @@ def test_a_header_and_comments_are_no_bad_lines() -> None:
     pairs, bad = parse_pairs(lines)
     assert [(pair.first, pair.rating) for pair in pairs] == [("a", 1), ("e", 3)]
     assert bad == [6, 8]
+
+
+@pytest.mark.parametrize("layout", ["{0}\t{1}\t{2}\t{3}", "{0},{1},{2},{3}", '{0},"{1}","{2}",{3}', "{0} {1} {2} {3}"])
+@pytest.mark.parametrize("header", [[], ["", "word1,word2,score"], [",word1,word2,score"], ["id\ta\tb\tmean"]])
+@pytest.mark.parametrize("first", [0, 1, 4711])
+def test_an_index_column_is_left_out(layout: str, header: list[str], first: int) -> None:
+    expected = [RatedPair("tiger", "cat", 7.35), RatedPair("king", "queen", 8), RatedPair("a", "b", 1)]
+    for count in (1, 2, 3):
+        rows = [(first + n, pair.first, pair.second, pair.rating) for n, pair in enumerate(expected[:count])]
+        assert parse_pairs([*header, *(layout.format(*row) for row in rows)]) == (expected[:count], [])
+
+
+def test_numbers_that_are_words_are_no_index() -> None:
+    pairs, bad = parse_pairs(["1 one 9", "2 two 8"])
+    assert ([(pair.first, pair.second) for pair in pairs], bad) == ([("1", "one"), ("2", "two")], [])
+    pairs, bad = parse_pairs(["1 one N 9", "dog cat N 8"])
+    assert ([(pair.first, pair.second) for pair in pairs], bad) == ([("1", "one"), ("dog", "cat")], [])
+
+
+@pytest.mark.parametrize(
+    ("pairs", "why"),
+    [
+        ([("sun", "moon", 5)], "only one pair has vectors, and a correlation takes two or more"),
+        ([("sun", "moon", 5), ("x", "y", 1)], "only one pair has vectors, and a correlation takes two or more"),
+        (
+            [("sun", "moon", 5), ("sun", "Rome", 5), ("Rome", "moon", 5)],
+            "all 3 ratings are equal (5), so there is nothing to rank",
+        ),
+        ([("sun", "sun", 5), ("naught", "moon", 2), ("naught", "Rome", 1)], None),
+        ([("naught", "moon", 2), ("naught", "Rome", 1)], "all 2 cosines are equal (0), so there is nothing to rank"),
+        ([("x", "y", 1), ("x", "z", 2)], None),
+    ],
+)
+def test_why_a_correlation_is_not_defined(pairs: list[tuple[str, str, float]], why: str | None) -> None:
+    found = correlate([RatedPair(*pair) for pair in pairs], Vectors.of(WORDS, MATRIX_VD))
+    assert found.undefined == why
+    assert found.as_dict().get("undefined") == why
+    assert (found.spearman is None) == (why is not None or not found.used)
+
+
+B2 = {"sinir": (1, 0), "sınır": (0.2, 1), "hudut": (0, 1), "masse": (0, -1), "maße": (-1, 0.1), "volumen": (-1, -0.1)}
+EXACT = [
+    RatedPair("sınır", "hudut", 9.5), RatedPair("sinir", "hudut", 1.0),
+    RatedPair("maße", "volumen", 9.5), RatedPair("masse", "volumen", 1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [list(B2), list(reversed(B2))])
+def test_a_pair_has_the_vectors_of_its_own_words(order: list[str]) -> None:
+    vectors = Vectors.of(order, np.array([B2[word] for word in order], dtype=np.float32))
+    folded, exact = (correlate(EXACT, vectors, ignore_case) for ignore_case in (True, False))
+    assert folded == exact
+    assert exact.spearman is not None
+    assert exact.spearman > 0.8
 
 
 def test_pairs_without_vectors_are_left_out() -> None:

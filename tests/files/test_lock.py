@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError
+from rnnkit.files import owner
 from rnnkit.files.lock import NAME, hold
 
 
 def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     with hold(folder):
-        assert (folder / NAME).read_text() == f"{os.getpid()} {socket.gethostname()}"
+        assert (folder / NAME).read_text() == owner.name()
     assert list(folder.iterdir()) == []
 
 
@@ -46,6 +47,89 @@ def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text("torn")
     with hold(tmp_path):
         pass
+
+
+def name(**changed: str) -> str:
+    """This process's name with some parts changed: process, host, started, boot, space."""
+    parts = dict(zip(("process", "host", "started", "boot", "space"), owner.name().split(" "), strict=True))
+    return " ".join({**parts, **changed}.values())
+
+
+GONE = {
+    "an earlier boot": name(boot="0123456789ab"),
+    "a number that another program has by now": name(process=str(os.getppid()), started="1"),
+    "a container that has ended": name(space="4026000000"),
+    "a container of another host name that has ended": name(host="elsewhere", space="4026000000"),
+}
+
+
+@pytest.mark.parametrize("holder", GONE.values(), ids=GONE)
+def test_a_lock_whose_owner_cannot_live_is_taken_over(tmp_path: Path, holder: str) -> None:
+    (tmp_path / NAME).write_text(holder)
+    with hold(tmp_path):
+        assert (tmp_path / NAME).read_text() == owner.name()
+    assert not (tmp_path / NAME).exists()
+
+
+HOLD = """
+import fcntl, sys, time
+with open(sys.argv[1], "r+") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    "holder", [*GONE.values(), f"999999999 {socket.gethostname()}", ""], ids=[*GONE, "an older rnnkit", "no name yet"]
+)
+def test_a_lock_held_out_of_sight_is_in_use(tmp_path: Path, holder: str) -> None:
+    path = tmp_path / NAME
+    path.write_text(holder)
+    with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(ArtefactError, match=f"{tmp_path} is in use"), hold(tmp_path):
+            pass
+        other.kill()
+    with hold(tmp_path):
+        pass
+
+
+def test_without_flock_the_name_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owner, "lock", lambda descriptor: None)
+    for holder, free in ((name(boot="0123456789ab"), True), (name(space="4026000000"), False), (name(host="x"), False)):
+        (tmp_path / NAME).write_text(holder)
+        if free:
+            with hold(tmp_path):
+                pass
+        else:
+            with pytest.raises(ArtefactError, match="is in use"), hold(tmp_path):
+                pass
+
+
+def test_a_process_may_hold_its_own_lock_twice(tmp_path: Path) -> None:
+    with hold(tmp_path):
+        with hold(tmp_path):
+            pass
+        assert (tmp_path / NAME).exists(), "the inner block does not release it"
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_lock_moves_with_its_folder(tmp_path: Path) -> None:
+    with hold(tmp_path / "a") as held:
+        (tmp_path / "a").rename(tmp_path / "b")
+        held.path = tmp_path / "b" / NAME
+        assert held.path.exists()
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / NAME).symlink_to(tmp_path / "precious")
+    with pytest.raises(ArtefactError, match="cannot write"), hold(tmp_path):
+        pass
+    assert (tmp_path / "precious").read_text() == "precious"
 
 
 def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path: Path) -> None:

@@ -148,11 +148,13 @@ def test_a_manifest_knows_itself(tmp_path: Path) -> None:
     assert faults(tmp_path) == []  # as the first rnnkit wrote them
 
 
-def test_a_folder_that_was_moved_aside_is_read(tmp_path: Path) -> None:
+def test_a_reader_moves_nothing(tmp_path: Path) -> None:
     (tmp_path / ".data.old").mkdir()
     artefact(tmp_path / ".data.old")
-    assert read(tmp_path / "data", "thing", 2).version == 2
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / "data", "thing", 2)
+    assert f"`mv {tmp_path / '.data.old'} {tmp_path / 'data'}`" in str(caught.value.hint)
+    assert [path.name for path in tmp_path.iterdir()] == [".data.old"]
 
 
 @pytest.mark.parametrize(("version", "what"), [("1e999", "OverflowError"), ("[" * 100_000, "nested too deeply")])

@@ -18,7 +18,7 @@ from tests.reliability.child import Child, Ended, call
 from tests.reliability.stages import Stage
 
 from rnnkit.files import manifest
-from rnnkit.files.atomic import recover_folder
+from rnnkit.files.artefact_output import recover as recover_folder
 
 Contents = dict[str, dict[str, bytes] | None]
 
@@ -149,7 +149,7 @@ def two_at_once(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
         found = [] if any(ended.code == 0 for ended in both) else ["neither of the two was done"]
         for ended in both:
             if ended.code:
-                found += _said(ended, ("in use", "is there already", "is what an interrupted run left"), _names(stage))
+                found += _said(ended, ("in use", "already exists", "is what an interrupted run left"), _names(stage))
         return found + _compare(bench, stage, folder)
 
 

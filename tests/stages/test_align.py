@@ -318,7 +318,7 @@ def test_a_test_part_without_references_is_left_out(work: Path) -> None:
 def test_nothing_is_overwritten_and_an_error_keeps_the_old_data(work: Path) -> None:
     before = aligned().meta
     assert refused(ArtefactError, PAIR) == (
-        "work/data is there already\n  hint: --overwrite replaces it; --output or --work names another place"
+        "work/data already exists\n  hint: --overwrite replaces it; --output or --work names another path"
     )
     Path("train.de").write_text("x\n" * 6, encoding="utf-8")
     Path("train.en").write_text("x\n" * 5, encoding="utf-8")

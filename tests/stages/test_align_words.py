@@ -170,13 +170,15 @@ def test_nothing_is_overwritten(work: Path) -> None:
     given = options(work, lexicon=Path("lexicon"), shortlist=Path("shortlist"))
     for path in (Path("links"), Path("lexicon"), Path("shortlist")):
         path.write_text("mine")
-        assert refused(ArtefactError, given) == f"{path} is there already\n  hint: --overwrite replaces it"
+        assert (
+            refused(ArtefactError, given)
+            == f"{path} already exists\n  hint: --overwrite replaces it; --output or --work names another path"
+        )
         path.unlink()
     Path("shortlist").mkdir()
-    assert refused(ArtefactError, replace(given, overwrite=True)) == (
-        "shortlist is no shortlist; it is not replaced\n  hint: name another folder"
-    )
-    Path("shortlist").rmdir()
+    Path("shortlist/notes").write_text("mine")
+    assert refused(ArtefactError, replace(given, overwrite=True)).startswith("shortlist is not an artefact of rnnkit")
+    Path("shortlist/notes").unlink()
     run(given)
     before = Path("links").read_bytes()
     run(replace(given, overwrite=True))

@@ -243,8 +243,112 @@ def test_blank_hypotheses_are_counted(tmp_path: Path) -> None:
     assert result.numbers == ("0.0",)
 
 
+def warnings(chosen: Options) -> list[str]:
+    heard: list[Event] = []
+    run(chosen, heard.append)
+    return [event.text for event in heard if isinstance(event, Warned)]
+
+
+def test_a_baseline_that_is_a_copy_gets_no_star(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "copy").write_bytes((corpus / "system").read_bytes())
+    chosen = options(metric=list(METRICS), baseline=tmp_path / "copy", bootstrap_samples=20)
+    result = ours(corpus, chosen)
+    assert [comparison.p_value for comparison in result.comparisons] == [1.0] * len(METRICS)
+    assert [line.endswith("  p = 1.0000") for line in result.lines[2::3]] == [True] * len(METRICS)
+    assert not any("*" in line for line in (*result.lines, *result.brief))
+
+
+def test_quiet_hides_neither_the_baseline_nor_the_p_value(corpus: Path) -> None:
+    result = ours(corpus, options(baseline=Path("baseline"), bootstrap_samples=50, width=3))
+    [comparison] = result.comparisons
+    [brief] = result.brief
+    assert brief.split("\t")[:2] == [f"{comparison.system.value:.3f}", f"baseline {comparison.baseline.value:.3f}"]
+    assert brief.split("\t")[2].startswith(f"p = {comparison.p_value:.4f}")
+    assert ours(corpus, options()).brief == ours(corpus, options()).numbers
+
+
+def test_a_bleu_without_4_grams_is_explained(tmp_path: Path) -> None:
+    short = write(tmp_path, "short", "hi there\nwell\n")
+    chosen = Options([short], short)
+    assert run(chosen).numbers == ("0.0",), "as sacreBLEU"
+    [caution] = warnings(chosen)
+    assert caution.startswith("the hypotheses hold no 3-gram, so BLEU is 0 however good they are")
+    assert "up to 2 it is 100.0 (effective order" in caution
+    assert "--metric chrf" in caution
+    assert warnings(replace(chosen, baseline=short, bootstrap_samples=2)) == [
+        f"baseline: {caution}",
+        f"system: {caution}",
+    ]
+    for other in (
+        replace(chosen, sentence=True),
+        replace(chosen, metric=["chrf", "ter"]),
+        replace(chosen, smooth_method="add-k"),
+        replace(chosen, tokenize="char"),
+        replace(chosen, method="textbook"),
+    ):
+        assert warnings(other) == []
+
+
+LONG = "one two three four five six\n"
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("right", "written", "expected"),
+    [
+        (LONG * 3 + "\n", LONG * 4, ["1 of 4 lines have a blank reference: whatever is written there is wrong"]),
+        (LONG * 3 + "\n", LONG * 3 + "\n", ["1 of 4 hypotheses are blank", "1 of 4 lines have a blank reference"]),
+        (LONG, "one two three four\n", []),
+        (LONG, "one two six a\n", ["the hypotheses are too short: 10 characters where the references have 22 (45 %)"]),
+        (
+            "one two three 4\n",
+            LONG,
+            ["the hypotheses are too long: 22 characters where the references have 12 (183 %)"],
+        ),
+    ],
+)
+def test_what_makes_every_figure_small_is_named(
+    tmp_path: Path, metric: str, right: str, written: str, expected: list[str]
+) -> None:
+    chosen = Options([write(tmp_path, "right", right)], write(tmp_path, "written", written), metric=[metric])
+    found = warnings(chosen)
+    assert len(found) == len(expected)
+    assert all(text.startswith(start) for text, start in zip(found, expected, strict=True))
+
+
+def test_one_of_several_references_may_be_blank_or_long(tmp_path: Path) -> None:
+    references = [write(tmp_path, "a", LONG + "\n"), write(tmp_path, "b", "\n" + LONG * 1)]
+    written = write(tmp_path, "written", LONG * 2)
+    assert warnings(Options(references, written)) == []
+    references.append(write(tmp_path, "c", (LONG.strip() * 3 + "\n") * 2))
+    assert warnings(Options(references, written)) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "why", "hint"),
+    [
+        (["right"], "hypotheses are read from it", "--hypotheses FILE reads them from a file"),
+        (
+            ["right", "written"],
+            "hypotheses are read from it; the references are {right} and {written}",
+            "if {written} holds the hypotheses, write --hypotheses {written}",
+        ),
+    ],
+)
+def test_an_output_that_was_taken_for_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], why: str, hint: str
+) -> None:
+    paths = {name: write(tmp_path, name, LONG) for name in ("right", "written")}
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(DataError) as caught:
+        run(Options([paths[name] for name in names]))
+    assert caught.value.what == "standard input is empty"
+    assert caught.value.details == (why.format(**paths),)
+    assert caught.value.hint == hint.format(**paths)
+
+
 def test_hypotheses_that_look_tokenized_get_a_warning(tmp_path: Path) -> None:
-    path = write(tmp_path, "text", "He comes .\n" * 100)
+    path = write(tmp_path, "text", "He comes home .\n" * 100)
     heard: list[Event] = []
     run(Options([path], path), heard.append)
     [event] = heard

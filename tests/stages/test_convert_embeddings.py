@@ -104,29 +104,31 @@ def test_names_that_say_nothing(table: Table, name: str, hint: str) -> None:
 def test_nothing_is_overwritten_silently(table: Table) -> None:
     for output in ("out.txt", "out"):
         run(Options(Path(output)))
-        with pytest.raises(ArtefactError, match=f"{output} is there already\n  hint: --overwrite replaces it"):
+        with pytest.raises(ArtefactError, match=f"{output} already exists\n  hint: --overwrite replaces it"):
             run(Options(Path(output), top=1))
         run(Options(Path(output), top=1, overwrite=True))
         assert len(formats.load(Path(output)).words) == 1
 
 
-def test_a_directory_can_be_replaced_by_itself(table: Table) -> None:
-    run(Options(Path("work/embeddings"), top=2, overwrite=True))
-    assert np.array_equal(formats.load(Path("work/embeddings")).matrix_VD, table.matrix_VD[:2])
+def test_a_directory_is_not_replaced_by_itself(table: Table) -> None:
+    with pytest.raises(ArtefactError, match="work/embeddings is an input; it is not replaced"):
+        run(Options(Path("work/embeddings"), top=2, overwrite=True))
+    assert np.array_equal(formats.load(Path("work/embeddings")).matrix_VD, table.matrix_VD)
 
 
 def test_folders_of_other_things_stay(table: Table) -> None:
     Path("photos").mkdir()
     Path("photos/cat").write_text("meow")
     manifest.write(Path("data/meta.json"), manifest.Manifest("data", 1))
-    for folder, kind in (("photos", "no vectors directory"), ("data", "data")):
+    for folder, kind in (("photos", "not an artefact of rnnkit"), ("data", "data, not vectors")):
         with pytest.raises(ArtefactError) as caught:
             run(Options(Path(folder), overwrite=True))
-        assert str(caught.value) == f"{folder} is {kind}: it will not be replaced\n  hint: name another place"
+        assert caught.value.what == f"{folder} is {kind}: it is not replaced"
+        assert caught.value.hint == "choose another name, or remove the folder yourself"
     assert Path("photos/cat").read_text() == "meow"
-    with pytest.raises(ArtefactError, match="photos is a folder, glove is a file"):
+    with pytest.raises(ArtefactError, match="photos is a folder, a file is expected"):
         run(Options(Path("photos"), to="glove", overwrite=True))
-    with pytest.raises(ArtefactError, match="photos/cat is a file, directory is a folder"):
+    with pytest.raises(ArtefactError, match="photos/cat is not a folder"):
         run(Options(Path("photos/cat"), overwrite=True))
 
 

@@ -43,7 +43,7 @@ def test_there_and_back_every_probability_is_the_same(work: Path, tmp_path: Path
 def test_what_is_there_is_kept_unless_it_may_go(work: Path, tmp_path: Path) -> None:
     output = tmp_path / "model.arpa"
     output.write_text("mine")
-    with pytest.raises(ArtefactError, match="is there already"):
+    with pytest.raises(ArtefactError, match="already exists"):
         convert_ngrams.run(Options(output, model=work / "model"))
     convert_ngrams.run(Options(output, model=work / "model", overwrite=True))
     assert output.read_text().startswith("\\data\\")

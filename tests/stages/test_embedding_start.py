@@ -128,7 +128,7 @@ def test_a_run_may_go_on_from_the_vectors_that_it_replaces() -> None:
 
 def test_what_is_there_is_replaced_when_that_is_asked_for() -> None:
     assert refused(ArtefactError, output=OLD) == (
-        "old is there already\n  hint: --resume goes on with its run, --overwrite replaces it"
+        "old already exists\n  hint: --resume continues its run, --overwrite replaces it"
     )
     (OLD / "notes.txt").write_text("mine", encoding="utf-8")
     trained(output=OLD, overwrite=True, dimension=7)
@@ -188,7 +188,7 @@ def test_what_a_kill_left_half_written_is_in_nobodys_way() -> None:
 def test_a_folder_of_somebody_else_is_not_replaced() -> None:
     Path("new").mkdir()
     (Path("new") / "poetry.lock").write_text("mine", encoding="utf-8")
-    assert refused(ArtefactError).startswith("new is there already\n")
+    assert refused(ArtefactError).startswith("new already exists\n")
     assert refused(ArtefactError, overwrite=True) == (
         "new is no model directory; it is not replaced\n  hint: choose another --output"
     )

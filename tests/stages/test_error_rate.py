@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,3 +127,46 @@ def test_options_that_do_not_go_together(values: dict[str, object], message: str
     with pytest.raises(UsageError) as caught:
         run(replace(Options([Path("right")]), **values))  # type: ignore[arg-type]
     assert str(caught.value).startswith(message)
+
+
+def heard_by(options: Options) -> list[str]:
+    heard: list[Event] = []
+    run(options, heard.append)
+    return [event.text for event in heard if isinstance(event, Warned)]
+
+
+def test_a_question_whose_lines_stand_apart_is_named(tmp_path: Path) -> None:
+    lexicon = "READ\tR IY D\nTO\tT UW\nREAD\tR EH D\nBE\tB IY\nTO\tT AH\n"
+    options = Options(
+        [write(tmp_path, "lexicon", lexicon)], write(tmp_path, "written", "R EH D\nT AH\nB IY\n"), keyed=True
+    )
+    with pytest.raises(DataError) as caught:
+        run(options)
+    apart = (
+        "2 of 5 questions recur apart from their other lines, and each place counts as a question of its own: "
+        "'READ' on line 1 and again on line 3, and 1 more"
+    )
+    assert caught.value.details == (
+        f"{options.hypotheses} has 3 lines, {options.references[0]} has 5 questions",
+        apart,
+    )
+    assert caught.value.hint == "`sort -s -t $'\\t' -k1,1` brings the lines of a question together"
+    write(tmp_path, "written", "R EH D\nT AH\nR EH D\nB IY\nT AH\n")
+    assert heard_by(options) == [f"{options.references[0]}: {apart}"]
+
+
+def test_blank_references_and_short_output_are_named(tmp_path: Path) -> None:
+    right = write(tmp_path, "right", "a b c d e f\n\n")
+    assert heard_by(Options([right], write(tmp_path, "written", "a b\nx\n"))) == [
+        "1 of 2 lines have a blank reference: whatever is written there is wrong",
+        "the hypotheses are too short: 2 characters where the references have 6 (33 %), blank lines and spaces not "
+        "counted",
+    ]
+
+
+def test_an_output_that_was_taken_for_a_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [write(tmp_path, name, "a\n") for name in ("right", "written")]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    with pytest.raises(DataError) as caught:
+        run(Options(paths))
+    assert caught.value.hint == f"if {paths[1]} holds the hypotheses, write --hypotheses {paths[1]}"

@@ -97,6 +97,44 @@ def test_a_file_whose_words_are_strange(options: Options, tmp_path: Path) -> Non
         run(replace(options, files=[strange]))
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("king\tqueen\t5\n", "only one pair has vectors, and a correlation takes two or more"),
+        (
+            "king\tqueen\t5\none\ttwo\t5\nman\tone\t5\n",
+            "all 3 ratings are equal (5), so there is nothing to rank",
+        ),
+    ],
+)
+def test_a_correlation_that_is_not_defined(options: Options, tmp_path: Path, text: str, why: str) -> None:
+    path = write(tmp_path, "undefined", text)
+    heard: list[Event] = []
+    result = run(replace(options, files=[path, options.files[1]]), heard.append)
+    assert heard == [Warned(f"{path}: the correlation is not defined because {why}")]
+    assert result.numbers == ("-", "1.0000")
+    assert result.lines[2] == f"  not defined: {why}"
+    assert result.as_dict()["scores"][0]["undefined"] == why
+    strange = write(tmp_path, "strange", "amor odium 3\n")
+    with pytest.raises(DataError) as caught:
+        run(replace(options, files=[path, strange]))
+    assert caught.value.what == "nothing could be measured"
+    assert caught.value.details == (
+        f"{path}: the correlation is not defined because {why}",
+        f"{strange}: nothing could be measured, its words have no vectors",
+    )
+
+
+@pytest.mark.parametrize(
+    "layout", ['"{}","{}",{}', "{};{};{},0", "{}:{}:{}", "{}   {}\t{}", '"{}";"{}";"{},0"', "7\t{}\t{}\t{}"]
+)
+def test_pairs_as_spreadsheets_write_them(options: Options, tmp_path: Path, layout: str) -> None:
+    pairs = [("king", "queen", 8), ("one", "two", 9), ("man", "one", 1)]
+    path = write(tmp_path, "table", "".join(layout.format(*pair) + "\r\n" for pair in pairs))
+    result = run(replace(options, files=[path]))
+    assert result.lines[1] == "  Spearman's rho = 1.0000 (3 of 3 pairs, 100.00 %)"
+
+
 @pytest.mark.parametrize("text", ["", "\n# nothing\n", "just some words in a line\nand more\n"])
 def test_files_of_neither_kind(options: Options, tmp_path: Path, text: str) -> None:
     path = write(tmp_path, "neither", text)

@@ -119,9 +119,9 @@ def test_too_many_pairs_and_too_high_a_threshold_are_said(corpus: Path, monkeypa
 
 def test_what_is_there_already_or_read_is_not_replaced(corpus: Path) -> None:
     run(options())
-    assert refused(ArtefactError).startswith("out.txt is there already\n  hint: --overwrite replaces it")
+    assert refused(ArtefactError).startswith("out.txt already exists\n  hint: --overwrite replaces it")
     Path("out.txt").unlink()
-    assert refused(ArtefactError).startswith("out.txt.phrases.tsv is there already\n")
+    assert refused(ArtefactError).startswith("out.txt.phrases.tsv already exists\n")
     assert refused(ArtefactError, output=Path("./train.txt"), overwrite=True) == (
         "train.txt is an input; it is not replaced\n  hint: choose another --output"
     )

@@ -73,7 +73,7 @@ def test_the_most_frequent_words(work: Path, tmp_path: Path, way: str) -> None:
 def test_words_have_a_place_in_the_workspace(work: Path) -> None:
     options = Options(work / "embeddings", work=work)
     assert run(options).as_dict() == {"picture": str(work / "words.png")}
-    with pytest.raises(ArtefactError, match=r"words.png is there already\n  hint: --overwrite replaces it"):
+    with pytest.raises(ArtefactError, match=r"words.png already exists\n  hint: --overwrite replaces it"):
         run(options)
 
 

@@ -53,6 +53,6 @@ def test_what_is_refused(work: Path) -> None:
     with pytest.raises(DataError, match="there is no data at none/data"):
         run(Options(work=Path("none")))
     run(Options(side="de"))
-    with pytest.raises(ArtefactError, match=r"work/train\.de\.bow\.npz is there already"):
+    with pytest.raises(ArtefactError, match=r"work/train\.de\.bow\.npz already exists"):
         run(Options(side="de"))
     run(Options(side="de", overwrite=True))

@@ -1,74 +1,157 @@
-"""The directory of a run: what may be replaced, and by whom."""
+"""The directory of a run: what may be replaced, when, and by whom."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from rnnkit.errors import ArtefactError
 from rnnkit.files import lock, manifest
-from rnnkit.stages.run_folder import clear, empty, refuse_taken
+from rnnkit.stages import run_folder
+
+KIND = "model"
 
 
-def fill(folder: Path, *names: str) -> Path:
-    """A folder with files of these names, and a folder of its own with one more."""
-    (folder / "last").mkdir(parents=True)
-    for name in (*names, "last/state.json"):
-        (folder / name).write_text("{}", encoding="utf-8")
+class Fault(Exception):
+    """Something ends the run."""
+
+
+def fill(folder: Path, text: str) -> Path:
+    """What a run leaves in its folder."""
+    (folder / "last").mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "last/state.json"):
+        (folder / name).write_text(text, encoding="utf-8")
+    manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, 1))
     return folder
 
 
-def test_an_empty_folder_is_free(tmp_path: Path) -> None:
-    for folder in (tmp_path, tmp_path / "none"):
-        refuse_taken(folder, overwrite=False)
-        clear(folder, overwrite=False)
-    assert not (tmp_path / "none").exists()
+def text(folder: Path) -> str:
+    """What both files of a folder hold."""
+    (found,) = {(folder / name).read_text(encoding="utf-8") for name in ("config.json", "last/state.json")}
+    return found
 
 
-def test_a_run_goes_only_when_that_is_asked_for(tmp_path: Path) -> None:
-    fill(tmp_path, manifest.NAME)
-    with pytest.raises(ArtefactError) as caught:
-        clear(tmp_path, overwrite=False)
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "what a kill left"])
+def test_a_free_place_is_taken_at_once(tmp_path: Path, there: str, overwrite: bool) -> None:
+    folder = tmp_path / "model"
+    if there != "nothing":
+        folder.mkdir()
+    if there == "what a kill left":
+        (folder / ".text.partial").mkdir()
+        (folder / lock.NAME).write_text(f"999999999 {socket.gethostname()}", encoding="utf-8")
+    with run_folder.begin(folder, overwrite, KIND) as run:
+        assert run.path == folder
+        fill(run.path, "new")
+    assert text(folder) == "new"
+    assert [path.name for path in folder.rglob(".*")] == []
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_run_that_fails_leaves_no_new_folder(tmp_path: Path, was_there: bool) -> None:
+    folder = tmp_path / "model"
+    if was_there:
+        folder.mkdir()
+    with pytest.raises(Fault), run_folder.begin(folder, False, KIND) as run, run_folder.undone_on_failure(run):
+        fill(run.path, "half")
+        raise Fault
+    assert folder.exists() == was_there
+    assert list(tmp_path.rglob("*")) == ([folder] if was_there else [])
+
+
+def test_a_run_is_replaced_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "model", "old")
+    with pytest.raises(ArtefactError) as caught, run_folder.begin(folder, False, KIND):
+        pass
     assert str(caught.value) == (
-        f"{tmp_path} is there already\n  hint: --resume goes on with its run, --overwrite replaces it"
+        f"{folder} already exists\n  hint: --resume continues its run, --overwrite replaces it"
     )
-    refuse_taken(tmp_path, overwrite=True)
-    assert (tmp_path / "last" / "state.json").exists(), "to ask is not to clear"
-    clear(tmp_path, overwrite=True)
-    assert list(tmp_path.iterdir()) == []
+    assert text(folder) == "old"
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "poetry.lock", ".git", "text.partial"])
-def test_a_folder_of_somebody_else_stays(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).touch()
+@pytest.mark.parametrize("commits", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_old_run_stays_until_the_new_one_commits(tmp_path: Path, commits: bool, fails: bool) -> None:
+    folder = fill(tmp_path / "model", "old")
+    try:
+        with run_folder.begin(folder, True, KIND) as run:
+            fill(run.path, "new")
+            assert text(folder) == "old"
+            assert str(run) == str(folder)
+            if commits:
+                run.commit()
+                assert text(folder) == "new"
+                assert run / "last" == folder / "last"
+                with pytest.raises(ArtefactError, match="in use"):
+                    held_by_another(folder)
+            if fails:
+                raise Fault
+    except Fault:
+        pass
+    assert text(folder) == ("new" if commits else "old")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "config.json",
+        "last",
+        "meta.json",
+        "model",
+        "state.json",
+    ]
+
+
+def held_by_another(folder: Path) -> None:
+    """Take the lock as another process would."""
+    with lock.hold_file(folder / lock.NAME, folder) as held:
+        if held.descriptor is None:
+            raise ArtefactError("in use")
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "poetry.lock", ".git", "text.partial", "last/notes.txt"])
+@pytest.mark.parametrize("a_run", [False, True])
+def test_files_of_the_user_stay(tmp_path: Path, name: str, a_run: bool) -> None:
+    folder = tmp_path / "model"
+    if a_run:
+        fill(folder, "old")
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).touch()
     for overwrite in (False, True):
-        with pytest.raises(ArtefactError):
-            clear(tmp_path, overwrite)
-    assert (tmp_path / name).exists()
+        with pytest.raises(ArtefactError), run_folder.begin(folder, overwrite, KIND):
+            pass
+    assert (folder / name).exists()
 
 
-def test_what_a_kill_left_is_nobodys(tmp_path: Path) -> None:
-    (tmp_path / ".text.partial").mkdir()
-    (tmp_path / lock.NAME).write_text(f"999999999 {socket.gethostname()}", encoding="utf-8")
-    refuse_taken(tmp_path, overwrite=False)
-    clear(tmp_path, overwrite=False)
-    assert list(tmp_path.iterdir()) == []
+def test_another_kind_stays(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "model", "old")
+    with pytest.raises(ArtefactError, match="is model, not vectors"), run_folder.begin(folder, True, "vectors"):
+        pass
+    assert text(folder) == "old"
 
 
-def test_a_run_in_progress_is_not_cleared(tmp_path: Path) -> None:
-    fill(tmp_path, manifest.NAME)
-    (tmp_path / lock.NAME).write_text(f"{os.getppid()} {socket.gethostname()}", encoding="utf-8")
-    with pytest.raises(ArtefactError, match="is in use"):
-        clear(tmp_path, overwrite=True)
-    assert (tmp_path / manifest.NAME).exists()
+def test_a_run_in_progress_is_not_replaced(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "model", "old")
+    (folder / lock.NAME).write_text(f"{os.getppid()} {socket.gethostname()}", encoding="utf-8")
+    with pytest.raises(ArtefactError, match="is in use"), run_folder.begin(folder, True, KIND):
+        pass
+    assert text(folder) == "old"
 
 
-def test_what_is_kept(tmp_path: Path) -> None:
-    fill(tmp_path, manifest.NAME, lock.NAME)
-    empty(tmp_path, keep="last")
-    assert sorted(path.name for path in tmp_path.iterdir()) == [lock.NAME, "last"]
-    empty(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [lock.NAME]
+@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("loss", ["removed", "replaced"])
+def test_a_folder_that_is_gone_is_noticed(tmp_path: Path, replaces: bool, loss: str) -> None:
+    folder = tmp_path / "model"
+    if replaces:
+        fill(folder, "old")
+    with run_folder.begin(folder, replaces, KIND) as run:
+        run.check()
+        run.path.rename(tmp_path / "renamed")
+        if loss == "replaced":
+            run.path.mkdir()
+        with pytest.raises(ArtefactError, match=f"{folder} is gone"):
+            run.check()
+        with pytest.raises(ArtefactError) if replaces else nullcontext():
+            run.commit()
+    shutil.rmtree(tmp_path / "renamed")

@@ -78,13 +78,16 @@ def test_lines_and_the_whole_are_those_of_the_model(folders: dict[str, Path], mo
     assert (summary.score.lines, summary.score.tokens, summary.score.unknown) == (18, len(text.ids), 3)
 
 
-def test_bits_a_byte_are_those_of_the_raw_text(folders: dict[str, Path]) -> None:
+def test_bits_per_byte_are_those_of_the_text_that_the_tokens_reproduce(folders: dict[str, Path]) -> None:
     _, summary = scored(options(folders))
     raw = folders["test"].read_text(encoding="utf-8")
+    text = raw.replace("  ", " ")
     bits = -summary.score.log_p / math.log(2)
-    assert summary.score.bits_per_character == pytest.approx(bits / len(raw))
-    assert summary.score.bits_per_byte == pytest.approx(bits / len(raw.encode()))
-    assert len(raw) < len(raw.encode())
+    assert summary.score.bits_per_character == pytest.approx(bits / len(text))
+    assert summary.score.bits_per_byte == pytest.approx(bits / len(text.encode()))
+    assert summary.score.raw_bits_per_character == pytest.approx(bits / len(raw))
+    assert summary.score.raw_bits_per_byte == pytest.approx(bits / len(raw.encode()))
+    assert len(text) < len(raw) < len(raw.encode())
 
 
 CACHE = {"cache": True, "cache_size": 9, "cache_weight": 0.3}
@@ -130,7 +133,8 @@ def test_the_summary_alone(folders: dict[str, Path]) -> None:
     assert isinstance(summary, Summary)
     assert [line.rsplit(maxsplit=1)[0].strip() for line in summary.lines] == [
         "lines", "tokens, ends of lines counted", "unknown tokens", "perplexity", "perplexity without unknown tokens",
-        "nats a token", "bits a token", "bits a character", "bits a byte",
+        "nats per token", "bits per token", "bits per character", "bits per byte",
+        "bits per character of the raw text", "bits per byte of the raw text",
     ]  # fmt: skip
     assert summary.lines[0].split() == ["lines", "18"]
     assert summary.as_dict()["summary"]["tokens"] == summary.score.tokens

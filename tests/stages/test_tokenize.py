@@ -106,8 +106,8 @@ def test_a_later_file_reuses_the_tokenizer(corpus: Path) -> None:
 def test_overwrite_replaces_and_names_what_is_left_behind(corpus: Path) -> None:
     run(options("train.de", "valid.de", type="words"))
     assert refused(ArtefactError, options("train.de", "valid.de", "test.de")) == (
-        "work/tokens/train.de.tok is there already, and 1 more\n"
-        "  hint: --overwrite replaces it; --work or --output names another place"
+        "work/tokens/train.de.tok already exists\n"
+        "  hint: --overwrite replaces it; --output or --work names another path"
     )
     assert not Path("work/tokens/test.de.tok").exists()
     heard: Hear = []

@@ -290,7 +290,7 @@ def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Pa
     assert manifest.faults(counted.model) == []
     assert len(counted.ngrams) == 3
     assert 1 < counted.perplexity < 500
-    with pytest.raises(ArtefactError, match="is there already"):
+    with pytest.raises(ArtefactError, match="already exists"):
         train_lm.run(options(work, tmp_path / "counts", arch="ngram"))
 
 

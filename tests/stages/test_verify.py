@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -80,23 +81,55 @@ def test_a_file_that_is_gone(work: Path) -> None:
         verify(work / "vocab.tsv")
 
 
-def test_files_without_a_checksum_are_mentioned(work: Path) -> None:
-    log = write(work / "model" / "metrics.jsonl", b"")
+@pytest.mark.parametrize("name", ["model/metrics.jsonl", "model/notes.txt", "model/best.safetensors", "model/last/x"])
+def test_what_no_manifest_lists_is_a_fault(work: Path, name: str) -> None:
+    path = write(work / name, b"")
+    with pytest.raises(FormatError, match=f"{path}: no manifest lists it"):
+        verify(work)
+
+
+@pytest.mark.parametrize("link", [os.devnull, "nowhere", "."])
+def test_links_are_no_exception(work: Path, link: str) -> None:
+    (work / "model" / "linked").symlink_to(link)
+    with pytest.raises(FormatError, match="linked: no manifest lists it"):
+        verify(work)
+
+
+@pytest.mark.parametrize("manifests", [["model/meta.json"], ["model/last/meta.json", "vocab.tsv.meta.json"]])
+def test_artefacts_that_have_lost_their_manifest(work: Path, manifests: list[str]) -> None:
+    weights.save(work / "model" / "average.safetensors", {"weight": torch.ones(3)}, {"step": 4})
+    for name in manifests:
+        (work / name).unlink()
+    with pytest.raises(FormatError, match="no manifest lists it"):
+        verify(work)
+
+
+def test_other_files_of_a_workspace_are_mentioned(work: Path) -> None:
+    text = write(work / "test.hyp", b"")
     heard: list[Event] = []
     run(Options([work]), heard.append)
-    assert [event for event in heard if isinstance(event, Note)] == [Note(f"without a checksum, so not checked: {log}")]
+    notes = [event for event in heard if isinstance(event, Note)]
+    assert notes == [Note(f"not part of an artefact, so not checked: {text}")]
     assert heard[-2] == Progress("verify", 4, 4, unit="artefacts", finished=True)
 
 
-def test_weights_know_their_own_checksum(work: Path) -> None:
-    path = work / "model" / "average.safetensors"
+def test_a_run_that_is_not_finished(tmp_path: Path) -> None:
+    write(tmp_path / "config.json", b"{}")
+    described = describe_files(tmp_path, ["config.json"])
+    manifest.write(tmp_path / manifest.NAME, Manifest("model", 1, files=described))
+    log = write(tmp_path / "metrics.jsonl", b"")
+    heard: list[Event] = []
+    run(Options([tmp_path]), heard.append)
+    notes = [event for event in heard if isinstance(event, Note)]
+    assert notes == [Note(f"of a run that is not finished, so not checked: {log}")]
+    path = tmp_path / "best.safetensors"
     weights.save(path, {"weight": torch.ones(3)}, {"step": 4})
-    assert verify(work).files == 5
+    assert verify(tmp_path).files == 2
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     write(path, bytes(content))
     with pytest.raises(FormatError, match=f"{path}: its tensors have another SHA-256 than was written"):
-        verify(work)
+        verify(tmp_path)
 
 
 def test_unfinished_writes_are_not_looked_at(work: Path) -> None:

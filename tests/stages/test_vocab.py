@@ -94,7 +94,7 @@ def test_counting_tells_how_far_it_is(corpus: Path) -> None:
 def test_nothing_is_overwritten(corpus: Path) -> None:
     run(Options())
     assert refused(ArtefactError, Options()) == (
-        "work/vocab.tsv is there already\n  hint: --overwrite replaces it; --output or --work names another place"
+        "work/vocab.tsv already exists\n  hint: --overwrite replaces it; --output or --work names another path"
     )
 
 

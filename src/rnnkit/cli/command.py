@@ -39,17 +39,26 @@ class Common:
 def report(stage: ModuleType, options: Any, console: Console) -> None:
     """Run a stage whose result knows itself what is printed: `lines`, and `as_dict()` for `--json`.
 
-    Where `--quiet` leaves less than the lines, the result has `numbers` too.
+    `--quiet` hides no result: where it leaves less than the lines, such as the figures without their names, the result
+    has `numbers` too, or `brief` where that is more than numbers.
     """
     result = stage.run(options, console.listen)
-    lines = getattr(result, "numbers", result.lines) if console.quiet else result.lines
+    short = getattr(result, "brief", getattr(result, "numbers", result.lines))
+    lines = short if console.quiet else result.lines
     console.report("\n".join(lines), result.as_dict())
 
 
 def make(stage: ModuleType, options: Any, console: Console) -> None:
-    """Run a stage whose result is files: `as_dict()` is for `--json`, `lines` say what its notes have not yet said."""
+    """Run a stage whose result is files: `as_dict()` is for `--json`, `lines` say what its notes have not yet said.
+
+    Figures that no file holds are a result too: the result names them in `figures`, and they go to standard output.
+    """
     result = stage.run(options, console.listen)
-    console.summarise(getattr(result, "lines", ()), result.as_dict())
+    figures = getattr(result, "figures", ())
+    console.summarise([line for line in getattr(result, "lines", ()) if line not in figures], result.as_dict())
+    if not console.json:
+        for line in figures:
+            console.write(line)
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,15 @@ from typing import Any
 from rnnkit.cli import filters
 from rnnkit.cli.command import Command
 from rnnkit.console import Console
+from rnnkit.stages.outputs import claim_file
 
 
 def score(stage: ModuleType, options: Any, console: Console) -> None:
-    """Write each line's score as it comes; the summary goes to standard error, unless it is all that is wanted."""
-    filters.refuse_existing(options.output, options.overwrite)
+    """Write each line's score as it comes; the summary goes to standard error, unless it is all that is wanted.
+
+    It is a result, so `--quiet` does not hide it; standard output has a line for each line of the text either way.
+    """
+    claim_file(options, options.output)
     if not options.aligned:
         filters.announce(options.files, console)
     filters.pour(_score_lines(stage, options, console), options.output, console)
@@ -28,7 +32,7 @@ def _score_lines(stage: ModuleType, options: Any, console: Console) -> Iterator[
             yield from each.lines
         else:
             for line in each.lines:
-                console.note(line)
+                console.write_aside(line)
 
 
 COMMANDS = (

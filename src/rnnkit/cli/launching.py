@@ -72,4 +72,4 @@ def _processes_of(folder: Path) -> int:
 
 def _manifest(folder: Path) -> bytes | None:
     path = folder / manifest.NAME
-    return path.read_bytes() if path.exists() else None
+    return path.read_bytes() if path.is_file() else None

@@ -18,8 +18,9 @@ from rnnkit.embeddings.table import Matrix, Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder
+from rnnkit.files.artefact_output import atomic_folder
 from rnnkit.files.npy import map_array
+from rnnkit.files.regular import open_regular
 from rnnkit.text import special
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ VOCABULARY: Final = "vocab.tsv"
 VECTORS: Final = "vectors.npy"
 CONTEXTS: Final = "contexts.npy"
 SUBWORDS: Final = "subwords.npy"
+
+METRICS: Final = "metrics.jsonl"
 
 _FILES: Final = (VOCABULARY, VECTORS, CONTEXTS, SUBWORDS)
 
@@ -99,7 +102,7 @@ def write(
         ArtefactError: It cannot be written.
     """
     refuse_unfit(table, "a vectors directory", b" ")
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, KIND) as temporary:
         fill(temporary, table)
         seal(temporary, table, options=options, inputs=inputs, facts=facts)
 
@@ -137,7 +140,8 @@ def seal(
         "subwords": cut and {"min_length": cut.min_length, "max_length": cut.max_length, "buckets": cut.buckets},
         **(facts or {}),
     }
-    files = manifest.describe_files(folder, [name for name in _FILES if (folder / name).is_file()])
+    wanted = (*_FILES, METRICS) if known.get("finished") else _FILES  # until then lines are added to it
+    files = manifest.describe_files(folder, [name for name in wanted if (folder / name).is_file()])
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options or {}, inputs or {}, files, known))
 
 
@@ -169,7 +173,8 @@ def _check_sizes(folder: Path, meta: manifest.Manifest) -> None:
 
 def _read_words(path: Path, count: int) -> Words:
     try:
-        table = path.read_bytes()
+        with open_regular(path) as file:
+            table = file.read()
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
     if not _SPECIAL_ROWS.match(table):

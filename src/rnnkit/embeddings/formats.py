@@ -12,7 +12,6 @@ from rnnkit.embeddings.source import Source, open_source
 from rnnkit.embeddings.table import Table
 from rnnkit.errors import DataError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import recover_folder
 
 WORD2VEC: Final = "word2vec"
 WORD2VEC_BINARY: Final = "word2vec-binary"
@@ -61,9 +60,10 @@ def load(path: Path) -> Table:
         FormatError: The directory is damaged or of a newer version.
         ArtefactError: It is a directory of another kind.
     """
-    recover_folder(path)
     if not path.exists():
-        raise DataError(f"there are no vectors at {path}", hint=manifest.MAKERS[directory.KIND])
+        raise DataError(
+            f"there are no vectors at {path}", hint=manifest.moved_aside(path) or manifest.MAKERS[directory.KIND]
+        )
     if path.is_dir():
         return directory.read(path)
     with open_source(path) as source:

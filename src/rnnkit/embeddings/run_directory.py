@@ -10,8 +10,10 @@ from typing import Any, Final
 from rnnkit.embeddings import directory
 from rnnkit.embeddings.table import Table
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder, sync_folder
+from rnnkit.files.artefact_output import atomic_folder
+from rnnkit.files.durable import sync_folder
 from rnnkit.files.explained import explain_os_errors
+from rnnkit.files.replacing import PART
 
 _NEW: Final = "new"
 
@@ -47,7 +49,7 @@ def update(folder: Path, table: Table, facts: Mapping[str, Any]) -> None:
         ArtefactError: They cannot be written; the old ones are whole.
     """
     started = manifest.load(folder / manifest.NAME)
-    with atomic_folder(folder / _NEW) as temporary:
+    with atomic_folder(folder / _NEW, PART) as temporary:
         directory.fill(temporary, table)
     with explain_os_errors(folder):
         for path in sorted((folder / _NEW).iterdir()):

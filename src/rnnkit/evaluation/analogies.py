@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.vectors import Vectors
-from rnnkit.evaluation.word_lookup import first_rows, fold
+from rnnkit.evaluation.word_lookup import find_rows
 
 SECTION = ":"
 NO_SECTION = "(no section)"
@@ -97,17 +97,18 @@ def solve(questions: Sequence[Question], vectors: Vectors, restrict: int, ignore
         questions: All of them.
         vectors: The vectors on trial.
         restrict: Only so many of the most frequent words are looked at; a question with another word is not asked.
-        ignore_case: Whether words that differ only in case are one word; its vector is that of the most frequent.
+        ignore_case: Whether a word may stand in the vectors in another case than in the question (`find_rows`), and
+            an answer in another case is as good.
 
     Returns:
         A tally for each section, in the order of the file.
     """
     words = vectors.words[:restrict]
-    rows = first_rows(words, ignore_case)
-    asked = [[rows.get(fold(word) if ignore_case else word, -1) for word in _words(question)] for question in questions]
+    rows = _find(questions, vectors, words, ignore_case)
+    asked = [[rows.get(word, -1) for word in _words(question)] for question in questions]
     rows_Q4 = np.array(asked, dtype=np.int64).reshape(-1, 4)
     known_Q = (rows_Q4 >= 0).all(axis=1)
-    first_V = np.array([rows[fold(word) if ignore_case else word] for word in words], dtype=np.int64)
+    first_V = _same_words(words, ignore_case)
     correct_Q = np.zeros(len(questions), dtype=bool)
     correct_Q[known_Q] = _are_right(vectors.unit_rows(restrict), first_V, rows_Q4[known_Q])
     names = list(dict.fromkeys(question.section for question in questions))
@@ -136,6 +137,21 @@ def _words(question: Question) -> tuple[str, str, str, str]:
     return question.a, question.b, question.c, question.answer
 
 
+def _find(questions: Sequence[Question], vectors: Vectors, words: Sequence[str], ignore_case: bool) -> dict[str, int]:
+    """The rows of the questions' words. One that stands beyond the words looked at is not taken for another word."""
+    asked = (word for question in questions for word in _words(question))
+    rows = find_rows(asked, words, ignore_case)
+    return {word: row for word, row in rows.items() if words[row].lower() == word.lower() or word not in vectors}
+
+
+def _same_words(words: Sequence[str], ignore_case: bool) -> NDArray[np.int64]:
+    """For each row, the first row that counts as the same word: the same in lower case, where case is ignored."""
+    if not ignore_case:
+        return np.arange(len(words))
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(word.lower(), row) for row, word in enumerate(words)], dtype=np.int64)
+
+
 def _are_right(
     unit_VD: NDArray[np.float32], first_V: NDArray[np.int64], rows_Q4: NDArray[np.int64]
 ) -> NDArray[np.bool]:
@@ -153,7 +169,7 @@ def _are_right(
         block_B4 = rows_Q4[start : start + size]
         a, b, c, answer = block_B4.T
         block_BV = np.matmul(unit_VD[b] - unit_VD[a] + unit_VD[c], unit_VD.T, out=scores_BV[: len(block_B4)])
-        right_Q[start : start + size] = _best_others(block_BV, first_V, block_B4[:, :3]) == answer
+        right_Q[start : start + size] = _best_others(block_BV, first_V, block_B4[:, :3]) == first_V[answer]
     return right_Q
 
 
@@ -162,6 +178,7 @@ def _best_others(
 ) -> NDArray[np.int64]:
     """The word with the highest score in each row, but for those left out in whatever case; -1 where none remains."""
     np.put_along_axis(scores_BV, left_out_B3, -np.inf, axis=1)
+    left_out_B3 = first_V[left_out_B3]
     best_B = scores_BV.argmax(axis=1)
     open_B = np.arange(len(scores_BV))
     while len(open_B):  # again where the best is a word of the question in another case

@@ -100,12 +100,14 @@ class Score:
         value: The figure, not rounded.
         signature: Everything that changes the figure, in one line.
         detail: What the metric adds behind the figure, such as the n-gram precisions.
+        cautions: Why the figure may mislead.
     """
 
     name: str
     value: float
     signature: str
     detail: str = ""
+    cautions: tuple[str, ...] = ()
 
     def number(self, width: int) -> str:
         """The figure alone, with so many decimals."""
@@ -200,7 +202,25 @@ def make_tokenizer(name: str) -> Any:
 def to_score(score: Any, metric: Any) -> Score:
     """A score of sacreBLEU as plain values. TER and chrF have no details, as in the `sacrebleu` command."""
     detail = score.format(signature="").partition(" = ")[2].partition(" ")[2]
-    return Score(score.name, float(score.score), metric.get_signature().format(), detail)
+    return Score(score.name, float(score.score), metric.get_signature().format(), detail, _cautions(score, metric))
+
+
+def _cautions(score: Any, metric: Any) -> tuple[str, ...]:
+    """What to know of a BLEU of text too short to hold its longest n-grams: it is 0 even where all of it is right."""
+    totals = getattr(score, "totals", None)
+    if totals is None or metric.effective_order or 0 not in totals:
+        return ()
+    longest = totals.index(0)
+    if not longest:
+        return ()  # no token at all
+    shorter = metric.compute_bleu(
+        list(score.counts), list(score.totals), score.sys_len, score.ref_len, metric.smooth_method, metric.smooth_value,
+        effective_order=True, max_ngram_order=metric.max_ngram_order,
+    )  # fmt: skip
+    return (
+        f"the hypotheses hold no {longest + 1}-gram, so BLEU is 0 however good they are; over n-grams of up to "
+        f"{longest} it is {shorter.score:.1f} (effective order, as --sentence counts); --metric chrf suits short lines",
+    )
 
 
 def check_lengths(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:

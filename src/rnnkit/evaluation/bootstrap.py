@@ -5,6 +5,11 @@ Both systems are scored on the same lines drawn with replacement, many times ove
 a resample (4 GB for 100,000 lines), takes the seed from an environment variable, and takes seed 0 for no seed; the
 arithmetic follows it, down to the 32-bit sums and means, and its metrics make the
 scores.
+
+One thing differs. A p-value is the probability of a difference at least as large as the observed one, so resamples that
+equal it count. sacreBLEU 2.6 counts only larger ones: between a system and itself no resample is larger, and it reports
+p = 1 / (samples + 1), a significant difference. Where no resample ties with the observed difference, which is the usual
+case, the two p-values are the same.
 """
 
 from __future__ import annotations
@@ -18,6 +23,11 @@ from rnnkit.evaluation.bleu import Score, Settings, check_lengths, make_metric, 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+TIE = 1e-4
+"""Points of a score within which two differences are equal: scores of resamples, of up to 100 points, are computed with
+the 24 significant bits of float32."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +63,8 @@ class Comparison:
         signature: Everything that changes the figures, number of resamples and seed included.
         baseline: The baseline's scores.
         system: The system's scores.
-        p_value: How probable a difference as large as this one is where the two are equally good.
+        p_value: How probable a difference at least as large as this one is where the two are equally good.
+        cautions: Why a figure may mislead, the baseline's first.
     """
 
     name: str
@@ -61,6 +72,7 @@ class Comparison:
     baseline: Resampled
     system: Resampled
     p_value: float
+    cautions: tuple[str, ...] = ()
 
 
 def compare(
@@ -101,12 +113,14 @@ def compare(
     signature = metric.get_signature()
     signature.update("seed", seed)
     signature.update("bs", samples)
+    both = {"baseline": theirs, "system": ours}
     return Comparison(
         ours.score.name,
         signature.format(),
         _resampled(theirs.score.value, their_values),
         _resampled(ours.score.value, our_values),
         _p_value(our_values - their_values, ours.score.value - theirs.score.value),
+        tuple(f"{which}: {text}" for which, one in both.items() for text in one.score.cautions),
     )
 
 
@@ -137,9 +151,9 @@ def _resampled(value: float, values: NDArray[Any]) -> Resampled:
 
 
 def _p_value(differences: NDArray[Any], observed: float) -> float:
-    """Share of resamples whose difference, centred on its mean, exceeds the observed one; never zero."""
+    """Share of resamples whose difference, centered on its mean, is at least the observed one; never zero."""
     import numpy as np
 
     distances = np.abs(differences)
-    exceeding = int(np.sum(distances - distances.mean() > abs(observed)))
-    return (exceeding + 1) / (len(distances) + 1)
+    extreme = int(np.sum(distances - distances.mean() >= abs(observed) - TIE))
+    return (extreme + 1) / (len(distances) + 1)

@@ -2,17 +2,21 @@
 
     perplexity         = exp(-1/N sum ln p)           N tokens, `</s>` of each line counted
       without unknown  = the same over the tokens that the vocabulary has
-    bits per character = -sum log2 p / C              C characters of the raw text, one for each line's end
+    bits per character = -sum log2 p / C              C characters of the text, one for each line's end
     bits per byte      = -sum log2 p / B              B bytes of it in UTF-8, one for each line's end
 
-The last two compare models whatever their tokens are, as long as no token is unknown: an unknown word costs what the
-one symbol for all unknown words costs, however long it is.
+C and B count the text that the tokens reproduce, as `detokenize` gives it back. White space, case or a Unicode form
+that normalization removed is not predicted, so it is not counted either; the figures over the raw text, `raw_...`,
+count it.
+
+Bits per character compare models whose tokens differ where both reproduce the same text and no token is unknown: an
+unknown word costs what the one symbol for all unknown words costs, however long it is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.data.arrays import IntArray
+from rnnkit.evaluation.text_changes import KINDS, changes
 from rnnkit.text import special
+
+MUCH_UNKNOWN = 0.05
+"""Share of unknown tokens above which figures do not compare with another model's."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,12 @@ class LanguageScore:
         impossible: Those of probability zero.
         known_log_p: Sum of ln p over the known tokens.
         unknown_log_p: Sum of ln p over the unknown ones.
-        characters: Characters of the raw text; None where it is not at hand.
-        octets: Bytes of the raw text; None where it is not at hand.
+        characters: Characters of the text that the tokens reproduce; None where it is not at hand.
+        octets: Bytes of that text; None where it is not at hand.
+        raw_characters: Characters of the text as it was read; None where it is not at hand.
+        raw_octets: Bytes of that text; None where it is not at hand.
+        changed: Lines that the tokens do not reproduce as they were read.
+        changes: In which ways: some of `text_changes.KINDS`.
     """
 
     lines: int = 0
@@ -46,6 +58,10 @@ class LanguageScore:
     unknown_log_p: float = 0.0
     characters: int | None = None
     octets: int | None = None
+    raw_characters: int | None = None
+    raw_octets: int | None = None
+    changed: int = 0
+    changes: frozenset[str] = frozenset()
 
     def __add__(self, other: LanguageScore) -> LanguageScore:
         return LanguageScore(
@@ -57,6 +73,10 @@ class LanguageScore:
             self.unknown_log_p + other.unknown_log_p,
             _sum(self.characters, other.characters),
             _sum(self.octets, other.octets),
+            _sum(self.raw_characters, other.raw_characters),
+            _sum(self.raw_octets, other.raw_octets),
+            self.changed + other.changed,
+            self.changes | other.changes,
         )
 
     @property
@@ -91,13 +111,53 @@ class LanguageScore:
 
     @property
     def bits_per_character(self) -> float:
-        """Bits over characters of the raw text; not a number where it is not at hand."""
+        """Bits over characters of the text that the tokens reproduce; not a number where it is not at hand."""
         return _ratio(-self.log_p / math.log(2), self.characters or 0)
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits over bytes of the raw text; not a number where it is not at hand."""
+        """Bits over bytes of the text that the tokens reproduce; not a number where it is not at hand."""
         return _ratio(-self.log_p / math.log(2), self.octets or 0)
+
+    @property
+    def raw_bits_per_character(self) -> float:
+        """Bits over characters of the text as it was read; not a number where it is not at hand."""
+        return _ratio(-self.log_p / math.log(2), self.raw_characters or 0)
+
+    @property
+    def raw_bits_per_byte(self) -> float:
+        """Bits over bytes of the text as it was read; not a number where it is not at hand."""
+        return _ratio(-self.log_p / math.log(2), self.raw_octets or 0)
+
+    @property
+    def cautions(self) -> list[str]:
+        """Why the figures do not compare with another model's on the same text; nothing where they do."""
+        found = []
+        if self.changed:
+            kinds = ", ".join(kind for kind in KINDS if kind in self.changes)
+            found.append(
+                f"normalization changed {self.changed:,} of {self.lines:,} lines ({kinds}): bits per character and "
+                f"per byte count the text that the tokens reproduce; over the raw text they are "
+                f"{self.raw_bits_per_character:.4f} and {self.raw_bits_per_byte:.4f}"
+            )
+        if self.unknown > MUCH_UNKNOWN * self.tokens:
+            found.append(
+                f"{self.unknown:,} of {self.tokens:,} tokens ({100 * self.unknown / self.tokens:.1f} %) are unknown: "
+                "each costs what the one symbol for all unknown words costs, so perplexity and bits are too low to "
+                "compare with a model that knows more words"
+            )
+        return found
+
+    def raw_dict(self) -> dict[str, Any]:
+        """The figures over the raw text, and why they differ from those of `as_dict`."""
+        figures = {
+            "raw_characters": self.raw_characters,
+            "raw_bytes": self.raw_octets,
+            "raw_bits_per_character": finite(self.raw_bits_per_character),
+            "raw_bits_per_byte": finite(self.raw_bits_per_byte),
+        }
+        kinds = [kind for kind in KINDS if kind in self.changes]
+        return {**figures, "changed_lines": self.changed, "changes": kinds, "cautions": self.cautions}
 
     def as_dict(self) -> dict[str, Any]:
         """All figures; null where one is infinite or there is nothing to take it from."""
@@ -120,7 +180,13 @@ class LanguageScore:
         return {name: finite(value) for name, value in figures.items()}
 
 
-def measure(ids_N: IntArray, log_p_N: NDArray[np.float64], raw: Sequence[str] | None, lines: int) -> LanguageScore:
+def measure(
+    ids_N: IntArray,
+    log_p_N: NDArray[np.float64],
+    raw: Sequence[str] | None,
+    lines: int,
+    reproduced: Sequence[str] | None = None,
+) -> LanguageScore:
     """The figures of some lines.
 
     Args:
@@ -128,7 +194,10 @@ def measure(ids_N: IntArray, log_p_N: NDArray[np.float64], raw: Sequence[str] | 
         log_p_N: Natural logarithm of the probability of each.
         raw: The lines as they were read; None where they are not at hand.
         lines: How many there are.
+        reproduced: The lines that the tokens spell; the raw ones where nothing else is given.
     """
+    text = raw if reproduced is None else reproduced
+    found = [] if raw is None or text is None else list(filter(None, map(changes, raw, text)))
     unknown_N = np.asarray(ids_N) == special.UNK
     return LanguageScore(
         lines=lines,
@@ -137,9 +206,23 @@ def measure(ids_N: IntArray, log_p_N: NDArray[np.float64], raw: Sequence[str] | 
         impossible=int(np.isneginf(log_p_N).sum()),
         known_log_p=float(log_p_N[~unknown_N].sum()),
         unknown_log_p=float(log_p_N[unknown_N].sum()),
-        characters=None if raw is None else sum(len(line) + 1 for line in raw),
-        octets=None if raw is None else sum(len(line.encode("utf-8")) + 1 for line in raw),
+        characters=None if text is None else _characters(text),
+        octets=None if text is None else _octets(text),
+        raw_characters=None if raw is None else _characters(raw),
+        raw_octets=None if raw is None else _octets(raw),
+        changed=len(found),
+        changes=frozenset().union(*found),
     )
+
+
+def _characters(lines: Iterable[str]) -> int:
+    """Characters of a text, one for each line's end."""
+    return sum(len(line) + 1 for line in lines)
+
+
+def _octets(lines: Iterable[str]) -> int:
+    """Bytes of a text in UTF-8, one for each line's end."""
+    return sum(len(line.encode("utf-8")) + 1 for line in lines)
 
 
 def finite(value: float | None) -> float | None:

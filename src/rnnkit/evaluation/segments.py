@@ -13,8 +13,11 @@ from pathlib import Path
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note
+from rnnkit.events import Listener, Note, Warned
 from rnnkit.text.lines import read_lines
+
+SHORT = 2 / 3
+"""Output that has less than this share of the references' characters, or exceeds them as much, gets a warning."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class Segments:
     references: list[list[str]]
 
     @property
-    def blank(self) -> int:
-        """Number of hypotheses that hold nothing but white space."""
-        return sum(not line.strip() for line in self.hypotheses)
+    def answers(self) -> list[list[str]]:
+        """The references of each hypothesis."""
+        return [list(lines) for lines in zip(*self.references, strict=True)]
 
 
 def read_segments(references: Sequence[Path], hypotheses: Path) -> Segments:
@@ -50,22 +53,90 @@ def read_segments(references: Sequence[Path], hypotheses: Path) -> Segments:
     right = [read_side(path) for path in references]
     if not any(line for side in right for line in side):
         raise DataError(f"{describe(references[0])} holds only blank lines", "there is nothing to compare with")
-    written = read_side(hypotheses)
+    written = read_hypotheses(hypotheses, references)
     for path, side in zip(references, right, strict=True):
         check_counts(hypotheses, len(written), path, len(side))
     return Segments(written, right)
 
 
-def read_side(path: Path) -> list[str]:
+def read_side(path: Path, why: str = "one sentence a line is expected", hint: str | None = None) -> list[str]:
     """The lines of a file without the white space at their ends, as the `sacrebleu` command reads them.
+
+    Args:
+        path: The file; `-` is standard input.
+        why: What is expected of it, for the message where it is empty.
+        hint: What to do then.
 
     Raises:
         DataError: As `read_lines`, or the file is empty.
     """
     lines = [line.rstrip() for line in read_lines(path)]
     if not lines:
-        raise DataError(f"{describe(path)} is empty", "one sentence a line is expected")
+        raise DataError(f"{describe(path)} is empty", why, hint=hint)
     return lines
+
+
+def read_hypotheses(path: Path, references: Sequence[Path]) -> list[str]:
+    """The lines of a system's output, as `read_side` reads them.
+
+    Args:
+        path: The file; `-` is standard input.
+        references: The files beside it. Where standard input is empty, the last of several probably is the output.
+
+    Raises:
+        DataError: As `read_side`.
+    """
+    if path != STDIN:
+        return read_side(path)
+    if len(references) == 1:
+        return read_side(path, "hypotheses are read from it", hint="--hypotheses FILE reads them from a file")
+    named = " and ".join(map(describe, references))
+    last = describe(references[-1])
+    return read_side(
+        path,
+        f"hypotheses are read from it; the references are {named}",
+        hint=f"if {last} holds the hypotheses, write --hypotheses {last}",
+    )
+
+
+def look(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Listener) -> None:
+    """Warn of what makes any figure small, whatever is counted: blank lines, and output of quite another length.
+
+    Args:
+        hypotheses: What a system wrote, one line each.
+        answers: For each of them, its right answers.
+        listen: Told what was found.
+    """
+    lines = len(hypotheses)
+    blank = sum(not line.strip() for line in hypotheses)
+    if blank:
+        listen(Warned(f"{blank} of {lines} hypotheses are blank"))
+    unanswered = sum(not any(answer.strip() for answer in variants) for variants in answers)
+    if unanswered:
+        listen(Warned(f"{unanswered} of {lines} lines have a blank reference: whatever is written there is wrong"))
+    written = right = 0
+    for line, variants in zip(hypotheses, answers, strict=True):
+        length = _letters(line)
+        lengths = [_letters(answer) for answer in variants if answer.strip()]
+        if length and lengths:
+            written, right = written + length, right + _nearest(lengths, length)
+    if written < SHORT * right or written > right / SHORT:
+        than = "short" if written < right else "long"
+        listen(
+            Warned(
+                f"the hypotheses are too {than}: {written:,} characters where the references have {right:,} "
+                f"({100 * written / right:.0f} %), blank lines and spaces not counted"
+            )
+        )
+
+
+def _nearest(lengths: Sequence[int], length: int) -> int:
+    return min(lengths, key=lambda each: abs(each - length))
+
+
+def _letters(line: str) -> int:
+    """Characters of a line that are not white space."""
+    return sum(map(len, line.split()))
 
 
 def check_counts(hypotheses: Path, written: int, reference: Path, right: int, what: str = "lines") -> None:
@@ -106,7 +177,7 @@ def refuse_stdin_twice(paths: Sequence[Path]) -> None:
 def announce_stdin(paths: Sequence[Path], listen: Listener) -> None:
     """On a keyboard, say what is waited for."""
     if STDIN in paths and sys.stdin.isatty():
-        listen(Note("reading hypotheses from the keyboard, one a line; Ctrl-D ends them"))
+        listen(Note("reading hypotheses from the keyboard, one a line; Ctrl-D ends them; --hypotheses names a file"))
 
 
 def describe(path: Path) -> str:

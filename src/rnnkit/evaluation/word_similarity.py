@@ -5,6 +5,7 @@ Files such as WordSim-353 (Finkelstein et al. 2002), MEN, SimLex-999 and rare wo
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.vectors import Vectors
-from rnnkit.evaluation.word_lookup import first_rows, fold
+from rnnkit.evaluation.word_lookup import find_rows
 
 COMMENT = "#"
+SEPARATORS = ("\t", ";", ",", None, ":")
+"""What may stand between columns; None is white space."""
+
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,16 @@ class Correlation:
     """How well the vectors' cosines agree with the ratings.
 
     Attributes:
-        spearman: Rank correlation; None where there is nothing to rank: fewer than two pairs, or all alike.
+        spearman: Rank correlation; None where it is not defined: fewer than two pairs, or all alike.
         used: Pairs whose words both have a vector.
         pairs: Pairs in the file.
+        undefined: Why it is not defined although pairs were used; None where it is defined.
     """
 
     spearman: float | None
     used: int
     pairs: int
+    undefined: str | None = None
 
     @property
     def coverage(self) -> float:
@@ -49,44 +56,76 @@ class Correlation:
 
     def as_dict(self) -> dict[str, Any]:
         """The correlation for JSON."""
-        return {"spearman": self.spearman, "used": self.used, "pairs": self.pairs, "coverage": self.coverage}
+        figures = {"spearman": self.spearman, "used": self.used, "pairs": self.pairs, "coverage": self.coverage}
+        return figures if self.undefined is None else {**figures, "undefined": self.undefined}
 
 
 def parse_pair(line: str) -> RatedPair | None:
     """One line's pair, or None where the line holds none, as a header does not.
 
-    Columns are parted by tabs, else by semicolons or commas, else by white space. The rating is the first number behind
-    the two words, so that a column for the part of speech may stand between.
+    Columns are split at tabs, semicolons, commas, white space or colons: at the first of these that leaves two words
+    and a number. A column may stand in double quotes, as spreadsheets write it (RFC 4180). The rating is the first
+    number behind the two words, so that a column for the part of speech may stand between; a decimal comma is read
+    where commas do not split columns.
     """
-    separator = next((mark for mark in "\t;," if mark in line), None)
-    first, second, *others = [field.strip() for field in line.split(separator)] + ["", ""]
-    rating = next((field for field in others if _NUMBER.fullmatch(field)), None)
-    if not first or not second or rating is None:
-        return None
-    return RatedPair(first, second, float(rating))
-
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+    for separator in SEPARATORS:
+        pair = _pair(_columns(line, separator), separator)
+        if pair is not None:
+            return pair
+    return None
 
 
 def parse_pairs(lines: Iterable[str]) -> tuple[list[RatedPair], list[int]]:
     """The pairs of a file, and the numbers of the lines that hold none.
 
-    Comments, blank lines and a header are not counted among these.
+    Comments, blank lines and a header are not counted among these. A first column of numbers, with two words behind it
+    on each line, is an index, as tables of data have it, and is left out.
     """
-    pairs: list[RatedPair] = []
-    bad: list[int] = []
-    header = True
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith(COMMENT):
-            continue
-        pair = parse_pair(line)
-        if pair is not None:
-            pairs.append(pair)
-        elif not header:
-            bad.append(number)
-        header = False
-    return pairs, bad
+    numbered = [
+        (number, line) for number, line in enumerate(lines, start=1) if line.strip() and not line.startswith(COMMENT)
+    ]
+    bodies = [_without_index(line) for _, line in numbered]
+    found = [parse_pair(line) for _, line in numbered]
+    indexed = [body for body, pair in zip(bodies, found, strict=True) if pair is not None]
+    if indexed and None not in indexed:
+        found = [pair and body for body, pair in zip(bodies, found, strict=True)]
+    bad = [number for (number, _), pair in zip(numbered[1:], found[1:], strict=True) if pair is None]
+    return [pair for pair in found if pair is not None], bad
+
+
+def _columns(line: str, separator: str | None) -> list[str]:
+    """A line's columns at a separator, or at white space where it is None, without their quotes."""
+    if separator is None:
+        return line.split()
+    if '"' in line:
+        try:
+            row = next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True), [])
+        except csv.Error:  # a quotation mark that belongs to a word
+            row = line.split(separator)
+    else:
+        row = line.split(separator)
+    return [column.strip() for column in row]
+
+
+def _pair(columns: Sequence[str], separator: str | None) -> RatedPair | None:
+    """The pair that columns hold, the two words first."""
+    first, second, *others = [*columns, "", ""]
+    rating = next(filter(None, (_NUMBER.fullmatch(column) for column in others)), None)
+    if not first or not second or rating is None:
+        return None
+    return RatedPair(first, second, float(rating[0].replace(",", ".")))
+
+
+def _without_index(line: str) -> RatedPair | None:
+    """The pair of a line without its first column; None where that is no number or a word too few stands behind it."""
+    for separator in SEPARATORS:
+        columns = _columns(line, separator)
+        words = columns[1:3]
+        if _pair(columns, separator) is not None:
+            if columns[0].isdecimal() and not any(_NUMBER.fullmatch(word) for word in words):
+                return _pair(columns[1:], separator)
+            return None
+    return None
 
 
 def correlate(
@@ -97,13 +136,14 @@ def correlate(
     Args:
         pairs: Pairs of words and their ratings.
         vectors: The vectors on trial.
-        ignore_case: Whether a word may stand in the vectors in another case; of several, the most frequent counts.
+        ignore_case: Whether a word that is not in the vectors may stand there in another case (`find_rows`).
         unseen: Whether a word without a row is composed of its n-grams, in lower case where case is ignored.
     """
-    rows = first_rows(vectors.words, ignore_case)
+    words = (word for pair in pairs for word in (pair.first, pair.second))
+    rows = find_rows(words, vectors.words, ignore_case)
 
     def find(word: str) -> NDArray[np.float32] | None:
-        row = rows.get(fold(word) if ignore_case else word)
+        row = rows.get(word)
         if row is None:
             return vectors.table.vector(word.lower() if ignore_case else word) if unseen else None
         return np.asarray(vectors.matrix_VD[row])
@@ -114,7 +154,17 @@ def correlate(
         if first_D is not None and second_D is not None:
             cosines.append(cosine(first_D, second_D))
             ratings.append(pair.rating)
-    return Correlation(spearman(cosines, ratings), len(cosines), len(pairs))
+    return Correlation(spearman(cosines, ratings), len(cosines), len(pairs), _why_undefined(cosines, ratings))
+
+
+def _why_undefined(cosines: Sequence[float], ratings: Sequence[float]) -> str | None:
+    """Why pairs have no rank correlation; None where they have one, or where there is no pair at all."""
+    if len(cosines) == 1:
+        return "only one pair has vectors, and a correlation takes two or more"
+    for values, name in ((ratings, "ratings"), (cosines, "cosines")):
+        if len(set(values)) == 1:
+            return f"all {len(values):,} {name} are equal ({values[0]:g}), so there is nothing to rank"
+    return None
 
 
 def cosine(first_D: NDArray[np.float32], second_D: NDArray[np.float32]) -> float:

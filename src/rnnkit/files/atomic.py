@@ -1,22 +1,35 @@
-"""Writes that are whole or absent.
+"""Files that are whole or absent, and outputs that are not files.
 
-A temporary file (or folder) beside the target, flush, fsync, rename, fsync of the folder: whoever looks at the
-target, at any moment and after any crash, sees either the old artefact or the new one, never a part.
+A temporary file beside the target, flush, fsync, rename, fsync of the folder: at any moment and after any crash a
+reader finds the old file or the new one, never a part. Links are followed. A device, a FIFO or a socket is written
+into; nothing takes its place.
 """
 
 from __future__ import annotations
 
+import gzip
+import io
 import os
-import shutil
+import re
+import socket
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.errors import ArtefactError
-from rnnkit.files import lock, owner
+from rnnkit.files import durable, owner
 from rnnkit.files.explained import explain_os_errors
-from rnnkit.files.owner import TEMPORARY
+
+GZIP = ".gz"
+"""Ending of a name whose file is compressed."""
+
+_LEVEL = 6
+"""Of gzip: level 9 takes some three times as long for one percent."""
+
+_STREAMS = re.compile(r"/(?:dev|proc/(?:self|\d+))/(?:fd/(\d+)|(stdin|stdout|stderr))")
+_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
 
 @contextmanager
@@ -24,85 +37,100 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a file that takes its name only when the block ends without an error.
 
     Args:
-        path: Where the file will be; its folder is made.
-        mode: `w` for UTF-8 text with LF line ends, `wb` (or `w+b`) for bytes.
+        path: Where the file will be; its folder is made. What is written to a name that ends in `.gz` is compressed.
+        mode: `w` for UTF-8 text with LF line ends, `wb` for bytes. They are written from the first to the last.
 
     Raises:
         ArtefactError: The folder or file cannot be written, or the disk is full; the old file is untouched.
     """
-    temporary = owner.temporary(path)
-    text = {"encoding": "utf-8", "newline": "\n"} if "b" not in mode else {}
     with explain_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        owner.sweep(path)
-        try:
-            with temporary.open(mode, **text) as file:  # type: ignore[call-overload]
+        if is_stream(path):
+            with _open_stream(path) as raw, _encoded(raw, path, mode) as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
+            return
+        target = resolve(path)
+        temporary = owner.temporary(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        owner.sweep(target)
+        try:
+            with temporary.open("wb") as raw:
+                owner.lock(raw.fileno())  # a sign of life for processes that cannot see this one's number
+                _keep_mode(raw.fileno(), target)
+                with _encoded(raw, path, mode) as file:
+                    yield file
+                durable.sync(raw)
+                temporary.replace(target)
+            durable.sync_folder(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give an empty folder that takes the place of `path` when the block ends without an error.
+def is_stream(path: Path) -> bool:
+    """Whether an output is a device, a FIFO, a socket or an open descriptor such as `/dev/stdout`."""
+    if _STREAMS.fullmatch(os.path.abspath(path)):  # noqa: PTH100 - a link's target would be another name
+        return True
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
-    A folder already there is moved aside first and removed last, so a crash between the two renames leaves both
-    under names that `recover_folder` knows. A lock beside it keeps a second process away meanwhile.
+
+def resolve(path: Path) -> Path:
+    """The file that an output leads to, through links.
 
     Raises:
-        ArtefactError: As `atomic_file`; or another process writes it, or the path has no name of its own, such as `.`.
+        ArtefactError: It is a folder, or has no name, such as `.`.
+        OSError: Its links lead in a circle.
     """
-    if path.name in ("", ".."):
-        raise ArtefactError(f"{path} cannot be replaced by a new folder", hint="name a folder inside it")
-    temporary = path.with_name(f".{path.name}{TEMPORARY}")
-    with explain_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with lock.hold_beside(path), explain_os_errors(path):
-        shutil.rmtree(temporary, ignore_errors=True)
+    if path.name in ("", "..") or path.is_dir():
+        raise ArtefactError(f"{path} is a folder, a file is expected", hint="name a file inside it")
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        target.stat()  # which raises the system's error
+    return target
+
+
+@contextmanager
+def _open_stream(path: Path) -> Iterator[IO[bytes]]:
+    """What is not a file, opened for writing."""
+    numbered = _STREAMS.fullmatch(os.path.abspath(path))  # noqa: PTH100
+    if numbered and numbered[1] is not None:
+        file: IO[bytes] = os.fdopen(os.dup(int(numbered[1])), "wb")
+    elif numbered:
+        file = os.fdopen(os.dup(_NUMBERS[numbered[2]]), "wb")
+    elif stat.S_ISSOCK(path.stat().st_mode):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(path))
+            file = connection.makefile("wb")
+    else:
+        file = path.open("wb")
+    with file:
+        yield file
+
+
+@contextmanager
+def _encoded(raw: IO[bytes], path: Path, mode: str) -> Iterator[IO[Any]]:
+    """A file as a writer takes it: of text or bytes, compressed where its name asks for that."""
+    with ExitStack() as stack:
+        file: Any = raw
+        if path.name.endswith(GZIP):  # no name and no time in it: equal work gives equal bytes
+            file = stack.enter_context(gzip.GzipFile("", "wb", _LEVEL, raw, 0))
+        if "b" in mode:
+            yield file
+            return
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
         try:
-            temporary.mkdir()
-            yield temporary
-            for file in sorted(temporary.rglob("*")):
-                sync_folder(file) if file.is_dir() else sync_file(file)
-            sync_folder(temporary)
-            _exchange(temporary, path)
+            yield text
+            text.flush()
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            with suppress(OSError, ValueError):  # the first error is the one to report
+                text.detach()
 
 
-def recover_folder(path: Path) -> None:
-    """Put back the old folder if a crash fell between the two renames of `atomic_folder`."""
-    if path.name in ("", ".."):
-        return  # such a folder is never replaced
-    old = path.with_name(f".{path.name}.old")
-    if old.exists() and not path.exists():
-        old.rename(path)
-
-
-def _exchange(new: Path, path: Path) -> None:
-    old = path.with_name(f".{path.name}.old")
-    if path.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        path.rename(old)
-    new.rename(path)
-    sync_folder(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def sync_file(path: Path) -> None:
-    """Wait until a file's bytes are on the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until a folder's names are on the disk; a rename is lasting only after this."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _keep_mode(descriptor: int, target: Path) -> None:
+    """Give a new file the permissions of the one that it replaces."""
+    with suppress(OSError):  # there is none, or the file system has no permissions
+        os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))

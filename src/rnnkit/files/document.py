@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from rnnkit.files.regular import read_regular
+
 LONGEST = 1 << 22
 """Bytes of the longest document that is read. Python takes up to some twenty times as many for what is in it."""
 
@@ -14,13 +16,10 @@ def read_document(path: Path) -> Any:
     """Read a file of JSON.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: It cannot be read, or is not a regular file.
         ValueError: It is longer than `LONGEST`, not JSON, or nested too deeply.
     """
-    size = path.stat().st_size
-    if size > LONGEST:
-        raise ValueError(f"{size:,} bytes are too many for such a file, {LONGEST:,} is the most")
-    return parse(path.read_bytes())
+    return parse(read_regular(path, LONGEST))
 
 
 def parse(text: str | bytes) -> Any:

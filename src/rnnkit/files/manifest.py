@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from typing import Any
 
 import rnnkit
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.files.atomic import atomic_file, recover_folder
-from rnnkit.files.document import read_document
+from rnnkit.files.atomic import atomic_file
+from rnnkit.files.document import LONGEST, read_document
+from rnnkit.files.regular import open_regular, read_regular
 
 NAME = "meta.json"
 CHECKSUM = "sha256"
@@ -93,10 +95,9 @@ def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
         FormatError: The manifest is damaged, or its version is newer.
         ArtefactError: It is of another kind.
     """
-    recover_folder(artefact)
     if not artefact.exists():
         there_is = "there are" if kind.endswith("s") else "there is"
-        raise DataError(f"{there_is} no {kind} at {artefact}", hint=MAKERS.get(kind))
+        raise DataError(f"{there_is} no {kind} at {artefact}", hint=moved_aside(artefact) or MAKERS.get(kind))
     manifest = load(place(artefact))
     if manifest.kind != kind:
         raise ArtefactError(f"{artefact} is {manifest.kind}, not {kind}")
@@ -106,6 +107,14 @@ def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
             hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
         )
     return manifest
+
+
+def moved_aside(artefact: Path) -> str | None:
+    """A hint where a crash has left a folder under the name that `durable.exchange` gives it between two renames."""
+    aside = artefact.with_name(f".{artefact.name}.old") if artefact.name else artefact
+    if not aside.exists():
+        return None
+    return f"an interrupted command has left the old one: `mv {aside} {artefact}`, or run that command again"
 
 
 def load(path: Path) -> Manifest:
@@ -138,6 +147,8 @@ def load(path: Path) -> Manifest:
         ) from error
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
+    except RuntimeError as error:  # what Python 3.11 and 3.12 make of a link that leads to itself
+        raise FormatError(f"{path} is damaged", str(error)) from error
 
 
 @contextmanager
@@ -159,13 +170,13 @@ def describe_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, An
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in blocks.
+    """Hexadecimal SHA-256 of a regular file, read in blocks.
 
     Raises:
-        DataError: The file cannot be read.
+        DataError: The file cannot be read, or it is a pipe or a device.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
@@ -210,7 +221,9 @@ def _refuse_outside(path: Path, names: Iterable[str]) -> None:
         if not all(map(is_plain, name.split("/"))):
             raise FormatError(f"{path} is damaged", f"the name {name!r} leads outside the artefact's folder")
         # The manifest beside a single file may stand with it among links that somebody made.
-        if path.name == NAME and not (folder / name).resolve().is_relative_to(folder.resolve()):
+        # Of a link to itself `realpath` gives the link, which is then found missing; `resolve` raises RuntimeError.
+        real = Path(os.path.realpath(folder / name))
+        if path.name == NAME and not real.is_relative_to(os.path.realpath(folder)):
             raise FormatError(
                 f"{folder / name} is a link that leads outside the artefact's folder",
                 hint="copy the folder with what its links lead to: `cp -rL`",
@@ -231,5 +244,5 @@ def _is_as_written(path: Path) -> bool:
     document = read_document(path)
     if CHECKSUM not in document:
         return set(document) <= _FIRST_KEYS
-    same = path.read_bytes() == _text(document).encode("utf-8", "surrogatepass")
+    same = read_regular(path, LONGEST) == _text(document).encode("utf-8", "surrogatepass")
     return same and bool(document[CHECKSUM] == _checksum(document))

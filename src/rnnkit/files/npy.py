@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import ast
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rnnkit.files.regular import open_regular
 
 MAGIC = b"\x93NUMPY"
 
@@ -66,15 +69,15 @@ def map_array(path: Path) -> NDArray[Any]:
         OSError: The file cannot be read.
         ValueError: It is damaged, holds objects, or is not as long as its header says.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         header = read_header(file)
-    if header.dtype.hasobject:
-        raise ValueError("it holds pickled objects, which could run code")
-    there = path.stat().st_size - header.start
-    if there != header.bytes:
-        raise ValueError(f"{there:,} bytes of values, its header says {header.bytes:,}")
-    order = "F" if header.fortran else "C"
-    return np.memmap(path, header.dtype, "r", header.start, header.shape, order).view(np.ndarray)  # type: ignore[call-overload, no-any-return]
+        if header.dtype.hasobject:
+            raise ValueError("it holds pickled objects, which could run code")
+        there = os.fstat(file.fileno()).st_size - header.start
+        if there != header.bytes:
+            raise ValueError(f"{there:,} bytes of values, its header says {header.bytes:,}")
+        order = "F" if header.fortran else "C"
+        return np.memmap(file, header.dtype, "r", header.start, header.shape, order).view(np.ndarray)  # type: ignore[call-overload, no-any-return]
 
 
 def _parse(text: bytes) -> tuple[np.dtype[Any], tuple[int, ...], bool]:

@@ -19,6 +19,7 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.atomic import atomic_file
 from rnnkit.files.document import parse
+from rnnkit.files.regular import check_regular
 
 ENTRY = "rnnkit"
 """Name of the header's entry."""
@@ -75,6 +76,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             metadata = parse((file.metadata() or {}).get(ENTRY, "{}"))
             if not isinstance(metadata, dict) or not isinstance(metadata.get("facts", {}), dict):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files.atomic import atomic_file
 from rnnkit.files.document import parse
+from rnnkit.files.regular import open_regular
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.text import special
 
@@ -75,7 +76,7 @@ def load(path: Path) -> NgramModel:
         FormatError: It is something else, damaged, cut short, or of a newer version.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header, begin = _read_header(file, path)
     except FileNotFoundError:
         raise DataError(f"there are no n-grams at {path}", hint="`rnnkit train-lm --arch ngram` makes them") from None

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from rnnkit.errors import FormatError
 from rnnkit.files.document import parse
+from rnnkit.files.regular import open_regular
 
 NPY = b"\x93NUMPY"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -28,7 +29,7 @@ def binary_facts(path: Path) -> Facts | None:
     Raises:
         FormatError: The file is of a known format and damaged.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(24)
     size = path.stat().st_size
     if start.startswith(NPY):

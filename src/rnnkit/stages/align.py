@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import option
-from rnnkit.errors import ArtefactError, UsageError
+from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Progress, ignore
-from rnnkit.files import lock
-from rnnkit.files.atomic import atomic_folder, recover_folder
+from rnnkit.files import artefact_output, lock
+from rnnkit.files.artefact_output import atomic_folder
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import scale_options as scale
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.align_report import describe, judge, warn_blank
+from rnnkit.stages.outputs import claim_folder
 from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
 from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
 from rnnkit.text.token_files import MAX_LINE_BYTES
@@ -151,30 +152,29 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     Raises:
         UsageError: Options that do not go together.
         DataError: Token files or the vocabulary are missing, line counts differ, or nothing is left of a part.
-        ArtefactError: The vocabulary does not belong to the tokens, or the output is there already.
+        ArtefactError: The vocabulary does not belong to the tokens, or the output already exists.
     """
+    from rnnkit.data.aligned import KIND
+
     shard = check(options.shard, options.merge)
     whole = options.output or Workspace(options.work).data
     output = whole if shard is None else shard.place(whole)
     with lock.hold(output.parent, "" if shard is None else output.name):
-        recover_folder(output)
-        if output.exists() and not options.overwrite:
-            raise ArtefactError(
-                f"{output} is there already", hint="--overwrite replaces it; --output or --work names another place"
-            )
+        artefact_output.recover(output)
+        claim_folder(options, output, KIND)
         return _merge(options, output, listen) if options.merge else _make(options, shard, output, listen)
 
 
 def _make(options: Options, shard: Shard | None, output: Path, listen: Listener) -> Result:
     """Make the data, or a shard of it."""
-    from rnnkit.data.aligned import PARALLEL, TEXT, Padding, write_meta
+    from rnnkit.data.aligned import KIND, PARALLEL, TEXT, Padding, write_meta
     from rnnkit.stages.align_inputs import find_inputs
 
     named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
     inputs = find_inputs(Workspace(options.work), _sides(options), named, options.vocab, listen)
     _check(options, inputs)
     padding = Padding(options.length, options.pad_side) if options.length else None
-    with atomic_folder(output) as folder:
+    with atomic_folder(output, KIND) as folder:
         splits = {}
         for part in inputs.parts:
             splits[part.name] = _write(part, inputs, options, shard, padding, folder, listen)
@@ -201,7 +201,7 @@ def _merge(options: Options, output: Path, listen: Listener) -> Result:
 
     found = find_shards(output)
     metas = read_metas(found, KIND, VERSION)
-    with atomic_folder(output) as folder:
+    with atomic_folder(output, KIND) as folder:
         splits = merge_data(folder, found, metas, listen)
         for name, counts in splits.items():
             judge(name, parse_name(Path(f"{name}.text")).split, counts, [str(path) for path in found], listen)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rnnkit.config import argument, as_dict, option
-from rnnkit.errors import ArtefactError, UsageError
+from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Warned, ignore
-from rnnkit.files import manifest
+from rnnkit.files.artefact_output import seal_file
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
+from rnnkit.stages.outputs import claim_file, claim_folder
 from rnnkit.text.names import TRAIN
 
 if TYPE_CHECKING:
@@ -128,9 +129,15 @@ class Result:
         speed = f"{self.seconds:.1f} s, {self.pairs_per_second:,.0f} pairs/s"
         lines = [f"{self.path}: {self.links:,} links in {self.pairs:,} sentence pairs, {speed}"]
         lines += [f"{name}: {bits[0]:.2f} to {bits[-1]:.2f} bits a word" for name, bits in self.bits.items()]
-        if self.agreement is not None:
-            lines.append(", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.agreement.items()))
+        lines += self.figures
         return lines + [str(path) for path in (self.lexicon, self.shortlist) if path is not None]
+
+    @property
+    def figures(self) -> list[str]:
+        """The agreement with `--compare`, which no file holds."""
+        if self.agreement is None:
+            return []
+        return [", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.agreement.items())]
 
 
 def run(options: Options, listen: Listener = ignore) -> Result:
@@ -139,7 +146,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     Raises:
         UsageError: Options that exclude each other.
         DataError: There is no such text, it has one side, or the links to compare with do not fit it.
-        ArtefactError: An output is there already, or the vocabulary is not the data's.
+        ArtefactError: An output already exists, or the vocabulary is not the data's.
         FormatError: The data is damaged.
     """
     from rnnkit.machine import available_cores
@@ -188,13 +195,13 @@ def _check(options: Options) -> None:
 
 def _refuse_taken(options: Options, output: Path) -> None:
     """Keep what is there, before any work is done."""
-    for path in (output, options.lexicon, options.shortlist):
-        if path is None or not path.exists():
-            continue
-        if not options.overwrite:
-            raise ArtefactError(f"{path} is there already", hint="--overwrite replaces it")
-        if path == options.shortlist and not (path / manifest.NAME).exists():
-            raise ArtefactError(f"{path} is no shortlist; it is not replaced", hint="name another folder")
+    from rnnkit.wordalign import links, shortlist
+
+    claim_file(options, output, links.KIND, filter(None, [options.lexicon, options.shortlist]))
+    if options.lexicon is not None:
+        claim_file(options, options.lexicon, others=[output])
+    if options.shortlist is not None:
+        claim_folder(options, options.shortlist, shortlist.KIND)
 
 
 def _align(
@@ -244,9 +251,7 @@ def _seal(output: Path, options: Options, words: WordPairs, bitext: Bitext, link
     from rnnkit.wordalign.links import KIND, VERSION
 
     facts = {"sides": list(words.names), "pairs": len(bitext), "links": len(links.source_L)}
-    files = manifest.describe_files(output.parent, [output.name])
-    meta = manifest.Manifest(KIND, VERSION, _kept(options), words.digests, files, facts)
-    manifest.write(manifest.place(output), meta)
+    seal_file(output, KIND, VERSION, options=_kept(options), inputs=words.digests, facts=facts)
 
 
 def _write_tables(options: Options, words: WordPairs, models: Mapping[str, Model], tokens: Sequence[Any]) -> None:

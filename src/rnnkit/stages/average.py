@@ -11,10 +11,11 @@ from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import lock, manifest
-from rnnkit.files.atomic import atomic_folder
+from rnnkit.files.artefact_output import atomic_folder
 from rnnkit.files.explained import copy_folder
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
+from rnnkit.stages.outputs import claim_folder
 
 EXAMPLE = """\
 rnnkit train --average 5 && rnnkit decode --checkpoint average < test.de
@@ -58,14 +59,14 @@ def run(options: Options, listen: Listener = ignore) -> Result:
 
     Raises:
         DataError: There is no model, or it kept no snapshots.
-        ArtefactError: The models differ in shape or vocabulary, or the output is there already.
+        ArtefactError: The models differ in shape or vocabulary, or the output already exists.
     """
     models = options.models or [Workspace(options.work).model]
     if len(models) == 1:
         return _average_snapshots(models[0], options, listen)
     if options.output is None:
         raise UsageError("averaging several models needs --output", hint="name a directory for the new model")
-    return _average_models(models, options.output, options.overwrite, listen)
+    return _average_models(models, options.output, options, listen)
 
 
 def _average_snapshots(folder: Path, options: Options, listen: Listener) -> Result:
@@ -88,11 +89,10 @@ def _average_snapshots(folder: Path, options: Options, listen: Listener) -> Resu
     return Result(path, snapshots)
 
 
-def _average_models(models: list[Path], output: Path, overwrite: bool, listen: Listener) -> Result:
+def _average_models(models: list[Path], output: Path, options: Options, listen: Listener) -> Result:
     from rnnkit.models import store, weights
 
-    if output.exists() and not overwrite:
-        raise ArtefactError(f"{output} is there already", hint="--overwrite replaces it")
+    claim_folder(options, output, store.KIND)
     configs = [store.read_config(folder) for folder in models]
     first = models[0]
     for folder, config in zip(models, configs, strict=True):
@@ -104,7 +104,7 @@ def _average_models(models: list[Path], output: Path, overwrite: bool, listen: L
     paths = [store.weights_path(folder, "best") for folder in models]
     mean = weights.average([weights.load(path)[0] for path in paths])
     meta = manifest.load(first / manifest.NAME)
-    with atomic_folder(output) as temporary:
+    with atomic_folder(output, store.KIND) as temporary:
         copy_folder(first / "tokenizer", temporary / "tokenizer")
         for name in (store.CONFIG, *configs[0]["vocabularies"]):
             shutil.copyfile(first / name, temporary / name)

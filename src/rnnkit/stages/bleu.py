@@ -27,6 +27,7 @@ from rnnkit.evaluation.segments import (
     announce_stdin,
     check_counts,
     describe,
+    look,
     read_segments,
     read_side,
     refuse_stdin_twice,
@@ -159,10 +160,20 @@ class Result:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """What is printed with `--quiet`: the figures alone."""
+        """The figures alone, one a line: the system's where there is a baseline."""
         if self.comparisons:
             return tuple(f"{comparison.system.value:.{self.width}f}" for comparison in self.comparisons)
         return tuple(score.number(self.width) for score in self.scores)
+
+    @property
+    def brief(self) -> tuple[str, ...]:
+        """What is printed with `--quiet`: the figures, and behind the system's those that a baseline adds, by TABs."""
+        if not self.comparisons:
+            return self.numbers
+        return tuple(
+            f"{number}\tbaseline {one.baseline.value:.{self.width}f}\t{_p_value(one)}"
+            for number, one in zip(self.numbers, self.comparisons, strict=True)
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """What is printed with `--json`."""
@@ -176,10 +187,9 @@ class Result:
         names = [f"baseline {self.systems[0]}", f"system {self.systems[1]}"]
         figures = [comparison.baseline.text(self.width), comparison.system.text(self.width)]
         left, right = max(map(len, names)), max(map(len, figures))
-        star = " *" if comparison.p_value < 0.05 else ""
         yield f"{comparison.name}|{comparison.signature}"
         yield f"  {names[0]:<{left}}  {figures[0]:>{right}}"
-        yield f"  {names[1]:<{left}}  {figures[1]:>{right}}  p = {comparison.p_value:.4f}{star}"
+        yield f"  {names[1]:<{left}}  {figures[1]:>{right}}  {_p_value(comparison)}"
 
     def _comparison(self, comparison: Comparison) -> dict[str, Any]:
         return {
@@ -203,8 +213,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     _explain_missing(options)
     announce_stdin([options.hypotheses], listen)
     segments = read_segments(options.references, options.hypotheses)
-    if segments.blank:
-        listen(Warned(f"{segments.blank} of {len(segments.hypotheses)} hypotheses are blank"))
+    look(segments.hypotheses, segments.answers, listen)
     width = WIDTH[options.method] if options.width is None else options.width
     scores: list[Score] = []
     comparisons: list[Comparison] = []
@@ -219,8 +228,17 @@ def run(options: Options, listen: Listener = ignore) -> Result:
                 scores += sentence_scores(segments.hypotheses, segments.references, settings)
             else:
                 scores.append(corpus_score(segments.hypotheses, segments.references, settings))
+    cautions = [text for score in scores for text in score.cautions]
+    cautions += [text for comparison in comparisons for text in comparison.cautions]
+    for text in cautions:
+        listen(Warned(text))
     systems = (describe(options.baseline) if options.baseline else "", describe(options.hypotheses))
     return Result(tuple(scores), tuple(comparisons), systems, options.sentence, width)
+
+
+def _p_value(comparison: Comparison) -> str:
+    """The p-value, with a star where the difference is significant at 0.05."""
+    return f"p = {comparison.p_value:.4f}{' *' if comparison.p_value < 0.05 else ''}"
 
 
 def chosen_settings(options: Options) -> list[Settings]:

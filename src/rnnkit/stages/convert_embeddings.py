@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from rnnkit.config import argument, as_dict, option
-from rnnkit.errors import ArtefactError, UsageError
+from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages import vector_options as vector
+from rnnkit.stages.outputs import claim_file, claim_folder
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.table import Table
@@ -33,6 +34,9 @@ ENDINGS: Final = {"": DIRECTORY, ".txt": "word2vec", ".vec": "fasttext"}
 KEEP_SUBWORDS: Final = (DIRECTORY, "fasttext-binary")
 
 EXPORT: Final = "exported-vectors"
+KINDS: Final = {DIRECTORY: "vectors", PROJECTOR: EXPORT}
+"""Kinds of artefact of the formats that are folders."""
+
 VERSION: Final = 1
 
 
@@ -99,14 +103,17 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     Raises:
         UsageError: The output's name does not say which format is meant.
         DataError: There are no vectors, they are malformed, or the format cannot carry one of the words.
-        ArtefactError: The output is there already, or cannot be written.
+        ArtefactError: The output already exists, or cannot be written.
         FormatError: The vectors directory is damaged.
     """
     from rnnkit.embeddings import formats
 
     output, format = options.output, options.to or _guess(options.output)
-    _refuse_existing(output, format, options.overwrite)
     source = options.vectors or Workspace(options.work).embeddings
+    if format in KINDS:
+        claim_folder(options, output, KINDS[format], others=[source])
+    else:
+        claim_file(options, output, EXPORT, others=[source])
     table = formats.load(source)
     if options.top is not None:
         table = table.first(options.top)
@@ -126,40 +133,21 @@ def _guess(output: Path) -> str:
     return known
 
 
-def _refuse_existing(output: Path, format: str, overwrite: bool) -> None:
-    """Keep what is there, and never let a folder go that is something else."""
-    if not output.exists():
-        return
-    if not overwrite:
-        raise ArtefactError(f"{output} is there already", hint="--overwrite replaces it")
-    is_folder = output.is_dir()
-    if is_folder != (format in (DIRECTORY, PROJECTOR)):
-        what, wanted = ("folder", "file") if is_folder else ("file", "folder")
-        raise ArtefactError(f"{output} is a {what}, {format} is a {wanted}", hint="name another place")
-    if is_folder and any(output.iterdir()):
-        place = manifest.place(output)
-        kind = manifest.load(place).kind if place.is_file() else "no vectors directory"
-        if kind not in ("vectors", EXPORT):
-            raise ArtefactError(f"{output} is {kind}: it will not be replaced", hint="name another place")
-
-
 def _write(output: Path, format: str, table: Table, options: Options, inputs: dict[str, str]) -> None:
     from rnnkit.embeddings import directory, formats, projector
-    from rnnkit.files.atomic import atomic_folder
+    from rnnkit.files.artefact_output import announced, atomic_folder, seal_file
 
     if format == DIRECTORY:
         directory.write(output, table, options=as_dict(options), inputs=inputs)
         return
     facts = {"format": format, "words": len(table.words), "dimension": table.dimension}
-
-    def seal(place: Path, folder: Path, names: list[str]) -> None:
-        files = manifest.describe_files(folder, names)
-        manifest.write(place, manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts))
-
     if format == PROJECTOR:
-        with atomic_folder(output) as temporary:
+        with atomic_folder(output, EXPORT) as temporary:
             projector.fill(temporary, table)
-            seal(temporary / manifest.NAME, temporary, [projector.VECTORS, projector.METADATA])
+            files = manifest.describe_files(temporary, [projector.VECTORS, projector.METADATA])
+            found = manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts)
+            manifest.write(temporary / manifest.NAME, found)
         return
-    formats.WRITERS[format](output, table)
-    seal(manifest.place(output), output.parent, [output.name])
+    with announced(output, EXPORT, VERSION):
+        formats.WRITERS[format](output, table)
+    seal_file(output, EXPORT, VERSION, options=as_dict(options), inputs=inputs, facts=facts)

@@ -10,8 +10,10 @@ from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, ignore
 from rnnkit.files import manifest
+from rnnkit.files.atomic import is_stream
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
+from rnnkit.stages.outputs import claim_file, claim_folder
 
 if TYPE_CHECKING:
     from rnnkit.ngrams.model import NgramModel
@@ -21,6 +23,7 @@ rnnkit convert-ngrams model.arpa
 rnnkit convert-ngrams model.arpa.gz --model work/counts --merge-unknown
 rnnkit convert-ngrams work/imported --model wiki.arpa"""
 
+KIND: Final = "model"
 ENDINGS: Final = (".arpa", ".arpa.gz")
 
 
@@ -76,15 +79,17 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     Raises:
         DataError: There is no such model or file, or nothing of the kind in it.
         FormatError: It is damaged; of an ARPA file the message names the line.
-        ArtefactError: The output is there already, or the model has no counts, or holds what ARPA cannot.
+        ArtefactError: The output already exists, or the model has no counts, or holds what ARPA cannot.
     """
     from rnnkit.ngrams.arpa import write_arpa
 
     source = options.model or Workspace(options.work).model
-    if options.output.exists() and not options.overwrite:
-        raise ArtefactError(f"{options.output} is there already", hint="--overwrite replaces it")
+    if options.output.name.endswith(ENDINGS) or is_stream(options.output):
+        claim_file(options, options.output, others=[source])
+    else:
+        claim_folder(options, options.output, KIND, others=[source])
     model, tokens = _read(source, listen)
-    if options.output.name.endswith(ENDINGS):
+    if options.output.name.endswith(ENDINGS) or is_stream(options.output):
         write_arpa(model, tokens, options.output, options.merge_unknown, listen)
     else:
         _write_folder(model, tokens, source, options)
@@ -112,7 +117,7 @@ def _read(source: Path, listen: Listener) -> tuple[NgramModel, list[str]]:
 
 def _write_folder(model: NgramModel, tokens: list[str], source: Path, options: Options) -> None:
     """A model directory like those that `train-lm` makes, with a tokenizer that parts text at spaces."""
-    from rnnkit.files.atomic import atomic_folder
+    from rnnkit.files.artefact_output import atomic_folder
     from rnnkit.files.explained import copy_folder
     from rnnkit.models import store
     from rnnkit.models.language_store import VOCABULARY
@@ -123,7 +128,7 @@ def _write_folder(model: NgramModel, tokens: list[str], source: Path, options: O
     from rnnkit.text.vocabulary import Vocabulary
 
     digest = {"arpa": manifest.sha256(manifest.place(source) if source.is_dir() else source)}
-    with atomic_folder(options.output) as partial:
+    with atomic_folder(options.output, store.KIND) as partial:
         Vocabulary(tuple(tokens), (0,) * len(tokens)).save(partial / VOCABULARY)
         if source.is_dir() and (source / "tokenizer").exists():
             copy_folder(source / "tokenizer", partial / "tokenizer")

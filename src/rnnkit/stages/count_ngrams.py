@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener
-from rnnkit.files import lock
-from rnnkit.stages import run_folder, training_inputs
+from rnnkit.files import artefact_output
+from rnnkit.stages import outputs, run_folder, training_inputs
 from rnnkit.stages.language_options import Options
 
 if TYPE_CHECKING:
     from rnnkit.ngrams.model import NgramModel
     from rnnkit.stages.training_inputs import TrainingInputs
 
+KIND = "model"
 OWN = ("arch", "order", "smoothing", "add-k", "prune", "closed")
 """Options that counts have; the others are for networks."""
 
@@ -82,7 +83,7 @@ def run(options: Options, folder: Path, listen: Listener) -> Counted | Cost:
     Raises:
         DataError: Data, vocabulary or tokenizer is missing, or the text is no text to count.
         UsageError: Options that counts do not have.
-        ArtefactError: The inputs do not belong together, or the output is there already or in use.
+        ArtefactError: The inputs do not belong together, or the output already exists or is in use.
     """
     if options.resume:
         raise UsageError("--resume: counting takes seconds and keeps nothing halfway", hint="--overwrite counts anew")
@@ -94,9 +95,11 @@ def run(options: Options, folder: Path, listen: Listener) -> Counted | Cost:
         facts = made_from.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
         return Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
-    run_folder.clear(folder, options.overwrite)
-    with lock.hold(folder):
-        return _count(options, made_from, folder, listen)
+    outputs.refuse_inputs(folder, outputs.input_paths(options))
+    run_folder.refuse_taken(folder, options.overwrite, KIND)
+    with artefact_output.atomic_folder(folder, KIND) as partial:
+        counted = _count(options, made_from, partial, listen)
+    return dataclasses.replace(counted, model=folder)
 
 
 def _count(options: Options, made_from: TrainingInputs, folder: Path, listen: Listener) -> Counted:

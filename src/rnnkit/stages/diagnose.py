@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from rnnkit.errors import ArtefactError, UsageError
+from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.stages.diagnose_flow import FlowResult, measure_flow
 from rnnkit.stages.diagnose_options import Options
 from rnnkit.stages.diagnose_recall import RecallResult, measure_recall
+from rnnkit.stages.outputs import claim_file
 
 __all__ = ["EXAMPLE", "FlowResult", "Options", "RecallResult", "run"]
 
@@ -23,7 +24,7 @@ def run(options: Options, listen: Listener = ignore) -> FlowResult | RecallResul
     Raises:
         UsageError: Options that do not go together.
         DataError: There is no model or no text, or the text is too short.
-        ArtefactError: A model has no chain of states, or the picture is there already.
+        ArtefactError: A model has no chain of states, or the picture already exists.
         FormatError: A model is damaged.
         Interrupted: A signal came while networks were trained.
     """
@@ -45,5 +46,5 @@ def _check(options: Options) -> None:
         return
     if options.text is not None and options.data is not None:
         raise UsageError("--text and --data: one text is read, not two")
-    if options.output is not None and options.output.exists() and not options.overwrite:
-        raise ArtefactError(f"{options.output} is there already", hint="--overwrite replaces it")
+    if options.output is not None:
+        claim_file(options, options.output)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 from rnnkit.errors import ConfigError, FormatError
 from rnnkit.events import Listener, Note
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder
+from rnnkit.files.artefact_output import atomic_folder
+from rnnkit.files.replacing import PART
+from rnnkit.files.staged import RunFolder
 from rnnkit.machine import available_bytes, available_cores
 from rnnkit.stages import embedding_text, run_folder
 from rnnkit.stages.embedding_options import noise_exponent
@@ -32,11 +34,10 @@ MOST_SOFTMAX_WORDS: Final = 20_000
 """The full softmax looks at every word for every prediction."""
 
 
-def begin(options: Options, paths: Sequence[Path], folder: Path, listen: Listener) -> tuple[EmbeddingModel, Corpus]:
+def begin(
+    options: Options, paths: Sequence[Path], folder: RunFolder, listen: Listener
+) -> tuple[EmbeddingModel, Corpus]:
     """Read the text, choose the words, and start the vectors directory.
-
-    What the directory held goes when nothing can be wrong with the text and the options any more. So it may even be
-    what `init_from` names.
 
     Raises:
         DataError: The text cannot be read, or has too few words.
@@ -47,7 +48,7 @@ def begin(options: Options, paths: Sequence[Path], folder: Path, listen: Listene
     from rnnkit.embeddings.corpus import open_text, write_rows
     from rnnkit.embeddings.model import copy_vectors
 
-    with atomic_folder(folder / TEXT) as text:
+    with atomic_folder(folder / TEXT, PART) as text:
         found = embedding_text.write_numbers(options, paths, text, listen)
         known, lexicon, row_of = choose_words(options, found)
         write_rows(text, found.rows(row_of))
@@ -62,8 +63,7 @@ def begin(options: Options, paths: Sequence[Path], folder: Path, listen: Listene
         if known is not None:
             copy_vectors(model, known)
         inputs = embedding_text.digests(options, paths)
-        run_folder.empty(folder, keep=text.name)
-    run_directory.start(folder, model.table(), run_folder.kept(options), inputs)
+    run_directory.start(folder.path, model.table(), run_folder.kept(options), inputs)
     return model, open_text(folder / TEXT)
 
 

@@ -14,6 +14,8 @@ from rnnkit.evaluation.segments import (
     announce_stdin,
     check_counts,
     describe,
+    look,
+    read_hypotheses,
     read_segments,
     read_side,
     refuse_stdin_twice,
@@ -103,10 +105,8 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     """
     _check(options)
     announce_stdin([options.hypotheses], listen)
-    hypotheses, answers = _read(options)
-    blank = sum(not line for line in hypotheses)
-    if blank:
-        listen(Warned(f"{blank} of {len(hypotheses)} hypotheses are blank"))
+    hypotheses, answers = _read(options, listen)
+    look(hypotheses, answers, listen)
     clean = Normalisation(options.normalise, options.lowercase)
     written = [clean(line) for line in hypotheses]
     right = [[clean(answer) for answer in variants] for variants in answers]
@@ -121,10 +121,10 @@ def _check(options: Options) -> None:
         raise UsageError("--separator cannot be empty", hint="leave it out where a line holds one right answer")
 
 
-def _read(options: Options) -> tuple[list[str], list[list[str]]]:
+def _read(options: Options, listen: Listener) -> tuple[list[str], list[list[str]]]:
     """The hypotheses, and the right answers of each."""
     if options.keyed:
-        return _read_keyed(options)
+        return _read_keyed(options, listen)
     segments = read_segments(options.references, options.hypotheses)
     answers = [_variants(lines, options.separator) for lines in zip(*segments.references, strict=True)]
     return segments.hypotheses, answers
@@ -136,12 +136,14 @@ def _variants(lines: Sequence[str], separator: str | None) -> list[str]:
     return list(dict.fromkeys(filter(None, answers))) or [""]
 
 
-def _read_keyed(options: Options) -> tuple[list[str], list[list[str]]]:
+def _read_keyed(options: Options, listen: Listener) -> tuple[list[str], list[list[str]]]:
     """A dictionary's answers by question, and one hypothesis for each."""
     path = options.references[0]
     refuse_stdin_twice([path, options.hypotheses])
     questions: list[str] = []
     answers: list[list[str]] = []
+    first: dict[str, int] = {}
+    again: list[str] = []
     for number, line in enumerate(read_side(path), start=1):
         question, tab, answer = line.partition("\t")
         if not tab:
@@ -149,9 +151,34 @@ def _read_keyed(options: Options) -> tuple[list[str], list[list[str]]]:
                 f"{describe(path)}:{number}: no right answer", f"--keyed wants QUESTION<TAB>ANSWER, not {line[:60]!r}"
             )
         if not questions or questions[-1] != question:
+            if question in first:
+                again.append(f"{question!r} on line {first[question]:,} and again on line {number:,}")
+            first.setdefault(question, number)
             questions.append(question)
             answers.append([])
         answers[-1] += _variants([answer], options.separator)
-    hypotheses = read_side(options.hypotheses)
+    hypotheses = read_hypotheses(options.hypotheses, [path])
+    apart = _apart(again, len(questions))
+    if again and len(hypotheses) != len(questions):
+        raise DataError(
+            "hypotheses and references differ in length",
+            f"{describe(options.hypotheses)} has {len(hypotheses)} lines, "
+            f"{describe(path)} has {len(questions)} questions",
+            apart,
+            hint="`sort -s -t $'\\t' -k1,1` brings the lines of a question together",
+        )
     check_counts(options.hypotheses, len(hypotheses), path, len(questions), what="questions")
+    if again:
+        listen(Warned(f"{describe(path)}: {apart}"))
     return hypotheses, answers
+
+
+def _apart(again: Sequence[str], questions: int) -> str:
+    """What is told of questions whose lines do not stand together; `again` has one place each."""
+    if not again:
+        return ""
+    more = f", and {len(again) - 1:,} more" if len(again) > 1 else ""
+    return (
+        f"{len(again):,} of {questions:,} questions recur apart from their other lines, and each place counts as a "
+        f"question of its own: {again[0]}{more}"
+    )

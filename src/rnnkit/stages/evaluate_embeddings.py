@@ -28,6 +28,9 @@ rnnkit evaluate-embeddings questions-words.txt wordsim353.tsv
 rnnkit evaluate-embeddings rare-words.txt --vectors work/embeddings --unseen"""
 
 
+NO_VECTORS = "its words have no vectors"
+
+
 @dataclass(frozen=True)
 class Options:
     """Test word vectors on files of analogies and of rated pairs of words; what a file holds is seen from its lines.
@@ -37,8 +40,9 @@ class Options:
     frequent words are looked at, as is usual: a question with another word is not asked. Sections whose names begin
     with gram are syntactic, the others semantic.
 
-    Rated pairs, as in wordsim353.tsv: two words and a number a line. The figure is Spearman's rank correlation of
-    ratings and cosines, among all words that have a vector.
+    Rated pairs, as in wordsim353.tsv: two words and a number a line, split by tabs, semicolons, commas, white space or
+    colons, in double quotes or not. The figure is Spearman's rank correlation of ratings and cosines, among all words
+    that have a vector.
     """
 
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
@@ -48,7 +52,10 @@ class Options:
         30_000, help="Most frequent words that analogies are asked among.", panel="Score", unit="words", minimum=1
     )
     lowercase: bool = option(
-        True, help="Ignore case; of words that differ in nothing else, the most frequent counts.", panel="Score"
+        True,
+        help="Ignore case: where a word's own spelling has no vector, the most frequent word counts that differs in "
+        "nothing else.",
+        panel="Score",
     )
     unseen: bool = option(
         False, help="Compose words of rated pairs that have no vector of their n-grams.", panel="Score"
@@ -75,6 +82,11 @@ class AnalogyScore:
     def measured(self) -> bool:
         """Whether anything could be asked."""
         return self.sums[-1].asked > 0
+
+    @property
+    def why(self) -> str:
+        """Why nothing could be measured."""
+        return f"nothing could be measured, {NO_VECTORS}"
 
     @property
     def lines(self) -> list[str]:
@@ -120,7 +132,16 @@ class SimilarityScore:
         """What is printed."""
         found = self.correlation
         share = f"{found.used:,} of {found.pairs:,} pairs, {percent(found.coverage)}"
-        return [f"{self.path}: rated pairs of words", f"  Spearman's rho = {self.number} ({share})"]
+        lines = [f"{self.path}: rated pairs of words", f"  Spearman's rho = {self.number} ({share})"]
+        return lines if found.undefined is None else [*lines, f"  not defined: {found.undefined}"]
+
+    @property
+    def why(self) -> str:
+        """Why nothing could be measured."""
+        undefined = self.correlation.undefined
+        if undefined is not None:
+            return f"the correlation is not defined because {undefined}"
+        return f"nothing could be measured, {NO_VECTORS}"
 
     @property
     def number(self) -> str:
@@ -177,6 +198,8 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         raise UsageError(f"--unseen needs vectors with n-grams, those of {vectors.table.name} have none")
     scores = tuple(_score(path, lines, vectors, options, listen) for path, lines in texts)
     if not any(score.measured for score in scores):
+        if any(isinstance(score, SimilarityScore) and score.correlation.undefined for score in scores):
+            raise DataError("nothing could be measured", *(f"{describe(score.path)}: {score.why}" for score in scores))
         raise DataError(
             "nothing could be measured: no question has a vector for each of its words",
             hint="are the words of the files and the vectors in one language, and cut alike?",
@@ -195,7 +218,7 @@ def _score(path: Path, lines: Sequence[str], vectors: Vectors, options: Options,
         lines_are = "1 line is" if len(bad) == 1 else f"{len(bad):,} lines are"
         listen(Warned(f"{describe(path)}: {lines_are} not understood and left out, the first is line {bad[0]}"))
     if not score.measured:
-        listen(Warned(f"{describe(path)}: nothing could be measured, its words have no vectors"))
+        listen(Warned(f"{describe(path)}: {score.why}"))
     return score
 
 

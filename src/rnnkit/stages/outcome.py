@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from torch import nn
 
+    from rnnkit.files.staged import RunFolder
     from rnnkit.stages.training_inputs import TrainingInputs
     from rnnkit.training.loop import Counters
 
@@ -28,7 +29,7 @@ class Trained:
         languages: Of the text; source and target where there are two.
     """
 
-    folder: Path
+    folder: RunFolder
     network: nn.Module
     languages: tuple[str, ...]
 
@@ -72,7 +73,7 @@ def conclude(model: Trained, made_from: TrainingInputs, options: Mapping[str, An
     from rnnkit.reports.curve import draw_curve
     from rnnkit.training import metrics
 
-    folder = model.folder
+    folder = model.folder.path
     if options["average"]:
         snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
         mean = weights.average([weights.load(path)[0] for path in snapshots])
@@ -114,4 +115,4 @@ def seal(
     from rnnkit.models import store, weights
 
     facts = {"languages": list(model.languages), "parameters": weights.count(model.network), **(result or {})}
-    store.seal(model.folder, options, made_from.digests, facts, finished=result is not None)
+    store.seal(model.folder.path, options, made_from.digests, facts, finished=result is not None)

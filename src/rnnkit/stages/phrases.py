@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import STDIN, argument, as_dict, option
-from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files import manifest
+from rnnkit.files.artefact_output import artefact_file
 from rnnkit.files.atomic import atomic_file
+from rnnkit.stages.outputs import claim_file
 from rnnkit.text.token_files import read_token_lines
 
 if TYPE_CHECKING:
@@ -135,16 +137,21 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         UsageError: Options that do not go together.
         DataError: A file is missing, not text, or there are no words.
         FormatError: The phrase list to apply is none.
-        ArtefactError: An output is there already, or is one of the inputs.
+        ArtefactError: An output already exists, or is one of the inputs.
     """
+    from rnnkit.text.phrases import KIND, VERSION
+
     assert options.output is not None
     _check(options)
     outputs = [options.output] if options.phrases else [options.output, _list_path(options.output)]
-    _refuse_existing(outputs, options)
+    claim_file(options, options.output)
+    for path in outputs[1:]:
+        claim_file(options, path, KIND, [options.output])
     inputs = {path.name: manifest.sha256(path) for path in options.files}
     phrases = _load(options.phrases, listen) if options.phrases else _learn(options, listen)
     with ExitStack() as opened:
-        files = [opened.enter_context(atomic_file(path)) for path in outputs]
+        files = [opened.enter_context(atomic_file(options.output))]
+        files += [opened.enter_context(artefact_file(path, KIND, VERSION)) for path in outputs[1:]]
         for file in files[1:]:
             phrases.write(file)
         lines = before = after = 0
@@ -194,17 +201,6 @@ def _check(options: Options) -> None:
         raise UsageError(f"--threshold of npmi lies between -1 and 1, not at {options.threshold:g}")
     if options.scoring == "npmi" and options.discount is not None:
         raise UsageError("--discount is for the default scoring, not for npmi")
-
-
-def _refuse_existing(outputs: list[Path], options: Options) -> None:
-    sources = {path.resolve() for path in [*options.files, *filter(None, [options.phrases])]}
-    for path in outputs:
-        if path.resolve() in sources:
-            raise ArtefactError(f"{path} is an input; it is not replaced", hint="choose another --output")
-        if path.exists() and not options.overwrite:
-            raise ArtefactError(
-                f"{path} is there already", hint="--overwrite replaces it; --output names another place"
-            )
 
 
 def _list_path(output: Path) -> Path:

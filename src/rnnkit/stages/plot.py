@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import argument, option
-from rnnkit.errors import ArtefactError, DataError, RnnkitError
+from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
 from rnnkit.reports.projection import METHODS
 from rnnkit.stages import usual_options as usual
+from rnnkit.stages.outputs import claim_file
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Vectors
@@ -84,7 +85,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     Raises:
         ConfigError: The method needs a package that is not installed.
         DataError: Nothing has been measured, a word has no vector, or the picture's ending is unknown.
-        ArtefactError: The picture is there already.
+        ArtefactError: The picture already exists.
     """
     picture = _draw_words(options, listen) if _wants_words(options) else _draw_curve(options)
     listen(Note(f"{picture} drawn"))
@@ -98,7 +99,7 @@ def _draw_curve(options: Options) -> Path:
     model = options.model or Workspace(options.work).model
     picture = options.output or model / "curve.png"
     if options.output is not None:
-        _refuse_existing(picture, options.overwrite)
+        claim_file(options, picture)
     draw_curve(model / metrics.NAME, picture)
     return picture
 
@@ -109,7 +110,7 @@ def _draw_words(options: Options, listen: Listener) -> Path:
     from rnnkit.reports.word_map import draw_map
 
     picture = options.output or options.work / "words.png"
-    _refuse_existing(picture, options.overwrite)
+    claim_file(options, picture)
     source = options.model or options.vectors or Workspace(options.work).embeddings
     vectors = Vectors.load(source)
     words = _chosen(options.words) or list(vectors.words[: options.count])
@@ -118,11 +119,6 @@ def _draw_words(options: Options, listen: Listener) -> Path:
     projection = project(_unit_rows(vectors, words), options.method, options.seed)
     draw_map(words, projection, f"{len(words)} words of {source}", picture, listen)
     return picture
-
-
-def _refuse_existing(picture: Path, overwrite: bool) -> None:
-    if picture.exists() and not overwrite:
-        raise ArtefactError(f"{picture} is there already", hint="--overwrite replaces it")
 
 
 def _wants_words(options: Options) -> bool:

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.config import as_dict, option
-from rnnkit.errors import ArtefactError, UsageError
+from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_file
+from rnnkit.files.artefact_output import artefact_file, seal_file
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
+from rnnkit.stages.outputs import claim_file
 from rnnkit.text.names import TRAIN
 
 EXAMPLE = """\
@@ -74,7 +75,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     Raises:
         UsageError: The data has two sides and none was named.
         DataError: There is no such data, split or side.
-        ArtefactError: The output is there already.
+        ArtefactError: The output already exists.
         FormatError: The data is damaged.
     """
     from rnnkit.data.aligned import AlignedData
@@ -87,14 +88,11 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     side = options.side or data.sides[0]
     sentences = data.side(options.split, side)
     output = options.output or workspace.root / f"{options.split}.{side}.{options.kind}.npz"
-    if output.exists() and not options.overwrite:
-        raise ArtefactError(f"{output} is there already", hint="--overwrite replaces it; --output names another place")
-    with atomic_file(output, "wb") as file:
+    claim_file(options, output, KIND)
+    with artefact_file(output, KIND, VERSION, "wb") as file:
         shape = write_matrix(file, options.kind, sentences, data.vocabulary_size(side))
     result = Result(output, shape.rows, shape.columns, shape.entries)
     facts = {"rows": result.rows, "columns": result.columns, "entries": result.entries}
     inputs = {"data": manifest.sha256(data.folder / manifest.NAME)}
-    files = manifest.describe_files(output.parent, [output.name])
-    meta = manifest.Manifest(KIND, VERSION, as_dict(options), inputs, files, facts)
-    manifest.write(manifest.place(output), meta)
+    seal_file(output, KIND, VERSION, options=as_dict(options), inputs=inputs, facts=facts)
     return result

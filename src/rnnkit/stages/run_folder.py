@@ -12,11 +12,15 @@ from typing import Any, TypeVar
 
 from rnnkit.config import as_dict, flag
 from rnnkit.errors import ArtefactError, ConfigError
-from rnnkit.files import lock, manifest
-from rnnkit.files.owner import TEMPORARY
+from rnnkit.events import Listener, Warned
+from rnnkit.files import artefact_output, lock, manifest, replacing, staged
+from rnnkit.files.staged import RunFolder
 
-NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "threads", "restarts", "save_every", "samples")
+NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "restarts", "save_every", "samples")
 """Options of one call rather than of the run: a resumed run may have others."""
+
+FREE = ("threads",)
+"""Options that a resumed run keeps, and that may be given anew: the run is the same but for rounding."""
 
 T = TypeVar("T")
 
@@ -39,8 +43,8 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
         ArtefactError: There is no run.
         ConfigError: An option was given that differs from the run's.
     """
-    if not folder.exists() or not (folder / manifest.NAME).exists():
-        raise ArtefactError(f"there is no run to resume in {folder}", hint="leave out --resume to start one")
+    if not has_run(folder):
+        raise nothing_to_resume(folder)
     saved = manifest.read(folder, kind, version).options
     changes: dict[str, Any] = {}
     differing = []
@@ -51,8 +55,10 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
             continue
         given, default = getattr(options, field.name), _default(field)
         kept = _restore(saved[key], hints[field.name])
+        if field.name in FREE and given != default:
+            continue
         if given not in (default, kept):
-            differing.append(f"--{key}: {kept} in the run, {given} now")
+            differing.append(f"--{key}: {_shown(kept)} in the run, {_shown(given)} now")
         changes[field.name] = kept
     if differing:
         raise ConfigError(
@@ -61,6 +67,32 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
             hint="leave them out, or start anew with --overwrite",
         )
     return dataclasses.replace(options, **changes)  # type: ignore[type-var]
+
+
+def has_run(folder: Path) -> bool:
+    """Whether a folder holds a run, finished or not."""
+    return (folder / manifest.NAME).exists()
+
+
+def nothing_to_resume(folder: Path) -> ArtefactError:
+    """The error of `--resume` where there is no run."""
+    return ArtefactError(f"there is no run to resume in {folder}", hint="leave out --resume to start one")
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None or value == [] else str(value)
+
+
+def warn_of_threads(folder: Path, threads: int, listen: Listener) -> None:
+    """Say that a resumed run has another number of threads than it was started with."""
+    started_with = manifest.load(folder / manifest.NAME).options.get("threads") or threads
+    if started_with != threads:
+        listen(
+            Warned(
+                f"the run in {folder} was started with --threads {started_with}, and resumes with {threads}: "
+                "its weights will differ from those of an uninterrupted run by rounding"
+            )
+        )
 
 
 def check_inputs(folder: Path, digests: Mapping[str, str]) -> None:
@@ -92,40 +124,64 @@ def _restore(value: Any, wanted: Any) -> Any:
     return None if value is None else Path(value)
 
 
-def clear(folder: Path, overwrite: bool) -> None:
-    """Make room for a new run. Raises ArtefactError where something is there and may not go."""
-    refuse_taken(folder, overwrite)
-    if folder.exists():
-        with lock.hold(folder):
-            empty(folder)
+def refuse_taken(folder: Path, overwrite: bool, kind: str) -> None:
+    """Keep what is there, before any work is done for a new run.
+
+    Raises:
+        ArtefactError: The folder holds something and may not be replaced. What a kill left half written may be.
+    """
+    replacing.resolve_folder(folder)
+    if not overwrite and replacing.is_taken(folder):
+        raise ArtefactError(f"{folder} already exists", hint="--resume continues its run, --overwrite replaces it")
+    replacing.check_folder(folder, (kind,))
 
 
 @contextmanager
-def undone_on_failure(folder: Path) -> Iterator[None]:
+def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunFolder]:
+    """Make room for a new run, and keep other writers out while it lasts.
+
+    A folder that is replaced stays as it is until the run commits; a run that ends before leaves everything as it was.
+
+    Raises:
+        ArtefactError: As `refuse_taken`; or another run writes there.
+    """
+    refuse_taken(folder, overwrite, kind)
+    if replacing.is_taken(folder):
+        with staged.replace_at_commit(folder, kind) as replacing_it:
+            yield replacing_it
+        return
+    is_new = not folder.exists()
+    try:
+        with lock.hold(folder):
+            refuse_taken(folder, overwrite, kind)
+            empty(folder)
+            yield RunFolder(folder)
+    finally:
+        if is_new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+@contextmanager
+def resume(folder: Path) -> Iterator[RunFolder]:
+    """Take up a run, and keep other writers out while it lasts. Raises ArtefactError where another one writes there."""
+    with lock.hold(folder):
+        artefact_output.recover(folder / "last")
+        yield RunFolder(folder)
+
+
+@contextmanager
+def undone_on_failure(folder: RunFolder) -> Iterator[None]:
     """Empty the directory again where what makes it ready for a run fails: nothing was learned yet."""
     try:
         yield
     except BaseException:
-        empty(folder)
+        if folder.path.is_dir():
+            empty(folder.path)
         raise
 
 
-def refuse_taken(folder: Path, overwrite: bool) -> None:
-    """Raise ArtefactError where something is there and may not go; what a kill left half written may."""
-    if not folder.exists() or all(_is_left_over(path.name) for path in folder.iterdir()):
-        return
-    if not overwrite:
-        raise ArtefactError(f"{folder} is there already", hint="--resume goes on with its run, --overwrite replaces it")
-    if not (folder / manifest.NAME).exists() and not (folder / lock.NAME).exists():
-        raise ArtefactError(f"{folder} is no model directory; it is not replaced", hint="choose another --output")
-
-
-def _is_left_over(name: str) -> bool:
-    return name == lock.NAME or (name.startswith(".") and name.endswith(TEMPORARY))
-
-
-def empty(folder: Path, keep: str = "") -> None:
-    """Remove what a directory holds, but for its lock and what is called `keep`."""
+def empty(folder: Path) -> None:
+    """Remove what a directory holds, but for its lock."""
     for path in folder.iterdir():
-        if path.name not in (lock.NAME, keep):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if path.name != lock.NAME:
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rnnkit.events import Listener, Note, Progress, ignore
+from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import score_inputs, score_mixture, score_translation
 from rnnkit.stages.score_options import CACHE_SIZE, Options, Shares, check, check_model, check_translation
@@ -114,9 +114,11 @@ def _score(
         sums_K += rows_KN.sum(axis=1)
         if not options.summary:
             yield from _lines(group, log_p_N, total.lines, options.tokens)
-        total += measure(group.text.ids, log_p_N, group.raw, len(group.text))
+        total += measure(group.text.ids, log_p_N, group.raw, len(group.text), group.reproduced)
         listen(Progress("score", total.lines))
     listen(Progress("score", total.lines, finished=True))
+    for caution in total.cautions:
+        listen(Warned(caution))
     parts = [
         Part(name, float(weight), perplexity(-float(summed) / total.tokens))
         for name, weight, summed in zip(names, fitted.weights_K, sums_K, strict=True)
@@ -141,8 +143,9 @@ def _lines(group: Lines, log_p_N: FloatArray, before: int, with_tokens: bool) ->
         place = slice(int(group.text.offsets[number]), int(group.text.offsets[number + 1]))
         ids, log_p = group.text.ids[place], log_p_N[place]
         raw = None if group.raw is None else [group.raw[number]]
+        reproduced = None if group.reproduced is None else [group.reproduced[number]]
         scored = None
         if with_tokens:
             each = zip([*tokens, END], ids.tolist(), log_p.tolist(), strict=True)
             scored = tuple(Token(text, row != UNK, value) for text, row, value in each)
-        yield LineScore(before + number + 1, measure(ids, log_p, raw, 1), scored)
+        yield LineScore(before + number + 1, measure(ids, log_p, raw, 1, reproduced), scored)

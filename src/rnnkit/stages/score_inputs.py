@@ -12,6 +12,7 @@ from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.files import manifest
 from rnnkit.text import special
+from rnnkit.text.features import TAB
 from rnnkit.text.lines import batch_lines
 from rnnkit.text.tokenizers import tokenizer
 
@@ -69,11 +70,13 @@ class Lines:
         text: Their ids, each line with its EOS; the offsets begin at 0.
         tokens: Their tokens as text, end symbols left out.
         raw: The lines as they were read; None where the text was in ids.
+        reproduced: The lines that the tokens spell; None where the text was in ids.
     """
 
     text: Sentences
     tokens: Sequence[Sequence[str]]
     raw: Sequence[str] | None
+    reproduced: Sequence[str] | None = None
 
 
 def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
@@ -146,10 +149,25 @@ def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[Lines]:
     for raw in groups:
         empty = False
         tokens = [line.split() for line in raw] if cutter is None else cutter.tokenize_batch(raw)
-        yield Lines(_sentences([scorer.vocabulary.encode(line) for line in tokens]), tokens, raw)
+        spelled = [spell(tokens[place], line, cutter) for place, line in enumerate(raw)]
+        yield Lines(_sentences([scorer.vocabulary.encode(line) for line in tokens]), tokens, raw, spelled)
     if empty:
         names = ", ".join("standard input" if path == STDIN else str(path) for path in paths)
         raise DataError(f"{names} is empty", "one sentence a line is expected")
+
+
+def spell(tokens: Sequence[str], raw: str, cutter: Tokenizer | None) -> str:
+    """The line that tokens reproduce, as `detokenize` gives it back.
+
+    Args:
+        tokens: Of the line.
+        raw: The line as it was read; features beside its text are tokens too, and stay as they are.
+        cutter: The tokenizer; None for white space.
+    """
+    if cutter is None:
+        return " ".join(tokens)
+    beside = "".join(raw.partition(TAB)[1:]) if cutter.features else ""
+    return cutter.detokenize(tokens) + beside
 
 
 def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[Lines]:

@@ -38,7 +38,9 @@ class Options:
 
     Each line of the output has the logarithm of the line's probability to base 10 and to base e, its tokens and how
     many of them are unknown, the end of the line counted as a token. The summary has perplexity with and without
-    unknown tokens, and bits a character and byte of the raw text, which compare models whatever their tokens are.
+    unknown tokens, and bits per character and per byte. These count the text that the tokens reproduce, and compare
+    models whose tokens differ where both reproduce the same text and know its words. Where normalization changed the
+    text or more than 5 % of the tokens are unknown, a warning says so, and the figures over the raw text are added.
 
     A model of streams reads the lines as one text, a model of lines each by itself. Results do not depend on how many
     lines are read at once.

@@ -116,16 +116,21 @@ class Summary:
             ("unknown tokens", f"{score.unknown:,}"),
             ("perplexity", f"{score.perplexity:,.2f}"),
             ("perplexity without unknown tokens", f"{score.known_perplexity:,.2f}"),
-            ("nats a token", f"{score.nats_per_token:.4f}"),
-            ("bits a token", f"{score.bits_per_token:.4f}"),
+            ("nats per token", f"{score.nats_per_token:.4f}"),
+            ("bits per token", f"{score.bits_per_token:.4f}"),
         ]
         if score.impossible:
             rows.insert(3, ("tokens of probability zero", f"{score.impossible:,}"))
         if score.characters is not None:
             rows += [
-                ("bits a character", f"{score.bits_per_character:.4f}"),
-                ("bits a byte", f"{score.bits_per_byte:.4f}"),
+                ("bits per character", f"{score.bits_per_character:.4f}"),
+                ("bits per byte", f"{score.bits_per_byte:.4f}"),
             ]
+            if score.cautions:
+                rows += [
+                    ("bits per character of the raw text", f"{score.raw_bits_per_character:.4f}"),
+                    ("bits per byte of the raw text", f"{score.raw_bits_per_byte:.4f}"),
+                ]
         return [*aligned(rows, right=[1]), *self._mixture()]
 
     def _mixture(self) -> list[str]:
@@ -147,7 +152,7 @@ class Summary:
             {"name": part.name, "weight": part.weight, "perplexity": finite(part.perplexity)} for part in self.parts
         ]
         cache = None if self.cache is None else {"size": self.cache[0], "flatness": self.cache[1]}
-        return {"summary": {**self.score.as_dict(), "mixture": parts, "cache": cache}}
+        return {"summary": {**self.score.as_dict(), **self.score.raw_dict(), "mixture": parts, "cache": cache}}
 
 
 def logarithms(log_p: float) -> tuple[str, str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Progress
+from rnnkit.events import Listener, Progress, Warned
+from rnnkit.stages import score_inputs
 from rnnkit.stages.score_options import Options
 from rnnkit.stages.score_results import END, LineScore, Part, Summary, Token
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
@@ -48,13 +49,16 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
         scores = score_pairs(Translator((model,)), sources, targets, first_line=total.lines + 1)
         for place, (_, raw) in enumerate(group):
             ids = _ended(targets[place])
-            figures = measure(ids, scores[place], [raw], 1)
+            reproduced = [score_inputs.spell(tokens[place], raw, model.tokenizer)]
+            figures = measure(ids, scores[place], [raw], 1, reproduced)
             if not options.summary:
                 shown = _tokens(tokens[place], targets[place], scores[place]) if options.tokens else None
                 yield LineScore(total.lines + 1, figures, shown)
             total += figures
         listen(Progress("score", total.lines))
     listen(Progress("score", total.lines, finished=True))
+    for caution in total.cautions:
+        listen(Warned(caution))
     if not total.lines:
         raise DataError(f"{options.files[0]} and {options.files[1]} are empty", "one sentence a line is expected")
     yield Summary(total, (Part(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),), None)

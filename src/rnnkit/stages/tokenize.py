@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.config import STDIN
-from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files import lock, manifest
-from rnnkit.files.atomic import atomic_file
 from rnnkit.machine import available_cores
+from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.tokenize_merge import merge
 from rnnkit.stages.tokenize_options import (
     DEFAULT_TYPE,
@@ -76,7 +76,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     Raises:
         UsageError: Options that do not go together.
         DataError: A text is missing, empty or not text, or there is nothing to learn a tokenizer from.
-        ArtefactError: The tokenizer there is another than was asked for, or a token file is there already.
+        ArtefactError: The tokenizer there is another than was asked for, or a token file already exists.
     """
     shard = shards.check(options.shard, options.merge)
     if options.merge:
@@ -157,13 +157,11 @@ def _plan(options: Options, shard: shards.Shard | None) -> list[_Job]:
         if target in jobs:
             raise UsageError(f"{jobs[target].source} and {source} would both become {target}")
         jobs[target] = _Job(source, manifest.sha256(source), name, target)
-    written = [[place for place in (job.target, job.raw) if place is not None] for job in jobs.values()]
-    there = [found[0] for places in written if (found := [place for place in places if place.exists()])]
-    if there and not options.overwrite:
-        raise ArtefactError(
-            f"{there[0]} is there already" + (f", and {len(there) - 1} more" if there[1:] else ""),
-            hint="--overwrite replaces it; --work or --output names another place",
-        )
+    for target, job in jobs.items():
+        claim_file(options, target, token_files.KIND)
+        if job.raw is not None:
+            claim_file(options, job.raw)
+            token_files.refuse_foreign(target)
     return list(jobs.values())
 
 
@@ -229,8 +227,9 @@ def _tokenize(
     listen: Listener,
 ) -> Tokenized:
     """Write the tokens of one file, or of its part, into a file that `outputs` finishes."""
-    output = outputs.enter_context(atomic_file(job.target, "wb"))
-    raw = None if job.raw is None else outputs.enter_context(atomic_file(job.raw, "wb"))
+    # What is entered last is finished first: raw lines never stand without their token file and its manifest.
+    raw = None if job.raw is None else outputs.enter_context(token_files.create_raw(job.target))
+    output = outputs.enter_context(token_files.create(job.target))
     span = None if shard is None else shard.span(count_lines(job.source))
     total = None if span is None else span[1] - span[0]
     samples = options.samples and job.name.split == TRAIN

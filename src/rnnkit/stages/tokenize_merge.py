@@ -11,8 +11,8 @@ from typing import IO
 from rnnkit.errors import ArtefactError, UsageError
 from rnnkit.events import Listener, Progress
 from rnnkit.files import lock
-from rnnkit.files.atomic import atomic_file
 from rnnkit.files.manifest import Manifest
+from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.tokenize_options import Options, Result, Tokenized, token_folder, tokenizer_folder
 from rnnkit.text import raw_lines, shards, token_files
 from rnnkit.text.tokenizers.learning import refuse_empty
@@ -25,7 +25,7 @@ def merge(options: Options, listen: Listener) -> Result:
     Raises:
         UsageError: Files were named.
         DataError: There are no shards, one is missing, or a text has no tokens.
-        ArtefactError: The shards do not go together, or a token file is there already.
+        ArtefactError: The shards do not go together, or a token file already exists.
     """
     if options.files:
         raise UsageError("--merge joins what the shards have made, and takes no text")
@@ -33,23 +33,24 @@ def merge(options: Options, listen: Listener) -> Result:
     found = shards.find_shards(folder)
     names = _names(found)
     targets = [folder / name for name in names]
-    places = [place for target in targets for place in (target, raw_lines.place(target))]
-    if not options.overwrite and (there := [place for place in places if place.exists()]):
-        raise ArtefactError(f"{there[0]} is there already", hint="--overwrite replaces it")
+    for target in targets:
+        claim_file(options, target, token_files.KIND)
+        claim_file(options, raw_lines.place(target))
+        token_files.refuse_foreign(target)
     tokenizer = load_tokenizer(tokenizer_folder(options))
     with lock.hold(folder):
         merged = []
         with ExitStack() as outputs:
             for done, target in enumerate(targets, start=1):
-                output = outputs.enter_context(atomic_file(target, "wb"))
                 parts = [shard / target.name for shard in found]
                 metas = shards.read_metas(parts, token_files.KIND, token_files.VERSION)
+                raw = outputs.enter_context(token_files.create_raw(target)) if _has_raw(metas) else None
+                output = outputs.enter_context(token_files.create(target))
                 lines, tokens = (sum(int(meta.facts[name]) for meta in metas) for name in ("lines", "tokens"))
                 refuse_empty(target, lines, tokens)
                 merged.append((metas, Tokenized(target, lines, tokens)))
                 _join(parts, output)
-                if _has_raw(metas):
-                    raw = outputs.enter_context(atomic_file(raw_lines.place(target), "wb"))
+                if raw is not None:
                     _join([raw_lines.place(part) for part in parts], raw)
                 listen(Progress("merge", done, len(targets), "files", finished=done == len(targets)))
         for metas, written in merged:

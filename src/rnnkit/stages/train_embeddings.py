@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import Interrupted, UsageError
 from rnnkit.events import Listener, Note, Warned, ignore
-from rnnkit.files import lock
+from rnnkit.files.staged import RunFolder
 from rnnkit.files.workspace import Workspace
 from rnnkit.machine import available_cores, peak_memory
-from rnnkit.stages import embedding_start, embedding_text, run_folder
+from rnnkit.stages import embedding_start, embedding_text, outputs, run_folder
 from rnnkit.stages.embedding_options import Options, default_rate
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ rnnkit train-embeddings wiki.txt --method cbow --dimension 300 --epochs 10 --out
 rnnkit train-embeddings wiki.txt --subwords --overwrite
 rnnkit train-embeddings more.txt --init-from work/embeddings --output work/more"""
 
+KIND = "vectors"
 REPORT_EVERY = 20
 """Steps from one line of metrics to the next."""
 
@@ -112,7 +113,7 @@ def run(options: Options, listen: Listener = ignore) -> Result | Cost:
     Raises:
         DataError: The text cannot be read, or has too few words.
         ConfigError: `init_from` does not fit the options, or the matrices do not fit the memory.
-        ArtefactError: The output is there already or in use.
+        ArtefactError: The output already exists or is in use.
         Interrupted: A signal came; everything is saved, and the vectors as they were are written.
     """
     _check(options)
@@ -121,15 +122,21 @@ def run(options: Options, listen: Listener = ignore) -> Result | Cost:
         return _estimate(options, listen)
     if not options.resume:
         paths = embedding_text.find_text(options)
-        run_folder.refuse_taken(folder, options.overwrite)
-    with lock.hold(folder):
+        outputs.refuse_inputs(folder, [*outputs.input_paths(options), *paths])
+        run_folder.refuse_taken(folder, options.overwrite, KIND)
+    elif not run_folder.has_run(folder):
+        raise run_folder.nothing_to_resume(folder)
+    room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
+    with room as place:
         _load_kernels(listen)
         if options.resume:
-            options = run_folder.saved_options(folder, options, "vectors")
+            options = _with_threads(run_folder.saved_options(folder, options, KIND))
+            run_folder.warn_of_threads(folder, options.threads, listen)
             model, corpus = embedding_start.reopen(options, folder, listen)
         else:
-            model, corpus = embedding_start.begin(options, paths, folder, listen)
-        return _train(options, model, corpus, folder, listen)
+            options = _with_threads(options)
+            model, corpus = embedding_start.begin(options, paths, place, listen)
+        return _train(options, model, corpus, place, listen)
 
 
 def _check(options: Options) -> None:
@@ -139,7 +146,12 @@ def _check(options: Options) -> None:
         raise UsageError("--resume has its text already", "the run keeps it as numbers", hint="leave out the text")
 
 
-def _train(options: Options, model: EmbeddingModel, corpus: Corpus, folder: Path, listen: Listener) -> Result:
+def _with_threads(options: Options) -> Options:
+    """The options with the number of threads that is used, which the run is recorded with."""
+    return dataclasses.replace(options, threads=options.threads or available_cores())
+
+
+def _train(options: Options, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener) -> Result:
     from rnnkit.embeddings import run_directory
     from rnnkit.training import checkpoint, metrics
 
@@ -153,20 +165,22 @@ def _train(options: Options, model: EmbeddingModel, corpus: Corpus, folder: Path
     try:
         counters = loop.run()
     except Interrupted:
-        run_directory.update(folder, model.table(), {"finished": False})
+        run_directory.update(folder.path, model.table(), {"finished": False})
         listen(Note(f"the vectors as they are now are in {folder}"))
         raise
     if not counters.tokens:
         listen(Warned("nothing was learned: no line has two words that are kept; --sample 0 keeps all with vectors"))
     facts = {"finished": True, "tokens": corpus.tokens, "epochs": options.epochs, "loss": task.loss}
-    run_directory.update(folder, model.table(), facts)
+    folder.check()
+    run_directory.update(folder.path, model.table(), facts)
     checkpoint.remove(folder / "last")
     shutil.rmtree(folder / embedding_start.TEXT)
-    return _result(options, model, corpus, counters, task.loss, folder)
+    folder.commit()
+    return _result(options, model, corpus, counters, task.loss, folder.final)
 
 
 def _make_loop(
-    options: Options, model: EmbeddingModel, corpus: Corpus, folder: Path, listen: Listener
+    options: Options, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
 ) -> tuple[Loop[Slab], EmbeddingTask]:
     from rnnkit.embeddings.learner import Learner
     from rnnkit.training.embeddings import EmbeddingTask, Slabs

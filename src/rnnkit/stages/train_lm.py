@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.events import Listener, ignore
@@ -18,6 +17,7 @@ from rnnkit.stages.training_run import Learner, Recipe
 if TYPE_CHECKING:
     import torch
 
+    from rnnkit.files.staged import RunFolder
     from rnnkit.models.cloze import Cloze
     from rnnkit.models.cloze import Config as ClozeConfig
     from rnnkit.models.language_model import Config, LanguageModel
@@ -46,7 +46,7 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate | Coun
     Raises:
         DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
         UsageError: Options that do not go together.
-        ArtefactError: The inputs do not belong together, or the output is there already or in use.
+        ArtefactError: The inputs do not belong together, or the output already exists or is in use.
         Interrupted: A signal came; everything is saved.
     """
     folder = options.output or Workspace(options.work).model
@@ -57,10 +57,12 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate | Coun
         from rnnkit.stages import count_ngrams
 
         return count_ngrams.run(options, folder, listen)
-    return training_run.run(options, folder, lambda resolved, group: _recipe(resolved, folder, group, listen), listen)
+    return training_run.run(
+        options, folder, lambda resolved, group, place: _recipe(resolved, place, group, listen), listen
+    )
 
 
-def _recipe(options: Options, folder: Path, group: Group, listen: Listener) -> Recipe:
+def _recipe(options: Options, folder: RunFolder, group: Group, listen: Listener) -> Recipe:
     prepare = _prepare_fill if options.cloze else _prepare
     return Recipe(
         open_inputs=lambda: training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer),
@@ -71,7 +73,7 @@ def _recipe(options: Options, folder: Path, group: Group, listen: Listener) -> R
 
 
 def _prepare(
-    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, group: Group, listen: Listener
+    options: Options, made_from: TrainingInputs, folder: RunFolder, resuming: bool, group: Group, listen: Listener
 ) -> Learner:
     """The model directory with its network, the task that trains it, the batches, and what measures it.
 
@@ -89,7 +91,7 @@ def _prepare(
     network = _start(options, made_from, resuming, group, listen, lambda size: LanguageModel(_config(options, size)))
     language = made_from.data.sides[0]
     if group.first and not options.dry_run and not options.resume:
-        language_store.create(folder, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
+        language_store.create(folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
     text = made_from.data.side("train", language)
     optimisation = Optimisation(network, _changes(options), folder, group)
     device = optimisation.device
@@ -122,7 +124,7 @@ def _prepare(
 
 
 def _prepare_fill(
-    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, group: Group, listen: Listener
+    options: Options, made_from: TrainingInputs, folder: RunFolder, resuming: bool, group: Group, listen: Listener
 ) -> Learner:
     """As `_prepare`, for a model that fills gaps."""
     from rnnkit.data.batching import Batches
@@ -137,7 +139,7 @@ def _prepare_fill(
     network = _start(options, made_from, resuming, group, listen, lambda size: Cloze(_cloze_config(options, size)))
     language = made_from.data.sides[0]
     if group.first and not options.dry_run and not options.resume:
-        cloze_store.create(folder, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
+        cloze_store.create(folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
     lines, held_out = (made_from.data.side(split, language) for split in ("train", "valid"))
     optimisation = Optimisation(network, _changes(options), folder, group)
     device = optimisation.device

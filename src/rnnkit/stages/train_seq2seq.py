@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from rnnkit.data.aligned import AlignedData
+    from rnnkit.files.staged import RunFolder
     from rnnkit.models.sequence_to_sequence import Config
     from rnnkit.models.store import Model
     from rnnkit.stages.training_inputs import TrainingInputs
@@ -44,17 +45,19 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
     Raises:
         DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
         UsageError: Options that do not go together.
-        ArtefactError: They do not belong together, or the output is there already or in use.
+        ArtefactError: They do not belong together, or the output already exists or is in use.
         Interrupted: A signal came; everything is saved.
     """
     folder = options.output or Workspace(options.work).model
     if not options.resume:
         options = translation_options.fill(options)
         _pretrained(options).check(options.tied, options.init_from)
-    return training_run.run(options, folder, lambda resolved, group: _recipe(resolved, folder, group, listen), listen)
+    return training_run.run(
+        options, folder, lambda resolved, group, place: _recipe(resolved, place, group, listen), listen
+    )
 
 
-def _recipe(options: Options, folder: Path, group: Group, listen: Listener) -> Recipe:
+def _recipe(options: Options, folder: RunFolder, group: Group, listen: Listener) -> Recipe:
     return Recipe(
         open_inputs=lambda: _open_inputs(options),
         vectors=_pretrained(options),
@@ -69,7 +72,7 @@ def _open_inputs(options: Options) -> TrainingInputs:
 
 
 def _prepare(
-    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, group: Group, listen: Listener
+    options: Options, made_from: TrainingInputs, folder: RunFolder, resuming: bool, group: Group, listen: Listener
 ) -> Learner:
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
     from rnnkit.data.batching import Batches
@@ -107,7 +110,7 @@ def _prepare(
 
 
 def _make_model(
-    options: Options, made_from: TrainingInputs, folder: Path, resuming: bool, group: Group, listen: Listener
+    options: Options, made_from: TrainingInputs, folder: RunFolder, resuming: bool, group: Group, listen: Listener
 ) -> Model:
     """The model directory with its network on its device.
 
@@ -139,9 +142,9 @@ def _make_model(
         _pretrained(options).fill(network, loaded, data, listen)
     _pretrained(options).freeze(network, data)
     if group.first and not options.dry_run and not options.resume:
-        store.create(folder, config, languages, tokenizer, made_from.vocabularies)
+        store.create(folder.path, config, languages, tokenizer, made_from.vocabularies)
     return store.Model(
-        folder=folder,
+        folder=folder.path,
         network=network,
         tokenizer=load_tokenizer(tokenizer),
         source_vocabulary=loaded[0],

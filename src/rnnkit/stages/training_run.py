@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.data.steps import Share
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Warned, ignore
-from rnnkit.files import lock
-from rnnkit.files.atomic import recover_folder
-from rnnkit.stages import outcome, pretrained, run_folder
+from rnnkit.files.staged import RunFolder
+from rnnkit.machine import available_cores
+from rnnkit.stages import outcome, outputs, pretrained, run_folder
 from rnnkit.stages.outcome import Result
 from rnnkit.training import processes, schedules
 from rnnkit.training.processes import Group
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from rnnkit.training.loop import Loop, Plan
     from rnnkit.training.network_task import NetworkTask
     from rnnkit.training.task import CountedSource, Validate
+
+KIND = "model"
+"""Kind of artefact that a run makes, and may replace."""
 
 HOPELESS = 4.0
 """A loss of so many times a blind guess's is no spike any more."""
@@ -50,7 +53,7 @@ class Learner:
         precision: Type of the layers' products.
     """
 
-    folder: Path
+    folder: RunFolder
     network: nn.Module
     languages: tuple[str, ...]
     task: NetworkTask[Any]
@@ -78,45 +81,53 @@ class Recipe:
     group: Group
 
 
-def run(options: Any, folder: Path, recipe: Callable[[Any, Group], Recipe], listen: Listener) -> Result | Estimate:
+def run(
+    options: Any, folder: Path, recipe: Callable[[Any, Group, RunFolder], Recipe], listen: Listener
+) -> Result | Estimate:
     """Train, or with `dry_run` say what it would cost.
 
     Args:
         options: The stage's options; those of the run where `resume` is among them.
         folder: The model directory.
-        recipe: The recipe for these options, and the processes that take each step together.
+        recipe: The recipe for these options, the processes that take each step together, and the run's folder.
         listen: Hears how it goes.
 
     Raises:
         DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
         UsageError: The options ask for several processes, and this one is alone, or among more or fewer.
         LostProcess: Another process is gone; the last checkpoint is whole.
-        ArtefactError: They do not belong together, or the output is there already or in use.
+        ArtefactError: They do not belong together, or the output already exists or is in use.
         Interrupted: A signal came; everything is saved.
     """
     if options.dry_run:
-        return _estimate(options, recipe(options, Group()), listen)
-    with processes.join(options.device) as group, _holding(folder, options, group):
+        return _estimate(options, recipe(options, Group(), RunFolder(folder)), listen)
+    if not options.resume:
+        outputs.refuse_inputs(folder, outputs.input_paths(options))
+        run_folder.refuse_taken(folder, options.overwrite, KIND)
+    with processes.join(options.device) as group, _holding(folder, options, group) as place:
+        listen = listen if group.first else ignore
         if options.resume:
             options = run_folder.saved_options(folder, options)
-        options = _with_processes(options, group)
-        return _train(options, folder, recipe(options, group), listen if group.first else ignore)
+        options = _with_threads(_with_processes(options, group), group)
+        if options.resume and group.first:
+            run_folder.warn_of_threads(folder, options.threads, listen)
+        return _train(options, place, recipe(options, group, place), listen)
 
 
 @contextmanager
-def _holding(folder: Path, options: Any, group: Group) -> Iterator[None]:
+def _holding(folder: Path, options: Any, group: Group) -> Iterator[RunFolder]:
     """The first process makes room and keeps other runs out; the others wait for it, and it for them in the end."""
     if not group.first:
         group.wait()
-        yield
+        yield RunFolder(folder)
         group.wait()
         return
-    if not options.resume:
-        run_folder.clear(folder, options.overwrite)
-    with lock.hold(folder):
-        recover_folder(folder / "last")
+    if options.resume and not run_folder.has_run(folder):
+        raise run_folder.nothing_to_resume(folder)
+    room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
+    with room as place:
         group.wait()
-        yield
+        yield place
         group.wait()
 
 
@@ -131,21 +142,27 @@ def _with_processes(options: Any, group: Group) -> Any:
     return dataclasses.replace(options, processes=group.size)
 
 
+def _with_threads(options: Any, group: Group) -> Any:
+    """The options with the number of threads that is used, which the run is recorded with."""
+    share = max(1, available_cores() // group.place.local_size)
+    return dataclasses.replace(options, threads=options.threads or share)
+
+
 def share(options: Any, group: Group) -> Share:
     """What this process takes of each step; of a run that is only estimated, the first one's."""
     return Share(options.accumulate, group.place.rank, options.processes)
 
 
-def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Result:
+def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) -> Result:
     from rnnkit.training import checkpoint, metrics
     from rnnkit.training.rehearsal import rehearse
 
     made_from = recipe.open_inputs()
     resuming = options.resume and checkpoint.exists(folder / "last")
-    vectors = pretrained.recorded(folder) if resuming else recipe.vectors.digests(made_from.data.sides)
+    vectors = pretrained.recorded(folder.path) if resuming else recipe.vectors.digests(made_from.data.sides)
     made_from = dataclasses.replace(made_from, digests={**made_from.digests, **vectors})
     if options.resume:
-        run_folder.check_inputs(folder, made_from.digests)
+        run_folder.check_inputs(folder.path, made_from.digests)
     if options.resume and not resuming:
         if recipe.group.first:
             metrics.drop_after(folder / metrics.NAME, 0)
@@ -169,10 +186,11 @@ def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Resu
     if counters.skipped:
         listen(Note(f"{counters.skipped:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"))
     if group.first:
+        folder.check()
         outcome.conclude(trained, made_from, run_folder.kept(options), counters)
     group.wait()
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
-    return outcome.result(folder, counters)
+    return outcome.result(folder.final, counters)
 
 
 def _estimate(options: Any, recipe: Recipe, listen: Listener) -> Estimate:

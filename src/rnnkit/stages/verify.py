@@ -10,19 +10,31 @@ from typing import Any
 from rnnkit.config import argument
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener, Note, Progress, ignore
-from rnnkit.files import manifest
+from rnnkit.files import manifest, replacing
 
 EXAMPLE = """\
 rnnkit verify work
 rnnkit verify model.copied && rnnkit decode --model model.copied < test.de"""
 
 
+WEIGHTS = ".safetensors"
+
+MODEL = "model"
+
+NAMES = (
+    "config.json", "*.safetensors", "*.npy", "*.spm", "*.tok", "vocab.tsv", "vocab.*.tsv", "metrics.jsonl",
+    "state.json",
+)  # fmt: skip
+"""Names of files that only artefacts have: without a manifest the artefact has lost it."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Compare files with the checksums that were written beside them: sizes first, then SHA-256.
 
-    Looks into folders, and into artefacts inside artefacts. Ends with exit code 1 where anything is missing or
-    changed, and names it.
+    Looks into folders, and into artefacts inside artefacts. Ends with exit code 1 and names the file if anything is
+    missing or changed, or if an artefact holds a file that no manifest lists. What a run that is not finished still
+    writes is left out.
     """
 
     paths: list[Path] = argument(help="Artefact, or a folder that holds some.", metavar="PATH")
@@ -65,9 +77,14 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         folder = manifest.place(artefact).parent
         faults |= dict.fromkeys(f"{folder / fault}" for fault in _faults(artefact))
         files |= {folder / name for name in manifest.load(manifest.place(artefact)).files}
-    unlisted = list(_without_checksum(found, files))
-    for path in [path for path in unlisted if _knows_itself(path)]:
-        unlisted.remove(path)
+    unlisted = _unlisted(options.paths, found, files)
+    growing = [path for path in unlisted if _is_growing(path, found)]
+    loose = [path for path in unlisted if path not in growing and not _is_of_artefact(path, found)]
+    for path in [path for path in unlisted if path not in growing and path not in loose]:
+        files.add(path)
+        faults[f"{path}: no manifest lists it"] = None
+    for path in [path for path in growing if path.suffix == WEIGHTS]:
+        growing.remove(path)
         files.add(path)
         faults |= dict.fromkeys(_own_faults(path))
     listen(Progress("verify", len(found), len(found), unit="artefacts", finished=True))
@@ -77,8 +94,10 @@ def run(options: Options, listen: Listener = ignore) -> Result:
             *faults,
             hint="copy them again from where they are whole, or make them again with --overwrite",
         )
-    if unlisted:
-        listen(Note(f"without a checksum, so not checked: {', '.join(map(str, unlisted))}"))
+    if growing:
+        listen(Note(f"of a run that is not finished, so not checked: {', '.join(map(str, growing))}"))
+    if loose:
+        listen(Note(f"not part of an artefact, so not checked: {', '.join(map(str, loose))}"))
     return Result(len(files), len(found))
 
 
@@ -116,20 +135,40 @@ def _faults(artefact: Path) -> list[str]:
         raise FormatError(f"{place} is damaged", f"{type(error).__name__}: {error}") from error
 
 
-def _without_checksum(artefacts: list[Path], files: set[Path]) -> Iterator[Path]:
-    """Files inside the artefacts' folders that no manifest names."""
-    for path in sorted({path for artefact in artefacts if artefact.is_dir() for path in artefact.rglob("*")}):
-        is_manifest = path.name == manifest.NAME or path.name.endswith(f".{manifest.NAME}")
-        if path.is_file() and path not in files and not is_manifest and not path.name.startswith("."):
-            yield path
+def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> list[Path]:
+    """Files at or below the paths that no manifest lists, but for manifests and hidden files."""
+    places = {manifest.place(artefact) for artefact in artefacts}
+    folders = [path for path in [*paths, *artefacts] if path.is_dir()]
+    below = {path: folder for folder in reversed(folders) for path in folder.rglob("*")}
+    return [
+        path
+        for path, folder in sorted(below.items())
+        if (path.is_symlink() or not path.is_dir())
+        and path not in files | places
+        and not _hidden(path.relative_to(folder))
+    ]
 
 
-def _knows_itself(path: Path) -> bool:
-    """Whether a file holds its own checksum, as the weights of a model still in training do."""
-    return path.suffix == ".safetensors"
+def _is_growing(path: Path, artefacts: list[Path]) -> bool:
+    """Whether a run that is not finished writes to a file: its manifest lists it in the end."""
+    for folder in (parent for parent in path.parents if parent in artefacts):
+        found = manifest.load(manifest.place(folder))
+        patterns = replacing.FILES.get(found.kind, ())
+        # A run lists its weights when it is finished: until then they change.
+        has_weights = any("/" not in name and name.endswith(WEIGHTS) for name in found.files)
+        finished = found.facts.get("finished", has_weights or found.kind != MODEL)
+        return not finished and replacing.matches(path.relative_to(folder).as_posix(), patterns)
+    return False
+
+
+def _is_of_artefact(path: Path, artefacts: list[Path]) -> bool:
+    """Whether a file is inside an artefact's folder, or has a name that only files of artefacts have."""
+    inside = any(parent in artefacts for parent in path.parents)
+    return inside or replacing.matches(path.name, NAMES)
 
 
 def _own_faults(path: Path) -> list[str]:
+    """Faults of weights, which hold their own checksum."""
     from rnnkit.models import weights
 
     try:

@@ -15,6 +15,7 @@ from rnnkit.files.manifest import Manifest
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import scale_options as scale
 from rnnkit.stages import usual_options as usual
+from rnnkit.stages.outputs import claim_file
 from rnnkit.text import special
 from rnnkit.text.blocks import count_lines, read_blocks
 from rnnkit.text.counting import TokenCounter
@@ -135,7 +136,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
 
     Raises:
         DataError: There are no token files, or one is missing, empty or not text.
-        ArtefactError: A vocabulary is there already, or the files were made by different tokenizers.
+        ArtefactError: A vocabulary already exists, or the files were made by different tokenizers.
     """
     shard = check(options.shard, options.merge)
     if options.merge:
@@ -217,10 +218,7 @@ def _group(files: Sequence[TokenFile], options: Options) -> dict[Path, list[Toke
 
 def _refuse_existing(paths: Sequence[Path], options: Options) -> None:
     for path in paths:
-        if path.exists() and not options.overwrite:
-            raise ArtefactError(
-                f"{path} is there already", hint="--overwrite replaces it; --output or --work names another place"
-            )
+        claim_file(options, path, KIND)
 
 
 def _count_files(files: Sequence[TokenFile], shard: Shard | None, options: Options, listen: Listener) -> Counter[str]:

@@ -25,6 +25,7 @@ from typing import IO, Any, Final, Literal, get_args
 
 from rnnkit.errors import FormatError
 from rnnkit.files import manifest
+from rnnkit.files.artefact_output import seal_file
 from rnnkit.text.pairs import Pair
 from rnnkit.text.token_files import read_token_lines
 
@@ -125,8 +126,7 @@ def npmi(pair: Pair, words: int) -> float:
 
 def write_meta(path: Path, options: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any]) -> None:
     """Write the manifest beside a phrase list that is finished."""
-    files = manifest.describe_files(path.parent, [path.name])
-    manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
+    seal_file(path, KIND, VERSION, options=options, inputs=inputs, facts=facts)
 
 
 def is_changed(path: Path) -> bool:

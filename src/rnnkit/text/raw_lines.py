@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from rnnkit.errors import DataError
+from rnnkit.files.regular import open_regular
 from rnnkit.text.lines import MAX_BYTES, decode_text, too_long
 
 ENDING: Final = ".raw"
@@ -34,7 +35,7 @@ def read(path: Path) -> Iterator[str]:
         DataError: The file is missing or cannot be read, or a line is not UTF-8 or too long.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             number = 0
             while raw := file.readline(MAX_BYTES + 1):
                 number += 1

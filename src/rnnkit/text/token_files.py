@@ -6,12 +6,14 @@ A token file that came from elsewhere has no manifest. It is used as it is: any 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from rnnkit.errors import ArtefactError, DataError
-from rnnkit.files import manifest
+from rnnkit.files import atomic, manifest
+from rnnkit.files.artefact_output import artefact_file
 from rnnkit.text import raw_lines
 from rnnkit.text.lines import MAX_BYTES, read_lines
 from rnnkit.text.names import SUFFIX, parse_name
@@ -51,6 +53,34 @@ class TokenFile:
     raw: Path | None = None
 
 
+def create(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open a token file for writing bytes, whole or not at all; `write_meta` comes next."""
+    return artefact_file(path, KIND, VERSION, "wb")
+
+
+def create_raw(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open the file of a token file's raw lines, whole or not at all; it must be finished after the token file."""
+    return atomic.atomic_file(raw_lines.place(path), "wb")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse to replace raw lines that no token file's manifest stands beside: they are a file of the user.
+
+    Args:
+        path: The token file that will be written.
+
+    Raises:
+        ArtefactError: There is such a file.
+    """
+    raw = raw_lines.place(path)
+    if raw.exists() and not manifest.place(path).exists():
+        raise ArtefactError(
+            f"{raw} was not written by rnnkit: it is not replaced",
+            f"there is no {manifest.place(path).name} beside it that says so",
+            hint="choose another --output, or remove the file yourself",
+        )
+
+
 def write_meta(
     path: Path,
     *,
@@ -86,8 +116,9 @@ def write_meta(
         "features": features,
         "byte_fallback": byte_fallback,
     }
-    files = manifest.describe_files(path.parent, [path.name, *([raw_lines.place(path).name] if raw else [])])
-    manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
+    if not atomic.is_stream(path):
+        files = manifest.describe_files(path.parent, [path.name, *([raw_lines.place(path).name] if raw else [])])
+        manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
 
 def open_token_file(path: Path) -> TokenFile:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from rnnkit.errors import FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_file
+from rnnkit.files.artefact_output import artefact_file, seal_file
 from rnnkit.text import special
 from rnnkit.text.lines import read_lines
 
@@ -63,6 +63,8 @@ class Vocabulary:
             DataError: The file is missing or not text.
             FormatError: It is not a vocabulary; the message names the line.
         """
+        if path.exists() and not path.is_file():
+            raise FormatError(f"{path} is not a vocabulary", "it is not a regular file")
         tokens: list[str] = []
         counts: list[int] = []
         rows: dict[str, int] = {}
@@ -97,13 +99,9 @@ class Vocabulary:
         Raises:
             ArtefactError: It cannot be written.
         """
-        with atomic_file(path) as file:
+        with artefact_file(path, KIND, VERSION) as file:
             file.writelines(f"{token}\t{count}\n" for token, count in zip(self.tokens, self.counts, strict=True))
-        files = manifest.describe_files(path.parent, [path.name])
-        known = {"rows": len(self), **(facts or {})}
-        manifest.write(
-            manifest.place(path), manifest.Manifest(KIND, VERSION, options or {}, inputs or {}, files, known)
-        )
+        seal_file(path, KIND, VERSION, options=options, inputs=inputs, facts={"rows": len(self), **(facts or {})})
 
     def __len__(self) -> int:
         return len(self.tokens)

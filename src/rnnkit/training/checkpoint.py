@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder, recover_folder
+from rnnkit.files.artefact_output import atomic_folder
 from rnnkit.files.document import read_document
+from rnnkit.files.regular import check_regular
+from rnnkit.files.replacing import PART
 
 Arrays = Mapping[str, NDArray[Any]]
 FORMAT_VERSION = 1
@@ -50,7 +52,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder, PART) as temporary:
         names = [_STATE]
         (temporary / _STATE).write_text(json.dumps(checkpoint.counters, indent=2) + "\n", encoding="utf-8")
         for group, arrays in checkpoint.arrays.items():
@@ -63,8 +65,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is a checkpoint, after putting back what a crash may have left aside."""
-    recover_folder(folder)
+    """Whether there is a checkpoint."""
     return (folder / manifest.NAME).exists()
 
 
@@ -98,6 +99,7 @@ def load(folder: Path) -> Checkpoint:
             raise ValueError("it is no JSON object")
         arrays = {}
         for path in sorted(folder.glob("*.safetensors")):
+            check_regular(path)
             arrays[path.stem] = load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise FormatError(f"{path} is damaged", str(error)) from error

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.events import Listener, Note, Progress, Warned
+from rnnkit.files.staged import RunFolder
 from rnnkit.training import checkpoint, loss_scale, metrics, signals
 from rnnkit.training.checkpoint import Checkpoint
 from rnnkit.training.processes import Group
@@ -116,7 +117,8 @@ class Loop(Generic[B]):
         batches: What it learns from.
         schedule: The rate of each step.
         plan: How long and how often.
-        folder: The model directory: `last/` and `metrics.jsonl` are the loop's.
+        folder: The model directory: `last/` and `metrics.jsonl` are the loop's. One that waits for its name takes it
+            with the first checkpoint.
         validate: Measures the task as it is; must leave no trace on it. None where there is nothing to measure.
         listen: Hears how it goes.
         group: The processes that take each step together; this one alone unless given.
@@ -128,7 +130,7 @@ class Loop(Generic[B]):
         batches: Source[B],
         schedule: Schedule,
         plan: Plan,
-        folder: Path,
+        folder: RunFolder | Path,
         validate: Validate | None,
         listen: Listener,
         group: Group | None = None,
@@ -137,7 +139,7 @@ class Loop(Generic[B]):
         self._batches = batches
         self._schedule = schedule
         self._plan = plan
-        self._folder = folder
+        self._folder = folder if isinstance(folder, RunFolder) else RunFolder(folder)
         self._validate = validate
         self._listen = listen
         self._group = group or Group()
@@ -163,7 +165,7 @@ class Loop(Generic[B]):
             Interrupted: A signal came; everything is saved.
             TrainingError: The loss is no longer a number, or its gradient has no room in float16; `last/` and `best`
                 are from before.
-            ArtefactError: A checkpoint could not be written; the old one is whole.
+            ArtefactError: A checkpoint could not be written; the old one is whole. Or the directory is gone.
             LostProcess: Another process is gone; the last checkpoint is whole.
         """
         with signals.catch() as stop:
@@ -192,7 +194,9 @@ class Loop(Generic[B]):
         }
         arrays = self._task.state_dict()
         if self._group.first:
+            self._folder.check()
             checkpoint.save(self._folder / "last", Checkpoint(counters, arrays))
+            self._folder.commit()
         self._group.wait()
         self._saved_at, self._saved_step = time.monotonic(), self.counters.step
 
@@ -251,6 +255,7 @@ class Loop(Generic[B]):
 
     def _record(self, record: Mapping[str, Any]) -> None:
         if self._group.first:
+            self._folder.check()
             metrics.append(self._folder / metrics.NAME, record)
 
     def _validation_due(self) -> bool:
@@ -272,6 +277,8 @@ class Loop(Generic[B]):
         counters.validated = counters.step
         counters.waiting = 0 if improved else counters.waiting + 1
         self._schedule.observe(improved)
+        if self._group.first:
+            self._folder.check()
         if improved:
             counters.best_score, counters.best_step = found.score, counters.step
             self._task.keep("best", {"step": counters.step, **found.facts})

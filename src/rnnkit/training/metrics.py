@@ -12,6 +12,7 @@ from rnnkit.errors import FormatError
 from rnnkit.files.atomic import atomic_file
 from rnnkit.files.document import parse
 from rnnkit.files.explained import explain_os_errors
+from rnnkit.files.regular import open_regular
 
 NAME = "metrics.jsonl"
 _LONGEST_LINE = 1 << 20
@@ -31,7 +32,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         FormatError: Another line is not JSON, or is of something else.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         number = 0
         while line := file.readline(_LONGEST_LINE + 1):
             number += 1

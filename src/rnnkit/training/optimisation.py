@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
+from rnnkit.files.staged import RunFolder
 from rnnkit.models import weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Arrays
@@ -81,7 +82,9 @@ class Optimisation:
         group: The processes that take each step together; this one alone unless given.
     """
 
-    def __init__(self, network: nn.Module, settings: Settings, folder: Path, group: Group | None = None) -> None:
+    def __init__(
+        self, network: nn.Module, settings: Settings, folder: RunFolder | Path, group: Group | None = None
+    ) -> None:
         self.group = group or Group()
         self._network = network
         self._settings = settings

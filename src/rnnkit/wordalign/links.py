@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_file
+from rnnkit.files.artefact_output import artefact_file
 from rnnkit.text.lines import read_lines
 
 KIND: Final = "links"
@@ -86,7 +86,7 @@ class Links:
 
 def write_links(links: Links, path: Path) -> None:
     """Write a file of links, whole or not at all. Raises ArtefactError where it cannot be written."""
-    with atomic_file(path) as file:
+    with artefact_file(path, KIND, VERSION) as file:
         file.writelines(f"{line}\n" for line in links.lines())
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rnnkit.data.arrays import IntArray, open_array
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder
+from rnnkit.files.artefact_output import atomic_folder
 from rnnkit.text.special import EOS, NAMES, UNK
 from rnnkit.wordalign.lexicon import Lexicon
 
@@ -193,7 +193,7 @@ def write_shortlist(
         ArtefactError: It cannot be written.
     """
     offset_S1, target_C = rows
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder, KIND) as partial:
         arrays = {_OFFSETS: offset_S1.astype("<i8"), _TARGETS: target_C.astype("<i4"), _ALWAYS: always_F.astype("<i4")}
         for name, array in arrays.items():
             np.save(partial / name, array, allow_pickle=False)

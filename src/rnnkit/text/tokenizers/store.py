@@ -10,7 +10,8 @@ from typing import Final
 
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_folder
+from rnnkit.files.artefact_output import atomic_folder
+from rnnkit.files.regular import read_regular
 from rnnkit.text.normalise import FORMS, NONE, Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
@@ -23,6 +24,9 @@ from rnnkit.text.tokenizers.words import WordTokenizer
 KIND: Final = "tokenizer"
 VERSION: Final = 1
 MODEL: Final = "model.spm"
+
+_LARGEST_MODEL: Final = 1 << 28
+"""Bytes of the largest SentencePiece model that is read; one of a million pieces has some 30 million."""
 
 RULES: Final[Mapping[str, type[WordTokenizer | SpaceTokenizer | CharacterTokenizer | ByteTokenizer]]] = {
     kind: tokenizer
@@ -52,7 +56,7 @@ def save_tokenizer(
     Raises:
         ArtefactError: The folder cannot be written.
     """
-    with atomic_folder(folder) as partial:
+    with atomic_folder(folder, KIND) as partial:
         names = []
         text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
         if isinstance(text, SubwordTokenizer):
@@ -93,14 +97,10 @@ def _load_text(folder: Path, kind: str, normalisation: Normalisation) -> Tokeniz
     if faults := manifest.faults(folder):
         raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy it again, or make it again")
     try:
-        return SubwordTokenizer(kind, (folder / MODEL).read_bytes(), normalisation)
-    except FormatError as error:
-        raise FormatError(
-            f"the tokenizer {folder} is damaged",
-            f"{folder / MODEL}: {error.what}",
-            *error.details,
-            hint="copy it again, or make it again",
-        ) from error
+        return SubwordTokenizer(kind, read_regular(folder / MODEL, _LARGEST_MODEL), normalisation)
+    except (OSError, ValueError, FormatError) as error:
+        why = [error.what, *error.details] if isinstance(error, FormatError) else [str(error)]
+        raise FormatError(f"{folder / MODEL} is damaged", *why, hint="copy it again, or make it again") from error
 
 
 def load_matching(folder: Path, asked: Mapping[str, object]) -> Tokenizer:

@@ -1,0 +1,100 @@
+"""The folder of a run: in its place from the start, or beside the folder that it replaces until it has a checkpoint."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rnnkit.errors import ArtefactError
+from rnnkit.files import artefact_output, durable, lock, replacing
+from rnnkit.files.owner import TEMPORARY
+
+
+class RunFolder:
+    """A folder that a run writes into, which may still have to take its name.
+
+    `folder / name` is a file in it, wherever it is at that moment.
+
+    Args:
+        final: The folder's name in the end.
+        path: Where it is until `commit`; in its place unless given.
+        kinds: Kinds of artefact that it may replace.
+        held: The lock inside it.
+    """
+
+    def __init__(
+        self, final: Path, path: Path | None = None, kinds: tuple[str, ...] = (), held: lock.Held | None = None
+    ) -> None:
+        self.final = final
+        self.path = path or final
+        self._kinds = kinds
+        self._held = held
+        self._identity = self._find()
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    def __str__(self) -> str:
+        return str(self.final)
+
+    @property
+    def waits(self) -> bool:
+        """Whether another folder still has its name."""
+        return self.path != self.final
+
+    def check(self) -> None:
+        """Raise ArtefactError where the folder is gone: nothing written now would ever be found."""
+        if self._identity is None:
+            self._identity = self._find()
+        elif self._find() != self._identity:
+            raise ArtefactError(
+                f"{self.final} is gone: it was removed or replaced during the run",
+                "nothing more is written",
+                hint="start the run again",
+            )
+
+    def commit(self) -> None:
+        """Take the name, and remove the folder that had it. Does nothing where there is none any more.
+
+        Raises:
+            ArtefactError: What is there meanwhile may not be replaced.
+        """
+        if not self.waits:
+            return
+        self.check()
+        replacing.check_folder(self.final, self._kinds)
+        durable.exchange(self.path, self.final, self.final.with_name(f".{self.final.name}.old"))
+        self.path = self.final
+        if self._held is not None:
+            self._held.path = self.final / lock.NAME
+
+    def _find(self) -> tuple[int, int] | None:
+        try:
+            facts = self.path.stat()
+        except OSError:
+            return None
+        return facts.st_dev, facts.st_ino
+
+
+@contextmanager
+def replace_at_commit(final: Path, *kinds: str) -> Iterator[RunFolder]:
+    """Give an empty folder beside `final` for a run, which replaces that at `commit`. Without one, it goes again.
+
+    Both folders are locked meanwhile.
+
+    Raises:
+        ArtefactError: What is there is not of these kinds, holds files of the user, or is in use.
+    """
+    final = replacing.resolve_folder(final)
+    with lock.hold(final), lock.hold_beside(final):
+        artefact_output.recover(final)
+        replacing.check_folder(final, kinds)
+        staged = final.with_name(f".{final.name}{TEMPORARY}")
+        shutil.rmtree(staged, ignore_errors=True)
+        try:
+            with lock.hold(staged) as held:
+                yield RunFolder(final, staged, kinds, held)
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)

@@ -1,0 +1,96 @@
+"""Outputs of a command: refused before any work is done where they would destroy something."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rnnkit.config import STDIN, flag
+from rnnkit.errors import ArtefactError
+from rnnkit.files import atomic, replacing
+
+PANEL = "Output"
+"""Panel of the options that name outputs; every other path is an input."""
+
+_PLACES = ("work", "config")
+"""Paths that are neither: what a command reads and writes by default is inside the first."""
+
+
+def claim_file(options: Any, path: Path, kind: str | None = None, others: Iterable[Path] = ()) -> None:
+    """Refuse a file as an output where that would destroy something.
+
+    Args:
+        options: The options of the command; `overwrite` says whether a file may be replaced.
+        path: The output. What is not a regular file, such as a device or a pipe, is written into.
+        kind: Kind of the artefact whose manifest stands beside the file; None for text, pictures and the like.
+        others: Inputs that the options do not name, and other outputs.
+
+    Raises:
+        ArtefactError: It exists and may not be replaced, it is an input, or it is a folder.
+    """
+    if path == STDIN or atomic.is_stream(path):
+        return
+    atomic.resolve(path)
+    refuse_inputs(path, [*input_paths(options), *others])
+    if path.exists():
+        if not options.overwrite:
+            raise _exists(path, options)
+        replacing.check_file(path, kind)
+
+
+def claim_folder(options: Any, path: Path, *kinds: str, others: Iterable[Path] = ()) -> None:
+    """Refuse a folder as an output where that would destroy something. Arguments as those of `claim_file`.
+
+    Raises:
+        ArtefactError: It holds something and may not be replaced, an input is in it, or it is a file.
+    """
+    folder = replacing.resolve_folder(path)
+    refuse_inputs(folder, [*input_paths(options), *others])
+    if replacing.is_taken(folder):
+        if not options.overwrite:
+            raise _exists(path, options)
+        replacing.check_folder(folder, kinds)
+
+
+def refuse_inputs(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write where something is read: a file that is an input, or a folder that holds one.
+
+    Raises:
+        ArtefactError: It is; the message names the input.
+    """
+    if not output.exists():
+        return
+    real = Path(os.path.realpath(output))
+    for path in inputs:
+        if path != STDIN and Path(os.path.realpath(path)).is_relative_to(real):
+            raise ArtefactError(f"{output} is an input; it is not replaced", hint="choose another --output")
+    if real.is_file() and _is_stdin(real):
+        raise ArtefactError(f"{output} is standard input; it is not replaced", hint="choose another --output")
+
+
+def input_paths(options: Any) -> Iterator[Path]:
+    """Every path among the options that is read."""
+    for field in dataclasses.fields(options):
+        if field.metadata["panel"] == PANEL or field.name in ("output", *_PLACES):
+            continue
+        value = getattr(options, field.name)
+        yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Path))
+
+
+def _exists(path: Path, options: Any) -> ArtefactError:
+    names = [flag(field.name) for field in dataclasses.fields(options)]
+    others = [f"--{name}" for name in ("output", "work") if name in names]
+    elsewhere = f"; {' or '.join(others)} names another path" if others else ""
+    return ArtefactError(f"{path} already exists", hint=f"--overwrite replaces it{elsewhere}")
+
+
+def _is_stdin(path: Path) -> bool:
+    """Whether standard input is read from this very file."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdin.fileno()), path.stat())
+    except (OSError, ValueError, AttributeError):  # there is none, or a test's stand-in
+        return False
