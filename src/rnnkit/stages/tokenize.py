@@ -35,7 +35,7 @@ from rnnkit.text.normalise import NFC, NONE, Normalisation
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.learning import learn_from_files, refuse_empty
 from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.store import RULES, identity, load_matching, save_tokenizer
+from rnnkit.text.tokenizers.store import RULES, identity, load_matching, save_tokenizer, staged_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
 from rnnkit.workers import Pool
 
@@ -85,11 +85,12 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     jobs = _plan(options, shard)
     tokens_folder = token_folder(options, shard)
     with lock.hold(tokens_folder):
-        tokenizer, learned = _find_or_make(options, jobs, shard, listen)
-        if options.samples and tokenizer.kind in RULES:
-            raise _no_samples(tokenizer.kind)
-        with ExitStack() as outputs, _pool(options) as pool:
-            written = [_tokenize(job, shard, tokenizer, options, pool, outputs, listen) for job in jobs]
+        with ExitStack() as outputs:
+            tokenizer, place, learned = _find_or_make(options, jobs, shard, outputs, listen)
+            if options.samples and tokenizer.kind in RULES:
+                raise _no_samples(tokenizer.kind)
+            with _pool(options, place) as pool:
+                written = [_tokenize(job, shard, tokenizer, options, pool, outputs, listen) for job in jobs]
         for job, result in zip(jobs, written, strict=True):
             _describe(job, result, options, tokenizer)
         if learned:
@@ -166,9 +167,9 @@ def _plan(options: Options, shard: shards.Shard | None) -> list[_Job]:
 
 
 def _find_or_make(
-    options: Options, jobs: Sequence[_Job], shard: shards.Shard | None, listen: Listener
-) -> tuple[Tokenizer, bool]:
-    """The tokenizer, and whether it was made just now."""
+    options: Options, jobs: Sequence[_Job], shard: shards.Shard | None, outputs: ExitStack, listen: Listener
+) -> tuple[Tokenizer, Path, bool]:
+    """The tokenizer, where it is, and whether it was made just now. One that replaces another waits for `outputs`."""
     folder = tokenizer_folder(options)
     if shard is not None:
         if not folder.exists():
@@ -176,21 +177,21 @@ def _find_or_make(
                 f"there is no tokenizer at {folder}, and no shard makes one: all must use the same",
                 hint="make it first, on one machine: `rnnkit tokenize valid.LANG --learn-from train.LANG`",
             )
-        return load_matching(folder, _asked(options)), False
+        return load_matching(folder, _asked(options)), folder, False
     sources = options.learn_from or [job.source for job in jobs if job.name.split == TRAIN]
     can_make = bool(sources) or options.type in RULES
     if folder.exists() and not (options.overwrite and can_make):
         known = load_matching(folder, _asked(options))
         listen(Note(f"tokenizer {folder}: {known}"))
-        return known, False
+        return known, folder, False
     kind = options.type or DEFAULT_TYPE
     normalisation = _normalisation(options)
     tokenizer: Tokenizer
+    inputs, facts = dict[str, str](), dict[str, Any]()
     if kind in RULES:
         if options.size is not None:
             raise UsageError(f"--size is for unigram and bpe, --type is {kind}")
         tokenizer = _with_features(RULES[kind](normalisation), options)
-        save_tokenizer(tokenizer, folder)
     elif sources:
         inputs = {source.name: manifest.sha256(source) for source in sources}
         limit = round(options.learn_size * 1e6)
@@ -198,23 +199,25 @@ def _find_or_make(
             sources, kind, options.size, normalisation, limit, options.seed, listen, bool(options.features)
         )
         tokenizer = _with_features(subwords, options)
-        save_tokenizer(tokenizer, folder, inputs, facts)
     else:
         raise DataError(
             f"there is no tokenizer at {folder}, and no train file to learn one from",
             hint="name the training text train.LANG, or give it with --learn-from; words, chars and bytes need none",
         )
     listen(Note(f"tokenizer {folder}: {tokenizer}, new"))
-    return tokenizer, True
+    if folder.exists():  # like the token files, it is replaced when the last of these is done
+        return tokenizer, outputs.enter_context(staged_tokenizer(tokenizer, folder, inputs, facts)), True
+    save_tokenizer(tokenizer, folder, inputs, facts)
+    return tokenizer, folder, True
 
 
-def _pool(options: Options) -> Pool[Any, Piece]:
+def _pool(options: Options, tokenizer: Path) -> Pool[Any, Piece]:
     """The processes; SentencePiece's threads are shared among them."""
     processes = options.processes or available_cores()
     threads = -1  # SentencePiece's word for one a core
     if options.threads or processes > 1:
         threads = max(1, (options.threads or available_cores()) // processes)
-    return Pool(partial(Cutter, tokenizer_folder(options), threads, options.samples, options.alpha), processes)
+    return Pool(partial(Cutter, tokenizer, threads, options.samples, options.alpha), processes)
 
 
 def _tokenize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -56,6 +57,31 @@ def save_tokenizer(
     Raises:
         ArtefactError: The folder cannot be written.
     """
+    with staged_tokenizer(tokenizer, folder, inputs, facts):
+        pass
+
+
+@contextmanager
+def staged_tokenizer(
+    tokenizer: Tokenizer,
+    folder: Path,
+    inputs: Mapping[str, str] | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> Iterator[Path]:
+    """Write a tokenizer's folder that takes its place when the block ends without an error.
+
+    Args:
+        tokenizer: What to save.
+        folder: Where it will be.
+        inputs: As for `save_tokenizer`.
+        facts: As for `save_tokenizer`.
+
+    Yields:
+        Where it is meanwhile; it can be read there.
+
+    Raises:
+        ArtefactError: The folder cannot be written.
+    """
     with atomic_folder(folder, KIND) as partial:
         names = []
         text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
@@ -65,6 +91,7 @@ def save_tokenizer(
         files = manifest.describe_files(partial, names)
         meta = manifest.Manifest(KIND, VERSION, tokenizer.options, inputs or {}, files, facts or {})
         manifest.write(partial / manifest.NAME, meta)
+        yield partial
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
