@@ -51,7 +51,7 @@ class Options:
     lowercase: bool | None = option(None, help="Make everything lower case.", shown_default="no", panel="Tokenizer")
     normalise: str | None = option(
         None,
-        help="Unicode form: nfc composes accents, nfkc also folds widths and ligatures; both make white space one space. "
+        help="Unicode form: nfc composes accents, nfkc also folds widths and ligatures; both fold white space. "
         "none changes nothing; but --type spaces keeps no white space.",
         choices=FORMS,
         shown_default=NFC,
