@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tests import tiny_models
 
@@ -35,7 +36,7 @@ def parts(folder: Path, kind: str) -> tuple[Path, Path]:
     return folder / "tokenizer", folder / "vocab.tsv"
 
 
-def translating(folder: Path, kind: str, **changes: bool) -> Path:
+def translating(folder: Path, kind: str, **changes: Any) -> Path:
     network = tiny_models.translator(size=SIZE, spread=1.0, **changes)
     tokenizer, table = parts(folder, kind)
     store.create(folder / "model", network.config, ("de", "en"), tokenizer, [table])

@@ -20,6 +20,7 @@ from rnnkit.evaluation.translation import UNKNOWN, Measured, make_validation
 from rnnkit.events import Event, Note, Warned
 from rnnkit.models import store
 from rnnkit.stages import align, bleu, decode, error_rate, tokenize, train_seq2seq, vocab
+from rnnkit.stages.outcome import Result
 from rnnkit.training.signals import Stop
 
 WORDS = ("der", "Hund", "sieht", "einen", "alten", "Mann", "im", "Garten", "und", "Schnee")
@@ -119,7 +120,7 @@ def test_validation_gives_the_figures_of_the_commands(tmp_path: Path, name: str)
     work = prepare(tmp_path, CASES[name])
     heard: list[Event] = []
     result = train_seq2seq.run(options(work, measure="chrf", **CASES[name].get("train", {})), heard.append)
-    assert isinstance(result, train_seq2seq.Result)
+    assert isinstance(result, Result)
     figures: list[dict[str, float]] = []
     for count in (16, 7, 1):
         figures.append(measured_by_commands(tmp_path, result.model, count))
@@ -149,7 +150,7 @@ def without_raw_lines(work: Path) -> None:
 def test_data_without_raw_lines_counts_an_unknown_token_as_one_wrong_word(tmp_path: Path, kind: str) -> None:
     work = prepare(tmp_path, {"tokenize": {"type": kind}, "vocab": {"min_count": 3}})
     result = train_seq2seq.run(options(work, measure="bleu"))
-    assert isinstance(result, train_seq2seq.Result)
+    assert isinstance(result, Result)
     without_raw_lines(work)
     heard: list[Event] = []
     found = measured_in_training(work, result.model, 16, heard)
