@@ -53,6 +53,36 @@ def test_empty_lines_of_one_side_can_be_kept(work: Path) -> None:
         aligned(replace(PAIR, keep_empty=True))
 
 
+def test_parts_that_differ_in_blank_lines_are_named(work: Path) -> None:
+    def warned(options: Options) -> list[str]:
+        heard: list[Event] = []
+        aligned(options, heard)
+        return [event.text for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")]
+
+    expected = (
+        "blank lines are dropped from train (1), valid (1) and kept in test_2016 (1): figures there count lines of a "
+        "kind that the model has never read; align with --keep-empty to keep them in all parts, as WikiText's "
+        "figures do"
+    )
+    assert warned(Options(text="de")) == [expected]
+    assert warned(Options(text="de", keep_empty=True)) == [], "all parts alike"
+    assert warned(PAIR) == [], "a pair is no line of a language model"
+    Path("work/tokens/test_2016.de.tok").unlink()
+    Path("work/tokens/test_2016.de.tok.meta.json").unlink()
+    assert warned(Options(text="de")) == [], "without a test part, train and valid are alike"
+
+
+def test_shards_that_differ_in_blank_lines_are_named_when_they_are_merged(work: Path) -> None:
+    heard: list[Event] = []
+    for number in (1, 2):
+        run(Options(text="de", shard=f"{number}/2"), heard.append)
+    assert not [event for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")]
+    run(Options(merge=True), heard.append)
+    assert [
+        event.text[:57] for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")
+    ] == ["blank lines are dropped from train (1), valid (1) and kep"]
+
+
 def words(data: AlignedData, split: str, side: str) -> list[str]:
     """The sentences as text; EOS and PAD are shown."""
     sentences = data.side(split, side)

@@ -107,7 +107,7 @@ def test_overwrite_replaces_and_names_what_is_left_behind(corpus: Path) -> None:
     run(options("train.de", "valid.de", type="words"))
     assert refused(ArtefactError, options("train.de", "valid.de", "test.de")) == (
         "work/tokens/train.de.tok already exists\n"
-        "  hint: --overwrite replaces it; --work or --output names another place"
+        "  hint: --overwrite replaces it; --output or --work names another path"
     )
     assert not Path("work/tokens/test.de.tok").exists()
     heard: Hear = []
@@ -116,6 +116,46 @@ def test_overwrite_replaces_and_names_what_is_left_behind(corpus: Path) -> None:
     assert tokens("train.de")[-1] == "J a !"
     assert not run(options("valid.de", overwrite=True)).learned  # without train files the tokenizer stays
     assert tokens("valid.de")[-1] == "J a !"
+
+
+@pytest.mark.parametrize("kind", ["words", "bpe"])
+def test_a_file_that_fails_leaves_tokenizer_and_tokens_as_they_were(corpus: Path, kind: str) -> None:
+    run(options("train.de", "valid.de", type="chars"))
+    before = {path: path.read_bytes() for path in Path("work").rglob("*") if path.is_file()}
+    Path("valid.en").write_bytes(b"caf\xe9\n")
+    refused(DataError, options("train.de", "valid.en", type=kind, overwrite=True))
+    assert {path: path.read_bytes() for path in Path("work").rglob("*") if path.is_file()} == before
+
+
+def test_raw_lines_of_held_out_parts_are_kept(corpus: Path) -> None:
+    run(options("train.de", "valid.de", "test.de", type="words"))
+    assert sorted(path.name for path in Path("work/tokens").glob("*.raw")) == ["test.de.tok.raw", "valid.de.tok.raw"]
+    assert Path("work/tokens/valid.de.tok.raw").read_bytes() == Path("valid.de").read_bytes()
+    assert manifest.faults(Path("work/tokens/valid.de.tok")) == []
+    Path("work/tokens/valid.de.tok.raw").write_text("other\n", encoding="utf-8")
+    assert manifest.faults(Path("work/tokens/valid.de.tok")) == [
+        f"valid.de.tok.raw: 6 bytes, {Path('valid.de').stat().st_size} were written"
+    ]
+    run(options("valid.de", overwrite=True))
+    assert manifest.faults(Path("work/tokens/valid.de.tok")) == []
+    Path("out").mkdir()
+    Path("out/test.de.tok.raw").write_text("mine\n", encoding="utf-8")
+    message = refused(ArtefactError, options("test.de", output=Path("out"), overwrite=True))
+    assert message.startswith("out/test.de.tok.raw was not written by rnnkit: it is not replaced")
+    assert Path("out/test.de.tok.raw").read_text(encoding="utf-8") == "mine\n"
+
+
+def test_white_space_is_kept_with_none(corpus: Path) -> None:
+    line = "  Il dit\u00a0:  «\u202fnon\u202f»\t"
+    Path("train.fr").write_text(f"{line}\n" * 9, encoding="utf-8")
+    for kind in ("words", "chars", "bytes", "unigram", "bpe"):
+        work = Path(f"work.{kind}")
+        result = run(options("train.fr", type=kind, normalise="none", work=work))
+        assert result.settings["exact"] is True
+        found = detokenize.open_filter(detokenize.Options([work / "tokens" / "train.fr.tok"], work=work))
+        assert set(found) == {line}
+    assert "exact" not in run(options("train.fr", type="spaces", normalise="none", work=Path("spaces"))).settings
+    assert "exact" not in run(options("train.fr", type="words", work=Path("nfc"))).settings
 
 
 def test_names_of_files(corpus: Path) -> None:

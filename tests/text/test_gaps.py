@@ -21,6 +21,7 @@ from rnnkit.text.tokenizers.words import WordTokenizer
 WORDS = WordTokenizer(Normalisation())
 LOWER = WordTokenizer(Normalisation(lowercase=True))
 SPACES = SpaceTokenizer(Normalisation())
+EXACT = Normalisation("none", exact=True)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +128,9 @@ def test_features_stand_before_what_is_cut(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("___\tx\n___\tx\ty\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"a:2: the line has 2 TABs"):
         list(read_gapped([tmp_path / "a"], "___", featured))
+
+
+def test_white_space_that_is_kept_stays_around_a_gap() -> None:
+    words, characters = WordTokenizer(EXACT), CharacterTokenizer(EXACT)
+    assert cut("a  b\u00a0: ___ c", "___", words) == ["a", "<0x20>￭", "b", "￭<0xC2><0xA0>￭", ":", None, "c"]
+    assert cut("a ___ b", "___", characters) == ["a", None, "b"]

@@ -5,7 +5,11 @@ One folder holds, for each split S and side L,
     S.L.ids.npy      the ids of all sentences, one after the other (uint16, or int32 where the vocabulary is larger)
     S.L.offsets.npy  int64, one more than there are sentences: sentence i is ids[offsets[i]:offsets[i + 1]]
 
-and `meta.json` (kind `data`). Every sentence ends with EOS; no BOS is stored. Data of a fixed length has PAD
+and `meta.json` (kind `data`). Held-out splits of two sides also hold, where `tokenize` has kept them,
+
+    S.L.lines.txt    the raw line of each sentence, LF behind it
+
+Every sentence ends with EOS; no BOS is stored. Data of a fixed length has PAD
 before or behind each sentence. Sentence i of one side belongs to sentence i of the other.
 """
 
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,6 +26,7 @@ import numpy as np
 from rnnkit.data.arrays import GrowingArray, IntArray, blocks, open_array
 from rnnkit.errors import DataError, FormatError
 from rnnkit.files import manifest
+from rnnkit.text import raw_lines
 from rnnkit.text.special import PAD, UNK
 
 KIND: Final = "data"
@@ -78,12 +84,14 @@ class SplitCounts:
         lines: Lines read.
         dropped: Lines left out, by reason.
         truncated: Sentences that were cut to a length, on any side.
+        blank: Sentences of one-sided data that are an end symbol only.
     """
 
     sides: Mapping[str, SideCounts]
     lines: int
     dropped: Mapping[str, int]
     truncated: int = 0
+    blank: int = 0
 
     @property
     def sentences(self) -> int:
@@ -100,6 +108,7 @@ class SplitCounts:
             "longest": {side: counts.longest for side, counts in self.sides.items()},
             "dropped": dict(self.dropped),
             "truncated": self.truncated,
+            **({"blank": self.blank} if self.blank else {}),
         }
 
 
@@ -187,6 +196,8 @@ def write_meta(
         "splits": {split: counts.as_facts() for split, counts in splits.items()},
     }
     names = [place.name for split in splits for side in vocabulary_size for place in places(folder, split, side)]
+    raw = [raw_place(folder, split, side) for split in splits for side in vocabulary_size]
+    names += [place.name for place in raw if place.exists()]
     files = manifest.describe_files(folder, names)
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
@@ -296,6 +307,34 @@ class AlignedData:
                 hint=f"`rnnkit align --{split} FILE…` adds a split",
             )
         return self._sentences[split, language]
+
+    def raw_lines(self, split: str, language: str, most: int) -> list[str] | None:
+        """The raw lines of the first sentences of one side of one split; None where the data has none.
+
+        Args:
+            split: Name of the split.
+            language: Name of the side.
+            most: How many lines.
+
+        Raises:
+            DataError: There is no such split or side, or the file cannot be read.
+            FormatError: There are fewer lines than sentences.
+        """
+        wanted = min(most, len(self.side(split, language)))
+        path = raw_place(self.folder, split, language)
+        if path.name not in self.meta.files:
+            return None
+        lines = list(islice(raw_lines.read(path), wanted))
+        if len(lines) < wanted:
+            raise FormatError(
+                f"{path} has {len(lines)} lines", f"{manifest.NAME} says {wanted} sentences", hint="align again"
+            )
+        return lines
+
+
+def raw_place(folder: Path, split: str, language: str) -> Path:
+    """Where the raw lines of one side of one split are."""
+    return folder / f"{split}.{language}.lines.txt"
 
 
 def places(folder: Path, split: str, language: str) -> tuple[Path, Path]:

@@ -65,6 +65,7 @@ class AlignedBlock:
         sides: For each side the ids of all sentences, EOS at the end of each, and the sentences' lengths.
         cut: Whether each sentence was cut, on any side; shape (sentences,).
         fingerprints: Of each sentence, where duplicates are to be dropped.
+        kept: Number of each sentence's line in the block, from 0; shape (sentences,).
     """
 
     lines: int
@@ -72,13 +73,14 @@ class AlignedBlock:
     sides: tuple[tuple[IntArray, IntArray], ...]
     cut: NDArray[np.bool_]
     fingerprints: NDArray[np.uint64] | None
+    kept: NDArray[np.int32]
 
     def without(self, unwanted: NDArray[np.bool_], reason: str) -> AlignedBlock:
         """The block without some of its sentences, shape (sentences,)."""
         kept = ~unwanted
         sides = tuple((ids[np.repeat(kept, lengths)], lengths[kept]) for ids, lengths in self.sides)
         dropped = {**self.dropped, reason: int(unwanted.sum())}
-        return AlignedBlock(self.lines, dropped, sides, self.cut[kept], None)
+        return AlignedBlock(self.lines, dropped, sides, self.cut[kept], None, self.kept[kept])
 
 
 class Aligner:
@@ -101,8 +103,8 @@ class Aligner:
         dropped: Counter[str] = Counter()
         ids: list[list[int]] = [[] for _ in sides]
         lengths: list[list[int]] = [[] for _ in sides]
-        cuts, prints = [], []
-        for lines in zip(*sides, strict=True):
+        cuts, prints, kept = [], [], []
+        for number, lines in enumerate(zip(*sides, strict=True)):
             sentence = [line.split() for line in lines]
             reason = next((ground.reason for ground in self._filters if ground.drops(sentence)), None)
             if reason is not None:
@@ -118,6 +120,7 @@ class Aligner:
                 flat += found
                 counts.append(len(found))
             cuts.append(cut)
+            kept.append(number)
             if self._rules.duplicates:
                 prints.append(filters.fingerprint(sentence))
         return AlignedBlock(
@@ -129,6 +132,7 @@ class Aligner:
             ),
             np.array(cuts, np.bool_),
             np.array(prints, np.uint64) if self._rules.duplicates else None,
+            np.array(kept, np.int32),
         )
 
     def finish(self) -> None:

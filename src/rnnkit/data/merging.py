@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.data.aligned import Padding, SideCounts, SplitCounts, places, write_meta
+from rnnkit.data.aligned import Padding, SideCounts, SplitCounts, places, raw_place, write_meta
 from rnnkit.data.arrays import GrowingArray, blocks, open_array
 from rnnkit.data.filters import REASONS
 from rnnkit.errors import ArtefactError
@@ -44,6 +45,9 @@ def merge_data(
     files = [pair for split in facts["splits"] for side in sides for pair in [(split, side)]]
     for done, (split, side) in enumerate(files, start=1):
         _join([places(shard, split, side) for shard in shards], places(folder, split, side))
+        raw = [raw_place(shard, split, side) for shard in shards]
+        if all(path.name in meta.files for path, meta in zip(raw, metas, strict=True)):
+            _concatenate(raw, raw_place(folder, split, side))
         listen(Progress("merge", done, len(files), "sides", finished=done == len(files)))
     splits = {split: _add([meta.facts["splits"][split] for meta in metas], sides) for split in facts["splits"]}
     write_meta(
@@ -76,6 +80,14 @@ def _join(parts: Sequence[tuple[Path, Path]], whole: tuple[Path, Path]) -> None:
         offsets.close()
 
 
+def _concatenate(parts: Sequence[Path], whole: Path) -> None:
+    """Write files one after the other."""
+    with whole.open("wb") as output:
+        for path in parts:
+            with path.open("rb") as source:
+                shutil.copyfileobj(source, output, 1 << 20)
+
+
 def _add(parts: Sequence[Mapping[str, Any]], sides: Sequence[str]) -> SplitCounts:
     """The counts of all shards of a split."""
     dropped: Counter[str] = Counter()
@@ -95,4 +107,5 @@ def _add(parts: Sequence[Mapping[str, Any]], sides: Sequence[str]) -> SplitCount
         sum(part["lines"] for part in parts),
         {reason: dropped[reason] for reason in REASONS if dropped[reason]},
         sum(part["truncated"] for part in parts),
+        sum(part.get("blank", 0) for part in parts),
     )

@@ -20,6 +20,7 @@ from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import Sampling, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, forbidden
 from rnnkit.text import special
+from rnnkit.text.lines import one_line
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -192,4 +193,4 @@ def cut(tokenizer: Tokenizer | None, line: str) -> list[str]:
 
 def join(tokenizer: Tokenizer | None, tokens: Sequence[str]) -> str:
     """The line that tokens spell."""
-    return " ".join(tokens) if tokenizer is None else tokenizer.detokenize(tokens)
+    return one_line(" ".join(tokens)) if tokenizer is None else tokenizer.detokenize(tokens)

@@ -7,11 +7,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from rnnkit.data.aligned import AlignedData
+from rnnkit.decoding import translate
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.decoding.translate import search_all
+from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.wishes import NO_WISH
 from rnnkit.evaluation.bleu import BleuSettings, ChrfSettings, corpus_score
+from rnnkit.evaluation.error_rates import error_rate
+from rnnkit.events import Listener, Warned, ignore
 from rnnkit.models.store import Model
 from rnnkit.text import special
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers.tokenizer import warn_replaced
 from rnnkit.training.sequence_to_sequence import mean_nll
 from rnnkit.training.signals import Stop
 from rnnkit.training.task import Validation
@@ -24,6 +30,9 @@ FEWEST_WORDS = 4
 
 TIE = 1e-6
 """What a nat of loss counts against a point of the measure: it decides between equals, such as two times nothing."""
+
+UNKNOWN = "\U0010ffff"
+"""Stands for an unknown token of a reference that is known by its ids only: one token, which no output has."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +54,58 @@ class Measured:
     batch_tokens: int
 
 
+@dataclass(frozen=True)
+class HeldOut:
+    """The sentences that a validation decodes.
+
+    Attributes:
+        sources: Their text, for the log.
+        references: What they are compared with.
+        translate: Decodes sentences `start` to `stop`; gives the text of each, and the tokens in all.
+    """
+
+    sources: Sequence[str]
+    references: Sequence[str]
+    translate: Callable[[int, int], tuple[list[str], int]]
+
+    def decode(self, stop: Stop) -> tuple[list[str], int] | None:
+        """The text of all sentences, and the tokens in all; None where the stop flag was set meanwhile."""
+        outputs: list[str] = []
+        tokens = 0
+        for start in range(0, len(self.sources), BLOCK):
+            if stop:
+                return None
+            found, length = self.translate(start, min(start + BLOCK, len(self.sources)))
+            outputs += found
+            tokens += length
+        return outputs, tokens
+
+
 def make_validation(
-    model: Model, data: AlignedData, measured: Measured, weights: Callable[[], AbstractContextManager[None]]
+    model: Model,
+    data: AlignedData,
+    measured: Measured,
+    weights: Callable[[], AbstractContextManager[None]],
+    listen: Listener = ignore,
 ) -> Callable[[Stop], Validation | None]:
     """A function that validates the model as it is at the moment, and leaves no trace on it.
+
+    Its figures are those of `rnnkit decode --beam 1` and `rnnkit bleu` or `rnnkit error-rate` on the same lines, where
+    the data has the raw lines of its `valid` split.
 
     Args:
         model: The model under training.
         data: Aligned data with a `valid` split.
         measured: What is decoded.
         weights: A context in which the model has the weights that are to be measured.
+        listen: Gets a warning where the data has no raw lines but unknown tokens, or where outputs spell line ends.
     """
     source, target = (data.side("valid", side) for side in data.sides)
     count = min(measured.lines, len(source))
-    source_ids = [source[index][:-1].tolist() for index in range(count)]
-    references = [_spell(model, target[index].tolist()) for index in range(count)]
+    held_out = _read_held_out(model, data, measured, count, listen)
+    references = held_out.references
     measure = choose_measure(measured.by, references)
+    warnings = iter([listen])  # one for the run
     shown = [index * count // measured.samples for index in range(measured.samples)] if count else []
 
     def validate(stop: Stop) -> Validation | None:
@@ -74,24 +119,19 @@ def make_validation(
         if not count:
             return Validation(score=-nll, facts={"loss": nll})
         model.network.eval()
-        outputs: list[str] = []
-        tokens = 0
-        for start in range(0, count, BLOCK):
-            if stop:
-                break
-            hypotheses = search_all(model, source_ids[start : start + BLOCK], measured.search, measured.batch_tokens)
-            outputs += [_spell(model, one[0].ids if one else ()) for one in hypotheses]
-            tokens += sum(len(one[0].ids) for one in hypotheses if one)
+        decoded = held_out.decode(stop)
         model.network.train()
-        if len(outputs) < count:
+        if decoded is None:
             return None
-        found = score_lines(measure, outputs, references)
+        outputs, tokens = decoded
+        if model.tokenizer.replaced:
+            warn_replaced(model.tokenizer, next(warnings, ignore))
+        value = score_lines(measure, outputs, references)
         return Validation(
-            score=found - TIE * nll,
-            facts={"loss": nll, measure: found},
+            score=value - TIE * nll,
+            facts={"loss": nll, measure: value},
             lines=tuple(
-                f"{model.tokenizer.detokenize(model.source_vocabulary.decode(source_ids[index]))} -> {outputs[index]}"
-                for index in shown
+                f"{held_out.sources[index]} -> {outputs[index]} (reference: {references[index]})" for index in shown
             ),
             length_ratio=tokens / sum(len(target[index]) for index in range(count)),
         )
@@ -110,12 +150,64 @@ def choose_measure(by: str, references: Sequence[str]) -> str:
 def score_lines(measure: str, outputs: Sequence[str], references: Sequence[str]) -> float:
     """How good the outputs are by a measure, from 0 to 100."""
     if measure == "accuracy":
-        return 100 * sum(map(str.__eq__, outputs, references)) / len(references)
+        return _accuracy(outputs, references)
     settings = ChrfSettings() if measure == "chrf" else BleuSettings()
     return corpus_score(outputs, [references], settings).value
 
 
-def _spell(model: Model, ids: list[int] | tuple[int, ...]) -> str:
-    return model.tokenizer.detokenize(
-        model.target_vocabulary.decode([index for index in ids if index not in (special.EOS, special.PAD)])
-    )
+def _accuracy(outputs: Sequence[str], references: Sequence[str]) -> float:
+    """Lines that are right, in percent: those that `rnnkit error-rate` does not count as wrong."""
+    clean = Normalisation()
+    written, right = ([clean(line) for line in lines] for lines in (outputs, references))
+    if not any(right):
+        return 100 * sum(not line for line in written) / len(written)
+    return 100 - error_rate(written, [[line] for line in right], "lines").percent
+
+
+def _read_held_out(model: Model, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:
+    """The first sentences of the `valid` split."""
+    sources, references = (data.raw_lines("valid", side, count) for side in data.sides)
+    translator = Translator((model,))
+    how = translate.Options(measured.search, measured.batch_tokens)
+    if sources is None or references is None:
+        return _read_ids(model, data, measured, count, listen)
+
+    def decode(start: int, stop: int) -> tuple[list[str], int]:
+        asked = [(line, NO_WISH) for line in sources[start:stop]]
+        found = list(translate.translate_lines(translator, asked, how, start + 1))
+        return [one.outputs[0] for one in found], sum(len(tokens) for one in found for tokens in one.tokens[:1])
+
+    # What stands behind a TAB is a column of features, which no output has.
+    return HeldOut(sources, [model.tokenizer.part(line)[0] for line in references], decode)
+
+
+def _read_ids(model: Model, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:
+    """The same of data without raw lines, from its ids."""
+    source, target = (data.side("valid", side) for side in data.sides)
+    source_ids = [source[index][:-1].tolist() for index in range(count)]
+    target_ids = [target[index][:-1].tolist() for index in range(count)]
+    if any(special.UNK in ids for ids in target_ids):
+        listen(
+            Warned(
+                f"{data.folder} has no raw lines of its valid part: unknown tokens of the references count as wrong "
+                "words, and the score is lower than that of `rnnkit bleu`; tokenize and align again to have the same"
+            )
+        )
+    tokenizer = model.tokenizer
+    references = []
+    for ids in target_ids:
+        tokens = model.target_vocabulary.decode(ids)
+        references.append(
+            tokenizer.detokenize(
+                [UNKNOWN if row == special.UNK else token for row, token in zip(ids, tokens, strict=True)]
+            )
+        )
+
+    def decode(start: int, stop: int) -> tuple[list[str], int]:
+        found = translate.search_all(model, source_ids[start:stop], measured.search, measured.batch_tokens)
+        best = [one[0].ids if one else () for one in found]
+        texts = [tokenizer.detokenize(model.target_vocabulary.decode(ids)) for ids in best]
+        return texts, sum(map(len, best))
+
+    sources = [tokenizer.detokenize(model.source_vocabulary.decode(ids)) for ids in source_ids]
+    return HeldOut(sources, references, decode)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -220,7 +221,9 @@ def _refuse_outside(path: Path, names: Iterable[str]) -> None:
         if not all(map(is_plain, name.split("/"))):
             raise FormatError(f"{path} is damaged", f"the name {name!r} leads outside the artefact's folder")
         # The manifest beside a single file may stand with it among links that somebody made.
-        if path.name == NAME and not (folder / name).resolve().is_relative_to(folder.resolve()):
+        # Of a link to itself `realpath` gives the link, which is then found missing; `resolve` raises RuntimeError.
+        real = Path(os.path.realpath(folder / name))
+        if path.name == NAME and not real.is_relative_to(os.path.realpath(folder)):
             raise FormatError(
                 f"{folder / name} is a link that leads outside the artefact's folder",
                 hint="copy the folder with what its links lead to: `cp -rL`",

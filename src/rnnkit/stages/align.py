@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import option
-from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, Progress, Warned, ignore
+from rnnkit.errors import UsageError
+from rnnkit.events import Listener, Progress, ignore
 from rnnkit.files import artefact_output, lock
 from rnnkit.files.artefact_output import atomic_folder
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import scale_options as scale
 from rnnkit.stages import usual_options as usual
+from rnnkit.stages.align_report import describe, judge, warn_blank
 from rnnkit.stages.outputs import claim_folder
 from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
 from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
@@ -40,8 +41,6 @@ rnnkit align --text en --shard 2/8      # on the second of eight machines, then 
 PAIR_LENGTH = 256
 """Longest sentence of two-sided data, where nothing else is asked for."""
 
-_MANY_DROPPED = 0.1
-
 
 @dataclass(frozen=True)
 class Options:
@@ -49,7 +48,8 @@ class Options:
 
     Two sides make data for translation, one side makes data for a language model. Lines of train and valid with an
     empty side are left out, and counted; the filters are for train alone. Of test nothing is left out: its line
-    numbers are those of the text. Memory does not grow with the text.
+    numbers are those of the text. Of text with blank lines, --keep-empty keeps them in all parts alike. Memory does not
+    grow with the text.
     """
 
     source: str | None = option(None, help="Language of the source side: pairs *.SOURCE.tok with *.TARGET.tok.")
@@ -179,7 +179,9 @@ def _make(options: Options, shard: Shard | None, output: Path, listen: Listener)
         for part in inputs.parts:
             splits[part.name] = _write(part, inputs, options, shard, padding, folder, listen)
             if shard is None:
-                _judge(part.name, part.split, splits[part.name], [str(file.path) for file in part.files], listen)
+                judge(part.name, part.split, splits[part.name], [str(file.path) for file in part.files], listen)
+        if shard is None:
+            warn_blank(splits, listen)
         write_meta(
             folder,
             task=PARALLEL if len(inputs.sides) == 2 else TEXT,
@@ -202,20 +204,9 @@ def _merge(options: Options, output: Path, listen: Listener) -> Result:
     with atomic_folder(output, KIND) as folder:
         splits = merge_data(folder, found, metas, listen)
         for name, counts in splits.items():
-            _judge(name, parse_name(Path(f"{name}.text")).split, counts, [str(path) for path in found], listen)
+            judge(name, parse_name(Path(f"{name}.text")).split, counts, [str(path) for path in found], listen)
+        warn_blank(splits, listen)
     return Result(output, tuple(metas[0].facts["vocabulary_size"]), splits)
-
-
-def describe(counts: SplitCounts) -> str:
-    """What became of a part, in words."""
-    sides = [
-        f"{side} {side_counts.tokens:,} tokens ({side_counts.unknown / max(1, side_counts.tokens):.2%} unknown, "
-        f"longest {side_counts.longest})"
-        for side, side_counts in counts.sides.items()
-    ]
-    left_out = [f"dropped {number:,} {reason}" for reason, number in counts.dropped.items()]
-    cut = [f"truncated {counts.truncated:,}"] if counts.truncated else []
-    return "; ".join([f"{counts.sentences:,} of {counts.lines:,} lines", *sides, *left_out, *cut])
 
 
 def _sides(options: Options) -> tuple[str, ...]:
@@ -260,9 +251,12 @@ def _write(
     listen: Listener,
 ) -> SplitCounts:
     """Write one part, or a shard of it."""
+    import numpy as np
+
     from rnnkit.data.aligned import SentenceWriter, SplitCounts
     from rnnkit.data.alignment import Aligner, Duplicates
     from rnnkit.data.filters import REASONS
+    from rnnkit.data.raw_copies import RawCopies
     from rnnkit.text.blocks import read_blocks
 
     paths = [file.path for file in part.files]
@@ -271,12 +265,14 @@ def _write(
     make = partial(Aligner, [inputs.vocabularies[side].ids for side in inputs.sides], _rules(part, inputs, options))
     dropped: Counter[str] = Counter()
     duplicates = Duplicates()
-    lines = truncated = 0
+    lines = truncated = blank = 0
+    one_sided = len(inputs.sides) == 1
     with ExitStack() as stack:
         writers = [
             stack.enter_context(SentenceWriter(folder, part.name, side, len(inputs.vocabularies[side]), padding))
             for side in inputs.sides
         ]
+        copies = None if one_sided else stack.enter_context(RawCopies(folder, part, inputs.sides, span))
         pool = stack.enter_context(Pool(make, options.processes))
         blocks = read_blocks(paths, MAX_LINE_BYTES, span=span)
         items = (tuple(block.portable() for block in sides) if pool.apart else sides for sides in blocks)
@@ -286,10 +282,15 @@ def _write(
             truncated += int(aligned.cut.sum())
             for writer, (ids, lengths) in zip(writers, aligned.sides, strict=True):
                 writer.extend(ids, lengths)
+            if copies is not None:
+                copies.append(aligned)
+            else:
+                blank += int(np.count_nonzero(aligned.sides[0][1] == 1))
             listen(Progress(f"align {part.name}", lines, total))
     listen(Progress(f"align {part.name}", lines, lines, finished=True))
     sides = {side: writer.counts for side, writer in zip(inputs.sides, writers, strict=True)}
-    return SplitCounts(sides, lines, {reason: dropped[reason] for reason in REASONS if dropped[reason]}, truncated)
+    reasons = {reason: dropped[reason] for reason in REASONS if dropped[reason]}
+    return SplitCounts(sides, lines, reasons, truncated, blank)
 
 
 def _span(shard: Shard, paths: Sequence[Path]) -> tuple[int, int]:
@@ -340,21 +341,3 @@ def _limit(part: Part, inputs: AlignInputs, options: Options) -> int | None:
     cuts = options.long == "truncate" or part.split == TEST
     limits = [options.length, _max_length(inputs, options) if cuts else None]
     return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _judge(name: str, split: str, counts: SplitCounts, places: Sequence[str], listen: Listener) -> None:
-    """Refuse a part of which nothing is left, and say it where much was dropped."""
-    dropped = sum(counts.dropped.values())
-    reasons = ", ".join(f"{number:,} {reason}" for reason, number in counts.dropped.items())
-    if not counts.sentences:
-        raise DataError(
-            f"nothing is left of the {name} part",
-            f"{' and '.join(places)}: {counts.lines:,} lines" + (f", dropped: {reasons}" if reasons else ""),
-            hint="see --max-length, --long and the filters" if reasons else None,
-        )
-    if dropped > _MANY_DROPPED * counts.lines:
-        listen(Warned(f"{name}: {dropped:,} of {counts.lines:,} lines were dropped: {reasons}"))
-    elif dropped:
-        listen(Note(f"{name}: dropped {reasons}"))
-    if counts.truncated and split == TEST:
-        listen(Warned(f"{name}: {counts.truncated:,} lines were cut; figures for them are those of their beginning"))

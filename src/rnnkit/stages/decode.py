@@ -15,7 +15,7 @@ from rnnkit.files import growing
 from rnnkit.stages import decode_translation
 from rnnkit.stages.decode_options import CONTINUATION_BEAM, DIVERSITY, Options, check, given
 from rnnkit.stages.decode_resume import recorded
-from rnnkit.text.tokenizers.tokenizer import read_text
+from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
 
 if TYPE_CHECKING:
     from rnnkit.decoding.continuation import Continued, Narrator
@@ -142,6 +142,7 @@ def _continue(options: Options, document: Mapping[str, Any], done: int, listen: 
     ahead = _ahead(options, continuation.BLOCK_LINES)
     for one in continuation.continue_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
         yield one.texts if options.prompt else one.continuations, _describe_continuation(one)
+    warn_replaced(narrator.tokenizer, listen)
 
 
 def _open_narrator(options: Options, document: Mapping[str, Any], listen: Listener) -> Narrator:
@@ -207,6 +208,7 @@ def _fill(options: Options, _: Mapping[str, Any], done: int, listen: Listener) -
     ahead = _ahead(options, fill.BLOCK_LINES)
     for one in fill.fill_lines(filler, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
         yield one.texts, _describe_filling(one)
+    warn_replaced(filler.tokenizer, listen)
 
 
 def _describe_filling(filled: Filled) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def translate(
     from rnnkit.decoding import translate as translation
     from rnnkit.decoding.wishes import read_asked
     from rnnkit.reports.attention import open_album
-    from rnnkit.text.tokenizers.tokenizer import read_text
+    from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
 
     translator = _open(options, listen)
     check_attention(options, translator.attends)
@@ -83,6 +83,7 @@ def translate(
             if album is not None:
                 _show(album, number, one, options.attention)
             yield one.outputs, _describe(one)
+    warn_replaced(translator.main.tokenizer, listen)
 
 
 def _open(options: Options, listen: Listener) -> Translator:

@@ -15,7 +15,7 @@ from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.text.token_files import read_token_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, warn_replaced
 
 EXAMPLE = """\
 rnnkit detokenize work/tokens/test.de.tok > test.de
@@ -26,7 +26,8 @@ rnnkit tokenize < test.de | rnnkit detokenize"""
 class Options:
     """Turn tokens back into the text they were cut from, one line out for each line in, on standard output.
 
-    The text comes back in NFC and with runs of white space made one space; what --lowercase or nfkc folded stays so.
+    The text comes back in NFC and with runs of white space made one space, or as it was where the tokenizer was made
+    with --normalise none; what --lowercase or nfkc folded stays so. For tokens that spell a line end ␊ or ␍ is written.
     """
 
     files: list[Path] = argument(
@@ -53,7 +54,13 @@ def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
             raise DataError(f"there is no file {file}")
     if STDIN in files and sys.stdin.isatty():
         listen(Note("reading tokens from the keyboard, one sentence a line; Ctrl-D ends them"))
-    return filter_lines(chain.from_iterable(map(read_token_lines, files)), tokenizer)
+    return _reported(filter_lines(chain.from_iterable(map(read_token_lines, files)), tokenizer), tokenizer, listen)
+
+
+def _reported(lines: Iterator[str], tokenizer: Tokenizer, listen: Listener) -> Iterator[str]:
+    """The lines, and a warning at their end where some had tokens that spell a line end."""
+    yield from lines
+    warn_replaced(tokenizer, listen)
 
 
 def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:

@@ -26,15 +26,16 @@ from rnnkit.stages.tokenize_options import (
     token_folder,
     tokenizer_folder,
 )
-from rnnkit.text import shards, token_files
-from rnnkit.text.blocks import count_lines, read_blocks
+from rnnkit.text import raw_lines, shards, token_files
+from rnnkit.text.blocks import Block, count_lines, read_blocks
 from rnnkit.text.cutting import Batch, Cutter, Piece
 from rnnkit.text.lines import batch_lines, read_lines
-from rnnkit.text.names import TRAIN, CorpusName, parse_name
-from rnnkit.text.normalise import NFC, Normalisation
+from rnnkit.text.names import TEST, TRAIN, VALID, CorpusName, parse_name
+from rnnkit.text.normalise import NFC, NONE, Normalisation
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.learning import learn_from_files, refuse_empty
-from rnnkit.text.tokenizers.store import RULES, identity, load_matching, save_tokenizer
+from rnnkit.text.tokenizers.spaces import SpaceTokenizer
+from rnnkit.text.tokenizers.store import RULES, identity, load_matching, save_tokenizer, staged_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
 from rnnkit.workers import Pool
 
@@ -58,6 +59,11 @@ class _Job:
     name: CorpusName
     target: Path
 
+    @property
+    def raw(self) -> Path | None:
+        """Where the raw lines go; None for what is not held out."""
+        return raw_lines.place(self.target) if self.name.split in (VALID, TEST) else None
+
 
 def is_filter(options: Options) -> bool:
     """Whether the command reads stdin and writes stdout."""
@@ -79,18 +85,14 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     jobs = _plan(options, shard)
     tokens_folder = token_folder(options, shard)
     with lock.hold(tokens_folder):
-        tokenizer, learned = _find_or_make(options, jobs, shard, listen)
-        if options.samples and tokenizer.kind in RULES:
-            raise _no_samples(tokenizer.kind)
-        with ExitStack() as outputs, _pool(options) as pool:
-            written = [
-                _tokenize(
-                    job, shard, tokenizer, options, pool, outputs.enter_context(token_files.create(job.target)), listen
-                )
-                for job in jobs
-            ]
+        with ExitStack() as outputs:
+            tokenizer, place, learned = _find_or_make(options, jobs, shard, outputs, listen)
+            if options.samples and tokenizer.kind in RULES:
+                raise _no_samples(tokenizer.kind)
+            with _pool(options, place) as pool:
+                written = [_tokenize(job, shard, tokenizer, options, pool, outputs, listen) for job in jobs]
         for job, result in zip(jobs, written, strict=True):
-            _describe(job, result, options, tokenizer.features)
+            _describe(job, result, options, tokenizer)
         if learned:
             _warn_left_behind(tokens_folder, options, listen)
     return Result(tokenizer_folder(options), tokenizer.options, learned, tuple(written))
@@ -156,15 +158,18 @@ def _plan(options: Options, shard: shards.Shard | None) -> list[_Job]:
         if target in jobs:
             raise UsageError(f"{jobs[target].source} and {source} would both become {target}")
         jobs[target] = _Job(source, manifest.sha256(source), name, target)
-    for target in jobs:
+    for target, job in jobs.items():
         claim_file(options, target, token_files.KIND)
+        if job.raw is not None:
+            claim_file(options, job.raw)
+            token_files.refuse_foreign(target)
     return list(jobs.values())
 
 
 def _find_or_make(
-    options: Options, jobs: Sequence[_Job], shard: shards.Shard | None, listen: Listener
-) -> tuple[Tokenizer, bool]:
-    """The tokenizer, and whether it was made just now."""
+    options: Options, jobs: Sequence[_Job], shard: shards.Shard | None, outputs: ExitStack, listen: Listener
+) -> tuple[Tokenizer, Path, bool]:
+    """The tokenizer, where it is, and whether it was made just now. One that replaces another waits for `outputs`."""
     folder = tokenizer_folder(options)
     if shard is not None:
         if not folder.exists():
@@ -172,21 +177,21 @@ def _find_or_make(
                 f"there is no tokenizer at {folder}, and no shard makes one: all must use the same",
                 hint="make it first, on one machine: `rnnkit tokenize valid.LANG --learn-from train.LANG`",
             )
-        return load_matching(folder, _asked(options)), False
+        return load_matching(folder, _asked(options)), folder, False
     sources = options.learn_from or [job.source for job in jobs if job.name.split == TRAIN]
     can_make = bool(sources) or options.type in RULES
     if folder.exists() and not (options.overwrite and can_make):
         known = load_matching(folder, _asked(options))
         listen(Note(f"tokenizer {folder}: {known}"))
-        return known, False
+        return known, folder, False
     kind = options.type or DEFAULT_TYPE
     normalisation = _normalisation(options)
     tokenizer: Tokenizer
+    inputs, facts = dict[str, str](), dict[str, Any]()
     if kind in RULES:
         if options.size is not None:
             raise UsageError(f"--size is for unigram and bpe, --type is {kind}")
         tokenizer = _with_features(RULES[kind](normalisation), options)
-        save_tokenizer(tokenizer, folder)
     elif sources:
         inputs = {source.name: manifest.sha256(source) for source in sources}
         limit = round(options.learn_size * 1e6)
@@ -194,23 +199,25 @@ def _find_or_make(
             sources, kind, options.size, normalisation, limit, options.seed, listen, bool(options.features)
         )
         tokenizer = _with_features(subwords, options)
-        save_tokenizer(tokenizer, folder, inputs, facts)
     else:
         raise DataError(
             f"there is no tokenizer at {folder}, and no train file to learn one from",
             hint="name the training text train.LANG, or give it with --learn-from; words, chars and bytes need none",
         )
     listen(Note(f"tokenizer {folder}: {tokenizer}, new"))
-    return tokenizer, True
+    if folder.exists():  # like the token files, it is replaced when the last of these is done
+        return tokenizer, outputs.enter_context(staged_tokenizer(tokenizer, folder, inputs, facts)), True
+    save_tokenizer(tokenizer, folder, inputs, facts)
+    return tokenizer, folder, True
 
 
-def _pool(options: Options) -> Pool[Any, Piece]:
+def _pool(options: Options, tokenizer: Path) -> Pool[Any, Piece]:
     """The processes; SentencePiece's threads are shared among them."""
     processes = options.processes or available_cores()
     threads = -1  # SentencePiece's word for one a core
     if options.threads or processes > 1:
         threads = max(1, (options.threads or available_cores()) // processes)
-    return Pool(partial(Cutter, tokenizer_folder(options), threads, options.samples, options.alpha), processes)
+    return Pool(partial(Cutter, tokenizer, threads, options.samples, options.alpha), processes)
 
 
 def _tokenize(
@@ -219,17 +226,20 @@ def _tokenize(
     tokenizer: Tokenizer,
     options: Options,
     pool: Pool[Any, Piece],
-    output: IO[bytes],
+    outputs: ExitStack,
     listen: Listener,
 ) -> Tokenized:
-    """Write the tokens of one file, or of its part."""
+    """Write the tokens of one file, or of its part, into a file that `outputs` finishes."""
+    # What is entered last is finished first: raw lines never stand without their token file and its manifest.
+    raw = None if job.raw is None else outputs.enter_context(token_files.create_raw(job.target))
+    output = outputs.enter_context(token_files.create(job.target))
     span = None if shard is None else shard.span(count_lines(job.source))
     total = None if span is None else span[1] - span[0]
     samples = options.samples and job.name.split == TRAIN
     items: Iterable[Any] = (
         _batches(job, tokenizer, options.seed, span)
         if samples
-        else (block.portable() if pool.apart else block for (block,) in read_blocks([job.source], span=span))
+        else (block.portable() if pool.apart else block for block in _blocks(job, span, raw))
     )
     task = f"tokenize {job.source.name}"
     read = lines = tokens = 0
@@ -245,6 +255,14 @@ def _tokenize(
     return Tokenized(job.target, lines, tokens)
 
 
+def _blocks(job: _Job, span: tuple[int, int] | None, raw: IO[bytes] | None) -> Iterator[Block]:
+    """The blocks of a file, whose lines are written to `raw` as they are read."""
+    for (block,) in read_blocks([job.source], span=span):
+        if raw is not None:
+            raw.write(raw_lines.encode(block.decode()))
+        yield block
+
+
 def _batches(job: _Job, tokenizer: Tokenizer, seed: int, span: tuple[int, int] | None) -> Iterator[Batch]:
     """Lines whose segmentations are drawn together: the same ones in whatever shard their first line is."""
     read = 0
@@ -255,7 +273,7 @@ def _batches(job: _Job, tokenizer: Tokenizer, seed: int, span: tuple[int, int] |
         read += len(batch)
 
 
-def _describe(job: _Job, result: Tokenized, options: Options, features: bool) -> None:
+def _describe(job: _Job, result: Tokenized, options: Options, tokenizer: Tokenizer) -> None:
     inputs = {"text": job.sha256, "tokenizer": identity(tokenizer_folder(options))}
     samples = options.samples if job.name.split == TRAIN else 0
     token_files.write_meta(
@@ -265,7 +283,9 @@ def _describe(job: _Job, result: Tokenized, options: Options, features: bool) ->
         lines=result.lines,
         tokens=result.tokens,
         samples=samples,
-        features=features,
+        features=tokenizer.features,
+        byte_fallback=tokenizer.byte_fallback,
+        raw=job.raw is not None,
     )
 
 
@@ -287,4 +307,6 @@ def _with_features(tokenizer: Tokenizer, options: Options) -> Tokenizer:
 
 
 def _normalisation(options: Options) -> Normalisation:
-    return Normalisation(options.normalise or NFC, bool(options.lowercase))
+    """What is done to each line; `spaces` has no token for white space, so it cannot keep any."""
+    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != SpaceTokenizer.kinds[0]
+    return Normalisation(options.normalise or NFC, bool(options.lowercase), exact)

@@ -51,7 +51,8 @@ class Options:
     lowercase: bool | None = option(None, help="Make everything lower case.", shown_default="no", panel="Tokenizer")
     normalise: str | None = option(
         None,
-        help="Unicode form: nfc composes accents, nfkc also folds widths and ligatures, none changes nothing.",
+        help="Unicode form: nfc composes accents, nfkc also folds widths and ligatures; both fold white space. "
+        "none changes nothing; but --type spaces keeps no white space.",
         choices=FORMS,
         shown_default=NFC,
         panel="Tokenizer",
@@ -97,7 +98,11 @@ class Options:
     work: Path = usual.work(help="Workspace.")
     output: Path | None = option(None, help="Folder for the token files.", shown_default="WORK/tokens", panel="Output")
     overwrite: bool = option(False, help="Replace token files, and with train files the tokenizer too.", panel="Output")
-    seed: int = option(1, help="Seed of the samples.", minimum=0)
+    seed: int = option(
+        1,
+        help="Seed of the lines to learn from. SentencePiece draws other --samples in every run, whatever the seed.",
+        minimum=0,
+    )
     threads: int = option(
         0,
         help="Threads, shared among the processes; 0 is one a core. The result is the same.",

@@ -102,7 +102,7 @@ def _prepare(
             network, source, target, Settings(options.label_smoothing or 0.0, precision), optimisation, guide
         ),
         batches=Steps(batches, training_run.share(options, group)),
-        validate=make_validation(model, data, measured, optimisation.mean_weights),
+        validate=make_validation(model, data, measured, optimisation.mean_weights, listen),
         epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
         vocabulary=network.config.target_size,
         precision=precision,

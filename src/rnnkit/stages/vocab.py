@@ -29,6 +29,8 @@ from rnnkit.text.token_files import (
     open_token_file,
     shared_tokenizer,
 )
+from rnnkit.text.tokenizers.spelling import BYTES
+from rnnkit.text.tokenizers.store import identity, load_tokenizer
 from rnnkit.text.vocabulary import KIND, VERSION, Vocabulary, read_meta
 from rnnkit.workers import Pool
 
@@ -45,7 +47,8 @@ class Options:
     """Count tokens and write the vocabulary: token, tab, count; the most frequent first.
 
     Without files it reads the workspace's token files of the training part, whatever their languages, into one
-    vocabulary. Memory grows with the different tokens, not with the text.
+    vocabulary. Tokenizers that can write any text as bytes (bytes, unigram, bpe) have rows for all 256 of them, and for
+    pieces that the text does not have, with count 0. Memory grows with the different tokens, not with the text.
     """
 
     files: list[Path] = argument(
@@ -55,17 +58,24 @@ class Options:
         shown_default="WORK/tokens/train.*.tok",
     )
     min_count: int = option(
-        1, help="Tokens met less often get no row.", unit="occurrences", minimum=1, panel="Vocabulary"
+        0,
+        help="Tokens met less often get no row; with 0, pieces of the tokenizer that are not met have one too.",
+        unit="occurrences",
+        minimum=0,
+        panel="Vocabulary",
     )
     max_size: int = option(
         0,
-        help="Most rows, the four special symbols counted; 0 is no limit.",
+        help="Most rows, the four special symbols counted, and of bytes, unigram and bpe the 256 bytes; 0 is no limit.",
         unit="rows",
         minimum=0,
         panel="Vocabulary",
     )
     separate: bool = option(
         False, help="A vocabulary for each language: vocab.LANG.tsv in place of vocab.tsv.", panel="Vocabulary"
+    )
+    tokenizer: Path | None = option(
+        None, help="Folder of the tokenizer that made the token files.", shown_default="WORK/tokenizer"
     )
     work: Path = usual.work(help="Workspace.")
     output: Path | None = option(
@@ -140,12 +150,43 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     tokenizer = {} if (found := shared_tokenizer(files)) is None else {"tokenizer": found}
     groups = {path if shard is None else shard.place(path): files for path, files in _group(files, options).items()}
     _refuse_existing(list(groups), options)
+    spelled, pieces = _unmet(files, found, options, listen)
     counted = [(path, members, _count_files(members, shard, options, listen)) for path, members in groups.items()]
-    results = [
-        _write(path, counts, {file.path.name: file.sha256 for file in members} | tokenizer, recorded(options), listen)
-        for path, members, counts in counted
-    ]
+    results = []
+    for path, members, counts in counted:
+        counts.update(dict.fromkeys(pieces, 0))
+        inputs = {file.path.name: file.sha256 for file in members} | tokenizer
+        results.append(_write(path, counts, spelled, inputs, recorded(options), listen))
     return Result(tuple(results))
+
+
+def _unmet(
+    files: Sequence[TokenFile], tokenizer: str | None, options: Options, listen: Listener
+) -> tuple[bool, Sequence[str]]:
+    """What the tokenizer can write, whatever the text has: whether all bytes, and the pieces that get a row.
+
+    Raises:
+        ArtefactError: The tokenizer that was named did not make the token files.
+    """
+    folder = options.tokenizer or Workspace(options.work).tokenizer
+    if tokenizer is not None and (options.tokenizer or folder.exists()) and identity(folder) == tokenizer:
+        known = load_tokenizer(folder)
+        return known.byte_fallback, known.pieces if options.min_count == 0 else ()
+    if options.tokenizer:
+        raise ArtefactError(
+            f"the tokenizer {folder} did not make {files[0].path}",
+            f"it was made by {describe_tokenizer(tokenizer)}",
+            hint="leave --tokenizer out, or name the one that did",
+        )
+    spelled = any(file.byte_fallback for file in files)
+    if spelled and options.min_count == 0:
+        listen(
+            Warned(
+                f"the tokenizer of the token files is not at {folder}: its pieces that the text does not have get no "
+                "row; name it with --tokenizer"
+            )
+        )
+    return spelled, ()
 
 
 def _find(options: Options) -> list[TokenFile]:
@@ -234,14 +275,15 @@ def _merge(path: Path, found: Sequence[Path], options: Options, listen: Listener
         for name, digest in meta.inputs.items():
             inputs[name if inputs.get(name, digest) == digest else f"{one}: {name}"] = digest
         listen(Progress(f"merge {path.name}", done, len(found), "vocabularies", finished=done == len(found)))
-    if not counts:
+    if not counts.total():
         raise DataError(f"the shards of {path} have no tokens", "the token files have only blank lines")
-    return _write(path, counts, inputs, known, listen)
+    spelled = any(meta.facts.get("byte_fallback") for meta in metas)
+    return _write(path, counts, spelled, inputs, known, listen)
 
 
 def _every_token(path: Path, meta: Manifest) -> dict[str, int]:
     """The counts of a vocabulary that left nothing out."""
-    if meta.facts.get("types") != meta.facts.get("rows", 0) - len(special.NAMES):
+    if meta.facts.get("covered") != meta.facts.get("tokens"):
         raise ArtefactError(
             f"{path} does not have every token that was counted",
             "it was made with --min-count or --max-size; what these leave out is missing from a sum",
@@ -262,13 +304,25 @@ def _refuse_tokenizers(first: Path, first_meta: Manifest, other: Path, meta: Man
 
 
 def _write(
-    path: Path, counts: Counter[str], inputs: Mapping[str, str], options: Mapping[str, Any], listen: Listener
+    path: Path,
+    counts: Counter[str],
+    spelled: bool,
+    inputs: Mapping[str, str],
+    options: Mapping[str, Any],
+    listen: Listener,
 ) -> Counted:
-    """Make a vocabulary of the counts and save it."""
-    vocabulary = Vocabulary.from_counts(counts, options["min-count"], options["max-size"])
-    counted = Counted(path, len(vocabulary), counts.total(), len(counts), sum(vocabulary.counts))
-    facts = {"tokens": counted.tokens, "types": counted.types, "covered": counted.covered}
+    """Make a vocabulary of the counts, with a row for each byte where the tokenizer can write it, and save it."""
+    always = BYTES if spelled else ()
+    vocabulary = Vocabulary.from_counts(counts, options["min-count"], options["max-size"], always)
+    types = sum(count > 0 for count in counts.values())
+    counted = Counted(path, len(vocabulary), counts.total(), types, sum(vocabulary.counts))
+    facts: dict[str, Any] = {"tokens": counted.tokens, "types": counted.types, "covered": counted.covered}
+    if spelled:
+        facts["byte_fallback"] = True
     vocabulary.save(path, options=options, inputs=inputs, facts=facts)
     if counts and len(vocabulary) == len(special.NAMES):
         listen(Warned(f"{path} has no row but the special symbols; lower --min-count or raise --max-size"))
+    if 0 < options["max-size"] < len(vocabulary) and spelled:
+        rows = f"{len(special.NAMES)} special symbols and {len(always)} bytes"
+        listen(Warned(f"{path} has {len(vocabulary)} rows, more than --max-size: it has at least {rows}"))
     return counted

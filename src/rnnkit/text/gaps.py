@@ -67,7 +67,7 @@ def cut(line: str, gap: str, tokenizer: Tokenizer | None) -> Gapped:
     if tokenizer is None:
         return [None if chunk == gap else chunk for chunk in line.split()]
     text, features = tokenizer.part(line)
-    chunks = text.split()
+    chunks = text.split(" ") if tokenizer.normalisation.exact else text.split()
     parts = [_around(chunk, gap) for chunk in chunks]
     return [*features, *_cut_text(chunks, parts, tokenizer)]
 
@@ -108,5 +108,6 @@ def _cut_between(chunks: Sequence[str], parts: Sequence[Around], tokenizer: Toke
         else:
             pieces[-1].append(part[0])
             pieces.append([part[1]])
-    first, *others = (tokenizer.tokenize(" ".join(piece)) for piece in pieces)
+    # The gap's own blanks are not text, which matters where a tokenizer keeps white space.
+    first, *others = (tokenizer.tokenize(" ".join(piece).strip(" ")) for piece in pieces)
     return [*first, *chain.from_iterable([None, *tokens] for tokens in others)]

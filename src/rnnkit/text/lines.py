@@ -28,6 +28,15 @@ DAMAGE = (OSError, EOFError, zlib.error)
 """What reading an opened file may raise; gzip reports damage only then."""
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_SIGNS = str.maketrans({"\n": "␊", "\r": "␍"})
+
+
+def one_line(text: str) -> str:
+    """Text that a file can hold as one line: `␊` stands for LF and `␍` for CR, which some programs take for a line end.
+
+    Only tokens that a model chose or a user typed spell an LF; a line that was read has none.
+    """
+    return text.translate(_SIGNS) if "\n" in text or "\r" in text else text
 
 
 def read_lines(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[str]:

@@ -19,7 +19,9 @@ from rnnkit.files import manifest
 NOT_RECORDED: Final = ("processes", "shard", "merge")
 """Options that decide who does the work, and nothing about what comes out: artefacts do not hold them."""
 
-_OF_THE_MACHINE: Final = {"files", "work", "output", "model", "vocab", "threads", "overwrite", "train", "valid", "test"}
+_OF_THE_MACHINE: Final = {
+    *("files", "work", "output", "model", "vocab", "tokenizer", "threads", "overwrite", "train", "valid", "test")
+}
 """Options that may differ between shards: places, which what was read tells better, and habits of a machine."""
 
 

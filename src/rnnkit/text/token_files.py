@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from rnnkit.errors import ArtefactError, DataError
-from rnnkit.files import manifest
-from rnnkit.files.artefact_output import artefact_file, seal_file
+from rnnkit.files import atomic, manifest
+from rnnkit.files.artefact_output import artefact_file
+from rnnkit.text import raw_lines
 from rnnkit.text.lines import MAX_BYTES, read_lines
 from rnnkit.text.names import SUFFIX, parse_name
 
@@ -36,6 +37,8 @@ class TokenFile:
         lines: Number of lines, where it is known.
         samples: Random segmentations of each line of text; 0 means the one best.
         features: Whether some of its tokens may be features (`text/features.py`).
+        byte_fallback: Whether the tokenizer can write any byte as a token.
+        raw: Where the raw lines are (`text/raw_lines.py`); None where none were kept.
     """
 
     path: Path
@@ -46,11 +49,36 @@ class TokenFile:
     lines: int | None = None
     samples: int = 0
     features: bool = False
+    byte_fallback: bool = False
+    raw: Path | None = None
 
 
 def create(path: Path) -> AbstractContextManager[IO[bytes]]:
     """Open a token file for writing bytes, whole or not at all; `write_meta` comes next."""
     return artefact_file(path, KIND, VERSION, "wb")
+
+
+def create_raw(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open the file of a token file's raw lines, whole or not at all; it must be finished after the token file."""
+    return atomic.atomic_file(raw_lines.place(path), "wb")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse to replace raw lines that no token file's manifest stands beside: they are a file of the user.
+
+    Args:
+        path: The token file that will be written.
+
+    Raises:
+        ArtefactError: There is such a file.
+    """
+    raw = raw_lines.place(path)
+    if raw.exists() and not manifest.place(path).exists():
+        raise ArtefactError(
+            f"{raw} was not written by rnnkit: it is not replaced",
+            f"there is no {manifest.place(path).name} beside it that says so",
+            hint="choose another --output, or remove the file yourself",
+        )
 
 
 def write_meta(
@@ -62,6 +90,8 @@ def write_meta(
     tokens: int,
     samples: int,
     features: bool = False,
+    byte_fallback: bool = False,
+    raw: bool = False,
 ) -> None:
     """Write the manifest beside a token file.
 
@@ -73,6 +103,8 @@ def write_meta(
         tokens: Tokens in the file.
         samples: Random segmentations of each line; 0 means the one best.
         features: Whether the tokenizer has features.
+        byte_fallback: Whether the tokenizer can write any byte as a token.
+        raw: Whether raw lines were written beside it.
     """
     name = parse_name(path)
     facts = {
@@ -82,8 +114,11 @@ def write_meta(
         "tokens": tokens,
         "samples": samples,
         "features": features,
+        "byte_fallback": byte_fallback,
     }
-    seal_file(path, KIND, VERSION, options=options, inputs=inputs, facts=facts)
+    if not atomic.is_stream(path):
+        files = manifest.describe_files(path.parent, [path.name, *([raw_lines.place(path).name] if raw else [])])
+        manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
 
 def open_token_file(path: Path) -> TokenFile:
@@ -108,6 +143,14 @@ def open_token_file(path: Path) -> TokenFile:
             hint=f"make it again; if the change was meant, delete {manifest.place(path)}",
         )
     facts = meta.facts
+    raw = raw_lines.place(path)
+    kept = raw.name in meta.files and raw.is_file()
+    if kept and meta.files[raw.name]["sha256"] != manifest.sha256(raw):
+        raise ArtefactError(
+            f"{raw} has changed since `rnnkit tokenize` wrote it",
+            f"its sha256 is not the one in {manifest.place(path).name}",
+            hint="tokenize the text again with --overwrite",
+        )
     return TokenFile(
         path,
         str(facts.get("split", name.split)),
@@ -117,6 +160,8 @@ def open_token_file(path: Path) -> TokenFile:
         facts.get("lines"),
         int(facts.get("samples", 0)),
         bool(facts.get("features", False)),
+        bool(facts.get("byte_fallback", False)),
+        raw if kept else None,
     )
 
 

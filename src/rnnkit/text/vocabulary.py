@@ -7,7 +7,7 @@ by position. The same text met in a corpus is an ordinary row further down, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,17 +36,22 @@ class Vocabulary:
     counts: tuple[int, ...]
 
     @classmethod
-    def from_counts(cls, counts: Mapping[str, int], min_count: int = 1, max_size: int = 0) -> Vocabulary:
+    def from_counts(
+        cls, counts: Mapping[str, int], min_count: int = 1, max_size: int = 0, always: Collection[str] = ()
+    ) -> Vocabulary:
         """Order counted tokens: the most frequent first, ties by code point.
 
         Args:
             counts: Occurrences of each token.
             min_count: Rarer tokens get no row.
-            max_size: Most rows, the four special symbols counted; 0 means no limit.
+            max_size: Most rows, the four special symbols and `always` counted; 0 means no limit.
+            always: Tokens that get a row in any case, however rare they are.
         """
-        rows = sorted((-count, token) for token, count in counts.items() if count >= min_count)
+        kept = {token: counts.get(token, 0) for token in always}
+        rows = sorted((-count, token) for token, count in counts.items() if count >= min_count and token not in kept)
         if max_size:
-            rows = rows[: max(0, max_size - len(special.NAMES))]
+            rows = rows[: max(0, max_size - len(special.NAMES) - len(kept))]
+        rows = sorted(rows + [(-count, token) for token, count in kept.items()])
         tokens = (*special.NAMES, *(token for _, token in rows))
         return cls(tokens, (*[0] * len(special.NAMES), *(-count for count, _ in rows)))
 

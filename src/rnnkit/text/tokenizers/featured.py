@@ -38,6 +38,16 @@ class FeaturedTokenizer(Tokenizer):
         return {**self.text.options, "features": True}
 
     @property
+    def byte_fallback(self) -> bool:
+        """As the tokenizer for texts."""
+        return self.text.byte_fallback
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        """Those of the tokenizer for texts, as they stand beside features."""
+        return features.marked(self.text.pieces)
+
+    @property
     def features(self) -> bool:
         """Yes."""
         return True
@@ -83,6 +93,6 @@ class FeaturedTokenizer(Tokenizer):
         """Whether it begins with one mark."""
         return features.is_feature(token)
 
-    def detokenize(self, tokens: Sequence[str]) -> str:
+    def join(self, tokens: Sequence[str]) -> str:
         """The line that the tokens of the text spell; features are left out, wherever they stand."""
-        return self.text.detokenize(features.unmarked(tokens))
+        return self.text.join(features.unmarked(tokens))

@@ -171,7 +171,7 @@ def _text_lines(source: Path, normalisation: Normalisation, listen: Listener, fe
     for number, line in enumerate(read_lines(source), start=1):
         if number % _PROGRESS_LINES == 0:
             listen(Progress(f"read {source.name}", number))
-        if text := normalisation(part(line, f"{source}:{number}")[0] if features else line):
+        if (text := normalisation(part(line, f"{source}:{number}")[0] if features else line)).strip():
             filled += 1
             yield text
     refuse_empty(source, number, filled)

@@ -15,10 +15,20 @@ class ByteTokenizer(Tokenizer):
 
     kinds = ("bytes",)
 
+    @property
+    def byte_fallback(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        """The mark of the space; the bytes have rows anyway."""
+        return (SPACE,)
+
     def split(self, text: str) -> list[str]:
         """The bytes."""
         return [SPACE if token == _SPACE_BYTE else token for token in byte_tokens(text)]
 
-    def detokenize(self, tokens: Sequence[str]) -> str:
+    def join(self, tokens: Sequence[str]) -> str:
         """The line that the bytes spell; bytes that are no UTF-8 become U+FFFD."""
         return spell(tokens)

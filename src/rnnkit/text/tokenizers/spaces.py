@@ -8,7 +8,10 @@ from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
 
 class SpaceTokenizer(Tokenizer):
-    """White space parts the tokens: what others have tokenized keeps its tokens, `<unk>` and `doesn 't` among them."""
+    """White space parts the tokens: what others have tokenized keeps its tokens, `<unk>` and `doesn 't` among them.
+
+    No token stands for the white space itself, so any run of it comes back as one space, whatever the Unicode form.
+    """
 
     kinds = ("spaces",)
 
@@ -16,6 +19,6 @@ class SpaceTokenizer(Tokenizer):
         """What stands between the spaces."""
         return text.split()
 
-    def detokenize(self, tokens: Sequence[str]) -> str:
+    def join(self, tokens: Sequence[str]) -> str:
         """The tokens with a space between any two."""
         return " ".join(tokens)

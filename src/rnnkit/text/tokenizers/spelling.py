@@ -5,6 +5,7 @@ A byte token is told from text by being one token: a `<0x0A>` typed by a user is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -15,6 +16,16 @@ BYTES: Final = tuple(f"<0x{value:02X}>" for value in range(256))
 """The token of each byte."""
 
 _VALUES: Final = {token: value for value, token in enumerate(BYTES)}
+
+# What `str.split` takes for white space, U+0020 left out. Keep the order: `text/tokenizers/subwords.py` numbers it.
+WHITE_SPACE: Final = (
+    "".join(map(chr, (*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B))))
+    + "\u2028\u2029\u202f\u205f\u3000"
+)
+"""White space but for the plain space: no token can hold it, as white space separates tokens in their files."""
+
+NOT_SPELLED: Final = re.compile(f"[{SPACE}{re.escape(WHITE_SPACE)}]")
+"""What a character token cannot be: it is written as its bytes."""
 
 
 def byte_tokens(text: str) -> list[str]:

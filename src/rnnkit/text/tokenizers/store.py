@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.files import manifest
 from rnnkit.files.artefact_output import atomic_folder
 from rnnkit.files.regular import read_regular
-from rnnkit.text.normalise import FORMS, Normalisation
+from rnnkit.text.normalise import FORMS, NONE, Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.octets import ByteTokenizer
@@ -56,6 +57,31 @@ def save_tokenizer(
     Raises:
         ArtefactError: The folder cannot be written.
     """
+    with staged_tokenizer(tokenizer, folder, inputs, facts):
+        pass
+
+
+@contextmanager
+def staged_tokenizer(
+    tokenizer: Tokenizer,
+    folder: Path,
+    inputs: Mapping[str, str] | None = None,
+    facts: Mapping[str, object] | None = None,
+) -> Iterator[Path]:
+    """Write a tokenizer's folder that takes its place when the block ends without an error.
+
+    Args:
+        tokenizer: What to save.
+        folder: Where it will be.
+        inputs: As for `save_tokenizer`.
+        facts: As for `save_tokenizer`.
+
+    Yields:
+        Where it is meanwhile; it can be read there.
+
+    Raises:
+        ArtefactError: The folder cannot be written.
+    """
     with atomic_folder(folder, KIND) as partial:
         names = []
         text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
@@ -65,6 +91,7 @@ def save_tokenizer(
         files = manifest.describe_files(partial, names)
         meta = manifest.Manifest(KIND, VERSION, tokenizer.options, inputs or {}, files, facts or {})
         manifest.write(partial / manifest.NAME, meta)
+        yield partial
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -78,14 +105,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     meta = manifest.read(folder, KIND, VERSION)
     kind, form, lowercase = (meta.options.get(name) for name in ("type", "normalise", "lowercase"))
     features = meta.options.get("features", False)  # which folders without them do not mention
-    known = kind in (*RULES, *LEARNED) and isinstance(features, bool)
+    exact = meta.options.get("exact", False)
+    known = kind in (*RULES, *LEARNED) and isinstance(features, bool) and (exact is False or form == NONE)
     if not known or form not in FORMS or not isinstance(lowercase, bool):
         raise FormatError(
             f"{folder / manifest.NAME}: this rnnkit knows no such tokenizer",
-            f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}, features {features!r}",
+            f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}, exact {exact!r}, features {features!r}",
             hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
         )
-    text = _load_text(folder, str(kind), Normalisation(form, lowercase))
+    text = _load_text(folder, str(kind), Normalisation(form, lowercase, exact is True))
     return FeaturedTokenizer(text) if features else text
 
 
@@ -97,8 +125,9 @@ def _load_text(folder: Path, kind: str, normalisation: Normalisation) -> Tokeniz
         raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy it again, or make it again")
     try:
         return SubwordTokenizer(kind, read_regular(folder / MODEL, _LARGEST_MODEL), normalisation)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{folder / MODEL} is damaged", str(error), hint="copy it again, or make it again") from error
+    except (OSError, ValueError, FormatError) as error:
+        why = [error.what, *error.details] if isinstance(error, FormatError) else [str(error)]
+        raise FormatError(f"{folder / MODEL} is damaged", *why, hint="copy it again, or make it again") from error
 
 
 def load_matching(folder: Path, asked: Mapping[str, object]) -> Tokenizer:

@@ -1,7 +1,8 @@
 """`unigram` and `bpe`: pieces of words, by SentencePiece.
 
 Every text survives: a character that the pieces do not cover is written as its bytes. `▁` is SentencePiece's space,
-so a `▁` in the text is written `␛_` before it gets there, and `␛` itself `␛␛`. The model has no control symbols: a
+so a `▁` in the text is written `␛_` before it gets there, and `␛` itself `␛␛`. White space other than the plain space,
+which only exact text has, is written `␛` and a number: `␛⑪` is the no-break space. The model has no control symbols: a
 `</s>` in the text is cut like any other text.
 """
 
@@ -14,14 +15,22 @@ from typing import Any, Final
 
 from rnnkit.errors import FormatError
 from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.spelling import SPACE, spell
+from rnnkit.text.tokenizers.spelling import BYTES, NOT_SPELLED, SPACE, WHITE_SPACE, spell
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
 UNIGRAM: Final = "unigram"
 BPE: Final = "bpe"
 
 _ESCAPE: Final = "␛"
-_ESCAPED: Final = re.compile(f"{_ESCAPE}([{_ESCAPE}_])")
+# Numbers in circles and brackets, U+2460 onwards: they have no script, so SentencePiece can keep them in one piece.
+_NUMBERS: Final = {space: chr(0x2460 + place) for place, space in enumerate(WHITE_SPACE)}
+_ESCAPES: Final = {_ESCAPE: _ESCAPE + _ESCAPE, SPACE: _ESCAPE + "_"} | {
+    space: _ESCAPE + number for space, number in _NUMBERS.items()
+}
+_UNESCAPES: Final = {escaped[1]: text for text, escaped in _ESCAPES.items()}
+_ESCAPED: Final = re.compile(f"{_ESCAPE}([{re.escape(''.join(_UNESCAPES))}])")
+_TABLE: Final = str.maketrans(_ESCAPES)
+_BYTES: Final = frozenset(BYTES)
 _MASK_31_BITS: Final = (1 << 31) - 1
 
 
@@ -51,6 +60,7 @@ class SubwordTokenizer(Tokenizer):
             self._pieces = [self._processor.id_to_piece(piece) for piece in range(size)]
             if not self._pieces:
                 raise OSError("it has no pieces")
+            self._unknown = self._processor.unk_id()
         except (RuntimeError, OSError, UnicodeDecodeError) as error:
             raise FormatError("this is not a SentencePiece model, or it is damaged", str(error)) from error
 
@@ -63,6 +73,17 @@ class SubwordTokenizer(Tokenizer):
     def options(self) -> dict[str, Any]:
         """Those of every tokenizer, and the number of pieces."""
         return {**super().options, "size": len(self._pieces)}
+
+    @property
+    def byte_fallback(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        """Every piece that a line can be cut into, the 256 bytes and the unknown piece left out."""
+        numbered = enumerate(self._pieces)
+        return tuple(piece for number, piece in numbered if number != self._unknown and piece not in _BYTES)
 
     def split(self, text: str) -> list[str]:
         """The most probable pieces (unigram), or the merges in order (bpe)."""
@@ -107,7 +128,7 @@ class SubwordTokenizer(Tokenizer):
         thread.join()
         return self._named(drawn[0])
 
-    def detokenize(self, tokens: Sequence[str]) -> str:
+    def join(self, tokens: Sequence[str]) -> str:
         """The line that the pieces spell. The first piece begins with a space that no text has."""
         return _ESCAPED.sub(_unescape, spell(tokens).removeprefix(" "))
 
@@ -123,11 +144,11 @@ class SubwordTokenizer(Tokenizer):
 
 
 def escape(text: str) -> str:
-    """A text without `▁`, reversibly."""
-    if SPACE not in text and _ESCAPE not in text:
+    """A text without `▁`, and without white space other than the plain space; reversibly."""
+    if _ESCAPE not in text and not NOT_SPELLED.search(text):
         return text
-    return text.replace(_ESCAPE, _ESCAPE + _ESCAPE).replace(SPACE, _ESCAPE + "_")
+    return text.translate(_TABLE)
 
 
 def _unescape(found: re.Match[str]) -> str:
-    return SPACE if found[1] == "_" else _ESCAPE
+    return _UNESCAPES[found[1]]

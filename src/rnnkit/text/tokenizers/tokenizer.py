@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rnnkit.text.lines import STDIN, read_lines
+from rnnkit.events import Listener, Warned
+from rnnkit.text.lines import STDIN, one_line, read_lines
 from rnnkit.text.normalise import Normalisation
 
 
@@ -18,6 +19,9 @@ class Tokenizer(ABC):
 
     Args:
         normalisation: What is done to each line first.
+
+    Attributes:
+        replaced: Lines of `detokenize` in which a sign stands for a line end.
     """
 
     kinds: ClassVar[tuple[str, ...]]
@@ -25,6 +29,7 @@ class Tokenizer(ABC):
 
     def __init__(self, normalisation: Normalisation) -> None:
         self.normalisation = normalisation
+        self.replaced = 0
 
     @property
     def kind(self) -> str:
@@ -34,7 +39,19 @@ class Tokenizer(ABC):
     @property
     def options(self) -> dict[str, Any]:
         """Everything that decides about its tokens, as it is stored and compared."""
-        return {"type": self.kind, "normalise": self.normalisation.form, "lowercase": self.normalisation.lowercase}
+        exact = {"exact": True} if self.normalisation.exact else {}  # which older folders do not mention
+        form, lowercase = self.normalisation.form, self.normalisation.lowercase
+        return {"type": self.kind, "normalise": form, "lowercase": lowercase, **exact}
+
+    @property
+    def byte_fallback(self) -> bool:
+        """Whether any byte can be a token: text that no other token covers is spelled with them."""
+        return False
+
+    @property
+    def pieces(self) -> Sequence[str]:
+        """With `byte_fallback`, the tokens other than the bytes that a text can be cut into."""
+        return ()
 
     @property
     def features(self) -> bool:
@@ -44,10 +61,11 @@ class Tokenizer(ABC):
     def __str__(self) -> str:
         settings = self.options
         size = f", {settings['size']:,} pieces" if "size" in settings else ""
-        return f"{self.kind}{size}, {settings['normalise']}{', lower case' if settings['lowercase'] else ''}"
+        form = f"{settings['normalise']}{', white space kept' if 'exact' in settings else ''}"
+        return f"{self.kind}{size}, {form}{', lower case' if settings['lowercase'] else ''}"
 
     def tokenize(self, line: str) -> list[str]:
-        """The tokens of a line; none for a line of white space."""
+        """The tokens of a line; none for a line of white space, unless white space is kept."""
         return self.split(self.normalisation(line))
 
     def tokenize_batch(self, lines: Sequence[str], threads: int = 1) -> list[list[str]]:
@@ -79,8 +97,27 @@ class Tokenizer(ABC):
         """The tokens of a line that is normalised already."""
 
     @abstractmethod
+    def join(self, tokens: Sequence[str]) -> str:
+        """The text that the tokens spell, which may hold line ends: a model can write any byte."""
+
     def detokenize(self, tokens: Sequence[str]) -> str:
-        """The line that the tokens spell."""
+        """The line that the tokens spell. Signs stand for line ends in it (`text/lines.py`); such lines are counted."""
+        text = self.join(tokens)
+        line = one_line(text)
+        self.replaced += line != text
+        return line
+
+
+def warn_replaced(tokenizer: Tokenizer | None, listen: Listener) -> None:
+    """Send a warning if `detokenize` has put a sign in place of a line end, and count anew."""
+    if tokenizer is not None and tokenizer.replaced:
+        listen(
+            Warned(
+                f"{tokenizer.replaced:,} lines have tokens that spell a line end; "
+                "␊ (LF) or ␍ (CR) is written in its place, so that each stays one line"
+            )
+        )
+        tokenizer.replaced = 0
 
 
 def read_text(path: Path, tokenizer: Tokenizer | None) -> Iterator[str]:

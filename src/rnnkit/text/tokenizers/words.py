@@ -5,7 +5,11 @@ A token that stood against its neighbour without a space carries the joiner `￭
     Wow, "naïve" (3.5)!    Wow ￭, "￭ naïve ￭" (￭ 3 ￭.￭ 5 ￭) ￭!
 
 Scripts written without spaces are cut into characters (a base and its marks): 中文 becomes 中 ￭文. A joiner in the
-text itself is written as its bytes inside its token, `<0xEF><0xBF><0xAD>`; no text is cut into such a token.
+text itself is written as its bytes inside its token, `<0xEF><0xBF><0xAD>`; no text is cut into such a token. In exact
+text, white space other than one plain space between two tokens is a token too, spelled the same way:
+
+    dit<U+00A0>:    dit ￭<0xC2><0xA0>￭ :
+    a  b            a <0x20>￭ b
 """
 
 from __future__ import annotations
@@ -17,13 +21,16 @@ from functools import cache
 from typing import Final
 
 from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.spelling import byte_tokens
+from rnnkit.text.tokenizers.spelling import WHITE_SPACE, byte_tokens
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
 JOINER: Final = "￭"
 """U+FFED, as in OpenNMT's tokenizer."""
 
 _ESCAPED_JOINER: Final = "".join(byte_tokens(JOINER))
+_SPACE_TOKENS: Final = {space: "".join(byte_tokens(space)) for space in f" {WHITE_SPACE}"}
+_SPACES: Final = {token: space for space, token in _SPACE_TOKENS.items()}
+_RUNS: Final = re.compile(r"\S+|\s")
 
 # Blocks of scripts that put no space between words: Thai and Lao, Myanmar, Khmer, iteration marks, Hiragana, Han.
 _UNSPACED: Final = (
@@ -60,23 +67,48 @@ class WordTokenizer(Tokenizer):
 
     def split(self, text: str) -> list[str]:
         """The words and marks; each chunk between spaces is cut by itself."""
+        if self.normalisation.exact:
+            return self._exact(text)
         chunks = text.split()
         return self._joined(chunks).split(" ") if chunks else []
 
     def join_batch(self, lines: Sequence[str], threads: int = 1) -> list[str]:
         """The tokens of each line, a space between any two."""
+        if self.normalisation.exact:
+            return [" ".join(self._exact(self.normalisation(line))) for line in lines]
         return [self._joined(self.normalisation.chunks(line)) for line in lines]
 
-    def detokenize(self, tokens: Sequence[str]) -> str:
+    def join(self, tokens: Sequence[str]) -> str:
         """The line: a space wherever neither neighbour carries a joiner on that side."""
         parts: list[str] = []
         joined = True
         for token in tokens:
             if not joined and not token.startswith(JOINER):
                 parts.append(" ")
-            parts.append(token.strip(JOINER).replace(_ESCAPED_JOINER, JOINER))
+            bare = token.strip(JOINER)
+            space = _SPACES.get(bare) if self.normalisation.exact else None
+            parts.append(space or bare.replace(_ESCAPED_JOINER, JOINER))
             joined = token.endswith(JOINER)
         return "".join(parts)
+
+    def _exact(self, text: str) -> list[str]:
+        """Cut text whose white space is kept. A plain space is implied between two tokens without a joiner."""
+        tokens: list[str] = []
+        implied = after_space = False
+        runs = _RUNS.findall(text)
+        for place, run in enumerate(runs):
+            if run == " " and tokens and not implied and place + 1 < len(runs):
+                implied = True
+                continue
+            joined = bool(tokens) and not implied
+            if space := _SPACE_TOKENS.get(run):
+                tokens.append(JOINER + space if joined else space)
+            else:
+                if joined and after_space:
+                    tokens[-1] += JOINER
+                tokens += self._cuts[run].split(" ")
+            implied, after_space = False, space is not None
+        return tokens
 
     def _joined(self, chunks: Sequence[str]) -> str:
         return " ".join(map(self._cuts.__getitem__, chunks))
