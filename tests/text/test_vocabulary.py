@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -106,3 +108,30 @@ def test_special_symbols_stand_first(tmp_path: Path) -> None:
     assert refused(path, "").splitlines()[0] == f"{path} is not a vocabulary"
     path.write_text(SPECIALS.replace("\n", "\r\n"), encoding="utf-8", newline="")
     assert len(Vocabulary.load(path)) == 4
+
+
+WHITE = [
+    letter for letter in map(chr, range(sys.maxunicode + 1)) if letter.isspace() or unicodedata.category(letter) == "Cc"
+]
+
+
+def test_white_space_that_separates_nothing_is_written_and_read(tmp_path: Path) -> None:
+    words = [text for letter in WHITE if letter not in " \t\r\n\0" for text in (letter, f"new{letter}york")]
+    written = Vocabulary((*special.NAMES, *words), (0,) * (len(words) + 4))
+    written.save(tmp_path / "vocab.tsv")
+    assert Vocabulary.load(tmp_path / "vocab.tsv") == written
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\tb", "a\rb", "a\nb", "a\0b", "\udc80", "the", "x" * 32_000_000])
+def test_what_could_not_be_read_is_not_written(tmp_path: Path, token: str) -> None:
+    tokens = (*special.NAMES, "the", token)
+    with pytest.raises(FormatError, match=r"vocab\.tsv:6: "):
+        Vocabulary(tokens, (0,) * len(tokens)).save(tmp_path / "vocab.tsv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_special_symbols_come_first_in_what_is_written(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"vocab\.tsv:2: <unk> is missing"):
+        Vocabulary(("<pad>", "the"), (0, 0)).save(tmp_path / "vocab.tsv")
+    with pytest.raises(FormatError, match="it has 3 rows"):
+        Vocabulary(special.NAMES[:3], (0, 0, 0)).save(tmp_path / "vocab.tsv")
