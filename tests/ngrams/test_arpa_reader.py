@@ -272,7 +272,7 @@ def test_a_model_of_rnnkit_is_recognised(tmp_path: Path) -> None:
         read_arpa(tmp_path / "m")
 
 
-PACKERS = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
 
 
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)

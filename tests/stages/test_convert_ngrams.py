@@ -28,10 +28,10 @@ from tests.workspaces import make_text_workspace
 from rnnkit.cli import app
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
-from rnnkit.events import Event
+from rnnkit.events import Event, Warned
 from rnnkit.files import manifest
 from rnnkit.ngrams import arpa_reader, store
-from rnnkit.stages import convert_ngrams, decode, inspect, score, train_lm, verify
+from rnnkit.stages import align, convert_ngrams, decode, inspect, score, tokenize, train_lm, verify, vocab
 from rnnkit.stages.convert_ngrams import Options
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -191,7 +191,12 @@ def test_without_unk_the_number_of_kenlm_comes_back(tmp_path: Path) -> None:
     assert events == []
 
 
-PACKERS = {"plain": bytes, "gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+}
 
 
 def write_packed(folder: Path, pack: Callable[[bytes], bytes], repair: bool) -> bytes:
@@ -259,3 +264,54 @@ def test_repairs_are_listed_and_warned_of_once(
 def test_an_output_that_cannot_be_compressed_so_is_refused(work: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="written plain or as gzip"):
         convert_ngrams.run(Options(tmp_path / "m.arpa.xz", model=work / "model"))
+
+
+MARKED = {
+    "<s>": "<s> (30 times)", "</s>": "</s> (30 times)", "<unk>": "<unk> (30 times)",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with text that has all markers on each line."""
+    folder = tmp_path_factory.mktemp("marked")
+    for name in ("train.en", "valid.en"):
+        (folder / name).write_text("<s> the <unk> sat </s>\nthe cat ran\n" * 30, encoding="utf-8")
+    return folder
+
+
+def trained(folder: Path, texts: Path, **options: Any) -> list[str]:
+    """Train on text in tokens; returns the warnings."""
+    tokenize.run(tokenize.Options(files=[texts / "train.en", texts / "valid.en"], type="spaces", work=folder))
+    vocab.run(vocab.Options(work=folder))
+    align.run(align.Options(work=folder))
+    events: list[Event] = []
+    train_lm.run(train_lm.Options(work=folder, **options), events.append)
+    return [event.text for event in events if isinstance(event, Warned)]
+
+
+def test_markers_in_the_text_are_warned_of_and_the_remedies_work(marked: Path, tmp_path: Path) -> None:
+    first, *_ = trained(tmp_path / "work", marked, arch="ngram", order=2)
+    assert all(shown in first for shown in MARKED.values())
+    assert "remove <s> and </s> from the text (`sed -E 's#</?s>##g' TEXT`) and train again" in first
+    assert "convert-ngrams cannot write the model" in first and "--merge-unknown" in first
+    for merge in (False, True):
+        with pytest.raises(DataError, match=r"both spelt </?s>;.*\n  hint: .*`sed -E 's#</\?s>##g' TEXT`\), and train"):
+            convert_ngrams.run(Options(tmp_path / "m.arpa", work=tmp_path / "work", merge_unknown=merge))
+    (tmp_path / "clean").mkdir()
+    for name in ("train.en", "valid.en"):
+        done = subprocess.run(["sed", "-E", "s#</?s>##g", str(marked / name)], capture_output=True, check=True)
+        (tmp_path / "clean" / name).write_bytes(done.stdout)
+    (warning,) = [
+        text for text in trained(tmp_path / "again", tmp_path / "clean", arch="ngram", order=2) if "<" in text
+    ]
+    assert "<unk> (30 times)" in warning and "sed" not in warning and "--merge-unknown" in warning
+    convert_ngrams.run(Options(tmp_path / "m.arpa", work=tmp_path / "again", merge_unknown=True))
+    convert_ngrams.run(Options(tmp_path / "back", model=tmp_path / "m.arpa"))
+
+
+def test_a_network_is_warned_of_markers_of_lines_alone(marked: Path, tmp_path: Path) -> None:
+    small: dict[str, Any] = {"hidden": 4, "embedding": 4, "max_steps": 1, "threads": 1}
+    (warning,) = [text for text in trained(tmp_path / "work", marked, **small) if "ordinary words" in text]
+    assert "<s> (30 times), </s> (30 times) as ordinary words" in warning
+    assert "convert-ngrams" not in warning

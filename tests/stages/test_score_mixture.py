@@ -160,3 +160,26 @@ def test_kenlm_agrees_on_what_is_mixed(here: Path) -> None:
     alone, _ = scored(here, "lstm")
     mixed, _ = scored(here, "lstm", "turned:0.4")
     assert mixed == pytest.approx(np.log(0.6 * np.exp(alone) + 0.4 * np.exp(counts)).tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            "the king sat\n" * 9 + "the cat ran.\n",
+            "does not know 1 of 30 words, 1 of which it knows without punctuation",
+        ),
+        ("Der König saß\nthe\n", "does not know 3 of 4 words; it reads words between blanks"),
+        ("the king sat\n\nzebra\n", None),
+    ],
+)
+def test_text_that_is_not_in_the_models_words_is_warned_of(
+    here: Path, tmp_path: Path, text: str, warning: str | None
+) -> None:
+    (tmp_path / "text").write_text(text, encoding="utf-8")
+    for model, warned in (("own", warning is not None), ("lstm", warning is not None), ("words", False)):
+        events: list[Event] = []
+        list(score.run(Options(files=[tmp_path / "text"], model=here / model, threads=1, device="cpu"), events.append))
+        found = [event.text for event in events if isinstance(event, Warned) and "does not know" in event.text]
+        assert len(found) == warned
+        assert all(warning and warning in line and "`rnnkit tokenize`" in line for line in found)

@@ -113,9 +113,8 @@ def _check_words(tokens: Sequence[str], rows: Sequence[int], listen: Listener) -
             raise DataError(f"row {row} of the vocabulary, {token!r}, cannot be a word of an ARPA file")
         if seen.setdefault(token, row) == row:
             continue
-        hint = (
-            f"spell it otherwise in the training text, or remove it there (`sed 's#{token}##g' TEXT`), and train again"
-        )
+        words = "</?s>" if token in special.NAMES[special.BOS :] else token
+        hint = f"spell it otherwise in the training text, or remove it (`sed -E 's#{words}##g' TEXT`), and train again"
         if token == special.NAMES[special.UNK]:
             hint = "let both be one in the file (`--merge-unknown`), or " + hint
         raise DataError(

@@ -145,8 +145,10 @@ def _read(source: Path, repair: bool, listen: Listener) -> _Read:
         raise ArtefactError(
             f"{source} has no counts", "ARPA files hold n-grams", hint="`rnnkit train-lm --arch ngram` makes them"
         )
-    model, tokens = ngram_store.load(source / ngram_store.NAME), Vocabulary.load(source / VOCABULARY).tokens
-    return _Read(model, tokens, manifest.sha256(manifest.place(source)))
+    vocabulary = Vocabulary.load(source / VOCABULARY)
+    return _Read(
+        ngram_store.load(source / ngram_store.NAME), vocabulary.tokens, manifest.sha256(manifest.place(source))
+    )
 
 
 def _write_folder(read: _Read, source: Path, options: Options) -> None:

@@ -103,13 +103,16 @@ def _score(
     from rnnkit.evaluation import interpolation
     from rnnkit.evaluation.language_scores import LanguageScore, measure
     from rnnkit.evaluation.perplexity import perplexity
+    from rnnkit.stages.score_unknown import UnknownWords
     from rnnkit.text.special import UNK
 
     flatnesses = () if fitted.flatness is None else (fitted.flatness,)
     models = score_mixture.components(options, main, others, flatnesses)
     names = score_mixture.names(shares, options)
     total, sums_K, unknown_K = LanguageScore(), np.zeros(len(names)), np.zeros(len(models), dtype=np.int64)
+    strange = UnknownWords(main)
     for group in _groups(options, main):
+        strange.add(group)
         texts = score_mixture.read(group, others)
         rows_KN = score_mixture.predict(models, texts)
         unknown_K += [np.count_nonzero(text.ids == UNK) for text in texts]
@@ -120,6 +123,7 @@ def _score(
         total += measure(group.text.ids, log_p_N, group.raw, len(group.text))
         listen(Progress("score", total.lines))
     listen(Progress("score", total.lines, finished=True))
+    strange.warn(listen)
     parts = [
         Part(name, float(weight), perplexity(-float(summed) / total.tokens), unknown)
         for name, weight, summed, unknown in zip(
