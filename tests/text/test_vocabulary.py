@@ -5,13 +5,19 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnnkit.embeddings import directory
+from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.words import Words
 from rnnkit.errors import ArtefactError, DataError, FormatError
+from rnnkit.stages import vocab
 from rnnkit.text import special
 from rnnkit.text.vocabulary import Vocabulary, read_meta
 
@@ -120,6 +126,32 @@ def test_white_space_that_separates_nothing_is_written_and_read(tmp_path: Path) 
     written = Vocabulary((*special.NAMES, *words), (0,) * (len(words) + 4))
     written.save(tmp_path / "vocab.tsv")
     assert Vocabulary.load(tmp_path / "vocab.tsv") == written
+
+
+def write_vectors(folder: Path, words: list[str]) -> None:
+    directory.write(folder, Table(Words.from_list(words, [1] * len(words)), np.ones((len(words), 2), np.float32)))
+
+
+def write_table(folder: Path, words: list[str]) -> None:
+    folder.mkdir()
+    Vocabulary((*special.NAMES, *words), (0, 0, 0, 0, *[1] * len(words))).save(folder / "vocab.tsv")
+
+
+def count_tokens(folder: Path, words: list[str]) -> None:
+    """Words of a token file, in which all white space separates tokens."""
+    folder.mkdir()
+    (folder / "train.en.tok").write_text(" ".join(words) + "\n", encoding="utf-8", newline="")
+    vocab.run(vocab.Options(files=[folder / "train.en.tok"], output=folder / "vocab.tsv"))
+
+
+@pytest.mark.parametrize("write", [write_vectors, write_table, count_tokens])
+def test_whatever_writes_a_vocabulary_writes_what_can_be_read(
+    tmp_path: Path, write: Callable[[Path, list[str]], None]
+) -> None:
+    words = [f"new{letter}york" for letter in WHITE if letter not in " \t\r\n\0"]
+    write(tmp_path / "v", words)
+    read = Vocabulary.load(tmp_path / "v" / "vocab.tsv").tokens[4:]
+    assert {*read} == ({token for word in words for token in word.split()} if write is count_tokens else {*words})
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\tb", "a\rb", "a\nb", "a\0b", "\udc80", "the", "x" * 32_000_000])
