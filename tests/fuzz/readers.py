@@ -23,6 +23,7 @@ from rnnkit.embeddings import directory, fasttext_binary, formats, glove, word2v
 from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.files import manifest
+from rnnkit.files.repairs import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
@@ -219,6 +220,11 @@ _ARPA = (
     b"\\data\\\nngram 1=4\nngram 2=3\n\n\\1-grams:\n-1\t<unk>\n0\t<s>\t-0.3\n-0.9\t</s>\n-0.5\tthe\t-0.2\n\n"
     b"\\2-grams:\n-0.1\t<s> the\n-0.2\tthe </s>\n-0.7\tthe the\n\n\\end\\\n"
 )
+_BROKEN_ARPA = (
+    b"made by hand\n" + _ARPA.replace(b"\t", b" "),
+    _ARPA.replace(b"the", b"t\xe4").replace(b"-0.7", b"nan").replace(b"1=4", b"1=400000000").replace(b"\\end\\\n", b""),
+    _ARPA.replace(b"\n\n", b"\n").replace(b"-0.1\t", b"0,1 ").replace(b"the the", b"the </s>") + b"more\n",
+)
 _TEXT = "the house\n\nein Haus\r\nüber\n".encode()
 _VOCABULARY = b"<pad>\t0\n<unk>\t0\n<s>\t0\n</s>\t0\nthe\t7\n\xc3\xa4\t3\n"
 _PHRASES = b"new_york\t9\t300.5\t1\tnew york\nnew_york_city\t5\t120.1\t2\tnew_york city\n"
@@ -226,6 +232,17 @@ _CONFIGURATION = b'# search\n[decode]\nbeam = 3\nalpha = 0.5\nmodel = ["work/mod
 _METRICS = b'{"step": 1, "loss": 2.5}\n{"step": 2, "validation": {"loss": 2.25, "bleu": 1.0}}\n'
 _LINKS = b"0-0 1?1 2-2\n\n\n4-3\n"
 _LENGTHS = np.array([3, 2, 0, 5])
+
+
+def _packed_arpa() -> list[bytes]:
+    return [_ARPA, gzip.compress(_ARPA, mtime=0), bz2.compress(_ARPA), lzma.compress(_ARPA)]
+
+
+def _repair_arpa(path: Path) -> object:
+    repairs = Repairs(path)
+    model, tokens = read_arpa(path, repairs=repairs)
+    ngram_store.check(model, "the model")
+    return _ask(model), tokens, repairs.as_dict()
 
 
 def _any() -> Iterable[bytes]:
@@ -252,7 +269,8 @@ READERS = (
         _made(lambda folder: directory.write(folder / "v", _table()), f"v/{directory.VOCABULARY}"),
         lambda folder: directory.write(folder, _table()),
     ),
-    Reader("arpa", "model.arpa", read_arpa, lambda: [_ARPA, gzip.compress(_ARPA, mtime=0)]),
+    Reader("arpa", "model.arpa", read_arpa, _packed_arpa),
+    Reader("arpa, repaired", "model.arpa", _repair_arpa, lambda: [*_packed_arpa(), *_BROKEN_ARPA]),
     Reader(
         "n-grams", ngram_store.NAME, lambda path: _ask(ngram_store.load(path)),
         _made(_counts, ngram_store.NAME),

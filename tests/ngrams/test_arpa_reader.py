@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import hashlib
+import lzma
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,7 @@ import pytest
 
 from rnnkit.errors import DataError, FormatError, RnnkitError
 from rnnkit.events import Event, Warned
+from rnnkit.files import manifest
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
@@ -76,6 +81,8 @@ VARIANTS = [
     GOOD.replace("-0.05\t<s> the cat", "-5e-2\t<s> the cat\t0"),
     GOOD.replace("-0.2\tthe cat", "-0.2000000000000000000000001\tthe cat\t-0.0"),
     GOOD.replace("ngram 2=3", "ngram 2= 3"),
+    GOOD.replace("=", "=\t"),
+    GOOD.replace("0\t<s>", "-inf\t<s>"),
 ]
 """The good file, written in other ways."""
 
@@ -86,10 +93,6 @@ def test_other_ways_to_write_the_same_are_read(tmp_path: Path, text: str) -> Non
     wanted, _ = read(tmp_path, GOOD)
     assert tokens == [*NAMES, "the", "cat"]
     assert all(np.array_equal(mine, its) for mine, its in zip(found._arrays, wanted._arrays, strict=True))
-
-
-def test_gzip_is_known_by_its_first_bytes(tmp_path: Path) -> None:
-    assert read(tmp_path, gzip.compress(GOOD.encode()))[0].sizes == (6, 3, 1)
 
 
 def test_order_in_the_file_does_not_matter(tmp_path: Path) -> None:
@@ -122,6 +125,13 @@ def test_beside_unk_the_same_in_capitals_is_a_word(tmp_path: Path) -> None:
 
 def test_the_start_is_never_predicted_whatever_the_file_says(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD.replace("0\t<s>", "-99\t<s>"))[0].log_probabilities(0)[BOS] == -np.inf
+
+
+def test_minus_infinity_is_the_probability_0_as_in_kenlm(tmp_path: Path) -> None:
+    model, _ = read(tmp_path, replaced(14, "-inf\t<s> the\t-0.2").replace("-0.75\tcat", "-inf\tcat"))
+    store.check(model, "the model")
+    log10 = model.score(np.array([4, 5, EOS, 5]), np.array([0, 4])) / math.log(10)
+    assert log10 == pytest.approx([-math.inf, -0.05, -0.35, -math.inf])
 
 
 def test_a_longer_ngram_may_lack_the_shorter_that_it_ends_in(tmp_path: Path) -> None:
@@ -170,7 +180,8 @@ FAULTS = [
     (replaced(7, "2\t<unk>"), ":7: the logarithm 2 is positive"),
     (replaced(14, "nan\t<s> the"), ":14: the logarithm of the probability is nan\n  it must be finite"),
     (replaced(10, "-NaN\tthe"), ":10: the logarithm of the probability is -NaN"),
-    (replaced(14, "-inf\t<s> the"), ":14: the logarithm of the probability is -inf"),
+    (replaced(14, "inf\t<s> the"), ":14: the logarithm of the probability is inf"),
+    (replaced(14, "-0.1\t<s> the\t-inf"), ":14: the back-off is -inf"),
     (replaced(14, "-1e99\t<s> the"), ":14: the logarithm of the probability is -1e99\n  it must be finite"),
     (replaced(14, "-0.1\t<s> the\tnan"), ":14: the back-off is nan"),
     (replaced(10, "-0.1\tthe\tinf"), ":10: the back-off is inf"),
@@ -222,7 +233,9 @@ def test_lines_of_duplicates_are_named(tmp_path: Path) -> None:
     for number, line, first in ((11, "-0.75\tthe", 10), (16, "-0.3\t<s> the", 14)):
         with pytest.raises(FormatError) as caught:
             read(tmp_path, replaced(number, line))
-        assert str(caught.value).endswith(f"the first is {path}:{first}")
+        *_, where, hint = str(caught.value).splitlines()
+        assert where == f"  the first is {path}:{first}"
+        assert hint.startswith("  hint: `--repair`")
 
 
 @pytest.mark.parametrize(
@@ -233,7 +246,7 @@ def test_lines_of_duplicates_are_named(tmp_path: Path) -> None:
         (b"mmap lm http://kheafield.com/code format version 5\n\0", "no ARPA file: it is KenLM's binary form"),
         (b"blmt 5 1 2 3\n", "no ARPA file: it is IRSTLM's binary form"),
         (b"iARPA\n\n\\data\\\n", "no ARPA file: it is IRSTLM's own text form"),
-        (b"BZh91AY&SY", "no ARPA file: it is compressed\n  hint: unpack it first"),
+        (b"\x28\xb5\x2f\xfd\0", "no ARPA file: it is compressed\n  hint: unpack it first"),
         (b"PK\x03\x04", "no ARPA file: it is compressed"),
         (b"3 5\nthe 1 2 3 4 5\n", "it is the text form of word vectors\n  hint: `rnnkit convert-embeddings`"),
         (b"the cat sat\n", ":1: this is no ARPA file: there is no \\data\\\n  its first line is 'the cat sat'"),
@@ -259,10 +272,38 @@ def test_a_model_of_rnnkit_is_recognised(tmp_path: Path) -> None:
         read_arpa(tmp_path / "m")
 
 
+PACKERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress}
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+def test_compression_is_known_by_its_first_bytes(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    assert read(tmp_path, pack(GOOD.encode()))[0].sizes == (6, 3, 1)
+    first, second = GOOD.encode()[:50], GOOD.encode()[50:]
+    assert read(tmp_path, pack(first) + pack(second))[0].sizes == (6, 3, 1), "streams that are joined"
+
+
 @pytest.mark.parametrize("cut", [20, 60, -1, -9])
-def test_gzip_cut_short_is_an_error(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+def test_compressed_files_cut_short_are_an_error(tmp_path: Path, pack: Callable[[bytes], bytes], cut: int) -> None:
     with pytest.raises(FormatError, match=r"cannot read .* beyond line \d+\n.*\n  hint: it was cut short or damaged"):
-        read(tmp_path, gzip.compress(GOOD.encode())[:cut])
+        read(tmp_path, pack(GOOD.encode())[:cut])
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+def test_damage_of_compressed_files_is_an_error(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    packed = bytearray(pack(GOOD.encode()))
+    for place in range(8, len(packed), 7):
+        packed[place] ^= 0x55
+    with pytest.raises(FormatError, match=r"cannot read .* beyond line \d+"):
+        read(tmp_path, bytes(packed))
+
+
+def test_the_bytes_of_a_file_are_summed_as_they_are_stored(tmp_path: Path) -> None:
+    for name, pack in {"plain": bytes, **PACKERS}.items():
+        path, found = tmp_path / name, hashlib.sha256()
+        path.write_bytes(pack(GOOD.encode()))
+        read_arpa(path, digest=found)
+        assert found.hexdigest() == manifest.sha256(path)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import hashlib
 import json
+import lzma
+import math
+import os
+import subprocess
+import sys
+import threading
+import unicodedata
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from tests.workspaces import make_text_workspace
 
 from rnnkit.cli import app
 from rnnkit.data.aligned import AlignedData
-from rnnkit.errors import ArtefactError, DataError, FormatError
+from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
+from rnnkit.events import Event, Warned
 from rnnkit.files import manifest
-from rnnkit.ngrams import store
-from rnnkit.stages import convert_ngrams, train_lm
+from rnnkit.ngrams import arpa_reader, store
+from rnnkit.stages import align, convert_ngrams, decode, inspect, score, tokenize, train_lm, verify, vocab
 from rnnkit.stages.convert_ngrams import Options
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -70,3 +87,231 @@ def test_the_command_says_what_it_wrote(
     assert "n-grams of order 1 to 3" in capsys.readouterr().err
     assert app.run(["convert-ngrams", "m.arpa", "--model", str(work / "model"), "--overwrite", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["path"] == "m.arpa"
+
+
+SEPARATORS = "\0\t\n\r "
+"""What separates words in an ARPA file, and NUL, which text does not hold."""
+
+STRANGE = [
+    letter
+    for letter in map(chr, range(sys.maxunicode + 1))
+    if letter not in SEPARATORS and (letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp", "Zs"))
+]
+"""All that Unicode calls white space, a control or a format character: letters to KenLM."""
+
+
+def write_words(path: Path, words: Sequence[str]) -> None:
+    """An ARPA file of these words, each behind the one before it."""
+    rows = "".join(f"-{1 + place / 1000:g}\t{word}\t-0.5\n" for place, word in enumerate(words))
+    pairs = "".join(f"-{place / 1000:g}\t{one} {other}\n" for place, (one, other) in enumerate(pairwise(words), 1))
+    path.write_text(
+        f"\\data\\\nngram 1={len(words) + 3}\nngram 2={len(words) - 1}\n\n"
+        f"\\1-grams:\n-2\t<unk>\n-99\t<s>\t-0.5\n-1\t</s>\n{rows}\n\\2-grams:\n{pairs}\n\\end\\\n",
+        encoding="utf-8",
+        newline="",
+    )
+
+
+def go_round(folder: Path, words: Sequence[str]) -> list[float]:
+    """Import, verify, inspect, score, export and import; returns the log10 of each word of the text and of its end."""
+    write_words(folder / "a.arpa", words)
+    convert_ngrams.run(Options(folder / "one", model=folder / "a.arpa"))
+    verify.run(verify.Options([folder / "one"]))
+    assert inspect.run(inspect.Options([folder / "one"])).as_dict()
+    (folder / "text").write_text(" ".join(words) + "\n", encoding="utf-8", newline="")
+    asked = score.Options(files=[folder / "text"], model=folder / "one", tokens=True, threads=1)
+    line, _ = score.run(asked)
+    assert isinstance(line, score.LineScore) and line.tokens is not None
+    assert [token.text for token in line.tokens] == [*words, "</s>"]
+    assert all(token.known for token in line.tokens)
+    (continued,) = decode.run(decode.Options(files=[folder / "text"], model=[folder / "one"], prompt=True, threads=1))
+    assert continued.startswith(" ".join(words))
+    convert_ngrams.run(Options(folder / "b.arpa", model=folder / "one"))
+    convert_ngrams.run(Options(folder / "two", model=folder / "b.arpa"))
+    for name in (store.NAME, "vocab.tsv"):
+        assert (folder / "one" / name).read_bytes() == (folder / "two" / name).read_bytes()
+    return [token.log_p / math.log(10) for token in line.tokens]
+
+
+def test_white_space_that_does_not_separate_words_is_part_of_them(tmp_path: Path) -> None:
+    words = [text.format(letter) for letter in STRANGE for text in ("{0}", "new{0}york", "{0}x{0}")]
+    log10 = go_round(tmp_path, words)
+    wanted = [-0.5 - 1, *(-place / 1000 for place in range(1, len(words))), -0.5 - 1]
+    assert log10 == pytest.approx(wanted, abs=1e-5)
+    kenlm = pytest.importorskip("kenlm", reason="the kenlm package is not installed")
+    model, state, after = kenlm.Model(str(tmp_path / "a.arpa")), kenlm.State(), kenlm.State()
+    model.BeginSentenceWrite(state)
+    for word, own in zip([*words, "</s>"], log10, strict=True):
+        assert model.BaseScore(state, word, after) == pytest.approx(own, abs=1e-5)
+        state, after = after, state
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.text(st.sampled_from(STRANGE) | st.characters(exclude_characters=SEPARATORS, codec="utf-8"), min_size=1),
+        min_size=2,
+        max_size=6,
+        unique=True,
+    )
+)
+def test_any_word_comes_back(words: list[str]) -> None:
+    assume(not {*words} & {"<s>", "</s>", "<unk>", "<UNK>"})
+    with TemporaryDirectory() as folder:
+        go_round(Path(folder), words)
+
+
+@pytest.mark.parametrize("letter", ["\r", "\0"], ids=repr)
+def test_what_cannot_be_a_word_is_refused_before_anything_is_written(tmp_path: Path, letter: str) -> None:
+    write_words(tmp_path / "a.arpa", ["b", f"new{letter}york", "c"])
+    with pytest.raises(RnnkitError, match=r"a\.arpa:10:?"):
+        convert_ngrams.run(Options(tmp_path / "k", model=tmp_path / "a.arpa"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.arpa"]
+
+
+def test_a_model_that_cannot_be_opened_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_words(tmp_path / "a.arpa", ["b", "c"])
+    read = arpa_reader.read_arpa
+    monkeypatch.setattr(
+        arpa_reader, "read_arpa", lambda *args: (read(*args)[0], [*read(tmp_path / "a.arpa")[1], "more"])
+    )
+    with pytest.raises(FormatError, match="the vocabulary has 7 rows, the n-grams 6 words"):
+        convert_ngrams.run(Options(tmp_path / "k", model=tmp_path / "a.arpa"))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.arpa"]
+
+
+def test_without_unk_the_number_of_kenlm_comes_back(tmp_path: Path) -> None:
+    write_words(tmp_path / "a.arpa", ["b", "c"])
+    text = (tmp_path / "a.arpa").read_text(encoding="utf-8")
+    (tmp_path / "a.arpa").write_text(text.replace("-2\t<unk>\n", "").replace("1=5", "1=4"), encoding="utf-8")
+    convert_ngrams.run(Options(tmp_path / "one", model=tmp_path / "a.arpa"))
+    events: list[Event] = []
+    convert_ngrams.run(Options(tmp_path / "b.arpa", model=tmp_path / "one"), events.append)
+    assert "\n-100\t<unk>\n" in (tmp_path / "b.arpa").read_text(encoding="utf-8")
+    assert events == []
+
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "bzip2": bz2.compress,
+    "xz": lzma.compress,
+}
+
+
+def write_packed(folder: Path, pack: Callable[[bytes], bytes], repair: bool) -> bytes:
+    """An ARPA file, one that is to be repaired or not; returns its bytes."""
+    write_words(folder / "a.arpa", ["b", "new\xa0york", "c"])
+    raw = (folder / "a.arpa").read_bytes()
+    return pack(raw.replace(b"\t", b" ") if repair else raw)
+
+
+def assert_imported(folder: Path, packed: bytes, found: dict[str, Any], repair: bool) -> None:
+    assert found["ngrams"] == [7, 2]
+    assert found.get("repairs", {}).get("counts", {}) == ({"rows with blanks for tabs": 8} if repair else {})
+    assert manifest.read(folder / "k", "model", 1).inputs["arpa"] == hashlib.sha256(packed).hexdigest()
+
+
+@pytest.mark.parametrize("repair", [False, True])
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+@pytest.mark.parametrize("how", ["file", "fifo"])
+def test_pipes_are_as_good_as_files(tmp_path: Path, how: str, pack: Callable[[bytes], bytes], repair: bool) -> None:
+    packed = write_packed(tmp_path, pack, repair)
+    source = tmp_path / how
+    if how == "fifo":
+        os.mkfifo(source)
+        threading.Thread(target=source.write_bytes, args=[packed], daemon=True).start()
+    else:
+        source.write_bytes(packed)
+    result = convert_ngrams.run(Options(tmp_path / "k", model=source, repair=repair))
+    assert_imported(tmp_path, packed, result.as_dict(), repair)
+
+
+@pytest.mark.parametrize(("name", "kind", "repair"), [("/dev/stdin", "plain", True), ("-", "gzip", False)])
+def test_standard_input_is_as_good_as_a_file(tmp_path: Path, name: str, kind: str, repair: bool) -> None:
+    packed = write_packed(tmp_path, PACKERS[kind], repair)
+    command = [sys.executable, "-m", "rnnkit", "convert-ngrams", str(tmp_path / "k"), "--model", name, "--json"]
+    done = subprocess.run(
+        [*command, *["--repair"] * repair], input=packed, capture_output=True, check=True, timeout=300
+    )
+    assert_imported(tmp_path, packed, json.loads(done.stdout), repair)
+
+
+def test_repairs_are_listed_and_warned_of_once(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_words(tmp_path / "good.arpa", ["b", "c"])
+    text = (tmp_path / "good.arpa").read_text(encoding="utf-8")
+    (tmp_path / "a.arpa").write_text("Language model created by QuickLM\n" + text.replace("\t", " "), encoding="utf-8")
+    assert app.run(["convert-ngrams", "k", "--model", "a.arpa"]) == 1
+    assert "`--repair` skips the text before it" in capsys.readouterr().err
+    assert not (tmp_path / "k").exists()
+    assert app.run(["convert-ngrams", "k", "--model", "a.arpa", "--repair", "--json"]) == 0
+    shown = capsys.readouterr()
+    found = json.loads(shown.out)["repairs"]
+    assert found["counts"] == {"lines before \\data\\": 1, "rows with blanks for tabs": 6}
+    assert found["repairs"][0] == {"kind": "lines before \\data\\", "place": "a.arpa:1", "action": "skipped"}
+    assert shown.err.count("repaired or skipped") == 1
+    assert app.run(["convert-ngrams", "good", "--model", "good.arpa", "--repair", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["repairs"]["counts"] == {}
+    for name in (store.NAME, "vocab.tsv"):
+        assert (tmp_path / "k" / name).read_bytes() == (tmp_path / "good" / name).read_bytes()
+    assert app.run(["convert-ngrams", "m.arpa", "--model", str(work / "model"), "--repair"]) == 0
+    assert "--repair has no effect" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_compressed_so_is_refused(work: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="written plain or as gzip"):
+        convert_ngrams.run(Options(tmp_path / "m.arpa.xz", model=work / "model"))
+
+
+MARKED = {
+    "<s>": "<s> (30 times)", "</s>": "</s> (30 times)", "<unk>": "<unk> (30 times)",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with text that has all markers on each line."""
+    folder = tmp_path_factory.mktemp("marked")
+    for name in ("train.en", "valid.en"):
+        (folder / name).write_text("<s> the <unk> sat </s>\nthe cat ran\n" * 30, encoding="utf-8")
+    return folder
+
+
+def trained(folder: Path, texts: Path, **options: Any) -> list[str]:
+    """Train on text in tokens; returns the warnings."""
+    tokenize.run(tokenize.Options(files=[texts / "train.en", texts / "valid.en"], type="spaces", work=folder))
+    vocab.run(vocab.Options(work=folder))
+    align.run(align.Options(work=folder))
+    events: list[Event] = []
+    train_lm.run(train_lm.Options(work=folder, **options), events.append)
+    return [event.text for event in events if isinstance(event, Warned)]
+
+
+def test_markers_in_the_text_are_warned_of_and_the_remedies_work(marked: Path, tmp_path: Path) -> None:
+    first, *_ = trained(tmp_path / "work", marked, arch="ngram", order=2)
+    assert all(shown in first for shown in MARKED.values())
+    assert "remove <s> and </s> from the text (`sed -E 's#</?s>##g' TEXT`) and train again" in first
+    assert "convert-ngrams cannot write the model" in first and "--merge-unknown" in first
+    for merge in (False, True):
+        with pytest.raises(DataError, match=r"both spelt </?s>;.*\n  hint: .*`sed -E 's#</\?s>##g' TEXT`\), and train"):
+            convert_ngrams.run(Options(tmp_path / "m.arpa", work=tmp_path / "work", merge_unknown=merge))
+    (tmp_path / "clean").mkdir()
+    for name in ("train.en", "valid.en"):
+        done = subprocess.run(["sed", "-E", "s#</?s>##g", str(marked / name)], capture_output=True, check=True)
+        (tmp_path / "clean" / name).write_bytes(done.stdout)
+    (warning,) = [
+        text for text in trained(tmp_path / "again", tmp_path / "clean", arch="ngram", order=2) if "<" in text
+    ]
+    assert "<unk> (30 times)" in warning and "sed" not in warning and "--merge-unknown" in warning
+    convert_ngrams.run(Options(tmp_path / "m.arpa", work=tmp_path / "again", merge_unknown=True))
+    convert_ngrams.run(Options(tmp_path / "back", model=tmp_path / "m.arpa"))
+
+
+def test_a_network_is_warned_of_markers_of_lines_alone(marked: Path, tmp_path: Path) -> None:
+    small: dict[str, Any] = {"hidden": 4, "embedding": 4, "max_steps": 1, "threads": 1}
+    (warning,) = [text for text in trained(tmp_path / "work", marked, **small) if "ordinary words" in text]
+    assert "<s> (30 times), </s> (30 times) as ordinary words" in warning
+    assert "convert-ngrams" not in warning

@@ -290,19 +290,11 @@ def test_data_of_another_vocabulary_is_refused(folders: dict[str, Path], aligned
     assert hint == "  hint: give the raw text instead: the model cuts it into its own tokens"
 
 
-def test_models_of_other_tokens_are_refused_by_name(folders: dict[str, Path], tmp_path: Path) -> None:
-    larger = tiny_models.speaker(size=tiny_models.SIZE + 1)
-    other = tiny_models.speaker_folder(tmp_path / "larger", larger, "spaces", ["more"])
-    with pytest.raises(ArtefactError) as caught:
-        scored(options(folders, interpolate=[f"{other}:0.5"]))
-    what, why, hint = str(caught.value).splitlines()
-    assert what == f"{folders['stream']} and {other} do not predict the same tokens"
-    assert f"the vocabulary of {folders['stream']} has 20 rows" in why
-    assert f"that of {other} 21 rows" in why
-    assert hint == "  hint: models that are mixed are trained on data made with one vocabulary and one tokenizer"
+def test_models_that_cut_text_otherwise_are_refused_by_name(folders: dict[str, Path], tmp_path: Path) -> None:
     cut = tiny_models.speaker_folder(tmp_path / "cut", tiny_models.speaker(), "words")
-    with pytest.raises(ArtefactError, match=r"they cut text differently: .* with the tokenizer spaces.* with the"):
+    with pytest.raises(ArtefactError, match=r"they cut text differently: .* with the tokenizer spaces.* with the") as e:
         scored(options(folders, interpolate=[f"{cut}:0.5"]))
+    assert str(e.value).startswith(f"{folders['stream']} and {cut} do not predict the same tokens\n")
 
 
 def test_models_for_something_else_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rnnkit.embeddings import directory
+from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.words import Words
 from rnnkit.errors import ArtefactError, DataError, FormatError
+from rnnkit.stages import vocab
 from rnnkit.text import special
 from rnnkit.text.vocabulary import Vocabulary, read_meta
 
@@ -106,3 +114,56 @@ def test_special_symbols_stand_first(tmp_path: Path) -> None:
     assert refused(path, "").splitlines()[0] == f"{path} is not a vocabulary"
     path.write_text(SPECIALS.replace("\n", "\r\n"), encoding="utf-8", newline="")
     assert len(Vocabulary.load(path)) == 4
+
+
+WHITE = [
+    letter for letter in map(chr, range(sys.maxunicode + 1)) if letter.isspace() or unicodedata.category(letter) == "Cc"
+]
+
+
+def test_white_space_that_separates_nothing_is_written_and_read(tmp_path: Path) -> None:
+    words = [text for letter in WHITE if letter not in " \t\r\n\0" for text in (letter, f"new{letter}york")]
+    written = Vocabulary((*special.NAMES, *words), (0,) * (len(words) + 4))
+    written.save(tmp_path / "vocab.tsv")
+    assert Vocabulary.load(tmp_path / "vocab.tsv") == written
+
+
+def write_vectors(folder: Path, words: list[str]) -> None:
+    directory.write(folder, Table(Words.from_list(words, [1] * len(words)), np.ones((len(words), 2), np.float32)))
+
+
+def write_table(folder: Path, words: list[str]) -> None:
+    folder.mkdir()
+    Vocabulary((*special.NAMES, *words), (0, 0, 0, 0, *[1] * len(words))).save(folder / "vocab.tsv")
+
+
+def count_tokens(folder: Path, words: list[str]) -> None:
+    """Words of a token file, in which all white space separates tokens."""
+    folder.mkdir()
+    (folder / "train.en.tok").write_text(" ".join(words) + "\n", encoding="utf-8", newline="")
+    vocab.run(vocab.Options(files=[folder / "train.en.tok"], output=folder / "vocab.tsv"))
+
+
+@pytest.mark.parametrize("write", [write_vectors, write_table, count_tokens])
+def test_whatever_writes_a_vocabulary_writes_what_can_be_read(
+    tmp_path: Path, write: Callable[[Path, list[str]], None]
+) -> None:
+    words = [f"new{letter}york" for letter in WHITE if letter not in " \t\r\n\0"]
+    write(tmp_path / "v", words)
+    read = Vocabulary.load(tmp_path / "v" / "vocab.tsv").tokens[4:]
+    assert {*read} == ({token for word in words for token in word.split()} if write is count_tokens else {*words})
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\tb", "a\rb", "a\nb", "a\0b", "\udc80", "the", "x" * 32_000_000])
+def test_what_could_not_be_read_is_not_written(tmp_path: Path, token: str) -> None:
+    tokens = (*special.NAMES, "the", token)
+    with pytest.raises(FormatError, match=r"vocab\.tsv:6: "):
+        Vocabulary(tokens, (0,) * len(tokens)).save(tmp_path / "vocab.tsv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_special_symbols_come_first_in_what_is_written(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"vocab\.tsv:2: <unk> is missing"):
+        Vocabulary(("<pad>", "the"), (0, 0)).save(tmp_path / "vocab.tsv")
+    with pytest.raises(FormatError, match="it has 3 rows"):
+        Vocabulary(special.NAMES[:3], (0, 0, 0)).save(tmp_path / "vocab.tsv")

@@ -83,6 +83,34 @@ class Fused:
         return _select(self._steppers, state, sentence_B, row_BK)
 
 
+class Respelled:
+    """A language model that numbers its tokens otherwise; to the search it has the rows of another vocabulary.
+
+    Args:
+        stepper: The language model.
+        row_V: For each row of the other vocabulary, the model's own. Where several are the model's unknown word, each
+            has the whole probability of it.
+    """
+
+    def __init__(self, stepper: Stepper[Any], row_V: Tensor) -> None:
+        self._stepper = stepper
+        self._row_V = row_V
+
+    def start(self) -> Any:
+        """The state before the first token."""
+        return self._stepper.start()
+
+    def step(self, token_BK: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
+        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
+        own_BK = self._row_V.to(token_BK.device)[token_BK]
+        log_p_BKW, after, weights_BKS = self._stepper.step(own_BK, state)
+        return log_p_BKW.index_select(-1, self._row_V.to(log_p_BKW.device)), after, weights_BKS
+
+    def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:
+        """The states of the chosen sentences, each with the chosen rows."""
+        return self._stepper.select(state, sentence_B, row_BK)
+
+
 def _select(steppers: Sequence[Stepper[Any]], state: Many, sentence_B: Tensor, row_BK: Tensor) -> Many:
     pairs = zip(steppers, state, strict=True)
     return tuple(stepper.select(one, sentence_B, row_BK) for stepper, one in pairs)

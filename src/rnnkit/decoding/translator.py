@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.direction import Way
-from rnnkit.decoding.ensemble import Ensemble, Fused
+from rnnkit.decoding.ensemble import Ensemble, Fused, Respelled
 from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
+from rnnkit.events import Listener, Warned, ignore
 from rnnkit.files import manifest
 from rnnkit.models import language_store, store
 from rnnkit.models.counted_prompts import CountedPrompts
@@ -21,7 +22,9 @@ from rnnkit.models.prompts import Prompts
 from rnnkit.models.store import Model
 from rnnkit.models.translation import Listed, Translation
 from rnnkit.ngrams import store as ngram_store
+from rnnkit.text import matching
 from rnnkit.text.tokenizers.store import identity
+from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.wordalign.shortlist import Shortlist
 
 Begin = Callable[[int], Stepper[Any]]
@@ -108,6 +111,7 @@ def load(
     device: torch.device,
     shortlist: Path | None = None,
     eight_bits: bool = False,
+    listen: Listener = ignore,
 ) -> Translator:
     """Load translation models, and language models to fuse them with.
 
@@ -118,20 +122,19 @@ def load(
         device: Where the networks go.
         shortlist: Folder of a shortlist.
         eight_bits: Whether the models' maps go by weights of eight bits.
+        listen: Warned of tokens that a translation model or a language model lacks.
 
     Raises:
         DataError: A model is missing, or has no such checkpoint.
-        ArtefactError: A model is for something else, or has another tokenizer or vocabulary than the first; or the
-            shortlist has another vocabulary, or the model copies and cannot use one.
+        ArtefactError: A model is for something else, or has another tokenizer or vocabulary than the first; or a
+            language model has mostly other tokens; or the shortlist has another vocabulary, or the model copies and
+            cannot use one.
         FormatError: A file is damaged; the message names it.
     """
     models = tuple(store.load(folder, checkpoint, device) for folder in folders)
     for folder in folders[1:]:
         _check_alike(folders[0], folder)
-    begins = []
-    for folder, _ in speakers:
-        _check_speaker(folders[0], folder)
-        begins.append(_open_speaker(folder, device))
+    begins = [_open_speaker(models[0], folder, device, listen) for folder, _ in speakers]
     for model in models:
         model.network.prepare(eight_bits)
     chosen = None if shortlist is None else _open_shortlist(shortlist, models)
@@ -155,12 +158,32 @@ def _open_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
     return shortlist
 
 
-def _open_speaker(folder: Path, device: torch.device) -> Begin:
-    if store.read_config(folder)["network"].get("arch") == "ngram":
+def _open_speaker(model: Model, folder: Path, device: torch.device, listen: Listener) -> Begin:
+    """Open a language model that reads the target tokens of a translation model, matched by spelling."""
+    begin, vocabulary, weight_V = _load_speaker(folder, device)
+    target = model.target_vocabulary
+    if vocabulary.tokens == target.tokens:
+        return begin
+    found = matching.match(target, vocabulary, matching.weights(target), weight_V)
+    joint = model.source_vocabulary is target
+    matching.check(found, str(model.folder), str(folder), matching.LEAST_OF_JOINT if joint else matching.LEAST)
+    if warning := matching.describe(found, str(model.folder), str(folder)):
+        listen(Warned(warning))
+    row_V = torch.from_numpy(found.row_V)
+    return lambda sentences: Respelled(begin(sentences), row_V)
+
+
+def _load_speaker(folder: Path, device: torch.device) -> tuple[Begin, Vocabulary, matching.Weights]:
+    """A language model with its tokens and how frequent they are."""
+    document = store.read_config(folder)
+    store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
+    vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
+    if document["network"].get("arch") == "ngram":
         counts = ngram_store.load(folder / ngram_store.NAME)
-        return lambda sentences: CountedPrompts(counts, [()] * sentences)
+        weight_V = matching.weights(vocabulary, counts.unigrams())
+        return lambda sentences: CountedPrompts(counts, [()] * sentences), vocabulary, weight_V
     network = language_store.load(folder, "best", device).network
-    return lambda sentences: Prompts(network, [()] * sentences)
+    return lambda sentences: Prompts(network, [()] * sentences), vocabulary, matching.weights(vocabulary)
 
 
 def _check_alike(first: Path, other: Path) -> None:
@@ -176,17 +199,9 @@ def _check_alike(first: Path, other: Path) -> None:
         )
 
 
-def _check_speaker(first: Path, speaker: Path) -> None:
-    """Refuse a language model that says other tokens than the translation model."""
-    store.check_task(speaker, store.read_config(speaker)["task"], store.LANGUAGE_MODEL)
-    target = first / Path(store.read_config(first)["vocabularies"][-1]).name
-    hint = f"train it on data made with `rnnkit align --vocab {target}`"
-    _check_vocabulary("target", target, speaker / language_store.VOCABULARY, hint=hint)
-
-
 def _check_vocabulary(side: str, first: Path, other: Path, hint: str) -> None:
     digests = [manifest.sha256(path) for path in (first, other)]
-    if digests[0] != digests[1]:
+    if digests[0] != digests[1] and Vocabulary.load(first).tokens != Vocabulary.load(other).tokens:
         raise ArtefactError(
             f"{first.parent} and {other.parent} have different {side} vocabularies",
             f"{first} has sha256 {digests[0][:12]}…, {other} {digests[1][:12]}…",

@@ -104,7 +104,7 @@ def write(
         DataError: A word holds white space, or a vector is not finite.
         ArtefactError: It cannot be written.
     """
-    refuse_unfit(table, "a vectors directory", b" ")
+    refuse_unfit(table, "a vectors directory", b" \r")
     with atomic_folder(Path(folder), KIND) as temporary:
         fill(temporary, table)
         seal(temporary, table, options=options, inputs=inputs, facts=facts)

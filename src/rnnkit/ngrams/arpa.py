@@ -20,11 +20,9 @@ probability 1: nothing ever predicts it. What is impossible has the logarithm -9
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +40,8 @@ from rnnkit.text import special
 IMPOSSIBLE: Final = -99.0
 """What stands for the logarithm of 0."""
 
-SPACES: Final = " \t\r\n"
-"""What parts the words of an ARPA file; anything else may be part of one."""
+SPACES: Final = " \t\r\n\0"
+"""What no word of an ARPA file holds; anything else may be part of one."""
 
 _KENLM_ORDERS = range(2, 7)
 _BLOCK = 1 << 16
@@ -78,7 +76,7 @@ def write_arpa(
     if model.order not in _KENLM_ORDERS:
         listen(Warned(f"KenLM as it is usually built does not read models of order {model.order}, only of 2 to 6"))
     spelled = join([token.encode() for token in tokens])
-    with _opened(path) as file:
+    with atomic_file(path, "wb") as file:
         sizes = [len(row_W), *model.sizes[1:]]
         file.write(b"\\data\\\n")
         file.writelines(b"ngram %d=%d\n" % entry for entry in enumerate(sizes, start=1))
@@ -87,7 +85,8 @@ def write_arpa(
             file.write(b"\n\\%d-grams:\n" % order)
             for node_M in _nodes(model, order, row_W):
                 log10_M, backoff_M = _weights(model, node_M)
-                impossible += int(np.count_nonzero(log10_M == IMPOSSIBLE))
+                impossible += int(np.count_nonzero(np.isneginf(log10_M)))
+                log10_M[np.isneginf(log10_M)] = IMPOSSIBLE
                 file.write(_format(ngrams(model, node_M, order), log10_M, backoff_M, *spelled))
         file.write(b"\n\\end\\\n")
     if impossible:
@@ -112,7 +111,8 @@ def _check_words(tokens: Sequence[str], rows: Sequence[int], listen: Listener) -
             raise DataError(f"row {row} of the vocabulary, {token!r}, cannot be a word of an ARPA file")
         if seen.setdefault(token, row) == row:
             continue
-        hint = "spell it otherwise in the training text"
+        words = "</?s>" if token in special.NAMES[special.BOS :] else token
+        hint = f"spell it otherwise in the training text, or remove it (`sed -E 's#{words}##g' TEXT`), and train again"
         if token == special.NAMES[special.UNK]:
             hint = "let both be one in the file (`--merge-unknown`), or " + hint
         raise DataError(
@@ -133,12 +133,13 @@ def _nodes(model: NgramModel, order: int, row_W: Ints) -> Iterator[NDArray[np.in
 
 
 def _weights(model: NgramModel, node_M: NDArray[np.integer[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logarithms of probabilities, and of back-off weights, NaN where none is to be written."""
-    log10_M = np.maximum(model.log10_A[node_M], np.float32(IMPOSSIBLE))
+    """Logarithms of probabilities, minus infinity for 0, and of back-off weights, NaN where none is written."""
+    log10_M = np.array(model.log10_A[node_M])
     log10_M[node_M == 1 + special.BOS] = 0.0
     backoff_M = np.full(len(node_M), np.nan, dtype=np.float32)
     if int(node_M[-1]) < len(model.backoff_I):
-        backoff_M = np.maximum(model.backoff_I[node_M], np.float32(IMPOSSIBLE))
+        backoff_M = np.array(model.backoff_I[node_M])
+        backoff_M[np.isneginf(backoff_M)] = IMPOSSIBLE
         unused_M = model.begins_I1[node_M] == model.begins_I1[node_M + 1]
         backoff_M[unused_M & (backoff_M == 0)] = np.nan
     return log10_M, backoff_M
@@ -155,14 +156,3 @@ def _format(
     room = letters + words_MK.size + len(words_MK) * (2 * LONGEST_NUMBER + 2)
     buffer = np.empty(room, dtype=np.uint8)
     return buffer[: format_rows(words_MK, log10_M, backoff_M, spelled, begins, buffer)].tobytes()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
-    with atomic_file(path, "wb") as file:
-        if path.suffix != ".gz":
-            yield file
-            return
-        # Neither a name nor a time in its header: equal models give equal bytes.
-        with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
-            yield packed  # type: ignore[misc]

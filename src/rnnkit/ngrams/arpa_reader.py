@@ -6,6 +6,7 @@ it or says what is wrong. The n-grams may stand in any order: the model lies as 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,36 +14,38 @@ from typing import Final
 
 import numpy as np
 
-from rnnkit.errors import FormatError
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.errors import DataError, FormatError
+from rnnkit.events import Listener, ignore
+from rnnkit.files.repairs import Repairs
 from rnnkit.ngrams.arpa_kernels import parse_rows
+from rnnkit.ngrams.arpa_repair import read_repaired
+from rnnkit.ngrams.arpa_source import Digest, open_source
 from rnnkit.ngrams.arpa_text import ArpaText, read_start, show
+from rnnkit.ngrams.arpa_words import COUNT, Weights, number_words, plant, row_form
 from rnnkit.ngrams.lexicon import tabulate
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.ngrams.options import LONGEST_ORDER
-from rnnkit.ngrams.trie import Rows, Trie
-from rnnkit.text import special
-from rnnkit.text.lines import STDIN, decode_text, opened
+from rnnkit.ngrams.trie import Rows
+from rnnkit.text.lines import STDIN, decode_text
 
-MISSING_UNKNOWN: Final = -100.0
-"""KenLM's logarithm for the unknown word where a file has none."""
-
-_COUNT: Final = re.compile(rb"ngram +(\d{1,9}) *= *(\d{1,18})[ \t]*")
 _NUMBER: Final = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _NOT_FINITE: Final = re.compile(rb"[-+]?(nan|inf|infinity)", re.IGNORECASE)
-_AGAIN: Final = "copy the file again; if it was made so, what made it is at fault"
+_ZERO: Final = re.compile(rb"-inf", re.IGNORECASE)
+_REPAIR: Final = "`--repair` mends or skips what is wrong, and counts it"
+_AGAIN: Final = f"copy the file again; if it was made so, {_REPAIR}"
 _BLOCK = 1 << 16
 
-Weights = tuple[float, float]
-"""The logarithms of a probability and of a back-off weight."""
 
-
-def read_arpa(path: Path, listen: Listener = ignore) -> tuple[NgramModel, list[str]]:
-    """Read an ARPA file, plain or gzip.
+def read_arpa(
+    path: Path, listen: Listener = ignore, repairs: Repairs | None = None, digest: Digest | None = None
+) -> tuple[NgramModel, list[str]]:
+    """Read an ARPA file or pipe, plain or compressed by gzip, bzip2 or xz.
 
     Args:
         path: The file; `-` is standard input.
-        listen: Warned where the file has no `<unk>`.
+        listen: Warned where the file has no `<unk>`, and of repairs.
+        repairs: Takes what is repaired or skipped in an imperfect file; None refuses such files.
+        digest: Updated with the file's bytes.
 
     Returns:
         The model, and the vocabulary's tokens by id: the special symbols first, then words as the file has them.
@@ -51,19 +54,27 @@ def read_arpa(path: Path, listen: Listener = ignore) -> tuple[NgramModel, list[s
         DataError: There is no such file, or it is something else.
         FormatError: It is damaged, contradicts itself, or has what an ARPA file may not have; the message says where.
     """
-    with opened(path) as file:
+    with open_source(path, digest) as file:
         text = ArpaText(file, "standard input" if path == STDIN else str(path))
-        read_start(text)
-        sizes = read_sizes(text)
-        weights = _read_words(text, sizes[0], longest=len(sizes) == 1)
-        tokens, row_of = _number_words(weights, text, listen)
-        trie = _plant(weights, row_of, len(tokens))
-        for order, size in enumerate(sizes[1:], start=2):
-            _read_header(text, order, sizes[order - 2])
-            first = text.number + 1
-            rows = _read_rows(text, order, size, order == len(sizes), row_of)
+        return _read(text, listen) if repairs is None else read_repaired(text, repairs, listen)
+
+
+def _read(text: ArpaText, listen: Listener) -> tuple[NgramModel, list[str]]:
+    read_start(text)
+    sizes = read_sizes(text)
+    weights = _read_words(text, sizes[0], longest=len(sizes) == 1)
+    tokens, row_of = number_words(weights, text.name, listen)
+    trie = plant(weights, row_of, len(tokens))
+    for order, size in enumerate(sizes[1:], start=2):
+        _read_header(text, order, sizes[order - 2])
+        first = text.number + 1
+        rows = _read_rows(text, order, size, order == len(sizes), row_of)
+        try:
             trie.add(rows, lambda row, first=first: f"{text.name}:{first + row}", _speller(rows, tokens))  # type: ignore[misc]
-        _read_end(text, sizes[-1], len(sizes))
+        except FormatError as error:
+            hint = f"{error.hint}; {_REPAIR}" if error.hint else _REPAIR
+            raise FormatError(error.what, *error.details, hint=hint) from None
+    _read_end(text, sizes[-1], len(sizes))
     return trie.model(), tokens
 
 
@@ -75,7 +86,7 @@ def read_sizes(text: ArpaText) -> list[int]:
     """
     sizes: list[int] = []
     while (line := text.line()) is not None and line.strip():
-        found = _COUNT.fullmatch(line)
+        found = COUNT.fullmatch(line)
         if not found:
             raise FormatError(f"{text.where}: {show(line)} is no count", "a count is `ngram ORDER=NUMBER`", hint=_AGAIN)
         if int(found[1]) != len(sizes) + 1:
@@ -107,32 +118,38 @@ def check_row(
         FormatError: It is malformed; the message says how.
     """
     number, tab, rest = line.partition(b"\t")
-    log10 = _number(number, where, "the logarithm of the probability") if tab else 0.0
-    found = re.fullmatch(rb"((?:[^ \t]+[ \t]+){%d}[^ \t]+)(?:\t([^ \t]+))?" % (order - 1), rest)
+    log10 = 0.0
+    if tab:
+        log10 = -math.inf if _ZERO.fullmatch(number) else _number(number, where, "the logarithm of the probability")
+    found = row_form(order).fullmatch(rest)
     if not tab or not found:
-        columns = len(re.findall(rb"[^ \t]+", rest))
+        columns = len(re.findall(rb"[^ \t\r]+", rest))
         form = "probability<TAB>" + " ".join(["word"] * order if order < 4 else ["word", "...", "word"])
         raise FormatError(
             f"{where}: {show(line)} is no {order}-gram",
             f"its form is {form}{'' if longest else '[<TAB>back-off]'}"
             + (f"; columns behind the probability: {columns}" if tab else "; there is no tab"),
+            hint=_REPAIR,
         )
     if log10 > 0:
         raise FormatError(
             f"{where}: the logarithm {number.decode()} is positive",
             "a probability is 1 at most, so its logarithm is 0 at most",
-            hint="what wrote the file is at fault; IRSTLM is known for it",
+            hint=f"what wrote the file is at fault; IRSTLM is known for it; {_REPAIR}",
         )
     words = re.split(rb"[ \t]+", found[1])
     if known is not None:
         for word in words:
             if word not in known:
-                raise FormatError(f"{where}: the word {show(word)} is not among the 1-grams", "they are the vocabulary")
+                raise FormatError(
+                    f"{where}: the word {show(word)} is not among the 1-grams", "they are the vocabulary", hint=_REPAIR
+                )
     backoff = _number(found[2], where, "the back-off") if found[2] is not None else 0.0
     if longest and backoff != 0:
         raise FormatError(
             f"{where}: a back-off of {backoff:g}, where there is nothing to back off from",
             f"{order}-grams are the longest of this file",
+            hint=_REPAIR,
         )
     return log10, words, backoff
 
@@ -140,10 +157,12 @@ def check_row(
 def _number(text: bytes, where: str, what: str) -> float:
     if _NOT_FINITE.fullmatch(text) or (_NUMBER.fullmatch(text) and abs(float(text)) > 1e30):
         raise FormatError(
-            f"{where}: {what} is {text.decode()}", "it must be finite; a probability of 0 is written as -99"
+            f"{where}: {what} is {text.decode()}",
+            "it must be finite; a probability of 0 is written as -99 or -inf",
+            hint=_REPAIR,
         )
     if not _NUMBER.fullmatch(text):
-        raise FormatError(f"{where}: {what}, {show(text)}, is no number")
+        raise FormatError(f"{where}: {what}, {show(text)}, is no number", hint=_REPAIR)
     return float(text)
 
 
@@ -176,7 +195,7 @@ def _too_many(text: ArpaText, order: int, size: int) -> FormatError:
     return FormatError(
         f"{text.where}: one {order}-gram more than the file counts",
         f"`ngram {order}={size}` says how many there are",
-        hint="mend the count if the rows are right",
+        hint=f"mend the count if the rows are right; {_REPAIR}",
     )
 
 
@@ -191,7 +210,7 @@ def _row(text: ArpaText, order: int, size: int, read: int) -> bytes:
         raise FormatError(
             f"{text.where}: the {order}-grams end here, after {read:,}",
             f"`ngram {order}={size}` says how many there are",
-            hint="the file was cut, or mend the count if the rows are right",
+            hint=f"the file was cut, or mend the count if the rows are right; {_REPAIR}",
         )
     return line
 
@@ -204,46 +223,21 @@ def _read_words(text: ArpaText, size: int, longest: bool) -> dict[bytes, Weights
     for read in range(size):
         line = _row(text, 1, size, read)
         log10, (word,), backoff = check_row(line, text.where, 1, longest)
-        decode_text(word, text.name, text.number, line.index(b"\t") + 1)
+        _check_text(word, text, line.index(b"\t") + 1)
         if word in weights:
             place = first + list(weights).index(word)
-            raise FormatError(f"{text.where}: {show(word)} is there already", f"the first is {text.name}:{place}")
+            raise FormatError(
+                f"{text.where}: {show(word)} is there already", f"the first is {text.name}:{place}", hint=_REPAIR
+            )
         weights[word] = log10, backoff
     return weights
 
 
-def _number_words(
-    weights: Mapping[bytes, Weights], text: ArpaText, listen: Listener
-) -> tuple[list[str], dict[bytes, int]]:
-    """The tokens by id, and the ids of the file's words."""
-    unknown, start, end = (name.encode() for name in special.NAMES[special.UNK :])
-    for marker in (start, end):
-        if marker not in weights:
-            raise FormatError(
-                f"{text.name} has no 1-gram {marker.decode()}",
-                "without it no line can be scored",
-                hint="what made the model must mark where sentences begin and end",
-            )
-    row_of = {start: special.BOS, end: special.EOS}
-    if unknown in weights or b"<UNK>" not in weights:
-        row_of[unknown] = special.UNK
-    else:
-        row_of[b"<UNK>"] = special.UNK
-    if not weights.keys() & {unknown, b"<UNK>"}:
-        listen(Warned(f"{text.name} has no <unk>: the logarithm of an unknown word is taken to be {MISSING_UNKNOWN:g}"))
-    ordinary = [word for word in weights if word not in row_of]
-    row_of.update((word, row) for row, word in enumerate(ordinary, start=len(special.NAMES)))
-    return [*special.NAMES, *(word.decode() for word in ordinary)], row_of
-
-
-def _plant(weights: Mapping[bytes, Weights], row_of: Mapping[bytes, int], size: int) -> Trie:
-    """The trie of the words alone."""
-    log10_V = np.full(size, MISSING_UNKNOWN, dtype=np.float32)
-    backoff_V = np.zeros(size, dtype=np.float32)
-    rows = np.array([row_of[word] for word in weights])
-    log10_V[rows], backoff_V[rows] = np.array(list(weights.values()), dtype=np.float32).T
-    log10_V[[special.PAD, special.BOS]] = -np.inf  # what is never predicted, whatever the file says of <s>
-    return Trie(log10_V, backoff_V)
+def _check_text(word: bytes, text: ArpaText, column: int) -> None:
+    try:
+        decode_text(word, text.name, text.number, column)
+    except DataError as error:
+        raise DataError(error.what, *error.details, hint=f"{error.hint}; {_REPAIR}") from None
 
 
 def _read_rows(text: ArpaText, order: int, size: int, longest: bool, row_of: Mapping[bytes, int]) -> Rows:

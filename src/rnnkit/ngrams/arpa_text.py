@@ -17,7 +17,7 @@ _OTHER_KINDS: Final = (
     (rb"mmap lm http://kheafield\.com/code", "KenLM's binary form", "give the ARPA file that it was built from"),
     (rb"blmt", "IRSTLM's binary form", "`compile-lm --text yes` turns it into an ARPA file"),
     (rb"i?q?ARPA", "IRSTLM's own text form", "`compile-lm --text yes` turns it into an ARPA file"),
-    (rb"BZh|\xfd7zXZ|PK\x03\x04|\x28\xb5\x2f\xfd", "compressed", "unpack it first; of packed files, gzip's are read"),
+    (rb"PK\x03\x04|\x28\xb5\x2f\xfd", "compressed", "unpack it first; compressed files are read as gzip, bzip2 or xz"),
     (rb".{8}\{\"", "a safetensors file", "a model of rnnkit is named by its folder"),
     (rb"\d+ \d+[ \r]*", "the text form of word vectors", "`rnnkit convert-embeddings` reads those"),
 )
@@ -41,6 +41,7 @@ class ArpaText:
         self._file = file
         self._buffer = b""
         self._at = 0
+        self._start = 0
 
     @property
     def where(self) -> str:
@@ -50,21 +51,27 @@ class ArpaText:
     def line(self) -> bytes | None:
         """The next line without its end, or None behind the last."""
         end = self._buffer.find(b"\n", self._at)
-        while end < 0 and self._fill():
+        while end < 0 and len(self._buffer) - self._at <= MAX_BYTES and self._fill():
             end = self._buffer.find(b"\n", self._at)
-            if end < 0 and len(self._buffer) > MAX_BYTES:
-                raise DataError(
-                    f"{self.name}:{self.number + 1}: the line is longer than {MAX_BYTES:,} bytes",
-                    "this is no ARPA file",
-                )
         if end < 0:
             if self._at == len(self._buffer):
                 return None
             end = len(self._buffer)
+        if end - self._at > MAX_BYTES:
+            raise DataError(
+                f"{self.name}:{self.number + 1}: the line is longer than {MAX_BYTES:,} bytes",
+                "this is no ARPA file",
+            )
         line = self._buffer[self._at : end]
+        self._start = self._at
         self._at = min(end + 1, len(self._buffer))
         self.number += 1
         return line.removesuffix(b"\r")
+
+    def back(self) -> None:
+        """Go back to the start of the line that `line` returned last."""
+        self._at = self._start
+        self.number -= 1
 
     def filled(self) -> bytes | None:
         """The next line that is not blank."""
@@ -107,6 +114,22 @@ def read_start(text: ArpaText) -> None:
     Raises:
         DataError: The file is empty, or of another kind; the message says which, where its first bytes tell.
     """
+    line = first_line(text)
+    if line == b"\\data\\":
+        return
+    raise DataError(
+        f"{text.where}: this is no ARPA file: there is no \\data\\",
+        f"its first line is {show(line)}",
+        hint="if \\data\\ stands further down, `--repair` skips the text before it",
+    )
+
+
+def first_line(text: ArpaText) -> bytes:
+    r"""Read the first line that is neither blank nor a comment.
+
+    Raises:
+        DataError: The file is empty, or of another kind; the message says which.
+    """
     line = text.line()
     refuse_utf16(line or b"", text.name)
     line = line and line.removeprefix(BOM)
@@ -114,15 +137,10 @@ def read_start(text: ArpaText) -> None:
         line = text.line()
     if line is None:
         raise DataError(f"{text.name} is empty", "an ARPA file begins with \\data\\")
-    if line == b"\\data\\":
-        return
     for start, kind, hint in _OTHER_KINDS:
         if re.match(start, line, re.DOTALL) and (kind[:3] != "the" or re.fullmatch(start, line)):
             raise DataError(f"{text.name} is no ARPA file: it is {kind}", hint=hint)
-    raise DataError(
-        f"{text.where}: this is no ARPA file: there is no \\data\\",
-        f"its first line is {show(line)}",
-    )
+    return line
 
 
 def show(line: bytes) -> str:

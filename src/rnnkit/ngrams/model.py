@@ -83,6 +83,10 @@ class NgramModel:
         begins = self.level_begins
         return tuple(end - begin for begin, end in pairwise(begins[1:]))
 
+    def unigrams(self) -> Floats:
+        """Probability of each word where nothing is known of what came before, shape (V,)."""
+        return 10.0 ** self.log10_A[1 : 1 + self.vocabulary_size].astype(np.float64)
+
     def start(self) -> int:
         """The state at the beginning of a line: <s> was read."""
         return 1 + special.BOS if self.order > 1 else ROOT

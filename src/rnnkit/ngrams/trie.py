@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnkit.errors import FormatError
-from rnnkit.ngrams.counts import Ints
+from rnnkit.ngrams.counts import Flags, Ints
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.ngrams.walk import Singles, link, locate
 
@@ -76,6 +76,22 @@ class Trie:
         self._suffix_A = np.concatenate([self._suffix_A, suffix_N])
         self._log10.append(rows.log10_N[order_N])
         self._backoff.append(rows.backoff_N[order_N])
+
+    def unfit(self, words_NK: Ints) -> tuple[Flags, Flags]:
+        """Which n-grams of the next order `add` refuses.
+
+        Args:
+            words_NK: Their words.
+
+        Returns:
+            Those without their context, and those that repeat an earlier one.
+        """
+        context_N = locate(self._word_A, self._begins, words_NK)
+        key_N = context_N.astype(np.int64) * self.size + words_NK[:, -1]
+        order_N = np.argsort(key_N, kind="stable")
+        repeated_N = np.zeros(len(key_N), dtype=np.bool_)
+        repeated_N[order_N[1:]] = np.diff(key_N[order_N]) == 0
+        return context_N < 0, repeated_N & (context_N >= 0)
 
     def model(self) -> NgramModel:
         """The model of all orders added."""

@@ -106,10 +106,10 @@ def _describe_file(path: Path) -> Description:
     """What the manifest beside the file says, if there is one, and what the file holds."""
     known = binary_facts(path) or vector_facts(path)
     if known is None:
-        facts = text_facts(path)
-        if facts is None:
+        kind, facts = _text_kind(path), text_facts(path)
+        if facts is None and kind != vocabulary.KIND:  # tokens of an imported vocabulary can be control characters
             raise _unknown(path)
-        known = _text_kind(path), {"bytes": path.stat().st_size, **facts}
+        known = kind, {"bytes": path.stat().st_size, **(facts or {})}
     kind, facts = known
     if kind == vocabulary.KIND:
         facts |= _vocabulary_facts(path)

@@ -107,8 +107,11 @@ def _count(options: Options, made_from: TrainingInputs, folder: Path, listen: Li
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.ngrams.estimate import estimate
     from rnnkit.ngrams.options import Options as Estimation
+    from rnnkit.stages.markers import warn_of_markers
+    from rnnkit.text.vocabulary import Vocabulary
 
     began = time.monotonic()
+    warn_of_markers(Vocabulary.load(made_from.vocabularies[0]), True, listen)
     language = made_from.data.sides[0]
     text, held_out = (without_padding(made_from.data.side(split, language)) for split in ("train", "valid"))
     wanted = Estimation(

@@ -94,7 +94,9 @@ def _open(options: Options, listen: Listener) -> Translator:
     device = choose_device(options.device)
     if options.int8 and device.type != "cpu":
         raise UsageError(f"--int8 is for the CPU, and the device is {device.type}", hint="add --device cpu")
-    found = translator.load(options.folders, options.checkpoint, speakers, device, options.shortlist, options.int8)
+    found = translator.load(
+        options.folders, options.checkpoint, speakers, device, options.shortlist, options.int8, listen
+    )
     for model in found.models:
         turned = ", right to left" if model.network.config.right_to_left else ""
         listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}{turned}"))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rnnkit.stages.score_inputs import Lines, Scorer
+    from rnnkit.stages.score_inputs import Lines, Matched, Scorer
     from rnnkit.stages.score_mixture import Fitted
 
     FloatArray = NDArray[np.float64]
@@ -60,9 +60,8 @@ def _run(options: Options, shares: Shares, listen: Listener) -> Iterator[LineSco
         return
     main = score_inputs.open_scorer(options.folder, options.checkpoint, device)
     flatnesses = check_model(options, shares, neural=main.network is not None)
-    others = [score_inputs.open_scorer(path, "best", device) for path in shares.others]
-    for other in others:
-        score_inputs.check_alike(main, other)
+    opened = [score_inputs.open_scorer(path, "best", device) for path in shares.others]
+    others = [score_inputs.match_models(main, other, listen) for other in opened]
     fitted = _fit(options, shares, main, others, flatnesses, listen)
     yield from _score(options, shares, main, others, fitted, listen)
 
@@ -71,7 +70,7 @@ def _fit(
     options: Options,
     shares: Shares,
     main: Scorer,
-    others: Sequence[Scorer],
+    others: Sequence[Matched],
     flatnesses: Sequence[float],
     listen: Listener,
 ) -> Fitted:
@@ -82,7 +81,8 @@ def _fit(
         weights_K = np.array([weight for weight in shares.given if weight is not None])
         return score_mixture.Fitted(weights_K, flatnesses[0] if flatnesses else None)
     models = score_mixture.components(options, main, others, flatnesses)
-    fitted = score_mixture.fit(models, score_inputs.read_text([options.tune], main), shares, flatnesses, listen)
+    held_out = score_inputs.read_text([options.tune], main)
+    fitted = score_mixture.fit(models, held_out, others, shares, flatnesses, listen)
     names = score_mixture.names(shares, options)
     found = [f"{name} {weight:.4f}" for name, weight in zip(names, fitted.weights_K, strict=True)]
     found += [] if fitted.flatness is None or main.network is None else [f"flatness {fitted.flatness:g}"]
@@ -94,7 +94,7 @@ def _score(
     options: Options,
     shares: Shares,
     main: Scorer,
-    others: Sequence[Scorer],
+    others: Sequence[Matched],
     fitted: Fitted,
     listen: Listener,
 ) -> Iterator[LineScore | Summary]:
@@ -103,13 +103,19 @@ def _score(
     from rnnkit.evaluation import interpolation
     from rnnkit.evaluation.language_scores import LanguageScore, measure
     from rnnkit.evaluation.perplexity import perplexity
+    from rnnkit.stages.score_unknown import UnknownWords
+    from rnnkit.text.special import UNK
 
     flatnesses = () if fitted.flatness is None else (fitted.flatness,)
     models = score_mixture.components(options, main, others, flatnesses)
     names = score_mixture.names(shares, options)
-    total, sums_K = LanguageScore(), np.zeros(len(names))
+    total, sums_K, unknown_K = LanguageScore(), np.zeros(len(names)), np.zeros(len(models), dtype=np.int64)
+    strange = UnknownWords(main)
     for group in _groups(options, main):
-        rows_KN = score_mixture.predict(models, group.text)
+        strange.add(group)
+        texts = score_mixture.read(group, others)
+        rows_KN = score_mixture.predict(models, texts)
+        unknown_K += [np.count_nonzero(text.ids == UNK) for text in texts]
         log_p_N = interpolation.mix(rows_KN, fitted.weights_K)
         sums_K += rows_KN.sum(axis=1)
         if not options.summary:
@@ -119,9 +125,12 @@ def _score(
     listen(Progress("score", total.lines, finished=True))
     for caution in total.cautions:
         listen(Warned(caution))
+    strange.warn(listen)
     parts = [
-        Part(name, float(weight), perplexity(-float(summed) / total.tokens))
-        for name, weight, summed in zip(names, fitted.weights_K, sums_K, strict=True)
+        Part(name, float(weight), perplexity(-float(summed) / total.tokens), unknown)
+        for name, weight, summed, unknown in zip(
+            names, fitted.weights_K, sums_K, [*unknown_K.tolist(), None][: len(names)], strict=True
+        )
     ]
     cache = None if fitted.flatness is None else (options.cache_size or CACHE_SIZE, fitted.flatness)
     yield Summary(total, tuple(parts), cache)

@@ -10,22 +10,32 @@ from typing import TYPE_CHECKING
 
 from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.events import Listener, Warned
 from rnnkit.files import manifest
 from rnnkit.text import special
 from rnnkit.text.features import TAB
 from rnnkit.text.lines import batch_lines
+from rnnkit.text.normalise import NONE
 from rnnkit.text.tokenizers import tokenizer
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
     from rnnkit.data.aligned import Sentences
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.ngrams.model import NgramModel
+    from rnnkit.text.matching import Matching
     from rnnkit.text.tokenizers.tokenizer import Tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
+    FloatArray = NDArray[np.float64]
+
 NGRAM = "ngram"
+IN_TOKENS = ("blanks", "spaces")
+"""Kinds of tokenizers that imported models have: text is in tokens, of which they change nothing."""
+
 GROUP_LINES, GROUP_CHARACTERS = 256, 1 << 15
 """Most lines, and about as many characters, that are scored at once: what is read ahead of the first result."""
 
@@ -53,6 +63,12 @@ class Scorer:
     language: str
     network: LanguageModel | None = None
     counts: NgramModel | None = None
+
+    @property
+    def cuts(self) -> bool:
+        """Whether it cuts raw text itself; text of a model without a tokenizer, or an imported one, is in tokens."""
+        plain = [{"type": kind, "normalise": NONE, "lowercase": False} for kind in IN_TOKENS]
+        return self.tokenizer is not None and self.tokenizer.options not in plain
 
     @property
     def ngrams(self) -> NgramModel:
@@ -116,23 +132,71 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
     )
 
 
-def check_alike(main: Scorer, other: Scorer) -> None:
-    """Refuse a model that does not predict the same tokens. Raises ArtefactError, and names both."""
-    if main.vocabulary_digest != other.vocabulary_digest:
-        why = (
-            f"the vocabulary of {main.folder} has {len(main.vocabulary):,} rows and sha256 "
-            f"{main.vocabulary_digest[:12]}…, that of {other.folder} {len(other.vocabulary):,} rows and "
-            f"{other.vocabulary_digest[:12]}…"
+@dataclass(frozen=True)
+class Matched:
+    """A model beside the main one, and how it reads the main one's tokens.
+
+    Attributes:
+        scorer: The model.
+        matching: Rows of the main model's vocabulary in its own; None where both have the same rows.
+    """
+
+    scorer: Scorer
+    matching: Matching | None = None
+
+    def read(self, group: Lines) -> Sentences:
+        """The ids that the model has for lines in the main model's tokens: those of its own tokens spelt alike.
+
+        A token that the main model lacks may be one that this one has. What this one lacks is its `<unk>`.
+        """
+        import numpy as np
+
+        from rnnkit.data.aligned import Sentences
+
+        if self.matching is None:
+            return group.text
+        ids = self.matching.row_V[np.asarray(group.text.ids, dtype=np.int64)]
+        if group.raw is not None:
+            table = self.scorer.vocabulary.ids
+            for place in np.flatnonzero(np.asarray(group.text.ids) == special.UNK).tolist():
+                line = int(np.searchsorted(group.text.offsets, place, side="right")) - 1
+                ids[place] = table.get(group.tokens[line][place - int(group.text.offsets[line])], special.UNK)
+        return Sentences(ids, group.text.offsets)
+
+
+def match_models(main: Scorer, other: Scorer, listen: Listener) -> Matched:
+    """Match the vocabularies of two models by spelling.
+
+    Args:
+        main: The model whose tokens text is cut into.
+        other: Another.
+        listen: Warned of tokens that one of them lacks.
+
+    Raises:
+        ArtefactError: They cut text differently, or most tokens do not match; both are named.
+    """
+    from rnnkit.text import matching
+
+    names = str(main.folder), str(other.folder)
+    if main.cuts and other.cuts and main.tokenizer_identity != other.tokenizer_identity:
+        raise ArtefactError(
+            f"{main.folder} and {other.folder} do not predict the same tokens",
+            f"they cut text differently: {_cutting(main)}, {_cutting(other)}",
+            hint="models that are mixed are trained on data made with one tokenizer",
         )
-    elif main.tokenizer_identity != other.tokenizer_identity:
-        why = f"they cut text differently: {_cutting(main)}, {_cutting(other)}"
-    else:
-        return
-    raise ArtefactError(
-        f"{main.folder} and {other.folder} do not predict the same tokens",
-        why,
-        hint="models that are mixed are trained on data made with one vocabulary and one tokenizer",
-    )
+    if main.vocabulary.tokens == other.vocabulary.tokens:
+        return Matched(other)
+    found = matching.match(main.vocabulary, other.vocabulary, _frequencies(main), _frequencies(other))
+    matching.check(found, *names)
+    if warning := matching.describe(found, *names):
+        listen(Warned(warning))
+    return Matched(other, found)
+
+
+def _frequencies(scorer: Scorer) -> FloatArray:
+    from rnnkit.text.matching import weights
+
+    return weights(scorer.vocabulary, None if scorer.counts is None else scorer.counts.unigrams())
 
 
 def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[Lines]:

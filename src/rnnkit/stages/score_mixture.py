@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnnkit.evaluation.component import Component
     from rnnkit.evaluation.perplexity import Reader
     from rnnkit.models.language_model import LanguageModel
-    from rnnkit.stages.score_inputs import Lines, Scorer
+    from rnnkit.stages.score_inputs import Lines, Matched, Scorer
 
     FloatArray = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Fitted:
 
 
 def components(
-    options: Options, main: Scorer, others: Sequence[Scorer], flatnesses: Sequence[float]
+    options: Options, main: Scorer, others: Sequence[Matched], flatnesses: Sequence[float]
 ) -> list[Component]:
     """The models as they are before they have read anything, the main one first, with its cache.
 
@@ -50,25 +50,41 @@ def components(
         flatnesses: Values of the cache's flatness to look at; none without a cache.
     """
     first = _network(options, main.network, flatnesses) if main.network is not None else _counts(options, main)
-    return [first, *(_plain(other) for other in others)]
+    return [first, *(_plain(other.scorer) for other in others)]
 
 
-def predict(models: Sequence[Component], text: Sentences) -> FloatArray:
-    """What each says of each token of the next lines (K, N): the models in order, then the cache's rows."""
+def read(group: Lines, others: Sequence[Matched]) -> list[Sentences]:
+    """The lines as each model reads them, the main one first."""
+    return [group.text, *(other.read(group) for other in others)]
+
+
+def predict(models: Sequence[Component], texts: Sequence[Sentences]) -> FloatArray:
+    """Natural logarithm of the probability of each token (K, N): the models in order, then the cache's rows.
+
+    Args:
+        models: As `components` made them.
+        texts: The next lines as each of them reads them.
+    """
     import numpy as np
 
-    first, *rest = [model.rows(text) for model in models]
+    first, *rest = [model.rows(text) for model, text in zip(models, texts, strict=True)]
     return np.concatenate([first[:1], *rest, first[1:]])
 
 
 def fit(
-    models: Sequence[Component], groups: Iterable[Lines], shares: Shares, flatnesses: Sequence[float], listen: Listener
+    models: Sequence[Component],
+    groups: Iterable[Lines],
+    others: Sequence[Matched],
+    shares: Shares,
+    flatnesses: Sequence[float],
+    listen: Listener,
 ) -> Fitted:
     """The weights and the flatness under which a text is most probable.
 
     Args:
         models: As `components` made them, with all flatnesses that are to be tried.
         groups: The text.
+        others: The models beside the main one.
         shares: Weights that are known.
         flatnesses: What the cache's rows stand for.
         listen: Hears how far it is.
@@ -80,7 +96,7 @@ def fit(
 
     parts, lines = [], 0
     for group in groups:
-        parts.append(predict(models, group.text))
+        parts.append(predict(models, read(group, others)))
         lines += len(group.text)
         listen(Progress("tune", lines))
     listen(Progress("tune", lines, finished=True))

@@ -45,8 +45,8 @@ class Options:
     A model of streams reads the lines as one text, a model of lines each by itself. Results do not depend on how many
     lines are read at once.
 
-    The model can learn from what it has read (--dynamic), remember it (--cache), and be mixed with others that have
-    the same vocabulary (--interpolate). Weights that are not given are fitted on other text (--tune).
+    The model can learn from what it has read (--dynamic), remember it (--cache), and be mixed with others of the same
+    kind of tokens, matched by spelling (--interpolate). Weights that are not given are fitted on other text (--tune).
     """
 
     files: list[Path] = argument(

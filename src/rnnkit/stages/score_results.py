@@ -83,11 +83,13 @@ class Part:
         name: The model directory, or `cache`.
         weight: Its share.
         perplexity: That of the text under it alone.
+        unknown: Tokens that it reads as `<unk>`; None for the cache.
     """
 
     name: str
     weight: float
     perplexity: float
+    unknown: int | None = None
 
 
 @dataclass(frozen=True)
@@ -138,8 +140,13 @@ class Summary:
 
         if len(self.parts) == 1:
             return []
-        rows = [(part.name, f"{part.weight:.4f}", f"{part.perplexity:,.2f}") for part in self.parts]
-        found = aligned([("mixed of", "weight", "perplexity alone"), *rows], right=[1, 2])
+        heading = ("mixed of", "weight", "perplexity alone", "unknown tokens")
+        rows = [
+            (part.name, f"{part.weight:.4f}", f"{part.perplexity:,.2f}", f"{part.unknown or 0:,}")
+            for part in self.parts
+        ]
+        columns = 4 if len({part.unknown for part in self.parts if part.unknown is not None}) > 1 else 3
+        found = aligned([row[:columns] for row in (heading, *rows)], right=[1, 2, 3][: columns - 1])
         if self.cache is not None:
             found.append(f"the cache holds {self.cache[0]:,} tokens, flatness {self.cache[1]:g}")
         return found
@@ -149,7 +156,13 @@ class Summary:
         from rnnkit.evaluation.language_scores import finite
 
         parts = [
-            {"name": part.name, "weight": part.weight, "perplexity": finite(part.perplexity)} for part in self.parts
+            {
+                "name": part.name,
+                "weight": part.weight,
+                "perplexity": finite(part.perplexity),
+                **({} if part.unknown is None or len(self.parts) == 1 else {"unknown": part.unknown}),
+            }
+            for part in self.parts
         ]
         cache = None if self.cache is None else {"size": self.cache[0], "flatness": self.cache[1]}
         return {"summary": {**self.score.as_dict(), **self.score.raw_dict(), "mixture": parts, "cache": cache}}

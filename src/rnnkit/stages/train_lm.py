@@ -85,12 +85,15 @@ def _prepare(
     from rnnkit.models import language_store
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.nn.device import choose_output_precision
+    from rnnkit.stages.markers import warn_of_markers
+    from rnnkit.text.vocabulary import Vocabulary
     from rnnkit.training.language_model import LanguageModelTask, Settings
     from rnnkit.training.optimisation import Optimisation
 
     network = _start(options, made_from, resuming, group, listen, lambda size: LanguageModel(_config(options, size)))
     language = made_from.data.sides[0]
     if group.first and not options.dry_run and not options.resume:
+        warn_of_markers(Vocabulary.load(made_from.vocabularies[0]), False, listen)
         language_store.create(folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
     text = made_from.data.side("train", language)
     optimisation = Optimisation(network, _changes(options), folder, group)

@@ -7,7 +7,7 @@ by position. The same text met in a corpus is an ordinary row further down, so t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,18 @@ from rnnkit.errors import FormatError
 from rnnkit.files import manifest
 from rnnkit.files.artefact_output import artefact_file, seal_file
 from rnnkit.text import special
-from rnnkit.text.lines import read_lines
+from rnnkit.text.lines import MAX_BYTES, read_lines
 
 KIND: Final = "vocabulary"
 VERSION: Final = 1
+MAX_ROW_BYTES: Final = 32 * MAX_BYTES
+"""Longest row that is read: a token can be as long as a line of a token file."""
+
+_LONGEST: Final = MAX_ROW_BYTES - 20
+"""Bytes of the longest token: a row also has a tab and a count of up to 18 digits."""
+
+_UNFIT: Final = re.compile("[ \t\n\r\0\ud800-\udfff]")
+"""What no token holds. Other white space, such as U+00A0 or a vertical tab, is part of words in KenLM's ARPA files."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +75,13 @@ class Vocabulary:
             raise FormatError(f"{path} is not a vocabulary", "it is not a regular file")
         tokens: list[str] = []
         counts: list[int] = []
-        rows: dict[str, int] = {}
-        for number, line in enumerate(read_lines(path), start=1):
+        for number, line in enumerate(read_lines(path, MAX_ROW_BYTES), start=1):
             token, count = _parse_row(line, f"{path}:{number}")
             if number <= len(special.NAMES):
                 _check_special(token, number, path)
-            elif rows.setdefault(token, number) != number:
-                raise FormatError(f"{path}:{number}: {token!r} has a row already", f"the first is line {rows[token]}")
             tokens.append(token)
             counts.append(count)
-        if len(tokens) < len(special.NAMES):
-            raise FormatError(f"{path} is not a vocabulary", f"it has {len(tokens)} rows, the special symbols take 4")
+        _check(tokens, path)
         return cls(tuple(tokens), tuple(counts))
 
     def save(
@@ -98,7 +102,9 @@ class Vocabulary:
 
         Raises:
             ArtefactError: It cannot be written.
+            FormatError: `load` would refuse a row; the message names its line. Nothing is written.
         """
+        _check(self.tokens, path)
         with artefact_file(path, KIND, VERSION) as file:
             file.writelines(f"{token}\t{count}\n" for token, count in zip(self.tokens, self.counts, strict=True))
         seal_file(path, KIND, VERSION, options=options, inputs=inputs, facts={"rows": len(self), **(facts or {})})
@@ -140,11 +146,28 @@ def _parse_row(line: str, where: str) -> tuple[str, int]:
     token, tab, count = line.partition("\t")
     if not tab:
         raise FormatError(f"{where}: no tab", "a row is `token<TAB>count`")
-    if not token or token.split() != [token]:
-        raise FormatError(f"{where}: {token!r} cannot be a token", "a token is not empty and holds no white space")
     if not re.fullmatch(r"[0-9]{1,18}", count):
         raise FormatError(f"{where}: the count {count!r} is not a whole number")
     return token, int(count)
+
+
+def _check(tokens: Sequence[str], path: Path) -> None:
+    """Refuse rows that a vocabulary cannot have. Reading and writing share this check, so they agree."""
+    lines: dict[str, int] = {}
+    for number, token in enumerate(tokens, start=1):
+        if not token or _UNFIT.search(token):
+            shown = repr(token if len(token) <= 60 else token[:57] + "...")
+            raise FormatError(
+                f"{path}:{number}: {shown} cannot be a token", "a token is not empty and holds no white space"
+            )
+        if 4 * len(token) > _LONGEST and len(token.encode()) > _LONGEST:
+            raise FormatError(f"{path}:{number}: the token is longer than {_LONGEST:,} bytes")
+        if number <= len(special.NAMES):
+            _check_special(token, number, path)
+        elif lines.setdefault(token, number) != number:
+            raise FormatError(f"{path}:{number}: {token!r} has a row already", f"the first is line {lines[token]}")
+    if len(tokens) < len(special.NAMES):
+        raise FormatError(f"{path} is not a vocabulary", f"it has {len(tokens)} rows, the special symbols take 4")
 
 
 def _check_special(token: str, number: int, path: Path) -> None:

@@ -14,6 +14,7 @@ from rnnkit.files import manifest
 from rnnkit.files.artefact_output import atomic_folder
 from rnnkit.files.regular import read_regular
 from rnnkit.text.normalise import FORMS, NONE, Normalisation
+from rnnkit.text.tokenizers.blanks import BlankTokenizer
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.octets import ByteTokenizer
@@ -35,6 +36,9 @@ RULES: Final[Mapping[str, type[WordTokenizer | SpaceTokenizer | CharacterTokeniz
     for kind in tokenizer.kinds
 }
 """The kinds that need no text to learn from."""
+
+IMPORTED: Final[Mapping[str, type[BlankTokenizer]]] = dict.fromkeys(BlankTokenizer.kinds, BlankTokenizer)
+"""The kinds that only imported models have: `rnnkit tokenize` does not make them."""
 
 LEARNED: Final = SubwordTokenizer.kinds
 """The kinds that do."""
@@ -106,7 +110,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     kind, form, lowercase = (meta.options.get(name) for name in ("type", "normalise", "lowercase"))
     features = meta.options.get("features", False)  # which folders without them do not mention
     exact = meta.options.get("exact", False)
-    known = kind in (*RULES, *LEARNED) and isinstance(features, bool) and (exact is False or form == NONE)
+    known = kind in (*RULES, *IMPORTED, *LEARNED) and isinstance(features, bool) and (exact is False or form == NONE)
     if not known or form not in FORMS or not isinstance(lowercase, bool):
         raise FormatError(
             f"{folder / manifest.NAME}: this rnnkit knows no such tokenizer",
@@ -121,6 +125,8 @@ def _load_text(folder: Path, kind: str, normalisation: Normalisation) -> Tokeniz
     """What cuts a line's text."""
     if kind in RULES:
         return RULES[kind](normalisation)
+    if kind in IMPORTED:
+        return IMPORTED[kind](normalisation)
     if faults := manifest.faults(folder):
         raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy it again, or make it again")
     try:
