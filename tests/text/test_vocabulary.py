@@ -81,6 +81,7 @@ def test_missing_vocabulary_and_missing_manifest(tmp_path: Path) -> None:
     path.write_text(SPECIALS, encoding="utf-8")
     with pytest.raises(DataError, match=r"vocab.tsv.meta.json is missing"):
         read_meta(path)
+    path.unlink()
     Vocabulary.from_counts({}).save(path)
     meta = path.with_name("vocab.tsv.meta.json")
     meta.write_text(meta.read_text().replace('"vocabulary"', '"tokens"'))
