@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit import machine
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener
 from rnnkit.files import lock
@@ -93,7 +94,9 @@ def run(options: Options, folder: Path, listen: Listener) -> Counted | Cost:
 
         facts = made_from.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
-        return Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
+        cost = Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
+        machine.announce(cost.memory_bytes, listen)
+        return cost
     run_folder.clear(folder, options.overwrite)
     with lock.hold(folder):
         return _count(options, made_from, folder, listen)
