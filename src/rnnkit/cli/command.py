@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rnnkit import kernel_cache
 from rnnkit.cli import boundary, pages, signature, worker
 from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
@@ -122,7 +123,8 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
         if common.print_config:
             console.write(to_toml(command.name, options).rstrip())
             return boundary.DONE
-        return command.act(command.stage, options, console)
+        with kernel_cache.tell_warnings(console.listen):
+            return command.act(command.stage, options, console)
 
 
 def page(command: Command) -> str:
