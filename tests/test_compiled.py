@@ -62,6 +62,7 @@ def test_a_change_in_a_neighbouring_file_makes_it_stale(monkeypatch: pytest.Monk
 
 def test_without_a_folder_to_write_to_each_process_compiles(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     monkeypatch.setattr(kernel_cache, "cache_folder", lambda named: None)
+    monkeypatch.setattr(kernel_cache, "cache_folders", lambda named: ())
     _compile(sources)
     again = _compile(sources)
     assert not again.stats.cache_hits

@@ -26,11 +26,11 @@ def heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Even
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(kernel_cache.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    kernel_cache.cache_folder.cache_clear()
+    forget_folders()
     events: list[Event] = []
     with kernel_cache.tell(events.append):
         yield events
-    kernel_cache.cache_folder.cache_clear()
+    forget_folders()
 
 
 @pytest.fixture
@@ -44,6 +44,12 @@ def store(heard: list[Event], tmp_path: Path) -> Store:
 @pytest.fixture
 def file(store: Store) -> Path:
     return Path(store.named, store.room, NAME)
+
+
+def forget_folders() -> None:
+    """Look for the folders anew, as a new process does."""
+    kernel_cache.cache_folder.cache_clear()
+    kernel_cache.cache_folders.cache_clear()
 
 
 def texts(heard: list[Event]) -> list[str]:
@@ -105,7 +111,7 @@ def test_what_is_damaged_is_replaced(store: Store, file: Path) -> None:
 @pytest.mark.parametrize("taken", ["file", "room", "cache"])
 def test_what_belongs_to_another_user_is_not_read(taken: str, store: Store, file: Path) -> None:
     os.chown({"file": file, "room": file.parent, "cache": file.parents[1]}[taken], 65534, 65534)
-    kernel_cache.cache_folder.cache_clear()
+    forget_folders()
     assert store.read(NAME, ORIGIN) is None
 
 
@@ -169,12 +175,17 @@ def test_without_a_safe_folder_nothing_is_kept_and_one_warning_comes(heard: list
     assert len(texts(heard)) == 1
 
 
-def test_a_folder_that_cannot_be_written_to_is_read_where_none_is_better(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_that_cannot_be_written_to_is_read_and_others_are_written_to(
+    store: Store, file: Path, tmp_path: Path, heard: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kernel_cache.cache_folder.cache_clear()
-    monkeypatch.setattr(kernel_cache, "_writable", lambda folder: False)
+    forget_folders()
+    monkeypatch.setattr(kernel_cache, "_writable", lambda folder: folder != Path(store.named))
     assert store.read(NAME, ORIGIN) == CODE
+    store.write("other.nbc", ORIGIN, CODE)
+    assert store.read("other.nbc", ORIGIN) == CODE
+    assert [path.name for path in file.parent.iterdir()] == [NAME]
+    assert (tmp_path / "home/.cache/rnnkit/kernels/room/other.nbc").exists()
+    assert heard == []
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EACCES])

@@ -140,6 +140,12 @@ def test_nothing_forbidden_is_imported(path: Path) -> None:
         assert tops & {"typer", "rich"} == set()
 
 
+def test_pickles_are_read_in_one_place() -> None:
+    """Numba's compiled code, behind a checksum; nowhere else, by whatever name of another module."""
+    named = {name_of(path) for path in FILES for node in ast.walk(tree(path)) if getattr(node, "attr", "") == "pickle"}
+    assert named == {"compiled"}
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_nothing_forbidden_is_called(path: Path) -> None:
     for node in ast.walk(tree(path)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import operator
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -139,30 +138,22 @@ class KernelCache:
         """
         cells = [cell.cell_contents for cell in self._function.__closure__ or ()]
         kind = (
+            self._function.__module__,
             self._function.__qualname__,
             signature,
             codegen.magic_tuple(),
             _VERSIONS,
             _hash(dumps(cells)),
-            _settings(),
+            kernel_cache.settings(),
         )
-        name = re.sub(r"[^\w.]", "", f"{self._function.__module__.rpartition('.')[2]}.{self._function.__qualname__}")
+        shown = f"{self._function.__module__.rpartition('.')[2]}.{self._function.__qualname__}"
+        name = re.sub(r"[^\w.]", "", shown)[:80]
         sources = _hash_sources(self._room), _hash(self._function.__code__.co_code)
         named = _hash(repr(kind).encode())
-        return f"{name[:80]}-{named[:24]}.nbc", _hash(repr((named, sources)).encode())
+        return f"{name}-{named[:24]}.nbc", _hash(repr((named, sources)).encode())
 
 
 _VERSIONS = sys.version, numba.__version__, llvmlite.__version__
-
-_HARMLESS = {"NUMBA_CACHE_DIR", "NUMBA_DEBUG_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
-"""Variables that change no machine code."""
-
-
-def _settings() -> list[tuple[str, str]]:
-    """The variables by which machine code may be another."""
-    return sorted(
-        (name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name not in _HARMLESS
-    )
 
 
 def _hash(content: bytes) -> str:

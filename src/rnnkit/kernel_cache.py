@@ -8,6 +8,7 @@ nothing can be written, kernels last as long as the process. None of it is ever 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -28,6 +29,9 @@ VARIABLE = "NUMBA_CACHE_DIR"
 MAGIC = b"rnnkit kernel 1\n"
 LARGEST = 1 << 27
 """Bytes; a kernel has some 100,000."""
+
+_HARMLESS = {VARIABLE, "NUMBA_DEBUG_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+"""Variables of Numba that change no machine code."""
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _PRIVATE = stat.S_IRWXU
@@ -54,6 +58,13 @@ def tell_warnings(listen: Listener) -> Iterator[None]:
         yield
 
 
+def settings() -> list[tuple[str, str]]:
+    """The environment's variables by which Numba may compile other code, or none."""
+    return sorted(
+        (name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name not in _HARMLESS
+    )
+
+
 def compiling() -> None:
     """Report that a kernel is compiled now."""
     _report("compiling", Note("compiling the kernels for this machine; later runs find them compiled"))
@@ -78,11 +89,12 @@ class Store:
             name: Name of the file.
             origin: Checksum of all that the kernel was compiled from.
         """
-        with suppress(OSError), _opened(self) as folder:
-            content = _content_of_own_file(name, folder)
-            payload = content[_HEAD_SIZE:]
-            if content[:_HEAD_SIZE] == _head(origin, payload):
-                return payload
+        for place in cache_folders(self.named):
+            with suppress(OSError), _opened(place, self.room) as folder:
+                content = _content_of_own_file(name, folder)
+                payload = content[_HEAD_SIZE:]
+                if content[:_HEAD_SIZE] == _head(origin, payload):
+                    return payload
         return None
 
     def write(self, name: str, origin: str, payload: bytes) -> None:
@@ -93,46 +105,61 @@ class Store:
             origin: Checksum of all that the kernel was compiled from.
             payload: The kernel.
         """
-        if self in _unwritable:
+        place = cache_folder(self.named)
+        if place is None or self in _unwritable:
             return
         try:
-            with _opened(self) as folder:
+            with suppress(FileExistsError):
+                (place / self.room).mkdir(_PRIVATE)
+            with _opened(place, self.room) as folder:
                 _replace(name, folder, _head(origin, payload) + payload)
         except OSError as error:
             _unwritable.add(self)
-            place = cache_folder(self.named)
             _warn(f"compiled kernels cannot be kept in {place} ({error.strerror}): each run compiles them again")
 
 
 _unwritable: set[Store] = set()
+"""Folders that could not be written to."""
 
 
 @cache
 def cache_folder(named: str) -> Path | None:
-    """The folder of the cache, made where it is missing; None where there is no safe one.
-
-    In this order: the folder that the user has named, the one for caches in the user's home, a private one among the
-    temporary files. A folder that this user cannot write to is taken only where none is better.
+    """The folder where compiled kernels are kept; None where there is no safe one that this user can write to.
 
     Args:
         named: What `NUMBA_CACHE_DIR` says.
     """
-    readable = []
+    for folder in cache_folders(named):
+        if _writable(folder):
+            return folder
+    _warn("no folder for compiled kernels is safe and can be written to: each run compiles them again")
+    return None
+
+
+@cache
+def cache_folders(named: str) -> tuple[Path, ...]:
+    """The safe folders of the cache, made where they are missing, up to the first that this user can write to.
+
+    In this order: the folder that the user has named, the one for caches in the user's home, a private one among the
+    temporary files.
+
+    Args:
+        named: What `NUMBA_CACHE_DIR` says.
+    """
+    found = []
     if named:
         folder = Path(named).absolute()
         refusal = _refusal(folder, private=False)
-        if refusal is None and _writable(folder):
-            return folder
-        readable += [folder] if refusal is None else []
-        _warn(f"{VARIABLE}: compiled kernels are not kept in {folder}: {refusal or 'this user cannot write to it'}")
+        if refusal is None:
+            found.append(folder)
+        else:
+            _warn(f"{VARIABLE}: compiled kernels are not kept in {folder}: {refusal}")
     for folder in _own_folders():
+        if found and _writable(found[-1]):
+            break
         if _refusal(folder, private=True) is None:
-            if _writable(folder):
-                return folder
-            readable.append(folder)
-    if not readable:
-        _warn("no folder for compiled kernels is safe from other users: each run compiles them again")
-    return readable[0] if readable else None
+            found.append(folder)
+    return tuple(found)
 
 
 def _writable(folder: Path) -> bool:
@@ -179,22 +206,17 @@ def _refusal(folder: Path, private: bool) -> str | None:
 
 
 @contextmanager
-def _opened(store: Store) -> Iterator[int]:
+def _opened(place: Path, room: str) -> Iterator[int]:
     """The folder of a room, to which only this user can write. Raises OSError where there is none."""
-    room, place = store.room, cache_folder(store.named)
-    if place is None:
-        raise FileNotFoundError(2, "there is no folder for it")
     outer = _open_folder(str(place))
     try:
-        with suppress(OSError):  # it exists, or opening it fails too
-            os.mkdir(room, _PRIVATE, dir_fd=outer)
         inner = _open_folder(room, outer)
     finally:
         os.close(outer)
     try:
         facts = os.fstat(inner)
         if facts.st_uid != os.geteuid() or facts.st_mode & _WRITABLE_BY_OTHERS:
-            raise PermissionError(1, f"others can write to {room}")
+            raise PermissionError(errno.EPERM, "others can write to it")
         yield inner
     finally:
         os.close(inner)
@@ -211,7 +233,7 @@ def _content_of_own_file(name: str, folder: int) -> bytes:
         facts = os.fstat(file.fileno())
         own = stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink == 1
         if not own or facts.st_mode & _WRITABLE_BY_OTHERS or facts.st_size > LARGEST:
-            raise PermissionError(1, f"{name} is not a file of this user alone")
+            raise PermissionError(errno.EPERM, "others can write to it")
         return file.read(LARGEST)
 
 
