@@ -144,7 +144,7 @@ class KernelCache:
             codegen.magic_tuple(),
             _VERSIONS,
             _hash(dumps(cells)),
-            kernel_cache.settings(),
+            kernel_cache.code_settings(),
         )
         shown = f"{self._function.__module__.rpartition('.')[2]}.{self._function.__qualname__}"
         name = re.sub(r"[^\w.]", "", shown)[:80]

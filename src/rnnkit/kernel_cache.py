@@ -30,7 +30,7 @@ MAGIC = b"rnnkit kernel 1\n"
 LARGEST = 1 << 27
 """Bytes; a kernel has some 100,000."""
 
-_HARMLESS = {VARIABLE, "NUMBA_DEBUG_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+_HARMLESS = {"NUMBA_DEBUG_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
 """Variables of Numba that change no machine code."""
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -59,10 +59,13 @@ def tell_warnings(listen: Listener) -> Iterator[None]:
 
 
 def settings() -> list[tuple[str, str]]:
-    """The environment's variables by which Numba may compile other code, or none."""
-    return sorted(
-        (name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name not in _HARMLESS
-    )
+    """The variables of the environment that Numba reads, apart from the folder of the cache."""
+    return sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name != VARIABLE)
+
+
+def code_settings() -> list[tuple[str, str]]:
+    """Those of them by which Numba may compile other code."""
+    return [(name, value) for name, value in settings() if name not in _HARMLESS]
 
 
 def compiling() -> None:
