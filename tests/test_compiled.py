@@ -8,6 +8,7 @@ from typing import Any
 
 import numba
 import pytest
+from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 
 from rnnkit import compiled, embeddings, kernel_cache
@@ -89,7 +90,7 @@ def test_other_sources_replace_the_files_of_the_old_ones(sources: Path, tmp_path
 
 def test_what_another_library_has_written_is_compiled_again(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     _compile(sources)
-    monkeypatch.setattr(compiled.compiler.CompileResult, "_rebuild", lambda *parts: 1 / 0)
+    monkeypatch.setattr(CompileResult, "_rebuild", lambda *parts: 1 / 0)
     assert not _compile(sources).stats.cache_hits
 
 

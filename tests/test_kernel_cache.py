@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Even
     monkeypatch.setattr(kernel_cache, "_unwritable", set())
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(kernel_cache.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
     forget_folders()
     events: list[Event] = []
     with kernel_cache.tell(events.append):
@@ -68,6 +69,11 @@ def flip(file: Path, at: int) -> None:
     file.write_bytes(content)
 
 
+def replace(file: Path, make: Callable[[Path], None]) -> None:
+    file.unlink()
+    make(file)
+
+
 def swap_for_link(file: Path, hard: bool) -> None:
     other = file.rename(file.with_name("other"))
     if hard:
@@ -84,10 +90,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "flipped in the checksum": lambda file: flip(file, len(MAGIC) + 1),
     "flipped in the first line": lambda file: flip(file, 0),
     "longer": lambda file: file.write_bytes(file.read_bytes() + b"\0"),
-    "a folder": lambda file: (file.unlink(), file.mkdir()),
+    "a folder": lambda file: replace(file, Path.mkdir),
     "a link": lambda file: swap_for_link(file, hard=False),
     "a second name of a file": lambda file: swap_for_link(file, hard=True),
-    "a pipe": lambda file: (file.unlink(), os.mkfifo(file)),
+    "a pipe": lambda file: replace(file, os.mkfifo),
     "writable by others": lambda file: file.chmod(0o606),
     "missing": lambda file: file.unlink(),
     "in a folder that others can write to": lambda file: file.parent.chmod(0o770),

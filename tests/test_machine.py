@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit import machine
+from rnnkit import cgroups, machine
 from rnnkit.machine import available_bytes, available_cores, has_loaded, peak_memory, release_code, seconds_in_line
 
 LIMITED = "import resource; resource.setrlimit(resource.{kind}, (1 << 30, 1 << 31)); "
@@ -119,7 +120,7 @@ def no_proc(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         elif request.param == "garbage":
             place.write_bytes(b"\xff\x00: libc.so r-xp\nVmHWM:\nMemAvailable:\nx r-xp 0 0 0 libc.so\n")
         monkeypatch.setattr(machine, name, place)
-    monkeypatch.setattr(machine.cgroups, "ROOT", tmp_path)
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -141,7 +142,7 @@ def test_a_c_library_without_these_functions_is_left_alone(system: str, monkeypa
             raise OSError("no such file")
         return object()
 
-    monkeypatch.setattr(machine.ctypes, "CDLL", open_library)
+    monkeypatch.setattr(ctypes, "CDLL", open_library)
     if system == "not Linux":
         monkeypatch.setattr(sys, "platform", "darwin")
     machine.keep_freed_memory()

@@ -20,7 +20,7 @@ def is_fast() -> bool:
     """Whether these maps are known to be faster than those of float32 on this processor, by what it can do."""
     from rnnkit.nn.kernels import processor  # brings the compiler along
 
-    return processor.HAS_LANES and processor.HAS_BYTES and torch.backends.mkldnn.is_available()
+    return processor.HAS_LANES and processor.HAS_BYTES and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 class Int8Linear(nn.Module):
