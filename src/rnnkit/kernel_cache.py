@@ -9,12 +9,9 @@ nothing can be written, kernels last as long as the process. None of it is ever 
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 import sys
-import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -175,6 +172,8 @@ def _own_folders() -> Iterator[Path]:
         caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
         chosen = Path(os.environ.get("XDG_CACHE_HOME") or caches)
         yield (chosen if chosen.is_absolute() else caches) / "rnnkit" / "kernels"
+    import tempfile
+
     with suppress(OSError):  # there is no folder for temporary files
         yield Path(tempfile.gettempdir()) / f"rnnkit-kernels-{os.geteuid()}"
 
@@ -242,7 +241,7 @@ def _content_of_own_file(name: str, folder: int) -> bytes:
 
 def _replace(name: str, folder: int, content: bytes) -> None:
     """Write a file whole: whoever reads it meanwhile sees the one before, or none."""
-    temporary = f"{name}.tmp.{uuid.uuid4().hex[:16]}"
+    temporary = f"{name}.tmp.{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
@@ -255,11 +254,14 @@ def _replace(name: str, folder: int, content: bytes) -> None:
 
 
 def _head(origin: str, payload: bytes) -> bytes:
+    import hashlib
+
     checksum = hashlib.sha256(origin.encode() + b"\n" + payload).hexdigest()
     return MAGIC + checksum.encode() + b"\n"
 
 
-_HEAD_SIZE = len(_head("", b""))
+_HEAD_SIZE = len(MAGIC) + 64 + 1
+"""Bytes of the first lines: SHA-256 takes 64 in hexadecimal digits."""
 
 
 def _warn(text: str) -> None:

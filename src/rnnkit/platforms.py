@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
+from importlib import import_module
 
 SUPPORTED = "Linux (x86-64 and aarch64) and macOS (Apple silicon)"
 """What the documentation states. Tests run on Linux on x86-64."""
@@ -16,9 +16,15 @@ _NEEDED = ("fcntl", "resource")
 def refusal() -> str | None:
     """Why rnnkit cannot run here, with the way out; None where it can."""
     name = _OTHERS.get(sys.platform)
-    if name is None and all(find_spec(module) is not None for module in _NEEDED):
-        return None
-    lines = [f"rnnkit runs on {SUPPORTED}, not on {name or sys.platform}"]
+    if name is None:
+        try:
+            for module in _NEEDED:
+                import_module(module)
+        except ImportError:
+            name = sys.platform
+        else:
+            return None
+    lines = [f"rnnkit runs on {SUPPORTED}, not on {name}"]
     if name in ("Windows", "Cygwin"):
         lines.append("  hint: install it in the Windows Subsystem for Linux (WSL 2), where it runs as on Linux")
     return "\n".join(lines)

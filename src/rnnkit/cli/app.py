@@ -12,7 +12,6 @@ import typer
 import rnnkit
 from rnnkit.cli import boundary, evaluation, files, pages, showing, signature, text, training, use
 from rnnkit.cli.command import Command, register, register_name
-from rnnkit.machine import limit_libraries
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Text": text.COMMANDS,
@@ -44,7 +43,6 @@ COMPLETION = "_RNNKIT_COMPLETE"
 
 def main() -> NoReturn:
     """Run the command line of this process."""
-    limit_libraries()
     sys.exit(run(sys.argv[1:]))
 
 

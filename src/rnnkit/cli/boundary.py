@@ -17,7 +17,6 @@ from typing import Any
 
 import typer
 
-from rnnkit import kernel_cache
 from rnnkit.cli import worker
 from rnnkit.console import RED, paint, say
 from rnnkit.errors import Interrupted, RnnkitError
@@ -187,6 +186,8 @@ def _is_memory(failure: BaseException) -> bool:
 
 def _compiler_setting(failure: BaseException) -> RnnkitError | None:
     """The failure of a compiler of kernels (Numba, LLVM) that runs with settings of the user; None for all others."""
+    from rnnkit import kernel_cache
+
     frames = [frame.filename for frame in traceback.extract_tb(failure.__traceback__)]
     settings = kernel_cache.settings()
     if not settings or not any(f"{os.sep}{name}{os.sep}" in file for file in frames for name in ("numba", "llvmlite")):

@@ -17,10 +17,10 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnkit import kernel_cache
 from rnnkit.cli import boundary, pages, signature, worker
 from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
+from rnnkit.machine import limit_libraries
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,9 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
         if common.print_config:
             console.write(to_toml(command.name, options).rstrip())
             return boundary.DONE
+        from rnnkit import kernel_cache
+
+        limit_libraries()
         with kernel_cache.tell_warnings(console.listen):
             return command.act(command.stage, options, console)
 
