@@ -32,7 +32,19 @@ ROOMS = (
 )
 """From the top of the house to its ground; a room imports only from rooms after it, and from the single files."""
 
-SINGLE_FILES = ("__init__", "compiled", "config", "console", "errors", "events", "machine", "workers")
+SINGLE_FILES = (
+    "__init__",
+    "cgroups",
+    "compiled",
+    "config",
+    "console",
+    "errors",
+    "events",
+    "kernel_cache",
+    "machine",
+    "platforms",
+    "workers",
+)
 """The ground that every room stands on; `console` is for `cli` alone."""
 
 NO_TORCH = ("ngrams", "wordalign", "text", "data", "files", *SINGLE_FILES)
@@ -126,6 +138,12 @@ def test_nothing_forbidden_is_imported(path: Path) -> None:
         assert "torch" not in tops
     if room_of(name_of(path)) != "cli" and name_of(path) != "console":
         assert tops & {"typer", "rich"} == set()
+
+
+def test_pickles_are_read_in_one_place() -> None:
+    """Numba's compiled code, behind a checksum; nowhere else, by whatever name of another module."""
+    named = {name_of(path) for path in FILES for node in ast.walk(tree(path)) if getattr(node, "attr", "") == "pickle"}
+    assert named == {"compiled"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit import machine
+from rnnkit import cgroups, machine
 from rnnkit.machine import available_bytes, available_cores, has_loaded, peak_memory, release_code, seconds_in_line
 
 LIMITED = "import resource; resource.setrlimit(resource.{kind}, (1 << 30, 1 << 31)); "
@@ -103,3 +104,56 @@ def test_released_code_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert np.array_equal(matrix @ matrix, before)
     monkeypatch.setattr(machine, "_MAPPINGS", tmp_path / "none")
     release_code("numpy")
+
+
+FILES_OF_THE_SYSTEM = ("_MEMORY", "_MAPPINGS", "_STATUS", "_TASKS")
+
+
+@pytest.fixture(params=["missing", "a folder", "garbage"])
+def no_proc(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A system whose files about processes are not what Linux has there."""
+    for name in FILES_OF_THE_SYSTEM:
+        place = tmp_path / name
+        if request.param == "a folder" or name == "_TASKS":
+            (place / "7").mkdir(parents=True)
+            (place / "7" / "schedstat").write_text("no numbers\n", encoding="ascii")
+        elif request.param == "garbage":
+            place.write_bytes(b"\xff\x00: libc.so r-xp\nVmHWM:\nMemAvailable:\nx r-xp 0 0 0 libc.so\n")
+        monkeypatch.setattr(machine, name, place)
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_a_system_without_proc_is_served(no_proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert available_cores() == os.cpu_count()
+    assert available_bytes() > 1 << 20
+    assert peak_memory() >= 1 << 24
+    assert seconds_in_line() is None
+    assert not has_loaded("libgomp")
+    release_code("there is no such library")
+    assert machine.allowance().memory > 1 << 20
+
+
+@pytest.mark.parametrize("system", ["no library", "no functions", "not Linux"])
+def test_a_c_library_without_these_functions_is_left_alone(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_library(name: None) -> object:
+        if system == "no library":
+            raise OSError("no such file")
+        return object()
+
+    monkeypatch.setattr(ctypes, "CDLL", open_library)
+    if system == "not Linux":
+        monkeypatch.setattr(sys, "platform", "darwin")
+    machine.keep_freed_memory()
+    machine.end_with_parent()
+    release_code("libc.so")
+
+
+def test_a_machine_that_does_not_report_its_memory_has_no_limit(monkeypatch: pytest.MonkeyPatch, no_proc: Path) -> None:
+    def refuse(name: str) -> int:
+        raise ValueError("unrecognized configuration name")
+
+    monkeypatch.setattr(os, "sysconf", refuse)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert available_bytes() == machine.memory_limit() == 1 << 60

@@ -7,7 +7,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from rnnkit.nn.int8 import GREATEST, Int8Linear
+from rnnkit.nn.int8 import GREATEST, Int8Linear, is_fast
+from rnnkit.nn.kernels import processor
+
+
+@pytest.mark.parametrize(
+    ("lanes", "octets", "onednn", "expected"),
+    [(True, True, True, True), (False, True, True, False), (True, False, True, False), (True, True, False, False)],
+)
+def test_it_is_fast_where_all_that_it_takes_is_there(
+    lanes: bool, octets: bool, onednn: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, "HAS_LANES", lanes)
+    monkeypatch.setattr(processor, "HAS_BYTES", octets)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: onednn)
+    assert is_fast() is expected
 
 
 def make(inputs: int, outputs: int, seed: int = 1) -> tuple[Int8Linear, torch.Tensor, torch.Tensor]:

@@ -15,6 +15,8 @@ import pytest
 from tests.workspaces import CORPORA, make_workspace
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.events import Event, Warned
+from rnnkit.nn.kernels import processor
 from rnnkit.stages import align_words, decode, train_seq2seq
 from rnnkit.stages.decode import Options
 from rnnkit.text import special
@@ -167,6 +169,21 @@ def test_eight_bits_and_a_shortlist_say_much_the_same(model: Path, text: Path, s
         assert [not line for line in found] == [not line for line in lines]
         same = sum(one == other for one, other in zip(found, lines, strict=True))
         assert same >= 32, f"of 64, with {changes}"
+
+
+@pytest.mark.parametrize("lacking", ["HAS_LANES", "HAS_BYTES"])
+def test_eight_bits_make_room_for_float32_where_they_are_slower(
+    model: Path, text: Path, lacking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processor, lacking, False)
+    heard: list[Event] = []
+    options = Options(files=[text], model=[model], int8=True, threads=1)
+    found = list(decode.run(options, heard.append))
+    assert [event.text for event in heard if isinstance(event, Warned)] == [
+        "--int8 is not used: this processor lacks AVX-512, and without it weights of eight bits are slower than "
+        "those of float32"
+    ]
+    assert found == decoded(model, text)
 
 
 def test_a_shortlist_knows_nothing_of_the_lines_beside(model: Path, text: Path, shortlist: Path) -> None:

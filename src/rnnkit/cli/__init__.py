@@ -1,1 +1,9 @@
 """The command line: parse, call a stage, print. Nothing else in the project talks to the console."""
+
+import sys
+
+from rnnkit import platforms
+
+# Here and not in `main`: the imports that lead there would fail first.
+if (_refusal := platforms.refusal()) is not None:
+    sys.exit(f"error: {_refusal}")

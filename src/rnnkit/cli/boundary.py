@@ -82,6 +82,9 @@ def explain(failure: BaseException) -> tuple[str, int]:
         return _error(str(_OUT_OF_MEMORY)), FAILED
     if isinstance(failure, OSError) and failure.errno is not None:
         return _error(str(_refused(failure))), FAILED
+    setting = _compiler_setting(failure)
+    if setting is not None:
+        return _error(str(setting)), FAILED
     last_line = traceback.format_exception_only(failure)[-1].strip()
     defect = RnnkitError(
         "this is a defect in rnnkit, not in your data or options",
@@ -179,6 +182,22 @@ def _is_memory(failure: BaseException) -> bool:
     """Whether memory ran out: Python's own, a GPU's (known by name, torch stays unimported) or torch's on the CPU."""
     names = {kind.__name__ for kind in type(failure).__mro__}
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(failure)
+
+
+def _compiler_setting(failure: BaseException) -> RnnkitError | None:
+    """The failure of a compiler of kernels (Numba, LLVM) that runs with settings of the user; None for all others."""
+    from rnnkit import kernel_cache
+
+    frames = [frame.filename for frame in traceback.extract_tb(failure.__traceback__)]
+    settings = kernel_cache.settings()
+    if not settings or not any(f"{os.sep}{name}{os.sep}" in file for file in frames for name in ("numba", "llvmlite")):
+        return None
+    names = ", ".join(name for name, _ in settings)
+    return RnnkitError(
+        f"kernels cannot be compiled with {', '.join(f'{name}={value}' for name, value in settings)}",
+        traceback.format_exception_only(failure)[-1].strip().partition("\n")[0],
+        hint=f"unset {names}",
+    )
 
 
 def _refused(failure: OSError) -> RnnkitError:

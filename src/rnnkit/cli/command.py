@@ -20,6 +20,7 @@ import typer
 from rnnkit.cli import boundary, pages, signature, worker
 from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
+from rnnkit.machine import limit_libraries
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,11 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
         if common.print_config:
             console.write(to_toml(command.name, options).rstrip())
             return boundary.DONE
-        return command.act(command.stage, options, console)
+        from rnnkit import kernel_cache
+
+        limit_libraries()
+        with kernel_cache.tell_warnings(console.listen):
+            return command.act(command.stage, options, console)
 
 
 def page(command: Command) -> str:

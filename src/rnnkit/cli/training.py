@@ -8,6 +8,7 @@ from typing import Any
 from rnnkit.cli import launching
 from rnnkit.cli.command import Command
 from rnnkit.console import Console, duration
+from rnnkit.machine import Allowance, size
 
 
 def train(stage: ModuleType, options: Any, console: Console) -> int | None:
@@ -52,14 +53,10 @@ def _cost(estimate: Any) -> list[str]:
         "steps": f"{estimate.steps:,} ({estimate.epochs:.1f} epochs)",
         "memory": size(estimate.memory_bytes),
         "disk": size(estimate.checkpoint_bytes),
+        "machine": str(Allowance(estimate.cores, estimate.threads, estimate.memory_limit_bytes)),
         "time": f"about {duration(estimate.seconds)}, validation among it",
     }
     return [f"{name:<10}  {value}" for name, value in facts.items()]
-
-
-def size(count: int) -> str:
-    """A number of bytes as people say it."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 COMMANDS = (

@@ -4,7 +4,8 @@
 
 The input is brought to eight bits row by row, by its own greatest number, whenever it comes (Bhandare et al. 2019,
 arXiv:1906.00532, with scales a row). Products of bytes are summed in 32 bits, exactly, so that a result
-depends on nothing but its own row. A quarter of the memory, and up to four times float32's speed.
+depends on nothing but its own row. A quarter of the memory, and up to four times float32's speed where the processor
+has AVX-512 (`is_fast`); slower than float32 on others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,13 @@ import torch
 from torch import Tensor, nn
 
 GREATEST = 127
+
+
+def is_fast() -> bool:
+    """Whether these maps are known to be faster than those of float32 on this processor, by what it can do."""
+    from rnnkit.nn.kernels import processor  # brings the compiler along
+
+    return processor.HAS_LANES and processor.HAS_BYTES and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
 
 class Int8Linear(nn.Module):

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from rnnkit.machine import available_cores, has_loaded, seconds_in_line
+from rnnkit.machine import has_loaded, processors, seconds_in_line
 
 CROWDED, QUIET = 0.25, 0.1
 """Seconds in each second that all threads together stand in line: cores are shared from the one on, until the other.
@@ -74,7 +74,7 @@ class Watch:
 
     def __init__(self, now: float, in_line: float) -> None:
         self._last = now, in_line
-        self._too_many = available_cores() + 1  # by themselves: work may have fewer threads for a moment
+        self._too_many = processors() + 1  # by themselves: work may have fewer threads for a moment
         self._leave: threading.Event | None = None
 
     @property

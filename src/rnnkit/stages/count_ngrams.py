@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit import machine
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener
 from rnnkit.files import artefact_output
@@ -94,7 +95,9 @@ def run(options: Options, folder: Path, listen: Listener) -> Counted | Cost:
 
         facts = made_from.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
-        return Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
+        cost = Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
+        machine.announce(cost.memory_bytes, listen)
+        return cost
     outputs.refuse_inputs(folder, outputs.input_paths(options))
     run_folder.refuse_taken(folder, options.overwrite, KIND)
     with artefact_output.atomic_folder(folder, KIND) as partial:

@@ -70,7 +70,7 @@ class Options:
         None, help="Folder from `align-words --shortlist`: the output layer looks at the words on it alone.",
         panel="Model", shown_default="all words",
     )  # fmt: skip
-    int8: bool = option(False, help="Weights of eight bits, on the CPU.", panel="Model")
+    int8: bool = option(False, help="Weights of eight bits, on a CPU with AVX-512; float32 on others.", panel="Model")
     fusion: list[str] = option(
         (), help="Language model of the target that has a say, and its weight; repeat for several.", panel="Model",
         metavar="LM[:WEIGHT]", shown_default=f"none; weight {FUSION_WEIGHT}",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note
+from rnnkit.events import Listener, Note, Warned
 from rnnkit.files.growing import growing_file
 from rnnkit.stages import score_options
 from rnnkit.stages.decode_options import FUSION_WEIGHT, Options, check_attention, check_directions
@@ -94,8 +94,9 @@ def _open(options: Options, listen: Listener) -> Translator:
     device = choose_device(options.device)
     if options.int8 and device.type != "cpu":
         raise UsageError(f"--int8 is for the CPU, and the device is {device.type}", hint="add --device cpu")
+    eight_bits = options.int8 and _eight_bits_pay(listen)
     found = translator.load(
-        options.folders, options.checkpoint, speakers, device, options.shortlist, options.int8, listen
+        options.folders, options.checkpoint, speakers, device, options.shortlist, eight_bits, listen
     )
     for model in found.models:
         turned = ", right to left" if model.network.config.right_to_left else ""
@@ -103,6 +104,21 @@ def _open(options: Options, listen: Listener) -> Translator:
     for folder, weight in speakers:
         listen(Note(f"{folder}: a say of weight {weight:g}"))
     return found
+
+
+def _eight_bits_pay(listen: Listener) -> bool:
+    """Whether weights of eight bits make decoding faster here; warns where they do not."""
+    from rnnkit.nn import int8
+
+    fast = int8.is_fast()
+    if not fast:
+        listen(
+            Warned(
+                "--int8 is not used: this processor lacks AVX-512, and without it weights of eight bits are slower "
+                "than those of float32"
+            )
+        )
+    return fast
 
 
 def _lexicon(options: Options, translator: Translator) -> Mapping[str, str] | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit import kernel_cache, machine
 from rnnkit.errors import Interrupted, UsageError
 from rnnkit.events import Listener, Note, Warned, ignore
 from rnnkit.files.repairs import Repairs
@@ -34,9 +34,6 @@ rnnkit train-embeddings more.txt --init-from work/embeddings --output work/more"
 KIND = "vectors"
 REPORT_EVERY = 20
 """Steps from one line of metrics to the next."""
-
-PATIENCE = 1.5
-"""Seconds that kernels may take to load before somebody is told."""
 
 
 @dataclass(frozen=True)
@@ -219,16 +216,10 @@ def _load_kernels(listen: Listener) -> None:
 
     It comes first, so that the compiler's memory is given back before the matrices take theirs.
     """
-    notice = Note("compiling the kernels for this machine; later runs find them compiled")
-    timer = threading.Timer(PATIENCE, listen, [notice])
-    timer.daemon = True
-    timer.start()
-    try:
+    with kernel_cache.tell(listen):
         from rnnkit.embeddings import kernels
 
         kernels.prepare()
-    finally:
-        timer.cancel()
 
 
 def _result(
@@ -261,4 +252,5 @@ def _estimate(options: Options, listen: Listener) -> Cost:
         tokens = open_text(text).tokens
         numbers = sum(path.stat().st_size for path in text.iterdir())
     matrices = lexicon.memory_bytes(dimension(options))
+    machine.announce(matrices, listen)
     return Cost(len(lexicon.words), tokens, matrices, 2 * matrices + numbers)

@@ -14,7 +14,7 @@ from rnnkit.data.steps import Share
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Warned, ignore
 from rnnkit.files.staged import RunFolder
-from rnnkit.machine import available_cores
+from rnnkit.machine import available_cores, shortage
 from rnnkit.stages import outcome, outputs, pretrained, run_folder
 from rnnkit.stages.outcome import Result
 from rnnkit.training import processes, schedules
@@ -155,7 +155,7 @@ def share(options: Any, group: Group) -> Share:
 
 def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) -> Result:
     from rnnkit.training import checkpoint, metrics
-    from rnnkit.training.rehearsal import rehearse
+    from rnnkit.training.rehearsal import memory_warning, rehearse
 
     made_from = recipe.open_inputs()
     resuming = options.resume and checkpoint.exists(folder / "last")
@@ -175,6 +175,8 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
         trained = outcome.Trained(folder, learner.network, learner.languages)
         if fresh:
             outcome.seal(trained, made_from, run_folder.kept(options))
+        if (warning := memory_warning(learner.network)) is not None:
+            listen(Warned(warning))
         rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
     plan = _plan(options, learner)
     loop = _make_loop(options, plan, learner, group, listen)
@@ -196,13 +198,20 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
 def _estimate(options: Any, recipe: Recipe, listen: Listener) -> Estimate:
     from rnnkit.models import weights
     from rnnkit.training.estimate import estimate
+    from rnnkit.training.rehearsal import memory_warning
 
     learner = recipe.prepare(recipe.open_inputs(), False)
     plan = _plan(options, learner)
     _announce(options, learner, plan, listen)
     network = learner.network
     parameters, frozen = weights.count(network), weights.count_frozen(network)
-    return estimate(learner.task, learner.batches, learner.validate, plan, parameters, frozen)
+    warning = memory_warning(network)
+    if warning is not None:
+        listen(Warned(warning))
+    found = estimate(learner.task, learner.batches, learner.validate, plan, parameters, frozen)
+    if warning is None and (warning := shortage(found.memory_bytes)) is not None:
+        listen(Warned(warning))
+    return found
 
 
 def _plan(options: Any, learner: Learner) -> Plan:

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rnnkit.machine import peak_memory
+from rnnkit.machine import allowance, peak_memory
 from rnnkit.training import signals
 from rnnkit.training.loop import Plan
 from rnnkit.training.task import CountedSource, Task, Validate
@@ -37,6 +37,9 @@ class Estimate:
         training_seconds: Time of the training steps.
         validation_seconds: Time of the validations.
         seconds: Both.
+        cores: Processor time that this process may take, in cores.
+        threads: Threads that this many cores keep busy.
+        memory_limit_bytes: Memory that this process may hold.
     """
 
     parameters: int
@@ -49,6 +52,9 @@ class Estimate:
     training_seconds: float
     validation_seconds: float
     seconds: float
+    cores: float
+    threads: int
+    memory_limit_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
         """The estimate as JSON."""
@@ -74,6 +80,7 @@ def estimate(
         task.step(batch, RATE)
     training = _step_seconds(task, batches) * plan.steps
     validation = _validation_seconds(validate) * math.ceil(plan.steps / plan.validate_every)
+    allowed = allowance()
     return Estimate(
         parameters=parameters,
         frozen=frozen,
@@ -86,6 +93,9 @@ def estimate(
         training_seconds=training,
         validation_seconds=validation,
         seconds=training + validation,
+        cores=allowed.cores,
+        threads=allowed.threads,
+        memory_limit_bytes=allowed.memory,
     )
 
 

@@ -10,12 +10,30 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
+from torch import nn
 
 from rnnkit.errors import TrainingError
+from rnnkit.machine import shortage
 from rnnkit.nn.device import out_of_memory
 from rnnkit.training.network_task import NetworkTask
 
 B = TypeVar("B")
+
+_NUMBER = torch.float32.itemsize
+
+
+def memory_warning(network: nn.Module) -> str | None:
+    """A warning where a network on the CPU cannot be trained within the memory that this process may hold.
+
+    Only what every step holds is counted: weights, and of those that are trained the gradient and the two moments of
+    the optimizer. Batches come on top of it, and where they do not fit, a rehearsal finds out. But a container ends
+    a process without an error once its memory is used up.
+    """
+    parameters = list(network.parameters())
+    if any(parameter.device.type != "cpu" for parameter in parameters):
+        return None
+    copies = (4 if parameter.requires_grad else 1 for parameter in parameters)
+    return shortage(sum(_NUMBER * count * each.numel() for each, count in zip(parameters, copies, strict=True)))
 
 
 def rehearse(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: torch.device) -> None:

@@ -1,0 +1,176 @@
+"""Whatever becomes of the compiled kernels on the disk, every command that runs them ends well with the same result."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.reliability import disk
+from tests.workspaces import SMALL, make_text_workspace, make_workspace
+
+from rnnkit import compiled, kernel_cache
+
+EMBEDDINGS = ["wiki.txt", "--dimension", "8", "--min-count", "1", "--epochs", "1", "--threads", "1", "--output", "new"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command that runs the kernels of a room.
+
+    Attributes:
+        room: The folder of the kernels' sources.
+        words: The command line.
+        before: Makes what the command reads.
+    """
+
+    room: str
+    words: tuple[str, ...]
+    before: tuple[str, ...] = ()
+
+
+TRAIN = ("train", "--work", "pairs", *SMALL, "--output")
+COUNT = ("train-lm", "--work", "text", "--arch", "ngram", "--output")
+
+COMMANDS = {
+    "train-embeddings": Case("embeddings", ("train-embeddings", *EMBEDDINGS)),
+    "align-words": Case("wordalign", ("align-words", "--work", "pairs", "--output", "new", "--threads", "1")),
+    "train": Case("kernels", (*TRAIN, "new")),
+    "decode": Case("kernels", ("decode", "--model", "model", "--threads", "1", "lines.de"), (*TRAIN, "model")),
+    "train-lm": Case("ngrams", (*COUNT, "new")),
+    "score": Case("ngrams", ("score", "lines.en", "--model", "counted", "--tokens"), (*COUNT, "counted")),
+    "convert-ngrams": Case("ngrams", ("convert-ngrams", "new.arpa", "--model", "counted"), (*COUNT, "counted")),
+}
+QUICK = {("train-lm", "flip"), ("train-lm", "full disk")}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Texts and workspaces."""
+    folder = tmp_path_factory.mktemp("kernels")
+    for name, make in (("pairs", make_workspace), ("text", make_text_workspace)):
+        (folder / f"{name}.made").mkdir()
+        make(folder / f"{name}.made").rename(folder / name)
+    for side in ("de", "en"):
+        shutil.copy(folder / f"pairs.made/valid.{side}", folder / f"lines.{side}")
+    shutil.copy(folder / "text.made/train.en", folder / "wiki.txt")
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """A copy of the kernels that earlier tests have left."""
+    kept = kernel_cache.cache_folder(os.environ.get(kernel_cache.VARIABLE, ""))
+    assert kept is not None
+    (tmp_path / "cache").mkdir(0o700)
+    for room in {own_folder(case.room) for case in COMMANDS.values()}:
+        if (kept / room).exists():
+            shutil.copytree(kept / room, tmp_path / "cache" / room)
+    return tmp_path / "cache"
+
+
+def own_folder(room: str) -> str:
+    """Name of a room's folder in the cache."""
+    (sources,) = Path(compiled.__file__).parent.rglob(f"{room}/")
+    return f"{room}-{hashlib.sha256(str(sources).encode()).hexdigest()[:16]}"
+
+
+def rnnkit(folder: Path, words: tuple[str, ...], **variables: str) -> subprocess.CompletedProcess[bytes]:
+    program = [sys.executable, "-m", "rnnkit", *words]
+    return subprocess.run(program, cwd=folder, env={**os.environ, **variables}, capture_output=True)
+
+
+def remove_results(folder: Path) -> None:
+    for path in folder.glob("new*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def result(folder: Path, done: subprocess.CompletedProcess[bytes]) -> Mapping[str, bytes]:
+    """What a command has made, apart from files that have times in them."""
+    kinds = {".npy", ".safetensors", ".tsv", ".arpa"}
+    files = [path for path in sorted(folder.glob("new*")) for path in ([path] if path.is_file() else path.rglob("*"))]
+    made = {str(path): path.read_bytes() for path in files if path.suffix in kinds or path.name.startswith("links")}
+    return {"": done.stdout, **made}
+
+
+def flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[2 * len(content) // 3] ^= 1
+    file.write_bytes(content)
+
+
+def hide(file: Path) -> None:
+    """Make a file that this user cannot read, root neither."""
+    file.unlink()
+    os.mkfifo(file, 0)
+
+
+@contextmanager
+def damaged(cache: Path, files: list[Path], damage: Callable[[Path], object]) -> Iterator[Path]:
+    for file in files:
+        damage(file)
+    yield cache
+
+
+@contextmanager
+def on_disk(cache: Path, files: list[Path], options: str) -> Iterator[Path]:
+    """The cache without these files, on a disk that nothing more can be written to."""
+    if not disk.may_mount(cache.parent / "try"):
+        pytest.skip("no file system can be mounted here")
+    for file in files:
+        file.unlink()
+    with disk.mounted(cache.parent / "disk") as place:
+        shutil.copytree(cache, place / "cache")
+        if options == "full":
+            disk.leave(place, 0)
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        yield place / "cache"
+
+
+Fault = Callable[[Path, list[Path]], AbstractContextManager[Path]]
+FAULTS: dict[str, Fault] = {
+    "cut": lambda cache, files: damaged(cache, files, lambda file: os.truncate(file, file.stat().st_size // 2)),
+    "flip": lambda cache, files: damaged(cache, files, flip),
+    "empty": lambda cache, files: damaged(cache, files, lambda file: os.truncate(file, 0)),
+    "unreadable": lambda cache, files: damaged(cache, files, hide),
+    "full disk": lambda cache, files: on_disk(cache, files, "full"),
+    "read-only": lambda cache, files: on_disk(cache, files, "read-only"),
+}
+WARNINGS = {"full disk": 1}
+"""How many more there are; no more with other faults."""
+
+
+CASES = [
+    pytest.param(name, fault, id=f"{name}-{fault}", marks=[] if (name, fault) in QUICK else [pytest.mark.slow])
+    for name in COMMANDS
+    for fault in FAULTS
+]
+
+
+@pytest.mark.parametrize(("name", "fault"), CASES)
+def test_commands_do_without_what_is_damaged(name: str, fault: str, folder: Path, cache: Path, tmp_path: Path) -> None:
+    case = COMMANDS[name]
+    if case.before and not (folder / case.before[-1]).exists():
+        assert rnnkit(folder, case.before).returncode == 0
+    whole = rnnkit(folder, case.words, NUMBA_CACHE_DIR=str(cache))
+    expected = result(folder, whole)
+    remove_results(folder)
+    # The half that is soonest compiled again.
+    files = sorted((cache / own_folder(case.room)).iterdir(), key=lambda file: file.stat().st_size)
+    with FAULTS[fault](cache, files[: -(-len(files) // 2)]) as place:
+        done = rnnkit(folder, case.words, NUMBA_CACHE_DIR=str(place), HOME=str(tmp_path / "home"))
+    errors = done.stderr.decode()
+    try:
+        assert (done.returncode, "defect" in errors) == (0, False), errors
+        assert result(folder, done) == expected
+        assert errors.count("warning:") - whole.stderr.count(b"warning:") == WARNINGS.get(fault, 0), errors
+    finally:
+        remove_results(folder)
