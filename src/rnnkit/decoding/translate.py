@@ -22,7 +22,7 @@ from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.halving import in_halves
 from rnnkit.decoding.sampling import Sampling, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
-from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.translator import Translator, decode
 from rnnkit.decoding.wishes import NO_WISH, Asked
 from rnnkit.errors import DataError
 from rnnkit.models.store import Model
@@ -119,11 +119,22 @@ def translate_lines(
     remaining, model = iter(lines), translator.main
     while block := list(islice(remaining, block_lines)):
         sources = [model.tokenizer.tokenize(line) for line, _ in block]
-        ids = [model.source_vocabulary.encode(tokens) for tokens in sources]
-        found = search_batches(translator, ids, [wish for _, wish in block], options, first_line)
-        for tokens, hypotheses in zip(sources, found, strict=True):
-            yield spell(model, tokens, hypotheses, options)
+        yield from translate_tokens(translator, sources, [wish for _, wish in block], options, first_line)
         first_line += len(block)
+
+
+def translate_tokens(
+    translator: Translator,
+    sources: Sequence[Sequence[str]],
+    wishes: Sequence[Wish],
+    options: Options,
+    first_line: int = 1,
+) -> Iterator[Translated]:
+    """Translate lines that are in tokens: what `decode` writes for their text. Arguments as for `search_batches`."""
+    encoded = [translator.encode(tokens) for tokens in sources]
+    found = search_batches(translator, [ids for ids, _ in encoded], wishes, options, first_line)
+    for tokens, (_, own), hypotheses in zip(sources, encoded, found, strict=True):
+        yield spell(translator.main, tokens, hypotheses, options, own)
 
 
 def search_all(
@@ -149,7 +160,7 @@ def search_batches(
 
     Args:
         translator: What translates.
-        sources: Ids without the end symbol.
+        sources: Ids without the end symbol, as `Translator.encode` gives them.
         wishes: What is asked of each.
         options: How.
         first_line: Number of the first source's line.
@@ -269,9 +280,17 @@ def _trim(hypothesis: Hypothesis, length: int) -> Hypothesis:
     return replace(hypothesis, attention=hypothesis.attention[:, :length].clone())
 
 
-def spell(model: Model, source: Sequence[str], hypotheses: Sequence[Hypothesis], options: Options) -> Translated:
-    """Turn hypotheses into text."""
-    tokens = tuple(tuple(model.target_vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)
+def spell(
+    model: Model,
+    source: Sequence[str],
+    hypotheses: Sequence[Hypothesis],
+    options: Options,
+    own: Sequence[str] = (),
+) -> Translated:
+    """Turn hypotheses into text; `own` are the source's tokens whose ids stand behind the vocabulary."""
+    if options.replace_unknown and options.lexicon is not None:
+        own = [options.lexicon.get(token, token) for token in own]
+    tokens = tuple(tuple(decode(model.target_vocabulary, hypothesis.ids, own)) for hypothesis in hypotheses)
     if options.replace_unknown:
         pairs = zip(hypotheses, tokens, strict=True)
         is_feature, lexicon = model.tokenizer.is_feature, options.lexicon
