@@ -70,12 +70,14 @@ class Translated:
         outputs: Detokenized lines, best first; one empty line for an empty source.
         tokens: Tokens of each output.
         hypotheses: Scores and attention of each output; empty for an empty source.
+        met: Whether each output has all that it must have in it; empty where nothing is asked for.
     """
 
     source: tuple[str, ...]
     outputs: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
     hypotheses: tuple[Hypothesis, ...]
+    met: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,9 @@ def translate_tokens(
     """Translate lines that are in tokens: what `decode` writes for their text. Arguments as for `search_batches`."""
     encoded = [translator.encode(tokens) for tokens in sources]
     found = search_batches(translator, [ids for ids, _ in encoded], wishes, options, first_line)
-    for tokens, (_, own), hypotheses in zip(sources, encoded, found, strict=True):
-        yield spell(translator.main, tokens, hypotheses, options, own)
+    for place, (tokens, (_, own), hypotheses) in enumerate(zip(sources, encoded, found, strict=True)):
+        wish, one = wishes[place], spell(translator.main, tokens, hypotheses, options, own)
+        yield replace(one, met=tuple(map(wish.met, hypotheses, one.outputs))) if wish.constrains else one
 
 
 def search_all(
@@ -175,7 +178,7 @@ def search_batches(
     sentences = [
         _Sentence(place, first_line + place, np.array([*ids, special.EOS], dtype=np.int64), wish)
         for place, (ids, wish) in enumerate(zip(sources, wishes, strict=True))
-        if ids or wish.prefix or wish.phrases
+        if ids or wish.prefix or wish.constrains
     ]
     if not sentences:
         return results
@@ -256,7 +259,7 @@ def _search_one_way(
         found = _attend(stepper, found) if options.keep_attention else found
     elif search.exhaustive:
         found = exhaustive_search(stepper, limit_B, search, terms)
-    elif search.beam == 1 and not options.keep_attention and not any(wish.phrases for wish in wishes):
+    elif search.beam == 1 and not options.keep_attention and not any(wish.constrains for wish in wishes):
         found = greedy_search(stepper, limit_B, search, terms)
     else:
         found = beam_search(stepper, limit_B, search, options.keep_attention, terms)
