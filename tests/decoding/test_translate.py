@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
 from rnnkit.decoding.translate import Options, search_batches, spell, translate_lines
 from rnnkit.decoding.translator import Translator
-from rnnkit.decoding.wishes import NO_WISH, read_asked
+from rnnkit.decoding.wishes import NO_WISH, Demands, Files, read_asked
 from rnnkit.errors import DataError
 from rnnkit.models.store import Model
 from rnnkit.nn.device import out_of_memory
@@ -244,24 +246,36 @@ def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     assert set(one.tokens[0]) == {"<unk>"}
 
 
-def read(tmp_path: Path, lines: Sequence[str], prefixes: str | None, phrases: str | None, skip: int = 0) -> list[Wish]:
+def read(
+    tmp_path: Path,
+    lines: Iterable[str],
+    prefixes: str | None = None,
+    phrases: str | None = None,
+    sequences: str | None = None,
+    skip: int = 0,
+    **options: Any,
+) -> list[Wish]:
     paths: list[Path | None] = []
-    for name, text in (("p", prefixes), ("c", phrases)):
+    for name, text in (("p", prefixes), ("c", phrases), ("t", sequences)):
         paths.append(None if text is None else tmp_path / name)
         if text is not None:
             (tmp_path / name).write_text(text, encoding="utf-8")
-    return [wish for _, wish in read_asked(model(), lines, paths[0], paths[1], skip)]
+    return [wish for _, wish in read_asked(Demands(model(), Files(*paths)), lines, skip, **options)]
+
+
+def texts(wishes: Sequence[Wish]) -> list[list[str]]:
+    return [[phrase.text for phrase in wish.texts] for wish in wishes]
 
 
 def test_wishes_are_read_line_by_line(tmp_path: Path) -> None:
     ids = vocabulary().ids
-    assert read(tmp_path, ["a", "b", "c"], "the king\n\n\n", "cat\tthe mat\tcat\n\nsat\n") == [
-        Wish((ids["the"], ids["king"]), ((ids["cat"],), (ids["the"], ids["mat"]))),
-        NO_WISH,
-        Wish((), ((ids["sat"],),)),
-    ]
-    assert read(tmp_path, ["a", "b"], "nonsense\nthe\n", None, skip=1) == [Wish((ids["the"],))]
-    assert read(tmp_path, ["a", "b"], None, None) == [NO_WISH, NO_WISH]
+    found = read(tmp_path, "abc", "the king\n\n\n", "cat\tthe  mat\tcat\n\nsat\n", "\n￭. the\tking\n\n")
+    assert [wish.prefix for wish in found] == [(ids["the"], ids["king"]), (), ()]
+    assert texts(found) == [["cat", "the mat"], [], ["sat"]]
+    assert [one.ids for one in found[0].texts[1].spellings] == [(ids["the"], ids["mat"])]
+    assert [wish.phrases for wish in found] == [(), ((ids["￭."], ids["the"]), (ids["king"],)), ()]
+    assert read(tmp_path, ["a", "b"], "nonsense\nthe\n", skip=1) == [Wish((ids["the"],))]
+    assert read(tmp_path, ["a", "b"]) == [NO_WISH, NO_WISH]
 
 
 @pytest.mark.parametrize(
@@ -280,11 +294,81 @@ def test_wishes_that_cannot_be_are_named_by_line(
         read(tmp_path, ["a", "b"], prefixes, phrases)
 
 
+UNKNOWN: dict[str, dict[str, str]] = {
+    "prefix": {"prefixes": "a\nX\nthe Y\n\nX\n"},
+    "phrase": {"phrases": "a\nX\nking\tY\n\nX\n"},
+    "sequence": {"sequences": "a\nX\nking\tthe Y\n\nX\n"},
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_all_that_cannot_be_written_is_named_before_the_first_line(tmp_path: Path, name: str) -> None:
+    def lines() -> Iterator[str]:
+        raise AssertionError("no line is needed")
+        yield ""
+
+    with pytest.raises(DataError, match="skip-impossible") as caught:
+        read(tmp_path, lines(), **UNKNOWN[name])  # type: ignore[arg-type]
+    (file,) = tmp_path.iterdir()
+    assert [line.split(": ")[:2] for line in (caught.value.what, *caught.value.details)] == [
+        [f"{file}:{number}", f"the {name} {unknown!r} has {unknown[-1]!r}, which the target vocabulary does not know"]
+        for number, unknown in ((2, "X"), (3, "the Y" if name != "phrase" else "Y"), (5, "X"))
+    ]
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_cannot_be_written_can_be_left_out_and_is_counted(tmp_path: Path, name: str) -> None:
+    heard: list[Any] = []
+    found = read(tmp_path, "abcde", **UNKNOWN[name], lenient=True, listen=heard.append)  # type: ignore[arg-type]
+    assert [one.text.partition(" were")[0] for one in heard] == ["3 prefixes and constraints"]
+    assert [wish != NO_WISH for wish in found] == [True, False, name != "prefix", False, False]
+
+
+def test_of_many_that_cannot_be_written_a_few_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, ["a"] * 9, phrases="".join(f"X{line}\n" for line in range(9)))
+    assert len(caught.value.details) == 5
+    assert caught.value.details[-1] == "and 4 more"
+
+
+def test_demands_through_a_pipe_are_judged_line_by_line(tmp_path: Path) -> None:
+    def through(lenient: bool, heard: list[Any]) -> Iterator[Wish]:
+        pipe = tmp_path / f"pipe{lenient}"
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_text, args=("cat\nX\nking\n",))
+        writer.start()
+        demands = Demands(model(), Files(None, pipe))
+        for _, wish in read_asked(demands, ["a", "b", "c"], lenient=lenient, listen=heard.append):
+            yield wish
+        writer.join()
+
+    heard: list[Any] = []
+    assert texts(list(through(True, heard))) == [["cat"], [], ["king"]]
+    assert len(heard) == 1
+    strict = through(False, heard)
+    assert texts([next(strict)]) == [["cat"]]
+    with pytest.raises(DataError, match=r":2: the phrase 'X' has 'X'"):
+        next(strict)
+
+
+def test_what_the_vocabulary_lacks_can_be_asked_for_where_it_can_be_copied(tmp_path: Path) -> None:
+    (tmp_path / "p").write_text("the Brno\nthe Brno\n", encoding="utf-8")
+    (tmp_path / "c").write_text("Brno cat\n\n", encoding="utf-8")
+    demands = Demands(model(copy=True), Files(tmp_path / "p", tmp_path / "c"), copies=True)
+    lines = ["a Wien Brno", "a Brno"]
+    (_, first), (_, second) = read_asked(demands, lines, again=lambda: lines)
+    assert (first.prefix[1], second.prefix[1]) == (SIZE + 1, SIZE)
+    assert [one.ids for one in first.texts[0].spellings] == [(SIZE + 1, vocabulary().ids["cat"])]
+    lines[1] = "a Wien"
+    with pytest.raises(DataError, match=r"p:2: the prefix 'the Brno' has 'Brno'"):
+        next(read_asked(demands, lines, again=lambda: lines))
+
+
 def test_features_of_a_prefix_that_cannot_be_read_are_named_by_line(tmp_path: Path) -> None:
     (tmp_path / "p").write_text("the\nthe\ta\tb\n", encoding="utf-8")
     here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
     with pytest.raises(DataError, match=r"p:2: the line has 2 TABs"):
-        list(read_asked(here, ["a", "b"], tmp_path / "p", None))
+        list(read_asked(Demands(here, Files(tmp_path / "p")), ["a", "b"]))
 
 
 def test_lines_are_not_read_before_they_are_needed(tmp_path: Path) -> None:
@@ -295,7 +379,7 @@ def test_lines_are_not_read_before_they_are_needed(tmp_path: Path) -> None:
             taken.append(line)
             yield line
 
-    some = read_asked(model(), lines(), None, None)
+    some = read_asked(Demands(model(), Files()), lines())
     next(translate_lines(Translator((model(),)), some, Options(SearchOptions(beam=1), 100), block_lines=1))
     assert len(taken) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests import tiny_models
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
+from rnnkit.events import Warned
 from rnnkit.models import weights
 from rnnkit.ngrams.arpa import write_arpa
 from rnnkit.stages import convert_ngrams, decode, score
@@ -68,7 +70,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decoded(here: Path, **changes: Any) -> list[str]:
-    for name in ("prefix_file", "constraints"):
+    for name in ("prefix_file", "constraints", "constraint_tokens"):
         if name in changes:
             changes[name] = here / changes[name]
     if "fusion" in changes:
@@ -313,3 +315,52 @@ def test_translations_that_cannot_be_scored(
         return
     with pytest.raises(error, match=message):
         scored(here, files, **changes)
+
+
+def test_constraints_are_whole_words_and_token_sequences_stand_anywhere(here: Path) -> None:
+    (here / "whole").write_text("cat\t, very\n\n" * 7, encoding="utf-8")
+    (here / "tokens").write_text("￭, very\tking the\n\n" * 7, encoding="utf-8")
+    for changes in ({"model": ["a"]}, {"model": ["r"]}, {"model": ["a", "r"]}):
+        lines = [json.loads(line) for line in decoded(here, constraints="whole", json=True, nbest=3, **changes.copy())]
+        for line in lines[::2]:
+            assert all(one["constraints_met"] for one in line["outputs"])
+            assert all(re.search(r"\bcat\b", one["text"]) and ", very" in one["text"] for one in line["outputs"])
+        assert all("constraints_met" not in one for line in lines[1::2] for one in line["outputs"])
+        given = [json.loads(line) for line in decoded(here, constraint_tokens="tokens", json=True, **changes.copy())]
+        for line in given[::2]:
+            spoken = f" {' '.join(line['outputs'][0]['tokens'])} "
+            assert " ￭, very " in spoken and " king the " in spoken
+
+
+def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
+    (here / "impossible").write_text("cat\tZzz\n\n" * 7, encoding="utf-8")
+    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' has 'Zzz'") as caught:
+        decoded(here, constraints="impossible")
+    assert caught.value.details[-1].startswith("and 2 more")
+    heard: list[Any] = []
+    options = Options(
+        files=[here / "text"], model=[here / "a"], constraints=here / "impossible", skip_impossible=True, threads=1
+    )
+    assert all("cat" in line for line in list(decode.run(options, heard.append))[::2])
+    assert [event.text.split(" were")[0] for event in heard if isinstance(event, Warned)] == [
+        "7 prefixes and constraints"
+    ]
+
+
+def test_a_model_that_copies_writes_unknown_words_and_scores_them_alike(here: Path) -> None:
+    network = translator(seed=5, spread=1.0, copy=True)
+    with torch.no_grad():
+        network.gate.bias.sub_(6)
+        network.output_bias[special.UNK] += 6
+    translator_folder(here / "copy.d", network, "spaces").rename(here / "copy")
+    lines = [json.loads(line) for line in decoded(here, model=["copy"], json=True, beam=3, nbest=2)]
+    assert any(set(one["tokens"]) & {"Zzz", "yyy"} for one in lines[2]["outputs"])
+    assert not any("<unk>" in one["text"] for line in lines for one in line["outputs"])
+    texts = [line["outputs"][0]["text"] if line["outputs"] else "" for line in lines]
+    (here / "copied").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
+    pair = score.Options(files=[here / "text", here / "copied"], model=here / "copy", threads=1)
+    scored = [one for one in score.run(pair) if isinstance(one, LineScore)]
+    for line, one in zip(lines, scored, strict=True):
+        if line["source_tokens"]:
+            assert one.score.log_p == pytest.approx(line["outputs"][0]["log_probability"], abs=1e-4)
+            assert one.score.unknown == 0

@@ -181,7 +181,7 @@ def _choose(batch: _Batch[S], front: _Front[S], log_p_BKV: Tensor) -> Chosen:
     step_BKN, token_BKN = likeliest(log_p_BKV, options.beam)
     found = Candidates(front.log_p_BK.unsqueeze(-1) + step_BKN.cpu().double(), token_BKN.cpu())
     refuse_nan(found.log_p_BKN)
-    if lexical is None:
+    if lexical is None or options.groups > 1:
         return diverse(found, options.beam // options.groups, options.diversity, front.free_BG)
     return evenly(lexical, found, log_p_BKV, front.log_p_BK, said, options.beam, front.free_BG)
 

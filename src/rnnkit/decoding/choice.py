@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.lexical import Lexical
+from rnnkit.decoding.phrases import Phrase
 from rnnkit.decoding.rules import LeastLength, NoRepeat, Prefix, Rule, Said
-from rnnkit.decoding.stepper import SearchOptions, forbidden
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, forbidden
 from rnnkit.errors import FormatError
 from rnnkit.text import special
 
@@ -27,16 +28,32 @@ class Wish:
 
     Attributes:
         prefix: How they begin.
-        phrases: What they must have in them, each of at least one id.
+        phrases: Token sequences that they must have in them, each of at least one id.
+        texts: Phrases that they must have in them, at word boundaries.
+        backwards: Whether they are said from their ends, as are then the tokens of all phrases.
     """
 
     prefix: tuple[int, ...] = ()
     phrases: tuple[tuple[int, ...], ...] = ()
+    texts: tuple[Phrase, ...] = ()
+    backwards: bool = False
+
+    @property
+    def constrains(self) -> bool:
+        """Whether outputs must have something in them."""
+        return bool(self.phrases or self.texts)
+
+    def met(self, hypothesis: Hypothesis, text: str) -> bool:
+        """Whether an output, as ids and as text in the order in which it is read, has in it all that it must have."""
+        ids = hypothesis.ids
+        return all(phrase.is_in(text) for phrase in self.texts) and all(
+            any(ids[at : at + len(one)] == one for at in range(len(ids))) for one in self.phrases
+        )
 
     @property
     def room(self) -> int:
         """Tokens that it takes at most, the end symbol counted."""
-        return len(self.prefix) + sum(map(len, self.phrases)) + 1
+        return len(self.prefix) + sum(map(len, self.phrases)) + sum(one.room for one in self.texts) + 1
 
 
 @dataclass(frozen=True)
@@ -84,8 +101,10 @@ class Choice:
             self._rules.append(NoRepeat(self.options.no_repeat))
         if self.options.min_length:
             self._rules.append(LeastLength(self.options.min_length))
-        if any(wish.phrases for wish in self.terms.wishes):
-            self.lexical = Lexical([wish.phrases for wish in self.terms.wishes])
+        wishes = self.terms.wishes
+        if any(wish.constrains for wish in wishes):
+            backwards = any(wish.backwards for wish in wishes)
+            self.lexical = Lexical([one.phrases for one in wishes], [one.texts for one in wishes], backwards)
             self._rules.append(self.lexical)
         if any(wish.prefix for wish in self.terms.wishes):
             self._rules.append(Prefix([wish.prefix for wish in self.terms.wishes]))

@@ -48,7 +48,8 @@ class Way:
             return wish
         if wish.prefix:
             raise ValueError("a model that begins at the end was asked for a beginning")
-        return Wish(phrases=tuple(map(self.turn, wish.phrases)))
+        texts = tuple(phrase.turned() for phrase in wish.texts)
+        return Wish(phrases=tuple(map(self.turn, wish.phrases)), texts=texts, backwards=True)
 
     def turn_attention(self, attention_TS: Tensor) -> Tensor:
         """Attention in the order in which the output is read; that of the end symbol stays last."""

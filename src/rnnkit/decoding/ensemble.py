@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.stepper import Stepper
+from rnnkit.text import special
 
 Many = tuple[Any, ...]
 """The states of the steppers, in order."""
@@ -108,6 +109,39 @@ class Respelled:
 
     def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:
         """The states of the chosen sentences, each with the chosen rows."""
+        return self._stepper.select(state, sentence_B, row_BK)
+
+
+class Widened:
+    """A stepper for a vocabulary with tokens of each sentence's own behind it, all of which are unknown to the stepper.
+
+    Each of them is as probable as the unknown symbol: beside a translation model, which decides between them, a
+    language model can only judge that an unknown word stands there.
+
+    Args:
+        stepper: What is widened.
+        size: Tokens of its vocabulary.
+        own: Tokens behind it.
+    """
+
+    def __init__(self, stepper: Stepper[Any], size: int, own: int) -> None:
+        self._stepper = stepper
+        self._size = size
+        self._own = own
+
+    def start(self) -> Any:
+        """The stepper's."""
+        return self._stepper.start()
+
+    def step(self, token_BK: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
+        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
+        known_BK = token_BK.masked_fill(token_BK >= self._size, special.UNK)
+        log_p_BKV, state, weights_BKS = self._stepper.step(known_BK, state)
+        own_BKX = log_p_BKV[..., special.UNK : special.UNK + 1].expand(-1, -1, self._own)
+        return torch.cat([log_p_BKV, own_BKX], dim=-1), state, weights_BKS
+
+    def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:
+        """The stepper's."""
         return self._stepper.select(state, sentence_B, row_BK)
 
 

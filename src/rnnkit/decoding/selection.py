@@ -117,19 +117,18 @@ def evenly(
         places: Size of the beam.
         free_BG: Places not taken by what is finished, one group.
     """
-    ids_BKT, sentence_B = said.ids_BKT[..., 1:], said.sentence_B
-    progress = lexical.progress(ids_BKT, sentence_B)
-    wanted_BKC = progress.next_BKC
-    wanted_log_p_BKC = log_p_BKV.gather(-1, wanted_BKC.to(log_p_BKV.device)).cpu().double() + before_BK.unsqueeze(-1)
-    known_BKC = (wanted_BKC.unsqueeze(-1) == found.token_BKN.unsqueeze(2)).any(-1)
-    twice_BKC = (wanted_BKC.unsqueeze(-1) == wanted_BKC.unsqueeze(2)).tril(-1).any(-1)
-    wanted_log_p_BKC = wanted_log_p_BKC.masked_fill(known_BKC | twice_BKC, -torch.inf)
-    log_p_BKM = torch.cat([found.log_p_BKN, wanted_log_p_BKC], dim=-1)
-    token_BKM = torch.cat([found.token_BKN, wanted_BKC], dim=-1)
+    progress = lexical.progress(said)
+    wanted_BKG, _ = lexical.wanted(progress, said.sentence_B, said.next_length == 1)
+    wanted_log_p_BKG = log_p_BKV.gather(-1, wanted_BKG.to(log_p_BKV.device)).cpu().double() + before_BK.unsqueeze(-1)
+    known_BKG = (wanted_BKG.unsqueeze(-1) == found.token_BKN.unsqueeze(2)).any(-1)
+    twice_BKG = (wanted_BKG.unsqueeze(-1) == wanted_BKG.unsqueeze(2)).tril(-1).any(-1)
+    wanted_log_p_BKG = wanted_log_p_BKG.masked_fill(known_BKG | twice_BKG, -torch.inf)
+    log_p_BKM = torch.cat([found.log_p_BKN, wanted_log_p_BKG], dim=-1)
+    token_BKM = torch.cat([found.token_BKN, wanted_BKG], dim=-1)
 
     each = log_p_BKM.shape[2]
     log_p_BM, order_BM = log_p_BKM.flatten(1).sort(dim=-1, descending=True, stable=True)
-    bank_BM = _bank(lexical, ids_BKT, sentence_B, progress.met_BKC, token_BKM).gather(1, order_BM)
+    bank_BM = lexical.bank(progress, token_BKM, said.sentence_B).flatten(1).gather(1, order_BM)
     earlier_BMM = torch.nn.functional.one_hot(bank_BM).cumsum(1)
     turn_BM = earlier_BMM.gather(-1, bank_BM.unsqueeze(-1)).squeeze(-1)
     # Of those whose turn it is, who has met most comes first.
@@ -138,19 +137,6 @@ def evenly(
     log_p_BK = log_p_BM.gather(1, rank_BK).masked_fill(_taken(rank_BK, free_BG), -torch.inf)
     index_BK = order_BM.gather(1, rank_BK)
     return Chosen(log_p_BK, index_BK // each, token_BKM.flatten(1).gather(1, index_BK))
-
-
-def _bank(lexical: Lexical, ids_BKT: Tensor, sentence_B: Tensor, met_BKC: Tensor, token_BKM: Tensor) -> Tensor:
-    """Tokens of phrases that each candidate (B, K x M) has met; the longest phrase that is under way counts."""
-    longest = lexical.id_BCN.shape[2]
-    tail_BKT = torch.nn.functional.pad(ids_BKT, (longest, 0), value=-2)[..., -longest + 1 :] if longest > 1 else None
-    token_BM1 = token_BKM.flatten(1).unsqueeze(-1)
-    ids_BMT = token_BM1
-    if tail_BKT is not None:
-        ids_BMT = torch.cat([tail_BKT.repeat_interleave(token_BKM.shape[2], dim=1), token_BM1], dim=-1)
-    met_BMC = met_BKC.repeat_interleave(token_BKM.shape[2], dim=1) | lexical.met(ids_BMT, sentence_B)
-    begun_BMC = lexical.progress(ids_BMT, sentence_B, met_BMC).begun_BKC
-    return (lexical.length_BC[sentence_B].unsqueeze(1) * met_BMC).sum(-1) + begun_BMC.amax(-1)
 
 
 def _taken(rank_BK: Tensor, free_B1: Tensor) -> Tensor:

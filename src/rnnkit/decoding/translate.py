@@ -22,7 +22,7 @@ from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.halving import in_halves
 from rnnkit.decoding.sampling import Sampling, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
-from rnnkit.decoding.translator import Translator
+from rnnkit.decoding.translator import Translator, decode
 from rnnkit.decoding.wishes import NO_WISH, Asked
 from rnnkit.errors import DataError
 from rnnkit.models.store import Model
@@ -70,12 +70,14 @@ class Translated:
         outputs: Detokenized lines, best first; one empty line for an empty source.
         tokens: Tokens of each output.
         hypotheses: Scores and attention of each output; empty for an empty source.
+        met: Whether each output has all that it must have in it; empty where nothing is asked for.
     """
 
     source: tuple[str, ...]
     outputs: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
     hypotheses: tuple[Hypothesis, ...]
+    met: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,23 @@ def translate_lines(
     remaining, model = iter(lines), translator.main
     while block := list(islice(remaining, block_lines)):
         sources = [model.tokenizer.tokenize(line) for line, _ in block]
-        ids = [model.source_vocabulary.encode(tokens) for tokens in sources]
-        found = search_batches(translator, ids, [wish for _, wish in block], options, first_line)
-        for tokens, hypotheses in zip(sources, found, strict=True):
-            yield spell(model, tokens, hypotheses, options)
+        yield from translate_tokens(translator, sources, [wish for _, wish in block], options, first_line)
         first_line += len(block)
+
+
+def translate_tokens(
+    translator: Translator,
+    sources: Sequence[Sequence[str]],
+    wishes: Sequence[Wish],
+    options: Options,
+    first_line: int = 1,
+) -> Iterator[Translated]:
+    """Translate lines that are in tokens: what `decode` writes for their text. Arguments as for `search_batches`."""
+    encoded = [translator.encode(tokens) for tokens in sources]
+    found = search_batches(translator, [ids for ids, _ in encoded], wishes, options, first_line)
+    for place, (tokens, (_, own), hypotheses) in enumerate(zip(sources, encoded, found, strict=True)):
+        wish, one = wishes[place], spell(translator.main, tokens, hypotheses, options, own)
+        yield replace(one, met=tuple(map(wish.met, hypotheses, one.outputs))) if wish.constrains else one
 
 
 def search_all(
@@ -149,7 +163,7 @@ def search_batches(
 
     Args:
         translator: What translates.
-        sources: Ids without the end symbol.
+        sources: Ids without the end symbol, as `Translator.encode` gives them.
         wishes: What is asked of each.
         options: How.
         first_line: Number of the first source's line.
@@ -164,7 +178,7 @@ def search_batches(
     sentences = [
         _Sentence(place, first_line + place, np.array([*ids, special.EOS], dtype=np.int64), wish)
         for place, (ids, wish) in enumerate(zip(sources, wishes, strict=True))
-        if ids or wish.prefix or wish.phrases
+        if ids or wish.prefix or wish.constrains
     ]
     if not sentences:
         return results
@@ -245,7 +259,7 @@ def _search_one_way(
         found = _attend(stepper, found) if options.keep_attention else found
     elif search.exhaustive:
         found = exhaustive_search(stepper, limit_B, search, terms)
-    elif search.beam == 1 and not options.keep_attention and not any(wish.phrases for wish in wishes):
+    elif search.beam == 1 and not options.keep_attention and not any(wish.constrains for wish in wishes):
         found = greedy_search(stepper, limit_B, search, terms)
     else:
         found = beam_search(stepper, limit_B, search, options.keep_attention, terms)
@@ -269,9 +283,17 @@ def _trim(hypothesis: Hypothesis, length: int) -> Hypothesis:
     return replace(hypothesis, attention=hypothesis.attention[:, :length].clone())
 
 
-def spell(model: Model, source: Sequence[str], hypotheses: Sequence[Hypothesis], options: Options) -> Translated:
-    """Turn hypotheses into text."""
-    tokens = tuple(tuple(model.target_vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)
+def spell(
+    model: Model,
+    source: Sequence[str],
+    hypotheses: Sequence[Hypothesis],
+    options: Options,
+    own: Sequence[str] = (),
+) -> Translated:
+    """Turn hypotheses into text; `own` are the source's tokens whose ids stand behind the vocabulary."""
+    if options.replace_unknown and options.lexicon is not None:
+        own = [options.lexicon.get(token, token) for token in own]
+    tokens = tuple(tuple(decode(model.target_vocabulary, hypothesis.ids, own)) for hypothesis in hypotheses)
     if options.replace_unknown:
         pairs = zip(hypotheses, tokens, strict=True)
         is_feature, lexicon = model.tokenizer.is_feature, options.lexicon

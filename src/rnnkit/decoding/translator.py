@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.direction import Way
-from rnnkit.decoding.ensemble import Ensemble, Fused, Respelled
+from rnnkit.decoding.ensemble import Ensemble, Fused, Respelled, Widened
 from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, Warned, ignore
@@ -63,6 +63,16 @@ class Translator:
         return any(model.network.config.attention != "none" for model in self.models)
 
     @property
+    def copies(self) -> bool:
+        """Whether any of the models copies source tokens; those that the vocabulary lacks are then copied as well."""
+        return any(model.network.config.copy for model in self.models)
+
+    def encode(self, tokens: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
+        """Ids of a source line's tokens, and the tokens whose ids stand behind the vocabulary; see `own_tokens`."""
+        own = own_tokens(self.main, tokens) if self.copies else ()
+        return encode(self.main.source_vocabulary, tokens, own), own
+
+    @property
     def right_to_left(self) -> tuple[Model, ...]:
         """The models that say the target from its end."""
         return tuple(model for model in self.models if model.network.config.right_to_left)
@@ -76,7 +86,7 @@ class Translator:
         """Read a batch.
 
         Args:
-            source_BS: Ids, padded on the right.
+            source_BS: Ids as `encode` gives them, padded on the right.
             lengths_B: Tokens of each sentence.
 
         Returns:
@@ -101,7 +111,35 @@ class Translator:
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.speakers:
             return stepper
-        return Fused(stepper, [begin(len(lengths_B)) for begin in self.speakers], self.weights)
+        speakers: list[Stepper[Any]] = [begin(len(lengths_B)) for begin in self.speakers]
+        size = len(self.main.target_vocabulary)
+        if (own := int(source_BS.max()) + 1 - size) > 0 and self.copies:
+            speakers = [Widened(speaker, size, own) for speaker in speakers]
+        return Fused(stepper, speakers, self.weights)
+
+
+def own_tokens(model: Model, tokens: Iterable[str]) -> tuple[str, ...]:
+    """The tokens of a source line that the vocabulary lacks, each once, in order; features are not among them.
+
+    The ids of these are counted on from the vocabulary's last one, for each line anew (See et al. 2017).
+    """
+    known, is_feature = model.source_vocabulary.ids, model.tokenizer.is_feature
+    return tuple(dict.fromkeys(token for token in tokens if token not in known and not is_feature(token)))
+
+
+def encode(vocabulary: Vocabulary, tokens: Iterable[str], own: Sequence[str] = ()) -> list[int]:
+    """Ids of tokens, of which `own` have ids behind the vocabulary's."""
+    ids = vocabulary.encode(tokens := list(tokens))
+    if not own:
+        return ids
+    behind = {token: row for row, token in enumerate(own, start=len(vocabulary))}
+    return [behind.get(token, row) for token, row in zip(tokens, ids, strict=True)]
+
+
+def decode(vocabulary: Vocabulary, ids: Iterable[int], own: Sequence[str] = ()) -> list[str]:
+    """Tokens of ids, of which those behind the vocabulary's are of `own`."""
+    size = len(vocabulary)
+    return [vocabulary.tokens[row] if row < size else own[row - size] for row in ids]
 
 
 def load(

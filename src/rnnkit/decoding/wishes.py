@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice, repeat
 from pathlib import Path
+from typing import cast
 
 from rnnkit.decoding.choice import Wish
+from rnnkit.decoding.edges import Edges
+from rnnkit.decoding.phrases import Phrase, spellings
+from rnnkit.decoding.translator import own_tokens
 from rnnkit.errors import DataError
+from rnnkit.events import Listener, Warned, ignore
 from rnnkit.models.store import Model
-from rnnkit.text import special
 from rnnkit.text.lines import read_lines
 
 Asked = tuple[str, Wish]
@@ -17,38 +24,182 @@ Asked = tuple[str, Wish]
 
 NO_WISH = Wish()
 
+_NAMED = 5
+"""Impossible demands that an error names; the others are counted."""
+
+_MOST_KEPT = 1 << 16
+"""Phrases of which it is remembered how they are written."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files beside the text, each with a line for each line of the text.
+
+    Attributes:
+        prefixes: The beginning of each line's translation, empty for any.
+        constraints: Each line's phrases, split by tabs, empty for none.
+        sequences: The same as tokens, split by spaces.
+    """
+
+    prefixes: Path | None = None
+    constraints: Path | None = None
+    sequences: Path | None = None
+
+    @property
+    def named(self) -> tuple[Path | None, ...]:
+        """All of them, in the order of the attributes."""
+        return self.prefixes, self.constraints, self.sequences
+
+
+@dataclass
+class Demands:
+    """Turns lines of the files into what is asked for.
+
+    Attributes:
+        model: Whose tokens are meant.
+        files: Where the lines come from, for messages.
+        copies: Whether tokens that the vocabulary lacks can be copied from the source.
+        problems: A message for each demand that cannot be met, of those read so far.
+    """
+
+    model: Model
+    files: Files
+    copies: bool = False
+    problems: list[str] = field(default_factory=list)
+    _written: dict[str, Phrase | None] = field(default_factory=dict)
+
+    def read(self, number: int, source: str, lines: Sequence[str]) -> Wish:
+        """What is asked of a line's translation, without what cannot be met.
+
+        Args:
+            number: Of the line, from 1.
+            source: The line.
+            lines: Those of the files' lines.
+        """
+        if not any(lines):
+            return NO_WISH
+        own = own_tokens(self.model, self.model.tokenizer.tokenize(source)) if self.copies else ()
+        begin, phrases, sequences = lines
+        where = [f"{path}:{number}" for path in self.files.named]
+        prefix = self._prefix(begin, own, where[0])
+        texts = [self._phrase(phrase, own, where[1]) for phrase in phrases.split("\t")]
+        given = [
+            self._encode(tokens.split(), own, f"{where[2]}: the sequence {tokens!r}")
+            for tokens in sequences.split("\t")
+        ]
+        wish = Wish(
+            prefix, tuple(dict.fromkeys(filter(None, given))), tuple({one.text: one for one in texts if one}.values())
+        )
+        return wish if wish.prefix or wish.constrains else NO_WISH
+
+    @cached_property
+    def _edges(self) -> Edges:
+        return Edges.of_vocabulary(self.model.tokenizer, self.model.target_vocabulary)
+
+    def _known(self, own: Sequence[str]) -> Mapping[str, int]:
+        ids = self.model.target_vocabulary.ids
+        first = len(self.model.target_vocabulary)
+        behind = {token: row for row, token in enumerate(own, start=first)}
+        return ChainMap(behind, cast(dict[str, int], ids)) if own else ids
+
+    def _prefix(self, text: str, own: Sequence[str], where: str) -> tuple[int, ...]:
+        self.model.tokenizer.part(text, where)  # features that cannot be read are refused by their place
+        return self._encode(self.model.tokenizer.tokenize(text), own, f"{where}: the prefix {text!r}") or ()
+
+    def _phrase(self, text: str, own: Sequence[str], where: str) -> Phrase | None:
+        tokenizer = self.model.tokenizer
+        if not (normal := tokenizer.normalisation(text)):
+            return None
+        if not own and normal in self._written:
+            found = self._written[normal]
+        else:
+            ways = spellings(tokenizer, normal, self._known(own))
+            edges = Edges.of(tokenizer, own) if own else None
+            found = Phrase(normal, ways, self._edges, edges) if ways else None
+            if not own and len(self._written) < _MOST_KEPT:
+                self._written[normal] = found
+        if found is None:
+            self._encode(tokenizer.split(normal), own, f"{where}: the phrase {text!r}")
+        return found
+
+    def _encode(self, tokens: Sequence[str], own: Sequence[str], what: str) -> tuple[int, ...] | None:
+        """Ids of tokens; None where one of them is not known, which is a problem."""
+        known = self._known(own)
+        unknown = [token for token in tokens if token not in known]
+        if unknown:
+            self.problems.append(f"{what} has {unknown[0]!r}, which the target vocabulary does not know")
+            return None
+        return tuple(known[token] for token in tokens)
+
 
 def read_asked(
-    model: Model, lines: Iterable[str], prefixes: Path | None, constraints: Path | None, skip: int = 0
+    demands: Demands,
+    lines: Iterable[str],
+    skip: int = 0,
+    lenient: bool = False,
+    again: Callable[[], Iterable[str]] | None = None,
+    listen: Listener = ignore,
 ) -> Iterator[Asked]:
     """Source lines with what is asked of them.
 
+    Files that can be read twice are looked through before the first line is given, so that all that cannot be met is
+    named at once; what comes through a pipe is judged line by line.
+
     Args:
-        model: Whose tokens are meant.
+        demands: Reads the files beside the text.
         lines: The source.
-        prefixes: File with the beginning of each line's translation, empty for none.
-        constraints: File with each line's phrases, parted by tabs, empty for none.
         skip: Lines of all files to leave out at the start.
+        lenient: Whether what cannot be met is left out, with a warning that counts it.
+        again: Gives the source once more; None where it comes through a pipe. What can be copied depends on it.
+        listen: Is warned.
 
     Raises:
         DataError: A file has more or fewer lines than the source, or asks for what the vocabulary does not know, or
             has features that cannot be read; the message names file and line.
     """
-    begins = read_lines(prefixes) if prefixes is not None else repeat("")
-    phrases = read_lines(constraints) if constraints is not None else repeat("")
-    number = 0
+    paths = demands.files.named
+    early = any(paths) and all(path is None or path.is_file() for path in paths) and not (demands.copies and not again)
+    if early:
+        sources = again() if again is not None and demands.copies else repeat("")
+        for number, (source, *some) in enumerate(zip(sources, *map(_lines, paths), strict=False), start=1):
+            if number > skip:
+                demands.read(number, source, some)
+        _report(demands, lenient, listen)
+    beside, number = [_lines(path) for path in paths], 0
     for number, line in enumerate(lines, start=1):
-        begin, some = _next(begins, prefixes, number), _next(phrases, constraints, number)
+        some = [_next(others, path, number) for others, path in zip(beside, paths, strict=True)]
         if number <= skip:
             continue
-        wish = Wish(
-            _encode(model, begin, f"{prefixes}:{number}", "prefix"),
-            _phrases(model, some, f"{constraints}:{number}"),
-        )
-        yield line, wish if wish.prefix or wish.phrases else NO_WISH
-    for others, path in ((begins, prefixes), (phrases, constraints)):
+        wish = demands.read(number, line, some)
+        if not lenient:
+            _report(demands, lenient, listen)
+        if early:  # these are counted already
+            demands.problems.clear()
+        yield line, wish
+    for others, path in zip(beside, paths, strict=True):
         if path is not None and list(islice(others, 1)):
             raise DataError(f"{path}:{number + 1}: the text has no such line", f"it ends with line {number}")
+    _report(demands, lenient, listen)
+
+
+def _report(demands: Demands, lenient: bool, listen: Listener) -> None:
+    """Refuse, or count, what cannot be met."""
+    problems, folder = demands.problems, demands.model.folder
+    demands.problems = []
+    if not problems:
+        return
+    rest = [f"and {len(problems) - _NAMED:,} more"] if len(problems) > _NAMED else []
+    if lenient:
+        listen(Warned(f"{len(problems):,} prefixes and constraints were left out: {problems[0]}"))
+        return
+    raise DataError(
+        *problems[:_NAMED], *rest,
+        hint=f"only what {folder} can write can be asked for; --skip-impossible leaves the others out",
+    )  # fmt: skip
+
+
+def _lines(path: Path | None) -> Iterator[str]:
+    return read_lines(path) if path is not None else repeat("")
 
 
 def _next(lines: Iterator[str], path: Path | None, number: int) -> str:
@@ -57,22 +208,3 @@ def _next(lines: Iterator[str], path: Path | None, number: int) -> str:
     raise DataError(
         f"{path} ends with line {number - 1}, the text has more", hint="every line of the text has its line there"
     )
-
-
-def _phrases(model: Model, line: str, where: str) -> tuple[tuple[int, ...], ...]:
-    """The phrases of a line, each once."""
-    encoded = [_encode(model, phrase, where, "phrase") for phrase in line.split("\t")]
-    return tuple(dict.fromkeys(ids for ids in encoded if ids))
-
-
-def _encode(model: Model, text: str, where: str, what: str) -> tuple[int, ...]:
-    model.tokenizer.part(text, where)  # features that cannot be read are refused by their place
-    tokens = model.tokenizer.tokenize(text)
-    ids = model.target_vocabulary.encode(tokens)
-    for token, row in zip(tokens, ids, strict=True):
-        if row == special.UNK:
-            raise DataError(
-                f"{where}: the {what} {text!r} has {token!r}, which the target vocabulary does not know",
-                hint=f"only what {model.folder} can say can be asked for",
-            )
-    return tuple(ids)

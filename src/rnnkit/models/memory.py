@@ -18,6 +18,32 @@ from rnnkit.text import special
 
 
 @dataclass(frozen=True)
+class OwnTokens:
+    """Source tokens that the vocabulary lacks, numbered behind its ids, for each sentence from the same number.
+
+    Attributes:
+        ids_BS: The source's ids with those numbers.
+        real_BX: Which of the X numbers a sentence has.
+    """
+
+    ids_BS: Tensor
+    real_BX: Tensor
+
+    @classmethod
+    def of(cls, ids_BS: Tensor, size: int) -> OwnTokens | None:
+        """The own tokens of a batch with a vocabulary of this size; None where there are none."""
+        count = int(ids_BS.max()) + 1 - size
+        if count <= 0:
+            return None
+        numbers_X = torch.arange(size, size + count, device=ids_BS.device)
+        return cls(ids_BS, (ids_BS.unsqueeze(2) == numbers_X).any(1))
+
+    def select(self, rows: Tensor) -> OwnTokens:
+        """Those of these sentences, in this order."""
+        return OwnTokens(self.ids_BS[rows], self.real_BX[rows])
+
+
+@dataclass(frozen=True)
 class Source:
     """A batch of source sentences.
 
@@ -25,11 +51,13 @@ class Source:
         ids_BS: Ids, padded on the right.
         padding_BS: True where there is no token.
         allowed: What attention may look at, (B, 1, 1, S); None where nothing is padded.
+        own: Tokens outside the vocabulary that can be copied; None where there are none.
     """
 
     ids_BS: Tensor
     padding_BS: Tensor
     allowed: Tensor | None
+    own: OwnTokens | None = None
 
     @classmethod
     def of(cls, ids_BS: Tensor) -> Source:
@@ -41,7 +69,9 @@ class Source:
 
     def select(self, rows: Tensor) -> Source:
         """These sentences, in this order."""
-        return Source(self.ids_BS[rows], self.padding_BS[rows], None if self.allowed is None else self.allowed[rows])
+        allowed = None if self.allowed is None else self.allowed[rows]
+        own = None if self.own is None else self.own.select(rows)
+        return Source(self.ids_BS[rows], self.padding_BS[rows], allowed, own)
 
 
 @dataclass(frozen=True)

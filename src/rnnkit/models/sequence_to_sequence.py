@@ -194,17 +194,33 @@ class SequenceToSequence(nn.Module):
     ) -> Tensor:
         """Log-probability of each token of the vocabulary (B, K, V), in nats.
 
+        Where the memory has own tokens of the sentences, they stand behind the vocabulary (B, K, V + X); those that
+        a sentence does not have are minus infinity.
+
         Args:
             readout_BKR: The readouts.
             weights_BKS: Attention weights; a network that copies needs them, and the memory.
             memory: The sentences' memory.
         """
         log_p_BKV = torch.log_softmax(self.output_layer()(readout_BKR).float(), dim=-1)
-        if not self.config.copy:
+        own = None if memory is None else memory.source.own
+        if not self.config.copy and own is None:
             return log_p_BKV
-        assert weights_BKS is not None and memory is not None
-        share_BKV = copying.copied(weights_BKS.float(), memory.source.ids_BS, self.config.target_size)
-        return copying.mix(log_p_BKV, share_BKV, self.gate(readout_BKR).float(), self._left_over(weights_BKS))
+        assert memory is not None
+        if weights_BKS is None:  # without attention an own token is as probable as its share of the source
+            weights_BKS = _evenly(memory.padding_BS).expand(*readout_BKR.shape[:2], -1)
+        if own is None:
+            share_BKV = copying.copied(weights_BKS.float(), memory.source.ids_BS, self.config.target_size)
+        else:
+            size = self.config.target_size + own.real_BX.shape[1]
+            share_BKV = copying.copied(weights_BKS.float(), own.ids_BS, size)
+            log_p_BKV = copying.share_unknown(log_p_BKV, share_BKV[..., self.config.target_size :])
+        if self.config.copy:
+            gate_BK1, left_BK1 = self.gate(readout_BKR).float(), self._left_over(weights_BKS)
+            log_p_BKV = copying.mix(log_p_BKV, share_BKV, gate_BK1, left_BK1)
+        if own is not None:
+            log_p_BKV[..., self.config.target_size :].masked_fill_(~own.real_BX.unsqueeze(1), -torch.inf)
+        return log_p_BKV
 
     def _left_over(self, weights_BTS: Tensor) -> Tensor | None:
         """What monotonic attention has given to no place of the source; None of the others, whose weights sum to 1."""
@@ -216,6 +232,11 @@ class SequenceToSequence(nn.Module):
         x_BTE = dropout.embedding_dropout(table.weight, ids_BT, share) if share else table(ids_BT)
         read_BTE: Tensor = self.dropout(self._scale * x_BTE)
         return read_BTE
+
+
+def _evenly(padding_BS: Tensor) -> Tensor:
+    """The same weight for every token of a sentence (B, 1, S)."""
+    return ((~padding_BS).float() / (~padding_BS).sum(-1, keepdim=True)).unsqueeze(1)
 
 
 def current_names(tensors: Mapping[str, T]) -> dict[str, T]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from rnnkit.models.memory import DecoderState, Memory
+from rnnkit.models.memory import DecoderState, Memory, OwnTokens
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import ranking
+from rnnkit.text import special
 
 TOGETHER = 192
 """Rows that are judged and ranked together: what is said of every token stays near the processor meanwhile."""
@@ -56,7 +57,8 @@ class Translation:
 
     Args:
         model: In evaluation mode.
-        source_BS: Ids, padded on the right.
+        source_BS: Ids, padded on the right. Ids behind the vocabulary are a sentence's own tokens, which are read as
+            unknown, and can be said: then log-probabilities have columns for them behind the vocabulary's.
         lengths_B: Tokens of each sentence.
         listed: Target tokens that are looked at, on the model's device; all, unless given. Not for a model that copies.
     """
@@ -65,7 +67,11 @@ class Translation:
         self, model: SequenceToSequence, source_BS: Tensor, lengths_B: Tensor, listed: Listed | None = None
     ) -> None:
         self._model = model
-        self._memory, self._start = model.encode(source_BS, lengths_B)
+        self._own = OwnTokens.of(source_BS, model.config.source_size)
+        known_BS = source_BS if self._own is None else _known(source_BS, model.config.source_size)
+        self._memory, self._start = model.encode(known_BS, lengths_B)
+        if self._own is not None:
+            self._memory = replace(self._memory, source=replace(self._memory.source, own=self._own))
         self._listed = listed
         self._output = model.output_layer(None if listed is None else listed.ids_C)
 
@@ -98,7 +104,7 @@ class Translation:
         live_N = torch.arange(token_BK.numel()) if live_BK is None else live_BK.flatten().nonzero().squeeze(1)
         owner_N = live_N // token_BK.shape[1]
         never = forbidden if self._listed is None else _places(self._listed.ids_C, forbidden)
-        if self._model.config.copy:  # logarithms of probabilities are logits too
+        if self._model.config.copy or self._own is not None:  # logarithms of probabilities are logits too
             logits_BKV = self._model.log_probabilities(readout_BKR, weights_BKS, state.memory)
             parts = [self._best(logits_BKV.flatten(0, 1)[live_N], owner_N, state, count, never)]
         else:
@@ -127,6 +133,8 @@ class Translation:
     def _read(self, token_BK: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState, Tensor | None]:
         """The readouts behind the tokens, the next state, and attention weights."""
         token_BK = token_BK.to(self._memory.states_BSH.device)
+        if self._own is not None:
+            token_BK = _known(token_BK, self._model.config.target_size)
         readout_BKR, decoder, weights_BKS = self._model.step(token_BK, state.memory, state.decoder)
         return readout_BKR, TranslationState(state.memory, decoder, state.beam, state.shut_BC), weights_BKS
 
@@ -141,6 +149,11 @@ class Translation:
         shut_BC = None if state.shut_BC is None else state.shut_BC[sentence_B]
         memory = state.memory.select(sentence_B)
         return TranslationState(memory, state.decoder.select(rows), row_BK.shape[1], shut_BC)
+
+
+def _known(ids: Tensor, size: int) -> Tensor:
+    """Ids as a model with a vocabulary of this size reads them: what it lacks is the unknown symbol."""
+    return ids.masked_fill(ids >= size, special.UNK)
 
 
 def _in_order(index_B: Tensor) -> bool:

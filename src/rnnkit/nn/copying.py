@@ -7,6 +7,16 @@
 Where attention leaves over u = 1 - sum_s a_s, as monotonic attention does, that much of the copying is generated too,
 so that the probabilities sum to one: g + (1 - g) u stands for g in the first term.
 
+Tokens that the vocabulary lacks are copied as well. In decoding a sentence's own unknown tokens x_1 ... x_X have ids of
+their own behind the vocabulary's, and the unknown symbol's part is split between them and itself:
+
+    s(x_j) = softmax_unk c(x_j)        s(unk) = softmax_unk (1 - sum_j c(x_j))
+    p(v)   = g s(v) + (1 - g) c(v)
+
+What is generated as unknown stands for the token that attention points to, as far as the vocabulary lacks that token;
+what attention gives to a known token remains the unknown symbol's. All probabilities sum to one, and those of the own
+tokens and the unknown symbol to what the model was trained to give the unknown symbol alone.
+
 Source and target share their vocabulary, so that an id means the same on both sides. Of the loss, with label smoothing
 e, the smoothed part concerns what is generated: (1 - e) (-log p(target)) + e mean_v (-log softmax_v).
 """
@@ -17,6 +27,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rnnkit.text import special
+
 TINY = 1e-30
 """In place of a probability of nothing, whose logarithm would be no number."""
 
@@ -26,6 +38,20 @@ def copied(weights_BTS: Tensor, source_BS: Tensor, size: int) -> Tensor:
     shape = (*weights_BTS.shape[:2], size)
     index_BTS = source_BS.unsqueeze(1).expand_as(weights_BTS)
     return weights_BTS.new_zeros(shape).scatter_add(2, index_BTS, weights_BTS)
+
+
+def share_unknown(log_p_BTV: Tensor, share_BTX: Tensor) -> Tensor:
+    """Log-probabilities s of generating, over the vocabulary and a sentence's own tokens behind it (B, T, V + X).
+
+    Args:
+        log_p_BTV: Log-probabilities of generating the tokens of the vocabulary.
+        share_BTX: What the own tokens get from the places where the source has them.
+    """
+    unknown_BT1 = log_p_BTV[..., special.UNK : special.UNK + 1]
+    rest_BT1 = unknown_BT1 + (1 - share_BTX.sum(-1, keepdim=True)).clamp_min(TINY).log()
+    own_BTX = unknown_BT1 + share_BTX.clamp_min(TINY).log()
+    before, behind = log_p_BTV[..., : special.UNK], log_p_BTV[..., special.UNK + 1 :]
+    return torch.cat([before, rest_BT1, behind, own_BTX], dim=-1)
 
 
 def copied_targets(weights_BTS: Tensor, source_BS: Tensor, target_BT: Tensor) -> Tensor:

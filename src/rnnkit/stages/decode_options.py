@@ -33,7 +33,10 @@ ATTENDING = ("coverage_penalty", "replace_unknown", "alignments", "attention")
 BEGINNING = ("prefix_file", "fusion")
 """Options that want a model that begins at the beginning."""
 
-TRANSLATING = ("fusion", "shortlist", "int8", "prefix_file", "constraints", "lexicon", *ATTENDING)
+TRANSLATING = (
+    "fusion", "shortlist", "int8", "prefix_file", "constraints", "constraint_tokens", "skip_impossible", "lexicon",
+    *ATTENDING,
+)  # fmt: skip
 GROUPING = ("groups", "diversity")
 SEARCHING = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram", *GROUPING, "exhaustive")
 
@@ -113,7 +116,15 @@ class Options:
         None, help="How each line's output must begin; a line for each line, empty for anyhow.", panel="Demands"
     )
     constraints: Path | None = option(
-        None, help="Phrases that each line's output must have; a line for each line, phrases parted by tabs.",
+        None, help="Phrases that each line's output must have, as whole words; a line each, phrases split by tabs.",
+        panel="Demands",
+    )  # fmt: skip
+    constraint_tokens: Path | None = option(
+        None, help="The same as tokens, as `tokenize` writes them, anywhere: split by spaces, sequences by tabs.",
+        panel="Demands",
+    )  # fmt: skip
+    skip_impossible: bool = option(
+        False, help="Leave out prefixes and constraints that the vocabulary cannot write, with a warning.",
         panel="Demands",
     )  # fmt: skip
     sample: bool = option(False, help="Draw tokens by their probabilities.", panel="Sampling")
@@ -289,7 +300,8 @@ def _check_output(options: Options) -> None:
         raise UsageError(
             f"--lexicon {options.lexicon} needs --replace-unknown", "it translates what unknown words are replaced by"
         )
-    if [*options.files, options.prefix_file, options.constraints, options.lexicon].count(STDIN) > 1:
+    beside = [options.prefix_file, options.constraints, options.constraint_tokens, options.lexicon]
+    if [*options.files, *beside].count(STDIN) > 1:
         raise UsageError("standard input is asked for twice", "it can be read only once")
 
 
@@ -306,8 +318,8 @@ def _check_search(options: Options, beam: int) -> None:
             f"--beam {beam} cannot be parted into --groups {groups}", "all groups have equally many places",
             hint=f"--beam {beam - beam % groups or groups} can",
         )  # fmt: skip
-    if groups > 1 and options.constraints is not None:
-        raise UsageError("--constraints and --groups both say how the beam is shared out", hint="leave out one of them")
+    if groups > 1 and (phrases := given(options, ("constraints", "constraint_tokens"))):
+        raise UsageError(f"{phrases[0]} and --groups both say how the beam is shared out", hint="leave out one of them")
     if options.exhaustive and (others := given(options, GROUPING)):
         raise UsageError(f"--exhaustive has no beam for {' and '.join(others)}", hint="leave out one of them")
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.decoding.translate import Translated
     from rnnkit.decoding.translator import Translator
+    from rnnkit.decoding.wishes import Asked
     from rnnkit.reports.attention import Album
 
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
@@ -47,9 +48,8 @@ def translate(
     import torch
 
     from rnnkit.decoding import translate as translation
-    from rnnkit.decoding.wishes import read_asked
     from rnnkit.reports.attention import open_album
-    from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
+    from rnnkit.text.tokenizers.tokenizer import warn_replaced
 
     translator = _open(options, listen)
     check_attention(options, translator.attends)
@@ -68,15 +68,14 @@ def translate(
         # Whoever waits for one line gets all threads for it.
         workers=1 if ahead == 1 or translator.device.type != "cpu" else torch.get_num_threads(),
     )
-    lines = (line for path in options.files for line in read_text(path, translator.main.tokenizer))
-    asked = read_asked(translator.main, lines, options.prefix_file, options.constraints, done)
+    asked = _asked(options, translator, done, listen)
     with ExitStack() as opened:
         links = album = None
         if options.alignments is not None:
             links = opened.enter_context(growing_file(options.alignments, done * options.nbest))
         if options.attention is not None:
             album = opened.enter_context(open_album(options.attention))
-        found = translation.translate_lines(translator, asked, how, done + 1, ahead)
+        found = _count_unmet(translation.translate_lines(translator, asked, how, done + 1, ahead), listen)
         for number, one in enumerate(found, start=done + 1):
             if links is not None:
                 _write_links(links, one, options.nbest)
@@ -84,6 +83,30 @@ def translate(
                 _show(album, number, one, options.attention)
             yield one.outputs, _describe(one)
     warn_replaced(translator.main.tokenizer, listen)
+
+
+def _asked(options: Options, translator: Translator, done: int, listen: Listener) -> Iterator[Asked]:
+    """The lines that are left to translate, with what is asked of them."""
+    from rnnkit.decoding.wishes import Demands, Files, read_asked
+    from rnnkit.text.tokenizers.tokenizer import read_text
+
+    def read() -> Iterator[str]:
+        return (line for path in options.files for line in read_text(path, translator.main.tokenizer))
+
+    beside = Files(options.prefix_file, options.constraints, options.constraint_tokens)
+    again = read if all(path.is_file() for path in options.files) else None
+    demands = Demands(translator.main, beside, translator.copies)
+    return read_asked(demands, read(), done, options.skip_impossible, again, listen)
+
+
+def _count_unmet(found: Iterator[Translated], listen: Listener) -> Iterator[Translated]:
+    """The same lines; at their end a warning if there are outputs without what they must have."""
+    unmet = 0
+    for one in found:
+        unmet += not all(one.met)
+        yield one
+    if unmet:
+        listen(Warned(f"{unmet:,} lines have outputs without all of their constraints"))
 
 
 def _open(options: Options, listen: Listener) -> Translator:
@@ -173,8 +196,9 @@ def _describe(translated: Translated) -> dict[str, Any]:
     """One line's outputs as JSON: source tokens, and each output with scores and attention.
 
     `attention` has a row for each target token and the end symbol, and a column for each source token and the end
-    symbol; it is null for models without attention.
+    symbol; it is null for models without attention. `constraints_met` is there where a line has constraints.
     """
+    met = translated.met
     return {
         "source_tokens": list(translated.source),
         "outputs": [
@@ -184,9 +208,10 @@ def _describe(translated: Translated) -> dict[str, Any]:
                 "log_probability": hypothesis.log_p,
                 "tokens": list(tokens),
                 "attention": None if hypothesis.attention is None else _rounded(hypothesis.attention.tolist()),
+                **({"constraints_met": met[place]} if met else {}),
             }
-            for text, tokens, hypothesis in zip(
-                translated.outputs, translated.tokens, translated.hypotheses, strict=False
+            for place, (text, tokens, hypothesis) in enumerate(
+                zip(translated.outputs, translated.tokens, translated.hypotheses, strict=False)
             )
         ],
     }

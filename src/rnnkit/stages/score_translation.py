@@ -35,18 +35,20 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
         DataError: A file is missing or no text, they have different numbers of lines, or none.
     """
     from rnnkit.decoding.pair_scores import score_pairs
-    from rnnkit.decoding.translator import Translator
+    from rnnkit.decoding.translator import Translator, encode
     from rnnkit.evaluation.language_scores import LanguageScore, measure
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.models import store
 
     model = store.load(options.folder, options.checkpoint, device)
+    translator = Translator((model,))
     total = LanguageScore()
     for group in _groups(options.files[0], options.files[1], model.tokenizer):
-        sources = [model.source_vocabulary.encode(model.tokenizer.tokenize(source)) for source, _ in group]
+        sources = [translator.encode(model.tokenizer.tokenize(source)) for source, _ in group]
         tokens = [model.tokenizer.tokenize(target) for _, target in group]
-        targets = [model.target_vocabulary.encode(line) for line in tokens]
-        scores = score_pairs(Translator((model,)), sources, targets, first_line=total.lines + 1)
+        # A token that the model can copy from this line's source is known.
+        targets = [encode(model.target_vocabulary, line, own) for line, (_, own) in zip(tokens, sources, strict=True)]
+        scores = score_pairs(translator, [ids for ids, _ in sources], targets, first_line=total.lines + 1)
         for place, (_, raw) in enumerate(group):
             ids = _ended(targets[place])
             reproduced = [score_inputs.spell(tokens[place], raw, model.tokenizer)]

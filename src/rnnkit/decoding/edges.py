@@ -1,0 +1,199 @@
+"""What tokens show to their neighbours: enough to tell whether a word boundary lies between two of them.
+
+A token's first and last character are of a kind (`text/boundaries.py`). Tokens that a space is written between have a
+boundary there whatever they are; of tokens that are written against each other the characters decide. A character that
+is written as several byte tokens is put together from these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from rnnkit.text import special
+from rnnkit.text.boundaries import FREE, MARK, WORD, kind, kind_behind
+from rnnkit.text.features import is_feature, unmarked
+from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.text.tokenizers.spaces import SpaceTokenizer
+from rnnkit.text.tokenizers.spelling import BYTES, SPACE
+from rnnkit.text.tokenizers.tokenizer import Tokenizer
+from rnnkit.text.tokenizers.words import JOINER, WordTokenizer
+from rnnkit.text.vocabulary import Vocabulary
+
+OPEN: Final = 3
+"""A byte token that begins or ends a character which it alone does not tell."""
+STUCK: Final = 4
+"""A token that may be written as any text or none: no boundary at either side."""
+
+_VALUES: Final = {token: value for value, token in enumerate(BYTES)}
+_LARGEST_ASCII: Final = 0x7F
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What one token shows.
+
+    Attributes:
+        first: Kind of its first character.
+        last: Kind of its last character.
+        joins_left: Whether it is written against what stands before it.
+        joins_right: Whether it is written against what stands behind it.
+        octet: Its byte, -1 for a token that is not a byte of a longer character.
+    """
+
+    first: int
+    last: int
+    joins_left: bool
+    joins_right: bool
+    octet: int = -1
+
+
+_GAP: Final = Edge(FREE, FREE, False, False)
+_UNCLEAR: Final = Edge(STUCK, STUCK, True, True)
+
+
+def edge_of(tokenizer: Tokenizer, token: str) -> Edge:
+    """What a token of a tokenizer shows."""
+    if isinstance(tokenizer, FeaturedTokenizer):
+        tokenizer = tokenizer.text
+        if is_feature(token):
+            return _GAP if isinstance(tokenizer, SpaceTokenizer) else _UNCLEAR
+        (token,) = unmarked([token])
+    if isinstance(tokenizer, SpaceTokenizer):
+        return _GAP
+    if isinstance(tokenizer, WordTokenizer):
+        text, left, right = token.strip(JOINER), token.startswith(JOINER), token.endswith(JOINER)
+        return Edge(kind(text[0]), kind_behind(text[-1]), left, right) if text else _UNCLEAR
+    value = _VALUES.get(token)
+    if value is not None and value > _LARGEST_ASCII:
+        begins, continues = 0xC2 <= value <= 0xF4, value <= 0xBF
+        return Edge(OPEN if begins else FREE, OPEN if continues else FREE, True, True, value)
+    text = token.replace(SPACE, " ") if value is None else chr(value)
+    return Edge(kind(text[0]), kind_behind(text[-1]), True, True)
+
+
+@dataclass(frozen=True)
+class Edges:
+    """What each token of a vocabulary shows; attributes as those of `Edge`.
+
+    Attributes:
+        spaced: Whether the vocabulary can write a space. If it cannot, its texts are single words, which have no
+            boundaries inside, and phrases may stand anywhere.
+    """
+
+    first_V: Tensor
+    last_V: Tensor
+    joins_left_V: Tensor
+    joins_right_V: Tensor
+    octet_V: Tensor
+    spaced: bool = True
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, tokens: Sequence[str], spaced: bool = True) -> Edges:
+        """What tokens show."""
+        return cls._of([edge_of(tokenizer, token) for token in tokens], spaced)
+
+    @classmethod
+    def of_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Edges:
+        """What the tokens of a vocabulary show; the unknown symbol may stand for anything."""
+        text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+        writes_spaces = isinstance(text, SpaceTokenizer | WordTokenizer)
+        spaced = writes_spaces or any(SPACE in token for token in vocabulary.ids)
+        every = [edge_of(tokenizer, token) for token in vocabulary.tokens]
+        every[special.EOS] = _GAP
+        every[special.UNK] = _GAP if isinstance(text, SpaceTokenizer) else _UNCLEAR
+        return cls._of(every, spaced)
+
+    @classmethod
+    def _of(cls, every: Sequence[Edge], spaced: bool) -> Edges:
+        return cls(
+            torch.tensor([edge.first for edge in every], dtype=torch.long),
+            torch.tensor([edge.last for edge in every], dtype=torch.long),
+            torch.tensor([edge.joins_left for edge in every], dtype=torch.bool),
+            torch.tensor([edge.joins_right for edge in every], dtype=torch.bool),
+            torch.tensor([edge.octet for edge in every], dtype=torch.long),
+            spaced,
+        )
+
+    @property
+    def rows(self) -> tuple[Tensor, ...]:
+        """All the tensors, in the order of the attributes."""
+        return self.first_V, self.last_V, self.joins_left_V, self.joins_right_V, self.octet_V
+
+
+def meets(left: Tensor, right: Tensor, hopeful: bool = False) -> Tensor:
+    """Whether a word boundary lies between what stands side by side, given the kinds of the two characters.
+
+    Args:
+        left: Kinds of what stands before.
+        right: Kinds of what stands behind.
+        hopeful: What is said of a character that is not known yet.
+    """
+    words = (left == WORD) & (right == WORD)
+    stuck = (left == STUCK) | (right == STUCK) | (right == MARK)
+    unknown = (left == OPEN) | (right == OPEN)
+    return ~words & ~stuck & (~unknown | hopeful)
+
+
+def resolve(first_RT: Tensor, last_RT: Tensor, octet_RT: Tensor, backwards: bool) -> tuple[Tensor, Tensor]:
+    """Kinds of the characters that byte tokens make together.
+
+    Args:
+        first_RT: Kinds as the tokens alone show them, in the order of the text.
+        last_RT: The same of last characters.
+        octet_RT: Their bytes, -1 for none.
+        backwards: Whether more text may come before the first token, not behind the last.
+
+    Returns:
+        The kinds: `OPEN` for a character of which tokens may still come, `FREE` for bytes that are no character.
+    """
+    if not bool((octet_RT > _LARGEST_ASCII).any()):
+        return first_RT, last_RT
+    first_RT, last_RT = first_RT.clone(), last_RT.clone()
+    last_RT[_continues(octet_RT)] = FREE
+    length = octet_RT.shape[1]
+    following_RT = torch.nn.functional.pad(octet_RT, (0, 3), value=-1)
+    for need, (low, high) in _LEADS.items():
+        whole_RT = (octet_RT >= low) & (octet_RT <= high)
+        lead_RT, cut_RT = whole_RT, torch.zeros_like(whole_RT)
+        point_RT = octet_RT - low if need > 2 else octet_RT & 0x1F
+        for step in range(1, need):
+            next_RT = following_RT[:, step : step + length]
+            cut_RT[:, max(0, length - step) :] |= whole_RT[:, max(0, length - step) :]
+            whole_RT = whole_RT & _continues(next_RT)
+            point_RT = point_RT << 6 | next_RT & 0x3F
+        first_RT[lead_RT] = FREE
+        if not backwards:
+            first_RT[lead_RT & cut_RT & ~whole_RT] = OPEN
+        row_N, place_N = whole_RT.nonzero(as_tuple=True)
+        if len(row_N):
+            different_M, index_N = torch.unique(point_RT[whole_RT], return_inverse=True)
+            kinds_M2 = torch.tensor([_kinds(point, need) for point in different_M.tolist()])
+            first_RT[row_N, place_N] = kinds_M2[index_N, 0]
+            last_RT[row_N, place_N + need - 1] = kinds_M2[index_N, 1]
+    if backwards:  # bytes that continue a character whose beginning is still to come
+        begun_R3 = _continues(octet_RT[:, :3]).long().cumprod(1).bool()
+        last_RT[:, :3][begun_R3] = OPEN
+    return first_RT, last_RT
+
+
+_LEADS: Final = {2: (0xC2, 0xDF), 3: (0xE0, 0xEF), 4: (0xF0, 0xF4)}
+"""By the number of bytes of a character, the least and the greatest with which it begins."""
+
+
+def _continues(octets: Tensor) -> Tensor:
+    return (octets >= 0x80) & (octets <= 0xBF)
+
+
+@lru_cache(maxsize=1 << 16)
+def _kinds(point: int, octets: int) -> tuple[int, int]:
+    """Kinds of a character of so many bytes, as what begins and as what ends a text; `FREE` where there is none."""
+    least = {2: 0x80, 3: 0x800, 4: 0x10000}[octets]
+    if not least <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:
+        return FREE, FREE
+    return kind(chr(point)), kind_behind(chr(point))

@@ -1,0 +1,52 @@
+"""What tokens show to their neighbors: bytes make the characters that UTF-8 makes of them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnkit.decoding.edges import OPEN, STUCK, Edge, Edges, edge_of, meets, resolve
+from rnnkit.text.boundaries import FREE, MARK, WORD, kind, kind_behind
+from rnnkit.text.normalise import Normalisation
+from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.text.tokenizers.octets import ByteTokenizer
+from rnnkit.text.tokenizers.spaces import SpaceTokenizer
+from rnnkit.text.tokenizers.spelling import BYTES
+from rnnkit.text.tokenizers.words import WordTokenizer
+
+OCTETS = ByteTokenizer(Normalisation())
+BROKEN = (b"\xc0", b"\xf5", b"\x80", b"\xed", b"\xe4\xb8")
+PIECES = st.sampled_from([*(letter.encode() for letter in "aé中กิ🙂—\u0301 "), *BROKEN])
+
+
+@settings(max_examples=300, deadline=None)
+@given(pieces=st.lists(PIECES, min_size=1, max_size=4), cut=st.integers(0, 3), backwards=st.booleans())
+def test_bytes_make_the_characters_that_python_makes_of_them(pieces: list[bytes], cut: int, backwards: bool) -> None:
+    octets = b"".join(pieces)[min(cut, len(pieces) - 1) :] or b"a"
+    edges = Edges.of(OCTETS, [BYTES[value] for value in octets])
+    first_1T, last_1T = resolve(edges.first_V[None], edges.last_V[None], edges.octet_V[None], backwards)
+    text = octets.decode("utf-8", errors="replace")
+    first, last = int(first_1T[0, 0]), int(last_1T[0, -1])
+    assert first == kind(text[0]) or (first == OPEN and not backwards and text[-1] == "�")
+    assert last == kind_behind(text[-1]) or (last == OPEN and backwards and text[0] == "�")
+
+
+def test_words_show_their_joiners_and_features_nothing() -> None:
+    words = WordTokenizer(Normalisation())
+    assert edge_of(words, "￭,") == Edge(FREE, FREE, True, False)
+    assert edge_of(words, "(￭") == Edge(FREE, FREE, False, True)
+    assert edge_of(words, "cat") == Edge(WORD, WORD, False, False)
+    assert edge_of(FeaturedTokenizer(words), "␉V") == Edge(STUCK, STUCK, True, True)
+    assert edge_of(FeaturedTokenizer(words), "␉␉V").first == FREE
+    assert edge_of(SpaceTokenizer(Normalisation()), "cat") == Edge(FREE, FREE, False, False)
+
+
+@pytest.mark.parametrize("left", [FREE, WORD, OPEN, STUCK])
+@pytest.mark.parametrize("right", [FREE, WORD, MARK, OPEN, STUCK])
+def test_kinds_meet_at_a_boundary_unless_both_are_words_or_one_is_not_known(left: int, right: int) -> None:
+    pair = torch.tensor(left), torch.tensor(right)
+    wanted = not (STUCK in (left, right) or right == MARK or (left, right) == (WORD, WORD))
+    assert bool(meets(*pair, hopeful=True)) is wanted
+    assert bool(meets(*pair)) is (wanted and OPEN not in (left, right))
