@@ -12,7 +12,6 @@ from rnnkit.cli import boundary
 from rnnkit.config import STDIN
 from rnnkit.console import Console
 from rnnkit.errors import ArtefactError
-from rnnkit.files import growing
 from rnnkit.files.atomic import atomic_file
 
 
@@ -41,28 +40,6 @@ def pour(lines: Iterable[str], output: Path, console: Console) -> None:
     with atomic_file(output) as file:
         for line in lines:
             file.write(f"{line}\n")
-
-
-def grow(lines: Iterable[str], output: Path, keep: int, console: Console) -> None:
-    """Write lines as they come: to standard output, or to a file that keeps what was written where work is interrupted.
-
-    Args:
-        lines: What is written.
-        output: Where to.
-        keep: Lines of the file to go on behind.
-        console: Is told what an interrupted run has left.
-    """
-    if output == STDIN:
-        pour(lines, output, console)
-        return
-    try:
-        with growing.growing_file(output, keep) as file:
-            for line in lines:
-                file.write(f"{line}\n")
-    except BaseException:
-        if left := growing.whole_lines(growing.partial(output)):
-            console.note(f"{growing.partial(output)} has {left:,} lines; --resume goes on with them")
-        raise
 
 
 def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console) -> int:

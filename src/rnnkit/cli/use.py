@@ -22,9 +22,10 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
             if path != STDIN and not (options.overwrite or options.resume):
                 growing.refuse_partial(path)
         filters.announce(options.files, console)
-        lines = stage.run(options, console.listen)
-        with stage.recorded(options):
-            filters.grow(lines, options.output, stage.lines_done(options) * options.group_lines, console)
+        if options.output == STDIN:
+            filters.pour(stage.run(options, console.listen), options.output, console)
+        else:
+            stage.write(options, console.listen)
 
 
 def answer(stage: ModuleType, options: Any, console: Console) -> int:

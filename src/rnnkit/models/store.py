@@ -161,6 +161,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     return document
 
 
+def longest_lines(folder: Path, languages: Sequence[str]) -> tuple[int, ...] | None:
+    """Tokens of the longest line of training of each language, the end symbol counted; None where none is recorded.
+
+    Raises:
+        FormatError: The manifest is damaged.
+    """
+    path = folder / manifest.NAME
+    facts = manifest.load(path).facts
+    if "longest" not in facts:
+        return None
+    with manifest.reading(path):
+        return tuple(int(facts["longest"][language]) for language in languages)
+
+
 def _check_kinds(document: Mapping[str, Any]) -> None:
     """Raise ValueError where a part of `config.json` is of another kind than it must be."""
     for key in ("languages", "vocabularies"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from itertools import repeat
+from dataclasses import replace
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note
@@ -16,11 +17,14 @@ from rnnkit.stages.decode_options import FUSION_WEIGHT, Options, check_attention
 from rnnkit.text.special import NAMES
 
 if TYPE_CHECKING:
+    from rnnkit.decoding import translate as translation
+    from rnnkit.decoding.lengths import Longest
     from rnnkit.decoding.sampling import Sampling
     from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.decoding.translate import Translated
     from rnnkit.decoding.translator import Translator
     from rnnkit.reports.attention import Album
+    from rnnkit.stages.decode_resume import Keeper
 
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 """For each line its output lines, and what JSON says of it."""
@@ -30,7 +34,7 @@ def translate(
     options: Options,
     search: SearchOptions,
     sampling: Sampling | None,
-    done: int,
+    keeper: Keeper | None,
     ahead: int,
     listen: Listener,
 ) -> Outputs:
@@ -40,15 +44,13 @@ def translate(
         options: What was asked for.
         search: How to search.
         sampling: How tokens are drawn; None searches.
-        done: Lines to leave out: an interrupted run translated them.
+        keeper: Of the output file, where it has a record; lines that an earlier run translated are left out.
         ahead: Lines read ahead.
         listen: Hears what was loaded.
     """
-    import torch
-
     from rnnkit.decoding import translate as translation
     from rnnkit.decoding.wishes import read_asked
-    from rnnkit.reports.attention import open_album
+    from rnnkit.stages.decode_warnings import Watch
     from rnnkit.text.tokenizers.tokenizer import read_text
 
     translator = _open(options, listen)
@@ -56,8 +58,45 @@ def translate(
     check_directions(
         options, *([one.folder for one in some] for some in (translator.left_to_right, translator.right_to_left))
     )
+    longest = _longest(translator)
+    search = replace(
+        search,
+        most_source=options.max_source_length or longest.most_source,
+        most_output=longest.most_output,
+    )
+    how = _how(options, translator, search, sampling, ahead)
+    lines = (line for path in options.files for line in read_text(path, translator.main.tokenizer))
+    done = 0 if keeper is None else keeper.done
+    lines = lines if keeper is None else keeper.read(lines)
+    asked = read_asked(translator.main, lines, options.prefix_file, options.constraints, done)
+    found = translation.translate_lines(translator, asked, how, done + 1, ahead)
+    # Nothing is written before the lines that an earlier run translated are read again and compared.
+    found = chain(list(islice(found, 1 if done else 0)), found)
+    watch = Watch(longest, search)
+    for number, one in enumerate(_beside(options, found, done, keeper, listen), start=done + 1):
+        watch.look(number, one)
+        yield one.outputs, _describe(one)
+    for warning in watch.warnings():
+        listen(warning)
+
+
+def _longest(translator: Translator) -> Longest:
+    from rnnkit.decoding.lengths import longest_of
+    from rnnkit.models import store
+
+    found = [store.longest_lines(model.folder, model.languages) for model in translator.models]
+    return longest_of([None if each is None else (each[0], each[-1]) for each in found])
+
+
+def _how(
+    options: Options, translator: Translator, search: SearchOptions, sampling: Sampling | None, ahead: int
+) -> translation.Options:
+    import torch
+
+    from rnnkit.decoding import translate as translation
+
     keep = options.json or options.replace_unknown or options.alignments is not None or options.attention is not None
-    how = translation.Options(
+    return translation.Options(
         search=search,
         batch_tokens=options.batch_tokens,
         keep_attention=keep and translator.attends,
@@ -68,21 +107,33 @@ def translate(
         # Whoever waits for one line gets all threads for it.
         workers=1 if ahead == 1 or translator.device.type != "cpu" else torch.get_num_threads(),
     )
-    lines = (line for path in options.files for line in read_text(path, translator.main.tokenizer))
-    asked = read_asked(translator.main, lines, options.prefix_file, options.constraints, done)
+
+
+def _beside(
+    options: Options, found: Iterator[Translated], done: int, keeper: Keeper | None, listen: Listener
+) -> Iterator[Translated]:
+    """Write links and attention maps of what was found, and pass it on."""
+    from rnnkit.reports.attention import open_album
+
     with ExitStack() as opened:
         links = album = None
         if options.alignments is not None:
             links = opened.enter_context(growing_file(options.alignments, done * options.nbest))
+            if keeper is not None:
+                keeper.follow(links)
         if options.attention is not None:
             album = opened.enter_context(open_album(options.attention))
-        found = translation.translate_lines(translator, asked, how, done + 1, ahead)
         for number, one in enumerate(found, start=done + 1):
             if links is not None:
-                _write_links(links, one, options.nbest)
+                text = _links(one, options.nbest)
+                links.write(text)
+                if keeper is not None:
+                    keeper.linked(text)
             if album is not None:
                 _show(album, number, one, options.attention)
-            yield one.outputs, _describe(one)
+            yield one
+    if album is not None:
+        listen(Note(album.summary()))
 
 
 def _open(options: Options, listen: Listener) -> Translator:
@@ -131,12 +182,12 @@ def _speaker(text: str) -> tuple[Path, float]:
     return folder, FUSION_WEIGHT if weight is None else weight
 
 
-def _write_links(file: IO[str], one: Translated, nbest: int) -> None:
+def _links(one: Translated, nbest: int) -> str:
     """A line of links for each output line; empty where there is no output."""
     from rnnkit.decoding.alignment import pharaoh
 
     lines = [pharaoh(hypothesis, len(one.source)) for hypothesis in one.hypotheses]
-    file.writelines(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
+    return "".join(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
 
 
 def _show(album: Album, number: int, one: Translated, path: Path | None) -> None:
@@ -153,17 +204,23 @@ def _show(album: Album, number: int, one: Translated, path: Path | None) -> None
 def _describe(translated: Translated) -> dict[str, Any]:
     """One line's outputs as JSON: source tokens, and each output with scores and attention.
 
+    `finished` is false where an output was cut at its greatest length; `source_tokens_left_out` is there where the end
+    of a line was not read.
+
     `attention` has a row for each target token and the end symbol, and a column for each source token and the end
     symbol; it is null for models without attention.
     """
+    left_out = {"source_tokens_left_out": translated.left_out} if translated.left_out else {}
     return {
         "source_tokens": list(translated.source),
+        **left_out,
         "outputs": [
             {
                 "text": text,
                 "score": hypothesis.score,
                 "log_probability": hypothesis.log_p,
                 "tokens": list(tokens),
+                "finished": hypothesis.finished,
                 "attention": None if hypothesis.attention is None else _rounded(hypothesis.attention.tolist()),
             }
             for text, tokens, hypothesis in zip(
