@@ -161,8 +161,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     return document
 
 
-def longest_lines(folder: Path, languages: Sequence[str]) -> tuple[int, ...] | None:
-    """Tokens of the longest line of training of each language, the end symbol counted; None where none is recorded.
+def longest_pair(folder: Path, languages: tuple[str, str]) -> tuple[int, int] | None:
+    """Tokens of the longest source and target of training, the end symbol counted; None where they are not recorded.
 
     Raises:
         FormatError: The manifest is damaged.
@@ -172,7 +172,8 @@ def longest_lines(folder: Path, languages: Sequence[str]) -> tuple[int, ...] | N
     if "longest" not in facts:
         return None
     with manifest.reading(path):
-        return tuple(int(facts["longest"][language]) for language in languages)
+        source, target = (int(facts["longest"][language]) for language in languages)
+        return source, target
 
 
 def _check_kinds(document: Mapping[str, Any]) -> None:

@@ -84,8 +84,7 @@ def _longest(translator: Translator) -> Longest:
     from rnnkit.decoding.lengths import longest_of
     from rnnkit.models import store
 
-    found = [store.longest_lines(model.folder, model.languages) for model in translator.models]
-    return longest_of([None if each is None else (each[0], each[-1]) for each in found])
+    return longest_of([store.longest_pair(model.folder, model.languages) for model in translator.models])
 
 
 def _how(

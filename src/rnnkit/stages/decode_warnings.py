@@ -80,9 +80,10 @@ class Watch:
         if parts:
             yield Warned("; ".join(parts))
         if self.unfinished.count:
+            one = self.unfinished.count == 1
+            what = "the output of 1 line was" if one else f"the outputs of {self.unfinished.count:,} lines were"
             yield Warned(
-                f"the output of {_lines(self.unfinished.count)} was cut at its greatest length, perhaps in mid-word: "
-                f"{self.unfinished}; --max-length changes that"
+                f"{what} cut at the greatest length, perhaps in mid-word: {self.unfinished}; --max-length changes that"
             )
 
 

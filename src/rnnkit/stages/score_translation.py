@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Progress
+from rnnkit.events import Listener, Progress, Warned
+from rnnkit.stages.decode_warnings import Lines
 from rnnkit.stages.score_options import Options
 from rnnkit.stages.score_results import END, LineScore, Part, Summary, Token
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
@@ -33,6 +34,7 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
     Raises:
         DataError: A file is missing or no text, they have different numbers of lines, or none.
     """
+    from rnnkit.decoding.lengths import longest_of
     from rnnkit.decoding.pair_scores import score_pairs
     from rnnkit.decoding.translator import Translator
     from rnnkit.evaluation.language_scores import LanguageScore, measure
@@ -40,14 +42,21 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
     from rnnkit.models import store
 
     model = store.load(options.folder, options.checkpoint, device)
+    longest = longest_of([store.longest_pair(options.folder, model.languages)])
+    read, said, cut = longest.most_source - 1, longest.most_output - 1, Lines()
     total = LanguageScore()
     for group in _groups(options.files[0], options.files[1], model.tokenizer):
-        sources = [model.source_vocabulary.encode(model.tokenizer.tokenize(source)) for source, _ in group]
-        tokens = [model.tokenizer.tokenize(target) for _, target in group]
+        whole = [(model.tokenizer.tokenize(source), model.tokenizer.tokenize(target)) for source, target in group]
+        # One line of noise would take hours, and memory by the square of its length.
+        sources = [model.source_vocabulary.encode(source[:read]) for source, _ in whole]
+        tokens = [target[:said] for _, target in whole]
         targets = [model.target_vocabulary.encode(line) for line in tokens]
         scores = score_pairs(Translator((model,)), sources, targets, first_line=total.lines + 1)
         for place, (_, raw) in enumerate(group):
             ids = _ended(targets[place])
+            if len(whole[place][0]) > read or len(whole[place][1]) > said:
+                cut.add(total.lines + 1)
+                raw = model.tokenizer.detokenize(tokens[place])
             figures = measure(ids, scores[place], [raw], 1)
             if not options.summary:
                 shown = _tokens(tokens[place], targets[place], scores[place]) if options.tokens else None
@@ -57,6 +66,14 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
     listen(Progress("score", total.lines, finished=True))
     if not total.lines:
         raise DataError(f"{options.files[0]} and {options.files[1]} are empty", "one sentence a line is expected")
+    if cut.count:
+        have = "1 line is" if cut.count == 1 else f"{cut.count:,} lines are"
+        listen(
+            Warned(
+                f"{have} longer than what the model reads, four times the longest line of training and 100: only the "
+                f"first {read:,} tokens of a source and {said:,} of a target count: {cut}"
+            )
+        )
     yield Summary(total, (Part(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),), None)
 
 
