@@ -93,7 +93,7 @@ def test_a_model_without_the_record_is_bounded_too(tmp_path: Path, text: Path) -
 def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
     heard: list[Event] = []
     lines = list(score.run(score.Options(files=[text, text], model=model, threads=1), heard.append))
-    assert [one.score.tokens for one in lines[:-1]] == [4, 1, 13, 124, 4, 124]  # type: ignore[union-attr]
+    assert [one.score.tokens for one in lines[:-1]] == [4, 1, 13, 124, 4, 124]
     (warning,) = (one.text for one in heard if isinstance(one, Warned))
     assert warning.startswith("2 lines are longer than what the model reads")
     assert warning.endswith("only the first 131 tokens of a source and 123 of a target count: lines 4, 6")

@@ -71,21 +71,26 @@ KINDS = {
 }
 
 
+def _build(name: str, shift: int, folder: Path) -> Path:
+    """A model directory; those of another shift have other weights or counts."""
+    match name:
+        case "lm":
+            return speaker_folder(folder, speaker(seed=4 + shift))
+        case "counts":
+            return counts_folder(folder, counts(order=3 if shift else 2))
+        case "cloze":
+            return filler_folder(folder, filler(seed=5 + shift))
+    seed = {"a": 1, "b": 2, "r": 3}[name] + shift
+    return translator_folder(folder, translator(seed=seed, spread=1.0, right_to_left=name == "r"))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models and text; `other` holds the same models trained anew."""
     root = tmp_path_factory.mktemp("resume")
     for place, shift in ((root, 0), (root / "other", 10)):
-        make: dict[str, Callable[[Path], Path]] = {
-            "a": lambda path, s=shift: translator_folder(path, translator(seed=1 + s, spread=1.0)),
-            "b": lambda path, s=shift: translator_folder(path, translator(seed=2 + s, spread=1.0)),
-            "r": lambda path, s=shift: translator_folder(path, translator(seed=3 + s, spread=1.0, right_to_left=True)),
-            "lm": lambda path, s=shift: speaker_folder(path, speaker(seed=4 + s)),
-            "counts": lambda path, s=shift: counts_folder(path, counts(order=3 if s else 2)),
-            "cloze": lambda path, s=shift: filler_folder(path, filler(seed=5 + s)),
-        }
-        for name, build in make.items():
-            build(place / f"{name}.parts").rename(place / name)
+        for name in ("a", "b", "r", "lm", "counts", "cloze"):
+            _build(name, shift, place / f"{name}.parts").rename(place / name)
     texts = {
         "text": LINES,
         "phrases": PHRASES,

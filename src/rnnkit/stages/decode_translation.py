@@ -65,9 +65,8 @@ def translate(
         most_output=longest.most_output,
     )
     how = _how(options, translator, search, sampling, ahead)
-    lines = (line for path in options.files for line in read_text(path, translator.main.tokenizer))
-    done = 0 if keeper is None else keeper.done
-    lines = lines if keeper is None else keeper.read(lines)
+    text = (line for path in options.files for line in read_text(path, translator.main.tokenizer))
+    lines, done = (text, 0) if keeper is None else (keeper.read(text), keeper.done)
     asked = read_asked(translator.main, lines, options.prefix_file, options.constraints, done)
     found = translation.translate_lines(translator, asked, how, done + 1, ahead)
     # Nothing is written before the lines that an earlier run translated are read again and compared.
