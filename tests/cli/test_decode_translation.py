@@ -36,7 +36,8 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
     assert broken.code == 1
     assert "error: p ends with line 3, the text has more" in broken.err
     assert not Path("out").exists()
-    assert not list(Path().glob("out*")), "nothing was written of a block that was not finished"
+    left = [path.name for path in Path().glob("out*")]
+    assert left == ["out.decode.json"], "nothing was written of a block that was not finished"
 
     Path("out.partial").write_text(wanted[0][: len(wanted[0]) // 2], encoding="utf-8")
     refused = run(*words)
@@ -45,12 +46,17 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
         "error: out.partial is what an interrupted run left of out\n"
         "  hint: --resume goes on with it, --overwrite begins anew\n"
     )
-    Path("links.partial").write_text(wanted[1][:-1], encoding="utf-8")
-    resumed = run(*words[:-1], "--resume")
-    assert resumed.code == 0
-    assert "out: going on behind line" in resumed.err
+    strange = run(*words, "--resume")
+    assert strange.code == 1
+    assert strange.err == (
+        "error: out.partial has no record of what it was made from\n"
+        "  there is no out.partial.decode.json beside it\n"
+        "  hint: --overwrite begins anew\n"
+    )
+    assert run(*words, "--overwrite").code == 0
     assert [Path(name).read_text(encoding="utf-8") for name in ("out", "links")] == wanted
-    assert run(*words, "--resume").code == 0, "a whole output has nothing to go on with"
+    finished = run(*words[:-1], "--resume")
+    assert (finished.code, finished.err) == (0, "out is finished: all 6 lines of the text are decoded\n")
     assert [Path(name).read_text(encoding="utf-8") for name in ("out", "links")] == wanted
     assert run(*words).err == "error: out is there already\n  hint: --overwrite replaces it\n"
 
@@ -62,7 +68,7 @@ def test_two_at_once_do_not_mix_their_lines(
     words = ("decode", "--threads", "1", "--output", taken, "--quiet")
     first = process(*words, stdin=subprocess.PIPE)  # it has its output, and waits for lines
     deadline = time.monotonic() + 60
-    while not Path(f"{taken}.options.json").exists() and time.monotonic() < deadline:
+    while not Path(f"{taken}.partial.decode.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     for more in ((), ("--overwrite",), ("--resume",)):
         second = run("decode", text, "--threads", "1", "--output", "out", "--alignments", "links", *more)
@@ -91,17 +97,17 @@ def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest
         stopped = run(*words)
     assert stopped.code == 130
     assert "out.partial has 3 lines; --resume goes on with them" in stopped.err
-    other = run(*words, "--resume", "--beam", "2", "--checkpoint", "last")
+    other = run(*words, "--resume", "--beam", "2", "--alpha", "2")
     assert (other.code, other.out) == (1, "")
     assert other.err.endswith(
         "error: out.partial was made with other options\n"
-        "  --checkpoint was best, now last\n"
         "  --beam was not given, now 2\n"
-        "  hint: give the same ones to go on with it, or --overwrite to begin anew\n"
+        "  --alpha was 1.0, now 2.0\n"
+        "  hint: give the same ones to continue with it, or --overwrite to begin anew\n"
     )
     assert run(*words, "--resume", "--quiet").code == 0
     assert Path("out").read_text(encoding="utf-8") == run("decode", text, "--threads", "1", "--quiet").out
-    assert sorted(path.name for path in Path().glob("out*")) == ["out"]
+    assert sorted(path.name for path in Path().glob("out*")) == ["out", "out.decode.json"]
 
 
 def test_models_are_named_one_by_one(run: Run, text: str) -> None:

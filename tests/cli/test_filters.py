@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.cli.filters import announce, pour, refuse_existing
+from rnnkit.cli.filters import announce, pour
 from rnnkit.config import STDIN
 from rnnkit.console import Console
-from rnnkit.errors import ArtefactError, DataError
+from rnnkit.errors import DataError
 
 
 def test_lines_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,17 +29,6 @@ def test_a_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.txt*")) == []
     pour(["one", "two"], output, Console())
     assert output.read_bytes() == b"one\ntwo\n"
-
-
-def test_nothing_is_overwritten_silently(tmp_path: Path) -> None:
-    output = tmp_path / "out.txt"
-    refuse_existing(output, overwrite=False)
-    output.write_text("precious")
-    refuse_existing(output, overwrite=True)
-    refuse_existing(STDIN, overwrite=False)
-    with pytest.raises(ArtefactError) as caught:
-        refuse_existing(output, overwrite=False)
-    assert str(caught.value) == f"{output} is there already\n  hint: --overwrite replaces it"
 
 
 def test_a_person_is_told_what_is_waited_for(

@@ -12,6 +12,7 @@ from tests.tiny_models import SIZE, WORDS, counts, speaker, tokenizer, vocabular
 from rnnkit.decoding.continuation import Continued, Narrator, Options, continue_lines
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import SearchOptions
+from rnnkit.models import prompts
 from rnnkit.models.counted_prompts import CountedPrompts
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.prompts import Prompts
@@ -173,3 +174,16 @@ def test_exhaustive_search_finds_what_a_wide_beam_finds() -> None:
     every = Options(SearchOptions(beam=1, nbest=5, max_length=2, alpha=0, exhaustive=True))
     one, other = (list(continue_lines(narrator, LINES[:3], how, 500)) for how in (wide, every))
     assert [each.texts for each in one] == [each.texts for each in other]
+
+
+@pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
+def test_a_long_prompt_is_read_in_pieces_like_the_whole(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = speaker(arch)
+    text = [[5 + place % (SIZE - 5) for place in range(50)]]
+    with torch.inference_mode():
+        whole = Prompts(network, text).start().first_BKV
+        monkeypatch.setattr(prompts, "PIECE", 7)
+        pieces = Prompts(network, text).start().first_BKV
+    assert whole is not None
+    assert pieces is not None
+    torch.testing.assert_close(pieces, whole)

@@ -1,4 +1,4 @@
-"""Translation through the stage: ensembles, fusion, demands, sampling, links, maps, outputs that are gone on with."""
+"""Translation through the stage: ensembles, fusion, demands, sampling, links and maps."""
 
 from __future__ import annotations
 
@@ -227,32 +227,6 @@ def test_maps_are_written_as_json_and_as_pictures(here: Path, tmp_path: Path) ->
     decoded(here, attention=tmp_path / "a.png")
     assert {path.name for path in tmp_path.iterdir()} >= {"a.png", "a-3.png", "a-4.png"}
     assert not (tmp_path / "a-2.png").exists(), "nothing was looked at for an empty line"
-
-
-@pytest.mark.parametrize(
-    "options", [{}, {"nbest": 3}, {"nbest": 3, "json": True}, {"sample": True, "temperature": 2.0}]
-)
-@pytest.mark.parametrize("with_links", [False, True])
-def test_an_interrupted_output_is_gone_on_with(
-    here: Path, tmp_path: Path, options: dict[str, Any], with_links: bool
-) -> None:
-    changes = {**options, **({"alignments": tmp_path / "links"} if with_links else {})}
-    whole = decoded(here, **changes)
-    each = 1 if options.get("json") else options.get("nbest", 1)
-    output, links = tmp_path / "out", None
-    (tmp_path / "out.partial").write_text("".join(f"{line}\n" for line in whole[: 5 * each + each - 1]) + "half a l")
-    done = 5
-    if with_links:
-        links = (tmp_path / "links").read_text(encoding="utf-8").splitlines()
-        (tmp_path / "links").unlink()
-        kept = links[: 4 * options.get("nbest", 1)]
-        (tmp_path / "links.partial").write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        done = 4
-    resumed = Options(files=[here / "text"], model=[here / "a"], threads=1, output=output, resume=True, **changes)
-    assert decode.lines_done(resumed) == done
-    assert list(decode.run(resumed)) == whole[done * each :]
-    if with_links:
-        assert (tmp_path / "links").read_text(encoding="utf-8").splitlines() == links
 
 
 def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Path, tmp_path: Path) -> None:

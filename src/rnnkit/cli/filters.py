@@ -11,8 +11,6 @@ from typing import Any
 from rnnkit.cli import boundary
 from rnnkit.config import STDIN
 from rnnkit.console import Console
-from rnnkit.errors import ArtefactError
-from rnnkit.files import growing
 from rnnkit.files.atomic import atomic_file
 
 
@@ -20,16 +18,6 @@ def announce(files: Sequence[Path], console: Console) -> None:
     """Say what is waited for, where a person would have to type it."""
     if STDIN in files and sys.stdin.isatty():
         console.note("reading lines from the terminal; Ctrl-D ends")
-
-
-def refuse_existing(output: Path, overwrite: bool) -> None:
-    """Keep a file that is there, before any work is done for it.
-
-    Raises:
-        ArtefactError: There is such a file and nobody said that it may go.
-    """
-    if output != STDIN and not overwrite and output.is_file():
-        raise ArtefactError(f"{output} is there already", hint="--overwrite replaces it")
 
 
 def pour(lines: Iterable[str], output: Path, console: Console) -> None:
@@ -41,28 +29,6 @@ def pour(lines: Iterable[str], output: Path, console: Console) -> None:
     with atomic_file(output) as file:
         for line in lines:
             file.write(f"{line}\n")
-
-
-def grow(lines: Iterable[str], output: Path, keep: int, console: Console) -> None:
-    """Write lines as they come: to standard output, or to a file that keeps what was written where work is interrupted.
-
-    Args:
-        lines: What is written.
-        output: Where to.
-        keep: Lines of the file to go on behind.
-        console: Is told what an interrupted run has left.
-    """
-    if output == STDIN:
-        pour(lines, output, console)
-        return
-    try:
-        with growing.growing_file(output, keep) as file:
-            for line in lines:
-                file.write(f"{line}\n")
-    except BaseException:
-        if left := growing.whole_lines(growing.partial(output)):
-            console.note(f"{growing.partial(output)} has {left:,} lines; --resume goes on with them")
-        raise
 
 
 def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console) -> int:

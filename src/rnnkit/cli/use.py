@@ -10,6 +10,7 @@ from rnnkit.cli.command import Command
 from rnnkit.config import STDIN
 from rnnkit.console import Console
 from rnnkit.files import growing
+from rnnkit.stages.outputs import claim_file, input_paths, refuse_inputs
 
 
 def decode(stage: ModuleType, options: Any, console: Console) -> None:
@@ -18,13 +19,18 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
     # Nobody else may add lines between the look at what is there and the first line of this run.
     with growing.only_writer(*(path for path in outputs if path != STDIN)):
         for path in outputs:
-            filters.refuse_existing(path, options.overwrite or options.resume)
-            if path != STDIN and not (options.overwrite or options.resume):
+            others = [other for other in outputs if other is not path]
+            if options.resume:
+                refuse_inputs(path, [*input_paths(options), *others])
+                continue
+            claim_file(options, path, others=others)
+            if path != STDIN and not options.overwrite:
                 growing.refuse_partial(path)
         filters.announce(options.files, console)
-        lines = stage.run(options, console.listen)
-        with stage.recorded(options):
-            filters.grow(lines, options.output, stage.lines_done(options) * options.group_lines, console)
+        if options.output == STDIN:
+            filters.pour(stage.run(options, console.listen), options.output, console)
+        else:
+            stage.write(options, console.listen)
 
 
 def answer(stage: ModuleType, options: Any, console: Console) -> int:

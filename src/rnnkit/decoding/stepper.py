@@ -14,6 +14,7 @@ from torch import Tensor
 from rnnkit.text import special
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 
 class Stepper(Protocol[S]):
@@ -70,7 +71,8 @@ class SearchOptions:
     Attributes:
         beam: Hypotheses kept a sentence; 1 is greedy.
         alpha: Length penalty: the score is log p / L^alpha, L counting the end symbol.
-        max_length: Most tokens of an output, the end symbol counted; 0 means twice the source and ten.
+        max_length: Most tokens of an output, the end symbol counted; 0 means twice the source and ten, and at most
+            `most_output`.
         nbest: Hypotheses returned a sentence; at most `beam`.
         allow_unknown: Whether the unknown symbol may be chosen.
         exhaustive: Look at every output instead of a beam of them.
@@ -79,6 +81,8 @@ class SearchOptions:
         groups: Parts of the beam that keep clear of each other; they share it evenly.
         diversity: What a token costs, in nats, for each time that another group chose it at the same step.
         coverage: Weight of the coverage penalty in the score; 0 for none.
+        most_source: Tokens of a source that are read, the end symbol counted; 0 reads all.
+        most_output: Bound of an output where `max_length` is 0; 0 for none but that of the source.
     """
 
     beam: int = 5
@@ -92,10 +96,19 @@ class SearchOptions:
     groups: int = 1
     diversity: float = 0.0
     coverage: float = 0.0
+    most_source: int = 0
+    most_output: int = 0
 
     def limit(self, source_length: int) -> int:
         """Most tokens allowed for a source of this many, end symbols counted."""
-        return self.max_length or 2 * source_length + 10
+        if self.max_length:
+            return self.max_length
+        relative = 2 * source_length + 10
+        return min(relative, self.most_output) if self.most_output else relative
+
+    def cut(self, source: Sequence[T]) -> Sequence[T]:
+        """The tokens of a source that are read, without the end symbol."""
+        return source[: self.most_source - 1] if 0 < self.most_source <= len(source) else source
 
 
 @dataclass(frozen=True)
@@ -107,12 +120,14 @@ class Hypothesis:
         log_p: Log-probability in nats, the end symbol counted.
         score: log_p / L^alpha, and the coverage penalty where there is one.
         attention: For each token and the end symbol, weights over the source; None without attention.
+        finished: Whether it ended before its greatest length, at which every output ends.
     """
 
     ids: tuple[int, ...]
     log_p: float
     score: float
     attention: Tensor | None = None
+    finished: bool = True
 
 
 def score(log_p: float, length: int, alpha: float) -> float:

@@ -71,6 +71,7 @@ class Translated:
         tokens: Tokens of each output.
         hypotheses: Scores and attention of each output; empty for an empty source.
         met: Whether each output has all that it must have in it; empty where nothing is asked for.
+        left_out: Tokens at the end of the line that were not read, as the line is longer than what is read of one.
     """
 
     source: tuple[str, ...]
@@ -78,6 +79,7 @@ class Translated:
     tokens: tuple[tuple[str, ...], ...]
     hypotheses: tuple[Hypothesis, ...]
     met: tuple[bool, ...] = ()
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,11 +135,13 @@ def translate_tokens(
     first_line: int = 1,
 ) -> Iterator[Translated]:
     """Translate lines that are in tokens: what `decode` writes for their text. Arguments as for `search_batches`."""
-    encoded = [translator.encode(tokens) for tokens in sources]
+    read = [options.search.cut(tokens) for tokens in sources]
+    encoded = [translator.encode(tokens) for tokens in read]
     found = search_batches(translator, [ids for ids, _ in encoded], wishes, options, first_line)
-    for place, (tokens, (_, own), hypotheses) in enumerate(zip(sources, encoded, found, strict=True)):
+    for place, (tokens, (_, own), hypotheses) in enumerate(zip(read, encoded, found, strict=True)):
         wish, one = wishes[place], spell(translator.main, tokens, hypotheses, options, own)
-        yield replace(one, met=tuple(map(wish.met, hypotheses, one.outputs))) if wish.constrains else one
+        met = tuple(map(wish.met, hypotheses, one.outputs)) if wish.constrains else ()
+        yield replace(one, met=met, left_out=len(sources[place]) - len(tokens))
 
 
 def search_all(
@@ -163,7 +167,8 @@ def search_batches(
 
     Args:
         translator: What translates.
-        sources: Ids without the end symbol, as `Translator.encode` gives them.
+        sources: Ids without the end symbol, as `Translator.encode` gives them; no more of them are read than the search
+            options allow.
         wishes: What is asked of each.
         options: How.
         first_line: Number of the first source's line.
@@ -176,7 +181,7 @@ def search_batches(
     """
     results: list[list[Hypothesis]] = [[] for _ in sources]
     sentences = [
-        _Sentence(place, first_line + place, np.array([*ids, special.EOS], dtype=np.int64), wish)
+        _Sentence(place, first_line + place, np.array([*options.search.cut(ids), special.EOS], dtype=np.int64), wish)
         for place, (ids, wish) in enumerate(zip(sources, wishes, strict=True))
         if ids or wish.prefix or wish.constrains
     ]
@@ -237,11 +242,18 @@ def _search_batch(translator: Translator, sentences: Sequence[_Sentence], option
         apart = replace(options, search=replace(options.search, nbest=options.search.beam))
         each = [_search_one_way(way, sentences, lengths_B, apart) for way in ways]
         found = agree(ways, each, options.search, options.keep_attention)
+    limits = _limits(sentences, lengths_B, options.search).tolist()
     # Attention over this batch's padding says nothing.
     return [
-        [_trim(hypothesis, length) for hypothesis in hypotheses]
-        for hypotheses, length in zip(found, lengths_B.tolist(), strict=True)
+        [_trim(hypothesis, length, limit) for hypothesis in hypotheses]
+        for hypotheses, length, limit in zip(found, lengths_B.tolist(), limits, strict=True)
     ]
+
+
+def _limits(sentences: Sequence[_Sentence], lengths_B: Tensor, search: SearchOptions) -> Tensor:
+    """Most tokens of each sentence's outputs, the end symbol counted."""
+    terms = Terms([one.wish for one in sentences])
+    return terms.widen(torch.tensor([search.limit(length) for length in lengths_B.tolist()]), search)
 
 
 def _search_one_way(
@@ -252,7 +264,7 @@ def _search_one_way(
     wishes = [way.turn_wish(one.wish) for one in sentences]
     asked = any(wish is not NO_WISH for wish in wishes)
     terms = Terms(wishes if asked else (), (lengths_B - 1).tolist())
-    limit_B = terms.widen(torch.tensor([search.limit(length) for length in lengths_B.tolist()]), search)
+    limit_B = _limits(sentences, lengths_B, search)
     if options.sampling is not None:
         numbers = random_numbers(options.seed, [one.line for one in sentences], search.nbest, int(limit_B.max()))
         found = sample(stepper, limit_B, search, options.sampling, numbers, terms)
@@ -277,10 +289,10 @@ def _attend(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[lis
     ]
 
 
-def _trim(hypothesis: Hypothesis, length: int) -> Hypothesis:
-    if hypothesis.attention is None:
-        return hypothesis
-    return replace(hypothesis, attention=hypothesis.attention[:, :length].clone())
+def _trim(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis:
+    """What is said of a sentence of that length, with whether it ended by itself."""
+    look_TS = None if hypothesis.attention is None else hypothesis.attention[:, :length].clone()
+    return replace(hypothesis, attention=look_TS, finished=len(hypothesis.ids) + 1 < limit)
 
 
 def spell(

@@ -7,6 +7,7 @@ Two processes would write each other's lines into it, so whoever lets a file gro
 from __future__ import annotations
 
 import gzip
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -82,7 +83,7 @@ def growing_file(path: Path, keep: int = 0) -> Iterator[IO[str]]:
         replacing.check_file(path)
         growing.parent.mkdir(parents=True, exist_ok=True)
         if keep and not growing.is_file():
-            with _opened(path) as old, growing.open("wb") as new:
+            with opened(path) as old, growing.open("wb") as new:
                 shutil.copyfileobj(old, new, _PIECE)
         size = _measure(growing, keep)[1] if keep else 0
         with growing.open("r+b" if keep else "wb") as cut:
@@ -110,17 +111,25 @@ def _finish(growing: Path, path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[IO[bytes]]:
+def opened(path: Path) -> Iterator[IO[bytes]]:
     """The bytes of a file as they were before it was compressed."""
     packed = path.name.endswith(atomic.GZIP) and not path.name.endswith(ENDING)
     with gzip.open(path) if packed else path.open("rb") as file:
         yield file  # type: ignore[misc]
 
 
+def plain_size(path: Path) -> int:
+    """Bytes of a file before it was compressed."""
+    if not path.name.endswith(atomic.GZIP):
+        return path.stat().st_size
+    with opened(path) as file:
+        return file.seek(0, os.SEEK_END)
+
+
 def _measure(path: Path, most: int | None = None) -> tuple[int, int]:
     """Whole lines of a file and the bytes that they take; of the first `most` only, where that is given."""
     lines = size = 0
-    with _opened(path) as file:
+    with opened(path) as file:
         if most is None:
             position = 0
             while piece := file.read(_PIECE):

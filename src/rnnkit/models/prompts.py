@@ -28,6 +28,10 @@ class PromptState:
     first_BKV: Tensor | None = None
 
 
+PIECE = 1024
+"""Tokens of a prompt that are read at once; the state carries over, so that pieces read like the whole."""
+
+
 class Prompts:
     """One batch of prompts of equal length, read from where every text begins: behind an end symbol.
 
@@ -40,7 +44,11 @@ class Prompts:
         self._network = network
         self._device = next(network.parameters()).device
         input_BT = torch.tensor([[special.EOS, *prompt] for prompt in prompts], device=self._device)
-        reading = network.read(input_BT, network.start(len(prompts)))
+        state = network.start(len(prompts))
+        # A Transformer's attention over a whole line of noise would take memory by the square of its length.
+        for piece_BT in torch.split(input_BT, PIECE, dim=1):
+            reading = network.read(piece_BT, state)
+            state = reading.state
         first_BV = network.log_probabilities(reading.hidden_BTE[:, -1])
         self._start = PromptState(reading.state, 1, first_BV.unsqueeze(1))
 

@@ -161,6 +161,21 @@ def read_config(folder: Path) -> dict[str, Any]:
     return document
 
 
+def longest_pair(folder: Path, languages: tuple[str, str]) -> tuple[int, int] | None:
+    """Tokens of the longest source and target of training, the end symbol counted; None where they are not recorded.
+
+    Raises:
+        FormatError: The manifest is damaged.
+    """
+    path = folder / manifest.NAME
+    facts = manifest.load(path).facts
+    if "longest" not in facts:
+        return None
+    with manifest.reading(path):
+        source, target = (int(facts["longest"][language]) for language in languages)
+        return source, target
+
+
 def _check_kinds(document: Mapping[str, Any]) -> None:
     """Raise ValueError where a part of `config.json` is of another kind than it must be."""
     for key in ("languages", "vocabularies"):

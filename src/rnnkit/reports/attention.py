@@ -59,6 +59,8 @@ class Album:
         self._path = path
         self._file = file
         self._count = 0
+        self._drawn: list[str] = []
+        self._left_out = 0
 
     def add(self, one: Map) -> None:
         """Write a map; pictures only of the first `MOST_PICTURES` lines."""
@@ -69,6 +71,24 @@ class Album:
         elif one.line <= MOST_PICTURES:
             name = self._path.name if one.line == 1 else f"{self._path.stem}-{one.line}{self._path.suffix}"
             draw(one, self._path.with_name(name))
+            self._drawn.append(name)
+        else:
+            self._left_out += 1
+
+    def summary(self) -> str:
+        """How many maps were written, where, and how many were not."""
+        if self._file is not None:
+            return f"{self._path}: attention of {self._count:,} output{'' if self._count == 1 else 's'}"
+        if not self._drawn:
+            return f"{self._path}: no picture of attention, as no line was translated"
+        first, last = self._path.with_name(self._drawn[0]), self._drawn[-1]
+        what = f"{first}: 1 picture of attention"
+        if len(self._drawn) > 1:
+            what = f"{first} to {last}: {len(self._drawn)} pictures of attention"
+        if not self._left_out:
+            return what
+        lines = "1 line has none" if self._left_out == 1 else f"{self._left_out:,} lines have none"
+        return f"{what}, of the first {MOST_PICTURES} lines; {lines}, NAME.json holds the maps of all"
 
     def close(self) -> None:
         """End the list."""

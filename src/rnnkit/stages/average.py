@@ -112,6 +112,7 @@ def _average_models(models: list[Path], output: Path, options: Options, listen: 
             shutil.copyfile(path, temporary / path.name)
         weights.save(temporary / "best.safetensors", mean, {"averaged": [str(path) for path in paths]})
         digests = {f"model.{number}": manifest.sha256(path) for number, path in enumerate(paths, start=1)}
-        store.seal(temporary, meta.options, digests, {"languages": configs[0]["languages"]}, finished=True)
+        kept = {"longest": meta.facts["longest"]} if "longest" in meta.facts else {}
+        store.seal(temporary, meta.options, digests, {"languages": configs[0]["languages"], **kept}, finished=True)
     listen(Note(f"{output}: the mean of {len(models)} models"))
     return Result(output / "best.safetensors", paths)

@@ -6,15 +6,14 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, ignore
-from rnnkit.files import growing
-from rnnkit.stages import decode_translation
+from rnnkit.files.growing import growing_file
+from rnnkit.stages import decode_record, decode_resume, decode_translation
 from rnnkit.stages.decode_options import CONTINUATION_BEAM, DIVERSITY, Options, check, given
-from rnnkit.stages.decode_resume import recorded
 from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
 
 if TYPE_CHECKING:
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
     from rnnkit.decoding.fill import Filled
     from rnnkit.decoding.sampling import Sampling
     from rnnkit.decoding.stepper import SearchOptions
+    from rnnkit.stages.decode_resume import Keeper
 
-__all__ = ["EXAMPLE", "Options", "lines_done", "recorded", "run"]
+__all__ = ["EXAMPLE", "Options", "run", "write"]
 
 EXAMPLE = """\
 rnnkit decode --beam 5 < test.de > test.hyp
@@ -34,47 +34,79 @@ echo "I am ___ very hungry" | rnnkit decode --model work/cloze --fill --nbest 5"
 
 PROGRESS_LINES = 100
 
+T = TypeVar("T")
+
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 """For each line its output lines, and what JSON says of it."""
 
+Decoder = Callable[["Options", Mapping[str, Any], "Keeper | None", Listener], Outputs]
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[str]:
+
+def run(options: Options, listen: Listener = ignore, keeper: Keeper | None = None) -> Iterator[str]:
     """Decode; the lines come as they are made.
 
+    Args:
+        options: What was asked for.
+        listen: Gets notes, warnings and progress.
+        keeper: Of the output file; with `resume` one is opened where none is given.
+
     Yields:
-        Output lines: `nbest` for each input line, or with `json` one object for each input line.
+        Output lines: `nbest` for each input line, or with `json` one object for each input line. With `resume`, those
+        behind what an earlier run has left.
 
     Raises:
         DataError: A file or the model is missing, or a line cannot be read.
         FormatError: The model is damaged.
         UsageError: Options that the model knows nothing of, that are out of range, or exclude each other.
+        ArtefactError: What is to be resumed was made by another model, from another text or with other options.
     """
     from rnnkit.models import store
     from rnnkit.nn.device import set_threads
 
-    document = store.read_config(options.folder)
-    check(options, document["task"])
+    document = _checked(options)
     if given(options, ["seed"]) and not options.draws:
         listen(Note("--seed has no effect: nothing is drawn"))
     set_threads(options.threads)
-    decoders: dict[str, Callable[[Options, Mapping[str, Any], int, Listener], Outputs]] = {
+    decoders: dict[str, Decoder] = {
         store.TASK: _translate,
         store.LANGUAGE_MODEL: _continue,
         store.CLOZE: _fill,
     }
-    done = lines_done(options)
-    if done:
-        listen(Note(f"{options.output}: going on behind line {done:,}"))
-    return _lines(options, decoders[document["task"]](options, document, done, listen), done, listen)
+    if keeper is None and options.resume:
+        keeper = decode_resume.open_keeper(options)
+    done = 0 if keeper is None else keeper.done
+    return _lines(options, decoders[document["task"]](options, document, keeper, listen), done, listen)
 
 
-def lines_done(options: Options) -> int:
-    """Input lines whose outputs an interrupted run has written whole; 0 where nothing is to be resumed."""
-    if not options.resume:
-        return 0
-    written = [options.output] + ([] if options.alignments is None else [options.alignments])
-    per_line = [options.group_lines] + ([] if options.alignments is None else [options.nbest])
-    return min(growing.whole_lines(path) // each for path, each in zip(written, per_line, strict=True))
+def write(options: Options, listen: Listener = ignore) -> None:
+    """Decode into the output file, which keeps what was written, and a record of it, where the work is interrupted.
+
+    Raises:
+        UsageError: As `run`; or what is to be resumed is a stream or a device.
+        ArtefactError: As `run`; or the file cannot be written.
+    """
+    _checked(options)
+    if not decode_record.is_recorded(options):
+        if options.resume:
+            raise UsageError(f"--resume continues a file, and {options.output} is something else")
+        with growing_file(options.output) as file:
+            file.writelines(f"{line}\n" for line in run(options, listen))
+        return
+    keeper = decode_resume.open_keeper(options)
+    keeper.recording = True
+    if keeper.start.whole:
+        listen(Note(f"{options.output} is finished: all {keeper.done:,} lines of the text are decoded"))
+        return
+    decode_resume.write(run(options, listen, keeper), options, keeper, listen)
+
+
+def _checked(options: Options) -> dict[str, Any]:
+    """The model's configuration, after the options were held against it."""
+    from rnnkit.models import store
+
+    document = store.read_config(options.folder)
+    check(options, document["task"])
+    return document
 
 
 def _lines(options: Options, outputs: Outputs, done: int, listen: Listener) -> Iterator[str]:
@@ -90,6 +122,11 @@ def _lines(options: Options, outputs: Outputs, done: int, listen: Listener) -> I
         if number % PROGRESS_LINES == 0:
             listen(Progress("decode", number))
     listen(Progress("decode", number, finished=True))
+
+
+def _remaining(lines: Iterator[T], keeper: Keeper | None) -> tuple[Iterator[T], int]:
+    """The lines that no earlier run has decoded, and the number of the others."""
+    return (lines, 0) if keeper is None else (islice(keeper.read(lines), keeper.done, None), keeper.done)
 
 
 def _ahead(options: Options, block_lines: int) -> int:
@@ -123,22 +160,22 @@ def _sampling(options: Options) -> Sampling | None:
     return Sampling(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
 
 
-def _translate(options: Options, _: Mapping[str, Any], done: int, listen: Listener) -> Outputs:
+def _translate(options: Options, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
     from rnnkit.decoding.translate import BLOCK_LINES
     from rnnkit.stages.decode_options import TRANSLATION_BEAM
 
     ahead = _ahead(options, BLOCK_LINES)
     search, sampling = _search(options, TRANSLATION_BEAM), _sampling(options)
-    return decode_translation.translate(options, search, sampling, done, ahead, listen)
+    return decode_translation.translate(options, search, sampling, keeper, ahead, listen)
 
 
-def _continue(options: Options, document: Mapping[str, Any], done: int, listen: Listener) -> Outputs:
+def _continue(options: Options, document: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
     from rnnkit.decoding import continuation
 
     narrator = _open_narrator(options, document, listen)
     how = continuation.Options(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
     prompts = (line for path in options.files for line in read_text(path, narrator.tokenizer))
-    lines = islice(prompts, done, None)
+    lines, done = _remaining(prompts, keeper)
     ahead = _ahead(options, continuation.BLOCK_LINES)
     for one in continuation.continue_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
         yield one.texts if options.prompt else one.continuations, _describe_continuation(one)
@@ -195,7 +232,7 @@ def _describe_continuation(continued: Continued) -> dict[str, Any]:
     }
 
 
-def _fill(options: Options, _: Mapping[str, Any], done: int, listen: Listener) -> Outputs:
+def _fill(options: Options, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
     from rnnkit.decoding import fill
     from rnnkit.models import cloze_store
     from rnnkit.nn.device import choose_device
@@ -204,7 +241,7 @@ def _fill(options: Options, _: Mapping[str, Any], done: int, listen: Listener) -
     filler = cloze_store.load(options.folder, options.checkpoint, choose_device(options.device))
     listen(Note(f"{filler.folder}: {options.checkpoint} weights, gaps of {filler.language}"))
     single = options.nbest > 1 and not options.json
-    lines = islice(read_gapped(options.files, options.gap, filler.tokenizer, single), done, None)
+    lines, _done = _remaining(read_gapped(options.files, options.gap, filler.tokenizer, single), keeper)
     ahead = _ahead(options, fill.BLOCK_LINES)
     for one in fill.fill_lines(filler, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
         yield one.texts, _describe_filling(one)

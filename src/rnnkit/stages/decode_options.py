@@ -34,8 +34,8 @@ BEGINNING = ("prefix_file", "fusion")
 """Options that want a model that begins at the beginning."""
 
 TRANSLATING = (
-    "fusion", "shortlist", "int8", "prefix_file", "constraints", "constraint_tokens", "skip_impossible", "lexicon",
-    *ATTENDING,
+    "max_source_length", "fusion", "shortlist", "int8", "prefix_file", "constraints", "constraint_tokens",
+    "skip_impossible", "lexicon", *ATTENDING,
 )  # fmt: skip
 GROUPING = ("groups", "diversity")
 SEARCHING = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram", *GROUPING, "exhaustive")
@@ -92,8 +92,13 @@ class Options:
         0, help="Least tokens of an output, end symbol counted.", panel="Search", unit="tokens", minimum=0
     )
     max_length: int = option(
-        0, help="Most tokens of an output, end symbol counted; 0: twice the source and ten, or 50 behind a prompt.",
+        0, help="Most tokens of an output, end symbol counted; 0: twice the source and ten, but at most four times the "
+        "longest target of training and 100; or 50 behind a prompt.",
         panel="Search", unit="tokens", minimum=0,
+    )  # fmt: skip
+    max_source_length: int = option(
+        0, help="Most tokens of a source line that are read, end symbol counted; the rest is left out, with a warning. "
+        "0: four times the longest source of training and 100.", panel="Search", unit="tokens", minimum=0,
     )  # fmt: skip
     no_repeat_ngram: int = option(
         0, help="No output has the same so many tokens in a row twice.", panel="Search", unit="tokens", minimum=0,

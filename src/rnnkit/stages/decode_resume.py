@@ -1,73 +1,225 @@
-"""What `decode` keeps beside an output that grows, so that `--resume` goes on with the same model and options."""
+"""Outputs of `decode` that grow, and the record that lets `--resume` continue with the same model and text."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
+import os
+import shutil
+import stat
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
-from rnnkit.config import STDIN, as_dict
 from rnnkit.errors import ArtefactError
-from rnnkit.files import growing
+from rnnkit.events import Listener, Note
+from rnnkit.files import growing, manifest
 from rnnkit.files.atomic import atomic_file
-from rnnkit.files.document import read_document
+from rnnkit.files.durable import sync_file, sync_folder
+from rnnkit.stages.decode_identity import Identity, identify
 from rnnkit.stages.decode_options import Options
+from rnnkit.stages.decode_record import KIND, VERSION, Extent, State, find, record_place
 
-FREE = {"output", "overwrite", "resume", "batch-tokens", "device", "threads", "alignments", "attention"}
-"""Options that no output depends on; links are counted by themselves."""
+SECONDS = 1.0
+"""Least time between two records while lines are read."""
+
+BURST_SECONDS = 5.0
+"""Most time without a record while lines are written."""
+
+T = TypeVar("T")
 
 
-def record_place(output: Path) -> Path:
-    """Where the options of an output that grows are kept."""
-    return output.with_name(f"{output.name}.options.json")
+class Keeper:
+    """Keeps the record of an output while it grows, and holds the text that is read against that of an earlier run.
 
-
-@contextmanager
-def recorded(options: Options) -> Iterator[None]:
-    """Keep the options beside the output until it is whole, or until nothing of it is left.
-
-    Raises:
-        ArtefactError: What is to be gone on with was made with other options; the message names them.
+    Args:
+        options: Those of this call.
+        identity: What decides about the text.
+        start: What an earlier run has left.
     """
-    if options.output == STDIN:
-        yield
-        return
-    place, wanted = record_place(options.output), _deciding(options)
-    if options.resume:
-        _check(place, wanted, growing.partial(options.output))
-    with atomic_file(place) as file:
-        file.write(json.dumps(wanted, indent=2) + "\n")
-    try:
-        yield
-    finally:
-        if not growing.partial(options.output).is_file():
-            place.unlink(missing_ok=True)
 
+    def __init__(self, options: Options, identity: Identity, start: State) -> None:
+        self.start = start
+        self.recording = False
+        self._partial = growing.partial(options.output)
+        self._whole = self._partial.with_name(self._partial.name.removesuffix(growing.ENDING))
+        self._each = options.group_lines
+        self._identity = identity
+        links = Extent() if start.links is None and options.alignments is not None else start.links
+        # Replaced as a whole, so that an interrupt at any moment leaves numbers that belong together.
+        self._state = replace(start, links=links)
+        self._text = hashlib.sha256()
+        self._ahead: deque[bytes] = deque()
+        self._links: deque[bytes] = deque()
+        self._files: list[IO[str]] = []
+        self._saved_lines, self._saved_at = -1, 0.0
 
-def _deciding(options: Options) -> dict[str, Any]:
-    named = {**as_dict(options), "model": [str(folder) for folder in options.folders]}
-    return {name: value for name, value in named.items() if name not in FREE}
+    @property
+    def done(self) -> int:
+        """Lines of text that an earlier run has answered."""
+        return self.start.lines
 
+    def read(self, lines: Iterable[T]) -> Iterator[T]:
+        """Pass the text on, line by line, as it is read.
 
-def _check(place: Path, wanted: dict[str, Any], partial: Path) -> None:
-    if not (place.is_file() and partial.is_file()):
-        return
-    try:
-        found = read_document(place)
-        if not isinstance(found, dict):
-            raise ValueError("it is no JSON object")
-    except ValueError:
-        return  # of a run that was killed while it wrote its options, before any line
-    changed = [name for name in wanted if found.get(name) != wanted[name]]
-    if changed:
-        shown = [f"--{name} was {_shown(found.get(name))}, now {_shown(wanted[name])}" for name in changed]
-        raise ArtefactError(
-            f"{partial} was made with other options", *shown,
-            hint="give the same ones to go on with it, or --overwrite to begin anew",
+        Raises:
+            ArtefactError: It does not begin with the lines that are already answered.
+        """
+        number = 0
+        for number, line in enumerate(self._saving(lines), start=1):
+            spelled = line.encode() if isinstance(line, str) else repr(line).encode()
+            if number <= self.done:
+                self._text = _with_line(self._text, spelled)
+                if number == self.done and self._text.hexdigest() != self.start.text:
+                    raise self._another_text(
+                        f"the sha256 of its first {self.done:,} lines is {self.start.text[:12]}… then, "
+                        f"{self._text.hexdigest()[:12]}… now"
+                    )
+            elif self.recording:
+                self._ahead.append(spelled)
+            yield line
+        if number < self.done:
+            raise self._another_text(f"it had {self.done:,} lines then, {number:,} now")
+
+    def _saving(self, lines: Iterable[T]) -> Iterator[T]:
+        """The lines; what was written so far is recorded before the next one is waited for."""
+        remaining = iter(lines)
+        while True:
+            if self._state.lines > self._saved_lines >= 0 and time.monotonic() - self._saved_at >= SECONDS:
+                self.save()
+            try:
+                line = next(remaining)
+            except StopIteration:
+                return
+            yield line
+
+    def _another_text(self, why: str) -> ArtefactError:
+        shown = self._partial if self._partial.is_file() else self._whole
+        return ArtefactError(
+            f"{shown} was made from another text", why,
+            hint="give the same text to continue with it, or --overwrite to begin anew",
         )  # fmt: skip
 
+    def follow(self, file: IO[str]) -> None:
+        """Bring what is written to a file to the disk before a record vouches for it."""
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            self._files.append(file)
 
-def _shown(value: Any) -> str:
-    return "not given" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    def linked(self, text: str) -> None:
+        """Take note of the links of the line of text that is answered next."""
+        self._links.append(text.encode())
+
+    def write(self, lines: Iterable[str], file: IO[str]) -> None:
+        """Write output lines, and record after some of them."""
+        self.follow(file)
+        group: list[str] = []
+        for line in lines:
+            group.append(f"{line}\n")
+            file.write(group[-1])
+            if len(group) == self._each:
+                self._answer("".join(group).encode())
+                group = []
+
+    def _answer(self, output: bytes) -> None:
+        """Take note that the next line of text has its output."""
+        state, text = self._state, _with_line(self._text, self._ahead[0])
+        links = state.links if state.links is None else state.links.plus(self._links[0])
+        after = State(state.lines + 1, state.output.plus(output), links, text.hexdigest())
+        self._state, self._text = after, text
+        self._ahead.popleft()
+        if links is not None:
+            self._links.popleft()
+        if time.monotonic() - self._saved_at >= BURST_SECONDS:
+            self.save()
+
+    def save(self, finished: bool = False) -> None:
+        """Write the record, after what it vouches for is on the disk."""
+        for file in self._files:
+            if not file.closed:
+                file.flush()
+                os.fsync(file.fileno())
+        state = self._state
+        facts = {
+            "finished": finished,
+            "lines": state.lines,
+            "text": state.text,
+            "output": state.output.as_dict(),
+            "alignments": None if state.links is None else state.links.as_dict(),
+            "texts": dict(self._identity.texts),
+            "paths": dict(self._identity.paths),
+        }
+        record = manifest.Manifest(KIND, VERSION, self._identity.options, self._identity.inputs, {}, facts)
+        manifest.write(record_place(self._partial), record)
+        self._saved_lines, self._saved_at = state.lines, time.monotonic()
+
+    def leave(self) -> None:
+        """Record what is whole of an output that is left early; forget the record where nothing of it is left."""
+        if not self._partial.is_file():
+            record_place(self._partial).unlink(missing_ok=True)
+            return
+        with suppress(OSError, ArtefactError):  # on a full disk the record before this one holds
+            for file in self._files:
+                sync_file(Path(file.name))
+            self.save()
+
+    def close(self) -> None:
+        """Put the record beside the finished output."""
+        record_place(self._partial).replace(record_place(self._whole))
+        sync_folder(self._whole.parent)
+
+
+def _with_line(running: Any, line: bytes) -> Any:
+    """The SHA-256 of lines and one more, each with its length before it."""
+    after = running.copy()
+    after.update(len(line).to_bytes(8, "little") + line)
+    return after
+
+
+def open_keeper(options: Options) -> Keeper:
+    """What keeps the record of an output file.
+
+    Raises:
+        ArtefactError: As `find`.
+        DataError: A file or model is missing or cannot be read.
+        FormatError: A model or the record is damaged.
+    """
+    identity = identify(options)
+    return Keeper(options, identity, find(options, identity) if options.resume else State())
+
+
+def write(lines: Iterator[str], options: Options, keeper: Keeper, listen: Listener) -> None:
+    """Write output lines to a file that keeps what was written, and its record, where work is interrupted.
+
+    Args:
+        lines: Those behind what the keeper has found.
+        options: Those of the call.
+        keeper: Of the output.
+        listen: Gets a note of how much there was, and of what an interrupted run has left.
+    """
+    partial = growing.partial(options.output)
+    if keeper.done:
+        # Nothing is written before the lines that are already answered are read again and compared.
+        first = list(islice(lines, 1))
+        lines = chain(first, lines)
+        if not first and not partial.is_file():
+            listen(Note(f"{options.output} is finished: there is nothing to add to its {keeper.done:,} lines"))
+            return
+        listen(Note(f"{options.output}: going on behind line {keeper.done:,}"))
+        if not partial.is_file():
+            with growing.opened(options.output) as whole, atomic_file(partial, "wb") as copy:
+                shutil.copyfileobj(whole, copy)
+    keeper.save()
+    try:
+        with growing.growing_file(options.output, keeper.done * options.group_lines) as file:
+            keeper.write(lines, file)
+            keeper.save(finished=True)
+    except BaseException:
+        keeper.leave()
+        if left := growing.whole_lines(partial) if partial.is_file() else 0:
+            listen(Note(f"{partial} has {left:,} lines; --resume goes on with them"))
+        raise
+    keeper.close()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from itertools import repeat
+from dataclasses import replace
+from itertools import chain, islice, repeat
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Warned
@@ -16,12 +17,15 @@ from rnnkit.stages.decode_options import FUSION_WEIGHT, Options, check_attention
 from rnnkit.text.special import NAMES
 
 if TYPE_CHECKING:
+    from rnnkit.decoding import translate as translation
+    from rnnkit.decoding.lengths import Longest
     from rnnkit.decoding.sampling import Sampling
     from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.decoding.translate import Translated
     from rnnkit.decoding.translator import Translator
     from rnnkit.decoding.wishes import Asked
     from rnnkit.reports.attention import Album
+    from rnnkit.stages.decode_resume import Keeper
 
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 """For each line its output lines, and what JSON says of it."""
@@ -31,7 +35,7 @@ def translate(
     options: Options,
     search: SearchOptions,
     sampling: Sampling | None,
-    done: int,
+    keeper: Keeper | None,
     ahead: int,
     listen: Listener,
 ) -> Outputs:
@@ -41,14 +45,12 @@ def translate(
         options: What was asked for.
         search: How to search.
         sampling: How tokens are drawn; None searches.
-        done: Lines to leave out: an interrupted run translated them.
+        keeper: Of the output file, where it has a record; lines that an earlier run translated are left out.
         ahead: Lines read ahead.
         listen: Hears what was loaded.
     """
-    import torch
-
     from rnnkit.decoding import translate as translation
-    from rnnkit.reports.attention import open_album
+    from rnnkit.stages.decode_warnings import Watch
     from rnnkit.text.tokenizers.tokenizer import warn_replaced
 
     translator = _open(options, listen)
@@ -56,8 +58,42 @@ def translate(
     check_directions(
         options, *([one.folder for one in some] for some in (translator.left_to_right, translator.right_to_left))
     )
+    longest = _longest(translator)
+    search = replace(
+        search,
+        most_source=options.max_source_length or longest.most_source,
+        most_output=longest.most_output,
+    )
+    how = _how(options, translator, search, sampling, ahead)
+    asked, done = _asked(options, translator, keeper, listen)
+    found = _count_unmet(translation.translate_lines(translator, asked, how, done + 1, ahead), listen)
+    # Nothing is written before the lines that an earlier run translated are read again and compared.
+    found = chain(list(islice(found, 1 if done else 0)), found)
+    watch = Watch(longest, search)
+    for number, one in enumerate(_beside(options, found, done, keeper, listen), start=done + 1):
+        watch.look(number, one)
+        yield one.outputs, _describe(one)
+    for warning in watch.warnings():
+        listen(warning)
+    warn_replaced(translator.main.tokenizer, listen)
+
+
+def _longest(translator: Translator) -> Longest:
+    from rnnkit.decoding.lengths import longest_of
+    from rnnkit.models import store
+
+    return longest_of([store.longest_pair(model.folder, model.languages) for model in translator.models])
+
+
+def _how(
+    options: Options, translator: Translator, search: SearchOptions, sampling: Sampling | None, ahead: int
+) -> translation.Options:
+    import torch
+
+    from rnnkit.decoding import translate as translation
+
     keep = options.json or options.replace_unknown or options.alignments is not None or options.attention is not None
-    how = translation.Options(
+    return translation.Options(
         search=search,
         batch_tokens=options.batch_tokens,
         keep_attention=keep and translator.attends,
@@ -68,25 +104,39 @@ def translate(
         # Whoever waits for one line gets all threads for it.
         workers=1 if ahead == 1 or translator.device.type != "cpu" else torch.get_num_threads(),
     )
-    asked = _asked(options, translator, done, listen)
+
+
+def _beside(
+    options: Options, found: Iterator[Translated], done: int, keeper: Keeper | None, listen: Listener
+) -> Iterator[Translated]:
+    """Write links and attention maps of what was found, and pass it on."""
+    from rnnkit.reports.attention import open_album
+
     with ExitStack() as opened:
         links = album = None
         if options.alignments is not None:
             links = opened.enter_context(growing_file(options.alignments, done * options.nbest))
+            if keeper is not None:
+                keeper.follow(links)
         if options.attention is not None:
             album = opened.enter_context(open_album(options.attention))
-        found = _count_unmet(translation.translate_lines(translator, asked, how, done + 1, ahead), listen)
         for number, one in enumerate(found, start=done + 1):
             if links is not None:
-                _write_links(links, one, options.nbest)
+                text = _links(one, options.nbest)
+                links.write(text)
+                if keeper is not None:
+                    keeper.linked(text)
             if album is not None:
                 _show(album, number, one, options.attention)
-            yield one.outputs, _describe(one)
-    warn_replaced(translator.main.tokenizer, listen)
+            yield one
+    if album is not None:
+        listen(Note(album.summary()))
 
 
-def _asked(options: Options, translator: Translator, done: int, listen: Listener) -> Iterator[Asked]:
-    """The lines that are left to translate, with what is asked of them."""
+def _asked(
+    options: Options, translator: Translator, keeper: Keeper | None, listen: Listener
+) -> tuple[Iterator[Asked], int]:
+    """The lines that are left to translate, with what is asked of them, and the number of the others."""
     from rnnkit.decoding.wishes import Demands, Files, read_asked
     from rnnkit.text.tokenizers.tokenizer import read_text
 
@@ -96,7 +146,8 @@ def _asked(options: Options, translator: Translator, done: int, listen: Listener
     beside = Files(options.prefix_file, options.constraints, options.constraint_tokens)
     again = read if all(path.is_file() for path in options.files) else None
     demands = Demands(translator.main, beside, translator.copies)
-    return read_asked(demands, read(), done, options.skip_impossible, again, listen)
+    lines, done = (read(), 0) if keeper is None else (keeper.read(read()), keeper.done)
+    return read_asked(demands, lines, done, options.skip_impossible, again, listen), done
 
 
 def _count_unmet(found: Iterator[Translated], listen: Listener) -> Iterator[Translated]:
@@ -173,12 +224,12 @@ def _speaker(text: str) -> tuple[Path, float]:
     return folder, FUSION_WEIGHT if weight is None else weight
 
 
-def _write_links(file: IO[str], one: Translated, nbest: int) -> None:
+def _links(one: Translated, nbest: int) -> str:
     """A line of links for each output line; empty where there is no output."""
     from rnnkit.decoding.alignment import pharaoh
 
     lines = [pharaoh(hypothesis, len(one.source)) for hypothesis in one.hypotheses]
-    file.writelines(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
+    return "".join(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
 
 
 def _show(album: Album, number: int, one: Translated, path: Path | None) -> None:
@@ -195,18 +246,24 @@ def _show(album: Album, number: int, one: Translated, path: Path | None) -> None
 def _describe(translated: Translated) -> dict[str, Any]:
     """One line's outputs as JSON: source tokens, and each output with scores and attention.
 
+    `finished` is false where an output was cut at its greatest length; `source_tokens_left_out` is there where the end
+    of a line was not read.
+
     `attention` has a row for each target token and the end symbol, and a column for each source token and the end
     symbol; it is null for models without attention. `constraints_met` is there where a line has constraints.
     """
     met = translated.met
+    left_out = {"source_tokens_left_out": translated.left_out} if translated.left_out else {}
     return {
         "source_tokens": list(translated.source),
+        **left_out,
         "outputs": [
             {
                 "text": text,
                 "score": hypothesis.score,
                 "log_probability": hypothesis.log_p,
                 "tokens": list(tokens),
+                "finished": hypothesis.finished,
                 "attention": None if hypothesis.attention is None else _rounded(hypothesis.attention.tolist()),
                 **({"constraints_met": met[place]} if met else {}),
             }

@@ -114,5 +114,11 @@ def seal(
     """Write the manifest; with the result once the run is finished."""
     from rnnkit.models import store, weights
 
-    facts = {"languages": list(model.languages), "parameters": weights.count(model.network), **(result or {})}
+    longest = made_from.data.meta.facts["splits"]["train"].get("longest")
+    facts = {
+        "languages": list(model.languages),
+        "parameters": weights.count(model.network),
+        **({} if longest is None else {"longest": dict(longest)}),
+        **(result or {}),
+    }
     store.seal(model.folder.path, options, made_from.digests, facts, finished=result is not None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Progress, Warned
 from rnnkit.stages import score_inputs
+from rnnkit.stages.decode_warnings import Lines
 from rnnkit.stages.score_options import Options
 from rnnkit.stages.score_results import END, LineScore, Part, Summary, Token
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
@@ -34,6 +35,7 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
     Raises:
         DataError: A file is missing or no text, they have different numbers of lines, or none.
     """
+    from rnnkit.decoding.lengths import longest_of
     from rnnkit.decoding.pair_scores import score_pairs
     from rnnkit.decoding.translator import Translator, encode
     from rnnkit.evaluation.language_scores import LanguageScore, measure
@@ -42,15 +44,22 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
 
     model = store.load(options.folder, options.checkpoint, device)
     translator = Translator((model,))
+    longest = longest_of([store.longest_pair(options.folder, model.languages)])
+    read, said, cut = longest.most_source - 1, longest.most_output - 1, Lines()
     total = LanguageScore()
     for group in _groups(options.files[0], options.files[1], model.tokenizer):
-        sources = [translator.encode(model.tokenizer.tokenize(source)) for source, _ in group]
-        tokens = [model.tokenizer.tokenize(target) for _, target in group]
+        whole = [(model.tokenizer.tokenize(source), model.tokenizer.tokenize(target)) for source, target in group]
+        # One line of noise would take hours, and memory by the square of its length.
+        sources = [translator.encode(source[:read]) for source, _ in whole]
+        tokens = [target[:said] for _, target in whole]
         # A token that the model can copy from this line's source is known.
         targets = [encode(model.target_vocabulary, line, own) for line, (_, own) in zip(tokens, sources, strict=True)]
         scores = score_pairs(translator, [ids for ids, _ in sources], targets, first_line=total.lines + 1)
         for place, (_, raw) in enumerate(group):
             ids = _ended(targets[place])
+            if len(whole[place][0]) > read or len(whole[place][1]) > said:
+                cut.add(total.lines + 1)
+                raw = model.tokenizer.detokenize(tokens[place])
             reproduced = [score_inputs.spell(tokens[place], raw, model.tokenizer)]
             figures = measure(ids, scores[place], [raw], 1, reproduced)
             if not options.summary:
@@ -63,6 +72,14 @@ def score(options: Options, device: torch.device, listen: Listener) -> Iterator[
         listen(Warned(caution))
     if not total.lines:
         raise DataError(f"{options.files[0]} and {options.files[1]} are empty", "one sentence a line is expected")
+    if cut.count:
+        have = "1 line is" if cut.count == 1 else f"{cut.count:,} lines are"
+        listen(
+            Warned(
+                f"{have} longer than what the model reads, four times the longest line of training and 100: only the "
+                f"first {read:,} tokens of a source and {said:,} of a target count: {cut}"
+            )
+        )
     yield Summary(total, (Part(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),), None)
 
 

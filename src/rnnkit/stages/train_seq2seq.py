@@ -77,6 +77,7 @@ def _prepare(
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
     from rnnkit.data.batching import Batches
     from rnnkit.data.steps import Steps
+    from rnnkit.decoding.lengths import longest_of
     from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.evaluation.translation import Measured, make_validation
     from rnnkit.training.budget import default_epochs
@@ -91,7 +92,10 @@ def _prepare(
     optimisation = Optimisation(network, _changes(options), folder, group)
     precision = _precision(options, optimisation.device)
     batch_tokens = options.batch_tokens or 1
-    search = SearchOptions(beam=VALIDATION_BEAM)
+    known = data.meta.facts["splits"]["train"].get("longest")
+    longest = longest_of([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
+    # As `decode` will search with the finished model.
+    search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
     measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
     batches = Batches([source.lengths(), target.lengths()], batch_tokens, options.seed)
     return Learner(
