@@ -40,7 +40,10 @@ def test_the_output_file_has_the_same_bytes_as_the_pipe(run: Run, prompts: Path)
     piped = run(*words)
     assert run(*words, "--output", "out").code == 0
     assert Path("out").read_text(encoding="utf-8") == piped.out
-    assert run(*words, "--output", "out").err == "error: out is there already\n  hint: --overwrite replaces it\n"
+    assert (
+        run(*words, "--output", "out").err
+        == "error: out already exists\n  hint: --overwrite replaces it; --output or --work names another path\n"
+    )
 
 
 def test_gaps_are_filled(run: Run) -> None:

@@ -316,9 +316,8 @@ def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
         files=[here / "text"], model=[here / "a"], constraints=here / "impossible", skip_impossible=True, threads=1
     )
     assert all("cat" in line for line in list(decode.run(options, heard.append))[::2])
-    assert [event.text.split(" were")[0] for event in heard if isinstance(event, Warned)] == [
-        "7 prefixes and constraints"
-    ]
+    warnings = [event.text.split(" were")[0] for event in heard if isinstance(event, Warned)]
+    assert "7 prefixes and constraints" in warnings
 
 
 def test_a_model_that_copies_writes_unknown_words_and_scores_them_alike(here: Path) -> None:

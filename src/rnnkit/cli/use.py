@@ -26,6 +26,8 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
             claim_file(options, path, others=others)
             if path != STDIN and not options.overwrite:
                 growing.refuse_partial(path)
+        if options.attention is not None and not options.resume:
+            claim_file(options, options.attention, others=outputs)
         filters.announce(options.files, console)
         if options.output == STDIN:
             filters.pour(stage.run(options, console.listen), options.output, console)

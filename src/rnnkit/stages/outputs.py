@@ -14,7 +14,10 @@ from rnnkit.errors import ArtefactError
 from rnnkit.files import atomic, replacing
 
 PANEL = "Output"
-"""Panel of the options that name outputs; every other path is an input."""
+"""Panel of the options that name outputs; every other path is an input, but for `OUTPUTS`."""
+
+OUTPUTS = ("output", "alignments", "attention")
+"""Names of outputs in other panels."""
 
 _PLACES = ("work", "config")
 """Paths that are neither: what a command reads and writes by default is inside the first."""
@@ -75,7 +78,7 @@ def refuse_inputs(output: Path, inputs: Iterable[Path]) -> None:
 def input_paths(options: Any) -> Iterator[Path]:
     """Every path among the options that is read."""
     for field in dataclasses.fields(options):
-        if field.metadata["panel"] == PANEL or field.name in ("output", *_PLACES):
+        if field.metadata["panel"] == PANEL or field.name in (*OUTPUTS, *_PLACES):
             continue
         value = getattr(options, field.name)
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Path))
