@@ -144,7 +144,9 @@ def test_missing_and_foreign_folders(tmp_path: Path) -> None:
 def test_a_folder_moved_aside_by_a_crash_is_found(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     made(tmp_path / "data", {"en": [[4]]}).rename(tmp_path / ".data.old")
-    assert AlignedData.open(tmp_path / "data").splits == ("train",)
+    with pytest.raises(DataError) as caught:
+        AlignedData.open(tmp_path / "data")
+    assert f"mv {tmp_path / '.data.old'}" in str(caught.value.hint)
 
 
 def test_damaged_arrays_are_named(tmp_path: Path) -> None:
