@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,6 +16,7 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Progress, ignore
 from rnnkit.files import artefact_output, lock
 from rnnkit.files.artefact_output import atomic_folder
+from rnnkit.files.spool import spooled
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import scale_options as scale
 from rnnkit.stages import usual_options as usual
@@ -162,7 +164,11 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     with lock.hold(output.parent, "" if shard is None else output.name):
         artefact_output.recover(output)
         claim_folder(options, output, KIND)
-        return _merge(options, output, listen) if options.merge else _make(options, shard, output, listen)
+        if options.merge:
+            return _merge(options, output, listen)
+        with spooled(options.train) as train, spooled(options.valid) as valid, spooled(options.test) as test:
+            given = dataclasses.replace(options, train=train, valid=valid, test=test)
+            return _make(given, shard, output, listen)
 
 
 def _make(options: Options, shard: Shard | None, output: Path, listen: Listener) -> Result:

@@ -13,6 +13,7 @@ from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Warned, ignore
 from rnnkit.files.artefact_output import seal_file
+from rnnkit.files.spool import spooled
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file, claim_folder
@@ -149,6 +150,13 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         ArtefactError: An output already exists, or the vocabulary is not the data's.
         FormatError: The data is damaged.
     """
+    with spooled(options.files) as files, spooled([] if options.compare is None else [options.compare]) as gold:
+        compare = gold[0] if gold else None
+        return _run(dataclasses.replace(options, files=files, compare=compare), options, listen)
+
+
+def _run(options: Options, given: Options, listen: Listener) -> Result:
+    """The same for files that can be read more than once; what is written records the options as `given`."""
     from rnnkit.machine import available_cores
     from rnnkit.stages.word_pairs import open_data, open_files
     from rnnkit.wordalign.bitext import make_bitext
@@ -171,8 +179,8 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     seconds = time.monotonic() - began
     agreement = None if gold is None else dataclasses.asdict(_compare(links, *gold))
     write_links(links, output)
-    _seal(output, options, words, bitext, links)
-    _write_tables(options, words, models, tokens)
+    _seal(output, given, words, bitext, links)
+    _write_tables(given, words, models, tokens)
     bits = {name: model.bits for name, model in models.items()}
     return Result(
         output, len(bitext), bitext.too_long, len(links.source_L), bits, seconds, agreement, options.lexicon,

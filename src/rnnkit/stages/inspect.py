@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import argument
 from rnnkit.events import Listener, ignore
+from rnnkit.files.spool import spooled
 
 if TYPE_CHECKING:
     from rnnkit.reports.artefact import Description
@@ -76,7 +78,10 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     from rnnkit.reports.artefact import describe
     from rnnkit.reports.difference import differences
 
-    described = tuple(describe(path) for path in options.paths)
-    if len(described) != 2:
-        return Result(described)
-    return Result(described, tuple(differences(*described)))
+    with spooled(options.paths) as paths:
+        described = tuple(
+            dataclasses.replace(describe(found), path=path) for found, path in zip(paths, options.paths, strict=True)
+        )
+        if len(described) != 2:
+            return Result(described)
+        return Result(described, tuple(differences(*described)))

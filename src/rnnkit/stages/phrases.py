@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files import manifest
 from rnnkit.files.artefact_output import artefact_file
 from rnnkit.files.atomic import atomic_file
+from rnnkit.files.spool import spooled
 from rnnkit.stages.outputs import claim_file
 from rnnkit.text.token_files import read_token_lines
 
@@ -139,6 +141,12 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         FormatError: The phrase list to apply is none.
         ArtefactError: An output already exists, or is one of the inputs.
     """
+    with spooled(options.files) as files:
+        return _run(dataclasses.replace(options, files=files), as_dict(options), listen)
+
+
+def _run(options: Options, given: dict[str, Any], listen: Listener) -> Result:
+    """The same for files that can be read more than once; the list's manifest records the options as `given`."""
     from rnnkit.text.phrases import KIND, VERSION
 
     assert options.output is not None
@@ -163,7 +171,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     if not options.phrases:
         from rnnkit.text.phrases import write_meta
 
-        write_meta(outputs[1], as_dict(options), inputs, {"phrases": len(phrases), "words": before})
+        write_meta(outputs[1], given, inputs, {"phrases": len(phrases), "words": before})
     return Result(options.output, lines, before, after, options.phrases or outputs[1], len(phrases))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, Warned, ignore
 from rnnkit.files.manifest import Manifest
+from rnnkit.files.spool import spooled
 from rnnkit.files.workspace import Workspace
 from rnnkit.stages import scale_options as scale
 from rnnkit.stages import usual_options as usual
@@ -138,6 +140,11 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         DataError: There are no token files, or one is missing, empty or not text.
         ArtefactError: A vocabulary already exists, or the files were made by different tokenizers.
     """
+    with spooled(options.files) as files:
+        return _run(dataclasses.replace(options, files=files), listen)
+
+
+def _run(options: Options, listen: Listener) -> Result:
     shard = check(options.shard, options.merge)
     if options.merge:
         return Result(tuple(_merge(path, found, options, listen) for path, found in _found(options).items()))

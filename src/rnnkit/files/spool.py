@@ -1,0 +1,49 @@
+"""Inputs that are read more than once: a pipe is copied to a temporary file first."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rnnkit.errors import DataError
+
+
+@contextmanager
+def spooled(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Give files in place of pipes, such as `<(zcat train.de.tok.gz)`; other paths stay as they are.
+
+    Args:
+        paths: Inputs. The files live as long as the block, in the folder for temporary files.
+
+    Raises:
+        DataError: A pipe cannot be read, or does not fit on the disk.
+    """
+    if not any(map(_is_pipe, paths)):
+        yield list(paths)
+        return
+    with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder:
+        yield [
+            _copy(path, Path(folder) / str(number) / path.name) if _is_pipe(path) else path
+            for number, path in enumerate(paths, start=1)
+        ]
+
+
+def _is_pipe(path: Path) -> bool:
+    try:
+        return stat.S_ISFIFO(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _copy(pipe: Path, target: Path) -> Path:
+    try:
+        target.parent.mkdir()
+        with pipe.open("rb") as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+    except OSError as error:
+        raise DataError(f"cannot read {pipe}", f"{error.strerror}: {target}") from error
+    return target
