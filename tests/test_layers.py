@@ -32,7 +32,10 @@ ROOMS = (
 )
 """From the top of the house to its ground; a room imports only from rooms after it, and from the single files."""
 
-SINGLE_FILES = ("__init__", "compiled", "config", "console", "errors", "events", "machine", "workers")
+SINGLE_FILES = (
+    "__init__", "compiled", "config", "console", "errors", "events", "installation", "interpreter", "machine",
+    "workers",
+)  # fmt: skip
 """The ground that every room stands on; `console` is for `cli` alone."""
 
 NO_TORCH = ("ngrams", "wordalign", "text", "data", "files", *SINGLE_FILES)

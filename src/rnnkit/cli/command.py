@@ -20,6 +20,10 @@ import typer
 from rnnkit.cli import boundary, pages, signature, worker
 from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
+from rnnkit.errors import visible_json, visible_line
+from rnnkit.events import Warned
+from rnnkit.machine import available_cores
+from rnnkit.training.processes import place
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
     """
     result = stage.run(options, console.listen)
     lines = getattr(result, "numbers", result.lines) if console.quiet else result.lines
-    console.report("\n".join(lines), result.as_dict())
+    console.report("\n".join(map(visible_line, lines)), result.as_dict())
 
 
 def make(stage: ModuleType, options: Any, console: Console) -> None:
@@ -120,9 +124,30 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
     json = command.json and common.json
     with Console(quiet=quiet, json=json, debug=common.debug, silent=worker.silent()) as console:
         if common.print_config:
-            console.write(to_toml(command.name, options).rstrip())
+            console.write(visible_json(to_toml(command.name, options).rstrip()))
             return boundary.DONE
+        _warn_of_many_processes(options, console)
         return command.act(command.stage, options, console)
+
+
+def _warn_of_many_processes(options: Any, console: Console) -> None:
+    """More processes than cores are slower than fewer, and take more memory."""
+    processes, cores = getattr(options, "processes", 1), available_cores()
+    if processes > cores and place().size == 1:
+        have = "1 core" if cores == 1 else f"{cores} cores"
+        console.listen(Warned(f"{processes} processes share {have}: --processes {cores} is faster"))
+
+
+def spellings(command: Command) -> dict[str, bool]:
+    """Every option of a command as it is spelled, and whether a value follows it."""
+    fields = [*signature.typed_fields(command.options_type), *signature.typed_fields(Common)]
+    return {
+        flag: wanted is not bool
+        for field, wanted in fields
+        if not field.metadata["argument"]
+        for spelled in signature.flags(field, wanted)
+        for flag in spelled.split("/")
+    }
 
 
 def page(command: Command) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
+from rnnkit import interpreter
 from rnnkit.cli import signature
 from rnnkit.console import Console
 from rnnkit.errors import TrainingError
@@ -47,7 +47,7 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
     before = _manifest(folder)
     for left in reversed(range(options.restarts + 1)):
         typed = [command, *signature.words(options), *console.words()]
-        ending = launch([sys.executable, "-m", "rnnkit", *typed], processes)
+        ending = launch(interpreter.command("-m", "rnnkit", *typed), processes)
         if ending.killed is None:
             return ending.code
         rank, name = ending.killed

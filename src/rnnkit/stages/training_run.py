@@ -169,7 +169,7 @@ def _train(options: Any, folder: Path, recipe: Recipe, listen: Listener) -> Resu
     if counters.skipped:
         listen(Note(f"{counters.skipped:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"))
     if group.first:
-        outcome.conclude(trained, made_from, run_folder.kept(options), counters)
+        outcome.conclude(trained, made_from, run_folder.kept(options), counters, listen)
     group.wait()
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
     return outcome.result(folder, counters)

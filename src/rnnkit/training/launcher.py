@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
@@ -10,13 +11,18 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from rnnkit import interpreter
+from rnnkit.training import signals
 
 FINISHING = "600"
 """Seconds that processes have to finish their step and save when they are asked to stop; releases of torch before
 2.10 know nothing of it and give them 30."""
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_HANDLED = (*_STOPPING, signal.SIGHUP, signal.SIGQUIT)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class Ending:
 def launch(words: Sequence[str], processes: int) -> Ending:
     """Run a command in so many processes, each of which finds its number in its environment.
 
-    SIGINT and SIGTERM are passed on to all of them. Where one fails, the others are ended with SIGTERM.
+    SIGINT and SIGTERM are passed on to all of them; a second one ends this process, and they end with it. Where one
+    fails, the others are ended with SIGTERM.
 
     Args:
         words: The program and its arguments.
@@ -46,7 +53,9 @@ def launch(words: Sequence[str], processes: int) -> Ending:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", FINISHING)
-    with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder, _own_voice():
+    os.environ[interpreter.PARENT] = str(os.getpid())
+    stops = {number: partial(SignalException, "", number) for number in _STOPPING}
+    with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder, _own_voice(), signals.raising(stops):
         config = LaunchConfig(
             min_nodes=1,
             max_nodes=1,
@@ -57,14 +66,22 @@ def launch(words: Sequence[str], processes: int) -> Ending:
             local_addr="localhost",
             max_restarts=0,
             logs_specs=DefaultLogsSpecs(log_dir=folder),
+            **_other_signals(LaunchConfig),
         )
         try:
             elastic_launch(config, words[0])(*words[1:])
         except ChildFailedError as failure:
             return _ending(failure.failures)
         except SignalException as stop:
+            signals.arrived()
             return Ending(128 + stop.sigval)
     return Ending(0)
+
+
+def _other_signals(config: type[Any]) -> dict[str, Any]:
+    """Settings that leave the stopping signals to this module; torch before 2.9 takes them over whatever is set."""
+    known = {field.name for field in dataclasses.fields(config)}
+    return {"signals_to_handle": "SIGHUP,SIGQUIT"} if "signals_to_handle" in known else {}
 
 
 _FOLLOWING = (signal.SIGTERM, signal.SIGABRT)
