@@ -33,35 +33,40 @@ def command(*words: str) -> list[str]:
 def environment() -> dict[str, str]:
     """The environment variables with which other interpreters find the same modules, and none in the current folder."""
     variables = {**os.environ, "PYTHONSAFEPATH": "1"}
-    if "PYTHONPATH" in variables or ROOT not in _elsewhere_found():
-        named = [entry for entry in variables.get("PYTHONPATH", "").split(os.pathsep) if entry not in ("", os.curdir)]
-        if ROOT not in (os.path.realpath(entry) for entry in named) and ROOT not in _elsewhere_found():
-            named.append(ROOT)
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    named = [entry for entry in given if entry not in _HERE]
+    if ROOT not in {os.path.realpath(entry) for entry in [*named, *_installed()]}:
+        named.append(ROOT)
+    if named != given:
         variables["PYTHONPATH"] = os.pathsep.join(named)
     return variables
 
 
 def search_path() -> list[str]:
-    """`sys.path` without the current folder, as far as it was not named by its full path; with this `rnnkit`."""
-    path = [entry for entry in sys.path if entry not in ("", os.curdir)]
-    return path if ROOT in (os.path.realpath(entry) for entry in path) else [*path, ROOT]
+    """`sys.path` with this `rnnkit`, and without the current folder where that is not named by its full path."""
+    unwanted = set(_HERE)
+    if _HERE & {*os.environ.get("PYTHONPATH", "x").split(os.pathsep)}:  # which Python has made a full path of
+        unwanted.add(os.path.realpath(os.curdir))
+    path = [entry for entry in sys.path if entry not in unwanted]
+    return path if ROOT in {os.path.realpath(entry) for entry in path} else [*path, ROOT]
 
 
 def protect() -> None:
     """Keep this process, and all that it starts from here on, from running what lies in the current folder."""
+    sys.path[:] = search_path()
     os.environ.update(environment())
     os.environ["MPLBACKEND"] = "agg"  # pictures become files, and any other might have to be installed
-    sys.path[:] = search_path()
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
-def _elsewhere_found() -> list[str]:
-    """Where an interpreter without PYTHONPATH looks for modules."""
-    given = {os.path.realpath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry}
-    first = sys.path[:1] if not sys.flags.safe_path else []
-    path = [os.path.realpath(entry) for entry in sys.path if entry and entry not in first]
-    return [entry for entry in path if entry not in given]
+_HERE = {"", os.curdir}
+"""How a search path names the current folder."""
+
+
+def _installed() -> list[str]:
+    """Where an interpreter looks for modules by itself."""
+    return [entry for entry in sys.path if entry.startswith((sys.prefix, sys.base_prefix))]
 
 
 class _Finder(MetaPathFinder):
