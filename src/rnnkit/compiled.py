@@ -18,6 +18,8 @@ import numba
 from numba import types
 from numba.extending import lower_builtin, type_callable
 
+from rnnkit.errors import ConfigError
+
 _REORDERED = {"nsz", "arcp", "contract", "reassoc"}
 """Of `fastmath` what lets sums be reordered; a number that is none stays so, for whoever looks to notice."""
 
@@ -52,6 +54,8 @@ class Compiler:
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": forceinline}
         options |= {"fastmath": _REORDERED} if self.reordered else {}
         options |= {} if self.counted else {"_nrt": False}
+        if numba.config.DISABLE_JIT:
+            raise ConfigError("NUMBA_DISABLE_JIT keeps kernels from being compiled", hint="unset NUMBA_DISABLE_JIT")
         compiled: F = numba.njit(**options)(function)
         return compiled
 
