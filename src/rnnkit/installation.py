@@ -38,7 +38,9 @@ def explain(failure: BaseException) -> InstallationError | None:
 
 def _broken(package: str, failure: BaseException) -> InstallationError:
     """An installed package that fails while it is imported; environment variables of its own may be the reason."""
-    prefixes = {"matplotlib": ("MPLCONFIG", "MATPLOTLIB"), "torch": ("TORCH", "PYTORCH")}.get(package, (package.upper(),))
+    prefixes = {"matplotlib": ("MPLCONFIG", "MATPLOTLIB"), "torch": ("TORCH", "PYTORCH")}.get(
+        package, (package.upper(),)
+    )
     given = [f"{name}={value} is set" for name, value in sorted(os.environ.items()) if name.startswith(prefixes)]
     return InstallationError(
         f"{package} is installed but cannot be imported",
