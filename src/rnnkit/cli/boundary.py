@@ -89,6 +89,8 @@ def explain(failure: BaseException) -> tuple[str, int]:
         return str(broken), broken.exit_code
     if isinstance(failure, OSError) and failure.errno is not None:
         return str(_refused(failure)), FAILED
+    if isinstance(failure, UnicodeEncodeError) and failure.reason == "surrogates not allowed":
+        return str(_no_unicode(failure)), FAILED
     last_line = traceback.format_exception_only(failure)[-1].strip()
     defect = RnnkitError(
         "this is a defect in rnnkit, not in your data or options",
@@ -196,6 +198,16 @@ def _is_memory(failure: BaseException) -> bool:
     """Whether memory ran out: Python's own, a GPU's (known by name, torch stays unimported) or torch's on the CPU."""
     names = {kind.__name__ for kind in type(failure).__mro__}
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or "can't allocate memory" in str(failure)
+
+
+def _no_unicode(failure: UnicodeEncodeError) -> RnnkitError:
+    """Python holds the bytes of a name that is not UTF-8 as halves of surrogate pairs, which no file can hold."""
+    start = max(0, failure.start - 40)
+    return RnnkitError(
+        "the name of a file is not UTF-8, so that it cannot be recorded",
+        failure.object[start : failure.end + 20].splitlines()[0] if failure.object else "",
+        hint="rename the file",
+    )
 
 
 def _refused(failure: OSError) -> RnnkitError:

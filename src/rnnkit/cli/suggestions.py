@@ -109,10 +109,12 @@ def for_option(typed: str, command: str, known: Collection[str]) -> str | None:
     Args:
         typed: The option, with its hyphens.
         command: The command's name.
-        known: The command's options, with their hyphens.
+        known: The command's options, with their hyphens, and its arguments.
     """
     wanted = typed.lstrip("-").partition("=")[0].lower().replace("_", "-")
-    names = {flag.lstrip("-"): flag for flag in known}
+    names = {flag.lstrip("-"): flag for flag in known if flag.startswith("-")}
+    if wanted.replace("-", "_") in known:
+        return f"{wanted.upper()} is given without a flag"
     if wanted in names:
         return f"did you mean {names[wanted]}?"
     meant = [name for name, others in OPTIONS.items() if wanted in others.split()]
