@@ -89,6 +89,8 @@ def explain(failure: BaseException) -> tuple[str, int]:
         return str(broken), broken.exit_code
     if isinstance(failure, OSError) and failure.errno is not None:
         return str(_refused(failure)), FAILED
+    if isinstance(failure, RuntimeError) and str(failure).startswith("Symlink loop"):  # OSError since Python 3.13
+        return str(RnnkitError("a link leads to itself", str(failure), hint="remove it, or name another file")), FAILED
     if isinstance(failure, UnicodeEncodeError) and failure.reason == "surrogates not allowed":
         return str(_no_unicode(failure)), FAILED
     last_line = traceback.format_exception_only(failure)[-1].strip()

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnkit.cli import boundary, pages, signature, worker
+from rnnkit.cli import boundary, pages, places, signature, worker
 from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
 from rnnkit.errors import visible_json, visible_line
@@ -126,6 +126,7 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
         if common.print_config:
             console.write(visible_json(to_toml(command.name, options).rstrip()))
             return boundary.DONE
+        places.check(options)
         _warn_of_many_processes(options, console)
         return command.act(command.stage, options, console)
 

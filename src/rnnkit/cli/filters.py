@@ -21,12 +21,19 @@ def announce(files: Sequence[Path], console: Console) -> None:
         console.note("reading lines from the terminal; Ctrl-D ends")
 
 
+def refuse_folder(output: Path) -> None:
+    """Raise ArtefactError where a folder is named as the file to write."""
+    if output != STDIN and output.is_dir():
+        raise ArtefactError(f"{output} is a folder, and a file is to be written", hint="name a file in it")
+
+
 def refuse_existing(output: Path, overwrite: bool) -> None:
     """Keep a file that is there, before any work is done for it.
 
     Raises:
-        ArtefactError: There is such a file and nobody said that it may go.
+        ArtefactError: There is such a file and nobody said that it may go, or it is a folder.
     """
+    refuse_folder(output)
     if output != STDIN and not overwrite and output.is_file():
         raise ArtefactError(f"{output} is there already", hint="--overwrite replaces it")
 

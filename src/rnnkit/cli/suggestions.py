@@ -37,11 +37,11 @@ COMMANDS = {
 """Commands, and what other tools call them."""
 
 OPTIONS = {
-    "learning-rate": "lr alpha eta step-size",
+    "learning-rate": "lr eta step-size",
     "arch": "model model-type model-name architecture rnn-type cell-type encoder-type decoder-type rnn net",
     "hidden": "hidden-size hidden-dim rnn-size units dim-rnn nhid state-size d-model",
     "embedding": "emb emb-size emb-dim embed-size embed-dim embedding-size embedding-dim word-vec-size emsize",
-    "dimensions": "dim vector-size vectors-size",
+    "dimension": "dimensions dim vector-size vectors-size",
     "layers": "num-layers n-layers nlayers depth enc-layers encoder-layer",
     "heads": "num-heads n-heads nhead",
     "batch-tokens": "batch-size batch bs max-tokens",
@@ -57,7 +57,9 @@ OPTIONS = {
     "tied": "tie-weights tie",
     "beam": "beam-size beam-width num-beams",
     "nbest": "n-best num-return-sequences",
-    "length-penalty": "lenpen alpha",
+    "alpha": "lenpen length-penalty",
+    "max-length": "max-len max-len-b length maxlen",
+    "no-repeat-ngram": "no-repeat-ngram-size block-ngram-repeat",
     "temperature": "temp",
     "device": "gpu cuda gpus use-gpu cpu gpu-id",
     "precision": "fp16 bf16 amp half dtype",

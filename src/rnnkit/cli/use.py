@@ -15,6 +15,8 @@ from rnnkit.files import growing
 def decode(stage: ModuleType, options: Any, console: Console) -> None:
     """Write translations as they come."""
     outputs = [path for path in (options.output, options.alignments) if path is not None]
+    for path in outputs:
+        filters.refuse_folder(path)
     # Nobody else may add lines between the look at what is there and the first line of this run.
     with growing.only_writer(*(path for path in outputs if path != STDIN)):
         for path in outputs:

@@ -138,6 +138,8 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         ArtefactError: An output is there already, or is one of the inputs.
     """
     assert options.output is not None
+    if options.output.is_dir():
+        raise ArtefactError(f"{options.output} is a folder, and a file is to be written", hint="name a file in it")
     _check(options)
     outputs = [options.output] if options.phrases else [options.output, _list_path(options.output)]
     _refuse_existing(outputs, options)
