@@ -30,7 +30,7 @@ def own_style() -> Iterator[Any]:
     """Give the module `matplotlib`, with its own defaults while the block runs; all of a figure is made inside one."""
     import matplotlib
 
-    defaults = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    defaults: dict[Any, Any] = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
     with matplotlib.rc_context({**defaults, "svg.hashsalt": "rnnkit"}), warnings.catch_warnings():
         # Signs that the font lacks are drawn as boxes, which everybody sees.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")

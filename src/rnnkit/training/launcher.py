@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -53,8 +53,9 @@ def launch(words: Sequence[str], processes: int) -> Ending:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", FINISHING)
-    os.environ[interpreter.PARENT] = str(os.getpid())
-    stops = {number: partial(SignalException, "", number) for number in _STOPPING}
+    stops: dict[int, Callable[[], BaseException]] = {
+        number: partial(SignalException, "", number) for number in _STOPPING
+    }
     with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder, _own_voice(), signals.raising(stops):
         config = LaunchConfig(
             min_nodes=1,
@@ -103,12 +104,17 @@ def _ending(failures: dict[int, Any]) -> Ending:
 
 @contextmanager
 def _own_voice() -> Iterator[None]:
-    """Keep the launcher from logging what the processes have said themselves, and its signal handlers to the block."""
+    """Keep the launcher from logging what the processes have said themselves, and its signal handlers to the block.
+
+    The processes that are started in it find in their environment whom they must not outlive.
+    """
+    os.environ[interpreter.PARENT] = str(os.getpid())
     before, handlers = logging.root.manager.disable, {number: signal.getsignal(number) for number in _HANDLED}
     logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
+        os.environ.pop(interpreter.PARENT, None)
         logging.disable(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)

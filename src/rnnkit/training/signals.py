@@ -144,8 +144,8 @@ def at_once() -> Iterator[None]:
     try:
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
-        if number := arrived():  # just before, and not yet raised
-            signal.raise_signal(number)
+        if before := arrived():  # just before, and not yet raised
+            signal.raise_signal(before)
         yield
     finally:
         for number in handled:
@@ -194,8 +194,8 @@ def catch() -> Iterator[Stop]:
     try:
         for number in CAUGHT:
             signal.signal(number, handle)
-        if number := arrived():  # just before, and not yet raised
-            handle(number, None)
+        if before := arrived():  # just before, and not yet raised
+            handle(before, None)
         yield stop
     finally:
         for number, handler in old.items():
