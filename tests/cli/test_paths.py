@@ -87,6 +87,8 @@ def test_paths(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, name: st
     monkeypatch.chdir(folder)
     found = []
     for kind, path in PATHS.items():
+        if (name, kind) == ("verify", "root"):
+            continue  # it would compare whatever has a checksum on this machine
         Path("loop").unlink(missing_ok=True)
         Path("loop").symlink_to("loop")
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))

@@ -112,6 +112,14 @@ def test_a_stage_that_listens_gets_the_signal_that_came_before() -> None:
         assert signals.arrived() == 0, "it is handed over"
 
 
+def test_a_block_inside_takes_over_what_came_during_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_is_importing", lambda frame: frame is not None)
+    with signals.raising({signal.SIGTERM: signals.Terminated}):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt), signals.raising({signal.SIGTERM: KeyboardInterrupt}):
+            pytest.fail("it is raised at once")
+
+
 SECOND = """
 import signal, time
 from rnnkit.training import signals

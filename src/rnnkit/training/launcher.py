@@ -56,26 +56,25 @@ def launch(words: Sequence[str], processes: int) -> Ending:
     stops: dict[int, Callable[[], BaseException]] = {
         number: partial(SignalException, "", number) for number in _STOPPING
     }
-    with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder, _own_voice(), signals.raising(stops):
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=processes,
-            run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
-            max_restarts=0,
-            logs_specs=DefaultLogsSpecs(log_dir=folder),
-            **_other_signals(LaunchConfig),
-        )
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder, _own_voice(), signals.raising(stops):
+            config = LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=processes,
+                run_id=uuid.uuid4().hex,
+                rdzv_backend="c10d",
+                rdzv_endpoint="localhost:0",
+                local_addr="localhost",
+                max_restarts=0,
+                logs_specs=DefaultLogsSpecs(log_dir=folder),
+                **_other_signals(LaunchConfig),
+            )
             elastic_launch(config, words[0])(*words[1:])
-        except ChildFailedError as failure:
-            return _ending(failure.failures)
-        except SignalException as stop:
-            signals.arrived()
-            return Ending(128 + stop.sigval)
+    except ChildFailedError as failure:
+        return _ending(failure.failures)
+    except SignalException as stop:
+        return Ending(128 + stop.sigval)
     return Ending(0)
 
 

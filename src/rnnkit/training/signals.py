@@ -103,6 +103,8 @@ _deliveries: list[Delivery] = []
 def raising(exceptions: Mapping[int, Callable[[], BaseException]]) -> Iterator[None]:
     """Raise an exception in the block for each of these signals, except those that this process ignores.
 
+    A signal that came before, in the block of another such call around this one, and was not yet raised, is taken over.
+
     Args:
         exceptions: Makes the exception, by the signal's number.
     """
@@ -113,12 +115,15 @@ def raising(exceptions: Mapping[int, Callable[[], BaseException]]) -> Iterator[N
     handlers = {number: delivery.handle for number in exceptions if signal.getsignal(number) is not signal.SIG_IGN}
     before = {number: signal.getsignal(number) for number in (*handlers, signal.SIGALRM)}
     hook = sys.unraisablehook
+    pending = arrived()
     _deliveries.append(delivery)
     try:
         signal.signal(signal.SIGALRM, delivery.attempt)
         sys.unraisablehook = delivery.ignore_lost
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        if pending in exceptions:
+            delivery.handle(pending, None)
         yield
     finally:
         delivery.settle()
