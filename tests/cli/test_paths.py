@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests import tiny_models
-from tests.workspaces import make_workspace
+from tests.workspaces import SMALL, make_workspace
 
 from rnnkit.cli import signature
 from rnnkit.cli.app import COMMANDS
@@ -38,10 +38,10 @@ BESIDE = {
     "tokenize": ["--type", "words"],
     "align": ["--source", "de", "--target", "en"],
     "represent": ["--side", "de"],
-    "train": ["--dry-run"],
-    "train-seq2seq": ["--dry-run"],
+    "train": [*SMALL, "--max-steps", "1"],
+    "train-seq2seq": [*SMALL, "--max-steps", "1"],
     "train-lm": ["--arch", "ngram"],
-    "train-embeddings": ["--dry-run"],
+    "train-embeddings": ["--epochs", "1", "--dimension", "4"],
 }
 """What lets a command come as far as it can before the path stops it."""
 
