@@ -33,18 +33,9 @@ ROOMS = (
 """From the top of the house to its ground; a room imports only from rooms after it, and from the single files."""
 
 SINGLE_FILES = (
-    "__init__",
-    "cgroups",
-    "compiled",
-    "config",
-    "console",
-    "errors",
-    "events",
-    "kernel_cache",
-    "machine",
-    "platforms",
-    "workers",
-)
+    "__init__", "cgroups", "compiled", "config", "console", "errors", "events", "installation", "interpreter",
+    "kernel_cache", "machine", "platforms", "workers",
+)  # fmt: skip
 """The ground that every room stands on; `console` is for `cli` alone."""
 
 NO_TORCH = ("ngrams", "wordalign", "text", "data", "files", *SINGLE_FILES)

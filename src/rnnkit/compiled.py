@@ -62,6 +62,8 @@ class Compiler:
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": forceinline}
         options |= {"fastmath": _REORDERED} if self.reordered else {}
         options |= {} if self.counted else {"_nrt": False}
+        if numba.config.DISABLE_JIT:
+            raise ConfigError("NUMBA_DISABLE_JIT keeps kernels from being compiled", hint="unset NUMBA_DISABLE_JIT")
         compiled: F = numba.njit(**options)(function)
         return compiled
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from rnnkit.errors import visible, visible_json, visible_line
 from rnnkit.events import Event, Note, Progress, Warned
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ AT_ONCE = 1.0
 """Work of fewer seconds than this ends without a word."""
 
 BOLD, RED, YELLOW, CYAN = "1", "1;31", "33", "36"
+
+Mark = tuple[str, str]
+"""A word that stands before a text, and the style that it is painted in."""
 
 
 @dataclass
@@ -85,9 +89,9 @@ class Console:
         try:
             match event:
                 case Note(text):
-                    self._say(text)
+                    self._say(visible_line(text))
                 case Warned(text):
-                    self._say(f"{paint('warning:', YELLOW, sys.stderr)} {text}")
+                    self._say(visible_line(text), ("warning:", YELLOW))
                 case Progress():
                     self._follow(event)
         except OSError:  # a closed terminal or pipe; what the stage does goes on unseen
@@ -104,13 +108,16 @@ class Console:
         self.listen(Note(text))
 
     def write(self, line: str) -> None:
-        """Print one line of the result, at once where a person or a program waits for it on a terminal."""
+        """Print one line of data, at once where a person or a program waits for it on a terminal.
+
+        Data is passed on as it is; a terminal gets it escaped.
+        """
         if self._silent:
             return
         live = sys.stdout.isatty()
         if live:
             self._clear()
-        sys.stdout.write(f"{line}\n")
+        sys.stdout.write(f"{visible(line) if live else line}\n")
         if live:
             sys.stdout.flush()
 
@@ -122,14 +129,25 @@ class Console:
         with contextlib.suppress(OSError):  # a closed terminal or pipe
             say(line)
 
+    def show(self, line: str) -> None:
+        """Print one line for people, escaped."""
+        self.write(visible_line(line))
+
+    def show_document(self, document: Mapping[str, Any]) -> None:
+        """Print one JSON object, with escapes for all that might steer a terminal."""
+        self.write(visible_json(json.dumps(document, ensure_ascii=False)))
+
     def report(self, text: str, document: Mapping[str, Any]) -> None:
         """Print a result for people, or the same facts as one JSON object where `--json` asked for it."""
-        self.write(json.dumps(document, ensure_ascii=False) if self.json else text)
+        if self.json:
+            self.show_document(document)
+        else:
+            self.write(visible(text))
 
     def summarise(self, lines: Iterable[str], document: Mapping[str, Any]) -> None:
         """Say what became of files, where the files themselves are the result; or print it as one JSON object."""
         if self.json:
-            self.report("", document)
+            self.show_document(document)
         else:
             for line in lines:
                 self.note(line)
@@ -151,7 +169,7 @@ class Console:
             if self._animated:
                 self._draw(event, task, now)
             else:
-                self._say(f"{event.task}: {', '.join(_words(event, task, now))}")
+                self._say(visible_line(f"{event.task}: {', '.join(_words(event, task, now))}"))
 
     def _finish(self, event: Progress, task: _Task, now: float) -> None:
         """Take the bar away and leave one line, unless nobody waited or another task, of which it is a part, runs."""
@@ -162,7 +180,7 @@ class Console:
         self._clear()
         if now - task.started >= AT_ONCE:
             total = f"{event.done:,} {event.unit} in {duration(now - task.started)}"
-            self._say(f"{event.task}: {', '.join([total, *_facts(event)])}")
+            self._say(visible_line(f"{event.task}: {', '.join([total, *_facts(event)])}"))
 
     def _draw(self, event: Progress, task: _Task, now: float) -> None:
         if self._bars is None:
@@ -170,9 +188,9 @@ class Console:
             for other in self._tasks.values():
                 other.bar = None
             self._bars.start()
-        words = "  ".join(_words(event, task, now))
+        words = visible_line("  ".join(_words(event, task, now)))
         if task.bar is None:
-            task.bar = self._bars.add_task(event.task, total=event.total, words=words)
+            task.bar = self._bars.add_task(visible_line(event.task), total=event.total, words=words)
         self._bars.update(task.bar, completed=event.done, total=event.total, words=words, refresh=True)
 
     def _clear(self) -> None:
@@ -180,17 +198,26 @@ class Console:
             self._bars.stop()
             self._bars = None
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, mark: Mark | None = None) -> None:
         if self._bars is not None:
-            self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._bars.console.print(_marked(text, mark), markup=False, highlight=False, soft_wrap=True)
         else:
-            say(text)
+            say(text, mark)
 
 
-def say(text: str) -> None:
-    """Write a line to standard error."""
-    sys.stderr.write(f"{text}\n")
+def say(text: str, mark: Mark | None = None) -> None:
+    """Write a text to standard error, escaped: it may hold what comes from files and names.
+
+    Args:
+        text: What is to be read.
+        mark: A word that stands before it, and its style.
+    """
+    sys.stderr.write(f"{_marked(text, mark)}\n")
     sys.stderr.flush()
+
+
+def _marked(text: str, mark: Mark | None) -> str:
+    return f"{paint(*mark, sys.stderr)} {visible(text)}" if mark else visible(text)
 
 
 def is_animated(stream: IO[str]) -> bool:

@@ -6,6 +6,33 @@ behind `error:`; a traceback is shown only with `--debug`.
 
 from __future__ import annotations
 
+import re
+
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What makes a terminal do something other than show a sign: control characters, changes of the direction of writing,
+line ends other than the usual one, and halves of surrogate pairs, which stand for bytes that are not UTF-8."""
+
+
+def visible(text: str) -> str:
+    r"""A text as a terminal may get it: `\x1b` in the place of what would steer it. Tabs and line ends stay."""
+    return _UNSAFE.sub(lambda found: _escape(ord(found[0])), text)
+
+
+def visible_line(text: str) -> str:
+    """The same in one line, whatever it holds."""
+    return visible(text).replace("\n", "\\n")
+
+
+def visible_json(document: str) -> str:
+    """JSON or TOML as a terminal may get it: the same document, its strings with more escapes."""
+    return _UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", document)
+
+
+def _escape(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a file's name
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
 
 class RnnkitError(Exception):
     """An expected failure: the user's data, files or options, not a defect of rnnkit.
@@ -25,9 +52,11 @@ class RnnkitError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        lines = [self.what, *(f"  {detail}" for detail in self.details)]
+        """Escaped, and with each part where it belongs: a file's name may hold line ends and control characters."""
+        lines = [visible_line(self.what)]
+        lines += [f"  {line}" for detail in self.details for line in visible(detail).split("\n")]
         if self.hint:
-            lines.append(f"  hint: {self.hint}")
+            lines.append(f"  hint: {visible_line(self.hint)}")
         return "\n".join(lines)
 
 

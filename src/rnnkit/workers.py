@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from rnnkit import interpreter
 from rnnkit.errors import RnnkitError, WorkerError
 from rnnkit.machine import available_cores
 
@@ -174,7 +174,7 @@ _FINISH = "finish"
 
 
 _PROGRAM = "import sys; sys.path[:] = {path}; from rnnkit.workers import serve; serve({descriptor})"
-"""What a process runs: modules are looked for where this one looks."""
+"""What a process runs: modules are looked for where this one looks, but not in the current folder."""
 
 
 def _start() -> _Child:
@@ -182,10 +182,12 @@ def _start() -> _Child:
     from multiprocessing import Pipe
 
     ours, theirs = Pipe()
-    program = _PROGRAM.format(path=sys.path, descriptor=theirs.fileno())
+    program = _PROGRAM.format(path=interpreter.search_path(), descriptor=theirs.fileno())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        process = subprocess.Popen([sys.executable, "-c", program], pass_fds=[theirs.fileno()])
+        process = subprocess.Popen(
+            interpreter.command("-c", program), pass_fds=[theirs.fileno()], env=interpreter.environment()
+        )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
@@ -247,6 +249,7 @@ def serve(descriptor: int) -> None:
     """
     from multiprocessing.connection import Connection
 
+    interpreter.protect()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     worker: Worker[Any, Any] | None = None

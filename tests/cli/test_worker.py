@@ -144,7 +144,7 @@ def test_a_run_is_started_again_where_it_was_killed_and_not_where_it_failed(
     assert launching.start("train-lm", meant, 2, Console(quiet=True)) == 1
     assert ["--overwrite" in words for words in started] == [True, False]
     assert ["--resume" in words for words in started] == [False, True]
-    assert started[0][1:4] == ["-m", "rnnkit", "train-lm"]
+    assert started[0][1:5] == ["-P", "-m", "rnnkit", "train-lm"]
 
 
 def test_what_was_killed_before_it_wrote_anything_starts_from_the_beginning(

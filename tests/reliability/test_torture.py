@@ -90,6 +90,21 @@ def test_losses_and_litter_are_found(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+def test_losing_rights_binds_root_too(tmp_path: Path) -> None:
+    """Same user, so that what only this user may read can still be imported; but no file in a read-only folder."""
+    (tmp_path / "inner").mkdir(mode=0o555)
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom tests.reliability import child\n"
+        "before = os.getuid()\nchild.lose_rights()\nassert os.getuid() == before\n"
+        "try:\n    Path(sys.argv[1], 'file').touch()\nexcept PermissionError:\n    print('refused')\n"
+        "print(os.system(f'touch {sys.argv[1]}/file 2>/dev/null') != 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "inner")], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "refused\nTrue\n", done.stderr
+
+
 def test_every_kind_of_damage_is_of_some_file() -> None:
     whole = bytes(range(50))
     dice = random.Random(1)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -57,3 +58,87 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
     thread.start()
     thread.join()
     assert seen == [(False, True)]
+
+
+LOST = """
+import signal, sys, time, weakref
+from rnnkit.training import signals
+
+class Here: pass
+
+def callback(_):
+    signal.raise_signal({number})
+
+def swallow():
+    try:
+        signal.raise_signal({number})
+    except BaseException:
+        pass
+
+def lose():
+    here = Here()
+    reference = weakref.ref(here, callback)
+    del here
+
+try:
+    with signals.raising({{signal.SIGTERM: signals.Terminated, signal.SIGINT: KeyboardInterrupt}}):
+        try:
+            {how}()
+            time.sleep(20)
+            print("not raised again")
+        finally:
+            time.sleep(1)  # several times as long as until it would be raised again
+            print("cleaned up")
+except (signals.Terminated, KeyboardInterrupt) as stop:
+    print(type(stop).__name__)
+"""
+
+
+@pytest.mark.parametrize("how", ["lose", "swallow"])
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "Terminated"), (signal.SIGINT, "KeyboardInterrupt")])
+def test_an_exception_that_is_lost_is_raised_again_and_disturbs_no_cleaning(how: str, number: int, name: str) -> None:
+    program = LOST.format(how=how, number=int(number))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == (f"cleaned up\n{name}\n", "")
+
+
+def test_a_stage_that_listens_gets_the_signal_that_came_before() -> None:
+    with signals.raising({signal.SIGTERM: signals.Terminated}):
+        delivery = signals._deliveries[-1]
+        with pytest.raises(signals.Terminated):
+            delivery.handle(signal.SIGTERM, None)
+        with signals.catch() as stop:
+            assert stop.number == signal.SIGTERM
+        assert signals.arrived() == 0, "it is handed over"
+
+
+def test_a_block_inside_takes_over_what_came_during_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_is_importing", lambda frame: frame is not None)
+    with signals.raising({signal.SIGTERM: signals.Terminated}):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt), signals.raising({signal.SIGTERM: KeyboardInterrupt}):
+            pytest.fail("it is raised at once")
+
+
+SECOND = """
+import signal, time
+from rnnkit.training import signals
+
+with signals.raising({signal.SIGTERM: signals.Terminated}):
+    try:
+        print("waiting", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaning", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_a_second_signal_ends_a_cleaning_that_hangs() -> None:
+    process = subprocess.Popen([sys.executable, "-c", SECOND], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in ("waiting", "cleaning"):
+        assert process.stdout.readline() == f"{line}\n"
+        time.sleep(2 * signals.MOMENT)
+        process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == -signal.SIGTERM

@@ -10,8 +10,20 @@ from typing import Annotated, NoReturn
 import typer
 
 import rnnkit
-from rnnkit.cli import boundary, evaluation, files, pages, showing, signature, text, training, use
-from rnnkit.cli.command import Command, register, register_name
+from rnnkit.cli import (
+    boundary,
+    evaluation,
+    files,
+    pages,
+    showing,
+    signature,
+    suggestions,
+    text,
+    training,
+    use,
+)
+from rnnkit.cli.command import Command, register, register_name, spellings
+from rnnkit.errors import visible
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Text": text.COMMANDS,
@@ -102,7 +114,7 @@ def version() -> str:
             torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
         )
     except (ImportError, OSError) as error:  # a broken installation is a reason to ask for versions
-        release, device = f"cannot be used: {error}", "unknown"
+        release, device = visible(f"cannot be used: {error}"), "unknown"
     return f"rnnkit {rnnkit.__version__}\nPython {platform.python_version()}\ntorch {release}\ndevice {device}"
 
 
@@ -117,6 +129,9 @@ def _dispatch(words: Sequence[str]) -> int:
     named = COMMANDS.get(words[0]) if words else None
     if named is not None:
         typed = signature.hide_signs(words[1:], named.options_type)
+        spelled = spellings(named)
+        taking = {flag for flag, has_value in spelled.items() if has_value}
+        suggestions.refuse_single_hyphens(typed, named.name, taking, spelled)
         words = [named.name, *signature.spread(typed, named.options_type)]
     full = COMMANDS.values() if completing else [named] if named else []
     code = build(full)(list(words), prog_name="rnnkit", standalone_mode=False)

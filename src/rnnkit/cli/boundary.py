@@ -10,25 +10,24 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
-from rnnkit.cli import worker
-from rnnkit.console import RED, paint, say
+from rnnkit import installation
+from rnnkit.cli import suggestions, worker
+from rnnkit.console import RED, YELLOW, say
 from rnnkit.errors import Interrupted, RnnkitError
+from rnnkit.training import signals
+from rnnkit.training.signals import Terminated
 
 DONE, FAILED, USAGE, BROKEN_PIPE = 0, 1, 2, 141
 
 PARSER_ERROR: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 """What the parser raises for every kind of wrong usage; not all versions of Typer export it by its name."""
-
-
-class Terminated(BaseException):
-    """SIGTERM where no stage listens for it; files being written are cleaned up on its way out."""
 
 
 def guard(work: Callable[[], int | None], debug: bool) -> int:
@@ -49,15 +48,17 @@ def guard(work: Callable[[], int | None], debug: bool) -> int:
     except BaseException as failure:
         if debug:
             _speak("".join(traceback.format_exception(failure)).rstrip())
+        if (number := signals.arrived()) and not isinstance(failure, Interrupted):
+            failure = _STOPS[number]()  # whatever the signal's exception was turned into on its way
         text, code = explain(failure)
         if worker.may_explain():
-            _speak(worker.mark(text))
+            _speak(*((text, worker.mark("error:")) if is_error(failure) else (worker.mark(text),)))
         return code
 
 
 def complain(failure: BaseException) -> None:
     """Say why something failed, where other work goes on."""
-    _speak(explain(failure)[0])
+    _speak(explain(failure)[0], "error:")
 
 
 def debugging(environment: Mapping[str, str]) -> bool:
@@ -65,47 +66,67 @@ def debugging(environment: Mapping[str, str]) -> bool:
     return environment.get("RNNKIT_DEBUG", "").lower() not in ("", "0", "false", "no", "off")
 
 
+def is_error(failure: BaseException) -> bool:
+    """Whether `error:` stands before the explanation: signals are none."""
+    return not isinstance(failure, Interrupted | KeyboardInterrupt | Terminated)
+
+
 def explain(failure: BaseException) -> tuple[str, int]:
     """What to tell the user about a failure, and the exit code."""
     match failure:
-        case Interrupted():
-            return str(failure), failure.exit_code
         case RnnkitError():
-            return _error(str(failure)), failure.exit_code
+            return str(failure), failure.exit_code
         case KeyboardInterrupt():
             return "interrupted", 128 + signal.SIGINT
         case Terminated():
             return "terminated", 128 + signal.SIGTERM
     if isinstance(failure, PARSER_ERROR):
-        return _error(str(_usage(failure))), USAGE
+        return str(_usage(failure)), USAGE
     if _is_memory(failure):
-        return _error(str(_OUT_OF_MEMORY)), FAILED
+        return str(_OUT_OF_MEMORY), FAILED
+    broken = installation.explain(failure)
+    if broken is not None:
+        return str(broken), broken.exit_code
     if isinstance(failure, OSError) and failure.errno is not None:
-        return _error(str(_refused(failure))), FAILED
+        return str(_refused(failure)), FAILED
     setting = _compiler_setting(failure)
     if setting is not None:
-        return _error(str(setting)), FAILED
+        return str(setting), FAILED
+    if isinstance(failure, RuntimeError) and str(failure).startswith("Symlink loop"):  # OSError since Python 3.13
+        return str(RnnkitError("a link leads to itself", str(failure), hint="remove it, or name another file")), FAILED
+    if isinstance(failure, UnicodeEncodeError) and failure.reason == "surrogates not allowed":
+        return str(_no_unicode(failure)), FAILED
     last_line = traceback.format_exception_only(failure)[-1].strip()
     defect = RnnkitError(
         "this is a defect in rnnkit, not in your data or options",
         last_line,
         hint="run again with --debug for the traceback, and report it with the command that you typed",
     )
-    return _error(str(defect)), FAILED
+    return str(defect), FAILED
+
+
+_STOPS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+"""What is raised for a signal; stages that save on one install their own handler."""
 
 
 @contextmanager
 def termination() -> Iterator[None]:
-    """Turn SIGTERM into `Terminated` while the block runs; stages that save on it install their own handler."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, stop)
+    """Turn SIGTERM and Ctrl-C into exceptions while the block runs, and let warnings of Python speak as ours do."""
+    before = warnings.showwarning
+    warnings.showwarning = _show_warning
     try:
-        yield
+        with signals.raising(_STOPS):
+            yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        warnings.showwarning = before
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+    line: str | None = None,
+) -> None:  # fmt: skip
+    with suppress(OSError):
+        say(f"{message} ({category.__name__}, {filename}:{lineno})", ("warning:", YELLOW))
 
 
 def open_streams() -> None:
@@ -139,13 +160,9 @@ def silence() -> None:
                 os.close(nowhere)
 
 
-def _speak(text: str) -> None:
+def _speak(text: str, mark: str = "") -> None:
     with suppress(OSError):  # nobody listens any more
-        say(text)
-
-
-def _error(text: str) -> str:
-    return f"{paint('error:', RED, sys.stderr)} {text}"
+        say(text, (mark, RED) if mark else None)
 
 
 def _system_exit(stop: SystemExit) -> int:
@@ -157,17 +174,21 @@ def _system_exit(stop: SystemExit) -> int:
 
 def _usage(failure: Any) -> RnnkitError:
     """The parser's complaint in the form of ours."""
-    message = str(failure.message)
-    what, _, guess = message.partition(". Did you mean ")
-    possible = sorted(getattr(failure, "possibilities", None) or ())
+    what = str(failure.message).partition(". Did you mean ")[0].partition(" (Possible options")[0].rstrip(".")
     context = getattr(failure, "ctx", None)
     command = context.command_path if context is not None else "rnnkit COMMAND"
-    what = what.rstrip(".")
     hint = f"`{command} --help` lists what there is"
-    if context is not None and context.parent is None and hasattr(failure, "option_name"):
-        hint = f"options stand behind the command; {hint}"
-    if guess or possible:
-        hint = f"did you mean {guess.rstrip('?') or ' or '.join(possible)}?"
+    if context is not None:
+        name = getattr(failure, "option_name", None)
+        if name is not None and context.parent is None:
+            hint = f"options stand behind the command; {hint}"
+        if what.startswith("No such command"):
+            hint = suggestions.for_command(what.partition("'")[2].rstrip("'"), context.command.commands) or hint
+        elif name is not None:
+            spelled = [
+                flag for parameter in context.command.params for flag in (*parameter.opts, *parameter.secondary_opts)
+            ]
+            hint = suggestions.for_option(name, context.info_name or "", spelled) or hint
     return RnnkitError(what[:1].lower() + what[1:], hint=hint)
 
 
@@ -197,6 +218,16 @@ def _compiler_setting(failure: BaseException) -> RnnkitError | None:
         f"kernels cannot be compiled with {', '.join(f'{name}={value}' for name, value in settings)}",
         traceback.format_exception_only(failure)[-1].strip().partition("\n")[0],
         hint=f"unset {names}",
+    )
+
+
+def _no_unicode(failure: UnicodeEncodeError) -> RnnkitError:
+    """Python holds the bytes of a name that is not UTF-8 as halves of surrogate pairs, which no file can hold."""
+    start = max(0, failure.start - 40)
+    return RnnkitError(
+        "the name of a file is not UTF-8, so that it cannot be recorded",
+        failure.object[start : failure.end + 20].splitlines()[0] if failure.object else "",
+        hint="rename the file",
     )
 
 

@@ -17,10 +17,13 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnkit.cli import boundary, pages, signature, worker
+from rnnkit.cli import boundary, pages, places, signature, worker
 from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
-from rnnkit.machine import limit_libraries
+from rnnkit.errors import visible_json, visible_line
+from rnnkit.events import Warned
+from rnnkit.machine import available_cores, limit_libraries
+from rnnkit.training.processes import place
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
     result = stage.run(options, console.listen)
     short = getattr(result, "brief", getattr(result, "numbers", result.lines))
     lines = short if console.quiet else result.lines
-    console.report("\n".join(lines), result.as_dict())
+    console.report("\n".join(map(visible_line, lines)), result.as_dict())
 
 
 def make(stage: ModuleType, options: Any, console: Console) -> None:
@@ -130,13 +133,35 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
     json = command.json and common.json
     with Console(quiet=quiet, json=json, debug=common.debug, silent=worker.silent()) as console:
         if common.print_config:
-            console.write(to_toml(command.name, options).rstrip())
+            console.write(visible_json(to_toml(command.name, options).rstrip()))
             return boundary.DONE
         from rnnkit import kernel_cache
 
+        places.check(options)
+        _warn_of_many_processes(options, console)
         limit_libraries()
         with kernel_cache.tell_warnings(console.listen):
             return command.act(command.stage, options, console)
+
+
+def _warn_of_many_processes(options: Any, console: Console) -> None:
+    """More processes than cores are slower than fewer, and take more memory."""
+    processes, cores = getattr(options, "processes", 1), available_cores()
+    if processes > cores and place().size == 1:
+        have = "1 core" if cores == 1 else f"{cores} cores"
+        console.listen(Warned(f"{processes} processes share {have}: --processes {cores} is faster"))
+
+
+def spellings(command: Command) -> dict[str, bool]:
+    """Every option of a command as it is spelled, and whether a value follows it."""
+    fields = [*signature.typed_fields(command.options_type), *signature.typed_fields(Common)]
+    return {
+        flag: wanted is not bool
+        for field, wanted in fields
+        if not field.metadata["argument"]
+        for spelled in signature.flags(field, wanted)
+        for flag in spelled.split("/")
+    }
 
 
 def page(command: Command) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,11 +44,13 @@ def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console)
     """
     code, first = boundary.DONE, True
     for each in answers:
-        lines = [json.dumps(each.as_dict(), ensure_ascii=False)] if as_json else each.lines
-        if apart and lines and not as_json and not first:
+        lines = each.lines
+        if as_json:
+            console.show_document(each.as_dict())
+        elif apart and lines and not first:
             console.write("")
-        for line in lines:
-            console.write(line)
+        for line in () if as_json else lines:
+            console.show(line)
         first = first and not lines
         if getattr(each, "error", None) is not None:
             boundary.complain(each.error)

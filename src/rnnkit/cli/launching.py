@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
+from rnnkit import interpreter
 from rnnkit.cli import signature
 from rnnkit.console import Console
 from rnnkit.errors import TrainingError
 from rnnkit.events import Warned
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
+from rnnkit.stages import run_folder
 from rnnkit.training.processes import place
 
 
@@ -47,7 +48,7 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
     before = _manifest(folder)
     for left in reversed(range(options.restarts + 1)):
         typed = [command, *signature.words(options), *console.words()]
-        ending = launch([sys.executable, "-m", "rnnkit", *typed], processes)
+        ending = launch(interpreter.command("-m", "rnnkit", *typed), processes)
         if ending.killed is None:
             return ending.code
         rank, name = ending.killed
@@ -55,7 +56,8 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
         if left:
             console.listen(Warned(f"{what}; the run goes on from its last checkpoint"))
             if _manifest(folder) != before:  # else it was killed before anything of this run was written
-                options = dataclasses.replace(options, resume=True, overwrite=False)
+                begun = run_folder.has_run(folder)  # else it was killed before its options were written
+                options = dataclasses.replace(options, resume=begun, overwrite=not begun)
     raise TrainingError(what, hint="--resume goes on from the last checkpoint, --restarts N does so by itself")
 
 

@@ -13,21 +13,23 @@ from rnnkit.errors import DataError
 
 
 @contextmanager
-def spooled(paths: Sequence[Path]) -> Iterator[list[Path]]:
+def spooled(paths: Sequence[Path], named: bool = True) -> Iterator[list[Path]]:
     """Give files in place of pipes, such as `<(zcat train.de.tok.gz)`; other paths stay as they are.
 
     Args:
         paths: Inputs. The files live as long as the block, in the folder for temporary files.
+        named: Copy FIFOs that have a name in a folder, too, which may mean to wait for a writer.
 
     Raises:
         DataError: A pipe cannot be read, or does not fit on the disk.
     """
-    if not any(map(_is_pipe, paths)):
+    pipes = [path for path in paths if _is_pipe(path) and (named or path.parts[:2] in (("/", "dev"), ("/", "proc")))]
+    if not pipes:
         yield list(paths)
         return
     with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder:
         yield [
-            _copy(path, Path(folder) / str(number) / path.name) if _is_pipe(path) else path
+            _copy(path, Path(folder) / str(number) / path.name) if path in pipes else path
             for number, path in enumerate(paths, start=1)
         ]
 

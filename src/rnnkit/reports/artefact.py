@@ -5,6 +5,7 @@ What rnnkit made says so itself, in its manifest; other files are recognised by 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,15 +77,27 @@ def describe(path: Path) -> Description:
         raise DataError(f"cannot read {path}", str(error.strerror or error)) from error
 
 
-def artefacts(folder: Path) -> Iterator[Path]:
-    """The outermost artefacts inside a folder: what has a manifest. Hidden names are work in progress, left out."""
+DEEPEST = 4
+"""Folders inside each other that are searched for artefacts."""
+
+
+def artefacts(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
+    """The outermost artefacts inside a folder: what has a manifest. Hidden names are work in progress, left out.
+
+    Links, other file systems and folders that this user cannot read are not searched.
+    """
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name.endswith(manifest.NAME):
             continue
         if manifest.place(path).is_file():
             yield path
-        elif path.is_dir():
-            yield from artefacts(path)
+        elif depth > 1 and _is_searched(path, folder):
+            yield from artefacts(path, depth - 1)
+
+
+def _is_searched(path: Path, folder: Path) -> bool:
+    searched = path.is_dir() and not path.is_symlink() and path.stat().st_dev == folder.stat().st_dev
+    return searched and os.access(path, os.R_OK | os.X_OK)
 
 
 def _describe_folder(path: Path) -> Description:

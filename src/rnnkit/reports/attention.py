@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from rnnkit.errors import visible_line
 from rnnkit.files.atomic import atomic_file
 from rnnkit.reports import picture
 
@@ -116,15 +117,13 @@ def draw(one: Map, path: Path) -> None:
     """
     columns, rows = [*one.source, END], [*one.target, END]
     size = (_MARGIN + _INCHES_PER_TOKEN * len(columns), _MARGIN + _INCHES_PER_TOKEN * len(rows))
-    figure = picture.new_figure(size)
-    axes = figure.add_subplot()
-    axes.imshow([list(row) for row in one.weights], cmap="Greys", vmin=0, vmax=1, aspect="equal")
-    axes.xaxis.tick_top()
-    axes.set_xticks(range(len(columns)), [_plain(token) for token in columns], rotation=90)
-    axes.set_yticks(range(len(rows)), [_plain(token) for token in rows])
-    picture.save(figure, path)
-
-
-def _plain(token: str) -> str:
-    """A token that the drawing program takes for text, not for mathematics."""
-    return token.replace("$", r"\$")
+    with picture.own_style():
+        figure = picture.new_figure(size)
+        axes = figure.add_subplot()
+        axes.imshow([list(row) for row in one.weights], cmap="Greys", vmin=0, vmax=1, aspect="equal")
+        axes.xaxis.tick_top()
+        axes.set_xticks(range(len(columns)), [""] * len(columns), rotation=90)
+        axes.set_yticks(range(len(rows)), [""] * len(rows))
+        for axis, tokens in ((axes.xaxis, columns), (axes.yaxis, rows)):
+            axis.set_ticklabels([visible_line(token) for token in tokens], parse_math=False)
+        picture.save(figure, path)

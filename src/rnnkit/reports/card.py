@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import rnnkit
+from rnnkit.errors import visible_line
 from rnnkit.files.atomic import atomic_file
 
 NAME = "README.md"
@@ -55,13 +58,13 @@ def render(card: Card) -> str:
     language = card.languages[0]
     command = "decode" if two else "score"
     taken, best = card.steps
-    rows = [f"| {name} | {value:.4g} |" for name, value in card.scores.items() if name != "step"]
+    rows = [(name, f"{value:.4g}") for name, value in card.scores.items() if name != "step"]
     splits = [
-        f"| {split} | {facts['sentences']:,} | " + ", ".join(f"{k} {v:,}" for k, v in facts["tokens"].items()) + " |"
+        (split, f"{facts['sentences']:,}", ", ".join(f"{k} {v:,}" for k, v in facts["tokens"].items()))
         for split, facts in card.data["splits"].items()
     ]
-    settings = [f"| {key} | {value} |" for key, value in {**card.network, **card.options}.items() if value is not None]
-    sums = [f"| {name} | `{digest}` |" for name, digest in card.inputs.items()]
+    shape = [(key.replace("_", "-"), str(value)) for key, value in card.network.items() if value is not None]
+    settings = [(key, str(value)) for key, value in card.options.items() if value is not None]
     return "\n".join(
         [
             "---",
@@ -69,27 +72,38 @@ def render(card: Card) -> str:
             f"tags: [{'translation, sequence-to-sequence' if two else 'language-model'}]",
             f"language: {json.dumps(card.languages)}",
             "---",
-            f"# {card.title}",
+            f"# {_plain(card.title)}",
             "",
             f"{card.parameters:,} parameters, trained for {taken:,} steps in {card.seconds / 60:.1f} minutes with "
             f"rnnkit {rnnkit.__version__}. The weights in `best.safetensors` are those of step {best:,}.",
             "",
             "```",
-            f"rnnkit {command} --model DIR < text.{language}",
+            f"rnnkit {command} --model DIR < {shlex.quote(f'text.{visible_line(language)}').replace('`', '')}",
             "```",
             "",
             "## Validation",
             *_table("score", "value", rows),
             "## Data",
             *_table("split | sentences", "tokens", splits),
+            "## Network",
+            *_table("part", "value", shape),
             "## Options",
             *_table("option", "value", settings),
             "## Made from",
-            *_table("input", "sha256", sums),
+            *_table("input", "sha256", list(card.inputs.items())),
         ]
     )
 
 
-def _table(left: str, right: str, rows: list[str]) -> list[str]:
+def _table(left: str, right: str, rows: Sequence[Sequence[str]]) -> list[str]:
     columns = left.count("|") + 2
-    return ["", f"| {left} | {right} |", "|" + " --- |" * columns, *rows, ""]
+    lines = ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
+    return ["", f"| {left} | {right} |", "|" + " --- |" * columns, *lines, ""]
+
+
+def _plain(text: str) -> str:
+    """A text that Markdown shows as it is, whatever comes from the names of files: no tags, links, cells or lines."""
+    return _MARKUP.sub(r"\\\g<0>", visible_line(text))
+
+
+_MARKUP = re.compile(r"[\\`*<>\[\]|~&#$!]")

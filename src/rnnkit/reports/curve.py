@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import DataError
-from rnnkit.reports.picture import new_figure, save
+from rnnkit.reports.picture import new_figure, own_style, save
 from rnnkit.training import metrics
 
 INCHES = (8.0, 4.5)
@@ -28,9 +28,10 @@ def draw_curve(metrics_path: Path, picture: Path) -> None:
     records = list(metrics.read(metrics_path)) if metrics_path.exists() else []
     if not records:
         raise DataError(f"{metrics_path} holds no measurements yet")
-    figure = new_figure(INCHES)
-    _draw_losses(figure, records)
-    save(figure, picture)
+    with own_style():
+        figure = new_figure(INCHES)
+        _draw_losses(figure, records)
+        save(figure, picture)
 
 
 def _draw_losses(figure: Any, records: list[dict[str, Any]]) -> None:

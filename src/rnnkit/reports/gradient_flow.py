@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnnkit.reports.columns import aligned
-from rnnkit.reports.picture import new_figure, save
+from rnnkit.reports.picture import new_figure, own_style, save, write_plainly
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.gradient_flow import Flow
@@ -32,11 +32,17 @@ def draw_flows(flows: Mapping[str, Flow], share: float, by: str, picture: Path) 
     Raises:
         DataError: The ending is unknown.
     """
-    figure = new_figure(INCHES)
-    axis = figure.add_subplot()
-    for number, (name, flow) in enumerate(flows.items()):
+    with own_style():
+        figure = new_figure(INCHES)
+        _draw(figure.add_subplot(), flows, share, by)
+        save(figure, picture)
+
+
+def _draw(axis: Any, flows: Mapping[str, Flow], share: float, by: str) -> None:
+    lines = []
+    for number, flow in enumerate(flows.values()):
         heights = [height if height > 0 else float("nan") for height in flow.relative]
-        axis.plot(heights, color=f"C{number % 10}", label=f"{name}: {fall(flow, share)}")
+        lines += axis.plot(heights, color=f"C{number % 10}")
         crossing = flow.falls_below(share)
         if crossing is not None:
             axis.plot([crossing], [heights[crossing]], color=f"C{number % 10}", marker="o")
@@ -47,8 +53,8 @@ def draw_flows(flows: Mapping[str, Flow], share: float, by: str, picture: Path) 
     axis.set_xlabel("steps back, k")
     axis.set_ylabel(f"gradient of the loss by the {by} k steps before\n(norm, k = 0 is 1)")
     axis.grid(alpha=0.3)
-    axis.legend()
-    save(figure, picture)
+    legend = axis.legend(lines, ["model"] * len(lines))
+    write_plainly(legend.get_texts(), [f"{name}: {fall(flow, share)}" for name, flow in flows.items()])
 
 
 def tabulate(flows: Mapping[str, Flow], share: float) -> list[str]:

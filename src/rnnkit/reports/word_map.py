@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.errors import visible_line
 from rnnkit.events import Listener, Warned, ignore
-from rnnkit.reports.picture import DOTS_PER_INCH, new_figure, save
+from rnnkit.reports.picture import DOTS_PER_INCH, new_figure, own_style, save
 from rnnkit.reports.projection import Projection
 
 Places = NDArray[np.float64]
@@ -55,20 +56,20 @@ def draw_map(
         DataError: The ending is unknown.
     """
     scale = min(LARGEST, max(1.0, math.sqrt(len(words) / ROOMY)))
-    figure = new_figure((INCHES[0] * scale, INCHES[1] * scale))
-    axis = figure.add_subplot()
-    axis.scatter(*projection.points_N2.T, s=12, color="C0", linewidths=0)
-    axis.set_title(title, parse_math=False)
-    axis.set_xlabel(projection.axes[0])
-    axis.set_ylabel(projection.axes[1])
-    axis.set_aspect("equal", adjustable="datalim")
-    axis.margins(0.08)
-    axis.grid(alpha=0.2)
-    if not any(projection.axes):
-        axis.tick_params(labelbottom=False, labelleft=False, length=0)
-    with warnings.catch_warnings(record=True) as caught:
+    with own_style(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _write_names(figure, axis, words, projection.points_N2)
+        figure = new_figure((INCHES[0] * scale, INCHES[1] * scale))
+        axis = figure.add_subplot()
+        axis.scatter(*projection.points_N2.T, s=12, color="C0", linewidths=0)
+        axis.set_title(visible_line(title), parse_math=False)
+        axis.set_xlabel(projection.axes[0])
+        axis.set_ylabel(projection.axes[1])
+        axis.set_aspect("equal", adjustable="datalim")
+        axis.margins(0.08)
+        axis.grid(alpha=0.2)
+        if not any(projection.axes):
+            axis.tick_params(labelbottom=False, labelleft=False, length=0)
+        _write_names(figure, axis, [visible_line(word) for word in words], projection.points_N2)
         save(figure, picture)
     missing = {str(warning.message) for warning in caught if "Glyph" in str(warning.message)}
     if missing:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnkit import interpreter
 from rnnkit.config import option
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, ignore
@@ -155,7 +155,8 @@ class _Caller:
     def __call__(self, *words: str) -> str:
         """Run one; returns what it wrote to stdout. Its stderr, with its progress, goes to the user's."""
         self._listen(Note(f"$ rnnkit {shlex.join(words)}"))
-        done = subprocess.run([sys.executable, "-m", "rnnkit", *words], stdout=subprocess.PIPE, check=False)
+        line = interpreter.command("-m", "rnnkit", *words)
+        done = subprocess.run(line, stdout=subprocess.PIPE, env=interpreter.environment(), check=False)
         if done.returncode:
             raise RnnkitError(f"`rnnkit {words[0]}` failed with exit code {done.returncode}", "its message is above")
         return done.stdout.decode("utf-8")

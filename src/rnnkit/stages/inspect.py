@@ -78,7 +78,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     from rnnkit.reports.artefact import describe
     from rnnkit.reports.difference import differences
 
-    with spooled(options.paths) as paths:
+    with spooled(options.paths, named=False) as paths:
         described = tuple(
             dataclasses.replace(describe(found), path=path) for found, path in zip(paths, options.paths, strict=True)
         )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from rnnkit.events import Listener, Warned, ignore
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -59,7 +61,13 @@ class Result:
         return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
 
 
-def conclude(model: Trained, made_from: TrainingInputs, options: Mapping[str, Any], counters: Counters) -> None:
+def conclude(
+    model: Trained,
+    made_from: TrainingInputs,
+    options: Mapping[str, Any],
+    counters: Counters,
+    listen: Listener = ignore,
+) -> None:
     """Average, draw, describe and seal.
 
     Args:
@@ -67,18 +75,17 @@ def conclude(model: Trained, made_from: TrainingInputs, options: Mapping[str, An
         made_from: What it was trained on.
         options: The options that belong to the run.
         counters: Where the loop ended.
+        listen: Warned of a picture that cannot be drawn, for whose sake no training fails.
     """
     from rnnkit.models import weights
     from rnnkit.reports.card import Card, write_card
-    from rnnkit.reports.curve import draw_curve
-    from rnnkit.training import metrics
 
     folder = model.folder.path
     if options["average"]:
         snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
         mean = weights.average([weights.load(path)[0] for path in snapshots])
         weights.save(folder / "average.safetensors", mean, {"averaged": [path.name for path in snapshots]})
-    draw_curve(folder / metrics.NAME, folder / CURVE)
+    _draw_curve(folder, listen)
     _, facts = weights.load(folder / "best.safetensors")
     card = Card(
         title=f"{options['arch']} {'-'.join(model.languages)}",
@@ -94,6 +101,22 @@ def conclude(model: Trained, made_from: TrainingInputs, options: Mapping[str, An
     )
     write_card(folder, card)
     seal(model, made_from, options, {"steps": counters.step, "best": facts})
+
+
+def _draw_curve(folder: Path, listen: Listener) -> None:
+    from rnnkit.training import metrics
+
+    try:
+        from rnnkit.reports.curve import draw_curve
+
+        draw_curve(folder / metrics.NAME, folder / CURVE)
+    except Exception as failure:
+        listen(
+            Warned(
+                f"the learning curve was not drawn ({type(failure).__name__}: {failure}); all else is saved, "
+                f"and `rnnkit plot {folder}` draws it later"
+            )
+        )
 
 
 def result(folder: Path, counters: Counters) -> Result:

@@ -70,8 +70,8 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
 
 
 def has_run(folder: Path) -> bool:
-    """Whether a folder holds a run, finished or not."""
-    return (folder / manifest.NAME).exists()
+    """Whether a folder holds a run, finished or not, that has come as far as its options."""
+    return (folder / manifest.NAME).exists() and bool(manifest.load(folder / manifest.NAME).options)
 
 
 def nothing_to_resume(folder: Path) -> ArtefactError:
@@ -153,7 +153,17 @@ def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunFolder]:
     with lock.hold(folder):
         refuse_taken(folder, overwrite, kind)
         empty(folder)
-        yield RunFolder(folder)
+        announce(folder, kind)
+        try:
+            yield RunFolder(folder)
+        finally:
+            if [path.name for path in folder.glob("*") if path.name != lock.NAME] == [manifest.NAME]:
+                (folder / manifest.NAME).unlink()
+
+
+def announce(folder: Path, kind: str) -> None:
+    """Write a manifest that only names the kind of a folder, so that a kill leaves none that may not be replaced."""
+    manifest.write(folder / manifest.NAME, manifest.Manifest(kind, 1))
 
 
 @contextmanager

@@ -189,7 +189,7 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
         listen(Note(f"{counters.skipped:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"))
     if group.first:
         folder.check()
-        outcome.conclude(trained, made_from, run_folder.kept(options), counters)
+        outcome.conclude(trained, made_from, run_folder.kept(options), counters, listen)
     group.wait()
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
     return outcome.result(folder.final, counters)

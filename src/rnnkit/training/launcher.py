@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from rnnkit import interpreter
+from rnnkit.training import signals
 
 FINISHING = "600"
 """Seconds that processes have to finish their step and save when they are asked to stop; releases of torch before
 2.10 know nothing of it and give them 30."""
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_HANDLED = (*_STOPPING, signal.SIGHUP, signal.SIGQUIT)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class Ending:
 def launch(words: Sequence[str], processes: int) -> Ending:
     """Run a command in so many processes, each of which finds its number in its environment.
 
-    SIGINT and SIGTERM are passed on to all of them. Where one fails, the others are ended with SIGTERM.
+    SIGINT and SIGTERM are passed on to all of them; a second one ends this process, and they end with it. Where one
+    fails, the others are ended with SIGTERM.
 
     Args:
         words: The program and its arguments.
@@ -46,25 +53,35 @@ def launch(words: Sequence[str], processes: int) -> Ending:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", FINISHING)
-    with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder, _own_voice():
-        config = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=processes,
-            run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
-            max_restarts=0,
-            logs_specs=DefaultLogsSpecs(log_dir=folder),
-        )
-        try:
+    stops: dict[int, Callable[[], BaseException]] = {
+        number: partial(SignalException, "", number) for number in _STOPPING
+    }
+    try:
+        with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder, _own_voice(), signals.raising(stops):
+            config = LaunchConfig(
+                min_nodes=1,
+                max_nodes=1,
+                nproc_per_node=processes,
+                run_id=uuid.uuid4().hex,
+                rdzv_backend="c10d",
+                rdzv_endpoint="localhost:0",
+                local_addr="localhost",
+                max_restarts=0,
+                logs_specs=DefaultLogsSpecs(log_dir=folder),
+                **_other_signals(LaunchConfig),
+            )
             elastic_launch(config, words[0])(*words[1:])
-        except ChildFailedError as failure:
-            return _ending(failure.failures)
-        except SignalException as stop:
-            return Ending(128 + stop.sigval)
+    except ChildFailedError as failure:
+        return _ending(failure.failures)
+    except SignalException as stop:
+        return Ending(128 + stop.sigval)
     return Ending(0)
+
+
+def _other_signals(config: type[Any]) -> dict[str, Any]:
+    """Settings that leave the stopping signals to this module; torch before 2.9 takes them over whatever is set."""
+    known = {field.name for field in dataclasses.fields(config)}
+    return {"signals_to_handle": "SIGHUP,SIGQUIT"} if "signals_to_handle" in known else {}
 
 
 _FOLLOWING = (signal.SIGTERM, signal.SIGABRT)
@@ -86,12 +103,17 @@ def _ending(failures: dict[int, Any]) -> Ending:
 
 @contextmanager
 def _own_voice() -> Iterator[None]:
-    """Keep the launcher from logging what the processes have said themselves, and its signal handlers to the block."""
+    """Keep the launcher from logging what the processes have said themselves, and its signal handlers to the block.
+
+    The processes that are started in it find in their environment whom they must not outlive.
+    """
+    os.environ[interpreter.PARENT] = str(os.getpid())
     before, handlers = logging.root.manager.disable, {number: signal.getsignal(number) for number in _HANDLED}
     logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
+        os.environ.pop(interpreter.PARENT, None)
         logging.disable(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from rnnkit.errors import TrainingError, UsageError
 from rnnkit.machine import end_with_parent
+from rnnkit.training import signals
 
 if TYPE_CHECKING:
     import torch
@@ -300,7 +301,7 @@ def join(device: str) -> Iterator[Group]:
     # and one that lets go of a tensor while Python ends aborts the process (pytorch/pytorch#179291, #190489).
     import torch.distributed.nn
 
-    with _noticing_loss():
+    with _noticing_loss(), signals.at_once():  # nothing is begun that would have to be saved
         dist.init_process_group("nccl" if kind.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield _Several(where, kind)

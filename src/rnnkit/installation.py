@@ -1,0 +1,67 @@
+"""What rnnkit needs to be installed, and how to say that it is missing, broken or cannot be read."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from types import TracebackType
+
+from rnnkit.errors import RnnkitError
+
+PACKAGES = ("typer", "rich", "torch", "sentencepiece", "sacrebleu", "numpy", "numba", "safetensors", "matplotlib")
+"""Required packages; each is imported by its own name."""
+
+
+class InstallationError(RnnkitError):
+    """A package that rnnkit needs is missing or cannot be imported."""
+
+
+def explain(failure: BaseException) -> InstallationError | None:
+    """The failure in words, where it comes from what is installed; None for any other failure."""
+    if isinstance(failure, ModuleNotFoundError) and failure.name in PACKAGES:
+        return InstallationError(
+            f"{failure.name} is not installed, and rnnkit needs it", hint=f"pip install {failure.name}"
+        )
+    package = _importing(failure.__traceback__)
+    if package is not None:
+        return _broken(package, failure)
+    if isinstance(failure, ImportError):
+        return InstallationError(
+            "rnnkit or Python cannot be loaded from where they are installed",
+            _reason(failure),
+            f"installed in {sys.prefix}",
+            hint="this user needs to be able to read that folder; if it can, install rnnkit anew",
+        )
+    return None
+
+
+def _broken(package: str, failure: BaseException) -> InstallationError:
+    """An installed package that fails while it is imported; environment variables of its own may be the reason."""
+    prefixes = {"matplotlib": ("MPLCONFIG", "MATPLOTLIB"), "torch": ("TORCH", "PYTORCH")}.get(
+        package, (package.upper(),)
+    )
+    given = [f"{name}={value} is set" for name, value in sorted(os.environ.items()) if name.startswith(prefixes)]
+    return InstallationError(
+        f"{package} is installed but cannot be imported",
+        _reason(failure),
+        *given,
+        hint=f"pip install --force-reinstall {package}"
+        + ("; if that does not help, unset these variables" if given else ""),
+    )
+
+
+def _reason(failure: BaseException) -> str:
+    return traceback.format_exception_only(failure)[-1].strip()
+
+
+def _importing(trace: TracebackType | None) -> str | None:
+    """The required package whose modules were being imported; of those that import each other, the innermost."""
+    found = None
+    while trace is not None:
+        frame = trace.tb_frame
+        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if frame.f_code.co_name == "<module>" and package in PACKAGES:
+            found = package
+        trace = trace.tb_next
+    return found
