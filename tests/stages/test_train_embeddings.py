@@ -214,8 +214,8 @@ def test_what_cannot_be_resumed(text: Path) -> None:
     with pytest.raises(Interrupted):
         trained(stop_at(20), overwrite=True)
     assert refused(ConfigError, text=[], resume=True, dimension=7) == (
-        "--resume goes on with the options of the run in vectors\n  --dimension: 16 in the run, 7 now\n"
-        "  hint: leave them out, or start anew with --overwrite"
+        "--resume continues with the options of the run in vectors\n  --dimension: 16 in the run, 7 now\n"
+        "  hint: leave them out; --init-from with another --output starts a run with other options from these weights"
     )
 
 

@@ -129,7 +129,9 @@ class Result:
         """The result for people."""
         speed = f"{self.seconds:.1f} s, {self.pairs_per_second:,.0f} pairs/s"
         lines = [f"{self.path}: {self.links:,} links in {self.pairs:,} sentence pairs, {speed}"]
-        lines += [f"{name}: {bits[0]:.2f} to {bits[-1]:.2f} bits a word" for name, bits in self.bits.items()]
+        for name, bits in self.bits.items():
+            first, last = (round(value, 2) + 0.0 for value in (bits[0], bits[-1]))  # not -0.00
+            lines.append(f"{name}: {first:.2f} to {last:.2f} bits per word")
         lines += self.figures
         return lines + [str(path) for path in (self.lexicon, self.shortlist) if path is not None]
 

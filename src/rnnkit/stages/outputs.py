@@ -11,7 +11,7 @@ from typing import Any
 
 from rnnkit.config import STDIN, flag
 from rnnkit.errors import ArtefactError
-from rnnkit.files import atomic, replacing
+from rnnkit.files import atomic, manifest, replacing
 
 PANEL = "Output"
 """Panel of the options that name outputs; every other path is an input, but for `OUTPUTS`."""
@@ -38,6 +38,8 @@ def claim_file(options: Any, path: Path, kind: str | None = None, others: Iterab
     if path == STDIN or atomic.is_stream(path):
         return
     atomic.resolve(path)
+    if kind is not None:
+        _refuse_unrecordable(path)
     refuse_inputs(path, [*input_paths(options), *others])
     if path.exists():
         if not options.overwrite:
@@ -52,6 +54,7 @@ def claim_folder(options: Any, path: Path, *kinds: str, others: Iterable[Path] =
         ArtefactError: It holds something and may not be replaced, an input is in it, or it is a file.
     """
     folder = replacing.resolve_folder(path)
+    _refuse_unrecordable(folder)
     refuse_inputs(folder, [*input_paths(options), *others])
     if replacing.is_taken(folder):
         if not options.overwrite:
@@ -82,6 +85,16 @@ def input_paths(options: Any) -> Iterator[Path]:
             continue
         value = getattr(options, field.name)
         yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Path))
+
+
+def _refuse_unrecordable(path: Path) -> None:
+    """Refuse a name that a manifest cannot hold: its reader takes such a name for damage."""
+    if not manifest.is_plain(path.name):
+        raise ArtefactError(
+            f"{path.name!r} cannot be the name of an artefact",
+            "it holds a control character, or bytes that are not UTF-8",
+            hint="choose another name",
+        )
 
 
 def _exists(path: Path, options: Any) -> ArtefactError:

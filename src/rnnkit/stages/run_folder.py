@@ -62,9 +62,9 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
         changes[field.name] = kept
     if differing:
         raise ConfigError(
-            f"--resume goes on with the options of the run in {folder}",
+            f"--resume continues with the options of the run in {folder}",
             *differing,
-            hint="leave them out, or start anew with --overwrite",
+            hint="leave them out; --init-from with another --output starts a run with other options from these weights",
         )
     return dataclasses.replace(options, **changes)  # type: ignore[type-var]
 

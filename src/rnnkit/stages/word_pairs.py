@@ -98,6 +98,8 @@ def open_files(paths: Sequence[Path]) -> WordPairs:
             f"{paths[0]} has {len(source.length_N)} lines, {paths[1]} has {len(target.length_N)}",
             hint="a blank line at the end of one file is the usual cause; `rnnkit inspect FILE` counts lines",
         )
+    if not len(source.length_N):
+        raise DataError(f"{paths[0]} and {paths[1]} are empty", "one sentence a line is expected")
     digests = {"source": files[0].sha256, "target": files[1].sha256}
     names = (files[0].language, files[1].language)
     return WordPairs(names, source, target, lambda side: (source_tokens, target_tokens)[side], digests)
