@@ -236,7 +236,7 @@ def _content_of_own_file(name: str, folder: int) -> bytes:
         own = stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink == 1
         if not own or facts.st_mode & _WRITABLE_BY_OTHERS or facts.st_size > LARGEST:
             raise PermissionError(errno.EPERM, "others can write to it")
-        return file.read(LARGEST)
+        return file.read(facts.st_size)
 
 
 def _replace(name: str, folder: int, content: bytes) -> None:

@@ -9,6 +9,7 @@ import traceback
 import tracemalloc
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -69,7 +70,15 @@ def prepare(reader: Reader, folder: Path) -> Path:
     else:  # what is around makes the inner folder itself
         (folder / reader.file).parent.rmdir()
         reader.around(folder)
+    warm(reader, folder)
     return folder
+
+
+def warm(reader: Reader, folder: Path) -> None:
+    """Read a whole file once: what is imported and compiled for it is not memory that a file takes."""
+    (folder / reader.file).write_bytes(next(iter(reader.samples())))
+    with suppress(RnnkitError):
+        reader.read(folder / reader.file)
 
 
 def unpacked_size(content: bytes) -> int:

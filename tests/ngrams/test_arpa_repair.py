@@ -109,7 +109,7 @@ def test_one_warning_has_the_counts(tmp_path: Path) -> None:
     path, events = tmp_path / "a.arpa", list[Event]()
     path.write_text("by hand\n" + GOOD.replace("\t", " "), encoding="utf-8")
     read_arpa(path, events.append, Repairs(path))
-    assert events == [Warned(f"{path}: repaired or skipped: 1 lines before \\data\\, 9 rows with blanks for tabs")]
+    assert events == [Warned(f"{path}: repaired or skipped: lines before \\data\\ (1), rows with blanks for tabs (9)")]
 
 
 def test_words_that_are_not_utf8_keep_their_ngrams(tmp_path: Path) -> None:

@@ -265,10 +265,7 @@ def test_tokens_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     data = aligned(Options(train=[Path("ptb.txt")], vocab=[Path("vocab.tsv")]), heard)
     assert [data.side("train", "txt")[row].tolist() for row in (0, 1)] == [[4, UNK, 5, EOS], [UNK, UNK, EOS]]
     assert "tokenizer" not in data.meta.inputs
-    assert (
-        Warned("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights")
-        in heard
-    )
+    assert Warned("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights") in heard
 
 
 def test_a_vocabulary_of_other_tokens(work: Path) -> None:

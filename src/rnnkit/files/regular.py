@@ -42,7 +42,7 @@ def read_regular(path: Path, most: int) -> bytes:
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(most + 1) if size <= most else b""
+        content = file.read(size + 1) if size <= most else b""  # Python takes as much memory as it is asked for
     if size > most or len(content) > most:
         raise ValueError(f"{max(size, len(content)):,} bytes are too many for such a file, {most:,} is the most")
     return content

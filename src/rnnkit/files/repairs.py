@@ -55,7 +55,7 @@ class Repairs:
     def warn(self, listen: Listener) -> None:
         """Send one warning with the counts, if anything was repaired."""
         if self.counts:
-            counted = ", ".join(f"{count:,} {kind}" for kind, count in self.counts.items())
+            counted = ", ".join(f"{kind} ({count:,})" for kind, count in self.counts.items())
             listen(Warned(f"{self.path}: repaired or skipped: {counted}"))
 
     def as_dict(self) -> dict[str, Any]:

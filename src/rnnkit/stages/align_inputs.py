@@ -61,11 +61,7 @@ def find_inputs(
     """
     sides, parts = _named(sides, named) if any(named.values()) else _in_workspace(workspace, sides, listen)
     if all(part.split == TRAIN for part in parts):
-        listen(
-            Warned(
-                "there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights"
-            )
-        )
+        listen(Warned("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights"))
     files = [file for part in parts for file in part.files]
     tokenizer = shared_tokenizer(files)
     paths = _vocabulary_paths(workspace, sides, vocabularies)
