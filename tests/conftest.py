@@ -13,6 +13,16 @@ settings.register_profile("rnnkit", deadline=None, derandomize=True, database=No
 settings.load_profile("rnnkit")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Lift limits with the end of a test, before its result is written: standard output may be a file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        return (yield)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.fixture
 def limit_files() -> Iterator[Callable[[int], None]]:
     """A function after whose call no file grows beyond so many bytes, as on a disk that is full."""

@@ -51,6 +51,12 @@ class RnnkitError(Exception):
         self.details = details
         self.hint = hint
 
+    def rename(self, old: str, new: str) -> None:
+        """Put another name in the place of one, such as that of a temporary file."""
+        self.what = self.what.replace(old, new)
+        self.details = tuple(detail.replace(old, new) for detail in self.details)
+        self.hint = self.hint and self.hint.replace(old, new)
+
     def __str__(self) -> str:
         """Escaped, and with each part where it belongs: a file's name may hold line ends and control characters."""
         lines = [visible_line(self.what)]

@@ -34,6 +34,20 @@ def test_a_workspace_model_goes_on_from_prompts(run: Run, prompts: Path) -> None
     assert [len(json.loads(line)["outputs"]) for line in ranked.out.splitlines()] == [3, 3, 3]
 
 
+@pytest.mark.parametrize("name", ["out.decode.json", "out.partial.decode.json", "run.toml"])
+def test_what_stands_beside_the_output_stays(run: Run, prompts: Path, tmp_path: Path, name: str) -> None:
+    speaker_folder(Path("work"), speaker())
+    content = "" if name == "run.toml" else "mine"
+    (tmp_path / name).write_text(content)
+    words = ["decode", str(prompts), "--threads", "1", "--max-length", "3", "--overwrite"]
+    output = "run.toml" if name == "run.toml" else "out"
+    given = ["--config", "run.toml"] if name == "run.toml" else []
+    outcome = run(*words, *given, "--output", output)
+    assert outcome.code == 1
+    assert f"{name} " in outcome.err and "it is not replaced" in outcome.err
+    assert (tmp_path / name).read_text() == content
+
+
 def test_the_output_file_has_the_same_bytes_as_the_pipe(run: Run, prompts: Path) -> None:
     model = str(counts_folder(Path("counts"), counts(), "spaces"))
     words = ("decode", str(prompts), "--model", model, "--sample", "--quiet")

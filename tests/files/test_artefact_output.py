@@ -137,6 +137,22 @@ def with_a_hidden_folder(folder: Path) -> None:
     (folder / ".git" / "HEAD").write_text("precious")
 
 
+def with_another_artefact(folder: Path) -> None:
+    make(folder, "a")
+    make(folder / "tuned", "a")
+
+
+def with_an_empty_folder(folder: Path) -> None:
+    make(folder, "a")
+    (folder / "plans").mkdir()
+
+
+def model_with_a_copy_of_weights(folder: Path) -> None:
+    make(folder, "best.safetensors", kind="toy")
+    (folder / "backup").mkdir()
+    (folder / "backup" / "best.safetensors").write_text("precious")
+
+
 def workspace(folder: Path) -> None:
     folder.mkdir()
     make(folder / "data", "a")
@@ -151,7 +167,10 @@ def a_file(folder: Path) -> None:
     folder.write_text("precious")
 
 
-PRECIOUS = (foreign, other_kind, with_notes, with_a_link, with_a_hidden_folder, workspace, damaged, a_file)
+PRECIOUS = (
+    foreign, other_kind, with_notes, with_a_link, with_a_hidden_folder, with_another_artefact, with_an_empty_folder,
+    model_with_a_copy_of_weights, workspace, damaged, a_file,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("there", PRECIOUS, ids=lambda there: there.__name__)
@@ -232,6 +251,23 @@ def test_a_failure_leaves_no_announcement(tmp_path: Path, new: bool) -> None:
     with pytest.raises(Fault), announced(path, "toy", 1):
         raise Fault
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("content", ["precious", "{}"])
+def test_a_file_with_the_name_of_the_manifest_stays(tmp_path: Path, content: str) -> None:
+    (tmp_path / "vocab.meta.json").write_text(content)
+    with pytest.raises(ArtefactError, match=r"vocab\.meta\.json was not written by rnnkit: it is not replaced"):
+        write(tmp_path / "vocab", "new")
+    assert contents(tmp_path) == {"vocab.meta.json": content}
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("last/state.json", True), ("last", True), ("vocab.de.tsv", True), ("best.safetensors", True),
+     ("mine.safetensors", False), ("old/best.safetensors", False), ("vocab.a/b.tsv", False), ("backup", False)],
+)  # fmt: skip
+def test_what_a_run_writes_is_known_by_its_whole_path(name: str, own: bool) -> None:
+    assert replacing._is_own(name, "model") == own
 
 
 @pytest.mark.parametrize("what", ["a text", "another kind", "a manifest", "part of a model"])

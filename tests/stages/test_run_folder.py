@@ -139,6 +139,20 @@ def test_a_run_in_progress_is_not_replaced(tmp_path: Path) -> None:
     assert text(folder) == "old"
 
 
+def test_files_that_a_run_needs_are_missed(tmp_path: Path) -> None:
+    with run_folder.begin(tmp_path / "model", False, KIND) as run:
+        for name in ("config.json", "best.safetensors"):
+            (run / name).write_text("{}")
+        files = manifest.describe_files(run.path, ["config.json", "best.safetensors"])
+        manifest.write(run / manifest.NAME, manifest.Manifest(KIND, 1, {"arch": "gru"}, files=files))
+        run_folder.require_listed(run)
+        (run / "best.safetensors").unlink()  # it changes while the run lasts
+        run.check()
+        (run / "config.json").unlink()
+        with pytest.raises(ArtefactError, match=r"is incomplete: config\.json is missing"):
+            run.check()
+
+
 @pytest.mark.parametrize("replaces", [False, True])
 @pytest.mark.parametrize("loss", ["removed", "replaced"])
 def test_a_folder_that_is_gone_is_noticed(tmp_path: Path, replaces: bool, loss: str) -> None:

@@ -23,6 +23,7 @@ from rnnkit.console import Console
 from rnnkit.errors import visible_json, visible_line
 from rnnkit.events import Warned
 from rnnkit.machine import available_cores, limit_libraries
+from rnnkit.stages import outputs
 from rnnkit.training.processes import place
 
 
@@ -138,6 +139,9 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
         from rnnkit import kernel_cache
 
         places.check(options)
+        if common.config is not None:
+            for output in outputs.output_paths(options):
+                outputs.refuse_inputs(output, [common.config])
         _warn_of_many_processes(options, console)
         limit_libraries()
         with kernel_cache.tell_warnings(console.listen):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,6 +13,14 @@ from rnnkit.config import STDIN
 from rnnkit.console import Console
 from rnnkit.files import growing
 from rnnkit.stages.outputs import claim_file, input_paths, refuse_inputs
+
+
+def pictures(path: Path) -> list[Path]:
+    """The files that `--attention` may write and that exist: the maps of further lines have a number in their name."""
+    if path.suffix == ".json":
+        return [path]
+    numbered = path.parent.glob(f"{glob.escape(path.stem)}-[0-9]*{glob.escape(path.suffix)}")
+    return [path, *sorted(numbered)]
 
 
 def decode(stage: ModuleType, options: Any, console: Console) -> None:
@@ -23,11 +33,12 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
             if options.resume:
                 refuse_inputs(path, [*input_paths(options), *others])
                 continue
-            claim_file(options, path, others=others)
+            claim_file(options, path, beside=others)
             if path != STDIN and not options.overwrite:
                 growing.refuse_partial(path)
         if options.attention is not None and not options.resume:
-            claim_file(options, options.attention, others=outputs)
+            for picture in pictures(options.attention):
+                claim_file(options, picture, beside=outputs)
         filters.announce(options.files, console)
         if options.output == STDIN:
             filters.pour(stage.run(options, console.listen), options.output, console)

@@ -93,9 +93,13 @@ def growing_file(path: Path, keep: int = 0) -> Iterator[IO[str]]:
                 yield file
                 durable.sync(file)
         except BaseException:
-            if not growing.stat().st_size:
+            if growing.exists() and not growing.stat().st_size:
                 growing.unlink()
             raise
+        if not growing.exists():
+            raise ArtefactError(
+                f"{growing} is gone: it or its folder was removed while it was written", hint="run the command again"
+            )
         _finish(growing, path)
 
 

@@ -98,6 +98,11 @@ def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
     if not artefact.exists():
         there_is = "there are" if kind.endswith("s") else "there is"
         raise DataError(f"{there_is} no {kind} at {artefact}", hint=moved_aside(artefact) or MAKERS.get(kind))
+    if kind == "model" and artefact.is_file():
+        raise DataError(
+            f"{artefact} is a file, and a model is a directory",
+            hint=f"an ARPA file becomes one by `rnnkit convert-ngrams DIR --model {artefact}`",
+        )
     manifest = load(place(artefact))
     if manifest.kind != kind:
         raise ArtefactError(f"{artefact} is {manifest.kind}, not {kind}")

@@ -17,13 +17,14 @@ PART: Final = ""
 
 FILES: Final = {
     "model": (
-        "config.json", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors", "*.safetensors", "vocab.tsv",
-        "vocab.*.tsv", "vocab.tsv.meta.json", "vocab.*.tsv.meta.json", "tokenizer/meta.json", "tokenizer/model.spm",
-        "snapshots/step-*.safetensors", "last/meta.json", "last/state.json", "last/*.safetensors",
+        "config.json", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors", "best.safetensors",
+        "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json", "vocab.*.tsv.meta.json",
+        "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
+        "last/state.json", "last/*.safetensors",
     ),
     "vectors": (
-        "vocab.tsv", "vectors.npy", "contexts.npy", "subwords.npy", "metrics.jsonl", "text/*.npy", "new/*",
-        "last/meta.json", "last/state.json", "last/*.safetensors",
+        "vocab.tsv", "vectors.npy", "contexts.npy", "subwords.npy", "metrics.jsonl", "text/*.npy", "new/*.npy",
+        "new/vocab.tsv", "last/meta.json", "last/state.json", "last/*.safetensors",
     ),
 }  # fmt: skip
 """Files that a run writes into its folder and that no manifest lists before it is finished, by kind."""
@@ -99,9 +100,13 @@ def check_file(path: Path, kind: str | None = None) -> None:
     Raises:
         ArtefactError: It belongs to another artefact, or, where a kind is given, rnnkit did not write it.
     """
-    if not path.is_file() or atomic.is_stream(path):
+    if atomic.is_stream(path):
         return
     path = atomic.resolve(path)
+    if kind is not None:
+        _check_manifest(manifest.place(path), kind)
+    if not path.is_file():
+        return
     if path.name == manifest.NAME or path.name.endswith(f".{manifest.NAME}"):
         raise ArtefactError(f"{path} is the manifest of an artefact: it is not replaced", hint="choose another name")
     found = _kind(manifest.place(path))
@@ -122,18 +127,26 @@ def check_file(path: Path, kind: str | None = None) -> None:
     )
 
 
+def _check_manifest(place: Path, kind: str) -> None:
+    """Refuse to replace what stands where the manifest of an output will be."""
+    if place.exists() and (found := _kind(place)) != kind:
+        raise ArtefactError(
+            f"{place} {'was not written by rnnkit' if found is None else f'is of {found}'}: it is not replaced",
+            "the output's manifest has that name",
+            hint="choose another name for the output",
+        )
+
+
 def _manifest(folder: Path) -> tuple[str | None, set[str]]:
-    """Kind of a folder's artefact, None where it is none, and the files that manifests in it list."""
-    kind = _kind(folder / manifest.NAME)
-    listed: set[str] = set()
-    for place in sorted(folder.rglob(f"*{manifest.NAME}")):
-        try:
-            names = manifest.load(place).files
-        except RnnkitError:
-            continue
-        inner = place.parent.relative_to(folder)
-        listed |= {(inner / name).as_posix() for name in (*names, place.name)}
-    return kind, listed
+    """Kind of a folder's artefact, None where it is none, and the files that its manifest lists.
+
+    A manifest further down belongs to another artefact, which somebody has put there.
+    """
+    try:
+        found = manifest.load(folder / manifest.NAME)
+    except RnnkitError:
+        return None, set()
+    return found.kind, {*found.files, manifest.NAME}
 
 
 def _kind(place: Path) -> str | None:
@@ -160,15 +173,25 @@ def _contents(folder: Path) -> Iterator[str]:
         inner = Path(place).relative_to(folder)
         links = [name for name in folders if (Path(place) / name).is_symlink()]
         yield from ((inner / name).as_posix() for name in (*links, *files))
+        if not folders and not files and place != str(folder):
+            yield inner.as_posix()
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether a name matches one of some patterns, as those of `FILES`."""
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    parts = name.split("/")
+    return any(_matches(parts, pattern.split("/")) for pattern in patterns)
+
+
+def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
+    """Whether each part of a path matches its pattern; a star stands for no slash."""
+    return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
 
 
 def _is_own(name: str, kind: str) -> bool:
-    return matches(name, FILES.get(kind, ()))
+    """Whether a file, or an empty folder, is of a run."""
+    patterns = FILES.get(kind, ())
+    return matches(name, patterns) or any(pattern.startswith(f"{name}/") for pattern in patterns)
 
 
 def _is_left_over(name: str) -> bool:

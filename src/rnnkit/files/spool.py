@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from rnnkit.errors import DataError
+from rnnkit.errors import DataError, RnnkitError
 
 
 @contextmanager
@@ -28,10 +28,15 @@ def spooled(paths: Sequence[Path], named: bool = True) -> Iterator[list[Path]]:
         yield list(paths)
         return
     with tempfile.TemporaryDirectory(prefix="rnnkit-") as folder:
-        yield [
-            _copy(path, Path(folder) / str(number) / path.name) if path in pipes else path
-            for number, path in enumerate(paths, start=1)
-        ]
+        copies = {path: Path(folder) / str(number) / path.name for number, path in enumerate(pipes, start=1)}
+        for pipe, target in copies.items():
+            _copy(pipe, target)
+        try:
+            yield [copies.get(path, path) for path in paths]
+        except RnnkitError as error:  # the user knows the pipe, not its copy
+            for pipe, target in copies.items():
+                error.rename(str(target), str(pipe))
+            raise
 
 
 def _is_pipe(path: Path) -> bool:
@@ -41,11 +46,10 @@ def _is_pipe(path: Path) -> bool:
         return False
 
 
-def _copy(pipe: Path, target: Path) -> Path:
+def _copy(pipe: Path, target: Path) -> None:
     try:
         target.parent.mkdir()
         with pipe.open("rb") as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
     except OSError as error:
         raise DataError(f"cannot read {pipe}", f"{error.strerror}: {target}") from error
-    return target

@@ -15,6 +15,8 @@ from rnnkit.files.owner import TEMPORARY
 class RunFolder:
     """A folder that a run writes into, which may still have to take its name.
 
+    `required` are names of files without which what the run makes would be incomplete.
+
     `folder / name` is a file in it, wherever it is at that moment.
 
     Args:
@@ -31,6 +33,7 @@ class RunFolder:
         self.path = path or final
         self._kinds = kinds
         self._held = held
+        self.required: tuple[str, ...] = ()
         self._identity = self._find()
 
     def __truediv__(self, name: str) -> Path:
@@ -53,6 +56,12 @@ class RunFolder:
                 f"{self.final} is gone: it was removed or replaced during the run",
                 "nothing more is written",
                 hint="start the run again",
+            )
+        if gone := [name for name in self.required if not (self.path / name).exists()]:
+            raise ArtefactError(
+                f"{self.final} is incomplete: {', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing",
+                "what the run makes would be incomplete without; nothing more is written",
+                hint="bring it back and --resume, or start anew with --overwrite",
             )
 
     def commit(self) -> None:
@@ -97,8 +106,7 @@ def replace_at_commit(final: Path, *kinds: str) -> Iterator[RunFolder]:
             with lock.hold(staged) as held:
                 yield RunFolder(final, staged, kinds, held)
         except RnnkitError as error:  # the user knows the folder by its final name
-            error.what = error.what.replace(str(staged), str(final))
-            error.details = tuple(detail.replace(str(staged), str(final)) for detail in error.details)
+            error.rename(str(staged), str(final))
             raise
         finally:
             shutil.rmtree(staged, ignore_errors=True)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.files import manifest
+from rnnkit.files import manifest, replacing
 from rnnkit.files.atomic import atomic_file
 from rnnkit.files.document import read_document
 from rnnkit.files.explained import copy_folder, explain_os_errors
@@ -30,6 +30,7 @@ from rnnkit.text.vocabulary import Vocabulary
 KIND = "model"
 VERSION = 1
 CONFIG = "config.json"
+OWN = replacing.FILES[KIND]
 TASK = "sequence-to-sequence"
 _LARGEST = 1 << 40
 LANGUAGE_MODEL = "language-model"
@@ -132,15 +133,30 @@ def seal(
 ) -> None:
     """Write `meta.json` with the checksums of the files.
 
+    Raises:
+        ArtefactError: A file that the manifest of before lists is gone.
+
     Weights and metrics change while a run goes on, so they are listed only once it is `finished`; until then the
     weights' own headers and the `meta.json` of `last/` vouch for them.
     """
+    refuse_incomplete(folder)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    listed = [path for path in files if path.parts[0] != "last" and not path.name.startswith(".")]
+    # Files that somebody puts into the folder are not the model's: --overwrite would remove them with it.
+    listed = [path for path in files if path.parts[0] != "last" and replacing.matches(path.as_posix(), OWN)]
     names = [path.as_posix() for path in listed if finished or path.suffix not in (".safetensors", ".jsonl", ".png")]
-    names = [name for name in names if name != manifest.NAME]
     described = manifest.describe_files(folder, names)
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, described, facts))
+
+
+def refuse_incomplete(folder: Path) -> None:
+    """Raise ArtefactError where a file that the folder's manifest lists is gone, as during or after a run."""
+    place = folder / manifest.NAME
+    if place.exists() and (gone := [name for name in manifest.load(place).files if not (folder / name).exists()]):
+        raise ArtefactError(
+            f"{folder} is incomplete: {', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing",
+            "the manifest lists what was there before",
+            hint="bring it back, or start anew with --overwrite",
+        )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -156,6 +172,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         if not isinstance(document, dict) or not document.keys() >= {"task", "languages", "vocabularies", "network"}:
             raise ValueError("keys are missing")
         _check_kinds(document)
+    except FileNotFoundError:
+        raise FormatError(f"{folder / CONFIG} is missing", hint="copy the model directory again") from None
     except (OSError, ValueError) as error:
         raise FormatError(f"{folder / CONFIG} is damaged", str(error), hint="copy the model directory again") from error
     return document

@@ -207,9 +207,9 @@ def _refuse_taken(options: Options, output: Path) -> None:
     """Keep what is there, before any work is done."""
     from rnnkit.wordalign import links, shortlist
 
-    claim_file(options, output, links.KIND, filter(None, [options.lexicon, options.shortlist]))
+    claim_file(options, output, links.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
     if options.lexicon is not None:
-        claim_file(options, options.lexicon, others=[output])
+        claim_file(options, options.lexicon, beside=[output])
     if options.shortlist is not None:
         claim_folder(options, options.shortlist, shortlist.KIND)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.config import STDIN
-from rnnkit.errors import ArtefactError, FormatError
+from rnnkit.errors import ArtefactError, FormatError, RnnkitError
 from rnnkit.files import atomic, growing, manifest
 from rnnkit.stages.decode_identity import STREAM, Identity, differences, identify, is_text_name
 from rnnkit.stages.decode_options import Options
@@ -82,6 +82,23 @@ def is_recorded(options: Options) -> bool:
     """Whether the output is a file that can be continued: neither a stream nor a device."""
     output = options.output
     return output != STDIN and not atomic.is_stream(output) and (output.is_file() or not output.exists())
+
+
+def refuse_foreign(options: Options) -> None:
+    """Keep files of the user that have the name of a record. Raises ArtefactError where there is one."""
+    partial = growing.partial(options.output)
+    for place in (record_place(partial), record_place(partial.with_name(partial.name.removesuffix(growing.ENDING)))):
+        if place.exists():
+            try:
+                own = manifest.load(place).kind == KIND
+            except RnnkitError:
+                own = False
+            if not own:
+                raise ArtefactError(
+                    f"{place} was not written by `rnnkit decode`: it is not replaced",
+                    "the record of the output has that name",
+                    hint="choose another --output",
+                )
 
 
 def find(options: Options, now: Identity | None = None) -> State:

@@ -140,6 +140,7 @@ class Keeper:
         """Write the record, after what it vouches for is on the disk."""
         for file in self._files:
             if not file.closed:
+                _check_present(file)
                 file.flush()
                 os.fsync(file.fileno())
         state = self._state
@@ -170,6 +171,18 @@ class Keeper:
         """Put the record beside the finished output."""
         record_place(self._partial).replace(record_place(self._whole))
         sync_folder(self._whole.parent)
+
+
+def _check_present(file: IO[str]) -> None:
+    """Raise ArtefactError where an open file has lost its name: what is written to it would never be found."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file.fileno()), Path(file.name).stat()):
+            return
+    raise ArtefactError(
+        f"{file.name} is gone: it or its folder was removed while it was written",
+        "nothing more is written",
+        hint="run the command again",
+    )
 
 
 def _with_line(running: Any, line: bytes) -> Any:

@@ -23,14 +23,17 @@ _PLACES = ("work", "config")
 """Paths that are neither: what a command reads and writes by default is inside the first."""
 
 
-def claim_file(options: Any, path: Path, kind: str | None = None, others: Iterable[Path] = ()) -> None:
+def claim_file(
+    options: Any, path: Path, kind: str | None = None, others: Iterable[Path] = (), beside: Iterable[Path] = ()
+) -> None:
     """Refuse a file as an output where that would destroy something.
 
     Args:
         options: The options of the command; `overwrite` says whether a file may be replaced.
         path: The output. What is not a regular file, such as a device or a pipe, is written into.
         kind: Kind of the artefact whose manifest stands beside the file; None for text, pictures and the like.
-        others: Inputs that the options do not name, and other outputs.
+        others: Inputs that the options do not name.
+        beside: Other outputs of the command.
 
     Raises:
         ArtefactError: It exists and may not be replaced, it is an input, or it is a folder.
@@ -41,10 +44,11 @@ def claim_file(options: Any, path: Path, kind: str | None = None, others: Iterab
     if kind is not None:
         _refuse_unrecordable(path)
     refuse_inputs(path, [*input_paths(options), *others])
-    if path.exists():
-        if not options.overwrite:
-            raise _exists(path, options)
-        replacing.check_file(path, kind)
+    if any(atomic.resolve(path) == atomic.resolve(other) for other in beside):
+        raise ArtefactError(f"{path} is another output of this command", hint="give each output a name of its own")
+    if path.exists() and not options.overwrite:
+        raise _exists(path, options)
+    replacing.check_file(path, kind)
 
 
 def claim_folder(options: Any, path: Path, *kinds: str, others: Iterable[Path] = ()) -> None:
@@ -81,10 +85,23 @@ def refuse_inputs(output: Path, inputs: Iterable[Path]) -> None:
 def input_paths(options: Any) -> Iterator[Path]:
     """Every path among the options that is read."""
     for field in dataclasses.fields(options):
-        if field.metadata["panel"] == PANEL or field.name in (*OUTPUTS, *_PLACES):
-            continue
-        value = getattr(options, field.name)
-        yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Path))
+        if not _is_output(field) and field.name not in _PLACES:
+            yield from _paths(getattr(options, field.name))
+
+
+def output_paths(options: Any) -> Iterator[Path]:
+    """Every path among the options that is written."""
+    for field in dataclasses.fields(options):
+        if _is_output(field):
+            yield from _paths(getattr(options, field.name))
+
+
+def _is_output(field: dataclasses.Field[Any]) -> bool:
+    return field.metadata["panel"] == PANEL or field.name in OUTPUTS
+
+
+def _paths(value: Any) -> Iterator[Path]:
+    yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Path))
 
 
 def _refuse_unrecordable(path: Path) -> None:

@@ -16,7 +16,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.files import manifest
 from rnnkit.files.artefact_output import artefact_file
-from rnnkit.files.atomic import atomic_file
+from rnnkit.files.atomic import atomic_file, is_stream
 from rnnkit.files.spool import spooled
 from rnnkit.stages.outputs import claim_file
 from rnnkit.text.token_files import read_token_lines
@@ -151,10 +151,11 @@ def _run(options: Options, given: dict[str, Any], listen: Listener) -> Result:
 
     assert options.output is not None
     _check(options)
-    outputs = [options.output] if options.phrases else [options.output, _list_path(options.output)]
+    no_list = options.phrases or is_stream(options.output)  # beside a device or a pipe nothing is written
+    outputs = [options.output] if no_list else [options.output, _list_path(options.output)]
     claim_file(options, options.output)
     for path in outputs[1:]:
-        claim_file(options, path, KIND, [options.output])
+        claim_file(options, path, KIND, beside=[options.output])
     inputs = {path.name: manifest.sha256(path) for path in options.files}
     phrases = _load(options.phrases, listen) if options.phrases else _learn(options, listen)
     with ExitStack() as opened:
@@ -168,11 +169,11 @@ def _run(options: Options, given: dict[str, Any], listen: Listener) -> Result:
             lines += 1
             before += len(words)
             after += len(joined)
-    if not options.phrases:
+    if outputs[1:]:
         from rnnkit.text.phrases import write_meta
 
         write_meta(outputs[1], given, inputs, {"phrases": len(phrases), "words": before})
-    return Result(options.output, lines, before, after, options.phrases or outputs[1], len(phrases))
+    return Result(options.output, lines, before, after, options.phrases or _list_path(options.output), len(phrases))
 
 
 def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:

@@ -83,6 +83,18 @@ def _shown(value: Any) -> str:
     return "not given" if value is None or value == [] else str(value)
 
 
+def require_listed(folder: RunFolder) -> None:
+    """Let the run stop when a file is gone that its manifest lists, but for those that change while it lasts.
+
+    Raises:
+        ArtefactError: One is gone already.
+    """
+    changing = (".safetensors", ".jsonl", ".png")
+    listed = manifest.load(folder / manifest.NAME).files
+    folder.required = tuple(name for name in listed if not name.endswith(changing))
+    folder.check()
+
+
 def warn_of_threads(folder: Path, threads: int, listen: Listener) -> None:
     """Say that a resumed run has another number of threads than it was started with."""
     started_with = manifest.load(folder / manifest.NAME).options.get("threads") or threads

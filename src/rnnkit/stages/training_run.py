@@ -178,6 +178,8 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
         if (warning := memory_warning(learner.network)) is not None:
             listen(Warned(warning))
         rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
+    if group.first:
+        run_folder.require_listed(folder)
     plan = _plan(options, learner)
     loop = _make_loop(options, plan, learner, group, listen)
     if resuming:
