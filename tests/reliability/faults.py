@@ -187,16 +187,11 @@ FAULTS: dict[str, Fault] = {
 
 def again(stage: Stage, folder: Path) -> list[str]:
     """The command line that goes on, begins, or replaces, as what is there demands."""
-    begun = any(_has_run(folder / made) for made in stage.makes)
+    begun = any((folder / made / manifest.NAME).exists() for made in stage.makes)
     growing = any((folder / f"{made}.partial").exists() for made in stage.makes)
     if stage.resumes and (begun or growing):
         return stage.resumed
     return [*stage.words, "--overwrite"] if any((folder / made).exists() for made in stage.makes) else [*stage.words]
-
-
-def _has_run(path: Path) -> bool:
-    """Whether a folder holds a run that has come as far as its options."""
-    return (path / manifest.NAME).exists() and bool(manifest.load(path / manifest.NAME).options)
 
 
 def torn(bench: Bench, stage: Stage, folder: Path) -> list[str]:

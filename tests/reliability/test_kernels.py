@@ -87,6 +87,12 @@ def rnnkit(folder: Path, words: tuple[str, ...], **variables: str) -> subprocess
     return subprocess.run(program, cwd=folder, env={**os.environ, **variables}, capture_output=True)
 
 
+def elsewhere(folder: Path) -> Mapping[str, str]:
+    """Variables by which no kernels are found in the folders that a user has otherwise."""
+    (folder / "tmp").mkdir()
+    return {"HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+
+
 def remove_results(folder: Path) -> None:
     for path in folder.glob("new*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -150,8 +156,9 @@ WARNINGS = {"full disk": 1}
 
 CASES = [
     pytest.param(name, fault, id=f"{name}-{fault}", marks=[] if (name, fault) in QUICK else [pytest.mark.slow])
-    for name in COMMANDS
-    for fault in FAULTS
+    for row, name in enumerate(COMMANDS)
+    for column, fault in enumerate(FAULTS)
+    if (name, fault) in QUICK or (row + column) % 3 == 0  # compiling takes half a minute: two faults a command in turn
 ]
 
 
@@ -166,7 +173,7 @@ def test_commands_do_without_what_is_damaged(name: str, fault: str, folder: Path
     # The half that is soonest compiled again.
     files = sorted((cache / own_folder(case.room)).iterdir(), key=lambda file: file.stat().st_size)
     with FAULTS[fault](cache, files[: -(-len(files) // 2)]) as place:
-        done = rnnkit(folder, case.words, NUMBA_CACHE_DIR=str(place), HOME=str(tmp_path / "home"))
+        done = rnnkit(folder, case.words, NUMBA_CACHE_DIR=str(place), **elsewhere(tmp_path))
     errors = done.stderr.decode()
     try:
         assert (done.returncode, "defect" in errors) == (0, False), errors

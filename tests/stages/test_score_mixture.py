@@ -134,8 +134,7 @@ def test_fusion_matches_by_spelling(here: Path) -> None:
     assert fused(here, "turned:0.7") == wanted
     events: list[Event] = []
     assert fused(here, "more:0.7", events=events) == wanted, "a translation cannot say the word that it lacks"
-    (warning,) = [event for event in events if isinstance(event, Warned)]
-    assert "1 of 17 tokens" in warning.text
+    assert any("1 of 17 tokens" in event.text for event in events if isinstance(event, Warned))
     with pytest.raises(ArtefactError, match=r"translator and .*letters do not predict the same tokens"):
         fused(here, "letters")
 

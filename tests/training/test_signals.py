@@ -63,6 +63,7 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
 LOST = """
 import signal, sys, time, weakref
 from rnnkit.training import signals
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background have inherited that it is ignored
 
 class Here: pass
 

@@ -84,14 +84,14 @@ def explain(failure: BaseException) -> tuple[str, int]:
         return str(_usage(failure)), USAGE
     if _is_memory(failure):
         return str(_OUT_OF_MEMORY), FAILED
+    setting = _compiler_setting(failure)
+    if setting is not None:
+        return str(setting), FAILED
     broken = installation.explain(failure)
     if broken is not None:
         return str(broken), broken.exit_code
     if isinstance(failure, OSError) and failure.errno is not None:
         return str(_refused(failure)), FAILED
-    setting = _compiler_setting(failure)
-    if setting is not None:
-        return str(setting), FAILED
     if isinstance(failure, RuntimeError) and str(failure).startswith("Symlink loop"):  # OSError since Python 3.13
         return str(RnnkitError("a link leads to itself", str(failure), hint="remove it, or name another file")), FAILED
     if isinstance(failure, UnicodeEncodeError) and failure.reason == "surrogates not allowed":

@@ -13,7 +13,6 @@ from rnnkit.errors import TrainingError
 from rnnkit.events import Warned
 from rnnkit.files import manifest
 from rnnkit.files.workspace import Workspace
-from rnnkit.stages import run_folder
 from rnnkit.training.processes import place
 
 
@@ -56,8 +55,7 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
         if left:
             console.listen(Warned(f"{what}; the run goes on from its last checkpoint"))
             if _manifest(folder) != before:  # else it was killed before anything of this run was written
-                begun = run_folder.has_run(folder)  # else it was killed before its options were written
-                options = dataclasses.replace(options, resume=begun, overwrite=not begun)
+                options = dataclasses.replace(options, resume=True, overwrite=False)
     raise TrainingError(what, hint="--resume goes on from the last checkpoint, --restarts N does so by itself")
 
 

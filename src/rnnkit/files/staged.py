@@ -15,7 +15,8 @@ from rnnkit.files.owner import TEMPORARY
 class RunFolder:
     """A folder that a run writes into, which may still have to take its name.
 
-    `required` are names of files without which what the run makes would be incomplete.
+    `required` are names of files without which what the run makes would be incomplete, and `replaces` tells whether
+    there is something at its final name that is to stay until the run has a checkpoint.
 
     `folder / name` is a file in it, wherever it is at that moment.
 
@@ -32,6 +33,7 @@ class RunFolder:
         self.final = final
         self.path = path or final
         self._kinds = kinds
+        self.replaces = self.waits and replacing.is_taken(final)
         self._held = held
         self.required: tuple[str, ...] = ()
         self._identity = self._find()

@@ -44,7 +44,7 @@ def claim_file(
     if kind is not None:
         _refuse_unrecordable(path)
     refuse_inputs(path, [*input_paths(options), *others])
-    if any(atomic.resolve(path) == atomic.resolve(other) for other in beside):
+    if os.path.realpath(path) in map(os.path.realpath, beside):
         raise ArtefactError(f"{path} is another output of this command", hint="give each output a name of its own")
     if path.exists() and not options.overwrite:
         raise _exists(path, options)
@@ -58,7 +58,6 @@ def claim_folder(options: Any, path: Path, *kinds: str, others: Iterable[Path] =
         ArtefactError: It holds something and may not be replaced, an input is in it, or it is a file.
     """
     folder = replacing.resolve_folder(path)
-    _refuse_unrecordable(folder)
     refuse_inputs(folder, [*input_paths(options), *others])
     if replacing.is_taken(folder):
         if not options.overwrite:

