@@ -90,6 +90,19 @@ class RunFolder:
 
 
 @contextmanager
+def take_up(final: Path) -> Iterator[RunFolder]:
+    """Give the folder of a run that is continued, locked; what a killed run has left beside it goes.
+
+    Raises:
+        ArtefactError: Another run writes there.
+    """
+    with lock.hold(final), lock.hold_beside(final):
+        artefact_output.recover(final / "last")
+        shutil.rmtree(final.with_name(f".{final.name}{TEMPORARY}"), ignore_errors=True)
+        yield RunFolder(final)
+
+
+@contextmanager
 def replace_at_commit(final: Path, *kinds: str) -> Iterator[RunFolder]:
     """Give an empty folder beside `final` for a run, which replaces that at `commit`. Without one, it goes again.
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rnnkit.config import as_dict, flag
 from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.events import Listener, Warned
-from rnnkit.files import artefact_output, lock, manifest, replacing, staged
+from rnnkit.files import manifest, replacing, staged
 from rnnkit.files.staged import RunFolder
 
 NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "restarts", "save_every", "samples")
@@ -163,9 +163,6 @@ def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunFolder]:
         yield place
 
 
-@contextmanager
-def resume(folder: Path) -> Iterator[RunFolder]:
+def resume(folder: Path) -> AbstractContextManager[RunFolder]:
     """Take up a run, and keep other writers out while it lasts. Raises ArtefactError where another one writes there."""
-    with lock.hold(folder):
-        artefact_output.recover(folder / "last")
-        yield RunFolder(folder)
+    return staged.take_up(folder)
