@@ -1,7 +1,7 @@
 """Where compiled kernels are kept on the disk, and when what lies there is used.
 
-A file of machine code is as good as a program, and Numba's form of it is a pickle. So a file is read only where nobody
-but this user can have written it, and only whole: it begins with a checksum over its content and over what it was
+A file of machine code is as good as a program, and Numba's form of it is a pickle. So a file is read only where no
+other user can have written it, and only whole: it begins with a checksum over its content and over what it was
 compiled from. Whatever is damaged, foreign or unreadable counts as missing, and the kernel is compiled again. Where
 nothing can be written, kernels last as long as the process. None of it is ever an error.
 """
@@ -168,7 +168,7 @@ def _writable(folder: Path) -> bool:
 
 def _own_folders() -> Iterator[Path]:
     """Folders for caches of this user alone."""
-    with suppress(RuntimeError):  # nobody knows where the home is
+    with suppress(RuntimeError):  # there is no home folder
         caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
         chosen = Path(os.environ.get("XDG_CACHE_HOME") or caches)
         yield (chosen if chosen.is_absolute() else caches) / "rnnkit" / "kernels"
@@ -240,7 +240,7 @@ def _content_of_own_file(name: str, folder: int) -> bytes:
 
 
 def _replace(name: str, folder: int, content: bytes) -> None:
-    """Write a file whole: whoever reads it meanwhile sees the one before, or none."""
+    """Write a file whole: a reader meanwhile sees the one before, or none."""
     temporary = f"{name}.tmp.{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

@@ -97,7 +97,7 @@ def test_closed_streams(process: Process) -> None:
     ("number", "code", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
 )
 def test_signals_where_no_stage_listens(process: Process, number: int, code: int, word: str) -> None:
-    # Whoever started the tests in the background may have had interrupts ignored, which would be inherited.
+    # Tests in the background may have inherited that interrupts are ignored.
     started = process("toy", "--act", "wait", preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
     assert started.stderr is not None
     assert started.stderr.readline() == "waiting\n"

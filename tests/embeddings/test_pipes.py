@@ -30,7 +30,7 @@ PACKERS: dict[str, Pack] = {"plain": bytes, "gzip": gzip.compress, "bzip2": bz2.
 
 
 def feed(path: Path, content: bytes, step: int = 1 << 16) -> threading.Thread:
-    """Make a pipe, and write into it while somebody reads."""
+    """Make a pipe, and write into it while it is read."""
     os.mkfifo(path)
 
     def write() -> None:

@@ -47,9 +47,9 @@ class Run:
 
 
 def stop(folder: Path, words: list[str], number: int, moment: float) -> Run | None:
-    """Run a command and send it a signal so many seconds after its first line; None where it is done before."""
+    """Run a command and send it a signal some seconds after its first line; None where it is done before."""
     mark = uuid.uuid4().hex
-    # Whoever started the tests in the background may have had interrupts ignored, which would be inherited.
+    # Tests in the background may have inherited that interrupts are ignored.
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *words], cwd=folder, env={**os.environ, MARK: mark},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -357,7 +357,7 @@ def test_links_that_are_asked_for_later_are_made_for_all_lines(here: Path) -> No
 
 
 def feed(text: str) -> Path:
-    """A new pipe that somebody writes a text into."""
+    """A new pipe that a text is written into."""
     path = Path(f"pipe{len(list(Path().glob('pipe*')))}").absolute()
     os.mkfifo(path)
     threading.Thread(target=path.write_text, args=[text], daemon=True).start()

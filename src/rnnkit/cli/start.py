@@ -9,7 +9,7 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line of this process; exits."""
-    import _signal  # type: ignore[import-not-found, unused-ignore]  # the part of `signal` that is there already
+    import _signal  # type: ignore[import-not-found, unused-ignore]  # the part of `signal` that is built in
 
     for number in (_signal.SIGINT, _signal.SIGTERM):
         if _signal.getsignal(number) != _signal.SIG_IGN:

@@ -132,7 +132,7 @@ def meets(left: Tensor, right: Tensor, hopeful: bool = False) -> Tensor:
     Args:
         left: Kinds of what stands before.
         right: Kinds of what stands behind.
-        hopeful: What is said of a character that is not known yet.
+        hopeful: The answer for a character that is not known yet.
     """
     words = (left == WORD) & (right == WORD)
     stuck = (left == STUCK) | (right == STUCK) | (right == MARK)
@@ -192,7 +192,7 @@ def _continues(octets: Tensor) -> Tensor:
 
 @lru_cache(maxsize=1 << 16)
 def _kinds(point: int, octets: int) -> tuple[int, int]:
-    """Kinds of a character of so many bytes, as what begins and as what ends a text; `FREE` where there is none."""
+    """Kinds of a character of that many bytes, as what begins and as what ends a text; `FREE` where there is none."""
     least = {2: 0x80, 3: 0x800, 4: 0x10000}[octets]
     if not least <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:
         return FREE, FREE

@@ -175,9 +175,9 @@ class Lexical:
         return found
 
     def wanted(self, progress: Progress, sentence_B: Tensor, at_start: bool) -> tuple[Tensor, Tensor]:
-        """The token that goes on with each spelling (B, K, G), padding where there is none, and how far it is begun.
+        """The token that continues each spelling (B, K, G), padding where there is none, and how far it is begun.
 
-        A phrase of which something has been said is gone on with; the others begin.
+        A phrase that is begun is continued; the others begin.
         """
         offered_BG = (self._start_BG if at_start else self._inside_BG)[sentence_B]
         begun_BKGN, longest = progress.begun_BKGN, self.id_BGN.shape[2]
@@ -262,7 +262,7 @@ class Lexical:
         only_BKV[place_N, row_N] |= allowed_BKV[place_N, row_N] & more_NV.to(only_BKV.device)
 
     def _ends_word(self, progress: Progress, wanted_BKG: Tensor, depth_BKG: Tensor, sentence_B: Tensor) -> Tensor:
-        """Whether the token that goes on with each spelling stands behind a word boundary."""
+        """Whether the token that continues each spelling stands behind a word boundary."""
         if self._free:
             return torch.ones_like(wanted_BKG, dtype=torch.bool)
         # A spelling that begins may begin: that is a boundary. Of its other tokens their own edges tell.

@@ -30,7 +30,7 @@ class Ends:
 
 
 def ends_of(edges: Sequence[Sequence[Edge]], backwards: bool) -> tuple[Ends, Ends]:
-    """What each of a row of edges shows to what is said before it, and to what is said behind it."""
+    """What each of a row of edges shows to the text before it, and to the text behind it."""
     first = Ends(_table(edges, "first", torch.long), _table(edges, "joins_left", torch.bool))
     last = Ends(_table(edges, "last", torch.long), _table(edges, "joins_right", torch.bool))
     return (last, first) if backwards else (first, last)
@@ -64,7 +64,7 @@ class Neighbors:
                 part[sentence, : len(values)] = values
 
     def of(self, ids_BKM: Tensor, sentence_B: Tensor) -> tuple[Ends, Ends]:
-        """What tokens show to what is said before them, and behind them."""
+        """What tokens show to the text before them, and behind them."""
         first, last, left, right, _ = self._look_up(ids_BKM, sentence_B)
         return self._in_order(Ends(first, left), Ends(last, right))
 

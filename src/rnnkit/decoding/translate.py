@@ -290,7 +290,7 @@ def _attend(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[lis
 
 
 def _trim(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis:
-    """What is said of a sentence of that length, with whether it ended by itself."""
+    """The hypothesis of a sentence of that length, with whether it ended by itself."""
     look_TS = None if hypothesis.attention is None else hypothesis.attention[:, :length].clone()
     return replace(hypothesis, attention=look_TS, finished=len(hypothesis.ids) + 1 < limit)
 

@@ -140,7 +140,7 @@ def _check_manifest(place: Path, kind: str) -> None:
 def _manifest(folder: Path) -> tuple[str | None, set[str]]:
     """Kind of a folder's artefact, None where it is none, and the files that its manifest lists.
 
-    A manifest further down belongs to another artefact, which somebody has put there.
+    A manifest further down belongs to another artefact, which the user has put there.
     """
     try:
         found = manifest.load(folder / manifest.NAME)

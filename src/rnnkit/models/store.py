@@ -141,7 +141,7 @@ def seal(
     """
     refuse_incomplete(folder)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    # Files that somebody puts into the folder are not the model's: --overwrite would remove them with it.
+    # Files that a user puts into the folder are not the model's: --overwrite would remove them with it.
     listed = [path for path in files if path.parts[0] != "last" and replacing.matches(path.as_posix(), OWN)]
     names = [path.as_posix() for path in listed if finished or path.suffix not in (".safetensors", ".jsonl", ".png")]
     described = manifest.describe_files(folder, names)

@@ -174,7 +174,7 @@ def _read_keyed(options: Options, listen: Listener) -> tuple[list[str], list[lis
 
 
 def _apart(again: Sequence[str], questions: int) -> str:
-    """What is told of questions whose lines do not stand together; `again` has one place each."""
+    """The message about questions whose lines do not stand together; `again` has one place each."""
     if not again:
         return ""
     more = f", and {len(again) - 1:,} more" if len(again) > 1 else ""

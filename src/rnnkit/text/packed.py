@@ -26,7 +26,7 @@ def unpacked(file: IO[bytes]) -> Iterator[IO[bytes]]:
     """The bytes of an open file, decompressed where it is gzip, bzip2 or xz.
 
     Args:
-        file: The file, at its start. A read of so many bytes gives fewer only at the end.
+        file: The file, at its start. A read gives fewer bytes than it asks for only at the end.
 
     Yields:
         A stream whose reads raise OSError, EOFError or zlib.error where the compressed data is damaged.
