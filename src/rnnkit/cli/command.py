@@ -23,7 +23,6 @@ from rnnkit.console import Console
 from rnnkit.errors import visible_json, visible_line
 from rnnkit.events import Warned
 from rnnkit.machine import available_cores, limit_libraries
-from rnnkit.stages import outputs
 from rnnkit.training.processes import place
 
 
@@ -140,6 +139,8 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
 
         places.check(options)
         if common.config is not None:
+            from rnnkit.stages import outputs
+
             for output in outputs.output_paths(options):
                 outputs.refuse_inputs(output, [common.config])
         _warn_of_many_processes(options, console)

@@ -10,7 +10,6 @@ from typing import Any
 from rnnkit.cli import filters
 from rnnkit.cli.command import Command
 from rnnkit.console import Console
-from rnnkit.stages.outputs import claim_file
 
 
 def score(stage: ModuleType, options: Any, console: Console) -> None:
@@ -18,6 +17,8 @@ def score(stage: ModuleType, options: Any, console: Console) -> None:
 
     It is a result, so `--quiet` does not hide it; standard output has a line for each line of the text either way.
     """
+    from rnnkit.stages.outputs import claim_file
+
     claim_file(options, options.output)
     if not options.aligned:
         filters.announce(options.files, console)

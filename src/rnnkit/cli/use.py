@@ -12,7 +12,6 @@ from rnnkit.cli.command import Command
 from rnnkit.config import STDIN
 from rnnkit.console import Console
 from rnnkit.files import growing
-from rnnkit.stages.outputs import claim_file, input_paths, refuse_inputs
 
 
 def pictures(path: Path) -> list[Path]:
@@ -25,6 +24,8 @@ def pictures(path: Path) -> list[Path]:
 
 def decode(stage: ModuleType, options: Any, console: Console) -> None:
     """Write translations as they come."""
+    from rnnkit.stages.outputs import claim_file, input_paths, refuse_inputs
+
     outputs = [path for path in (options.output, options.alignments) if path is not None]
     # Nobody else may add lines between the look at what is there and the first line of this run.
     with growing.only_writer(*(path for path in outputs if path != STDIN)):

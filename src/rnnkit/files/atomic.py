@@ -11,7 +11,6 @@ import gzip
 import io
 import os
 import re
-import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -101,6 +100,8 @@ def _open_stream(path: Path) -> Iterator[IO[bytes]]:
         number = int(numbered[1]) if numbered[1] is not None else _NUMBERS[numbered[2]]
         file: IO[bytes] = io.BufferedWriter(_Forward(os.dup(number), "wb"))
     elif stat.S_ISSOCK(path.stat().st_mode):
+        import socket
+
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.connect(str(path))
             file = connection.makefile("wb")

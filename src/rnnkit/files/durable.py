@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -92,6 +91,8 @@ def exchange(new: Path, path: Path, aside: Path) -> None:
 
 def _swap(first: Path, second: Path) -> bool:
     """Exchange two names; False where the system or the file system cannot."""
+    import ctypes
+
     system = ctypes.CDLL(None, use_errno=True)
     names = os.fsencode(first), os.fsencode(second)
     if sys.platform == "linux" and hasattr(system, "renameat2"):

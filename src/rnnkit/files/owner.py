@@ -11,7 +11,6 @@ import fcntl
 import glob
 import hashlib
 import os
-import socket
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -32,7 +31,7 @@ def name() -> str:
 
 @cache
 def _name_of(process: int) -> str:
-    return f"{process} {socket.gethostname()} {_started(process) or 0} {_boot()} {_namespace()}"
+    return f"{process} {os.uname().nodename} {_started(process) or 0} {_boot()} {_namespace()}"
 
 
 def is_alive(owner: str) -> bool:
@@ -44,7 +43,7 @@ def is_alive(owner: str) -> bool:
     process, host, started, boot, namespace = _parts(owner)
     if not process.isdigit():
         return False
-    if host != socket.gethostname():
+    if host != os.uname().nodename:
         return True
     if boot not in ("0", _boot()):
         return False
@@ -62,7 +61,7 @@ def is_alive(owner: str) -> bool:
 def is_out_of_sight(owner: str) -> bool:
     """Whether a process is one of another container on this very system: only its `flock` shows that it lives."""
     _, host, _, boot, namespace = _parts(owner)
-    return boot == _boot() != "0" and (host != socket.gethostname() or namespace != _namespace())
+    return boot == _boot() != "0" and (host != os.uname().nodename or namespace != _namespace())
 
 
 def lock(descriptor: int) -> bool | None:
