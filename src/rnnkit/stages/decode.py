@@ -92,7 +92,8 @@ def write(options: Options, listen: Listener = ignore) -> None:
         with growing_file(options.output) as file:
             file.writelines(f"{line}\n" for line in run(options, listen))
         return
-    decode_record.refuse_foreign(options)
+    if not options.resume:
+        decode_record.refuse_foreign(options)
     keeper = decode_resume.open_keeper(options)
     keeper.recording = True
     if keeper.start.whole:
