@@ -121,7 +121,7 @@ def _hold(run: Run, name: str) -> None:
     done = run(*called(name, "imperfect.txt", "--repair"))
     assert done.code == 0, done
     assert done.err.count("repaired or skipped") == 1
-    assert all(f"{count} {kind}" in done.err for kind, count in COUNTS.items())
+    assert all(f"{kind} ({count})" in done.err for kind, count in COUNTS.items())
     whole = run(*called(name, "whole.txt", "--repair", *(["--overwrite"] if name in WRITERS else [])))
     assert whole.code == 0, whole
     assert "repaired" not in whole.err

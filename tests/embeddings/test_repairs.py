@@ -51,7 +51,7 @@ def test_an_imperfect_file_is_repaired(tmp_path: Path, file: File, pack: Callabl
     table.repairs.warn(heard.append)
     (warning,) = heard
     assert isinstance(warning, Warned)
-    assert all(f"{count:,} {kind}" in warning.text for kind, count in file.counts.items())
+    assert all(f"{kind} ({count:,})" in warning.text for kind, count in file.counts.items())
 
 
 @pytest.mark.parametrize("file", REPAIRABLE, ids=lambda file: file.name)
