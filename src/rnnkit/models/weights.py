@@ -84,6 +84,10 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except FileNotFoundError:
         raise DataError(f"there are no weights at {path}") from None
+    except RuntimeError as error:  # torch's word for a file that was removed since it was looked at
+        if "unable to open" not in str(error):
+            raise
+        raise DataError(f"cannot read {path}", str(error)) from error
     except (SafetensorError, OSError, ValueError) as error:
         raise FormatError(
             f"{path} is damaged or cut short", str(error), hint="copy the model directory again"
