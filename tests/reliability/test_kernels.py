@@ -151,7 +151,7 @@ FAULTS: dict[str, Fault] = {
     "read-only": lambda cache, files: on_disk(cache, files, "read-only"),
 }
 WARNINGS = {"full disk": 1}
-"""How many more there may be; no more with other faults."""
+"""How many more there are; no more with other faults."""
 
 
 CASES = [
@@ -178,7 +178,9 @@ def test_commands_do_without_what_is_damaged(name: str, fault: str, folder: Path
     try:
         assert (done.returncode, "defect" in errors) == (0, False), errors
         assert result(folder, done) == expected
-        # None on a full disk where the command needs no kernel of those that are missing.
-        assert 0 <= errors.count("warning:") - whole.stderr.count(b"warning:") <= WARNINGS.get(fault, 0), errors
+        warnings = errors.count("warning:") - whole.stderr.count(b"warning:")
+        if (case.room, fault, warnings) == ("ngrams", "full disk", 0):
+            pytest.xfail("kernels of n-grams that a full disk cannot keep give no warning; why is not known")
+        assert warnings == WARNINGS.get(fault, 0), errors
     finally:
         remove_results(folder)
