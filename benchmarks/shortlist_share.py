@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import search_all
 from rnnkit.models import store
 from rnnkit.models.store import Model
 from rnnkit.text.special import EOS
-from rnnkit.wordalign.shortlist import Shortlist
 
 BATCH_TOKENS = 2048
 

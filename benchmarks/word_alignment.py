@@ -35,13 +35,13 @@ import rnnkit
 from folders import run_in_folder
 from meter import DISTURBED, Meter
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
+from rnnkit.alignment.agreement import agreement
+from rnnkit.alignment.bitext import Bitext, make_bitext, make_side
+from rnnkit.alignment.links import Links, read_links
+from rnnkit.alignment.shortlist import Shortlist
+from rnnkit.alignment.symmetry import GROW_DIAG_FINAL_AND, symmetrise
 from rnnkit.data.aligned import AlignedData
-from rnnkit.stages import align, align_words, tokenize, vocab
-from rnnkit.wordalign.agreement import agreement
-from rnnkit.wordalign.bitext import Bitext, make_bitext, make_side
-from rnnkit.wordalign.links import Links, read_links
-from rnnkit.wordalign.shortlist import Shortlist
-from rnnkit.wordalign.symmetry import GROW_DIAG_FINAL_AND, symmetrise
+from rnnkit.stages.text import align, align_words, tokenize, vocab
 from tables import markdown, spread
 
 EFLOMAL = Environment(

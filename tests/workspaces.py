@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rnnkit.stages import align, tokenize, vocab
+from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.text.lines import read_lines
 
 CORPORA = Path(__file__).parents[1] / "sample_corpora"

@@ -123,7 +123,7 @@ def test_the_commands_of_the_demo(workspace: Path, monkeypatch: pytest.MonkeyPat
 SETTINGS = """
 import os, sys
 os.chdir(sys.argv[1])
-from rnnkit import interpreter
+from rnnkit.system import interpreter
 interpreter.protect()
 import numba.core.config, matplotlib
 numba.core.config.reload_config()

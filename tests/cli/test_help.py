@@ -97,7 +97,7 @@ def _entries(page: str) -> list[str]:
 
 def test_every_stage_has_its_command() -> None:
     folder = Path(stages.__file__).parent
-    with_example = {path.stem for path in folder.glob("*.py") if "\nEXAMPLE = " in path.read_text(encoding="utf-8")}
+    with_example = {path.stem for path in folder.rglob("*.py") if "\nEXAMPLE = " in path.read_text(encoding="utf-8")}
     assert {name.replace("-", "_") for name in NAMES} == with_example
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests import tiny_models
 from tests.workspaces import SMALL, make_workspace
 
-from rnnkit.installation import PACKAGES
+from rnnkit.system.installation import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,8 +13,8 @@ from rnnkit.cli import launching, signature, worker
 from rnnkit.config import resolve
 from rnnkit.console import Console
 from rnnkit.errors import TrainingError, UsageError
-from rnnkit.files import manifest
-from rnnkit.stages import train, train_lm, train_seq2seq
+from rnnkit.io import manifest
+from rnnkit.stages.training import train, train_lm, train_seq2seq
 from rnnkit.training.launcher import Ending
 
 from .conftest import Run

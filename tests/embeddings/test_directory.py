@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from rnnkit.embeddings import Vectors, directory, formats
 from rnnkit.embeddings.table import Table
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.text.vocabulary import Vocabulary
 
 from .samples import COUNTS, SUBWORDS, WORDS, make_table, random_matrix, same_bits, tables

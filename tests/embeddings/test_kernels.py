@@ -10,8 +10,8 @@ import pytest
 from rnnkit.embeddings import kernels
 from rnnkit.embeddings.chunk import learn_chunk
 from rnnkit.embeddings.word_table import _encode, _refill
-from rnnkit.stages import train_embeddings
-from rnnkit.stages.embedding_options import Options
+from rnnkit.stages.vectors import train_embeddings
+from rnnkit.stages.vectors.embedding_options import Options
 
 KERNELS: list[Any] = [learn_chunk, _encode, _refill]
 

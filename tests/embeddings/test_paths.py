@@ -19,7 +19,7 @@ from tests.word_vectors import ROYALS
 import rnnkit.embeddings
 from rnnkit.embeddings import Vectors, corpus, directory, formats, source
 from rnnkit.embeddings.table import Table
-from rnnkit.files import atomic
+from rnnkit.io import atomic
 
 from .samples import WORDS, make_table
 

@@ -12,7 +12,7 @@ from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, random
 from rnnkit.embeddings import directory, formats, run_directory
 from rnnkit.embeddings.table import Table
 from rnnkit.errors import ArtefactError, DataError
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 
 
 def table(seed: int, *, subwords: bool = True) -> Table:

@@ -19,8 +19,11 @@ from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.evaluation.translation import UNKNOWN, Measured, make_validation
 from rnnkit.events import Event, Note, Warned
 from rnnkit.models import store
-from rnnkit.stages import align, bleu, decode, error_rate, tokenize, train_seq2seq, vocab
-from rnnkit.stages.outcome import Result
+from rnnkit.stages.evaluation import bleu, error_rate
+from rnnkit.stages.inference import decode
+from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.training import train_seq2seq
+from rnnkit.stages.training.outcome import Result
 from rnnkit.training.signals import Stop
 
 WORDS = ("der", "Hund", "sieht", "einen", "alten", "Mann", "im", "Garten", "und", "Schnee")

@@ -16,19 +16,21 @@ import numpy as np
 from tests.embeddings.imperfect import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
+from rnnkit.alignment.links import read_links
+from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.config import resolve
 from rnnkit.data.aligned import AlignedData, SentenceWriter, SplitCounts, write_meta
 from rnnkit.data.arrays import open_array
 from rnnkit.embeddings import directory, fasttext_binary, formats, glove, word2vec_binary, word2vec_text
 from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
-from rnnkit.files import manifest
-from rnnkit.files.repairs import Repairs
+from rnnkit.io import manifest
+from rnnkit.io.repairs import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.reports.artefact import describe
-from rnnkit.stages import decode
+from rnnkit.stages.inference import decode
 from rnnkit.text import special
 from rnnkit.text.lines import read_lines
 from rnnkit.text.normalise import Normalisation
@@ -36,8 +38,6 @@ from rnnkit.text.phrases import Phrases
 from rnnkit.text.tokenizers.subwords import SubwordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training import checkpoint, metrics
-from rnnkit.wordalign.links import read_links
-from rnnkit.wordalign.shortlist import Shortlist, write_shortlist
 
 CORPUS = Path(__file__).parent / "corpus"
 """Files that once broke a reader, in a folder for each."""

@@ -10,7 +10,7 @@ import torch
 from tests.tiny_models import SIZE, filler, filler_folder, speaker, speaker_folder, vocabulary
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.models import cloze_store, store
 from rnnkit.text.tokenizers.words import WordTokenizer
 

@@ -15,7 +15,7 @@ import pytest
 
 from rnnkit.errors import DataError, FormatError, RnnkitError
 from rnnkit.events import Event, Warned
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel

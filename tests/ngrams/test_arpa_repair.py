@@ -11,7 +11,7 @@ import pytest
 
 from rnnkit.errors import DataError, FormatError, RnnkitError
 from rnnkit.events import Event, Warned
-from rnnkit.files.repairs import Repairs
+from rnnkit.io.repairs import Repairs
 from rnnkit.ngrams import arpa_repair, store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from rnnkit.errors import UsageError
-from rnnkit.machine import available_cores
 from rnnkit.nn import device
+from rnnkit.system.machine import available_cores
 
 
 @pytest.mark.parametrize(

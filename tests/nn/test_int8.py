@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
+from rnnkit.kernels import processor
 from rnnkit.nn.int8 import GREATEST, Int8Linear, is_fast
-from rnnkit.nn.kernels import processor
 
 
 @pytest.mark.parametrize(

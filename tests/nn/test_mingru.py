@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rnnkit.kernels.processor import HAS_HALF
 from rnnkit.nn import recurrent
 from rnnkit.nn.cells import MinGRUCell, scan
-from rnnkit.nn.kernels.processor import HAS_HALF
 from rnnkit.nn.mingru import MinGRULayer, gated_scan
 
 SIZES = [(3, 7, 5, 4), (16, 1, 3, 17), (20, 5, 33, 40), (1, 33, 6, 100), (5, 4, 7, 32), (2, 9, 16, 8)]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from rnnkit.nn.kernels import processor
+from rnnkit.kernels import processor
 from rnnkit.nn.packed import PackedLinear
 
 pytestmark = pytest.mark.skipif(not processor.HAS_LANES, reason="the kernels do not suit this processor")

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rnnkit.kernels import processor
 from rnnkit.nn import kinds, recurrent
 from rnnkit.nn.cells import GRUCell, LSTMCell, RNNCell, scan
-from rnnkit.nn.kernels import processor
 from rnnkit.nn.recurrent import RecurrentLayer, gather_steps, reverse_index
 
 BATCH, STEPS, INPUT, HIDDEN = 3, 7, 5, 4

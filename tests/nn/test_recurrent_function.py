@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from rnnkit.kernels.processor import HAS_HALF
 from rnnkit.nn import kinds, recurrent_function
 from rnnkit.nn.cells import State, scan
-from rnnkit.nn.kernels.processor import HAS_HALF
 from rnnkit.nn.recurrent import RecurrentLayer
 
 SIZES = [(3, 7, 5, 4), (1, 1, 3, 17), (1, 5, 6, 33), (20, 1, 7, 6), (11, 4, 16, 66), (5, 3, 7, 32), (9, 2, 33, 16)]

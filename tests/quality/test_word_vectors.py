@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from rnnkit.stages import evaluate_embeddings, train_embeddings
-from rnnkit.stages.embedding_options import Options
+from rnnkit.stages.evaluation import evaluate_embeddings
+from rnnkit.stages.vectors import train_embeddings
+from rnnkit.stages.vectors.embedding_options import Options
 
 TEXT_BYTES = 3_000_000
 EPOCHS = 15  # the text is small; all else is as it comes

@@ -17,8 +17,8 @@ from tests.reliability import child, disk, stages
 from tests.reliability.child import Child, Ended, call
 from tests.reliability.stages import Stage
 
-from rnnkit.files import manifest
-from rnnkit.files.artefact_output import recover as recover_folder
+from rnnkit.io import manifest
+from rnnkit.io.artefact_output import recover as recover_folder
 
 Contents = dict[str, dict[str, bytes] | None]
 

@@ -19,7 +19,7 @@ from tests.reliability.faults import Bench, Fault, again, compare, complaints, n
 from tests.reliability.stages import Stage
 
 from rnnkit.errors import RnnkitError
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 
 Tree = dict[str, tuple[int, bytes | str]]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests import unmeasured
 
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.training import checkpoint
 
 SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/random.safetensors")

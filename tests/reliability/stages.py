@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.text.lines import read_lines
 
 CORPUS = Path(__file__).parents[2] / "sample_corpora" / "parallel"

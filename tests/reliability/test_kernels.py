@@ -16,7 +16,7 @@ import pytest
 from tests.reliability import disk
 from tests.workspaces import SMALL, make_text_workspace, make_workspace
 
-from rnnkit import compiled, kernel_cache
+from rnnkit.kernels import compiler, kernel_cache
 
 EMBEDDINGS = ["wiki.txt", "--dimension", "8", "--min-count", "1", "--epochs", "1", "--threads", "1", "--output", "new"]
 
@@ -78,7 +78,7 @@ def cache(tmp_path: Path) -> Path:
 
 def own_folder(room: str) -> str:
     """Name of a room's folder in the cache."""
-    (sources,) = Path(compiled.__file__).parent.rglob(f"{room}/")
+    (sources,) = Path(compiler.__file__).parent.rglob(f"{room}/")
     return f"{room}-{hashlib.sha256(str(sources).encode()).hexdigest()[:16]}"
 
 

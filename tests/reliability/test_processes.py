@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from tests.reliability.runs import assert_same, finish, start, wait_for
 from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
 
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.training import checkpoint
 
 TWO = ["--processes", "2"]

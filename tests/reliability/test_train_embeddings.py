@@ -16,7 +16,7 @@ from tests import unmeasured
 from tests.topics import write_topics
 
 from rnnkit.embeddings import formats
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.training import checkpoint, metrics
 
 LEARN = ["--threads", "1", "--dimension", "37", "--epochs", "600"]

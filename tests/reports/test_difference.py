@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from rnnkit.errors import FormatError
-from rnnkit.stages.inspect import Options, run
+from rnnkit.stages.files.inspect import Options, run
 from rnnkit.text import special
 from rnnkit.text.vocabulary import Vocabulary
 

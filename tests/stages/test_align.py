@@ -12,9 +12,9 @@ import pytest
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, Warned, ignore
-from rnnkit.files import manifest
-from rnnkit.stages import tokenize, vocab
-from rnnkit.stages.align import Options, run
+from rnnkit.io import manifest
+from rnnkit.stages.text import tokenize, vocab
+from rnnkit.stages.text.align import Options, run
 from rnnkit.text.special import EOS, PAD, UNK
 from rnnkit.text.tokenizers.store import identity
 from rnnkit.text.vocabulary import Vocabulary

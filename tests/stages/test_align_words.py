@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tests.workspaces import make_workspace
 
+from rnnkit.alignment.links import check_data, read_links
+from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Warned
-from rnnkit.files import manifest
-from rnnkit.stages import align
-from rnnkit.stages.align_words import Options, run
-from rnnkit.wordalign.links import check_data, read_links
-from rnnkit.wordalign.shortlist import Shortlist
+from rnnkit.io import manifest
+from rnnkit.stages.text import align
+from rnnkit.stages.text.align_words import Options, run
 
 QUICK = {"iterations": 2, "threads": 1}
 

@@ -18,7 +18,7 @@ from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.bleu import METRICS
 from rnnkit.events import Event, Warned
-from rnnkit.stages.bleu import Options, Result, run
+from rnnkit.stages.evaluation.bleu import Options, Result, run
 
 # The full stop that stands alone, the no-break space and the line separator are what tokenizers differ in.
 WORDS = ["the", "The", "a", "cat's", "dog,", "ran", "“über”", "Straße:", "北京", "天气很好。", "naïve", "3.14", "1,000"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Event, Warned
-from rnnkit.stages import align, tokenize, vocab
+from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.text import special
 from rnnkit.text.tokenizers import Tokenizer, load_tokenizer
 from rnnkit.text.tokenizers.spelling import BYTES

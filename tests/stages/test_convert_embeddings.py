@@ -15,8 +15,8 @@ from rnnkit.embeddings.subwords import Subwords
 from rnnkit.embeddings.table import Table
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, Note
-from rnnkit.files import manifest
-from rnnkit.stages.convert_embeddings import FORMATS, Options, run
+from rnnkit.io import manifest
+from rnnkit.stages.files.convert_embeddings import FORMATS, Options, run
 
 WORDS = ["the", "straße", "New\u00a0York"]
 

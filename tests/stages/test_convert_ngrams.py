@@ -29,10 +29,14 @@ from rnnkit.cli import app
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, Warned
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.ngrams import arpa_reader, store
-from rnnkit.stages import align, convert_ngrams, decode, inspect, score, tokenize, train_lm, verify, vocab
-from rnnkit.stages.convert_ngrams import Options
+from rnnkit.stages.evaluation import score
+from rnnkit.stages.files import convert_ngrams, inspect, verify
+from rnnkit.stages.files.convert_ngrams import Options
+from rnnkit.stages.inference import decode
+from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.training import train_lm
 from rnnkit.text.vocabulary import Vocabulary
 
 

@@ -12,8 +12,11 @@ import pytest
 from tests.byte_models import speaking, translating
 
 from rnnkit.errors import RnnkitError
-from rnnkit.files import manifest
-from rnnkit.stages import align, decode, detokenize, inspect, score, tokenize, verify, vocab
+from rnnkit.io import manifest
+from rnnkit.stages.evaluation import score
+from rnnkit.stages.files import inspect, verify
+from rnnkit.stages.inference import decode
+from rnnkit.stages.text import align, detokenize, tokenize, vocab
 
 Command = Callable[[Path], Any]
 

@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 from tests.workspaces import CORPORA, make_workspace
 
+from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, Warned
-from rnnkit.nn.kernels import processor
-from rnnkit.stages import align_words, decode, train_seq2seq
-from rnnkit.stages.decode import Options
+from rnnkit.kernels import processor
+from rnnkit.stages.inference import decode
+from rnnkit.stages.inference.decode import Options
+from rnnkit.stages.text import align_words
+from rnnkit.stages.training import train_seq2seq
 from rnnkit.text import special
 from rnnkit.text.vocabulary import Vocabulary
-from rnnkit.wordalign.shortlist import Shortlist
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from tests.tiny_models import counts, counts_folder, filler, filler_folder, spea
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
-from rnnkit.stages import decode
-from rnnkit.stages.decode import Options
+from rnnkit.stages.inference import decode
+from rnnkit.stages.inference.decode import Options
 from rnnkit.text.special import EOS
 
 PROMPTS = ["the king", "", "A zebra, hungry", "a cat sat on"]

@@ -11,10 +11,12 @@ import pytest
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.events import Event, Note, Warned
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.models import store
-from rnnkit.stages import average, decode, score
-from rnnkit.stages.decode import Options
+from rnnkit.stages.evaluation import score
+from rnnkit.stages.inference import decode
+from rnnkit.stages.inference.decode import Options
+from rnnkit.stages.training import average
 
 LONGEST = {"de": 8, "en": 6}
 LINES = ["the king sat", "", "a cat ran " * 4, "the " * 30_000, "a dog ran", "the king " * 80]

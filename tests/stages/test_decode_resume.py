@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,9 +28,9 @@ from tests.tiny_models import (
 
 from rnnkit.errors import ArtefactError, FormatError, UsageError
 from rnnkit.events import Event, Note, Progress, ignore
-from rnnkit.stages import decode
-from rnnkit.stages.decode import Options
-from rnnkit.stages.decode_record import record_place
+from rnnkit.stages.inference import decode
+from rnnkit.stages.inference.decode import Options
+from rnnkit.stages.inference.decode_record import record_place
 
 STOPPED = 100
 """Lines after which a run is interrupted."""

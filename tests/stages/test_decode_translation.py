@@ -16,9 +16,11 @@ from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Warned
 from rnnkit.models import weights
 from rnnkit.ngrams.arpa import write_arpa
-from rnnkit.stages import convert_ngrams, decode, score
-from rnnkit.stages.decode import Options
-from rnnkit.stages.score import LineScore, Summary
+from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation.score import LineScore, Summary
+from rnnkit.stages.files import convert_ngrams
+from rnnkit.stages.inference import decode
+from rnnkit.stages.inference.decode import Options
 from rnnkit.text import special
 from rnnkit.text.special import NAMES
 

@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError
-from rnnkit.stages.detokenize import Options, open_filter
+from rnnkit.stages.text.detokenize import Options, open_filter
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers import save_tokenizer
 from rnnkit.text.tokenizers.words import WordTokenizer

@@ -18,8 +18,8 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.evaluation.gradient_flow import by_state, choose_places
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.events import Event, Note, Progress, Warned
-from rnnkit.stages import diagnose
-from rnnkit.stages.diagnose import FlowResult, Options, RecallResult, run
+from rnnkit.stages.evaluation import diagnose
+from rnnkit.stages.evaluation.diagnose import FlowResult, Options, RecallResult, run
 from rnnkit.text import special
 
 SENTENCE = "the king sat on the mat"

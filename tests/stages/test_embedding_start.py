@@ -19,10 +19,11 @@ from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topic
 from rnnkit.embeddings.vectors import Vectors
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, RnnkitError
 from rnnkit.events import Event, Progress
-from rnnkit.files import manifest
-from rnnkit.stages import convert_embeddings, embedding_start
-from rnnkit.stages.embedding_options import Options
-from rnnkit.stages.train_embeddings import Result, run
+from rnnkit.io import manifest
+from rnnkit.stages.files import convert_embeddings
+from rnnkit.stages.vectors import embedding_start
+from rnnkit.stages.vectors.embedding_options import Options
+from rnnkit.stages.vectors.train_embeddings import Result, run
 
 OLD = Path("old")
 MORE = "wine bread comet tea\ntea wine bread\n"
@@ -137,7 +138,7 @@ def test_what_does_not_fit_is_refused_before_the_text_is_read(
     def read(*given: object) -> None:
         raise AssertionError("the text is read")
 
-    monkeypatch.setattr("rnnkit.stages.embedding_text.write_numbers", read)
+    monkeypatch.setattr("rnnkit.stages.vectors.embedding_text.write_numbers", read)
     refused(ConfigError, **{"init_from": Path("grams"), "dimension": 16, **given})
     assert not Path("new").exists()
 

@@ -14,10 +14,10 @@ from rnnkit.data.aligned import AlignedData
 from rnnkit.embeddings import directory
 from rnnkit.errors import DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
-from rnnkit.files import manifest
-from rnnkit.stages import align, tokenize, vocab
-from rnnkit.stages.embedding_options import Options
-from rnnkit.stages.train_embeddings import Cost, Result, run
+from rnnkit.io import manifest
+from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.vectors.embedding_options import Options
+from rnnkit.stages.vectors.train_embeddings import Cost, Result, run
 
 VECTORS = Path("work/embeddings")
 

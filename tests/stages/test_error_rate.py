@@ -12,7 +12,7 @@ import pytest
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Warned
-from rnnkit.stages.error_rate import Options, run
+from rnnkit.stages.evaluation.error_rate import Options, run
 
 
 def write(folder: Path, name: str, text: str) -> Path:

@@ -10,7 +10,7 @@ from tests.word_vectors import write_vectors
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Warned
-from rnnkit.stages.evaluate_embeddings import Options, run
+from rnnkit.stages.evaluation.evaluate_embeddings import Options, run
 
 ANALOGIES = """\
 : family

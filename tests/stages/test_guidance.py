@@ -13,11 +13,13 @@ from tests.workspaces import make_workspace
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.models import weights
-from rnnkit.stages import align, align_words, decode, train, train_seq2seq
-from rnnkit.stages.outcome import Result
-from rnnkit.stages.train_seq2seq import Options
+from rnnkit.stages.inference import decode
+from rnnkit.stages.text import align, align_words
+from rnnkit.stages.training import train, train_seq2seq
+from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.train_seq2seq import Options
 from rnnkit.training import metrics
 
 SMALL: dict[str, Any] = {

@@ -14,10 +14,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.files import manifest
-from rnnkit.files.manifest import Manifest, describe_files
+from rnnkit.io import manifest
+from rnnkit.io.manifest import Manifest, describe_files
 from rnnkit.reports import text_facts
-from rnnkit.stages.inspect import Options, Result, run
+from rnnkit.stages.files.inspect import Options, Result, run
 from rnnkit.text.vocabulary import Vocabulary
 
 

@@ -18,7 +18,9 @@ from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.evaluation.translation import Measured, make_validation
 from rnnkit.events import Event, Listener, Warned
 from rnnkit.models import store
-from rnnkit.stages import align, decode, detokenize, score, tokenize
+from rnnkit.stages.evaluation import score
+from rnnkit.stages.inference import decode
+from rnnkit.stages.text import align, detokenize, tokenize
 from rnnkit.text.lines import one_line
 from rnnkit.text.tokenizers import Tokenizer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer

@@ -12,8 +12,8 @@ import pytest
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Warned
-from rnnkit.files import manifest
-from rnnkit.stages.phrases import Options, open_filter, run
+from rnnkit.io import manifest
+from rnnkit.stages.text.phrases import Options, open_filter, run
 
 TEXT = "new york city is big\n\nnew york city\na big york\nnew york city is new\n"
 SMALL: dict[str, Any] = {"min_count": 2, "threshold": 1.0, "discount": 0.0}

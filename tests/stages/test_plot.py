@@ -13,7 +13,7 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.vectors import UnknownWord
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Event, Note
-from rnnkit.stages.plot import Options, run
+from rnnkit.stages.files.plot import Options, run
 from rnnkit.training import metrics
 
 
@@ -90,7 +90,7 @@ def test_what_cannot_be_drawn(work: Path, tmp_path: Path) -> None:
 
 def write_model(folder: Path) -> Path:
     """A finished model, as far as its manifest says."""
-    from rnnkit.files import manifest
+    from rnnkit.io import manifest
 
     model = folder / "finished"
     model.mkdir()

@@ -17,12 +17,13 @@ from tests.workspaces import SMALL, make_workspace
 from rnnkit.cli import app
 from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.models import transfer, weights
-from rnnkit.stages import decode, train_seq2seq
-from rnnkit.stages.outcome import Result
-from rnnkit.stages.pretrained import Pretrained
-from rnnkit.stages.train_seq2seq import Options
+from rnnkit.stages.inference import decode
+from rnnkit.stages.training import train_seq2seq
+from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.pretrained import Pretrained
+from rnnkit.stages.training.train_seq2seq import Options
 from rnnkit.text.vocabulary import Vocabulary
 
 DIMENSION = 10

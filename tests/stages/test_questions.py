@@ -17,7 +17,7 @@ from rnnkit.embeddings.subwords import Subwords
 from rnnkit.embeddings.table import Table
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
-from rnnkit.stages import analogy, neighbors, odd_one_out, similarity
+from rnnkit.stages.vectors import analogy, neighbors, odd_one_out, similarity
 
 Typed = Callable[[str], None]
 

@@ -9,9 +9,9 @@ import pytest
 
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.files import manifest
-from rnnkit.stages import align, tokenize, vocab
-from rnnkit.stages.represent import Options, run
+from rnnkit.io import manifest
+from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.text.represent import Options, run
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError
-from rnnkit.files import lock, manifest
-from rnnkit.stages import run_folder
+from rnnkit.io import lock, manifest
+from rnnkit.stages.training import run_folder
 
 KIND = "model"
 

@@ -16,7 +16,7 @@ import pytest
 from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError, WorkerError
 from rnnkit.events import Event, Progress
-from rnnkit.stages import align, tokenize, vocab
+from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.text import blocks, cutting
 from rnnkit.text.lines import read_lines
 from rnnkit.text.tokenizers.store import load_tokenizer

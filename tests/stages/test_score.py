@@ -16,8 +16,9 @@ from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.evaluation.perplexity import make_reader
 from rnnkit.evaluation.perplexity import score as score_text
 from rnnkit.events import Event, Note
-from rnnkit.stages import align, score, score_inputs, tokenize, vocab
-from rnnkit.stages.score import LineScore, Options, Summary
+from rnnkit.stages.evaluation import score, score_inputs
+from rnnkit.stages.evaluation.score import LineScore, Options, Summary
+from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.text import special
 
 LINES = ["the king sat on the mat", "", "i am  very Ümlaut hungry", "the dog ran", "the dog ran", "the dog"] * 3

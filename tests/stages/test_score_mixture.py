@@ -14,8 +14,10 @@ from tests.tiny_models import WORDS
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Event, Warned, ignore
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.stages import convert_ngrams, decode, score
-from rnnkit.stages.score import LineScore, Options, Summary
+from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation.score import LineScore, Options, Summary
+from rnnkit.stages.files import convert_ngrams
+from rnnkit.stages.inference import decode
 from rnnkit.text.vocabulary import Vocabulary
 
 TEXT = "".join(f"{line}\n" for line in tiny_models.TEXT) + "a zebra sat on the mat\n\nthe gnu ran\n"

@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
-from rnnkit.stages.score_options import FLATNESSES, Options, Shares, check, check_model, parse
+from rnnkit.stages.evaluation.score_options import FLATNESSES, Options, Shares, check, check_model, parse
 
 
 @pytest.mark.parametrize(

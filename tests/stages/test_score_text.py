@@ -11,8 +11,10 @@ import pytest
 from tests import tiny_models
 
 from rnnkit.events import Event, Warned
-from rnnkit.stages import align, detokenize, score, tokenize, train_lm, vocab
-from rnnkit.stages.score import Options, Summary
+from rnnkit.stages.evaluation import score
+from rnnkit.stages.evaluation.score import Options, Summary
+from rnnkit.stages.text import align, detokenize, tokenize, vocab
+from rnnkit.stages.training import train_lm
 from rnnkit.text.lines import read_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
 

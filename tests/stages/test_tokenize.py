@@ -15,9 +15,9 @@ import pytest
 from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, Warned
-from rnnkit.files import manifest
-from rnnkit.stages import detokenize
-from rnnkit.stages.tokenize import Options, Result, is_filter, open_filter, run
+from rnnkit.io import manifest
+from rnnkit.stages.text import detokenize
+from rnnkit.stages.text.tokenize import Options, Result, is_filter, open_filter, run
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers import load_tokenizer
 from rnnkit.text.tokenizers.store import identity

@@ -17,10 +17,10 @@ from tests.topics import ENOUGH, LINES, WORDS, assert_topics_apart, topic_lines,
 from rnnkit.embeddings.vectors import Vectors
 from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, Warned
-from rnnkit.files import manifest
-from rnnkit.stages import neighbors
-from rnnkit.stages.embedding_options import Options
-from rnnkit.stages.train_embeddings import Cost, Result, run
+from rnnkit.io import manifest
+from rnnkit.stages.vectors import neighbors
+from rnnkit.stages.vectors.embedding_options import Options
+from rnnkit.stages.vectors.train_embeddings import Cost, Result, run
 from rnnkit.training import metrics
 
 TOKENS = sum(len(line.split()) for line in topic_lines())

@@ -13,11 +13,13 @@ from tests.workspaces import make_text_workspace, make_workspace
 
 from rnnkit.errors import ArtefactError, ConfigError, DataError, TrainingError, UsageError
 from rnnkit.events import Event, Note
-from rnnkit.files import manifest
-from rnnkit.stages import align, embedding_options, train, train_embeddings, train_lm
-from rnnkit.stages.count_ngrams import Cost, Counted
-from rnnkit.stages.language_options import PRESETS, Options, fill
-from rnnkit.stages.outcome import Result
+from rnnkit.io import manifest
+from rnnkit.stages.text import align
+from rnnkit.stages.training import train, train_lm
+from rnnkit.stages.training.count_ngrams import Cost, Counted
+from rnnkit.stages.training.language_options import PRESETS, Options, fill
+from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.vectors import embedding_options, train_embeddings
 
 SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors",
         "last/loss-scale.safetensors")  # fmt: skip
@@ -200,7 +202,7 @@ def test_padded_data_is_read_without_its_padding(work: Path, tmp_path: Path) -> 
 
 
 def test_text_tokenized_elsewhere_trains_without_a_tokenizer(work: Path, tmp_path: Path) -> None:
-    from rnnkit.stages import vocab
+    from rnnkit.stages.text import vocab
 
     files = {}
     for split in ("train", "valid"):

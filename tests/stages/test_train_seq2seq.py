@@ -13,10 +13,12 @@ from tests.workspaces import make_workspace
 
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
 from rnnkit.events import Event, Note, Progress, Warned
-from rnnkit.files import manifest
-from rnnkit.stages import align, average, decode, tokenize, train, train_seq2seq, translation_options, vocab
-from rnnkit.stages.outcome import Result
-from rnnkit.stages.train_seq2seq import Options
+from rnnkit.io import manifest
+from rnnkit.stages.inference import decode
+from rnnkit.stages.text import align, tokenize, vocab
+from rnnkit.stages.training import average, train, train_seq2seq, translation_options
+from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.train_seq2seq import Options
 from rnnkit.training import loss_scale, metrics
 from rnnkit.training.network_task import NetworkTask
 

@@ -6,8 +6,8 @@ import pytest
 
 from rnnkit.data.steps import Share
 from rnnkit.errors import UsageError
-from rnnkit.stages import training_run
-from rnnkit.stages.train_lm import Options
+from rnnkit.stages.training import training_run
+from rnnkit.stages.training.train_lm import Options
 from rnnkit.training.processes import Group, Place
 
 

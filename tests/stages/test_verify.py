@@ -11,10 +11,10 @@ import torch
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Event, Note, Progress
-from rnnkit.files import manifest
-from rnnkit.files.manifest import Manifest, describe_files
+from rnnkit.io import manifest
+from rnnkit.io.manifest import Manifest, describe_files
 from rnnkit.models import weights
-from rnnkit.stages.verify import Options, Result, run
+from rnnkit.stages.files.verify import Options, Result, run
 
 
 def write(path: Path, content: bytes) -> Path:

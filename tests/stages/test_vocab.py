@@ -10,8 +10,8 @@ import pytest
 
 from rnnkit.errors import ArtefactError, DataError, RnnkitError
 from rnnkit.events import Event, Progress, Warned
-from rnnkit.stages import tokenize
-from rnnkit.stages.vocab import Options, run
+from rnnkit.stages.text import tokenize
+from rnnkit.stages.text.vocab import Options, run
 from rnnkit.text.tokenizers.store import identity
 from rnnkit.text.vocabulary import Vocabulary, read_meta
 

@@ -17,7 +17,7 @@ from rnnkit.embeddings import directory
 from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.stages import vocab
+from rnnkit.stages.text import vocab
 from rnnkit.text import special
 from rnnkit.text.vocabulary import Vocabulary, read_meta
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rnnkit.alignment.links import Links
 from rnnkit.data.aligned import Sentences
 from rnnkit.text.special import EOS
-from rnnkit.wordalign.links import Links
 
 Points = list[list[tuple[int, int]]]
 """Of each pair, the places of a source and a target word that are linked."""

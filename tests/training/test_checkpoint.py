@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import ArtefactError, FormatError
-from rnnkit.files import artefact_output, durable
+from rnnkit.io import artefact_output, durable
 from rnnkit.training import checkpoint
 from rnnkit.training.checkpoint import Checkpoint
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from rnnkit.alignment.agreement import Agreement, agreement
 from rnnkit.data.batching import Batches
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.nn import kinds
@@ -22,7 +23,6 @@ from rnnkit.training.guidance import Guidance
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.optimisation import Settings as Changes
 from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings, gather_pairs
-from rnnkit.wordalign.agreement import Agreement, agreement
 
 from .pairs import Points, pack, sentences
 

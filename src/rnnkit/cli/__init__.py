@@ -2,7 +2,7 @@
 
 import sys
 
-from rnnkit import platforms
+from rnnkit.system import platforms
 
 # Here and not in `main`: the imports that lead there would fail first.
 if (_refusal := platforms.refusal()) is not None:

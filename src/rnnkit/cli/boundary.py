@@ -17,10 +17,10 @@ from typing import Any, TextIO
 
 import typer
 
-from rnnkit import installation
 from rnnkit.cli import suggestions, worker
 from rnnkit.console import RED, YELLOW, say
 from rnnkit.errors import Interrupted, RnnkitError
+from rnnkit.system import installation
 from rnnkit.training import signals
 from rnnkit.training.signals import Terminated
 
@@ -207,7 +207,7 @@ def _is_memory(failure: BaseException) -> bool:
 
 def _compiler_setting(failure: BaseException) -> RnnkitError | None:
     """The failure of a compiler of kernels (Numba, LLVM) that runs with settings of the user; None for all others."""
-    from rnnkit import kernel_cache
+    from rnnkit.kernels import kernel_cache
 
     frames = [frame.filename for frame in traceback.extract_tb(failure.__traceback__)]
     settings = kernel_cache.settings()

@@ -22,7 +22,7 @@ from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
 from rnnkit.errors import visible_json, visible_line
 from rnnkit.events import Warned
-from rnnkit.machine import available_cores, limit_libraries
+from rnnkit.system.machine import available_cores, limit_libraries
 from rnnkit.training.processes import place
 
 
@@ -74,17 +74,19 @@ class Command:
         summary: One line for `rnnkit --help`.
         act: Runs the stage with the resolved options and shows the result; returns an exit code, or None for 0.
         json: Whether `--json` can print the result as one object.
+        module: The stage's module below `rnnkit.stages`; by default the name of the command.
     """
 
     name: str
     summary: str
     act: Callable[[ModuleType, Any, Console], int | None] = report
     json: bool = True
+    module: str = ""
 
     @property
     def stage(self) -> ModuleType:
         """The stage's module, imported only when somebody asks for this very command."""
-        return import_module(f"rnnkit.stages.{self.name.replace('-', '_')}")
+        return import_module(f"rnnkit.stages.{self.module or self.name.replace('-', '_')}")
 
     @property
     def options_type(self) -> type[Any]:
@@ -135,7 +137,7 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
         if common.print_config:
             console.write(visible_json(to_toml(command.name, options).rstrip()))
             return boundary.DONE
-        from rnnkit import kernel_cache
+        from rnnkit.kernels import kernel_cache
 
         places.check(options)
         if common.config is not None:

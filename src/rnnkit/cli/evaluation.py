@@ -37,8 +37,18 @@ def _score_lines(stage: ModuleType, options: Any, console: Console) -> Iterator[
 
 
 COMMANDS = (
-    Command("score", "Say how probable text is to a language model: perplexity, bits", score, json=False),
-    Command("bleu", "Score hypotheses against references: BLEU, chrF, TER"),
-    Command("error-rate", "Count wrong lines, tokens and characters"),
-    Command("evaluate-embeddings", "Test word vectors on analogies and rated pairs of words"),
+    Command(
+        "score",
+        "Say how probable text is to a language model: perplexity, bits",
+        score,
+        json=False,
+        module="evaluation.score",
+    ),
+    Command("bleu", "Score hypotheses against references: BLEU, chrF, TER", module="evaluation.bleu"),
+    Command("error-rate", "Count wrong lines, tokens and characters", module="evaluation.error_rate"),
+    Command(
+        "evaluate-embeddings",
+        "Test word vectors on analogies and rated pairs of words",
+        module="evaluation.evaluate_embeddings",
+    ),
 )

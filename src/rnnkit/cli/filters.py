@@ -10,7 +10,7 @@ from typing import Any
 from rnnkit.cli import boundary
 from rnnkit.config import STDIN
 from rnnkit.console import Console
-from rnnkit.files.atomic import atomic_file
+from rnnkit.io.atomic import atomic_file
 
 
 def announce(files: Sequence[Path], console: Console) -> None:

@@ -6,13 +6,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from rnnkit import interpreter
 from rnnkit.cli import signature
 from rnnkit.console import Console
 from rnnkit.errors import TrainingError
 from rnnkit.events import Warned
-from rnnkit.files import manifest
-from rnnkit.files.workspace import Workspace
+from rnnkit.io import manifest
+from rnnkit.io.workspace import Workspace
+from rnnkit.system import interpreter
 from rnnkit.training.processes import place
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import ArtefactError
-from rnnkit.files import manifest
-from rnnkit.files.workspace import Workspace
+from rnnkit.io import manifest
+from rnnkit.io.workspace import Workspace
 
 FOLDERS = {"model": "model", "models": "model", "data": "data", "tokenizer": "tokenizer", "vectors": "embeddings"}
 """Options that name an artefact's folder, and what it is called in a workspace."""

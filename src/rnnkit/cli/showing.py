@@ -22,7 +22,7 @@ def demo(stage: ModuleType, options: Any, console: Console) -> None:
 
 
 COMMANDS = (
-    Command("diagnose", "Show how far back language models look: gradient flow, recall"),
-    Command("plot", "Draw the learning curve of a run, or words where their vectors are", make),
+    Command("diagnose", "Show how far back language models look: gradient flow, recall", module="evaluation.diagnose"),
+    Command("plot", "Draw the learning curve of a run, or words where their vectors are", make, module="files.plot"),
     Command("demo", "Run the whole chain on a sample corpus", demo),
 )

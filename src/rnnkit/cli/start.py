@@ -17,8 +17,8 @@ def main() -> None:
     import os
     import sys
 
-    from rnnkit import installation, interpreter
     from rnnkit.errors import visible
+    from rnnkit.system import installation, interpreter
 
     interpreter.protect()
     if interpreter.PARENT in os.environ:
@@ -39,7 +39,7 @@ def _end_with_parent(parent: str) -> None:
     import os
     import sys
 
-    from rnnkit.machine import end_with_parent
+    from rnnkit.system.machine import end_with_parent
 
     end_with_parent()
     if parent != str(os.getppid()):

@@ -8,7 +8,7 @@ from typing import Any
 from rnnkit.cli import launching
 from rnnkit.cli.command import Command
 from rnnkit.console import Console, duration
-from rnnkit.machine import Allowance, size
+from rnnkit.system.machine import Allowance, size
 
 
 def train(stage: ModuleType, options: Any, console: Console) -> int | None:
@@ -60,8 +60,8 @@ def _cost(estimate: Any) -> list[str]:
 
 
 COMMANDS = (
-    Command("train", "Train a model of whatever kind the data is for", train),
-    Command("train-seq2seq", "Train a sequence-to-sequence model", train),
-    Command("train-lm", "Train a language model", train),
-    Command("train-embeddings", "Learn word vectors", learn_vectors),
+    Command("train", "Train a model of whatever kind the data is for", train, module="training.train"),
+    Command("train-seq2seq", "Train a sequence-to-sequence model", train, module="training.train_seq2seq"),
+    Command("train-lm", "Train a language model", train, module="training.train_lm"),
+    Command("train-embeddings", "Learn word vectors", learn_vectors, module="vectors.train_embeddings"),
 )

@@ -11,7 +11,7 @@ from rnnkit.cli import filters
 from rnnkit.cli.command import Command
 from rnnkit.config import STDIN
 from rnnkit.console import Console
-from rnnkit.files import growing
+from rnnkit.io import growing
 
 
 def pictures(path: Path) -> list[Path]:
@@ -58,9 +58,17 @@ def answer_apart(stage: ModuleType, options: Any, console: Console) -> int:
 
 
 COMMANDS = (
-    Command("decode", "Translate, go on from prompts, or fill gaps", decode, json=False),
-    Command("neighbors", "Find the words nearest to a word", answer_apart, json=False),
-    Command("similarity", "Say how near two words are", answer, json=False),
-    Command("analogy", "Add and subtract words: king - man + woman", answer_apart, json=False),
-    Command("odd-one-out", "Name the word that does not belong to the others", answer, json=False),
+    Command("decode", "Translate, go on from prompts, or fill gaps", decode, json=False, module="inference.decode"),
+    Command("neighbors", "Find the words nearest to a word", answer_apart, json=False, module="vectors.neighbors"),
+    Command("similarity", "Say how near two words are", answer, json=False, module="vectors.similarity"),
+    Command(
+        "analogy", "Add and subtract words: king - man + woman", answer_apart, json=False, module="vectors.analogy"
+    ),
+    Command(
+        "odd-one-out",
+        "Name the word that does not belong to the others",
+        answer,
+        json=False,
+        module="vectors.odd_one_out",
+    ),
 )

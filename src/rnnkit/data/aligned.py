@@ -25,7 +25,7 @@ import numpy as np
 
 from rnnkit.data.arrays import GrowingArray, IntArray, blocks, open_array
 from rnnkit.errors import DataError, FormatError
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.text import raw_lines
 from rnnkit.text.special import PAD, UNK
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import FormatError
-from rnnkit.files.npy import map_array
+from rnnkit.io.npy import map_array
 
 IntArray = NDArray[np.integer[Any]]
 

@@ -15,7 +15,7 @@ from rnnkit.data.arrays import GrowingArray, blocks, open_array
 from rnnkit.data.filters import REASONS
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, Progress
-from rnnkit.files.manifest import Manifest
+from rnnkit.io.manifest import Manifest
 
 
 def merge_data(

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.decoding.direction import Way
 from rnnkit.decoding.ensemble import Ensemble, Fused, Respelled, Widened
 from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, Warned, ignore
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 from rnnkit.models import language_store, store
 from rnnkit.models.counted_prompts import CountedPrompts
 from rnnkit.models.prompts import Prompts
@@ -25,7 +26,6 @@ from rnnkit.ngrams import store as ngram_store
 from rnnkit.text import matching
 from rnnkit.text.tokenizers.store import identity
 from rnnkit.text.vocabulary import Vocabulary
-from rnnkit.wordalign.shortlist import Shortlist
 
 Begin = Callable[[int], Stepper[Any]]
 """A language model behind so many empty prompts."""

@@ -6,7 +6,7 @@ called in every window made part of its caller, training is 30 % faster.
 
 from pathlib import Path
 
-from rnnkit.compiled import Compiler
+from rnnkit.kernels.compiler import Compiler
 
 _compiler = Compiler(Path(__file__).parent, reordered=True, counted=False)
 kernel, inlined = _compiler.kernel, _compiler.inlined

@@ -18,10 +18,10 @@ from rnnkit.embeddings.spelling import refuse_unfit
 from rnnkit.embeddings.table import Matrix, Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError, FormatError
-from rnnkit.files import manifest
-from rnnkit.files.artefact_output import atomic_folder
-from rnnkit.files.npy import map_array
-from rnnkit.files.regular import open_regular
+from rnnkit.io import manifest
+from rnnkit.io.artefact_output import atomic_folder
+from rnnkit.io.npy import map_array
+from rnnkit.io.regular import open_regular
 from rnnkit.text import special
 
 if TYPE_CHECKING:

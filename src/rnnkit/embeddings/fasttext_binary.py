@@ -24,8 +24,8 @@ from rnnkit.embeddings.spelling import check_rows, check_words, first_unfit_row,
 from rnnkit.embeddings.table import Matrix, Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
-from rnnkit.files.atomic import atomic_file
-from rnnkit.files.repairs import Repairs
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.repairs import Repairs
 from rnnkit.text import special
 
 if TYPE_CHECKING:

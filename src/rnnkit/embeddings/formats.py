@@ -13,8 +13,8 @@ from rnnkit.embeddings.rows import ROW, count_numbers
 from rnnkit.embeddings.source import Source, open_source
 from rnnkit.embeddings.table import Table
 from rnnkit.errors import DataError
-from rnnkit.files import manifest
-from rnnkit.files.repairs import Repairs
+from rnnkit.io import manifest
+from rnnkit.io.repairs import Repairs
 
 WORD2VEC: Final = "word2vec"
 WORD2VEC_BINARY: Final = "word2vec-binary"

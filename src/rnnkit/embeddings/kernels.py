@@ -10,7 +10,7 @@ from rnnkit.embeddings.learner import Learner, Lesson
 from rnnkit.embeddings.sampling import keep_probabilities, make_noise
 from rnnkit.embeddings.weights import make_weights
 from rnnkit.embeddings.word_table import WordTable
-from rnnkit.machine import release_code
+from rnnkit.system.machine import release_code
 from rnnkit.text import special
 
 COMPILER = "llvmlite"

@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-from rnnkit.compiled import define_operators
+from rnnkit.kernels.compiler import define_operators
 
 WIDTH = 16
 """Lanes in a vector that runs along the dimension of a row; rows are padded to a multiple of it."""

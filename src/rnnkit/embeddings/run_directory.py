@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from rnnkit.embeddings import directory
 from rnnkit.embeddings.table import Table
-from rnnkit.files import manifest
-from rnnkit.files.artefact_output import atomic_folder
-from rnnkit.files.durable import sync_folder
-from rnnkit.files.explained import explain_os_errors
-from rnnkit.files.replacing import PART
+from rnnkit.io import manifest
+from rnnkit.io.artefact_output import atomic_folder
+from rnnkit.io.durable import sync_folder
+from rnnkit.io.explained import explain_os_errors
+from rnnkit.io.replacing import PART
 
 _NEW: Final = "new"
 

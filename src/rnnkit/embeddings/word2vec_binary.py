@@ -18,8 +18,8 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.word2vec_text import read_header
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
-from rnnkit.files.atomic import atomic_file
-from rnnkit.files.repairs import Repairs
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.repairs import Repairs
 
 _BLOCK_ROWS = 4096
 _COPY = "copy the file again"

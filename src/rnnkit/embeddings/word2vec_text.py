@@ -14,8 +14,8 @@ from rnnkit.embeddings.spelling import refuse_unfit
 from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
-from rnnkit.files.atomic import atomic_file
-from rnnkit.files.repairs import Repairs
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.repairs import Repairs
 
 HEADER: Final = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,18}) (\d{1,9})[ \r]*")
 _LONGEST_HEADER = 64

@@ -20,7 +20,7 @@ def choose_maps(device: torch.device, eight_bits: bool) -> Callable[[Tensor, Ten
         return Int8Linear
     if device.type != "cpu":
         return None
-    from rnnkit.nn.kernels import processor  # brings the compiler along
+    from rnnkit.kernels import processor  # brings the compiler along
 
     return PackedLinear if processor.HAS_LANES else None
 

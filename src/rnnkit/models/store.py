@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.files import manifest, replacing
-from rnnkit.files.atomic import atomic_file
-from rnnkit.files.document import read_document
-from rnnkit.files.explained import copy_folder, explain_os_errors
+from rnnkit.io import manifest, replacing
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.document import read_document
+from rnnkit.io.explained import copy_folder, explain_os_errors
 from rnnkit.models import weights
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence, current_names
 from rnnkit.text.tokenizers.store import load_tokenizer

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.files import manifest
-from rnnkit.files.atomic import atomic_file
-from rnnkit.files.document import parse
-from rnnkit.files.regular import check_regular
+from rnnkit.io import manifest
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.document import parse
+from rnnkit.io.regular import check_regular
 
 ENTRY = "rnnkit"
 """Name of the header's entry."""

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, Warned, ignore
-from rnnkit.files.atomic import atomic_file
+from rnnkit.io.atomic import atomic_file
 from rnnkit.ngrams.arpa_kernels import LONGEST_NUMBER, format_rows
 from rnnkit.ngrams.counts import Ints
 from rnnkit.ngrams.lexicon import join

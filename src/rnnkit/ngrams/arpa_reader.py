@@ -16,7 +16,7 @@ import numpy as np
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener, ignore
-from rnnkit.files.repairs import Repairs
+from rnnkit.io.repairs import Repairs
 from rnnkit.ngrams.arpa_kernels import parse_rows
 from rnnkit.ngrams.arpa_repair import read_repaired
 from rnnkit.ngrams.arpa_source import Digest, open_source

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rnnkit.compiled import Compiler
+from rnnkit.kernels.compiler import Compiler
 
 _compiler = Compiler(Path(__file__).parent)
 kernel, inlined = _compiler.kernel, _compiler.inlined

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.files.atomic import atomic_file
-from rnnkit.files.document import parse
-from rnnkit.files.regular import open_regular
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.document import parse
+from rnnkit.io.regular import open_regular
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.text import special
 

@@ -76,7 +76,7 @@ class Attention(nn.Module):
     def _by_kernel(
         self, query_BTH: Tensor, keys_BSH: Tensor, values_BSR: Tensor, padding_BS: Tensor
     ) -> tuple[Tensor, Tensor]:
-        from rnnkit.nn.kernels import attend, team
+        from rnnkit.kernels import attend, team
 
         (sentences, rows, size), (places, read) = query_BTH.shape, values_BSR.shape[1:]
         weights_BTS, context_BTR = (

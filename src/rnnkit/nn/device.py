@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from rnnkit.errors import UsageError
-from rnnkit.machine import available_cores
-from rnnkit.nn.openmp import watch_cores
+from rnnkit.kernels.openmp import watch_cores
+from rnnkit.system.machine import available_cores
 
 KERNELS_KEPT = "128"
 SMALLEST_FOR_BFLOAT16 = 384
@@ -88,7 +88,7 @@ def set_threads(threads: int, processes: int = 1) -> int:
 
     So many processes share the cores, where nobody says how many threads each has.
 
-    Several wait quietly while other programs want the cores (`nn/openmp.py`).
+    Several wait quietly while other programs want the cores (`kernels/openmp.py`).
 
     Also keeps oneDNN from remembering a compiled kernel for each of a thousand batch shapes, which would take
     gigabytes; the library reads the variable at its first use.
@@ -112,6 +112,6 @@ def kernels_serve(*tensors: Tensor) -> bool:
         return False
     if any(tensor.device.type != "cpu" or tensor.dtype != torch.float32 for tensor in tensors):
         return False
-    from rnnkit.nn.kernels import processor  # brings the compiler along
+    from rnnkit.kernels import processor  # brings the compiler along
 
     return processor.HAS_LANES

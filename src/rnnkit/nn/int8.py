@@ -18,7 +18,7 @@ GREATEST = 127
 
 def is_fast() -> bool:
     """Whether these maps are known to be faster than those of float32 on this processor, by what it can do."""
-    from rnnkit.nn.kernels import processor  # brings the compiler along
+    from rnnkit.kernels import processor  # brings the compiler along
 
     return processor.HAS_LANES and processor.HAS_BYTES and bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 
@@ -67,7 +67,7 @@ class Int8Linear(nn.Module):
         """Map (..., I) to (..., O)."""
         x_NI = x.reshape(-1, x.shape[-1])
         if x.device.type == "cpu" and x.dtype == torch.float32:
-            from rnnkit.nn.kernels import processor  # brings the compiler along
+            from rnnkit.kernels import processor  # brings the compiler along
 
             if processor.HAS_LANES:
                 return self._by_kernels(x_NI).view(*x.shape[:-1], -1)
@@ -81,7 +81,7 @@ class Int8Linear(nn.Module):
         return sums_NO.float() * scale_N1 * self.scale_O + self.bias_O
 
     def _by_kernels(self, x_NI: Tensor) -> Tensor:
-        from rnnkit.nn.kernels import int8, team
+        from rnnkit.kernels import int8, team
 
         x_NI = x_NI.contiguous()
         (rows, columns), outputs = x_NI.shape, len(self.scale_O)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from rnnkit.nn.kernels import mingru, team
-from rnnkit.nn.kernels.lanes import WIDTH
-from rnnkit.nn.kernels.products import matrix_product
+from rnnkit.kernels import mingru, team
+from rnnkit.kernels.lanes import WIDTH
+from rnnkit.kernels.products import matrix_product
 from rnnkit.nn.recurrent_function import autocast_helps, own_copy, with_first
 
 

@@ -31,7 +31,7 @@ class PackedLinear(nn.Module):
 
     def __init__(self, weight_OI: Tensor, bias_O: Tensor | None = None) -> None:
         super().__init__()
-        from rnnkit.nn.kernels import products  # brings the compiler along
+        from rnnkit.kernels import products  # brings the compiler along
 
         weight_OI = weight_OI.detach()
         bias_O = weight_OI.new_zeros(len(weight_OI)) if bias_O is None else bias_O.detach()
@@ -50,7 +50,7 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., I) to (..., O)."""
-        from rnnkit.nn.kernels import products
+        from rnnkit.kernels import products
 
         x_NI = nn.functional.pad(x.reshape(-1, x.shape[-1]), (0, 1), value=1.0)
         y_NO = products.packed_product(x_NI, self.panels, len(self.weight_OI))

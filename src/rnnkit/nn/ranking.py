@@ -57,7 +57,11 @@ def rank(
     """The same as `reference_rank`, by the fastest way there is."""
     if logits_NV.device.type != "cpu" or logits_NV.dtype != torch.float32 or max(forbidden, default=0) >= 64:
         return reference_rank(logits_NV, count, forbidden, gates)
-    from rnnkit.nn.kernels import processor, ranking, team  # brings the compiler along
+    from rnnkit.kernels import (
+        processor,
+        ranking,
+        team,  # brings the compiler along
+    )
 
     rows, columns = logits_NV.shape
     if not processor.HAS_LANES:

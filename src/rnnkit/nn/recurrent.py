@@ -193,7 +193,7 @@ def kernels_fit(x: Tensor, weight: Tensor) -> bool:
         known = x.dtype == torch.float32
     if not known:
         return False
-    from rnnkit.nn.kernels import processor  # brings the compiler along
+    from rnnkit.kernels import processor  # brings the compiler along
 
     return processor.suits()
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from rnnkit.kernels import recurrent, team
+from rnnkit.kernels.processor import HAS_HALF
+from rnnkit.kernels.products import matrix_product, pack
 from rnnkit.nn.cells import State
-from rnnkit.nn.kernels import recurrent, team
-from rnnkit.nn.kernels.processor import HAS_HALF
-from rnnkit.nn.kernels.products import matrix_product, pack
 from rnnkit.nn.kinds import Arch
 
 

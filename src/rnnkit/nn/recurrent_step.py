@@ -52,7 +52,7 @@ def reference_advance(arch: Arch, product_NG: Tensor, sums_NG: Tensor, state: St
 def _by_kernel(
     arch: Arch, table_VG: Tensor, token_N: Tensor | None, sums_MG: Tensor, state: State, parent_N: Tensor | None
 ) -> State:
-    from rnnkit.nn.kernels import step, team
+    from rnnkit.kernels import step, team
 
     size = state[0].shape[1]
     rows = len(state[0]) if parent_N is None else len(parent_N)

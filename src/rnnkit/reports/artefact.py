@@ -13,8 +13,8 @@ from typing import Any
 
 from rnnkit.config import did_you_mean
 from rnnkit.errors import DataError, FormatError
-from rnnkit.files import manifest
-from rnnkit.files.document import read_document
+from rnnkit.io import manifest
+from rnnkit.io.document import read_document
 from rnnkit.reports.binary_facts import binary_facts
 from rnnkit.reports.text_facts import text_facts
 from rnnkit.reports.vector_facts import vector_facts

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.errors import visible_line
-from rnnkit.files.atomic import atomic_file
+from rnnkit.io.atomic import atomic_file
 from rnnkit.reports import picture
 
 END = "</s>"

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.errors import FormatError
-from rnnkit.files.document import parse
-from rnnkit.files.regular import open_regular
+from rnnkit.io.document import parse
+from rnnkit.io.regular import open_regular
 
 NPY = b"\x93NUMPY"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -56,7 +56,7 @@ def binary_facts(path: Path) -> Facts | None:
 
 def _array(where: Path | str, file: IO[bytes], size: int) -> dict[str, Any]:
     """The header of an array, held against the bytes that follow it."""
-    from rnnkit.files.npy import read_header
+    from rnnkit.io.npy import read_header
 
     try:
         header = read_header(file)

@@ -12,7 +12,7 @@ from typing import Any
 
 import rnnkit
 from rnnkit.errors import visible_line
-from rnnkit.files.atomic import atomic_file
+from rnnkit.io.atomic import atomic_file
 
 NAME = "README.md"
 

@@ -136,7 +136,7 @@ def _tensors(name: str, first: Path, second: Path) -> Iterator[Difference]:
 
 
 def _arrays(name: str, first: Path, second: Path) -> Iterator[Difference]:
-    from rnnkit.files.npy import map_array
+    from rnnkit.io.npy import map_array
 
     try:
         one, other = map_array(first), map_array(second)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import DataError, visible_line
-from rnnkit.files.atomic import atomic_file
+from rnnkit.io.atomic import atomic_file
 
 DOTS_PER_INCH = 120
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit import interpreter
 from rnnkit.config import option
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.stages import usual_options as usual
+from rnnkit.system import interpreter
 
 EXAMPLE = """\
 rnnkit demo

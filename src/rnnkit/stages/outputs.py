@@ -11,7 +11,7 @@ from typing import Any
 
 from rnnkit.config import STDIN, flag
 from rnnkit.errors import ArtefactError
-from rnnkit.files import atomic, manifest, replacing
+from rnnkit.io import atomic, manifest, replacing
 
 PANEL = "Output"
 """Panel of the options that name outputs; every other path is an input, but for `OUTPUTS`."""

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import IO, Any, Final, Literal, get_args
 
 from rnnkit.errors import FormatError
-from rnnkit.files import manifest
-from rnnkit.files.artefact_output import seal_file
+from rnnkit.io import manifest
+from rnnkit.io.artefact_output import seal_file
 from rnnkit.text.pairs import Pair
 from rnnkit.text.token_files import read_token_lines
 

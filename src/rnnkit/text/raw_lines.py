@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from rnnkit.errors import DataError
-from rnnkit.files.regular import open_regular
+from rnnkit.io.regular import open_regular
 from rnnkit.text.lines import MAX_BYTES, decode_text, too_long
 
 ENDING: Final = ".raw"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from rnnkit.config import as_dict
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.files import manifest
+from rnnkit.io import manifest
 
 NOT_RECORDED: Final = ("processes", "shard", "merge")
 """Options that decide who does the work, and nothing about what comes out: artefacts do not hold them."""

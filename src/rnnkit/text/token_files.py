@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from rnnkit.errors import ArtefactError, DataError
-from rnnkit.files import atomic, manifest
-from rnnkit.files.artefact_output import artefact_file
+from rnnkit.io import atomic, manifest
+from rnnkit.io.artefact_output import artefact_file
 from rnnkit.text import raw_lines
 from rnnkit.text.lines import MAX_BYTES, read_lines
 from rnnkit.text.names import SUFFIX, parse_name

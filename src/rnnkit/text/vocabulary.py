@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rnnkit.errors import FormatError
-from rnnkit.files import manifest
-from rnnkit.files.artefact_output import artefact_file, seal_file
+from rnnkit.io import manifest
+from rnnkit.io.artefact_output import artefact_file, seal_file
 from rnnkit.text import special
 from rnnkit.text.lines import MAX_BYTES, read_lines
 

@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import FormatError
-from rnnkit.files import manifest
-from rnnkit.files.artefact_output import atomic_folder
-from rnnkit.files.document import read_document
-from rnnkit.files.regular import check_regular
-from rnnkit.files.replacing import PART
+from rnnkit.io import manifest
+from rnnkit.io.artefact_output import atomic_folder
+from rnnkit.io.document import read_document
+from rnnkit.io.regular import check_regular
+from rnnkit.io.replacing import PART
 
 Arrays = Mapping[str, NDArray[Any]]
 FORMAT_VERSION = 1

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rnnkit.machine import allowance, peak_memory
+from rnnkit.system.machine import allowance, peak_memory
 from rnnkit.training import signals
 from rnnkit.training.loop import Plan
 from rnnkit.training.task import CountedSource, Task, Validate

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rnnkit.alignment.links import Links
 from rnnkit.nn.guided_attention import LinkedPlaces
-from rnnkit.wordalign.links import Links
 
 _BITS = 20
 """Of a place in a sentence, as in `Links.keys`; attention over more of them fits into no memory."""

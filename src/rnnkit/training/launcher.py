@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from rnnkit import interpreter
+from rnnkit.system import interpreter
 from rnnkit.training import signals
 
 FINISHING = "600"

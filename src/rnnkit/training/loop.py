@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.events import Listener, Note, Progress, Warned
-from rnnkit.files.staged import RunFolder
+from rnnkit.io.staged import RunFolder
 from rnnkit.training import checkpoint, loss_scale, metrics, signals
 from rnnkit.training.checkpoint import Checkpoint
 from rnnkit.training.processes import Group

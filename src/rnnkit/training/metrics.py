@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import FormatError
-from rnnkit.files.atomic import atomic_file
-from rnnkit.files.document import parse
-from rnnkit.files.explained import explain_os_errors
-from rnnkit.files.regular import open_regular
+from rnnkit.io.atomic import atomic_file
+from rnnkit.io.document import parse
+from rnnkit.io.explained import explain_os_errors
+from rnnkit.io.regular import open_regular
 
 NAME = "metrics.jsonl"
 _LONGEST_LINE = 1 << 20

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
-from rnnkit.files.staged import RunFolder
+from rnnkit.io.staged import RunFolder
 from rnnkit.models import weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Arrays

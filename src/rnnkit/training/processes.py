@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import TrainingError, UsageError
-from rnnkit.machine import end_with_parent
+from rnnkit.system.machine import end_with_parent
 from rnnkit.training import signals
 
 if TYPE_CHECKING:

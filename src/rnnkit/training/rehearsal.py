@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from rnnkit.errors import TrainingError
-from rnnkit.machine import shortage
 from rnnkit.nn.device import out_of_memory
+from rnnkit.system.machine import shortage
 from rnnkit.training.network_task import NetworkTask
 
 B = TypeVar("B")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from rnnkit.errors import ArtefactError, FormatError
-from rnnkit.files import manifest
-from rnnkit.files.artefact_output import atomic_folder
-from rnnkit.files.regular import read_regular
+from rnnkit.io import manifest
+from rnnkit.io.artefact_output import atomic_folder
+from rnnkit.io.regular import read_regular
 from rnnkit.text.normalise import FORMS, NONE, Normalisation
 from rnnkit.text.tokenizers.blanks import BlankTokenizer
 from rnnkit.text.tokenizers.characters import CharacterTokenizer

@@ -1,0 +1,272 @@
+"""`rnnkit evaluate-embeddings`: word vectors against what people say of words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnkit.config import argument, option
+from rnnkit.errors import DataError, UsageError
+from rnnkit.evaluation.segments import describe
+from rnnkit.events import Listener, Warned, ignore
+from rnnkit.io.repairs import Repairs
+from rnnkit.reports.columns import aligned
+from rnnkit.stages import usual_options as usual
+from rnnkit.stages.vectors import vector_options as vector
+from rnnkit.stages.vectors.questions import load_vectors
+from rnnkit.text.lines import read_lines
+
+if TYPE_CHECKING:
+    from rnnkit.embeddings.vectors import Vectors
+    from rnnkit.evaluation.analogies import Tally
+    from rnnkit.evaluation.word_similarity import Correlation
+
+EXAMPLE = """\
+rnnkit evaluate-embeddings questions-words.txt wordsim353.tsv
+rnnkit evaluate-embeddings rare-words.txt --vectors work/embeddings --unseen"""
+
+
+NO_VECTORS = "its words have no vectors"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Test word vectors on files of analogies and of rated pairs of words; what a file holds is seen from its lines.
+
+    Analogies, as in questions-words.txt: `: section` lines, and four words a line, `Athens Greece Baghdad Iraq`. The
+    answer is the word nearest to Greece - Athens + Baghdad (3CosAdd), the three themselves left out. Only the most
+    frequent words are looked at, as is usual: a question with another word is not asked. Sections whose names begin
+    with gram are syntactic, the others semantic.
+
+    Rated pairs, as in wordsim353.tsv: two words and a number a line, split by tabs, semicolons, commas, white space or
+    colons, in double quotes or not. The figure is Spearman's rank correlation of ratings and cosines, among all words
+    that have a vector.
+    """
+
+    files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
+    vectors: Path | None = vector.vectors()
+    work: Path = usual.work()
+    repair: bool = usual.repair()
+    restrict: int = option(
+        30_000, help="Most frequent words that analogies are asked among.", panel="Score", unit="words", minimum=1
+    )
+    lowercase: bool = option(
+        True,
+        help="Ignore case: where a word's own spelling has no vector, the most frequent word counts that differs in "
+        "nothing else.",
+        panel="Score",
+    )
+    unseen: bool = option(
+        False, help="Compose words of rated pairs that have no vector of their n-grams.", panel="Score"
+    )
+
+
+@dataclass(frozen=True)
+class AnalogyScore:
+    """Right answers to a file of analogies.
+
+    Attributes:
+        path: The file.
+        restrict: How many of the most frequent words were looked at.
+        sections: One tally a section.
+        sums: Semantic and syntactic, where the file has both; and the total, last.
+    """
+
+    path: Path
+    restrict: int
+    sections: tuple[Tally, ...]
+    sums: tuple[Tally, ...]
+
+    @property
+    def measured(self) -> bool:
+        """Whether anything could be asked."""
+        return self.sums[-1].asked > 0
+
+    @property
+    def why(self) -> str:
+        """Why nothing could be measured."""
+        return f"nothing could be measured, {NO_VECTORS}"
+
+    @property
+    def lines(self) -> list[str]:
+        """What is printed."""
+        heads = [("section", "accuracy", "correct", "asked", "questions")]
+        rows = [
+            (tally.name, percent(tally.accuracy), *(f"{n:,}" for n in (tally.correct, tally.asked, tally.questions)))
+            for tally in (*self.sections, *self.sums)
+        ]
+        title = f"{self.path}: analogies among the {self.restrict:,} most frequent words"
+        return [title, *aligned([*heads, *rows], right=range(1, 5), indent="  ")]
+
+    @property
+    def number(self) -> str:
+        """The figure alone."""
+        return percent(self.sums[-1].accuracy)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The score for JSON."""
+        return {
+            "file": str(self.path),
+            "kind": "analogies",
+            "restrict": self.restrict,
+            **{tally.name: {k: v for k, v in tally.as_dict().items() if k != "name"} for tally in self.sums},
+            "sections": [tally.as_dict() for tally in self.sections],
+        }
+
+
+@dataclass(frozen=True)
+class SimilarityScore:
+    """Agreement with a file of rated pairs."""
+
+    path: Path
+    correlation: Correlation
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was anything to correlate."""
+        return self.correlation.spearman is not None
+
+    @property
+    def lines(self) -> list[str]:
+        """What is printed."""
+        found = self.correlation
+        share = f"{found.used:,} of {found.pairs:,} pairs, {percent(found.coverage)}"
+        lines = [f"{self.path}: rated pairs of words", f"  Spearman's rho = {self.number} ({share})"]
+        return lines if found.undefined is None else [*lines, f"  not defined: {found.undefined}"]
+
+    @property
+    def why(self) -> str:
+        """Why nothing could be measured."""
+        undefined = self.correlation.undefined
+        if undefined is not None:
+            return f"the correlation is not defined because {undefined}"
+        return f"nothing could be measured, {NO_VECTORS}"
+
+    @property
+    def number(self) -> str:
+        """The figure alone."""
+        return "-" if self.correlation.spearman is None else f"{self.correlation.spearman:.4f}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The score for JSON."""
+        return {"file": str(self.path), "kind": "pairs", **self.correlation.as_dict()}
+
+
+Score = AnalogyScore | SimilarityScore
+
+
+@dataclass(frozen=True)
+class Result:
+    """A score for each file, ready to print; what was repaired in the vectors with `--repair`."""
+
+    scores: tuple[Score, ...]
+    repairs: Repairs | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is printed: a table a file."""
+        return tuple(line for score in self.scores for line in [*score.lines, ""])[:-1]
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """What is printed with `--quiet`: one figure a file."""
+        return tuple(score.number for score in self.scores)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is printed with `--json`."""
+        scores = {"scores": [score.as_dict() for score in self.scores]}
+        return scores if self.repairs is None else {**scores, "repairs": self.repairs.as_dict()}
+
+
+def percent(share: float | None) -> str:
+    """A share as it is printed."""
+    return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def run(options: Options, listen: Listener = ignore) -> Result:
+    """Test the vectors.
+
+    Raises:
+        UsageError: `--unseen` where the vectors have no n-grams.
+        DataError: A file is missing or holds neither analogies nor pairs, or no word of any file has a vector.
+        FormatError: The vectors are damaged.
+    """
+    texts = [(path, list(read_lines(path))) for path in options.files]
+    for path, lines in texts:
+        _is_analogies(path, lines)
+    vectors = load_vectors(options.vectors, options.work, options.repair, listen)
+    if options.unseen and vectors.table.subwords is None:
+        raise UsageError(f"--unseen needs vectors with n-grams, those of {vectors.table.name} have none")
+    scores = tuple(_score(path, lines, vectors, options, listen) for path, lines in texts)
+    if not any(score.measured for score in scores):
+        if any(isinstance(score, SimilarityScore) and score.correlation.undefined for score in scores):
+            raise DataError("nothing could be measured", *(f"{describe(score.path)}: {score.why}" for score in scores))
+        raise DataError(
+            "nothing could be measured: no question has a vector for each of its words",
+            hint="are the words of the files and the vectors in one language, and cut alike?",
+        )
+    return Result(scores, vectors.table.repairs)
+
+
+def _score(path: Path, lines: Sequence[str], vectors: Vectors, options: Options, listen: Listener) -> Score:
+    """The score of one file."""
+    score: Score
+    if _is_analogies(path, lines):
+        score, bad = _solve(path, lines, vectors, options)
+    else:
+        score, bad = _correlate(path, lines, vectors, options)
+    if bad:
+        lines_are = "1 line is" if len(bad) == 1 else f"{len(bad):,} lines are"
+        listen(Warned(f"{describe(path)}: {lines_are} not understood and left out, the first is line {bad[0]}"))
+    if not score.measured:
+        listen(Warned(f"{describe(path)}: {score.why}"))
+    return score
+
+
+def _solve(path: Path, lines: Sequence[str], vectors: Vectors, options: Options) -> tuple[AnalogyScore, list[int]]:
+    from rnnkit.evaluation import analogies
+
+    questions, bad = analogies.parse_questions(lines)
+    restrict = min(options.restrict, len(vectors))
+    sections = analogies.solve(questions, vectors, restrict, options.lowercase)
+    syntactic = [tally for tally in sections if analogies.is_syntactic(tally)]
+    semantic = [tally for tally in sections if not analogies.is_syntactic(tally)]
+    sums = [analogies.total("total", sections)]
+    if syntactic and semantic:
+        sums = [analogies.total("semantic", semantic), analogies.total("syntactic", syntactic), *sums]
+    return AnalogyScore(path, restrict, tuple(sections), tuple(sums)), bad
+
+
+def _correlate(
+    path: Path, lines: Sequence[str], vectors: Vectors, options: Options
+) -> tuple[SimilarityScore, list[int]]:
+    from rnnkit.evaluation import word_similarity
+
+    pairs, bad = word_similarity.parse_pairs(lines)
+    return SimilarityScore(path, word_similarity.correlate(pairs, vectors, options.lowercase, options.unseen)), bad
+
+
+def _is_analogies(path: Path, lines: Sequence[str]) -> bool:
+    """Whether a file holds analogies; the first lines that say something decide.
+
+    Raises:
+        DataError: It holds neither analogies nor rated pairs.
+    """
+    from rnnkit.evaluation.analogies import SECTION
+    from rnnkit.evaluation.word_similarity import COMMENT, parse_pair
+
+    telling = (line for line in lines if line.strip() and not line.startswith(COMMENT))
+    first = list(islice(telling, 2))  # one of them may be a header
+    if first and first[0].startswith(SECTION):
+        return True
+    if any(parse_pair(line) is not None for line in first):
+        return False
+    if any(len(line.split()) == 4 for line in first):
+        return True
+    raise DataError(
+        f"{describe(path)} holds neither analogies nor rated pairs of words",
+        "an analogy is four words a line, below `: section` lines; a pair is two words and a number a line",
+    )

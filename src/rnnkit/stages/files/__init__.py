@@ -1,0 +1,1 @@
+"""Commands that convert, inspect, verify and plot artefacts."""

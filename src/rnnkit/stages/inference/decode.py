@@ -1,0 +1,268 @@
+"""`rnnkit decode`: raw lines in, for each in order one line out: translated, gone on from, or with its gaps filled."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rnnkit.config import STDIN
+from rnnkit.errors import UsageError
+from rnnkit.events import Listener, Note, Progress, ignore
+from rnnkit.io.growing import growing_file
+from rnnkit.stages.inference import decode_record, decode_resume, decode_translation
+from rnnkit.stages.inference.decode_options import CONTINUATION_BEAM, DIVERSITY, Options, check, given
+from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
+
+if TYPE_CHECKING:
+    from rnnkit.decoding.continuation import Continued, Narrator
+    from rnnkit.decoding.fill import Filled
+    from rnnkit.decoding.sampling import Sampling
+    from rnnkit.decoding.stepper import SearchOptions
+    from rnnkit.stages.inference.decode_resume import Keeper
+
+__all__ = ["EXAMPLE", "Options", "run", "write"]
+
+EXAMPLE = """\
+rnnkit decode --beam 5 < test.de > test.hyp
+rnnkit decode test.de --nbest 3 --json --output test.jsonl
+rnnkit decode test.de --model a/model --model b/model --fusion work/lm:0.2 --output test.hyp --resume
+echo "the king" | rnnkit decode --model work/lm --temperature 0.8 --top-p 0.9 --nbest 5 --seed 7
+echo "I am ___ very hungry" | rnnkit decode --model work/cloze --fill --nbest 5"""
+
+PROGRESS_LINES = 100
+
+T = TypeVar("T")
+
+Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
+"""For each line its output lines, and what JSON says of it."""
+
+Decoder = Callable[["Options", Mapping[str, Any], "Keeper | None", Listener], Outputs]
+
+
+def run(options: Options, listen: Listener = ignore, keeper: Keeper | None = None) -> Iterator[str]:
+    """Decode; the lines come as they are made.
+
+    Args:
+        options: What was asked for.
+        listen: Gets notes, warnings and progress.
+        keeper: Of the output file; with `resume` one is opened where none is given.
+
+    Yields:
+        Output lines: `nbest` for each input line, or with `json` one object for each input line. With `resume`, those
+        behind what an earlier run has left.
+
+    Raises:
+        DataError: A file or the model is missing, or a line cannot be read.
+        FormatError: The model is damaged.
+        UsageError: Options that the model knows nothing of, that are out of range, or exclude each other.
+        ArtefactError: What is to be resumed was made by another model, from another text or with other options.
+    """
+    from rnnkit.models import store
+    from rnnkit.nn.device import set_threads
+
+    document = _checked(options)
+    if given(options, ["seed"]) and not options.draws:
+        listen(Note("--seed has no effect: nothing is drawn"))
+    set_threads(options.threads)
+    decoders: dict[str, Decoder] = {
+        store.TASK: _translate,
+        store.LANGUAGE_MODEL: _continue,
+        store.CLOZE: _fill,
+    }
+    if keeper is None and options.resume:
+        keeper = decode_resume.open_keeper(options)
+    done = 0 if keeper is None else keeper.done
+    return _lines(options, decoders[document["task"]](options, document, keeper, listen), done, listen)
+
+
+def write(options: Options, listen: Listener = ignore) -> None:
+    """Decode into the output file, which keeps what was written, and a record of it, where the work is interrupted.
+
+    Raises:
+        UsageError: As `run`; or what is to be resumed is a stream or a device.
+        ArtefactError: As `run`; or the file cannot be written.
+    """
+    _checked(options)
+    if not decode_record.is_recorded(options):
+        if options.resume:
+            raise UsageError(f"--resume continues a file, and {options.output} is something else")
+        with growing_file(options.output) as file:
+            file.writelines(f"{line}\n" for line in run(options, listen))
+        return
+    if not options.resume:
+        decode_record.refuse_foreign(options)
+    keeper = decode_resume.open_keeper(options)
+    keeper.recording = True
+    if keeper.start.whole:
+        listen(Note(f"{options.output} is finished: all {keeper.done:,} lines of the text are decoded"))
+        return
+    decode_resume.write(run(options, listen, keeper), options, keeper, listen)
+
+
+def _checked(options: Options) -> dict[str, Any]:
+    """The model's configuration, after the options were held against it."""
+    from rnnkit.models import store
+
+    document = store.read_config(options.folder)
+    check(options, document["task"])
+    return document
+
+
+def _lines(options: Options, outputs: Outputs, done: int, listen: Listener) -> Iterator[str]:
+    import json
+
+    number = done
+    for number, (texts, facts) in enumerate(outputs, start=done + 1):
+        if options.json:
+            yield json.dumps({"line": number, **facts}, ensure_ascii=False)
+        else:
+            # Fewer outputs than asked for, as for an empty line, still take their lines.
+            yield from (texts + ("",) * options.nbest)[: options.nbest]
+        if number % PROGRESS_LINES == 0:
+            listen(Progress("decode", number))
+    listen(Progress("decode", number, finished=True))
+
+
+def _remaining(lines: Iterator[T], keeper: Keeper | None) -> tuple[Iterator[T], int]:
+    """The lines that no earlier run has decoded, and the number of the others."""
+    return (lines, 0) if keeper is None else (islice(keeper.read(lines), keeper.done, None), keeper.done)
+
+
+def _ahead(options: Options, block_lines: int) -> int:
+    """Whoever types a line waits for its output; a file is read ahead, to sort it into batches."""
+    return 1 if options.files == [STDIN] and sys.stdin.isatty() else block_lines
+
+
+def _search(options: Options, beam: int) -> SearchOptions:
+    from rnnkit.decoding.stepper import SearchOptions
+
+    return SearchOptions(
+        beam=options.beam or beam,
+        alpha=options.alpha,
+        max_length=options.max_length,
+        nbest=options.nbest,
+        allow_unknown=options.allow_unknown or options.replace_unknown,
+        exhaustive=options.exhaustive,
+        min_length=options.min_length,
+        no_repeat=options.no_repeat_ngram,
+        groups=options.beam_groups,
+        diversity=DIVERSITY if options.diversity is None else options.diversity,
+        coverage=options.coverage_penalty,
+    )
+
+
+def _sampling(options: Options) -> Sampling | None:
+    from rnnkit.decoding.sampling import Sampling
+
+    if not options.draws:
+        return None
+    return Sampling(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
+
+
+def _translate(options: Options, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+    from rnnkit.decoding.translate import BLOCK_LINES
+    from rnnkit.stages.inference.decode_options import TRANSLATION_BEAM
+
+    ahead = _ahead(options, BLOCK_LINES)
+    search, sampling = _search(options, TRANSLATION_BEAM), _sampling(options)
+    return decode_translation.translate(options, search, sampling, keeper, ahead, listen)
+
+
+def _continue(options: Options, document: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+    from rnnkit.decoding import continuation
+
+    narrator = _open_narrator(options, document, listen)
+    how = continuation.Options(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
+    prompts = (line for path in options.files for line in read_text(path, narrator.tokenizer))
+    lines, done = _remaining(prompts, keeper)
+    ahead = _ahead(options, continuation.BLOCK_LINES)
+    for one in continuation.continue_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
+        yield one.texts if options.prompt else one.continuations, _describe_continuation(one)
+    warn_replaced(narrator.tokenizer, listen)
+
+
+def _open_narrator(options: Options, document: Mapping[str, Any], listen: Listener) -> Narrator:
+    """The language model, of counts or of weights."""
+    from rnnkit.decoding.continuation import Narrator
+    from rnnkit.models import language_store
+    from rnnkit.models.counted_prompts import CountedPrompts
+    from rnnkit.models.prompts import Prompts
+    from rnnkit.ngrams import store as ngram_store
+    from rnnkit.nn.device import choose_device
+    from rnnkit.text.vocabulary import Vocabulary
+
+    folder, language = options.folder, document["languages"][0]
+    if document["network"].get("arch") == "ngram":
+        if strange := given(options, ["checkpoint"]):
+            raise UsageError(f"{strange[0]} {options.checkpoint}: {folder} holds counts, which have no checkpoints")
+        counts = ngram_store.load(folder / ngram_store.NAME)
+        vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
+        listen(Note(f"{folder}: {counts.order}-grams, {language}"))
+        return Narrator(
+            lambda prompts: CountedPrompts(counts, prompts), vocabulary, language_store.find_tokenizer(folder)
+        )
+    speaker = language_store.load(folder, options.checkpoint, choose_device(options.device))
+    listen(Note(f"{folder}: {options.checkpoint} weights, {speaker.network.config.arch} {language}"))
+    return Narrator(lambda prompts: Prompts(speaker.network, prompts), speaker.vocabulary, speaker.tokenizer)
+
+
+def _describe_continuation(continued: Continued) -> dict[str, Any]:
+    """One prompt's outputs as JSON. `ended` is false where a continuation was cut at its greatest length."""
+    return {
+        "prompt_tokens": list(continued.prompt),
+        "outputs": [
+            {
+                "text": text,
+                "continuation": continuation,
+                "score": hypothesis.score,
+                "log_probability": hypothesis.log_p,
+                "tokens": list(tokens),
+                "ended": ended,
+            }
+            for text, continuation, hypothesis, tokens, ended in zip(
+                continued.texts,
+                continued.continuations,
+                continued.hypotheses,
+                continued.tokens,
+                continued.ended,
+                strict=True,
+            )
+        ],
+    }
+
+
+def _fill(options: Options, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+    from rnnkit.decoding import fill
+    from rnnkit.models import cloze_store
+    from rnnkit.nn.device import choose_device
+    from rnnkit.text.gaps import read_gapped
+
+    filler = cloze_store.load(options.folder, options.checkpoint, choose_device(options.device))
+    listen(Note(f"{filler.folder}: {options.checkpoint} weights, gaps of {filler.language}"))
+    single = options.nbest > 1 and not options.json
+    lines, _done = _remaining(read_gapped(options.files, options.gap, filler.tokenizer, single), keeper)
+    ahead = _ahead(options, fill.BLOCK_LINES)
+    for one in fill.fill_lines(filler, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
+        yield one.texts, _describe_filling(one)
+    warn_replaced(filler.tokenizer, listen)
+
+
+def _describe_filling(filled: Filled) -> dict[str, Any]:
+    """One line's fills as JSON: its gaps in the order in which they were filled, each with its candidates."""
+    return {
+        "outputs": [
+            {"text": text, "tokens": list(tokens)} for text, tokens in zip(filled.texts, filled.outputs, strict=True)
+        ],
+        "gaps": [
+            {
+                "place": gap.place,
+                "candidates": [
+                    {"token": candidate.token, "probability": math.exp(candidate.log_p)} for candidate in gap.candidates
+                ],
+            }
+            for gap in filled.gaps
+        ],
+    }

@@ -1,0 +1,234 @@
+"""The record beside an output of `decode`: what it was made from, and how far it has come.
+
+`OUTPUT.partial.decode.json` grows with `OUTPUT.partial`; `OUTPUT.decode.json` stays beside the finished output. A
+record holds what decided about the text (`decode_identity`), how many lines of text are answered, and the SHA-256 of
+these lines, of the output for them and of the links for them. What the output holds behind that is made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rnnkit.config import STDIN
+from rnnkit.errors import ArtefactError, FormatError, RnnkitError
+from rnnkit.io import atomic, growing, manifest
+from rnnkit.stages.inference.decode_identity import STREAM, Identity, differences, identify, is_text_name
+from rnnkit.stages.inference.decode_options import Options
+
+KIND = "decoded"
+VERSION = 1
+ENDING = ".decode.json"
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The beginning of a file that a record vouches for: its size in bytes, and their SHA-256."""
+
+    size: int = 0
+    running: Any = field(default_factory=hashlib.sha256)
+
+    def plus(self, data: bytes) -> Extent:
+        """This and what follows it."""
+        running = self.running.copy()
+        running.update(data)
+        return Extent(self.size + len(data), running)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the record has it."""
+        return {"size": self.size, "sha256": self.running.hexdigest()}
+
+    @classmethod
+    def of(cls, path: Path, size: int) -> Extent:
+        """The first bytes of a file, fewer where it is shorter."""
+        found = cls()
+        if path.is_file():
+            with growing.opened(path) as file:
+                while found.size < size and (piece := file.read(min(size - found.size, _PIECE))):
+                    found = found.plus(piece)
+        return found
+
+
+@dataclass(frozen=True)
+class State:
+    """How far an output has come.
+
+    Attributes:
+        lines: Lines of text that are answered.
+        output: What was written for them.
+        links: The same of `--alignments`; None without.
+        text: SHA-256 of the lines.
+        whole: Whether all lines of these very texts are answered.
+    """
+
+    lines: int = 0
+    output: Extent = field(default_factory=Extent)
+    links: Extent | None = None
+    text: str = hashlib.sha256().hexdigest()
+    whole: bool = False
+
+
+def record_place(path: Path) -> Path:
+    """Where the record of an output is, finished or partial."""
+    return path.with_name(f"{path.name}{ENDING}")
+
+
+def is_recorded(options: Options) -> bool:
+    """Whether the output is a file that can be continued: neither a stream nor a device."""
+    output = options.output
+    return output != STDIN and not atomic.is_stream(output) and (output.is_file() or not output.exists())
+
+
+def refuse_foreign(options: Options) -> None:
+    """Keep files of the user that have the name of a record. Raises ArtefactError where there is one."""
+    partial = growing.partial(options.output)
+    for place in (record_place(partial), record_place(partial.with_name(partial.name.removesuffix(growing.ENDING)))):
+        if place.exists():
+            try:
+                own = manifest.load(place).kind == KIND
+            except RnnkitError:
+                own = False
+            if not own:
+                raise ArtefactError(
+                    f"{place} was not written by `rnnkit decode`: it is not replaced",
+                    "the record of the output has that name",
+                    hint="choose another --output",
+                )
+
+
+def find(options: Options, now: Identity | None = None) -> State:
+    """What an earlier run has left of the output, for `--resume`; nothing where there is neither output nor part of it.
+
+    Args:
+        options: Those of this call.
+        now: What decides about the text of this call; read from the files where it is not given.
+
+    Raises:
+        ArtefactError: What is there was made by another model, from another text or with other options, has changed
+            since, or has no record; the message names what differs.
+        FormatError: The record is damaged.
+    """
+    partial = growing.partial(options.output)
+    output = partial.with_name(partial.name.removesuffix(growing.ENDING))  # where a link leads
+    place = partial if partial.is_file() else output
+    if not place.is_file():
+        _refuse_strange_links(options)
+        return State()
+    record, state = _record_of(place, options)
+    now = identify(options) if now is None else now
+    _refuse_differences(place, _identity(record), now)
+    whole = place == output and _same_texts(record.inputs, now.inputs)
+    if options.alignments is None:
+        return replace(state, links=None, whole=whole)
+    if state.links is None:
+        _refuse_strange_links(options)
+        return State()  # the links of all lines are missing: every line is decoded again
+    path = growing.partial(options.alignments)
+    path = path if path.is_file() else options.alignments
+    recorded = record.facts["alignments"]
+    links = Extent.of(path, int(recorded["size"]))
+    if links.as_dict() != recorded:
+        raise _changed(path)
+    return replace(state, links=links, whole=whole)
+
+
+def _same_texts(found: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    texts = [{name: digest for name, digest in each.items() if is_text_name(name)} for each in (found, now)]
+    return texts[0] == texts[1] and STREAM not in texts[0].values()
+
+
+def _refuse_strange_links(options: Options) -> None:
+    """Keep a file that `--alignments` names and no record vouches for. Raises ArtefactError where there is one."""
+    if options.alignments is None:
+        return
+    for path in (options.alignments, growing.partial(options.alignments)):
+        if path.is_file():
+            raise ArtefactError(
+                f"{path} exists, and the record of {options.output} does not vouch for it",
+                hint="choose another --alignments, or --overwrite to begin anew",
+            )
+
+
+def _record_of(place: Path, options: Options) -> tuple[manifest.Manifest, State]:
+    """The record that vouches for what is at `place`. A kill just before the end leaves it under the partial's name."""
+    places = [record_place(place)]
+    is_partial = place == growing.partial(options.output)
+    if not is_partial:
+        places.append(record_place(growing.partial(place)))
+    found = [_load(one) for one in places if one.is_file()]
+    if not found:
+        raise ArtefactError(
+            f"{place} has no record of what it was made from",
+            f"there is no {places[0].name} beside it",
+            hint="--overwrite begins anew",
+        )
+    for record in found:
+        with manifest.reading(places[0]):
+            state = _state(record, place)
+            whole = is_partial or state.output.size == growing.plain_size(place)
+            if state.output.as_dict() == record.facts["output"] and whole:
+                return record, state
+    raise _changed(place)
+
+
+def _load(path: Path) -> manifest.Manifest:
+    record = manifest.load(path)
+    if record.kind != KIND:
+        raise ArtefactError(f"{path} is {record.kind}, not the record of an output", hint="choose another --output")
+    if record.version > VERSION:
+        raise FormatError(
+            f"{path} has format version {record.version}; this rnnkit reads up to {VERSION}",
+            hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
+        )
+    return record
+
+
+def _state(record: manifest.Manifest, place: Path) -> State:
+    facts = record.facts
+    links = Extent() if facts["alignments"] is not None else None
+    return State(int(facts["lines"]), Extent.of(place, int(facts["output"]["size"])), links, str(facts["text"]))
+
+
+def _identity(record: manifest.Manifest) -> Identity:
+    facts = record.facts
+    return Identity(record.options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
+
+
+def _changed(path: Path) -> ArtefactError:
+    return ArtefactError(
+        f"{path} has changed since `rnnkit decode` wrote it", "its sha256 is not the one that was recorded",
+        hint="bring it back as it was, or --overwrite to begin anew",
+    )  # fmt: skip
+
+
+def _refuse_differences(place: Path, found: Identity, now: Identity) -> None:
+    options, inputs = differences(found, now)
+    # The lines of a stream are compared as they are read again; what stands beside them cannot be.
+    unknown = [
+        f"{name} ({now.paths[name]}) cannot be compared with what was read then"
+        for name, digest in now.inputs.items()
+        if digest == STREAM and not is_text_name(name) and found.inputs.get(name) == STREAM
+    ]
+    texts = [line for line in inputs if line.startswith("text")]
+    models = [line for line in inputs if line.startswith("model")]
+    others = [line for line in inputs if line not in texts and line not in models]
+    what = [
+        words
+        for words, lines in (
+            ("by another model", models),
+            ("with other options", options),
+            ("from another text", texts),
+            ("with other files beside the text", [*others, *unknown]),
+        )
+        if lines
+    ]
+    if what:
+        raise ArtefactError(
+            f"{place} was made {', '.join(what)}", *models, *options, *texts, *others, *unknown,
+            hint="give the same ones to continue with it, or --overwrite to begin anew",
+        )  # fmt: skip

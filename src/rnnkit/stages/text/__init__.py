@@ -1,0 +1,1 @@
+"""Commands that prepare text: tokens, vocabularies, aligned data, word alignments."""

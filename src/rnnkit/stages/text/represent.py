@@ -1,0 +1,98 @@
+"""`rnnkit represent`: aligned data as one-hot or bag-of-words matrices, to compare representations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnnkit.config import as_dict, option
+from rnnkit.errors import UsageError
+from rnnkit.events import Listener, ignore
+from rnnkit.io import manifest
+from rnnkit.io.artefact_output import artefact_file, seal_file
+from rnnkit.io.workspace import Workspace
+from rnnkit.stages import usual_options as usual
+from rnnkit.stages.outputs import claim_file
+from rnnkit.text.names import TRAIN
+
+EXAMPLE = """\
+rnnkit represent --kind bow --side en
+rnnkit represent --kind onehot --data data --split test --side de --output test.npz
+python -c 'import scipy.sparse; print(scipy.sparse.load_npz("work/train.en.bow.npz").shape)'"""
+
+
+KIND = "matrix"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """Write one side of aligned data as a sparse matrix that numpy and scipy read.
+
+    onehot has a row for each token, bow one for each sentence with the number of times each token is in it; both have
+    a column for each row of the vocabulary. The end symbol and padding are left out.
+    """
+
+    kind: str = option("bow", help="One row a token, or one a sentence.", choices=("onehot", "bow"))
+    split: str = option(TRAIN, help="Part of the data.")
+    side: str | None = option(None, help="Language.", shown_default="the only one, where there is one")
+    data: Path | None = option(None, help="Aligned data.", shown_default="WORK/data")
+    work: Path = usual.work(help="Workspace.")
+    output: Path | None = option(None, help="File to write.", shown_default="WORK/SPLIT.SIDE.KIND.npz", panel="Output")
+    overwrite: bool = option(False, help="Replace a file that is there.", panel="Output")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The matrix that was written.
+
+    Attributes:
+        path: Where.
+        rows: Tokens (onehot) or sentences (bow).
+        columns: Rows of the vocabulary.
+        entries: Places that are not zero.
+    """
+
+    path: Path
+    rows: int
+    columns: int
+    entries: int
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The result as text."""
+        return (f"{self.path}: {self.rows:,} rows, {self.columns:,} columns, {self.entries:,} entries",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON knows it."""
+        return {"path": str(self.path), "rows": self.rows, "columns": self.columns, "entries": self.entries}
+
+
+def run(options: Options, listen: Listener = ignore) -> Result:
+    """Write the matrix. Memory does not grow with the data.
+
+    Raises:
+        UsageError: The data has two sides and none was named.
+        DataError: There is no such data, split or side.
+        ArtefactError: The output already exists.
+        FormatError: The data is damaged.
+    """
+    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.representations import write_matrix
+
+    workspace = Workspace(options.work)
+    data = AlignedData.open(options.data or workspace.data)
+    if options.side is None and len(data.sides) > 1:
+        raise UsageError(f"{data.folder} has the sides {' and '.join(data.sides)}", hint="say which: --side LANG")
+    side = options.side or data.sides[0]
+    sentences = data.side(options.split, side)
+    output = options.output or workspace.root / f"{options.split}.{side}.{options.kind}.npz"
+    claim_file(options, output, KIND)
+    with artefact_file(output, KIND, VERSION, "wb") as file:
+        shape = write_matrix(file, options.kind, sentences, data.vocabulary_size(side))
+    result = Result(output, shape.rows, shape.columns, shape.entries)
+    facts = {"rows": result.rows, "columns": result.columns, "entries": result.entries}
+    inputs = {"data": manifest.sha256(data.folder / manifest.NAME)}
+    seal_file(output, KIND, VERSION, options=as_dict(options), inputs=inputs, facts=facts)
+    return result

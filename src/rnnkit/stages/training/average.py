@@ -1,0 +1,118 @@
+"""`rnnkit average`: the mean of several sets of weights, often better than any one of them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rnnkit.config import argument, option
+from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.events import Listener, Note, ignore
+from rnnkit.io import lock, manifest
+from rnnkit.io.artefact_output import atomic_folder
+from rnnkit.io.explained import copy_folder
+from rnnkit.io.workspace import Workspace
+from rnnkit.stages import usual_options as usual
+from rnnkit.stages.outputs import claim_folder
+
+EXAMPLE = """\
+rnnkit train --average 5 && rnnkit decode --checkpoint average < test.de
+rnnkit average work/model
+rnnkit average run1 run2 run3 --output work/mean"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Average weights: a model's last snapshots, or the best weights of several models of one shape.
+
+    Snapshots are kept by `rnnkit train --average N`. One model gets an `average.safetensors` beside its `best`;
+    several make a new model.
+    """
+
+    models: list[Path] = argument((), help="Model directories; the workspace's unless given.", metavar="MODEL")
+    work: Path = usual.work()
+    output: Path | None = option(None, help="Model directory to write, for several models.", panel="Output")
+    overwrite: bool = option(False, help="Replace the output.", panel="Output")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was averaged.
+
+    Attributes:
+        path: The weights that were written.
+        averaged: The weights that they are the mean of.
+    """
+
+    path: Path
+    averaged: list[Path]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {"path": str(self.path), "averaged": [str(path) for path in self.averaged]}
+
+
+def run(options: Options, listen: Listener = ignore) -> Result:
+    """Average.
+
+    Raises:
+        DataError: There is no model, or it kept no snapshots.
+        ArtefactError: The models differ in shape or vocabulary, or the output already exists.
+    """
+    models = options.models or [Workspace(options.work).model]
+    if len(models) == 1:
+        return _average_snapshots(models[0], options, listen)
+    if options.output is None:
+        raise UsageError("averaging several models needs --output", hint="name a directory for the new model")
+    return _average_models(models, options.output, options, listen)
+
+
+def _average_snapshots(folder: Path, options: Options, listen: Listener) -> Result:
+    from rnnkit.models import store, weights
+
+    if options.output is not None:
+        raise UsageError("--output is for several models; one model gets its average beside its best weights")
+    store.read_config(folder)
+    snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
+    if not snapshots:
+        raise DataError(f"{folder} kept no snapshots", hint="train with --average 5, say")
+    path = folder / "average.safetensors"
+    with lock.hold(folder):
+        mean = weights.average([weights.load(snapshot)[0] for snapshot in snapshots])
+        weights.save(path, mean, {"averaged": [snapshot.name for snapshot in snapshots]})
+        meta = manifest.load(folder / manifest.NAME)
+        if meta.files.keys() & {"best.safetensors"}:
+            store.seal(folder, meta.options, meta.inputs, meta.facts, finished=True)
+    listen(Note(f"{path}: the mean of {len(snapshots)} snapshots"))
+    return Result(path, snapshots)
+
+
+def _average_models(models: list[Path], output: Path, options: Options, listen: Listener) -> Result:
+    from rnnkit.models import store, weights
+
+    claim_folder(options, output, store.KIND)
+    configs = [store.read_config(folder) for folder in models]
+    first = models[0]
+    for folder, config in zip(models, configs, strict=True):
+        if config["network"] != configs[0]["network"]:
+            raise ArtefactError(f"{folder} and {first} have networks of different shape")
+        for name in configs[0]["vocabularies"]:
+            if manifest.sha256(folder / name) != manifest.sha256(first / name):
+                raise ArtefactError(f"{folder} and {first} have different vocabularies", f"{name} differs")
+    paths = [store.weights_path(folder, "best") for folder in models]
+    mean = weights.average([weights.load(path)[0] for path in paths])
+    meta = manifest.load(first / manifest.NAME)
+    with atomic_folder(output, store.KIND) as temporary:
+        copy_folder(first / "tokenizer", temporary / "tokenizer")
+        for name in (store.CONFIG, *configs[0]["vocabularies"]):
+            shutil.copyfile(first / name, temporary / name)
+        for path in first.glob(f"*.{manifest.NAME}"):
+            shutil.copyfile(path, temporary / path.name)
+        weights.save(temporary / "best.safetensors", mean, {"averaged": [str(path) for path in paths]})
+        digests = {f"model.{number}": manifest.sha256(path) for number, path in enumerate(paths, start=1)}
+        kept = {"longest": meta.facts["longest"]} if "longest" in meta.facts else {}
+        store.seal(temporary, meta.options, digests, {"languages": configs[0]["languages"], **kept}, finished=True)
+    listen(Note(f"{output}: the mean of {len(models)} models"))
+    return Result(output / "best.safetensors", paths)

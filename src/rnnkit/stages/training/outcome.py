@@ -1,0 +1,147 @@
+"""What a training run leaves in its model directory: the average, the learning curve, the card and the manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rnnkit.events import Listener, Warned, ignore
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rnnkit.io.staged import RunFolder
+    from rnnkit.stages.training.training_inputs import TrainingInputs
+    from rnnkit.training.loop import Counters
+
+
+CURVE = "curve.png"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network and where it is kept.
+
+    Attributes:
+        folder: The model directory.
+        network: The network; its `config` is a dataclass.
+        languages: Of the text; source and target where there are two.
+    """
+
+    folder: RunFolder
+    network: nn.Module
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training run came to.
+
+    Attributes:
+        model: The model directory.
+        steps: Steps taken.
+        best_step: Step of the best weights.
+        scores: Validation scores of the best weights.
+        seconds: Time spent, over all resumptions.
+        curve: The picture of the learning curve.
+    """
+
+    model: Path
+    steps: int
+    best_step: int
+    scores: dict[str, float]
+    seconds: float
+    curve: Path
+
+    def as_dict(self) -> dict[str, Any]:
+        """The result as JSON."""
+        return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
+
+
+def conclude(
+    model: Trained,
+    made_from: TrainingInputs,
+    options: Mapping[str, Any],
+    counters: Counters,
+    listen: Listener = ignore,
+) -> None:
+    """Average, draw, describe and seal.
+
+    Args:
+        model: The model directory with its network.
+        made_from: What it was trained on.
+        options: The options that belong to the run.
+        counters: Where the loop ended.
+        listen: Warned of a picture that cannot be drawn, for whose sake no training fails.
+    """
+    from rnnkit.models import weights
+    from rnnkit.reports.card import Card, write_card
+
+    folder = model.folder.path
+    if options["average"]:
+        snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
+        mean = weights.average([weights.load(path)[0] for path in snapshots])
+        weights.save(folder / "average.safetensors", mean, {"averaged": [path.name for path in snapshots]})
+    _draw_curve(folder, listen)
+    _, facts = weights.load(folder / "best.safetensors")
+    card = Card(
+        title=f"{options['arch']} {'-'.join(model.languages)}",
+        languages=model.languages,
+        parameters=weights.count(model.network),
+        network=dataclasses.asdict(cast(Any, model.network.config)),
+        options=options,
+        data=made_from.data.meta.facts,
+        inputs=made_from.digests,
+        scores=_scores(facts),
+        steps=(counters.step, counters.best_step),
+        seconds=counters.seconds,
+    )
+    write_card(folder, card)
+    seal(model, made_from, options, {"steps": counters.step, "best": facts})
+
+
+def _draw_curve(folder: Path, listen: Listener) -> None:
+    from rnnkit.training import metrics
+
+    try:
+        from rnnkit.reports.curve import draw_curve
+
+        draw_curve(folder / metrics.NAME, folder / CURVE)
+    except Exception as failure:
+        listen(
+            Warned(
+                f"the learning curve was not drawn ({type(failure).__name__}: {failure}); all else is saved, "
+                f"and `rnnkit plot {folder}` draws it later"
+            )
+        )
+
+
+def result(folder: Path, counters: Counters) -> Result:
+    """What the run in a finished model directory came to."""
+    from rnnkit.models import weights
+
+    scores = _scores(weights.load(folder / "best.safetensors")[1])
+    return Result(folder, counters.step, counters.best_step, scores, counters.seconds, folder / CURVE)
+
+
+def _scores(facts: Mapping[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in facts.items() if name != "step"}
+
+
+def seal(
+    model: Trained, made_from: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
+) -> None:
+    """Write the manifest; with the result once the run is finished."""
+    from rnnkit.models import store, weights
+
+    longest = made_from.data.meta.facts["splits"]["train"].get("longest")
+    facts = {
+        "languages": list(model.languages),
+        "parameters": weights.count(model.network),
+        **({} if longest is None else {"longest": dict(longest)}),
+        **(result or {}),
+    }
+    store.seal(model.folder.path, options, made_from.digests, facts, finished=result is not None)

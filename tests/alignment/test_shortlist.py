@@ -1,0 +1,169 @@
+"""Shortlists: what they hold, and that neither damage nor another vocabulary goes unseen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.alignment.lexicon import Lexicon
+from rnnkit.alignment.shortlist import Shortlist, make_rows, most_frequent, write_shortlist
+from rnnkit.errors import ArtefactError, DataError, FormatError
+from rnnkit.io import manifest
+from rnnkit.text.special import BOS, EOS, PAD, UNK
+
+DIGESTS = {"vocabulary.source": "5" * 64, "vocabulary.target": "7" * 64}
+ROWS = {4: [9, 5, 7], 5: [], 6: [5], 7: [11, 10, 9, 8, 7]}
+"""Translations of some source words, the most probable first."""
+
+SIZE, TARGET_SIZE = 8, 12
+
+
+def lexicon(rows: dict[int, list[int]] = ROWS, size: int = SIZE) -> Lexicon:
+    lengths = [len(rows.get(source, [])) for source in range(size)]
+    targets = [target for source in range(size) for target in rows.get(source, [])]
+    p_E = np.concatenate([np.empty(0), *(np.arange(length, 0, -1) for length in lengths)])
+    return Lexicon(np.cumsum([0, *lengths], dtype=np.int64), np.array(targets, dtype=np.int32), p_E)
+
+
+def write(folder: Path, rows: dict[int, list[int]] = ROWS, best: int = 3, copy: bool = False) -> Shortlist:
+    always = np.array([UNK, EOS, 6], dtype=np.int32)
+    write_shortlist(folder, make_rows(lexicon(rows), best, copy), always, TARGET_SIZE, options={}, inputs=DIGESTS)
+    return Shortlist.open(folder)
+
+
+def test_candidates(tmp_path: Path) -> None:
+    shortlist = write(tmp_path / "shortlist")
+    assert shortlist.candidates(np.array([4])).tolist() == [UNK, EOS, 5, 6, 7, 9]
+    assert shortlist.candidates(np.array([[7, 7, 6], [EOS, PAD, UNK]], dtype=np.uint16)).tolist() == [
+        1,
+        3,
+        5,
+        6,
+        9,
+        10,
+        11,
+    ]
+    assert shortlist.candidates(np.array([5])).tolist() == [UNK, EOS, 6]
+    nothing = shortlist.candidates(np.array([], dtype=np.int64))
+    assert nothing.tolist() == [UNK, EOS, 6]
+    assert nothing.dtype == np.dtype(np.int64)
+
+
+def test_each_sentence_of_a_batch_keeps_its_own(tmp_path: Path) -> None:
+    shortlist = write(tmp_path / "shortlist")
+    source_BS = np.array([[4, EOS, PAD], [5, 5, EOS], [7, 6, EOS]])
+    ids_C, own_BC = shortlist.choose(source_BS)
+    assert ids_C.tolist() == shortlist.candidates(source_BS).tolist()
+    for source_S, own_C in zip(source_BS, own_BC, strict=True):
+        assert ids_C[own_C].tolist() == shortlist.candidates(source_S).tolist()
+
+
+def test_words_may_stand_for_themselves(tmp_path: Path) -> None:
+    shortlist = write(tmp_path / "shortlist", copy=True)
+    assert shortlist.candidates(np.array([5])).tolist() == [UNK, EOS, 5, 6]
+    assert shortlist.candidates(np.array([PAD, BOS])).tolist() == [UNK, EOS, 6]
+
+
+@given(
+    rows=st.dictionaries(st.integers(4, SIZE - 1), st.lists(st.integers(4, TARGET_SIZE - 1), unique=True)),
+    best=st.integers(1, 5),
+    ids=st.lists(st.integers(0, SIZE - 1), max_size=9),
+)
+def test_candidates_by_sets(
+    tmp_path_factory: pytest.TempPathFactory, rows: dict[int, list[int]], best: int, ids: list[int]
+) -> None:
+    shortlist = write(tmp_path_factory.mktemp("shortlist") / "it", rows, best)
+    expected = {UNK, EOS, 6}.union(*(rows.get(word, [])[:best] for word in ids))
+    assert shortlist.candidates(np.array(ids, dtype=np.int32)).tolist() == sorted(expected)
+
+
+def test_frequent_words() -> None:
+    counts = np.array([9, 9, 9, 9, 2, 0, 5, 2, 1])
+    assert most_frequent(counts, 2).tolist() == [UNK, EOS, 4, 6]
+    assert most_frequent(counts, 100).tolist() == [UNK, EOS, 4, 6, 7, 8]
+    assert most_frequent(counts, 0).tolist() == [UNK, EOS]
+    assert counts[0] == 9
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    assert write(tmp_path / "shortlist", {}).candidates(np.array([4])).tolist() == [UNK, EOS, 6]
+
+
+def test_bytes_are_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write(tmp_path / name)
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "two" / file.name).read_bytes()
+
+
+def test_vocabularies(tmp_path: Path) -> None:
+    shortlist = write(tmp_path / "shortlist")
+    shortlist.check_vocabularies("5" * 64, "7" * 64)
+    for source, target, side, made_with in (("6" * 64, "7" * 64, "source", "5"), ("5" * 64, "6" * 64, "target", "7")):
+        with pytest.raises(ArtefactError) as caught:
+            shortlist.check_vocabularies(source, target)
+        assert str(caught.value) == (
+            f"the shortlist {tmp_path / 'shortlist'} belongs to another vocabulary\n"
+            f"  its {side} vocabulary has sha256 {made_with * 12}…, this one {'6' * 12}…\n"
+            "  hint: make one from the data that the model was trained on: `rnnkit align-words --shortlist DIR`"
+        )
+
+
+def damaged(folder: Path, kind: type[Exception] = FormatError) -> str:
+    with pytest.raises(kind) as caught:
+        Shortlist.open(folder)
+    return str(caught.value).splitlines()[0].replace(f"{folder}/", "")
+
+
+def test_what_is_no_shortlist(tmp_path: Path) -> None:
+    assert damaged(tmp_path / "none", DataError) == f"there is no shortlist at {tmp_path / 'none'}"
+    folder = tmp_path / "shortlist"
+    write(folder)
+    meta = json.loads((folder / manifest.NAME).read_text())
+    (folder / manifest.NAME).write_text(json.dumps({**meta, "kind": "data"}))
+    assert damaged(folder, ArtefactError) == f"{folder} is data, not shortlist"
+    (folder / manifest.NAME).write_text(json.dumps({**meta, "version": 2}))
+    assert damaged(folder).startswith(f"{folder} has format version 2")
+    (folder / manifest.NAME).write_text(json.dumps({**meta, "facts": {"vocabulary_size": 8}}))
+    assert damaged(folder) == "meta.json is damaged"
+
+
+@pytest.mark.parametrize("name", ["offsets.npy", "targets.npy", "always.npy"])
+def test_files_that_are_missing_or_cut(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "shortlist"
+    write(folder)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-3])
+    assert damaged(folder) == f"{name} is damaged or truncated"
+    (folder / name).write_bytes(whole + b"1234")
+    assert damaged(folder) == f"{name} is damaged or truncated"
+    (folder / name).unlink()
+    assert damaged(folder) == f"{name} is missing"
+
+
+def test_arrays_that_do_not_fit(tmp_path: Path) -> None:
+    folder = tmp_path / "shortlist"
+    shortlist = write(folder)
+    offsets, targets = np.array(shortlist.offset_S1), np.array(shortlist.target_C)
+    del shortlist
+
+    def after(name: str, array: np.ndarray) -> str:
+        write(folder)
+        np.save(folder / name, array)
+        return damaged(folder)
+
+    assert after("offsets.npy", offsets[:-1]) == "offsets.npy is damaged"
+    assert after("offsets.npy", offsets[::-1].copy()) == "offsets.npy is damaged"
+    assert after("offsets.npy", offsets + 1) == "offsets.npy is damaged"
+    around = offsets.copy()
+    around[1:4] = 2**63 - 1, -(2**63), -1  # differences that wrap around are all positive
+    assert after("offsets.npy", around) == "offsets.npy is damaged"
+    assert after("targets.npy", targets[:-1]) == "targets.npy does not fit offsets.npy"
+    assert after("targets.npy", np.full_like(targets, TARGET_SIZE)) == "targets.npy is damaged"
+    assert after("always.npy", np.array([-1], dtype=np.int32)) == "always.npy is damaged"
+    assert after("always.npy", np.array([1.0])) == "always.npy holds a 1-dimensional float64 array"

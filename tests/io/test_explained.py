@@ -1,0 +1,32 @@
+"""What the operating system says, as an error that a user can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rnnkit.errors import ArtefactError
+from rnnkit.io.explained import copy_folder, explain_os_errors
+
+
+def test_a_folder_is_copied_with_what_is_in_it(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "new" / "target"
+    (source / "inner").mkdir(parents=True)
+    (source / "inner" / "file").write_bytes(b"\0ab")
+    (source / "empty").mkdir()
+    copy_folder(source, target)
+    copy_folder(source, target)
+    assert sorted(str(path.relative_to(target)) for path in target.rglob("*")) == ["empty", "inner", "inner/file"]
+    assert (target / "inner" / "file").read_bytes() == b"\0ab"
+
+
+def test_a_disk_that_fills_up_during_a_copy_is_named(tmp_path: Path, limit_files: Callable[[int], None]) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    (source / "file").write_bytes(bytes(5000))
+    limit_files(1000)
+    said = r"^the disk is full: .*target was not written\n  File too large; "
+    with pytest.raises(ArtefactError, match=said), explain_os_errors(target):
+        copy_folder(source, target)

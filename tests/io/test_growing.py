@@ -1,0 +1,101 @@
+"""Files that grow line by line: what an interrupt leaves, and how it is gone on with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.errors import ArtefactError
+from rnnkit.io.growing import growing_file, only_writer, partial, refuse_partial, whole_lines
+
+TAKE = """
+import sys
+from pathlib import Path
+from rnnkit.io.growing import only_writer
+with only_writer(Path(sys.argv[1])):
+    print("mine")
+"""
+
+
+def grow(path: Path, lines: list[str], keep: int = 0, stop: bool = False) -> None:
+    with growing_file(path, keep) as file:
+        file.writelines(f"{line}\n" for line in lines)
+        if stop:
+            raise KeyboardInterrupt
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "out"
+    grow(path, ["a", "ü"])
+    assert path.read_text(encoding="utf-8") == "a\nü\n"
+    assert list(path.parent.iterdir()) == [path]
+    assert whole_lines(path) == 2
+
+
+def test_what_was_written_stays_and_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_text("old\n", encoding="utf-8")
+    with pytest.raises(KeyboardInterrupt):
+        grow(path, ["a", "b", "c"], stop=True)
+    assert path.read_text(encoding="utf-8") == "old\n", "the old file stays until the new one is whole"
+    with pytest.raises(
+        ArtefactError, match=r"out\.partial is what an interrupted run left of .*\n  hint: --resume goes on"
+    ):
+        refuse_partial(path)
+    assert whole_lines(path) == 3
+    grow(path, ["x", "y"], keep=2)
+    assert path.read_text(encoding="utf-8") == "a\nb\nx\ny\n"
+    assert not partial(path).exists()
+    refuse_partial(path)
+
+
+def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        grow(tmp_path / "out", [], stop=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_made_by_other_means_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(b"a\nb\nhalf a li")
+    assert whole_lines(path) == 2
+    grow(path, ["c"], keep=2)
+    assert path.read_bytes() == b"a\nb\nc\n"
+
+
+@given(st.binary(max_size=60).map(lambda text: text.replace(b"x", b"\n")), st.integers(0, 9))
+def test_whole_lines_are_those_with_an_end(tmp_path_factory: pytest.TempPathFactory, text: bytes, keep: int) -> None:
+    path = tmp_path_factory.mktemp("grow") / "out"
+    path.write_bytes(text)
+    lines = text.split(b"\n")[:-1]
+    assert whole_lines(path) == len(lines)
+    keep = min(keep, len(lines))
+    grow(path, ["new"], keep)
+    assert path.read_bytes() == b"".join(line + b"\n" for line in [*lines[:keep], b"new"])
+
+
+def test_a_full_disk_keeps_what_fitted(tmp_path: Path, limit_files: Callable[[int], None]) -> None:
+    limit_files(3 * 8192)
+    with pytest.raises(ArtefactError, match=r"the disk is full: .*out\.partial was not written"):
+        grow(tmp_path / "out", [f"{number:09d}" for number in range(5000)])
+    assert whole_lines(tmp_path / "out") == 3 * 8192 // 10
+
+
+def test_one_process_writes(tmp_path: Path) -> None:
+    here, there = tmp_path / "new" / "out", tmp_path / "links"
+    with only_writer(here, there):
+        other = subprocess.run(
+            [sys.executable, "-c", TAKE, str(there)], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert other.stdout == "", "the block of the second process did not run"
+        assert f"{there} is in use\n  process {os.getpid()} on " in other.stderr
+    assert list(tmp_path.rglob(".*")) == [], "no lock stays behind"
+    with only_writer(there):
+        pass

@@ -1,0 +1,49 @@
+"""The functions of lanes against torch's in double precision, at the edges too."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from rnnkit.kernels import team
+from rnnkit.kernels.activations import sigmoid, tanh
+from rnnkit.kernels.lanes import WIDTH, load, store
+from rnnkit.kernels.team import FIELDS, claim
+
+COUNT, SOURCE, SIGMOIDS, TANHS = range(FIELDS, FIELDS + 4)
+
+
+def apply_both(job: Any) -> None:
+    if claim(job) == 0:
+        for j in range(0, job[COUNT], WIDTH):
+            left = job[COUNT] - j
+            x = load(job[SOURCE], j, left, False)
+            store(job[SIGMOIDS], j, sigmoid(x), left, False)
+            store(job[TANHS], j, tanh(x), left, False)
+
+
+def both(x: Tensor) -> tuple[Tensor, Tensor]:
+    found = torch.full((2, len(x) + 1), 7.0)
+    team.run(apply_both, [len(x), x, found[0], found[1]], 1)
+    assert found[:, -1].tolist() == [7.0, 7.0]  # nothing is written behind the last number
+    return found[0, :-1], found[1, :-1]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-4, 0.1, 1.0, 5.0, 20.0])
+def test_functions_are_exact_to_some_units_of_the_last_place(scale: float) -> None:
+    torch.manual_seed(1)
+    x = torch.randn(10_007) * scale
+    sigmoids, tanhs = both(x)
+    torch.testing.assert_close(sigmoids.double(), torch.sigmoid(x.double().clamp(-30, 30)), rtol=4e-7, atol=0)
+    torch.testing.assert_close(tanhs.double(), torch.tanh(x.double()), rtol=4e-7, atol=0)
+
+
+def test_edges_saturate_and_what_is_no_number_stays_so() -> None:
+    sigmoids, tanhs = both(torch.tensor([0.0, math.inf, -math.inf, 200.0, -200.0, math.nan]))
+    assert sigmoids[:5].tolist() == [0.5, 1.0, pytest.approx(0, abs=1e-12), 1.0, pytest.approx(0, abs=1e-12)]
+    assert tanhs[:5].tolist() == [0.0, 1.0, -1.0, 1.0, -1.0]
+    assert sigmoids[5].isnan() and tanhs[5].isnan()

@@ -1,0 +1,123 @@
+"""Kernels are kept on disk, but never for other sources than those at hand."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numba
+import pytest
+from numba.core.compiler import CompileResult
+from numba.core.dispatcher import Dispatcher
+
+from rnnkit import embeddings
+from rnnkit.embeddings.compiled import inlined, kernel
+from rnnkit.errors import ConfigError
+from rnnkit.events import Event, Note
+from rnnkit.kernels import compiler, kernel_cache
+from rnnkit.kernels.compiler import Compiler
+
+
+def _double(number: int) -> int:
+    return number + number
+
+
+def _compile(sources: Path) -> Any:
+    """A kernel as a new process compiles it whose sources are these."""
+    compiler._hash_sources.cache_clear()
+    function: Any = Compiler(sources, reordered=True, counted=False).kernel(_double)
+    assert function(21) == 42
+    return function
+
+
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))  # which Numba reads anew once a variable changes
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    shutil.copytree(
+        Path(embeddings.__file__).parent, tmp_path / "sources", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    return tmp_path / "sources"
+
+
+@pytest.fixture(autouse=True)
+def _forget_hash(monkeypatch: pytest.MonkeyPatch) -> Any:
+    yield
+    monkeypatch.undo()
+    compiler._hash_sources.cache_clear()
+
+
+def test_a_second_process_finds_the_kernel_on_disk(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+    assert _compile(sources).stats.cache_misses
+    assert _compile(sources).stats.cache_hits
+
+
+def test_a_change_in_a_neighbouring_file_makes_it_stale(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+    _compile(sources)
+    with (sources / "logistic.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    again = _compile(sources)
+    assert again.stats.cache_misses
+    assert not again.stats.cache_hits
+
+
+def test_without_a_folder_to_write_to_each_process_compiles(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+    monkeypatch.setattr(kernel_cache, "cache_folder", lambda named: None)
+    monkeypatch.setattr(kernel_cache, "cache_folders", lambda named: ())
+    _compile(sources)
+    again = _compile(sources)
+    assert not again.stats.cache_hits
+    assert again.stats.cache_path == ""
+
+
+def test_another_setting_of_the_compiler_has_code_of_its_own(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+    _compile(sources)
+    monkeypatch.setenv("NUMBA_OPT", "1")
+    assert not _compile(sources).stats.cache_hits
+    assert _compile(sources).stats.cache_hits
+    monkeypatch.delenv("NUMBA_OPT")
+    assert _compile(sources).stats.cache_hits
+
+
+def test_other_sources_replace_the_files_of_the_old_ones(sources: Path, tmp_path: Path) -> None:
+    _compile(sources)
+    before = set((tmp_path / "cache").rglob("*.nbc"))
+    (sources / "more.py").touch()
+    (sources / "logistic.py").write_text("# changed", encoding="utf-8")
+    assert not _compile(sources).stats.cache_hits
+    assert set((tmp_path / "cache").rglob("*.nbc")) == before != set()
+
+
+def test_what_another_library_has_written_is_compiled_again(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+    _compile(sources)
+    monkeypatch.setattr(CompileResult, "_rebuild", lambda *parts: 1 / 0)
+    assert not _compile(sources).stats.cache_hits
+
+
+def test_a_compiler_that_is_switched_off_is_an_error_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, sources: Path
+) -> None:
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
+    with pytest.raises(ConfigError, match="NUMBA_DISABLE_JIT") as caught:
+        _compile(sources)
+    assert caught.value.hint == "unset NUMBA_DISABLE_JIT"
+
+
+def test_that_something_is_compiled_is_reported_only_where_it_is(
+    monkeypatch: pytest.MonkeyPatch, sources: Path
+) -> None:
+    monkeypatch.setattr(kernel_cache, "_reported", set())
+    heard: list[Event] = []
+    with kernel_cache.tell(heard.append):
+        _compile(sources)
+    assert [type(event) for event in heard] == [Note]
+    monkeypatch.setattr(kernel_cache, "_reported", set())
+    with kernel_cache.tell(heard.append):
+        _compile(sources)
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("decorator", [kernel, inlined])
+def test_what_is_compiled_can_be_called_by_other_kernels(decorator: Any) -> None:
+    assert isinstance(decorator(_double), Dispatcher)
