@@ -42,7 +42,7 @@ from rnnkit.ngrams.arpa import write_arpa
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import LN10
-from rnnkit.ngrams.options import Options
+from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special import EOS
 from rnnkit.text.vocabulary import Vocabulary
 from tables import markdown, spread
@@ -160,7 +160,7 @@ def measure(
         return value
 
     for _ in range(rounds + 1):
-        model = timed("train", estimate, train.ids, train.offsets, len(vocabulary), Options(order=order))
+        model = timed("train", estimate, train.ids, train.offsets, len(vocabulary), NgramOptions(order=order))
         timed("save", store.save, stored, model)
         opened = timed("open", store.load, stored)
         scores = timed("score", opened.score, test.ids, test.offsets)

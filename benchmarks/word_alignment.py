@@ -170,9 +170,9 @@ def prepare(name: str, unit: str, corpora: Path, work: Path) -> Path:
                 raise BenchmarkError(f"there is no {error.filename}; --corpora names the folder of the texts") from None
     home = work / name / unit
     shutil.rmtree(home, ignore_errors=True)
-    tokenize.run(tokenize.Options(files=files, work=home, **UNITS[unit]))
-    vocab.run(vocab.Options(work=home))
-    align.run(align.Options(source=sides[0], target=sides[1], work=home))
+    tokenize.run(tokenize.TokenizeOptions(files=files, work=home, **UNITS[unit]))
+    vocab.run(vocab.VocabOptions(work=home))
+    align.run(align.AlignOptions(source=sides[0], target=sides[1], work=home))
     return home
 
 
@@ -186,7 +186,9 @@ def compile_kernels(folder: Path, model: str) -> None:
     """Let rnnkit compile what it needs, on a small part."""
     path = folder / "warm"
     align_words.run(
-        align_words.Options(work=folder, split="valid", model=model, iterations=1, output=path, overwrite=True)
+        align_words.AlignWordsOptions(
+            work=folder, split="valid", model=model, iterations=1, output=path, overwrite=True
+        )
     )
 
 
@@ -197,7 +199,7 @@ def align_with_rnnkit(folder: Path, model: str, threads: int, shortlist: bool) -
     """
     start = time.perf_counter()
     align_words.run(
-        align_words.Options(
+        align_words.AlignWordsOptions(
             work=folder,
             model=model,
             threads=threads,
@@ -209,7 +211,7 @@ def align_with_rnnkit(folder: Path, model: str, threads: int, shortlist: bool) -
     seconds = time.perf_counter() - start
     for direction in ("forward", "backward"):
         align_words.run(
-            align_words.Options(
+            align_words.AlignWordsOptions(
                 work=folder,
                 model=model,
                 threads=threads,

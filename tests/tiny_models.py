@@ -17,7 +17,7 @@ from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.ngrams.options import Options as CountOptions
+from rnnkit.ngrams.options import NgramOptions as CountOptions
 from rnnkit.nn import kinds
 from rnnkit.text import special
 from rnnkit.text.normalise import Normalisation

@@ -28,9 +28,9 @@ def make_workspace(folder: Path, separate: bool = False) -> Path:
             texts.append(folder / f"{split}.{side}")
             texts[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     work = folder / "work"
-    tokenize.run(tokenize.Options(files=texts, type="words", work=work))
-    vocab.run(vocab.Options(work=work, separate=separate))
-    align.run(align.Options(source="de", target="en", work=work))
+    tokenize.run(tokenize.TokenizeOptions(files=texts, type="words", work=work))
+    vocab.run(vocab.VocabOptions(work=work, separate=separate))
+    align.run(align.AlignOptions(source="de", target="en", work=work))
     return work
 
 
@@ -49,7 +49,7 @@ def make_text_workspace(folder: Path, kind: str = "words", **alignment: Any) -> 
         texts.append(folder / f"{split}.en")
         texts[-1].write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     work = folder / "work"
-    tokenize.run(tokenize.Options(files=texts, type=kind, work=work))
-    vocab.run(vocab.Options(work=work))
-    align.run(align.Options(work=work, **alignment))
+    tokenize.run(tokenize.TokenizeOptions(files=texts, type=kind, work=work))
+    vocab.run(vocab.VocabOptions(work=work))
+    align.run(align.AlignOptions(work=work, **alignment))
     return work

@@ -7,6 +7,7 @@ behind `error:`; a traceback is shown only with `--debug`.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What makes a terminal do something other than show a sign: control characters, changes of the direction of writing,
@@ -41,15 +42,29 @@ class RnnkitError(Exception):
         what: One line without a full stop: what went wrong.
         details: Further lines: where (`file:line`) and why.
         hint: What to do next.
+        path: The file or folder at fault, if there is one.
+        line: Its line, counted from 1.
+        option: The option at fault, such as `--beam`.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *details: str, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        *details: str,
+        hint: str | None = None,
+        path: Path | str | None = None,
+        line: int | None = None,
+        option: str | None = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.details = details
         self.hint = hint
+        self.path = None if path is None else Path(path)
+        self.line = line
+        self.option = option
 
     def rename(self, old: str, new: str) -> None:
         """Put another name in the place of one, such as that of a temporary file."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from rnnkit.alignment import bitext as bitexts
 from rnnkit.alignment import hmm, reference
 from rnnkit.alignment.estimate import Model, estimate, link
-from rnnkit.alignment.options import DIAGONAL, HMM, REACH, Options
+from rnnkit.alignment.options import DIAGONAL, HMM, REACH, AlignmentOptions
 from rnnkit.alignment.pair_table import EMPTY
 from rnnkit.events import Event, Progress
 
@@ -42,7 +42,7 @@ def assert_same_table(mine: reference.Table, theirs: reference.Table) -> None:
 @settings(max_examples=25)
 @given(pairs=pairs_of(longest=3, most=4))
 def test_equals_the_plain_loops(model: str, alpha: float, pairs: Pairs) -> None:
-    options = Options(model=model, iterations=3, alpha=alpha, null=0.15)
+    options = AlignmentOptions(model=model, iterations=3, alpha=alpha, null=0.15)
     mine, theirs = estimate(lay(pairs), options), reference.learn(pairs, SIZE, options)
     assert mine.bits == pytest.approx(theirs.bits, rel=1e-6, abs=1e-7)
     if any(len(source) > 1 and target for source, target in pairs):  # else any tension is as good as another
@@ -61,7 +61,7 @@ def test_equals_the_plain_loops(model: str, alpha: float, pairs: Pairs) -> None:
 @pytest.mark.parametrize("model", MODELS)
 @given(pairs=pairs_of(longest=7, most=12))
 def test_text_is_never_less_probable_after_a_pass(model: str, pairs: Pairs) -> None:
-    bits = estimate(lay(pairs), Options(model=model, iterations=6, alpha=0)).bits
+    bits = estimate(lay(pairs), AlignmentOptions(model=model, iterations=6, alpha=0)).bits
     for first in range(0, len(bits), 6):
         assert all(after <= before + 1e-7 for before, after in itertools.pairwise(bits[first : first + 6]))
 
@@ -71,7 +71,7 @@ def test_the_house(model: str) -> None:
     the, house, book, a = 4, 5, 6, 7
     das, haus, buch, ein = 5, 6, 7, 8
     pairs = [([das, haus], [the, house]), ([das, buch], [the, book]), ([ein, buch], [a, book])]
-    learned = estimate(lay(pairs), Options(model=model, iterations=10, alpha=0, null=0.01))
+    learned = estimate(lay(pairs), AlignmentOptions(model=model, iterations=10, alpha=0, null=0.01))
     table = table_of(learned)
     for source, target in ((das, the), (haus, house), (buch, book), (ein, a)):
         assert table[source][target] > 0.9
@@ -80,12 +80,12 @@ def test_the_house(model: str) -> None:
 
 def test_the_diagonal_draws_where_words_say_nothing() -> None:
     pairs = [([4, 4, 4], [5, 5, 5])] * 5
-    assert link(lay(pairs), estimate(lay(pairs), Options(model=DIAGONAL))).tolist() == [0, 1, 2] * 5
+    assert link(lay(pairs), estimate(lay(pairs), AlignmentOptions(model=DIAGONAL))).tolist() == [0, 1, 2] * 5
 
 
 def test_the_walk_learns_to_go_backwards() -> None:
     pairs = [(source, [word + 1 for word in reversed(source)]) for source, _ in random_pairs(count=60, size=12)]
-    options = Options(model=HMM, iterations=6, null=0.01, tension=0.1, learn_tension=False)
+    options = AlignmentOptions(model=HMM, iterations=6, null=0.01, tension=0.1, learn_tension=False)
     learned = estimate(lay(pairs, size=13), options)
     assert isinstance(learned.prior, hmm.Walk)
     middle = len(learned.prior.jump_D) // 2
@@ -97,7 +97,7 @@ def test_the_walk_learns_to_go_backwards() -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_words_that_belong_to_none(model: str) -> None:
     pairs = [([word], [word, 8]) for word in (4, 5, 6, 7)] * 5
-    assert link(lay(pairs), estimate(lay(pairs), Options(model=model, null=0.4))).tolist() == [0, -1] * 20
+    assert link(lay(pairs), estimate(lay(pairs), AlignmentOptions(model=model, null=0.4))).tolist() == [0, -1] * 20
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -105,7 +105,7 @@ def test_threads_change_nothing(model: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(bitexts, "CHUNK_PRODUCT", 50)
     text = lay(random_pairs(count=200))
     assert len(text.cuts()) > 20
-    alone, three = (estimate(text, Options(model=model), threads) for threads in (1, 3))
+    alone, three = (estimate(text, AlignmentOptions(model=model), threads) for threads in (1, 3))
     assert alone.bits == three.bits
     for mine, theirs in ((alone.table, three.table), (alone.prior, three.prior)):
         assert all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(mine, theirs, strict=True))
@@ -115,9 +115,9 @@ def test_threads_change_nothing(model: str, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("model", MODELS)
 def test_how_the_text_is_cut_changes_no_count(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = random_pairs(count=60)
-    whole = estimate(lay(pairs), Options(model=model))
+    whole = estimate(lay(pairs), AlignmentOptions(model=model))
     monkeypatch.setattr(bitexts, "CHUNK_PRODUCT", 7)
-    assert_same_table(table_of(estimate(lay(pairs), Options(model=model))), table_of(whole))
+    assert_same_table(table_of(estimate(lay(pairs), AlignmentOptions(model=model))), table_of(whole))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -125,7 +125,7 @@ def test_long_and_empty_pairs_are_left_alone(model: str) -> None:
     useful = [([4, 5], [5, 6]), ([5], [6])]
     text = lay([*useful, ([], [4]), ([4], []), ([], []), ([6] * 7, [7])], longest=6)
     assert (text.too_long, text.target_words) == (1, 3)
-    mine, theirs = estimate(text, Options(model=model)), estimate(lay(useful), Options(model=model))
+    mine, theirs = estimate(text, AlignmentOptions(model=model)), estimate(lay(useful), AlignmentOptions(model=model))
     assert mine.bits == theirs.bits
     assert table_of(mine) == table_of(theirs)
     assert link(text, mine).tolist() == [*link(lay(useful), theirs).tolist(), -1]
@@ -134,7 +134,7 @@ def test_long_and_empty_pairs_are_left_alone(model: str) -> None:
 def test_nothing_to_learn_from() -> None:
     nothing: list[Pairs] = [[], [([], [])]]
     for pairs in nothing:
-        model = estimate(lay(pairs), Options())
+        model = estimate(lay(pairs), AlignmentOptions())
         assert model.bits == (0.0,) * 10
         assert link(lay(pairs), model).tolist() == []
 
@@ -143,14 +143,14 @@ def test_a_long_pair() -> None:
     words = [4 + place % 97 for place in range(300)]
     text = lay([(words, words), *(([word], [word]) for word in words[:97])], size=101, longest=300)
     for model in MODELS:
-        learned = estimate(text, Options(model=model, iterations=2, null=0.05))
+        learned = estimate(text, AlignmentOptions(model=model, iterations=2, null=0.05))
         assert np.isfinite(learned.bits).all()
         assert (link(text, learned)[:300] == np.arange(300)).mean() > 0.9
 
 
 def test_progress_is_told() -> None:
     heard: list[Event] = []
-    estimate(lay([([4], [5])]), Options(iterations=2), listen=heard.append, task="words de-en")
+    estimate(lay([([4], [5])]), AlignmentOptions(iterations=2), listen=heard.append, task="words de-en")
     passes = [event for event in heard if isinstance(event, Progress)]
     assert [(event.task, event.done, event.total) for event in passes] == [
         ("words de-en", done, 4) for done in range(5)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rnnkit.alignment.estimate import estimate
 from rnnkit.alignment.lexicon import make_lexicon, read_likeliest, write_lexicon
-from rnnkit.alignment.options import Options
+from rnnkit.alignment.options import AlignmentOptions
 from rnnkit.errors import DataError
 
 from .samples import SIZE, lay, random_pairs
@@ -20,7 +20,7 @@ TOKENS = ["<pad>", "<unk>", "<s>", "</s>", "a", "b", "c", "d", "e"]
 
 
 def test_rows_hold_the_table_in_order() -> None:
-    model = estimate(lay(random_pairs()), Options(alpha=0))
+    model = estimate(lay(random_pairs()), AlignmentOptions(alpha=0))
     lexicon = make_lexicon(model.table, 0.0)
     table = table_of(model)
     for source in range(SIZE):
@@ -32,7 +32,7 @@ def test_rows_hold_the_table_in_order() -> None:
 
 
 def test_what_variational_bayes_leaves_over_is_shared_out() -> None:
-    model = estimate(lay(random_pairs()), Options(alpha=0.5))
+    model = estimate(lay(random_pairs()), AlignmentOptions(alpha=0.5))
     lexicon = make_lexicon(model.table, 0.0)
     for source in range(4, SIZE):
         begin, end = lexicon.offset_S1[source : source + 2]
@@ -40,7 +40,7 @@ def test_what_variational_bayes_leaves_over_is_shared_out() -> None:
 
 
 def test_rare_translations_are_left_out(tmp_path: Path) -> None:
-    lexicon = make_lexicon(estimate(lay(random_pairs()), Options()).table, 0.3)
+    lexicon = make_lexicon(estimate(lay(random_pairs()), AlignmentOptions()).table, 0.3)
     assert (lexicon.p_E >= 0.3).all()
     write_lexicon(lexicon, tmp_path / "lexicon", TOKENS, TOKENS)
     rows = [line.split("\t") for line in (tmp_path / "lexicon").read_text().splitlines()]
@@ -55,7 +55,7 @@ def test_rare_translations_are_left_out(tmp_path: Path) -> None:
 
 
 def test_the_likeliest_of_what_was_written_is_read(tmp_path: Path) -> None:
-    lexicon = make_lexicon(estimate(lay(random_pairs()), Options()).table)
+    lexicon = make_lexicon(estimate(lay(random_pairs()), AlignmentOptions()).table)
     write_lexicon(lexicon, tmp_path / "lexicon", TOKENS, TOKENS)
     assert read_likeliest(tmp_path / "lexicon") == {"a": "b", "b": "c", "c": "d", "d": "e", "e": "a"}
 

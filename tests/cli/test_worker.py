@@ -59,8 +59,8 @@ def test_commands_that_share_nothing_refuse_to_be_several(run: Run, monkeypatch:
 
 def test_counting_refuses_several_processes_and_batches() -> None:
     several = {
-        "processes": train_lm.Options(arch="ngram", processes=2),
-        "accumulate": train_lm.Options(arch="ngram", accumulate=2),
+        "processes": train_lm.TrainLMOptions(arch="ngram", processes=2),
+        "accumulate": train_lm.TrainLMOptions(arch="ngram", accumulate=2),
     }
     for name, options in several.items():
         with pytest.raises(UsageError, match=f"--{name} 2 is for neural networks, not --arch ngram"):
@@ -70,9 +70,15 @@ def test_counting_refuses_several_processes_and_batches() -> None:
 @pytest.mark.parametrize(
     ("kind", "options"),
     [
-        (train_lm.Options, {"hidden": 7, "prune": [0, 1], "tied": False, "vary_steps": True, "output": Path("-o 1")}),
-        (train_seq2seq.Options, {"embeddings": [Path("a b"), Path("c")], "clip": 0.25, "resume": True, "processes": 3}),
-        (train.Options, {"schedule": "linear", "copy": False, "cloze": True}),
+        (
+            train_lm.TrainLMOptions,
+            {"hidden": 7, "prune": [0, 1], "tied": False, "vary_steps": True, "output": Path("-o 1")},
+        ),
+        (
+            train_seq2seq.TrainSeq2SeqOptions,
+            {"embeddings": [Path("a b"), Path("c")], "clip": 0.25, "resume": True, "processes": 3},
+        ),
+        (train.TrainOptions, {"schedule": "linear", "copy": False, "cloze": True}),
     ],
 )
 def test_words_say_all_that_options_say(kind: Any, options: dict[str, Any]) -> None:
@@ -96,7 +102,7 @@ def test_a_console_is_passed_on() -> None:
 
 
 def options(folder: Path, **changes: Any) -> Any:
-    return train_lm.Options(output=folder, **changes)
+    return train_lm.TrainLMOptions(output=folder, **changes)
 
 
 def seal(folder: Path, processes: int) -> None:

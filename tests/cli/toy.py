@@ -24,7 +24,7 @@ EXAMPLE = "rnnkit toy --beam 3 a.txt"
 
 
 @dataclass(frozen=True)
-class Options:
+class ToyOptions:
     """Do what is asked, with [brackets] and `--flags` in the text.
 
     A second paragraph.
@@ -45,7 +45,7 @@ class Options:
     length: int | None = option(None, help="Longest output.", unit="tokens", panel="Search")
 
 
-def act(stage: ModuleType, options: Options, console: Console) -> int | None:
+def act(stage: ModuleType, options: ToyOptions, console: Console) -> int | None:
     """Show the options, or behave as `--act` says."""
     match options.act:
         case "data":

@@ -22,7 +22,7 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.phrases import ALWAYS, INSIDE, START
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.decoding.translate import Options, Translated, translate_tokens
+from rnnkit.decoding.translate import Translated, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import Demands, Files
 from rnnkit.models.prompts import Prompts
@@ -128,7 +128,7 @@ def wished(here: Model, phrases: list[str], prefix: str = "") -> Wish:
 
 def found(translators: tuple[Model, ...], wishes: list[Wish], search: str, **changes: Any) -> list[Translated]:
     sampling = Sampling(temperature=1.5) if search == "sampling" else None
-    options = Options(SearchOptions(**SEARCHES[search]), 1000, sampling=sampling)
+    options = TranslationOptions(SearchOptions(**SEARCHES[search]), 1000, sampling=sampling)
     sources = [translators[0].tokenizer.tokenize(line) for line in ("the cat", "日本", "", "a b c d e f")]
     return list(translate_tokens(replace(Translator(translators), **changes), sources[: len(wishes)], wishes, options))
 
@@ -219,7 +219,9 @@ def test_a_vocabulary_without_a_space_has_no_word_boundaries() -> None:
     table = Vocabulary.from_counts(dict.fromkeys("abcdes", 1))
     here = Model(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
     wish = wished(here, ["ed", "s"])
-    (one,) = translate_tokens(Translator((here,)), [list("abe")], [wish], Options(SearchOptions(min_length=7), 100))
+    (one,) = translate_tokens(
+        Translator((here,)), [list("abe")], [wish], TranslationOptions(SearchOptions(min_length=7), 100)
+    )
     assert one.met == (True,)
     assert "ed" in one.outputs[0] and "s" in one.outputs[0]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, WORDS, counts, speaker, tokenizer, vocabulary
 
-from rnnkit.decoding.continuation import Continued, Narrator, Options, continue_lines
+from rnnkit.decoding.continuation import Continued, GenerationOptions, Narrator, continue_lines
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.models import prompts
@@ -21,9 +21,11 @@ from rnnkit.text.special import BOS, EOS, PAD, UNK
 
 LINES = ["the king", "", "a cat sat on the mat", "the zebra sat", "a", "the queen", "", "very hungry , the cat ran on"]
 HOW = {
-    "greedy": Options(SearchOptions(beam=1, max_length=9)),
-    "beam": Options(SearchOptions(beam=4, nbest=3, max_length=9)),
-    "sampling": Options(SearchOptions(beam=1, nbest=3, max_length=9), Sampling(temperature=0.9, top_k=12, top_p=0.95)),
+    "greedy": GenerationOptions(SearchOptions(beam=1, max_length=9)),
+    "beam": GenerationOptions(SearchOptions(beam=4, nbest=3, max_length=9)),
+    "sampling": GenerationOptions(
+        SearchOptions(beam=1, nbest=3, max_length=9), Sampling(temperature=0.9, top_k=12, top_p=0.95)
+    ),
 }
 
 
@@ -93,7 +95,9 @@ def test_the_same_prompt_on_another_line_is_gone_on_from_otherwise_and_the_seed_
     drawn = [
         [
             one.texts[0]
-            for one in continue_lines(narrator, ["the cat"] * 20, Options(SearchOptions(), sampling, seed), 500)
+            for one in continue_lines(
+                narrator, ["the cat"] * 20, GenerationOptions(SearchOptions(), sampling, seed), 500
+            )
         ]
         for seed in (1, 1, 2)
     ]
@@ -130,7 +134,9 @@ def test_padding_and_start_are_never_said_and_unknown_only_where_it_is_allowed(h
     said = {row for one in continue_lines(narrator, LINES, options, 500) for each in one.hypotheses for row in each.ids}
     assert said
     assert not said & {PAD, UNK, BOS, EOS, SIZE}
-    allowed = Options(SearchOptions(beam=options.search.beam, max_length=9, allow_unknown=True), options.sampling)
+    allowed = GenerationOptions(
+        SearchOptions(beam=options.search.beam, max_length=9, allow_unknown=True), options.sampling
+    )
     said = {row for one in continue_lines(narrator, LINES, allowed, 500) for each in one.hypotheses for row in each.ids}
     assert said & {UNK, SIZE}
     assert not said & {PAD, BOS}
@@ -140,7 +146,7 @@ def test_text_is_joined_as_the_tokenizer_joins_it() -> None:
     network = speaker(seed=4)
     with torch.no_grad():
         network.output_bias[WORDS.index("￭.") + 4] += 100
-    how = Options(SearchOptions(beam=1, max_length=2))
+    how = GenerationOptions(SearchOptions(beam=1, max_length=2))
     (found,) = continue_lines(neural(network), ["  The   zebra (ran"], how, 100)
     assert found.prompt == ("The", "zebra", "(￭", "ran")
     assert found.texts == ("The zebra (ran..",)
@@ -155,14 +161,14 @@ def test_a_length_that_is_not_given_is_fifty() -> None:
     network = speaker()
     with torch.no_grad():
         network.output_bias[EOS] -= 100
-    (found,) = continue_lines(neural(network), ["the"], Options(SearchOptions(beam=1)), 100)
+    (found,) = continue_lines(neural(network), ["the"], GenerationOptions(SearchOptions(beam=1)), 100)
     assert len(found.tokens[0]) == 50
     assert found.ended == (False,)
 
 
 def test_maximum_likelihood_says_only_what_it_has_seen() -> None:
     narrator = counted("maximum-likelihood")
-    options = Options(SearchOptions(beam=1, nbest=20, max_length=12), Sampling())
+    options = GenerationOptions(SearchOptions(beam=1, nbest=20, max_length=12), Sampling())
     for one in continue_lines(narrator, ["the", "a zebra", ""], options, 500):
         for hypothesis in one.hypotheses:
             assert hypothesis.log_p > -np.inf
@@ -170,8 +176,8 @@ def test_maximum_likelihood_says_only_what_it_has_seen() -> None:
 
 def test_exhaustive_search_finds_what_a_wide_beam_finds() -> None:
     narrator = neural(speaker(seed=5))
-    wide = Options(SearchOptions(beam=400, nbest=5, max_length=2, alpha=0))
-    every = Options(SearchOptions(beam=1, nbest=5, max_length=2, alpha=0, exhaustive=True))
+    wide = GenerationOptions(SearchOptions(beam=400, nbest=5, max_length=2, alpha=0))
+    every = GenerationOptions(SearchOptions(beam=1, nbest=5, max_length=2, alpha=0, exhaustive=True))
     one, other = (list(continue_lines(narrator, LINES[:3], how, 500)) for how in (wide, every))
     assert [each.texts for each in one] == [each.texts for each in other]
 

@@ -21,7 +21,7 @@ from rnnkit.decoding.forced import force
 from rnnkit.decoding.pair_scores import score_pairs
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, score
-from rnnkit.decoding.translate import Options, search_batches
+from rnnkit.decoding.translate import TranslationOptions, search_batches
 from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import NO_WISH
 from rnnkit.models.store import Model
@@ -39,21 +39,25 @@ def model(seed: int, **changes: Any) -> Model:
     return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
-def searched(models: tuple[Model, ...], options: Options, wishes: list[Wish] | None = None) -> list[list[Hypothesis]]:
+def searched(
+    models: tuple[Model, ...], options: TranslationOptions, wishes: list[Wish] | None = None
+) -> list[list[Hypothesis]]:
     return search_batches(Translator(models), SOURCES, wishes or [NO_WISH] * len(SOURCES), options)
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        Options(SearchOptions(beam=1), 1000),
-        Options(SearchOptions(beam=3, nbest=2, min_length=3, no_repeat=2), 12, keep_attention=True),
-        Options(SearchOptions(nbest=2), 1000, sampling=Sampling(temperature=1.3), seed=5, keep_attention=True),
+        TranslationOptions(SearchOptions(beam=1), 1000),
+        TranslationOptions(SearchOptions(beam=3, nbest=2, min_length=3, no_repeat=2), 12, keep_attention=True),
+        TranslationOptions(
+            SearchOptions(nbest=2), 1000, sampling=Sampling(temperature=1.3), seed=5, keep_attention=True
+        ),
     ],
     ids=["greedy", "beam", "sampled"],
 )
 @pytest.mark.parametrize("arch", ARCHS)
-def test_what_is_said_from_the_end_is_turned_round(arch: str, options: Options) -> None:
+def test_what_is_said_from_the_end_is_turned_round(arch: str, options: TranslationOptions) -> None:
     plain = searched((model(1, arch=arch),), options)
     turned = searched((model(1, arch=arch, right_to_left=True),), options)
     lengths = set()
@@ -72,7 +76,9 @@ def test_what_is_said_from_the_end_is_turned_round(arch: str, options: Options) 
 def test_phrases_are_met_as_they_are_read() -> None:
     wishes = [Wish(phrases=((4, 9), (11, 5, 4))), NO_WISH, Wish(phrases=((7, 8),)), NO_WISH, NO_WISH]
     for models in ((model(2, right_to_left=True),), (model(1), model(2, right_to_left=True))):
-        for wish, many in zip(wishes, searched(models, Options(SearchOptions(beam=4), 1000), wishes), strict=True):
+        for wish, many in zip(
+            wishes, searched(models, TranslationOptions(SearchOptions(beam=4), 1000), wishes), strict=True
+        ):
             for phrase in wish.phrases:
                 ids = many[0].ids
                 assert phrase in {ids[at : at + len(phrase)] for at in range(len(ids))}
@@ -80,7 +86,11 @@ def test_phrases_are_met_as_they_are_read() -> None:
 
 def test_a_beginning_is_not_asked_for_of_models_that_begin_at_the_end() -> None:
     with pytest.raises(ValueError, match="was asked for a beginning"):
-        searched((model(2, right_to_left=True),), Options(SearchOptions(), 1000), [Wish(prefix=(4,))] * len(SOURCES))
+        searched(
+            (model(2, right_to_left=True),),
+            TranslationOptions(SearchOptions(), 1000),
+            [Wish(prefix=(4,))] * len(SOURCES),
+        )
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -141,7 +151,7 @@ def test_two_directions_agree_on_the_best_by_both(seed: int, alpha: float, share
 def test_every_model_has_an_equal_say(arch: str) -> None:
     """Two from left to right and one from right to left: two thirds and one third."""
     models = (model(1, arch=arch), model(3, arch=arch, right_to_left=True), model(2, arch=arch))
-    found = searched(models, Options(SearchOptions(beam=3, nbest=3), 1000))
+    found = searched(models, TranslationOptions(SearchOptions(beam=3, nbest=3), 1000))
     assert [len(many) for many in found] == [3, 3, 3, 0, 3]
     best = [many[0] if many else Hypothesis((), 0.0, 0.0) for many in found]
     forward = score_pairs(Translator((models[0], models[2])), SOURCES, [one.ids for one in best])
@@ -157,7 +167,7 @@ def test_every_model_has_an_equal_say(arch: str) -> None:
 
 def test_attention_is_that_of_a_direction_that_has_any() -> None:
     models = (model(1, attention="none"), model(2, right_to_left=True))
-    options = Options(SearchOptions(beam=3), 1000, keep_attention=True)
+    options = TranslationOptions(SearchOptions(beam=3), 1000, keep_attention=True)
     found = searched(models, options)
     again = score_attention(models[1], [many[0].ids if many else () for many in found])
     for many, wanted_TS in zip(found, again, strict=True):

@@ -15,7 +15,7 @@ from rnnkit.decoding.ensemble import Widened
 from rnnkit.decoding.pair_scores import score_pairs
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.decoding.translate import Options, Translated, translate_tokens
+from rnnkit.decoding.translate import Translated, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import Translator, decode, encode, own_tokens
 from rnnkit.decoding.wishes import NO_WISH
 from rnnkit.models.prompts import Prompts
@@ -34,11 +34,11 @@ COPIES: dict[str, dict[str, Any]] = {
     "hybrid": {"arch": "hybrid", "cell": "ssru"},
 }
 SEARCHES = {
-    "greedy": Options(SearchOptions(beam=1, max_length=6), 1000),
-    "beam": Options(SearchOptions(beam=4, nbest=4, max_length=6), 1000),
-    "groups": Options(SearchOptions(beam=4, groups=2, diversity=0.5, nbest=2, max_length=6), 1000),
-    "rules": Options(SearchOptions(beam=3, min_length=4, no_repeat=1, max_length=6), 1000),
-    "sampling": Options(SearchOptions(nbest=3, max_length=6), 1000, sampling=Sampling()),
+    "greedy": TranslationOptions(SearchOptions(beam=1, max_length=6), 1000),
+    "beam": TranslationOptions(SearchOptions(beam=4, nbest=4, max_length=6), 1000),
+    "groups": TranslationOptions(SearchOptions(beam=4, groups=2, diversity=0.5, nbest=2, max_length=6), 1000),
+    "rules": TranslationOptions(SearchOptions(beam=3, min_length=4, no_repeat=1, max_length=6), 1000),
+    "sampling": TranslationOptions(SearchOptions(nbest=3, max_length=6), 1000, sampling=Sampling()),
 }
 
 
@@ -52,7 +52,9 @@ def model(seed: int = 1, copies: bool = True, **changes: Any) -> Model:
     return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
-def translated(translator: Translator, sources: Sequence[Sequence[str]], options: Options) -> list[Translated]:
+def translated(
+    translator: Translator, sources: Sequence[Sequence[str]], options: TranslationOptions
+) -> list[Translated]:
     return list(translate_tokens(translator, sources, [NO_WISH] * len(sources), options))
 
 

@@ -22,7 +22,7 @@ from rnnkit.decoding.halving import in_halves
 from rnnkit.decoding.pair_scores import score_pairs
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
-from rnnkit.decoding.translate import Options, search_batches, spell, translate_lines
+from rnnkit.decoding.translate import TranslationOptions, search_batches, spell, translate_lines
 from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import NO_WISH, Demands, Files, read_asked
 from rnnkit.errors import DataError
@@ -44,26 +44,30 @@ def asked(lines: Sequence[str]) -> list[tuple[str, Wish]]:
     return [(line, NO_WISH) for line in lines]
 
 
-def translated(options: Options, **changes: Any) -> list[translate.Translated]:
+def translated(options: TranslationOptions, **changes: Any) -> list[translate.Translated]:
     return list(translate_lines(Translator((model(),)), asked(LINES), options, **changes))
 
 
 def test_every_worker_has_batches_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def count(translator: Translator, sentences: Sequence[Any], options: Options) -> list[list[Hypothesis]]:
+    def count(translator: Translator, sentences: Sequence[Any], options: TranslationOptions) -> list[list[Hypothesis]]:
         sizes.append(len(sentences))
         return [[] for _ in sentences]
 
     monkeypatch.setattr(translate, "_search", count)
     sources = [[4, 5, 6]] * 80
-    search_batches(Translator((model(),)), sources, [NO_WISH] * 80, Options(SearchOptions(), 4096))
+    search_batches(Translator((model(),)), sources, [NO_WISH] * 80, TranslationOptions(SearchOptions(), 4096))
     assert sizes == [80]
     sizes.clear()
-    search_batches(Translator((model(),)), sources, [NO_WISH] * 80, Options(SearchOptions(), 4096, workers=2))
+    search_batches(
+        Translator((model(),)), sources, [NO_WISH] * 80, TranslationOptions(SearchOptions(), 4096, workers=2)
+    )
     assert sizes == [10] * 8
     sizes.clear()
-    search_batches(Translator((model(),)), sources[:2], [NO_WISH] * 2, Options(SearchOptions(), 4096, workers=2))
+    search_batches(
+        Translator((model(),)), sources[:2], [NO_WISH] * 2, TranslationOptions(SearchOptions(), 4096, workers=2)
+    )
     assert sizes == [1, 1]
 
 
@@ -71,10 +75,10 @@ def test_every_worker_has_batches_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("keep_attention", [False, True])
 def test_batches_and_blocks_change_nothing(sampling: Sampling | None, keep_attention: bool) -> None:
     search = SearchOptions(beam=3, nbest=3, allow_unknown=True)
-    wanted = translated(Options(search, 1, keep_attention, sampling=sampling, seed=4))
+    wanted = translated(TranslationOptions(search, 1, keep_attention, sampling=sampling, seed=4))
     assert [len(one.hypotheses) for one in wanted] == [3, 0, 3, 3, 3, 3]
     for batch_tokens, block_lines in ((1000, 2000), (12, 4), (1000, 1)):
-        options = Options(search, batch_tokens, keep_attention, sampling=sampling, seed=4)
+        options = TranslationOptions(search, batch_tokens, keep_attention, sampling=sampling, seed=4)
         got = translated(options, block_lines=block_lines)
         assert [one.outputs for one in got] == [one.outputs for one in wanted]
         for left, right in zip(got, wanted, strict=True):
@@ -87,12 +91,12 @@ def test_batches_and_blocks_change_nothing(sampling: Sampling | None, keep_atten
 
 
 def test_what_is_drawn_depends_on_the_seed_and_the_number_of_the_line() -> None:
-    options = Options(SearchOptions(nbest=2), 100, sampling=Sampling(temperature=3.0), seed=1)
+    options = TranslationOptions(SearchOptions(nbest=2), 100, sampling=Sampling(temperature=3.0), seed=1)
     first = translated(options)
     assert [one.outputs for one in translated(options, first_line=2)] != [one.outputs for one in first]
     tail = list(translate_lines(Translator((model(),)), asked(LINES[3:]), options, first_line=4))
     assert [one.outputs for one in tail] == [one.outputs for one in first[3:]]
-    other = Options(options.search, 100, sampling=options.sampling, seed=2)
+    other = TranslationOptions(options.search, 100, sampling=options.sampling, seed=2)
     assert [one.outputs for one in translated(other)] != [one.outputs for one in first]
 
 
@@ -105,7 +109,7 @@ def test_what_is_drawn_depends_on_the_seed_and_the_number_of_the_line() -> None:
     ],
 )
 def test_a_batch_that_does_not_fit_is_halved(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = Options(SearchOptions(beam=2), 1000)
+    options = TranslationOptions(SearchOptions(beam=2), 1000)
     wanted = translated(options)
     begin, sizes = Translator.begin, []
 
@@ -129,7 +133,7 @@ def test_a_line_that_does_not_fit_alone_is_named(monkeypatch: pytest.MonkeyPatch
     begin = Translator.begin
     monkeypatch.setattr(Translator, "begin", cramped)
     with pytest.raises(DataError, match=r"line 3 does not fit into memory\n  it has 6 tokens, .* with a beam of 5\n"):
-        list(translate_lines(Translator((model(),)), asked(LINES[:3]), Options(SearchOptions(), 1000)))
+        list(translate_lines(Translator((model(),)), asked(LINES[:3]), TranslationOptions(SearchOptions(), 1000)))
     with pytest.raises(DataError, match="line 9 does not fit into memory"):
         score_pairs(Translator((model(),)), [[4], [4] * 9], [[5], [5]], first_line=8)
 
@@ -147,7 +151,7 @@ def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(
         translate, "_search_batch", lambda _, many, __: [[Hypothesis((4, 5), -1.0, -0.3)] for _ in many]
     )
-    options = Options(SearchOptions(), 1000)
+    options = TranslationOptions(SearchOptions(), 1000)
 
     def peak(count: int) -> int:
         lines = ((f"the king sat on the mat {number % 10}", NO_WISH) for number in range(count))
@@ -164,7 +168,7 @@ def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_source_of_unknown_words_and_one_without_any_have_their_lines() -> None:
-    found = translated(Options(SearchOptions(beam=3), 100))
+    found = translated(TranslationOptions(SearchOptions(beam=3), 100))
     assert found[3].source == ("zzz", "yyy") or found[3].source == ("Zzz", "yyy")
     assert len(found[3].outputs) == 1
     assert (found[1].source, found[1].outputs, found[1].hypotheses) == ((), ("",), ())
@@ -172,7 +176,7 @@ def test_a_source_of_unknown_words_and_one_without_any_have_their_lines() -> Non
 
 def test_an_empty_source_of_which_something_is_asked_is_translated() -> None:
     wish = Wish(prefix=(5, 6), phrases=((7,),))
-    ((one,),) = search_batches(Translator((model(),)), [[]], [wish], Options(SearchOptions(), 100))
+    ((one,),) = search_batches(Translator((model(),)), [[]], [wish], TranslationOptions(SearchOptions(), 100))
     assert one.ids[:2] == (5, 6)
     assert 7 in one.ids
 
@@ -197,7 +201,7 @@ def test_no_unknown_word_becomes_a_feature_and_links_count_features() -> None:
 
 def test_features_are_read_before_the_text_and_never_written() -> None:
     here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
-    options = Options(SearchOptions(beam=2, max_length=4), 100, keep_attention=True)
+    options = TranslationOptions(SearchOptions(beam=2, max_length=4), 100, keep_attention=True)
     lines = asked(["the king\tV;the", "\tV", "\t"])
     king, alone, empty = translate_lines(Translator((here,)), lines, options)
     assert king.source == ("␉V", "␉the", "the", "king")
@@ -234,7 +238,7 @@ def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     with torch.no_grad():
         here.network.output_bias[special.UNK] = 50.0
     search = SearchOptions(beam=2, allow_unknown=True, max_length=4)
-    options = Options(search, 100, keep_attention=True, replace_unknown=True)
+    options = TranslationOptions(search, 100, keep_attention=True, replace_unknown=True)
     (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), options)
     assert set(one.tokens[0]) == set(one.source)
     assert "<unk>" not in one.outputs[0]
@@ -380,7 +384,7 @@ def test_lines_are_not_read_before_they_are_needed(tmp_path: Path) -> None:
             yield line
 
     some = read_asked(Demands(model(), Files()), lines())
-    next(translate_lines(Translator((model(),)), some, Options(SearchOptions(beam=1), 100), block_lines=1))
+    next(translate_lines(Translator((model(),)), some, TranslationOptions(SearchOptions(beam=1), 100), block_lines=1))
     assert len(taken) == 1
 
 

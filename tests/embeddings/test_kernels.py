@@ -11,7 +11,7 @@ from rnnkit.embeddings import kernels
 from rnnkit.embeddings.chunk import learn_chunk
 from rnnkit.embeddings.word_table import _encode, _refill
 from rnnkit.stages.vectors import train_embeddings
-from rnnkit.stages.vectors.embedding_options import Options
+from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
 
 KERNELS: list[Any] = [learn_chunk, _encode, _refill]
 
@@ -23,5 +23,5 @@ def test_nothing_is_left_to_compile(tmp_path: Path, options: dict[str, Any]) -> 
     assert all(versions)
     text = tmp_path / "text"
     text.write_text("a b c\n" * 5, encoding="utf-8")
-    train_embeddings.run(Options([text], output=tmp_path / "vectors", dimension=3, **options))
+    train_embeddings.run(TrainEmbeddingsOptions([text], output=tmp_path / "vectors", dimension=3, **options))
     assert [len(kernel.signatures) for kernel in KERNELS] == versions

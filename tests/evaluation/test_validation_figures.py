@@ -23,7 +23,7 @@ from rnnkit.stages.evaluation import bleu, error_rate
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.outcome import TrainingResult
 from rnnkit.training.signals import Stop
 
 WORDS = ("der", "Hund", "sieht", "einen", "alten", "Mann", "im", "Garten", "und", "Schnee")
@@ -71,18 +71,18 @@ def prepare(folder: Path, case: dict[str, Any]) -> Path:
     write_corpus(folder, bool(case["tokenize"].get("features")))
     work = folder / "work"
     files = [folder / f"{split}.{side}" for split in ("train", "valid") for side in ("aa", "bb")]
-    tokenize.run(tokenize.Options(files, work=work, **case["tokenize"]))
-    vocab.run(vocab.Options(work=work, **case.get("vocab", {})))
-    align.run(align.Options(source="aa", target="bb", work=work, **case.get("align", {})))
+    tokenize.run(tokenize.TokenizeOptions(files, work=work, **case["tokenize"]))
+    vocab.run(vocab.VocabOptions(work=work, **case.get("vocab", {})))
+    align.run(align.AlignOptions(source="aa", target="bb", work=work, **case.get("align", {})))
     return work
 
 
-def options(work: Path, **changes: Any) -> train_seq2seq.Options:
+def options(work: Path, **changes: Any) -> train_seq2seq.TrainSeq2SeqOptions:
     small = {
         "arch": "gru", "layers": 1, "hidden": 24, "embedding": 16, "batch_tokens": 120, "warmup": 5, "max_steps": 60,
         "validate_every": 60, "learning_rate": 0.01, "threads": 1, "precision": "fp32", "samples": 4, "dropout": 0.0,
     }  # fmt: skip
-    return train_seq2seq.Options(work=work, **{**small, **changes})
+    return train_seq2seq.TrainSeq2SeqOptions(work=work, **{**small, **changes})
 
 
 def kept_lines(folder: Path, side: str, count: int) -> list[str]:
@@ -96,11 +96,11 @@ def measured_by_commands(folder: Path, model: Path, count: int) -> dict[str, flo
     for side in ("aa", "bb"):
         lines = kept_lines(folder, side, count)
         (folder / f"some.{side}").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    decoded = list(decode.run(decode.Options(files=[folder / "some.aa"], model=[model], beam=1, threads=1)))
+    decoded = list(decode.run(decode.DecodeOptions(files=[folder / "some.aa"], model=[model], beam=1, threads=1)))
     hypotheses = folder / "hypotheses"
     hypotheses.write_text("".join(f"{line}\n" for line in decoded), encoding="utf-8")
-    scored = bleu.run(bleu.Options([folder / "some.bb"], hypotheses=hypotheses, metric=["bleu", "chrf"]))
-    wrong = error_rate.run(error_rate.Options([folder / "some.bb"], hypotheses=hypotheses, unit=["lines"]))
+    scored = bleu.run(bleu.BleuOptions([folder / "some.bb"], hypotheses=hypotheses, metric=["bleu", "chrf"]))
+    wrong = error_rate.run(error_rate.ErrorRateOptions([folder / "some.bb"], hypotheses=hypotheses, unit=["lines"]))
     found = {"bleu": scored.scores[0].value, "chrf": scored.scores[1].value}
     return {**found, "accuracy": 100 - wrong.rates[0].percent}
 
@@ -123,7 +123,7 @@ def test_validation_gives_the_figures_of_the_commands(tmp_path: Path, name: str)
     work = prepare(tmp_path, CASES[name])
     heard: list[Event] = []
     result = train_seq2seq.run(options(work, measure="chrf", **CASES[name].get("train", {})), heard.append)
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
     figures: list[dict[str, float]] = []
     for count in (16, 7, 1):
         figures.append(measured_by_commands(tmp_path, result.model, count))
@@ -153,7 +153,7 @@ def without_raw_lines(work: Path) -> None:
 def test_data_without_raw_lines_counts_an_unknown_token_as_one_wrong_word(tmp_path: Path, kind: str) -> None:
     work = prepare(tmp_path, {"tokenize": {"type": kind}, "vocab": {"min_count": 3}})
     result = train_seq2seq.run(options(work, measure="bleu"))
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
     without_raw_lines(work)
     heard: list[Event] = []
     found = measured_in_training(work, result.model, 16, heard)
@@ -170,7 +170,7 @@ def test_data_without_raw_lines_counts_an_unknown_token_as_one_wrong_word(tmp_pa
         references.append(model.tokenizer.detokenize(tokens))
     assert any(UNKNOWN in reference for reference in references)
     (tmp_path / "some.bb").write_text("".join(f"{line}\n" for line in references), encoding="utf-8")
-    scored = bleu.run(bleu.Options([tmp_path / "some.bb"], hypotheses=tmp_path / "hypotheses", metric=["bleu"]))
+    scored = bleu.run(bleu.BleuOptions([tmp_path / "some.bb"], hypotheses=tmp_path / "hypotheses", metric=["bleu"]))
     assert found["bleu"] == scored.scores[0].value
     assert abs(found["bleu"] - known["bleu"]) < 2, "an unknown word is wrong either way"
 
@@ -194,9 +194,9 @@ def test_raw_lines_keep_what_stands_at_their_ends(tmp_path: Path) -> None:
         (tmp_path / f"{split}.bb").write_bytes(b"x\ny\nz\n")
     files = [tmp_path / f"{split}.{side}" for split in ("train", "valid") for side in ("aa", "bb")]
     work = tmp_path / "work"
-    tokenize.run(tokenize.Options(files, type="chars", work=work))
-    vocab.run(vocab.Options(work=work))
-    align.run(align.Options(source="aa", target="bb", work=work))
+    tokenize.run(tokenize.TokenizeOptions(files, type="chars", work=work))
+    vocab.run(vocab.VocabOptions(work=work))
+    align.run(align.AlignOptions(source="aa", target="bb", work=work))
     data = AlignedData.open(work / "data")
     assert data.raw_lines("valid", "aa", 9) == ["\ufeff a\r", "\u00a0b\u2028 ", "c"]
     assert data.raw_lines("valid", "bb", 9) == ["x", "y", "z"]
@@ -204,7 +204,7 @@ def test_raw_lines_keep_what_stands_at_their_ends(tmp_path: Path) -> None:
 
 def test_raw_lines_that_have_changed_are_refused(tmp_path: Path) -> None:
     work = prepare(tmp_path, {"tokenize": {"type": "words"}})
-    again = align.Options(source="aa", target="bb", work=work, overwrite=True)
+    again = align.AlignOptions(source="aa", target="bb", work=work, overwrite=True)
     raw = work / "tokens" / "valid.bb.tok.raw"
     raw.write_text(raw.read_text(encoding="utf-8") + "more\n", encoding="utf-8")
     with pytest.raises(ArtefactError, match=r"valid\.bb\.tok\.raw has changed since `rnnkit tokenize` wrote it"):
@@ -214,7 +214,7 @@ def test_raw_lines_that_have_changed_are_refused(tmp_path: Path) -> None:
     assert data.raw_lines("valid", "bb", 1) is None
     assert data.raw_lines("valid", "aa", 1) is None, "one side alone cannot be compared"
     with pytest.raises(ArtefactError, match=r"valid\.aa\.tok already exists"):
-        tokenize.run(replace(tokenize.Options([tmp_path / "valid.aa"], work=work)))
+        tokenize.run(replace(tokenize.TokenizeOptions([tmp_path / "valid.aa"], work=work)))
 
 
 @pytest.mark.slow

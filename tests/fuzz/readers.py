@@ -213,7 +213,7 @@ def _read_pieces(path: Path) -> object:
 
 
 def _read_configuration(path: Path) -> object:
-    return resolve(decode.Options, "decode", {}, {}, path)
+    return resolve(decode.DecodeOptions, "decode", {}, {}, path)
 
 
 _ARPA = (

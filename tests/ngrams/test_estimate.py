@@ -13,7 +13,7 @@ import pytest
 from rnnkit.errors import DataError
 from rnnkit.events import Event, Note, Warned
 from rnnkit.ngrams.estimate import choose_discounts, estimate, estimated_bytes, lay_out
-from rnnkit.ngrams.options import Options
+from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special import BOS, EOS
 
 from .samples import SIZE, lay, make_model, random_lines
@@ -37,13 +37,13 @@ from .samples import SIZE, lay, make_model, random_lines
 )
 def test_texts_that_cannot_be_counted_are_refused(lines: list[list[int]], message: str) -> None:
     with pytest.raises(DataError) as caught:
-        estimate(*lay(lines), SIZE, Options())
+        estimate(*lay(lines), SIZE, NgramOptions())
     assert message in str(caught.value)
 
 
 def test_unknown_words_are_refused_where_the_vocabulary_is_closed() -> None:
     with pytest.raises(DataError) as caught:
-        estimate(*lay([[4, 1, 1, EOS]]), SIZE, Options(closed=True))
+        estimate(*lay([[4, 1, 1, EOS]]), SIZE, NgramOptions(closed=True))
     assert str(caught.value).startswith("the text holds 2 unknown words, and the vocabulary is said to be closed")
 
 
@@ -58,18 +58,18 @@ def test_the_start_is_put_before_each_line(dtype: type[np.integer]) -> None:
 def test_what_was_counted_is_told_and_kept() -> None:
     events: list[Event] = []
     ids, offsets = lay(random_lines(lines=200, size=40))
-    model = estimate(ids, offsets, 40, Options(order=3, prune=(0, 0, 1)), events.append)
+    model = estimate(ids, offsets, 40, NgramOptions(order=3, prune=(0, 0, 1)), events.append)
     notes = [event.text for event in events if isinstance(event, Note)]
     assert [note.partition(":")[0] for note in notes] == ["1-grams", "2-grams", "3-grams"]
     assert f", {model.sizes[2]:,} of them kept; discounts " in notes[2]
-    assert {**model.facts, **asdict(Options(order=3, prune=(0, 0, 1)))} == model.facts
+    assert {**model.facts, **asdict(NgramOptions(order=3, prune=(0, 0, 1)))} == model.facts
     assert model.facts["tokens"] == len(ids) and model.facts["lines"] == 200
     assert len(model.facts["discounts"]) == 3
 
 
 def test_a_thin_text_takes_the_fallback_and_says_so() -> None:
     events: list[Event] = []
-    model = estimate(*lay([[4, 5, EOS]]), SIZE, Options(order=2, fallback=(0.25, 1, 1.5)), events.append)
+    model = estimate(*lay([[4, 5, EOS]]), SIZE, NgramOptions(order=2, fallback=(0.25, 1, 1.5)), events.append)
     warnings = [event.text for event in events if isinstance(event, Warned)]
     assert warnings == [
         f"the text is too thin for discounts of {order}-grams: none has the count 2; 0.25, 1, 1.5 are used instead"

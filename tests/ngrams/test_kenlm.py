@@ -22,7 +22,7 @@ from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.counts import adjust, count, select
 from rnnkit.ngrams.estimate import assemble, estimate, lay_out
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.ngrams.options import Options
+from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special import BOS, EOS, NAMES, PAD
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -157,7 +157,7 @@ def estimate_with(discounts: Any, lines: list[list[int]], size: int, order: int,
     """`estimate` with discounts that are given: lmplz's own are a little off (`discounts.py`)."""
     ids, offsets = np.concatenate(lines).astype(np.int32), np.cumsum([0, *map(len, lines)])
     levels = list(count(lay_out(ids, offsets, size), size, order))
-    kept = select(levels, Options(order=order, prune=prune).thresholds())
+    kept = select(levels, NgramOptions(order=order, prune=prune).thresholds())
     outcome_V = np.ones(size, dtype=np.bool_)
     outcome_V[[PAD, BOS]] = False
     weights = kneser_ney.smooth(levels, adjust(levels), kept, discounts, outcome_V)
@@ -205,7 +205,7 @@ def corpus(request: pytest.FixtureRequest, corpora: Path) -> tuple[str, Vocabula
 def test_perplexity_of_a_benchmark_is_kenlms(corpus: Any, order: int) -> None:
     name, vocabulary, train, test = corpus
     _, tokens, perplexities = CORPORA[name]
-    model = estimate(*encode(train, vocabulary), len(vocabulary), Options(order=order))
+    model = estimate(*encode(train, vocabulary), len(vocabulary), NgramOptions(order=order))
     log_p = model.score(*encode(test, vocabulary))
     assert len(log_p) == tokens
     assert math.exp(-log_p.mean()) == pytest.approx(perplexities[order], abs=0.002)
@@ -214,7 +214,7 @@ def test_perplexity_of_a_benchmark_is_kenlms(corpus: Any, order: int) -> None:
 @pytest.mark.slow
 def test_kenlm_reads_the_probabilities_of_a_benchmark(kenlm: Any, tmp_path: Path, corpus: Any) -> None:
     _, vocabulary, train, test = corpus
-    model = estimate(*encode(train, vocabulary), len(vocabulary), Options(order=5))
+    model = estimate(*encode(train, vocabulary), len(vocabulary), NgramOptions(order=5))
     path = tmp_path / "a.arpa"
     write_arpa(model, vocabulary.tokens, path)
     assert largest_difference(kenlm, path, model, list(vocabulary.tokens), share=0.1) < CLOSE

@@ -11,7 +11,7 @@ import pytest
 
 from rnnkit.stages.evaluation import evaluate_embeddings
 from rnnkit.stages.vectors import train_embeddings
-from rnnkit.stages.vectors.embedding_options import Options
+from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
 
 TEXT_BYTES = 3_000_000
 EPOCHS = 15  # the text is small; all else is as it comes
@@ -33,8 +33,10 @@ def test_vectors_agree_with_people(corpora: Path, tmp_path: Path, options: dict[
     with gzip.open(corpora / "wikipedia-en-2015" / "wiki.az.txt.gz") as file:
         (tmp_path / "text").write_bytes(file.read(TEXT_BYTES))
     vectors = tmp_path / "vectors"
-    train_embeddings.run(Options([tmp_path / "text"], output=vectors, epochs=EPOCHS, **options))
+    train_embeddings.run(TrainEmbeddingsOptions([tmp_path / "text"], output=vectors, epochs=EPOCHS, **options))
     pairs = corpora / "word-similarity" / "wordsim353.tsv"
-    found = evaluate_embeddings.run(evaluate_embeddings.Options([pairs], vectors)).as_dict()["scores"][0]
+    found = evaluate_embeddings.run(evaluate_embeddings.EvaluateEmbeddingsOptions([pairs], vectors)).as_dict()[
+        "scores"
+    ][0]
     assert found["coverage"] > 0.6
     assert found["spearman"] > floor

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from rnnkit.errors import FormatError
-from rnnkit.stages.files.inspect import Options, run
+from rnnkit.stages.files.inspect import InspectOptions, run
 from rnnkit.text import special
 from rnnkit.text.vocabulary import Vocabulary
 
 
 def told(first: Path, second: Path) -> list[str]:
-    differences = run(Options([first, second])).differences
+    differences = run(InspectOptions([first, second])).differences
     assert differences is not None
     return [difference.line() for difference in differences]
 
@@ -60,7 +60,7 @@ def test_two_trainings(tmp_path: Path) -> None:
 
 def test_an_artefact_and_itself(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", [1.0], 0.1, w=np.zeros(3, np.float32))
-    result = run(Options([folder, folder]))
+    result = run(InspectOptions([folder, folder]))
     assert result.lines[-1] == "nothing differs"
     assert result.as_dict()["differences"] == []
 
@@ -68,7 +68,7 @@ def test_an_artefact_and_itself(tmp_path: Path) -> None:
 def test_only_two_are_held_against_each_other(tmp_path: Path) -> None:
     path = write(tmp_path / "a", "x\n")
     for count in (1, 3):
-        result = run(Options([path] * count))
+        result = run(InspectOptions([path] * count))
         assert result.differences is None
         assert "differences" not in result.as_dict()
 

@@ -14,7 +14,7 @@ from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, Warned, ignore
 from rnnkit.io import manifest
 from rnnkit.stages.text import tokenize, vocab
-from rnnkit.stages.text.align import Options, run
+from rnnkit.stages.text.align import AlignOptions, run
 from rnnkit.text.special import EOS, PAD, UNK
 from rnnkit.text.tokenizers.store import identity
 from rnnkit.text.vocabulary import Vocabulary
@@ -27,7 +27,7 @@ TEXTS = {
     "test_2016.de": "ein\n\nein Mann und ein Hund\n",
     "test_2016.en": "a\nb\na man and\n",
 }
-PAIR = Options(source="de", target="en")
+PAIR = AlignOptions(source="de", target="en")
 
 
 @pytest.fixture
@@ -36,17 +36,17 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, text in TEXTS.items():
         Path(name).write_text(text, encoding="utf-8")
-    tokenize.run(tokenize.Options(files=[Path(name) for name in TEXTS], type="words"))
-    vocab.run(vocab.Options())
+    tokenize.run(tokenize.TokenizeOptions(files=[Path(name) for name in TEXTS], type="words"))
+    vocab.run(vocab.VocabOptions())
     return tmp_path / "work"
 
 
-def aligned(options: Options = PAIR, heard: list[Event] | None = None) -> AlignedData:
+def aligned(options: AlignOptions = PAIR, heard: list[Event] | None = None) -> AlignedData:
     return AlignedData.open(run(replace(options, overwrite=True), ignore if heard is None else heard.append).data)
 
 
 def test_empty_lines_of_one_side_can_be_kept(work: Path) -> None:
-    data = aligned(Options(text="de", keep_empty=True))
+    data = aligned(AlignOptions(text="de", keep_empty=True))
     assert words(data, "train", "de")[:3] == ["ein Hund </s>", "</s>", "ein Mann und ein Hund </s>"]
     assert (dropped(data), dropped(data, "valid")) == ({}, {})
     with pytest.raises(UsageError, match="--keep-empty is for data with one side"):
@@ -54,7 +54,7 @@ def test_empty_lines_of_one_side_can_be_kept(work: Path) -> None:
 
 
 def test_parts_that_differ_in_blank_lines_are_named(work: Path) -> None:
-    def warned(options: Options) -> list[str]:
+    def warned(options: AlignOptions) -> list[str]:
         heard: list[Event] = []
         aligned(options, heard)
         return [event.text for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")]
@@ -64,20 +64,20 @@ def test_parts_that_differ_in_blank_lines_are_named(work: Path) -> None:
         "kind that the model has never read; align with --keep-empty to keep them in all parts, as WikiText's "
         "figures do"
     )
-    assert warned(Options(text="de")) == [expected]
-    assert warned(Options(text="de", keep_empty=True)) == [], "all parts alike"
+    assert warned(AlignOptions(text="de")) == [expected]
+    assert warned(AlignOptions(text="de", keep_empty=True)) == [], "all parts alike"
     assert warned(PAIR) == [], "a pair is no line of a language model"
     Path("work/tokens/test_2016.de.tok").unlink()
     Path("work/tokens/test_2016.de.tok.meta.json").unlink()
-    assert warned(Options(text="de")) == [], "without a test part, train and valid are alike"
+    assert warned(AlignOptions(text="de")) == [], "without a test part, train and valid are alike"
 
 
 def test_shards_that_differ_in_blank_lines_are_named_when_they_are_merged(work: Path) -> None:
     heard: list[Event] = []
     for number in (1, 2):
-        run(Options(text="de", shard=f"{number}/2"), heard.append)
+        run(AlignOptions(text="de", shard=f"{number}/2"), heard.append)
     assert not [event for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")]
-    run(Options(merge=True), heard.append)
+    run(AlignOptions(merge=True), heard.append)
     assert [
         event.text[:57] for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")
     ] == ["blank lines are dropped from train (1), valid (1) and kep"]
@@ -97,7 +97,7 @@ def dropped(data: AlignedData, split: str = "train") -> dict[str, int]:
     return counts
 
 
-def refused(kind: type[RnnkitError], options: Options) -> str:
+def refused(kind: type[RnnkitError], options: AlignOptions) -> str:
     with pytest.raises(kind) as caught:
         run(options)
     return str(caught.value)
@@ -123,13 +123,13 @@ def test_test_keeps_every_line(work: Path) -> None:
 
 
 def test_the_other_direction_and_one_side(work: Path) -> None:
-    assert aligned(Options(source="en", target="de")).sides == ("en", "de")
-    data = aligned(Options(text="de"))
+    assert aligned(AlignOptions(source="en", target="de")).sides == ("en", "de")
+    data = aligned(AlignOptions(text="de"))
     assert (data.task, data.sides) == ("text", ("de",))
     assert words(data, "train", "de")[2:4] == ["ja </s>", "ein Hund </s>"]
     for path in Path("work/tokens").glob("*.en.tok*"):
         path.unlink()
-    assert aligned(Options()).sides == ("de",)
+    assert aligned(AlignOptions()).sides == ("de",)
 
 
 def test_a_vocabulary_for_each_side(work: Path) -> None:
@@ -150,7 +150,7 @@ def test_a_vocabulary_for_each_side(work: Path) -> None:
 
 
 def refused_after_separate() -> str:
-    vocab.run(vocab.Options(separate=True))
+    vocab.run(vocab.VocabOptions(separate=True))
     return refused(ArtefactError, PAIR)
 
 
@@ -209,7 +209,7 @@ def test_filters_are_for_train_alone(work: Path) -> None:
     assert len(data.side("valid", "de")) == 2
     Path("train.de").write_text("a b c\na b\n" + "x\n" * 20)
     Path("train.en").write_text("a\na\n" + "x\n" * 20)
-    tokenize.run(tokenize.Options(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True))
+    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True))
     data = aligned(replace(PAIR, max_ratio=2), heard)
     assert dropped(data) == {"length ratio": 1}
     assert heard[-1] == Progress("align test_2016", 3, 3, finished=True)
@@ -217,17 +217,19 @@ def test_filters_are_for_train_alone(work: Path) -> None:
 
 
 def test_filters_that_would_not_do_what_they_say(work: Path) -> None:
-    assert refused(UsageError, Options(text="de", max_ratio=2)) == "--max-ratio compares two sides, this data has one"
+    assert (
+        refused(UsageError, AlignOptions(text="de", max_ratio=2)) == "--max-ratio compares two sides, this data has one"
+    )
     train = [Path("work/tokens/train.de.tok"), Path("work/tokens/train.en.tok")]
-    assert refused(UsageError, Options(train=train, drop_leaked=True)) == (
+    assert refused(UsageError, AlignOptions(train=train, drop_leaked=True)) == (
         "--drop-leaked compares train with valid and test, and there is neither"
     )
 
 
 def test_random_segmentations(work: Path) -> None:
     files = [Path(name) for name in TEXTS]
-    tokenize.run(tokenize.Options(files=files, type="unigram", samples=4, alpha=0.2, overwrite=True))
-    vocab.run(vocab.Options(overwrite=True))
+    tokenize.run(tokenize.TokenizeOptions(files=files, type="unigram", samples=4, alpha=0.2, overwrite=True))
+    vocab.run(vocab.VocabOptions(overwrite=True))
     data = aligned(replace(PAIR, drop_leaked=True))
     assert dropped(data) == {"empty": 8, "in valid or test": 4}
     assert refused(UsageError, replace(PAIR, overwrite=True, drop_duplicates=True)) == (
@@ -239,7 +241,7 @@ def test_random_segmentations(work: Path) -> None:
 def test_files_by_name(work: Path) -> None:
     tokens = Path("work/tokens")
     train, valid = ([tokens / f"{split}.{side}.tok" for side in ("de", "en")] for split in ("train", "valid"))
-    options = Options(train=train, valid=valid, vocab=[Path("work/vocab.tsv")], output=Path("out/data"))
+    options = AlignOptions(train=train, valid=valid, vocab=[Path("work/vocab.tsv")], output=Path("out/data"))
     data = aligned(options)
     assert (data.folder, data.sides, data.splits) == (Path("out/data"), ("de", "en"), ("train", "valid"))
     assert not Path("work/data").exists()
@@ -262,26 +264,26 @@ def test_tokens_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     Path("ptb.txt").write_text("the <unk> </s>\nN N\n")
     Vocabulary.from_counts(Counter({"the": 2, "</s>": 1})).save(Path("vocab.tsv"))
     heard: list[Event] = []
-    data = aligned(Options(train=[Path("ptb.txt")], vocab=[Path("vocab.tsv")]), heard)
+    data = aligned(AlignOptions(train=[Path("ptb.txt")], vocab=[Path("vocab.tsv")]), heard)
     assert [data.side("train", "txt")[row].tolist() for row in (0, 1)] == [[4, UNK, 5, EOS], [UNK, UNK, EOS]]
     assert "tokenizer" not in data.meta.inputs
     assert Warned("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights") in heard
 
 
 def test_a_vocabulary_of_other_tokens(work: Path) -> None:
-    tokenize.run(tokenize.Options(files=[Path(name) for name in TEXTS], type="chars", overwrite=True))
+    tokenize.run(tokenize.TokenizeOptions(files=[Path(name) for name in TEXTS], type="chars", overwrite=True))
     what, vocabulary, tokens, hint = refused(ArtefactError, PAIR).splitlines()
     assert what == "the vocabulary does not belong to the token files"
     assert vocabulary.startswith("  work/vocab.tsv: tokenizer ")
     assert tokens == f"  work/tokens/train.de.tok: tokenizer {identity(Path('work/tokenizer'))[:12]}"
     assert hint == "  hint: count the tokens again: `rnnkit vocab --overwrite`"
-    tokenize.run(tokenize.Options(files=[Path("valid.de")], type="words", overwrite=True))
+    tokenize.run(tokenize.TokenizeOptions(files=[Path("valid.de")], type="words", overwrite=True))
     assert refused(ArtefactError, PAIR).startswith("token files of different tokenizers do not go together")
 
 
 def test_different_numbers_of_lines(work: Path) -> None:
     Path("train.en").write_text("a\n", encoding="utf-8")
-    tokenize.run(tokenize.Options(files=[Path("train.en")], type="words", overwrite=True))
+    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.en")], type="words", overwrite=True))
     assert refused(DataError, PAIR) == (
         "source and target differ in length\n"
         "  work/tokens/train.de.tok has 6 lines, work/tokens/train.en.tok has 1; "
@@ -306,34 +308,34 @@ def test_nothing_left(work: Path) -> None:
     )
     Path("empty.tok").write_text("")
     Vocabulary.from_counts({}).save(Path("vocab.tsv"))
-    assert refused(DataError, Options(train=[Path("empty.tok")], vocab=[Path("vocab.tsv")])) == (
+    assert refused(DataError, AlignOptions(train=[Path("empty.tok")], vocab=[Path("vocab.tsv")])) == (
         "nothing is left of the train part\n  empty.tok: 0 lines"
     )
 
 
 def test_which_languages(work: Path) -> None:
-    assert refused(UsageError, Options()) == (
+    assert refused(UsageError, AlignOptions()) == (
         "work/tokens has several languages: de, en\n"
         "  hint: say which: --source LANG --target LANG for two sides, --text LANG for one"
     )
     message = "give --source and --target for two sides, or --text for one"
-    assert refused(UsageError, Options(source="de")) == message
-    assert refused(UsageError, Options(source="de", target="en", text="de")) == message
-    assert refused(UsageError, Options(source="de", target="de")) == "--source and --target are both de"
-    assert refused(DataError, Options(source="de", target="fr")) == (
+    assert refused(UsageError, AlignOptions(source="de")) == message
+    assert refused(UsageError, AlignOptions(source="de", target="en", text="de")) == message
+    assert refused(UsageError, AlignOptions(source="de", target="de")) == "--source and --target are both de"
+    assert refused(DataError, AlignOptions(source="de", target="fr")) == (
         "there is no token file *.fr.tok in work/tokens\n  languages there: de, en"
     )
 
 
 def test_what_is_missing(work: Path) -> None:
-    assert refused(DataError, Options(work=Path("none"))) == (
+    assert refused(DataError, AlignOptions(work=Path("none"))) == (
         "there are no token files in none/tokens\n  hint: `rnnkit tokenize FILE…` makes them"
     )
     Path("work/vocab.tsv").unlink()
     assert refused(DataError, PAIR).splitlines()[0] == "there is no vocabulary work/vocab.tsv"
     Path("other.de").write_text("x\n")
-    tokenize.run(tokenize.Options(files=[Path("other.de")], type="words", work=Path("new")))
-    assert refused(DataError, Options(work=Path("new"))) == (
+    tokenize.run(tokenize.TokenizeOptions(files=[Path("other.de")], type="words", work=Path("new")))
+    assert refused(DataError, AlignOptions(work=Path("new"))) == (
         "new/tokens has no train, valid or test part\n  it has other.de.tok\n  hint: name the files: --train FILE…"
     )
 
@@ -352,7 +354,7 @@ def test_nothing_is_overwritten_and_an_error_keeps_the_old_data(work: Path) -> N
     )
     Path("train.de").write_text("x\n" * 6, encoding="utf-8")
     Path("train.en").write_text("x\n" * 5, encoding="utf-8")
-    tokenize.run(tokenize.Options(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True))
+    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words", overwrite=True))
     assert "differ in length" in refused(DataError, replace(PAIR, overwrite=True))
     assert AlignedData.open(Path("work/data")).meta == before
     Path("taken").write_text("")
@@ -375,9 +377,9 @@ def test_features_count_for_lengths_and_not_for_ratios(tmp_path: Path, monkeypat
     Path("train.lemma").write_text("ab\tV;PST;2;SG\nab c\t3\n\tV\n", encoding="utf-8")
     Path("train.form").write_text("ba\nb\nab\n", encoding="utf-8")
     files = [Path("train.lemma"), Path("train.form")]
-    tokenize.run(tokenize.Options(files=files, type="chars", features=True))
-    vocab.run(vocab.Options())
-    sides = Options(source="lemma", target="form")
+    tokenize.run(tokenize.TokenizeOptions(files=files, type="chars", features=True))
+    vocab.run(vocab.VocabOptions())
+    sides = AlignOptions(source="lemma", target="form")
     assert words(aligned(sides), "train", "lemma") == ["␉V ␉PST ␉2 ␉SG a b </s>", "␉3 a b ▁ c </s>", "␉V </s>"]
     data = aligned(replace(sides, max_ratio=2))
     assert words(data, "train", "lemma") == ["␉V ␉PST ␉2 ␉SG a b </s>"]

@@ -17,7 +17,7 @@ from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Warned
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
-from rnnkit.stages.text.align_words import Options, run
+from rnnkit.stages.text.align_words import AlignWordsOptions, run
 
 QUICK = {"iterations": 2, "threads": 1}
 
@@ -34,11 +34,11 @@ def work(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def options(work: Path, **given: object) -> Options:
-    return Options(work=work, **{"output": Path("links"), **QUICK, **given})  # type: ignore[arg-type]
+def options(work: Path, **given: object) -> AlignWordsOptions:
+    return AlignWordsOptions(work=work, **{"output": Path("links"), **QUICK, **given})  # type: ignore[arg-type]
 
 
-def refused(kind: type[RnnkitError], given: Options) -> str:
+def refused(kind: type[RnnkitError], given: AlignWordsOptions) -> str:
     with pytest.raises(kind) as caught:
         run(given)
     return str(caught.value)
@@ -210,7 +210,7 @@ def test_what_is_missing(work: Path) -> None:
         "source and target differ in length\n  a has 1 lines, b has 2\n"
         "  hint: a blank line at the end of one file is the usual cause; `rnnkit inspect FILE` counts lines"
     )
-    align.run(align.Options(text="de", work=work, output=Path("text")))
+    align.run(align.AlignOptions(text="de", work=work, output=Path("text")))
     assert refused(DataError, options(work, data=Path("text"))).startswith("text has one side, de; words are aligned")
 
 

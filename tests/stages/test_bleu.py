@@ -18,7 +18,7 @@ from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.bleu import METRICS
 from rnnkit.events import Event, Warned
-from rnnkit.stages.evaluation.bleu import Options, Result, run
+from rnnkit.stages.evaluation.bleu import BleuOptions, BleuResult, run
 
 # The full stop that stands alone, the no-break space and the line separator are what tokenizers differ in.
 WORDS = ["the", "The", "a", "cat's", "dog,", "ran", "“über”", "Straße:", "北京", "天气很好。", "naïve", "3.14", "1,000"]
@@ -69,7 +69,7 @@ def sacrebleu(folder: Path, *arguments: str) -> str:
     return done.stdout.decode()
 
 
-def ours(folder: Path, options: Options, references: Sequence[str] = ("right",)) -> Result:
+def ours(folder: Path, options: BleuOptions, references: Sequence[str] = ("right",)) -> BleuResult:
     return run(
         replace(
             options,
@@ -80,11 +80,11 @@ def ours(folder: Path, options: Options, references: Sequence[str] = ("right",))
     )
 
 
-def options(**values: object) -> Options:
-    return replace(Options(references=[]), **values)  # type: ignore[arg-type]
+def options(**values: object) -> BleuOptions:
+    return replace(BleuOptions(references=[]), **values)  # type: ignore[arg-type]
 
 
-CASES: list[tuple[Options, tuple[str, ...], str]] = [
+CASES: list[tuple[BleuOptions, tuple[str, ...], str]] = [
     (options(), ("right",), ""),
     (options(width=4), ("right", "other"), "-w 4"),
     (options(width=0, lowercase=True), ("right",), "-w 0 -lc"),
@@ -120,7 +120,7 @@ CASES: list[tuple[Options, tuple[str, ...], str]] = [
 
 @pytest.mark.parametrize(("chosen", "references", "arguments"), CASES, ids=[case[2] or "default" for case in CASES])
 def test_equals_the_sacrebleu_command(
-    corpus: Path, chosen: Options, references: tuple[str, ...], arguments: str
+    corpus: Path, chosen: BleuOptions, references: tuple[str, ...], arguments: str
 ) -> None:
     result = ours(corpus, chosen, references)
     theirs = sacrebleu(corpus, *references, "-i", "system", "-f", "text", *arguments.split())
@@ -180,7 +180,7 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def test_textbook_example(tmp_path: Path) -> None:
-    chosen = Options(
+    chosen = BleuOptions(
         [write(tmp_path, "label", "ABCDEF\n")],
         write(tmp_path, "prediction", "ABBCD\n"),
         method="textbook",
@@ -192,7 +192,7 @@ def test_textbook_example(tmp_path: Path) -> None:
 
 
 def test_textbook_is_the_mean_of_its_lines(tmp_path: Path) -> None:
-    chosen = Options(
+    chosen = BleuOptions(
         [write(tmp_path, "label", "a b\nC d\n")],
         write(tmp_path, "prediction", "a b\nc d\n"),
         method="textbook",
@@ -207,14 +207,14 @@ def test_textbook_is_the_mean_of_its_lines(tmp_path: Path) -> None:
 def test_counts_must_agree(tmp_path: Path) -> None:
     right, written = write(tmp_path, "right", "a\nb\n\n"), write(tmp_path, "written", "a\nb\n")
     with pytest.raises(DataError) as caught:
-        run(Options([right], written))
+        run(BleuOptions([right], written))
     assert str(caught.value) == (
         "hypotheses and references differ in length\n"
         f"  {written} has 2 lines, {right} has 3 lines\n"
         "  hint: every reference line needs one hypothesis, if an empty one; `rnnkit inspect FILE` counts lines"
     )
     with pytest.raises(DataError, match=rf"{right} has 3 lines, {written} has 2 lines"):
-        run(Options([written], written, baseline=right))
+        run(BleuOptions([written], written, baseline=right))
 
 
 @pytest.mark.parametrize(
@@ -233,17 +233,17 @@ def test_files_that_cannot_be_scored(tmp_path: Path, right: str | None, written:
         if text is not None:
             write(tmp_path, name, text)
     with pytest.raises(DataError, match=message):
-        run(Options([tmp_path / "right"], tmp_path / "written"))
+        run(BleuOptions([tmp_path / "right"], tmp_path / "written"))
 
 
 def test_blank_hypotheses_are_counted(tmp_path: Path) -> None:
     heard: list[Event] = []
-    result = run(Options([write(tmp_path, "right", "a\nb\n")], write(tmp_path, "written", "\n\n")), heard.append)
+    result = run(BleuOptions([write(tmp_path, "right", "a\nb\n")], write(tmp_path, "written", "\n\n")), heard.append)
     assert heard == [Warned("2 of 2 hypotheses are blank")]
     assert result.numbers == ("0.0",)
 
 
-def warnings(chosen: Options) -> list[str]:
+def warnings(chosen: BleuOptions) -> list[str]:
     heard: list[Event] = []
     run(chosen, heard.append)
     return [event.text for event in heard if isinstance(event, Warned)]
@@ -269,7 +269,7 @@ def test_quiet_hides_neither_the_baseline_nor_the_p_value(corpus: Path) -> None:
 
 def test_a_bleu_without_4_grams_is_explained(tmp_path: Path) -> None:
     short = write(tmp_path, "short", "hi there\nwell\n")
-    chosen = Options([short], short)
+    chosen = BleuOptions([short], short)
     assert run(chosen).numbers == ("0.0",), "as sacreBLEU"
     [caution] = warnings(chosen)
     assert caution.startswith("the hypotheses hold no 3-gram, so BLEU is 0 however good they are")
@@ -310,7 +310,7 @@ LONG = "one two three four five six\n"
 def test_what_makes_every_figure_small_is_named(
     tmp_path: Path, metric: str, right: str, written: str, expected: list[str]
 ) -> None:
-    chosen = Options([write(tmp_path, "right", right)], write(tmp_path, "written", written), metric=[metric])
+    chosen = BleuOptions([write(tmp_path, "right", right)], write(tmp_path, "written", written), metric=[metric])
     found = warnings(chosen)
     assert len(found) == len(expected)
     assert all(text.startswith(start) for text, start in zip(found, expected, strict=True))
@@ -319,9 +319,9 @@ def test_what_makes_every_figure_small_is_named(
 def test_one_of_several_references_may_be_blank_or_long(tmp_path: Path) -> None:
     references = [write(tmp_path, "a", LONG + "\n"), write(tmp_path, "b", "\n" + LONG * 1)]
     written = write(tmp_path, "written", LONG * 2)
-    assert warnings(Options(references, written)) == []
+    assert warnings(BleuOptions(references, written)) == []
     references.append(write(tmp_path, "c", (LONG.strip() * 3 + "\n") * 2))
-    assert warnings(Options(references, written)) == []
+    assert warnings(BleuOptions(references, written)) == []
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_an_output_that_was_taken_for_a_reference(
     paths = {name: write(tmp_path, name, LONG) for name in ("right", "written")}
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     with pytest.raises(DataError) as caught:
-        run(Options([paths[name] for name in names]))
+        run(BleuOptions([paths[name] for name in names]))
     assert caught.value.what == "standard input is empty"
     assert caught.value.details == (why.format(**paths),)
     assert caught.value.hint == hint.format(**paths)
@@ -350,12 +350,12 @@ def test_an_output_that_was_taken_for_a_reference(
 def test_hypotheses_that_look_tokenized_get_a_warning(tmp_path: Path) -> None:
     path = write(tmp_path, "text", "He comes home .\n" * 100)
     heard: list[Event] = []
-    run(Options([path], path), heard.append)
+    run(BleuOptions([path], path), heard.append)
     [event] = heard
     assert isinstance(event, Warned)
     assert event.text.startswith("100 hypotheses end in a free-standing full stop")
     heard.clear()
-    run(Options([path], path, metric=["chrf"]), heard.append)
+    run(BleuOptions([path], path, metric=["chrf"]), heard.append)
     assert not heard
 
 
@@ -383,7 +383,7 @@ def test_hypotheses_that_look_tokenized_get_a_warning(tmp_path: Path) -> None:
         (options(references=[Path("a")], baseline=STDIN), "standard input is asked for twice"),
     ],
 )
-def test_options_that_do_not_go_together(chosen: Options, message: str) -> None:
+def test_options_that_do_not_go_together(chosen: BleuOptions, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         run(chosen)
     assert str(caught.value).startswith(message)
@@ -391,5 +391,5 @@ def test_options_that_do_not_go_together(chosen: Options, message: str) -> None:
 
 def test_a_metric_among_the_references_is_recognised() -> None:
     with pytest.raises(DataError) as caught:
-        run(Options([Path("chrf")], metric=["bleu"]))
+        run(BleuOptions([Path("chrf")], metric=["bleu"]))
     assert str(caught.value) == "there is no reference file chrf\n  hint: for the metric, write --metric chrf"

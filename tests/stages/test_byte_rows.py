@@ -40,8 +40,8 @@ def workspace(kind: str, separate: bool = False, features: bool = False) -> Path
     (root / "test.de").write_text(f"{STRANGE}\n", encoding="utf-8")
     (root / "test.en").write_text(f"{STRANGE}\n", encoding="utf-8")
     files = [root / f"{split}.{side}" for split in ("train", "valid", "test") for side in ("de", "en")]
-    tokenize.run(tokenize.Options(files, type=kind, work=root / "work", features=features))
-    vocab.run(vocab.Options(work=root / "work", separate=separate))
+    tokenize.run(tokenize.TokenizeOptions(files, type=kind, work=root / "work", features=features))
+    vocab.run(vocab.VocabOptions(work=root / "work", separate=separate))
     return root / "work"
 
 
@@ -75,7 +75,7 @@ def test_nor_beside_features(kind: str, text: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_aligned_text_has_none(kind: str) -> None:
     work = workspace(kind)
-    data = AlignedData.open(align.run(align.Options(source="de", target="en", work=work, overwrite=True)).data)
+    data = AlignedData.open(align.run(align.AlignOptions(source="de", target="en", work=work, overwrite=True)).data)
     facts = data.meta.facts["splits"]
     assert {name: sum(facts[name]["unknown"].values()) for name in facts} == {"train": 0, "valid": 0, "test": 0}
 
@@ -85,7 +85,7 @@ def test_aligned_text_has_none(kind: str) -> None:
 def test_limits_never_drop_a_byte(tmp_path: Path, kind: str, limits: dict[str, int]) -> None:
     work, output = workspace(kind), tmp_path / "vocab.tsv"
     heard: list[Event] = []
-    vocab.run(vocab.Options(work=work, output=output, **limits), heard.append)  # type: ignore[arg-type]
+    vocab.run(vocab.VocabOptions(work=work, output=output, **limits), heard.append)  # type: ignore[arg-type]
     vocabulary = Vocabulary.load(output)
     assert set(BYTES) <= set(vocabulary.tokens)
     counts = dict(zip(vocabulary.tokens, vocabulary.counts, strict=True))
@@ -108,8 +108,8 @@ def test_other_tokenizers_have_no_such_rows(kind: str) -> None:
 def test_shards_make_the_same(tmp_path: Path, kind: str) -> None:
     work = workspace(kind)
     for number in (1, 2):
-        vocab.run(vocab.Options(work=work, shard=f"{number}/2", output=tmp_path / "vocab.tsv"))
-    vocab.run(vocab.Options(merge=True, output=tmp_path / "vocab.tsv"))
+        vocab.run(vocab.VocabOptions(work=work, shard=f"{number}/2", output=tmp_path / "vocab.tsv"))
+    vocab.run(vocab.VocabOptions(merge=True, output=tmp_path / "vocab.tsv"))
     assert (tmp_path / "vocab.tsv").read_bytes() == (work / "vocab.tsv").read_bytes()
     assert read_meta(tmp_path / "vocab.tsv").facts == read_meta(work / "vocab.tsv").facts
 
@@ -119,7 +119,7 @@ def test_token_files_without_their_tokenizer(tmp_path: Path, kind: str) -> None:
     work = workspace(kind)
     heard: list[Event] = []
     files = [work / "tokens" / f"train.{side}.tok" for side in ("de", "en")]
-    elsewhere = vocab.Options(files, work=tmp_path, output=tmp_path / "vocab.tsv")
+    elsewhere = vocab.VocabOptions(files, work=tmp_path, output=tmp_path / "vocab.tsv")
     vocab.run(elsewhere, heard.append)
     assert set(BYTES) <= set(Vocabulary.load(tmp_path / "vocab.tsv").tokens)
     warned = [event.text for event in heard if isinstance(event, Warned)]
@@ -127,8 +127,8 @@ def test_token_files_without_their_tokenizer(tmp_path: Path, kind: str) -> None:
     assert warned[0].startswith(f"the tokenizer of the token files is not at {tmp_path / 'tokenizer'}")
     other = load_other(tmp_path)
     with pytest.raises(ArtefactError, match=r"other did not make .*train\.de\.tok"):
-        vocab.run(vocab.Options(files, work=tmp_path, output=tmp_path / "b.tsv", tokenizer=other))
-    vocab.run(vocab.Options(files, work=tmp_path, output=tmp_path / "c.tsv", tokenizer=work / "tokenizer"))
+        vocab.run(vocab.VocabOptions(files, work=tmp_path, output=tmp_path / "b.tsv", tokenizer=other))
+    vocab.run(vocab.VocabOptions(files, work=tmp_path, output=tmp_path / "c.tsv", tokenizer=work / "tokenizer"))
     assert (tmp_path / "c.tsv").read_bytes() == (work / "vocab.tsv").read_bytes()
 
 

@@ -16,7 +16,7 @@ from rnnkit.embeddings.table import Table
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
-from rnnkit.stages.files.convert_embeddings import FORMATS, Options, run
+from rnnkit.stages.files.convert_embeddings import FORMATS, ConvertEmbeddingsOptions, run
 
 WORDS = ["the", "straße", "New\u00a0York"]
 
@@ -36,7 +36,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
 
 @pytest.mark.parametrize("format", [format for format in FORMATS if format != "projector"])
 def test_every_format_can_be_read_again(table: Table, format: str) -> None:
-    result = run(Options(Path("new/out"), to=format))
+    result = run(ConvertEmbeddingsOptions(Path("new/out"), to=format))
     assert result.lines == (f"new/out: 3 words of dimension 5 as {format}",)
     assert result.as_dict() == {"path": "new/out", "format": format, "words": 3, "dimension": 5}
     vectors = Vectors.load(Path("new/out"))
@@ -49,8 +49,8 @@ def test_every_format_can_be_read_again(table: Table, format: str) -> None:
 
 
 def test_there_and_back_again(table: Table) -> None:
-    run(Options(Path("vectors.vec")))
-    run(Options(Path("imported"), vectors=Path("vectors.vec")))
+    run(ConvertEmbeddingsOptions(Path("vectors.vec")))
+    run(ConvertEmbeddingsOptions(Path("imported"), vectors=Path("vectors.vec")))
     assert formats.load(Path("imported")).matrix_VD.tobytes() == table.matrix_VD.tobytes()
     assert manifest.load(Path("imported/meta.json")).inputs == {"vectors": manifest.sha256(Path("vectors.vec"))}
 
@@ -58,32 +58,32 @@ def test_there_and_back_again(table: Table) -> None:
 @pytest.mark.parametrize("format", ["directory", "fasttext-binary"])
 def test_ngrams_are_kept(table: Table, format: str) -> None:
     heard: list[Event] = []
-    run(Options(Path("out"), to=format), heard.append)
+    run(ConvertEmbeddingsOptions(Path("out"), to=format), heard.append)
     assert heard == []
     assert Vectors.load(Path("out"))["unseen"] == pytest.approx(Vectors(table)["unseen"], abs=1e-6)
 
 
 def test_ngrams_that_are_left_behind_are_reported(table: Table) -> None:
     heard: list[Event] = []
-    run(Options(Path("out.txt")), heard.append)
+    run(ConvertEmbeddingsOptions(Path("out.txt")), heard.append)
     assert heard == [Note("word2vec has no place for the vectors of n-grams: words not in it will have none")]
     heard.clear()
-    run(Options(Path("plain"), vectors=Path("out.txt")), heard.append)
+    run(ConvertEmbeddingsOptions(Path("plain"), vectors=Path("out.txt")), heard.append)
     assert heard == []
 
 
 def test_the_first_words(table: Table) -> None:
-    assert run(Options(Path("out"), top=2)).words == 2
+    assert run(ConvertEmbeddingsOptions(Path("out"), top=2)).words == 2
     assert list(formats.load(Path("out")).words) == WORDS[:2]
-    assert run(Options(Path("all"), top=99)).words == 3
+    assert run(ConvertEmbeddingsOptions(Path("all"), top=99)).words == 3
 
 
 def test_projector(table: Table) -> None:
-    run(Options(Path("out"), to="projector", top=2))
+    run(ConvertEmbeddingsOptions(Path("out"), to="projector", top=2))
     assert Path("out/metadata.tsv").read_text(encoding="utf-8") == "word\tcount\nthe\t9\nstraße\t5\n"
     assert len(Path("out/vectors.tsv").read_text().splitlines()) == 2
     assert manifest.load(Path("out/meta.json")).facts == {"format": "projector", "words": 2, "dimension": 5}
-    run(Options(Path("out"), to="projector", overwrite=True))
+    run(ConvertEmbeddingsOptions(Path("out"), to="projector", overwrite=True))
     assert len(Path("out/vectors.tsv").read_text().splitlines()) == 3
 
 
@@ -96,23 +96,23 @@ def test_projector(table: Table) -> None:
 )
 def test_names_that_say_nothing(table: Table, name: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
-        run(Options(Path(name)))
+        run(ConvertEmbeddingsOptions(Path(name)))
     assert caught.value.what == f"the name {name} does not say which format is meant"
     assert str(caught.value.hint).startswith(hint)
 
 
 def test_nothing_is_overwritten_silently(table: Table) -> None:
     for output in ("out.txt", "out"):
-        run(Options(Path(output)))
+        run(ConvertEmbeddingsOptions(Path(output)))
         with pytest.raises(ArtefactError, match=f"{output} already exists\n  hint: --overwrite replaces it"):
-            run(Options(Path(output), top=1))
-        run(Options(Path(output), top=1, overwrite=True))
+            run(ConvertEmbeddingsOptions(Path(output), top=1))
+        run(ConvertEmbeddingsOptions(Path(output), top=1, overwrite=True))
         assert len(formats.load(Path(output)).words) == 1
 
 
 def test_a_directory_is_not_replaced_by_itself(table: Table) -> None:
     with pytest.raises(ArtefactError, match="work/embeddings is an input; it is not replaced"):
-        run(Options(Path("work/embeddings"), top=2, overwrite=True))
+        run(ConvertEmbeddingsOptions(Path("work/embeddings"), top=2, overwrite=True))
     assert np.array_equal(formats.load(Path("work/embeddings")).matrix_VD, table.matrix_VD)
 
 
@@ -122,27 +122,27 @@ def test_folders_of_other_things_stay(table: Table) -> None:
     manifest.write(Path("data/meta.json"), manifest.Manifest("data", 1))
     for folder, kind in (("photos", "not an artefact of rnnkit"), ("data", "data, not vectors")):
         with pytest.raises(ArtefactError) as caught:
-            run(Options(Path(folder), overwrite=True))
+            run(ConvertEmbeddingsOptions(Path(folder), overwrite=True))
         assert caught.value.what == f"{folder} is {kind}: it is not replaced"
         assert caught.value.hint == "choose another name, or remove the folder yourself"
     assert Path("photos/cat").read_text() == "meow"
     with pytest.raises(ArtefactError, match="photos is a folder, a file is expected"):
-        run(Options(Path("photos"), to="glove", overwrite=True))
+        run(ConvertEmbeddingsOptions(Path("photos"), to="glove", overwrite=True))
     with pytest.raises(ArtefactError, match="photos/cat is not a folder"):
-        run(Options(Path("photos/cat"), overwrite=True))
+        run(ConvertEmbeddingsOptions(Path("photos/cat"), overwrite=True))
 
 
 def test_a_word_that_the_format_cannot_carry(table: Table) -> None:
     directory.write(Path("one"), Table.of(["5"], np.ones((1, 1), np.float32)))
     with pytest.raises(DataError, match="vectors of one number cannot be written as GloVe's text"):
-        run(Options(Path("out.txt"), vectors=Path("one"), to="glove"))
+        run(ConvertEmbeddingsOptions(Path("out.txt"), vectors=Path("one"), to="glove"))
     assert not Path("out.txt").exists()
 
 
 def test_a_line_that_is_wrong(table: Table) -> None:
     Path("bad.txt").write_text("2 3\na 1 2 3\nb 1 2\n")
     with pytest.raises(DataError, match=r"bad\.txt:3: 2 numbers behind the word, 3 are wanted"):
-        run(Options(Path("out"), vectors=Path("bad.txt")))
+        run(ConvertEmbeddingsOptions(Path("out"), vectors=Path("bad.txt")))
     assert not Path("out").exists()
 
 

@@ -33,7 +33,7 @@ from rnnkit.io import manifest
 from rnnkit.ngrams import arpa_reader, store
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.files import convert_ngrams, inspect, verify
-from rnnkit.stages.files.convert_ngrams import Options
+from rnnkit.stages.files.convert_ngrams import ConvertNgramsOptions
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.stages.training import train_lm
@@ -43,14 +43,14 @@ from rnnkit.text.vocabulary import Vocabulary
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = make_text_workspace(tmp_path_factory.mktemp("counts"))
-    train_lm.run(train_lm.Options(work=work, arch="ngram", order=3))
+    train_lm.run(train_lm.TrainLMOptions(work=work, arch="ngram", order=3))
     return work
 
 
 @pytest.mark.parametrize("name", ["model.arpa", "model.arpa.gz"])
 def test_there_and_back_every_probability_is_the_same(work: Path, tmp_path: Path, name: str) -> None:
-    convert_ngrams.run(Options(tmp_path / name, model=work / "model"))
-    result = convert_ngrams.run(Options(tmp_path / "back", model=tmp_path / name))
+    convert_ngrams.run(ConvertNgramsOptions(tmp_path / name, model=work / "model"))
+    result = convert_ngrams.run(ConvertNgramsOptions(tmp_path / "back", model=tmp_path / name))
     assert manifest.faults(tmp_path / "back") == []
     ours, theirs = store.load(work / "model" / store.NAME), store.load(tmp_path / "back" / store.NAME)
     assert result.ngrams[1:] == tuple(ours.sizes)[1:]
@@ -65,21 +65,21 @@ def test_what_is_there_is_kept_unless_it_may_go(work: Path, tmp_path: Path) -> N
     output = tmp_path / "model.arpa"
     output.write_text("mine")
     with pytest.raises(ArtefactError, match="already exists"):
-        convert_ngrams.run(Options(output, model=work / "model"))
-    convert_ngrams.run(Options(output, model=work / "model", overwrite=True))
+        convert_ngrams.run(ConvertNgramsOptions(output, model=work / "model"))
+    convert_ngrams.run(ConvertNgramsOptions(output, model=work / "model", overwrite=True))
     assert output.read_text().startswith("\\data\\")
 
 
 def test_models_without_counts_and_files_that_are_no_arpa_are_refused(work: Path, tmp_path: Path) -> None:
     small = {"hidden": 4, "embedding": 4, "max_steps": 1, "threads": 1}
-    train_lm.run(train_lm.Options(work=work, output=tmp_path / "lstm", **small))  # type: ignore[arg-type]
+    train_lm.run(train_lm.TrainLMOptions(work=work, output=tmp_path / "lstm", **small))  # type: ignore[arg-type]
     with pytest.raises(ArtefactError, match="has no counts"):
-        convert_ngrams.run(Options(tmp_path / "x.arpa", model=tmp_path / "lstm"))
+        convert_ngrams.run(ConvertNgramsOptions(tmp_path / "x.arpa", model=tmp_path / "lstm"))
     with pytest.raises(DataError, match="there is no model at"):
-        convert_ngrams.run(Options(tmp_path / "x.arpa", model=tmp_path / "none"))
+        convert_ngrams.run(ConvertNgramsOptions(tmp_path / "x.arpa", model=tmp_path / "none"))
     (tmp_path / "text").write_text("hello world\n")
     with pytest.raises((DataError, FormatError), match="text"):
-        convert_ngrams.run(Options(tmp_path / "x", model=tmp_path / "text"))
+        convert_ngrams.run(ConvertNgramsOptions(tmp_path / "x", model=tmp_path / "text"))
     assert not (tmp_path / "x").exists()
 
 
@@ -119,19 +119,21 @@ def write_words(path: Path, words: Sequence[str]) -> None:
 def go_round(folder: Path, words: Sequence[str]) -> list[float]:
     """Import, verify, inspect, score, export and import; returns the log10 of each word of the text and of its end."""
     write_words(folder / "a.arpa", words)
-    convert_ngrams.run(Options(folder / "one", model=folder / "a.arpa"))
-    verify.run(verify.Options([folder / "one"]))
-    assert inspect.run(inspect.Options([folder / "one"])).as_dict()
+    convert_ngrams.run(ConvertNgramsOptions(folder / "one", model=folder / "a.arpa"))
+    verify.run(verify.VerifyOptions([folder / "one"]))
+    assert inspect.run(inspect.InspectOptions([folder / "one"])).as_dict()
     (folder / "text").write_text(" ".join(words) + "\n", encoding="utf-8", newline="")
-    asked = score.Options(files=[folder / "text"], model=folder / "one", tokens=True, threads=1)
+    asked = score.ScoreOptions(files=[folder / "text"], model=folder / "one", tokens=True, threads=1)
     line, _ = score.run(asked)
     assert isinstance(line, score.LineScore) and line.tokens is not None
     assert [token.text for token in line.tokens] == [*words, "</s>"]
     assert all(token.known for token in line.tokens)
-    (continued,) = decode.run(decode.Options(files=[folder / "text"], model=[folder / "one"], prompt=True, threads=1))
+    (continued,) = decode.run(
+        decode.DecodeOptions(files=[folder / "text"], model=[folder / "one"], prompt=True, threads=1)
+    )
     assert continued.startswith(" ".join(words))
-    convert_ngrams.run(Options(folder / "b.arpa", model=folder / "one"))
-    convert_ngrams.run(Options(folder / "two", model=folder / "b.arpa"))
+    convert_ngrams.run(ConvertNgramsOptions(folder / "b.arpa", model=folder / "one"))
+    convert_ngrams.run(ConvertNgramsOptions(folder / "two", model=folder / "b.arpa"))
     for name in (store.NAME, "vocab.tsv"):
         assert (folder / "one" / name).read_bytes() == (folder / "two" / name).read_bytes()
     return [token.log_p / math.log(10) for token in line.tokens]
@@ -169,7 +171,7 @@ def test_any_word_comes_back(words: list[str]) -> None:
 def test_what_cannot_be_a_word_is_refused_before_anything_is_written(tmp_path: Path, letter: str) -> None:
     write_words(tmp_path / "a.arpa", ["b", f"new{letter}york", "c"])
     with pytest.raises(RnnkitError, match=r"a\.arpa:10:?"):
-        convert_ngrams.run(Options(tmp_path / "k", model=tmp_path / "a.arpa"))
+        convert_ngrams.run(ConvertNgramsOptions(tmp_path / "k", model=tmp_path / "a.arpa"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.arpa"]
 
 
@@ -180,7 +182,7 @@ def test_a_model_that_cannot_be_opened_is_not_left_behind(tmp_path: Path, monkey
         arpa_reader, "read_arpa", lambda *args: (read(*args)[0], [*read(tmp_path / "a.arpa")[1], "more"])
     )
     with pytest.raises(FormatError, match="the vocabulary has 7 rows, the n-grams 6 words"):
-        convert_ngrams.run(Options(tmp_path / "k", model=tmp_path / "a.arpa"))
+        convert_ngrams.run(ConvertNgramsOptions(tmp_path / "k", model=tmp_path / "a.arpa"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.arpa"]
 
 
@@ -188,9 +190,9 @@ def test_without_unk_the_number_of_kenlm_comes_back(tmp_path: Path) -> None:
     write_words(tmp_path / "a.arpa", ["b", "c"])
     text = (tmp_path / "a.arpa").read_text(encoding="utf-8")
     (tmp_path / "a.arpa").write_text(text.replace("-2\t<unk>\n", "").replace("1=5", "1=4"), encoding="utf-8")
-    convert_ngrams.run(Options(tmp_path / "one", model=tmp_path / "a.arpa"))
+    convert_ngrams.run(ConvertNgramsOptions(tmp_path / "one", model=tmp_path / "a.arpa"))
     events: list[Event] = []
-    convert_ngrams.run(Options(tmp_path / "b.arpa", model=tmp_path / "one"), events.append)
+    convert_ngrams.run(ConvertNgramsOptions(tmp_path / "b.arpa", model=tmp_path / "one"), events.append)
     assert "\n-100\t<unk>\n" in (tmp_path / "b.arpa").read_text(encoding="utf-8")
     assert events == []
 
@@ -227,7 +229,7 @@ def test_pipes_are_as_good_as_files(tmp_path: Path, how: str, pack: Callable[[by
         threading.Thread(target=source.write_bytes, args=[packed], daemon=True).start()
     else:
         source.write_bytes(packed)
-    result = convert_ngrams.run(Options(tmp_path / "k", model=source, repair=repair))
+    result = convert_ngrams.run(ConvertNgramsOptions(tmp_path / "k", model=source, repair=repair))
     assert_imported(tmp_path, packed, result.as_dict(), repair)
 
 
@@ -267,7 +269,7 @@ def test_repairs_are_listed_and_warned_of_once(
 
 def test_an_output_that_cannot_be_compressed_so_is_refused(work: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="written plain or as gzip"):
-        convert_ngrams.run(Options(tmp_path / "m.arpa.xz", model=work / "model"))
+        convert_ngrams.run(ConvertNgramsOptions(tmp_path / "m.arpa.xz", model=work / "model"))
 
 
 MARKED = {
@@ -286,11 +288,11 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trained(folder: Path, texts: Path, **options: Any) -> list[str]:
     """Train on text in tokens; returns the warnings."""
-    tokenize.run(tokenize.Options(files=[texts / "train.en", texts / "valid.en"], type="spaces", work=folder))
-    vocab.run(vocab.Options(work=folder))
-    align.run(align.Options(work=folder))
+    tokenize.run(tokenize.TokenizeOptions(files=[texts / "train.en", texts / "valid.en"], type="spaces", work=folder))
+    vocab.run(vocab.VocabOptions(work=folder))
+    align.run(align.AlignOptions(work=folder))
     events: list[Event] = []
-    train_lm.run(train_lm.Options(work=folder, **options), events.append)
+    train_lm.run(train_lm.TrainLMOptions(work=folder, **options), events.append)
     return [event.text for event in events if isinstance(event, Warned)]
 
 
@@ -301,7 +303,7 @@ def test_markers_in_the_text_are_warned_of_and_the_remedies_work(marked: Path, t
     assert "convert-ngrams cannot write the model" in first and "--merge-unknown" in first
     for merge in (False, True):
         with pytest.raises(DataError, match=r"both spelt </?s>;.*\n  hint: .*`sed -E 's#</\?s>##g' TEXT`\), and train"):
-            convert_ngrams.run(Options(tmp_path / "m.arpa", work=tmp_path / "work", merge_unknown=merge))
+            convert_ngrams.run(ConvertNgramsOptions(tmp_path / "m.arpa", work=tmp_path / "work", merge_unknown=merge))
     (tmp_path / "clean").mkdir()
     for name in ("train.en", "valid.en"):
         done = subprocess.run(["sed", "-E", "s#</?s>##g", str(marked / name)], capture_output=True, check=True)
@@ -310,8 +312,8 @@ def test_markers_in_the_text_are_warned_of_and_the_remedies_work(marked: Path, t
         text for text in trained(tmp_path / "again", tmp_path / "clean", arch="ngram", order=2) if "<" in text
     ]
     assert "<unk> (30 times)" in warning and "sed" not in warning and "--merge-unknown" in warning
-    convert_ngrams.run(Options(tmp_path / "m.arpa", work=tmp_path / "again", merge_unknown=True))
-    convert_ngrams.run(Options(tmp_path / "back", model=tmp_path / "m.arpa"))
+    convert_ngrams.run(ConvertNgramsOptions(tmp_path / "m.arpa", work=tmp_path / "again", merge_unknown=True))
+    convert_ngrams.run(ConvertNgramsOptions(tmp_path / "back", model=tmp_path / "m.arpa"))
 
 
 def test_a_network_is_warned_of_markers_of_lines_alone(marked: Path, tmp_path: Path) -> None:

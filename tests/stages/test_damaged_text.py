@@ -33,32 +33,34 @@ def listed(found: Iterable[object]) -> list[object]:
 
 READERS: dict[str, Command] = {
     "decode, translation": lambda root: listed(
-        decode.run(decode.Options([text(root)], model=[root / "translating" / "model"], threads=1))
+        decode.run(decode.DecodeOptions([text(root)], model=[root / "translating" / "model"], threads=1))
     ),
     "decode, continuation": lambda root: listed(
-        decode.run(decode.Options([text(root)], model=[root / "speaking" / "model"], threads=1))
+        decode.run(decode.DecodeOptions([text(root)], model=[root / "speaking" / "model"], threads=1))
     ),
-    "score": lambda root: listed(score.run(score.Options([text(root)], model=root / "speaking" / "model", threads=1))),
-    "inspect": lambda root: inspect.run(inspect.Options([root / "speaking" / "model"])),
+    "score": lambda root: listed(
+        score.run(score.ScoreOptions([text(root)], model=root / "speaking" / "model", threads=1))
+    ),
+    "inspect": lambda root: inspect.run(inspect.InspectOptions([root / "speaking" / "model"])),
 }
 OF_TOKENIZERS: dict[str, Command] = {
     "tokenize": lambda root: tokenize.run(
-        tokenize.Options([text(root)], model=root / "speaking" / "tokenizer", work=root / "work")
+        tokenize.TokenizeOptions([text(root)], model=root / "speaking" / "tokenizer", work=root / "work")
     ),
     "detokenize": lambda root: listed(
-        detokenize.open_filter(detokenize.Options([text(root)], model=root / "speaking" / "tokenizer"))
+        detokenize.open_filter(detokenize.DetokenizeOptions([text(root)], model=root / "speaking" / "tokenizer"))
     ),
-    "inspect the tokenizer": lambda root: inspect.run(inspect.Options([root / "speaking" / "tokenizer"])),
+    "inspect the tokenizer": lambda root: inspect.run(inspect.InspectOptions([root / "speaking" / "tokenizer"])),
 }
 OF_VOCABULARIES: dict[str, Command] = {
-    "verify": lambda root: verify.run(verify.Options([root / "speaking" / "model"])),
+    "verify": lambda root: verify.run(verify.VerifyOptions([root / "speaking" / "model"])),
     "align": lambda root: align.run(
-        align.Options(train=[text(root)], vocab=[root / "speaking" / "vocab.tsv"], output=root / "data")
+        align.AlignOptions(train=[text(root)], vocab=[root / "speaking" / "vocab.tsv"], output=root / "data")
     ),
     "vocab --merge": lambda root: vocab.run(
-        vocab.Options([root / "speaking" / "vocab.tsv"], merge=True, output=root / "merged.tsv")
+        vocab.VocabOptions([root / "speaking" / "vocab.tsv"], merge=True, output=root / "merged.tsv")
     ),
-    "inspect the vocabulary": lambda root: inspect.run(inspect.Options([root / "speaking" / "vocab.tsv"])),
+    "inspect the vocabulary": lambda root: inspect.run(inspect.InspectOptions([root / "speaking" / "vocab.tsv"])),
 }
 
 

@@ -19,7 +19,7 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, Warned
 from rnnkit.kernels import processor
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import Options
+from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.stages.text import align_words
 from rnnkit.stages.training import train_seq2seq
 from rnnkit.text import special
@@ -31,7 +31,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned enough to say different things to different lines."""
     work = make_workspace(tmp_path_factory.mktemp("decode"))
     train_seq2seq.run(
-        train_seq2seq.Options(
+        train_seq2seq.TrainSeq2SeqOptions(
             work=work,
             hidden=24,
             embedding=16,
@@ -61,7 +61,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decoded(model: Path, text: Path, **changes: Any) -> list[str]:
-    return list(decode.run(Options(files=[text], model=[model], threads=1, **changes)))
+    return list(decode.run(DecodeOptions(files=[text], model=[model], threads=1, **changes)))
 
 
 def test_one_line_out_for_each_line_in_and_empty_lines_stay(model: Path, text: Path) -> None:
@@ -128,7 +128,9 @@ def test_a_model_that_is_not_there_is_named_with_what_makes_it(text: Path, tmp_p
 
 def _model_without_average(folder: Path, text: Path) -> Path:
     work = make_workspace(folder)
-    train_seq2seq.run(train_seq2seq.Options(work=work, hidden=4, embedding=4, max_steps=1, threads=1, precision="fp32"))
+    train_seq2seq.run(
+        train_seq2seq.TrainSeq2SeqOptions(work=work, hidden=4, embedding=4, max_steps=1, threads=1, precision="fp32")
+    )
     return work / "model"
 
 
@@ -153,12 +155,12 @@ def test_a_bad_byte_in_the_pipe_is_named_by_line(model: Path) -> None:
 def shortlist(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shortlist from the data that the model has learned from."""
     folder = tmp_path_factory.mktemp("shortlist") / "shortlist"
-    align_words.run(align_words.Options(work=model.parent, output=folder.parent / "links", shortlist=folder))
+    align_words.run(align_words.AlignWordsOptions(work=model.parent, output=folder.parent / "links", shortlist=folder))
     return folder
 
 
 def test_workers_change_nothing(model: Path, text: Path) -> None:
-    options = Options(files=[text], model=[model], batch_tokens=60, nbest=2)
+    options = DecodeOptions(files=[text], model=[model], batch_tokens=60, nbest=2)
     alone = list(decode.run(dataclasses.replace(options, threads=1)))
     assert list(decode.run(dataclasses.replace(options, threads=3))) == alone
 
@@ -179,7 +181,7 @@ def test_eight_bits_make_room_for_float32_where_they_are_slower(
 ) -> None:
     monkeypatch.setattr(processor, lacking, False)
     heard: list[Event] = []
-    options = Options(files=[text], model=[model], int8=True, threads=1)
+    options = DecodeOptions(files=[text], model=[model], int8=True, threads=1)
     found = list(decode.run(options, heard.append))
     assert [event.text for event in heard if isinstance(event, Warned) and "--int8" in event.text] == [
         "--int8 is not used: this processor lacks AVX-512, and without it weights of eight bits are slower than "

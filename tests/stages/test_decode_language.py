@@ -13,7 +13,7 @@ from tests.tiny_models import counts, counts_folder, filler, filler_folder, spea
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import Options
+from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.text.special import EOS
 
 PROMPTS = ["the king", "", "A zebra, hungry", "a cat sat on"]
@@ -35,7 +35,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def decoded(model: Path, lines: list[str], tmp_path: Path, **changes: Any) -> list[str]:
     text = tmp_path / "text"
     text.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return list(decode.run(Options(files=[text], model=[model], threads=1, **changes)))
+    return list(decode.run(DecodeOptions(files=[text], model=[model], threads=1, **changes)))
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mingru", "ngram"])
@@ -112,7 +112,7 @@ def test_an_unused_seed_is_said_to_be_unused(folders: dict[str, Path], tmp_path:
     heard: list[Event] = []
     given: list[dict[str, Any]] = [{"seed": 3}, {"seed": 3, "sample": True}, {}]
     for changes in given:
-        decode.run(Options(files=[tmp_path], model=[folders["lstm"]], **changes), heard.append)
+        decode.run(DecodeOptions(files=[tmp_path], model=[folders["lstm"]], **changes), heard.append)
     assert heard == [Note("--seed has no effect: nothing is drawn")]
 
 
@@ -126,7 +126,11 @@ def test_notes_name_the_model(folders: dict[str, Path], tmp_path: Path) -> None:
     }
     for kind, words in said.items():
         heard: list[Event] = []
-        list(decode.run(Options(files=[text], model=[folders[kind]], fill=kind == "cloze", threads=1), heard.append))
+        list(
+            decode.run(
+                DecodeOptions(files=[text], model=[folders[kind]], fill=kind == "cloze", threads=1), heard.append
+            )
+        )
         assert Note(f"{folders[kind]}: {words}") in heard
 
 
@@ -178,4 +182,4 @@ def test_lines_that_cannot_be_filled_are_named(folders: dict[str, Path], tmp_pat
 
 def test_a_model_that_is_not_there_is_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no model at"):
-        decode.run(Options(files=[tmp_path], model=[tmp_path / "nothing"]))
+        decode.run(DecodeOptions(files=[tmp_path], model=[tmp_path / "nothing"]))

@@ -15,7 +15,7 @@ from rnnkit.io import manifest
 from rnnkit.models import store
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import Options
+from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.stages.training import average
 
 LONGEST = {"de": 8, "en": 6}
@@ -40,7 +40,7 @@ def text(tmp_path: Path) -> Path:
 
 def decoded(model: Path, text: Path, **changes: Any) -> tuple[list[dict[str, Any]], list[str]]:
     heard: list[Event] = []
-    lines = list(decode.run(Options(files=[text], model=[model], threads=1, json=True, **changes), heard.append))
+    lines = list(decode.run(DecodeOptions(files=[text], model=[model], threads=1, json=True, **changes), heard.append))
     return [json.loads(line) for line in lines], [one.text for one in heard if isinstance(one, Warned)]
 
 
@@ -94,7 +94,7 @@ def test_a_model_without_the_record_is_bounded_too(tmp_path: Path, text: Path) -
 
 def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
     heard: list[Event] = []
-    lines = list(score.run(score.Options(files=[text, text], model=model, threads=1), heard.append))
+    lines = list(score.run(score.ScoreOptions(files=[text, text], model=model, threads=1), heard.append))
     assert [one.score.tokens for one in lines[:-1]] == [4, 1, 13, 124, 4, 124]
     warning = next(one.text for one in heard if isinstance(one, Warned) and "longer" in one.text)
     assert warning.startswith("2 lines are longer than what the model reads")
@@ -102,7 +102,7 @@ def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
 
 
 def test_the_mean_of_models_keeps_the_record(model: Path, tmp_path: Path) -> None:
-    average.run(average.Options(models=[model, model], output=tmp_path / "mean"))
+    average.run(average.AverageOptions(models=[model, model], output=tmp_path / "mean"))
     assert store.longest_pair(tmp_path / "mean", ("de", "en")) == (8, 6)
 
 
@@ -110,7 +110,9 @@ def test_pictures_of_attention_are_counted(model: Path, tmp_path: Path) -> None:
     text = tmp_path / "short"
     text.write_text("the king\n\n" * 26, encoding="utf-8")
     heard: list[Event] = []
-    options = Options(files=[text], model=[model], threads=1, beam=1, max_length=3, attention=tmp_path / "att.png")
+    options = DecodeOptions(
+        files=[text], model=[model], threads=1, beam=1, max_length=3, attention=tmp_path / "att.png"
+    )
     list(decode.run(options, heard.append))
     pictures = list(tmp_path.glob("att*.png"))
     assert len(pictures) == 25

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from rnnkit.errors import FormatError, UsageError
-from rnnkit.stages.inference.decode_options import Options, check, check_attention
+from rnnkit.stages.inference.decode_options import DecodeOptions, check, check_attention
 
 TRANSLATION, LANGUAGE_MODEL, CLOZE = "sequence-to-sequence", "language-model", "cloze"
 
 
 def refusal(task: str, **changes: Any) -> str:
     with pytest.raises(UsageError) as caught:
-        check(Options(**{"model": [Path("m")], **changes}), task)
+        check(DecodeOptions(**{"model": [Path("m")], **changes}), task)
     return str(caught.value)
 
 
@@ -41,13 +41,13 @@ def test_options_of_translation_are_refused_by_others(changes: dict[str, Any], n
     wanted = f"{named}: for models that translate, and m is a language model"
     assert refusal(LANGUAGE_MODEL, **changes) == wanted
     assert refusal(CLOZE, fill=True, **changes) == f"{named}: for models that translate, and m is a cloze model"
-    check(Options(**changes), TRANSLATION)
+    check(DecodeOptions(**changes), TRANSLATION)
 
 
 def test_several_models_work_together_only_where_they_translate() -> None:
     wanted = "only models that translate work together\n  a is a language model"
     assert refusal(LANGUAGE_MODEL, model=[Path("a"), Path("b")]) == wanted
-    check(Options(model=[Path("a"), Path("b")]), TRANSLATION)
+    check(DecodeOptions(model=[Path("a"), Path("b")]), TRANSLATION)
 
 
 @pytest.mark.parametrize(("changes", "named"), [({"fill": True}, "--fill"), ({"gap": "?"}, "--gap")])
@@ -77,7 +77,7 @@ def test_options_of_search_are_refused_by_cloze_models(changes: dict[str, Any], 
 def test_a_cloze_model_says_what_it_is_for() -> None:
     assert refusal(CLOZE) == "m is a cloze model: it fills gaps\n  hint: add --fill"
     assert refusal(CLOZE, fill=True, gap="a b").startswith("--gap 'a b' cannot stand in a line\n")
-    check(Options(fill=True, nbest=50, allow_unknown=True, json=True), CLOZE)
+    check(DecodeOptions(fill=True, nbest=50, allow_unknown=True, json=True), CLOZE)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
@@ -110,7 +110,7 @@ def test_a_beam_and_drawing_exclude_each_other() -> None:
     assert refusal(LANGUAGE_MODEL, exhaustive=True, sample=True) == (
         "--exhaustive looks at every output, --sample draws a few\n  hint: leave out one of them"
     )
-    check(Options(beam=1, sample=True, nbest=7), LANGUAGE_MODEL)
+    check(DecodeOptions(beam=1, sample=True, nbest=7), LANGUAGE_MODEL)
 
 
 @pytest.mark.parametrize("task", [TRANSLATION, LANGUAGE_MODEL])
@@ -127,7 +127,7 @@ def test_a_beam_that_cannot_be_shared_out_or_is_asked_for_where_there_is_none(ta
         "  it is about which outputs a beam keeps, and what is drawn is not kept by rank\n"
         "  hint: leave out one of them"
     )
-    check(Options(beam=6, groups=3, diversity=0.3), task)
+    check(DecodeOptions(beam=6, groups=3, diversity=0.3), task)
 
 
 def test_contradictions() -> None:
@@ -153,11 +153,11 @@ def test_contradictions() -> None:
 
 
 def test_what_wants_attention_is_refused_by_a_model_without() -> None:
-    options = Options(model=[Path("m")], coverage_penalty=0.2, alignments=Path("a"))
+    options = DecodeOptions(model=[Path("m")], coverage_penalty=0.2, alignments=Path("a"))
     with pytest.raises(UsageError, match="--coverage-penalty and --alignments want attention, and m has none"):
         check_attention(options, attends=False)
     check_attention(options, attends=True)
-    check_attention(Options(), attends=False)
+    check_attention(DecodeOptions(), attends=False)
 
 
 def test_more_outputs_than_are_kept() -> None:
@@ -166,10 +166,10 @@ def test_more_outputs_than_are_kept() -> None:
     )
     assert refusal(TRANSLATION, nbest=6).startswith("--nbest 6 is more than --beam 5 keeps\n")
     for task in (TRANSLATION, LANGUAGE_MODEL):
-        check(Options(nbest=3, beam=3), task)
-        check(Options(nbest=9, exhaustive=True), task)
+        check(DecodeOptions(nbest=3, beam=3), task)
+        check(DecodeOptions(nbest=9, exhaustive=True), task)
 
 
 def test_a_model_for_what_nobody_knows_is_refused() -> None:
     with pytest.raises(FormatError, match="m is for 'juggling', which this rnnkit knows nothing of"):
-        check(Options(model=[Path("m")]), "juggling")
+        check(DecodeOptions(model=[Path("m")]), "juggling")

@@ -29,7 +29,7 @@ from tests.tiny_models import (
 from rnnkit.errors import ArtefactError, FormatError, UsageError
 from rnnkit.events import Event, Note, Progress, ignore
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import Options
+from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.stages.inference.decode_record import record_place
 
 STOPPED = 100
@@ -111,9 +111,9 @@ def here(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def asked(kind: Kind, **changes: Any) -> Options:
+def asked(kind: Kind, **changes: Any) -> DecodeOptions:
     text = Path("gaps" if "fill" in kind.options else "text")
-    return Options(**{
+    return DecodeOptions(**{
         "files": [text], "model": [Path(name) for name in kind.models], "threads": 1, "output": Path("out"),
         **kind.options, **changes,
     })  # fmt: skip
@@ -125,14 +125,14 @@ def stop(event: Event) -> None:
         raise KeyboardInterrupt
 
 
-def interrupt(options: Options) -> None:
+def interrupt(options: DecodeOptions) -> None:
     with pytest.raises(KeyboardInterrupt):
         decode.write(options, stop)
     assert Path("out.partial").is_file()
     assert not Path("out").exists()
 
 
-def written(options: Options) -> list[str]:
+def written(options: DecodeOptions) -> list[str]:
     """Everything that a finished run has written; scores are left out, whose last digits depend on the batch."""
     paths = [options.output] + ([] if options.alignments is None else [options.alignments])
     texts = [path.read_text(encoding="utf-8") for path in paths]
@@ -142,7 +142,7 @@ def written(options: Options) -> list[str]:
     return texts
 
 
-def whole(options: Options) -> list[str]:
+def whole(options: DecodeOptions) -> list[str]:
     """What a run writes that nothing interrupts."""
     links = None if options.alignments is None else Path("whole links")
     other = replace(options, output=Path("whole"), alignments=links, resume=False)
@@ -155,7 +155,7 @@ def edit(path: str, change: Callable[[list[str]], list[str]]) -> None:
     Path(path).write_text("".join(change(lines)), encoding="utf-8")
 
 
-def refused(options: Options, *words: str) -> None:
+def refused(options: DecodeOptions, *words: str) -> None:
     """The run is refused with these words, and changes nothing."""
     before = {path: path.read_bytes() for path in Path().glob("out*")}
     with pytest.raises(ArtefactError) as caught:
@@ -187,7 +187,7 @@ def retrain(name: str) -> None:
     shutil.copytree(f"other/{name}", name)
 
 
-CHANGES: dict[str, tuple[Callable[[Options], Options | None], str]] = {
+CHANGES: dict[str, tuple[Callable[[DecodeOptions], DecodeOptions | None], str]] = {
     "model retrained": (lambda options: retrain(str(options.model[0])), "by another model\n  model: "),
     "last model retrained": (lambda options: retrain(str(options.model[-1])), "by another model\n  model"),
     "vocabulary changed": (
@@ -209,10 +209,10 @@ CHANGES: dict[str, tuple[Callable[[Options], Options | None], str]] = {
 
 
 @pytest.fixture
-def left(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool], Options]:
+def left(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bool], DecodeOptions]:
     """Makes a folder in which a run of some kind was interrupted, or is finished; each is run once."""
 
-    def enter(name: str, finished: bool) -> Options:
+    def enter(name: str, finished: bool) -> DecodeOptions:
         options, kept = asked(KINDS[name]), made.with_name(f"{made.name} {name} {finished}")
         if not kept.exists():
             shutil.copytree(made, kept)
@@ -232,7 +232,7 @@ def left(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callabl
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", KINDS)
 def test_nothing_else_is_continued(
-    left: Callable[[str, bool], Options], name: str, change: str, finished: bool
+    left: Callable[[str, bool], DecodeOptions], name: str, change: str, finished: bool
 ) -> None:
     options = left(name, finished)
     act, words = CHANGES[change]
@@ -241,7 +241,7 @@ def test_nothing_else_is_continued(
 
 
 @pytest.mark.parametrize("finished", [False, True], ids=["interrupted", "finished"])
-def test_what_is_refused_can_begin_anew(left: Callable[[str, bool], Options], finished: bool) -> None:
+def test_what_is_refused_can_begin_anew(left: Callable[[str, bool], DecodeOptions], finished: bool) -> None:
     options = left("alignments", finished)
     edit("text", lambda lines: lines[:9])
     retrain("a")
@@ -265,7 +265,7 @@ def test_what_is_refused_can_begin_anew(left: Callable[[str, bool], Options], fi
 )
 @pytest.mark.parametrize("finished", [False, True])
 def test_what_stands_beside_the_text_is_compared(
-    left: Callable[[str, bool], Options], name: str, changed: str, finished: bool
+    left: Callable[[str, bool], DecodeOptions], name: str, changed: str, finished: bool
 ) -> None:
     options = left(name, finished)
     if Path(changed).is_dir():
@@ -277,7 +277,9 @@ def test_what_stands_beside_the_text_is_compared(
 
 @pytest.mark.parametrize("finished", [False, True])
 @pytest.mark.parametrize("name", KINDS)
-def test_a_text_that_has_grown_is_continued(left: Callable[[str, bool], Options], name: str, finished: bool) -> None:
+def test_a_text_that_has_grown_is_continued(
+    left: Callable[[str, bool], DecodeOptions], name: str, finished: bool
+) -> None:
     options = left(name, finished)
     for path in (options.files[0], options.constraints, options.prefix_file):
         if path is not None:
@@ -301,7 +303,7 @@ def test_a_line_that_has_grown_is_another_text(here: Path, finished: bool) -> No
 @pytest.mark.parametrize("name", ["translation", "n-best", "alignments", "continuation", "fill"])
 @pytest.mark.parametrize("place", ["out.partial", "out", "links.partial", "links"])
 def test_an_output_that_was_edited_is_not_continued(
-    left: Callable[[str, bool], Options], name: str, place: str
+    left: Callable[[str, bool], DecodeOptions], name: str, place: str
 ) -> None:
     options = left(name, not place.endswith(".partial"))
     if place.startswith("links") and options.alignments is None:
@@ -401,7 +403,7 @@ def test_a_device_has_no_record(here: Path) -> None:
 KILLED = """
 import os, signal
 from rnnkit.cli import start
-from rnnkit.stages import decode_resume
+from rnnkit.stages.inference import decode_resume
 
 decode_resume.SECONDS = decode_resume.BURST_SECONDS = 0.0
 write, records = decode_resume.manifest.write, []

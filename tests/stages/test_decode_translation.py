@@ -20,7 +20,7 @@ from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
 from rnnkit.stages.inference import decode
-from rnnkit.stages.inference.decode import Options
+from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.text import special
 from rnnkit.text.special import NAMES
 
@@ -63,7 +63,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_models.speaker_folder(root / "lm.d", tiny_models.speaker(seed=4)).rename(root / "lm")
     tiny_models.counts_folder(root / "counts.d", tiny_models.counts()).rename(root / "counts")
     write_arpa(tiny_models.counts(), [*NAMES, *(f"x{word}" for word in tiny_models.WORDS)], root / "strange.arpa")
-    convert_ngrams.run(convert_ngrams.Options(root / "strange", model=root / "strange.arpa"))
+    convert_ngrams.run(convert_ngrams.ConvertNgramsOptions(root / "strange", model=root / "strange.arpa"))
     prefixes = ["the", "a cat", "", "", "i am", "", ""] * 2
     phrases = ["hungry\tmat sat", "", "king", "", "on the mat", "", "very"] * 2
     for name, lines in (("text", LINES), ("prefixes", prefixes), ("phrases", phrases)):
@@ -78,7 +78,7 @@ def decoded(here: Path, **changes: Any) -> list[str]:
     if "fusion" in changes:
         changes["fusion"] = [str(here / text) for text in changes["fusion"]]
     folders = [here / name for name in changes.pop("model", ["a"])]
-    return list(decode.run(Options(**{"files": [here / "text"], "model": folders, "threads": 1, **changes})))
+    return list(decode.run(DecodeOptions(**{"files": [here / "text"], "model": folders, "threads": 1, **changes})))
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -243,7 +243,7 @@ def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Pat
 
 def scored(here: Path, files: list[str], **changes: Any) -> tuple[list[LineScore], Summary]:
     paths = [here / name for name in files]
-    *lines, summary = score.run(score.Options(**{"files": paths, "model": here / "a", "threads": 1, **changes}))
+    *lines, summary = score.run(score.ScoreOptions(**{"files": paths, "model": here / "a", "threads": 1, **changes}))
     assert isinstance(summary, Summary)
     return [one for one in lines if isinstance(one, LineScore)], summary
 
@@ -287,7 +287,7 @@ def test_translations_that_cannot_be_scored(
     (here / "empty").write_text("", encoding="utf-8")
     if files == ["-"]:
         with pytest.raises(error, match=message):
-            list(score.run(score.Options(model=here / "a", **changes)))
+            list(score.run(score.ScoreOptions(model=here / "a", **changes)))
         return
     with pytest.raises(error, match=message):
         scored(here, files, **changes)
@@ -314,7 +314,7 @@ def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
         decoded(here, constraints="impossible")
     assert caught.value.details[-1].startswith("and 2 more")
     heard: list[Any] = []
-    options = Options(
+    options = DecodeOptions(
         files=[here / "text"], model=[here / "a"], constraints=here / "impossible", skip_impossible=True, threads=1
     )
     assert all("cat" in line for line in list(decode.run(options, heard.append))[::2])
@@ -333,7 +333,7 @@ def test_a_model_that_copies_writes_unknown_words_and_scores_them_alike(here: Pa
     assert not any("<unk>" in one["text"] for line in lines for one in line["outputs"])
     texts = [line["outputs"][0]["text"] if line["outputs"] else "" for line in lines]
     (here / "copied").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
-    pair = score.Options(files=[here / "text", here / "copied"], model=here / "copy", threads=1)
+    pair = score.ScoreOptions(files=[here / "text", here / "copied"], model=here / "copy", threads=1)
     scored = [one for one in score.run(pair) if isinstance(one, LineScore)]
     for line, one in zip(lines, scored, strict=True):
         if line["source_tokens"]:

@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError
-from rnnkit.stages.text.detokenize import Options, open_filter
+from rnnkit.stages.text.detokenize import DetokenizeOptions, open_filter
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers import save_tokenizer
 from rnnkit.text.tokenizers.words import WordTokenizer
@@ -27,16 +27,16 @@ def test_files_follow_one_another(work: Path, monkeypatch: pytest.MonkeyPatch) -
     path = work / "a.tok"
     path.write_text("Ja ￭!\n\n", encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("￭(￭  x\n".encode())))
-    assert list(open_filter(Options(files=[path, STDIN, path], work=work))) == ["Ja!", "", "(x", "Ja!", ""]
+    assert list(open_filter(DetokenizeOptions(files=[path, STDIN, path], work=work))) == ["Ja!", "", "(x", "Ja!", ""]
 
 
 def test_standard_input_where_there_is_no_file(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a b\n")))
-    assert list(open_filter(Options(model=work / "tokenizer"))) == ["a b"]
+    assert list(open_filter(DetokenizeOptions(model=work / "tokenizer"))) == ["a b"]
 
 
 def test_missing_tokenizer_and_file(work: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no tokenizer at none/tokenizer"):
-        open_filter(Options(work=Path("none")))
+        open_filter(DetokenizeOptions(work=Path("none")))
     with pytest.raises(DataError, match="there is no file"):
-        open_filter(Options(files=[tmp_path / "none"], work=work))
+        open_filter(DetokenizeOptions(files=[tmp_path / "none"], work=work))

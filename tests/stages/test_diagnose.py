@@ -19,7 +19,7 @@ from rnnkit.evaluation.gradient_flow import by_state, choose_places
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.stages.evaluation import diagnose
-from rnnkit.stages.evaluation.diagnose import FlowResult, Options, RecallResult, run
+from rnnkit.stages.evaluation.diagnose import DiagnoseOptions, FlowResult, RecallResult, run
 from rnnkit.text import special
 
 SENTENCE = "the king sat on the mat"
@@ -46,13 +46,13 @@ def models(tmp_path: Path) -> list[Path]:
     return [tiny_models.speaker_folder(tmp_path / arch, tiny_models.speaker(arch)) for arch in ("rnn", "lstm")]
 
 
-def flow_of(options: Options, heard: list[Event] | None = None) -> FlowResult:
+def flow_of(options: DiagnoseOptions, heard: list[Event] | None = None) -> FlowResult:
     result = run(dataclasses.replace(options, threads=1), (heard if heard is not None else []).append)
     assert isinstance(result, FlowResult)
     return result
 
 
-def recall_of(options: Options, heard: list[Event] | None = None) -> RecallResult:
+def recall_of(options: DiagnoseOptions, heard: list[Event] | None = None) -> RecallResult:
     result = run(dataclasses.replace(options, threads=1), (heard if heard is not None else []).append)
     assert isinstance(result, RecallResult)
     return result
@@ -60,7 +60,7 @@ def recall_of(options: Options, heard: list[Event] | None = None) -> RecallResul
 
 def test_models_read_the_text(models: list[Path], text: Path) -> None:
     heard: list[Event] = []
-    result = flow_of(Options(models, text=text, steps=6, places=5), heard)
+    result = flow_of(DiagnoseOptions(models, text=text, steps=6, places=5), heard)
     assert list(result.flows) == [str(model) for model in models]
     assert heard[-1] == Progress("gradient flow", 2, 2, "models", finished=True)
     vocabulary = tiny_models.vocabulary()
@@ -72,7 +72,7 @@ def test_models_read_the_text(models: list[Path], text: Path) -> None:
 
 
 def test_lines_and_numbers(models: list[Path], text: Path) -> None:
-    result = flow_of(Options(models, text=text, steps=6, places=5, share=0.5))
+    result = flow_of(DiagnoseOptions(models, text=text, steps=6, places=5, share=0.5))
     title, blank, heads, *rows = result.lines
     assert title == "gradient of the loss by the state k steps before: its norm, the mean of 5 places"
     assert (blank, heads.split()[:2]) == ("", ["k", str(models[0])])
@@ -84,7 +84,7 @@ def test_lines_and_numbers(models: list[Path], text: Path) -> None:
 
 
 def test_json_has_every_step(models: list[Path], text: Path, tmp_path: Path) -> None:
-    result = flow_of(Options(models, text=text, steps=6, places=5, output=tmp_path / "flow.png"))
+    result = flow_of(DiagnoseOptions(models, text=text, steps=6, places=5, output=tmp_path / "flow.png"))
     document = json.loads(json.dumps(result.as_dict()))
     assert (document["by"], document["share"], document["picture"]) == ("state", 0.01, str(tmp_path / "flow.png"))
     rnn, lstm = document["models"]
@@ -97,25 +97,25 @@ def test_json_has_every_step(models: list[Path], text: Path, tmp_path: Path) -> 
 def test_a_picture_is_drawn_and_not_replaced(models: list[Path], text: Path, tmp_path: Path) -> None:
     picture = tmp_path / "flow.svg"
     heard: list[Event] = []
-    options = Options(models, text=text, steps=6, places=5, output=picture)
+    options = DiagnoseOptions(models, text=text, steps=6, places=5, output=picture)
     flow_of(options, heard)
     assert Note(f"{picture} drawn") in heard
     assert f"<!-- {models[1]}: " in picture.read_text(encoding="utf-8")
     with pytest.raises(ArtefactError, match=r"flow.svg already exists\n  hint: --overwrite replaces it"):
         run(options)
-    run(Options(models, text=text, steps=5, places=5, output=picture, overwrite=True))
+    run(DiagnoseOptions(models, text=text, steps=5, places=5, output=picture, overwrite=True))
 
 
 def test_untrained_networks_need_no_model() -> None:
-    result = flow_of(Options(arch=["rnn", "lstm", "rnn"], hidden=7, steps=6, places=5, layers=2))
+    result = flow_of(DiagnoseOptions(arch=["rnn", "lstm", "rnn"], hidden=7, steps=6, places=5, layers=2))
     assert (list(result.flows), result.archs) == (["new rnn", "new lstm"], ("rnn", "lstm"))
-    other = flow_of(Options(arch=["rnn"], hidden=7, steps=6, places=5, layers=2, start="uniform"))
+    other = flow_of(DiagnoseOptions(arch=["rnn"], hidden=7, steps=6, places=5, layers=2, start="uniform"))
     assert result.flows["new rnn"].norms != other.flows["new rnn"].norms
 
 
 def test_orthogonal_matrices_keep_the_gradient_of_a_plain_unit_and_torch_s_do_not() -> None:
     falls = {
-        start: flow_of(Options(arch=["rnn"], hidden=32, steps=40, places=8, start=start))
+        start: flow_of(DiagnoseOptions(arch=["rnn"], hidden=32, steps=40, places=8, start=start))
         .flows["new rnn"]
         .falls_below(0.01)
         for start in ("orthogonal", "uniform")
@@ -125,7 +125,7 @@ def test_orthogonal_matrices_keep_the_gradient_of_a_plain_unit_and_torch_s_do_no
 
 
 def test_models_and_untrained_networks_stand_side_by_side(models: list[Path], text: Path) -> None:
-    result = flow_of(Options(models[:1], text=text, arch=["gru"], hidden=5, steps=4, places=3, by="input"))
+    result = flow_of(DiagnoseOptions(models[:1], text=text, arch=["gru"], hidden=5, steps=4, places=3, by="input"))
     assert list(result.flows) == [str(models[0]), "new gru"]
     assert result.lines[0].startswith("gradient of the loss by the input k steps before")
 
@@ -134,7 +134,7 @@ def test_a_text_with_fewer_places(models: list[Path], tmp_path: Path) -> None:
     short = tmp_path / "short.txt"
     short.write_text(f"{SENTENCE}\n", encoding="utf-8")
     heard: list[Event] = []
-    result = flow_of(Options(models[:1], text=short, steps=5), heard)
+    result = flow_of(DiagnoseOptions(models[:1], text=short, steps=5), heard)
     assert Warned(f"the text has places for {models[0]}: 1, not 64") in heard
     assert result.lines[0].endswith("its norm, at one place")
 
@@ -142,20 +142,20 @@ def test_a_text_with_fewer_places(models: list[Path], tmp_path: Path) -> None:
 def test_a_model_of_lines_is_told_about(tmp_path: Path, text: Path) -> None:
     model = tiny_models.speaker_folder(tmp_path / "lines", tiny_models.speaker("gru", context="line"))
     heard: list[Event] = []
-    flow_of(Options([model], text=text, steps=6, places=5), heard)
+    flow_of(DiagnoseOptions([model], text=text, steps=6, places=5), heard)
     assert Warned(f"{model} learned from single lines; here it reads them as one stream") in heard
 
 
 def test_no_model(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=re.escape(f"there is no model at {tmp_path / 'work' / 'model'}")):
-        run(Options(work=tmp_path / "work"))
+        run(DiagnoseOptions(work=tmp_path / "work"))
 
 
 def test_text_too_short(models: list[Path], tmp_path: Path) -> None:
     short = tmp_path / "short.txt"
     short.write_text(f"{SENTENCE}\n", encoding="utf-8")
     with pytest.raises(DataError) as caught:
-        run(Options(models, text=short))
+        run(DiagnoseOptions(models, text=short))
     assert str(caught.value) == (
         f"the text is too short for {models[0]}\n"
         "  200 steps back need 201 tokens, the text has 7\n"
@@ -165,14 +165,14 @@ def test_text_too_short(models: list[Path], tmp_path: Path) -> None:
 
 def test_no_text(models: list[Path], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=re.escape(str(tmp_path / "missing.txt"))):
-        run(Options(models, text=tmp_path / "missing.txt"))
+        run(DiagnoseOptions(models, text=tmp_path / "missing.txt"))
     with pytest.raises(DataError, match=re.escape(f"there is no data at {tmp_path / 'work' / 'data'}")):
-        run(Options(models, work=tmp_path / "work"))
+        run(DiagnoseOptions(models, work=tmp_path / "work"))
 
 
 def test_a_transformer_has_no_chain_of_states() -> None:
     with pytest.raises(ArtefactError) as caught:
-        run(Options(arch=["transformer"]))
+        run(DiagnoseOptions(arch=["transformer"]))
     assert str(caught.value) == (
         "new transformer: a Transformer hands on no state from step to step\n"
         "  each token looks at those before it at once, so that no gradient passes through a chain\n"
@@ -183,14 +183,14 @@ def test_a_transformer_has_no_chain_of_states() -> None:
 def test_a_transformer_compares_by_its_input(tmp_path: Path, text: Path) -> None:
     pytest.importorskip("rnnkit.nn.transformer")
     model = tiny_models.speaker_folder(tmp_path / "t", tiny_models.speaker("transformer", memory=64))
-    result = flow_of(Options([model], text=text, arch=["transformer"], hidden=6, steps=6, places=5, by="input"))
+    result = flow_of(DiagnoseOptions([model], text=text, arch=["transformer"], hidden=6, steps=6, places=5, by="input"))
     assert (list(result.flows), result.archs) == ([str(model), "new transformer"], ("transformer", "transformer"))
 
 
 def test_counts_have_no_gradient(tmp_path: Path, text: Path) -> None:
     model = tiny_models.counts_folder(tmp_path / "counts", tiny_models.counts())
     with pytest.raises(ArtefactError, match=re.escape(f"{model} holds counts: there is no gradient in them")):
-        run(Options([model], text=text))
+        run(DiagnoseOptions([model], text=text))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_counts_have_no_gradient(tmp_path: Path, text: Path) -> None:
 )
 def test_what_does_not_go_together(changes: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
-        run(Options(**changes))  # type: ignore[arg-type]
+        run(DiagnoseOptions(**changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -221,12 +221,12 @@ def test_what_does_not_go_together(changes: dict[str, object], message: str) -> 
 )
 def test_bounds(name: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        resolve(Options, "diagnose", {name: value}, environment={})
+        resolve(DiagnoseOptions, "diagnose", {name: value}, environment={})
 
 
 def test_recall_of_short_spans() -> None:
     heard: list[Event] = []
-    options = Options(recall=True, arch=["rnn", "gru"], hidden=16, symbols=3, spans=[1, 2], runs=2, budget=400)
+    options = DiagnoseOptions(recall=True, arch=["rnn", "gru"], hidden=16, symbols=3, spans=[1, 2], runs=2, budget=400)
     result = recall_of(options, heard)
     lines = list(result.lines)
     assert lines[0] == "right answers, one of 3 symbols shown so many steps before; learned from 90 % on"
@@ -243,12 +243,12 @@ def test_recall_of_short_spans() -> None:
 
 
 def test_spans_that_were_not_tried_stay_blank() -> None:
-    result = recall_of(Options(recall=True, arch=["lstm"], hidden=8, spans=[1, 2, 5], runs=1, budget=7))
+    result = recall_of(DiagnoseOptions(recall=True, arch=["lstm"], hidden=8, spans=[1, 2, 5], runs=1, budget=7))
     assert result.lines[3].split()[-4:] == ["%", "-", "-", "0"]
     assert result.numbers == ("lstm: remembers 0 steps",)
 
 
 def test_the_example_names_options_that_there_are() -> None:
     words = re.findall(r"--([a-z]+)", diagnose.EXAMPLE)
-    assert set(words) <= set(Options.__dataclass_fields__)
+    assert set(words) <= set(DiagnoseOptions.__dataclass_fields__)
     assert torch.get_default_dtype() == torch.float32  # float64 is the networks' alone

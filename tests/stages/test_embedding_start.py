@@ -22,8 +22,8 @@ from rnnkit.events import Event, Progress
 from rnnkit.io import manifest
 from rnnkit.stages.files import convert_embeddings
 from rnnkit.stages.vectors import embedding_start
-from rnnkit.stages.vectors.embedding_options import Options
-from rnnkit.stages.vectors.train_embeddings import Result, run
+from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
+from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsResult, run
 
 OLD = Path("old")
 MORE = "wine bread comet tea\ntea wine bread\n"
@@ -39,9 +39,9 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("more").write_text(MORE * 7, encoding="utf-8")
 
 
-def trained(**changes: Any) -> Result:
-    result = run(Options(**{"text": [Path("text")], "output": Path("new"), **ENOUGH, **changes}))
-    assert isinstance(result, Result)
+def trained(**changes: Any) -> TrainEmbeddingsResult:
+    result = run(TrainEmbeddingsOptions(**{"text": [Path("text")], "output": Path("new"), **ENOUGH, **changes}))
+    assert isinstance(result, TrainEmbeddingsResult)
     return result
 
 
@@ -76,7 +76,9 @@ def test_old_words_are_kept_and_new_ones_come() -> None:
 
 
 def test_vectors_of_other_tools_are_gone_on_from() -> None:
-    convert_embeddings.run(convert_embeddings.Options(vectors=OLD, to="word2vec", output=Path("old.vec")))
+    convert_embeddings.run(
+        convert_embeddings.ConvertEmbeddingsOptions(vectors=OLD, to="word2vec", output=Path("old.vec"))
+    )
     trained(text=[Path("more")], init_from=Path("old.vec"), epochs=1)
     new = Vectors.load(Path("new"))
     assert sorted(new.words) == sorted([*WORDS, "tea"])
@@ -106,8 +108,8 @@ def test_dimension_and_n_grams_are_those_of_the_vectors(cut: tuple[int, int] | N
     trained(output=Path("known"), **grams)
     given = {**ENOUGH, "epochs": 1}
     del given["dimension"]
-    result = run(Options(text=[Path("more")], init_from=Path("known"), output=Path("new"), **given))
-    assert isinstance(result, Result)
+    result = run(TrainEmbeddingsOptions(text=[Path("more")], init_from=Path("known"), output=Path("new"), **given))
+    assert isinstance(result, TrainEmbeddingsResult)
     assert result.dimension == 16
     meta = manifest.load(Path("new/meta.json"))
     assert meta.facts["subwords"] == manifest.load(Path("known/meta.json")).facts["subwords"]
@@ -116,7 +118,7 @@ def test_dimension_and_n_grams_are_those_of_the_vectors(cut: tuple[int, int] | N
 
 def test_defaults_without_other_vectors() -> None:
     given = {name: value for name, value in ENOUGH.items() if name != "dimension"}
-    run(Options(text=[Path("text")], output=Path("new"), subwords=True, **{**given, "epochs": 1}))
+    run(TrainEmbeddingsOptions(text=[Path("text")], output=Path("new"), subwords=True, **{**given, "epochs": 1}))
     options = manifest.load(Path("new/meta.json")).options
     assert [options[name] for name in ("dimension", "subwords", "min-ngram", "max-ngram")] == [100, True, 3, 6]
 
@@ -220,7 +222,7 @@ def test_a_stop_amid_the_text_costs_no_vectors() -> None:
 
     before = files(OLD)
     with pytest.raises(KeyboardInterrupt):
-        run(Options(text=[Path("more")], output=OLD, overwrite=True, **ENOUGH), stop)
+        run(TrainEmbeddingsOptions(text=[Path("more")], output=OLD, overwrite=True, **ENOUGH), stop)
     assert files(OLD) == before
 
 
@@ -270,7 +272,7 @@ def test_a_run_whose_text_is_gone() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(Options(text=[Path("text")], output=Path("new"), **ENOUGH), stop)
+        run(TrainEmbeddingsOptions(text=[Path("text")], output=Path("new"), **ENOUGH), stop)
     (Path("new") / "text" / "ids.npy").unlink()
     assert refused(FormatError, text=[], resume=True).startswith("new/text/ids.npy is missing\n")
 

@@ -16,8 +16,8 @@ from rnnkit.errors import DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.vectors.embedding_options import Options
-from rnnkit.stages.vectors.train_embeddings import Cost, Result, run
+from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
+from rnnkit.stages.vectors.train_embeddings import Cost, TrainEmbeddingsResult, run
 
 VECTORS = Path("work/embeddings")
 
@@ -32,24 +32,24 @@ def make_workspace(*languages: str, length: int | None = None, separate: bool = 
     for number, language in enumerate(languages):
         lines = [line.upper() if number else line for line in topic_lines()]
         Path(f"train.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    tokenize.run(tokenize.Options(files=[Path(f"train.{language}") for language in languages], type="words"))
-    vocab.run(vocab.Options(separate=separate))
+    tokenize.run(tokenize.TokenizeOptions(files=[Path(f"train.{language}") for language in languages], type="words"))
+    vocab.run(vocab.VocabOptions(separate=separate))
     sides: dict[str, Any] = {"text": languages[0]}
     if len(languages) == 2:
         sides = {"source": languages[0], "target": languages[1]}
-    align.run(align.Options(**sides, length=length))
+    align.run(align.AlignOptions(**sides, length=length))
 
 
-def trained(**changes: Any) -> Result:
-    result = run(Options(**{**ENOUGH, **changes}))
-    assert isinstance(result, Result)
+def trained(**changes: Any) -> TrainEmbeddingsResult:
+    result = run(TrainEmbeddingsOptions(**{**ENOUGH, **changes}))
+    assert isinstance(result, TrainEmbeddingsResult)
     return result
 
 
 def refused(kind: type[RnnkitError], **changes: Any) -> str:
     output = Path("refused")
     with pytest.raises(kind) as caught:
-        run(Options(**{**ENOUGH, "output": output, **changes}))
+        run(TrainEmbeddingsOptions(**{**ENOUGH, "output": output, **changes}))
     assert not output.exists() or not any(output.iterdir()), "nothing is left in the way of a better try"
     return str(caught.value)
 
@@ -57,7 +57,7 @@ def refused(kind: type[RnnkitError], **changes: Any) -> str:
 def test_several_files_are_one_text() -> None:
     write_topics(Path("one"), lines=100)
     write_topics(Path("two"), lines=100, seed=2)
-    cost = run(Options(text=[Path("one"), Path("two")], dry_run=True))
+    cost = run(TrainEmbeddingsOptions(text=[Path("one"), Path("two")], dry_run=True))
     assert isinstance(cost, Cost)
     assert cost.tokens == sum(len(line.split()) for seed in (1, 2) for line in topic_lines(100, seed))
     trained(text=[Path("one"), Path("two")])
@@ -104,7 +104,7 @@ def test_an_empty_workspace() -> None:
 def test_aligned_data_has_the_words_of_its_tokens(length: int | None) -> None:
     make_workspace("en", length=length)
     heard: list[Event] = []
-    run(Options(data=Path("work/data"), **ENOUGH), heard.append)
+    run(TrainEmbeddingsOptions(data=Path("work/data"), **ENOUGH), heard.append)
     assert_topics_apart(VECTORS)
     from_data, _ = directory.read_words(VECTORS)
     trained(output=Path("from_tokens"))

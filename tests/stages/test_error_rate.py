@@ -12,7 +12,7 @@ import pytest
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Warned
-from rnnkit.stages.evaluation.error_rate import Options, run
+from rnnkit.stages.evaluation.error_rate import ErrorRateOptions, run
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -22,13 +22,13 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Options:
-    return Options(
+def pair(tmp_path: Path) -> ErrorRateOptions:
+    return ErrorRateOptions(
         [write(tmp_path, "right", "HH AH L OW\nW ER L D\n")], write(tmp_path, "written", "HH AH L OW\nW ER D D\n")
     )
 
 
-def test_three_rates(pair: Options) -> None:
+def test_three_rates(pair: ErrorRateOptions) -> None:
     result = run(pair)
     assert result.lines == (
         "line error rate = 50.00 % (1 of 2 lines)",
@@ -39,11 +39,11 @@ def test_three_rates(pair: Options) -> None:
     assert [rate["percent"] for rate in result.as_dict()["rates"]] == [50.0, 12.5, 5.56]
 
 
-def test_one_unit(pair: Options) -> None:
+def test_one_unit(pair: ErrorRateOptions) -> None:
     assert run(replace(pair, unit=["tokens"], width=0)).numbers == ("12",)
 
 
-def test_several_reference_files(pair: Options, tmp_path: Path) -> None:
+def test_several_reference_files(pair: ErrorRateOptions, tmp_path: Path) -> None:
     other = write(tmp_path, "other", "\nW ER D D\n")
     result = run(replace(pair, references=[*pair.references, other]))
     assert result.numbers == ("0.00", "0.00", "0.00")
@@ -53,13 +53,13 @@ def test_several_reference_files(pair: Options, tmp_path: Path) -> None:
 def test_several_answers_on_a_line(tmp_path: Path) -> None:
     right = write(tmp_path, "right", "T AH | T OW\nB IY\n")
     written = write(tmp_path, "written", "T OW\nB IH\n")
-    assert run(Options([right], written, separator=" | ")).numbers[:2] == ("50.00", "25.00")
-    assert run(Options([right], written)).numbers[0] == "100.00"
+    assert run(ErrorRateOptions([right], written, separator=" | ")).numbers[:2] == ("50.00", "25.00")
+    assert run(ErrorRateOptions([right], written)).numbers[0] == "100.00"
 
 
 def test_a_pronouncing_dictionary(tmp_path: Path) -> None:
     right = write(tmp_path, "lexicon", "TO\tT UW\nTO\tT AH\nBE\tB IY\n")
-    result = run(Options([right], write(tmp_path, "written", "T AH\nB IY\n"), keyed=True))
+    result = run(ErrorRateOptions([right], write(tmp_path, "written", "T AH\nB IY\n"), keyed=True))
     assert result.numbers == ("0.00", "0.00", "0.00")
     assert result.answers == 3
 
@@ -68,47 +68,49 @@ def test_a_dictionary_wants_one_hypothesis_a_question(tmp_path: Path) -> None:
     right = write(tmp_path, "lexicon", "TO\tT UW\nTO\tT AH\nBE\tB IY\n")
     written = write(tmp_path, "written", "T AH\nT AH\nB IY\n")
     with pytest.raises(DataError, match=f"{written} has 3 lines, {right} has 2 questions"):
-        run(Options([right], written, keyed=True))
+        run(ErrorRateOptions([right], written, keyed=True))
 
 
 def test_a_dictionary_without_a_tab(tmp_path: Path) -> None:
     right = write(tmp_path, "lexicon", "TO\tT UW\nBE B IY\n")
     with pytest.raises(DataError) as caught:
-        run(Options([right], right, keyed=True))
+        run(ErrorRateOptions([right], right, keyed=True))
     assert str(caught.value) == f"{right}:2: no right answer\n  --keyed wants QUESTION<TAB>ANSWER, not 'BE B IY'"
 
 
 def test_one_letter_in_two_encodings_is_one_letter(tmp_path: Path) -> None:
     right, written = write(tmp_path, "right", "Caf\u00e9\n"), write(tmp_path, "written", "Cafe\u0301\n")
-    assert run(Options([right], written)).numbers[0] == "0.00"
-    assert run(Options([right], written, normalise="none")).numbers[0] == "100.00"
+    assert run(ErrorRateOptions([right], written)).numbers[0] == "0.00"
+    assert run(ErrorRateOptions([right], written, normalise="none")).numbers[0] == "100.00"
 
 
 def test_width_variants_are_one_letter_only_when_asked(tmp_path: Path) -> None:
     right, written = write(tmp_path, "right", "ABC\n"), write(tmp_path, "written", "ＡＢＣ\n")
-    assert run(Options([right], written)).numbers[0] == "100.00"
-    assert run(Options([right], written, normalise="nfkc")).numbers[0] == "0.00"
+    assert run(ErrorRateOptions([right], written)).numbers[0] == "100.00"
+    assert run(ErrorRateOptions([right], written, normalise="nfkc")).numbers[0] == "0.00"
 
 
 def test_case(tmp_path: Path) -> None:
     right, written = write(tmp_path, "right", "ÜBER\n"), write(tmp_path, "written", "über\n")
-    assert run(Options([right], written)).numbers[0] == "100.00"
-    assert run(Options([right], written, lowercase=True)).numbers[0] == "0.00"
+    assert run(ErrorRateOptions([right], written)).numbers[0] == "100.00"
+    assert run(ErrorRateOptions([right], written, lowercase=True)).numbers[0] == "0.00"
 
 
 def test_blank_hypotheses_are_counted(tmp_path: Path) -> None:
     heard: list[Event] = []
-    result = run(Options([write(tmp_path, "right", "a\nb\n")], write(tmp_path, "written", "a\n \n")), heard.append)
+    result = run(
+        ErrorRateOptions([write(tmp_path, "right", "a\nb\n")], write(tmp_path, "written", "a\n \n")), heard.append
+    )
     assert heard == [Warned("1 of 2 hypotheses are blank")]
     assert result.numbers == ("50.00", "50.00", "50.00")
 
 
 def test_a_line_whose_only_right_answer_is_blank(tmp_path: Path) -> None:
     right, written = write(tmp_path, "right", "a\n\n"), write(tmp_path, "written", "a\nb\n")
-    assert run(Options([right], written)).numbers == ("50.00", "100.00", "100.00")
+    assert run(ErrorRateOptions([right], written)).numbers == ("50.00", "100.00", "100.00")
 
 
-def test_counts_must_agree(pair: Options, tmp_path: Path) -> None:
+def test_counts_must_agree(pair: ErrorRateOptions, tmp_path: Path) -> None:
     short = write(tmp_path, "short", "HH AH L OW\n")
     with pytest.raises(DataError, match=f"{short} has 1 lines, .*right has 2 lines"):
         run(replace(pair, hypotheses=short))
@@ -125,11 +127,11 @@ def test_counts_must_agree(pair: Options, tmp_path: Path) -> None:
 )
 def test_options_that_do_not_go_together(values: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        run(replace(Options([Path("right")]), **values))  # type: ignore[arg-type]
+        run(replace(ErrorRateOptions([Path("right")]), **values))  # type: ignore[arg-type]
     assert str(caught.value).startswith(message)
 
 
-def heard_by(options: Options) -> list[str]:
+def heard_by(options: ErrorRateOptions) -> list[str]:
     heard: list[Event] = []
     run(options, heard.append)
     return [event.text for event in heard if isinstance(event, Warned)]
@@ -137,7 +139,7 @@ def heard_by(options: Options) -> list[str]:
 
 def test_a_question_whose_lines_stand_apart_is_named(tmp_path: Path) -> None:
     lexicon = "READ\tR IY D\nTO\tT UW\nREAD\tR EH D\nBE\tB IY\nTO\tT AH\n"
-    options = Options(
+    options = ErrorRateOptions(
         [write(tmp_path, "lexicon", lexicon)], write(tmp_path, "written", "R EH D\nT AH\nB IY\n"), keyed=True
     )
     with pytest.raises(DataError) as caught:
@@ -157,7 +159,7 @@ def test_a_question_whose_lines_stand_apart_is_named(tmp_path: Path) -> None:
 
 def test_blank_references_and_short_output_are_named(tmp_path: Path) -> None:
     right = write(tmp_path, "right", "a b c d e f\n\n")
-    assert heard_by(Options([right], write(tmp_path, "written", "a b\nx\n"))) == [
+    assert heard_by(ErrorRateOptions([right], write(tmp_path, "written", "a b\nx\n"))) == [
         "1 of 2 lines have a blank reference: whatever is written there is wrong",
         "the hypotheses are too short: 2 characters where the references have 6 (33 %), blank lines and spaces not "
         "counted",
@@ -168,5 +170,5 @@ def test_an_output_that_was_taken_for_a_reference(tmp_path: Path, monkeypatch: p
     paths = [write(tmp_path, name, "a\n") for name in ("right", "written")]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     with pytest.raises(DataError) as caught:
-        run(Options(paths))
+        run(ErrorRateOptions(paths))
     assert caught.value.hint == f"if {paths[1]} holds the hypotheses, write --hypotheses {paths[1]}"

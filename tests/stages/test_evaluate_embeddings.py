@@ -10,7 +10,7 @@ from tests.word_vectors import write_vectors
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Warned
-from rnnkit.stages.evaluation.evaluate_embeddings import Options, run
+from rnnkit.stages.evaluation.evaluate_embeddings import EvaluateEmbeddingsOptions, run
 
 ANALOGIES = """\
 : family
@@ -30,12 +30,12 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 @pytest.fixture
-def options(tmp_path: Path) -> Options:
+def options(tmp_path: Path) -> EvaluateEmbeddingsOptions:
     files = [write(tmp_path, "analogies", ANALOGIES), write(tmp_path, "pairs", PAIRS)]
-    return Options(files, write_vectors(tmp_path / "royals.txt"))
+    return EvaluateEmbeddingsOptions(files, write_vectors(tmp_path / "royals.txt"))
 
 
-def test_both_kinds_of_files(options: Options) -> None:
+def test_both_kinds_of_files(options: EvaluateEmbeddingsOptions) -> None:
     analogies, pairs = options.files
     result = run(options)
     assert result.lines == (
@@ -53,7 +53,7 @@ def test_both_kinds_of_files(options: Options) -> None:
     assert result.numbers == ("33.33 %", "1.0000")
 
 
-def test_json(options: Options) -> None:
+def test_json(options: EvaluateEmbeddingsOptions) -> None:
     analogies, pairs = run(options).as_dict()["scores"]
     assert (analogies["kind"], analogies["restrict"]) == ("analogies", 7)
     assert analogies["semantic"] == {"accuracy": 0.5, "correct": 1, "asked": 2, "questions": 3, "coverage": 2 / 3}
@@ -65,29 +65,29 @@ def test_json(options: Options) -> None:
     }  # fmt: skip
 
 
-def test_one_kind_of_sections_has_no_sums_by_kind(options: Options, tmp_path: Path) -> None:
+def test_one_kind_of_sections_has_no_sums_by_kind(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
     plain = write(tmp_path, "plain", "man king woman queen\n")
     result = run(replace(options, files=[plain]))
     assert [line.split()[0] for line in result.lines[2:]] == ["(no", "total"]
     assert "semantic" not in result.as_dict()["scores"][0]
 
 
-def test_the_restriction(options: Options) -> None:
+def test_the_restriction(options: EvaluateEmbeddingsOptions) -> None:
     assert run(replace(options, files=options.files[:1], restrict=4)).numbers == ("100.00 %",)
 
 
-def test_case(options: Options) -> None:
+def test_case(options: EvaluateEmbeddingsOptions) -> None:
     assert "        1      1          3" in run(replace(options, lowercase=False)).lines[2]
 
 
-def test_lines_that_are_not_understood_are_counted(options: Options, tmp_path: Path) -> None:
+def test_lines_that_are_not_understood_are_counted(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
     odd = write(tmp_path, "odd", ANALOGIES + "a b c\n\nd\n")
     heard: list[Event] = []
     run(replace(options, files=[odd]), heard.append)
     assert heard == [Warned(f"{odd}: 2 lines are not understood and left out, the first is line 7")]
 
 
-def test_a_file_whose_words_are_strange(options: Options, tmp_path: Path) -> None:
+def test_a_file_whose_words_are_strange(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
     strange = write(tmp_path, "strange", "amor odium 3\nvita mors 2\n")
     heard: list[Event] = []
     result = run(replace(options, files=[strange, options.files[1]]), heard.append)
@@ -107,7 +107,9 @@ def test_a_file_whose_words_are_strange(options: Options, tmp_path: Path) -> Non
         ),
     ],
 )
-def test_a_correlation_that_is_not_defined(options: Options, tmp_path: Path, text: str, why: str) -> None:
+def test_a_correlation_that_is_not_defined(
+    options: EvaluateEmbeddingsOptions, tmp_path: Path, text: str, why: str
+) -> None:
     path = write(tmp_path, "undefined", text)
     heard: list[Event] = []
     result = run(replace(options, files=[path, options.files[1]]), heard.append)
@@ -128,7 +130,7 @@ def test_a_correlation_that_is_not_defined(options: Options, tmp_path: Path, tex
 @pytest.mark.parametrize(
     "layout", ['"{}","{}",{}', "{};{};{},0", "{}:{}:{}", "{}   {}\t{}", '"{}";"{}";"{},0"', "7\t{}\t{}\t{}"]
 )
-def test_pairs_as_spreadsheets_write_them(options: Options, tmp_path: Path, layout: str) -> None:
+def test_pairs_as_spreadsheets_write_them(options: EvaluateEmbeddingsOptions, tmp_path: Path, layout: str) -> None:
     pairs = [("king", "queen", 8), ("one", "two", 9), ("man", "one", 1)]
     path = write(tmp_path, "table", "".join(layout.format(*pair) + "\r\n" for pair in pairs))
     result = run(replace(options, files=[path]))
@@ -136,7 +138,7 @@ def test_pairs_as_spreadsheets_write_them(options: Options, tmp_path: Path, layo
 
 
 @pytest.mark.parametrize("text", ["", "\n# nothing\n", "just some words in a line\nand more\n"])
-def test_files_of_neither_kind(options: Options, tmp_path: Path, text: str) -> None:
+def test_files_of_neither_kind(options: EvaluateEmbeddingsOptions, tmp_path: Path, text: str) -> None:
     path = write(tmp_path, "neither", text)
     with pytest.raises(DataError) as caught:
         run(replace(options, files=[*options.files, path]))
@@ -146,16 +148,16 @@ def test_files_of_neither_kind(options: Options, tmp_path: Path, text: str) -> N
     )
 
 
-def test_a_header_of_four_words_makes_no_analogies(options: Options, tmp_path: Path) -> None:
+def test_a_header_of_four_words_makes_no_analogies(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
     path = write(tmp_path, "simlex", "word1 word2 POS score\nking queen N 3\none two N 5\n")
     assert run(replace(options, files=[path])).numbers == ("1.0000",)
 
 
-def test_numbers_may_be_the_words_of_an_analogy(options: Options, tmp_path: Path) -> None:
+def test_numbers_may_be_the_words_of_an_analogy(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
     path = write(tmp_path, "years", ": years\none two 3 4\nman king woman queen\n")
     assert run(replace(options, files=[path])).lines[2].split() == ["years", "100.00", "%", "1", "1", "2"]
 
 
-def test_unseen_needs_n_grams(options: Options) -> None:
+def test_unseen_needs_n_grams(options: EvaluateEmbeddingsOptions) -> None:
     with pytest.raises(UsageError, match=r"--unseen needs vectors with n-grams, those of .*royals.txt have none"):
         run(replace(options, unseen=True))

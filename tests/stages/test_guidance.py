@@ -18,8 +18,8 @@ from rnnkit.models import weights
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, align_words
 from rnnkit.stages.training import train, train_seq2seq
-from rnnkit.stages.training.outcome import Result
-from rnnkit.stages.training.train_seq2seq import Options
+from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
 from rnnkit.training import metrics
 
 SMALL: dict[str, Any] = {
@@ -33,19 +33,23 @@ WEIGHTS = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safet
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Data from which lines were dropped, and its links."""
     work = make_workspace(tmp_path_factory.mktemp("guided"))
-    align.run(align.Options(source="de", target="en", work=work, max_length=9, drop_duplicates=True, overwrite=True))
+    align.run(
+        align.AlignOptions(source="de", target="en", work=work, max_length=9, drop_duplicates=True, overwrite=True)
+    )
     assert sum(AlignedData.open(work / "data").meta.facts["splits"]["train"]["dropped"].values()) > 10
-    align_words.run(align_words.Options(work=work, iterations=1, threads=1))
+    align_words.run(align_words.AlignWordsOptions(work=work, iterations=1, threads=1))
     return work
 
 
-def options(work: Path, output: Path, **changes: Any) -> Options:
-    return Options(**{"work": work, "output": output, "guided_attention": work / "links", **SMALL, **changes})
+def options(work: Path, output: Path, **changes: Any) -> TrainSeq2SeqOptions:
+    return TrainSeq2SeqOptions(
+        **{"work": work, "output": output, "guided_attention": work / "links", **SMALL, **changes}
+    )
 
 
 def trained(work: Path, output: Path, **changes: Any) -> Path:
     result = train_seq2seq.run(options(work, output, **changes))
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
     return result.model
 
 
@@ -68,9 +72,9 @@ def test_it_learns_is_measured_and_is_recorded(work: Path, model: Path) -> None:
 def test_it_is_told_while_it_learns(work: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     made = train.run(
-        train.Options(work=work, output=tmp_path / "model", guided_attention=work / "links", **SMALL), heard.append
+        train.TrainOptions(work=work, output=tmp_path / "model", guided_attention=work / "links", **SMALL), heard.append
     )
-    assert isinstance(made, Result)
+    assert isinstance(made, TrainingResult)
     facts = [list(event.facts) for event in heard if isinstance(event, Progress) and event.task == "training"]
     assert facts[:2] == [[], ["loss", "attention", "gradient", "tokens/s"]], "of nothing at first, then of steps"
 
@@ -100,7 +104,7 @@ def test_any_network_with_attention_can_be_guided(work: Path, tmp_path: Path, ch
     network = json.loads((folder / "config.json").read_text())["network"]
     assert network["guided_head"] is (network["attention"] == "multihead")
     (tmp_path / "text").write_text("Der Hund schläft.\n", encoding="utf-8")
-    asked = decode.Options(files=[tmp_path / "text"], model=[folder], alignments=tmp_path / "links", threads=1)
+    asked = decode.DecodeOptions(files=[tmp_path / "text"], model=[folder], alignments=tmp_path / "links", threads=1)
     assert len(list(decode.run(asked))) == 1
 
 
@@ -128,7 +132,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(work: Path, mode
 
 
 def resume(work: Path, folder: Path, **changes: Any) -> None:
-    train_seq2seq.run(Options(work=work, output=folder, resume=True, threads=1, samples=0, **changes))
+    train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=folder, resume=True, threads=1, samples=0, **changes))
 
 
 def test_a_model_without_guidance_can_be_tuned_with_it(work: Path, tmp_path: Path) -> None:
@@ -179,7 +183,7 @@ def test_other_links_that_teach_nothing_are_refused(work: Path, tmp_path: Path) 
         f"{links} has no link\n  all its lines are empty\n  hint: `rnnkit align-words` makes them"
     )
     data = tmp_path / "data"
-    align.run(align.Options(source="de", target="en", work=work, output=data))
+    align.run(align.AlignOptions(source="de", target="en", work=work, output=data))
     text = refused(ArtefactError, work, tmp_path / "model", data=data)
     assert text.startswith(f"{work / 'links'} does not belong to {data}\n")
 

@@ -17,12 +17,12 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Manifest, describe_files
 from rnnkit.reports import text_facts
-from rnnkit.stages.files.inspect import Options, Result, run
+from rnnkit.stages.files.inspect import InspectOptions, InspectResult, run
 from rnnkit.text.vocabulary import Vocabulary
 
 
-def inspect(*paths: Path) -> Result:
-    return run(Options(list(paths)))
+def inspect(*paths: Path) -> InspectResult:
+    return run(InspectOptions(list(paths)))
 
 
 def facts(path: Path) -> dict[str, Any]:

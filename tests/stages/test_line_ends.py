@@ -33,14 +33,14 @@ TEXT = ["a", "a a", "", "a a a"]
 def decoded(model: Path, listen: Listener, lines: list[str] | None = None, **options: object) -> list[str]:
     source = model.parent / "source"
     source.write_text("".join(f"{line}\n" for line in lines or TEXT), encoding="utf-8")
-    return list(decode.run(decode.Options([source], model=[model], threads=1, **options), listen))  # type: ignore[arg-type]
+    return list(decode.run(decode.DecodeOptions([source], model=[model], threads=1, **options), listen))  # type: ignore[arg-type]
 
 
 def from_detokenize(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[int, list[str]]]:
     tokenizer, _ = parts(folder, kind)
     tokens = folder / "x.tok"
     tokens.write_text(f"a {LINE_END} a\n{RETURN}\n\n", encoding="utf-8")
-    yield 3, list(detokenize.open_filter(detokenize.Options([tokens], model=tokenizer), listen))
+    yield 3, list(detokenize.open_filter(detokenize.DetokenizeOptions([tokens], model=tokenizer), listen))
 
 
 def from_translation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[int, list[str]]]:
@@ -70,7 +70,7 @@ def from_scoring(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[in
     model = speaking(folder, kind)
     text = folder / "text"
     text.write_text("a\x0ba\ra\n", encoding="utf-8")
-    found = list(score.run(score.Options([text], model=model, tokens=True, threads=1), listen))
+    found = list(score.run(score.ScoreOptions([text], model=model, tokens=True, threads=1), listen))
     lines = [line for one in found if isinstance(one, score.LineScore) for line in one.lines]
     yield len(lines), lines
     listen(Warned("␊ (LF) or ␍ (CR): tokens are shown as they are"))
@@ -82,12 +82,14 @@ def from_validation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple
         (folder / name).write_text("a\na a\n", encoding="utf-8")
     splits, sides = ("train", "valid"), ("de", "en")
     files = [folder / f"{split}.{side}" for split in splits for side in sides]
-    tokenize.run(tokenize.Options(files, model=folder / "tokenizer", output=folder / "tokens", work=folder / "other"))
+    tokenize.run(
+        tokenize.TokenizeOptions(files, model=folder / "tokenizer", output=folder / "tokens", work=folder / "other")
+    )
     named = {
         split: [folder / "tokens" / f"{split}.{side}.tok" for side in ("de", "en")] for split in ("train", "valid")
     }
     table = [folder / "vocab.tsv"]
-    data = align.run(align.Options(**named, vocab=table, output=folder / "data")).data  # type: ignore[arg-type]
+    data = align.run(align.AlignOptions(**named, vocab=table, output=folder / "data")).data  # type: ignore[arg-type]
     what = Measured(2, "chrf", 2, SearchOptions(beam=1, min_length=3), 100)
     found = make_validation(model, AlignedData.open(data), what, nullcontext, listen)(Stop())
     assert found is not None
@@ -141,7 +143,7 @@ def test_the_warning_counts_lines_once(tmp_path: Path, monkeypatch: pytest.Monke
     typed = f"{LINE_END} {LINE_END}\n<0x61>\n{RETURN}\n"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
     heard: list[Event] = []
-    lines = detokenize.open_filter(detokenize.Options(model=tokenizer), heard.append)
+    lines = detokenize.open_filter(detokenize.DetokenizeOptions(model=tokenizer), heard.append)
     assert [next(lines), heard] == ["␊␊", []]
     assert list(lines) == ["a", "␍"]
     assert heard == [

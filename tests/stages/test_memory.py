@@ -25,7 +25,7 @@ STAGES = {
 # The peak of the process itself: what getrusage gives would hold that of the process it was forked from.
 PROGRAM = """
 from pathlib import Path
-from rnnkit.stages import {stage}
+from rnnkit.stages.text import {stage}
 {stage}.run({options})
 status = Path("/proc/self/status").read_text()
 print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))

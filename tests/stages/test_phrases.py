@@ -13,7 +13,7 @@ import pytest
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Warned
 from rnnkit.io import manifest
-from rnnkit.stages.text.phrases import Options, open_filter, run
+from rnnkit.stages.text.phrases import PhrasesOptions, open_filter, run
 
 TEXT = "new york city is big\n\nnew york city\na big york\nnew york city is new\n"
 SMALL: dict[str, Any] = {"min_count": 2, "threshold": 1.0, "discount": 0.0}
@@ -26,8 +26,8 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def options(**changes: Any) -> Options:
-    return Options(**{"files": [Path("train.txt")], "output": Path("out.txt"), **SMALL, **changes})
+def options(**changes: Any) -> PhrasesOptions:
+    return PhrasesOptions(**{"files": [Path("train.txt")], "output": Path("out.txt"), **SMALL, **changes})
 
 
 def refused(kind: type[RnnkitError], **changes: Any) -> str:
@@ -92,12 +92,12 @@ def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.Monkey
     assert Path("again.txt").read_bytes() == Path("out.txt").read_bytes()
     assert not Path("again.txt.phrases.tsv").exists(), "there is a list already"
     assert again.list == found
-    assert list(open_filter(Options(files=[Path("train.txt")], phrases=found))) == TEXT_JOINED
+    assert list(open_filter(PhrasesOptions(files=[Path("train.txt")], phrases=found))) == TEXT_JOINED
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
-    assert list(open_filter(Options(phrases=found))) == TEXT_JOINED
+    assert list(open_filter(PhrasesOptions(phrases=found))) == TEXT_JOINED
     heard: list[Event] = []
     found.write_text("".join(found.read_text().splitlines(keepends=True)[1:]))
-    list(open_filter(Options(files=[Path("train.txt")], phrases=found), heard.append))
+    list(open_filter(PhrasesOptions(files=[Path("train.txt")], phrases=found), heard.append))
     assert heard == [Warned("out.txt.phrases.tsv has changed since it was written; it is used as it is now")]
 
 
@@ -142,7 +142,7 @@ def test_what_cannot_be_done(corpus: Path) -> None:
     assert not Path("out.txt").exists()
     assert refused(FormatError, phrases=Path("train.txt")).startswith("train.txt:1: no phrase")
     with pytest.raises(UsageError, match=r"--output is missing\n.*\n  hint: --phrases LIST joins"):
-        open_filter(Options(files=[Path("train.txt")]))
+        open_filter(PhrasesOptions(files=[Path("train.txt")]))
     with pytest.raises(DataError, match=r"there is no file none\.txt"):
         run(options())
-        open_filter(Options(files=[Path("none.txt")], phrases=Path("out.txt.phrases.tsv")))
+        open_filter(PhrasesOptions(files=[Path("none.txt")], phrases=Path("out.txt.phrases.tsv")))

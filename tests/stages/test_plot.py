@@ -13,7 +13,7 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.vectors import UnknownWord
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Event, Note
-from rnnkit.stages.files.plot import Options, run
+from rnnkit.stages.files.plot import PlotOptions, run
 from rnnkit.training import metrics
 
 
@@ -37,20 +37,22 @@ def drawn(picture: Path) -> list[str]:
 
 def test_a_curve_is_drawn_where_nothing_is_said(work: Path) -> None:
     heard: list[Event] = []
-    assert run(Options(work=work), heard.append).picture == work / "model" / "curve.png"
+    assert run(PlotOptions(work=work), heard.append).picture == work / "model" / "curve.png"
     assert heard == [Note(f"{work / 'model' / 'curve.png'} drawn")]
-    assert run(Options(work=work)).picture.read_bytes().startswith(b"\x89PNG")  # a curve is drawn anew without asking
+    assert (
+        run(PlotOptions(work=work)).picture.read_bytes().startswith(b"\x89PNG")
+    )  # a curve is drawn anew without asking
 
 
 def test_the_model_decides_before_the_environment_s_vectors(work: Path, tmp_path: Path) -> None:
     picture = tmp_path / "curve.svg"
-    run(Options(work / "model", vectors=work / "embeddings", output=picture))
+    run(PlotOptions(work / "model", vectors=work / "embeddings", output=picture))
     assert "training loss" in drawn(picture)
 
 
 def test_words_that_are_asked_for(work: Path, tmp_path: Path) -> None:
     picture = tmp_path / "words.svg"
-    run(Options(work=work, words=["king,queen", "one", "king"], output=picture))
+    run(PlotOptions(work=work, words=["king,queen", "one", "king"], output=picture))
     labels = drawn(picture)
     assert {"king", "queen", "one", f"3 words of {work / 'embeddings'}"} <= set(labels)
     assert labels.count("king") == 1
@@ -62,16 +64,16 @@ def test_the_most_frequent_words(work: Path, tmp_path: Path, way: str) -> None:
     picture = tmp_path / "words.svg"
     match way:
         case "directory":
-            run(Options(work / "embeddings", count=4, output=picture))
+            run(PlotOptions(work / "embeddings", count=4, output=picture))
         case "file":
-            run(Options(write_vectors(tmp_path / "royals.txt"), count=4, output=picture))
+            run(PlotOptions(write_vectors(tmp_path / "royals.txt"), count=4, output=picture))
         case "option":
-            run(Options(vectors=work / "embeddings", count=4, output=picture))
+            run(PlotOptions(vectors=work / "embeddings", count=4, output=picture))
     assert [word for word in drawn(picture) if word in ROYALS] == ["man", "woman", "king", "queen"]
 
 
 def test_words_have_a_place_in_the_workspace(work: Path) -> None:
-    options = Options(work / "embeddings", work=work)
+    options = PlotOptions(work / "embeddings", work=work)
     assert run(options).as_dict() == {"picture": str(work / "words.png")}
     with pytest.raises(ArtefactError, match=r"words.png already exists\n  hint: --overwrite replaces it"):
         run(options)
@@ -80,11 +82,11 @@ def test_words_have_a_place_in_the_workspace(work: Path) -> None:
 def test_what_cannot_be_drawn(work: Path, tmp_path: Path) -> None:
     picture = tmp_path / "words.png"
     with pytest.raises(UnknownWord, match=r"'qeen' has no vector\n.*\n  hint: did you mean 'queen'\?"):
-        run(Options(work=work, words=["king", "qeen", "man"], output=picture))
+        run(PlotOptions(work=work, words=["king", "qeen", "man"], output=picture))
     with pytest.raises(DataError, match=r"2 words make no picture\n  hint: give 3 or more"):
-        run(Options(work=work, words=["king", "king", "man"], output=picture))
+        run(PlotOptions(work=work, words=["king", "king", "man"], output=picture))
     with pytest.raises(ArtefactError, match="is model, not vectors"):
-        run(Options(write_model(tmp_path), words=["king", "queen", "man"], output=picture))
+        run(PlotOptions(write_model(tmp_path), words=["king", "queen", "man"], output=picture))
     assert not picture.exists()
 
 

@@ -21,9 +21,9 @@ from rnnkit.io import manifest
 from rnnkit.models import transfer, weights
 from rnnkit.stages.inference import decode
 from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.outcome import TrainingResult
 from rnnkit.stages.training.pretrained import Pretrained
-from rnnkit.stages.training.train_seq2seq import Options
+from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
 from rnnkit.text.vocabulary import Vocabulary
 
 DIMENSION = 10
@@ -60,14 +60,14 @@ def write(path: Path, vectors: dict[str, NDArray[np.float64]]) -> Path:
     return path
 
 
-def options(work: Path, output: Path, **changes: Any) -> Options:
-    return Options(work=work, output=output, **{**SIZES, **changes})
+def options(work: Path, output: Path, **changes: Any) -> TrainSeq2SeqOptions:
+    return TrainSeq2SeqOptions(work=work, output=output, **{**SIZES, **changes})
 
 
 def trained(work: Path, output: Path, listen: Any = lambda event: None, **changes: Any) -> dict[str, torch.Tensor]:
     """The best weights of a run."""
     result = train_seq2seq.run(options(work, output, **changes), listen)
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
     return weights.load(result.model / "best.safetensors")[0]
 
 
@@ -98,7 +98,7 @@ def test_frozen_source_embeddings_are_the_vectors_and_the_rest_learns(
     assert f" parameters, {size:,} of them frozen, float32 on cpu, 1 threads" in notes[1]
     text = tmp_path / "text.de"
     text.write_text("Der Hund.\n", encoding="utf-8")
-    assert len(list(decode.run(decode.Options(files=[text], model=[tmp_path / "a"])))) == 1
+    assert len(list(decode.run(decode.DecodeOptions(files=[text], model=[tmp_path / "a"])))) == 1
 
 
 def test_two_files_are_for_source_and_target(
@@ -166,7 +166,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
     assert (tmp_path / "cut" / "last").exists() == with_checkpoint
     if with_checkpoint:
         own.unlink()  # a checkpoint has all there is
-    train_seq2seq.run(Options(work=work, output=tmp_path / "cut", resume=True, threads=1))
+    train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=tmp_path / "cut", resume=True, threads=1))
     for name in ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
     whole, resumed = (manifest.load(tmp_path / run / "meta.json") for run in ("whole", "cut"))
@@ -187,7 +187,7 @@ def test_other_vectors_under_the_same_name_are_noticed(
         trained(work, tmp_path / "cut", break_off, embeddings=[own])
     write(own, dict(list(vectors.items())[1:]))
     with pytest.raises(ArtefactError, match="changed since: embeddings"):
-        train_seq2seq.run(Options(work=work, output=tmp_path / "cut", resume=True, threads=1))
+        train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=tmp_path / "cut", resume=True, threads=1))
 
 
 def refused(kind: type[RnnkitError], work: Path, output: Path, **changes: Any) -> str:

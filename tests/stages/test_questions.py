@@ -42,7 +42,7 @@ def asked(answers: Any) -> list[dict[str, Any]]:
 
 
 def test_neighbors_of_several_words(vectors: Path) -> None:
-    king, one = neighbors.run(neighbors.Options(words=["king", "one"], vectors=vectors, count=2))
+    king, one = neighbors.run(neighbors.NeighborsOptions(words=["king", "one"], vectors=vectors, count=2))
     assert isinstance(king, neighbors.Neighborhood)
     assert king.lines == ("king", "  prince  0.9655", "  man     0.7036")
     assert one.as_dict() == {
@@ -53,18 +53,18 @@ def test_neighbors_of_several_words(vectors: Path) -> None:
 
 
 def test_only_the_most_frequent_words_are_looked_through(vectors: Path) -> None:
-    (king,) = neighbors.run(neighbors.Options(words=["king"], vectors=vectors, count=5, restrict=4))
+    (king,) = neighbors.run(neighbors.NeighborsOptions(words=["king"], vectors=vectors, count=5, restrict=4))
     assert [each["word"] for each in king.as_dict()["neighbors"]] == ["man", "queen", "woman"]
 
 
 def test_wide_characters_keep_the_columns(tmp_path: Path) -> None:
     path = write_vectors(tmp_path / "cities", {"東京": (1, 0), "京都": (1, 0.5), "rome": (0, 1)})
-    (answer,) = neighbors.run(neighbors.Options(words=["東京"], vectors=path))
+    (answer,) = neighbors.run(neighbors.NeighborsOptions(words=["東京"], vectors=path))
     assert answer.lines == ("東京", "  京都  0.8944", "  rome  0.0000")
 
 
 def test_an_unknown_word_stops_no_other(vectors: Path) -> None:
-    first, second = neighbors.run(neighbors.Options(words=["qeen", "queen"], vectors=vectors, count=1))
+    first, second = neighbors.run(neighbors.NeighborsOptions(words=["qeen", "queen"], vectors=vectors, count=1))
     assert first.as_dict() == {"question": "qeen", "error": "'qeen' has no vector"}
     assert first.lines == ()
     assert second.lines == ("queen", "  woman  0.7036")
@@ -74,14 +74,14 @@ def test_an_unseen_word_is_composed_and_said_to_be(tmp_path: Path) -> None:
     rows_VD, buckets_KD = np.eye(2, 3, dtype=np.float32), np.ones((5, 3), dtype=np.float32)
     table = Table.of(["sun", "moon"], rows_VD, None, Subwords(2, 3, 5), buckets_KD)
     write(tmp_path / "work" / "embeddings", table)
-    (answer,) = neighbors.run(neighbors.Options(words=["sunny"], work=tmp_path / "work"))
+    (answer,) = neighbors.run(neighbors.NeighborsOptions(words=["sunny"], work=tmp_path / "work"))
     assert answer.lines[0] == "sunny (never seen, composed of its n-grams)"
     assert answer.as_dict()["seen"] is False
 
 
 def test_lines_of_standard_input(vectors: Path, typed: Typed) -> None:
     typed("king\n\n qeen \none\n")
-    answers = list(neighbors.run(neighbors.Options(vectors=vectors, count=1)))
+    answers = list(neighbors.run(neighbors.NeighborsOptions(vectors=vectors, count=1)))
     assert [answer.lines[:1] for answer in answers] == [("king",), (), (), ("one",)]
     assert asked(answers)[1:3] == [
         {"question": "", "error": None},
@@ -93,67 +93,67 @@ def test_a_person_is_told_what_is_waited_for(vectors: Path, typed: Typed, monkey
     typed("")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     heard: list[Event] = []
-    assert list(neighbors.run(neighbors.Options(vectors=vectors), heard.append)) == []
+    assert list(neighbors.run(neighbors.NeighborsOptions(vectors=vectors), heard.append)) == []
     assert heard == [Note("reading words from the keyboard, one a line; Ctrl-D ends them")]
 
 
 def test_there_must_be_vectors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="work/embeddings\n  hint: `rnnkit train-embeddings` makes them"):
-        neighbors.run(neighbors.Options(words=["king"], work=tmp_path / "work"))
+        neighbors.run(neighbors.NeighborsOptions(words=["king"], work=tmp_path / "work"))
 
 
 def test_similarity_of_pairs(vectors: Path) -> None:
-    answers = list(similarity.run(similarity.Options(["king", "queen", "one", "two"], vectors)))
+    answers = list(similarity.run(similarity.SimilarityOptions(["king", "queen", "one", "two"], vectors)))
     assert [answer.lines for answer in answers] == [("king\tqueen\t0.5000",), ("one\ttwo\t0.9950",)]
     assert asked(answers)[0] == {"question": "king queen", "similarity": 0.5}
 
 
 def test_similarity_of_half_a_pair(vectors: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        similarity.run(similarity.Options(["king", "queen", "one"], vectors))
+        similarity.run(similarity.SimilarityOptions(["king", "queen", "one"], vectors))
     assert str(caught.value) == "'one' stands alone: two words are wanted, such as king queen"
 
 
 def test_lines_out_pair_with_lines_in(vectors: Path, typed: Typed) -> None:
     typed("one two\n\nking\nking qeen\nman king\n")
-    answers = list(similarity.run(similarity.Options([], vectors)))
+    answers = list(similarity.run(similarity.SimilarityOptions([], vectors)))
     assert [answer.lines for answer in answers] == [("one\ttwo\t0.9950",), ("",), ("",), ("",), ("man\tking\t0.7036",)]
     assert asked(answers)[2]["error"] == "standard input:3: 'king' is no pair: two words are wanted, such as king queen"
 
 
 def test_odd_one_out(vectors: Path, typed: Typed) -> None:
-    (answer,) = odd_one_out.run(odd_one_out.Options(["king", "queen", "two", "prince"], vectors))
+    (answer,) = odd_one_out.run(odd_one_out.OddOneOutOptions(["king", "queen", "two", "prince"], vectors))
     assert answer.lines == ("two",)
     assert answer.as_dict() == {"question": "king queen two prince", "odd_one_out": "two"}
     typed("one man two\nking queen\n")
-    answers = list(odd_one_out.run(odd_one_out.Options([], vectors)))
+    answers = list(odd_one_out.run(odd_one_out.OddOneOutOptions([], vectors)))
     assert [answer.lines for answer in answers] == [("man",), ("",)]
     assert asked(answers)[1]["error"] == "standard input:2: the odd one out of 2 words is anyone's guess"
 
 
 def test_odd_one_out_of_too_few(vectors: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        odd_one_out.run(odd_one_out.Options(["king"], vectors))
+        odd_one_out.run(odd_one_out.OddOneOutOptions(["king"], vectors))
     assert str(caught.value) == (
         "the odd one out of 1 word is anyone's guess\n  hint: give 3 or more, such as breakfast lunch dinner bicycle"
     )
 
 
 def test_analogy(vectors: Path) -> None:
-    (answer,) = analogy.run(analogy.Options(["king", "-", "man", "+", "woman"], vectors, count=2))
+    (answer,) = analogy.run(analogy.AnalogyOptions(["king", "-", "man", "+", "woman"], vectors, count=2))
     assert answer.lines[:2] == ("king - man + woman", "  queen   0.9597")
     assert answer.as_dict()["answers"][0] == {"word": "queen", "similarity": 0.9597}
-    (same,) = analogy.run(analogy.Options(["man", "king", "woman"], vectors, count=2))
+    (same,) = analogy.run(analogy.AnalogyOptions(["man", "king", "woman"], vectors, count=2))
     assert same.lines == answer.lines
 
 
 def test_analogies_quoted_and_typed(vectors: Path, typed: Typed) -> None:
     words = ["king - man + woman", " - king + queen + man"]
-    answers = list(analogy.run(analogy.Options(words, vectors, count=1)))
+    answers = list(analogy.run(analogy.AnalogyOptions(words, vectors, count=1)))
     assert [answer.lines[0] for answer in answers] == ["king - man + woman", "- king + queen + man"]
     assert [answer.as_dict()["answers"][0]["word"] for answer in answers] == ["queen", "woman"]
     typed("man king woman\nking queen\nking - mna\n")
-    answers = list(analogy.run(analogy.Options([], vectors, count=1)))
+    answers = list(analogy.run(analogy.AnalogyOptions([], vectors, count=1)))
     assert answers[0].lines[0] == "king - man + woman"
     assert [answer["error"] for answer in asked(answers)[1:]] == [
         "standard input:2: 'king queen' is no expression: there is no + or - before 'queen'",

@@ -11,7 +11,7 @@ from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.text.represent import Options, run
+from rnnkit.stages.text.represent import RepresentOptions, run
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     Path("train.de").write_text("ein Mann und ein Hund\nja\n", encoding="utf-8")
     Path("train.en").write_text("a man and a dog\nyes\n", encoding="utf-8")
-    tokenize.run(tokenize.Options(files=[Path("train.de"), Path("train.en")], type="words"))
-    vocab.run(vocab.Options())
-    align.run(align.Options(source="de", target="en"))
+    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.de"), Path("train.en")], type="words"))
+    vocab.run(vocab.VocabOptions())
+    align.run(align.AlignOptions(source="de", target="en"))
     return Path("work")
 
 
 def test_bags_of_words(work: Path) -> None:
-    result = run(Options(side="de"))
+    result = run(RepresentOptions(side="de"))
     assert result.lines == ("work/train.de.bow.npz: 2 rows, 14 columns, 5 entries",)
     assert result.as_dict() == {"path": "work/train.de.bow.npz", "rows": 2, "columns": 14, "entries": 5}
     arrays = np.load(result.path, allow_pickle=False)
@@ -38,7 +38,7 @@ def test_bags_of_words(work: Path) -> None:
 
 
 def test_one_hot_rows(work: Path) -> None:
-    result = run(Options(kind="onehot", side="en", output=Path("out.npz")))
+    result = run(RepresentOptions(kind="onehot", side="en", output=Path("out.npz")))
     assert (result.path, result.rows, result.entries) == (Path("out.npz"), 6, 6)
     ids = AlignedData.open(work / "data").side("train", "en")
     assert np.load("out.npz")["indices"].tolist() == [*ids[0][:-1].tolist(), *ids[1][:-1].tolist()]
@@ -46,13 +46,13 @@ def test_one_hot_rows(work: Path) -> None:
 
 def test_what_is_refused(work: Path) -> None:
     with pytest.raises(UsageError) as several:
-        run(Options())
+        run(RepresentOptions())
     assert str(several.value) == "work/data has the sides de and en\n  hint: say which: --side LANG"
     with pytest.raises(DataError, match=r"work/data has no test\.de"):
-        run(Options(side="de", split="test"))
+        run(RepresentOptions(side="de", split="test"))
     with pytest.raises(DataError, match="there is no data at none/data"):
-        run(Options(work=Path("none")))
-    run(Options(side="de"))
+        run(RepresentOptions(work=Path("none")))
+    run(RepresentOptions(side="de"))
     with pytest.raises(ArtefactError, match=r"work/train\.de\.bow\.npz already exists"):
-        run(Options(side="de"))
-    run(Options(side="de", overwrite=True))
+        run(RepresentOptions(side="de"))
+    run(RepresentOptions(side="de", overwrite=True))

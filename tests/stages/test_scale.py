@@ -22,7 +22,7 @@ from rnnkit.text.lines import read_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
 
 LINES = 37
-PAIR = align.Options(source="de", target="en")
+PAIR = align.AlignOptions(source="de", target="en")
 WORDS = ("ein", "Hund", "naïve", "中文", "e\u0301t\u00e9", "(so)", "a_b", "␛▁", "x" * 45, "\u2028")
 
 
@@ -51,8 +51,8 @@ def texts() -> list[Path]:
 def chain(work: str, processes: int = 1, **tokens: object) -> None:
     """Tokenize, count and align in one workspace, whose name the manifests have."""
     chosen = {"type": "words", **tokens}
-    tokenize.run(tokenize.Options(texts(), work=Path(work), processes=processes, **chosen))  # type: ignore[arg-type]
-    vocab.run(vocab.Options(work=Path(work), processes=processes, min_count=2))
+    tokenize.run(tokenize.TokenizeOptions(texts(), work=Path(work), processes=processes, **chosen))  # type: ignore[arg-type]
+    vocab.run(vocab.VocabOptions(work=Path(work), processes=processes, min_count=2))
     align.run(
         replace(PAIR, work=Path(work), processes=processes, drop_leaked=True, drop_duplicates=not chosen.get("samples"))
     )
@@ -61,19 +61,19 @@ def chain(work: str, processes: int = 1, **tokens: object) -> None:
 def sharded(work: str, count: int, **tokens: object) -> None:
     """The same by shards; the tokenizer is made first."""
     chosen = {"type": "words", **tokens}
-    place, known = Path(work), tokenize.Options(texts(), work=Path(work), **chosen)  # type: ignore[arg-type]
-    tokenize.run(tokenize.Options([Path("valid.de")], work=place, type=known.type, size=known.size,
+    place, known = Path(work), tokenize.TokenizeOptions(texts(), work=Path(work), **chosen)  # type: ignore[arg-type]
+    tokenize.run(tokenize.TokenizeOptions([Path("valid.de")], work=place, type=known.type, size=known.size,
                                   learn_from=texts()[:2], output=Path("unused"), overwrite=True))  # fmt: skip
     numbers = [f"{number}/{count}" for number in range(count, 0, -1)]
     for number in numbers:
         tokenize.run(replace(known, shard=number))
-    tokenize.run(tokenize.Options(work=place, merge=True))
+    tokenize.run(tokenize.TokenizeOptions(work=place, merge=True))
     for number in numbers:
-        vocab.run(vocab.Options(work=place, shard=number))
-    vocab.run(vocab.Options(work=place, merge=True, min_count=2))
+        vocab.run(vocab.VocabOptions(work=place, shard=number))
+    vocab.run(vocab.VocabOptions(work=place, merge=True, min_count=2))
     for number in numbers:
         align.run(replace(PAIR, work=place, drop_leaked=True, shard=number))
-    align.run(align.Options(work=place, merge=True))
+    align.run(align.AlignOptions(work=place, merge=True))
 
 
 OWN_CHECKSUM = re.compile(rb',\n  "sha256": "[0-9a-f]{64}"(?=\n\}\s*$)')
@@ -113,7 +113,7 @@ def test_packed_texts_too(corpus: Path) -> None:
 
 def test_samples_of_several_processes_spell_the_text(corpus: Path) -> None:
     """SentencePiece draws otherwise in every process, whatever the seed, so the draws themselves are not compared."""
-    drawn = tokenize.Options(texts(), type="unigram", size=282, samples=3, processes=2)
+    drawn = tokenize.TokenizeOptions(texts(), type="unigram", size=282, samples=3, processes=2)
     tokenizer = load_tokenizer(tokenize.run(drawn).tokenizer)
     for name in ("train.de", "train.en"):
         lines = Path("work/tokens", f"{name}.tok").read_text(encoding="utf-8").split("\n")[:-1]
@@ -131,34 +131,40 @@ def test_any_number_of_shards_makes_the_same(corpus: Path, count: int) -> None:
 def test_samples_are_the_same_in_shards(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenize, "batch_lines", lambda lines: blocks_of(list(lines), 5))
     drawn = {"type": "unigram", "size": 282, "samples": 2}
-    tokenize.run(tokenize.Options(texts(), work=Path("one"), **drawn))  # type: ignore[arg-type]
+    tokenize.run(tokenize.TokenizeOptions(texts(), work=Path("one"), **drawn))  # type: ignore[arg-type]
     sharded_tokens("many", 3, **drawn)
     for name in ("train.de.tok", "train.en.tok", "valid.de.tok"):
         assert Path("many/tokens", name).read_bytes() == Path("one/tokens", name).read_bytes()
 
 
 def chain_without_duplicates(work: str) -> None:
-    tokenize.run(tokenize.Options(texts(), work=Path(work), type="words"))
-    vocab.run(vocab.Options(work=Path(work), min_count=2))
+    tokenize.run(tokenize.TokenizeOptions(texts(), work=Path(work), type="words"))
+    vocab.run(vocab.VocabOptions(work=Path(work), min_count=2))
     align.run(replace(PAIR, work=Path(work), drop_leaked=True))
 
 
 def sharded_tokens(work: str, count: int, **drawn: object) -> None:
     place = Path(work)
-    tokenize.run(tokenize.Options([Path("valid.de")], work=place, learn_from=texts()[:2], output=Path("unused"),
+    tokenize.run(tokenize.TokenizeOptions([Path("valid.de")], work=place, learn_from=texts()[:2], output=Path("unused"),
                                   type="unigram", size=282))  # fmt: skip
     for number in range(1, count + 1):
-        options = tokenize.Options(texts(), work=place, shard=f"{number}/{count}", **drawn)  # type: ignore[arg-type]
+        options = tokenize.TokenizeOptions(texts(), work=place, shard=f"{number}/{count}", **drawn)  # type: ignore[arg-type]
         tokenize.run(options)
-    tokenize.run(tokenize.Options(work=place, merge=True))
+    tokenize.run(tokenize.TokenizeOptions(work=place, merge=True))
 
 
 def blocks_of(lines: list[str], size: int) -> list[list[str]]:
     return [lines[start : start + size] for start in range(0, len(lines), size)]
 
 
-def refused(kind: type[RnnkitError], options: tokenize.Options | vocab.Options | align.Options) -> str:
-    stages: dict[type[Any], Any] = {tokenize.Options: tokenize, vocab.Options: vocab, align.Options: align}
+def refused(
+    kind: type[RnnkitError], options: tokenize.TokenizeOptions | vocab.VocabOptions | align.AlignOptions
+) -> str:
+    stages: dict[type[Any], Any] = {
+        tokenize.TokenizeOptions: tokenize,
+        vocab.VocabOptions: vocab,
+        align.AlignOptions: align,
+    }
     with pytest.raises(kind) as caught:
         stages[type(options)].run(options)
     return str(caught.value)
@@ -169,7 +175,7 @@ def test_a_fault_is_named_by_the_line_of_the_file(corpus: Path, processes: int) 
     lines = Path("train.de").read_bytes().split(b"\n")
     lines[29] = b"a\xff"
     Path("train.de").write_bytes(b"\n".join(lines))
-    wanted = tokenize.Options([Path("train.de")], type="chars", processes=processes)
+    wanted = tokenize.TokenizeOptions([Path("train.de")], type="chars", processes=processes)
     assert refused(DataError, wanted).startswith("train.de:30:2: not UTF-8 (byte 0xff)")
     for shard in ("1/3", "2/3"):
         tokenize.run(replace(wanted, shard=shard, processes=1))
@@ -183,7 +189,7 @@ def test_a_fault_is_named_by_the_line_of_the_file(corpus: Path, processes: int) 
 
 def test_progress_is_that_of_the_whole(corpus: Path) -> None:
     heard: list[Event] = []
-    tokenize.run(tokenize.Options([Path("train.de")], type="words", processes=2), heard.append)
+    tokenize.run(tokenize.TokenizeOptions([Path("train.de")], type="words", processes=2), heard.append)
     done = [event.done for event in heard if isinstance(event, Progress)]
     assert done == sorted(done)
     assert len(done) > 3
@@ -192,7 +198,7 @@ def test_progress_is_that_of_the_whole(corpus: Path) -> None:
 
 def test_a_process_that_is_killed(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenize, "Cutter", Dies)
-    message = refused(WorkerError, tokenize.Options([Path("train.de")], type="words", processes=2))
+    message = refused(WorkerError, tokenize.TokenizeOptions([Path("train.de")], type="words", processes=2))
     assert message.startswith("a worker process was ended by signal 9 (SIGKILL)\n  process ")
     assert not Path("work/tokens/train.de.tok").exists()
     assert active_children() == []
@@ -219,17 +225,17 @@ def test_a_shard_is_data_of_its_own(corpus: Path) -> None:
 
 
 def test_vocabularies_of_two_texts_are_added(corpus: Path) -> None:
-    tokenize.run(tokenize.Options(texts(), type="words"))
+    tokenize.run(tokenize.TokenizeOptions(texts(), type="words"))
     paths = [Path("work/tokens/train.de.tok"), Path("work/tokens/train.en.tok")]
-    vocab.run(vocab.Options(paths))
+    vocab.run(vocab.VocabOptions(paths))
     places = [Path("a.tsv"), Path("b.tsv")]
     for path, place in zip(paths, places, strict=True):
-        vocab.run(vocab.Options([path], output=place))
-    merged = vocab.run(vocab.Options(places, merge=True, output=Path("c.tsv")))
+        vocab.run(vocab.VocabOptions([path], output=place))
+    merged = vocab.run(vocab.VocabOptions(places, merge=True, output=Path("c.tsv")))
     assert Path("c.tsv").read_bytes() == Path("work/vocab.tsv").read_bytes()
     assert merged.vocabularies[0].path == Path("c.tsv")
-    vocab.run(vocab.Options(paths[:1], max_size=8, output=places[0], overwrite=True))
-    assert refused(ArtefactError, vocab.Options(places, merge=True, output=Path("d.tsv"))) == (
+    vocab.run(vocab.VocabOptions(paths[:1], max_size=8, output=places[0], overwrite=True))
+    assert refused(ArtefactError, vocab.VocabOptions(places, merge=True, output=Path("d.tsv"))) == (
         "a.tsv does not have every token that was counted\n"
         "  it was made with --min-count or --max-size; what these leave out is missing from a sum\n"
         "  hint: count again without them, and give them with --merge"
@@ -237,43 +243,47 @@ def test_vocabularies_of_two_texts_are_added(corpus: Path) -> None:
 
 
 def test_separate_vocabularies_by_shards(corpus: Path) -> None:
-    tokenize.run(tokenize.Options(texts(), type="words"))
-    vocab.run(vocab.Options(separate=True))
+    tokenize.run(tokenize.TokenizeOptions(texts(), type="words"))
+    vocab.run(vocab.VocabOptions(separate=True))
     for number in (1, 2):
-        vocab.run(vocab.Options(separate=True, shard=f"{number}/2", output=Path("other/vocab.tsv")))
-    vocab.run(vocab.Options(separate=True, merge=True, output=Path("other/vocab.tsv")))
+        vocab.run(vocab.VocabOptions(separate=True, shard=f"{number}/2", output=Path("other/vocab.tsv")))
+    vocab.run(vocab.VocabOptions(separate=True, merge=True, output=Path("other/vocab.tsv")))
     for side in ("de", "en"):
         assert Path(f"other/vocab.{side}.tsv").read_bytes() == Path(f"work/vocab.{side}.tsv").read_bytes()
 
 
 def test_what_cannot_be_meant(corpus: Path) -> None:
-    assert refused(DataError, tokenize.Options(texts(), type="words", shard="1/2")) == (
+    assert refused(DataError, tokenize.TokenizeOptions(texts(), type="words", shard="1/2")) == (
         "there is no tokenizer at work/tokenizer, and no shard makes one: all must use the same\n"
         "  hint: make it first, on one machine: `rnnkit tokenize valid.LANG --learn-from train.LANG`"
     )
-    assert refused(UsageError, tokenize.Options(texts(), merge=True)) == (
+    assert refused(UsageError, tokenize.TokenizeOptions(texts(), merge=True)) == (
         "--merge joins what the shards have made, and takes no text"
     )
     chain_without_duplicates("work")
-    assert refused(UsageError, vocab.Options(shard="1/2", min_count=2)).startswith("a shard keeps all its tokens")
+    assert refused(UsageError, vocab.VocabOptions(shard="1/2", min_count=2)).startswith("a shard keeps all its tokens")
     assert refused(UsageError, replace(PAIR, shard="1/2", drop_duplicates=True)) == (
         "--drop-duplicates compares all lines, a shard knows its own\n"
         "  hint: drop them from the text first, or align in one command with --processes"
     )
-    assert refused(DataError, align.Options(merge=True, overwrite=True)).startswith("there are no shards of work/data")
+    assert refused(DataError, align.AlignOptions(merge=True, overwrite=True)).startswith(
+        "there are no shards of work/data"
+    )
     with pytest.raises(UsageError, match="--processes needs files, a filter has none"):
-        next(tokenize.open_filter(tokenize.Options(processes=2)))
+        next(tokenize.open_filter(tokenize.TokenizeOptions(processes=2)))
 
 
 def test_shards_that_do_not_go_together(corpus: Path) -> None:
     chain_without_duplicates("work")
     align.run(replace(PAIR, shard="1/2"))
     align.run(replace(PAIR, shard="2/2", max_length=5))
-    assert refused(ArtefactError, align.Options(merge=True, overwrite=True)) == (
+    assert refused(ArtefactError, align.AlignOptions(merge=True, overwrite=True)) == (
         "work/data.1-of-2 and work/data.2-of-2 do not go together\n"
         "  --max-length differs\n"
         "  hint: make one of them again"
     )
     Path("work/data.1-of-2/train.de.ids.npy").write_bytes(b"")
-    assert "the shard work/data.1-of-2 is damaged" in refused(ArtefactError, align.Options(merge=True, overwrite=True))
+    assert "the shard work/data.1-of-2 is damaged" in refused(
+        ArtefactError, align.AlignOptions(merge=True, overwrite=True)
+    )
     assert AlignedData.open(Path("work/data")).sides == ("de", "en")

@@ -17,7 +17,7 @@ from rnnkit.evaluation.perplexity import make_reader
 from rnnkit.evaluation.perplexity import score as score_text
 from rnnkit.events import Event, Note
 from rnnkit.stages.evaluation import score, score_inputs
-from rnnkit.stages.evaluation.score import LineScore, Options, Summary
+from rnnkit.stages.evaluation.score import LineScore, ScoreOptions, Summary
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.text import special
 
@@ -43,11 +43,11 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def options(folders: dict[str, Path], model: str = "stream", **changes: Any) -> Options:
-    return replace(Options(files=[folders["test"]], model=folders[model], threads=1, device="cpu"), **changes)
+def options(folders: dict[str, Path], model: str = "stream", **changes: Any) -> ScoreOptions:
+    return replace(ScoreOptions(files=[folders["test"]], model=folders[model], threads=1, device="cpu"), **changes)
 
 
-def scored(wanted: Options) -> tuple[list[LineScore], Summary]:
+def scored(wanted: ScoreOptions) -> tuple[list[LineScore], Summary]:
     *lines, summary = score.run(wanted)
     assert isinstance(summary, Summary)
     return [line for line in lines if isinstance(line, LineScore)], summary
@@ -255,9 +255,9 @@ def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, lines in (("train.en", LINES * 3), ("valid.en", SEEN), ("test.en", LINES)):
         (root / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     work = root / "work"
-    tokenize.run(tokenize.Options(files=sorted(root.glob("*.en")), type="words", work=work))
-    vocab.run(vocab.Options(work=work))
-    align.run(align.Options(text="en", work=work))
+    tokenize.run(tokenize.TokenizeOptions(files=sorted(root.glob("*.en")), type="words", work=work))
+    vocab.run(vocab.VocabOptions(work=work))
+    align.run(align.AlignOptions(text="en", work=work))
     return work
 
 
@@ -270,7 +270,7 @@ def test_aligned_data_scores_as_its_text(aligned: Path, tmp_path: Path) -> None:
     language_store.create(model, network.config, "en", aligned / "tokenizer", aligned / "vocab.tsv")
     weights.save(model / "best.safetensors", weights.own_tensors(network), {})
     store.seal(model, {}, {}, {}, finished=True)
-    wanted = Options(model=model, work=aligned, threads=1, device="cpu")
+    wanted = ScoreOptions(model=model, work=aligned, threads=1, device="cpu")
     by_text, whole = scored(replace(wanted, files=[aligned.parent / "test.en"], tokens=True))
     by_data, figures = scored(replace(wanted, split="test", tokens=True))
     assert [line.score.log_p for line in by_data] == pytest.approx([line.score.log_p for line in by_text])
@@ -284,7 +284,7 @@ def test_aligned_data_scores_as_its_text(aligned: Path, tmp_path: Path) -> None:
 
 def test_data_of_another_vocabulary_is_refused(folders: dict[str, Path], aligned: Path) -> None:
     with pytest.raises(ArtefactError) as caught:
-        scored(Options(model=folders["stream"], data=aligned / "data"))
+        scored(ScoreOptions(model=folders["stream"], data=aligned / "data"))
     what, why, hint = str(caught.value).splitlines()
     assert what == f"{aligned / 'data'} and {folders['stream']} do not belong together"
     assert why.startswith("  the data was made with a vocabulary of sha256 ")

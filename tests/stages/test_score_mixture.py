@@ -15,7 +15,7 @@ from rnnkit.errors import ArtefactError
 from rnnkit.events import Event, Warned, ignore
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.stages.evaluation import score
-from rnnkit.stages.evaluation.score import LineScore, Options, Summary
+from rnnkit.stages.evaluation.score import LineScore, ScoreOptions, Summary
 from rnnkit.stages.files import convert_ngrams
 from rnnkit.stages.inference import decode
 from rnnkit.text.vocabulary import Vocabulary
@@ -32,7 +32,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_models.speaker_folder(root / "l", tiny_models.speaker(), "spaces").rename(root / "lstm")
     tiny_models.speaker_folder(root / "w", tiny_models.speaker(seed=3)).rename(root / "words")
     tiny_models.translator_folder(root / "t", tiny_models.translator(spread=1.0)).rename(root / "translator")
-    convert_ngrams.run(convert_ngrams.Options(root / "own.arpa", model=root / "counts"))
+    convert_ngrams.run(convert_ngrams.ConvertNgramsOptions(root / "own.arpa", model=root / "counts"))
     own = (root / "own.arpa").read_text(encoding="utf-8")
     begin, end = own.index("\\1-grams:\n") + len("\\1-grams:\n"), own.index("\n\n\\2-grams:")
     rows = own[begin:end].split("\n")
@@ -46,7 +46,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arpas["more"] = arpas["more"].replace(f"ngram 1={len(rows)}", f"ngram 1={len(rows) + 1}")
     for name, text in arpas.items():
         (root / f"{name}.arpa").write_text(text, encoding="utf-8")
-        convert_ngrams.run(convert_ngrams.Options(root / name, model=root / f"{name}.arpa"))
+        convert_ngrams.run(convert_ngrams.ConvertNgramsOptions(root / name, model=root / f"{name}.arpa"))
     return root
 
 
@@ -54,7 +54,7 @@ def scored(
     here: Path, model: str, *others: str, events: list[Event] | None = None, tune: bool = False
 ) -> tuple[list[float], Summary]:
     """Natural logarithms of all tokens, and the summary."""
-    options = Options(files=[here / "text"], model=here / model, tokens=True, threads=1, device="cpu")
+    options = ScoreOptions(files=[here / "text"], model=here / model, tokens=True, threads=1, device="cpu")
     options = replace(options, interpolate=[str(here / other) for other in others])
     if tune:
         options = replace(options, tune=here / "text")
@@ -123,7 +123,7 @@ def test_words_and_letters_are_refused_with_their_shares(here: Path, one: str, o
 
 
 def fused(here: Path, *speakers: str, events: list[Event] | None = None) -> list[str]:
-    options = decode.Options(
+    options = decode.DecodeOptions(
         files=[here / "text"], model=[here / "translator"], fusion=[str(here / one) for one in speakers], beam=3,
         json=True, threads=1, device="cpu",
     )  # fmt: skip
@@ -149,7 +149,7 @@ def test_fusion_with_fewer_words(here: Path, tmp_path: Path) -> None:
         + "-9\textra\n\n\\end\\\n",
         encoding="utf-8",
     )
-    convert_ngrams.run(convert_ngrams.Options(tmp_path / "few", model=tmp_path / "few.arpa"))
+    convert_ngrams.run(convert_ngrams.ConvertNgramsOptions(tmp_path / "few", model=tmp_path / "few.arpa"))
     (here / "few").symlink_to(tmp_path / "few")
     assert '"the"' in "".join(fused(here, "few:1"))
 
@@ -180,7 +180,11 @@ def test_text_that_is_not_in_the_models_words_is_warned_of(
     (tmp_path / "text").write_text(text, encoding="utf-8")
     for model, warned in (("own", warning is not None), ("lstm", warning is not None), ("words", False)):
         events: list[Event] = []
-        list(score.run(Options(files=[tmp_path / "text"], model=here / model, threads=1, device="cpu"), events.append))
+        list(
+            score.run(
+                ScoreOptions(files=[tmp_path / "text"], model=here / model, threads=1, device="cpu"), events.append
+            )
+        )
         found = [event.text for event in events if isinstance(event, Warned) and "does not know" in event.text]
         assert len(found) == warned
         assert all(warning and warning in line and "`rnnkit tokenize`" in line for line in found)

@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
-from rnnkit.stages.evaluation.score_options import FLATNESSES, Options, Shares, check, check_model, parse
+from rnnkit.stages.evaluation.score_options import FLATNESSES, ScoreOptions, Shares, check, check_model, parse
 
 
 @pytest.mark.parametrize(
@@ -29,21 +29,21 @@ def test_a_number_behind_the_last_colon_is_a_weight(text: str, path: str, weight
 
 
 def test_the_main_model_has_what_the_others_leave() -> None:
-    assert check(Options()) == Shares((), (1.0,))
-    mixed = Options(interpolate=["a:0.25", "b:0.5"], cache=True, cache_weight=0.125)
+    assert check(ScoreOptions()) == Shares((), (1.0,))
+    mixed = ScoreOptions(interpolate=["a:0.25", "b:0.5"], cache=True, cache_weight=0.125)
     assert check(mixed) == Shares((Path("a"), Path("b")), (0.125, 0.25, 0.5, 0.125))
-    assert check(Options(interpolate=["a:0.7", "b:0.2", "c:0.1"])).given[0] == pytest.approx(0, abs=1e-12)
-    open_one = Options(interpolate=["a:0.25", "b"], tune=Path("t"))
+    assert check(ScoreOptions(interpolate=["a:0.7", "b:0.2", "c:0.1"])).given[0] == pytest.approx(0, abs=1e-12)
+    open_one = ScoreOptions(interpolate=["a:0.25", "b"], tune=Path("t"))
     assert check(open_one) == Shares((Path("a"), Path("b")), (None, 0.25, None))
 
 
 def test_flatnesses_that_are_tried() -> None:
-    cached = Options(cache=True, tune=Path("t"))
+    cached = ScoreOptions(cache=True, tune=Path("t"))
     assert check_model(cached, check(cached), neural=True) == FLATNESSES
     assert check_model(cached, check(cached), neural=False) == (0.0,)
     given = replace(cached, cache_flatness=0.3)
     assert check_model(given, check(given), neural=True) == (0.3,)
-    plain = Options()
+    plain = ScoreOptions()
     assert check_model(plain, check(plain), neural=True) == ()
 
 
@@ -65,5 +65,5 @@ def test_flatnesses_that_are_tried() -> None:
 )  # fmt: skip
 def test_options_that_do_not_go_together(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        check(replace(Options(model=Path("nowhere")), **changes))
+        check(replace(ScoreOptions(model=Path("nowhere")), **changes))
     assert str(caught.value).startswith(message)

@@ -12,7 +12,7 @@ from tests import tiny_models
 
 from rnnkit.events import Event, Warned
 from rnnkit.stages.evaluation import score
-from rnnkit.stages.evaluation.score import Options, Summary
+from rnnkit.stages.evaluation.score import ScoreOptions, Summary
 from rnnkit.stages.text import align, detokenize, tokenize, vocab
 from rnnkit.stages.training import train_lm
 from rnnkit.text.lines import read_lines
@@ -39,14 +39,14 @@ def work(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     root = tmp_path_factory.mktemp(request.param)
     files = [write(root / "train.en", TRAIN), write(root / "valid.en", TEST)]
     work = root / "work"
-    tokenize.run(tokenize.Options(files=files, type=request.param, lowercase=True, work=work))
-    vocab.run(vocab.Options(work=work))
-    align.run(align.Options(text="en", work=work))
-    train_lm.run(train_lm.Options(work=work, arch="ngram", order=3))
+    tokenize.run(tokenize.TokenizeOptions(files=files, type=request.param, lowercase=True, work=work))
+    vocab.run(vocab.VocabOptions(work=work))
+    align.run(align.AlignOptions(text="en", work=work))
+    train_lm.run(train_lm.TrainLMOptions(work=work, arch="ngram", order=3))
     return work
 
 
-def scored(options: Options) -> tuple[Summary, list[str]]:
+def scored(options: ScoreOptions) -> tuple[Summary, list[str]]:
     heard: list[Event] = []
     *_, summary = score.run(options, heard.append)
     assert isinstance(summary, Summary)
@@ -58,8 +58,8 @@ def rows(summary: Summary) -> dict[str, str]:
     return {name.strip(): figure for name, figure in pairs}
 
 
-def options(work: Path, text: Path) -> Options:
-    return Options(files=[text], work=work, summary=True, threads=1, device="cpu")
+def options(work: Path, text: Path) -> ScoreOptions:
+    return ScoreOptions(files=[text], work=work, summary=True, threads=1, device="cpu")
 
 
 def test_text_that_comes_back_has_one_figure(work: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_the_text_counted_is_what_detokenize_gives_back(work: Path, tmp_path: Pa
     lines = [spread("The  KING, you know"), "", "\u00a0Ko\u0308ln\u3000is\tin", "it ran ."]
     path = write(tmp_path / "raw.en", lines)
     tokens = write(tmp_path / "tokens", list(map(" ".join, load_tokenizer(work / "tokenizer").tokenize_batch(lines))))
-    back = list(detokenize.open_filter(detokenize.Options(files=[tokens], work=work)))
+    back = list(detokenize.open_filter(detokenize.DetokenizeOptions(files=[tokens], work=work)))
     summary, _ = scored(options(work, path))
     assert summary.score.characters == sum(len(line) + 1 for line in back)
     assert summary.score.octets == sum(len(line.encode()) + 1 for line in back)
@@ -128,7 +128,7 @@ UNKNOWN = [*TEST[:3], "zebra zebra zebra", "the dog sat"]
 def test_many_unknown_tokens_are_named_beside_the_raw_figure(tmp_path: Path, extra: dict[str, object]) -> None:
     model = tiny_models.speaker_folder(tmp_path, tiny_models.speaker(), "spaces")
     text = ["the king sat on the mat"] * 4 + ["a zebra ran"]
-    chosen = Options(files=[write(tmp_path / "few", text)], model=model, threads=1, device="cpu", **extra)  # type: ignore[arg-type]
+    chosen = ScoreOptions(files=[write(tmp_path / "few", text)], model=model, threads=1, device="cpu", **extra)  # type: ignore[arg-type]
     summary, warnings = scored(chosen)
     assert (summary.score.unknown, summary.score.tokens, warnings) == (1, 32, [])
     chosen = replace(chosen, files=[write(tmp_path / "many", [*text, "the zebra ran"])])
@@ -144,7 +144,7 @@ def test_translations_and_mixtures_are_counted_alike(tmp_path: Path) -> None:
     folder = tiny_models.translator_folder(tmp_path / "both", tiny_models.translator(), "spaces")
     counts = tiny_models.counts_folder(tmp_path / "counts", tiny_models.counts(), "spaces")
     network = tiny_models.speaker_folder(tmp_path / "network", tiny_models.speaker(), "spaces")
-    translating = Options(model=folder, threads=1, device="cpu", summary=True)
+    translating = ScoreOptions(model=folder, threads=1, device="cpu", summary=True)
     mixing = replace(translating, model=network, interpolate=[f"{counts}:0.4"])
     for chosen, names in ((translating, ["plain"]), (mixing, [])):
         found = {

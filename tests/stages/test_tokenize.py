@@ -17,7 +17,7 @@ from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.io import manifest
 from rnnkit.stages.text import detokenize
-from rnnkit.stages.text.tokenize import Options, Result, is_filter, open_filter, run
+from rnnkit.stages.text.tokenize import TokenizeOptions, TokenizeResult, is_filter, open_filter, run
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers import load_tokenizer
 from rnnkit.text.tokenizers.store import identity
@@ -38,15 +38,15 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def options(*files: str, **others: object) -> Options:
-    return replace(Options(files=[Path(file) for file in files]), **others)  # type: ignore[arg-type]
+def options(*files: str, **others: object) -> TokenizeOptions:
+    return replace(TokenizeOptions(files=[Path(file) for file in files]), **others)  # type: ignore[arg-type]
 
 
 def tokens(name: str) -> list[str]:
     return Path(f"work/tokens/{name}.tok").read_text(encoding="utf-8").split("\n")[:-1]
 
 
-def refused(kind: type[RnnkitError], wanted: Options) -> str:
+def refused(kind: type[RnnkitError], wanted: TokenizeOptions) -> str:
     with pytest.raises(kind) as caught:
         run(wanted)
     return str(caught.value)
@@ -63,7 +63,7 @@ def test_one_line_out_for_each_line_in_and_back(corpus: Path, kind: str) -> None
     ]
     assert [bool(line) for line in tokens("train.de")] == [bool(line) for line in DE]
     assert result.files[0].tokens == sum(len(line.split()) for line in tokens("train.de"))
-    back = detokenize.open_filter(detokenize.Options(files=[Path("work/tokens/train.de.tok")]))
+    back = detokenize.open_filter(detokenize.DetokenizeOptions(files=[Path("work/tokens/train.de.tok")]))
     assert list(back) == [Normalisation()(line) for line in DE]
 
 
@@ -152,7 +152,7 @@ def test_white_space_is_kept_with_none(corpus: Path) -> None:
         work = Path(f"work.{kind}")
         result = run(options("train.fr", type=kind, normalise="none", work=work))
         assert result.settings["exact"] is True
-        found = detokenize.open_filter(detokenize.Options([work / "tokens" / "train.fr.tok"], work=work))
+        found = detokenize.open_filter(detokenize.DetokenizeOptions([work / "tokens" / "train.fr.tok"], work=work))
         assert set(found) == {line}
     assert "exact" not in run(options("train.fr", type="spaces", normalise="none", work=Path("spaces"))).settings
     assert "exact" not in run(options("train.fr", type="words", work=Path("nfc"))).settings
@@ -275,7 +275,7 @@ def test_progress_ends_with_the_last_line(corpus: Path) -> None:
 
 def test_reports(corpus: Path) -> None:
     result = run(options("valid.de", type="chars"))
-    assert isinstance(result, Result)
+    assert isinstance(result, TokenizeResult)
     assert result.lines == ("work/tokens/valid.de.tok: 10 lines, 142 tokens",)
     assert json.loads(json.dumps(result.as_dict())) == {
         "tokenizer": "work/tokenizer",
@@ -297,7 +297,7 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 def test_a_filter(corpus: Path, typed: Callable[[str], None]) -> None:
     assert is_filter(options())
-    assert is_filter(Options(files=[STDIN]))
+    assert is_filter(TokenizeOptions(files=[STDIN]))
     assert not is_filter(options("train.de"))
     typed("Ja, gut\n\nx\n")
     assert list(open_filter(options(type="words"))) == ["Ja ￭, gut", "", "x"]
@@ -334,7 +334,7 @@ def test_features_are_kept_with_the_tokenizer_and_refused_by_line(corpus: Path, 
     assert "was made with --features true, not with --features false" in refused(
         ArtefactError, options("test.lemma", features=False)
     )
-    back = detokenize.open_filter(detokenize.Options(files=[Path("work/tokens/train.lemma.tok")]))
+    back = detokenize.open_filter(detokenize.DetokenizeOptions(files=[Path("work/tokens/train.lemma.tok")]))
     assert list(back) == ["gehen", "Aa", "", ""]
 
 

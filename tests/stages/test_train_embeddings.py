@@ -19,8 +19,8 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, Rn
 from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.io import manifest
 from rnnkit.stages.vectors import neighbors
-from rnnkit.stages.vectors.embedding_options import Options
-from rnnkit.stages.vectors.train_embeddings import Cost, Result, run
+from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
+from rnnkit.stages.vectors.train_embeddings import Cost, TrainEmbeddingsResult, run
 from rnnkit.training import metrics
 
 TOKENS = sum(len(line.split()) for line in topic_lines())
@@ -45,13 +45,13 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_topics(Path("text.txt"))
 
 
-def options(**changes: Any) -> Options:
-    return Options(**{"text": [Path("text.txt")], "output": Path("vectors"), **ENOUGH, **changes})
+def options(**changes: Any) -> TrainEmbeddingsOptions:
+    return TrainEmbeddingsOptions(**{"text": [Path("text.txt")], "output": Path("vectors"), **ENOUGH, **changes})
 
 
-def trained(listen: Callable[[Event], None] = lambda event: None, **changes: Any) -> Result:
+def trained(listen: Callable[[Event], None] = lambda event: None, **changes: Any) -> TrainEmbeddingsResult:
     result = run(options(**changes), listen)
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainEmbeddingsResult)
     return result
 
 
@@ -130,7 +130,7 @@ def test_subwords_are_kept_and_compose_unseen_words(text: Path) -> None:
     trained(subwords=True, min_ngram=2, max_ngram=3)
     assert sorted(path.name for path in Path("vectors").iterdir()) == sorted([*ALL_FILES, "subwords.npy"])
     assert manifest.read(Path("vectors"), "vectors", 1).facts["subwords"]["max_length"] == 3
-    (nearest,) = neighbors.run(neighbors.Options(words=["planets"], vectors=Path("vectors"), count=1))
+    (nearest,) = neighbors.run(neighbors.NeighborsOptions(words=["planets"], vectors=Path("vectors"), count=1))
     assert nearest.as_dict()["neighbors"][0]["word"] == "planet"
 
 
@@ -169,8 +169,8 @@ def test_an_interrupted_run_ends_as_one_never_interrupted(text: Path, method: di
     assert manifest.read(Path("vectors"), "vectors", 1).facts["finished"] is False
     assert len(Vectors.load(Path("vectors"))) == 12, "they can be looked at meanwhile"
     heard: list[Event] = []
-    result = run(Options(output=Path("vectors"), resume=True, threads=1), heard.append)
-    assert isinstance(result, Result)
+    result = run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1), heard.append)
+    assert isinstance(result, TrainEmbeddingsResult)
     assert Note(f"going on from step {step}") in heard
     assert artefact(Path("vectors")) == artefact(Path("whole"))
     steps = [record["step"] for record in metrics.read(Path("vectors") / metrics.NAME)]
@@ -183,8 +183,8 @@ def test_a_run_may_be_interrupted_many_times(text: Path) -> None:
         trained(stop_at(20), epochs=60)
     for step in (40, 60, 100):
         with pytest.raises(Interrupted):
-            run(Options(output=Path("vectors"), resume=True, threads=1), stop_at(step))
-    run(Options(output=Path("vectors"), resume=True, threads=1))
+            run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1), stop_at(step))
+    run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1))
     assert artefact(Path("vectors")) == artefact(Path("whole"))
 
 
@@ -198,7 +198,7 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again(text: Path) ->
     with pytest.raises(KeyboardInterrupt):
         trained(die)
     heard: list[Event] = []
-    run(Options(output=Path("vectors"), resume=True, threads=1), heard.append)
+    run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1), heard.append)
     assert Note("vectors has no checkpoint yet: training starts from the beginning") in heard
     assert artefact(Path("vectors")) == artefact(Path("whole"))
 
@@ -297,9 +297,9 @@ def test_wide_windows_of_few_words_do_not_go_too_far(text: Path, plain_loops: bo
 def test_the_last_epochs_loss_is_kept_when_a_run_is_resumed(text: Path) -> None:
     with pytest.raises(Interrupted):
         trained(stop_at(20))
-    resumed = run(Options(output=Path("vectors"), resume=True, threads=1))
+    resumed = run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1))
     whole = trained(output=Path("whole"))
-    assert isinstance(resumed, Result)
+    assert isinstance(resumed, TrainEmbeddingsResult)
     assert resumed.loss == whole.loss
     assert resumed.epochs == 30
     assert resumed.words_per_second == pytest.approx(30 * TOKENS / resumed.seconds)

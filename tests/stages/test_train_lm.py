@@ -17,8 +17,8 @@ from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.training import train, train_lm
 from rnnkit.stages.training.count_ngrams import Cost, Counted
-from rnnkit.stages.training.language_options import PRESETS, Options, fill
-from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.language_options import PRESETS, TrainLMOptions, fill
+from rnnkit.stages.training.outcome import TrainingResult
 from rnnkit.stages.vectors import embedding_options, train_embeddings
 
 SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors",
@@ -30,17 +30,17 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_text_workspace(tmp_path_factory.mktemp("language"))
 
 
-def options(work: Path, output: Path, **changes: Any) -> Options:
+def options(work: Path, output: Path, **changes: Any) -> TrainLMOptions:
     small = {
         "hidden": 12, "embedding": 10, "columns": 5, "steps": 7, "max_steps": 24, "validate_every": 8,
         "report_every": 4, "threads": 1, "precision": "fp32",
     }  # fmt: skip
-    return Options(work=work, output=output, **{**small, **changes})
+    return TrainLMOptions(work=work, output=output, **{**small, **changes})
 
 
-def trained(work: Path, output: Path, **changes: Any) -> Result:
+def trained(work: Path, output: Path, **changes: Any) -> TrainingResult:
     result = train_lm.run(options(work, output, **changes))
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
     return result
 
 
@@ -65,7 +65,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
 def test_it_learns_and_says_so(work: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     result = train_lm.run(options(work, tmp_path / "model", max_steps=60, learning_rate=2e-2), heard.append)
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
     vocabulary = len((work / "vocab.tsv").read_text().splitlines())
     assert result.scores["perplexity"] < vocabulary / 2
     assert result.scores["perplexity"] == pytest.approx(math.exp(result.scores["loss"]))
@@ -121,29 +121,29 @@ def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
         patch.setattr(LanguageModelTask, "step", interrupted)
         with pytest.raises(Interrupted):
             trained(work, tmp_path / "parts", **changes)
-    train_lm.run(Options(work=work, output=tmp_path / "parts", resume=True, threads=1))
+    train_lm.run(TrainLMOptions(work=work, output=tmp_path / "parts", resume=True, threads=1))
     for name in SAME:
         if (tmp_path / "whole" / name).exists() or name not in SAME[3:]:
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
 
 
 def test_presets_fill_what_was_not_given() -> None:
-    filled = fill(Options(preset="awd", hidden=7))
+    filled = fill(TrainLMOptions(preset="awd", hidden=7))
     assert filled.hidden == 7
     assert {name: getattr(filled, name) for name in PRESETS["awd"] if name != "hidden"} == {
         name: value for name, value in PRESETS["awd"].items() if name != "hidden"
     }
-    assert fill(Options()).layers == PRESETS["small"]["layers"]
-    assert fill(Options(arch="transformer", hidden=64)).embedding == 64
+    assert fill(TrainLMOptions()).layers == PRESETS["small"]["layers"]
+    assert fill(TrainLMOptions(arch="transformer", hidden=64)).embedding == 64
 
 
 @pytest.mark.slow
 def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -> None:
-    chosen = Options(
+    chosen = TrainLMOptions(
         work=work, output=tmp_path / "model", preset="awd", max_steps=50, columns=4, threads=1, report_every=10
     )
     result = train_lm.run(chosen)
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
     records = [json.loads(line) for line in (result.model / "metrics.jsonl").read_text().splitlines()]
     losses = [record["loss"] for record in records if "validation" not in record]
     assert losses[-1] < losses[0]
@@ -189,13 +189,13 @@ def test_data_of_two_sides_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_validation_part_is_refused(work: Path, tmp_path: Path) -> None:
-    align.run(align.Options(work=work, train=[work / "tokens" / "train.en.tok"], output=tmp_path / "data"))
+    align.run(align.AlignOptions(work=work, train=[work / "tokens" / "train.en.tok"], output=tmp_path / "data"))
     with pytest.raises(DataError, match="has no valid sentences"):
         train_lm.run(options(work, tmp_path / "model", data=tmp_path / "data"))
 
 
 def test_padded_data_is_read_without_its_padding(work: Path, tmp_path: Path) -> None:
-    align.run(align.Options(work=work, output=tmp_path / "data", length=30))
+    align.run(align.AlignOptions(work=work, output=tmp_path / "data", length=30))
     padded = trained(work, tmp_path / "padded", data=tmp_path / "data")
     plain = trained(work, tmp_path / "plain")
     assert padded.scores == plain.scores
@@ -208,9 +208,9 @@ def test_text_tokenized_elsewhere_trains_without_a_tokenizer(work: Path, tmp_pat
     for split in ("train", "valid"):
         files[split] = tmp_path / f"{split}.txt"
         files[split].write_text((work / "tokens" / f"{split}.en.tok").read_text())
-    vocab.run(vocab.Options(files=[files["train"]], output=tmp_path / "vocab.tsv"))
+    vocab.run(vocab.VocabOptions(files=[files["train"]], output=tmp_path / "vocab.tsv"))
     align.run(
-        align.Options(
+        align.AlignOptions(
             train=[files["train"]], valid=[files["valid"]], vocab=[tmp_path / "vocab.tsv"], output=tmp_path / "data"
         )
     )
@@ -247,7 +247,7 @@ def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path,
 
 def test_embeddings_start_from_word_vectors(work: Path, tmp_path: Path) -> None:
     train_embeddings.run(
-        embedding_options.Options(
+        embedding_options.TrainEmbeddingsOptions(
             text=[work / "tokens" / "train.en.tok"], dimension=10, min_count=1, epochs=1, threads=1, work=tmp_path,
         )
     )  # fmt: skip
@@ -316,15 +316,17 @@ def test_a_cloze_model_trains(work: Path, tmp_path: Path) -> None:
 
 
 def test_train_sends_text_here_and_pairs_there(work: Path, tmp_path: Path) -> None:
-    small = {field.name: getattr(options(work, tmp_path / "m"), field.name) for field in dataclasses.fields(Options)}
+    small = {
+        field.name: getattr(options(work, tmp_path / "m"), field.name) for field in dataclasses.fields(TrainLMOptions)
+    }
     known = {name: value for name, value in small.items() if value is not None}
-    result = train.run(train.Options(**{**known, "arch": "mingru", "max_steps": 4}))
-    assert isinstance(result, Result)
+    result = train.run(train.TrainOptions(**{**known, "arch": "mingru", "max_steps": 4}))
+    assert isinstance(result, TrainingResult)
     assert result.model == tmp_path / "m"
     with pytest.raises(UsageError) as caught:
-        train.run(train.Options(work=work, output=tmp_path / "n", attention="additive"))
+        train.run(train.TrainOptions(work=work, output=tmp_path / "n", attention="additive"))
     assert "--attention additive is nothing that `train-lm` knows" in str(caught.value)
     pairs = make_workspace(tmp_path)
     with pytest.raises(UsageError) as caught:
-        train.run(train.Options(work=pairs, output=tmp_path / "n", arch="ngram"))
+        train.run(train.TrainOptions(work=pairs, output=tmp_path / "n", arch="ngram"))
     assert "--arch cannot be 'ngram'" in str(caught.value)

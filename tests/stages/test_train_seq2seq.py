@@ -17,8 +17,8 @@ from rnnkit.io import manifest
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.stages.training import average, train, train_seq2seq, translation_options
-from rnnkit.stages.training.outcome import Result
-from rnnkit.stages.training.train_seq2seq import Options
+from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
 from rnnkit.training import loss_scale, metrics
 from rnnkit.training.network_task import NetworkTask
 
@@ -28,7 +28,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_workspace(tmp_path_factory.mktemp("train"))
 
 
-def options(work: Path, output: Path, **changes: Any) -> Options:
+def options(work: Path, output: Path, **changes: Any) -> TrainSeq2SeqOptions:
     small = {
         "hidden": 12,
         "embedding": 10,
@@ -42,12 +42,12 @@ def options(work: Path, output: Path, **changes: Any) -> Options:
         "precision": "fp32",
         "average": 2,
     }
-    return Options(work=work, output=output, **{**small, **changes})
+    return TrainSeq2SeqOptions(work=work, output=output, **{**small, **changes})
 
 
-def trained(work: Path, output: Path, **changes: Any) -> Result:
+def trained(work: Path, output: Path, **changes: Any) -> TrainingResult:
     result = train_seq2seq.run(options(work, output, **changes))
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
     return result
 
 
@@ -117,7 +117,7 @@ def test_the_same_command_gives_the_same_bytes(work: Path, model: Path, tmp_path
 def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     result = trained(work, tmp_path / "model", max_steps=6, validate_every=6, **changes)
     (work.parent / "two.de").write_text("Der Hund schläft.\n\nEin Haus.\n", encoding="utf-8")
-    lines = list(decode.run(decode.Options(files=[work.parent / "two.de"], model=[result.model], beam=2)))
+    lines = list(decode.run(decode.DecodeOptions(files=[work.parent / "two.de"], model=[result.model], beam=2)))
     assert len(lines) == 3
     assert lines[1] == "", "an empty line stays empty"
 
@@ -125,13 +125,15 @@ def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: di
 @pytest.mark.parametrize("preset", translation_options.PRESETS)
 @pytest.mark.parametrize("arch", ["lstm", "transformer", "hybrid"])
 def test_every_preset_says_all_that_is_left_open(preset: str, arch: str) -> None:
-    filled = translation_options.fill(Options(preset=preset, arch=arch))
+    filled = translation_options.fill(TrainSeq2SeqOptions(preset=preset, arch=arch))
     missing = {field.name for field in dataclasses.fields(filled) if getattr(filled, field.name) is None}
     assert missing == {"data", "tokenizer", "init_from", "guided_attention", "output"}
     recurrent = "location" if preset.startswith(("g2p", "inflection")) else "dot"
     assert filled.attention == (recurrent if arch == "lstm" else "multihead")
     assert filled.hidden == filled.embedding or arch == "lstm"
-    given = translation_options.fill(Options(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0))
+    given = translation_options.fill(
+        TrainSeq2SeqOptions(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0)
+    )
     assert (given.hidden, given.heads, given.layers, given.dropout) == (20, 5, 2, 0.0)
 
 
@@ -207,7 +209,7 @@ def test_weights_under_their_old_names_are_read_and_tuned_on(work: Path, model: 
         del document["network"][name]
     (old / "config.json").write_text(json.dumps(document))
     text = work_text(tmp_path)
-    lines = [list(decode.run(decode.Options(files=[text], model=[folder]))) for folder in (old, model)]
+    lines = [list(decode.run(decode.DecodeOptions(files=[text], model=[folder]))) for folder in (old, model)]
     assert lines[0] == lines[1]
     tuned = trained(work, tmp_path / "tuned", init_from=old, max_steps=4, learning_rate=0.0).model
     found, wanted = train_weights(tuned / "best.safetensors"), train_weights(model / "best.safetensors")
@@ -237,8 +239,8 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
 
     with pytest.raises(KeyboardInterrupt):
         train_seq2seq.run(options(work, folder), break_off)
-    resumed = train_seq2seq.run(Options(work=work, output=folder, resume=True, threads=1))
-    assert isinstance(resumed, Result)
+    resumed = train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=folder, resume=True, threads=1))
+    assert isinstance(resumed, TrainingResult)
     for name in ("best.safetensors", "average.safetensors", "last/weights.safetensors", "last/optimiser.safetensors"):
         assert (folder / name).read_bytes() == (model / name).read_bytes(), name
     steps = [record["step"] for record in metrics.read(folder / metrics.NAME) if "nll" in record]
@@ -260,9 +262,9 @@ def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
 
     with pytest.raises(KeyboardInterrupt):
         train_seq2seq.run(options(work, tmp_path / "parts", **changes), break_off)
-    resumed = train_seq2seq.run(Options(work=work, output=tmp_path / "parts", resume=True, threads=1))
-    assert isinstance(whole, Result)
-    assert isinstance(resumed, Result)
+    resumed = train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=tmp_path / "parts", resume=True, threads=1))
+    assert isinstance(whole, TrainingResult)
+    assert isinstance(resumed, TrainingResult)
     same = ("best", "last/weights", "last/optimiser", "last/loss-scale")
     for name in (f"{part}.safetensors" for part in same):
         assert (resumed.model / name).read_bytes() == (whole.model / name).read_bytes(), name
@@ -282,7 +284,7 @@ def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
 
 def test_resuming_with_other_options_is_refused_by_name(work: Path, model: Path) -> None:
     with pytest.raises(ConfigError) as raised:
-        train_seq2seq.run(Options(work=work, output=model, resume=True, hidden=64, dropout=0.1))
+        train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=model, resume=True, hidden=64, dropout=0.1))
     assert "--hidden: 12 in the run, 64 now" in str(raised.value)
     assert "--dropout: 0.3 in the run, 0.1 now" in str(raised.value)
 
@@ -343,33 +345,33 @@ def test_fine_tuning_broken_off_before_its_first_checkpoint_starts_again_from_th
 
     with pytest.raises(KeyboardInterrupt):
         train_seq2seq.run(options(work, tmp_path / "cut", init_from=model, max_steps=8), break_off)
-    trained_on = train_seq2seq.run(Options(work=work, output=tmp_path / "cut", resume=True, threads=1))
-    assert isinstance(trained_on, Result)
+    trained_on = train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=tmp_path / "cut", resume=True, threads=1))
+    assert isinstance(trained_on, TrainingResult)
     assert (tmp_path / "cut" / "best.safetensors").read_bytes() == (whole / "best.safetensors").read_bytes()
 
 
 def test_new_text_is_aligned_with_what_the_model_carries(work: Path, model: Path, tmp_path: Path) -> None:
     texts = [work.parent / f"{split}.{side}" for split in ("train", "valid") for side in ("de", "en")]
     new = tmp_path / "new"
-    tokenize.run(tokenize.Options(files=texts, model=model / "tokenizer", work=new))
-    align.run(align.Options(source="de", target="en", vocab=[model / "vocab.tsv"], work=new))
+    tokenize.run(tokenize.TokenizeOptions(files=texts, model=model / "tokenizer", work=new))
+    align.run(align.AlignOptions(source="de", target="en", vocab=[model / "vocab.tsv"], work=new))
     result = train_seq2seq.run(
         options(new, tmp_path / "tuned", vocab=[model / "vocab.tsv"], tokenizer=model / "tokenizer", init_from=model)
     )
-    assert isinstance(result, Result)
+    assert isinstance(result, TrainingResult)
 
 
 def test_fine_tuning_with_another_vocabulary_is_refused(model: Path, tmp_path: Path) -> None:
     other = make_workspace(tmp_path)
-    vocab.run(vocab.Options(work=other, min_count=2, overwrite=True))
-    align.run(align.Options(source="de", target="en", work=other, overwrite=True))
+    vocab.run(vocab.VocabOptions(work=other, min_count=2, overwrite=True))
+    align.run(align.AlignOptions(source="de", target="en", work=other, overwrite=True))
     with pytest.raises(ArtefactError, match="has another vocabulary"):
         trained(other, tmp_path / "model", init_from=model)
 
 
 def test_a_vocabulary_that_does_not_belong_to_the_data_is_refused(tmp_path: Path) -> None:
     work = make_workspace(tmp_path)
-    vocab.run(vocab.Options(work=work, min_count=2, overwrite=True))
+    vocab.run(vocab.VocabOptions(work=work, min_count=2, overwrite=True))
     with pytest.raises(ArtefactError) as raised:
         trained(work, tmp_path / "model")
     assert "vocab.tsv does not belong to" in str(raised.value)
@@ -378,19 +380,19 @@ def test_a_vocabulary_that_does_not_belong_to_the_data_is_refused(tmp_path: Path
 
 def test_missing_inputs_say_which_command_makes_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no data at .*\n  hint: `rnnkit align` makes it"):
-        train.run(train.Options(work=tmp_path))
+        train.run(train.TrainOptions(work=tmp_path))
 
 
 def test_one_sided_data_is_refused(tmp_path: Path) -> None:
     work = make_workspace(tmp_path)
-    align.run(align.Options(text="en", work=work, overwrite=True))
+    align.run(align.AlignOptions(text="en", work=work, overwrite=True))
     with pytest.raises(DataError, match="has one side, en; a sequence-to-sequence model needs two"):
-        train_seq2seq.run(train_seq2seq.Options(work=work))
+        train_seq2seq.run(train_seq2seq.TrainSeq2SeqOptions(work=work))
 
 
 def test_dry_run_counts_and_writes_nothing(work: Path, tmp_path: Path) -> None:
     estimate = train_seq2seq.run(options(work, tmp_path / "model", dry_run=True))
-    assert not isinstance(estimate, Result)
+    assert not isinstance(estimate, TrainingResult)
     assert not (tmp_path / "model").exists()
     assert estimate.steps == 24
     assert estimate.batches_per_epoch > 1
@@ -426,10 +428,10 @@ def test_a_rate_that_diverges_stops_with_advice(work: Path, tmp_path: Path) -> N
 
 def test_average_again_and_over_several_models(work: Path, model: Path, tmp_path: Path) -> None:
     before = (model / "average.safetensors").read_bytes()
-    average.run(average.Options(models=[model]))
+    average.run(average.AverageOptions(models=[model]))
     assert (model / "average.safetensors").read_bytes() == before
     assert manifest.faults(model) == []
-    mean = average.run(average.Options(models=[model, model], output=tmp_path / "mean"))
+    mean = average.run(average.AverageOptions(models=[model, model], output=tmp_path / "mean"))
     assert manifest.faults(tmp_path / "mean") == []
     found, wanted = train_weights(mean.path), train_weights(model / "best.safetensors")
     assert all(bool((found[name] == wanted[name]).all()) for name in wanted), "the mean of a thing with itself"
@@ -443,7 +445,7 @@ def test_a_model_file_cut_short_is_named(model: Path, tmp_path: Path, name: str,
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[: int(len(content) * keep)])
     with pytest.raises((FormatError, DataError)) as raised:
-        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
     assert name.partition(".")[0] in str(raised.value)
 
 
@@ -454,7 +456,7 @@ def test_a_flipped_byte_in_the_weights_is_noticed(model: Path, tmp_path: Path) -
     content[-100] ^= 1
     (copy / "best.safetensors").write_bytes(content)
     with pytest.raises(FormatError, match=r"best\.safetensors is damaged"):
-        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
 
 
 def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> None:
@@ -463,7 +465,7 @@ def test_a_model_of_a_newer_format_is_refused(model: Path, tmp_path: Path) -> No
     meta = json.loads((copy / "meta.json").read_text())
     (copy / "meta.json").write_text(json.dumps({**meta, "version": 99}))
     with pytest.raises(FormatError, match="has format version 99; this rnnkit reads up to 1"):
-        list(decode.run(decode.Options(files=[work_text(tmp_path)], model=[copy])))
+        list(decode.run(decode.DecodeOptions(files=[work_text(tmp_path)], model=[copy])))
 
 
 def work_text(folder: Path) -> Path:
@@ -477,14 +479,14 @@ def test_options_are_what_the_run_records(model: Path) -> None:
     assert recorded["hidden"] == 12
     assert recorded["seed"] == 1
     assert "resume" not in recorded
-    assert {field.name.replace("_", "-") for field in dataclasses.fields(Options)} >= recorded.keys()
+    assert {field.name.replace("_", "-") for field in dataclasses.fields(TrainSeq2SeqOptions)} >= recorded.keys()
 
 
 def test_resuming_on_other_data_is_refused(tmp_path: Path) -> None:
     work = make_workspace(tmp_path)
     model = trained(work, tmp_path / "model", max_steps=4).model
-    align.run(align.Options(source="de", target="en", work=work, max_length=12, overwrite=True))
+    align.run(align.AlignOptions(source="de", target="en", work=work, max_length=12, overwrite=True))
     with pytest.raises(ArtefactError) as raised:
-        train_seq2seq.run(Options(work=work, output=model, resume=True))
+        train_seq2seq.run(TrainSeq2SeqOptions(work=work, output=model, resume=True))
     assert "was started with other data" in str(raised.value)
     assert "changed since: data" in str(raised.value)

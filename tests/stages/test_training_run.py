@@ -7,7 +7,7 @@ import pytest
 from rnnkit.data.steps import Share
 from rnnkit.errors import UsageError
 from rnnkit.stages.training import training_run
-from rnnkit.stages.training.train_lm import Options
+from rnnkit.stages.training.train_lm import TrainLMOptions
 from rnnkit.training.processes import Group, Place
 
 
@@ -17,19 +17,19 @@ class Among(Group):
 
 
 def test_a_run_has_the_processes_that_were_started() -> None:
-    assert training_run._with_processes(Options(), Group()).processes == 1
-    assert training_run._with_processes(Options(), Among(3)).processes == 3
-    assert training_run._with_processes(Options(processes=3), Among(3)).processes == 3
+    assert training_run._with_processes(TrainLMOptions(), Group()).processes == 1
+    assert training_run._with_processes(TrainLMOptions(), Among(3)).processes == 3
+    assert training_run._with_processes(TrainLMOptions(processes=3), Among(3)).processes == 3
 
 
 @pytest.mark.parametrize(("processes", "size", "resume"), [(2, 1, False), (2, 3, False), (1, 3, True)])
 def test_another_number_is_refused(processes: int, size: int, resume: bool) -> None:
     with pytest.raises(UsageError) as raised:
-        training_run._with_processes(Options(processes=processes, resume=resume), Among(size))
+        training_run._with_processes(TrainLMOptions(processes=processes, resume=resume), Among(size))
     assert f"--processes of the run is {processes}, and there are {size}" in str(raised.value)
     assert f"torchrun --nproc-per-node {processes}" in str(raised.value)
 
 
 def test_an_estimate_takes_the_first_ones_share() -> None:
-    assert training_run.share(Options(accumulate=5, processes=3), Group()) == Share(5, 0, 3)
-    assert training_run.share(Options(accumulate=5, processes=3), Among(3)) == Share(5, 1, 3)
+    assert training_run.share(TrainLMOptions(accumulate=5, processes=3), Group()) == Share(5, 0, 3)
+    assert training_run.share(TrainLMOptions(accumulate=5, processes=3), Among(3)) == Share(5, 1, 3)

@@ -14,7 +14,7 @@ from rnnkit.events import Event, Note, Progress
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Manifest, describe_files
 from rnnkit.models import weights
-from rnnkit.stages.files.verify import Options, Result, run
+from rnnkit.stages.files.verify import VerifyOptions, VerifyResult, run
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -43,8 +43,8 @@ def work(tmp_path: Path) -> Path:
     return root
 
 
-def verify(*paths: Path) -> Result:
-    return run(Options(list(paths)))
+def verify(*paths: Path) -> VerifyResult:
+    return run(VerifyOptions(list(paths)))
 
 
 def test_whole(work: Path) -> None:
@@ -107,7 +107,7 @@ def test_artefacts_that_have_lost_their_manifest(work: Path, manifests: list[str
 def test_other_files_of_a_workspace_are_mentioned(work: Path) -> None:
     text = write(work / "test.hyp", b"")
     heard: list[Event] = []
-    run(Options([work]), heard.append)
+    run(VerifyOptions([work]), heard.append)
     notes = [event for event in heard if isinstance(event, Note)]
     assert notes == [Note(f"not part of an artefact, so not checked: {text}")]
     assert heard[-2] == Progress("verify", 4, 4, unit="artefacts", finished=True)
@@ -119,7 +119,7 @@ def test_a_run_that_is_not_finished(tmp_path: Path) -> None:
     manifest.write(tmp_path / manifest.NAME, Manifest("model", 1, files=described))
     log = write(tmp_path / "metrics.jsonl", b"")
     heard: list[Event] = []
-    run(Options([tmp_path]), heard.append)
+    run(VerifyOptions([tmp_path]), heard.append)
     notes = [event for event in heard if isinstance(event, Note)]
     assert notes == [Note(f"of a run that is not finished, so not checked: {log}")]
     path = tmp_path / "best.safetensors"

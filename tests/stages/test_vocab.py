@@ -11,7 +11,7 @@ import pytest
 from rnnkit.errors import ArtefactError, DataError, RnnkitError
 from rnnkit.events import Event, Progress, Warned
 from rnnkit.stages.text import tokenize
-from rnnkit.stages.text.vocab import Options, run
+from rnnkit.stages.text.vocab import VocabOptions, run
 from rnnkit.text.tokenizers.store import identity
 from rnnkit.text.vocabulary import Vocabulary, read_meta
 
@@ -25,11 +25,11 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name, text in {"train.de": DE, "train.en": EN, "valid.de": "nie gezählt\n"}.items():
         Path(name).write_text(text, encoding="utf-8")
-    tokenize.run(tokenize.Options(files=[Path("train.de"), Path("train.en"), Path("valid.de")], type="words"))
+    tokenize.run(tokenize.TokenizeOptions(files=[Path("train.de"), Path("train.en"), Path("valid.de")], type="words"))
     return tmp_path
 
 
-def refused(kind: type[RnnkitError], options: Options) -> str:
+def refused(kind: type[RnnkitError], options: VocabOptions) -> str:
     with pytest.raises(kind) as caught:
         run(options)
     return str(caught.value)
@@ -40,7 +40,7 @@ def rows(path: str) -> list[str]:
 
 
 def test_one_vocabulary_of_the_train_files(corpus: Path) -> None:
-    result = run(Options())
+    result = run(VocabOptions())
     assert rows("work/vocab.tsv") == [
         "a\t3", "ein\t3", "<\t2", "s\t2", "￭/￭\t2", "￭>\t2",
         "Hund\t1", "Mann\t1", "and\t1", "dog\t1", "man\t1", "und\t1",
@@ -56,22 +56,22 @@ def test_one_vocabulary_of_the_train_files(corpus: Path) -> None:
 
 
 def test_one_for_each_language(corpus: Path) -> None:
-    run(Options(separate=True))
+    run(VocabOptions(separate=True))
     assert rows("work/vocab.de.tsv")[0] == "ein\t3"
     assert rows("work/vocab.en.tsv")[0] == "a\t3"
     assert not Path("work/vocab.tsv").exists()
-    run(Options(separate=True, output=Path("out/words.tsv")))
+    run(VocabOptions(separate=True, output=Path("out/words.tsv")))
     assert sorted(path.name for path in Path("out").glob("*.tsv")) == ["words.de.tsv", "words.en.tsv"]
 
 
 def test_rare_tokens_and_a_limit(corpus: Path) -> None:
-    result = run(Options(min_count=3))
+    result = run(VocabOptions(min_count=3))
     assert rows("work/vocab.tsv") == ["a\t3", "ein\t3"]
     assert result.vocabularies[0].covered == 6
-    run(Options(max_size=5, overwrite=True))
+    run(VocabOptions(max_size=5, overwrite=True))
     assert rows("work/vocab.tsv") == ["a\t3"]
     heard: list[Event] = []
-    run(Options(min_count=9, overwrite=True), heard.append)
+    run(VocabOptions(min_count=9, overwrite=True), heard.append)
     assert heard[-1] == Warned(
         "work/vocab.tsv has no row but the special symbols; lower --min-count or raise --max-size"
     )
@@ -80,53 +80,53 @@ def test_rare_tokens_and_a_limit(corpus: Path) -> None:
 def test_a_token_file_from_elsewhere(tmp_path: Path) -> None:
     path = tmp_path / "ptb.train.txt"
     path.write_bytes(b" the <unk>  the\r\n\r\nN </s>\n")
-    run(Options(files=[path], output=tmp_path / "vocab.tsv"))
+    run(VocabOptions(files=[path], output=tmp_path / "vocab.tsv"))
     assert Vocabulary.load(tmp_path / "vocab.tsv").tokens[4:] == ("the", "</s>", "<unk>", "N")
     assert read_meta(tmp_path / "vocab.tsv").inputs.keys() == {"ptb.train.txt"}
 
 
 def test_counting_tells_how_far_it_is(corpus: Path) -> None:
     heard: list[Event] = []
-    run(Options(), heard.append)
+    run(VocabOptions(), heard.append)
     assert heard[:2] == [Progress("count train.de.tok", 3, 3), Progress("count train.de.tok", 3, 3, finished=True)]
 
 
 def test_nothing_is_overwritten(corpus: Path) -> None:
-    run(Options())
-    assert refused(ArtefactError, Options()) == (
+    run(VocabOptions())
+    assert refused(ArtefactError, VocabOptions()) == (
         "work/vocab.tsv already exists\n  hint: --overwrite replaces it; --output or --work names another path"
     )
 
 
 def test_what_cannot_be_counted(corpus: Path) -> None:
-    assert refused(DataError, Options(work=Path("none"))) == (
+    assert refused(DataError, VocabOptions(work=Path("none"))) == (
         "there is no token file of the training part in none/tokens\n"
         "  it has no token files\n"
         "  hint: `rnnkit tokenize train.LANG` makes one, or name the token files"
     )
-    assert refused(DataError, Options(files=[Path("none.tok")])).startswith("there is no token file none.tok")
+    assert refused(DataError, VocabOptions(files=[Path("none.tok")])).startswith("there is no token file none.tok")
     for content in (b"", b"\n \n"):
         Path("empty.tok").write_bytes(content)
-        assert refused(DataError, Options(files=[Path("empty.tok")])) == (
+        assert refused(DataError, VocabOptions(files=[Path("empty.tok")])) == (
             "empty.tok has no tokens\n  it is empty or has only blank lines"
         )
     Path("bad.tok").write_bytes(b"a\nb\xff\n")
-    assert refused(DataError, Options(files=[Path("bad.tok")])).startswith("bad.tok:2:2: not UTF-8 (byte 0xff)")
+    assert refused(DataError, VocabOptions(files=[Path("bad.tok")])).startswith("bad.tok:2:2: not UTF-8 (byte 0xff)")
     Path("work/tokens/train.de.tok").unlink()
     Path("work/tokens/train.en.tok").unlink()
-    assert "it has valid.de.tok" in refused(DataError, Options())
+    assert "it has valid.de.tok" in refused(DataError, VocabOptions())
 
 
 def test_token_files_of_different_tokenizers(corpus: Path) -> None:
-    train = tokenize.Options(files=[Path("train.en")], type="chars", work=Path("other"))
+    train = tokenize.TokenizeOptions(files=[Path("train.en")], type="chars", work=Path("other"))
     tokenize.run(replace(train, output=Path("work/tokens"), overwrite=True))
-    message = refused(ArtefactError, Options())
+    message = refused(ArtefactError, VocabOptions())
     assert message.splitlines()[0] == "token files of different tokenizers do not go together"
     assert "work/tokens/train.de.tok: tokenizer " in message
 
 
 def test_a_changed_token_file(corpus: Path) -> None:
     Path("work/tokens/train.de.tok").write_text("ein\n", encoding="utf-8")
-    assert refused(ArtefactError, Options()).startswith(
+    assert refused(ArtefactError, VocabOptions()).startswith(
         "work/tokens/train.de.tok has changed since `rnnkit tokenize` wrote it"
     )

@@ -142,7 +142,7 @@ def count_tokens(folder: Path, words: list[str]) -> None:
     """Words of a token file, in which all white space separates tokens."""
     folder.mkdir()
     (folder / "train.en.tok").write_text(" ".join(words) + "\n", encoding="utf-8", newline="")
-    vocab.run(vocab.Options(files=[folder / "train.en.tok"], output=folder / "vocab.tsv"))
+    vocab.run(vocab.VocabOptions(files=[folder / "train.en.tok"], output=folder / "vocab.tsv"))
 
 
 @pytest.mark.parametrize("write", [write_vectors, write_table, count_tokens])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rnnkit.alignment import diagonal, hmm
 from rnnkit.alignment.bitext import Bitext, Chunk
-from rnnkit.alignment.options import HMM, Options
+from rnnkit.alignment.options import HMM, AlignmentOptions
 from rnnkit.alignment.pair_table import PairTable, count_scale, make_table, normalise
 from rnnkit.events import Listener, Progress, ignore
 
@@ -44,7 +44,9 @@ class Model:
     bits: tuple[float, ...]
 
 
-def estimate(bitext: Bitext, options: Options, threads: int = 1, listen: Listener = ignore, task: str = "") -> Model:
+def estimate(
+    bitext: Bitext, options: AlignmentOptions, threads: int = 1, listen: Listener = ignore, task: str = ""
+) -> Model:
     """Learn a direction.
 
     Args:
@@ -84,7 +86,7 @@ class _Learning:
     """A direction that is being learned: its word table, and bits a target word before each pass so far."""
 
     table: PairTable
-    options: Options
+    options: AlignmentOptions
     work: _Workers
     listen: Listener
     task: str

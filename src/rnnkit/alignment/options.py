@@ -20,7 +20,7 @@ LEAST = 1e-12
 
 
 @dataclass(frozen=True)
-class Options:
+class AlignmentOptions:
     """How a word aligner learns.
 
     Attributes:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rnnkit.alignment.options import FLATTEST, HMM, LEAST, REACH, STEEPEST, Options
+from rnnkit.alignment.options import FLATTEST, HMM, LEAST, REACH, STEEPEST, AlignmentOptions
 
 Pair = tuple[Sequence[int], Sequence[int]]
 Table = dict[int | None, dict[int, float]]
@@ -166,7 +166,7 @@ def maximise_jumps(
     return jumps
 
 
-def learn(pairs: Sequence[Pair], target_size: int, options: Options) -> Learned:
+def learn(pairs: Sequence[Pair], target_size: int, options: AlignmentOptions) -> Learned:
     """Expectation-maximisation: the diagonal model, and where the options say so the HMM from its table on.
 
     Args:

@@ -25,6 +25,9 @@ from rnnkit.events import Warned
 from rnnkit.system.machine import available_cores, limit_libraries
 from rnnkit.training.processes import place
 
+_CAPITALS = {"lm": "LM", "seq2seq": "Seq2Seq"}
+"""Words of a command's name that its options class spells otherwise than with one capital."""
+
 
 @dataclass(frozen=True)
 class Common:
@@ -90,8 +93,9 @@ class Command:
 
     @property
     def options_type(self) -> type[Any]:
-        """The stage's options."""
-        stage_options: type[Any] = self.stage.Options
+        """The stage's options: `AlignWordsOptions` for `align-words`."""
+        words = (_CAPITALS.get(word, word.capitalize()) for word in self.name.split("-"))
+        stage_options: type[Any] = getattr(self.stage, f"{''.join(words)}Options")
         return stage_options
 
 

@@ -50,7 +50,7 @@ class Narrator:
 
 
 @dataclass(frozen=True)
-class Options:
+class GenerationOptions:
     """How to go on.
 
     Attributes:
@@ -93,7 +93,7 @@ class Continued:
 def continue_lines(
     narrator: Narrator,
     lines: Iterable[str],
-    options: Options,
+    options: GenerationOptions,
     batch_tokens: int,
     block_lines: int = BLOCK_LINES,
     first_line: int = 1,
@@ -119,7 +119,11 @@ def continue_lines(
 
 
 def continue_all(
-    narrator: Narrator, prompts: Sequence[Sequence[int]], options: Options, batch_tokens: int, first_line: int = 1
+    narrator: Narrator,
+    prompts: Sequence[Sequence[int]],
+    options: GenerationOptions,
+    batch_tokens: int,
+    first_line: int = 1,
 ) -> list[list[Hypothesis]]:
     """Go on from ids, in batches of prompts of equal length; results in input order.
 
@@ -147,7 +151,7 @@ def continue_all(
 
 @torch.inference_mode()
 def _continue(
-    narrator: Narrator, prompts: Sequence[Sequence[int]], lines: Sequence[int], options: Options
+    narrator: Narrator, prompts: Sequence[Sequence[int]], lines: Sequence[int], options: GenerationOptions
 ) -> list[list[Hypothesis]]:
     search, limit = options.search, options.limit
     never = never_said(narrator.vocabulary, search.allow_unknown)

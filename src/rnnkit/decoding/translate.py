@@ -37,7 +37,7 @@ BATCHES_A_WORKER = 4
 
 
 @dataclass(frozen=True)
-class Options:
+class TranslationOptions:
     """How to translate.
 
     Attributes:
@@ -102,7 +102,7 @@ class _Sentence:
 def translate_lines(
     translator: Translator,
     lines: Iterable[Asked],
-    options: Options,
+    options: TranslationOptions,
     first_line: int = 1,
     block_lines: int = BLOCK_LINES,
 ) -> Iterator[Translated]:
@@ -131,7 +131,7 @@ def translate_tokens(
     translator: Translator,
     sources: Sequence[Sequence[str]],
     wishes: Sequence[Wish],
-    options: Options,
+    options: TranslationOptions,
     first_line: int = 1,
 ) -> Iterator[Translated]:
     """Translate lines that are in tokens: what `decode` writes for their text. Arguments as for `search_batches`."""
@@ -152,7 +152,7 @@ def search_all(
     keep_attention: bool = False,
 ) -> list[list[Hypothesis]]:
     """Search for every source (ids without the end symbol), in batches of like length; results in input order."""
-    how = Options(options, batch_tokens, keep_attention)
+    how = TranslationOptions(options, batch_tokens, keep_attention)
     return search_batches(Translator((model,)), sources, [NO_WISH] * len(sources), how)
 
 
@@ -160,7 +160,7 @@ def search_batches(
     translator: Translator,
     sources: Sequence[Sequence[int]],
     wishes: Sequence[Wish],
-    options: Options,
+    options: TranslationOptions,
     first_line: int = 1,
 ) -> list[list[Hypothesis]]:
     """Search for every source, in batches of like length that are halved where they do not fit into memory.
@@ -202,7 +202,7 @@ def search_batches(
 
 
 def _search_side_by_side(
-    translator: Translator, batches: Sequence[list[_Sentence]], options: Options
+    translator: Translator, batches: Sequence[list[_Sentence]], options: TranslationOptions
 ) -> Iterator[list[list[Hypothesis]]]:
     """All batches, in order, by as many workers as are wanted."""
 
@@ -217,7 +217,9 @@ def _search_side_by_side(
         yield from pool.map(run, batches)
 
 
-def _search(translator: Translator, sentences: Sequence[_Sentence], options: Options) -> list[list[Hypothesis]]:
+def _search(
+    translator: Translator, sentences: Sequence[_Sentence], options: TranslationOptions
+) -> list[list[Hypothesis]]:
     """One batch. Raises DataError where a single sentence does not fit into memory."""
     try:
         return _search_batch(translator, sentences, options)
@@ -233,7 +235,9 @@ def _search(translator: Translator, sentences: Sequence[_Sentence], options: Opt
 
 
 @torch.inference_mode()
-def _search_batch(translator: Translator, sentences: Sequence[_Sentence], options: Options) -> list[list[Hypothesis]]:
+def _search_batch(
+    translator: Translator, sentences: Sequence[_Sentence], options: TranslationOptions
+) -> list[list[Hypothesis]]:
     source_BS, lengths_B = (torch.from_numpy(array) for array in pad([one.ids for one in sentences]))
     ways = translator.begin(source_BS, lengths_B)
     if len(ways) == 1:
@@ -257,7 +261,7 @@ def _limits(sentences: Sequence[_Sentence], lengths_B: Tensor, search: SearchOpt
 
 
 def _search_one_way(
-    way: Way, sentences: Sequence[_Sentence], lengths_B: Tensor, options: Options
+    way: Way, sentences: Sequence[_Sentence], lengths_B: Tensor, options: TranslationOptions
 ) -> list[list[Hypothesis]]:
     """What models of one direction find, as it is read."""
     search, stepper = options.search, way.stepper
@@ -299,7 +303,7 @@ def spell(
     model: Model,
     source: Sequence[str],
     hypotheses: Sequence[Hypothesis],
-    options: Options,
+    options: TranslationOptions,
     own: Sequence[str] = (),
 ) -> Translated:
     """Turn hypotheses into text; `own` are the source's tokens whose ids stand behind the vocabulary."""

@@ -168,7 +168,7 @@ def _read_held_out(model: Model, data: AlignedData, measured: Measured, count: i
     """The first sentences of the `valid` split."""
     sources, references = (data.raw_lines("valid", side, count) for side in data.sides)
     translator = Translator((model,))
-    how = translate.Options(measured.search, measured.batch_tokens)
+    how = translate.TranslationOptions(measured.search, measured.batch_tokens)
     if sources is None or references is None:
         return _read_ids(model, data, measured, count, listen)
 

@@ -14,7 +14,7 @@ from rnnkit.ngrams import add_k, kneser_ney
 from rnnkit.ngrams.counts import Flags, Floats, Ints, Level, adjust, count, select
 from rnnkit.ngrams.discounts import Discounts, discounts
 from rnnkit.ngrams.model import IntArray, NgramModel
-from rnnkit.ngrams.options import Options
+from rnnkit.ngrams.options import NgramOptions
 from rnnkit.ngrams.walk import Singles
 from rnnkit.text import special
 
@@ -25,7 +25,7 @@ _POSITION_BYTES, _NGRAM_BYTES = 24, 56
 
 
 def estimate(
-    ids: IntArray, offsets: IntArray, vocabulary_size: int, options: Options, listen: Listener = ignore
+    ids: IntArray, offsets: IntArray, vocabulary_size: int, options: NgramOptions, listen: Listener = ignore
 ) -> NgramModel:
     """Estimate a model.
 

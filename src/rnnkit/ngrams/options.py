@@ -16,7 +16,7 @@ LONGEST_ORDER = 64
 
 
 @dataclass(frozen=True)
-class Options:
+class NgramOptions:
     """How a model is estimated.
 
     Attributes:

@@ -37,7 +37,7 @@ WORDS = ("monolingual/train.txt", "monolingual/analogies.txt")
 
 
 @dataclass(frozen=True)
-class Options:
+class DemoOptions:
     """Run the whole chain on the sample corpora.
 
     German to English is tokenized, trained, decoded and scored; word vectors are learned and asked.
@@ -49,7 +49,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class DemoResult:
     """What came out.
 
     Attributes:
@@ -83,7 +83,7 @@ class Result:
         }
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: DemoOptions, listen: Listener = ignore) -> DemoResult:
     """Run the chain as commands of their own, as a user would type them.
 
     Raises:
@@ -95,7 +95,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     score, seconds = _translate(options, call)
     analogies, accuracy = _learn_words(options, call)
     folder = options.corpora / "parallel"
-    return Result(
+    return DemoResult(
         bleu=score["score"],
         signature=score["signature"],
         samples=_samples(folder / "test.de", options.work / "test.hyp", folder / "test.en"),
@@ -116,7 +116,7 @@ def _check_corpora(folder: Path) -> None:
         )
 
 
-def _translate(options: Options, call: _Caller) -> tuple[dict[str, Any], float]:
+def _translate(options: DemoOptions, call: _Caller) -> tuple[dict[str, Any], float]:
     """Learn to translate; returns the score on the test part, and the seconds of training."""
     folder, work = options.corpora / "parallel", ["--work", str(options.work)]
     texts = [str(folder / f"{split}.{side}") for split in ("train", "valid") for side in ("de", "en")]
@@ -132,7 +132,7 @@ def _translate(options: Options, call: _Caller) -> tuple[dict[str, Any], float]:
     return json.loads(scored)["scores"][0], seconds
 
 
-def _learn_words(options: Options, call: _Caller) -> tuple[dict[str, str], float]:
+def _learn_words(options: DemoOptions, call: _Caller) -> tuple[dict[str, str], float]:
     """Learn word vectors; returns the answers to the questions, and the share of the corpus' own answered right."""
     text, questions = (str(options.corpora / name) for name in WORDS)
     work = ["--work", str(options.work / "words")]

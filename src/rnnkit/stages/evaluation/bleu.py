@@ -51,7 +51,7 @@ MAX_N = 4
 
 
 @dataclass(frozen=True)
-class Options:
+class BleuOptions:
     """Score hypotheses against references: BLEU, chrF and TER as the `sacrebleu` command gives them.
 
     Lines are compared in order; the hypotheses should be detokenized text. The signature beside a figure says
@@ -131,7 +131,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class BleuResult:
     """Figures, ready to print.
 
     Attributes:
@@ -201,7 +201,7 @@ class Result:
         }
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: BleuOptions, listen: Listener = ignore) -> BleuResult:
     """Read the files and score them.
 
     Raises:
@@ -233,7 +233,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     for text in cautions:
         listen(Warned(text))
     systems = (describe(options.baseline) if options.baseline else "", describe(options.hypotheses))
-    return Result(tuple(scores), tuple(comparisons), systems, options.sentence, width)
+    return BleuResult(tuple(scores), tuple(comparisons), systems, options.sentence, width)
 
 
 def _p_value(comparison: Comparison) -> str:
@@ -241,7 +241,7 @@ def _p_value(comparison: Comparison) -> str:
     return f"p = {comparison.p_value:.4f}{' *' if comparison.p_value < 0.05 else ''}"
 
 
-def chosen_settings(options: Options) -> list[Settings]:
+def chosen_settings(options: BleuOptions) -> list[Settings]:
     """The metrics asked for, in sacreBLEU's order, each with its settings."""
     known: dict[str, Settings] = {
         "bleu": BleuSettings(
@@ -268,7 +268,7 @@ def chosen_settings(options: Options) -> list[Settings]:
     return [settings for name, settings in known.items() if name in options.metric]
 
 
-def _textbook(options: Options, segments: Segments) -> list[Score]:
+def _textbook(options: BleuOptions, segments: Segments) -> list[Score]:
     from rnnkit.evaluation.textbook import textbook_bleu
 
     name = options.tokenize or "none"
@@ -289,7 +289,7 @@ def _textbook(options: Options, segments: Segments) -> list[Score]:
     return [Score("textbook BLEU", mean, f"{signature}|mean:lines", f"({len(values)} lines)")]
 
 
-def _compare(options: Options, segments: Segments, baseline: Path) -> list[Comparison]:
+def _compare(options: BleuOptions, segments: Segments, baseline: Path) -> list[Comparison]:
     from rnnkit.evaluation.bootstrap import compare
 
     theirs = read_side(baseline)
@@ -300,7 +300,7 @@ def _compare(options: Options, segments: Segments, baseline: Path) -> list[Compa
     ]
 
 
-def _warn_tokenized(options: Options, segments: Segments, listen: Listener) -> None:
+def _warn_tokenized(options: BleuOptions, segments: Segments, listen: Listener) -> None:
     """Say what sacreBLEU says of hypotheses that look tokenized; their score would not be comparable."""
     free_standing = sum(line.endswith(" .") for line in segments.hypotheses)
     if "bleu" in options.metric and free_standing >= TOKENIZED_LINES:
@@ -312,13 +312,13 @@ def _warn_tokenized(options: Options, segments: Segments, listen: Listener) -> N
         )
 
 
-def _check(options: Options) -> None:
+def _check(options: BleuOptions) -> None:
     """Refuse options that do not go together.
 
     Raises:
         UsageError: With the options' names.
     """
-    defaults = Options(references=[])
+    defaults = BleuOptions(references=[])
     changed = {name for name in vars(options) if getattr(options, name) != getattr(defaults, name)}
     if options.method == "textbook":
         shared = {"references", "hypotheses", "method", "sentence", "max_n", "tokenize", "lowercase", "width", "seed"}
@@ -343,7 +343,7 @@ def _refuse(names: set[str], beside: str, hint: str | None = None) -> None:
         raise UsageError(f"{listed} cannot be used with {beside}", hint=hint)
 
 
-def _explain_missing(options: Options) -> None:
+def _explain_missing(options: BleuOptions) -> None:
     """`--metric bleu chrf` is how sacreBLEU's command is used; here `chrf` would be taken for a reference."""
     for path in options.references:
         if str(path) in METRICS and not path.exists():

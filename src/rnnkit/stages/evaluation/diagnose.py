@@ -5,11 +5,11 @@ from __future__ import annotations
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.stages.evaluation.diagnose_flow import FlowResult, measure_flow
-from rnnkit.stages.evaluation.diagnose_options import Options
+from rnnkit.stages.evaluation.diagnose_options import DiagnoseOptions
 from rnnkit.stages.evaluation.diagnose_recall import RecallResult, measure_recall
 from rnnkit.stages.outputs import claim_file
 
-__all__ = ["EXAMPLE", "FlowResult", "Options", "RecallResult", "run"]
+__all__ = ["EXAMPLE", "DiagnoseOptions", "FlowResult", "RecallResult", "run"]
 
 EXAMPLE = """\
 rnnkit diagnose work/rnn work/lstm --text valid.txt --output flow.png
@@ -18,7 +18,7 @@ rnnkit diagnose --arch rnn gru lstm --start uniform
 rnnkit diagnose --recall --arch rnn lstm"""
 
 
-def run(options: Options, listen: Listener = ignore) -> FlowResult | RecallResult:
+def run(options: DiagnoseOptions, listen: Listener = ignore) -> FlowResult | RecallResult:
     """Look at gradients, or with `recall` train networks that remember.
 
     Raises:
@@ -35,7 +35,7 @@ def run(options: Options, listen: Listener = ignore) -> FlowResult | RecallResul
     return measure_recall(options, listen) if options.recall else measure_flow(options, listen)
 
 
-def _check(options: Options) -> None:
+def _check(options: DiagnoseOptions) -> None:
     """Refuse what does not go together before anything is read."""
     if options.recall:
         given = {"--output": options.output, "--text": options.text, "MODEL": options.models}

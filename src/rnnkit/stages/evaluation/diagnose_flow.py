@@ -11,7 +11,7 @@ from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, Note, Progress, Warned
 from rnnkit.io.workspace import Workspace
 from rnnkit.reports.gradient_flow import describe, draw_flows, tabulate
-from rnnkit.stages.evaluation.diagnose_options import FLOW_HIDDEN, Options
+from rnnkit.stages.evaluation.diagnose_options import FLOW_HIDDEN, DiagnoseOptions
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +94,7 @@ class FlowResult:
         return {"by": self.by, "share": self.share, "models": models, "picture": picture}
 
 
-def measure_flow(options: Options, listen: Listener) -> FlowResult:
+def measure_flow(options: DiagnoseOptions, listen: Listener) -> FlowResult:
     """The gradient flow of every model that was asked for. Raises as `diagnose.run`."""
     from rnnkit.evaluation import gradient_flow
 
@@ -114,7 +114,7 @@ def measure_flow(options: Options, listen: Listener) -> FlowResult:
     return FlowResult(flows, tuple(archs), options.by, options.share, options.output)
 
 
-def _networks(options: Options, listen: Listener) -> Iterator[Named]:
+def _networks(options: DiagnoseOptions, listen: Listener) -> Iterator[Named]:
     """The trained models, then the untrained ones, each with what it reads."""
     folders = options.models or ([] if options.arch else [Workspace(options.work).model])
     for folder in dict.fromkeys(folders):
@@ -123,7 +123,7 @@ def _networks(options: Options, listen: Listener) -> Iterator[Named]:
         yield _draw(arch, options)
 
 
-def _open(folder: Path, options: Options, listen: Listener) -> Named:
+def _open(folder: Path, options: DiagnoseOptions, listen: Listener) -> Named:
     import torch
 
     from rnnkit.evaluation.gradient_flow import choose_places
@@ -146,7 +146,7 @@ def _open(folder: Path, options: Options, listen: Listener) -> Named:
     return Named(str(folder), config.arch, scorer.network, *places)
 
 
-def _read(scorer: Scorer, options: Options) -> IntArray:
+def _read(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
     """The ids of as much of the text as there can be use for, in the model's tokens."""
     import numpy as np
 
@@ -167,7 +167,7 @@ def _read(scorer: Scorer, options: Options) -> IntArray:
     return np.concatenate(blocks)
 
 
-def _draw(arch: str, options: Options) -> Named:
+def _draw(arch: str, options: DiagnoseOptions) -> Named:
     from rnnkit.evaluation import fresh_network
     from rnnkit.evaluation.gradient_flow import WARM, draw_places
     from rnnkit.models.language_model import Config

@@ -14,7 +14,7 @@ RECALLERS = ("rnn", "gru", "lstm", "mingru")
 
 
 @dataclass(frozen=True)
-class Options:
+class DiagnoseOptions:
     """Show how far back language models look, so that vanishing and exploding gradients can be seen.
 
     The norm of the gradient of a token's loss by the state k steps before, for k from 0 on: the mean over many places

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.events import Listener, Progress
 from rnnkit.reports.columns import aligned
-from rnnkit.stages.evaluation.diagnose_options import RECALL_HIDDEN, RECALLERS, Options
+from rnnkit.stages.evaluation.diagnose_options import RECALL_HIDDEN, RECALLERS, DiagnoseOptions
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.recall import Climb, Rung
@@ -82,7 +82,7 @@ class RecallResult:
         }
 
 
-def measure_recall(options: Options, listen: Listener) -> RecallResult:
+def measure_recall(options: DiagnoseOptions, listen: Listener) -> RecallResult:
     """The memory span of every kind that was asked for. Raises as `diagnose.run`."""
     from rnnkit.evaluation import recall
 

@@ -31,7 +31,7 @@ cut -f1 lexicon.tsv | uniq | rnnkit decode | rnnkit error-rate lexicon.tsv --key
 
 
 @dataclass(frozen=True)
-class Options:
+class ErrorRateOptions:
     """Measure how much of the hypotheses is wrong, in percent, against the nearest of several right answers.
 
     The line error rate is the share of lines that equal no right answer: the word error rate of
@@ -68,7 +68,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class ErrorRateResult:
     """Error rates, ready to print.
 
     Attributes:
@@ -96,7 +96,7 @@ class Result:
         return {"rates": [rate.as_dict(self.width) for rate in self.rates], "answers": self.answers}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: ErrorRateOptions, listen: Listener = ignore) -> ErrorRateResult:
     """Read the files and count what is wrong.
 
     Raises:
@@ -111,17 +111,17 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     written = [clean(line) for line in hypotheses]
     right = [[clean(answer) for answer in variants] for variants in answers]
     rates = tuple(error_rate(written, right, unit) for unit in UNITS if unit in options.unit)
-    return Result(rates, sum(map(len, answers)), options.width)
+    return ErrorRateResult(rates, sum(map(len, answers)), options.width)
 
 
-def _check(options: Options) -> None:
+def _check(options: ErrorRateOptions) -> None:
     if options.keyed and len(options.references) > 1:
         raise UsageError("--keyed takes one reference file", f"{len(options.references)} are given")
     if options.separator == "":
         raise UsageError("--separator cannot be empty", hint="leave it out where a line holds one right answer")
 
 
-def _read(options: Options, listen: Listener) -> tuple[list[str], list[list[str]]]:
+def _read(options: ErrorRateOptions, listen: Listener) -> tuple[list[str], list[list[str]]]:
     """The hypotheses, and the right answers of each."""
     if options.keyed:
         return _read_keyed(options, listen)
@@ -136,7 +136,7 @@ def _variants(lines: Sequence[str], separator: str | None) -> list[str]:
     return list(dict.fromkeys(filter(None, answers))) or [""]
 
 
-def _read_keyed(options: Options, listen: Listener) -> tuple[list[str], list[list[str]]]:
+def _read_keyed(options: ErrorRateOptions, listen: Listener) -> tuple[list[str], list[list[str]]]:
     """A dictionary's answers by question, and one hypothesis for each."""
     path = options.references[0]
     refuse_stdin_twice([path, options.hypotheses])

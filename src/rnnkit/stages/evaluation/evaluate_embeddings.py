@@ -33,7 +33,7 @@ NO_VECTORS = "its words have no vectors"
 
 
 @dataclass(frozen=True)
-class Options:
+class EvaluateEmbeddingsOptions:
     """Test word vectors on files of analogies and of rated pairs of words; what a file holds is seen from its lines.
 
     Analogies, as in questions-words.txt: `: section` lines, and four words a line, `Athens Greece Baghdad Iraq`. The
@@ -159,7 +159,7 @@ Score = AnalogyScore | SimilarityScore
 
 
 @dataclass(frozen=True)
-class Result:
+class EvaluateEmbeddingsResult:
     """A score for each file, ready to print; what was repaired in the vectors with `--repair`."""
 
     scores: tuple[Score, ...]
@@ -186,7 +186,7 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: EvaluateEmbeddingsOptions, listen: Listener = ignore) -> EvaluateEmbeddingsResult:
     """Test the vectors.
 
     Raises:
@@ -208,10 +208,12 @@ def run(options: Options, listen: Listener = ignore) -> Result:
             "nothing could be measured: no question has a vector for each of its words",
             hint="are the words of the files and the vectors in one language, and cut alike?",
         )
-    return Result(scores, vectors.table.repairs)
+    return EvaluateEmbeddingsResult(scores, vectors.table.repairs)
 
 
-def _score(path: Path, lines: Sequence[str], vectors: Vectors, options: Options, listen: Listener) -> Score:
+def _score(
+    path: Path, lines: Sequence[str], vectors: Vectors, options: EvaluateEmbeddingsOptions, listen: Listener
+) -> Score:
     """The score of one file."""
     score: Score
     if _is_analogies(path, lines):
@@ -226,7 +228,9 @@ def _score(path: Path, lines: Sequence[str], vectors: Vectors, options: Options,
     return score
 
 
-def _solve(path: Path, lines: Sequence[str], vectors: Vectors, options: Options) -> tuple[AnalogyScore, list[int]]:
+def _solve(
+    path: Path, lines: Sequence[str], vectors: Vectors, options: EvaluateEmbeddingsOptions
+) -> tuple[AnalogyScore, list[int]]:
     from rnnkit.evaluation import analogies
 
     questions, bad = analogies.parse_questions(lines)
@@ -241,7 +245,7 @@ def _solve(path: Path, lines: Sequence[str], vectors: Vectors, options: Options)
 
 
 def _correlate(
-    path: Path, lines: Sequence[str], vectors: Vectors, options: Options
+    path: Path, lines: Sequence[str], vectors: Vectors, options: EvaluateEmbeddingsOptions
 ) -> tuple[SimilarityScore, list[int]]:
     from rnnkit.evaluation import word_similarity
 

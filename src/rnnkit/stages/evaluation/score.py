@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.evaluation import score_inputs, score_mixture, score_translation
-from rnnkit.stages.evaluation.score_options import CACHE_SIZE, Options, Shares, check, check_model, check_translation
+from rnnkit.stages.evaluation.score_options import (
+    CACHE_SIZE,
+    ScoreOptions,
+    Shares,
+    check,
+    check_model,
+    check_translation,
+)
 from rnnkit.stages.evaluation.score_results import END, LineScore, Part, Summary, Token
 
 if TYPE_CHECKING:
@@ -20,7 +27,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["EXAMPLE", "LineScore", "Options", "Summary", "run"]
+__all__ = ["EXAMPLE", "LineScore", "ScoreOptions", "Summary", "run"]
 
 EXAMPLE = """\
 rnnkit score test.txt --summary
@@ -32,7 +39,7 @@ rnnkit score test.de test.en --model work/model --summary
 rnnkit score --split test --json --output test.scores"""
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[LineScore | Summary]:
+def run(options: ScoreOptions, listen: Listener = ignore) -> Iterator[LineScore | Summary]:
     """Score text; what is found comes as it is found.
 
     Yields:
@@ -48,7 +55,7 @@ def run(options: Options, listen: Listener = ignore) -> Iterator[LineScore | Sum
     return _run(options, check(options), listen)
 
 
-def _run(options: Options, shares: Shares, listen: Listener) -> Iterator[LineScore | Summary]:
+def _run(options: ScoreOptions, shares: Shares, listen: Listener) -> Iterator[LineScore | Summary]:
     from rnnkit.models import store
     from rnnkit.nn.device import choose_device, set_threads
 
@@ -67,7 +74,7 @@ def _run(options: Options, shares: Shares, listen: Listener) -> Iterator[LineSco
 
 
 def _fit(
-    options: Options,
+    options: ScoreOptions,
     shares: Shares,
     main: Scorer,
     others: Sequence[Matched],
@@ -91,7 +98,7 @@ def _fit(
 
 
 def _score(
-    options: Options,
+    options: ScoreOptions,
     shares: Shares,
     main: Scorer,
     others: Sequence[Matched],
@@ -136,7 +143,7 @@ def _score(
     yield Summary(total, tuple(parts), cache)
 
 
-def _groups(options: Options, main: Scorer) -> Iterator[Lines]:
+def _groups(options: ScoreOptions, main: Scorer) -> Iterator[Lines]:
     if options.aligned:
         folder = options.data or Workspace(options.work).data
         return score_inputs.read_data(folder, options.split or "test", main)

@@ -13,7 +13,7 @@ from rnnkit.stages.evaluation.score_options import (
     DYNAMIC_DECAY,
     DYNAMIC_RATE,
     DYNAMIC_SEGMENT,
-    Options,
+    ScoreOptions,
     Shares,
 )
 
@@ -46,7 +46,7 @@ class Fitted:
 
 
 def components(
-    options: Options, main: Scorer, others: Sequence[Matched], flatnesses: Sequence[float]
+    options: ScoreOptions, main: Scorer, others: Sequence[Matched], flatnesses: Sequence[float]
 ) -> list[Component]:
     """The models as they are before they have read anything, the main one first, with its cache.
 
@@ -117,7 +117,7 @@ def fit(
     return min(found, key=lambda each: each.perplexity)
 
 
-def names(shares: Shares, options: Options) -> list[str]:
+def names(shares: Shares, options: ScoreOptions) -> list[str]:
     """How the components are called, in order."""
     return [str(path) for path in (options.folder, *shares.others)] + (["cache"] if options.cache else [])
 
@@ -132,14 +132,14 @@ def _plain(scorer: Scorer) -> Component:
     return Counts(scorer.ngrams)
 
 
-def _counts(options: Options, main: Scorer) -> Component:
+def _counts(options: ScoreOptions, main: Scorer) -> Component:
     from rnnkit.evaluation.component import Counts
     from rnnkit.evaluation.unigram_cache import UnigramCache
 
     return Counts(main.ngrams, UnigramCache(options.cache_size or CACHE_SIZE) if options.cache else None)
 
 
-def _network(options: Options, network: LanguageModel, flatnesses: Sequence[float]) -> Component:
+def _network(options: ScoreOptions, network: LanguageModel, flatnesses: Sequence[float]) -> Component:
     from rnnkit.evaluation.cache import NeuralCache
     from rnnkit.evaluation.component import Network
     from rnnkit.evaluation.perplexity import make_reader
@@ -148,7 +148,7 @@ def _network(options: Options, network: LanguageModel, flatnesses: Sequence[floa
     return Network(reader, NeuralCache(options.cache_size or CACHE_SIZE, flatnesses) if options.cache else None)
 
 
-def _dynamic_reader(options: Options, network: LanguageModel) -> Reader:
+def _dynamic_reader(options: ScoreOptions, network: LanguageModel) -> Reader:
     from rnnkit.evaluation.dynamic import DynamicReader, Settings
 
     method: Any = options.dynamic_method or "rms"  # held to the choices by `config.resolve`

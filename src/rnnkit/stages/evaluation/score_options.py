@@ -30,7 +30,7 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class Options:
+class ScoreOptions:
     """Give text the probability that a language model gives it, neural or counted, line by line and as a whole.
 
     A translation model takes two files, the source and its translation: the score is that of the translation, given
@@ -130,7 +130,7 @@ class Shares:
     given: tuple[float | None, ...]
 
 
-def check(options: Options) -> Shares:
+def check(options: ScoreOptions) -> Shares:
     """Refuse options that make no sense together, before anything is opened, and read the weights.
 
     Raises:
@@ -150,7 +150,7 @@ def check(options: Options) -> Shares:
     return _shares(options)
 
 
-def check_model(options: Options, shares: Shares, neural: bool) -> Sequence[float]:
+def check_model(options: ScoreOptions, shares: Shares, neural: bool) -> Sequence[float]:
     """Hold the options against the model, and what is open against --tune.
 
     Args:
@@ -187,7 +187,7 @@ def check_model(options: Options, shares: Shares, neural: bool) -> Sequence[floa
     return tried if options.cache else ()
 
 
-def check_translation(options: Options) -> None:
+def check_translation(options: ScoreOptions) -> None:
     """Hold the options against a translation model. Raises UsageError where it cannot do what was asked for."""
     for name in ("cache", "dynamic", "interpolate", "tune"):
         if getattr(options, name):
@@ -205,7 +205,7 @@ def check_translation(options: Options) -> None:
         )  # fmt: skip
 
 
-def _shares(options: Options) -> Shares:
+def _shares(options: ScoreOptions) -> Shares:
     pairs = [parse(text) for text in options.interpolate]
     given = [weight for _, weight in pairs] + ([options.cache_weight] if options.cache else [])
     total = math.fsum(weight for weight in given if weight is not None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Progress, Warned
 from rnnkit.stages.evaluation import score_inputs
-from rnnkit.stages.evaluation.score_options import Options
+from rnnkit.stages.evaluation.score_options import ScoreOptions
 from rnnkit.stages.evaluation.score_results import END, LineScore, Part, Summary, Token
 from rnnkit.stages.inference.decode_warnings import Lines
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
@@ -24,7 +24,7 @@ BLOCK_LINES = 2000
 """Lines that are sorted into batches together."""
 
 
-def score(options: Options, device: torch.device, listen: Listener) -> Iterator[LineScore | Summary]:
+def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iterator[LineScore | Summary]:
     """Score a target file, given its source.
 
     Args:

@@ -45,7 +45,7 @@ VERSION: Final = 1
 
 
 @dataclass(frozen=True)
-class Options:
+class ConvertEmbeddingsOptions:
     """Write word vectors in another format, to take them to other tools or to bring them from there.
 
     word2vec and fasttext are the same text, with a header, as `.vec` files have it; glove is the text without. The
@@ -77,7 +77,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class ConvertEmbeddingsResult:
     """What was written.
 
     Attributes:
@@ -105,7 +105,7 @@ class Result:
         return known if self.repairs is None else {**known, "repairs": self.repairs.as_dict()}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: ConvertEmbeddingsOptions, listen: Listener = ignore) -> ConvertEmbeddingsResult:
     """Read and write.
 
     Raises:
@@ -134,7 +134,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         table.repairs.warn(listen)
     digest = vector.digest(source)
     _write(output, format, table, options, {} if digest is None else {"vectors": digest})
-    return Result(output, format, len(table.words), table.dimension, table.repairs)
+    return ConvertEmbeddingsResult(output, format, len(table.words), table.dimension, table.repairs)
 
 
 def _guess(output: Path) -> str:
@@ -146,7 +146,7 @@ def _guess(output: Path) -> str:
     return known
 
 
-def _write(output: Path, format: str, table: Table, options: Options, inputs: dict[str, str]) -> None:
+def _write(output: Path, format: str, table: Table, options: ConvertEmbeddingsOptions, inputs: dict[str, str]) -> None:
     from rnnkit.embeddings import directory, formats, projector
     from rnnkit.io.artefact_output import announced, atomic_folder, seal_file
 

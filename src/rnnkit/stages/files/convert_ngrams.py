@@ -35,7 +35,7 @@ _UNWRITTEN: Final = (".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True)
-class Options:
+class ConvertNgramsOptions:
     """Write a counted language model as an ARPA file, which KenLM, SRILM and others read, or read one of theirs.
 
     An OUTPUT that ends in .arpa or .gz is such a file, any other a model directory. ARPA files are read plain or
@@ -59,7 +59,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class ConvertNgramsResult:
     """What was written.
 
     Attributes:
@@ -88,7 +88,7 @@ class Result:
         return len(self.ngrams)
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: ConvertNgramsOptions, listen: Listener = ignore) -> ConvertNgramsResult:
     """Convert.
 
     Raises:
@@ -111,7 +111,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         write_arpa(read.model, read.tokens, options.output, options.merge_unknown, listen)
     else:
         _write_folder(read, source, options)
-    return Result(options.output, tuple(read.model.sizes), read.repairs)
+    return ConvertNgramsResult(options.output, tuple(read.model.sizes), read.repairs)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _read(source: Path, repair: bool, listen: Listener) -> _Read:
     )
 
 
-def _write_folder(read: _Read, source: Path, options: Options) -> None:
+def _write_folder(read: _Read, source: Path, options: ConvertNgramsOptions) -> None:
     """A model directory like those that `train-lm` makes, with a tokenizer that cuts text at blanks."""
     from rnnkit.io.artefact_output import atomic_folder
     from rnnkit.io.explained import copy_folder

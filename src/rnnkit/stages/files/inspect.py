@@ -23,7 +23,7 @@ rnnkit inspect work/model/best.safetensors --json"""
 
 
 @dataclass(frozen=True)
-class Options:
+class InspectOptions:
     """Say what files and directories are.
 
     Of a text: lines, lengths, encoding, and what rnnkit would stumble over. Of what rnnkit made: what it holds, how and
@@ -39,7 +39,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class InspectResult:
     """What was found.
 
     Attributes:
@@ -68,7 +68,7 @@ class Result:
         return {"artefacts": described, "differences": [asdict(difference) for difference in self.differences]}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: InspectOptions, listen: Listener = ignore) -> InspectResult:
     """Look at each path, and hold two against each other.
 
     Raises:
@@ -83,5 +83,5 @@ def run(options: Options, listen: Listener = ignore) -> Result:
             dataclasses.replace(describe(found), path=path) for found, path in zip(paths, options.paths, strict=True)
         )
         if len(described) != 2:
-            return Result(described)
-        return Result(described, tuple(differences(*described)))
+            return InspectResult(described)
+        return InspectResult(described, tuple(differences(*described)))

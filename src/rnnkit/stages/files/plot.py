@@ -30,7 +30,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Options:
+class PlotOptions:
     """Draw the learning curve of a run, finished or not: loss and validation BLEU over steps. Or draw words.
 
     With --words or --vectors, or where MODEL is a directory or file of vectors, words are drawn as points in a plane,
@@ -72,7 +72,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class PlotResult:
     """Where the picture is, and what was repaired in the vectors with `--repair`."""
 
     picture: Path
@@ -84,7 +84,7 @@ class Result:
         return picture if self.repairs is None else {**picture, "repairs": self.repairs.as_dict()}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: PlotOptions, listen: Listener = ignore) -> PlotResult:
     """Draw.
 
     Raises:
@@ -92,12 +92,12 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         DataError: Nothing has been measured, a word has no vector, or the picture's ending is unknown.
         ArtefactError: The picture already exists.
     """
-    result = _draw_words(options, listen) if _wants_words(options) else Result(_draw_curve(options))
+    result = _draw_words(options, listen) if _wants_words(options) else PlotResult(_draw_curve(options))
     listen(Note(f"{result.picture} drawn"))
     return result
 
 
-def _draw_curve(options: Options) -> Path:
+def _draw_curve(options: PlotOptions) -> Path:
     from rnnkit.reports.curve import draw_curve
     from rnnkit.training import metrics
 
@@ -109,7 +109,7 @@ def _draw_curve(options: Options) -> Path:
     return picture
 
 
-def _draw_words(options: Options, listen: Listener) -> Result:
+def _draw_words(options: PlotOptions, listen: Listener) -> PlotResult:
     from rnnkit.embeddings.vectors import Vectors
     from rnnkit.reports.projection import project
     from rnnkit.reports.word_map import draw_map
@@ -123,10 +123,10 @@ def _draw_words(options: Options, listen: Listener) -> Result:
         raise DataError(f"{len(words)} words make no picture", hint=f"give {FEWEST} or more")
     projection = project(_unit_rows(vectors, words), options.method, options.seed)
     draw_map(words, projection, f"{len(words)} words of {source}", picture, listen)
-    return Result(picture, vectors.table.repairs)
+    return PlotResult(picture, vectors.table.repairs)
 
 
-def _wants_words(options: Options) -> bool:
+def _wants_words(options: PlotOptions) -> bool:
     """Whether words are to be drawn. MODEL decides before --vectors, which may have come from the environment."""
     if options.words or options.model is None:
         return bool(options.words) or options.vectors is not None

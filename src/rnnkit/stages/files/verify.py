@@ -29,7 +29,7 @@ NAMES = (
 
 
 @dataclass(frozen=True)
-class Options:
+class VerifyOptions:
     """Compare files with the checksums that were written beside them: sizes first, then SHA-256.
 
     Looks into folders, and into artefacts inside artefacts. Ends with exit code 1 and names the file if anything is
@@ -41,7 +41,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class VerifyResult:
     """What was checked and found whole.
 
     Attributes:
@@ -62,7 +62,7 @@ class Result:
         return {"files": self.files, "artefacts": self.artefacts}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: VerifyOptions, listen: Listener = ignore) -> VerifyResult:
     """Check every artefact at or below the paths.
 
     Raises:
@@ -98,7 +98,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         listen(Note(f"of a run that is not finished, so not checked: {', '.join(map(str, growing))}"))
     if loose:
         listen(Note(f"not part of an artefact, so not checked: {', '.join(map(str, loose))}"))
-    return Result(len(files), len(found))
+    return VerifyResult(len(files), len(found))
 
 
 def _artefacts(path: Path) -> Iterator[Path]:

@@ -13,7 +13,7 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, ignore
 from rnnkit.io.growing import growing_file
 from rnnkit.stages.inference import decode_record, decode_resume, decode_translation
-from rnnkit.stages.inference.decode_options import CONTINUATION_BEAM, DIVERSITY, Options, check, given
+from rnnkit.stages.inference.decode_options import CONTINUATION_BEAM, DIVERSITY, DecodeOptions, check, given
 from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.stages.inference.decode_resume import Keeper
 
-__all__ = ["EXAMPLE", "Options", "run", "write"]
+__all__ = ["EXAMPLE", "DecodeOptions", "run", "write"]
 
 EXAMPLE = """\
 rnnkit decode --beam 5 < test.de > test.hyp
@@ -39,10 +39,10 @@ T = TypeVar("T")
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 """For each line its output lines, and what JSON says of it."""
 
-Decoder = Callable[["Options", Mapping[str, Any], "Keeper | None", Listener], Outputs]
+Decoder = Callable[["DecodeOptions", Mapping[str, Any], "Keeper | None", Listener], Outputs]
 
 
-def run(options: Options, listen: Listener = ignore, keeper: Keeper | None = None) -> Iterator[str]:
+def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None = None) -> Iterator[str]:
     """Decode; the lines come as they are made.
 
     Args:
@@ -78,7 +78,7 @@ def run(options: Options, listen: Listener = ignore, keeper: Keeper | None = Non
     return _lines(options, decoders[document["task"]](options, document, keeper, listen), done, listen)
 
 
-def write(options: Options, listen: Listener = ignore) -> None:
+def write(options: DecodeOptions, listen: Listener = ignore) -> None:
     """Decode into the output file, which keeps what was written, and a record of it, where the work is interrupted.
 
     Raises:
@@ -102,7 +102,7 @@ def write(options: Options, listen: Listener = ignore) -> None:
     decode_resume.write(run(options, listen, keeper), options, keeper, listen)
 
 
-def _checked(options: Options) -> dict[str, Any]:
+def _checked(options: DecodeOptions) -> dict[str, Any]:
     """The model's configuration, after the options were held against it."""
     from rnnkit.models import store
 
@@ -111,7 +111,7 @@ def _checked(options: Options) -> dict[str, Any]:
     return document
 
 
-def _lines(options: Options, outputs: Outputs, done: int, listen: Listener) -> Iterator[str]:
+def _lines(options: DecodeOptions, outputs: Outputs, done: int, listen: Listener) -> Iterator[str]:
     import json
 
     number = done
@@ -131,12 +131,12 @@ def _remaining(lines: Iterator[T], keeper: Keeper | None) -> tuple[Iterator[T], 
     return (lines, 0) if keeper is None else (islice(keeper.read(lines), keeper.done, None), keeper.done)
 
 
-def _ahead(options: Options, block_lines: int) -> int:
+def _ahead(options: DecodeOptions, block_lines: int) -> int:
     """Whoever types a line waits for its output; a file is read ahead, to sort it into batches."""
     return 1 if options.files == [STDIN] and sys.stdin.isatty() else block_lines
 
 
-def _search(options: Options, beam: int) -> SearchOptions:
+def _search(options: DecodeOptions, beam: int) -> SearchOptions:
     from rnnkit.decoding.stepper import SearchOptions
 
     return SearchOptions(
@@ -154,7 +154,7 @@ def _search(options: Options, beam: int) -> SearchOptions:
     )
 
 
-def _sampling(options: Options) -> Sampling | None:
+def _sampling(options: DecodeOptions) -> Sampling | None:
     from rnnkit.decoding.sampling import Sampling
 
     if not options.draws:
@@ -162,7 +162,7 @@ def _sampling(options: Options) -> Sampling | None:
     return Sampling(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
 
 
-def _translate(options: Options, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+def _translate(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
     from rnnkit.decoding.translate import BLOCK_LINES
     from rnnkit.stages.inference.decode_options import TRANSLATION_BEAM
 
@@ -171,11 +171,11 @@ def _translate(options: Options, _: Mapping[str, Any], keeper: Keeper | None, li
     return decode_translation.translate(options, search, sampling, keeper, ahead, listen)
 
 
-def _continue(options: Options, document: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+def _continue(options: DecodeOptions, document: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
     from rnnkit.decoding import continuation
 
     narrator = _open_narrator(options, document, listen)
-    how = continuation.Options(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
+    how = continuation.GenerationOptions(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
     prompts = (line for path in options.files for line in read_text(path, narrator.tokenizer))
     lines, done = _remaining(prompts, keeper)
     ahead = _ahead(options, continuation.BLOCK_LINES)
@@ -184,7 +184,7 @@ def _continue(options: Options, document: Mapping[str, Any], keeper: Keeper | No
     warn_replaced(narrator.tokenizer, listen)
 
 
-def _open_narrator(options: Options, document: Mapping[str, Any], listen: Listener) -> Narrator:
+def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> Narrator:
     """The language model, of counts or of weights."""
     from rnnkit.decoding.continuation import Narrator
     from rnnkit.models import language_store
@@ -234,7 +234,7 @@ def _describe_continuation(continued: Continued) -> dict[str, Any]:
     }
 
 
-def _fill(options: Options, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+def _fill(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
     from rnnkit.decoding import fill
     from rnnkit.models import cloze_store
     from rnnkit.nn.device import choose_device

@@ -16,7 +16,7 @@ from rnnkit.config import STDIN, as_dict
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
 from rnnkit.stages.evaluation import score_options
-from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, Options
+from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions
 
 FREE = {"output", "overwrite", "resume", "batch-tokens", "device", "threads", "alignments", "attention"}
 """Options that no output depends on."""
@@ -57,7 +57,7 @@ class Identity:
     paths: Mapping[str, str]
 
 
-def identify(options: Options) -> Identity:
+def identify(options: DecodeOptions) -> Identity:
     """Read what decides about the text of a call of `decode`.
 
     Raises:
@@ -120,7 +120,7 @@ def _number(name: str) -> int:
     return int(name.removeprefix("text") or 1)
 
 
-def _files(options: Options) -> Iterator[tuple[str, Path, bool]]:
+def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
     """Every file that decides about the text: the part it plays, where it is, and whether its lines are counted."""
     for number, path in enumerate(options.files, start=1):
         yield _numbered("text", number), path, True

@@ -42,7 +42,7 @@ SEARCHING = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram", *GR
 
 
 @dataclass(frozen=True)
-class Options:
+class DecodeOptions:
     """Translate raw text, go on from prompts, or fill gaps, as the model was trained for.
 
     One line out for each line in, in order. The model directory brings its own tokenizer and vocabulary. A translation
@@ -199,9 +199,9 @@ class Options:
         return bool(given(self, DRAWING))
 
 
-def given(options: Options, names: Collection[str]) -> list[str]:
+def given(options: DecodeOptions, names: Collection[str]) -> list[str]:
     """Those of the named options that are not as they would be without a word, as they are spelled."""
-    defaults = Options()
+    defaults = DecodeOptions()
     return [f"--{flag(name)}" for name in names if getattr(options, name) != getattr(defaults, name)]
 
 
@@ -222,7 +222,7 @@ PICTURES = (".json", ".png", ".svg", ".pdf")
 IS = {"sequence-to-sequence": "translates", "language-model": "is a language model", "cloze": "is a cloze model"}
 
 
-def check(options: Options, task: str) -> None:
+def check(options: DecodeOptions, task: str) -> None:
     """Refuse options that the model knows nothing of, are out of range, or exclude each other.
 
     Raises:
@@ -253,14 +253,14 @@ def check(options: Options, task: str) -> None:
         _check_nbest(options, options.beam or beam, hint)
 
 
-def check_attention(options: Options, attends: bool) -> None:
+def check_attention(options: DecodeOptions, attends: bool) -> None:
     """Refuse what wants attention of a model that has none. Raises UsageError."""
     if (wanting := given(options, ATTENDING)) and not attends:
         verb = "wants" if len(wanting) == 1 else "want"
         raise UsageError(f"{' and '.join(wanting)} {verb} attention, and {options.folder} has none")
 
 
-def check_directions(options: Options, left_to_right: Sequence[Path], right_to_left: Sequence[Path]) -> None:
+def check_directions(options: DecodeOptions, left_to_right: Sequence[Path], right_to_left: Sequence[Path]) -> None:
     """Refuse what models that say the target from its end cannot do, alone or beside others.
 
     Args:
@@ -287,7 +287,7 @@ def check_directions(options: Options, left_to_right: Sequence[Path], right_to_l
         )
 
 
-def _check_output(options: Options) -> None:
+def _check_output(options: DecodeOptions) -> None:
     if options.resume and options.output == STDIN:
         raise UsageError("--resume goes on with a file", hint="name it with --output")
     if options.resume and options.overwrite:
@@ -310,7 +310,7 @@ def _check_output(options: Options) -> None:
         raise UsageError("standard input is asked for twice", "it can be read only once")
 
 
-def _check_search(options: Options, beam: int) -> None:
+def _check_search(options: DecodeOptions, beam: int) -> None:
     """Options of the search that exclude each other."""
     for name in ("alpha", "coverage_penalty", "diversity"):
         if (value := getattr(options, name)) is not None and not math.isfinite(value):
@@ -329,12 +329,12 @@ def _check_search(options: Options, beam: int) -> None:
         raise UsageError(f"--exhaustive has no beam for {' and '.join(others)}", hint="leave out one of them")
 
 
-def _check_nbest(options: Options, beam: int, hint: str | None) -> None:
+def _check_nbest(options: DecodeOptions, beam: int, hint: str | None) -> None:
     if options.nbest > beam and not options.exhaustive:
         raise UsageError(f"--nbest {options.nbest} is more than --beam {beam} keeps", hint=hint)
 
 
-def _check_drawing(options: Options) -> None:
+def _check_drawing(options: DecodeOptions) -> None:
     temperature, top_k, top_p = options.temperature, options.top_k, options.top_p
     if temperature is not None and not 0 < temperature < math.inf:
         raise UsageError(

@@ -17,7 +17,7 @@ from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, FormatError, RnnkitError
 from rnnkit.io import atomic, growing, manifest
 from rnnkit.stages.inference.decode_identity import STREAM, Identity, differences, identify, is_text_name
-from rnnkit.stages.inference.decode_options import Options
+from rnnkit.stages.inference.decode_options import DecodeOptions
 
 KIND = "decoded"
 VERSION = 1
@@ -78,13 +78,13 @@ def record_place(path: Path) -> Path:
     return path.with_name(f"{path.name}{ENDING}")
 
 
-def is_recorded(options: Options) -> bool:
+def is_recorded(options: DecodeOptions) -> bool:
     """Whether the output is a file that can be continued: neither a stream nor a device."""
     output = options.output
     return output != STDIN and not atomic.is_stream(output) and (output.is_file() or not output.exists())
 
 
-def refuse_foreign(options: Options) -> None:
+def refuse_foreign(options: DecodeOptions) -> None:
     """Keep files of the user that have the name of a record. Raises ArtefactError where there is one."""
     partial = growing.partial(options.output)
     for place in (record_place(partial), record_place(partial.with_name(partial.name.removesuffix(growing.ENDING)))):
@@ -101,7 +101,7 @@ def refuse_foreign(options: Options) -> None:
                 )
 
 
-def find(options: Options, now: Identity | None = None) -> State:
+def find(options: DecodeOptions, now: Identity | None = None) -> State:
     """What an earlier run has left of the output, for `--resume`; nothing where there is neither output nor part of it.
 
     Args:
@@ -142,7 +142,7 @@ def _same_texts(found: Mapping[str, str], now: Mapping[str, str]) -> bool:
     return texts[0] == texts[1] and STREAM not in texts[0].values()
 
 
-def _refuse_strange_links(options: Options) -> None:
+def _refuse_strange_links(options: DecodeOptions) -> None:
     """Keep a file that `--alignments` names and no record vouches for. Raises ArtefactError where there is one."""
     if options.alignments is None:
         return
@@ -154,7 +154,7 @@ def _refuse_strange_links(options: Options) -> None:
             )
 
 
-def _record_of(place: Path, options: Options) -> tuple[manifest.Manifest, State]:
+def _record_of(place: Path, options: DecodeOptions) -> tuple[manifest.Manifest, State]:
     """The record that vouches for what is at `place`. A kill just before the end leaves it under the partial's name."""
     places = [record_place(place)]
     is_partial = place == growing.partial(options.output)

@@ -21,7 +21,7 @@ from rnnkit.io import growing, manifest
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.durable import sync_file, sync_folder
 from rnnkit.stages.inference.decode_identity import Identity, identify
-from rnnkit.stages.inference.decode_options import Options
+from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.inference.decode_record import KIND, VERSION, Extent, State, find, record_place
 
 SECONDS = 1.0
@@ -42,7 +42,7 @@ class Keeper:
         start: What an earlier run has left.
     """
 
-    def __init__(self, options: Options, identity: Identity, start: State) -> None:
+    def __init__(self, options: DecodeOptions, identity: Identity, start: State) -> None:
         self.start = start
         self.recording = False
         self._partial = growing.partial(options.output)
@@ -192,7 +192,7 @@ def _with_line(running: Any, line: bytes) -> Any:
     return after
 
 
-def open_keeper(options: Options) -> Keeper:
+def open_keeper(options: DecodeOptions) -> Keeper:
     """What keeps the record of an output file.
 
     Raises:
@@ -204,7 +204,7 @@ def open_keeper(options: Options) -> Keeper:
     return Keeper(options, identity, find(options, identity) if options.resume else State())
 
 
-def write(lines: Iterator[str], options: Options, keeper: Keeper, listen: Listener) -> None:
+def write(lines: Iterator[str], options: DecodeOptions, keeper: Keeper, listen: Listener) -> None:
     """Write output lines to a file that keeps what was written, and its record, where work is interrupted.
 
     Args:

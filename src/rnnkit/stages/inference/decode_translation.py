@@ -13,7 +13,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Warned
 from rnnkit.io.growing import growing_file
 from rnnkit.stages.evaluation import score_options
-from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, Options, check_attention, check_directions
+from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
 from rnnkit.text.special import NAMES
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 
 
 def translate(
-    options: Options,
+    options: DecodeOptions,
     search: SearchOptions,
     sampling: Sampling | None,
     keeper: Keeper | None,
@@ -86,14 +86,14 @@ def _longest(translator: Translator) -> Longest:
 
 
 def _how(
-    options: Options, translator: Translator, search: SearchOptions, sampling: Sampling | None, ahead: int
-) -> translation.Options:
+    options: DecodeOptions, translator: Translator, search: SearchOptions, sampling: Sampling | None, ahead: int
+) -> translation.TranslationOptions:
     import torch
 
     from rnnkit.decoding import translate as translation
 
     keep = options.json or options.replace_unknown or options.alignments is not None or options.attention is not None
-    return translation.Options(
+    return translation.TranslationOptions(
         search=search,
         batch_tokens=options.batch_tokens,
         keep_attention=keep and translator.attends,
@@ -107,7 +107,7 @@ def _how(
 
 
 def _beside(
-    options: Options, found: Iterator[Translated], done: int, keeper: Keeper | None, listen: Listener
+    options: DecodeOptions, found: Iterator[Translated], done: int, keeper: Keeper | None, listen: Listener
 ) -> Iterator[Translated]:
     """Write links and attention maps of what was found, and pass it on."""
     from rnnkit.reports.attention import open_album
@@ -134,7 +134,7 @@ def _beside(
 
 
 def _asked(
-    options: Options, translator: Translator, keeper: Keeper | None, listen: Listener
+    options: DecodeOptions, translator: Translator, keeper: Keeper | None, listen: Listener
 ) -> tuple[Iterator[Asked], int]:
     """The lines that are left to translate, with what is asked of them, and the number of the others."""
     from rnnkit.decoding.wishes import Demands, Files, read_asked
@@ -160,7 +160,7 @@ def _count_unmet(found: Iterator[Translated], listen: Listener) -> Iterator[Tran
         listen(Warned(f"{unmet:,} lines have outputs without all of their constraints"))
 
 
-def _open(options: Options, listen: Listener) -> Translator:
+def _open(options: DecodeOptions, listen: Listener) -> Translator:
     from rnnkit.decoding import translator
     from rnnkit.nn.device import choose_device
 
@@ -195,7 +195,7 @@ def _eight_bits_pay(listen: Listener) -> bool:
     return fast
 
 
-def _lexicon(options: Options, translator: Translator) -> Mapping[str, str] | None:
+def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str] | None:
     """A translation of each source token that the lexicon knows; None where none was named.
 
     Raises:

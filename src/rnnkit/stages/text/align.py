@@ -45,7 +45,7 @@ PAIR_LENGTH = 256
 
 
 @dataclass(frozen=True)
-class Options:
+class AlignOptions:
     """Turn token files into aligned data: ids of the vocabulary, the two sides paired line by line.
 
     Two sides make data for translation, one side makes data for a language model. Lines of train and valid with an
@@ -124,7 +124,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class AlignResult:
     """The data that was made.
 
     Attributes:
@@ -148,7 +148,7 @@ class Result:
         return {"data": str(self.data), "sides": list(self.sides), "splits": splits}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: AlignOptions, listen: Listener = ignore) -> AlignResult:
     """Make the data.
 
     Raises:
@@ -171,7 +171,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
             return _make(given, shard, output, listen)
 
 
-def _make(options: Options, shard: Shard | None, output: Path, listen: Listener) -> Result:
+def _make(options: AlignOptions, shard: Shard | None, output: Path, listen: Listener) -> AlignResult:
     """Make the data, or a shard of it."""
     from rnnkit.data.aligned import KIND, PARALLEL, TEXT, Padding, write_meta
     from rnnkit.stages.text.align_inputs import find_inputs
@@ -197,10 +197,10 @@ def _make(options: Options, shard: Shard | None, output: Path, listen: Listener)
             options=recorded(options),
             inputs=inputs.digests,
         )
-    return Result(output, inputs.sides, splits)
+    return AlignResult(output, inputs.sides, splits)
 
 
-def _merge(options: Options, output: Path, listen: Listener) -> Result:
+def _merge(options: AlignOptions, output: Path, listen: Listener) -> AlignResult:
     """Join the data of all shards."""
     from rnnkit.data.aligned import KIND, VERSION
     from rnnkit.data.merging import merge_data
@@ -212,10 +212,10 @@ def _merge(options: Options, output: Path, listen: Listener) -> Result:
         for name, counts in splits.items():
             judge(name, parse_name(Path(f"{name}.text")).split, counts, [str(path) for path in found], listen)
         warn_blank(splits, listen)
-    return Result(output, tuple(metas[0].facts["vocabulary_size"]), splits)
+    return AlignResult(output, tuple(metas[0].facts["vocabulary_size"]), splits)
 
 
-def _sides(options: Options) -> tuple[str, ...]:
+def _sides(options: AlignOptions) -> tuple[str, ...]:
     """The languages that the options name, the source first; none where they name none."""
     if (options.source is None) != (options.target is None) or (options.source and options.text):
         raise UsageError("give --source and --target for two sides, or --text for one")
@@ -226,7 +226,7 @@ def _sides(options: Options) -> tuple[str, ...]:
     return (options.text,) if options.text else ()
 
 
-def _check(options: Options, inputs: AlignInputs) -> None:
+def _check(options: AlignOptions, inputs: AlignInputs) -> None:
     """Refuse filters that would not do what they say."""
     train = next((part for part in inputs.parts if part.split == TRAIN), None)
     if options.max_ratio is not None and len(inputs.sides) == 1:
@@ -250,7 +250,7 @@ def _check(options: Options, inputs: AlignInputs) -> None:
 def _write(
     part: Part,
     inputs: AlignInputs,
-    options: Options,
+    options: AlignOptions,
     shard: Shard | None,
     padding: Padding | None,
     folder: Path,
@@ -309,7 +309,7 @@ def _span(shard: Shard, paths: Sequence[Path]) -> tuple[int, int]:
     return shard.span(counts[0])
 
 
-def _rules(part: Part, inputs: AlignInputs, options: Options) -> Rules:
+def _rules(part: Part, inputs: AlignInputs, options: AlignOptions) -> Rules:
     """What becomes of the lines of a part."""
     from rnnkit.data import filters
     from rnnkit.data.alignment import Rules
@@ -335,14 +335,14 @@ def _rules(part: Part, inputs: AlignInputs, options: Options) -> Rules:
     )
 
 
-def _max_length(inputs: AlignInputs, options: Options) -> int | None:
+def _max_length(inputs: AlignInputs, options: AlignOptions) -> int | None:
     """The longest sentence, None for no limit."""
     if options.max_length is not None:
         return options.max_length
     return PAIR_LENGTH if len(inputs.sides) == 2 else None
 
 
-def _limit(part: Part, inputs: AlignInputs, options: Options) -> int | None:
+def _limit(part: Part, inputs: AlignInputs, options: AlignOptions) -> int | None:
     """The length at which sentences of a part are cut, None for nowhere."""
     cuts = options.long == "truncate" or part.split == TEST
     limits = [options.length, _max_length(inputs, options) if cuts else None]

@@ -36,7 +36,7 @@ BACKWARD: Final = "backward"
 
 
 @dataclass(frozen=True)
-class Options:
+class AlignWordsOptions:
     """Find out which words translate each other, and write for each sentence pair the links between its words.
 
     A link is SOURCE-TARGET, two places counted from 0; a line holds the links of a pair (Pharaoh's format). The words
@@ -86,7 +86,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class AlignWordsResult:
     """What was found.
 
     Attributes:
@@ -143,7 +143,7 @@ class Result:
         return [", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.agreement.items())]
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: AlignWordsOptions, listen: Listener = ignore) -> AlignWordsResult:
     """Align words.
 
     Raises:
@@ -157,7 +157,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         return _run(dataclasses.replace(options, files=files, compare=compare), options, listen)
 
 
-def _run(options: Options, given: Options, listen: Listener) -> Result:
+def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener) -> AlignWordsResult:
     """The same for files that can be read more than once; what is written records the options as `given`."""
     from rnnkit.alignment.bitext import make_bitext
     from rnnkit.alignment.links import write_links
@@ -184,13 +184,13 @@ def _run(options: Options, given: Options, listen: Listener) -> Result:
     _seal(output, given, words, bitext, links)
     _write_tables(given, words, models, tokens)
     bits = {name: model.bits for name, model in models.items()}
-    return Result(
+    return AlignWordsResult(
         output, len(bitext), bitext.too_long, len(links.source_L), bits, seconds, agreement, options.lexicon,
         options.shortlist,
     )  # fmt: skip
 
 
-def _check(options: Options) -> None:
+def _check(options: AlignWordsOptions) -> None:
     """Refuse options that exclude each other."""
     if options.direction and options.symmetrise:
         raise UsageError(f"--direction {options.direction} is one direction, --symmetrise makes one of two")
@@ -203,7 +203,7 @@ def _check(options: Options) -> None:
         raise UsageError(f"{'--data' if options.data else '--vocab'} and token files exclude each other")
 
 
-def _refuse_taken(options: Options, output: Path) -> None:
+def _refuse_taken(options: AlignWordsOptions, output: Path) -> None:
     """Keep what is there, before any work is done."""
     from rnnkit.alignment import links, shortlist
 
@@ -215,11 +215,11 @@ def _refuse_taken(options: Options, output: Path) -> None:
 
 
 def _align(
-    options: Options, words: WordPairs, bitext: Bitext, threads: int, listen: Listener
+    options: AlignWordsOptions, words: WordPairs, bitext: Bitext, threads: int, listen: Listener
 ) -> tuple[Links, dict[str, Model]]:
     """The links, and the models that were needed for them and for the tables, by direction."""
     from rnnkit.alignment.estimate import estimate, link
-    from rnnkit.alignment.options import Options as Learning
+    from rnnkit.alignment.options import AlignmentOptions as Learning
     from rnnkit.alignment.symmetry import GROW_DIAG_FINAL_AND, one_direction, symmetrise
 
     learning = Learning(options.model, options.iterations, options.null, options.alpha)
@@ -256,7 +256,7 @@ def _compare(links: Links, sure: Links, possible: Links) -> Agreement:
     return agreement(links, sure, possible)
 
 
-def _seal(output: Path, options: Options, words: WordPairs, bitext: Bitext, links: Links) -> None:
+def _seal(output: Path, options: AlignWordsOptions, words: WordPairs, bitext: Bitext, links: Links) -> None:
     """Write the manifest of the links."""
     from rnnkit.alignment.links import KIND, VERSION
 
@@ -264,7 +264,9 @@ def _seal(output: Path, options: Options, words: WordPairs, bitext: Bitext, link
     seal_file(output, KIND, VERSION, options=_kept(options), inputs=words.digests, facts=facts)
 
 
-def _write_tables(options: Options, words: WordPairs, models: Mapping[str, Model], tokens: Sequence[Any]) -> None:
+def _write_tables(
+    options: AlignWordsOptions, words: WordPairs, models: Mapping[str, Model], tokens: Sequence[Any]
+) -> None:
     """Write the word table and the shortlist, where they are asked for."""
     import numpy as np
 
@@ -282,7 +284,7 @@ def _write_tables(options: Options, words: WordPairs, models: Mapping[str, Model
         )
 
 
-def _kept(options: Options) -> dict[str, Any]:
+def _kept(options: AlignWordsOptions) -> dict[str, Any]:
     """The options that the result depends on."""
     call = ("work", "threads", "output", "overwrite", "compare", "lexicon", "shortlist")
     return {name: value for name, value in as_dict(options).items() if name not in call}

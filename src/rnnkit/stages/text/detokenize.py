@@ -23,7 +23,7 @@ rnnkit tokenize < test.de | rnnkit detokenize"""
 
 
 @dataclass(frozen=True)
-class Options:
+class DetokenizeOptions:
     """Turn tokens back into the text they were cut from, one line out for each line in, on standard output.
 
     The text comes back in NFC and with runs of white space made one space, or as it was where the tokenizer was made
@@ -39,7 +39,7 @@ class Options:
     work: Path = usual.work(help="Workspace.")
 
 
-def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: DetokenizeOptions, listen: Listener = ignore) -> Iterator[str]:
     """The text of the files, or of standard input, line by line.
 
     Raises:

@@ -36,7 +36,7 @@ _PROGRESS_LINES = 1 << 14
 
 
 @dataclass(frozen=True)
-class Options:
+class PhrasesOptions:
     """Join pairs of words that occur together much more often than chance would have it: new york becomes new_york.
 
     The phrases are learned from all files together and joined in them, one line out for each line in. Beside the
@@ -88,7 +88,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class PhrasesResult:
     """What was written.
 
     Attributes:
@@ -127,12 +127,12 @@ class Result:
         }
 
 
-def is_filter(options: Options) -> bool:
+def is_filter(options: PhrasesOptions) -> bool:
     """Whether the command writes to stdout."""
     return options.output in (None, STDIN)
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: PhrasesOptions, listen: Listener = ignore) -> PhrasesResult:
     """Learn phrases or read them, and write the text with phrases joined; text and list appear together.
 
     Raises:
@@ -145,7 +145,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         return _run(dataclasses.replace(options, files=files), as_dict(options), listen)
 
 
-def _run(options: Options, given: dict[str, Any], listen: Listener) -> Result:
+def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> PhrasesResult:
     """The same for files that can be read more than once; the list's manifest records the options as `given`."""
     from rnnkit.text.phrases import KIND, VERSION
 
@@ -173,10 +173,12 @@ def _run(options: Options, given: dict[str, Any], listen: Listener) -> Result:
         from rnnkit.text.phrases import write_meta
 
         write_meta(outputs[1], given, inputs, {"phrases": len(phrases), "words": before})
-    return Result(options.output, lines, before, after, options.phrases or _list_path(options.output), len(phrases))
+    return PhrasesResult(
+        options.output, lines, before, after, options.phrases or _list_path(options.output), len(phrases)
+    )
 
 
-def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: PhrasesOptions, listen: Listener = ignore) -> Iterator[str]:
     """The text of the files, or of standard input, with the phrases of a list joined.
 
     Raises:
@@ -201,7 +203,7 @@ def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
     return (" ".join(join(line.split())) for file in files for line in read_token_lines(file))
 
 
-def _check(options: Options) -> None:
+def _check(options: PhrasesOptions) -> None:
     if not options.files or STDIN in options.files:
         raise UsageError("--output needs files", "a file is read more than once; standard input can be read once")
     if not options.delimiter or options.delimiter.split() != [options.delimiter]:
@@ -216,7 +218,7 @@ def _list_path(output: Path) -> Path:
     return output.with_name(f"{output.name}{LIST_SUFFIX}")
 
 
-def _threshold(options: Options) -> float:
+def _threshold(options: PhrasesOptions) -> float:
     return THRESHOLDS[options.scoring] if options.threshold is None else options.threshold
 
 
@@ -229,7 +231,7 @@ def _load(path: Path, listen: Listener) -> Phrases:
     return phrases
 
 
-def _learn(options: Options, listen: Listener) -> Phrases:
+def _learn(options: PhrasesOptions, listen: Listener) -> Phrases:
     """Pass after pass over the files: what the earlier passes found is joined, and the rest counted."""
     from rnnkit.text.phrases import Phrases
 
@@ -245,7 +247,7 @@ def _learn(options: Options, listen: Listener) -> Phrases:
     return Phrases(tuple(found))
 
 
-def _count(options: Options, phrases: Phrases, which: int, listen: Listener) -> PairCounts:
+def _count(options: PhrasesOptions, phrases: Phrases, which: int, listen: Listener) -> PairCounts:
     from rnnkit.text.pairs import PairCounts
 
     counts = PairCounts(options.max_pairs)
@@ -262,7 +264,7 @@ def _count(options: Options, phrases: Phrases, which: int, listen: Listener) -> 
     return counts
 
 
-def _choose(options: Options, counts: PairCounts, listen: Listener) -> tuple[Phrase, ...]:
+def _choose(options: PhrasesOptions, counts: PairCounts, listen: Listener) -> tuple[Phrase, ...]:
     from rnnkit.text.phrases import default_score, find, npmi
 
     discount = options.min_count if options.discount is None else options.discount
@@ -281,7 +283,9 @@ def _choose(options: Options, counts: PairCounts, listen: Listener) -> tuple[Phr
     return found
 
 
-def _joined(options: Options, phrases: Phrases, listen: Listener) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+def _joined(
+    options: PhrasesOptions, phrases: Phrases, listen: Listener
+) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """The words of each line of the files, before and after phrases are joined."""
     join = phrases.joiner()
     for path in options.files:

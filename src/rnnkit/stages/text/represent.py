@@ -27,7 +27,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Options:
+class RepresentOptions:
     """Write one side of aligned data as a sparse matrix that numpy and scipy read.
 
     onehot has a row for each token, bow one for each sentence with the number of times each token is in it; both have
@@ -44,7 +44,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class RepresentResult:
     """The matrix that was written.
 
     Attributes:
@@ -69,7 +69,7 @@ class Result:
         return {"path": str(self.path), "rows": self.rows, "columns": self.columns, "entries": self.entries}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: RepresentOptions, listen: Listener = ignore) -> RepresentResult:
     """Write the matrix. Memory does not grow with the data.
 
     Raises:
@@ -91,7 +91,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     claim_file(options, output, KIND)
     with artefact_file(output, KIND, VERSION, "wb") as file:
         shape = write_matrix(file, options.kind, sentences, data.vocabulary_size(side))
-    result = Result(output, shape.rows, shape.columns, shape.entries)
+    result = RepresentResult(output, shape.rows, shape.columns, shape.entries)
     facts = {"rows": result.rows, "columns": result.columns, "entries": result.entries}
     inputs = {"data": manifest.sha256(data.folder / manifest.NAME)}
     seal_file(output, KIND, VERSION, options=as_dict(options), inputs=inputs, facts=facts)

@@ -17,7 +17,14 @@ from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.io import lock, manifest
 from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.text.tokenize_merge import merge
-from rnnkit.stages.text.tokenize_options import DEFAULT_TYPE, Options, Result, Tokenized, token_folder, tokenizer_folder
+from rnnkit.stages.text.tokenize_options import (
+    DEFAULT_TYPE,
+    Tokenized,
+    TokenizeOptions,
+    TokenizeResult,
+    token_folder,
+    tokenizer_folder,
+)
 from rnnkit.system.machine import available_cores
 from rnnkit.system.workers import Pool
 from rnnkit.text import raw_lines, shards, token_files
@@ -40,7 +47,7 @@ rnnkit tokenize corpus.txt --type words --lowercase --work corpus
 rnnkit tokenize train.lemma train.form --type chars --features    # lines like aufgehen<TAB>V;PST;2;SG
 rnnkit tokenize train.de train.en --shard 2/8         # on the second of eight machines; --merge joins what they made"""
 
-__all__ = ["EXAMPLE", "Options", "Result", "Tokenized", "is_filter", "open_filter", "run"]
+__all__ = ["EXAMPLE", "TokenizeOptions", "TokenizeResult", "Tokenized", "is_filter", "open_filter", "run"]
 
 
 @dataclass(frozen=True)
@@ -58,12 +65,12 @@ class _Job:
         return raw_lines.place(self.target) if self.name.split in (VALID, TEST) else None
 
 
-def is_filter(options: Options) -> bool:
+def is_filter(options: TokenizeOptions) -> bool:
     """Whether the command reads stdin and writes stdout."""
     return options.files in ([], [STDIN]) and not options.merge
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: TokenizeOptions, listen: Listener = ignore) -> TokenizeResult:
     """Tokenize the files; all their token files appear together, when the last is done.
 
     Raises:
@@ -88,10 +95,10 @@ def run(options: Options, listen: Listener = ignore) -> Result:
             _describe(job, result, options, tokenizer)
         if learned:
             _warn_left_behind(tokens_folder, options, listen)
-    return Result(tokenizer_folder(options), tokenizer.options, learned, tuple(written))
+    return TokenizeResult(tokenizer_folder(options), tokenizer.options, learned, tuple(written))
 
 
-def open_filter(options: Options, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: TokenizeOptions, listen: Listener = ignore) -> Iterator[str]:
     """Standard input tokenized line by line.
 
     Raises:
@@ -123,7 +130,7 @@ def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
         yield " ".join(tokenizer.tokenize(line))
 
 
-def _check_samples(options: Options) -> None:
+def _check_samples(options: TokenizeOptions) -> None:
     if options.samples and options.type in RULES:
         raise _no_samples(str(options.type))
     if options.samples and not any(parse_name(source).split == TRAIN for source in options.files):
@@ -134,7 +141,7 @@ def _no_samples(kind: str) -> UsageError:
     return UsageError(f"--samples needs a unigram or bpe tokenizer, this one is {kind}")
 
 
-def _plan(options: Options, shard: shards.Shard | None) -> list[_Job]:
+def _plan(options: TokenizeOptions, shard: shards.Shard | None) -> list[_Job]:
     """What becomes what; refuses before any work what would be overwritten or written twice."""
     folder = token_folder(options, shard)
     jobs: dict[Path, _Job] = {}
@@ -160,7 +167,7 @@ def _plan(options: Options, shard: shards.Shard | None) -> list[_Job]:
 
 
 def _find_or_make(
-    options: Options, jobs: Sequence[_Job], shard: shards.Shard | None, outputs: ExitStack, listen: Listener
+    options: TokenizeOptions, jobs: Sequence[_Job], shard: shards.Shard | None, outputs: ExitStack, listen: Listener
 ) -> tuple[Tokenizer, Path, bool]:
     """The tokenizer, where it is, and whether it was made just now. One that replaces another waits for `outputs`."""
     folder = tokenizer_folder(options)
@@ -204,7 +211,7 @@ def _find_or_make(
     return tokenizer, folder, True
 
 
-def _pool(options: Options, tokenizer: Path) -> Pool[Any, Piece]:
+def _pool(options: TokenizeOptions, tokenizer: Path) -> Pool[Any, Piece]:
     """The processes; SentencePiece's threads are shared among them."""
     processes = options.processes or available_cores()
     threads = -1  # SentencePiece's word for one a core
@@ -217,7 +224,7 @@ def _tokenize(
     job: _Job,
     shard: shards.Shard | None,
     tokenizer: Tokenizer,
-    options: Options,
+    options: TokenizeOptions,
     pool: Pool[Any, Piece],
     outputs: ExitStack,
     listen: Listener,
@@ -266,7 +273,7 @@ def _batches(job: _Job, tokenizer: Tokenizer, seed: int, span: tuple[int, int] |
         read += len(batch)
 
 
-def _describe(job: _Job, result: Tokenized, options: Options, tokenizer: Tokenizer) -> None:
+def _describe(job: _Job, result: Tokenized, options: TokenizeOptions, tokenizer: Tokenizer) -> None:
     inputs = {"text": job.sha256, "tokenizer": identity(tokenizer_folder(options))}
     samples = options.samples if job.name.split == TRAIN else 0
     token_files.write_meta(
@@ -282,7 +289,7 @@ def _describe(job: _Job, result: Tokenized, options: Options, tokenizer: Tokeniz
     )
 
 
-def _warn_left_behind(folder: Path, options: Options, listen: Listener) -> None:
+def _warn_left_behind(folder: Path, options: TokenizeOptions, listen: Listener) -> None:
     """Name the token files that the tokenizer before this one made."""
     new = identity(tokenizer_folder(options))
     for path in token_files.find_token_files(folder):
@@ -290,16 +297,16 @@ def _warn_left_behind(folder: Path, options: Options, listen: Listener) -> None:
             listen(Warned(f"{path} was made by another tokenizer; tokenize its text again"))
 
 
-def _asked(options: Options) -> dict[str, Any]:
+def _asked(options: TokenizeOptions) -> dict[str, Any]:
     """The settings of a tokenizer that were asked for; None where nothing was said."""
     return {name: getattr(options, name) for name in ("type", "normalise", "lowercase", "size", "features")}
 
 
-def _with_features(tokenizer: Tokenizer, options: Options) -> Tokenizer:
+def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
     return FeaturedTokenizer(tokenizer) if options.features else tokenizer
 
 
-def _normalisation(options: Options) -> Normalisation:
+def _normalisation(options: TokenizeOptions) -> Normalisation:
     """What is done to each line; `spaces` has no token for white space, so it cannot keep any."""
     exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != SpaceTokenizer.kinds[0]
     return Normalisation(options.normalise or NFC, bool(options.lowercase), exact)

@@ -13,13 +13,19 @@ from rnnkit.events import Listener, Progress
 from rnnkit.io import lock
 from rnnkit.io.manifest import Manifest
 from rnnkit.stages.outputs import claim_file
-from rnnkit.stages.text.tokenize_options import Options, Result, Tokenized, token_folder, tokenizer_folder
+from rnnkit.stages.text.tokenize_options import (
+    Tokenized,
+    TokenizeOptions,
+    TokenizeResult,
+    token_folder,
+    tokenizer_folder,
+)
 from rnnkit.text import raw_lines, shards, token_files
 from rnnkit.text.tokenizers.learning import refuse_empty
 from rnnkit.text.tokenizers.store import load_tokenizer
 
 
-def merge(options: Options, listen: Listener) -> Result:
+def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
     """Join every token file of the shards.
 
     Raises:
@@ -55,7 +61,7 @@ def merge(options: Options, listen: Listener) -> Result:
                 listen(Progress("merge", done, len(targets), "files", finished=done == len(targets)))
         for metas, written in merged:
             _describe(metas, written)
-    return Result(tokenizer_folder(options), tokenizer.options, False, tuple(written for _, written in merged))
+    return TokenizeResult(tokenizer_folder(options), tokenizer.options, False, tuple(written for _, written in merged))
 
 
 def _join(parts: Sequence[Path], output: IO[bytes]) -> None:

@@ -20,7 +20,7 @@ DEFAULT_TYPE = UNIGRAM
 
 
 @dataclass(frozen=True)
-class Options:
+class TokenizeOptions:
     """Cut text into tokens, one line out for each line in; `detokenize` turns them back.
 
     A file NAME.LANG becomes WORK/tokens/NAME.LANG.tok. The tokenizer is the workspace's; where there is none yet, it
@@ -126,7 +126,7 @@ class Tokenized:
 
 
 @dataclass(frozen=True)
-class Result:
+class TokenizeResult:
     """What was done.
 
     Attributes:
@@ -152,12 +152,12 @@ class Result:
         return {"tokenizer": str(self.tokenizer), "settings": self.settings, "learned": self.learned, "files": files}
 
 
-def tokenizer_folder(options: Options) -> Path:
+def tokenizer_folder(options: TokenizeOptions) -> Path:
     """Where the tokenizer is, or will be."""
     return options.model or Workspace(options.work).tokenizer
 
 
-def token_folder(options: Options, shard: Shard | None = None) -> Path:
+def token_folder(options: TokenizeOptions, shard: Shard | None = None) -> Path:
     """Where the token files, or those of a shard, will be."""
     whole = options.output or Workspace(options.work).tokens
     return whole if shard is None else shard.place(whole)

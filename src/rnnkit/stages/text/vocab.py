@@ -45,7 +45,7 @@ rnnkit vocab --merge a/vocab.tsv b/vocab.tsv --min-count 2 --output vocab.tsv"""
 
 
 @dataclass(frozen=True)
-class Options:
+class VocabOptions:
     """Count tokens and write the vocabulary: token, tab, count; the most frequent first.
 
     Without files it reads the workspace's token files of the training part, whatever their languages, into one
@@ -118,7 +118,7 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Result:
+class VocabResult:
     """The vocabularies."""
 
     vocabularies: tuple[Counted, ...]
@@ -133,7 +133,7 @@ class Result:
         return {"vocabularies": [{**asdict(counted), "path": str(counted.path)} for counted in self.vocabularies]}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: VocabOptions, listen: Listener = ignore) -> VocabResult:
     """Count in one pass and write one vocabulary, or one for each language.
 
     Raises:
@@ -144,10 +144,10 @@ def run(options: Options, listen: Listener = ignore) -> Result:
         return _run(dataclasses.replace(options, files=files), listen)
 
 
-def _run(options: Options, listen: Listener) -> Result:
+def _run(options: VocabOptions, listen: Listener) -> VocabResult:
     shard = check(options.shard, options.merge)
     if options.merge:
-        return Result(tuple(_merge(path, found, options, listen) for path, found in _found(options).items()))
+        return VocabResult(tuple(_merge(path, found, options, listen) for path, found in _found(options).items()))
     if shard is not None and (options.min_count > 1 or options.max_size):
         raise UsageError(
             "a shard keeps all its tokens: what is rare in it may be frequent elsewhere",
@@ -164,11 +164,11 @@ def _run(options: Options, listen: Listener) -> Result:
         counts.update(dict.fromkeys(pieces, 0))
         inputs = {file.path.name: file.sha256 for file in members} | tokenizer
         results.append(_write(path, counts, spelled, inputs, recorded(options), listen))
-    return Result(tuple(results))
+    return VocabResult(tuple(results))
 
 
 def _unmet(
-    files: Sequence[TokenFile], tokenizer: str | None, options: Options, listen: Listener
+    files: Sequence[TokenFile], tokenizer: str | None, options: VocabOptions, listen: Listener
 ) -> tuple[bool, Sequence[str]]:
     """What the tokenizer can write, whatever the text has: whether all bytes, and the pieces that get a row.
 
@@ -196,7 +196,7 @@ def _unmet(
     return spelled, ()
 
 
-def _find(options: Options) -> list[TokenFile]:
+def _find(options: VocabOptions) -> list[TokenFile]:
     """The token files to count."""
     if options.files:
         return [open_token_file(path) for path in options.files]
@@ -212,7 +212,7 @@ def _find(options: Options) -> list[TokenFile]:
     return train
 
 
-def _group(files: Sequence[TokenFile], options: Options) -> dict[Path, list[TokenFile]]:
+def _group(files: Sequence[TokenFile], options: VocabOptions) -> dict[Path, list[TokenFile]]:
     """The files that each vocabulary counts."""
     output = options.output or Workspace(options.work).vocabulary()
     if not options.separate:
@@ -223,12 +223,14 @@ def _group(files: Sequence[TokenFile], options: Options) -> dict[Path, list[Toke
     return groups
 
 
-def _refuse_existing(paths: Sequence[Path], options: Options) -> None:
+def _refuse_existing(paths: Sequence[Path], options: VocabOptions) -> None:
     for path in paths:
         claim_file(options, path, KIND)
 
 
-def _count_files(files: Sequence[TokenFile], shard: Shard | None, options: Options, listen: Listener) -> Counter[str]:
+def _count_files(
+    files: Sequence[TokenFile], shard: Shard | None, options: VocabOptions, listen: Listener
+) -> Counter[str]:
     """Occurrences of each token."""
     with Pool(TokenCounter, options.processes) as pool:
         for file in files:
@@ -249,7 +251,7 @@ def _count_files(files: Sequence[TokenFile], shard: Shard | None, options: Optio
     return counts
 
 
-def _found(options: Options) -> dict[Path, list[Path]]:
+def _found(options: VocabOptions) -> dict[Path, list[Path]]:
     """The vocabularies that each one is to be merged from."""
     whole = options.output or Workspace(options.work).vocabulary()
     if options.files and options.separate:
@@ -264,7 +266,7 @@ def _found(options: Options) -> dict[Path, list[Path]]:
     return {place: find_shards(place) for place in places or [whole]}
 
 
-def _merge(path: Path, found: Sequence[Path], options: Options, listen: Listener) -> Counted:
+def _merge(path: Path, found: Sequence[Path], options: VocabOptions, listen: Listener) -> Counted:
     """Add up vocabularies that have every token."""
     _refuse_existing([path], options)
     chosen = {name: value for name, value in recorded(options).items() if name in ("min-count", "max-size")}

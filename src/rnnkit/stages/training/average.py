@@ -24,7 +24,7 @@ rnnkit average run1 run2 run3 --output work/mean"""
 
 
 @dataclass(frozen=True)
-class Options:
+class AverageOptions:
     """Average weights: a model's last snapshots, or the best weights of several models of one shape.
 
     Snapshots are kept by `rnnkit train --average N`. One model gets an `average.safetensors` beside its `best`;
@@ -38,7 +38,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Result:
+class AverageResult:
     """What was averaged.
 
     Attributes:
@@ -54,7 +54,7 @@ class Result:
         return {"path": str(self.path), "averaged": [str(path) for path in self.averaged]}
 
 
-def run(options: Options, listen: Listener = ignore) -> Result:
+def run(options: AverageOptions, listen: Listener = ignore) -> AverageResult:
     """Average.
 
     Raises:
@@ -69,7 +69,7 @@ def run(options: Options, listen: Listener = ignore) -> Result:
     return _average_models(models, options.output, options, listen)
 
 
-def _average_snapshots(folder: Path, options: Options, listen: Listener) -> Result:
+def _average_snapshots(folder: Path, options: AverageOptions, listen: Listener) -> AverageResult:
     from rnnkit.models import store, weights
 
     if options.output is not None:
@@ -86,10 +86,10 @@ def _average_snapshots(folder: Path, options: Options, listen: Listener) -> Resu
         if meta.files.keys() & {"best.safetensors"}:
             store.seal(folder, meta.options, meta.inputs, meta.facts, finished=True)
     listen(Note(f"{path}: the mean of {len(snapshots)} snapshots"))
-    return Result(path, snapshots)
+    return AverageResult(path, snapshots)
 
 
-def _average_models(models: list[Path], output: Path, options: Options, listen: Listener) -> Result:
+def _average_models(models: list[Path], output: Path, options: AverageOptions, listen: Listener) -> AverageResult:
     from rnnkit.models import store, weights
 
     claim_folder(options, output, store.KIND)
@@ -115,4 +115,4 @@ def _average_models(models: list[Path], output: Path, options: Options, listen: 
         kept = {"longest": meta.facts["longest"]} if "longest" in meta.facts else {}
         store.seal(temporary, meta.options, digests, {"languages": configs[0]["languages"], **kept}, finished=True)
     listen(Note(f"{output}: the mean of {len(models)} models"))
-    return Result(output / "best.safetensors", paths)
+    return AverageResult(output / "best.safetensors", paths)

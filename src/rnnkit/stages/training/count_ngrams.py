@@ -13,7 +13,7 @@ from rnnkit.events import Listener
 from rnnkit.io import artefact_output
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs
-from rnnkit.stages.training.language_options import Options
+from rnnkit.stages.training.language_options import TrainLMOptions
 from rnnkit.system import machine
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Cost:
         return [f"tokens  {self.tokens:,}", f"memory  {self.memory_bytes / 1e6:,.0f} MB at most"]
 
 
-def run(options: Options, folder: Path, listen: Listener) -> Counted | Cost:
+def run(options: TrainLMOptions, folder: Path, listen: Listener) -> Counted | Cost:
     """Count, or with `dry_run` say what it would cost.
 
     Raises:
@@ -106,11 +106,11 @@ def run(options: Options, folder: Path, listen: Listener) -> Counted | Cost:
     return dataclasses.replace(counted, model=folder)
 
 
-def _count(options: Options, made_from: TrainingInputs, folder: Path, listen: Listener) -> Counted:
+def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, listen: Listener) -> Counted:
     from rnnkit.evaluation.perplexity import perplexity, without_padding
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.ngrams.estimate import estimate
-    from rnnkit.ngrams.options import Options as Estimation
+    from rnnkit.ngrams.options import NgramOptions as Estimation
     from rnnkit.stages.training.markers import warn_of_markers
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -135,7 +135,7 @@ def _count(options: Options, made_from: TrainingInputs, folder: Path, listen: Li
     return counted
 
 
-def _seal(options: Options, made_from: TrainingInputs, model: NgramModel, counted: Counted) -> None:
+def _seal(options: TrainLMOptions, made_from: TrainingInputs, model: NgramModel, counted: Counted) -> None:
     """Make the folder a model directory that stands alone."""
     from rnnkit.models import store
     from rnnkit.models.language_store import VOCABULARY

@@ -47,7 +47,7 @@ _preset = functools.partial(presets.preset_option, PRESETS)
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainLMOptions:
     """Train a language model on aligned data of one side: counts, recurrent networks or a Transformer.
 
     Defaults in three are those of --preset small, medium and awd. The text is one stream, read in columns side by
@@ -147,7 +147,7 @@ class Options:
     dry_run: bool = training.dry_run()
 
 
-def fill(options: Options) -> Options:
+def fill(options: TrainLMOptions) -> TrainLMOptions:
     """The options with the preset's values where none were given.
 
     Raises:
@@ -161,7 +161,7 @@ def fill(options: Options) -> Options:
     return filled
 
 
-def check(options: Options) -> None:
+def check(options: TrainLMOptions) -> None:
     """Refuse what makes no sense, before any work is done. Raises UsageError."""
     if options.bidirectional and not options.cloze:
         raise UsageError(

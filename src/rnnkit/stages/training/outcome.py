@@ -37,7 +37,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Result:
+class TrainingResult:
     """What a training run came to.
 
     Attributes:
@@ -119,12 +119,12 @@ def _draw_curve(folder: Path, listen: Listener) -> None:
         )
 
 
-def result(folder: Path, counters: Counters) -> Result:
+def result(folder: Path, counters: Counters) -> TrainingResult:
     """What the run in a finished model directory came to."""
     from rnnkit.models import weights
 
     scores = _scores(weights.load(folder / "best.safetensors")[1])
-    return Result(folder, counters.step, counters.best_step, scores, counters.seconds, folder / CURVE)
+    return TrainingResult(folder, counters.step, counters.best_step, scores, counters.seconds, folder / CURVE)
 
 
 def _scores(facts: Mapping[str, Any]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training import train_lm, train_seq2seq
-from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.outcome import TrainingResult
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -24,9 +24,9 @@ rnnkit train --arch lstm
 rnnkit train --arch gru --layers 2 --dry-run
 rnnkit train --resume"""
 
-TRAINERS: dict[str, tuple[str, ModuleType]] = {
-    "parallel": ("train-seq2seq", train_seq2seq),
-    "text": ("train-lm", train_lm),
+TRAINERS: dict[str, tuple[str, ModuleType, type[Any]]] = {
+    "parallel": ("train-seq2seq", train_seq2seq, train_seq2seq.TrainSeq2SeqOptions),
+    "text": ("train-lm", train_lm, train_lm.TrainLMOptions),
 }
 """For each kind of aligned data, the command that learns from it."""
 
@@ -49,7 +49,7 @@ def _union(kinds: typing.Sequence[type[Any]]) -> type[Any]:
             fields[name] = field if known is None else _merge(known, field)
             hints[name] = hint if fields[name].default is not None else hint | None
     made = [(name, hints[name], _again(field)) for name, field in fields.items()]
-    return dataclasses.make_dataclass("Options", made, frozen=True, namespace={"__doc__": _DOC})
+    return dataclasses.make_dataclass("TrainOptions", made, frozen=True, namespace={"__doc__": _DOC})
 
 
 def _merge(one: dataclasses.Field[Any], other: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
@@ -77,10 +77,10 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-Options: type[Any] = _union([train_seq2seq.Options, train_lm.Options])
+TrainOptions: type[Any] = _union([train_seq2seq.TrainSeq2SeqOptions, train_lm.TrainLMOptions])
 
 
-def run(options: Any, listen: Listener = ignore) -> Result | Estimate | Counted | Cost:
+def run(options: Any, listen: Listener = ignore) -> TrainingResult | Estimate | Counted | Cost:
     """Train what the data is for.
 
     Raises:
@@ -89,8 +89,8 @@ def run(options: Any, listen: Listener = ignore) -> Result | Estimate | Counted 
     from rnnkit.data.aligned import AlignedData
 
     data = AlignedData.open(options.data or Workspace(options.work).data)
-    command, stage = TRAINERS[data.task]
-    result: Result | Estimate | Counted | Cost = stage.run(_narrow(options, stage.Options, command), listen)
+    command, stage, kind = TRAINERS[data.task]
+    result: TrainingResult | Estimate | Counted | Cost = stage.run(_narrow(options, kind, command), listen)
     return result
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 from rnnkit.events import Listener, ignore
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training import language_options, pretrained, training_inputs, training_run
-from rnnkit.stages.training.language_options import NGRAM, Options
-from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.language_options import NGRAM, TrainLMOptions
+from rnnkit.stages.training.outcome import TrainingResult
 from rnnkit.stages.training.training_run import Learner, Recipe
 from rnnkit.system.machine import keep_freed_memory
 
@@ -37,10 +37,10 @@ rnnkit train-lm --preset medium --arch gru --epochs 20
 rnnkit train-lm --cloze --arch lstm --output work/cloze
 rnnkit train-lm --resume"""
 
-__all__ = ["EXAMPLE", "Options", "run"]
+__all__ = ["EXAMPLE", "TrainLMOptions", "run"]
 
 
-def run(options: Options, listen: Listener = ignore) -> Result | Estimate | Counted | Cost:
+def run(options: TrainLMOptions, listen: Listener = ignore) -> TrainingResult | Estimate | Counted | Cost:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -62,7 +62,7 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate | Coun
     )
 
 
-def _recipe(options: Options, folder: RunFolder, group: Group, listen: Listener) -> Recipe:
+def _recipe(options: TrainLMOptions, folder: RunFolder, group: Group, listen: Listener) -> Recipe:
     prepare = _prepare_fill if options.cloze else _prepare
     return Recipe(
         open_inputs=lambda: training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer),
@@ -73,7 +73,12 @@ def _recipe(options: Options, folder: RunFolder, group: Group, listen: Listener)
 
 
 def _prepare(
-    options: Options, made_from: TrainingInputs, folder: RunFolder, resuming: bool, group: Group, listen: Listener
+    options: TrainLMOptions,
+    made_from: TrainingInputs,
+    folder: RunFolder,
+    resuming: bool,
+    group: Group,
+    listen: Listener,
 ) -> Learner:
     """The model directory with its network, the task that trains it, the batches, and what measures it.
 
@@ -127,7 +132,12 @@ def _prepare(
 
 
 def _prepare_fill(
-    options: Options, made_from: TrainingInputs, folder: RunFolder, resuming: bool, group: Group, listen: Listener
+    options: TrainLMOptions,
+    made_from: TrainingInputs,
+    folder: RunFolder,
+    resuming: bool,
+    group: Group,
+    listen: Listener,
 ) -> Learner:
     """As `_prepare`, for a model that fills gaps."""
     from rnnkit.data.batching import Batches
@@ -164,7 +174,7 @@ def _prepare_fill(
     )
 
 
-def _precision(options: Options, device: torch.device) -> torch.dtype:
+def _precision(options: TrainLMOptions, device: torch.device) -> torch.dtype:
     """The type of the layers' products; they run over whole pieces."""
     from rnnkit.nn.device import SMALLEST_LAYERS_FOR_BFLOAT16, choose_precision
 
@@ -179,7 +189,7 @@ def _epochs(made_from: TrainingInputs) -> float:
 
 
 def _start(
-    options: Options,
+    options: TrainLMOptions,
     made_from: TrainingInputs,
     resuming: bool,
     group: Group,
@@ -212,7 +222,7 @@ def _start(
     return network
 
 
-def _proposal(options: Options, made_from: TrainingInputs, device: torch.device) -> Proposal | None:
+def _proposal(options: TrainLMOptions, made_from: TrainingInputs, device: torch.device) -> Proposal | None:
     """What a sampled softmax draws from: tokens by how often the text has them; None for an exact one."""
     import torch
 
@@ -224,7 +234,7 @@ def _proposal(options: Options, made_from: TrainingInputs, device: torch.device)
     return propose(unigram_weights(torch.from_numpy(counts_V)), options.sampled_softmax, device)
 
 
-def _config(options: Options, vocabulary: int) -> Config:
+def _config(options: TrainLMOptions, vocabulary: int) -> Config:
     from rnnkit.models.language_model import Config
 
     return Config(
@@ -246,7 +256,7 @@ def _config(options: Options, vocabulary: int) -> Config:
     )
 
 
-def _cloze_config(options: Options, vocabulary: int) -> ClozeConfig:
+def _cloze_config(options: TrainLMOptions, vocabulary: int) -> ClozeConfig:
     from rnnkit.models import cloze
 
     known = {field.name for field in dataclasses.fields(cloze.Config)}
@@ -254,7 +264,7 @@ def _cloze_config(options: Options, vocabulary: int) -> ClozeConfig:
     return cloze.Config(**{name: value for name, value in shared.items() if name in known})
 
 
-def _changes(options: Options) -> Changes:
+def _changes(options: TrainLMOptions) -> Changes:
     from rnnkit.training.optimisation import Settings
 
     return Settings(
@@ -268,5 +278,5 @@ def _changes(options: Options) -> Changes:
     )
 
 
-def _pretrained(options: Options) -> pretrained.Pretrained:
+def _pretrained(options: TrainLMOptions) -> pretrained.Pretrained:
     return pretrained.Pretrained(tuple(options.embeddings), options.freeze_embeddings, True, options.repair)

@@ -11,9 +11,9 @@ from rnnkit.events import Listener, ignore
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
 from rnnkit.stages.training import guidance, pretrained, training_inputs, training_run, translation_options
-from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.outcome import TrainingResult
 from rnnkit.stages.training.training_run import Learner, Recipe
-from rnnkit.stages.training.translation_options import Options
+from rnnkit.stages.training.translation_options import TrainSeq2SeqOptions
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +34,12 @@ rnnkit train-seq2seq --arch transformer --preset base --output work/transformer
 rnnkit train-seq2seq --embeddings wiki.de.vec wiki.en.vec --embedding 300
 rnnkit train-seq2seq --resume"""
 
-__all__ = ["EXAMPLE", "Options", "run"]
+__all__ = ["EXAMPLE", "TrainSeq2SeqOptions", "run"]
 
 VALIDATION_BEAM = 1
 
 
-def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
+def run(options: TrainSeq2SeqOptions, listen: Listener = ignore) -> TrainingResult | Estimate:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -57,7 +57,7 @@ def run(options: Options, listen: Listener = ignore) -> Result | Estimate:
     )
 
 
-def _recipe(options: Options, folder: RunFolder, group: Group, listen: Listener) -> Recipe:
+def _recipe(options: TrainSeq2SeqOptions, folder: RunFolder, group: Group, listen: Listener) -> Recipe:
     return Recipe(
         open_inputs=lambda: _open_inputs(options),
         vectors=_pretrained(options),
@@ -66,13 +66,18 @@ def _recipe(options: Options, folder: RunFolder, group: Group, listen: Listener)
     )
 
 
-def _open_inputs(options: Options) -> TrainingInputs:
+def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
     found = training_inputs.open_pairs(options.work, options.data, options.vocab, options.tokenizer)
     return dataclasses.replace(found, digests={**found.digests, **_guided(options).digests()})
 
 
 def _prepare(
-    options: Options, made_from: TrainingInputs, folder: RunFolder, resuming: bool, group: Group, listen: Listener
+    options: TrainSeq2SeqOptions,
+    made_from: TrainingInputs,
+    folder: RunFolder,
+    resuming: bool,
+    group: Group,
+    listen: Listener,
 ) -> Learner:
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
     from rnnkit.data.batching import Batches
@@ -114,7 +119,12 @@ def _prepare(
 
 
 def _make_model(
-    options: Options, made_from: TrainingInputs, folder: RunFolder, resuming: bool, group: Group, listen: Listener
+    options: TrainSeq2SeqOptions,
+    made_from: TrainingInputs,
+    folder: RunFolder,
+    resuming: bool,
+    group: Group,
+    listen: Listener,
 ) -> Model:
     """The model directory with its network on its device.
 
@@ -158,7 +168,7 @@ def _make_model(
     )
 
 
-def _changes(options: Options) -> Changes:
+def _changes(options: TrainSeq2SeqOptions) -> Changes:
     from rnnkit.training.optimisation import Settings
 
     return Settings(
@@ -171,7 +181,7 @@ def _changes(options: Options) -> Changes:
     )
 
 
-def _precision(options: Options, device: torch.device) -> torch.dtype:
+def _precision(options: TrainSeq2SeqOptions, device: torch.device) -> torch.dtype:
     """The type of the layers' products; a Transformer's run over whole sentences."""
     from rnnkit.nn import device as devices
 
@@ -180,7 +190,7 @@ def _precision(options: Options, device: torch.device) -> torch.dtype:
     return devices.choose_precision(options.precision, device, options.hidden or 0, smallest)
 
 
-def _config(options: Options, data: AlignedData, joint_vocabulary: bool) -> Config:
+def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: bool) -> Config:
     from rnnkit.models.sequence_to_sequence import Config
 
     for asked, flag in ((options.joint_embeddings, "--joint-embeddings"), (options.copy, "--copy")):
@@ -221,11 +231,11 @@ def _config(options: Options, data: AlignedData, joint_vocabulary: bool) -> Conf
     )
 
 
-def _guided(options: Options) -> guidance.Guided:
+def _guided(options: TrainSeq2SeqOptions) -> guidance.Guided:
     return guidance.Guided(options.guided_attention, options.guided_weight)
 
 
-def _pretrained(options: Options) -> pretrained.Pretrained:
+def _pretrained(options: TrainSeq2SeqOptions) -> pretrained.Pretrained:
     return pretrained.Pretrained(
         tuple(options.embeddings), options.freeze_embeddings, options.joint_embeddings, options.repair
     )

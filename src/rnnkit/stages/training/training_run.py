@@ -16,7 +16,7 @@ from rnnkit.events import Listener, Note, Warned, ignore
 from rnnkit.io.staged import RunFolder
 from rnnkit.stages import outputs
 from rnnkit.stages.training import outcome, pretrained, run_folder
-from rnnkit.stages.training.outcome import Result
+from rnnkit.stages.training.outcome import TrainingResult
 from rnnkit.system.machine import available_cores, shortage
 from rnnkit.training import processes, schedules
 from rnnkit.training.processes import Group
@@ -84,7 +84,7 @@ class Recipe:
 
 def run(
     options: Any, folder: Path, recipe: Callable[[Any, Group, RunFolder], Recipe], listen: Listener
-) -> Result | Estimate:
+) -> TrainingResult | Estimate:
     """Train, or with `dry_run` say what it would cost.
 
     Args:
@@ -152,7 +152,7 @@ def share(options: Any, group: Group) -> Share:
     return Share(options.accumulate, group.place.rank, options.processes)
 
 
-def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) -> Result:
+def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) -> TrainingResult:
     from rnnkit.training import checkpoint, metrics
     from rnnkit.training.rehearsal import memory_warning, rehearse
 

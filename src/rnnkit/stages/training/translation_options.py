@@ -62,7 +62,7 @@ _preset = functools.partial(presets.preset_option, SHOWN)
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainSeq2SeqOptions:
     """Train a sequence-to-sequence model on aligned data of two sides.
 
     Options not given come from --preset; shown is what `small` says of a recurrent network. --arch transformer has
@@ -184,7 +184,7 @@ class Options:
     dry_run: bool = training.dry_run()
 
 
-def fill(options: Options) -> Options:
+def fill(options: TrainSeq2SeqOptions) -> TrainSeq2SeqOptions:
     """The options with the preset's values where none were given.
 
     Raises:
@@ -200,7 +200,7 @@ def fill(options: Options) -> Options:
     return filled
 
 
-def check(options: Options) -> None:
+def check(options: TrainSeq2SeqOptions) -> None:
     """Refuse what makes no sense, before any work is done. Raises UsageError."""
     hidden, heads = options.hidden or 0, options.heads or 1
     if options.attention == "multihead" and hidden % heads:
@@ -227,7 +227,7 @@ def check(options: Options) -> None:
         )
 
 
-def _check_transformer(options: Options) -> None:
+def _check_transformer(options: TrainSeq2SeqOptions) -> None:
     name = f"--arch {options.arch}"
     if options.embedding != options.hidden:
         raise UsageError(

@@ -36,7 +36,7 @@ SIGNS = ("+", "-")
 
 
 @dataclass(frozen=True)
-class Options:
+class AnalogyOptions:
     """Add and subtract words, and find those nearest to the sum: 3CosAdd over vectors of equal length.
 
     `king - man + woman` asks what is to woman as king is to man. `man king woman` asks the same: man is to king as
@@ -98,7 +98,7 @@ class Analogy:
         return {"question": str(self.expression), "answers": neighbor_objects(self.answers)}
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[Analogy | Unanswered | Repaired]:
+def run(options: AnalogyOptions, listen: Listener = ignore) -> Iterator[Analogy | Unanswered | Repaired]:
     """Solve the expressions; the answers come one by one.
 
     Yields:

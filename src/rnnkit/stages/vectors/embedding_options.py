@@ -23,7 +23,7 @@ RATES = {"skipgram": 0.025, "cbow": 0.125, "classic": 0.025, "subwords": 0.05}
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainEmbeddingsOptions:
     """Learn word vectors from text, token files or aligned data.
 
     Words stand between white space; `rnnkit tokenize` makes them from raw text. The vectors directory is for
@@ -110,25 +110,25 @@ class Options:
     dry_run: bool = training.dry_run()
 
 
-def dimension(options: Options) -> int:
+def dimension(options: TrainEmbeddingsOptions) -> int:
     """Numbers in a vector."""
     return DIMENSION if options.dimension is None else options.dimension
 
 
-def ngrams(options: Options) -> tuple[int, int]:
+def ngrams(options: TrainEmbeddingsOptions) -> tuple[int, int]:
     """Characters of the shortest and of the longest n-gram."""
     shortest, longest = options.min_ngram, options.max_ngram
     return NGRAMS[0] if shortest is None else shortest, NGRAMS[1] if longest is None else longest
 
 
-def default_rate(options: Options) -> float:
+def default_rate(options: TrainEmbeddingsOptions) -> float:
     """The learning rate where none is given."""
     if options.method == "cbow" and options.cbow_gradient == "classic":
         return RATES["classic"]
     return RATES["subwords" if options.subwords and options.method == "skipgram" else options.method]
 
 
-def noise_exponent(options: Options) -> float:
+def noise_exponent(options: TrainEmbeddingsOptions) -> float:
     """The power of the counts that noise is drawn by: that of word2vec, or with subwords that of fastText."""
     if options.noise_exponent is not None:
         return options.noise_exponent

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rnnkit.embeddings.learner import Lesson
     from rnnkit.embeddings.model import EmbeddingModel, Lexicon
     from rnnkit.embeddings.table import Table
-    from rnnkit.stages.vectors.embedding_options import Options
+    from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
 
 TEXT: Final = "text"
 """Folder in the vectors directory that holds the text as numbers while the run goes on."""
@@ -35,7 +35,7 @@ MOST_SOFTMAX_WORDS: Final = 20_000
 """The full softmax looks at every word for every prediction."""
 
 
-def open_vectors(options: Options, listen: Listener) -> tuple[Options, Table | None]:
+def open_vectors(options: TrainEmbeddingsOptions, listen: Listener) -> tuple[TrainEmbeddingsOptions, Table | None]:
     """Open the vectors of `init_from`, before any text is read.
 
     Returns:
@@ -64,7 +64,7 @@ def open_vectors(options: Options, listen: Listener) -> tuple[Options, Table | N
     ), known
 
 
-def _like(known: Table, options: Options) -> Options:
+def _like(known: Table, options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
     """The options with the dimension and the n-grams of known vectors, where none were given.
 
     Raises:
@@ -93,7 +93,7 @@ def _like(known: Table, options: Options) -> Options:
 
 
 def begin(
-    options: Options, known: Table | None, paths: Sequence[Path], folder: RunFolder, listen: Listener
+    options: TrainEmbeddingsOptions, known: Table | None, paths: Sequence[Path], folder: RunFolder, listen: Listener
 ) -> tuple[EmbeddingModel, Corpus]:
     """Read the text, choose the words, and start the vectors directory.
 
@@ -129,7 +129,7 @@ def begin(
     return model, open_text(folder / TEXT)
 
 
-def reopen(options: Options, folder: Path, listen: Listener) -> tuple[EmbeddingModel, Corpus]:
+def reopen(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> tuple[EmbeddingModel, Corpus]:
     """Open the words and the text of a run that was interrupted. Its checkpoint has the matrices.
 
     Raises:
@@ -149,7 +149,9 @@ def reopen(options: Options, folder: Path, listen: Listener) -> tuple[EmbeddingM
     return model, open_text(folder / TEXT)
 
 
-def choose_words(options: Options, known: Table | None, found: WordCounts) -> tuple[Lexicon, NDArray[np.int32]]:
+def choose_words(
+    options: TrainEmbeddingsOptions, known: Table | None, found: WordCounts
+) -> tuple[Lexicon, NDArray[np.int32]]:
     """The words that get vectors, and the row of each found word.
 
     Args:
@@ -170,7 +172,7 @@ def choose_words(options: Options, known: Table | None, found: WordCounts) -> tu
     return Lexicon(found.words, found.counts, subwords), rows
 
 
-def make_lesson(options: Options, model: EmbeddingModel, corpus: Corpus) -> Lesson:
+def make_lesson(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus) -> Lesson:
     """What is learned, and how."""
     from rnnkit.embeddings import chunk, sampling
     from rnnkit.embeddings.hot_rows import MOST, busiest_rows
@@ -201,7 +203,7 @@ def make_lesson(options: Options, model: EmbeddingModel, corpus: Corpus) -> Less
     )
 
 
-def _make(options: Options, lexicon: Lexicon, listen: Listener) -> EmbeddingModel:
+def _make(options: TrainEmbeddingsOptions, lexicon: Lexicon, listen: Listener) -> EmbeddingModel:
     """The matrices, if there is room for them."""
     from rnnkit.embeddings.hot_rows import copies
     from rnnkit.embeddings.model import make_model

@@ -14,10 +14,10 @@ from rnnkit.stages.vectors import vector_options
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.corpus import WordCounts
-    from rnnkit.stages.vectors.embedding_options import Options
+    from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
 
 
-def find_text(options: Options) -> tuple[Path, ...]:
+def find_text(options: TrainEmbeddingsOptions) -> tuple[Path, ...]:
     """The files of text; none where aligned data is read.
 
     Raises:
@@ -59,7 +59,7 @@ def find_text(options: Options) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def digests(options: Options, paths: Sequence[Path]) -> dict[str, str]:
+def digests(options: TrainEmbeddingsOptions, paths: Sequence[Path]) -> dict[str, str]:
     """sha256 of what is read. Standard input and other pipes have none."""
     from rnnkit.config import STDIN
 
@@ -73,7 +73,7 @@ def digests(options: Options, paths: Sequence[Path]) -> dict[str, str]:
     return found
 
 
-def write_numbers(options: Options, paths: Sequence[Path], folder: Path, listen: Listener) -> WordCounts:
+def write_numbers(options: TrainEmbeddingsOptions, paths: Sequence[Path], folder: Path, listen: Listener) -> WordCounts:
     """Write the text as numbers into an empty folder, all but the rows of the vocabulary.
 
     Raises:
@@ -86,7 +86,7 @@ def write_numbers(options: Options, paths: Sequence[Path], folder: Path, listen:
     return _write_aligned(options, folder, listen)
 
 
-def _write_aligned(options: Options, folder: Path, listen: Listener) -> WordCounts:
+def _write_aligned(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> WordCounts:
     from rnnkit.data.aligned import AlignedData
     from rnnkit.embeddings.corpus import select_words, write_sentences
     from rnnkit.text.vocabulary import Vocabulary

@@ -31,7 +31,7 @@ rnnkit neighbors --vectors glove.6B.100d.txt --restrict 50000 < words.txt"""
 
 
 @dataclass(frozen=True)
-class Options:
+class NeighborsOptions:
     """Find the words nearest to a word, by the cosine of the angle between their vectors.
 
     Each word has a block of its own, nearest first. A word without a vector is reported with the nearest spelling
@@ -75,7 +75,7 @@ class Neighborhood:
         return {"question": self.word, "seen": self.seen, "neighbors": neighbor_objects(self.neighbors)}
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[Neighborhood | Unanswered | Repaired]:
+def run(options: NeighborsOptions, listen: Listener = ignore) -> Iterator[Neighborhood | Unanswered | Repaired]:
     """Look the words up; the answers come one by one.
 
     Yields:

@@ -22,7 +22,7 @@ FEWEST = 3
 
 
 @dataclass(frozen=True)
-class Options:
+class OddOneOutOptions:
     """Name the word least like the others: the one whose vector is farthest from the mean of all, lengths made equal.
 
     A line from standard input that has no answer is reported, leaves a blank line, so that lines out pair with lines
@@ -58,7 +58,7 @@ class OddOneOut:
         return {"question": " ".join(self.words), "odd_one_out": self.odd}
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[OddOneOut | Unanswered | Repaired]:
+def run(options: OddOneOutOptions, listen: Listener = ignore) -> Iterator[OddOneOut | Unanswered | Repaired]:
     """Find the odd ones; the answers come one by one.
 
     Yields:

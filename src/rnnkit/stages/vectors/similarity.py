@@ -22,7 +22,7 @@ FORM = "two words are wanted, such as king queen"
 
 
 @dataclass(frozen=True)
-class Options:
+class SimilarityOptions:
     """Say how near two words are: the cosine of the angle between their vectors, from -1 to 1.
 
     One line a pair: both words and the cosine, parted by tabs. A pair from standard input that has no answer is
@@ -56,7 +56,7 @@ class Similarity:
         return {"question": f"{self.first} {self.second}", "similarity": round(self.cosine, 4)}
 
 
-def run(options: Options, listen: Listener = ignore) -> Iterator[Similarity | Unanswered | Repaired]:
+def run(options: SimilarityOptions, listen: Listener = ignore) -> Iterator[Similarity | Unanswered | Repaired]:
     """Compare the words; the answers come one by one.
 
     Yields:

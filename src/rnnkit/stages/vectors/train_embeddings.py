@@ -18,7 +18,7 @@ from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder
 from rnnkit.stages.vectors import embedding_start, embedding_text
-from rnnkit.stages.vectors.embedding_options import Options, default_rate, dimension
+from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions, default_rate, dimension
 from rnnkit.system import machine
 from rnnkit.system.machine import available_cores, peak_memory
 
@@ -40,7 +40,7 @@ REPORT_EVERY = 20
 
 
 @dataclass(frozen=True)
-class Result:
+class TrainEmbeddingsResult:
     """What a training run came to.
 
     Attributes:
@@ -112,7 +112,7 @@ class Cost:
         ]
 
 
-def run(options: Options, listen: Listener = ignore) -> Result | Cost:
+def run(options: TrainEmbeddingsOptions, listen: Listener = ignore) -> TrainEmbeddingsResult | Cost:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -140,7 +140,7 @@ def run(options: Options, listen: Listener = ignore) -> Result | Cost:
         return dataclasses.replace(_train(options, model, corpus, place, listen), repairs=repairs)
 
 
-def _resume(options: Options, folder: Path, listen: Listener) -> Result:
+def _resume(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> TrainEmbeddingsResult:
     with run_folder.resume(folder) as place:
         _load_kernels(listen)
         options = _with_threads(run_folder.saved_options(folder, options, KIND))
@@ -148,17 +148,19 @@ def _resume(options: Options, folder: Path, listen: Listener) -> Result:
         return _train(options, *embedding_start.reopen(options, folder, listen), place, listen)
 
 
-def _check(options: Options) -> None:
+def _check(options: TrainEmbeddingsOptions) -> None:
     if options.text and options.resume:
         raise UsageError("--resume has its text already", "the run keeps it as numbers", hint="leave out the text")
 
 
-def _with_threads(options: Options) -> Options:
+def _with_threads(options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
     """The options with the number of threads that is used, which the run is recorded with."""
     return dataclasses.replace(options, threads=options.threads or available_cores())
 
 
-def _train(options: Options, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener) -> Result:
+def _train(
+    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
+) -> TrainEmbeddingsResult:
     from rnnkit.embeddings import run_directory
     from rnnkit.training import checkpoint, metrics
 
@@ -192,7 +194,7 @@ def _train(options: Options, model: EmbeddingModel, corpus: Corpus, folder: RunF
 
 
 def _make_loop(
-    options: Options, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
+    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
 ) -> tuple[Loop[Slab], EmbeddingTask]:
     from rnnkit.embeddings.learner import Learner
     from rnnkit.training.embeddings import EmbeddingTask, Slabs
@@ -226,9 +228,14 @@ def _load_kernels(listen: Listener) -> None:
 
 
 def _result(
-    options: Options, model: EmbeddingModel, corpus: Corpus, counters: Counters, loss: float, folder: Path
-) -> Result:
-    return Result(
+    options: TrainEmbeddingsOptions,
+    model: EmbeddingModel,
+    corpus: Corpus,
+    counters: Counters,
+    loss: float,
+    folder: Path,
+) -> TrainEmbeddingsResult:
+    return TrainEmbeddingsResult(
         output=folder,
         words=len(model.lexicon.words),
         dimension=dimension(options),
@@ -241,7 +248,7 @@ def _result(
     )
 
 
-def _estimate(options: Options, listen: Listener) -> Cost:
+def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> Cost:
     """Count the words, in a folder that is gone afterwards."""
     from rnnkit.embeddings.corpus import open_text, write_rows
 
