@@ -13,9 +13,8 @@ from rnnkit.decoding.continuation import Continued, GenerationOptions, Narrator,
 from rnnkit.decoding.sampling import Sampling
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.models import prompts
-from rnnkit.models.counted_prompts import CountedPrompts
 from rnnkit.models.language_model import LanguageModel
-from rnnkit.models.prompts import Prompts
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special import BOS, EOS, PAD, UNK
 
@@ -31,13 +30,13 @@ HOW = {
 
 def neural(network: LanguageModel, kind: str | None = "words", more: Sequence[str] = ()) -> Narrator:
     return Narrator(
-        lambda prompts: Prompts(network, prompts), vocabulary(*more), None if kind is None else tokenizer(kind)
+        lambda prompts: NeuralPrompts(network, prompts), vocabulary(*more), None if kind is None else tokenizer(kind)
     )
 
 
 def counted(smoothing: str = "kneser-ney") -> Narrator:
     model = counts(smoothing=smoothing)
-    return Narrator(lambda prompts: CountedPrompts(model, prompts), vocabulary(), tokenizer("spaces"))
+    return Narrator(lambda prompts: NgramPrompts(model, prompts), vocabulary(), tokenizer("spaces"))
 
 
 def ids_of(narrator: Narrator, one: Continued, place: int = 0) -> list[int]:
@@ -187,9 +186,9 @@ def test_a_long_prompt_is_read_in_pieces_like_the_whole(arch: str, monkeypatch: 
     network = speaker(arch)
     text = [[5 + place % (SIZE - 5) for place in range(50)]]
     with torch.inference_mode():
-        whole = Prompts(network, text).start().first_BKV
+        whole = NeuralPrompts(network, text).start().first_BKV
         monkeypatch.setattr(prompts, "PIECE", 7)
-        pieces = Prompts(network, text).start().first_BKV
+        pieces = NeuralPrompts(network, text).start().first_BKV
     assert whole is not None
     assert pieces is not None
     torch.testing.assert_close(pieces, whole)

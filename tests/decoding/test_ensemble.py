@@ -15,8 +15,7 @@ from rnnkit.decoding.beam import beam_search
 from rnnkit.decoding.ensemble import Ensemble, Fused
 from rnnkit.decoding.forced import force
 from rnnkit.decoding.stepper import SearchOptions, Stepper
-from rnnkit.models.counted_prompts import CountedPrompts
-from rnnkit.models.prompts import Prompts
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
 from rnnkit.text.special import EOS
 
 from .tables import random_stepper
@@ -48,8 +47,8 @@ def test_the_surer_of_two_models_decides() -> None:
 
 @pytest.mark.parametrize("kind", ["network", "counts"])
 def test_fusion_adds_weighted_logarithms(kind: str) -> None:
-    def begin() -> Prompts | CountedPrompts:
-        return Prompts(speaker(), [()] * 2) if kind == "network" else CountedPrompts(counts(), [()] * 2)
+    def begin() -> NeuralPrompts | NgramPrompts:
+        return NeuralPrompts(speaker(), [()] * 2) if kind == "network" else NgramPrompts(counts(), [()] * 2)
 
     stepper = random_stepper(2, SIZE, seed=3)
     with torch.inference_mode():

@@ -26,7 +26,7 @@ from rnnkit.decoding.translate import TranslationOptions, search_batches, spell,
 from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import NO_WISH, Demands, Files, read_asked
 from rnnkit.errors import DataError
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import out_of_memory
 from rnnkit.text import special
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
@@ -34,10 +34,10 @@ from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 LINES = ("the king sat", "", "a dog ran on the mat", "Zzz yyy", "the cat", "i am very very hungry")
 
 
-def model(seed: int = 1, **changes: Any) -> Model:
+def model(seed: int = 1, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **changes)
-    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
 def asked(lines: Sequence[str]) -> list[tuple[str, Wish]]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.models import language_model
-from rnnkit.models.language_model import Config, LanguageModel, flat, predictions
+from rnnkit.models.language_model import LanguageModel, LMConfig, flatten_time_major, select_predictions
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special import PAD
 
@@ -20,7 +20,7 @@ V, T, B = 13, 11, 3
 def make(arch: str = "lstm", **changes: Any) -> LanguageModel:
     torch.manual_seed(5)
     sizes = {"embedding": 8, "hidden": 8} if arch == "transformer" else {"embedding": 6, "hidden": 10}
-    config = Config(arch, V, layers=2, heads=2, memory=64, **{**sizes, **changes})  # type: ignore[arg-type]
+    config = LMConfig(arch, V, layers=2, heads=2, memory=64, **{**sizes, **changes})  # type: ignore[arg-type]
     return LanguageModel(config)
 
 
@@ -62,7 +62,7 @@ def test_states_are_chosen_by_row(arch: str) -> None:
     ids_BT = text()
     state = network.read(ids_BT, network.start(B)).state
     rows = torch.tensor([2, 0, 2, 1])
-    chosen = network.read(ids_BT[rows, :2], language_model.select(state, rows)).hidden_BTE
+    chosen = network.read(ids_BT[rows, :2], language_model.select_state(state, rows)).hidden_BTE
     plain = network.read(ids_BT[:, :2], state).hidden_BTE[rows]
     torch.testing.assert_close(chosen, plain)
 
@@ -73,7 +73,7 @@ def test_loss_nll_and_probabilities_agree_and_everything_learns(arch: str, tied:
     network = make(arch, tied=tied).eval()
     ids_BT = text()
     hidden_BTE = network.read(ids_BT[:, :-1], network.start(B)).hidden_BTE
-    hidden_NE, target_N = predictions(hidden_BTE, ids_BT[:, 1:], padded=False)
+    hidden_NE, target_N = select_predictions(hidden_BTE, ids_BT[:, 1:], padded=False)
     log_p_NV = network.log_probabilities(hidden_NE)
     torch.testing.assert_close(log_p_NV.exp().sum(-1), torch.ones(len(target_N)))
     expected_N = -log_p_NV[torch.arange(len(target_N)), target_N]
@@ -89,10 +89,10 @@ def test_loss_nll_and_probabilities_agree_and_everything_learns(arch: str, tied:
 def test_predictions_leave_padding_out_and_stand_in_the_order_of_time() -> None:
     hidden_BTE = torch.arange(6.0).reshape(2, 3, 1)
     target_BT = torch.tensor([[5, 6, 7], [8, PAD, PAD]])
-    hidden_NE, target_N = predictions(hidden_BTE, target_BT, padded=True)
+    hidden_NE, target_N = select_predictions(hidden_BTE, target_BT, padded=True)
     assert target_N.tolist() == [5, 8, 6, 7]
     assert hidden_NE.flatten().tolist() == [0, 3, 1, 2]
-    assert flat(target_BT).tolist() == [5, 8, 6, PAD, 7, PAD]
+    assert flatten_time_major(target_BT).tolist() == [5, 8, 6, PAD, 7, PAD]
 
 
 @pytest.mark.parametrize("arch", ["rnn", "gru", "lstm"])
@@ -149,11 +149,11 @@ def test_detached_states_have_no_history() -> None:
     network = make("lstm")
     state = network.read(text(), network.start(B)).state
     assert all(part.requires_grad for layer in state for part in layer)
-    assert not any(part.requires_grad for layer in language_model.detach(state) for part in layer)
+    assert not any(part.requires_grad for layer in language_model.detach_state(state) for part in layer)
 
 
 def test_a_new_model_is_nearly_uniform() -> None:
     network = make("lstm").eval()
     hidden_BTE = network.read(text(), network.start(B)).hidden_BTE
-    nll = network.nll(flat(hidden_BTE), flat(text())).mean().item()
+    nll = network.nll(flatten_time_major(hidden_BTE), flatten_time_major(text())).mean().item()
     assert nll == pytest.approx(math.log(V), rel=0.05)

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from rnnkit.training.schedules import NAMES, Schedule
+from rnnkit.training.schedules import SCHEDULES, Schedule
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "onecycle"])
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "onecycle"])
 def test_every_schedule_warms_up_to_the_peak(name: str) -> None:
     schedule = Schedule(name, peak=0.4, warmup=4, total=20)  # type: ignore[arg-type]
     assert [schedule.rate(step) for step in range(1, 5)] == pytest.approx([0.1, 0.2, 0.3, 0.4])

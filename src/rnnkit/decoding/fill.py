@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rnnkit.data.batching import pad, plan_epoch
 from rnnkit.decoding.continuation import join, never_said
-from rnnkit.models.cloze_store import Filler
+from rnnkit.models.lm_store import LoadedMaskedLM
 from rnnkit.text import special
 from rnnkit.text.gaps import Gapped
 from rnnkit.text.vocabulary import Vocabulary
@@ -81,7 +81,7 @@ class _Open:
 
 
 def fill_lines(
-    filler: Filler,
+    filler: LoadedMaskedLM,
     lines: Iterable[Gapped],
     candidates: int,
     allow_unknown: bool,
@@ -110,13 +110,13 @@ def fill_lines(
             yield _spell(filler, tokens, line.gaps)
 
 
-def _open(filler: Filler, tokens: Gapped) -> _Open:
+def _open(filler: LoadedMaskedLM, tokens: Gapped) -> _Open:
     ids = [special.UNK if token is None else filler.vocabulary.encode([token])[0] for token in tokens]
     return _Open([*ids, special.EOS], [place for place, token in enumerate(tokens) if token is None])
 
 
 @torch.inference_mode()
-def _fill_surest(filler: Filler, lines: Sequence[_Open], candidates: int, never: Sequence[int]) -> None:
+def _fill_surest(filler: LoadedMaskedLM, lines: Sequence[_Open], candidates: int, never: Sequence[int]) -> None:
     """Read the lines and fill, in each, the gap whose best candidate is the likeliest."""
     device = next(filler.network.parameters()).device
     ids_BT, lengths_B = (torch.from_numpy(array).to(device) for array in pad([np.array(line.ids) for line in lines]))
@@ -138,7 +138,7 @@ def _best(vocabulary: Vocabulary, log_p_V: Tensor, count: int) -> tuple[Candidat
     return tuple(Candidate(row, vocabulary.tokens[row], log_p) for row, log_p in pairs)
 
 
-def _spell(filler: Filler, tokens: Gapped, gaps: Sequence[Gap]) -> Filled:
+def _spell(filler: LoadedMaskedLM, tokens: Gapped, gaps: Sequence[Gap]) -> Filled:
     if len(gaps) == 1:
         choices = [{gaps[0].place: candidate.token} for candidate in gaps[0].candidates]
     else:

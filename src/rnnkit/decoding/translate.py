@@ -25,7 +25,7 @@ from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
 from rnnkit.decoding.translator import Translator, decode
 from rnnkit.decoding.wishes import NO_WISH, Asked
 from rnnkit.errors import DataError
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import out_of_memory
 from rnnkit.text import special
 
@@ -145,7 +145,7 @@ def translate_tokens(
 
 
 def search_all(
-    model: Model,
+    model: LoadedSeq2Seq,
     sources: Sequence[Sequence[int]],
     options: SearchOptions,
     batch_tokens: int,
@@ -300,7 +300,7 @@ def _trim(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis:
 
 
 def spell(
-    model: Model,
+    model: LoadedSeq2Seq,
     source: Sequence[str],
     hypotheses: Sequence[Hypothesis],
     options: TranslationOptions,

@@ -17,11 +17,10 @@ from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, Warned, ignore
 from rnnkit.io import manifest
-from rnnkit.models import language_store, store
-from rnnkit.models.counted_prompts import CountedPrompts
-from rnnkit.models.prompts import Prompts
-from rnnkit.models.store import Model
-from rnnkit.models.translation import Listed, Translation
+from rnnkit.models import lm_store, store
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.text import matching
 from rnnkit.text.tokenizers.store import identity
@@ -42,13 +41,13 @@ class Translator:
         shortlist: What the output layer may be asked for, given a batch's source words; everything, without one.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[LoadedSeq2Seq, ...]
     speakers: tuple[Begin, ...] = ()
     weights: tuple[float, ...] = ()
     shortlist: Shortlist | None = None
 
     @property
-    def main(self) -> Model:
+    def main(self) -> LoadedSeq2Seq:
         """The model whose tokenizer and vocabularies are used."""
         return self.models[0]
 
@@ -73,12 +72,12 @@ class Translator:
         return encode(self.main.source_vocabulary, tokens, own), own
 
     @property
-    def right_to_left(self) -> tuple[Model, ...]:
+    def right_to_left(self) -> tuple[LoadedSeq2Seq, ...]:
         """The models that say the target from its end."""
         return tuple(model for model in self.models if model.network.config.right_to_left)
 
     @property
-    def left_to_right(self) -> tuple[Model, ...]:
+    def left_to_right(self) -> tuple[LoadedSeq2Seq, ...]:
         """The models that say the target from its beginning."""
         return tuple(model for model in self.models if not model.network.config.right_to_left)
 
@@ -98,7 +97,7 @@ class Translator:
             if models
         )
 
-    def _begin(self, models: Sequence[Model], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+    def _begin(self, models: Sequence[LoadedSeq2Seq], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
         """Models of one direction that choose together."""
         steppers = []
         for model in models:
@@ -106,8 +105,8 @@ class Translator:
             listed = None
             if self.shortlist is not None:
                 chosen = self.shortlist.choose(source_BS.numpy())
-                listed = Listed.of(*(torch.from_numpy(part).to(device) for part in chosen))
-            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device), listed))
+                listed = VocabularyShortlist.of(*(torch.from_numpy(part).to(device) for part in chosen))
+            steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), listed))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.speakers:
             return stepper
@@ -118,7 +117,7 @@ class Translator:
         return Fused(stepper, speakers, self.weights)
 
 
-def own_tokens(model: Model, tokens: Iterable[str]) -> tuple[str, ...]:
+def own_tokens(model: LoadedSeq2Seq, tokens: Iterable[str]) -> tuple[str, ...]:
     """The tokens of a source line that the vocabulary lacks, each once, in order; features are not among them.
 
     The ids of these are counted on from the vocabulary's last one, for each line anew (See et al. 2017).
@@ -169,7 +168,7 @@ def load(
             cannot use one.
         FormatError: A file is damaged; the message names it.
     """
-    models = tuple(store.load(folder, checkpoint, device) for folder in folders)
+    models = tuple(store.load_seq2seq(folder, checkpoint, device) for folder in folders)
     for folder in folders[1:]:
         _check_alike(folders[0], folder)
     begins = [_open_speaker(models[0], folder, device, listen) for folder, _ in speakers]
@@ -179,7 +178,7 @@ def load(
     return Translator(models, tuple(begins), tuple(weight for _, weight in speakers), chosen)
 
 
-def _open_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
+def _open_shortlist(folder: Path, models: Sequence[LoadedSeq2Seq]) -> Shortlist:
     """Open a shortlist that the models can use."""
     for model in models:
         if model.network.config.copy:
@@ -196,7 +195,7 @@ def _open_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
     return shortlist
 
 
-def _open_speaker(model: Model, folder: Path, device: torch.device, listen: Listener) -> Begin:
+def _open_speaker(model: LoadedSeq2Seq, folder: Path, device: torch.device, listen: Listener) -> Begin:
     """Open a language model that reads the target tokens of a translation model, matched by spelling."""
     begin, vocabulary, weight_V = _load_speaker(folder, device)
     target = model.target_vocabulary
@@ -215,13 +214,13 @@ def _load_speaker(folder: Path, device: torch.device) -> tuple[Begin, Vocabulary
     """A language model with its tokens and how frequent they are."""
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
-    vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
+    vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
     if document["network"].get("arch") == "ngram":
         counts = ngram_store.load(folder / ngram_store.NAME)
         weight_V = matching.weights(vocabulary, counts.unigrams())
-        return lambda sentences: CountedPrompts(counts, [()] * sentences), vocabulary, weight_V
-    network = language_store.load(folder, "best", device).network
-    return lambda sentences: Prompts(network, [()] * sentences), vocabulary, matching.weights(vocabulary)
+        return lambda sentences: NgramPrompts(counts, [()] * sentences), vocabulary, weight_V
+    network = lm_store.load_language_model(folder, "best", device).network
+    return lambda sentences: NeuralPrompts(network, [()] * sentences), vocabulary, matching.weights(vocabulary)
 
 
 def _check_alike(first: Path, other: Path) -> None:

@@ -16,7 +16,7 @@ from rnnkit.decoding.phrases import Phrase, spellings
 from rnnkit.decoding.translator import own_tokens
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Warned, ignore
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.lines import read_lines
 
 Asked = tuple[str, Wish]
@@ -62,7 +62,7 @@ class Demands:
         problems: A message for each demand that cannot be met, of those read so far.
     """
 
-    model: Model
+    model: LoadedSeq2Seq
     files: Files
     copies: bool = False
     problems: list[str] = field(default_factory=list)

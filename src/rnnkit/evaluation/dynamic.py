@@ -27,7 +27,7 @@ from rnnkit.data.aligned import Sentences
 from rnnkit.data.arrays import IntArray
 from rnnkit.errors import TrainingError
 from rnnkit.evaluation.perplexity import Block, as_ids, full_precision, one_thread
-from rnnkit.models.language_model import LanguageModel, State, detach
+from rnnkit.models.language_model import LanguageModel, LMState, detach_state
 from rnnkit.nn.kinds import DynamicMethod
 from rnnkit.text import special
 
@@ -97,7 +97,7 @@ class DynamicReader:
     def _begin(self) -> None:
         """Forget what was read, but not what was learned from it."""
         self._last = special.EOS
-        self._state: State | None = None
+        self._state: LMState | None = None
         self._pending_T: IntArray = np.zeros(0, dtype=np.int64)
 
     def _read(self, ids_T: IntArray, ends: bool) -> Block:
@@ -121,7 +121,7 @@ class DynamicReader:
                 return found
             slopes = torch.autograd.grad(-log_p_T.mean(), self._weights, materialize_grads=True)
             self._learn([slope.contiguous() for slope in slopes])
-        self._last, self._state, self._pending_T = int(ids_T[-1]), detach(reading.state), segment_T[:0]
+        self._last, self._state, self._pending_T = int(ids_T[-1]), detach_state(reading.state), segment_T[:0]
         return found
 
     def _check(self, found: Block) -> None:

@@ -26,9 +26,9 @@ from torch import Tensor
 from rnnkit.data.aligned import Sentences
 from rnnkit.data.arrays import IntArray
 from rnnkit.errors import DataError
-from rnnkit.models.language_model import LanguageModel, State
+from rnnkit.models.language_model import LanguageModel, LMState
 from rnnkit.text import special
-from rnnkit.training.signals import Stop
+from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
 
 FloatArray = NDArray[np.float64]
@@ -78,7 +78,7 @@ class StreamReader:
         self._network = network
         self._block = block
         self._last = special.EOS
-        self._state: State | None = None
+        self._state: LMState | None = None
 
     def read(self, text: Sentences) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order."""
@@ -169,7 +169,7 @@ def make_validation(
     network: LanguageModel,
     sentences: Sentences,
     mean_weights: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
-) -> Callable[[Stop], Validation | None]:
+) -> Callable[[StopRequest], Validation | None]:
     """A function that measures the network as it is at the moment, and leaves no trace on it.
 
     Its facts are `loss`, nats a token, and `perplexity`.
@@ -186,7 +186,7 @@ def make_validation(
         raise DataError("the validation part holds no token", hint="align a valid part as well")
     text = without_padding(sentences)
 
-    def validate(stop: Stop) -> Validation | None:
+    def validate(stop: StopRequest) -> Validation | None:
         total = 0.0
         with mean_weights():
             for block in make_reader(network).read(text):

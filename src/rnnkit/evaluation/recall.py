@@ -30,14 +30,14 @@ from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.evaluation import fresh_network
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.events import ignore
-from rnnkit.models.language_model import Config, LanguageModel
+from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.kinds import LanguageArch, Start
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import Loop, Plan
-from rnnkit.training.optimisation import Optimisation
-from rnnkit.training.optimisation import Settings as OptimisationSettings
+from rnnkit.training.optimizer import NetworkOptimizer
+from rnnkit.training.optimizer import OptimizerSettings as OptimisationSettings
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import StepReport
+from rnnkit.training.trainer import Trainer, TrainingPlan
 
 BATCH = 32
 RATE = 3e-3
@@ -173,7 +173,7 @@ class RecallTask:
 
     def __init__(self, network: LanguageModel, folder: Path) -> None:
         self._network = network
-        self._optimisation = Optimisation(network, OptimisationSettings("adam"), folder)
+        self._optimisation = NetworkOptimizer(network, OptimisationSettings("adam"), folder)
 
     def step(self, batch: Questions, rate: float) -> StepReport:
         """One step on one batch."""
@@ -235,7 +235,7 @@ def climb(settings: Settings, spans: Sequence[int], hear: Callable[[Rung], None]
 def make_network(settings: Settings, longest: int) -> LanguageModel:
     """A new network, which drops nothing. A Transformer sees the whole of the longest span."""
     size = settings.hidden
-    config = Config(
+    config = LMConfig(
         arch=settings.arch, vocabulary=settings.vocabulary, embedding=size, hidden=size, layers=settings.layers,
         tied=False, memory=longest + 1, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0,
     )  # fmt: skip
@@ -249,8 +249,8 @@ def _learn(network: LanguageModel, task: RecallTask, settings: Settings, span: i
     steps, share = 0, 0.0
     while steps < settings.budget:
         wanted = min(CHECK_EVERY, settings.budget - steps)
-        plan = Plan(wanted, wanted, report_every=wanted + 1, save_seconds=math.inf, keep_last=False)
-        loop = Loop(task, batches, Schedule("constant", RATE, 0, wanted), plan, folder, None, ignore)
+        plan = TrainingPlan(wanted, wanted, report_every=wanted + 1, save_seconds=math.inf, keep_last=False)
+        loop = Trainer(task, batches, Schedule("constant", RATE, 0, wanted), plan, folder, None, ignore)
         try:
             loop.run()
         except Interrupted as stop:

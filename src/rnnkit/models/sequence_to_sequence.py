@@ -19,24 +19,22 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from rnnkit.models.memory import Decoded, Decoder, DecoderState, Encoder, Memory, Source
-from rnnkit.models.prepared import Prepared
-from rnnkit.models.recurrent_decoder import FeedingDecoder, RecurrentDecoder
+from rnnkit.models.encoder_decoder import Decoder, DecoderOutput, DecoderState, Encoder, Memory, SourceBatch
+from rnnkit.models.inference_layers import InferenceLayers, choose_inference_linear, replace_linear_layers
+from rnnkit.models.recurrent_decoder import InputFeedingDecoder, RecurrentDecoder
 from rnnkit.models.recurrent_encoder import RecurrentEncoder
-from rnnkit.models.sequence_config import Config
-from rnnkit.models.step_maps import choose_maps, replace_maps
-from rnnkit.models.transformer_decoder import TransformerDecoder
-from rnnkit.models.transformer_encoder import TransformerEncoder
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.transformer_seq2seq import TransformerDecoder, TransformerEncoder
 from rnnkit.nn import copying, dropout, losses
 from rnnkit.nn.device import autocast, choose_precision
 from rnnkit.nn.kinds import TRANSFORMERS
 from rnnkit.text import special
 
-__all__ = ["Config", "DecoderState", "Memory", "SequenceToSequence", "current_names"]
+__all__ = ["DecoderState", "Memory", "Seq2SeqConfig", "SequenceToSequence", "upgrade_parameter_names"]
 
 T = TypeVar("T")
 
-OLD_NAMES = (
+RENAMED_PARAMETERS = (
     (r"^(encoder|decoder)\.(\d+)\.", r"\1.layers.\2."),
     (r"^(attention|bridge|readout)\.", r"decoder.\1."),
 )
@@ -46,18 +44,18 @@ OLD_NAMES = (
 class SequenceToSequence(nn.Module):
     """The network of this file's head. Weights only: no tokenizer, no files, no search."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Seq2SeqConfig) -> None:
         super().__init__()
         self.config = config
         self.dropout = dropout.Dropout(config.dropout, config.locked)
-        self.source_embedding = _embedding(config.source_size, config.embedding)
+        self.source_embedding = _make_embedding(config.source_size, config.embedding)
         self.target_embedding = (
-            self.source_embedding if config.joint else _embedding(config.target_size, config.embedding)
+            self.source_embedding if config.joint else _make_embedding(config.target_size, config.embedding)
         )
         # Rows of length one as output weights, values of variance one as inputs.
         self._scale = math.sqrt(config.embedding)
-        self.encoder: Encoder = _encoder(config)
-        self.decoder: Decoder = _decoder(config)
+        self.encoder: Encoder = _make_encoder(config)
+        self.decoder: Decoder = _make_decoder(config)
         self.output_bias = nn.Parameter(torch.zeros(config.target_size))
         if config.tied:
             self.output_weight = self.target_embedding.weight
@@ -66,7 +64,7 @@ class SequenceToSequence(nn.Module):
             nn.init.normal_(self.output_weight, std=1 / math.sqrt(config.readout))
         if config.copy:
             self.gate = nn.Linear(config.readout, 1)
-        self.prepared = Prepared()
+        self.prepared = InferenceLayers()
 
     @property
     def input_embeddings(self) -> tuple[nn.Embedding, ...]:
@@ -83,7 +81,7 @@ class SequenceToSequence(nn.Module):
         Returns:
             The memory, and the state in which the decoder starts.
         """
-        source = Source.of(source_BS)
+        source = SourceBatch.of(source_BS)
         with autocast(source_BS.device, self.prepared.encoding):
             encoded = self.encoder(self._read(self.source_embedding, source_BS), lengths_B, source)
         if self.prepared.encoding != torch.float32:
@@ -93,7 +91,7 @@ class SequenceToSequence(nn.Module):
 
     def decode(
         self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor, want_weights: bool = False
-    ) -> tuple[Decoded, Memory]:
+    ) -> tuple[DecoderOutput, Memory]:
         """Read source and target with teacher forcing.
 
         Args:
@@ -126,7 +124,9 @@ class SequenceToSequence(nn.Module):
         decoded, _ = self.decode(source_BS, lengths_B, input_BT, want_weights=self.config.copy)
         return self.judge(decoded, source_BS, target_BT, smoothing)
 
-    def judge(self, decoded: Decoded, source_BS: Tensor, target_BT: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    def judge(
+        self, decoded: DecoderOutput, source_BS: Tensor, target_BT: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
         """`loss` of what the decoder has said; where the network copies, with its attention weights."""
         real_BT = target_BT != special.PAD
         readout_NR, target_N = decoded.readout_BTR[real_BT], target_BT[real_BT]
@@ -173,12 +173,12 @@ class SequenceToSequence(nn.Module):
                 products_VG = self.decoder.products(self._scale * self.target_embedding.weight)
         if isinstance(self.decoder, RecurrentDecoder):
             self.decoder.draw_in()
-        make, output = choose_maps(self.output_weight.device, eight_bits), None
+        make, output = choose_inference_linear(self.output_weight.device, eight_bits), None
         if make is not None:
             output = make(self.output_weight, self.output_bias)
-            replace_maps(cast(nn.Module, self.decoder), make)
+            replace_linear_layers(cast(nn.Module, self.decoder), make)
         encoding = choose_precision("auto" if eight_bits else "fp32", self.output_weight.device, self.config.hidden)
-        self.prepared = Prepared(products_VG, output, encoding)
+        self.prepared = InferenceLayers(products_VG, output, encoding)
 
     def output_layer(self, ids_C: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """The map from readouts to logits, of these target ids alone where any are given."""
@@ -208,7 +208,7 @@ class SequenceToSequence(nn.Module):
             return log_p_BKV
         assert memory is not None
         if weights_BKS is None:  # without attention an own token is as probable as its share of the source
-            weights_BKS = _evenly(memory.padding_BS).expand(*readout_BKR.shape[:2], -1)
+            weights_BKS = _uniform_attention(memory.padding_BS).expand(*readout_BKR.shape[:2], -1)
         if own is None:
             share_BKV = copying.copied(weights_BKS.float(), memory.source.ids_BS, self.config.target_size)
         else:
@@ -234,20 +234,20 @@ class SequenceToSequence(nn.Module):
         return read_BTE
 
 
-def _evenly(padding_BS: Tensor) -> Tensor:
+def _uniform_attention(padding_BS: Tensor) -> Tensor:
     """The same weight for every token of a sentence (B, 1, S)."""
     return ((~padding_BS).float() / (~padding_BS).sum(-1, keepdim=True)).unsqueeze(1)
 
 
-def current_names(tensors: Mapping[str, T]) -> dict[str, T]:
+def upgrade_parameter_names(tensors: Mapping[str, T]) -> dict[str, T]:
     """The same tensors under the names that this version gives them."""
     found = dict(tensors)
-    for old, new in OLD_NAMES:
+    for old, new in RENAMED_PARAMETERS:
         found = {re.sub(old, new, name): tensor for name, tensor in found.items()}
     return found
 
 
-def _embedding(rows: int, size: int) -> nn.Embedding:
+def _make_embedding(rows: int, size: int) -> nn.Embedding:
     """Rows of length about one, so that a tied output layer starts with small logits."""
     table = nn.Embedding(rows, size, padding_idx=special.PAD)
     nn.init.normal_(table.weight, std=1 / math.sqrt(size))
@@ -255,11 +255,11 @@ def _embedding(rows: int, size: int) -> nn.Embedding:
     return table
 
 
-def _encoder(config: Config) -> RecurrentEncoder | TransformerEncoder:
+def _make_encoder(config: Seq2SeqConfig) -> RecurrentEncoder | TransformerEncoder:
     return TransformerEncoder(config) if config.arch in TRANSFORMERS else RecurrentEncoder(config)
 
 
-def _decoder(config: Config) -> RecurrentDecoder | TransformerDecoder:
+def _make_decoder(config: Seq2SeqConfig) -> RecurrentDecoder | TransformerDecoder:
     if config.arch in TRANSFORMERS:
         return TransformerDecoder(config)
-    return FeedingDecoder(config) if config.input_feeding else RecurrentDecoder(config)
+    return InputFeedingDecoder(config) if config.input_feeding else RecurrentDecoder(config)

@@ -82,7 +82,7 @@ def _longest(translator: Translator) -> Longest:
     from rnnkit.decoding.lengths import longest_of
     from rnnkit.models import store
 
-    return longest_of([store.longest_pair(model.folder, model.languages) for model in translator.models])
+    return longest_of([store.training_max_lengths(model.folder, model.languages) for model in translator.models])
 
 
 def _how(
