@@ -110,13 +110,13 @@ def our_steps(network: Network, ids: np.ndarray, vocabulary: int, precision: str
         dropout_hidden=DROPOUT,
     )
     model = LanguageModel(config)
-    optimisation = NetworkOptimizer(model, Changes(optimizer="sgd", clip=CLIP), Path())
+    optimizer = NetworkOptimizer(model, Changes(optimizer="sgd", clip=CLIP), Path())
     device = torch.device("cpu")
     kinds = (
         choose_precision(precision, device, network.size, SMALLEST_LAYERS_FOR_BFLOAT16),
         choose_output_precision(precision, device),
     )
-    task = LanguageModelTask(model, LanguageModelObjective(0.0, 0.0, None, *kinds), optimisation)
+    task = LanguageModelTask(model, LanguageModelObjective(0.0, 0.0, None, *kinds), optimizer)
     for piece in StreamBatches(ids, Cutting(COLUMNS, STEPS), seed=1):
         yield task.step([piece], RATE).tokens
 

@@ -36,7 +36,7 @@ def fill(network: MaskedLM, lines: list[Gapped] = LINES, candidates: int = 3, ba
 def log_probabilities(network: MaskedLM, tokens: list[str | None], place: int) -> torch.Tensor:
     """What the model says of one place of a line, other gaps read as unknown (V,)."""
     ids = [UNK if token is None else vocabulary().encode([token])[0] for token in tokens]
-    readout_BTE = network.read(torch.tensor([[*ids, EOS]]), torch.tensor([len(ids) + 1]))
+    readout_BTE = network.hidden_states(torch.tensor([[*ids, EOS]]), torch.tensor([len(ids) + 1]))
     return network.log_probabilities(readout_BTE[:, place])[0]
 
 

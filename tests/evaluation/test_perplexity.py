@@ -34,9 +34,9 @@ def text(lines: int = 23, seed: int = 1, longest: int = 11) -> Sentences:
 @torch.no_grad()
 def one_by_one(network: LanguageModel, ids: Sequence[int]) -> FloatArray:
     """The definition: read a token, look at the distribution of the next."""
-    state, last, found = network.start(1), special.EOS, []
+    state, last, found = network.initial_state(1), special.EOS, []
     for row in ids:
-        reading = network.read(torch.tensor([[last]]), state)
+        reading = network.hidden_states(torch.tensor([[last]]), state)
         state, last = reading.state, row
         found.append(float(network.log_probabilities(reading.hidden_BTE[:, 0])[0, row]))
     return np.array(found)
@@ -150,7 +150,7 @@ def test_validation_looks_at_the_weights_it_is_told_to() -> None:
 def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
     stop = StopRequest()
     validate = perplexity.make_validation(tiny_models.speaker(), text())
-    stop.number = 15
+    stop.signum = 15
     assert validate(stop) is None
 
 

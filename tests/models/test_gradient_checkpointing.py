@@ -32,9 +32,9 @@ def ids(steps: int, seed: int = 1) -> Tensor:
 def speak(network: nn.Module) -> Tensor:
     """The loss of two pieces of a text, the second from where the first has ended."""
     assert isinstance(network, LanguageModel)
-    state, total = network.start(B), torch.zeros(())
+    state, total = network.initial_state(B), torch.zeros(())
     for seed in (1, 2):
-        reading = network.read(ids(T, seed), state)
+        reading = network.hidden_states(ids(T, seed), state)
         total = total + network.loss(*language_model.select_predictions(reading.hidden_BTE, ids(T, seed + 1), False))
         state = language_model.detach_state(reading.state)
     return total

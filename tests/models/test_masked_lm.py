@@ -56,7 +56,7 @@ def by_equations(network: MaskedLM, line: list[int], place: int) -> Tensor:
 @torch.no_grad()
 def test_every_place_follows_the_equations_whatever_stands_in_other_lines(arch: str, shape: dict[str, Any]) -> None:
     network = filler(arch, **shape)
-    readout_BTE = network.read(*padded(LINES))
+    readout_BTE = network.hidden_states(*padded(LINES))
     log_p_BTV = network.log_probabilities(readout_BTE.flatten(0, 1)).view(5, 8, SIZE)
     for line, log_p_TV in zip(LINES, log_p_BTV, strict=True):
         for place in range(len(line)):
@@ -68,11 +68,11 @@ def test_every_place_follows_the_equations_whatever_stands_in_other_lines(arch: 
 def test_a_token_is_not_seen_where_it_is_predicted_and_everywhere_else_it_is(arch: str) -> None:
     network = filler(arch, residual=True, embedding=5)
     line = [4, 9, 6, 5, 12, 7]
-    before_TE = network.read(*padded([line]))[0]
+    before_TE = network.hidden_states(*padded([line]))[0]
     for place in range(len(line)):
         changed = [*line]
         changed[place] = 14
-        after_TE = network.read(*padded([changed]))[0]
+        after_TE = network.hidden_states(*padded([changed]))[0]
         differs = [bool((before_TE[other] != after_TE[other]).any()) for other in range(len(line))]
         assert differs == [other != place for other in range(len(line))]
 
@@ -81,7 +81,7 @@ def test_no_gradient_flows_from_a_place_to_its_own_token() -> None:
     network = filler()
     ids_BT, lengths_B = padded([[4, 9, 6, 5, 12]])
     for place in range(5):
-        readout = network.read(ids_BT, lengths_B)[0, place].sum()
+        readout = network.hidden_states(ids_BT, lengths_B)[0, place].sum()
         gradient_V = torch.autograd.grad(readout, network.embedding.weight)[0].abs().sum(1)
         read = {row for row in range(SIZE) if gradient_V[row] > 0}
         assert read == {BOS, EOS, 4, 9, 6, 5, 12} - {[4, 9, 6, 5, 12][place]}
@@ -107,7 +107,7 @@ def test_exact_figures_agree_with_the_loss() -> None:
     real_BT = prediction_mask(ids_BT, lengths_B)
     assert int(real_BT.sum()) == sum(map(len, LINES))
     assert not real_BT[ids_BT == EOS].any()
-    readout_NE, target_N = network.read(ids_BT, lengths_B)[real_BT], ids_BT[real_BT]
+    readout_NE, target_N = network.hidden_states(ids_BT, lengths_B)[real_BT], ids_BT[real_BT]
     nll_N = network.nll(readout_NE, target_N)
     torch.testing.assert_close(nll_N.sum(), network.loss(ids_BT, lengths_B))
     reference, _ = losses.reference_loss(readout_NE, network.output_weight, network.output_bias, target_N, 0.0)
@@ -146,10 +146,10 @@ def test_every_kind_of_dropout_is_drawn_in_training_and_none_outside(arch: str) 
         if name == "weight_drop" and arch == "mingru":
             continue  # it has no state matrix
         torch.manual_seed(1)
-        first, second = network.read(ids_BT, lengths_B), network.read(ids_BT, lengths_B)
+        first, second = network.hidden_states(ids_BT, lengths_B), network.hidden_states(ids_BT, lengths_B)
         assert not torch.equal(first, second), name
         network.eval()
-        assert torch.equal(network.read(ids_BT, lengths_B), network.read(ids_BT, lengths_B))
+        assert torch.equal(network.hidden_states(ids_BT, lengths_B), network.hidden_states(ids_BT, lengths_B))
 
 
 def test_a_transformer_is_no_recurrent_unit() -> None:

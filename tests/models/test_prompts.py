@@ -18,7 +18,7 @@ FIRST = torch.full((3, 1), BOS)
 @torch.no_grad()
 def reread(network: LanguageModel, ids: list[int]) -> torch.Tensor:
     """Log-probabilities of what follows the ids, read in one go behind an end symbol (V,)."""
-    reading = network.read(torch.tensor([[EOS, *ids]]), network.start(1))
+    reading = network.hidden_states(torch.tensor([[EOS, *ids]]), network.initial_state(1))
     return network.log_probabilities(reading.hidden_BTE[:, -1])[0]
 
 

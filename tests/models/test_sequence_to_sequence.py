@@ -112,7 +112,7 @@ def test_single_steps_look_where_teacher_forcing_looks_and_a_guided_head_is_one_
     found = []
     for guided in (False, True):
         network = build(**changes, guided_head=guided)
-        decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+        decoded, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
         assert decoded.weights_BTS is not None
         torch.testing.assert_close(decoded.readout_BTR, network.readouts(source_BS, lengths_B, input_BT))
         _, state = network.encode(source_BS, lengths_B)
@@ -236,7 +236,7 @@ def test_a_copied_token_needs_no_place_in_the_output_layer() -> None:
     torch.nn.init.zeros_(network.gate.weight)
     torch.nn.init.constant_(network.gate.bias, -60.0)
     source_BS, lengths_B, input_BT, _ = batch(source_size=TARGET)
-    decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+    decoded, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
     log_p_BTV = network.log_probabilities(decoded.readout_BTR, decoded.weights_BTS, memory)
     torch.testing.assert_close(log_p_BTV.exp().sum(-1), torch.ones(input_BT.shape))
     for row in range(len(source_BS)):
@@ -249,7 +249,7 @@ def test_copying_learns_by_the_loss_that_its_probabilities_have(attention: str) 
     network = build(joint=True, source_size=TARGET, copy=True, attention=attention)
     source_BS, lengths_B, input_BT, target_BT = batch(source_size=TARGET)
     _, nll = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.0)
-    decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+    decoded, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
     log_p_BTV = network.log_probabilities(decoded.readout_BTR, decoded.weights_BTS, memory)
     torch.testing.assert_close(log_p_BTV.exp().sum(-1), torch.ones(input_BT.shape))
     by_token = log_p_BTV.gather(2, target_BT.unsqueeze(-1)).squeeze(-1)

@@ -125,7 +125,7 @@ def test_a_target_position_depends_on_what_comes_before_it_and_not_after(arch: s
 def test_what_a_step_says_of_its_attention_is_what_the_whole_target_says(layers: int) -> None:
     network = build(decoder_layers=layers)
     source_BS, lengths_B, input_BT = sentences()
-    whole, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+    whole, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
     assert network.decode(source_BS, lengths_B, input_BT)[0].weights_BTS is None
     assert whole.weights_BTS is not None
     torch.testing.assert_close(whole.weights_BTS.sum(-1), torch.ones(3, 5))

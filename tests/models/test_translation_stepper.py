@@ -53,7 +53,7 @@ def translation(model: SequenceToSequence, ids_C: torch.Tensor | None = None) ->
         listed = (
             None
             if ids_C is None
-            else VocabularyShortlist.of(ids_C, torch.ones(len(SOURCES), len(ids_C), dtype=torch.bool))
+            else VocabularyShortlist.from_members(ids_C, torch.ones(len(SOURCES), len(ids_C), dtype=torch.bool))
         )
         return TranslationStepper(model, torch.tensor(padded), torch.tensor([len(ids) for ids in SOURCES]), listed)
 
@@ -140,12 +140,15 @@ def test_what_is_on_others_lists_alone_has_no_share() -> None:
     longest = max(map(len, SOURCES))
     source_BS = torch.tensor([ids + [special.PAD] * (longest - len(ids)) for ids in SOURCES])
     lengths_B, token_BK = torch.tensor([len(ids) for ids in SOURCES]), torch.tensor([[4], [5], [6]])
-    together = TranslationStepper(model, source_BS, lengths_B, VocabularyShortlist.of(ids_C, own_BC))
+    together = TranslationStepper(model, source_BS, lengths_B, VocabularyShortlist.from_members(ids_C, own_BC))
     log_p_BKV, state, _ = together.step(token_BK, together.start())
     for place, own_C in enumerate(own_BC):
         one = slice(place, place + 1)
         alone = TranslationStepper(
-            model, source_BS[one], lengths_B[one], VocabularyShortlist.of(ids_C[own_C], own_C[own_C].unsqueeze(0))
+            model,
+            source_BS[one],
+            lengths_B[one],
+            VocabularyShortlist.from_members(ids_C[own_C], own_C[own_C].unsqueeze(0)),
         )
         wanted_1KV = alone.step(token_BK[one], alone.start())[0]
         torch.testing.assert_close(log_p_BKV[one], wanted_1KV, rtol=1e-4, atol=1e-5)
@@ -159,9 +162,9 @@ def test_what_is_on_others_lists_alone_has_no_share() -> None:
 @every_shape
 def test_what_is_looked_up_is_what_would_be_multiplied(name: str) -> None:
     plain, ready = network(name), network(name)
-    ready.prepare()
+    ready.prepare_for_inference()
     recurrent = plain.config.arch in ("rnn", "gru", "lstm") and not plain.config.input_feeding
-    assert (ready.prepared.products_VG is not None) == recurrent
+    assert (ready.inference.projections_VG is not None) == recurrent
     for found_BKV, wanted_BKV in zip(walk(translation(ready)), walk(translation(plain)), strict=True):
         torch.testing.assert_close(found_BKV, wanted_BKV, rtol=1e-4, atol=1e-5)
 
@@ -169,7 +172,7 @@ def test_what_is_looked_up_is_what_would_be_multiplied(name: str) -> None:
 @every_shape
 def test_eight_bits_say_nearly_the_same(name: str) -> None:
     plain, ready = network(name), network(name)
-    ready.prepare(eight_bits=True)
+    ready.prepare_for_inference(int8=True)
     for found_BKV, wanted_BKV in zip(walk(translation(ready)), walk(translation(plain)), strict=True):
         share_BK = (found_BKV.exp() - wanted_BKV.exp()).abs().sum(-1) / 2
         assert share_BK.max() < 0.1, "of all probability"
@@ -179,7 +182,7 @@ def test_eight_bits_say_nearly_the_same(name: str) -> None:
 @torch.inference_mode()
 def test_eight_bits_with_a_shortlist() -> None:
     ready, ids_C = network("lstm"), torch.tensor([special.UNK, special.EOS, 7, 20, 21, 89])
-    ready.prepare(eight_bits=True)
+    ready.prepare_for_inference(int8=True)
     token_BK = torch.tensor([[4], [5], [6]])
     whole_BKV = translation(ready).step(token_BK, translation(ready).start())[0]
     short = translation(ready, ids_C)
@@ -192,17 +195,17 @@ def test_eight_bits_with_a_shortlist() -> None:
 )
 def test_the_readout_is_drawn_into_the_memory_where_the_context_goes_nowhere_else(name: str) -> None:
     ready = network(name)
-    ready.prepare()
+    ready.prepare_for_inference()
     assert isinstance(ready.decoder, RecurrentDecoder)
-    assert ready.decoder.drawn_in == (name in ("gru", "feeding", "monotonic feeding", "location"))
+    assert ready.decoder.readout_folded == (name in ("gru", "feeding", "monotonic feeding", "location"))
 
 
 def test_a_state_is_kept_once_though_several_rows_go_on_from_it() -> None:
     state = DecoderState((tuple(torch.randn(5, 3) for _ in range(2)),)).select(torch.tensor([3, 1, 3, 3, 1, 4]))
-    once, apart = state.together(), state.apart()
+    once, apart = state.deduplicate_parents(), state.expand_parents()
     assert [len(part) for part in once.layers[0]] == [3, 3] and once.parent_N is not None
     assert apart.parent_N is None
     for shared, own in zip(once.layers[0], apart.layers[0], strict=True):
         assert torch.equal(shared[once.parent_N], own)
-    further = state.select(torch.tensor([5, 0])).apart()
+    further = state.select(torch.tensor([5, 0])).expand_parents()
     assert torch.equal(further.layers[0][0], state.layers[0][0][[4, 3]])

@@ -103,8 +103,8 @@ def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
     from rnnkit.training import loss_scaling
     from rnnkit.training.lm_tasks import LanguageModelTask
 
-    monkeypatch.setattr(loss_scaling, "START", 2.0**129)
-    monkeypatch.setattr(loss_scaling, "GROWTH_EVERY", 3)
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**129)
+    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
     trained(work, tmp_path / "whole", **changes)
     step, taken = LanguageModelTask.step, []
 

@@ -254,8 +254,8 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
 def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_scaling, "START", 2.0**26)
-    monkeypatch.setattr(loss_scaling, "GROWTH_EVERY", 3)
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**26)
+    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
     changes = {"arch": "transformer", "embedding": 12, "precision": "fp16", "accumulate": 2}
     heard: list[Event] = []
     whole = train_seq2seq.run(options(work, tmp_path / "whole", **changes), heard.append)
@@ -311,13 +311,13 @@ def test_a_batch_that_does_not_fit_leaves_nothing_in_the_way(
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(NetworkTask, "rehearse", fail)
+        patched.setattr(NetworkTask, "dry_run", fail)
         with pytest.raises(TrainingError, match="a batch does not fit into memory"):
             trained(work, tmp_path / "model")
     assert not (tmp_path / "model").exists()
     assert trained(work, tmp_path / "model", max_steps=2).steps == 2
     with monkeypatch.context() as patched:
-        patched.setattr(NetworkTask, "rehearse", fail)
+        patched.setattr(NetworkTask, "dry_run", fail)
         with pytest.raises(TrainingError, match="a batch does not fit into memory"):
             trained(work, tmp_path / "model", max_steps=2, resume=True)
     assert (tmp_path / "model" / "last").exists()

@@ -13,7 +13,7 @@ from rnnkit.training.distributed import ProcessGroup, RankInfo
 
 class Among(ProcessGroup):
     def __init__(self, size: int) -> None:
-        self.place = RankInfo(1, size, 1, size)
+        self.rank_info = RankInfo(1, size, 1, size)
 
 
 def test_a_run_has_the_processes_that_were_started() -> None:

@@ -69,7 +69,7 @@ def test_validation_is_the_mean_over_all_tokens_line_by_line(padded: bool) -> No
     total = 0.0
     for index, line in enumerate(LINES):
         ids_BT, lengths_B = gather_lines(lines, np.array([index]), torch.device("cpu"))
-        log_p_TV = network.log_probabilities(network.read(ids_BT, lengths_B)[0])
+        log_p_TV = network.log_probabilities(network.hidden_states(ids_BT, lengths_B)[0])
         total -= sum(log_p_TV[place, token].item() for place, token in enumerate(line))
     network.train()
     assert mean_masked_nll(network, lines, StopRequest()) == pytest.approx(total / 18, rel=1e-5)
@@ -78,7 +78,7 @@ def test_validation_is_the_mean_over_all_tokens_line_by_line(padded: bool) -> No
 
 def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
     stop = StopRequest()
-    stop.number = 15
+    stop.signum = 15
     assert mean_masked_nll(filler(), sentences(LINES), stop) is None
 
 
@@ -91,7 +91,7 @@ def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path
     lines = sentences(LINES)
     torch.manual_seed(4)
     whole, batches = filler(), Batches([lines.lengths()], 12, seed=1)
-    running = task(whole, tmp_path, lines, mean_decay=0.9)
+    running = task(whole, tmp_path, lines, ema_decay=0.9)
     steps(running, batches, 3)
     state = {
         group: {name: array.copy() for name, array in arrays.items()} for group, arrays in running.state_dict().items()
@@ -100,7 +100,7 @@ def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path
     steps(running, batches, 4)
 
     resumed = filler(seed=99)
-    again, batches = task(resumed, tmp_path, lines, mean_decay=0.9), Batches([lines.lengths()], 12, seed=1)
+    again, batches = task(resumed, tmp_path, lines, ema_decay=0.9), Batches([lines.lengths()], 12, seed=1)
     batches.load_state_dict(position)
     again.load_state_dict(state)
     steps(again, batches, 4)
@@ -123,7 +123,7 @@ def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str)
     network.eval()
     ids_BT, lengths_B = gather_lines(data, np.arange(len(lines)), torch.device("cpu"))
     with torch.no_grad():
-        log_p_NV = network.log_probabilities(network.read(ids_BT, lengths_B)[:, 1])
+        log_p_NV = network.log_probabilities(network.hidden_states(ids_BT, lengths_B)[:, 1])
     right_N = log_p_NV.argmax(-1) == ids_BT[:, 1]
     assert right_N.all()
     # One end alone leaves shares of 1/2, 1/4 and 1/4: 1.04 nats.
@@ -131,5 +131,5 @@ def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str)
 
 
 def test_weights_are_kept_under_their_name(tmp_path: Path) -> None:
-    task(filler(), tmp_path, sentences(LINES)).keep("best", {"step": 3})
+    task(filler(), tmp_path, sentences(LINES)).save_weights("best", {"step": 3})
     assert (tmp_path / "best.safetensors").exists()

@@ -30,48 +30,48 @@ def refuse(*given):
     raise OSError("somebody else's")
 
 with join_process_group("cpu") as group:
-    rank = group.place.rank
+    rank = group.rank_info.rank
     if rank and sys.argv[2] == "apart":
         shared_memory.attach_shared_memory = refuse
-    assert (group.size, group.first) == (2, rank == 0)
-    assert list(group.greatest(rank, 5 - rank)) == [1, 5]
-    assert list(group.told(rank + 0.5, -1.0)) == [0.5, -1.0]
-    assert list(group.total(rank + 1, 0.25)) == [3.0, 0.5]
+    assert (group.world_size, group.is_main) == (2, rank == 0)
+    assert list(group.all_reduce_max(rank, 5 - rank)) == [1, 5]
+    assert list(group.broadcast(rank + 0.5, -1.0)) == [0.5, -1.0]
+    assert list(group.all_reduce_sum(rank + 1, 0.25)) == [3.0, 0.5]
     tensor = torch.full((3, 5), float(rank))
-    group.copy_first([tensor])
+    group.broadcast_tensors([tensor])
     assert (tensor == 0).all()
 
     both, one, none = (torch.nn.Parameter(torch.zeros(size)) for size in ((3, 5), (7,), (2,)))
     both.grad = torch.full((3, 5), rank + 1.0)
     if rank:
         one.grad = torch.arange(7.0)
-    group.add_gradients([both, one, none], 2.0 - rank)
+    group.all_reduce_gradients([both, one, none], 2.0 - rank)
     assert (both.grad == 2 * 1 + 1 * 2).all()
     assert torch.equal(one.grad, torch.arange(7.0))
     assert none.grad is None, "nobody has a gradient of it"
-    group.add_gradients([none], 1.0)
+    group.all_reduce_gradients([none], 1.0)
     assert none.grad is None
     for step in range(3):
         both.grad, one.grad = torch.full((3, 5), float(step)), None
-        group.add_gradients([both, one, none], 1.0)
+        group.all_reduce_gradients([both, one, none], 1.0)
         assert (both.grad == 2 * step).all() and one.grad is None
     shared = sys.argv[2] == "shared" and hasattr(os, "memfd_create")
     assert {isinstance(how, shared_memory.SharedMemorySum) for how in group._sums.values()} == {shared}
 
     arrays = {"a": np.full((rank + 2, 3), rank, np.float32), "b": np.arange(rank, dtype=np.uint8)}
-    collected = group.collect(arrays)
-    if group.first:
+    collected = group.gather_arrays(arrays)
+    if group.is_main:
         assert set(collected) == {"a", "b", "process-1:a", "process-1:b"}
         assert collected["process-1:a"].shape == (3, 3)
     whole = {**arrays, "process-1:a": np.ones(7), "process-2:a": np.zeros(7)}
-    assert set(group.own(whole)) == ({"a"} if rank else {"a", "b"})
+    assert set(group.local_arrays(whole)) == ({"a"} if rank else {"a", "b"})
 
     torch.manual_seed(1)
-    group.part_random(1)
+    group.seed_per_rank(1)
     drawn = torch.rand(3)
     first = drawn.clone()
-    group.copy_first([first])
-    assert torch.equal(first, drawn) == group.first
+    group.broadcast_tensors([first])
+    assert torch.equal(first, drawn) == group.is_main
     Path(sys.argv[1], str(rank)).touch()
 """
 
@@ -84,21 +84,21 @@ from rnnkit.training.distributed import join_process_group
 from rnnkit.training.task import LossScaling
 
 with join_process_group("cpu") as group:
-    rank = group.place.rank
+    rank = group.rank_info.rank
     torch.manual_seed(rank)
     network = torch.nn.Linear(3, 5)
-    optimizer = NetworkOptimizer(network, OptimizerSettings("adam", scaled=True), Path(), group)
+    optimizer = NetworkOptimizer(network, OptimizerSettings("adam", scale_loss=True), Path(), group)
     before = network.weight.detach().clone()
     seen = []
     for worst in (1.0, float("inf"), 1.0):
-        optimizer.add(network.weight.sum() * (worst if rank == 1 else 1.0), 3 + rank)
-        seen.append(optimizer.change(7, 0.1))
+        optimizer.backward(network.weight.sum() * (worst if rank == 1 else 1.0), 3 + rank)
+        seen.append(optimizer.update(7, 0.1))
     assert [change.scaling for change in seen] == [
         LossScaling(2.0**16, False), LossScaling(2.0**15, True), LossScaling(2.0**15, False)
     ]
     assert seen[0] == UpdateResult(seen[2].norm, seen[0].scaling)
     first = network.weight.detach().clone()
-    group.copy_first([first])
+    group.broadcast_tensors([first])
     assert torch.equal(first, network.weight), "the processes have gone apart"
     assert not torch.equal(first, before)
     Path(sys.argv[1], str(rank)).touch()
@@ -114,11 +114,11 @@ def talkers():
 
 with contextlib.suppress(ZeroDivisionError), join_process_group("cpu") as group:
     import torch._dynamo  # as an optimiser does; all that torch knows of distributed training comes with it
-    group.wait()
+    group.barrier()
     assert talkers()
     1 / int(sys.argv[2])
 assert not talkers()
-Path(sys.argv[1], str(group.place.rank)).touch()
+Path(sys.argv[1], str(group.rank_info.rank)).touch()
 """
 
 DYING = """
@@ -129,11 +129,11 @@ from rnnkit.training.distributed import PeerLostError, join_process_group
 # The launcher ends the others as soon as it knows, which can be before they have noticed.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with join_process_group("cpu") as group:
-    group.wait()
-    if group.place.rank == 1:
+    group.barrier()
+    if group.rank_info.rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     try:
-        group.wait()
+        group.barrier()
     except PeerLostError as failure:
         assert "a process of this run is gone" in str(failure)
         assert "--resume" in str(failure)
@@ -154,13 +154,13 @@ def test_who_is_told_half_is_alone(name: str) -> None:
 
 def test_one_process_agrees_with_itself() -> None:
     group = ProcessGroup()
-    assert group.first
-    assert (group.greatest(3, 1), group.told(2.0), group.total(1.0)) == ((3, 1), (2.0,), (1.0,))
+    assert group.is_main
+    assert (group.all_reduce_max(3, 1), group.broadcast(2.0), group.all_reduce_sum(1.0)) == ((3, 1), (2.0,), (1.0,))
     arrays = {"cpu": np.arange(3)}
-    assert group.own(group.collect(arrays)) == arrays
+    assert group.local_arrays(group.gather_arrays(arrays)) == arrays
     parameter, other = torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2))
     parameter.grad = torch.arange(3.0)
-    group.add_gradients([parameter, other], 0.5)
+    group.all_reduce_gradients([parameter, other], 0.5)
     assert torch.equal(parameter.grad, torch.tensor([0.0, 0.5, 1.0]))
     assert other.grad is None
 
@@ -210,11 +210,11 @@ def test_what_failed_first_decides(failures: dict[int, tuple[int, int]], expecte
 
 def test_a_checkpoint_of_two_processes_is_not_for_one() -> None:
     torch.manual_seed(1)
-    optimisation = NetworkOptimizer(torch.nn.Linear(3, 5), OptimizerSettings("adam"), Path("model"))
-    state = {**optimisation.state_dict()}
+    optimizer = NetworkOptimizer(torch.nn.Linear(3, 5), OptimizerSettings("adam"), Path("model"))
+    state = {**optimizer.state_dict()}
     state["random"] = {**state["random"], "process-1:cpu": state["random"]["cpu"]}
     with pytest.raises(ConfigError, match="made by 2 processes, not 1") as raised:
-        optimisation.load_state_dict(state)
+        optimizer.load_state_dict(state)
     assert "go on with --processes 2" in str(raised.value)
 
 

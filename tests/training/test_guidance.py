@@ -62,7 +62,7 @@ def test_the_links_of_a_batch_whatever_its_order(data: st.DataObject) -> None:
     link = st.tuples(st.integers(0, 6), st.integers(0, 4))
     points = data.draw(st.lists(st.lists(link, max_size=8), min_size=1, max_size=7))
     batch = data.draw(st.lists(st.integers(0, len(points) - 1), min_size=1, max_size=5))
-    linked = AttentionSupervision(pack(points), 0.2).linked(np.array(batch), CPU)
+    linked = AttentionSupervision(pack(points), 0.2).batch_links(np.array(batch), CPU)
     places = zip(linked.row_L.tolist(), linked.source_L.tolist(), linked.target_L.tolist(), strict=True)
     assert sorted(places) == sorted((row, *link) for row, pair in enumerate(batch) for link in set(points[pair]))
     assert linked.tokens == sum(len({target for _, target in points[pair]}) for pair in batch)
@@ -75,9 +75,9 @@ def test_the_links_of_a_batch_whatever_its_order(data: st.DataObject) -> None:
 def attention_loss(network: SequenceToSequence, data: Any, guidance: AttentionSupervision, batch: list[int]) -> Tensor:
     source, target = data
     pairs = gather_pairs(source, target, np.array(batch), CPU)
-    decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, want_weights=True)
+    decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights=True)
     assert decoded.weights_BTS is not None
-    return guided_loss(decoded.weights_BTS, guidance.linked(np.array(batch), CPU))
+    return guided_loss(decoded.weights_BTS, guidance.batch_links(np.array(batch), CPU))
 
 
 @pytest.mark.parametrize("changes", EVERY, ids=str)
@@ -102,8 +102,8 @@ def learnt(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, fl
     network, (source, target, points) = build(**changes), copies(60, seed=1)
     data = sentences(source), sentences(target)
     taught = None if weight is None else AttentionSupervision(pack(points), weight)
-    optimisation = NetworkOptimizer(network, Changes("adam"), Path())
-    task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.0, torch.float32), optimisation, taught)
+    optimizer = NetworkOptimizer(network, Changes("adam"), Path())
+    task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.0, torch.float32), optimizer, taught)
     batches = Batches([side.lengths() for side in data], 80, seed=1)
     reports = [task.step([batch], 1e-2) for batch in itertools.islice(batches, 50)]
     network.eval()
@@ -112,9 +112,9 @@ def learnt(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, fl
         gather_pairs(sentences(source), sentences(target), np.arange(20), CPU),
         AttentionSupervision(pack(points), 1.0),
     )
-    places = linked.linked(np.arange(20), CPU)
+    places = linked.batch_links(np.arange(20), CPU)
     with torch.inference_mode():
-        decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, want_weights=True)
+        decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights=True)
         assert decoded.weights_BTS is not None
         nats = guided_loss(decoded.weights_BTS, places).item() / places.tokens
     looked = [
@@ -148,8 +148,8 @@ def test_links_are_counted_by_token_and_a_batch_without_any_learns_on() -> None:
     network = build(arch="gru")
     data = sentences([[4, 5, 6], [7]]), sentences([[6, 5], [7, 7, 7]])
     guidance = AttentionSupervision(pack([[(0, 1), (1, 1), (2, 0)], []]), 0.2)
-    optimisation = NetworkOptimizer(network, Changes("adam"), Path())
-    task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.1, torch.float32), optimisation, guidance)
+    optimizer = NetworkOptimizer(network, Changes("adam"), Path())
+    task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.1, torch.float32), optimizer, guidance)
     linked, bare = task.step([np.array([0])], 1e-3), task.step([np.array([1])], 1e-3)
     assert linked.guided is not None
     assert (linked.guided.tokens, bare.guided) == (2, None)
@@ -164,7 +164,7 @@ def test_the_weight_scales_the_gradient_of_the_links_alone() -> None:
     for weight in (0.0, 0.2, 3.0):
         network = build(arch="lstm")
         guidance = AttentionSupervision(pack(points), weight)
-        pairs, linked = gather_pairs(*data, batch, CPU), guidance.linked(batch, CPU)
+        pairs, linked = gather_pairs(*data, batch, CPU), guidance.batch_links(batch, CPU)
         loss, _ = network.loss(pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, 0.1)
         whole = loss / sum(len(row) + 1 for row in target)
         whole = whole + weight * attention_loss(network, data, guidance, batch.tolist()) / linked.tokens

@@ -56,14 +56,14 @@ def test_the_state_is_carried_within_a_pass_and_dropped_between_passes() -> None
 def test_penalties_are_their_equations() -> None:
     task = make()
     network = task._network
-    reading = network.read(torch.from_numpy(TEXT[:12].astype(np.int64)).view(2, 6), network.start(2))
+    reading = network.hidden_states(torch.from_numpy(TEXT[:12].astype(np.int64)).view(2, 6), network.initial_state(2))
     change = reading.raw_BTE[:, 1:] - reading.raw_BTE[:, :-1]
     expected = 2 * (reading.hidden_BTE**2).mean() + 3 * (change**2).mean()
     found = activation_penalties(reading, 2.0, 3.0)
     assert isinstance(found, torch.Tensor)
     torch.testing.assert_close(found, expected)
     assert activation_penalties(reading, 0.0, 0.0) == 0
-    single = network.read(torch.tensor([[4]]), network.start(1))
+    single = network.hidden_states(torch.tensor([[4]]), network.initial_state(1))
     assert activation_penalties(single, 0.0, 1.0) == 0
 
 

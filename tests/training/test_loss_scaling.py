@@ -13,16 +13,16 @@ from rnnkit.training.loss_scaling import LossScaler
 def test_it_starts_as_in_its_paper_and_halves_at_an_overflow() -> None:
     scale = LossScaler()
     assert (scale.value, scale.good) == (2.0**16, 0)
-    scale.observe(finite=False)
-    scale.observe(finite=False)
+    scale.update(finite=False)
+    scale.update(finite=False)
     assert (scale.value, scale.good) == (2.0**14, 0)
 
 
 def test_it_doubles_after_so_many_good_gradients_in_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_scaling, "GROWTH_EVERY", 3)
+    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
     scale, seen = LossScaler(), []
     for finite in (True, True, False, True, True, True, True):
-        scale.observe(finite)
+        scale.update(finite)
         seen.append((scale.value / 2**16, scale.good))
     assert seen == [(1, 1), (1, 2), (0.5, 0), (0.5, 1), (0.5, 2), (1, 0), (1, 1)]
 
@@ -31,12 +31,12 @@ def test_it_doubles_after_so_many_good_gradients_in_a_row(monkeypatch: pytest.Mo
 def test_a_scale_taken_up_goes_on_as_if_never_left(gradients: list[bool], cut: int) -> None:
     whole, first, second = LossScaler(), LossScaler(), LossScaler(3.0, 7)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loss_scaling, "GROWTH_EVERY", 4)
+        patch.setattr(loss_scaling, "GROWTH_INTERVAL", 4)
         for finite in gradients:
-            whole.observe(finite)
+            whole.update(finite)
         for finite in gradients[:cut]:
-            first.observe(finite)
+            first.update(finite)
         second.load_state_dict(first.state_dict())
         for finite in gradients[cut:]:
-            second.observe(finite)
+            second.update(finite)
     assert second == whole

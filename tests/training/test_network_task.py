@@ -26,7 +26,7 @@ from rnnkit.training.seq2seq_task import Seq2SeqTask
 
 V = 11
 TEXT = np.array([4, 5, 6, 7, 8, 9, EOS] * 40, np.uint16)
-CHANGES = OptimizerSettings("adam", weight_decay=0.01, mean_decay=0.9)
+CHANGES = OptimizerSettings("adam", weight_decay=0.01, ema_decay=0.9)
 
 
 def sentences(lengths: list[int]) -> Sentences:
@@ -38,9 +38,9 @@ def sentences(lengths: list[int]) -> Sentences:
 def translator(dropout: float = 0.0) -> Seq2SeqTask:
     torch.manual_seed(1)
     network = SequenceToSequence(Seq2SeqConfig("lstm", V, V, 6, 6, dropout=dropout))
-    optimisation = NetworkOptimizer(network, CHANGES, Path())
+    optimizer = NetworkOptimizer(network, CHANGES, Path())
     source, target = sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2])
-    return Seq2SeqTask(network, source, target, PairSettings(0.1, torch.float32), optimisation)
+    return Seq2SeqTask(network, source, target, PairSettings(0.1, torch.float32), optimizer)
 
 
 def speaker(seed: int = 1, **changes: Any) -> LanguageModelTask:
@@ -55,10 +55,10 @@ def half(arch: str, precision: torch.dtype, dropout: float = 0.0) -> Seq2SeqTask
     torch.manual_seed(1)
     shape = {"attention": "multihead", "heads": 2} if arch == "transformer" else {}
     network = SequenceToSequence(Seq2SeqConfig(arch, V, V, 6, 6, dropout=dropout, **shape))  # type: ignore[arg-type]
-    changes = OptimizerSettings("sgd", scaled=precision == torch.float16)
-    optimisation = NetworkOptimizer(network, changes, Path())
+    changes = OptimizerSettings("sgd", scale_loss=precision == torch.float16)
+    optimizer = NetworkOptimizer(network, changes, Path())
     return Seq2SeqTask(
-        network, sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2]), PairSettings(0.1, precision), optimisation
+        network, sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2]), PairSettings(0.1, precision), optimizer
     )
 
 
@@ -97,7 +97,7 @@ def test_columns_read_apart_make_the_step_of_all_columns() -> None:
 def test_float16_takes_the_steps_of_float32_however_many_batches_make_one(
     arch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_scaling, "START", 2.0**10)  # the mean of two tokens has a large gradient
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**10)  # the mean of two tokens has a large gradient
     exact, whole, parts = half(arch, torch.float32), half(arch, torch.float16), half(arch, torch.float16)
     for _ in range(3):
         expected, once = exact.step([np.arange(5)], 0.1), whole.step([np.arange(5)], 0.1)
@@ -114,7 +114,7 @@ def test_float16_takes_the_steps_of_float32_however_many_batches_make_one(
 
 
 def test_what_overflows_float16_is_skipped_until_the_scale_has_come_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_scaling, "START", 2.0**24)
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**24)
     task = half("transformer", torch.float16)
     before = weights(task)
     skipped: list[bool] = []

@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_said(failure: Exception, monkeypatch: pytest.Monke
     def measure(batch: Any, part: int) -> Any:
         raise failure
 
-    monkeypatch.setattr(task, "measure", measure)
+    monkeypatch.setattr(task, "compute_loss", measure)
     with pytest.raises(TrainingError) as caught:
         check_memory(task, PAIRS, CPU)
     assert str(caught.value) == (
@@ -77,6 +77,6 @@ def test_other_failures_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> N
     def measure(batch: Any, part: int) -> Any:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(task, "measure", measure)
+    monkeypatch.setattr(task, "compute_loss", measure)
     with pytest.raises(RuntimeError, match="shapes differ"):
         check_memory(task, PAIRS, CPU)

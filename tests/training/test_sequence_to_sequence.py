@@ -67,7 +67,7 @@ def test_loss_and_gradients_are_those_of_turned_text(tmp_path: Path, guided: boo
             network, source, target, Seq2SeqObjective(0.1, torch.float32), NetworkOptimizer(network, Changes("adam"), tmp_path),
             guidance(not right_to_left) if guided else None,
         )  # fmt: skip
-        measured = task.measure(np.array([0, 2, 1]), 0)
+        measured = task.compute_loss(np.array([0, 2, 1]), 0)
         assert (measured.pull is not None) == guided
         loss = measured.mean if measured.pull is None else measured.mean + measured.pull
         losses.append(loss.item())

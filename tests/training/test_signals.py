@@ -15,13 +15,13 @@ from rnnkit.training import signals
 WAITING = """
 import signal, sys, time
 from rnnkit.training import signals
-with signals.catch() as stop:
+with signals.catch_stop_signals() as stop:
     print("ready", flush=True)
     while not stop:
         time.sleep(0.01)
     signal.raise_signal(signal.SIGTERM)
     print("in the same moment", flush=True)
-    time.sleep(signals.MOMENT + 0.1)
+    time.sleep(signals.DEBOUNCE_SECONDS + 0.1)
     signal.raise_signal(signal.SIGTERM)
 print("never")
 """
@@ -34,7 +34,7 @@ def test_a_signal_sets_the_flag_and_the_old_handler_comes_back(number: signal.Si
         assert not stop
         signal.raise_signal(number)
         assert stop
-        assert stop.number == number
+        assert stop.signum == number
     assert signal.getsignal(number) is before
 
 
@@ -82,7 +82,7 @@ def lose():
     del here
 
 try:
-    with signals.raising({{signal.SIGTERM: signals.Terminated, signal.SIGINT: KeyboardInterrupt}}):
+    with signals.raise_on_signals({{signal.SIGTERM: signals.Terminated, signal.SIGINT: KeyboardInterrupt}}):
         try:
             {how}()
             time.sleep(20)
@@ -109,7 +109,7 @@ def test_a_stage_that_listens_gets_the_signal_that_came_before() -> None:
         with pytest.raises(signals.Terminated):
             delivery.handle(signal.SIGTERM, None)
         with signals.catch_stop_signals() as stop:
-            assert stop.number == signal.SIGTERM
+            assert stop.signum == signal.SIGTERM
         assert signals.take_pending() == 0, "it is handed over"
 
 
@@ -125,7 +125,7 @@ SECOND = """
 import signal, time
 from rnnkit.training import signals
 
-with signals.raising({signal.SIGTERM: signals.Terminated}):
+with signals.raise_on_signals({signal.SIGTERM: signals.Terminated}):
     try:
         print("waiting", flush=True)
         time.sleep(60)

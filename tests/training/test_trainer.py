@@ -66,7 +66,7 @@ class Sum:
         self.value = state["value"]["value"]
         self.random.bit_generator.state = json.loads(state["random"]["state"].tobytes())
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
         self.kept.append((name, facts["step"]))
 
 
@@ -188,7 +188,9 @@ def test_skipped_steps_are_counted_line_by_line_and_told_where_they_are_many(tmp
     task, loop = make(tmp_path, heard=heard, report_every=4)
     scale_losses(task, {1, 2, 4, 7})
     counters = loop.run()
-    assert (counters.step, counters.skipped) == (12, 4), "a skipped step is a step, so that the plan stays what it is"
+    assert (counters.step, counters.skipped_steps) == (12, 4), (
+        "a skipped step is a step, so that the plan stays what it is"
+    )
     records = [record for record in metrics.read(tmp_path / metrics.METRICS_FILE) if "loss" in record]
     assert [(record["loss_scale"], record["skipped_steps"]) for record in records] == [(128, 3), (64, 1), (64, 0)]
     assert [record["gradient_norm"] for record in records] == [3, (5 + 6 + 8) / 3, (9 + 10 + 11 + 12) / 4]
@@ -210,8 +212,8 @@ def test_skipped_steps_are_counted_on_after_a_stop(tmp_path: Path) -> None:
     task, loop = make(tmp_path)
     scale_losses(task, {2, 6, 9})
     loop.resume()
-    assert loop.counters.skipped == 2
-    assert loop.run().skipped == 3
+    assert loop.counters.skipped_steps == 2
+    assert loop.run().skipped_steps == 3
 
 
 def test_checkpoints_from_before_steps_could_be_skipped_are_read(tmp_path: Path) -> None:
@@ -221,7 +223,7 @@ def test_checkpoints_from_before_steps_could_be_skipped_are_read(tmp_path: Path)
     checkpoint.save(tmp_path / "last", saved)
     _, loop = make(tmp_path)
     loop.resume()
-    assert (loop.counters.step, loop.counters.skipped) == (12, 0)
+    assert (loop.counters.step, loop.counters.skipped_steps) == (12, 0)
 
 
 def test_a_gradient_that_always_overflows_ends_the_run_and_says_what_has_more_room(tmp_path: Path) -> None:
@@ -294,7 +296,7 @@ def test_a_run_that_is_not_validated_goes_on_too(tmp_path: Path, stop_at: int) -
 
 
 def test_the_end_need_not_be_saved(tmp_path: Path) -> None:
-    make_unmeasured(tmp_path, keep_last=False)[1].run()
+    make_unmeasured(tmp_path, save_at_end=False)[1].run()
     assert not (tmp_path / "last").exists(), "whoever started the run writes what it came to"
-    make_unmeasured(tmp_path, keep_last=False, save_seconds=0.0)[1].run()
+    make_unmeasured(tmp_path, save_at_end=False, save_seconds=0.0)[1].run()
     assert checkpoint.load(tmp_path / "last").counters["loop"]["step"] == 11, "but on the way it was"

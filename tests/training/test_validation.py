@@ -56,6 +56,6 @@ def test_a_stop_ends_it_without_a_figure_and_an_error_puts_the_mode_back() -> No
     with pytest.raises(ValueError, match="no figure"):
         mean_nll(network, [sentences(LENGTHS)], fail, stop)
     assert network.training
-    stop.number = 15
+    stop.signum = 15
     assert mean_nll(network, [sentences(LENGTHS)], fail, stop) is None
     assert network.training

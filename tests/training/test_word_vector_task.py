@@ -61,7 +61,7 @@ def make_task(corpus: Corpus) -> WordVectorTask:
 @given(lengths, st.integers(1, 5), st.integers(1, 20))
 def test_slabs_cover_the_text_once_an_epoch(lengths: list[int], epochs: int, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_vector_task, "SLAB", most)
+        patch.setattr(word_vector_task, "TOKENS_PER_STEP", most)
         slabs = TokenBatches(corpus_of(lengths), epochs)
     segments = np.cumsum([0, *lengths])
     size = min(most, max(1, sum(lengths) * epochs // MIN_STEPS))

@@ -31,7 +31,7 @@ def mark(text: str) -> str:
 def may_explain() -> bool:
     """Whether nobody has explained yet why the run ends: what one process meets, the others meet or notice."""
     where = rank_from_environment()
-    if where.size == 1 or _ERRORS not in os.environ:
+    if where.world_size == 1 or _ERRORS not in os.environ:
         return True
     if where.rank:
         time.sleep(FIRST_WORD)
@@ -50,7 +50,7 @@ def refuse_several(command: str, options: Any) -> None:
     Raises:
         UsageError: As it says.
     """
-    size = rank_from_environment().size
+    size = rank_from_environment().world_size
     if size > 1 and not hasattr(options, "processes"):
         raise UsageError(
             f"`rnnkit {command}` runs in one process, and {size} were started",

@@ -120,7 +120,7 @@ def _fill_surest(filler: LoadedMaskedLM, lines: Sequence[_Open], candidates: int
     """Read the lines and fill, in each, the gap whose best candidate is the likeliest."""
     device = next(filler.network.parameters()).device
     ids_BT, lengths_B = (torch.from_numpy(array).to(device) for array in pad([np.array(line.ids) for line in lines]))
-    readout_BTE = filler.network.read(ids_BT, lengths_B)
+    readout_BTE = filler.network.hidden_states(ids_BT, lengths_B)
     for line, readout_TE in zip(lines, readout_BTE, strict=True):
         log_p_NV = filler.network.log_probabilities(readout_TE[line.places]).cpu()
         log_p_NV[:, list(never)] = -torch.inf

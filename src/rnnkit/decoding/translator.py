@@ -105,7 +105,7 @@ class Translator:
             listed = None
             if self.shortlist is not None:
                 chosen = self.shortlist.choose(source_BS.numpy())
-                listed = VocabularyShortlist.of(*(torch.from_numpy(part).to(device) for part in chosen))
+                listed = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in chosen))
             steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), listed))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.speakers:
@@ -173,7 +173,7 @@ def load(
         _check_alike(folders[0], folder)
     begins = [_open_speaker(models[0], folder, device, listen) for folder, _ in speakers]
     for model in models:
-        model.network.prepare(eight_bits)
+        model.network.prepare_for_inference(eight_bits)
     chosen = None if shortlist is None else _open_shortlist(shortlist, models)
     return Translator(models, tuple(begins), tuple(weight for _, weight in speakers), chosen)
 

@@ -109,8 +109,8 @@ class DynamicReader:
         with torch.enable_grad(), torch.autocast(device.type, enabled=False), full_precision(), one_thread(device):
             target_T = as_ids(segment_T, device)
             input_T = torch.cat([target_T.new_tensor([self._last]), target_T[:-1]])
-            state = network.start(1) if self._state is None else self._state
-            reading = network.read(input_T.unsqueeze(0), state)
+            state = network.initial_state(1) if self._state is None else self._state
+            reading = network.hidden_states(input_T.unsqueeze(0), state)
             hidden_TE = reading.hidden_BTE[0]
             logits_TV = torch.nn.functional.linear(hidden_TE, network.output_weight, network.output_bias)
             log_p_T = torch.log_softmax(logits_TV, dim=-1).gather(1, target_T.unsqueeze(1)).squeeze(1)

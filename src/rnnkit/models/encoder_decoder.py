@@ -30,7 +30,7 @@ class ExtendedVocabulary:
     real_BX: Tensor
 
     @classmethod
-    def of(cls, ids_BS: Tensor, size: int) -> ExtendedVocabulary | None:
+    def from_source(cls, ids_BS: Tensor, size: int) -> ExtendedVocabulary | None:
         """The own tokens of a batch with a vocabulary of this size; None where there are none."""
         count = int(ids_BS.max()) + 1 - size
         if count <= 0:
@@ -60,7 +60,7 @@ class SourceBatch:
     own: ExtendedVocabulary | None = None
 
     @classmethod
-    def of(cls, ids_BS: Tensor) -> SourceBatch:
+    def from_ids(cls, ids_BS: Tensor) -> SourceBatch:
         """The batch of these ids."""
         padding_BS = ids_BS == special.PAD
         # On a GPU the question would wait for all that was asked before it.
@@ -140,17 +140,17 @@ class DecoderState:
         parent_N = rows if self.parent_N is None else self.parent_N[rows]
         return DecoderState(self.layers, readout_BR, alignment_BS, parent_N)
 
-    def apart(self) -> DecoderState:
+    def expand_parents(self) -> DecoderState:
         """The same with states of its own for each row."""
         return self if self.parent_N is None else self._taking(self.parent_N, None)
 
-    def together(self) -> DecoderState:
+    def deduplicate_parents(self) -> DecoderState:
         """The same with each state once, though several rows go on from it: rows of a beam have few parents.
 
         A GPU would have to be waited for to count them: there each row has its own.
         """
         if self.parent_N is None or self.parent_N.is_cuda:
-            return self.apart()
+            return self.expand_parents()
         different_M, parent_N = torch.unique(self.parent_N, return_inverse=True)
         return self._taking(different_M, parent_N)
 
@@ -187,11 +187,11 @@ class Decoder(Protocol):
         """What attention needs of the encoder's states, once a sentence."""
         ...
 
-    def start(self, encoded: EncoderOutput, source: SourceBatch) -> DecoderState:
+    def initial_state(self, encoded: EncoderOutput, source: SourceBatch) -> DecoderState:
         """The state before the first token, one row a sentence."""
         ...
 
-    def __call__(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> DecoderOutput:
+    def __call__(self, y_BTE: Tensor, memory: Memory, state: DecoderState, need_weights: bool = False) -> DecoderOutput:
         """Read a whole target. Attention weights are made where they cost nothing, or are asked for."""
         ...
 

@@ -46,11 +46,11 @@ class InferenceLayers:
     """Nothing, until a network is made ready for decoding.
 
     Attributes:
-        products_VG: What a recurrent decoder's first layer makes of each target token, looked up instead of multiplied.
+        projections_VG: What a recurrent decoder's first layer makes of each target token, looked up instead of multiplied.
         output: What stands in for the output layer.
         encoding: Type of the encoder's products, which eight bits leave alone; float32 changes nothing.
     """
 
-    products_VG: Tensor | None = None
+    projections_VG: Tensor | None = None
     output: InferenceLinear | None = None
     encoding: torch.dtype = torch.float32

@@ -113,12 +113,12 @@ class LanguageModel(Recomputing):
         """The table of what is read."""
         return (self.embedding,)
 
-    def start(self, batch: int) -> LMState:
+    def initial_state(self, batch: int) -> LMState:
         """What is remembered before anything was read, for this many rows."""
         like = self.output_bias.new_empty(batch, 1)
         return tuple(layer.zero_state(like) for layer in self._layers())
 
-    def read(self, input_BT: Tensor, state: LMState) -> LMOutput:
+    def hidden_states(self, input_BT: Tensor, state: LMState) -> LMOutput:
         """Read on from a state; in training mode with dropout."""
         config = self.config
         # Time first in memory: what recurrent layers want, and free for all others.

@@ -99,7 +99,7 @@ class MaskedLM(Recomputing):
         """The table of what is read."""
         return (self.embedding,)
 
-    def read(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
+    def hidden_states(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
         """Read whole lines; in training mode with dropout.
 
         Args:
@@ -129,7 +129,7 @@ class MaskedLM(Recomputing):
             kind: Type of the output layer's products; as autocast says unless given.
         """
         real_BT = prediction_mask(ids_BT, lengths_B)
-        readout_NE = self.read(ids_BT, lengths_B)[real_BT]
+        readout_NE = self.hidden_states(ids_BT, lengths_B)[real_BT]
         return losses.fused_loss(readout_NE, self.output_weight, self.output_bias, ids_BT[real_BT], kind=kind)[0]
 
     def nll(self, readout_NE: Tensor, target_N: Tensor) -> Tensor:

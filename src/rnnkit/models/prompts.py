@@ -46,10 +46,10 @@ class NeuralPrompts:
         self._network = network
         self._device = next(network.parameters()).device
         input_BT = torch.tensor([[special.EOS, *prompt] for prompt in prompts], device=self._device)
-        state = network.start(len(prompts))
+        state = network.initial_state(len(prompts))
         # A Transformer's attention over a whole line of noise would take memory by the square of its length.
         for piece_BT in torch.split(input_BT, PREFILL_CHUNK, dim=1):
-            reading = network.read(piece_BT, state)
+            reading = network.hidden_states(piece_BT, state)
             state = reading.state
         first_BV = network.log_probabilities(reading.hidden_BTE[:, -1])
         self._start = NeuralPromptState(reading.state, 1, first_BV.unsqueeze(1))
@@ -65,7 +65,7 @@ class NeuralPrompts:
         """
         if state.first_BKV is not None:
             return state.first_BKV, replace(state, first_BKV=None), None
-        reading = self._network.read(token_BK.to(self._device).flatten().unsqueeze(1), state.layers)
+        reading = self._network.hidden_states(token_BK.to(self._device).flatten().unsqueeze(1), state.layers)
         log_p_NV = self._network.log_probabilities(reading.hidden_BTE[:, -1])
         return log_p_NV.view(*token_BK.shape, -1), NeuralPromptState(reading.state, state.beam), None
 

@@ -64,7 +64,7 @@ class SequenceToSequence(nn.Module):
             nn.init.normal_(self.output_weight, std=1 / math.sqrt(config.readout))
         if config.copy:
             self.gate = nn.Linear(config.readout, 1)
-        self.prepared = InferenceLayers()
+        self.inference = InferenceLayers()
 
     @property
     def input_embeddings(self) -> tuple[nn.Embedding, ...]:
@@ -81,16 +81,16 @@ class SequenceToSequence(nn.Module):
         Returns:
             The memory, and the state in which the decoder starts.
         """
-        source = SourceBatch.of(source_BS)
-        with autocast(source_BS.device, self.prepared.encoding):
+        source = SourceBatch.from_ids(source_BS)
+        with autocast(source_BS.device, self.inference.encoding):
             encoded = self.encoder(self._read(self.source_embedding, source_BS), lengths_B, source)
-        if self.prepared.encoding != torch.float32:
+        if self.inference.encoding != torch.float32:
             encoded = encoded.to(torch.float32)
         memory = Memory(encoded.states_BSH, self.decoder.keys(encoded.states_BSH), source)
-        return memory, self.decoder.start(encoded, source)
+        return memory, self.decoder.initial_state(encoded, source)
 
     def decode(
-        self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor, want_weights: bool = False
+        self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor, need_weights: bool = False
     ) -> tuple[DecoderOutput, Memory]:
         """Read source and target with teacher forcing.
 
@@ -98,13 +98,13 @@ class SequenceToSequence(nn.Module):
             source_BS: Source ids, padded on the right.
             lengths_B: Source lengths.
             input_BT: Target ids shifted right: what the decoder reads.
-            want_weights: Whether attention weights must be among the results; else they are where they cost nothing.
+            need_weights: Whether attention weights must be among the results; else they are where they cost nothing.
 
         Returns:
             What the decoder says about each target position, and the memory.
         """
         memory, state = self.encode(source_BS, lengths_B)
-        return self.decoder(self._read(self.target_embedding, input_BT), memory, state, want_weights), memory
+        return self.decoder(self._read(self.target_embedding, input_BT), memory, state, need_weights), memory
 
     def loss(
         self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor, target_BT: Tensor, smoothing: float
@@ -121,10 +121,10 @@ class SequenceToSequence(nn.Module):
         Returns:
             The loss to optimise and the negative log-likelihood, in nats, summed over the target tokens.
         """
-        decoded, _ = self.decode(source_BS, lengths_B, input_BT, want_weights=self.config.copy)
-        return self.judge(decoded, source_BS, target_BT, smoothing)
+        decoded, _ = self.decode(source_BS, lengths_B, input_BT, need_weights=self.config.copy)
+        return self.compute_loss(decoded, source_BS, target_BT, smoothing)
 
-    def judge(
+    def compute_loss(
         self, decoded: DecoderOutput, source_BS: Tensor, target_BT: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
         """`loss` of what the decoder has said; where the network copies, with its attention weights."""
@@ -154,35 +154,35 @@ class SequenceToSequence(nn.Module):
         Returns:
             The readouts (B, K, R), the next state, and the attention weights (B, K, S) or None without attention.
         """
-        if self.prepared.products_VG is None:
+        if self.inference.projections_VG is None:
             decoded, state = self.decoder.step(self._read(self.target_embedding, token_BK), memory, state)
         else:
             decoder = cast(RecurrentDecoder, self.decoder)
-            decoded, state = decoder.step_from_products(self.prepared.products_VG, token_BK, memory, state)
+            decoded, state = decoder.step_from_projections(self.inference.projections_VG, token_BK, memory, state)
         return decoded.readout_BTR, state, decoded.weights_BTS
 
-    def prepare(self, eight_bits: bool = False) -> None:
+    def prepare_for_inference(self, int8: bool = False) -> None:
         """Make ready for decoding: what every step needs of the weights alone is made once. They must not change after.
 
         Args:
-            eight_bits: Whether maps of single steps and the output layer go by weights of eight bits, on the CPU.
+            int8: Whether maps of single steps and the output layer go by weights of eight bits, on the CPU.
         """
-        products_VG = None
+        projections_VG = None
         if isinstance(self.decoder, RecurrentDecoder) and self.output_weight.device.type == "cpu":
             with torch.inference_mode():
-                products_VG = self.decoder.products(self._scale * self.target_embedding.weight)
+                projections_VG = self.decoder.input_projections(self._scale * self.target_embedding.weight)
         if isinstance(self.decoder, RecurrentDecoder):
-            self.decoder.draw_in()
-        make, output = choose_inference_linear(self.output_weight.device, eight_bits), None
+            self.decoder.fold_readout_into_memory()
+        make, output = choose_inference_linear(self.output_weight.device, int8), None
         if make is not None:
             output = make(self.output_weight, self.output_bias)
             replace_linear_layers(cast(nn.Module, self.decoder), make)
-        encoding = choose_precision("auto" if eight_bits else "fp32", self.output_weight.device, self.config.hidden)
-        self.prepared = InferenceLayers(products_VG, output, encoding)
+        encoding = choose_precision("auto" if int8 else "fp32", self.output_weight.device, self.config.hidden)
+        self.inference = InferenceLayers(projections_VG, output, encoding)
 
     def output_layer(self, ids_C: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """The map from readouts to logits, of these target ids alone where any are given."""
-        whole = self.prepared.output
+        whole = self.inference.output
         if whole is not None:
             return whole if ids_C is None else whole.rows(ids_C)
         if ids_C is None:

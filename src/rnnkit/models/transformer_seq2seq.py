@@ -81,23 +81,23 @@ class TransformerDecoderBlock(nn.Module):
         self.around_feed_forward = Residual(size, config.norm, drop)
 
     def forward(
-        self, y_BTE: Tensor, state: State, keys: tuple[Tensor, Tensor], source: SourceBatch, want_weights: bool
+        self, y_BTE: Tensor, state: State, keys: tuple[Tensor, Tensor], source: SourceBatch, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Read a whole target from a state: `mix`, then `look`."""
-        return self.look(self.mix(y_BTE, state)[0], keys, source, want_weights)
+        return self.attend(self.mix(y_BTE, state)[0], keys, source, need_weights)
 
     def mix(self, y_NTE: Tensor, state: State) -> tuple[Tensor, State]:
         """Read what was said before, on from a state."""
         found_NTE, state = self.mixer(self.around_mixer.before(y_NTE), state)
         return self.around_mixer.after(y_NTE, found_NTE), state
 
-    def look(
-        self, y_BTE: Tensor, keys: tuple[Tensor, Tensor], source: SourceBatch, want_weights: bool
+    def attend(
+        self, y_BTE: Tensor, keys: tuple[Tensor, Tensor], source: SourceBatch, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Look at the memory and think about it; also its weights (B, T, S), see `weigh`, where they are wanted."""
         read_BTE = self.around_cross.before(y_BTE)
         weights_BTS: Tensor | None = None
-        if want_weights:
+        if need_weights:
             found_BTE, weights_BTS = self.cross.weigh(read_BTE, *keys, source.allowed, self.guided)
         else:
             found_BTE = self.cross(read_BTE, *keys, source.allowed)
@@ -124,16 +124,16 @@ class TransformerDecoder(Recomputing):
         """See `memory.Decoder`: keys and values of each block in turn."""
         return tuple(part for block in self._blocks for part in block.cross.keys_values(states_BSH))
 
-    def start(self, encoded: EncoderOutput, source: SourceBatch) -> DecoderState:
+    def initial_state(self, encoded: EncoderOutput, source: SourceBatch) -> DecoderState:
         """See `memory.Decoder`: nothing has been read."""
         return DecoderState(tuple(block.mixer.zero_state(encoded.states_BSH) for block in self._blocks))
 
-    def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, want_weights: bool = False) -> DecoderOutput:
+    def forward(self, y_BTE: Tensor, memory: Memory, state: DecoderState, need_weights: bool = False) -> DecoderOutput:
         """See `memory.Decoder`."""
         weights_BTS: Tensor | None = None
         y_BTE = self._mark(y_BTE, 0, y_BTE.shape[1])
         for depth, block in enumerate(self._blocks):
-            wanted = want_weights and depth == self.aligner
+            wanted = need_weights and depth == self.aligner
             y_BTE, weights = self.run(
                 block, y_BTE, state.layers[depth], _block_keys(memory, depth), memory.source, wanted
             )
@@ -142,13 +142,13 @@ class TransformerDecoder(Recomputing):
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[DecoderOutput, DecoderState]:
         """See `memory.Decoder`."""
-        shape, states, state = y_BKE.shape, [], state.apart()
+        shape, states, state = y_BKE.shape, [], state.expand_parents()
         weights_BKS: Tensor | None = None
         y_BKE = self._mark(y_BKE, state.layers[0][0].shape[-2], 1)
         for depth, block in enumerate(self._blocks):
             y_N1E, after = block.mix(y_BKE.reshape(-1, 1, shape[2]), state.layers[depth])
             states.append(after)
-            y_BKE, weights = block.look(
+            y_BKE, weights = block.attend(
                 y_N1E.view(shape), _block_keys(memory, depth), memory.source, depth == self.aligner
             )
             weights_BKS = weights_BKS if weights is None else weights

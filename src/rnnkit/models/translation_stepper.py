@@ -23,14 +23,14 @@ class VocabularyShortlist:
 
     Attributes:
         ids_C: Of all sentences together, rising.
-        shut_BC: Added to logits: 0 for those of each sentence, minus infinity for what others alone have.
+        shortlist_mask_BC: Added to logits: 0 for those of each sentence, minus infinity for what others alone have.
     """
 
     ids_C: Tensor
-    shut_BC: Tensor
+    shortlist_mask_BC: Tensor
 
     @classmethod
-    def of(cls, ids_C: Tensor, own_BC: Tensor) -> VocabularyShortlist:
+    def from_members(cls, ids_C: Tensor, own_BC: Tensor) -> VocabularyShortlist:
         """The list of these tokens, given which of them each sentence has."""
         return cls(ids_C, torch.zeros(own_BC.shape, device=own_BC.device).masked_fill_(~own_BC, -torch.inf))
 
@@ -43,13 +43,13 @@ class TranslationState:
         memory: Of B sentences.
         decoder: Of B x K rows, the rows of a sentence side by side.
         beam: K.
-        shut_BC: The sentences' rows of `Listed.shut_BC`, where there is a list.
+        shortlist_mask_BC: The sentences' rows of `Listed.shortlist_mask_BC`, where there is a list.
     """
 
     memory: Memory
     decoder: DecoderState
     beam: int
-    shut_BC: Tensor | None = None
+    shortlist_mask_BC: Tensor | None = None
 
 
 class TranslationStepper:
@@ -67,7 +67,7 @@ class TranslationStepper:
         self, model: SequenceToSequence, source_BS: Tensor, lengths_B: Tensor, listed: VocabularyShortlist | None = None
     ) -> None:
         self._model = model
-        self._own = ExtendedVocabulary.of(source_BS, model.config.source_size)
+        self._own = ExtendedVocabulary.from_source(source_BS, model.config.source_size)
         known_BS = source_BS if self._own is None else _replace_oov(source_BS, model.config.source_size)
         self._memory, self._start = model.encode(known_BS, lengths_B)
         if self._own is not None:
@@ -77,15 +77,17 @@ class TranslationStepper:
 
     def start(self) -> TranslationState:
         """The state before the first token, one row a sentence."""
-        return TranslationState(self._memory, self._start, 1, None if self._listed is None else self._listed.shut_BC)
+        return TranslationState(
+            self._memory, self._start, 1, None if self._listed is None else self._listed.shortlist_mask_BC
+        )
 
     def step(self, token_BK: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState, Tensor | None]:
         """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
         readout_BKR, after, weights_BKS = self._read(token_BK, state)
         if self._listed is None:
             return self._model.log_probabilities(readout_BKR, weights_BKS, state.memory), after, weights_BKS
-        assert state.shut_BC is not None
-        logits_BKC = self._output(readout_BKR).float() + state.shut_BC.unsqueeze(1)
+        assert state.shortlist_mask_BC is not None
+        logits_BKC = self._output(readout_BKR).float() + state.shortlist_mask_BC.unsqueeze(1)
         log_p_BKC = torch.log_softmax(logits_BKC, dim=-1)
         log_p_BKV = log_p_BKC.new_full((*token_BK.shape, self._model.config.target_size), -torch.inf)
         log_p_BKV[..., self._listed.ids_C] = log_p_BKC
@@ -124,9 +126,9 @@ class TranslationStepper:
     ) -> tuple[Tensor, Tensor]:
         """The best tokens of some rows, which belong to those sentences, but for those columns; and how probable."""
         count = min(count, logits_NC.shape[1])
-        if self._listed is None or state.shut_BC is None:
+        if self._listed is None or state.shortlist_mask_BC is None:
             return ranking.rank(logits_NC, count, never)
-        gates = ranking.Gates(state.shut_BC, owner_N.to(state.shut_BC.device))
+        gates = ranking.Gates(state.shortlist_mask_BC, owner_N.to(state.shortlist_mask_BC.device))
         log_p_NK, place_NK = ranking.rank(logits_NC, count, never, gates)
         return log_p_NK, self._listed.ids_C[place_NK]
 
@@ -136,7 +138,7 @@ class TranslationStepper:
         if self._own is not None:
             token_BK = _replace_oov(token_BK, self._model.config.target_size)
         readout_BKR, decoder, weights_BKS = self._model.step(token_BK, state.memory, state.decoder)
-        return readout_BKR, TranslationState(state.memory, decoder, state.beam, state.shut_BC), weights_BKS
+        return readout_BKR, TranslationState(state.memory, decoder, state.beam, state.shortlist_mask_BC), weights_BKS
 
     def select(self, state: TranslationState, sentence_B: Tensor, row_BK: Tensor) -> TranslationState:
         """The state of the chosen sentences, each with the chosen rows."""
@@ -145,10 +147,10 @@ class TranslationStepper:
         rows = (sentence_B.unsqueeze(1) * state.beam + row_BK).flatten()
         everyone = len(sentence_B) == len(state.memory.padding_BS)
         if everyone and _is_identity(sentence_B):
-            return TranslationState(state.memory, state.decoder.select(rows), row_BK.shape[1], state.shut_BC)
-        shut_BC = None if state.shut_BC is None else state.shut_BC[sentence_B]
+            return TranslationState(state.memory, state.decoder.select(rows), row_BK.shape[1], state.shortlist_mask_BC)
+        shortlist_mask_BC = None if state.shortlist_mask_BC is None else state.shortlist_mask_BC[sentence_B]
         memory = state.memory.select(sentence_B)
-        return TranslationState(memory, state.decoder.select(rows), row_BK.shape[1], shut_BC)
+        return TranslationState(memory, state.decoder.select(rows), row_BK.shape[1], shortlist_mask_BC)
 
 
 def _replace_oov(ids: Tensor, size: int) -> Tensor:

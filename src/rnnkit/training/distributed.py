@@ -53,15 +53,15 @@ class RankInfo:
 
     Attributes:
         rank: Its number, from 0.
-        size: How many there are.
+        world_size: How many there are.
         local_rank: Its number among those on this machine.
-        local_size: How many there are on this machine.
+        local_world_size: How many there are on this machine.
     """
 
     rank: int = 0
-    size: int = 1
+    world_size: int = 1
     local_rank: int = 0
-    local_size: int = 1
+    local_world_size: int = 1
 
 
 def rank_from_environment(environment: Mapping[str, str] = os.environ) -> RankInfo:
@@ -75,37 +75,37 @@ def rank_from_environment(environment: Mapping[str, str] = os.environ) -> RankIn
 class ProcessGroup:
     """One process alone. Several do as their own kind of group says, each method in all of them at once."""
 
-    place = RankInfo()
+    rank_info = RankInfo()
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that validates, writes and speaks."""
-        return self.place.rank == 0
+        return self.rank_info.rank == 0
 
     @property
-    def size(self) -> int:
+    def world_size(self) -> int:
         """How many processes there are."""
-        return self.place.size
+        return self.rank_info.world_size
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until all processes have come here."""
 
-    def greatest(self, *numbers: int) -> Sequence[int]:
+    def all_reduce_max(self, *numbers: int) -> Sequence[int]:
         """The greatest that any process says of each number."""
         return numbers
 
-    def told(self, *numbers: float) -> Sequence[float]:
+    def broadcast(self, *numbers: float) -> Sequence[float]:
         """What the first process says."""
         return numbers
 
-    def total(self, *numbers: float) -> Sequence[float]:
+    def all_reduce_sum(self, *numbers: float) -> Sequence[float]:
         """The sums over all processes."""
         return numbers
 
-    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast_tensors(self, tensors: Sequence[Tensor]) -> None:
         """Give all processes the first one's values of these tensors."""
 
-    def add_gradients(self, parameters: Sequence[Tensor], weight: float) -> None:
+    def all_reduce_gradients(self, parameters: Sequence[Tensor], weight: float) -> None:
         """Put the sum over all processes of weight times gradient in the place of each gradient.
 
         A parameter without a gradient counts as zero; it stays without one where no process has any.
@@ -120,15 +120,15 @@ class ProcessGroup:
 
             torch._foreach_mul_(gradients, weight)
 
-    def collect(self, arrays: Arrays) -> Arrays:
+    def gather_arrays(self, arrays: Arrays) -> Arrays:
         """The arrays of all processes, in the first one; the others get their own back. `own` finds them again."""
         return arrays
 
-    def own(self, arrays: Arrays) -> Arrays:
+    def local_arrays(self, arrays: Arrays) -> Arrays:
         """Of what `collect` made, the arrays that this process had."""
-        return {name: array for name, array in arrays.items() if _rank_of(name) == self.place.rank}
+        return {name: array for name, array in arrays.items() if _rank_of(name) == self.rank_info.rank}
 
-    def part_random(self, seed: int) -> None:
+    def seed_per_rank(self, seed: int) -> None:
         """Let each process draw other random numbers from here on; the first goes on as it was."""
 
 
@@ -136,37 +136,37 @@ class _DistributedGroup(ProcessGroup):
     """This process among others, by `torch.distributed`."""
 
     def __init__(self, where: RankInfo, device: torch.device) -> None:
-        self.place = where
+        self.rank_info = where
         self._device = device
         self._sums: dict[int, AllReduceSum] = {}
 
-    def wait(self) -> None:
-        self.total(0.0)
+    def barrier(self) -> None:
+        self.all_reduce_sum(0.0)
 
-    def greatest(self, *numbers: int) -> Sequence[int]:
+    def all_reduce_max(self, *numbers: int) -> Sequence[int]:
         import torch
 
         return self._reduced(torch.tensor(numbers, dtype=torch.int64), "MAX").tolist()
 
-    def told(self, *numbers: float) -> Sequence[float]:
+    def broadcast(self, *numbers: float) -> Sequence[float]:
         import torch
 
-        said = numbers if self.first else [0.0] * len(numbers)
+        said = numbers if self.is_main else [0.0] * len(numbers)
         return self._reduced(torch.tensor(said, dtype=torch.float64), "SUM").tolist()
 
-    def total(self, *numbers: float) -> Sequence[float]:
+    def all_reduce_sum(self, *numbers: float) -> Sequence[float]:
         import torch
 
         return self._reduced(torch.tensor(numbers, dtype=torch.float64), "SUM").tolist()
 
-    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+    def broadcast_tensors(self, tensors: Sequence[Tensor]) -> None:
         import torch.distributed as dist
 
         with _detect_peer_loss():
             for tensor in tensors:
                 dist.broadcast(tensor.detach(), src=0)
 
-    def add_gradients(self, parameters: Sequence[Tensor], weight: float) -> None:
+    def all_reduce_gradients(self, parameters: Sequence[Tensor], weight: float) -> None:
         import torch
 
         found = [parameter.grad is not None for parameter in parameters]
@@ -179,20 +179,20 @@ class _DistributedGroup(ProcessGroup):
         for parameter, part, count in zip(parameters, sums, anywhere.tolist(), strict=True):
             parameter.grad = part.view_as(parameter) if count else None
 
-    def collect(self, arrays: Arrays) -> Arrays:
+    def gather_arrays(self, arrays: Arrays) -> Arrays:
         import torch
         import torch.distributed as dist
         from safetensors.numpy import load, save
 
         packed = torch.frombuffer(bytearray(save(dict(arrays))), dtype=torch.uint8)
-        (longest,) = self.greatest(len(packed))
+        (longest,) = self.all_reduce_max(len(packed))
         mine = torch.zeros(longest + 8, dtype=torch.uint8, device=self._device)
         mine[:8] = torch.tensor([len(packed)]).view(torch.uint8)
         mine[8 : 8 + len(packed)] = packed.to(self._device)
-        theirs = [torch.empty_like(mine) for _ in range(self.size)]
+        theirs = [torch.empty_like(mine) for _ in range(self.world_size)]
         with _detect_peer_loss():
             dist.all_gather(theirs, mine)
-        if not self.first:
+        if not self.is_main:
             return arrays
         collected = dict(arrays)
         for rank, sent in enumerate(theirs[1:], start=1):
@@ -201,16 +201,16 @@ class _DistributedGroup(ProcessGroup):
             collected.update({f"{_PREFIX}{rank}:{name}": array for name, array in others.items()})
         return collected
 
-    def own(self, arrays: Arrays) -> Arrays:
-        mark = f"{_PREFIX}{self.place.rank}:" if self.place.rank else ""
-        return {name.removeprefix(mark): array for name, array in super().own(arrays).items()}
+    def local_arrays(self, arrays: Arrays) -> Arrays:
+        mark = f"{_PREFIX}{self.rank_info.rank}:" if self.rank_info.rank else ""
+        return {name.removeprefix(mark): array for name, array in super().local_arrays(arrays).items()}
 
-    def part_random(self, seed: int) -> None:
+    def seed_per_rank(self, seed: int) -> None:
         import numpy as np
         import torch
 
-        if not self.first:
-            torch.manual_seed(int(np.random.SeedSequence([seed, self.place.rank]).generate_state(1)[0]))
+        if not self.is_main:
+            torch.manual_seed(int(np.random.SeedSequence([seed, self.rank_info.rank]).generate_state(1)[0]))
 
     def _sum(self, length: int) -> AllReduceSum:
         """What adds up so many numbers of each process: memory where all reach it, else messages."""
@@ -224,21 +224,23 @@ class _DistributedGroup(ProcessGroup):
         return self._reduced(torch.cat(list(parts)).mul_(weight), "SUM")
 
     def _share_sum(self, length: int) -> AllReduceSum | None:
-        if self._device.type != "cpu" or self.place.local_size != self.size:
+        if self._device.type != "cpu" or self.rank_info.local_world_size != self.world_size:
             return None
         from rnnkit.training import shared_memory
 
         descriptor, rows = -1, None
         with contextlib.suppress(OSError):
-            if self.first:
-                descriptor = shared_memory.create_shared_memory(self.size, length)
-        process, theirs = (int(number) for number in self.told(os.getpid(), descriptor))
+            if self.is_main:
+                descriptor = shared_memory.create_shared_memory(self.world_size, length)
+        process, theirs = (int(number) for number in self.broadcast(os.getpid(), descriptor))
         with contextlib.suppress(OSError):
-            rows = shared_memory.attach_shared_memory(process, theirs, self.size, length)
-        (missing,) = self.greatest(int(rows is None))
+            rows = shared_memory.attach_shared_memory(process, theirs, self.world_size, length)
+        (missing,) = self.all_reduce_max(int(rows is None))
         if descriptor >= 0:
             os.close(descriptor)
-        return None if rows is None or missing else shared_memory.SharedMemorySum(rows, self.place.rank, self.wait)
+        return (
+            None if rows is None or missing else shared_memory.SharedMemorySum(rows, self.rank_info.rank, self.barrier)
+        )
 
     def _reduced(self, tensor: Tensor, how: str) -> Tensor:
         import torch.distributed as dist
@@ -275,10 +277,10 @@ def join_process_group(device: str) -> Iterator[ProcessGroup]:
 
     Raises:
         UsageError: There are fewer GPUs here than processes.
-        LostProcess: Another process is gone; from here and from every method of the group.
+        PeerLostError: Another process is gone; from here and from every method of the group.
     """
     where = rank_from_environment()
-    if where.size == 1:
+    if where.world_size == 1:
         yield ProcessGroup()
         return
     import torch
@@ -289,13 +291,13 @@ def join_process_group(device: str) -> Iterator[ProcessGroup]:
     end_with_parent()
     kind = choose_device(device)
     if kind.type == "cuda":
-        if where.local_size > torch.cuda.device_count():
+        if where.local_world_size > torch.cuda.device_count():
             raise UsageError(
-                f"{where.local_size} processes want a GPU each, and there are {torch.cuda.device_count()}",
+                f"{where.local_world_size} processes want a GPU each, and there are {torch.cuda.device_count()}",
                 hint="fewer processes, or --device cpu",
             )
         torch.cuda.set_device(where.local_rank)
-    elif where.local_size == where.size and sys.platform == "linux":
+    elif where.local_world_size == where.world_size and sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # nobody else on the network needs to hear
     # Its functions keep the group of the time they are imported: were that later, the group's threads would never end,
     # and one that lets go of a tensor while Python ends aborts the process (pytorch/pytorch#179291, #190489).

@@ -164,7 +164,7 @@ def check_memory(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: tor
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         for batches in steps:
             try:
-                task.rehearse(batches)
+                task.dry_run(batches)
             except (MemoryError, RuntimeError) as failure:
                 if not out_of_memory(failure):
                     raise

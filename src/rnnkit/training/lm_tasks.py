@@ -58,25 +58,23 @@ class LanguageModelTask(NetworkTask[Piece]):
     Args:
         network: What learns.
         settings: What is optimised.
-        optimisation: How weights change.
+        optimizer: How weights change.
     """
 
-    def __init__(
-        self, network: LanguageModel, settings: LanguageModelObjective, optimisation: NetworkOptimizer
-    ) -> None:
-        super().__init__(network, optimisation)
+    def __init__(self, network: LanguageModel, settings: LanguageModelObjective, optimizer: NetworkOptimizer) -> None:
+        super().__init__(network, optimizer)
         self._network = network
         self._settings = settings
         self._carried: dict[int, LMState] = {}
 
-    def measure(self, batch: Piece, part: int) -> BatchLoss:
+    def compute_loss(self, batch: Piece, part: int) -> BatchLoss:
         """The loss of one piece, from where the last one of its part ended."""
         input_BT = torch.from_numpy(batch.input_BT).to(self._device)
         target_BT = torch.from_numpy(batch.target_BT).to(self._device)
         carried = None if batch.first else self._carried.get(part)
-        state = self._network.start(len(input_BT)) if carried is None else carried
+        state = self._network.initial_state(len(input_BT)) if carried is None else carried
         with autocast(self._device, self._settings.precision):
-            reading = self._network.read(input_BT, state)
+            reading = self._network.hidden_states(input_BT, state)
             hidden_NE, target_N = language_model.select_predictions(reading.hidden_BTE, target_BT, batch.padded)
             summed, nll = self._loss(hidden_NE, target_N)
         self._carried[part] = language_model.detach_state(reading.state)
@@ -84,9 +82,9 @@ class LanguageModelTask(NetworkTask[Piece]):
         mean = summed / tokens + activation_penalties(reading, self._settings.activation, self._settings.temporal)
         return BatchLoss(mean, nll, tokens)
 
-    def rehearse(self, batches: Sequence[Piece]) -> None:
+    def dry_run(self, batches: Sequence[Piece]) -> None:
         """As other tasks; no text was read either."""
-        super().rehearse(batches)
+        super().dry_run(batches)
         self._carried.clear()
 
     def _loss(self, hidden_NE: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,13 +99,13 @@ class LanguageModelTask(NetworkTask[Piece]):
         """What `Optimisation` keeps, and the carried states of all processes: in float32, for numpy has no bfloat16."""
         carried = (pair for part in sorted(self._carried) for pair in named_state(self._carried, part))
         own = {name: to_numpy(tensor.float()) for name, tensor in carried}
-        return {**super().state_dict(), "carried": self._optimisation.group.collect(own)}
+        return {**super().state_dict(), "carried": self._optimizer.group.gather_arrays(own)}
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
         """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
         super().load_state_dict(state)
         layers: dict[int, dict[int, list[Tensor]]] = {}
-        own = self._optimisation.group.own(state["carried"])
+        own = self._optimizer.group.local_arrays(state["carried"])
         for name in sorted(own, key=_parse_state_name):
             number, layer, _ = _parse_state_name(name)
             part = torch.from_numpy(own[name].copy()).to(self._device)
@@ -157,18 +155,18 @@ class MaskedLMTask(NetworkTask[NDArray[np.int64]]):
         network: What learns.
         lines: The training part.
         settings: What is optimised.
-        optimisation: How weights change.
+        optimizer: How weights change.
     """
 
     def __init__(
-        self, network: MaskedLM, lines: Sentences, settings: MaskedLMObjective, optimisation: NetworkOptimizer
+        self, network: MaskedLM, lines: Sentences, settings: MaskedLMObjective, optimizer: NetworkOptimizer
     ) -> None:
-        super().__init__(network, optimisation)
+        super().__init__(network, optimizer)
         self._network = network
         self._lines = lines
         self._settings = settings
 
-    def measure(self, batch: NDArray[np.int64], part: int) -> BatchLoss:
+    def compute_loss(self, batch: NDArray[np.int64], part: int) -> BatchLoss:
         """The loss of the lines of these numbers. Tokens are those predicted: the end symbols are not."""
         ids_BT, lengths_B = gather_lines(self._lines, batch, self._device)
         tokens = int(lengths_B.sum()) - len(lengths_B)
@@ -193,7 +191,7 @@ def mean_masked_nll(network: MaskedLM, lines: Sentences, stop: StopRequest) -> f
     def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
         ids_BT, lengths_B = gather_lines(lines, batch, device)
         real_BT = masked_lm.prediction_mask(ids_BT, lengths_B)
-        nll_N = network.nll(network.read(ids_BT, lengths_B)[real_BT], ids_BT[real_BT])
+        nll_N = network.nll(network.hidden_states(ids_BT, lengths_B)[real_BT], ids_BT[real_BT])
         return nll_N.double().sum().item(), len(nll_N)
 
     return training_step.mean_nll(network, [lines], measure, stop)

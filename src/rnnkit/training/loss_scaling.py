@@ -39,7 +39,7 @@ class LossScaler:
     value: float = field(default_factory=lambda: INITIAL_SCALE)
     good: int = 0
 
-    def observe(self, finite: bool) -> None:
+    def update(self, finite: bool) -> None:
         """Hear whether a step's whole gradient was finite."""
         self.good = self.good + 1 if finite else 0
         if not finite:

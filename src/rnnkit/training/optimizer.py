@@ -3,7 +3,7 @@
     g = d loss / d theta, added over batches and processes, cut to a norm and, where asked for, each number to a range
     g = (d (s loss) / d theta) / s before that, and no change where it overflows: for float16, see `loss_scale.py`
     theta' = optimiser(theta, g)                     Adam, AdamW, or theta - rate * g
-    mean' = d mean + (1 - d) theta'                  d grows to `mean_decay` (after Polyak and Juditsky 1992)
+    mean' = d mean + (1 - d) theta'                  d grows to `ema_decay` (after Polyak and Juditsky 1992)
 
 Every task of a network keeps its optimiser, its means and its random states here, and gets them into the checkpoint.
 """
@@ -43,20 +43,20 @@ class OptimizerSettings:
         weight_decay: Strength of the weight decay.
         clip: Norm to which a longer gradient is shortened; 0 for none.
         clip_value: Size to which each larger number of the gradient is cut; 0 for none.
-        momentum: Share of Adam's mean gradient kept from step to step (its beta 1).
-        mean_decay: Share of the running mean of the weights kept from step to step; 0 where there is none.
-        keep_last: Snapshots of the weights kept for averaging.
-        scaled: Whether the loss is scaled, as gradients in float16 need it.
+        beta1: Share of Adam's mean gradient kept from step to step (its beta 1).
+        ema_decay: Share of the running mean of the weights kept from step to step; 0 where there is none.
+        keep_snapshots: Snapshots of the weights kept for averaging.
+        scale_loss: Whether the loss is scaled, as gradients in float16 need it.
     """
 
     optimizer: Optimizer
     weight_decay: float = 0.0
     clip: float = 1.0
     clip_value: float = 0.0
-    momentum: float = 0.9
-    mean_decay: float = 0.0
-    keep_last: int = 0
-    scaled: bool = False
+    beta1: float = 0.9
+    ema_decay: float = 0.0
+    keep_snapshots: int = 0
+    scale_loss: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,20 +95,20 @@ class NetworkOptimizer:
         self._folder = folder
         self.device = next(network.parameters()).device
         self._tensors = model_weights.unique_tensors(network)
-        self.group.copy_first(list(self._tensors.values()))
+        self.group.broadcast_tensors(list(self._tensors.values()))
         self._trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        self._optimiser = _make_optimizer(settings, self._trained)
-        self._mean = [parameter.detach().clone() for parameter in self._trained] if settings.mean_decay else []
-        self._scale = LossScaler() if settings.scaled else None
+        self._optimizer = _make_optimizer(settings, self._trained)
+        self._mean = [parameter.detach().clone() for parameter in self._trained] if settings.ema_decay else []
+        self._scale = LossScaler() if settings.scale_loss else None
         self._steps = 0
         self._unit = 0
 
     def step(self, loss: Tensor, rate: float) -> float:
         """Take the gradient of a loss and change the weights. Returns the gradient's norm before clipping."""
-        self.add(loss, 1)
-        return self.change(1, rate).norm
+        self.backward(loss, 1)
+        return self.update(1, rate).norm
 
-    def add(self, mean: Tensor, tokens: int) -> None:
+    def backward(self, mean: Tensor, tokens: int) -> None:
         """Add the gradient of a batch to the step's.
 
         Args:
@@ -116,13 +116,13 @@ class NetworkOptimizer:
             tokens: Tokens that it is the mean of.
         """
         if not self._unit:
-            self._optimiser.zero_grad()
+            self._optimizer.zero_grad()
             self._unit = max(1, tokens)
         # Until the sum of all is known, the first batch's tokens are the unit: one batch alone is scaled by nothing.
         factor = tokens / self._unit * self._factor
         torch.autograd.backward(mean if factor == 1 else mean * factor)
 
-    def change(self, tokens: int, rate: float) -> UpdateResult:
+    def update(self, tokens: int, rate: float) -> UpdateResult:
         """Change the weights by the gradients added since the last change, in all processes.
 
         Where the loss is scaled and the gradient has overflowed, nothing is changed but the scale: in all processes
@@ -133,10 +133,10 @@ class NetworkOptimizer:
             rate: Learning rate.
         """
         if not self._unit:
-            self._optimiser.zero_grad()
-        self.group.add_gradients(self._trained, self._unit / max(1, tokens) / self._factor)
+            self._optimizer.zero_grad()
+        self.group.all_reduce_gradients(self._trained, self._unit / max(1, tokens) / self._factor)
         self._unit = 0
-        for group in self._optimiser.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = rate
         norm = torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip or float("inf"))
         scaling = self._judge(norm)
@@ -144,16 +144,16 @@ class NetworkOptimizer:
             return UpdateResult(0.0, scaling)
         if self._settings.clip_value:
             torch.nn.utils.clip_grad_value_(self._trained, self._settings.clip_value)
-        self._optimiser.step()
+        self._optimizer.step()
         self._steps += 1
         if self._mean:
-            kept = min(self._settings.mean_decay, (1 + self._steps) / (EMA_WARMUP + self._steps))
+            kept = min(self._settings.ema_decay, (1 + self._steps) / (EMA_WARMUP + self._steps))
             torch._foreach_lerp_(self._mean, [parameter.detach() for parameter in self._trained], 1 - kept)
         return UpdateResult(norm.item(), scaling)
 
-    def forget(self) -> None:
+    def discard_gradients(self) -> None:
         """Drop the gradients added since the last change."""
-        self._optimiser.zero_grad()
+        self._optimizer.zero_grad()
         self._unit = 0
 
     @property
@@ -166,11 +166,11 @@ class NetworkOptimizer:
         if self._scale is None:
             return None
         finite = math.isfinite(norm.item())
-        self._scale.observe(finite)
+        self._scale.update(finite)
         return LossScaling(self._scale.value, skipped=not finite)
 
     @contextlib.contextmanager
-    def mean_weights(self) -> Iterator[None]:
+    def ema_weights(self) -> Iterator[None]:
         """A context in which the network has the mean of its weights, where one is kept."""
         own = [parameter.detach().clone() for parameter in self._trained] if self._mean else []
         self._put(self._mean)
@@ -189,13 +189,13 @@ class NetworkOptimizer:
         """Weights, their means, the optimiser's moments, the scale, the states of the random number generators."""
         moments: dict[str, NDArray[Any]] = {}
         for name, parameter in self._network.named_parameters():
-            for key, value in self._optimiser.state[parameter].items():
+            for key, value in self._optimizer.state[parameter].items():
                 if isinstance(value, Tensor):
                     moments[f"{name}:{key}"] = to_numpy(value)
         random = {"cpu": torch.get_rng_state().numpy()}
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state().numpy()
-        random = dict(self.group.collect(random))
+        random = dict(self.group.gather_arrays(random))
         own = {name: to_numpy(tensor) for name, tensor in self._tensors.items()}
         state: dict[str, Arrays] = {"weights": own, "optimiser": moments, "random": random}
         if self._mean:
@@ -217,7 +217,7 @@ class NetworkOptimizer:
         model_weights.copy_into(self._network, tensors, self._folder / "last" / "weights.safetensors")
         for name, parameter in self._network.named_parameters():
             keys = [key for key in state["optimiser"] if key.startswith(f"{name}:")]
-            self._optimiser.state[parameter] = {
+            self._optimizer.state[parameter] = {
                 key.rpartition(":")[2]: torch.from_numpy(state["optimiser"][key].copy()).to(self.device) for key in keys
             }
         for number, tensor in enumerate(self._mean):
@@ -229,28 +229,28 @@ class NetworkOptimizer:
 
     def _take_up_random(self, random: Arrays) -> None:
         processes = sum(name.endswith("cpu") for name in random)
-        if processes != self.group.size:
+        if processes != self.group.world_size:
             raise ConfigError(
-                f"the run in {self._folder} was made by {processes} processes, not {self.group.size}",
+                f"the run in {self._folder} was made by {processes} processes, not {self.group.world_size}",
                 "each has random numbers of its own",
                 hint=f"go on with --processes {processes}",
             )
-        own = self.group.own(random)
+        own = self.group.local_arrays(random)
         torch.set_rng_state(torch.from_numpy(own["cpu"].copy()))
         if self.device.type == "cuda" and "cuda" in own:
             torch.cuda.set_rng_state(torch.from_numpy(own["cuda"].copy()))
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
-        if not self.group.first:
+        if not self.group.is_main:
             return
-        with self.mean_weights():
+        with self.ema_weights():
             if name != "snapshot":
                 model_weights.save(self._folder / f"{name}.safetensors", self._tensors, facts)
-            elif self._settings.keep_last:
+            elif self._settings.keep_snapshots:
                 snapshots = self._folder / "snapshots"
                 model_weights.save(snapshots / f"step-{facts['step']:08d}.safetensors", self._tensors, facts)
-                for old in sorted(snapshots.glob("step-*.safetensors"))[: -self._settings.keep_last]:
+                for old in sorted(snapshots.glob("step-*.safetensors"))[: -self._settings.keep_snapshots]:
                     old.unlink()
 
 
@@ -258,7 +258,7 @@ def _make_optimizer(settings: OptimizerSettings, parameters: list[nn.Parameter])
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=0.0, weight_decay=settings.weight_decay, fused=True)
     kind = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    betas = (settings.momentum, 0.999)
+    betas = (settings.beta1, 0.999)
     return kind(parameters, lr=0.0, betas=betas, weight_decay=settings.weight_decay, fused=True)
 
 

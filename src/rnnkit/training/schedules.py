@@ -60,7 +60,7 @@ class Schedule:
             return self.peak * max(0.0, 1 - (step - 1 - self.warmup) / max(1, self.total - self.warmup))
         return self.peak * PLATEAU_FACTOR**self.reductions
 
-    def observe(self, improved: bool) -> None:
+    def update(self, improved: bool) -> None:
         """Hear how a validation went."""
         self.waiting = 0 if improved else self.waiting + 1
         if self.name == "plateau" and self.waiting >= self.plateau_patience:

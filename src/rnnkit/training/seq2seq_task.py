@@ -39,7 +39,7 @@ class AttentionSupervision:
     links: Links
     weight: float
 
-    def linked(self, batch: NDArray[np.int64], device: torch.device) -> LinkedPlaces:
+    def batch_links(self, batch: NDArray[np.int64], device: torch.device) -> LinkedPlaces:
         """The links of the pairs of these numbers; one that is there twice counts once.
 
         Args:
@@ -77,7 +77,7 @@ class Seq2SeqTask(NetworkTask[NDArray[np.int64]]):
         source: Source sentences of the training part.
         target: Target sentences, in the same order.
         settings: What is optimised.
-        optimisation: How weights change.
+        optimizer: How weights change.
         guidance: Links that teach attention; a network without attention can have none.
     """
 
@@ -87,17 +87,17 @@ class Seq2SeqTask(NetworkTask[NDArray[np.int64]]):
         source: Sentences,
         target: Sentences,
         settings: Seq2SeqObjective,
-        optimisation: NetworkOptimizer,
+        optimizer: NetworkOptimizer,
         guidance: AttentionSupervision | None = None,
     ) -> None:
-        super().__init__(network, optimisation)
+        super().__init__(network, optimizer)
         self._network = network
         self._source = source
         self._target = target
         self._settings = settings
         self._guidance = guidance
 
-    def measure(self, batch: NDArray[np.int64], part: int) -> BatchLoss:
+    def compute_loss(self, batch: NDArray[np.int64], part: int) -> BatchLoss:
         """The loss of the sentences of these numbers."""
         network, guidance = self._network, self._guidance
         pairs = gather_pairs(self._source, self._target, batch, self._device, network.config.right_to_left)
@@ -105,11 +105,11 @@ class Seq2SeqTask(NetworkTask[NDArray[np.int64]]):
         with autocast(self._device, self._settings.precision):
             wanted = network.config.copy or guidance is not None
             decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, wanted)
-            loss, nll = network.judge(decoded, pairs.source_BS, pairs.target_BT, self._settings.smoothing)
+            loss, nll = network.compute_loss(decoded, pairs.source_BS, pairs.target_BT, self._settings.smoothing)
         if guidance is None:
             return BatchLoss(loss / tokens, nll, tokens)
         assert decoded.weights_BTS is not None
-        linked = guidance.linked(batch, self._device)
+        linked = guidance.batch_links(batch, self._device)
         if network.config.right_to_left:
             linked = reverse_links(linked, pairs.target_BT)
         attention = guided_loss(decoded.weights_BTS, linked)

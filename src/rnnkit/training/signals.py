@@ -169,11 +169,11 @@ class StopRequest:
     """Whether somebody asked to stop; `number` is the signal's, 0 while nobody did, and `since` when it came."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.signum = 0
         self.since = 0.0
 
     def __bool__(self) -> bool:
-        return self.number != 0
+        return self.signum != 0
 
 
 @contextmanager
@@ -191,7 +191,7 @@ def catch_stop_signals() -> Iterator[StopRequest]:
     def handle(number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if not stop:
-            stop.number, stop.since = number, now
+            stop.signum, stop.since = number, now
         elif now - stop.since > DEBOUNCE_SECONDS:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

@@ -77,7 +77,7 @@ class Task(Protocol[B_contra]):
         """Take up where `state_dict` was made."""
         ...
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write the present weights into the model directory under this name, such as `best`."""
         ...
 

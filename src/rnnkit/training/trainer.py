@@ -41,8 +41,8 @@ class TrainingPlan:
         report_every: Steps from one line of metrics to the next.
         save_seconds: Seconds from one checkpoint to the next.
         patience: Validations without improvement before the run ends; 0 for never.
-        keep_last: Save `last/` when the run ends too; else whoever started it writes what it came to.
-        hopeless: Negative log-likelihood of a prediction, in nats, that no run comes back from.
+        save_at_end: Save `last/` when the run ends too; else whoever started it writes what it came to.
+        divergence_threshold: Negative log-likelihood of a prediction, in nats, that no run comes back from.
     """
 
     steps: int
@@ -50,24 +50,51 @@ class TrainingPlan:
     report_every: int = 50
     save_seconds: float = 120.0
     patience: int = 0
-    keep_last: bool = True
-    hopeless: float = math.inf
+    save_at_end: bool = True
+    divergence_threshold: float = math.inf
 
 
 @dataclass
 class TrainingCounters:
-    """Where the loop stands; part of every checkpoint."""
+    """Progress of a run; saved in every checkpoint.
+
+    Attributes:
+        step: Steps taken.
+        tokens: Predicted tokens seen.
+        words: Words of running text seen, if the task counts them.
+        seconds: Training time, over all resumed parts of the run.
+        last_validated_step: Step of the last validation.
+        best_score: Best validation score.
+        best_step: Its step.
+        bad_validations: Validations since the best one.
+        done: Whether training has ended.
+        skipped_steps: Steps without an update because the gradient overflowed float16.
+    """
 
     step: int = 0
     tokens: int = 0
     words: int = 0
     seconds: float = 0.0
-    validated: int = 0
+    last_validated_step: int = 0
     best_score: float = -math.inf
     best_step: int = 0
-    waiting: int = 0
+    bad_validations: int = 0
     done: bool = False
-    skipped: int = 0
+    skipped_steps: int = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counters as JSON, under the keys of the checkpoint format."""
+        return {_STATE_KEYS.get(name, name): value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> TrainingCounters:
+        """Restore counters saved by `state_dict`."""
+        names = {key: name for name, key in _STATE_KEYS.items()}
+        return cls(**{names.get(key, key): value for key, value in state.items()})
+
+
+_STATE_KEYS = {"last_validated_step": "validated", "bad_validations": "waiting", "skipped_steps": "skipped"}
+"""Fields whose key in `state.json` differs from their name."""
 
 
 @dataclass
@@ -151,11 +178,11 @@ class Trainer(Generic[B]):
     def resume(self) -> None:
         """Take up the run that `last/` holds. Raises FormatError where it is damaged."""
         saved = checkpoint.load(self._folder / "last")
-        self.counters = TrainingCounters(**saved.counters["loop"])
+        self.counters = TrainingCounters.from_state_dict(saved.counters["loop"])
         self._schedule.load_state_dict(saved.counters["schedule"])
         self._batches.load_state_dict(saved.counters["batches"])
         self._task.load_state_dict(saved.arrays)
-        if self._group.first:
+        if self._group.is_main:
             metrics.truncate_after(self._folder / metrics.METRICS_FILE, self.counters.step)
 
     def run(self) -> TrainingCounters:
@@ -166,7 +193,7 @@ class Trainer(Generic[B]):
             TrainingError: The loss is no longer a number, or its gradient has no room in float16; `last/` and `best`
                 are from before.
             ArtefactError: A checkpoint could not be written; the old one is whole. Or the directory is gone.
-            LostProcess: Another process is gone; the last checkpoint is whole.
+            PeerLostError: Another process is gone; the last checkpoint is whole.
         """
         with signals.catch_stop_signals() as stop:
             began = time.monotonic() - self.counters.seconds
@@ -180,7 +207,7 @@ class Trainer(Generic[B]):
                 self._heed(stop)
                 self._step()
             self.counters.seconds = time.monotonic() - began
-            if self._plan.keep_last and self._saved_step != self.counters.step:
+            if self._plan.save_at_end and self._saved_step != self.counters.step:
                 self.save()
         self._tell_progress(finished=True)
         return self.counters
@@ -188,22 +215,22 @@ class Trainer(Generic[B]):
     def save(self) -> None:
         """Write `last/`, with what every process has that the next step depends on."""
         counters = {
-            "loop": asdict(self.counters),
+            "loop": self.counters.state_dict(),
             "schedule": self._schedule.state_dict(),
             "batches": self._batches.state_dict(),
         }
         arrays = self._task.state_dict()
-        if self._group.first:
+        if self._group.is_main:
             self._folder.check()
             checkpoint.save(self._folder / "last", TrainingCheckpoint(counters, arrays))
             self._folder.commit()
-        self._group.wait()
+        self._group.barrier()
         self._saved_at, self._saved_step = time.monotonic(), self.counters.step
 
     def _heed(self, stop: signals.StopRequest) -> None:
         """Stop where any process was asked to, save where any finds that it is time: all of them do the same."""
         due = time.monotonic() - self._saved_at > self._plan.save_seconds
-        number, due_anywhere = self._group.greatest(stop.number, int(due))
+        number, due_anywhere = self._group.all_reduce_max(stop.signum, int(due))
         if number or due_anywhere:
             self.save()
         if number:
@@ -221,7 +248,7 @@ class Trainer(Generic[B]):
         counters.step += 1
         counters.tokens += report.tokens
         counters.words += report.words or 0
-        counters.skipped += report.scaling is not None and report.scaling.skipped
+        counters.skipped_steps += report.scaling is not None and report.scaling.skipped
         self._window.reports.append(report)
         if counters.step % self._plan.report_every == 0:
             self._write_metrics()
@@ -231,7 +258,7 @@ class Trainer(Generic[B]):
         mean = report.nll / max(1, report.tokens)
         if not math.isfinite(report.loss) or not math.isfinite(report.gradient_norm):
             trouble = "the loss is no longer a number"
-        elif mean > self._plan.hopeless:
+        elif mean > self._plan.divergence_threshold:
             trouble = f"the loss has grown to {mean:.1f} nats a prediction"
         elif report.scaling is not None and report.scaling.scale < loss_scaling.MIN_SCALE:
             trouble = "the gradient overflows float16 although the loss is not scaled up any more"
@@ -254,14 +281,14 @@ class Trainer(Generic[B]):
         self._window = _MetricsWindow()
 
     def _record(self, record: Mapping[str, Any]) -> None:
-        if self._group.first:
+        if self._group.is_main:
             self._folder.check()
             metrics.append(self._folder / metrics.METRICS_FILE, record)
 
     def _validation_due(self) -> bool:
         step = self.counters.step
         due = step % self._plan.validate_every == 0 or step >= self._plan.steps
-        return due and step > self.counters.validated
+        return due and step > self.counters.last_validated_step
 
     def _run_validation(self, stop: signals.StopRequest) -> None:
         """Validate, keep the best, save; or do nothing of it where a stop is asked for before it is finished."""
@@ -274,16 +301,16 @@ class Trainer(Generic[B]):
             return
         counters = self.counters
         improved = found.score > counters.best_score
-        counters.validated = counters.step
-        counters.waiting = 0 if improved else counters.waiting + 1
-        self._schedule.observe(improved)
-        if self._group.first:
+        counters.last_validated_step = counters.step
+        counters.bad_validations = 0 if improved else counters.bad_validations + 1
+        self._schedule.update(improved)
+        if self._group.is_main:
             self._folder.check()
         if improved:
             counters.best_score, counters.best_step = found.score, counters.step
-            self._task.keep("best", {"step": counters.step, **found.facts})
-        self._task.keep("snapshot", {"step": counters.step, **found.facts})
-        out_of_patience = 0 < self._plan.patience <= counters.waiting
+            self._task.save_weights("best", {"step": counters.step, **found.facts})
+        self._task.save_weights("snapshot", {"step": counters.step, **found.facts})
+        out_of_patience = 0 < self._plan.patience <= counters.bad_validations
         counters.done = out_of_patience or counters.step >= self._plan.steps
         seconds = time.monotonic() - paused
         self._window.started += seconds
@@ -295,8 +322,8 @@ class Trainer(Generic[B]):
     def _look(self, stop: signals.StopRequest) -> Validation | None:
         """The first process validates; the others wait, and hear the score by which all go on."""
         assert self._validate is not None
-        found = self._validate(stop) if self._group.first else None
-        score, finished = self._group.told(*((found.score, 1.0) if found else (0.0, 0.0)))
+        found = self._validate(stop) if self._group.is_main else None
+        score, finished = self._group.broadcast(*((found.score, 1.0) if found else (0.0, 0.0)))
         return found or (Validation(score, {}) if finished else None)
 
     def _tell_progress(self, finished: bool = False) -> None:
@@ -341,4 +368,4 @@ class Trainer(Generic[B]):
         for line in found.lines:
             self._listen(Note(f"  {line}"))
         if out_of_patience:
-            self._listen(Note(f"no better for {self.counters.waiting} validations: training ends here"))
+            self._listen(Note(f"no better for {self.counters.bad_validations} validations: training ends here"))

@@ -51,16 +51,16 @@ class NetworkTask(ABC, Generic[B]):
 
     Args:
         network: What learns.
-        optimisation: How weights change.
+        optimizer: How weights change.
     """
 
-    def __init__(self, network: nn.Module, optimisation: NetworkOptimizer) -> None:
-        self._optimisation = optimisation
-        self._device = optimisation.device
+    def __init__(self, network: nn.Module, optimizer: NetworkOptimizer) -> None:
+        self._optimizer = optimizer
+        self._device = optimizer.device
         network.train()
 
     @abstractmethod
-    def measure(self, batch: B, part: int) -> BatchLoss:
+    def compute_loss(self, batch: B, part: int) -> BatchLoss:
         """What the network makes of a batch.
 
         Args:
@@ -78,37 +78,37 @@ class NetworkTask(ABC, Generic[B]):
             tokens += measured.tokens
             if measured.guided is not None:
                 guided = AttentionLoss(guided.loss + measured.guided.loss, guided.tokens + measured.guided.tokens)
-        sums = self._optimisation.group.total(loss, nll, tokens, guided.loss, guided.tokens)
+        sums = self._optimizer.group.all_reduce_sum(loss, nll, tokens, guided.loss, guided.tokens)
         loss, nll, total, guided = sums[0], sums[1], int(sums[2]), AttentionLoss(sums[3], int(sums[4]))
-        change = self._optimisation.change(total, rate)
+        change = self._optimizer.update(total, rate)
         guided_or_none = guided if guided.tokens else None
         return StepReport(loss, nll, total, change.norm, guided=guided_or_none, scaling=change.scaling)
 
-    def rehearse(self, batches: Sequence[B]) -> None:
+    def dry_run(self, batches: Sequence[B]) -> None:
         """Take the gradient of some batches and forget it, before anything was learned."""
         for _ in self._gradients(batches):
             pass
-        self._optimisation.forget()
+        self._optimizer.discard_gradients()
 
     def _gradients(self, batches: Sequence[B]) -> Iterator[BatchLoss]:
         """Measure each batch, and add its gradient to the step's."""
         for part, batch in enumerate(batches):
-            measured = self.measure(batch, part)
+            measured = self.compute_loss(batch, part)
             wanted = measured.mean if measured.pull is None else measured.mean + measured.pull
-            self._optimisation.add(wanted, measured.tokens)
+            self._optimizer.backward(wanted, measured.tokens)
             yield measured
 
     def state_dict(self) -> Mapping[str, Arrays]:
         """What `Optimisation` keeps; nothing is carried from batch to batch unless a task says so."""
-        return self._optimisation.state_dict()
+        return self._optimizer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
         """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
-        self._optimisation.load_state_dict(state)
+        self._optimizer.load_state_dict(state)
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
-        self._optimisation.keep(name, facts)
+        self._optimizer.save_weights(name, facts)
 
 
 VALIDATION_BATCH_TOKENS = 4096

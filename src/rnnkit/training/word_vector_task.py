@@ -119,5 +119,5 @@ class WordVectorTask:
         inputs, outputs = lesson.weights.inputs, lesson.weights.outputs
         return inputs[: len(inputs) - copied], outputs[: len(outputs) - copied]
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
         """Nothing is validated, so that no weights are better than others: the last ones are written in the end."""

@@ -97,14 +97,14 @@ def _prepare(
 
     network = _start(options, made_from, resuming, group, listen, lambda size: LanguageModel(_config(options, size)))
     language = made_from.data.sides[0]
-    if group.first and not options.dry_run and not options.resume:
+    if group.is_main and not options.dry_run and not options.resume:
         warn_of_markers(Vocabulary.load(made_from.vocabularies[0]), False, listen)
         lm_store.create_language_model(
             folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0]
         )
     text = made_from.data.side("train", language)
-    optimisation = NetworkOptimizer(network, _changes(options), folder, group)
-    device = optimisation.device
+    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
+    device = optimizer.device
     settings = LanguageModelObjective(
         activation=options.activation_penalty or 0.0,
         temporal=options.temporal_penalty or 0.0,
@@ -124,9 +124,9 @@ def _prepare(
         folder=folder,
         network=network,
         languages=(language,),
-        task=LanguageModelTask(network, settings, optimisation),
+        task=LanguageModelTask(network, settings, optimizer),
         batches=Steps(batches, share),
-        validate=make_validation(network, made_from.data.side("valid", language), optimisation.mean_weights),
+        validate=make_validation(network, made_from.data.side("valid", language), optimizer.ema_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
         vocabulary=network.config.vocabulary,
@@ -153,11 +153,11 @@ def _prepare_fill(
 
     network = _start(options, made_from, resuming, group, listen, lambda size: MaskedLM(_cloze_config(options, size)))
     language = made_from.data.sides[0]
-    if group.first and not options.dry_run and not options.resume:
+    if group.is_main and not options.dry_run and not options.resume:
         lm_store.create_masked_lm(folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
     lines, held_out = (made_from.data.side(split, language) for split in ("train", "valid"))
-    optimisation = NetworkOptimizer(network, _changes(options), folder, group)
-    device = optimisation.device
+    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
+    device = optimizer.device
     settings = MaskedLMObjective(
         _precision(options, device),
         choose_output_precision(options.precision, device),
@@ -167,9 +167,9 @@ def _prepare_fill(
         folder=folder,
         network=network,
         languages=(language,),
-        task=MaskedLMTask(network, lines, settings, optimisation),
+        task=MaskedLMTask(network, lines, settings, optimizer),
         batches=Steps(batches, training_run.share(options, group)),
-        validate=make_validation(network, held_out, optimisation.mean_weights),
+        validate=make_validation(network, held_out, optimizer.ema_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
         vocabulary=network.config.vocabulary,
@@ -207,7 +207,7 @@ def _start(
     from rnnkit.stages.training.fine_tuning import initialise
     from rnnkit.text.vocabulary import Vocabulary
 
-    set_threads(options.threads, group.place.local_size)
+    set_threads(options.threads, group.rank_info.local_world_size)
     keep_freed_memory()
     device = choose_device(options.device)
     vocabularies = [Vocabulary.load(made_from.vocabularies[0])]
@@ -274,9 +274,9 @@ def _changes(options: TrainLMOptions) -> Changes:
         weight_decay=options.weight_decay or 0.0,
         clip=options.clip or 0.0,
         clip_value=options.clip_value,
-        mean_decay=options.mean_decay or 0.0,
-        keep_last=options.average,
-        scaled=options.precision == "fp16",
+        ema_decay=options.mean_decay or 0.0,
+        keep_snapshots=options.average,
+        scale_loss=options.precision == "fp16",
     )
 
 

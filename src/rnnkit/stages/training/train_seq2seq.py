@@ -94,8 +94,8 @@ def _prepare(
     model = _make_model(options, made_from, folder, resuming, group, listen)
     network = model.network
     source, target = (data.side("train", side) for side in data.sides)
-    optimisation = NetworkOptimizer(network, _changes(options), folder, group)
-    precision = _precision(options, optimisation.device)
+    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
+    precision = _precision(options, optimizer.device)
     batch_tokens = options.batch_tokens or 1
     known = data.meta.facts["splits"]["train"].get("longest")
     longest = longest_of([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
@@ -108,10 +108,10 @@ def _prepare(
         network=network,
         languages=model.languages,
         task=Seq2SeqTask(
-            network, source, target, Seq2SeqObjective(options.label_smoothing or 0.0, precision), optimisation, guide
+            network, source, target, Seq2SeqObjective(options.label_smoothing or 0.0, precision), optimizer, guide
         ),
         batches=Steps(batches, training_run.share(options, group)),
-        validate=make_validation(model, data, measured, optimisation.mean_weights, listen),
+        validate=make_validation(model, data, measured, optimizer.ema_weights, listen),
         epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
         vocabulary=network.config.target_size,
         precision=precision,
@@ -140,7 +140,7 @@ def _make_model(
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
-    set_threads(options.threads, group.place.local_size)
+    set_threads(options.threads, group.rank_info.local_world_size)
     data = made_from.data
     languages = (data.sides[0], data.sides[1])
     tokenizer = cast(Path, made_from.tokenizer)  # `open_pairs` refuses data without one
@@ -155,7 +155,7 @@ def _make_model(
     if not resuming:
         _pretrained(options).fill(network, loaded, data, listen)
     _pretrained(options).freeze(network, data)
-    if group.first and not options.dry_run and not options.resume:
+    if group.is_main and not options.dry_run and not options.resume:
         store.create_seq2seq(folder.path, config, languages, tokenizer, made_from.vocabularies)
     return store.LoadedSeq2Seq(
         folder=folder.path,
@@ -175,9 +175,9 @@ def _changes(options: TrainSeq2SeqOptions) -> Changes:
         optimizer=options.optimizer,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
         weight_decay=options.weight_decay,
         clip=options.clip,
-        mean_decay=options.mean_decay or 0.0,
-        keep_last=options.average,
-        scaled=options.precision == "fp16",
+        ema_decay=options.mean_decay or 0.0,
+        keep_snapshots=options.average,
+        scale_loss=options.precision == "fp16",
     )
 
 

@@ -96,7 +96,7 @@ def run(
     Raises:
         DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
         UsageError: The options ask for several processes, and this one is alone, or among more or fewer.
-        LostProcess: Another process is gone; the last checkpoint is whole.
+        PeerLostError: Another process is gone; the last checkpoint is whole.
         ArtefactError: They do not belong together, or the output already exists or is in use.
         Interrupted: A signal came; everything is saved.
     """
@@ -106,11 +106,11 @@ def run(
         outputs.refuse_inputs(folder, outputs.input_paths(options))
         run_folder.refuse_taken(folder, options.overwrite, KIND)
     with distributed.join_process_group(options.device) as group, _holding(folder, options, group) as place:
-        listen = listen if group.first else ignore
+        listen = listen if group.is_main else ignore
         if options.resume:
             options = run_folder.saved_options(folder, options)
         options = _with_threads(_with_processes(options, group), group)
-        if options.resume and group.first:
+        if options.resume and group.is_main:
             run_folder.warn_of_threads(folder, options.threads, listen)
         return _train(options, place, recipe(options, group, place), listen)
 
@@ -118,38 +118,38 @@ def run(
 @contextmanager
 def _holding(folder: Path, options: Any, group: ProcessGroup) -> Iterator[RunFolder]:
     """The first process makes room and keeps other runs out; the others wait for it, and it for them in the end."""
-    if not group.first:
-        group.wait()
+    if not group.is_main:
+        group.barrier()
         yield RunFolder(folder)
-        group.wait()
+        group.barrier()
         return
     room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
     with room as place:
-        group.wait()
+        group.barrier()
         yield place
-        group.wait()
+        group.barrier()
 
 
 def _with_processes(options: Any, group: ProcessGroup) -> Any:
     """The options with as many processes as there are. Raises UsageError where they say another number."""
-    if options.processes not in (group.size, 1) or (options.resume and options.processes != group.size):
+    if options.processes not in (group.world_size, 1) or (options.resume and options.processes != group.world_size):
         raise UsageError(
-            f"--processes of the run is {options.processes}, and there are {group.size}",
+            f"--processes of the run is {options.processes}, and there are {group.world_size}",
             hint=f"`rnnkit train --processes {options.processes}` starts them, "
             f"or `torchrun --nproc-per-node {options.processes} -m rnnkit train`",
         )
-    return dataclasses.replace(options, processes=group.size)
+    return dataclasses.replace(options, processes=group.world_size)
 
 
 def _with_threads(options: Any, group: ProcessGroup) -> Any:
     """The options with the number of threads that is used, which the run is recorded with."""
-    share = max(1, available_cores() // group.place.local_size)
+    share = max(1, available_cores() // group.rank_info.local_world_size)
     return dataclasses.replace(options, threads=options.threads or share)
 
 
 def share(options: Any, group: ProcessGroup) -> Share:
     """What this process takes of each step; of a run that is only estimated, the first one's."""
-    return Share(options.accumulate, group.place.rank, options.processes)
+    return Share(options.accumulate, group.rank_info.rank, options.processes)
 
 
 def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) -> TrainingResult:
@@ -163,13 +163,13 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
     if options.resume:
         run_folder.check_inputs(folder.path, made_from.digests)
     if options.resume and not resuming:
-        if recipe.group.first:
+        if recipe.group.is_main:
             metrics.truncate_after(folder / metrics.METRICS_FILE, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
     group = recipe.group
-    fresh = group.first and not options.resume
+    fresh = group.is_main and not options.resume
     learner = recipe.prepare(made_from, resuming)
-    group.part_random(options.seed)
+    group.seed_per_rank(options.seed)
     trained = outcome.Trained(folder, learner.network, learner.languages)
     if fresh:
         outcome.seal(trained, made_from, run_folder.kept(options))
@@ -178,7 +178,7 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
     check_memory(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
     if fresh and not folder.replaces:
         folder.commit()
-    if group.first:
+    if group.is_main:
         run_folder.require_listed(folder)
     plan = _plan(options, learner)
     loop = _make_loop(options, plan, learner, group, listen)
@@ -187,12 +187,16 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
         listen(Note(f"going on from step {loop.counters.step}"))
     _announce(options, learner, plan, listen)
     counters = loop.run()
-    if counters.skipped:
-        listen(Note(f"{counters.skipped:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"))
-    if group.first:
+    if counters.skipped_steps:
+        listen(
+            Note(
+                f"{counters.skipped_steps:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"
+            )
+        )
+    if group.is_main:
         folder.check()
         outcome.conclude(trained, made_from, run_folder.kept(options), counters, listen)
-    group.wait()
+    group.barrier()
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
     return outcome.result(folder.final, counters)
 
@@ -227,7 +231,7 @@ def _plan(options: Any, learner: Learner) -> TrainingPlan:
         report_every=options.report_every,
         save_seconds=options.save_every,
         patience=options.patience,
-        hopeless=HOPELESS * math.log(max(2, learner.vocabulary)),
+        divergence_threshold=HOPELESS * math.log(max(2, learner.vocabulary)),
     )
 
 

@@ -205,7 +205,7 @@ def _make_loop(
     task = WordVectorTask(corpus, Learner(embedding_start.make_lesson(options, model, corpus), threads))
     slabs = TokenBatches(corpus, options.epochs)
     steps = options.epochs * slabs.per_epoch
-    plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, keep_last=False)
+    plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, save_at_end=False)
     rate = options.learning_rate or default_rate(options)
     listen(
         Note(
