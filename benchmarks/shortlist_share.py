@@ -17,7 +17,7 @@ import torch
 
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.decoding.translate import search_all
+from rnnkit.decoding.translate import search_sources
 from rnnkit.models import store
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.special import EOS
@@ -48,7 +48,7 @@ def report(model: LoadedSeq2Seq, shortlist: Shortlist, lines: list[str], beam: i
         beam: Hypotheses that are kept.
     """
     sources = [model.source_vocabulary.encode(model.tokenizer.tokenize(line)) for line in lines]
-    found = search_all(model, sources, SearchOptions(beam=beam), BATCH_TOKENS)
+    found = search_sources(model, sources, SearchOptions(beam=beam), BATCH_TOKENS)
     total = kept = whole = 0
     sizes = []
     for source, hypotheses in zip(sources, found, strict=True):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.tiny_models import translator
 
 from rnnkit.data.batching import pad
-from rnnkit.decoding.beam import beam_search
+from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions

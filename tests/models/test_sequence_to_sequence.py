@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.data.batching import pad, shift_right
-from rnnkit.decoding.beam import beam_search
+from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.models.seq2seq_config import Seq2SeqConfig

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from rnnkit.data.aligned import AlignedData
 from rnnkit.decoding import translate
+from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translator import Translator
-from rnnkit.decoding.wishes import NO_WISH
 from rnnkit.evaluation.bleu import BleuSettings, ChrfSettings, corpus_score
 from rnnkit.evaluation.error_rates import error_rate
 from rnnkit.events import Listener, Warned, ignore
@@ -175,7 +175,7 @@ def _read_held_out(
         return _read_ids(model, data, measured, count, listen)
 
     def decode(start: int, stop: int) -> tuple[list[str], int]:
-        asked = [(line, NO_WISH) for line in sources[start:stop]]
+        asked = [(line, UNCONSTRAINED) for line in sources[start:stop]]
         found = list(translate.translate_lines(translator, asked, how, start + 1))
         return [one.outputs[0] for one in found], sum(len(tokens) for one in found for tokens in one.tokens[:1])
 
@@ -206,7 +206,7 @@ def _read_ids(model: LoadedSeq2Seq, data: AlignedData, measured: Measured, count
         )
 
     def decode(start: int, stop: int) -> tuple[list[str], int]:
-        found = translate.search_all(model, source_ids[start:stop], measured.search, measured.batch_tokens)
+        found = translate.search_sources(model, source_ids[start:stop], measured.search, measured.batch_tokens)
         best = [one[0].ids if one else () for one in found]
         texts = [tokenizer.detokenize(model.target_vocabulary.decode(ids)) for ids in best]
         return texts, sum(map(len, best))

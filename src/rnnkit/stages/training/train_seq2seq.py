@@ -82,8 +82,7 @@ def _prepare(
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
     from rnnkit.data.batching import Batches
     from rnnkit.data.steps import Steps
-    from rnnkit.decoding.lengths import longest_of
-    from rnnkit.decoding.stepper import SearchOptions
+    from rnnkit.decoding.stepper import SearchOptions, max_training_lengths
     from rnnkit.evaluation.translation import Measured, make_validation
     from rnnkit.training.optimizer import NetworkOptimizer
     from rnnkit.training.schedules import default_epochs
@@ -98,7 +97,7 @@ def _prepare(
     precision = _precision(options, optimizer.device)
     batch_tokens = options.batch_tokens or 1
     known = data.meta.facts["splits"]["train"].get("longest")
-    longest = longest_of([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
+    longest = max_training_lengths([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
     # As `decode` will search with the finished model.
     search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
     measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
