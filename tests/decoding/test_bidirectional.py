@@ -22,7 +22,7 @@ from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
 from rnnkit.decoding.translate import TranslationOptions, search_batches
 from rnnkit.decoding.translator import Translator
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special
 
 from .tables import PrefixStepper, random_stepper
@@ -31,14 +31,14 @@ SOURCES: tuple[list[int], ...] = ([4, 5, 6], [7, 8, 9, 10, 11, 5, 4], [12], [], 
 ARCHS = ["lstm", "transformer", "hybrid"]
 
 
-def model(seed: int, **changes: Any) -> Model:
+def model(seed: int, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **changes)
-    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
 def searched(
-    models: tuple[Model, ...], options: TranslationOptions, wishes: list[Constraints] | None = None
+    models: tuple[LoadedSeq2Seq, ...], options: TranslationOptions, wishes: list[Constraints] | None = None
 ) -> list[list[Hypothesis]]:
     return search_batches(Translator(models), SOURCES, wishes or [UNCONSTRAINED] * len(SOURCES), options)
 
@@ -180,7 +180,7 @@ def test_attention_is_that_of_a_direction_that_has_any() -> None:
             torch.testing.assert_close(many[0].attention, wanted_TS[: len(many[0].ids) + 1])
 
 
-def score_attention(one: Model, outputs: list[tuple[int, ...]]) -> list[torch.Tensor]:
+def score_attention(one: LoadedSeq2Seq, outputs: list[tuple[int, ...]]) -> list[torch.Tensor]:
     """What a model from right to left looks at, saying each output alone, as it is read."""
     looks = []
     for source, ids in zip(SOURCES, outputs, strict=True):

@@ -25,8 +25,8 @@ from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import Translator
-from rnnkit.models.prompts import Prompts
-from rnnkit.models.store import Model
+from rnnkit.models.prompts import NeuralPrompts
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers.characters import CharacterTokenizer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
@@ -73,7 +73,7 @@ def tokenizer(kind: str) -> Tokenizer:
 
 
 @cache
-def model(kind: str, seed: int, **changes: Any) -> Model:
+def model(kind: str, seed: int, **changes: Any) -> LoadedSeq2Seq:
     cut = tokenizer(kind)
     tokens = [token for line in TEXT for token in cut.tokenize(line)]
     if kind == "spaces":
@@ -87,7 +87,7 @@ def model(kind: str, seed: int, **changes: Any) -> Model:
         tokens += BYTES
     table = Vocabulary.from_counts({token: tokens.count(token) for token in tokens})
     network = translator(seed=seed, size=len(table), spread=1.0, **changes)
-    return Model(Path("m"), network, cut, table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, cut, table, table, ("de", "en"), {})
 
 
 def is_word(character: str) -> bool:
@@ -119,7 +119,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def wished(here: Model, phrases: list[str], prefix: str = "") -> Constraints:
+def wished(here: LoadedSeq2Seq, phrases: list[str], prefix: str = "") -> Constraints:
     demands = ConstraintReader(here, ConstraintFiles())
     found = demands.read(1, "", [prefix, "\t".join(phrases), ""])
     assert not demands.problems
@@ -127,7 +127,7 @@ def wished(here: Model, phrases: list[str], prefix: str = "") -> Constraints:
 
 
 def found(
-    translators: tuple[Model, ...], wishes: list[Constraints], search: str, **changes: Any
+    translators: tuple[LoadedSeq2Seq, ...], wishes: list[Constraints], search: str, **changes: Any
 ) -> list[TranslatedLine]:
     sampling = SamplingOptions(temperature=1.5) if search == "sampling" else None
     options = TranslationOptions(SearchOptions(**SEARCHES[search]), 1000, sampling=sampling)
@@ -167,7 +167,7 @@ def test_several_models_of_both_directions_keep_them_too(kind: str, asked: list[
     check(found((one, other), wishes, "beam"), asked)
     check(found((one, turned), wishes, "beam"), asked)
     network = speaker(size=len(one.target_vocabulary))
-    fused = {"speakers": (lambda sentences: Prompts(network, [()] * sentences),), "weights": (0.4,)}
+    fused = {"speakers": (lambda sentences: NeuralPrompts(network, [()] * sentences),), "weights": (0.4,)}
     check(found((one,), wishes, "beam", **fused), asked)
 
 
@@ -199,7 +199,7 @@ def test_a_line_meets_its_own_whatever_is_beside_it(kind: str) -> None:
     assert not together[1].met
 
 
-def shown(here: Model, phrase: str) -> list[tuple[str, str]]:
+def shown(here: LoadedSeq2Seq, phrase: str) -> list[tuple[str, str]]:
     (one,) = wished(here, [phrase]).texts
     return [(" ".join(here.target_vocabulary.decode(way.ids)), way.offered) for way in one.spellings]
 
@@ -219,7 +219,7 @@ def test_phrases_are_written_as_the_tokenizer_writes_them_in_every_place() -> No
 def test_a_vocabulary_without_a_space_has_no_word_boundaries() -> None:
     cut = CharacterTokenizer(Normalisation())
     table = Vocabulary.from_counts(dict.fromkeys("abcdes", 1))
-    here = Model(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
+    here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
     wish = wished(here, ["ed", "s"])
     (one,) = translate_tokens(
         Translator((here,)), [list("abe")], [wish], TranslationOptions(SearchOptions(min_length=7), 100)
@@ -236,7 +236,7 @@ def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
 ) -> None:
     table = Vocabulary.from_counts(dict.fromkeys("a,中▁", 1))
     cut = CharacterTokenizer(Normalisation())
-    here = Model(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
+    here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
     wish = wished(here, list(phrases))
     if backwards:
         wish = Direction(random_stepper(1, 8, seed), right_to_left=True).turn_wish(wish)

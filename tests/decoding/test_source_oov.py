@@ -18,9 +18,9 @@ from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import Translator, decode_ids, encode_tokens, source_oov_tokens
-from rnnkit.models.prompts import Prompts
-from rnnkit.models.store import Model
-from rnnkit.models.translation import Translation
+from rnnkit.models.prompts import NeuralPrompts
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.models.translation_stepper import TranslationStepper
 from rnnkit.text import special
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 
@@ -42,14 +42,14 @@ SEARCHES = {
 }
 
 
-def model(seed: int = 1, copies: bool = True, **changes: Any) -> Model:
+def model(seed: int = 1, copies: bool = True, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **({"arch": "gru"} | changes), copy=copies)
     with torch.no_grad():  # mostly unknown words, mostly copied
         network.output_bias[special.UNK] += 6
         if copies:
             network.gate.bias.sub_(4)
-    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
 def translated(
@@ -67,7 +67,7 @@ def crews() -> dict[str, Translator]:
         "with a blind one": Translator((model(1), model(2, copies=False, attention="none"))),
         "both directions": Translator((model(1), model(2, right_to_left=True))),
         "backwards and blind": Translator((model(1, right_to_left=True), model(2, copies=False, attention="none"))),
-        "fused": Translator((model(1),), (lambda count: Prompts(language, [()] * count),), (0.3,)),
+        "fused": Translator((model(1),), (lambda count: NeuralPrompts(language, [()] * count),), (0.3,)),
     }
 
 
@@ -130,7 +130,10 @@ def test_what_the_model_holds_for_unknown_is_shared_by_where_it_looks() -> None:
     unknown_1S = source_1S.masked_fill(source_1S >= SIZE, special.UNK)
     first_11 = torch.tensor([[special.BOS]])
     with torch.inference_mode():
-        wide, plain = Translation(network, source_1S, length_1), Translation(network, unknown_1S, length_1)
+        wide, plain = (
+            TranslationStepper(network, source_1S, length_1),
+            TranslationStepper(network, unknown_1S, length_1),
+        )
         wide_V = wide.step(first_11, wide.start())[0].flatten().exp()
         plain_V = plain.step(first_11, plain.start())[0].flatten().exp()
     own = [special.UNK, SIZE, SIZE + 1]
@@ -154,7 +157,7 @@ def test_a_model_that_does_not_copy_is_left_as_it_is() -> None:
     assert here.encode(("the", "Brno")) == ([vocabulary().ids["the"], special.UNK], ())
     network = speaker(seed=4)
     sharpen(network, 4)
-    wide = ExtendedVocabularyStepper(Prompts(network, [()]), SIZE, 2)
+    wide = ExtendedVocabularyStepper(NeuralPrompts(network, [()]), SIZE, 2)
     log_p_11V, _, _ = wide.step(torch.tensor([[special.BOS]]), wide.start())
     assert log_p_11V.shape[-1] == SIZE + 2
     assert log_p_11V[0, 0, SIZE:].tolist() == log_p_11V[0, 0, [special.UNK] * 2].tolist()

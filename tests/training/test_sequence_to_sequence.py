@@ -64,7 +64,8 @@ def test_loss_and_gradients_are_those_of_turned_text(tmp_path: Path, guided: boo
         network, source = build(right_to_left=right_to_left), sentences(SOURCE)
         target = sentences(TARGET if right_to_left else [row[::-1] for row in TARGET])
         task = Seq2SeqTask(
-            network, source, target, Seq2SeqObjective(0.1, torch.float32), NetworkOptimizer(network, Changes("adam"), tmp_path),
+            network, source, target, Seq2SeqObjective(0.1, torch.float32),
+            NetworkOptimizer(network, Changes("adam"), tmp_path),
             guidance(not right_to_left) if guided else None,
         )  # fmt: skip
         measured = task.compute_loss(np.array([0, 2, 1]), 0)

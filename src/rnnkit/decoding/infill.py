@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rnnkit.data.batching import pad, plan_epoch
 from rnnkit.decoding.generate import detokenize_line, forbidden_tokens
-from rnnkit.models.cloze_store import Filler
+from rnnkit.models.lm_store import LoadedMaskedLM
 from rnnkit.text import special
 from rnnkit.text.gaps import Gapped
 from rnnkit.text.vocabulary import Vocabulary
@@ -81,7 +81,7 @@ class _PendingLine:
 
 
 def fill_lines(
-    filler: Filler,
+    filler: LoadedMaskedLM,
     lines: Iterable[Gapped],
     candidates: int,
     allow_unknown: bool,
@@ -110,17 +110,19 @@ def fill_lines(
             yield _make_filled_line(filler, tokens, line.gaps)
 
 
-def _start_line(filler: Filler, tokens: Gapped) -> _PendingLine:
+def _start_line(filler: LoadedMaskedLM, tokens: Gapped) -> _PendingLine:
     ids = [special.UNK if token is None else filler.vocabulary.encode([token])[0] for token in tokens]
     return _PendingLine([*ids, special.EOS], [place for place, token in enumerate(tokens) if token is None])
 
 
 @torch.inference_mode()
-def _fill_most_confident(filler: Filler, lines: Sequence[_PendingLine], candidates: int, never: Sequence[int]) -> None:
+def _fill_most_confident(
+    filler: LoadedMaskedLM, lines: Sequence[_PendingLine], candidates: int, never: Sequence[int]
+) -> None:
     """Read the lines and fill, in each, the gap whose best candidate is the likeliest."""
     device = next(filler.network.parameters()).device
     ids_BT, lengths_B = (torch.from_numpy(array).to(device) for array in pad([np.array(line.ids) for line in lines]))
-    readout_BTE = filler.network.read(ids_BT, lengths_B)
+    readout_BTE = filler.network.hidden_states(ids_BT, lengths_B)
     for line, readout_TE in zip(lines, readout_BTE, strict=True):
         log_p_NV = filler.network.log_probabilities(readout_TE[line.places]).cpu()
         log_p_NV[:, list(never)] = -torch.inf
@@ -138,7 +140,7 @@ def _top_candidates(vocabulary: Vocabulary, log_p_V: Tensor, count: int) -> tupl
     return tuple(GapCandidate(row, vocabulary.tokens[row], log_p) for row, log_p in pairs)
 
 
-def _make_filled_line(filler: Filler, tokens: Gapped, gaps: Sequence[FilledGap]) -> FilledLine:
+def _make_filled_line(filler: LoadedMaskedLM, tokens: Gapped, gaps: Sequence[FilledGap]) -> FilledLine:
     if len(gaps) == 1:
         choices = [{gaps[0].place: candidate.token} for candidate in gaps[0].candidates]
     else:

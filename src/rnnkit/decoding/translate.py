@@ -29,7 +29,7 @@ from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
 from rnnkit.decoding.translator import Translator, decode_ids
 from rnnkit.errors import DataError
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import out_of_memory
 from rnnkit.text import special
 
@@ -149,7 +149,7 @@ def translate_tokens(
 
 
 def search_sources(
-    model: Model,
+    model: LoadedSeq2Seq,
     sources: Sequence[Sequence[int]],
     options: SearchOptions,
     batch_tokens: int,
@@ -308,7 +308,7 @@ def _trim_padding(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis
 
 
 def detokenize_outputs(
-    model: Model,
+    model: LoadedSeq2Seq,
     source: Sequence[str],
     hypotheses: Sequence[Hypothesis],
     options: TranslationOptions,

@@ -16,11 +16,10 @@ from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, Warned, ignore
 from rnnkit.io import manifest
-from rnnkit.models import language_store, store
-from rnnkit.models.counted_prompts import CountedPrompts
-from rnnkit.models.prompts import Prompts
-from rnnkit.models.store import Model
-from rnnkit.models.translation import Listed, Translation
+from rnnkit.models import lm_store, store
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.text import matching
 from rnnkit.text.tokenizers.store import identity
@@ -41,13 +40,13 @@ class Translator:
         shortlist: What the output layer may be asked for, given a batch's source words; everything, without one.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[LoadedSeq2Seq, ...]
     speakers: tuple[FusionModel, ...] = ()
     weights: tuple[float, ...] = ()
     shortlist: Shortlist | None = None
 
     @property
-    def main(self) -> Model:
+    def main(self) -> LoadedSeq2Seq:
         """The model whose tokenizer and vocabularies are used."""
         return self.models[0]
 
@@ -72,12 +71,12 @@ class Translator:
         return encode_tokens(self.main.source_vocabulary, tokens, own), own
 
     @property
-    def right_to_left(self) -> tuple[Model, ...]:
+    def right_to_left(self) -> tuple[LoadedSeq2Seq, ...]:
         """The models that say the target from its end."""
         return tuple(model for model in self.models if model.network.config.right_to_left)
 
     @property
-    def left_to_right(self) -> tuple[Model, ...]:
+    def left_to_right(self) -> tuple[LoadedSeq2Seq, ...]:
         """The models that say the target from its beginning."""
         return tuple(model for model in self.models if not model.network.config.right_to_left)
 
@@ -97,7 +96,7 @@ class Translator:
             if models
         )
 
-    def _begin(self, models: Sequence[Model], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+    def _begin(self, models: Sequence[LoadedSeq2Seq], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
         """Models of one direction that choose together."""
         steppers = []
         for model in models:
@@ -105,8 +104,8 @@ class Translator:
             listed = None
             if self.shortlist is not None:
                 chosen = self.shortlist.choose(source_BS.numpy())
-                listed = Listed.of(*(torch.from_numpy(part).to(device) for part in chosen))
-            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device), listed))
+                listed = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in chosen))
+            steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), listed))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.speakers:
             return stepper
@@ -117,7 +116,7 @@ class Translator:
         return ShallowFusion(stepper, speakers, self.weights)
 
 
-def source_oov_tokens(model: Model, tokens: Iterable[str]) -> tuple[str, ...]:
+def source_oov_tokens(model: LoadedSeq2Seq, tokens: Iterable[str]) -> tuple[str, ...]:
     """The tokens of a source line that the vocabulary lacks, each once, in order; features are not among them.
 
     The ids of these are counted on from the vocabulary's last one, for each line anew (See et al. 2017).
@@ -168,17 +167,17 @@ def load_translator(
             cannot use one.
         FormatError: A file is damaged; the message names it.
     """
-    models = tuple(store.load(folder, checkpoint, device) for folder in folders)
+    models = tuple(store.load_seq2seq(folder, checkpoint, device) for folder in folders)
     for folder in folders[1:]:
         _check_compatible(folders[0], folder)
     begins = [_load_fusion_model(models[0], folder, device, listen) for folder, _ in speakers]
     for model in models:
-        model.network.prepare(eight_bits)
+        model.network.prepare_for_inference(eight_bits)
     chosen = None if shortlist is None else _load_shortlist(shortlist, models)
     return Translator(models, tuple(begins), tuple(weight for _, weight in speakers), chosen)
 
 
-def _load_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
+def _load_shortlist(folder: Path, models: Sequence[LoadedSeq2Seq]) -> Shortlist:
     """Open a shortlist that the models can use."""
     for model in models:
         if model.network.config.copy:
@@ -195,7 +194,7 @@ def _load_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
     return shortlist
 
 
-def _load_fusion_model(model: Model, folder: Path, device: torch.device, listen: Listener) -> FusionModel:
+def _load_fusion_model(model: LoadedSeq2Seq, folder: Path, device: torch.device, listen: Listener) -> FusionModel:
     """Open a language model that reads the target tokens of a translation model, matched by spelling."""
     begin, vocabulary, weight_V = _open_language_model(folder, device)
     target = model.target_vocabulary
@@ -214,13 +213,13 @@ def _open_language_model(folder: Path, device: torch.device) -> tuple[FusionMode
     """A language model with its tokens and how frequent they are."""
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
-    vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
+    vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
     if document["network"].get("arch") == "ngram":
         counts = ngram_store.load(folder / ngram_store.NAME)
         weight_V = matching.weights(vocabulary, counts.unigrams())
-        return lambda sentences: CountedPrompts(counts, [()] * sentences), vocabulary, weight_V
-    network = language_store.load(folder, "best", device).network
-    return lambda sentences: Prompts(network, [()] * sentences), vocabulary, matching.weights(vocabulary)
+        return lambda sentences: NgramPrompts(counts, [()] * sentences), vocabulary, weight_V
+    network = lm_store.load_language_model(folder, "best", device).network
+    return lambda sentences: NeuralPrompts(network, [()] * sentences), vocabulary, matching.weights(vocabulary)
 
 
 def _check_compatible(first: Path, other: Path) -> None:

@@ -46,7 +46,7 @@ class InferenceLayers:
     """Nothing, until a network is made ready for decoding.
 
     Attributes:
-        projections_VG: What a recurrent decoder's first layer makes of each target token, looked up instead of multiplied.
+        projections_VG: What a recurrent decoder's first layer makes of each target token, looked up, not multiplied.
         output: What stands in for the output layer.
         encoding: Type of the encoder's products, which eight bits leave alone; float32 changes nothing.
     """

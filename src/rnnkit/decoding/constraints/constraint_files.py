@@ -16,7 +16,7 @@ from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constra
 from rnnkit.decoding.translator import source_oov_tokens
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Warned, ignore
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.lines import read_lines
 
 """A source line and what is asked of its translation."""
@@ -60,7 +60,7 @@ class ConstraintReader:
         problems: A message for each demand that cannot be met, of those read so far.
     """
 
-    model: Model
+    model: LoadedSeq2Seq
     files: ConstraintFiles
     copies: bool = False
     problems: list[str] = field(default_factory=list)

@@ -42,9 +42,9 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.models import store
 
-    model = store.load(options.folder, options.checkpoint, device)
+    model = store.load_seq2seq(options.folder, options.checkpoint, device)
     translator = Translator((model,))
-    longest = max_training_lengths([store.longest_pair(options.folder, model.languages)])
+    longest = max_training_lengths([store.training_max_lengths(options.folder, model.languages)])
     read, said, cut = longest.most_source - 1, longest.most_output - 1, Lines()
     total = LanguageScore()
     for group in _groups(options.files[0], options.files[1], model.tokenizer):

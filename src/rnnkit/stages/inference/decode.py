@@ -68,9 +68,9 @@ def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None
         listen(Note("--seed has no effect: nothing is drawn"))
     set_threads(options.threads)
     decoders: dict[str, Decoder] = {
-        store.TASK: _translate,
+        store.SEQ2SEQ: _translate,
         store.LANGUAGE_MODEL: _continue,
-        store.CLOZE: _fill,
+        store.MASKED_LM: _fill,
     }
     if keeper is None and options.resume:
         keeper = decode_resume.open_keeper(options)
@@ -187,9 +187,8 @@ def _continue(options: DecodeOptions, document: Mapping[str, Any], keeper: Keepe
 def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> TextGenerator:
     """The language model, of counts or of weights."""
     from rnnkit.decoding.generate import TextGenerator
-    from rnnkit.models import language_store
-    from rnnkit.models.counted_prompts import CountedPrompts
-    from rnnkit.models.prompts import Prompts
+    from rnnkit.models import lm_store
+    from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.nn.device import choose_device
     from rnnkit.text.vocabulary import Vocabulary
@@ -199,14 +198,12 @@ def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: 
         if strange := given(options, ["checkpoint"]):
             raise UsageError(f"{strange[0]} {options.checkpoint}: {folder} holds counts, which have no checkpoints")
         counts = ngram_store.load(folder / ngram_store.NAME)
-        vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
+        vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
         listen(Note(f"{folder}: {counts.order}-grams, {language}"))
-        return TextGenerator(
-            lambda prompts: CountedPrompts(counts, prompts), vocabulary, language_store.find_tokenizer(folder)
-        )
-    speaker = language_store.load(folder, options.checkpoint, choose_device(options.device))
+        return TextGenerator(lambda prompts: NgramPrompts(counts, prompts), vocabulary, lm_store.find_tokenizer(folder))
+    speaker = lm_store.load_language_model(folder, options.checkpoint, choose_device(options.device))
     listen(Note(f"{folder}: {options.checkpoint} weights, {speaker.network.config.arch} {language}"))
-    return TextGenerator(lambda prompts: Prompts(speaker.network, prompts), speaker.vocabulary, speaker.tokenizer)
+    return TextGenerator(lambda prompts: NeuralPrompts(speaker.network, prompts), speaker.vocabulary, speaker.tokenizer)
 
 
 def _describe_continuation(continued: GeneratedLine) -> dict[str, Any]:
@@ -236,11 +233,11 @@ def _describe_continuation(continued: GeneratedLine) -> dict[str, Any]:
 
 def _fill(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
     from rnnkit.decoding import infill
-    from rnnkit.models import cloze_store
+    from rnnkit.models import lm_store
     from rnnkit.nn.device import choose_device
     from rnnkit.text.gaps import read_gapped
 
-    filler = cloze_store.load(options.folder, options.checkpoint, choose_device(options.device))
+    filler = lm_store.load_masked_lm(options.folder, options.checkpoint, choose_device(options.device))
     listen(Note(f"{filler.folder}: {options.checkpoint} weights, gaps of {filler.language}"))
     single = options.nbest > 1 and not options.json
     lines, _done = _remaining(read_gapped(options.files, options.gap, filler.tokenizer, single), keeper)

@@ -81,7 +81,9 @@ def _longest(translator: Translator) -> TrainingLengths:
     from rnnkit.decoding.stepper import max_training_lengths
     from rnnkit.models import store
 
-    return max_training_lengths([store.longest_pair(model.folder, model.languages) for model in translator.models])
+    return max_training_lengths(
+        [store.training_max_lengths(model.folder, model.languages) for model in translator.models]
+    )
 
 
 def _how(
