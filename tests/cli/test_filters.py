@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from rnnkit.cli.console import Console
 from rnnkit.cli.filters import announce, pour
-from rnnkit.config import STDIN
-from rnnkit.console import Console
 from rnnkit.errors import DataError
+from rnnkit.options.declare import STDIN
 
 
 def test_lines_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:

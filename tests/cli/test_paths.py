@@ -13,7 +13,7 @@ from tests.workspaces import SMALL, make_workspace
 from rnnkit.cli import signature
 from rnnkit.cli.app import COMMANDS
 from rnnkit.cli.command import Common
-from rnnkit.config import required
+from rnnkit.options.declare import declaration_of, required
 
 from .conftest import Run
 
@@ -105,13 +105,13 @@ def line(name: str, option: str, path: str) -> list[str]:
     flags, arguments = list(BESIDE.get(name, [])), list(ARGUMENTS.get(name, []))
     fields = [*signature.typed_fields(COMMANDS[name].options_type), *signature.typed_fields(Common)]
     for field, wanted in fields:
-        if field.name == option and field.metadata["argument"]:
+        if field.name == option and declaration_of(field).argument:
             arguments = [path]
         elif field.name == option:
             flag = signature.flags(field, wanted)[0]
             if flag in flags:
                 del flags[flags.index(flag) : flags.index(flag) + 2]
             flags.append(f"{flag}={path}")
-        elif required(field) and not field.metadata["argument"]:
+        elif required(field) and not declaration_of(field).argument:
             flags.append(f"{signature.flags(field, wanted)[0]}=de")
     return [*flags, "--", *arguments]

@@ -19,7 +19,7 @@ from tests.workspaces import make_text_workspace, make_workspace
 
 from rnnkit.cli import app, showing, text
 from rnnkit.cli.command import make
-from rnnkit.console import Console
+from rnnkit.cli.console import Console
 from rnnkit.stages.demo import DemoResult as Demo
 
 from .conftest import Run

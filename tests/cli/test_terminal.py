@@ -16,10 +16,10 @@ from tests import tiny_models
 
 from rnnkit.cli import signature
 from rnnkit.cli.app import COMMANDS
-from rnnkit.config import required
-from rnnkit.console import Console
+from rnnkit.cli.console import Console
 from rnnkit.errors import RnnkitError, visible, visible_json, visible_line
 from rnnkit.events import Note, Progress, Warned
+from rnnkit.options.declare import declaration_of, required
 
 from .conftest import Outcome, Run
 
@@ -68,7 +68,7 @@ def test_options(run: Run, name: str, hostile: str, monkeypatch: pytest.MonkeyPa
     for field, wanted in signature.typed_fields(COMMANDS[name].options_type):
         if field.name == hostile or required(field):
             value = BYTES if field.name == hostile else "0"
-            if field.metadata["argument"]:
+            if declaration_of(field).argument:
                 arguments.append(value)
             else:
                 flags.append(f"{signature.flags(field, wanted)[0]}={value}")

@@ -10,10 +10,11 @@ import pytest
 import typer
 
 from rnnkit.cli import launching, signature, worker
-from rnnkit.config import resolve
-from rnnkit.console import Console
+from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError, UsageError
 from rnnkit.io import manifest
+from rnnkit.options import record
+from rnnkit.options.declare import resolve
 from rnnkit.stages.training import train, train_lm, train_seq2seq
 from rnnkit.training.launcher import LaunchResult
 
@@ -83,7 +84,7 @@ def test_counting_refuses_several_processes_and_batches() -> None:
 )
 def test_words_say_all_that_options_say(kind: Any, options: dict[str, Any]) -> None:
     meant = kind(**options)
-    words = signature.words(meant)
+    words = record.to_argv(meant)
     heard: dict[str, Any] = {}
 
     def call(**given: Any) -> None:

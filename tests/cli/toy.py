@@ -15,10 +15,11 @@ from types import ModuleType
 
 from rnnkit.cli import app
 from rnnkit.cli.command import Command
-from rnnkit.config import argument, as_dict, option
-from rnnkit.console import Console
+from rnnkit.cli.console import Console
 from rnnkit.errors import DataError, Interrupted
 from rnnkit.events import Note, Progress, Warned
+from rnnkit.options.declare import argument, option
+from rnnkit.options.record import as_dict
 
 EXAMPLE = "rnnkit toy --beam 3 a.txt"
 

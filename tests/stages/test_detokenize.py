@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.text.detokenize import DetokenizeOptions, open_filter
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers import save_tokenizer

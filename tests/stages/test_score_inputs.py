@@ -11,8 +11,8 @@ import pytest
 import torch
 from tests import tiny_models
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.evaluation import score_inputs
 from rnnkit.stages.evaluation.score_inputs import Scorer, open_scorer, read_text
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer

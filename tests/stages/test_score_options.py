@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.evaluation.score_options import FLATNESSES, ScoreOptions, Shares, check, check_model, parse
 
 

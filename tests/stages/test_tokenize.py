@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.io import manifest
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.text import detokenize
 from rnnkit.stages.text.tokenize import TokenizeOptions, TokenizeResult, is_filter, open_filter, run
 from rnnkit.text.normalise import Normalisation

@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, NoReturn
 
 import typer
 
 import rnnkit
-from rnnkit.cli import (
-    boundary,
-    evaluation,
-    files,
-    pages,
-    showing,
-    signature,
-    suggestions,
-    text,
-    training,
-    use,
-)
+from rnnkit.cli import evaluation, failures, files, pages, showing, signature, suggestions, text, training, use
 from rnnkit.cli.command import Command, register, register_name, spellings
 from rnnkit.errors import visible
 
@@ -50,7 +39,7 @@ rnnkit bleu test.en < test.hyp
 """
 
 COMPLETION = "_RNNKIT_COMPLETE"
-"""Variable in which a shell says that it asks for completions."""
+"""Environment variable of a shell that requests completions."""
 
 
 def main() -> NoReturn:
@@ -60,50 +49,44 @@ def main() -> NoReturn:
 
 def run(words: Sequence[str]) -> int:
     """Run a command line, given without the program's name; returns the exit code."""
-    boundary.open_streams()
-    debug = boundary.debugging(os.environ) or "--debug" in words
-    with boundary.termination():
-        code = boundary.guard(lambda: _dispatch(words), debug)
-        flushed = boundary.guard(boundary.flush, debug)
-    boundary.silence()
+    failures.open_streams()
+    debug = failures.debugging(os.environ) or "--debug" in words
+    with failures.termination():
+        code = failures.guard(lambda: _dispatch(words), debug)
+        flushed = failures.guard(failures.flush, debug)
+    failures.silence()
     return code or flushed
 
 
 def build(full: Collection[Command]) -> typer.Typer:
-    """The Typer application.
+    """Make the Typer application.
 
     Args:
         full: The commands to build with all their options. The others get a name and a line, for lists and
             suggestions, and their stages are not imported.
     """
-    # Typer imports its validation library for the sake of options that are None; these two need not be.
-    settled = {"default_map": {"install_completion": False, "show_completion": False}}
+    # Typer imports its validation library to convert options that are None; the defaults of these two need not be.
+    completion = {"install_completion": False, "show_completion": False}
     app = typer.Typer(
-        add_help_option=False, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=settled
+        cls=pages.GroupPage,
+        help=pages.escape(SUMMARY),
+        epilog=pages.example(CHAIN),
+        rich_markup_mode=pages.markup_mode(),
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "default_map": completion},
     )
     app.callback()(_root)
-    for command in COMMANDS.values():
-        if command in full:
-            register(app, command, list(COMMANDS))
-        else:
-            register_name(app, command)
+    for panel, commands in GROUPS.items():
+        for command in commands:
+            if command in full:
+                register(app, command, panel, list(COMMANDS))
+            else:
+                register_name(app, command, panel)
     return app
 
 
-def overview() -> str:
-    """The page of `rnnkit --help`."""
-    groups = {title: [(command.name, command.summary) for command in group] for title, group in GROUPS.items()}
-    options = [
-        ("--version", "Show the versions of rnnkit, Python and torch, and the device."),
-        ("--install-completion", "Install completion for the current shell."),
-        ("--show-completion SHELL", "Print the completion script of bash, zsh, fish or powershell."),
-        ("-h, --help", "Show this page."),
-    ]
-    return pages.overview(SUMMARY, groups, options, CHAIN)
-
-
 def version() -> str:
-    """What `--version` prints. This is the one place where asking costs an import of torch."""
+    """The text of `--version`; imports torch."""
     import platform
 
     try:
@@ -119,38 +102,36 @@ def version() -> str:
 
 
 def _dispatch(words: Sequence[str]) -> int:
-    """Let Typer parse, and call the command that the first word names."""
+    """Let Typer parse the words and call the command that the first word names."""
     if len(words) == 2 and words[0] == "--show-completion":  # Typer's own takes no shell where it can detect one
         os.environ[COMPLETION] = f"source_{words[1]}"
     completing = COMPLETION in os.environ
-    if not words and not completing:
-        typer.echo(overview())
-        return boundary.USAGE
     named = COMMANDS.get(words[0]) if words else None
     if named is not None:
-        typed = signature.hide_signs(words[1:], named.options_type)
-        spelled = spellings(named)
-        taking = {flag for flag, has_value in spelled.items() if has_value}
-        suggestions.refuse_single_hyphens(typed, named.name, taking, spelled)
-        words = [named.name, *signature.spread(typed, named.options_type)]
+        options_type = named.options_type
+        if not signature.takes_signs(options_type):
+            flags = spellings(named)
+            taking = {flag for flag, has_value in flags.items() if has_value}
+            suggestions.refuse_single_hyphens(words[1:], named.name, taking, flags)
+        words = [named.name, *signature.separate_values(words[1:], options_type)]
     full = COMMANDS.values() if completing else [named] if named else []
-    code = build(full)(list(words), prog_name="rnnkit", standalone_mode=False)
-    return code if isinstance(code, int) else boundary.DONE
+    shown = list(words) if words or completing else ["--help"]
+    code = build(full)(shown, prog_name="rnnkit", standalone_mode=False)
+    return failures.USAGE if not words and not completing else code if isinstance(code, int) else failures.DONE
 
 
-def _answer(page: Callable[[], str]) -> Callable[[bool], None]:
-    """A callback that prints a page, where its flag was given, and ends."""
-
-    def show(wanted: bool) -> None:
-        if wanted:
-            typer.echo(page())
-            raise typer.Exit
-
-    return show
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version())
+        raise typer.Exit
 
 
 def _root(
-    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_answer(version))] = False,
-    help: Annotated[bool, typer.Option("--help", "-h", is_eager=True, callback=_answer(overview))] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_show_version, help="Show the versions of rnnkit, Python and torch."
+        ),
+    ] = False,
 ) -> None:
-    """Take the options of `rnnkit` itself; they answer while they are parsed."""
+    """Take the options of `rnnkit` itself."""

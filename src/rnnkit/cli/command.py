@@ -1,6 +1,6 @@
-"""A command: a name, one line about it, and how its stage's result is shown.
+"""A command: its name, one line of help, and how the result of its stage is shown.
 
-The rest (flags, help page, merging of the sources, `--print-config`) is made from the stage's options.
+The options class of the stage becomes the signature of the command (`signature`); Typer parses, converts and documents.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,11 +17,12 @@ from typing import Annotated, Any
 
 import typer
 
-from rnnkit.cli import boundary, pages, places, signature, worker
-from rnnkit.config import option, resolve, to_toml
-from rnnkit.console import Console
+from rnnkit.cli import config_file, failures, pages, paths, signature, worker
+from rnnkit.cli.console import Console
 from rnnkit.errors import visible_json, visible_line
 from rnnkit.events import Warned
+from rnnkit.options.declare import declaration_of, flags_of, option, typed_fields
+from rnnkit.options.record import to_toml
 from rnnkit.system.machine import available_cores, limit_libraries
 from rnnkit.training.distributed import rank_from_environment
 
@@ -30,24 +31,21 @@ _CAPITALS = {"lm": "LM", "seq2seq": "Seq2Seq"}
 
 
 @dataclass(frozen=True)
-class Common:
-    """Options that every command has."""
+class GlobalOptions:
+    """Options of every command; `--config` is declared in `register`."""
 
-    config: Path | None = option(None, help="TOML file with one table a command.", panel="Command")
     print_config: bool = option(
         False, help="Print the resolved options as TOML and stop.", panel="Command", flags=("--print-config",)
     )
     json: bool = option(False, help="Print the result as one JSON object.", panel="Command")
-    quiet: bool = option(False, help="Say nothing but results and errors.", panel="Command")
-    debug: bool = option(False, help="Show a traceback where the command fails.", panel="Command")
-    help: bool = option(False, help="Show this page.", panel="Command", flags=("--help", "-h"))
+    quiet: bool = option(False, help="Only print results and errors.", panel="Command")
+    debug: bool = option(False, help="Show a traceback if the command fails.", panel="Command")
 
 
 def report(stage: ModuleType, options: Any, console: Console) -> None:
-    """Run a stage whose result knows itself what is printed: `lines`, and `as_dict()` for `--json`.
+    """Run a stage whose result is printed: its `lines`, or `as_dict()` with `--json`.
 
-    `--quiet` hides no result: where it leaves less than the lines, such as the figures without their names, the result
-    has `numbers` too, or `brief` where that is more than numbers.
+    `--quiet` hides no result: if the result has `brief` or `numbers`, the figures without their names, it prints those.
     """
     result = stage.run(options, console.listen)
     short = getattr(result, "brief", getattr(result, "numbers", result.lines))
@@ -56,13 +54,13 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
 
 
 def make(stage: ModuleType, options: Any, console: Console) -> None:
-    """Run a stage whose result is files: `as_dict()` is for `--json`, `lines` say what its notes have not yet said.
+    """Run a stage whose result is files: `as_dict()` for `--json`; `lines` are notes that it has not sent as events.
 
-    Figures that no file holds are a result too: the result names them in `figures`, and they go to standard output.
+    Figures that no file holds are a result too: `figures` of the result go to standard output.
     """
     result = stage.run(options, console.listen)
     figures = getattr(result, "figures", ())
-    console.summarise([line for line in getattr(result, "lines", ()) if line not in figures], result.as_dict())
+    console.summarize([line for line in getattr(result, "lines", ()) if line not in figures], result.as_dict())
     if not console.json:
         for line in figures:
             console.write(line)
@@ -73,9 +71,9 @@ class Command:
     """One row of the table of commands.
 
     Attributes:
-        name: As it is typed; the stage is the module of the same name.
+        name: The word that is typed.
         summary: One line for `rnnkit --help`.
-        act: Runs the stage with the resolved options and shows the result; returns an exit code, or None for 0.
+        act: Runs the stage with the options and shows the result; returns an exit code, or None for 0.
         json: Whether `--json` can print the result as one object.
         module: The stage's module below `rnnkit.stages`; by default the name of the command.
     """
@@ -88,67 +86,98 @@ class Command:
 
     @property
     def stage(self) -> ModuleType:
-        """The stage's module, imported only when somebody asks for this very command."""
+        """The module of the stage, imported at the first access."""
         return import_module(f"rnnkit.stages.{self.module or self.name.replace('-', '_')}")
 
     @property
     def options_type(self) -> type[Any]:
-        """The stage's options: `AlignWordsOptions` for `align-words`."""
+        """The options class of the stage: `AlignWordsOptions` for `align-words`."""
         words = (_CAPITALS.get(word, word.capitalize()) for word in self.name.split("-"))
         stage_options: type[Any] = getattr(self.stage, f"{''.join(words)}Options")
         return stage_options
 
 
-def register(app: typer.Typer, command: Command, commands: Sequence[str]) -> None:
-    """Add a command with all its options."""
-    parameters = signature.parameters(command.options_type)
-    parameters += signature.parameters(Common, skip=[*_hidden(command), "help"])
-    parameters.append(_help_parameter(command))
+def register(app: typer.Typer, command: Command, panel: str, commands: Collection[str]) -> None:
+    """Add a command with all its options.
 
-    def call(**given: Any) -> None:
-        debug = boundary.debugging(os.environ) or bool(given.get("debug"))
-        code = boundary.guard(lambda: invoke(command, given, commands), debug)
-        if code:
+    Args:
+        app: The application.
+        command: The command.
+        panel: Its group in `rnnkit --help`.
+        commands: Names of all commands, for the tables of a configuration file.
+    """
+    stage_options = command.options_type
+    parameters = signature.parameters(stage_options)
+    parameters += signature.parameters(GlobalOptions, skip=_not_global(command))
+    names = [parameter.name for parameter in parameters]
+
+    def load(context: typer.Context, value: Path | None) -> Path | None:
+        if value is not None:
+            context.default_map = config_file.read_table(value, command.name, names, commands)
+        return value
+
+    info = typer.Option("--config", envvar="RNNKIT_CONFIG", help="TOML file with one table per command.", is_eager=True,
+                        callback=load, show_default=signature.NO_VALUE, rich_help_panel="Command")  # fmt: skip
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters.append(inspect.Parameter("config", kind, default=None, annotation=Annotated[Path | None, info]))
+    parameters.sort(key=lambda each: pages.ORDER.get(_panel(each), 2))
+
+    def call(**values: Any) -> None:
+        debug = failures.debugging(os.environ) or bool(values.get("debug"))
+        if code := failures.guard(lambda: invoke(command, values), debug):
             raise typer.Exit(code)
 
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    app.command(command.name, help=command.summary, add_help_option=False)(call)
+    text = inspect.cleandoc(stage_options.__doc__ or "").partition("\n\nAttributes:")[0]
+    app.command(
+        command.name,
+        help=pages.escape(text),
+        short_help=command.summary,
+        epilog=pages.example(command.stage.EXAMPLE),
+        cls=pages.CommandPage,
+        rich_help_panel=panel,
+        context_settings={"ignore_unknown_options": signature.takes_signs(stage_options)},
+    )(call)
 
 
-def register_name(app: typer.Typer, command: Command) -> None:
-    """Add a command by name only, for lists and suggestions: its stage is not imported."""
+def _panel(parameter: inspect.Parameter) -> str:
+    return str(parameter.annotation.__metadata__[0].rich_help_panel)
+
+
+def register_name(app: typer.Typer, command: Command, panel: str) -> None:
+    """Add the name of a command, for lists and suggestions, without an import of its stage."""
 
     def call() -> None:
         raise AssertionError(f"{command.name} was registered by name only")
 
-    app.command(command.name, help=command.summary, add_help_option=False)(call)
+    app.command(command.name, help=command.summary, rich_help_panel=panel)(call)
 
 
-def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) -> int | None:
-    """Resolve the options and act, or print the options where `--print-config` asks for that.
+def invoke(command: Command, values: Mapping[str, Any]) -> int | None:
+    """Run a command, or print its options with `--print-config`.
 
     Args:
-        command: What to do.
-        given: What the command line said, by field; None where it said nothing.
-        commands: Every command's name, to check the tables of a configuration file.
+        command: The command.
+        values: Converted values by parameter.
     """
-    common = resolve(Common, command.name, given)
-    options = resolve(command.options_type, command.name, given, None, common.config, commands)
+    common = signature.build(GlobalOptions, values)
+    options = signature.build(command.options_type, values)
+    if signature.takes_signs(command.options_type):
+        signature.refuse_unknown(command.options_type, values, command.name)
     worker.refuse_several(command.name, options)
     quiet = bool(getattr(options, "quiet", common.quiet))
-    json = command.json and common.json
-    with Console(quiet=quiet, json=json, debug=common.debug, silent=worker.silent()) as console:
+    with Console(quiet=quiet, json=command.json and common.json, debug=common.debug, silent=worker.silent()) as console:
         if common.print_config:
             console.write(visible_json(to_toml(command.name, options).rstrip()))
-            return boundary.DONE
+            return failures.DONE
         from rnnkit.kernels import kernel_cache
 
-        places.check(options)
-        if common.config is not None:
+        paths.check(options)
+        if values.get("config") is not None:
             from rnnkit.stages import outputs
 
             for output in outputs.output_paths(options):
-                outputs.refuse_inputs(output, [common.config])
+                outputs.refuse_inputs(output, [values["config"]])
         _warn_of_many_processes(options, console)
         limit_libraries()
         with kernel_cache.tell_warnings(console.listen):
@@ -164,34 +193,19 @@ def _warn_of_many_processes(options: Any, console: Console) -> None:
 
 
 def spellings(command: Command) -> dict[str, bool]:
-    """Every option of a command as it is spelled, and whether a value follows it."""
-    fields = [*signature.typed_fields(command.options_type), *signature.typed_fields(Common)]
-    return {
+    """Every flag of a command, and whether a value follows it."""
+    fields = [*typed_fields(command.options_type), *typed_fields(GlobalOptions)]
+    flags = {
         flag: wanted is not bool
         for field, wanted in fields
-        if not field.metadata["argument"]
-        for spelled in signature.flags(field, wanted)
+        if not declaration_of(field).argument
+        for spelled in flags_of(field, wanted)
         for flag in spelled.split("/")
     }
+    return {**flags, "--config": True, "--help": False, "-h": False}
 
 
-def page(command: Command) -> str:
-    """The command's help page."""
-    return pages.command_page(command.name, command.options_type, Common, _hidden(command), command.stage.EXAMPLE)
-
-
-def _hidden(command: Command) -> list[str]:
-    """Common options that this command does not have, or that its stage declares itself."""
+def _not_global(command: Command) -> list[str]:
+    """Global options that this command does not have, or that its stage declares itself."""
     own = [field.name for field in dataclasses.fields(command.options_type)]
     return own if command.json else [*own, "json"]
-
-
-def _help_parameter(command: Command) -> inspect.Parameter:
-    def show(wanted: bool) -> None:
-        if wanted:
-            typer.echo(page(command))
-            raise typer.Exit
-
-    # A default of None would make Typer import its validation library only to find that there is no value.
-    info = typer.Option("--help", "-h", help="Show this page.", is_eager=True, callback=show, expose_value=False)
-    return inspect.Parameter("help", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, info])

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnnkit.cli import filters
 from rnnkit.cli.command import Command
-from rnnkit.console import Console
+from rnnkit.cli.console import Console
 
 
 def score(stage: ModuleType, options: Any, console: Console) -> None:

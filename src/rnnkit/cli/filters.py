@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnnkit.cli import boundary
-from rnnkit.config import STDIN
-from rnnkit.console import Console
+from rnnkit.cli import failures
+from rnnkit.cli.console import Console
 from rnnkit.io.atomic import atomic_file
+from rnnkit.options.declare import STDIN
 
 
 def announce(files: Sequence[Path], console: Console) -> None:
@@ -42,7 +42,7 @@ def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console)
     Returns:
         The exit code: whether all questions were answered.
     """
-    code, first = boundary.DONE, True
+    code, first = failures.DONE, True
     for each in answers:
         lines = each.lines
         if as_json:
@@ -53,6 +53,6 @@ def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console)
             console.show(line)
         first = first and not lines
         if getattr(each, "error", None) is not None:
-            boundary.complain(each.error)
-            code = boundary.FAILED
+            failures.complain(each.error)
+            code = failures.FAILED
     return code

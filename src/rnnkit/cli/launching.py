@@ -6,12 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from rnnkit.cli import signature
-from rnnkit.console import Console
+from rnnkit.cli.console import Console
 from rnnkit.errors import TrainingError
 from rnnkit.events import Warned
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
+from rnnkit.options import record
 from rnnkit.system import interpreter
 from rnnkit.training.distributed import rank_from_environment
 
@@ -46,7 +46,7 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
     folder = _folder(options)
     before = _manifest(folder)
     for left in reversed(range(options.restarts + 1)):
-        typed = [command, *signature.words(options), *console.words()]
+        typed = [command, *record.to_argv(options), *console.words()]
         ending = launch(interpreter.command("-m", "rnnkit", *typed), processes)
         if ending.killed is None:
             return ending.code

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from rnnkit.cli.command import Command, make
-from rnnkit.console import Console, duration
+from rnnkit.cli.console import Console, duration
 
 
 def demo(stage: ModuleType, options: Any, console: Console) -> None:

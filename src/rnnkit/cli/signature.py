@@ -1,7 +1,6 @@
-"""From a stage's options to the parameters that Typer parses.
+"""From an options class to the parameters of a Typer command.
 
-Typer only collects text and flags here: every value is optional and unconverted, because `config.resolve` merges
-the command line with the environment, the file and the defaults, and speaks with one voice where a value is wrong.
+Typer does the rest: conversion, bounds, choices, environment variables, completion, help pages.
 """
 
 from __future__ import annotations
@@ -9,104 +8,119 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-import types
 import typing
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
 
-from rnnkit import config
+from rnnkit.errors import UsageError
+from rnnkit.options.declare import (
+    Field,
+    check,
+    declaration_of,
+    default_of,
+    flags_of,
+    spelling,
+    typed_fields,
+    variable_of,
+)
+from rnnkit.options.record import plain
 
-Field = dataclasses.Field[Any]
+NO_VALUE = "none"
+"""How help shows a default that is no value."""
 
 
 def parameters(options_type: type[Any], skip: Sequence[str] = ()) -> list[inspect.Parameter]:
-    """One keyword parameter for each field, annotated for Typer."""
+    """Keyword parameters of a Typer command, one for each field that is not skipped."""
     return [_parameter(field, wanted) for field, wanted in typed_fields(options_type) if field.name not in skip]
 
 
-def typed_fields(options_type: type[Any]) -> list[tuple[Field, Any]]:
-    """The fields of a dataclass, each with its type without `| None`."""
-    hints = typing.get_type_hints(options_type)
-    return [(field, value_type(hints[field.name])) for field in dataclasses.fields(options_type)]
+def build(options_type: type[Any], values: Mapping[str, Any]) -> Any:
+    """Make options from the values that Typer passes, by field name.
+
+    Raises:
+        UsageError: A value of a list is not among its choices or out of bounds.
+    """
+    fields = {field.name: wanted for field, wanted in typed_fields(options_type) if field.name in values}
+    lists = {name for name, wanted in fields.items() if typing.get_origin(wanted) is list}
+    options = options_type(**{name: list(values[name] or ()) if name in lists else values[name] for name in fields})
+    check(options)
+    return options
 
 
-def value_type(wanted: Any) -> Any:
-    """An annotation without its `| None`."""
-    if typing.get_origin(wanted) in (typing.Union, types.UnionType):
-        return next(part for part in typing.get_args(wanted) if part is not type(None))
-    return wanted
+def _parameter(field: Field, wanted: Any) -> inspect.Parameter:
+    meta, default = declaration_of(field), default_of(field)
+    # Typer has no lists of choices; `declare.check` holds their values to the choices.
+    listed = typing.get_origin(wanted) is list
+    kind: Any = Literal[tuple(meta.choices)] if meta.choices and not listed else wanted
+    if default is None:
+        kind = kind | None
+    common: dict[str, Any] = {"help": meta.help, "show_default": _shown(field, default), "rich_help_panel": meta.panel}
+    if meta.argument:
+        info: Any = typer.Argument(metavar=spelling(field), **common)
+    else:
+        info = typer.Option(
+            *flags_of(field, wanted), envvar=variable_of(field), metavar=meta.metavar, min=meta.minimum,
+            max=meta.maximum, **common,
+        )  # fmt: skip
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is dataclasses.MISSING else default,
+        annotation=Annotated[kind, info],
+    )
 
 
-def flags(field: Field, wanted: Any) -> list[str]:
-    """The field's spellings; a boolean whose flags are not written out has a `--no-` form after a slash."""
-    if field.metadata["flags"]:
-        return list(field.metadata["flags"])
-    name = config.flag(field.name)
-    return [f"--{name}/--no-{name}" if wanted is bool else f"--{name}"]
+def _shown(field: Field, default: Any) -> bool | str:
+    """The default as help shows it: always a value, with its unit."""
+    unit, shown = declaration_of(field).unit, declaration_of(field).shown_default
+    if shown is not None:
+        return str(shown)
+    if default is None or default == []:
+        return f"{NO_VALUE}; in {unit}" if unit else NO_VALUE
+    if default is dataclasses.MISSING or not unit:
+        return True
+    return f"{plain(default)} {unit}"
 
 
-def words(options: Any) -> list[str]:
-    """Flags that say what options say; not those that are as they are where nobody says anything, and no arguments."""
-    said: list[str] = []
-    for field, wanted in typed_fields(type(options)):
-        value = config.plain(getattr(options, field.name))
-        if value is None or field.metadata["argument"]:
-            continue
-        if wanted is bool:
-            said.append(flags(field, wanted)[0].split("/")[0 if value else -1])
-        else:
-            flag = flags(field, wanted)[0]
-            said += [f"{flag}={item}" for item in (value if isinstance(value, list) else [value])]
-    return said
+def separate_values(words: Sequence[str], options_type: type[Any]) -> list[str]:
+    """Repeat the flag of a list before each of its values.
 
-
-def spread(words: Sequence[str], options_type: type[Any]) -> list[str]:
-    """Repeat a flag that takes many values before each of them: `--train A B` becomes `--train A --train B`."""
-    greedy = {
-        spelled
-        for field in dataclasses.fields(options_type)
-        if field.metadata["many"]
-        for spelled in flags(field, None)
+    `--metric bleu,chrf` and, for this release, `--train SRC TGT` become `--metric bleu --metric chrf` and
+    `--train SRC --train TGT`. A value that names a file is not split at its commas.
+    """
+    fields = typed_fields(options_type)
+    lists = {
+        flag: bool(declaration_of(field).many)
+        for field, wanted in fields
+        if typing.get_origin(wanted) is list and not declaration_of(field).argument
+        for flag in flags_of(field, wanted)
     }
     result: list[str] = []
-    taking = ""
-    for place, word in enumerate(words):
+    current, first = "", False
+    for index, word in enumerate(words):
+        flag, joined, value = word.partition("=")
         if word == "--":
-            return [*result, *words[place:]]
-        if word in greedy:
-            taking = word
-            if not _is_value(words[place + 1 : place + 2]):
-                result.append(word)  # without a value: the parser's error to explain
-        elif taking and _is_value([word]):
-            result += [taking, word]
+            return [*result, *words[index:]]
+        if flag in lists:
+            current, first = ("", False) if joined else (flag, True)
+            if joined:
+                result += [f"{flag}={part}" for part in _parts(value)]
+            elif not _is_value(words[index + 1 : index + 2]):
+                result.append(word)  # without a value: Typer reports it
+        elif current and _is_value([word]) and (first or lists[current]):
+            result += [item for part in _parts(word) for item in (current, part)]
+            first = False
         else:
-            taking = ""
+            current = ""
             result.append(word)
     return result
 
 
-def hide_signs(words: Sequence[str], options_type: type[Any]) -> list[str]:
-    """Put a space before `-man` where an argument takes signed words, so that the parser sees no option in it.
-
-    `-h` and other flags with one hyphen stay what they are, and so does the value of a flag.
-    """
-    fields = typed_fields(options_type)
-    if not any(field.metadata["signed"] for field, _ in fields):
-        return list(words)
-    spelled = [(flag, wanted) for field, wanted in fields for flag in flags(field, wanted)]
-    taking = {flag for flag, wanted in spelled if wanted is not bool}
-    short = {"-h", *(flag for flag, _ in spelled)}
-    end = words.index("--") if "--" in words else len(words)
-    hidden = [
-        f" {word}" if _SIGNED.match(word) and word not in short and before not in taking else word
-        for before, word in zip(["", *words], words[:end], strict=False)
-    ]
-    return [*hidden, *words[end:]]
-
-
-_SIGNED = re.compile(r"-[^-]|-.*\s")
+def _parts(value: str) -> list[str]:
+    return [value] if "," not in value or Path(value).exists() else value.split(",")
 
 
 def _is_value(words: Sequence[str]) -> bool:
@@ -114,26 +128,19 @@ def _is_value(words: Sequence[str]) -> bool:
     return bool(words) and (not words[0].startswith("-") or re.fullmatch(r"-|-\.?\d.*", words[0]) is not None)
 
 
-def _parameter(field: Field, wanted: Any) -> inspect.Parameter:
-    annotation: Any = str
-    if wanted is bool:
-        annotation = bool
-    elif typing.get_origin(wanted) is list:
-        annotation = list[str]
-    choices = field.metadata["choices"]
-    complete = _completion(choices) if choices else None
-    help = field.metadata["help"]
-    if field.metadata["argument"]:
-        info = typer.Argument(help=help, metavar=config.spelling(field), autocompletion=complete)
-    else:
-        info = typer.Option(*flags(field, wanted), help=help, autocompletion=complete)
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[annotation | None, info]
-    )
+def takes_signs(options_type: type[Any]) -> bool:
+    """Whether an argument may begin with a minus sign, as in `king - man`."""
+    return any(declaration_of(field).signed for field, _ in typed_fields(options_type))
 
 
-def _completion(choices: Sequence[str]) -> Callable[[str], list[str]]:
-    def complete(incomplete: str) -> list[str]:
-        return [choice for choice in choices if choice.startswith(incomplete)]
+def refuse_unknown(options_type: type[Any], values: Mapping[str, Any], command: str) -> None:
+    """Refuse flags among the words of an argument that takes signs: there Typer passes unknown options on.
 
-    return complete
+    Raises:
+        UsageError: A word begins with two hyphens.
+    """
+    for field in dataclasses.fields(options_type):
+        for word in values[field.name] if declaration_of(field).signed else ():
+            if word.startswith("--"):
+                hint = f"`rnnkit {command} --help` lists the options"
+                raise UsageError(f"no such option: {word}", hint=hint, option=word)

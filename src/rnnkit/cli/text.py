@@ -7,9 +7,9 @@ from typing import Any
 
 from rnnkit.cli import filters
 from rnnkit.cli.command import Command, make
-from rnnkit.config import STDIN
-from rnnkit.console import Console
+from rnnkit.cli.console import Console
 from rnnkit.errors import UsageError
+from rnnkit.options.declare import STDIN
 
 
 def convert(stage: ModuleType, options: Any, console: Console) -> None:

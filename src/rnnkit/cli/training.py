@@ -7,7 +7,7 @@ from typing import Any
 
 from rnnkit.cli import launching
 from rnnkit.cli.command import Command
-from rnnkit.console import Console, duration
+from rnnkit.cli.console import Console, duration
 from rnnkit.system.machine import Allowance, size
 
 
@@ -24,7 +24,7 @@ def train(stage: ModuleType, options: Any, console: Console) -> int | None:
     if options.dry_run:
         console.report("\n".join(lines or _cost(result)), result.as_dict())
     else:
-        console.summarise(lines or _outcome(result), result.as_dict())
+        console.summarize(lines or _outcome(result), result.as_dict())
     return None
 
 
@@ -34,7 +34,7 @@ def learn_vectors(stage: ModuleType, options: Any, console: Console) -> None:
     if options.dry_run:
         console.report("\n".join(result.lines), result.as_dict())
     else:
-        console.summarise(result.lines, result.as_dict())
+        console.summarize(result.lines, result.as_dict())
 
 
 def _outcome(result: Any) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from rnnkit.cli import filters
 from rnnkit.cli.command import Command
-from rnnkit.config import STDIN
-from rnnkit.console import Console
+from rnnkit.cli.console import Console
 from rnnkit.io import growing
+from rnnkit.options.declare import STDIN
 
 
 def pictures(path: Path) -> list[Path]:

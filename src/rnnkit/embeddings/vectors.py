@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.config import did_you_mean
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.table import Matrix, Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError, UsageError
+from rnnkit.options.declare import did_you_mean
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.subwords import Subwords

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from rnnkit.config import as_dict
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
+from rnnkit.options.record import as_dict
 
 NOT_RECORDED: Final = ("processes", "shard", "merge")
 """Options that decide who does the work, and nothing about what comes out: artefacts do not hold them."""

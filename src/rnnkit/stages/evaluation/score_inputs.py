@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Warned
 from rnnkit.io import manifest
+from rnnkit.options.declare import STDIN
 from rnnkit.text import special
 from rnnkit.text.features import TAB
 from rnnkit.text.lines import batch_lines

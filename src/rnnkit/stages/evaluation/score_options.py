@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import UsageError
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
+from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import usual_options as usual
 
 CHECKPOINTS = ("best", "last", "average")
@@ -137,7 +137,7 @@ def check(options: ScoreOptions) -> Shares:
         UsageError: They do not go together, or a weight is out of range.
     """
     for name, parts in PARTS.items():
-        lonely = [f"--{flag(part)}" for part in parts if getattr(options, part) is not None]
+        lonely = [f"--{option_name(part)}" for part in parts if getattr(options, part) is not None]
         if lonely and not getattr(options, name):
             verb = "says" if len(lonely) == 1 else "say"
             raise UsageError(f"{' and '.join(lonely)} {verb} nothing without --{name}", hint=f"add --{name}")

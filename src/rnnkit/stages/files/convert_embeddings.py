@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.io import manifest
 from rnnkit.io.repairs import Repairs
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
+from rnnkit.options.record import as_dict
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file, claim_folder
 from rnnkit.stages.vectors import vector_options as vector

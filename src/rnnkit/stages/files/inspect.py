@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import argument
 from rnnkit.events import Listener, ignore
 from rnnkit.io.spool import spooled
+from rnnkit.options.declare import argument
 
 if TYPE_CHECKING:
     from rnnkit.reports.artefact import Description

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import argument, option
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.io import manifest
 from rnnkit.io.repairs import Repairs
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
 from rnnkit.reports.projection import METHODS
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, ignore
 from rnnkit.io.growing import growing_file
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.inference import decode_record, decode_resume, decode_translation
 from rnnkit.stages.inference.decode_options import CONTINUATION_BEAM, DIVERSITY, DecodeOptions, check, given
 from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import FormatError, UsageError
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import usual_options as usual
 from rnnkit.text.gaps import GAP, check_gap
 
@@ -202,7 +202,7 @@ class DecodeOptions:
 def given(options: DecodeOptions, names: Collection[str]) -> list[str]:
     """Those of the named options that are not as they would be without a word, as they are spelled."""
     defaults = DecodeOptions()
-    return [f"--{flag(name)}" for name in names if getattr(options, name) != getattr(defaults, name)]
+    return [f"--{option_name(name)}" for name in names if getattr(options, name) != getattr(defaults, name)]
 
 
 REFUSED: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
@@ -314,7 +314,7 @@ def _check_search(options: DecodeOptions, beam: int) -> None:
     """Options of the search that exclude each other."""
     for name in ("alpha", "coverage_penalty", "diversity"):
         if (value := getattr(options, name)) is not None and not math.isfinite(value):
-            raise UsageError(f"--{flag(name)} wants a finite number, not {value}")
+            raise UsageError(f"--{option_name(name)} wants a finite number, not {value}")
     if 0 < options.max_length < options.min_length:
         raise UsageError(f"--min-length {options.min_length} is more than --max-length {options.max_length}")
     groups = options.beam_groups

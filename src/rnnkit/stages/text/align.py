@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Progress, ignore
 from rnnkit.io import artefact_output, lock
 from rnnkit.io.artefact_output import atomic_folder
 from rnnkit.io.spool import spooled
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import option
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_folder
 from rnnkit.stages.text import scale_options as scale

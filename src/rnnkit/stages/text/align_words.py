@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Warned, ignore
 from rnnkit.io.artefact_output import seal_file
 from rnnkit.io.spool import spooled
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
+from rnnkit.options.record import as_dict
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file, claim_folder
 from rnnkit.text.names import TRAIN

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import as_dict, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.io import manifest
 from rnnkit.io.artefact_output import artefact_file, seal_file
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import option
+from rnnkit.options.record import as_dict
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file
 from rnnkit.text.names import TRAIN

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from rnnkit.config import option
+from rnnkit.options.declare import option
 
 processes = partial(
     option, 1, help="Processes that share the work; 0 is one a core. The result is the same.", unit="processes",

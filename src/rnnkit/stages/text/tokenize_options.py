@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument, option
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.text import scale_options as scale
 from rnnkit.text.normalise import FORMS, NFC

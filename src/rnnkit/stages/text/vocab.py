@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, Warned, ignore
 from rnnkit.io.manifest import Manifest
 from rnnkit.io.spool import spooled
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.text import scale_options as scale

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.io import lock, manifest
 from rnnkit.io.artefact_output import atomic_folder
 from rnnkit.io.explained import copy_folder
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_folder
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from rnnkit.config import option
+from rnnkit.options.declare import option
 
 Presets = Mapping[str, Mapping[str, Any]]
 T = TypeVar("T")

@@ -6,10 +6,11 @@ import dataclasses
 import typing
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import flag, plain, resolve
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import option_name, resolve
+from rnnkit.options.record import plain
 from rnnkit.stages.training import train_lm, train_seq2seq
 from rnnkit.stages.training.outcome import TrainingResult
 
@@ -104,7 +105,7 @@ def _narrow(options: Any, kind: type[Any], command: str) -> Any:
             continue
         if field.name not in own:
             raise UsageError(
-                f"--{flag(field.name)} {plain(value)} is nothing that `{command}` knows, which this data is for",
+                f"--{option_name(field.name)} {plain(value)} is nothing that `{command}` knows, which this data is for",
                 hint=f"`rnnkit {command} --help` lists its options",
             )
         given[field.name] = value

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from rnnkit.config import option
 from rnnkit.nn import kinds
+from rnnkit.options.declare import option
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.training.presets import preset_option
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, ignore
 from rnnkit.io.repairs import Repairs
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import STDIN
 from rnnkit.reports.columns import aligned
 from rnnkit.stages.vectors import vector_options
 from rnnkit.text.lines import read_lines

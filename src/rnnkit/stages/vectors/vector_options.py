@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.config import option
 from rnnkit.events import Listener
 from rnnkit.io import manifest
+from rnnkit.options.declare import option
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.table import Table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnkit.console import Console, duration
+from rnnkit.cli.console import Console, duration
 from rnnkit.events import Note, Progress
 
 

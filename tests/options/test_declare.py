@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit import config
-from rnnkit.config import argument, option
 from rnnkit.errors import ConfigError, UsageError
+from rnnkit.options import declare, record
+from rnnkit.options.declare import argument, option
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Options:
 
 
 def resolve(given: dict[str, object], environment: dict[str, str] | None = None, file: Path | None = None) -> Options:
-    return config.resolve(Options, "test", {"source": "x", **given}, environment or {}, file)
+    return declare.resolve(Options, "test", {"source": "x", **given}, environment or {}, file)
 
 
 def test_lists_are_never_shared() -> None:
@@ -37,13 +37,13 @@ def test_lists_are_never_shared() -> None:
 
 def test_missing_argument_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="SOURCE is missing"):
-        config.resolve(Options, "test", {}, {})
+        declare.resolve(Options, "test", {}, {})
 
 
 def test_argument_may_come_from_the_file_and_not_from_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('[test]\nsource = "from file"\n')
-    assert config.resolve(Options, "test", {}, {"RNNKIT_SOURCE": "y"}, file).source == Path("from file")
+    assert declare.resolve(Options, "test", {}, {"RNNKIT_SOURCE": "y"}, file).source == Path("from file")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_trailing_underscore_is_python_s_alone(tmp_path: Path) -> None:
     file.write_text("[test]\nlambda = 3\n")
     assert resolve({}, file=file).lambda_ == 3
     assert resolve({}, {"RNNKIT_LAMBDA": "4"}, file).lambda_ == 4
-    assert config.as_dict(resolve({}))["lambda"] == 1
+    assert record.as_dict(resolve({}))["lambda"] == 1
 
 
 @pytest.mark.parametrize(
@@ -93,22 +93,22 @@ def test_keys_may_be_written_with_either_line(tmp_path: Path) -> None:
 
     for key in ("max_length", "max-length"):
         (file := tmp_path / "c.toml").write_text(f"[test]\n{key} = 7\n")
-        assert config.resolve(Long, "test", {}, {}, file).max_length == 7
+        assert declare.resolve(Long, "test", {}, {}, file).max_length == 7
 
 
 @pytest.mark.parametrize("text", ['plain "quoted" \\ back', "line\nend\ttab\x7f\x01", "日本語 é", ""])
 def test_toml_reads_back(text: str) -> None:
-    written = config.to_toml("test", resolve({"names": [text], "ratio": "1e-7", "deep": True}))
+    written = record.to_toml("test", resolve({"names": [text], "ratio": "1e-7", "deep": True}))
     table = tomllib.loads(written)["test"]
     assert table == {"source": "x", "names": [text], "ratio": 1e-7, "lambda": 1, "deep": True}
 
 
 def test_unset_options_are_comments() -> None:
-    assert "\n# ratio is not set\n" in config.to_toml("test", resolve({}))
+    assert "\n# ratio is not set\n" in record.to_toml("test", resolve({}))
 
 
 def test_spelling() -> None:
-    assert [config.spelling(field) for field in fields(Options)] == [
+    assert [declare.spelling(field) for field in fields(Options)] == [
         "SOURCE",
         "--names",
         "--ratio",
@@ -118,5 +118,5 @@ def test_spelling() -> None:
 
 
 def test_did_you_mean_only_what_is_close() -> None:
-    assert config.did_you_mean("tokenise", ["tokenize", "train"]) == "did you mean 'tokenize'?"
-    assert config.did_you_mean("xyz", ["tokenize", "train"]) is None
+    assert declare.did_you_mean("tokenise", ["tokenize", "train"]) == "did you mean 'tokenize'?"
+    assert declare.did_you_mean("xyz", ["tokenize", "train"]) is None

@@ -1,6 +1,6 @@
-"""Where every failure ends: one short paragraph on standard error and an exit code, never a bare traceback.
+"""Failures as one short paragraph on standard error and an exit code; a traceback only with `--debug`.
 
-0 done, 1 expected failure or defect, 2 usage, 130 and 143 interrupted, 141 the reader of the results went away.
+Exit codes: 0 done, 1 expected failure or defect, 2 usage, 130 and 143 interrupted, 141 broken pipe.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any, TextIO
 import typer
 
 from rnnkit.cli import suggestions, worker
-from rnnkit.console import RED, YELLOW, say
-from rnnkit.errors import Interrupted, RnnkitError
+from rnnkit.cli.console import RED, YELLOW, write_line
+from rnnkit.errors import ConfigError, Interrupted, RnnkitError, UsageError
+from rnnkit.options.declare import did_you_mean
 from rnnkit.system import installation
 from rnnkit.training import signals
 from rnnkit.training.signals import Terminated
@@ -81,7 +82,8 @@ def explain(failure: BaseException) -> tuple[str, int]:
         case Terminated():
             return "terminated", 128 + signal.SIGTERM
     if isinstance(failure, PARSER_ERROR):
-        return str(_usage(failure)), USAGE
+        error = _usage(failure)
+        return str(error), error.exit_code
     if _is_memory(failure):
         return str(_OUT_OF_MEMORY), FAILED
     setting = _compiler_setting(failure)
@@ -126,7 +128,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:  # fmt: skip
     with suppress(OSError):
-        say(f"{message} ({category.__name__}, {filename}:{lineno})", ("warning:", YELLOW))
+        write_line(f"{message} ({category.__name__}, {filename}:{lineno})", ("warning:", YELLOW))
 
 
 def open_streams() -> None:
@@ -162,7 +164,7 @@ def silence() -> None:
 
 def _speak(text: str, mark: str = "") -> None:
     with suppress(OSError):  # nobody listens any more
-        say(text, (mark, RED) if mark else None)
+        write_line(text, (mark, RED) if mark else None)
 
 
 def _system_exit(stop: SystemExit) -> int:
@@ -173,23 +175,59 @@ def _system_exit(stop: SystemExit) -> int:
 
 
 def _usage(failure: Any) -> RnnkitError:
-    """The parser's complaint in the form of ours."""
+    """An error of Typer's parser as one of rnnkit's."""
+    context, parameter = getattr(failure, "ctx", None), getattr(failure, "param", None)
+    if context is not None and parameter is not None:
+        return _bad_value(failure, context, parameter)
     what = str(failure.message).partition(". Did you mean ")[0].partition(" (Possible options")[0].rstrip(".")
-    context = getattr(failure, "ctx", None)
-    command = context.command_path if context is not None else "rnnkit COMMAND"
-    hint = f"`{command} --help` lists what there is"
-    if context is not None:
-        name = getattr(failure, "option_name", None)
-        if name is not None and context.parent is None:
-            hint = f"options stand behind the command; {hint}"
-        if what.startswith("No such command"):
-            hint = suggestions.for_command(what.partition("'")[2].rstrip("'"), context.command.commands) or hint
-        elif name is not None:
-            spelled = [
-                flag for parameter in context.command.params for flag in (*parameter.opts, *parameter.secondary_opts)
-            ]
-            hint = suggestions.for_option(name, context.info_name or "", spelled) or hint
-    return RnnkitError(what[:1].lower() + what[1:], hint=hint)
+    hint = f"`{context.command_path if context is not None else 'rnnkit COMMAND'} --help` lists what there is"
+    name = getattr(failure, "option_name", None)
+    if context is not None and what.startswith("No such command"):
+        hint = suggestions.for_command(what.partition("'")[2].rstrip("'"), context.command.commands) or hint
+    elif context is not None and name is not None:
+        flags = [flag for each in context.command.params for flag in (*each.opts, *each.secondary_opts)]
+        meant = suggestions.for_option(name, context.info_name or "", flags)
+        hint = meant or (hint if context.parent else f"options follow the command; {hint}")
+    return UsageError(what[:1].lower() + what[1:], hint=hint, option=name)
+
+
+_EXPECTED = {
+    "int": "expects an integer",
+    "float": "expects a number",
+    "bool": "expects true or false",
+    "path": "expects a path",
+    "string": "expects text",
+}
+"""What a value of Pydantic's error types must be, by the beginning of their names."""
+
+
+def _bad_value(failure: Any, context: Any, parameter: Any) -> RnnkitError:
+    """A value that does not fit its option; the error names the source of the value."""
+    name = parameter.opts[0] if parameter.opts[0].startswith("-") else str(parameter.metavar or parameter.name)
+    source = getattr(context.get_parameter_source(parameter.name), "name", "")
+    if source == "ENVIRONMENT":
+        where = f"{parameter.envvar} ({name})"
+    elif source == "DEFAULT_MAP":
+        where = f"{context.params.get('config')}: [{context.info_name}] {name.lstrip('-')}"
+    else:
+        where = name
+    kind = UsageError if source in ("COMMANDLINE", "DEFAULT", "") else ConfigError
+    errors: list[Any] = getattr(failure.__cause__, "errors", list)()
+    if not errors:  # a missing argument, or one that Typer checks itself
+        missing = type(failure).__name__ == "MissingParameter"
+        return kind(
+            f"{where} is missing" if missing else f"{where}: {failure.message}", parameter.help or "", option=name
+        )
+    type_, value, bounds = errors[0]["type"], errors[0]["input"], errors[0].get("ctx", {})
+    if choices := [str(choice) for choice in parameter.type_descriptor.choices or ()]:
+        hint = did_you_mean(str(value), choices)
+        return kind(f"{where} cannot be {value!r}", f"choose from: {', '.join(choices)}", hint=hint, option=name)
+    if type_ == "greater_than_equal":
+        return kind(f"{where} must be at least {bounds['ge']}, not {value}", option=name)
+    if type_ == "less_than_equal":
+        return kind(f"{where} must be at most {bounds['le']}, not {value}", option=name)
+    expected = _EXPECTED.get(type_.partition("_")[0], errors[0]["msg"])
+    return kind(f"{where} {expected}, not {value!r}", option=name)
 
 
 _OUT_OF_MEMORY = RnnkitError(

@@ -1,8 +1,7 @@
-"""What a person sees: results on standard output, everything else on standard error.
+"""Output of a command: results on standard output, everything else on standard error.
 
-Progress is drawn as bars where standard error is a terminal that can, and is one plain line every some seconds
-elsewhere, so that a log file stays readable. `NO_COLOR` and `TERM=dumb` are honoured. Whoever reads standard error
-may go away at any time: then the talking stops and the work goes on.
+Progress is a bar on a terminal, and a plain line every ten seconds elsewhere, so that a log file stays readable.
+`NO_COLOR` and `TERM=dumb` are respected. If the reader of standard error closes it, the work continues silently.
 """
 
 from __future__ import annotations
@@ -30,17 +29,20 @@ REDRAW = 0.1
 """Seconds between two drawings of the same bar."""
 
 AT_ONCE = 1.0
-"""Work of fewer seconds than this ends without a word."""
+"""Work of fewer seconds than this leaves no line."""
 
-BOLD, RED, YELLOW, CYAN = "1", "1;31", "33", "36"
+BAR_WIDTH = 12
+"""Columns of a bar: the shortest on which 10 % can be told from 20 %."""
+
+RED, YELLOW = "1;31", "33"
 
 Mark = tuple[str, str]
-"""A word that stands before a text, and the style that it is painted in."""
+"""A word before a text, and its style."""
 
 
 @dataclass
 class _Task:
-    """What is remembered about a piece of work: when and where it began, and when it was last shown."""
+    """State of a task on display: when and where it began, and when it was last drawn."""
 
     started: float
     first: int
@@ -49,14 +51,14 @@ class _Task:
 
 
 class Console:
-    """Draws the events of a stage and prints its results.
+    """Displays the events of a stage and prints its results.
 
     Args:
-        quiet: Say nothing but results and errors.
+        quiet: Only print results and errors.
         json: Print a report as one JSON object instead of text.
-        clock: Seconds that never go back; tests give their own.
-        debug: Whether failures show a traceback; only told on to processes that are started from here.
-        silent: Say and print nothing at all, for another process does.
+        clock: A monotonic clock in seconds.
+        debug: Whether failures show a traceback; passed on to the processes of a distributed run.
+        silent: Print nothing, because another rank does.
     """
 
     def __init__(
@@ -83,35 +85,32 @@ class Console:
         self.close()
 
     def listen(self, event: Event) -> None:
-        """Show one event; this is the listener that stages are given."""
+        """Display one event; the listener of every stage."""
         if self.quiet:
             return
         try:
             match event:
                 case Note(text):
-                    self._say(visible_line(text))
+                    self._write_note(visible_line(text))
                 case Warned(text):
-                    self._say(visible_line(text), ("warning:", YELLOW))
+                    self._write_note(visible_line(text), ("warning:", YELLOW))
                 case Progress():
                     self._follow(event)
-        except OSError:  # a closed terminal or pipe; what the stage does goes on unseen
+        except OSError:  # a closed terminal or pipe
             self.quiet = True
             self._bars = None
 
     def words(self) -> list[str]:
-        """Flags of a command whose console is like this one."""
-        asked = {"--quiet": self.quiet, "--json": self.json, "--debug": self._debug}
-        return [flag for flag, given in asked.items() if given]
+        """Flags of a command with a console like this one."""
+        flags = {"--quiet": self.quiet, "--json": self.json, "--debug": self._debug}
+        return [flag for flag, given in flags.items() if given]
 
     def note(self, text: str) -> None:
-        """Say one line on standard error."""
+        """Print one line on standard error."""
         self.listen(Note(text))
 
     def write(self, line: str) -> None:
-        """Print one line of data, at once where a person or a program waits for it on a terminal.
-
-        Data is passed on as it is; a terminal gets it escaped.
-        """
+        """Print one line of data on standard output: unchanged, or escaped and flushed on a terminal."""
         if self._silent:
             return
         live = sys.stdout.isatty()
@@ -122,30 +121,30 @@ class Console:
             sys.stdout.flush()
 
     def write_aside(self, line: str) -> None:
-        """Print one line of the result on standard error, where standard output has lines of another kind."""
+        """Print one line of the result on standard error, if standard output has lines of another kind."""
         if self._silent:
             return
         self._clear()
         with contextlib.suppress(OSError):  # a closed terminal or pipe
-            say(line)
+            write_line(line)
 
     def show(self, line: str) -> None:
         """Print one line for people, escaped."""
         self.write(visible_line(line))
 
     def show_document(self, document: Mapping[str, Any]) -> None:
-        """Print one JSON object, with escapes for all that might steer a terminal."""
+        """Print one JSON object, control characters escaped."""
         self.write(visible_json(json.dumps(document, ensure_ascii=False)))
 
     def report(self, text: str, document: Mapping[str, Any]) -> None:
-        """Print a result for people, or the same facts as one JSON object where `--json` asked for it."""
+        """Print a result as text, or with `--json` as one JSON object."""
         if self.json:
             self.show_document(document)
         else:
             self.write(visible(text))
 
-    def summarise(self, lines: Iterable[str], document: Mapping[str, Any]) -> None:
-        """Say what became of files, where the files themselves are the result; or print it as one JSON object."""
+    def summarize(self, lines: Iterable[str], document: Mapping[str, Any]) -> None:
+        """Print notes about a result that is files, or with `--json` one JSON object."""
         if self.json:
             self.show_document(document)
         else:
@@ -153,7 +152,7 @@ class Console:
                 self.note(line)
 
     def close(self) -> None:
-        """Leave the terminal as it was found."""
+        """Remove the bars from the terminal."""
         self._clear()
         self._tasks.clear()
 
@@ -169,10 +168,10 @@ class Console:
             if self._animated:
                 self._draw(event, task, now)
             else:
-                self._say(visible_line(f"{event.task}: {', '.join(_words(event, task, now))}"))
+                self._write_note(visible_line(f"{event.task}: {', '.join(_words(event, task, now))}"))
 
     def _finish(self, event: Progress, task: _Task, now: float) -> None:
-        """Take the bar away and leave one line, unless nobody waited or another task, of which it is a part, runs."""
+        """Replace the bar with one line, unless the task was short or is part of a running task."""
         if self._bars and task.bar is not None:
             self._bars.remove_task(task.bar)
         if self._tasks:
@@ -180,7 +179,7 @@ class Console:
         self._clear()
         if now - task.started >= AT_ONCE:
             total = f"{event.done:,} {event.unit} in {duration(now - task.started)}"
-            self._say(visible_line(f"{event.task}: {', '.join([total, *_facts(event)])}"))
+            self._write_note(visible_line(f"{event.task}: {', '.join([total, *_facts(event)])}"))
 
     def _draw(self, event: Progress, task: _Task, now: float) -> None:
         if self._bars is None:
@@ -198,42 +197,42 @@ class Console:
             self._bars.stop()
             self._bars = None
 
-    def _say(self, text: str, mark: Mark | None = None) -> None:
+    def _write_note(self, text: str, mark: Mark | None = None) -> None:
         if self._bars is not None:
             self._bars.console.print(_marked(text, mark), markup=False, highlight=False, soft_wrap=True)
         else:
-            say(text, mark)
+            write_line(text, mark)
 
 
-def say(text: str, mark: Mark | None = None) -> None:
-    """Write a text to standard error, escaped: it may hold what comes from files and names.
+def write_line(text: str, mark: Mark | None = None) -> None:
+    """Write a text to standard error, control characters escaped.
 
     Args:
-        text: What is to be read.
-        mark: A word that stands before it, and its style.
+        text: The text; it may hold names and content of files.
+        mark: A word before it, and its style.
     """
     sys.stderr.write(f"{_marked(text, mark)}\n")
     sys.stderr.flush()
 
 
 def _marked(text: str, mark: Mark | None) -> str:
-    return f"{paint(*mark, sys.stderr)} {visible(text)}" if mark else visible(text)
+    return f"{style(*mark, sys.stderr)} {visible(text)}" if mark else visible(text)
 
 
 def is_animated(stream: IO[str]) -> bool:
-    """Whether a stream is a terminal on which lines can be redrawn."""
+    """Whether a stream is a terminal that can redraw lines."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def paint(text: str, style: str, stream: IO[str]) -> str:
-    """Colour a text for a stream, where the stream is a terminal and nobody asked for plain text."""
+def style(text: str, code: str, stream: IO[str]) -> str:
+    """Color a text if the stream is a terminal and `NO_COLOR` is not set."""
     if not is_animated(stream) or os.environ.get("NO_COLOR"):
         return text
-    return f"\x1b[{style}m{text}\x1b[0m"
+    return f"\x1b[{code}m{text}\x1b[0m"
 
 
 def duration(seconds: float) -> str:
-    """A length of time in the two units that matter: `0.4 s`, `45 s`, `12 min 3 s`, `2 h 5 min`."""
+    """A duration in at most two units: `0.4 s`, `45 s`, `12 min 3 s`, `2 h 5 min`."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -246,7 +245,7 @@ def duration(seconds: float) -> str:
 
 
 def _words(event: Progress, task: _Task, now: float) -> list[str]:
-    """How far, how long, how fast: the parts of a progress line, those first that must not be cut off."""
+    """Parts of a progress line, the most important first: count, time left, rate, metrics."""
     share = f" of {event.total:,}" if event.total is not None else ""
     percent = f" ({100 * event.done // event.total}%)" if event.total else ""
     words = [f"{event.done:,}{share} {event.unit}{percent}"]
@@ -260,22 +259,28 @@ def _words(event: Progress, task: _Task, now: float) -> list[str]:
 
 
 def _facts(event: Progress) -> list[str]:
-    """The stage's own facts, rates first: `2,690 tokens/s`, `loss 3.2`."""
+    """Metrics of the stage, rates first: `2,690 tokens/s`, `loss 3.2`."""
     rates = [f"{fact} {name}" for name, fact in event.facts.items() if name.endswith("/s")]
     return rates + [f"{name} {fact}" for name, fact in event.facts.items() if not name.endswith("/s")]
 
 
 def _new_bars() -> Bars:
-    """An empty set of bars on standard error. They are redrawn by events alone: no thread runs beside the work."""
+    """Bars on standard error, redrawn by events: no thread runs beside the work.
+
+    The bar keeps its width; on a narrow terminal the text behind it is cut.
+    """
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bars
     from rich.table import Column
 
     return Bars(
-        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
-        BarColumn(bar_width=16, table_column=Column(min_width=8)),
-        TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, max_width=24)),
+        BarColumn(bar_width=BAR_WIDTH),
+        TextColumn(
+            "{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        ),
+        expand=True,
         console=RichConsole(stderr=True),
         transient=True,
         auto_refresh=False,
