@@ -18,7 +18,7 @@ from rnnkit.models import weights
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, align_words
 from rnnkit.stages.training import train, train_seq2seq
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
 from rnnkit.training import metrics
 

@@ -21,8 +21,8 @@ from rnnkit.io import manifest
 from rnnkit.models import transfer, weights
 from rnnkit.stages.inference import decode
 from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.outcome import TrainingResult
-from rnnkit.stages.training.pretrained import Pretrained
+from rnnkit.stages.training.setup.initial_weights import PretrainedEmbeddings
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -222,7 +222,7 @@ def test_vectors_that_do_not_fit(work: Path, file: Path, tmp_path: Path) -> None
 )
 def test_options_that_do_not_go_together(names: str, frozen: bool, joint: bool, tied: bool, message: str) -> None:
     with pytest.raises(UsageError) as raised:
-        Pretrained(tuple(map(Path, names)), frozen, joint).check(tied, init_from=None)
+        PretrainedEmbeddings(tuple(map(Path, names)), frozen, joint).check(tied, init_from=None)
     assert message in str(raised.value)
 
 

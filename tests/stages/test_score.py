@@ -13,10 +13,11 @@ from tests import tiny_models
 
 from rnnkit.data.aligned import Sentences
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
+from rnnkit.evaluation import scorer
 from rnnkit.evaluation.perplexity import make_reader
 from rnnkit.evaluation.perplexity import score as score_text
 from rnnkit.events import Event, Note
-from rnnkit.stages.evaluation import score, score_inputs
+from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, ScoreOptions, Summary
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.text import special
@@ -106,7 +107,7 @@ def test_how_much_is_read_at_once_changes_nothing(
 ) -> None:
     wanted = options(folders, model, **extra)
     expected = [line.score.log_p for line in scored(wanted)[0]]
-    monkeypatch.setattr(score_inputs, "GROUP_LINES", 1)
+    monkeypatch.setattr(scorer, "GROUP_LINES", 1)
     np.testing.assert_allclose([line.score.log_p for line in scored(wanted)[0]], expected, rtol=1e-4)
 
 

@@ -13,8 +13,8 @@ from tests import tiny_models
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError
-from rnnkit.stages.evaluation import score_inputs
-from rnnkit.stages.evaluation.score_inputs import Scorer, open_scorer, read_text
+from rnnkit.evaluation import scorer
+from rnnkit.evaluation.scorer import Scorer, open_scorer, read_text
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 
 
@@ -44,7 +44,7 @@ def test_lines_are_read_ahead_no_further_than_so(
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_text("the\n" * 7, encoding="utf-8")
-    monkeypatch.setattr(score_inputs, "GROUP_LINES", 3)
+    monkeypatch.setattr(scorer, "GROUP_LINES", 3)
     assert [len(group.text) for group in read_text([tmp_path / "a"], scorer)] == [3, 3, 1]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
-from rnnkit.stages.evaluation.score_options import FLATNESSES, ScoreOptions, Shares, check, check_model, parse
+from rnnkit.stages.evaluation.score.options import FLATNESSES, MixtureWeights, ScoreOptions, check, check_model, parse
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ def test_a_number_behind_the_last_colon_is_a_weight(text: str, path: str, weight
 
 
 def test_the_main_model_has_what_the_others_leave() -> None:
-    assert check(ScoreOptions()) == Shares((), (1.0,))
+    assert check(ScoreOptions()) == MixtureWeights((), (1.0,))
     mixed = ScoreOptions(interpolate=["a:0.25", "b:0.5"], cache=True, cache_weight=0.125)
-    assert check(mixed) == Shares((Path("a"), Path("b")), (0.125, 0.25, 0.5, 0.125))
+    assert check(mixed) == MixtureWeights((Path("a"), Path("b")), (0.125, 0.25, 0.5, 0.125))
     assert check(ScoreOptions(interpolate=["a:0.7", "b:0.2", "c:0.1"])).given[0] == pytest.approx(0, abs=1e-12)
     open_one = ScoreOptions(interpolate=["a:0.25", "b"], tune=Path("t"))
-    assert check(open_one) == Shares((Path("a"), Path("b")), (None, 0.25, None))
+    assert check(open_one) == MixtureWeights((Path("a"), Path("b")), (None, 0.25, None))
 
 
 def test_flatnesses_that_are_tried() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
-from rnnkit.stages.evaluation.diagnose_flow import FlowResult, measure_flow
-from rnnkit.stages.evaluation.diagnose_options import DiagnoseOptions
-from rnnkit.stages.evaluation.diagnose_recall import RecallResult, measure_recall
+from rnnkit.stages.evaluation.diagnose.gradient_report import FlowResult, measure_flow
+from rnnkit.stages.evaluation.diagnose.options import DiagnoseOptions
+from rnnkit.stages.evaluation.diagnose.recall_report import RecallResult, measure_recall
 from rnnkit.stages.outputs import claim_file
 
 __all__ = ["EXAMPLE", "DiagnoseOptions", "FlowResult", "RecallResult", "run"]

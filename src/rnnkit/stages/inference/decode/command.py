@@ -12,8 +12,8 @@ from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, ignore
 from rnnkit.io.growing import growing_file
-from rnnkit.stages.inference import decode_record, decode_resume, decode_translation
-from rnnkit.stages.inference.decode_options import CONTINUATION_BEAM, DIVERSITY, DecodeOptions, check, given
+from rnnkit.stages.inference.decode import record, resume, translation_outputs
+from rnnkit.stages.inference.decode.options import DIVERSITY, GENERATION_BEAM, DecodeOptions, check, explicitly_set
 from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rnnkit.decoding.fill import Filled
     from rnnkit.decoding.sampling import Sampling
     from rnnkit.decoding.stepper import SearchOptions
-    from rnnkit.stages.inference.decode_resume import Keeper
+    from rnnkit.stages.inference.decode.resume import RecordedOutput
 
 __all__ = ["EXAMPLE", "DecodeOptions", "run", "write"]
 
@@ -42,7 +42,7 @@ Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 Decoder = Callable[["DecodeOptions", Mapping[str, Any], "Keeper | None", Listener], Outputs]
 
 
-def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None = None) -> Iterator[str]:
+def run(options: DecodeOptions, listen: Listener = ignore, keeper: RecordedOutput | None = None) -> Iterator[str]:
     """Decode; the lines come as they are made.
 
     Args:
@@ -64,7 +64,7 @@ def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None
     from rnnkit.nn.device import set_threads
 
     document = _checked(options)
-    if given(options, ["seed"]) and not options.draws:
+    if explicitly_set(options, ["seed"]) and not options.draws:
         listen(Note("--seed has no effect: nothing is drawn"))
     set_threads(options.threads)
     decoders: dict[str, Decoder] = {
@@ -73,7 +73,7 @@ def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None
         store.CLOZE: _fill,
     }
     if keeper is None and options.resume:
-        keeper = decode_resume.open_keeper(options)
+        keeper = resume.open_recorded_output(options)
     done = 0 if keeper is None else keeper.done
     return _lines(options, decoders[document["task"]](options, document, keeper, listen), done, listen)
 
@@ -86,20 +86,20 @@ def write(options: DecodeOptions, listen: Listener = ignore) -> None:
         ArtefactError: As `run`; or the file cannot be written.
     """
     _checked(options)
-    if not decode_record.is_recorded(options):
+    if not record.is_recorded(options):
         if options.resume:
             raise UsageError(f"--resume continues a file, and {options.output} is something else")
         with growing_file(options.output) as file:
             file.writelines(f"{line}\n" for line in run(options, listen))
         return
     if not options.resume:
-        decode_record.refuse_foreign(options)
-    keeper = decode_resume.open_keeper(options)
+        record.check_record_names(options)
+    keeper = resume.open_recorded_output(options)
     keeper.recording = True
     if keeper.start.whole:
         listen(Note(f"{options.output} is finished: all {keeper.done:,} lines of the text are decoded"))
         return
-    decode_resume.write(run(options, listen, keeper), options, keeper, listen)
+    resume.write(run(options, listen, keeper), options, keeper, listen)
 
 
 def _checked(options: DecodeOptions) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _lines(options: DecodeOptions, outputs: Outputs, done: int, listen: Listener
     listen(Progress("decode", number, finished=True))
 
 
-def _remaining(lines: Iterator[T], keeper: Keeper | None) -> tuple[Iterator[T], int]:
+def _remaining(lines: Iterator[T], keeper: RecordedOutput | None) -> tuple[Iterator[T], int]:
     """The lines that no earlier run has decoded, and the number of the others."""
     return (lines, 0) if keeper is None else (islice(keeper.read(lines), keeper.done, None), keeper.done)
 
@@ -162,20 +162,24 @@ def _sampling(options: DecodeOptions) -> Sampling | None:
     return Sampling(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
 
 
-def _translate(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+def _translate(
+    options: DecodeOptions, _: Mapping[str, Any], keeper: RecordedOutput | None, listen: Listener
+) -> Outputs:
     from rnnkit.decoding.translate import BLOCK_LINES
-    from rnnkit.stages.inference.decode_options import TRANSLATION_BEAM
+    from rnnkit.stages.inference.decode.options import TRANSLATION_BEAM
 
     ahead = _ahead(options, BLOCK_LINES)
     search, sampling = _search(options, TRANSLATION_BEAM), _sampling(options)
-    return decode_translation.translate(options, search, sampling, keeper, ahead, listen)
+    return translation_outputs.translate(options, search, sampling, keeper, ahead, listen)
 
 
-def _continue(options: DecodeOptions, document: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+def _continue(
+    options: DecodeOptions, document: Mapping[str, Any], keeper: RecordedOutput | None, listen: Listener
+) -> Outputs:
     from rnnkit.decoding import continuation
 
     narrator = _open_narrator(options, document, listen)
-    how = continuation.GenerationOptions(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
+    how = continuation.GenerationOptions(_search(options, GENERATION_BEAM), _sampling(options), options.seed)
     prompts = (line for path in options.files for line in read_text(path, narrator.tokenizer))
     lines, done = _remaining(prompts, keeper)
     ahead = _ahead(options, continuation.BLOCK_LINES)
@@ -196,7 +200,7 @@ def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: 
 
     folder, language = options.folder, document["languages"][0]
     if document["network"].get("arch") == "ngram":
-        if strange := given(options, ["checkpoint"]):
+        if strange := explicitly_set(options, ["checkpoint"]):
             raise UsageError(f"{strange[0]} {options.checkpoint}: {folder} holds counts, which have no checkpoints")
         counts = ngram_store.load(folder / ngram_store.NAME)
         vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
@@ -234,7 +238,7 @@ def _describe_continuation(continued: Continued) -> dict[str, Any]:
     }
 
 
-def _fill(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
+def _fill(options: DecodeOptions, _: Mapping[str, Any], keeper: RecordedOutput | None, listen: Listener) -> Outputs:
     from rnnkit.decoding import fill
     from rnnkit.models import cloze_store
     from rnnkit.nn.device import choose_device

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.events import Listener, ignore
 from rnnkit.io.workspace import Workspace
-from rnnkit.stages.training import language_options, pretrained, training_inputs, training_run
-from rnnkit.stages.training.language_options import NGRAM, TrainLMOptions
-from rnnkit.stages.training.outcome import TrainingResult
-from rnnkit.stages.training.training_run import Learner, Recipe
+from rnnkit.stages.training.setup import initial_weights, training_inputs, training_run
+from rnnkit.stages.training.setup.model_directory import TrainingResult
+from rnnkit.stages.training.setup.training_run import Recipe, TrainingComponents
+from rnnkit.stages.training.train_lm.options import NGRAM, TrainLMOptions
 from rnnkit.system.machine import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rnnkit.models.cloze import Config as ClozeConfig
     from rnnkit.models.language_model import Config, LanguageModel
     from rnnkit.nn.sampled_softmax import Proposal
-    from rnnkit.stages.training.count_ngrams import Cost, Counted
-    from rnnkit.stages.training.training_inputs import TrainingInputs
+    from rnnkit.stages.training.setup.training_inputs import TrainingInputs
+    from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
     from rnnkit.training.estimate import Estimate
     from rnnkit.training.optimisation import Settings as Changes
     from rnnkit.training.processes import Group
@@ -40,7 +40,9 @@ rnnkit train-lm --resume"""
 __all__ = ["EXAMPLE", "TrainLMOptions", "run"]
 
 
-def run(options: TrainLMOptions, listen: Listener = ignore) -> TrainingResult | Estimate | Counted | Cost:
+def run(
+    options: TrainLMOptions, listen: Listener = ignore
+) -> TrainingResult | Estimate | NgramTrainingResult | NgramTrainingCost:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -51,12 +53,12 @@ def run(options: TrainLMOptions, listen: Listener = ignore) -> TrainingResult | 
     """
     folder = options.output or Workspace(options.work).model
     if not options.resume:
-        options = language_options.fill(options)
+        options = options.apply_preset(options)
         _pretrained(options).check(options.tied, options.init_from)
     if options.arch == NGRAM:
-        from rnnkit.stages.training import count_ngrams
+        from rnnkit.stages.training.train_lm import ngram_training
 
-        return count_ngrams.run(options, folder, listen)
+        return ngram_training.run(options, folder, listen)
     return training_run.run(
         options, folder, lambda resolved, group, place: _recipe(resolved, place, group, listen), listen
     )
@@ -79,7 +81,7 @@ def _prepare(
     resuming: bool,
     group: Group,
     listen: Listener,
-) -> Learner:
+) -> TrainingComponents:
     """The model directory with its network, the task that trains it, the batches, and what measures it.
 
     A run that is resumed from a checkpoint needs no other weights to start from.
@@ -90,7 +92,7 @@ def _prepare(
     from rnnkit.models import language_store
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.nn.device import choose_output_precision
-    from rnnkit.stages.training.markers import warn_of_markers
+    from rnnkit.stages.training.setup.training_inputs import warn_of_markers
     from rnnkit.text.vocabulary import Vocabulary
     from rnnkit.training.language_model import LanguageModelTask, Settings
     from rnnkit.training.optimisation import Optimisation
@@ -110,7 +112,7 @@ def _prepare(
         precision=_precision(options, device),
         output_precision=choose_output_precision(options.precision, device),
     )
-    share = training_run.share(options, group)
+    share = training_run.shard_spec(options, group)
     columns = (options.columns or 1) * share.count
     cutting = Cutting(columns, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
@@ -118,7 +120,7 @@ def _prepare(
         if options.context == "line"
         else StreamBatches(text.stream(), cutting, options.seed)
     )
-    return Learner(
+    return TrainingComponents(
         folder=folder,
         network=network,
         languages=(language,),
@@ -138,7 +140,7 @@ def _prepare_fill(
     resuming: bool,
     group: Group,
     listen: Listener,
-) -> Learner:
+) -> TrainingComponents:
     """As `_prepare`, for a model that fills gaps."""
     from rnnkit.data.batching import Batches
     from rnnkit.data.steps import Steps
@@ -161,12 +163,12 @@ def _prepare_fill(
         choose_output_precision(options.precision, device),
     )
     batches = Batches([lines.lengths()], options.batch_tokens, options.seed)
-    return Learner(
+    return TrainingComponents(
         folder=folder,
         network=network,
         languages=(language,),
         task=ClozeTask(network, lines, settings, optimisation),
-        batches=Steps(batches, training_run.share(options, group)),
+        batches=Steps(batches, training_run.shard_spec(options, group)),
         validate=make_validation(network, held_out, optimisation.mean_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
@@ -202,7 +204,7 @@ def _start(
     from rnnkit.models import store
     from rnnkit.nn import recompute
     from rnnkit.nn.device import choose_device, set_threads
-    from rnnkit.stages.training.fine_tuning import initialise
+    from rnnkit.stages.training.setup.initial_weights import load_initial_weights
     from rnnkit.text.vocabulary import Vocabulary
 
     set_threads(options.threads, group.place.local_size)
@@ -215,7 +217,9 @@ def _start(
         recompute.turn_on(network)
     vectors = _pretrained(options)
     if not resuming and options.init_from is not None:
-        initialise(network, store.CLOZE if options.cloze else store.LANGUAGE_MODEL, options.init_from, vocabularies)
+        load_initial_weights(
+            network, store.CLOZE if options.cloze else store.LANGUAGE_MODEL, options.init_from, vocabularies
+        )
     if not resuming:
         vectors.fill(network, vocabularies, made_from.data, listen)
     vectors.freeze(network, made_from.data)
@@ -230,7 +234,7 @@ def _proposal(options: TrainLMOptions, made_from: TrainingInputs, device: torch.
 
     if not options.sampled_softmax:
         return None
-    counts_V = pretrained.count_tokens(made_from.data, made_from.data.sides)
+    counts_V = initial_weights.count_tokens(made_from.data, made_from.data.sides)
     return propose(unigram_weights(torch.from_numpy(counts_V)), options.sampled_softmax, device)
 
 
@@ -278,5 +282,7 @@ def _changes(options: TrainLMOptions) -> Changes:
     )
 
 
-def _pretrained(options: TrainLMOptions) -> pretrained.Pretrained:
-    return pretrained.Pretrained(tuple(options.embeddings), options.freeze_embeddings, True, options.repair)
+def _pretrained(options: TrainLMOptions) -> initial_weights.PretrainedEmbeddings:
+    return initial_weights.PretrainedEmbeddings(
+        tuple(options.embeddings), options.freeze_embeddings, True, options.repair
+    )

@@ -10,10 +10,10 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, ignore
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
-from rnnkit.stages.training import guidance, pretrained, training_inputs, training_run, translation_options
-from rnnkit.stages.training.outcome import TrainingResult
-from rnnkit.stages.training.training_run import Learner, Recipe
-from rnnkit.stages.training.translation_options import TrainSeq2SeqOptions
+from rnnkit.stages.training.setup import initial_weights, training_inputs, training_run
+from rnnkit.stages.training.setup.model_directory import TrainingResult
+from rnnkit.stages.training.setup.training_run import Recipe, TrainingComponents
+from rnnkit.stages.training.train_seq2seq.options import TrainSeq2SeqOptions
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rnnkit.io.staged import RunFolder
     from rnnkit.models.sequence_to_sequence import Config
     from rnnkit.models.store import Model
-    from rnnkit.stages.training.training_inputs import TrainingInputs
+    from rnnkit.stages.training.setup.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
     from rnnkit.training.optimisation import Settings as Changes
     from rnnkit.training.processes import Group
@@ -50,7 +50,7 @@ def run(options: TrainSeq2SeqOptions, listen: Listener = ignore) -> TrainingResu
     """
     folder = options.output or Workspace(options.work).model
     if not options.resume:
-        options = translation_options.fill(options)
+        options = options.apply_preset(options)
         _pretrained(options).check(options.tied, options.init_from)
     return training_run.run(
         options, folder, lambda resolved, group, place: _recipe(resolved, place, group, listen), listen
@@ -78,7 +78,7 @@ def _prepare(
     resuming: bool,
     group: Group,
     listen: Listener,
-) -> Learner:
+) -> TrainingComponents:
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
     from rnnkit.data.batching import Batches
     from rnnkit.data.steps import Steps
@@ -103,14 +103,14 @@ def _prepare(
     search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
     measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
     batches = Batches([source.lengths(), target.lengths()], batch_tokens, options.seed)
-    return Learner(
+    return TrainingComponents(
         folder=folder,
         network=network,
         languages=model.languages,
         task=SequenceToSequenceTask(
             network, source, target, Settings(options.label_smoothing or 0.0, precision), optimisation, guide
         ),
-        batches=Steps(batches, training_run.share(options, group)),
+        batches=Steps(batches, training_run.shard_spec(options, group)),
         validate=make_validation(model, data, measured, optimisation.mean_weights, listen),
         epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
         vocabulary=network.config.target_size,
@@ -136,7 +136,7 @@ def _make_model(
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.nn import recompute
     from rnnkit.nn.device import choose_device, set_threads
-    from rnnkit.stages.training.fine_tuning import initialise
+    from rnnkit.stages.training.setup.initial_weights import load_initial_weights
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -151,7 +151,7 @@ def _make_model(
     if options.recompute:
         recompute.turn_on(network)
     if not resuming and options.init_from is not None:
-        initialise(network, store.TASK, options.init_from, loaded)
+        load_initial_weights(network, store.TASK, options.init_from, loaded)
     if not resuming:
         _pretrained(options).fill(network, loaded, data, listen)
     _pretrained(options).freeze(network, data)
@@ -231,11 +231,11 @@ def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: b
     )
 
 
-def _guided(options: TrainSeq2SeqOptions) -> guidance.Guided:
-    return guidance.Guided(options.guided_attention, options.guided_weight)
+def _guided(options: TrainSeq2SeqOptions) -> training_inputs.GuidedAttentionInput:
+    return training_inputs.GuidedAttentionInput(options.guided_attention, options.guided_weight)
 
 
-def _pretrained(options: TrainSeq2SeqOptions) -> pretrained.Pretrained:
-    return pretrained.Pretrained(
+def _pretrained(options: TrainSeq2SeqOptions) -> initial_weights.PretrainedEmbeddings:
+    return initial_weights.PretrainedEmbeddings(
         tuple(options.embeddings), options.freeze_embeddings, options.joint_embeddings, options.repair
     )

@@ -15,8 +15,7 @@ from typing import Any
 from rnnkit.config import STDIN, as_dict
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
-from rnnkit.stages.evaluation import score_options
-from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions
+from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions
 
 FREE = {"output", "overwrite", "resume", "batch-tokens", "device", "threads", "alignments", "attention"}
 """Options that no output depends on."""
@@ -41,7 +40,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Identity:
+class Fingerprint:
     """What decides about the text.
 
     Attributes:
@@ -57,7 +56,7 @@ class Identity:
     paths: Mapping[str, str]
 
 
-def identify(options: DecodeOptions) -> Identity:
+def compute_fingerprint(options: DecodeOptions) -> Fingerprint:
     """Read what decides about the text of a call of `decode`.
 
     Raises:
@@ -77,9 +76,9 @@ def identify(options: DecodeOptions) -> Identity:
         if is_text and not stream:
             texts[name] = path.stat().st_size
     named = {name: value for name, value in as_dict(options).items() if name not in FREE | BY_CONTENT}
-    weights = [score_options.parse(text, "--fusion")[1] for text in options.fusion]
+    weights = [options.parse(text, "--fusion")[1] for text in options.fusion]
     named["fusion"] = [FUSION_WEIGHT if weight is None else weight for weight in weights]
-    return Identity(named, inputs, texts, paths)
+    return Fingerprint(named, inputs, texts, paths)
 
 
 def is_text_name(name: str) -> bool:
@@ -87,7 +86,7 @@ def is_text_name(name: str) -> bool:
     return name == "text" or name.startswith("text ")
 
 
-def differences(found: Identity, now: Identity) -> tuple[list[str], list[str]]:
+def differences(found: Fingerprint, now: Fingerprint) -> tuple[list[str], list[str]]:
     """What differs between two calls, in words: of options, and of inputs.
 
     The last file of text and what has a line for each of its lines may have grown by whole lines since. Text that comes
@@ -137,7 +136,7 @@ def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
     for number, folder in enumerate(options.folders, start=1):
         yield from _of_model(_numbered("model", number), folder, options.checkpoint)
     for number, text in enumerate(options.fusion, start=1):
-        yield from _of_model(_numbered("fusion", number), score_options.parse(text, "--fusion")[0], "best")
+        yield from _of_model(_numbered("fusion", number), options.parse(text, "--fusion")[0], "best")
     if options.shortlist is not None:
         manifest.load(manifest.place(options.shortlist))
         for path in sorted(options.shortlist.iterdir()):

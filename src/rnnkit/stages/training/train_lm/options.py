@@ -12,7 +12,7 @@ from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
 from rnnkit.stages import usual_options as usual
-from rnnkit.stages.training import presets
+from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
 
@@ -43,7 +43,7 @@ AWD: Mapping[str, Any] = {
 PRESETS: Mapping[str, Mapping[str, Any]] = {"small": SMALL, "medium": MEDIUM, "awd": AWD}
 
 
-_preset = functools.partial(presets.preset_option, PRESETS)
+_preset = functools.partial(training_options.preset_option, PRESETS)
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class TrainLMOptions:
     dry_run: bool = training.dry_run()
 
 
-def fill(options: TrainLMOptions) -> TrainLMOptions:
+def apply_preset(options: TrainLMOptions) -> TrainLMOptions:
     """The options with the preset's values where none were given.
 
     Raises:
@@ -156,7 +156,7 @@ def fill(options: TrainLMOptions) -> TrainLMOptions:
     values = PRESETS[options.preset]
     if options.arch == "transformer":
         values = {**values, "embedding": options.hidden or values["hidden"]}
-    filled = presets.fill(options, values)
+    filled = training_options.apply_preset(options, values)
     check(filled)
     return filled
 

@@ -15,8 +15,8 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Warned, ignore
 from rnnkit.io.staged import RunFolder
 from rnnkit.stages import outputs
-from rnnkit.stages.training import outcome, pretrained, run_folder
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training.setup import initial_weights, model_directory, run_directory
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.system.machine import available_cores, shortage
 from rnnkit.training import processes, schedules
 from rnnkit.training.processes import Group
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from rnnkit.stages.training.training_inputs import TrainingInputs
+    from rnnkit.stages.training.setup.training_inputs import TrainingInputs
     from rnnkit.training.estimate import Estimate
     from rnnkit.training.loop import Loop, Plan
     from rnnkit.training.network_task import NetworkTask
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 KIND = "model"
 """Kind of artefact that a run makes, and may replace."""
 
-HOPELESS = 4.0
+DIVERGENCE_FACTOR = 4.0
 """A loss of so many times a blind guess's is no spike any more."""
 
 
 @dataclass(frozen=True)
-class Learner:
+class TrainingComponents:
     """A network with all that its training takes.
 
     Attributes:
@@ -77,8 +77,8 @@ class Recipe:
     """
 
     open_inputs: Callable[[], TrainingInputs]
-    vectors: pretrained.Pretrained
-    prepare: Callable[[TrainingInputs, bool], Learner]
+    vectors: initial_weights.PretrainedEmbeddings
+    prepare: Callable[[TrainingInputs, bool], TrainingComponents]
     group: Group
 
 
@@ -104,14 +104,14 @@ def run(
         return _estimate(options, recipe(options, Group(), RunFolder(folder)), listen)
     if not options.resume:
         outputs.refuse_inputs(folder, outputs.input_paths(options))
-        run_folder.refuse_taken(folder, options.overwrite, KIND)
+        run_directory.check_replaceable(folder, options.overwrite, KIND)
     with processes.join(options.device) as group, _holding(folder, options, group) as place:
         listen = listen if group.first else ignore
         if options.resume:
-            options = run_folder.saved_options(folder, options)
+            options = run_directory.saved_options(folder, options)
         options = _with_threads(_with_processes(options, group), group)
         if options.resume and group.first:
-            run_folder.warn_of_threads(folder, options.threads, listen)
+            run_directory.warn_of_threads(folder, options.threads, listen)
         return _train(options, place, recipe(options, group, place), listen)
 
 
@@ -123,7 +123,7 @@ def _holding(folder: Path, options: Any, group: Group) -> Iterator[RunFolder]:
         yield RunFolder(folder)
         group.wait()
         return
-    room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
+    room = run_directory.resume(folder) if options.resume else run_directory.begin(folder, options.overwrite, KIND)
     with room as place:
         group.wait()
         yield place
@@ -147,7 +147,7 @@ def _with_threads(options: Any, group: Group) -> Any:
     return dataclasses.replace(options, threads=options.threads or share)
 
 
-def share(options: Any, group: Group) -> Share:
+def shard_spec(options: Any, group: Group) -> Share:
     """What this process takes of each step; of a run that is only estimated, the first one's."""
     return Share(options.accumulate, group.place.rank, options.processes)
 
@@ -158,10 +158,12 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
 
     made_from = recipe.open_inputs()
     resuming = options.resume and checkpoint.exists(folder / "last")
-    vectors = pretrained.recorded(folder.path) if resuming else recipe.vectors.digests(made_from.data.sides)
+    vectors = (
+        initial_weights.recorded_embeddings(folder.path) if resuming else recipe.vectors.digests(made_from.data.sides)
+    )
     made_from = dataclasses.replace(made_from, digests={**made_from.digests, **vectors})
     if options.resume:
-        run_folder.check_inputs(folder.path, made_from.digests)
+        run_directory.check_inputs(folder.path, made_from.digests)
     if options.resume and not resuming:
         if recipe.group.first:
             metrics.drop_after(folder / metrics.NAME, 0)
@@ -170,16 +172,16 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
     fresh = group.first and not options.resume
     learner = recipe.prepare(made_from, resuming)
     group.part_random(options.seed)
-    trained = outcome.Trained(folder, learner.network, learner.languages)
+    trained = model_directory.TrainedModel(folder, learner.network, learner.languages)
     if fresh:
-        outcome.seal(trained, made_from, run_folder.kept(options))
+        model_directory.write_model_manifest(trained, made_from, run_directory.run_options(options))
     if (warning := memory_warning(learner.network)) is not None:
         listen(Warned(warning))
     rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
     if fresh and not folder.replaces:
         folder.commit()
     if group.first:
-        run_folder.require_listed(folder)
+        run_directory.require_listed_files(folder)
     plan = _plan(options, learner)
     loop = _make_loop(options, plan, learner, group, listen)
     if resuming:
@@ -191,10 +193,12 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
         listen(Note(f"{counters.skipped:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"))
     if group.first:
         folder.check()
-        outcome.conclude(trained, made_from, run_folder.kept(options), counters, listen)
+        model_directory.finalize_model_directory(
+            trained, made_from, run_directory.run_options(options), counters, listen
+        )
     group.wait()
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
-    return outcome.result(folder.final, counters)
+    return model_directory.result(folder.final, counters)
 
 
 def _estimate(options: Any, recipe: Recipe, listen: Listener) -> Estimate:
@@ -216,7 +220,7 @@ def _estimate(options: Any, recipe: Recipe, listen: Listener) -> Estimate:
     return found
 
 
-def _plan(options: Any, learner: Learner) -> Plan:
+def _plan(options: Any, learner: TrainingComponents) -> Plan:
     """How long and how often, from the options and the size of the data."""
     from rnnkit.training.loop import Plan
 
@@ -228,11 +232,11 @@ def _plan(options: Any, learner: Learner) -> Plan:
         report_every=options.report_every,
         save_seconds=options.save_every,
         patience=options.patience,
-        hopeless=HOPELESS * math.log(max(2, learner.vocabulary)),
+        hopeless=DIVERGENCE_FACTOR * math.log(max(2, learner.vocabulary)),
     )
 
 
-def _make_loop(options: Any, plan: Plan, learner: Learner, group: Group, listen: Listener) -> Loop[Any]:
+def _make_loop(options: Any, plan: Plan, learner: TrainingComponents, group: Group, listen: Listener) -> Loop[Any]:
     from rnnkit.training.loop import Loop
 
     schedule = schedules.Schedule(
@@ -241,7 +245,7 @@ def _make_loop(options: Any, plan: Plan, learner: Learner, group: Group, listen:
     return Loop(learner.task, learner.batches, schedule, plan, learner.folder, learner.validate, listen, group)
 
 
-def _announce(options: Any, learner: Learner, plan: Plan, listen: Listener) -> None:
+def _announce(options: Any, learner: TrainingComponents, plan: Plan, listen: Listener) -> None:
     import torch
 
     from rnnkit.models import weights

@@ -18,7 +18,7 @@ SHOWN: Final = 5
 
 
 @dataclass
-class Lines:
+class LineTally:
     """Lines of one sort: how many, and the numbers of the first."""
 
     count: int = 0
@@ -36,7 +36,7 @@ class Lines:
 
 
 @dataclass
-class Watch:
+class LengthWarnings:
     """Counts lines that deserve a warning.
 
     Attributes:
@@ -49,9 +49,9 @@ class Watch:
 
     longest: Longest
     search: SearchOptions
-    long: Lines = field(default_factory=Lines)
-    cut: Lines = field(default_factory=Lines)
-    unfinished: Lines = field(default_factory=Lines)
+    long: LineTally = field(default_factory=LineTally)
+    cut: LineTally = field(default_factory=LineTally)
+    unfinished: LineTally = field(default_factory=LineTally)
 
     def look(self, number: int, one: Translated) -> None:
         """Look at a line that was translated."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from rnnkit.io.staged import RunFolder
-    from rnnkit.stages.training.training_inputs import TrainingInputs
+    from rnnkit.stages.training.setup.training_inputs import TrainingInputs
     from rnnkit.training.loop import Counters
 
 
@@ -22,7 +22,7 @@ CURVE = "curve.png"
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """A network and where it is kept.
 
     Attributes:
@@ -61,8 +61,8 @@ class TrainingResult:
         return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
 
 
-def conclude(
-    model: Trained,
+def finalize_model_directory(
+    model: TrainedModel,
     made_from: TrainingInputs,
     options: Mapping[str, Any],
     counters: Counters,
@@ -100,7 +100,7 @@ def conclude(
         seconds=counters.seconds,
     )
     write_card(folder, card)
-    seal(model, made_from, options, {"steps": counters.step, "best": facts})
+    write_model_manifest(model, made_from, options, {"steps": counters.step, "best": facts})
 
 
 def _draw_curve(folder: Path, listen: Listener) -> None:
@@ -131,8 +131,8 @@ def _scores(facts: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in facts.items() if name != "step"}
 
 
-def seal(
-    model: Trained, made_from: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
+def write_model_manifest(
+    model: TrainedModel, made_from: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> None:
     """Write the manifest; with the result once the run is finished."""
     from rnnkit.models import store, weights

@@ -20,9 +20,16 @@ from rnnkit.events import Listener, Note
 from rnnkit.io import growing, manifest
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.durable import sync_file, sync_folder
-from rnnkit.stages.inference.decode_identity import Identity, identify
-from rnnkit.stages.inference.decode_options import DecodeOptions
-from rnnkit.stages.inference.decode_record import KIND, VERSION, Extent, State, find, record_place
+from rnnkit.stages.inference.decode.fingerprint import Fingerprint, compute_fingerprint
+from rnnkit.stages.inference.decode.options import DecodeOptions
+from rnnkit.stages.inference.decode.record import (
+    KIND,
+    VERSION,
+    HashedPrefix,
+    OutputState,
+    find_output_state,
+    record_path,
+)
 
 SECONDS = 1.0
 """Least time between two records while lines are read."""
@@ -33,7 +40,7 @@ BURST_SECONDS = 5.0
 T = TypeVar("T")
 
 
-class Keeper:
+class RecordedOutput:
     """Keeps the record of an output while it grows, and holds the text that is read against that of an earlier run.
 
     Args:
@@ -42,14 +49,14 @@ class Keeper:
         start: What an earlier run has left.
     """
 
-    def __init__(self, options: DecodeOptions, identity: Identity, start: State) -> None:
+    def __init__(self, options: DecodeOptions, identity: Fingerprint, start: OutputState) -> None:
         self.start = start
         self.recording = False
         self._partial = growing.partial(options.output)
         self._whole = self._partial.with_name(self._partial.name.removesuffix(growing.ENDING))
         self._each = options.group_lines
         self._identity = identity
-        links = Extent() if start.links is None and options.alignments is not None else start.links
+        links = HashedPrefix() if start.links is None and options.alignments is not None else start.links
         # Replaced as a whole, so that an interrupt at any moment leaves numbers that belong together.
         self._state = replace(start, links=links)
         self._text = hashlib.sha256()
@@ -128,7 +135,7 @@ class Keeper:
         """Take note that the next line of text has its output."""
         state, text = self._state, _with_line(self._text, self._ahead[0])
         links = state.links if state.links is None else state.links.plus(self._links[0])
-        after = State(state.lines + 1, state.output.plus(output), links, text.hexdigest())
+        after = OutputState(state.lines + 1, state.output.plus(output), links, text.hexdigest())
         self._state, self._text = after, text
         self._ahead.popleft()
         if links is not None:
@@ -154,13 +161,13 @@ class Keeper:
             "paths": dict(self._identity.paths),
         }
         record = manifest.Manifest(KIND, VERSION, self._identity.options, self._identity.inputs, {}, facts)
-        manifest.write(record_place(self._partial), record)
+        manifest.write(record_path(self._partial), record)
         self._saved_lines, self._saved_at = state.lines, time.monotonic()
 
     def leave(self) -> None:
         """Record what is whole of an output that is left early; forget the record where nothing of it is left."""
         if not self._partial.is_file():
-            record_place(self._partial).unlink(missing_ok=True)
+            record_path(self._partial).unlink(missing_ok=True)
             return
         with suppress(OSError, ArtefactError):  # on a full disk the record before this one holds
             for file in self._files:
@@ -169,7 +176,7 @@ class Keeper:
 
     def close(self) -> None:
         """Put the record beside the finished output."""
-        record_place(self._partial).replace(record_place(self._whole))
+        record_path(self._partial).replace(record_path(self._whole))
         sync_folder(self._whole.parent)
 
 
@@ -192,7 +199,7 @@ def _with_line(running: Any, line: bytes) -> Any:
     return after
 
 
-def open_keeper(options: DecodeOptions) -> Keeper:
+def open_recorded_output(options: DecodeOptions) -> RecordedOutput:
     """What keeps the record of an output file.
 
     Raises:
@@ -200,11 +207,11 @@ def open_keeper(options: DecodeOptions) -> Keeper:
         DataError: A file or model is missing or cannot be read.
         FormatError: A model or the record is damaged.
     """
-    identity = identify(options)
-    return Keeper(options, identity, find(options, identity) if options.resume else State())
+    identity = compute_fingerprint(options)
+    return RecordedOutput(options, identity, find_output_state(options, identity) if options.resume else OutputState())
 
 
-def write(lines: Iterator[str], options: DecodeOptions, keeper: Keeper, listen: Listener) -> None:
+def write(lines: Iterator[str], options: DecodeOptions, keeper: RecordedOutput, listen: Listener) -> None:
     """Write output lines to a file that keeps what was written, and its record, where work is interrupted.
 
     Args:

@@ -12,13 +12,13 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener
 from rnnkit.io import artefact_output
 from rnnkit.stages import outputs
-from rnnkit.stages.training import run_folder, training_inputs
-from rnnkit.stages.training.language_options import TrainLMOptions
+from rnnkit.stages.training.setup import run_directory, training_inputs
+from rnnkit.stages.training.train_lm.options import TrainLMOptions
 from rnnkit.system import machine
 
 if TYPE_CHECKING:
     from rnnkit.ngrams.model import NgramModel
-    from rnnkit.stages.training.training_inputs import TrainingInputs
+    from rnnkit.stages.training.setup.training_inputs import TrainingInputs
 
 KIND = "model"
 OWN = ("arch", "order", "smoothing", "add-k", "prune", "closed")
@@ -26,7 +26,7 @@ OWN = ("arch", "order", "smoothing", "add-k", "prune", "closed")
 
 
 @dataclass(frozen=True)
-class Counted:
+class NgramTrainingResult:
     """What counting came to.
 
     Attributes:
@@ -58,7 +58,7 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Cost:
+class NgramTrainingCost:
     """What counting would take.
 
     Attributes:
@@ -79,7 +79,7 @@ class Cost:
         return [f"tokens  {self.tokens:,}", f"memory  {self.memory_bytes / 1e6:,.0f} MB at most"]
 
 
-def run(options: TrainLMOptions, folder: Path, listen: Listener) -> Counted | Cost:
+def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainingResult | NgramTrainingCost:
     """Count, or with `dry_run` say what it would cost.
 
     Raises:
@@ -96,22 +96,22 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> Counted | Co
 
         facts = made_from.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
-        cost = Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
+        cost = NgramTrainingCost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
         machine.announce(cost.memory_bytes, listen)
         return cost
     outputs.refuse_inputs(folder, outputs.input_paths(options))
-    run_folder.refuse_taken(folder, options.overwrite, KIND)
+    run_directory.check_replaceable(folder, options.overwrite, KIND)
     with artefact_output.atomic_folder(folder, KIND) as partial:
         counted = _count(options, made_from, partial, listen)
     return dataclasses.replace(counted, model=folder)
 
 
-def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, listen: Listener) -> Counted:
+def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, listen: Listener) -> NgramTrainingResult:
     from rnnkit.evaluation.perplexity import perplexity, without_padding
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.ngrams.estimate import estimate
     from rnnkit.ngrams.options import NgramOptions as Estimation
-    from rnnkit.stages.training.markers import warn_of_markers
+    from rnnkit.stages.training.setup.training_inputs import warn_of_markers
     from rnnkit.text.vocabulary import Vocabulary
 
     began = time.monotonic()
@@ -130,12 +130,12 @@ def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, lis
     seconds = time.monotonic() - began
     log_p = model.score(held_out.ids, held_out.offsets)
     loss = float(-log_p.mean())
-    counted = Counted(folder, tuple(model.sizes), loss, perplexity(loss), seconds)
+    counted = NgramTrainingResult(folder, tuple(model.sizes), loss, perplexity(loss), seconds)
     _seal(options, made_from, model, counted)
     return counted
 
 
-def _seal(options: TrainLMOptions, made_from: TrainingInputs, model: NgramModel, counted: Counted) -> None:
+def _seal(options: TrainLMOptions, made_from: TrainingInputs, model: NgramModel, counted: NgramTrainingResult) -> None:
     """Make the folder a model directory that stands alone."""
     from rnnkit.models import store
     from rnnkit.models.language_store import VOCABULARY
@@ -145,5 +145,5 @@ def _seal(options: TrainLMOptions, made_from: TrainingInputs, model: NgramModel,
     network = {"arch": "ngram", "order": model.order, "smoothing": options.smoothing}
     store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY], network)
     facts = {"languages": [language], "ngrams": list(counted.ngrams), "perplexity": counted.perplexity}
-    kept = {name: value for name, value in run_folder.kept(options).items() if name in OWN}
+    kept = {name: value for name, value in run_directory.run_options(options).items() if name in OWN}
     store.seal(folder, kept, made_from.digests, facts, finished=True)

@@ -118,7 +118,7 @@ class ScoreOptions:
 
 
 @dataclass(frozen=True)
-class Shares:
+class MixtureWeights:
     """What is mixed, and the weights that are known.
 
     Attributes:
@@ -130,7 +130,7 @@ class Shares:
     given: tuple[float | None, ...]
 
 
-def check(options: ScoreOptions) -> Shares:
+def check(options: ScoreOptions) -> MixtureWeights:
     """Refuse options that make no sense together, before anything is opened, and read the weights.
 
     Raises:
@@ -150,7 +150,7 @@ def check(options: ScoreOptions) -> Shares:
     return _shares(options)
 
 
-def check_model(options: ScoreOptions, shares: Shares, neural: bool) -> Sequence[float]:
+def check_model(options: ScoreOptions, shares: MixtureWeights, neural: bool) -> Sequence[float]:
     """Hold the options against the model, and what is open against --tune.
 
     Args:
@@ -205,7 +205,7 @@ def check_translation(options: ScoreOptions) -> None:
         )  # fmt: skip
 
 
-def _shares(options: ScoreOptions) -> Shares:
+def _shares(options: ScoreOptions) -> MixtureWeights:
     pairs = [parse(text) for text in options.interpolate]
     given = [weight for _, weight in pairs] + ([options.cache_weight] if options.cache else [])
     total = math.fsum(weight for weight in given if weight is not None)
@@ -215,7 +215,7 @@ def _shares(options: ScoreOptions) -> Shares:
     if None in given and total > 1 - 1e-9:
         raise UsageError("the weights that are given leave nothing for those to be fitted")
     main = None if None in given else max(0.0, 1 - total)
-    return Shares(tuple(path for path, _ in pairs), (main, *given))
+    return MixtureWeights(tuple(path for path, _ in pairs), (main, *given))
 
 
 def parse(text: str, name: str = "--interpolate") -> tuple[Path, float | None]:

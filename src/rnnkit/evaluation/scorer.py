@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 NGRAM = "ngram"
-IN_TOKENS = ("blanks", "spaces")
+WHITESPACE_TOKENIZERS = ("blanks", "spaces")
 """Kinds of tokenizers that imported models have: text is in tokens, of which they change nothing."""
 
 GROUP_LINES, GROUP_CHARACTERS = 256, 1 << 15
@@ -67,7 +67,7 @@ class Scorer:
     @property
     def cuts(self) -> bool:
         """Whether it cuts raw text itself; text of a model without a tokenizer, or an imported one, is in tokens."""
-        plain = [{"type": kind, "normalise": NONE, "lowercase": False} for kind in IN_TOKENS]
+        plain = [{"type": kind, "normalise": NONE, "lowercase": False} for kind in WHITESPACE_TOKENIZERS]
         return self.tokenizer is not None and self.tokenizer.options not in plain
 
     @property
@@ -79,7 +79,7 @@ class Scorer:
 
 
 @dataclass(frozen=True)
-class Lines:
+class ScoredLines:
     """Some lines of a text.
 
     Attributes:
@@ -133,7 +133,7 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchedScorer:
     """A model beside the main one, and how it reads the main one's tokens.
 
     Attributes:
@@ -144,7 +144,7 @@ class Matched:
     scorer: Scorer
     matching: Matching | None = None
 
-    def read(self, group: Lines) -> Sentences:
+    def read(self, group: ScoredLines) -> Sentences:
         """The ids that the model has for lines in the main model's tokens: those of its own tokens spelt alike.
 
         A token that the main model lacks may be one that this one has. What this one lacks is its `<unk>`.
@@ -164,7 +164,7 @@ class Matched:
         return Sentences(ids, group.text.offsets)
 
 
-def match_models(main: Scorer, other: Scorer, listen: Listener) -> Matched:
+def match_models(main: Scorer, other: Scorer, listen: Listener) -> MatchedScorer:
     """Match the vocabularies of two models by spelling.
 
     Args:
@@ -185,12 +185,12 @@ def match_models(main: Scorer, other: Scorer, listen: Listener) -> Matched:
             hint="models that are mixed are trained on data made with one tokenizer",
         )
     if main.vocabulary.tokens == other.vocabulary.tokens:
-        return Matched(other)
+        return MatchedScorer(other)
     found = matching.match(main.vocabulary, other.vocabulary, _frequencies(main), _frequencies(other))
     matching.check(found, *names)
     if warning := matching.describe(found, *names):
         listen(Warned(warning))
-    return Matched(other, found)
+    return MatchedScorer(other, found)
 
 
 def _frequencies(scorer: Scorer) -> FloatArray:
@@ -199,7 +199,7 @@ def _frequencies(scorer: Scorer) -> FloatArray:
     return weights(scorer.vocabulary, None if scorer.counts is None else scorer.counts.unigrams())
 
 
-def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[Lines]:
+def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[ScoredLines]:
     """The lines of raw text files, cut into the model's tokens, some at a time; one at a time from a keyboard.
 
     Raises:
@@ -213,14 +213,14 @@ def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[Lines]:
     for raw in groups:
         empty = False
         tokens = [line.split() for line in raw] if cutter is None else cutter.tokenize_batch(raw)
-        spelled = [spell(tokens[place], line, cutter) for place, line in enumerate(raw)]
-        yield Lines(_sentences([scorer.vocabulary.encode(line) for line in tokens]), tokens, raw, spelled)
+        spelled = [detokenize_line(tokens[place], line, cutter) for place, line in enumerate(raw)]
+        yield ScoredLines(_sentences([scorer.vocabulary.encode(line) for line in tokens]), tokens, raw, spelled)
     if empty:
         names = ", ".join("standard input" if path == STDIN else str(path) for path in paths)
         raise DataError(f"{names} is empty", "one sentence a line is expected")
 
 
-def spell(tokens: Sequence[str], raw: str, cutter: Tokenizer | None) -> str:
+def detokenize_line(tokens: Sequence[str], raw: str, cutter: Tokenizer | None) -> str:
     """The line that tokens reproduce, as `detokenize` gives it back.
 
     Args:
@@ -234,7 +234,7 @@ def spell(tokens: Sequence[str], raw: str, cutter: Tokenizer | None) -> str:
     return cutter.detokenize(tokens) + beside
 
 
-def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[Lines]:
+def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[ScoredLines]:
     """The sentences of a part of aligned data, some at a time.
 
     Raises:
@@ -251,7 +251,7 @@ def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[Lines]:
     for begin in range(0, len(sentences), GROUP_LINES):
         end = min(begin + GROUP_LINES, len(sentences))
         ids = [sentences[number].tolist()[:-1] for number in range(begin, end)]
-        yield Lines(_sentences(ids), [scorer.vocabulary.decode(line) for line in ids], None)
+        yield ScoredLines(_sentences(ids), [scorer.vocabulary.decode(line) for line in ids], None)
 
 
 def _sentences(ids: Iterable[Sequence[int]]) -> Sentences:

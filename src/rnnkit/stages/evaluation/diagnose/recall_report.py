@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.events import Listener, Progress
 from rnnkit.reports.columns import aligned
-from rnnkit.stages.evaluation.diagnose_options import RECALL_HIDDEN, RECALLERS, DiagnoseOptions
+from rnnkit.stages.evaluation.diagnose.options import RECALL_HIDDEN, RECALLERS, DiagnoseOptions
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.recall import Climb, Rung

@@ -12,8 +12,9 @@ from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
 from rnnkit.stages import usual_options as usual
-from rnnkit.stages.training import guidance, presets
+from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
+from rnnkit.stages.training.setup import training_inputs
 from rnnkit.training import schedules
 
 SMALL: Mapping[str, Any] = {
@@ -58,7 +59,7 @@ HYBRID: Mapping[str, Any] = {"decoder_layers": 2}
 SHOWN: Mapping[str, Mapping[str, Any]] = {"small": SMALL}
 """The presets whose values `--help` shows."""
 
-_preset = functools.partial(presets.preset_option, SHOWN)
+_preset = functools.partial(training_options.preset_option, SHOWN)
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,10 @@ class TrainSeq2SeqOptions:
         panel="Optimisation", shown_default="attention finds its own way",
     )  # fmt: skip
     guided_weight: float = option(
-        guidance.WEIGHT, help="Weight of --guided-attention beside the loss.", panel="Optimisation", minimum=0
+        training_inputs.GUIDED_WEIGHT,
+        help="Weight of --guided-attention beside the loss.",
+        panel="Optimisation",
+        minimum=0,
     )
     learning_rate: float | None = training.learning_rate(SHOWN)
     schedule: str = option("cosine", help="Rate after warm-up.", panel="Optimisation", choices=schedules.NAMES)
@@ -184,7 +188,7 @@ class TrainSeq2SeqOptions:
     dry_run: bool = training.dry_run()
 
 
-def fill(options: TrainSeq2SeqOptions) -> TrainSeq2SeqOptions:
+def apply_preset(options: TrainSeq2SeqOptions) -> TrainSeq2SeqOptions:
     """The options with the preset's values where none were given.
 
     Raises:
@@ -195,7 +199,7 @@ def fill(options: TrainSeq2SeqOptions) -> TrainSeq2SeqOptions:
         values |= {"attention": "multihead", **TRANSFORMERS[options.preset]}
         values |= HYBRID if options.arch == "hybrid" else {}
         values["embedding"] = options.hidden or values["hidden"]
-    filled = presets.fill(options, values)
+    filled = training_options.apply_preset(options, values)
     check(filled)
     return filled
 
@@ -209,7 +213,7 @@ def check(options: TrainSeq2SeqOptions) -> None:
         raise UsageError(f"--gru-reset inside is for --arch gru, not {options.arch}")
     if options.copy and options.attention == "none":
         raise UsageError("--copy needs attention", "it copies what the decoder looks at")
-    guidance.Guided(options.guided_attention, options.guided_weight).check(options.attention)
+    training_inputs.GuidedAttentionInput(options.guided_attention, options.guided_weight).check(options.attention)
     if options.arch in kinds.TRANSFORMERS:
         _check_transformer(options)
         return

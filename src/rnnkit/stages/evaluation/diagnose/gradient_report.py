@@ -11,22 +11,22 @@ from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, Note, Progress, Warned
 from rnnkit.io.workspace import Workspace
 from rnnkit.reports.gradient_flow import describe, draw_flows, tabulate
-from rnnkit.stages.evaluation.diagnose_options import FLOW_HIDDEN, DiagnoseOptions
+from rnnkit.stages.evaluation.diagnose.options import FLOW_HIDDEN, DiagnoseOptions
 
 if TYPE_CHECKING:
     import torch
 
     from rnnkit.data.arrays import IntArray
     from rnnkit.evaluation.gradient_flow import Flow
+    from rnnkit.evaluation.scorer import ScoredLines, Scorer
     from rnnkit.models.language_model import LanguageModel
-    from rnnkit.stages.evaluation.score_inputs import Lines, Scorer
 
 VOCABULARY = 1000
 """Tokens of a network that was not trained on any."""
 
 
 @dataclass(frozen=True)
-class Named:
+class DiagnosedNetwork:
     """A network whose gradients are looked at.
 
     Attributes:
@@ -114,7 +114,7 @@ def measure_flow(options: DiagnoseOptions, listen: Listener) -> FlowResult:
     return FlowResult(flows, tuple(archs), options.by, options.share, options.output)
 
 
-def _networks(options: DiagnoseOptions, listen: Listener) -> Iterator[Named]:
+def _networks(options: DiagnoseOptions, listen: Listener) -> Iterator[DiagnosedNetwork]:
     """The trained models, then the untrained ones, each with what it reads."""
     folders = options.models or ([] if options.arch else [Workspace(options.work).model])
     for folder in dict.fromkeys(folders):
@@ -123,11 +123,11 @@ def _networks(options: DiagnoseOptions, listen: Listener) -> Iterator[Named]:
         yield _draw(arch, options)
 
 
-def _open(folder: Path, options: DiagnoseOptions, listen: Listener) -> Named:
+def _open(folder: Path, options: DiagnoseOptions, listen: Listener) -> DiagnosedNetwork:
     import torch
 
     from rnnkit.evaluation.gradient_flow import choose_places
-    from rnnkit.stages.evaluation.score_inputs import open_scorer
+    from rnnkit.evaluation.scorer import open_scorer
 
     scorer = open_scorer(folder, options.checkpoint, torch.device("cpu"))
     if scorer.network is None:
@@ -143,7 +143,7 @@ def _open(folder: Path, options: DiagnoseOptions, listen: Listener) -> Named:
         raise DataError(f"the text is too short for {folder}", str(error), hint="a lower --steps asks less") from None
     if len(places[1]) < options.places:
         listen(Warned(f"the text has places for {folder}: {len(places[1])}, not {options.places}"))
-    return Named(str(folder), config.arch, scorer.network, *places)
+    return DiagnosedNetwork(str(folder), config.arch, scorer.network, *places)
 
 
 def _read(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
@@ -151,9 +151,9 @@ def _read(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
     import numpy as np
 
     from rnnkit.evaluation.gradient_flow import WARM
-    from rnnkit.stages.evaluation.score_inputs import read_data, read_text
+    from rnnkit.evaluation.scorer import read_data, read_text
 
-    groups: Iterator[Lines]
+    groups: Iterator[ScoredLines]
     if options.text is not None:
         groups = read_text([options.text], scorer)
     else:
@@ -167,7 +167,7 @@ def _read(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
     return np.concatenate(blocks)
 
 
-def _draw(arch: str, options: DiagnoseOptions) -> Named:
+def _draw(arch: str, options: DiagnoseOptions) -> DiagnosedNetwork:
     from rnnkit.evaluation import fresh_network
     from rnnkit.evaluation.gradient_flow import WARM, draw_places
     from rnnkit.models.language_model import Config
@@ -180,7 +180,7 @@ def _draw(arch: str, options: DiagnoseOptions) -> Named:
         heads=1, memory=WARM + options.steps + 1,
     )  # fmt: skip
     network = fresh_network.draw(config, options.start, options.seed)  # type: ignore[arg-type]
-    return Named(name, arch, network, *draw_places(VOCABULARY, options.steps, options.places, options.seed))
+    return DiagnosedNetwork(name, arch, network, *draw_places(VOCABULARY, options.steps, options.places, options.seed))
 
 
 def _check_chain(name: str, arch: str, by: str) -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.events import Listener, Progress
-from rnnkit.stages.evaluation.score_options import (
+from rnnkit.stages.evaluation.score.options import (
     CACHE_SIZE,
     DYNAMIC_DECAY,
     DYNAMIC_RATE,
     DYNAMIC_SEGMENT,
+    MixtureWeights,
     ScoreOptions,
-    Shares,
 )
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from rnnkit.data.aligned import Sentences
     from rnnkit.evaluation.component import Component
     from rnnkit.evaluation.perplexity import Reader
+    from rnnkit.evaluation.scorer import MatchedScorer, ScoredLines, Scorer
     from rnnkit.models.language_model import LanguageModel
-    from rnnkit.stages.evaluation.score_inputs import Lines, Matched, Scorer
 
     FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedMixture:
     """How components are mixed.
 
     Attributes:
@@ -46,7 +46,7 @@ class Fitted:
 
 
 def components(
-    options: ScoreOptions, main: Scorer, others: Sequence[Matched], flatnesses: Sequence[float]
+    options: ScoreOptions, main: Scorer, others: Sequence[MatchedScorer], flatnesses: Sequence[float]
 ) -> list[Component]:
     """The models as they are before they have read anything, the main one first, with its cache.
 
@@ -60,12 +60,12 @@ def components(
     return [first, *(_plain(other.scorer) for other in others)]
 
 
-def read(group: Lines, others: Sequence[Matched]) -> list[Sentences]:
+def read(group: ScoredLines, others: Sequence[MatchedScorer]) -> list[Sentences]:
     """The lines as each model reads them, the main one first."""
     return [group.text, *(other.read(group) for other in others)]
 
 
-def predict(models: Sequence[Component], texts: Sequence[Sentences]) -> FloatArray:
+def component_log_probs(models: Sequence[Component], texts: Sequence[Sentences]) -> FloatArray:
     """Natural logarithm of the probability of each token (K, N): the models in order, then the cache's rows.
 
     Args:
@@ -80,12 +80,12 @@ def predict(models: Sequence[Component], texts: Sequence[Sentences]) -> FloatArr
 
 def fit(
     models: Sequence[Component],
-    groups: Iterable[Lines],
-    others: Sequence[Matched],
-    shares: Shares,
+    groups: Iterable[ScoredLines],
+    others: Sequence[MatchedScorer],
+    shares: MixtureWeights,
     flatnesses: Sequence[float],
     listen: Listener,
-) -> Fitted:
+) -> FittedMixture:
     """The weights and the flatness under which a text is most probable.
 
     Args:
@@ -103,7 +103,7 @@ def fit(
 
     parts, lines = [], 0
     for group in groups:
-        parts.append(predict(models, read(group, others)))
+        parts.append(component_log_probs(models, read(group, others)))
         lines += len(group.text)
         listen(Progress("tune", lines))
     listen(Progress("tune", lines, finished=True))
@@ -113,11 +113,11 @@ def fit(
         chosen = rows if flatness is None else rows[[*range(len(models)), len(models) + place]]
         weights_K = interpolation.fit(chosen, shares.given)
         reached = perplexity(-float(interpolation.mix(chosen, weights_K).mean()))
-        found.append(Fitted(weights_K, flatness, reached))
+        found.append(FittedMixture(weights_K, flatness, reached))
     return min(found, key=lambda each: each.perplexity)
 
 
-def names(shares: Shares, options: ScoreOptions) -> list[str]:
+def names(shares: MixtureWeights, options: ScoreOptions) -> list[str]:
     """How the components are called, in order."""
     return [str(path) for path in (options.folder, *shares.others)] + (["cache"] if options.cache else [])
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from rnnkit.errors import ConfigError, DataError, UsageError
+from rnnkit.errors import ArtefactError, ConfigError, DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
 from rnnkit.stages.vectors import vector_options
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.text.vocabulary import Vocabulary
 
-INPUT = "embeddings"
+EMBEDDINGS_INPUT = "embeddings"
 """Under this name, with the language behind it where there are two, the manifest of a model has the checksums."""
 
 _BLOCK = 1 << 24
 
 
 @dataclass(frozen=True)
-class Pretrained:
+class PretrainedEmbeddings:
     """What the options say of word vectors.
 
     Attributes:
@@ -73,7 +74,7 @@ class Pretrained:
         Raises:
             DataError: One is missing.
         """
-        names = [INPUT] if len(self.paths) == 1 else [f"{INPUT}.{side}" for side in sides]
+        names = [EMBEDDINGS_INPUT] if len(self.paths) == 1 else [f"{EMBEDDINGS_INPUT}.{side}" for side in sides]
         found = {name: _digest(path) for name, path in zip(names, self.paths, strict=False)}
         return {name: digest for name, digest in found.items() if digest is not None}
 
@@ -123,10 +124,10 @@ class Pretrained:
         yield from zip(self.paths, sides, tables, strict=False)
 
 
-def recorded(folder: Path) -> Mapping[str, str]:
+def recorded_embeddings(folder: Path) -> Mapping[str, str]:
     """The checksums of the vectors that a run was started with: its checkpoint needs the files no more."""
     inputs = manifest.load(folder / manifest.NAME).inputs
-    return {name: digest for name, digest in inputs.items() if name.partition(".")[0] == INPUT}
+    return {name: digest for name, digest in inputs.items() if name.partition(".")[0] == EMBEDDINGS_INPUT}
 
 
 def _digest(path: Path) -> str | None:
@@ -156,3 +157,56 @@ def _nothing_found(path: Path, vocabulary: Vocabulary, words: list[str]) -> Data
         f"the vocabulary has {', '.join(tokens)}; the vectors are of {', '.join(words)}",
         hint="vectors of words want text in words: `rnnkit tokenize --type words`",
     )
+
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from rnnkit.text.vocabulary import Vocabulary
+
+
+def load_initial_weights(network: nn.Module, task: str, source: Path, vocabularies: Sequence[Vocabulary]) -> None:
+    """Give a network the best weights of the model in `source`.
+
+    Args:
+        network: What gets them; its `config` is a dataclass.
+        task: What it is for, as `models.store` names it.
+        source: A model directory.
+        vocabularies: The network's own, in the order in which model directories list them.
+
+    Raises:
+        ArtefactError: The model is for something else, or has another vocabulary, so that rows of the embeddings would
+            not mean the same.
+        ConfigError: The model has another shape.
+    """
+    from rnnkit.models import sequence_to_sequence, store, weights
+    from rnnkit.text.vocabulary import Vocabulary
+
+    document = store.read_config(source)
+    store.check_task(source, document["task"], task)
+    theirs = [Vocabulary.load(source / Path(name).name) for name in document["vocabularies"]]
+    for mine, other in zip(vocabularies, theirs, strict=False):
+        if mine.tokens != other.tokens:
+            raise ArtefactError(
+                f"--init-from {source} has another vocabulary",
+                f"{len(other):,} tokens there, {len(mine):,} here; rows of the embeddings would not mean the same",
+                hint=f"align the new data with --vocab {source}/vocab.tsv and its tokenizer",
+            )
+    config = cast(Any, network.config)
+    # What a configuration does not say yet is as it was before there was a choice.
+    theirs_before = {field.name: field.default for field in dataclasses.fields(config)}
+    _check_shape(dataclasses.asdict(config), {**theirs_before, **document["network"]}, source)
+    path = store.weights_path(source, "best")
+    tensors, _ = weights.load(path)
+    weights.restore(network, sequence_to_sequence.current_names(tensors) if task == store.TASK else tensors, path)
+
+
+def _check_shape(ours: Mapping[str, Any], theirs: Mapping[str, Any], source: Path) -> None:
+    """Only what is dropped in training may differ, and which head's attention is reported: no weights depend on it."""
+    differing = [
+        f"{key}: {theirs.get(key)} there, {ours[key]} here"
+        for key in ours
+        if ours[key] != theirs.get(key) and "drop" not in key and key != "guided_head"
+    ]
+    if differing:
+        raise ConfigError(f"--init-from {source} is another network", *differing, hint="give the same model options")

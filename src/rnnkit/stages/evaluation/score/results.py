@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from rnnkit.evaluation.language_scores import LanguageScore
 
 LN10 = math.log(10)
-END = "</s>"
+EOS_TEXT = "</s>"
 """How the end of a line is shown."""
 
 
 @dataclass(frozen=True)
-class Token:
+class TokenScore:
     """One token's probability.
 
     Attributes:
@@ -57,7 +57,7 @@ class LineScore:
 
     number: int
     score: LanguageScore
-    tokens: tuple[Token, ...] | None
+    tokens: tuple[TokenScore, ...] | None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ class LineScore:
 
 
 @dataclass(frozen=True)
-class Part:
+class MixtureComponent:
     """One component of a mixture.
 
     Attributes:
@@ -103,7 +103,7 @@ class Summary:
     """
 
     score: LanguageScore
-    parts: tuple[Part, ...]
+    parts: tuple[MixtureComponent, ...]
     cache: tuple[int, float] | None
 
     @property

@@ -14,7 +14,7 @@ from rnnkit.stages import usual_options as usual
 from rnnkit.text.gaps import GAP, check_gap
 
 CHECKPOINTS = ("best", "last", "average")
-TRANSLATION_BEAM, CONTINUATION_BEAM = 5, 1
+TRANSLATION_BEAM, GENERATION_BEAM = 5, 1
 """Hypotheses kept, where nobody says otherwise."""
 
 FUSION_WEIGHT = 0.2
@@ -23,22 +23,22 @@ FUSION_WEIGHT = 0.2
 DIVERSITY = 0.5
 """Strength of diversity between groups, where nobody says otherwise."""
 
-DRAWING = ("sample", "temperature", "top_k", "top_p")
+SAMPLING_OPTIONS = ("sample", "temperature", "top_k", "top_p")
 """Options any of which makes a model draw its tokens."""
 
-FILLING = ("fill", "gap")
-ATTENDING = ("coverage_penalty", "replace_unknown", "alignments", "attention")
+INFILLING_OPTIONS = ("fill", "gap")
+ATTENTION_OPTIONS = ("coverage_penalty", "replace_unknown", "alignments", "attention")
 """Options that want a model with attention."""
 
-BEGINNING = ("prefix_file", "fusion")
+LEFT_TO_RIGHT_OPTIONS = ("prefix_file", "fusion")
 """Options that want a model that begins at the beginning."""
 
-TRANSLATING = (
+TRANSLATION_OPTIONS = (
     "max_source_length", "fusion", "shortlist", "int8", "prefix_file", "constraints", "constraint_tokens",
-    "skip_impossible", "lexicon", *ATTENDING,
+    "skip_impossible", "lexicon", *ATTENTION_OPTIONS,
 )  # fmt: skip
-GROUPING = ("groups", "diversity")
-SEARCHING = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram", *GROUPING, "exhaustive")
+DIVERSITY_OPTIONS = ("groups", "diversity")
+SEARCH_OPTIONS = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram", *DIVERSITY_OPTIONS, "exhaustive")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class DecodeOptions:
     )  # fmt: skip
     beam: int | None = option(
         None, help="Hypotheses kept a line; 1 is greedy.", panel="Search", minimum=1,
-        shown_default=f"{TRANSLATION_BEAM}, or {CONTINUATION_BEAM} for a language model",
+        shown_default=f"{TRANSLATION_BEAM}, or {GENERATION_BEAM} for a language model",
     )  # fmt: skip
     alpha: float = option(
         1.0, help="Length penalty: score = log p / L^alpha, L with the end symbol.", panel="Search", minimum=0
@@ -196,30 +196,34 @@ class DecodeOptions:
     @property
     def draws(self) -> bool:
         """Whether tokens are drawn."""
-        return bool(given(self, DRAWING))
+        return bool(explicitly_set(self, SAMPLING_OPTIONS))
 
 
-def given(options: DecodeOptions, names: Collection[str]) -> list[str]:
+def explicitly_set(options: DecodeOptions, names: Collection[str]) -> list[str]:
     """Those of the named options that are not as they would be without a word, as they are spelled."""
     defaults = DecodeOptions()
     return [f"--{flag(name)}" for name in names if getattr(options, name) != getattr(defaults, name)]
 
 
-REFUSED: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
-    "sequence-to-sequence": ((("prompt",), "language models"), (FILLING, "cloze models")),
-    "language-model": ((TRANSLATING, "models that translate"), (FILLING, "cloze models")),
+INCOMPATIBLE_OPTIONS: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
+    "sequence-to-sequence": ((("prompt",), "language models"), (INFILLING_OPTIONS, "cloze models")),
+    "language-model": ((TRANSLATION_OPTIONS, "models that translate"), (INFILLING_OPTIONS, "cloze models")),
     "cloze": (
-        (TRANSLATING, "models that translate"),
+        (TRANSLATION_OPTIONS, "models that translate"),
         (("prompt",), "language models"),
-        ((*DRAWING, *SEARCHING), "models that say whole lines"),
+        ((*SAMPLING_OPTIONS, *SEARCH_OPTIONS), "models that say whole lines"),
     ),
 }
 """For each task, options that its models know nothing of, and whose they are."""
 
-PICTURES = (".json", ".png", ".svg", ".pdf")
+ATTENTION_SUFFIXES = (".json", ".png", ".svg", ".pdf")
 """Endings of files for attention maps."""
 
-IS = {"sequence-to-sequence": "translates", "language-model": "is a language model", "cloze": "is a cloze model"}
+MODEL_KIND_LABELS = {
+    "sequence-to-sequence": "translates",
+    "language-model": "is a language model",
+    "cloze": "is a cloze model",
+}
 
 
 def check(options: DecodeOptions, task: str) -> None:
@@ -229,23 +233,23 @@ def check(options: DecodeOptions, task: str) -> None:
         UsageError: There is such an option.
         FormatError: Nobody knows what the model is for.
     """
-    if task not in REFUSED:
+    if task not in INCOMPATIBLE_OPTIONS:
         raise FormatError(
             f"{options.folder} is for {task!r}, which this rnnkit knows nothing of",
             hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
         )
-    for names, whose in REFUSED[task]:
-        if strange := given(options, names):
-            raise UsageError(f"{' and '.join(strange)}: for {whose}, and {options.folder} {IS[task]}")
+    for names, whose in INCOMPATIBLE_OPTIONS[task]:
+        if strange := explicitly_set(options, names):
+            raise UsageError(f"{' and '.join(strange)}: for {whose}, and {options.folder} {MODEL_KIND_LABELS[task]}")
     if task != "sequence-to-sequence" and len(options.model) > 1:
-        raise UsageError("only models that translate work together", f"{options.folder} {IS[task]}")
+        raise UsageError("only models that translate work together", f"{options.folder} {MODEL_KIND_LABELS[task]}")
     _check_output(options)
     if task == "cloze":
         if not options.fill:
             raise UsageError(f"{options.folder} is a cloze model: it fills gaps", hint="add --fill")
         check_gap(options.gap)
         return
-    beam = TRANSLATION_BEAM if task == "sequence-to-sequence" else CONTINUATION_BEAM
+    beam = TRANSLATION_BEAM if task == "sequence-to-sequence" else GENERATION_BEAM
     _check_drawing(options)
     _check_search(options, options.beam or beam)
     if not options.draws:
@@ -255,7 +259,7 @@ def check(options: DecodeOptions, task: str) -> None:
 
 def check_attention(options: DecodeOptions, attends: bool) -> None:
     """Refuse what wants attention of a model that has none. Raises UsageError."""
-    if (wanting := given(options, ATTENDING)) and not attends:
+    if (wanting := explicitly_set(options, ATTENTION_OPTIONS)) and not attends:
         verb = "wants" if len(wanting) == 1 else "want"
         raise UsageError(f"{' and '.join(wanting)} {verb} attention, and {options.folder} has none")
 
@@ -273,12 +277,12 @@ def check_directions(options: DecodeOptions, left_to_right: Sequence[Path], righ
     """
     if not right_to_left:
         return
-    if strange := given(options, BEGINNING):
+    if strange := explicitly_set(options, LEFT_TO_RIGHT_OPTIONS):
         raise UsageError(
             f"{' and '.join(strange)}: for models that say the target from its beginning",
             f"{right_to_left[0]} says it from its end (`rnnkit train --right-to-left`)",
         )
-    if left_to_right and (strange := given(options, (*DRAWING, "exhaustive", "coverage_penalty"))):
+    if left_to_right and (strange := explicitly_set(options, (*SAMPLING_OPTIONS, "exhaustive", "coverage_penalty"))):
         raise UsageError(
             f"{' and '.join(strange)}: for models of one direction",
             f"{left_to_right[0]} says the target from its beginning, {right_to_left[0]} from its end, "
@@ -297,9 +301,10 @@ def _check_output(options: DecodeOptions) -> None:
             "--resume does not go with --attention", "maps are not kept where a run is interrupted",
             hint="leave out one of them",
         )  # fmt: skip
-    if options.attention is not None and options.attention.suffix not in PICTURES:
+    if options.attention is not None and options.attention.suffix not in ATTENTION_SUFFIXES:
         raise UsageError(
-            f"--attention {options.attention} is neither .json nor a picture", hint=f"endings: {', '.join(PICTURES)}"
+            f"--attention {options.attention} is neither .json nor a picture",
+            hint=f"endings: {', '.join(ATTENTION_SUFFIXES)}",
         )
     if options.lexicon is not None and not options.replace_unknown:
         raise UsageError(
@@ -323,9 +328,9 @@ def _check_search(options: DecodeOptions, beam: int) -> None:
             f"--beam {beam} cannot be parted into --groups {groups}", "all groups have equally many places",
             hint=f"--beam {beam - beam % groups or groups} can",
         )  # fmt: skip
-    if groups > 1 and (phrases := given(options, ("constraints", "constraint_tokens"))):
+    if groups > 1 and (phrases := explicitly_set(options, ("constraints", "constraint_tokens"))):
         raise UsageError(f"{phrases[0]} and --groups both say how the beam is shared out", hint="leave out one of them")
-    if options.exhaustive and (others := given(options, GROUPING)):
+    if options.exhaustive and (others := explicitly_set(options, DIVERSITY_OPTIONS)):
         raise UsageError(f"--exhaustive has no beam for {' and '.join(others)}", hint="leave out one of them")
 
 
@@ -348,8 +353,8 @@ def _check_drawing(options: DecodeOptions) -> None:
         raise UsageError(
             f"--top-p must be above 0 and at most 1, not {top_p}", "it is the probability of what is drawn from"
         )
-    drawing = " and ".join(given(options, DRAWING))
-    ranking = given(options, (*GROUPING, "coverage_penalty"))
+    drawing = " and ".join(explicitly_set(options, SAMPLING_OPTIONS))
+    ranking = explicitly_set(options, (*DIVERSITY_OPTIONS, "coverage_penalty"))
     if drawing and ranking:
         raise UsageError(
             f"{' and '.join(ranking)} {'does' if len(ranking) == 1 else 'do'} not go with {drawing}",

@@ -10,12 +10,12 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rnnkit.evaluation.scorer import WHITESPACE_TOKENIZERS, Scorer
 from rnnkit.events import Listener, Warned
-from rnnkit.stages.evaluation.score_inputs import IN_TOKENS, Scorer
 from rnnkit.text.special import EOS, UNK
 
 if TYPE_CHECKING:
-    from rnnkit.stages.evaluation.score_inputs import Lines
+    from rnnkit.evaluation.scorer import ScoredLines
 
 MOST_UNKNOWN = 0.5
 """Share of unknown words from which on there is a warning."""
@@ -24,7 +24,7 @@ MOST_TOUCHED = 0.02
 """The same of words that are known without the punctuation that touches them."""
 
 
-class UnknownWords:
+class UnknownWordCounter:
     """What a model does not know of a text, counted line by line.
 
     Args:
@@ -33,11 +33,11 @@ class UnknownWords:
 
     def __init__(self, scorer: Scorer) -> None:
         kind = None if scorer.tokenizer is None else scorer.tokenizer.kind
-        self._reads_tokens = kind is None or kind in IN_TOKENS
+        self._reads_tokens = kind is None or kind in WHITESPACE_TOKENIZERS
         self._scorer = scorer
         self._words = self._unknown = self._touched = 0
 
-    def add(self, group: Lines) -> None:
+    def add(self, group: ScoredLines) -> None:
         """Count the words of some lines."""
         if not self._reads_tokens or group.raw is None:
             return

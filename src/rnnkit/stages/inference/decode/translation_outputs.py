@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Warned
 from rnnkit.io.growing import growing_file
-from rnnkit.stages.evaluation import score_options
-from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
+from rnnkit.stages.evaluation.score import options
+from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
 from rnnkit.text.special import NAMES
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rnnkit.decoding.translator import Translator
     from rnnkit.decoding.wishes import Asked
     from rnnkit.reports.attention import Album
-    from rnnkit.stages.inference.decode_resume import Keeper
+    from rnnkit.stages.inference.decode.resume import RecordedOutput
 
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 """For each line its output lines, and what JSON says of it."""
@@ -35,7 +35,7 @@ def translate(
     options: DecodeOptions,
     search: SearchOptions,
     sampling: Sampling | None,
-    keeper: Keeper | None,
+    keeper: RecordedOutput | None,
     ahead: int,
     listen: Listener,
 ) -> Outputs:
@@ -50,7 +50,7 @@ def translate(
         listen: Hears what was loaded.
     """
     from rnnkit.decoding import translate as translation
-    from rnnkit.stages.inference.decode_warnings import Watch
+    from rnnkit.stages.inference.decode.length_warnings import LengthWarnings
     from rnnkit.text.tokenizers.tokenizer import warn_replaced
 
     translator = _open(options, listen)
@@ -69,7 +69,7 @@ def translate(
     found = _count_unmet(translation.translate_lines(translator, asked, how, done + 1, ahead), listen)
     # Nothing is written before the lines that an earlier run translated are read again and compared.
     found = chain(list(islice(found, 1 if done else 0)), found)
-    watch = Watch(longest, search)
+    watch = LengthWarnings(longest, search)
     for number, one in enumerate(_beside(options, found, done, keeper, listen), start=done + 1):
         watch.look(number, one)
         yield one.outputs, _describe(one)
@@ -107,7 +107,7 @@ def _how(
 
 
 def _beside(
-    options: DecodeOptions, found: Iterator[Translated], done: int, keeper: Keeper | None, listen: Listener
+    options: DecodeOptions, found: Iterator[Translated], done: int, keeper: RecordedOutput | None, listen: Listener
 ) -> Iterator[Translated]:
     """Write links and attention maps of what was found, and pass it on."""
     from rnnkit.reports.attention import open_album
@@ -134,7 +134,7 @@ def _beside(
 
 
 def _asked(
-    options: DecodeOptions, translator: Translator, keeper: Keeper | None, listen: Listener
+    options: DecodeOptions, translator: Translator, keeper: RecordedOutput | None, listen: Listener
 ) -> tuple[Iterator[Asked], int]:
     """The lines that are left to translate, with what is asked of them, and the number of the others."""
     from rnnkit.decoding.wishes import Demands, Files, read_asked
@@ -218,7 +218,7 @@ def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str
 
 def _speaker(text: str) -> tuple[Path, float]:
     """A language model and its weight. Raises UsageError where the weight cannot be one."""
-    folder, weight = score_options.parse(text, "--fusion")
+    folder, weight = options.parse(text, "--fusion")
     if weight == 0:
         raise UsageError(f"--fusion {text}: a weight of 0 leaves {folder} no say", hint="leave it out")
     return folder, FUSION_WEIGHT if weight is None else weight

@@ -16,8 +16,14 @@ from typing import Any
 from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, FormatError, RnnkitError
 from rnnkit.io import atomic, growing, manifest
-from rnnkit.stages.inference.decode_identity import STREAM, Identity, differences, identify, is_text_name
-from rnnkit.stages.inference.decode_options import DecodeOptions
+from rnnkit.stages.inference.decode.fingerprint import (
+    STREAM,
+    Fingerprint,
+    compute_fingerprint,
+    differences,
+    is_text_name,
+)
+from rnnkit.stages.inference.decode.options import DecodeOptions
 
 KIND = "decoded"
 VERSION = 1
@@ -27,24 +33,24 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Extent:
+class HashedPrefix:
     """The beginning of a file that a record vouches for: its size in bytes, and their SHA-256."""
 
     size: int = 0
     running: Any = field(default_factory=hashlib.sha256)
 
-    def plus(self, data: bytes) -> Extent:
+    def plus(self, data: bytes) -> HashedPrefix:
         """This and what follows it."""
         running = self.running.copy()
         running.update(data)
-        return Extent(self.size + len(data), running)
+        return HashedPrefix(self.size + len(data), running)
 
     def as_dict(self) -> dict[str, Any]:
         """As the record has it."""
         return {"size": self.size, "sha256": self.running.hexdigest()}
 
     @classmethod
-    def of(cls, path: Path, size: int) -> Extent:
+    def of(cls, path: Path, size: int) -> HashedPrefix:
         """The first bytes of a file, fewer where it is shorter."""
         found = cls()
         if path.is_file():
@@ -55,7 +61,7 @@ class Extent:
 
 
 @dataclass(frozen=True)
-class State:
+class OutputState:
     """How far an output has come.
 
     Attributes:
@@ -67,13 +73,13 @@ class State:
     """
 
     lines: int = 0
-    output: Extent = field(default_factory=Extent)
-    links: Extent | None = None
+    output: HashedPrefix = field(default_factory=HashedPrefix)
+    links: HashedPrefix | None = None
     text: str = hashlib.sha256().hexdigest()
     whole: bool = False
 
 
-def record_place(path: Path) -> Path:
+def record_path(path: Path) -> Path:
     """Where the record of an output is, finished or partial."""
     return path.with_name(f"{path.name}{ENDING}")
 
@@ -84,10 +90,10 @@ def is_recorded(options: DecodeOptions) -> bool:
     return output != STDIN and not atomic.is_stream(output) and (output.is_file() or not output.exists())
 
 
-def refuse_foreign(options: DecodeOptions) -> None:
+def check_record_names(options: DecodeOptions) -> None:
     """Keep files of the user that have the name of a record. Raises ArtefactError where there is one."""
     partial = growing.partial(options.output)
-    for place in (record_place(partial), record_place(partial.with_name(partial.name.removesuffix(growing.ENDING)))):
+    for place in (record_path(partial), record_path(partial.with_name(partial.name.removesuffix(growing.ENDING)))):
         if place.exists():
             try:
                 own = manifest.load(place).kind == KIND
@@ -101,7 +107,7 @@ def refuse_foreign(options: DecodeOptions) -> None:
                 )
 
 
-def find(options: DecodeOptions, now: Identity | None = None) -> State:
+def find_output_state(options: DecodeOptions, now: Fingerprint | None = None) -> OutputState:
     """What an earlier run has left of the output, for `--resume`; nothing where there is neither output nor part of it.
 
     Args:
@@ -118,20 +124,20 @@ def find(options: DecodeOptions, now: Identity | None = None) -> State:
     place = partial if partial.is_file() else output
     if not place.is_file():
         _refuse_strange_links(options)
-        return State()
+        return OutputState()
     record, state = _record_of(place, options)
-    now = identify(options) if now is None else now
+    now = compute_fingerprint(options) if now is None else now
     _refuse_differences(place, _identity(record), now)
     whole = place == output and _same_texts(record.inputs, now.inputs)
     if options.alignments is None:
         return replace(state, links=None, whole=whole)
     if state.links is None:
         _refuse_strange_links(options)
-        return State()  # the links of all lines are missing: every line is decoded again
+        return OutputState()  # the links of all lines are missing: every line is decoded again
     path = growing.partial(options.alignments)
     path = path if path.is_file() else options.alignments
     recorded = record.facts["alignments"]
-    links = Extent.of(path, int(recorded["size"]))
+    links = HashedPrefix.of(path, int(recorded["size"]))
     if links.as_dict() != recorded:
         raise _changed(path)
     return replace(state, links=links, whole=whole)
@@ -154,12 +160,12 @@ def _refuse_strange_links(options: DecodeOptions) -> None:
             )
 
 
-def _record_of(place: Path, options: DecodeOptions) -> tuple[manifest.Manifest, State]:
+def _record_of(place: Path, options: DecodeOptions) -> tuple[manifest.Manifest, OutputState]:
     """The record that vouches for what is at `place`. A kill just before the end leaves it under the partial's name."""
-    places = [record_place(place)]
+    places = [record_path(place)]
     is_partial = place == growing.partial(options.output)
     if not is_partial:
-        places.append(record_place(growing.partial(place)))
+        places.append(record_path(growing.partial(place)))
     found = [_load(one) for one in places if one.is_file()]
     if not found:
         raise ArtefactError(
@@ -188,15 +194,17 @@ def _load(path: Path) -> manifest.Manifest:
     return record
 
 
-def _state(record: manifest.Manifest, place: Path) -> State:
+def _state(record: manifest.Manifest, place: Path) -> OutputState:
     facts = record.facts
-    links = Extent() if facts["alignments"] is not None else None
-    return State(int(facts["lines"]), Extent.of(place, int(facts["output"]["size"])), links, str(facts["text"]))
+    links = HashedPrefix() if facts["alignments"] is not None else None
+    return OutputState(
+        int(facts["lines"]), HashedPrefix.of(place, int(facts["output"]["size"])), links, str(facts["text"])
+    )
 
 
-def _identity(record: manifest.Manifest) -> Identity:
+def _identity(record: manifest.Manifest) -> Fingerprint:
     facts = record.facts
-    return Identity(record.options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
+    return Fingerprint(record.options, record.inputs, dict(facts["texts"]), dict(facts["paths"]))
 
 
 def _changed(path: Path) -> ArtefactError:
@@ -206,7 +214,7 @@ def _changed(path: Path) -> ArtefactError:
     )  # fmt: skip
 
 
-def _refuse_differences(place: Path, found: Identity, now: Identity) -> None:
+def _refuse_differences(place: Path, found: Fingerprint, now: Fingerprint) -> None:
     options, inputs = differences(found, now)
     # The lines of a stream are compared as they are read again; what stands beside them cannot be.
     unknown = [

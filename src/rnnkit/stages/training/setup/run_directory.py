@@ -18,13 +18,13 @@ from rnnkit.io.staged import RunFolder
 NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "restarts", "save_every", "samples")
 """Options of one call rather than of the run: a resumed run may have others."""
 
-FREE = ("threads",)
+CHANGEABLE = ("threads",)
 """Options that a resumed run keeps, and that may be given anew: the run is the same but for rounding."""
 
 T = TypeVar("T")
 
 
-def kept(options: Any) -> dict[str, Any]:
+def run_options(options: Any) -> dict[str, Any]:
     """The options that belong to the run, not to one call of the command."""
     return {key: value for key, value in as_dict(options).items() if key.replace("-", "_") not in NOT_SAVED}
 
@@ -43,7 +43,7 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
         ConfigError: An option was given that differs from the run's.
     """
     if not has_run(folder):
-        raise nothing_to_resume(folder)
+        raise no_run_error(folder)
     saved = manifest.read(folder, kind, version).options
     changes: dict[str, Any] = {}
     differing = []
@@ -54,7 +54,7 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
             continue
         given, default = getattr(options, field.name), _default(field)
         kept = _restore(saved[key], hints[field.name])
-        if field.name in FREE and given != default:
+        if field.name in CHANGEABLE and given != default:
             continue
         if given not in (default, kept):
             differing.append(f"--{key}: {_shown(kept)} in the run, {_shown(given)} now")
@@ -73,7 +73,7 @@ def has_run(folder: Path) -> bool:
     return (folder / manifest.NAME).exists()
 
 
-def nothing_to_resume(folder: Path) -> ArtefactError:
+def no_run_error(folder: Path) -> ArtefactError:
     """The error of `--resume` where there is no run."""
     return ArtefactError(f"there is no run to resume in {folder}", hint="leave out --resume to start one")
 
@@ -82,7 +82,7 @@ def _shown(value: Any) -> str:
     return "not given" if value is None or value == [] else str(value)
 
 
-def require_listed(folder: RunFolder) -> None:
+def require_listed_files(folder: RunFolder) -> None:
     """Let the run stop when a file is gone that its manifest lists, but for those that change while it lasts.
 
     Raises:
@@ -135,7 +135,7 @@ def _restore(value: Any, wanted: Any) -> Any:
     return None if value is None else Path(value)
 
 
-def refuse_taken(folder: Path, overwrite: bool, kind: str) -> None:
+def check_replaceable(folder: Path, overwrite: bool, kind: str) -> None:
     """Keep what is there, before any work is done for a new run.
 
     Raises:
@@ -157,9 +157,9 @@ def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunFolder]:
     Raises:
         ArtefactError: As `refuse_taken`; or another run writes there.
     """
-    refuse_taken(folder, overwrite, kind)
+    check_replaceable(folder, overwrite, kind)
     with staged.replace_at_commit(folder, kind) as place:
-        refuse_taken(folder, overwrite, kind)  # again, now that no other run can begin there
+        check_replaceable(folder, overwrite, kind)  # again, now that no other run can begin there
         yield place
 
 

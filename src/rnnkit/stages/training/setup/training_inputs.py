@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
+from rnnkit.events import Listener, Warned
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
+from rnnkit.text.names import TRAIN
+from rnnkit.text.special import NAMES, UNK
 
 if TYPE_CHECKING:
     from rnnkit.data.aligned import AlignedData
@@ -125,3 +128,103 @@ def _check_belongs(data: AlignedData, name: str, path: Path, digest: str) -> Non
             f"{path} has {digest[:12]}…",
             hint="run `rnnkit align` again, or name the right one",
         )
+
+
+if TYPE_CHECKING:
+    from rnnkit.text.vocabulary import Vocabulary
+
+
+def warn_of_markers(vocabulary: Vocabulary, counted: bool, listen: Listener) -> None:
+    """Warn of markers among the words, and of what they mean for export.
+
+    Args:
+        vocabulary: Of the training text.
+        counted: Whether the model is of counts, which can be exported. A network is warned only of markers that repeat
+            the beginning and the end of a line: `<unk>` is common in prepared text, and does no harm there.
+        listen: Receives one warning.
+    """
+    unknown = NAMES[UNK]
+    found = [name for name in NAMES[UNK:] if name in vocabulary.ids and (counted or name != unknown)]
+    if not found:
+        return
+    shown = ", ".join(f"{name} ({vocabulary.counts[vocabulary.ids[name]]:,} times)" for name in found)
+    text = f"the training text has {shown} as ordinary words, beside the markers that each line gets"
+    limits = [name for name in found if name != unknown]
+    if limits:
+        text += f"; remove {' and '.join(limits)} from the text (`sed -E 's#</?s>##g' TEXT`) and train again"
+    if counted and limits:
+        text += "; as it is, convert-ngrams cannot write the model: an ARPA file has each marker once"
+    if unknown in found:
+        text += f"; convert-ngrams --merge-unknown makes the text's {unknown} the unknown word of an ARPA file"
+    listen(Warned(text))
+
+
+if TYPE_CHECKING:
+    from rnnkit.data.aligned import AlignedData
+    from rnnkit.training.guidance import Guidance
+
+LINKS_INPUT = "links"
+"""Under this name the manifest of a model has the checksum of the links."""
+
+GUIDED_WEIGHT = 0.2
+"""What a nat of a linked token's attention counts, where nobody says otherwise."""
+
+
+@dataclass(frozen=True)
+class GuidedAttentionInput:
+    """What the options say of guided attention.
+
+    Attributes:
+        path: File of links; None for none.
+        weight: How much they matter; with 0 the file is not looked at.
+    """
+
+    path: Path | None
+    weight: float
+
+    @property
+    def file(self) -> Path | None:
+        """The file of links that is read."""
+        return self.path if self.weight else None
+
+    def check(self, attention: str | None) -> None:
+        """Refuse what makes no sense, before any work is done. Raises UsageError."""
+        if self.path is None and self.weight != GUIDED_WEIGHT:
+            raise UsageError(
+                f"--guided-weight {self.weight:g} needs --guided-attention", "it is the weight of the links named there"
+            )
+        if self.path is not None and attention == "none":
+            raise UsageError(
+                f"--guided-attention {self.path} needs attention", "with --attention none there is nothing to guide"
+            )
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of the links, by the part they play. Raises DataError where there are none."""
+        if self.file is None:
+            return {}
+        if not self.file.is_file():
+            raise DataError(f"there are no links at {self.file}", hint=manifest.MAKERS["links"])
+        return {LINKS_INPUT: manifest.sha256(self.file)}
+
+    def load(self, data: AlignedData) -> Guidance | None:
+        """The links of the data's training part.
+
+        Raises:
+            DataError: A line is malformed or links words that its sentences do not have, or the lines are fewer or
+                more than the pairs; the message names the line. Or there is no link in the file.
+            ArtefactError: The words of other data were linked, or the file has changed since.
+            FormatError: Its manifest is damaged.
+        """
+        from rnnkit.alignment.bitext import make_side
+        from rnnkit.alignment.links import check_data, read_links
+        from rnnkit.training.guidance import Guidance
+
+        if self.file is None:
+            return None
+        check_data(self.file, data.folder)
+        sides = (make_side(data.side(TRAIN, side), data.vocabulary_size(side)) for side in data.sides)
+        source_N, target_N = (side.length_N for side in sides)
+        links = read_links(self.file, source_N, target_N)
+        if not len(links.source_L):
+            raise DataError(f"{self.file} has no link", "all its lines are empty", hint=manifest.MAKERS["links"])
+        return Guidance(links, self.weight)
