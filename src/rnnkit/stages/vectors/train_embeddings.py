@@ -16,7 +16,7 @@ from rnnkit.io.staged import RunFolder
 from rnnkit.io.workspace import Workspace
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
-from rnnkit.stages.training.setup import run_directory
+from rnnkit.stages.training import run_folder
 from rnnkit.stages.vectors import embedding_start, embedding_text
 from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions, default_rate, dimension
 from rnnkit.system import machine
@@ -129,10 +129,10 @@ def run(options: TrainEmbeddingsOptions, listen: Listener = ignore) -> TrainEmbe
         return _resume(options, folder, listen)
     paths = embedding_text.find_text(options)
     outputs.refuse_inputs(folder, [*outputs.input_paths(options), *paths])
-    run_directory.check_replaceable(folder, options.overwrite, KIND)
+    run_folder.refuse_taken(folder, options.overwrite, KIND)
     _load_kernels(listen)
     options, known = embedding_start.open_vectors(_with_threads(options), listen)
-    with run_directory.begin(folder, options.overwrite, KIND) as place:
+    with run_folder.begin(folder, options.overwrite, KIND) as place:
         model, corpus = embedding_start.begin(options, known, paths, place, listen)
         repairs, known = known.repairs if known else None, None  # the model has the vectors from here on
         if not place.replaces:
@@ -141,10 +141,10 @@ def run(options: TrainEmbeddingsOptions, listen: Listener = ignore) -> TrainEmbe
 
 
 def _resume(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> TrainEmbeddingsResult:
-    with run_directory.resume(folder) as place:
+    with run_folder.resume(folder) as place:
         _load_kernels(listen)
-        options = _with_threads(run_directory.saved_options(folder, options, KIND))
-        run_directory.warn_of_threads(folder, options.threads, listen)
+        options = _with_threads(run_folder.saved_options(folder, options, KIND))
+        run_folder.warn_of_threads(folder, options.threads, listen)
         return _train(options, *embedding_start.reopen(options, folder, listen), place, listen)
 
 

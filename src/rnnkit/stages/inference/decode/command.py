@@ -39,7 +39,7 @@ T = TypeVar("T")
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 """For each line its output lines, and what JSON says of it."""
 
-Decoder = Callable[["DecodeOptions", Mapping[str, Any], "Keeper | None", Listener], Outputs]
+Decoder = Callable[["DecodeOptions", Mapping[str, Any], "RecordedOutput | None", Listener], Outputs]
 
 
 def run(options: DecodeOptions, listen: Listener = ignore, keeper: RecordedOutput | None = None) -> Iterator[str]:
