@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import lock, manifest
-from rnnkit.stages.training.setup import run_directory
+from rnnkit.stages.training.setup import run_folder
 
 KIND = "model"
 
@@ -43,7 +43,7 @@ def test_a_free_place_is_taken_at_once(tmp_path: Path, there: str, overwrite: bo
     if there == "what a kill left":
         (folder / ".text.partial").mkdir()
         (folder / lock.NAME).write_text(f"999999999 {socket.gethostname()}", encoding="utf-8")
-    with run_directory.begin(folder, overwrite, KIND) as run:
+    with run_folder.begin(folder, overwrite, KIND) as run:
         assert not run.replaces
         fill(run.path, "new")
         run.commit()
@@ -57,7 +57,7 @@ def test_a_run_that_fails_leaves_no_new_folder(tmp_path: Path, was_there: bool) 
     folder = tmp_path / "model"
     if was_there:
         folder.mkdir()
-    with pytest.raises(Fault), run_directory.begin(folder, False, KIND) as run:
+    with pytest.raises(Fault), run_folder.begin(folder, False, KIND) as run:
         fill(run.path, "half")
         raise Fault
     assert folder.exists() == was_there
@@ -66,7 +66,7 @@ def test_a_run_that_fails_leaves_no_new_folder(tmp_path: Path, was_there: bool) 
 
 def test_a_run_is_replaced_only_when_that_is_asked_for(tmp_path: Path) -> None:
     folder = fill(tmp_path / "model", "old")
-    with pytest.raises(ArtefactError) as caught, run_directory.begin(folder, False, KIND):
+    with pytest.raises(ArtefactError) as caught, run_folder.begin(folder, False, KIND):
         pass
     assert str(caught.value) == (
         f"{folder} already exists\n  hint: --resume continues its run, --overwrite replaces it"
@@ -79,7 +79,7 @@ def test_a_run_is_replaced_only_when_that_is_asked_for(tmp_path: Path) -> None:
 def test_the_old_run_stays_until_the_new_one_commits(tmp_path: Path, commits: bool, fails: bool) -> None:
     folder = fill(tmp_path / "model", "old")
     try:
-        with run_directory.begin(folder, True, KIND) as run:
+        with run_folder.begin(folder, True, KIND) as run:
             assert run.replaces
             fill(run.path, "new")
             assert text(folder) == "old"
@@ -120,14 +120,14 @@ def test_files_of_the_user_stay(tmp_path: Path, name: str, a_run: bool) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).touch()
     for overwrite in (False, True):
-        with pytest.raises(ArtefactError), run_directory.begin(folder, overwrite, KIND):
+        with pytest.raises(ArtefactError), run_folder.begin(folder, overwrite, KIND):
             pass
     assert (folder / name).exists()
 
 
 def test_another_kind_stays(tmp_path: Path) -> None:
     folder = fill(tmp_path / "model", "old")
-    with pytest.raises(ArtefactError, match="is model, not vectors"), run_directory.begin(folder, True, "vectors"):
+    with pytest.raises(ArtefactError, match="is model, not vectors"), run_folder.begin(folder, True, "vectors"):
         pass
     assert text(folder) == "old"
 
@@ -135,18 +135,18 @@ def test_another_kind_stays(tmp_path: Path) -> None:
 def test_a_run_in_progress_is_not_replaced(tmp_path: Path) -> None:
     folder = fill(tmp_path / "model", "old")
     (folder / lock.NAME).write_text(f"{os.getppid()} {socket.gethostname()}", encoding="utf-8")
-    with pytest.raises(ArtefactError, match="is in use"), run_directory.begin(folder, True, KIND):
+    with pytest.raises(ArtefactError, match="is in use"), run_folder.begin(folder, True, KIND):
         pass
     assert text(folder) == "old"
 
 
 def test_files_that_a_run_needs_are_missed(tmp_path: Path) -> None:
-    with run_directory.begin(tmp_path / "model", False, KIND) as run:
+    with run_folder.begin(tmp_path / "model", False, KIND) as run:
         for name in ("config.json", "best.safetensors"):
             (run / name).write_text("{}")
         files = manifest.describe_files(run.path, ["config.json", "best.safetensors"])
         manifest.write(run / manifest.NAME, manifest.Manifest(KIND, 1, {"arch": "gru"}, files=files))
-        run_directory.require_listed_files(run)
+        run_folder.require_listed_files(run)
         (run / "best.safetensors").unlink()  # it changes while the run lasts
         run.check()
         (run / "config.json").unlink()
@@ -160,7 +160,7 @@ def test_a_folder_that_is_gone_is_noticed(tmp_path: Path, replaces: bool, loss: 
     folder = tmp_path / "model"
     if replaces:
         fill(folder, "old")
-    with run_directory.begin(folder, replaces, KIND) as run:
+    with run_folder.begin(folder, replaces, KIND) as run:
         run.check()
         run.path.rename(tmp_path / "renamed")
         if loss == "replaced":

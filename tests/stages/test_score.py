@@ -13,7 +13,7 @@ from tests import tiny_models
 
 from rnnkit.data.aligned import Sentences
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
-from rnnkit.evaluation import scorer
+from rnnkit.evaluation import scored_text
 from rnnkit.evaluation.perplexity import make_reader
 from rnnkit.evaluation.perplexity import score as score_text
 from rnnkit.events import Event, Note
@@ -107,7 +107,7 @@ def test_how_much_is_read_at_once_changes_nothing(
 ) -> None:
     wanted = options(folders, model, **extra)
     expected = [line.score.log_p for line in scored(wanted)[0]]
-    monkeypatch.setattr(scorer, "GROUP_LINES", 1)
+    monkeypatch.setattr(scored_text, "BLOCK_LINES", 1)
     np.testing.assert_allclose([line.score.log_p for line in scored(wanted)[0]], expected, rtol=1e-4)
 
 

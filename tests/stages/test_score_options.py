@@ -10,7 +10,8 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
-from rnnkit.stages.evaluation.score.options import FLATNESSES, MixtureWeights, ScoreOptions, check, check_model, parse
+from rnnkit.stages.evaluation.score.options import FLATNESSES, MixtureWeights, ScoreOptions, check, check_model
+from rnnkit.stages.usual_options import parse_weighted_model
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,7 @@ from rnnkit.stages.evaluation.score.options import FLATNESSES, MixtureWeights, S
     ],
 )
 def test_a_number_behind_the_last_colon_is_a_weight(text: str, path: str, weight: float | None) -> None:
-    assert parse(text) == (Path(path), weight)
+    assert parse_weighted_model(text, "--interpolate") == (Path(path), weight)
 
 
 def test_the_main_model_has_what_the_others_leave() -> None:

@@ -1,58 +1,41 @@
-"""What `score` reads: language models of every kind, and text in the tokens that they know."""
+"""A language model as `score` uses it: a neural or an n-gram model with its vocabulary and tokenizer."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.config import STDIN
-from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Warned
+from rnnkit.errors import UsageError
 from rnnkit.io import manifest
-from rnnkit.text import special
-from rnnkit.text.features import TAB
-from rnnkit.text.lines import batch_lines
 from rnnkit.text.normalise import NONE
-from rnnkit.text.tokenizers import tokenizer
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
-    from numpy.typing import NDArray
 
-    from rnnkit.data.aligned import Sentences
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.ngrams.model import NgramModel
-    from rnnkit.text.matching import Matching
     from rnnkit.text.tokenizers.tokenizer import Tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
-    FloatArray = NDArray[np.float64]
-
 NGRAM = "ngram"
 WHITESPACE_TOKENIZERS = ("blanks", "spaces")
-"""Kinds of tokenizers that imported models have: text is in tokens, of which they change nothing."""
-
-GROUP_LINES, GROUP_CHARACTERS = 256, 1 << 15
-"""Most lines, and about as many characters, that are scored at once: what is read ahead of the first result."""
+"""Tokenizer types of imported models: the text is already tokenized, and they split it without changing it."""
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """A model directory that gives tokens their probability: a network or counts, one of the two.
+    """A model directory that assigns probabilities to tokens; exactly one of `network` and `ngram_model` is set.
 
     Attributes:
-        folder: Where it came from.
-        vocabulary: Its tokens.
-        vocabulary_digest: sha256 of their file.
-        tokenizer: Cuts raw lines; None where text comes in tokens.
-        tokenizer_identity: What tells its tokens from another's; None where there is none.
-        language: Of the text it learned from.
+        folder: The model directory.
+        vocabulary: The model's tokens.
+        vocabulary_digest: SHA-256 of the vocabulary file.
+        tokenizer: Tokenizes raw lines; None if the model reads tokenized text.
+        tokenizer_identity: Digest of the tokenizer; None without one.
+        language: Language of the training text.
         network: The neural model, in evaluation mode on its device.
-        counts: The n-grams.
+        ngram_model: The n-gram model.
     """
 
     folder: Path
@@ -62,52 +45,35 @@ class Scorer:
     tokenizer_identity: str | None
     language: str
     network: LanguageModel | None = None
-    counts: NgramModel | None = None
+    ngram_model: NgramModel | None = None
 
     @property
-    def cuts(self) -> bool:
-        """Whether it cuts raw text itself; text of a model without a tokenizer, or an imported one, is in tokens."""
+    def tokenizes(self) -> bool:
+        """Whether the model splits raw text itself, rather than reading text that is already tokenized."""
         plain = [{"type": kind, "normalise": NONE, "lowercase": False} for kind in WHITESPACE_TOKENIZERS]
         return self.tokenizer is not None and self.tokenizer.options not in plain
 
     @property
     def ngrams(self) -> NgramModel:
-        """The n-grams of a counted model. Raises ValueError where it is none."""
-        if self.counts is None:
-            raise ValueError(f"{self.folder} is no counted model")
-        return self.counts
-
-
-@dataclass(frozen=True)
-class ScoredLines:
-    """Some lines of a text.
-
-    Attributes:
-        text: Their ids, each line with its EOS; the offsets begin at 0.
-        tokens: Their tokens as text, end symbols left out.
-        raw: The lines as they were read; None where the text was in ids.
-        reproduced: The lines that the tokens spell; None where the text was in ids.
-    """
-
-    text: Sentences
-    tokens: Sequence[Sequence[str]]
-    raw: Sequence[str] | None
-    reproduced: Sequence[str] | None = None
+        """The n-gram model. Raises ValueError for a neural model."""
+        if self.ngram_model is None:
+            raise ValueError(f"{self.folder} is not an n-gram model")
+        return self.ngram_model
 
 
 def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
-    """Open a language model, neural or counted.
+    """Open a neural or n-gram language model.
 
     Args:
-        folder: Its directory.
-        checkpoint: Which weights of a neural one.
-        device: Where a neural one goes.
+        folder: The model directory.
+        checkpoint: Which weights of a neural model to load.
+        device: Device of a neural model.
 
     Raises:
-        DataError: There is no model, or it has no such checkpoint.
-        ArtefactError: It is a model for something else.
-        FormatError: A file is damaged; the message names it.
-        UsageError: A checkpoint of counts was asked for.
+        DataError: There is no model, or it lacks this checkpoint.
+        ArtefactError: The model is not a language model.
+        FormatError: A file is damaged.
+        UsageError: A checkpoint other than `best` is selected for an n-gram model.
     """
     from rnnkit.models import language_store, store
     from rnnkit.ngrams import store as ngram_store
@@ -117,9 +83,13 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
     path = folder / language_store.VOCABULARY
-    counted = document["network"].get("arch") == NGRAM
-    if counted and checkpoint != "best":
-        raise UsageError(f"--checkpoint {checkpoint}: {folder} holds counts, which have no checkpoints")
+    is_ngram = document["network"].get("arch") == NGRAM
+    if is_ngram and checkpoint != "best":
+        raise UsageError(
+            f"--checkpoint {checkpoint}: {folder} is an n-gram model, which has no checkpoints",
+            path=folder,
+            option="--checkpoint",
+        )
     return Scorer(
         folder=folder,
         vocabulary=Vocabulary.load(path),
@@ -127,165 +97,6 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
         tokenizer=language_store.find_tokenizer(folder),
         tokenizer_identity=identity(folder / "tokenizer") if (folder / "tokenizer").exists() else None,
         language=str(document["languages"][0]),
-        network=None if counted else language_store.load(folder, checkpoint, device).network,
-        counts=ngram_store.load(folder / ngram_store.NAME) if counted else None,
+        network=None if is_ngram else language_store.load(folder, checkpoint, device).network,
+        ngram_model=ngram_store.load(folder / ngram_store.NAME) if is_ngram else None,
     )
-
-
-@dataclass(frozen=True)
-class MatchedScorer:
-    """A model beside the main one, and how it reads the main one's tokens.
-
-    Attributes:
-        scorer: The model.
-        matching: Rows of the main model's vocabulary in its own; None where both have the same rows.
-    """
-
-    scorer: Scorer
-    matching: Matching | None = None
-
-    def read(self, group: ScoredLines) -> Sentences:
-        """The ids that the model has for lines in the main model's tokens: those of its own tokens spelt alike.
-
-        A token that the main model lacks may be one that this one has. What this one lacks is its `<unk>`.
-        """
-        import numpy as np
-
-        from rnnkit.data.aligned import Sentences
-
-        if self.matching is None:
-            return group.text
-        ids = self.matching.row_V[np.asarray(group.text.ids, dtype=np.int64)]
-        if group.raw is not None:
-            table = self.scorer.vocabulary.ids
-            for place in np.flatnonzero(np.asarray(group.text.ids) == special.UNK).tolist():
-                line = int(np.searchsorted(group.text.offsets, place, side="right")) - 1
-                ids[place] = table.get(group.tokens[line][place - int(group.text.offsets[line])], special.UNK)
-        return Sentences(ids, group.text.offsets)
-
-
-def match_models(main: Scorer, other: Scorer, listen: Listener) -> MatchedScorer:
-    """Match the vocabularies of two models by spelling.
-
-    Args:
-        main: The model whose tokens text is cut into.
-        other: Another.
-        listen: Warned of tokens that one of them lacks.
-
-    Raises:
-        ArtefactError: They cut text differently, or most tokens do not match; both are named.
-    """
-    from rnnkit.text import matching
-
-    names = str(main.folder), str(other.folder)
-    if main.cuts and other.cuts and main.tokenizer_identity != other.tokenizer_identity:
-        raise ArtefactError(
-            f"{main.folder} and {other.folder} do not predict the same tokens",
-            f"they cut text differently: {_cutting(main)}, {_cutting(other)}",
-            hint="models that are mixed are trained on data made with one tokenizer",
-        )
-    if main.vocabulary.tokens == other.vocabulary.tokens:
-        return MatchedScorer(other)
-    found = matching.match(main.vocabulary, other.vocabulary, _frequencies(main), _frequencies(other))
-    matching.check(found, *names)
-    if warning := matching.describe(found, *names):
-        listen(Warned(warning))
-    return MatchedScorer(other, found)
-
-
-def _frequencies(scorer: Scorer) -> FloatArray:
-    from rnnkit.text.matching import weights
-
-    return weights(scorer.vocabulary, None if scorer.counts is None else scorer.counts.unigrams())
-
-
-def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[ScoredLines]:
-    """The lines of raw text files, cut into the model's tokens, some at a time; one at a time from a keyboard.
-
-    Raises:
-        DataError: A file is missing or no text, or there is no line in all of them.
-    """
-    live = STDIN in paths and sys.stdin.isatty()
-    cutter = scorer.tokenizer
-    lines = (line for path in paths for line in tokenizer.read_text(path, cutter))
-    groups = batch_lines(lines, 1 if live else GROUP_LINES, GROUP_CHARACTERS)
-    empty = True
-    for raw in groups:
-        empty = False
-        tokens = [line.split() for line in raw] if cutter is None else cutter.tokenize_batch(raw)
-        spelled = [detokenize_line(tokens[place], line, cutter) for place, line in enumerate(raw)]
-        yield ScoredLines(_sentences([scorer.vocabulary.encode(line) for line in tokens]), tokens, raw, spelled)
-    if empty:
-        names = ", ".join("standard input" if path == STDIN else str(path) for path in paths)
-        raise DataError(f"{names} is empty", "one sentence a line is expected")
-
-
-def detokenize_line(tokens: Sequence[str], raw: str, cutter: Tokenizer | None) -> str:
-    """The line that tokens reproduce, as `detokenize` gives it back.
-
-    Args:
-        tokens: Of the line.
-        raw: The line as it was read; features beside its text are tokens too, and stay as they are.
-        cutter: The tokenizer; None for white space.
-    """
-    if cutter is None:
-        return " ".join(tokens)
-    beside = "".join(raw.partition(TAB)[1:]) if cutter.features else ""
-    return cutter.detokenize(tokens) + beside
-
-
-def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[ScoredLines]:
-    """The sentences of a part of aligned data, some at a time.
-
-    Raises:
-        DataError: There is no such data or part.
-        ArtefactError: The data was made with another vocabulary or tokenizer than the model's.
-        FormatError: A file of the data is damaged.
-    """
-    from rnnkit.data.aligned import AlignedData
-
-    data = AlignedData.open(folder)
-    side = data.sides[0] if len(data.sides) == 1 else scorer.language
-    _check_data(data.meta.inputs, data.folder, side, scorer)
-    sentences = data.side(split, side)
-    for begin in range(0, len(sentences), GROUP_LINES):
-        end = min(begin + GROUP_LINES, len(sentences))
-        ids = [sentences[number].tolist()[:-1] for number in range(begin, end)]
-        yield ScoredLines(_sentences(ids), [scorer.vocabulary.decode(line) for line in ids], None)
-
-
-def _sentences(ids: Iterable[Sequence[int]]) -> Sentences:
-    """Lines of ids, with EOS put behind each."""
-    import numpy as np
-
-    from rnnkit.data.aligned import Sentences
-
-    ended = [[*line, special.EOS] for line in ids]
-    offsets = np.concatenate(([0], np.cumsum([len(line) for line in ended], dtype=np.int64)))
-    return Sentences(np.array([row for line in ended for row in line], dtype=np.int64), offsets)
-
-
-def _check_data(made_from: Mapping[str, str], folder: Path, side: str, scorer: Scorer) -> None:
-    vocabulary = made_from.get("vocabulary", made_from.get(f"vocabulary.{side}"))
-    theirs: str | None
-    ours: str | None
-    if vocabulary != scorer.vocabulary_digest:
-        what, theirs, ours = "vocabulary", vocabulary, scorer.vocabulary_digest
-    elif made_from.get("tokenizer") != scorer.tokenizer_identity:
-        what, theirs, ours = "tokenizer", made_from.get("tokenizer"), scorer.tokenizer_identity
-    else:
-        return
-    raise ArtefactError(
-        f"{folder} and {scorer.folder} do not belong together",
-        f"the data was made with {_digest(what, theirs)}, the model has {_digest(what, ours)}",
-        hint="give the raw text instead: the model cuts it into its own tokens",
-    )
-
-
-def _digest(what: str, digest: str | None) -> str:
-    return f"no {what}" if digest is None else f"a {what} of sha256 {digest[:12]}…"
-
-
-def _cutting(scorer: Scorer) -> str:
-    how = "at white space" if scorer.tokenizer is None else f"with the tokenizer {scorer.tokenizer}"
-    return f"{scorer.folder} {how}"

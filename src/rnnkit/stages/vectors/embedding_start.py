@@ -13,7 +13,7 @@ from rnnkit.io import manifest
 from rnnkit.io.artefact_output import atomic_folder
 from rnnkit.io.replacing import PART
 from rnnkit.io.staged import RunFolder
-from rnnkit.stages.training import run_folder
+from rnnkit.stages.training.setup import run_folder
 from rnnkit.stages.vectors import embedding_text
 from rnnkit.stages.vectors.embedding_options import dimension, ngrams, noise_exponent
 from rnnkit.system.machine import available_bytes, available_cores
@@ -125,7 +125,7 @@ def begin(
         if known is not None:
             copy_vectors(model, known)
         inputs = embedding_text.digests(options, paths)
-    run_directory.start(folder.path, model.table(), run_folder.kept(options), inputs)
+    run_directory.start(folder.path, model.table(), run_folder.run_options(options), inputs)
     return model, open_text(folder / TEXT)
 
 

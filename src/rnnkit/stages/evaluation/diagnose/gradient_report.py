@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from rnnkit.data.arrays import IntArray
     from rnnkit.evaluation.gradient_flow import Flow
-    from rnnkit.evaluation.scorer import ScoredLines, Scorer
+    from rnnkit.evaluation.scored_text import ScoredLines
+    from rnnkit.evaluation.scorer import Scorer
     from rnnkit.models.language_model import LanguageModel
 
 VOCABULARY = 1000
@@ -151,7 +152,7 @@ def _read(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
     import numpy as np
 
     from rnnkit.evaluation.gradient_flow import WARM
-    from rnnkit.evaluation.scorer import read_data, read_text
+    from rnnkit.evaluation.scored_text import read_data, read_text
 
     groups: Iterator[ScoredLines]
     if options.text is not None:

@@ -1,18 +1,23 @@
-"""`rnnkit score`: how probable text is to a language model, or a translation to a translation model."""
+"""`rnnkit score`: log-probabilities and perplexity of text, under a language model or a translation model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError
-from rnnkit.evaluation import mixture, scorer
+from rnnkit.evaluation import mixture, scored_text
+from rnnkit.evaluation.scorer import open_scorer
 from rnnkit.events import Listener, Note, Progress, Warned, ignore
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.evaluation.score.options import (
     CACHE_SIZE,
+    DYNAMIC_DECAY,
+    DYNAMIC_RATE,
+    DYNAMIC_SEGMENT,
     MixtureWeights,
     ScoreOptions,
     check,
@@ -21,18 +26,22 @@ from rnnkit.stages.evaluation.score.options import (
 )
 from rnnkit.stages.evaluation.score.results import EOS_TEXT, LineScore, MixtureComponent, Summary, TokenScore
 from rnnkit.stages.inference.decode.length_warnings import LineTally
+from rnnkit.text.special import EOS, UNK
 from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
-    from rnnkit.evaluation.mixture import FittedMixture
-    from rnnkit.evaluation.scorer import MatchedScorer, ScoredLines, Scorer
+    from rnnkit.decoding.translator import Translator
+    from rnnkit.evaluation.dynamic import Settings
+    from rnnkit.evaluation.language_scores import LanguageScore
+    from rnnkit.evaluation.mixture import FittedMixture, Mixture
+    from rnnkit.evaluation.scored_text import ScoredLines
+    from rnnkit.evaluation.scorer import Scorer
 
     FloatArray = NDArray[np.float64]
-
-__all__ = ["EXAMPLE", "LineScore", "ScoreOptions", "Summary", "run"]
 
 EXAMPLE = """\
 rnnkit score test.txt --summary
@@ -43,24 +52,27 @@ rnnkit score test.txt --summary --dynamic --dynamic-rate 0.005
 rnnkit score test.de test.en --model work/model --summary
 rnnkit score --split test --json --output test.scores"""
 
+BLOCK_LINES = 2000
+"""Sentence pairs that are sorted by length into batches together."""
+
 
 def run(options: ScoreOptions, listen: Listener = ignore) -> Iterator[LineScore | Summary]:
-    """Score text; what is found comes as it is found.
+    """Score text and yield the results as they are computed.
 
     Yields:
-        Each line's score, unless only the summary was asked for, and at the end the summary.
+        The score of each line, unless only the summary is requested; finally the summary.
 
     Raises:
-        UsageError: Options that do not go together, or that the model cannot do.
-        DataError: A model or text is missing, a line cannot be read, or there is no line.
-        ArtefactError: A model is for something else, or artefacts do not belong together.
+        UsageError: Options are incompatible with each other or with the model.
+        DataError: A model or text is missing, a line cannot be read, or the text is empty.
+        ArtefactError: A model is of the wrong kind, or artefacts do not match.
         FormatError: A file is damaged.
-        TrainingError: Dynamic evaluation took steps that were too long.
+        TrainingError: Dynamic evaluation diverged.
     """
     return _run(options, check(options), listen)
 
 
-def _run(options: ScoreOptions, shares: MixtureWeights, listen: Listener) -> Iterator[LineScore | Summary]:
+def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> Iterator[LineScore | Summary]:
     from rnnkit.models import store
     from rnnkit.nn.device import choose_device, set_threads
 
@@ -70,185 +82,225 @@ def _run(options: ScoreOptions, shares: MixtureWeights, listen: Listener) -> Ite
         check_translation(options)
         yield from score_translations(options, device, listen)
         return
-    main = scorer.open_scorer(options.folder, options.checkpoint, device)
-    flatnesses = check_model(options, shares, neural=main.network is not None)
-    opened = [scorer.open_scorer(path, "best", device) for path in shares.others]
-    others = [scorer.match_models(main, other, listen) for other in opened]
-    fitted = _fit(options, shares, main, others, flatnesses, listen)
-    yield from _score(options, shares, main, others, fitted, listen)
+    main = open_scorer(options.folder, options.checkpoint, device)
+    flatnesses = check_model(options, weights, neural=main.network is not None)
+    opened = [open_scorer(path, "best", device) for path in weights.others]
+    models = mixture.Mixture(
+        main,
+        tuple(mixture.match_models(main, other, listen) for other in opened),
+        cache_size=(options.cache_size or CACHE_SIZE) if options.cache else None,
+        dynamic=_dynamic_settings(options) if options.dynamic else None,
+    )
+    fitted = _fit(options, weights, models, flatnesses, listen)
+    yield from _score_text(options, models, fitted, listen)
+
+
+def _dynamic_settings(options: ScoreOptions) -> Settings:
+    from rnnkit.evaluation.dynamic import Settings
+
+    method: Any = options.dynamic_method or "rms"  # `config.resolve` checks the choices
+    rate, decay = options.dynamic_rate, options.dynamic_decay
+    return Settings(
+        method=method,
+        rate=DYNAMIC_RATE[method] if rate is None else rate,
+        decay=DYNAMIC_DECAY if decay is None else decay,
+        segment=options.dynamic_segment or DYNAMIC_SEGMENT,
+    )
 
 
 def _fit(
-    options: ScoreOptions,
-    shares: MixtureWeights,
-    main: Scorer,
-    others: Sequence[MatchedScorer],
-    flatnesses: Sequence[float],
-    listen: Listener,
+    options: ScoreOptions, weights: MixtureWeights, models: Mixture, flatnesses: Sequence[float], listen: Listener
 ) -> FittedMixture:
-    """The weights, given or found on the text to tune on."""
+    """Return the interpolation weights: those given, or fitted on the held-out text of `--tune`."""
     import numpy as np
 
     if options.tune is None:
-        weights_K = np.array([weight for weight in shares.given if weight is not None])
+        weights_K = np.array([weight for weight in weights.given if weight is not None])
         return mixture.FittedMixture(weights_K, flatnesses[0] if flatnesses else None)
-    models = mixture.components(options, main, others, flatnesses)
-    held_out = scorer.read_text([options.tune], main)
-    fitted = mixture.fit(models, held_out, others, shares, flatnesses, listen)
-    names = mixture.names(shares, options)
-    found = [f"{name} {weight:.4f}" for name, weight in zip(names, fitted.weights_K, strict=True)]
-    found += [] if fitted.flatness is None or main.network is None else [f"flatness {fitted.flatness:g}"]
-    listen(Note(f"fitted on {options.tune}: {', '.join(found)}; perplexity there {fitted.perplexity:,.2f}"))
+    held_out = scored_text.read_text([options.tune], models.main)
+    fitted = mixture.fit(models, held_out, weights.given, flatnesses, listen)
+    found = [f"{name} {weight:.4f}" for name, weight in zip(models.names, fitted.weights_K, strict=True)]
+    found += [] if fitted.flatness is None or models.main.network is None else [f"flatness {fitted.flatness:g}"]
+    listen(Note(f"fitted on {options.tune} (perplexity {fitted.perplexity:,.2f}): {', '.join(found)}"))
     return fitted
 
 
-def _score(
-    options: ScoreOptions,
-    shares: MixtureWeights,
-    main: Scorer,
-    others: Sequence[MatchedScorer],
-    fitted: FittedMixture,
-    listen: Listener,
+def _score_text(
+    options: ScoreOptions, models: Mixture, fitted: FittedMixture, listen: Listener
 ) -> Iterator[LineScore | Summary]:
     import numpy as np
 
     from rnnkit.evaluation import interpolation
     from rnnkit.evaluation.language_scores import LanguageScore, measure
     from rnnkit.evaluation.perplexity import perplexity
-    from rnnkit.evaluation.scored_text import UnknownWordCounter
-    from rnnkit.text.special import UNK
 
-    flatnesses = () if fitted.flatness is None else (fitted.flatness,)
-    models = mixture.components(options, main, others, flatnesses)
-    names = mixture.names(shares, options)
-    total, sums_K, unknown_K = LanguageScore(), np.zeros(len(names)), np.zeros(len(models), dtype=np.int64)
-    strange = UnknownWordCounter(main)
-    for group in _groups(options, main):
-        strange.add(group)
-        texts = mixture.read(group, others)
-        rows_KN = mixture.component_log_probs(models, texts)
+    components = models.start(() if fitted.flatness is None else (fitted.flatness,))
+    names = models.names
+    total, sums_K, unknown_K = LanguageScore(), np.zeros(len(names)), np.zeros(len(components), dtype=np.int64)
+    unknown_words = scored_text.UnknownWordCounter(models.main)
+    for block in _read_blocks(options, models.main):
+        unknown_words.add(block)
+        texts = models.encode(block)
+        log_p_KN = mixture.component_log_probs(components, texts)
         unknown_K += [np.count_nonzero(text.ids == UNK) for text in texts]
-        log_p_N = interpolation.mix(rows_KN, fitted.weights_K)
-        sums_K += rows_KN.sum(axis=1)
+        log_p_N = interpolation.mix(log_p_KN, fitted.weights_K)
+        sums_K += log_p_KN.sum(axis=1)
         if not options.summary:
-            yield from _lines(group, log_p_N, total.lines, options.tokens)
-        total += measure(group.text.ids, log_p_N, group.raw, len(group.text), group.reproduced)
+            yield from _line_scores(block, log_p_N, total.lines, options.tokens)
+        total += measure(block.text.ids, log_p_N, block.raw, len(block.text), block.detokenized)
         listen(Progress("score", total.lines))
-    listen(Progress("score", total.lines, finished=True))
-    for caution in total.cautions:
-        listen(Warned(caution))
-    strange.warn(listen)
-    parts = [
-        MixtureComponent(name, float(weight), perplexity(-float(summed) / total.tokens), unknown)
-        for name, weight, summed, unknown in zip(
-            names, fitted.weights_K, sums_K, [*unknown_K.tolist(), None][: len(names)], strict=True
-        )
-    ]
-    cache = None if fitted.flatness is None else (options.cache_size or CACHE_SIZE, fitted.flatness)
+    _finish(total, listen)
+    unknown_words.warn(listen)
+    # The cache, last of the components, has no vocabulary.
+    unknown = [*unknown_K.tolist(), None][: len(names)]
+    perplexities = [perplexity(-float(sum_log_p) / total.tokens) for sum_log_p in sums_K]
+    parts = map(MixtureComponent, names, map(float, fitted.weights_K), perplexities, unknown)
+    cache = None if models.cache_size is None or fitted.flatness is None else (models.cache_size, fitted.flatness)
     yield Summary(total, tuple(parts), cache)
 
 
-def _groups(options: ScoreOptions, main: Scorer) -> Iterator[ScoredLines]:
+def _finish(total: LanguageScore, listen: Listener) -> None:
+    listen(Progress("score", total.lines, finished=True))
+    for caution in total.cautions:
+        listen(Warned(caution))
+
+
+def _read_blocks(options: ScoreOptions, main: Scorer) -> Iterator[ScoredLines]:
     if options.aligned:
         folder = options.data or Workspace(options.work).data
-        return scorer.read_data(folder, options.split or "test", main)
-    return scorer.read_text(options.files, main)
+        return scored_text.read_data(folder, options.split or "test", main)
+    return scored_text.read_text(options.files, main)
 
 
-def _lines(group: ScoredLines, log_p_N: FloatArray, before: int, with_tokens: bool) -> Iterator[LineScore]:
-    """The scores of a group's lines, of which `before` came before."""
+def _line_scores(block: ScoredLines, log_p_N: FloatArray, before: int, with_tokens: bool) -> Iterator[LineScore]:
+    """Yield the scores of the lines of a block that starts after `before` lines."""
     from rnnkit.evaluation.language_scores import measure
-    from rnnkit.text.special import UNK
 
-    for number, tokens in enumerate(group.tokens):
-        place = slice(int(group.text.offsets[number]), int(group.text.offsets[number + 1]))
-        ids, log_p = group.text.ids[place], log_p_N[place]
-        raw = None if group.raw is None else [group.raw[number]]
-        reproduced = None if group.reproduced is None else [group.reproduced[number]]
-        scored = None
-        if with_tokens:
-            each = zip([*tokens, EOS_TEXT], ids.tolist(), log_p.tolist(), strict=True)
-            scored = tuple(TokenScore(text, row != UNK, value) for text, row, value in each)
-        yield LineScore(before + number + 1, measure(ids, log_p, raw, 1, reproduced), scored)
+    for row, tokens in enumerate(block.tokens):
+        span = slice(int(block.text.offsets[row]), int(block.text.offsets[row + 1]))
+        ids, log_p = block.text.ids[span], log_p_N[span]
+        raw = None if block.raw is None else [block.raw[row]]
+        detokenized = None if block.detokenized is None else [block.detokenized[row]]
+        scored = _token_scores(tokens, ids.tolist(), log_p) if with_tokens else None
+        yield LineScore(before + row + 1, measure(ids, log_p, raw, 1, detokenized), scored)
 
 
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from numpy.typing import NDArray
+def _token_scores(tokens: Sequence[str], ids: Sequence[int], log_p: FloatArray) -> tuple[TokenScore, ...]:
+    """Return the scores of a line's tokens; `ids` and `log_p` include EOS."""
+    each = zip([*tokens, EOS_TEXT], ids, log_p.tolist(), strict=True)
+    return tuple(TokenScore(text, token_id != UNK, value) for text, token_id, value in each)
 
-BLOCK_LINES = 2000
-"""Lines that are sorted into batches together."""
+
+@dataclass(frozen=True)
+class _TokenizedPair:
+    """A source and target line, truncated to the longest that the model accepts.
+
+    Attributes:
+        source: Source tokens.
+        target: Target tokens.
+        raw_target: The target line that `target` stands for.
+        truncated: Whether either side was longer.
+    """
+
+    source: Sequence[str]
+    target: Sequence[str]
+    raw_target: str
+    truncated: bool
 
 
 def score_translations(options: ScoreOptions, device: torch.device, listen: Listener) -> Iterator[LineScore | Summary]:
-    """Score a target file, given its source.
+    """Score a target file, given its source, with teacher forcing.
 
     Args:
-        options: What was asked for; `files` are the two.
-        device: Where the network goes.
-        listen: Hears how far it is.
+        options: The options; `files` are the source and the target.
+        device: Device of the network.
+        listen: Receives progress and warnings.
 
     Raises:
-        DataError: A file is missing or no text, they have different numbers of lines, or none.
+        DataError: A file is missing or is not text, or the files are empty or differ in length.
     """
     from rnnkit.decoding.lengths import longest_of
-    from rnnkit.decoding.pair_scores import score_pairs
-    from rnnkit.decoding.translator import Translator, encode
-    from rnnkit.evaluation.language_scores import LanguageScore, measure
+    from rnnkit.decoding.translator import Translator
+    from rnnkit.evaluation.language_scores import LanguageScore
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.models import store
 
     model = store.load(options.folder, options.checkpoint, device)
     translator = Translator((model,))
     longest = longest_of([store.longest_pair(options.folder, model.languages)])
-    read, said, cut = longest.most_source - 1, longest.most_output - 1, LineTally()
-    total = LanguageScore()
-    for group in _paired_blocks(options.files[0], options.files[1], model.tokenizer):
-        whole = [(model.tokenizer.tokenize(source), model.tokenizer.tokenize(target)) for source, target in group]
-        # One line of noise would take hours, and memory by the square of its length.
-        sources = [translator.encode(source[:read]) for source, _ in whole]
-        tokens = [target[:said] for _, target in whole]
-        # A token that the model can copy from this line's source is known.
-        targets = [encode(model.target_vocabulary, line, own) for line, (_, own) in zip(tokens, sources, strict=True)]
-        scores = score_pairs(translator, [ids for ids, _ in sources], targets, first_line=total.lines + 1)
-        for place, (_, raw) in enumerate(group):
-            ids = _with_eos(targets[place])
-            if len(whole[place][0]) > read or len(whole[place][1]) > said:
-                cut.add(total.lines + 1)
-                raw = model.tokenizer.detokenize(tokens[place])
-            reproduced = [scorer.detokenize_line(tokens[place], raw, model.tokenizer)]
-            figures = measure(ids, scores[place], [raw], 1, reproduced)
+    most = longest.most_source - 1, longest.most_output - 1  # without EOS
+    total, truncated = LanguageScore(), LineTally()
+    for block in _read_pairs(options.files[0], options.files[1], model.tokenizer):
+        pairs = [_tokenize_pair(source, target, model.tokenizer, most) for source, target in block]
+        for pair, score in zip(pairs, _score_pairs(translator, pairs, total.lines + 1, options.tokens), strict=True):
+            if pair.truncated:
+                truncated.add(total.lines + 1)
             if not options.summary:
-                shown = _target_token_scores(tokens[place], targets[place], scores[place]) if options.tokens else None
-                yield LineScore(total.lines + 1, figures, shown)
-            total += figures
+                yield score
+            total += score.score
         listen(Progress("score", total.lines))
-    listen(Progress("score", total.lines, finished=True))
-    for caution in total.cautions:
-        listen(Warned(caution))
+    _finish(total, listen)
     if not total.lines:
-        raise DataError(f"{options.files[0]} and {options.files[1]} are empty", "one sentence a line is expected")
-    if cut.count:
-        have = "1 line is" if cut.count == 1 else f"{cut.count:,} lines are"
+        raise DataError(
+            f"{options.files[0]} and {options.files[1]} are empty",
+            "expected one sentence per line",
+            path=options.files[0],
+        )
+    if truncated.count:
+        have = "1 line exceeds" if truncated.count == 1 else f"{truncated.count:,} lines exceed"
         listen(
             Warned(
-                f"{have} longer than what the model reads, four times the longest line of training and 100: only the "
-                f"first {read:,} tokens of a source and {said:,} of a target count: {cut}"
+                f"{have} the maximum length, four times the longest training line plus 100 tokens: only the first "
+                f"{most[0]:,} tokens of a source and {most[1]:,} of a target are scored: {truncated}"
             )
         )
-    yield Summary(total, (MixtureComponent(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),), None)
+    parts = (MixtureComponent(str(options.folder), 1.0, perplexity(-total.log_p / total.tokens)),)
+    yield Summary(total, parts, None)
 
 
-def _paired_blocks(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[tuple[str, str]]]:
-    """Lines of both files side by side, some at a time."""
+def _tokenize_pair(source: str, target: str, tokenizer: Tokenizer, most: tuple[int, int]) -> _TokenizedPair:
+    """Tokenize a pair and truncate both sides: attention over one corrupt line takes memory quadratic in its length."""
+    whole_source, whole_target = tokenizer.tokenize(source), tokenizer.tokenize(target)
+    truncated = len(whole_source) > most[0] or len(whole_target) > most[1]
+    tokens = whole_target[: most[1]]
+    return _TokenizedPair(
+        whole_source[: most[0]], tokens, tokenizer.detokenize(tokens) if truncated else target, truncated
+    )
+
+
+def _score_pairs(
+    translator: Translator, pairs: Sequence[_TokenizedPair], first_line: int, with_tokens: bool
+) -> Iterator[LineScore]:
+    import numpy as np
+
+    from rnnkit.decoding.pair_scores import score_pairs
+    from rnnkit.decoding.translator import encode
+    from rnnkit.evaluation.language_scores import measure
+
+    model = translator.main
+    sources = [translator.encode(pair.source) for pair in pairs]
+    # A token that the model can copy from the source of its line is not unknown.
+    targets = [encode(model.target_vocabulary, pair.target, own) for pair, (_, own) in zip(pairs, sources, strict=True)]
+    scores = score_pairs(translator, [ids for ids, _ in sources], targets, first_line=first_line)
+    for number, (pair, ids, log_p) in enumerate(zip(pairs, targets, scores, strict=True), start=first_line):
+        with_eos = np.array([*ids, EOS], dtype=np.int64)
+        detokenized = scored_text.detokenize_line(pair.target, pair.raw_target, model.tokenizer)
+        figures = measure(with_eos, log_p, [pair.raw_target], 1, [detokenized])
+        yield LineScore(number, figures, _token_scores(pair.target, [*ids, EOS], log_p) if with_tokens else None)
+
+
+def _read_pairs(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[tuple[str, str]]]:
+    """Read both files in parallel, in blocks of lines."""
     lines = zip_longest(read_text(source, tokenizer), read_text(target, tokenizer))
     block: list[tuple[str, str]] = []
     for number, (left, right) in enumerate(lines, start=1):
         if left is None or right is None:
             short, other = (source, target) if left is None else (target, source)
             raise DataError(
-                f"{short} ends with line {number - 1}, {other} has more", hint="a line of each must belong together"
+                f"{short} has {number - 1:,} lines, {other} has more",
+                hint="both files must have the same number of lines, a translation on each",
+                path=short,
+                line=number,
             )
         block.append((left, right))
         if len(block) == BLOCK_LINES:
@@ -256,20 +308,3 @@ def _paired_blocks(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator
             block = []
     if block:
         yield block
-
-
-def _with_eos(ids: Sequence[int]) -> NDArray[np.int64]:
-    import numpy as np
-
-    from rnnkit.text import special
-
-    return np.array([*ids, special.EOS], dtype=np.int64)
-
-
-def _target_token_scores(
-    tokens: Sequence[str], ids: Sequence[int], log_p: NDArray[np.float64]
-) -> tuple[TokenScore, ...]:
-    from rnnkit.text.special import EOS, UNK
-
-    each = zip([*tokens, EOS_TEXT], [*ids, EOS], log_p.tolist(), strict=True)
-    return tuple(TokenScore(text, row != UNK, value) for text, row, value in each)

@@ -206,7 +206,7 @@ def check_translation(options: ScoreOptions) -> None:
 
 
 def _shares(options: ScoreOptions) -> MixtureWeights:
-    pairs = [parse(text) for text in options.interpolate]
+    pairs = [usual.parse_weighted_model(text, "--interpolate") for text in options.interpolate]
     given = [weight for _, weight in pairs] + ([options.cache_weight] if options.cache else [])
     total = math.fsum(weight for weight in given if weight is not None)
     if total > 1 + 1e-9:
@@ -216,27 +216,3 @@ def _shares(options: ScoreOptions) -> MixtureWeights:
         raise UsageError("the weights that are given leave nothing for those to be fitted")
     main = None if None in given else max(0.0, 1 - total)
     return MixtureWeights(tuple(path for path, _ in pairs), (main, *given))
-
-
-def parse(text: str, name: str = "--interpolate") -> tuple[Path, float | None]:
-    """A model and its weight, of `OTHER[:WEIGHT]`. A colon behind which no number stands belongs to the path.
-
-    Args:
-        text: The two.
-        name: The option that they are the value of.
-
-    Raises:
-        UsageError: There is no path, or the weight is not between 0 and 1.
-    """
-    path, colon, number = text.rpartition(":")
-    try:
-        weight = float(number) if colon else None
-    except ValueError:
-        return Path(text), None
-    if weight is None:
-        path = text
-    elif not 0 <= weight <= 1:
-        raise UsageError(f"{name} {text}: a weight lies between 0 and 1, not at {number}")
-    if not path:
-        raise UsageError(f"{name} {text}: no model is named")
-    return Path(path), weight

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Warned
 from rnnkit.io.growing import growing_file
-from rnnkit.stages.evaluation.score import options
+from rnnkit.stages import usual_options as usual
 from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
 from rnnkit.text.special import NAMES
 
@@ -218,7 +218,7 @@ def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str
 
 def _speaker(text: str) -> tuple[Path, float]:
     """A language model and its weight. Raises UsageError where the weight cannot be one."""
-    folder, weight = options.parse(text, "--fusion")
+    folder, weight = usual.parse_weighted_model(text, "--fusion")
     if weight == 0:
         raise UsageError(f"--fusion {text}: a weight of 0 leaves {folder} no say", hint="leave it out")
     return folder, FUSION_WEIGHT if weight is None else weight

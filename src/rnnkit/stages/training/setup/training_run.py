@@ -15,7 +15,7 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Warned, ignore
 from rnnkit.io.staged import RunFolder
 from rnnkit.stages import outputs
-from rnnkit.stages.training.setup import initial_weights, model_directory, run_directory
+from rnnkit.stages.training.setup import initial_weights, model_directory, run_folder
 from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.system.machine import available_cores, shortage
 from rnnkit.training import processes, schedules
@@ -104,14 +104,14 @@ def run(
         return _estimate(options, recipe(options, Group(), RunFolder(folder)), listen)
     if not options.resume:
         outputs.refuse_inputs(folder, outputs.input_paths(options))
-        run_directory.check_replaceable(folder, options.overwrite, KIND)
+        run_folder.check_replaceable(folder, options.overwrite, KIND)
     with processes.join(options.device) as group, _holding(folder, options, group) as place:
         listen = listen if group.first else ignore
         if options.resume:
-            options = run_directory.saved_options(folder, options)
+            options = run_folder.saved_options(folder, options)
         options = _with_threads(_with_processes(options, group), group)
         if options.resume and group.first:
-            run_directory.warn_of_threads(folder, options.threads, listen)
+            run_folder.warn_of_threads(folder, options.threads, listen)
         return _train(options, place, recipe(options, group, place), listen)
 
 
@@ -123,7 +123,7 @@ def _holding(folder: Path, options: Any, group: Group) -> Iterator[RunFolder]:
         yield RunFolder(folder)
         group.wait()
         return
-    room = run_directory.resume(folder) if options.resume else run_directory.begin(folder, options.overwrite, KIND)
+    room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
     with room as place:
         group.wait()
         yield place
@@ -163,7 +163,7 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
     )
     made_from = dataclasses.replace(made_from, digests={**made_from.digests, **vectors})
     if options.resume:
-        run_directory.check_inputs(folder.path, made_from.digests)
+        run_folder.check_inputs(folder.path, made_from.digests)
     if options.resume and not resuming:
         if recipe.group.first:
             metrics.drop_after(folder / metrics.NAME, 0)
@@ -174,14 +174,14 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
     group.part_random(options.seed)
     trained = model_directory.TrainedModel(folder, learner.network, learner.languages)
     if fresh:
-        model_directory.write_model_manifest(trained, made_from, run_directory.run_options(options))
+        model_directory.write_model_manifest(trained, made_from, run_folder.run_options(options))
     if (warning := memory_warning(learner.network)) is not None:
         listen(Warned(warning))
     rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
     if fresh and not folder.replaces:
         folder.commit()
     if group.first:
-        run_directory.require_listed_files(folder)
+        run_folder.require_listed_files(folder)
     plan = _plan(options, learner)
     loop = _make_loop(options, plan, learner, group, listen)
     if resuming:
@@ -193,9 +193,7 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
         listen(Note(f"{counters.skipped:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"))
     if group.first:
         folder.check()
-        model_directory.finalize_model_directory(
-            trained, made_from, run_directory.run_options(options), counters, listen
-        )
+        model_directory.finalize_model_directory(trained, made_from, run_folder.run_options(options), counters, listen)
     group.wait()
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
     return model_directory.result(folder.final, counters)

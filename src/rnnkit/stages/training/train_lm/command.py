@@ -11,7 +11,7 @@ from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training.setup import initial_weights, training_inputs, training_run
 from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.setup.training_run import Recipe, TrainingComponents
-from rnnkit.stages.training.train_lm.options import NGRAM, TrainLMOptions
+from rnnkit.stages.training.train_lm.options import NGRAM, TrainLMOptions, apply_preset
 from rnnkit.system.machine import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(
     """
     folder = options.output or Workspace(options.work).model
     if not options.resume:
-        options = options.apply_preset(options)
+        options = apply_preset(options)
         _pretrained(options).check(options.tied, options.init_from)
     if options.arch == NGRAM:
         from rnnkit.stages.training.train_lm import ngram_training

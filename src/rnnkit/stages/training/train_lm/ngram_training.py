@@ -12,7 +12,7 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener
 from rnnkit.io import artefact_output
 from rnnkit.stages import outputs
-from rnnkit.stages.training.setup import run_directory, training_inputs
+from rnnkit.stages.training.setup import run_folder, training_inputs
 from rnnkit.stages.training.train_lm.options import TrainLMOptions
 from rnnkit.system import machine
 
@@ -100,7 +100,7 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainin
         machine.announce(cost.memory_bytes, listen)
         return cost
     outputs.refuse_inputs(folder, outputs.input_paths(options))
-    run_directory.check_replaceable(folder, options.overwrite, KIND)
+    run_folder.check_replaceable(folder, options.overwrite, KIND)
     with artefact_output.atomic_folder(folder, KIND) as partial:
         counted = _count(options, made_from, partial, listen)
     return dataclasses.replace(counted, model=folder)
@@ -145,5 +145,5 @@ def _seal(options: TrainLMOptions, made_from: TrainingInputs, model: NgramModel,
     network = {"arch": "ngram", "order": model.order, "smoothing": options.smoothing}
     store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY], network)
     facts = {"languages": [language], "ngrams": list(counted.ngrams), "perplexity": counted.perplexity}
-    kept = {name: value for name, value in run_directory.run_options(options).items() if name in OWN}
+    kept = {name: value for name, value in run_folder.run_options(options).items() if name in OWN}
     store.seal(folder, kept, made_from.digests, facts, finished=True)

@@ -13,7 +13,7 @@ from rnnkit.nn import kinds
 from rnnkit.stages.training.setup import initial_weights, training_inputs, training_run
 from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.setup.training_run import Recipe, TrainingComponents
-from rnnkit.stages.training.train_seq2seq.options import TrainSeq2SeqOptions
+from rnnkit.stages.training.train_seq2seq.options import TrainSeq2SeqOptions, apply_preset
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ def run(options: TrainSeq2SeqOptions, listen: Listener = ignore) -> TrainingResu
     """
     folder = options.output or Workspace(options.work).model
     if not options.resume:
-        options = options.apply_preset(options)
+        options = apply_preset(options)
         _pretrained(options).check(options.tied, options.init_from)
     return training_run.run(
         options, folder, lambda resolved, group, place: _recipe(resolved, place, group, listen), listen

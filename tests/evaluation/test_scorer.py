@@ -13,8 +13,9 @@ from tests import tiny_models
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError
-from rnnkit.evaluation import scorer
-from rnnkit.evaluation.scorer import Scorer, open_scorer, read_text
+from rnnkit.evaluation import scored_text
+from rnnkit.evaluation.scored_text import read_text
+from rnnkit.evaluation.scorer import Scorer, open_scorer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 
 
@@ -44,7 +45,7 @@ def test_lines_are_read_ahead_no_further_than_so(
     scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_text("the\n" * 7, encoding="utf-8")
-    monkeypatch.setattr(scorer, "GROUP_LINES", 3)
+    monkeypatch.setattr(scored_text, "BLOCK_LINES", 3)
     assert [len(group.text) for group in read_text([tmp_path / "a"], scorer)] == [3, 3, 1]
 
 
