@@ -57,7 +57,7 @@ def test_who_types_a_line_waits_for_no_other(scorer: Scorer, monkeypatch: pytest
 def test_only_counts_have_ngrams(scorer: Scorer, tmp_path: Path) -> None:
     assert scorer.ngrams.order == 3
     folder = tiny_models.speaker_folder(tmp_path, tiny_models.speaker(), "spaces")
-    with pytest.raises(ValueError, match=f"^{folder} is no counted model$"):
+    with pytest.raises(ValueError, match=str(folder)):
         _ = open_scorer(folder, "best", torch.device("cpu")).ngrams
 
 
@@ -67,7 +67,7 @@ def test_features_that_cannot_be_read_are_named_by_file_and_line(scorer: Scorer,
     assert group.tokens[0] == ["the", "king", "formal"], "a TAB is white space where there are no features"
     assert scorer.tokenizer is not None
     featured = replace(scorer, tokenizer=FeaturedTokenizer(scorer.tokenizer))
-    with pytest.raises(DataError, match=r"a:2: the line has 2 TABs"):
+    with pytest.raises(DataError, match=r"a:2: .* 2 TABs"):
         list(read_text([tmp_path / "a"], featured))
     (tmp_path / "a").write_text("the king\tformal\n", encoding="utf-8")
     (group,) = read_text([tmp_path / "a"], featured)

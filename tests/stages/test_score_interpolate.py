@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests import tiny_models
+from tests.raising import raises
 from tests.tiny_models import WORDS
 
 from rnnkit.errors import ArtefactError
@@ -98,7 +99,7 @@ def test_a_word_that_one_lacks_is_its_unknown_word_and_counted(here: Path) -> No
         unknown = {Path(part.name).name: part.unknown for part in summary.parts}
         assert unknown == {"lstm": 2, "more": 1}
         assert summary.as_dict()["summary"]["mixture"][0]["unknown"] == unknown[first]
-        assert any("unknown tokens" in line and "mixed of" in line for line in summary.lines)
+        assert any("unknown tokens" in line and "component" in line for line in summary.lines)
     assert more[place] == pytest.approx(-1.25 * math.log(10) + backed_off(here), abs=1e-5)
 
 
@@ -115,11 +116,8 @@ def backed_off(here: Path) -> float:
 
 @pytest.mark.parametrize(("one", "other"), [("lstm", "letters"), ("letters", "lstm"), ("own", "letters")])
 def test_words_and_letters_are_refused_with_their_shares(here: Path, one: str, other: str) -> None:
-    with pytest.raises(ArtefactError) as caught:
+    with raises(ArtefactError, here / one, here / other, "%"):
         scored(here, one, f"{other}:0.5")
-    what, why, *_ = str(caught.value).splitlines()
-    assert what == f"{here / one} and {here / other} do not predict the same tokens"
-    assert f"{here / other} has " in why and "%" in why
 
 
 def fused(here: Path, *speakers: str, events: list[Event] | None = None) -> list[str]:
@@ -137,7 +135,7 @@ def test_fusion_matches_by_spelling(here: Path) -> None:
     events: list[Event] = []
     assert fused(here, "more:0.7", events=events) == wanted, "a translation cannot say the word that it lacks"
     assert any("1 of 17 tokens" in event.text for event in events if isinstance(event, Warned))
-    with pytest.raises(ArtefactError, match=r"translator and .*letters do not predict the same tokens"):
+    with raises(ArtefactError, here / "translator", here / "letters"):
         fused(here, "letters")
 
 
@@ -168,9 +166,9 @@ def test_kenlm_agrees_on_what_is_mixed(here: Path) -> None:
     [
         (
             "the king sat\n" * 9 + "the cat ran.\n",
-            "does not know 1 of 30 words, 1 of which it knows without punctuation",
+            "1 of 30 words ",
         ),
-        ("Der König saß\nthe\n", "does not know 3 of 4 words; it reads words between blanks"),
+        ("Der König saß\nthe\n", "3 of 4 words "),
         ("the king sat\n\nzebra\n", None),
     ],
 )
@@ -185,6 +183,6 @@ def test_text_that_is_not_in_the_models_words_is_warned_of(
                 ScoreOptions(files=[tmp_path / "text"], model=here / model, threads=1, device="cpu"), events.append
             )
         )
-        found = [event.text for event in events if isinstance(event, Warned) and "does not know" in event.text]
+        found = [event.text for event in events if isinstance(event, Warned) and "rnnkit tokenize" in event.text]
         assert len(found) == warned
         assert all(warning and warning in line and "`rnnkit tokenize`" in line for line in found)

@@ -1,4 +1,4 @@
-"""What `score` can be told, and which of it goes together."""
+"""Options of `score`, and the checks of which can be combined."""
 
 from __future__ import annotations
 
@@ -20,90 +20,95 @@ DYNAMIC_DECAY = 0.003
 DYNAMIC_SEGMENT = 20
 
 FLATNESSES = (0.0, 0.01, 0.02, 0.04, 0.08, 0.12, 0.18, 0.27, 0.4, 0.6, 0.9, 1.3, 2.0)
-"""Values of the cache's flatness that --tune tries."""
+"""Values of the cache flatness that --tune tries."""
 
-PARTS = {
+DEPENDENT_OPTIONS = {
     "cache": ("cache_size", "cache_weight", "cache_flatness"),
     "dynamic": ("dynamic_method", "dynamic_rate", "dynamic_decay", "dynamic_segment"),
 }
-"""Options that say nothing without another."""
+"""Options that have an effect only with another one."""
 
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """Give text the probability that a language model gives it, neural or counted, line by line and as a whole.
+    """Compute the log-probability and perplexity of text under a neural or n-gram language model.
 
-    A translation model takes two files, the source and its translation: the score is that of the translation, given
-    the source.
+    A translation model takes two files, the source and its translation, and scores the translation given the source.
 
-    Each line of the output has the logarithm of the line's probability to base 10 and to base e, its tokens and how
-    many of them are unknown, the end of the line counted as a token. The summary has perplexity with and without
-    unknown tokens, and bits per character and per byte. These count the text that the tokens reproduce, and compare
-    models whose tokens differ where both reproduce the same text and know its words. Where normalization changed the
-    text or more than 5 % of the tokens are unknown, a warning says so, and the figures over the raw text are added.
+    Each line of the output has the line's log-probability to base 10 and to base e, its number of tokens, and how many
+    of them are unknown; the end of the line counts as a token. The summary has the perplexity with and without
+    unknown tokens, and bits per character and per byte. These refer to the text that the tokens reproduce, and compare
+    models with different tokens if both reproduce the same text and know its words. If normalization changed the
+    text, or more than 5 % of the tokens are unknown, a warning is printed and the figures over the raw text are added.
 
-    A model of streams reads the lines as one text, a model of lines each by itself. Results do not depend on how many
-    lines are read at once.
+    A model of streams reads the lines as one text, a model of lines each line independently. Results do not depend on
+    how many lines are processed at once.
 
-    The model can learn from what it has read (--dynamic), remember it (--cache), and be mixed with others of the same
-    kind of tokens, matched by spelling (--interpolate). Weights that are not given are fitted on other text (--tune).
+    The model can adapt to the text it has scored (--dynamic), use a cache of recent tokens (--cache), and be
+    interpolated with models whose tokens match by spelling (--interpolate). Weights that are not given are fitted on
+    held-out text (--tune).
     """
 
     files: list[Path] = argument(
-        (STDIN,), help="Raw text, one sentence a line; - is standard input. Source and target for a translation model."
+        (STDIN,),
+        help="Raw text, one sentence per line; - is standard input. Source and target for a translation model.",
     )
     work: Path = usual.work()
     data: Path | None = option(
-        None, help="Score aligned data in place of text.", panel="Data", shown_default="WORK/data with --split"
+        None, help="Score encoded data instead of text.", panel="Data", shown_default="WORK/data with --split"
     )
-    split: str | None = option(None, help="Part of the aligned data.", panel="Data", shown_default="test with --data")
-    tune: Path | None = option(None, help="Text to fit weights and flatness on that are not given.", panel="Data")
+    split: str | None = option(None, help="Split of the encoded data.", panel="Data", shown_default="test with --data")
+    tune: Path | None = option(
+        None, help="Held-out text to fit the interpolation weights and the cache flatness on.", panel="Data"
+    )
     model: Path | None = option(None, help="Model directory.", panel="Model", shown_default="WORK/model")
-    checkpoint: str = option("best", help="Which weights.", panel="Model", choices=CHECKPOINTS)
+    checkpoint: str = option("best", help="Weights to load.", panel="Model", choices=CHECKPOINTS)
     interpolate: list[str] = option(
-        (), help="Model to mix with, and its weight if that is known; repeat for several.", panel="Mixture",
+        (), help="Model to interpolate with, and its weight if known; repeatable.", panel="Interpolation",
         metavar="OTHER[:WEIGHT]",
     )  # fmt: skip
     cache: bool = option(
-        False, help="Mix with a cache: tokens read lately, above all in states like the present one.", panel="Mixture"
-    )
+        False, help="Add a neural cache of recent tokens, weighted by the similarity of hidden states.",
+        panel="Interpolation",
+    )  # fmt: skip
     cache_size: int | None = option(
-        None, help="Tokens that the cache holds.", panel="Mixture", unit="tokens", minimum=1,
+        None, help="Tokens in the cache.", panel="Interpolation", unit="tokens", minimum=1,
         shown_default=str(CACHE_SIZE),
     )  # fmt: skip
     cache_weight: float | None = option(
-        None, help="Weight of the cache.", panel="Mixture", minimum=0, maximum=1, shown_default="fitted on --tune"
-    )
-    cache_flatness: float | None = option(
-        None, help="How much likeness of states counts; 0: not at all. For neural models.", panel="Mixture", minimum=0,
+        None, help="Interpolation weight of the cache.", panel="Interpolation", minimum=0, maximum=1,
         shown_default="fitted on --tune",
     )  # fmt: skip
+    cache_flatness: float | None = option(
+        None, help="Flatness of the neural cache (theta); 0 ignores the hidden states.", panel="Interpolation",
+        minimum=0, shown_default="fitted on --tune",
+    )  # fmt: skip
     dynamic: bool = option(
-        False, help="Let --model learn from each piece of the text once it is scored; a neural model.",
+        False, help="Update the weights of a neural --model on each segment after scoring it.",
         panel="Dynamic evaluation",
     )  # fmt: skip
     dynamic_method: str | None = option(
-        None, help="Steps along the gradient, scaled weight by weight or not.", panel="Dynamic evaluation",
+        None, help="Update rule: gradients scaled per weight (rms) or not (sgd).", panel="Dynamic evaluation",
         choices=kinds.DYNAMIC_METHODS, shown_default="rms",
     )  # fmt: skip
     dynamic_rate: float | None = option(
-        None, help="Length of a step.", panel="Dynamic evaluation", minimum=0,
+        None, help="Learning rate.", panel="Dynamic evaluation", minimum=0,
         shown_default=", ".join(f"{rate:g} ({method})" for method, rate in DYNAMIC_RATE.items()),
     )  # fmt: skip
     dynamic_decay: float | None = option(
-        None, help="Share of the way back to the trained weights, each step.", panel="Dynamic evaluation", minimum=0,
-        maximum=1, shown_default=f"{DYNAMIC_DECAY:g}",
+        None, help="Decay toward the trained weights per update.", panel="Dynamic evaluation", minimum=0, maximum=1,
+        shown_default=f"{DYNAMIC_DECAY:g}",
     )  # fmt: skip
     dynamic_segment: int | None = option(
-        None, help="Tokens between two steps.", panel="Dynamic evaluation", unit="tokens", minimum=1,
+        None, help="Tokens per update.", panel="Dynamic evaluation", unit="tokens", minimum=1,
         shown_default=str(DYNAMIC_SEGMENT),
     )  # fmt: skip
-    tokens: bool = option(False, help="Also each token's logarithms.", panel="Output")
-    summary: bool = option(False, help="The figures of the whole text alone.", panel="Output")
-    json: bool = option(False, help="One JSON object a line, and one with the summary at the end.", panel="Output")
+    tokens: bool = option(False, help="Also write the log-probability of each token.", panel="Output")
+    summary: bool = option(False, help="Write only the summary of the whole text.", panel="Output")
+    json: bool = option(False, help="Write one JSON object per line, then one with the summary.", panel="Output")
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     overwrite: bool = option(False, help="Replace the output file.", panel="Output")
-    device: str = usual.device(help="Where to compute.")
+    device: str = usual.device(help="Compute device; auto: the GPU if there is one.")
     threads: int = usual.threads()
 
     @property
@@ -113,17 +118,17 @@ class ScoreOptions:
 
     @property
     def aligned(self) -> bool:
-        """Whether aligned data is scored, and no text."""
+        """Whether encoded data is scored instead of text."""
         return self.data is not None or self.split is not None
 
 
 @dataclass(frozen=True)
 class MixtureWeights:
-    """What is mixed, and the weights that are known.
+    """The models to interpolate and their known weights.
 
     Attributes:
-        others: Directories of the models beside the main one.
-        given: Weight of the main model, of each other, and of the cache where there is one; None: to be fitted.
+        others: Directories of the models besides the main one.
+        given: Weights of the main model, of each other, and of the cache if there is one; None if to be fitted.
     """
 
     others: tuple[Path, ...]
@@ -131,88 +136,120 @@ class MixtureWeights:
 
 
 def check(options: ScoreOptions) -> MixtureWeights:
-    """Refuse options that make no sense together, before anything is opened, and read the weights.
+    """Reject incompatible options before any file is opened, and parse the weights.
 
     Raises:
-        UsageError: They do not go together, or a weight is out of range.
+        UsageError: Options are incompatible, or a weight is out of range.
     """
-    for name, parts in PARTS.items():
-        lonely = [f"--{flag(part)}" for part in parts if getattr(options, part) is not None]
-        if lonely and not getattr(options, name):
-            verb = "says" if len(lonely) == 1 else "say"
-            raise UsageError(f"{' and '.join(lonely)} {verb} nothing without --{name}", hint=f"add --{name}")
+    for name, dependents in DEPENDENT_OPTIONS.items():
+        unused = [f"--{flag(dependent)}" for dependent in dependents if getattr(options, dependent) is not None]
+        if unused and not getattr(options, name):
+            verb = "has" if len(unused) == 1 else "have"
+            raise UsageError(
+                f"{' and '.join(unused)} {verb} no effect without --{name}", hint=f"add --{name}", option=unused[0]
+            )
     if options.aligned and options.files != [STDIN]:
-        raise UsageError("text files and aligned data cannot both be scored", hint="leave out --data and --split")
+        raise UsageError(
+            "text files cannot be combined with --data or --split", hint="leave out one of them", option="--data"
+        )
     if options.tokens and options.summary:
-        raise UsageError("--tokens and --summary exclude each other")
+        raise UsageError("--tokens and --summary exclude each other", option="--tokens")
     if [*options.files, options.tune].count(STDIN) > 1 and not options.aligned:
-        raise UsageError("standard input is asked for twice", "it can be read only once")
-    return _shares(options)
+        raise UsageError("standard input is given twice", "it can be read only once")
+    return _parse_weights(options)
 
 
-def check_model(options: ScoreOptions, shares: MixtureWeights, neural: bool) -> Sequence[float]:
-    """Hold the options against the model, and what is open against --tune.
-
-    Args:
-        options: What was asked for.
-        shares: What `check` made of it.
-        neural: Whether the main model is a network.
-
-    Returns:
-        Values of the cache's flatness to look at: the one that is given, or all that are tried; none without a cache.
-
-    Raises:
-        UsageError: Counts were asked for what only networks do; something is open and there is no text to fit it on,
-            or the other way round.
-    """
-    if not neural and options.dynamic:
-        raise UsageError(f"--dynamic: {options.folder} holds counts, through which no gradient flows")
-    if not neural and options.cache_flatness is not None:
-        raise UsageError(
-            f"--cache-flatness: {options.folder} holds counts, whose cache compares no states",
-            hint="leave it out: there a token's probability is its share of the cache",
-        )
-    named = [f"the weight of {path}" for path in shares.others] + (["the weight of the cache"] if options.cache else [])
-    missing = [name for name, weight in zip(named, shares.given[1:], strict=True) if weight is None]
-    tried = (0.0,) if not neural else FLATNESSES if options.cache_flatness is None else (options.cache_flatness,)
-    if options.cache and len(tried) > 1:
-        missing.append("the flatness of the cache")
-    if missing and options.tune is None:
-        raise UsageError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not known",
-            hint="--tune FILE fits what is open on other text, such as the validation part; or give the numbers",
-        )
-    if options.tune is not None and not missing:
-        raise UsageError("--tune has nothing to fit", "no weight and no flatness is open")
-    return tried if options.cache else ()
-
-
-def check_translation(options: ScoreOptions) -> None:
-    """Hold the options against a translation model. Raises UsageError where it cannot do what was asked for."""
-    for name in ("cache", "dynamic", "interpolate", "tune"):
-        if getattr(options, name):
-            raise UsageError(f"--{name} is for language models, and {options.folder} translates")
-    if options.aligned:
-        raise UsageError(
-            f"--data and --split are for language models, and {options.folder} translates",
-            hint="give the raw text of both sides: `rnnkit score SOURCE TARGET`",
-        )
-    if len(options.files) != 2:
-        shown = "one file was" if len(options.files) == 1 else f"{len(options.files)} files were"
-        raise UsageError(
-            f"{options.folder} translates: it scores a target file, given the source", f"{shown} named",
-            hint="`rnnkit score SOURCE TARGET`, a line of each belonging together",
-        )  # fmt: skip
-
-
-def _shares(options: ScoreOptions) -> MixtureWeights:
+def _parse_weights(options: ScoreOptions) -> MixtureWeights:
     pairs = [usual.parse_weighted_model(text, "--interpolate") for text in options.interpolate]
     given = [weight for _, weight in pairs] + ([options.cache_weight] if options.cache else [])
     total = math.fsum(weight for weight in given if weight is not None)
     if total > 1 + 1e-9:
         shown = " + ".join(f"{weight:g}" for weight in given if weight is not None)
-        raise UsageError(f"the weights sum to more than 1: {shown}", f"{options.folder} has what they leave")
+        raise UsageError(
+            f"the weights sum to more than 1: {shown}",
+            f"{options.folder} gets the remainder",
+            option="--interpolate",
+        )
     if None in given and total > 1 - 1e-9:
-        raise UsageError("the weights that are given leave nothing for those to be fitted")
+        raise UsageError(
+            "the given weights sum to 1 and leave nothing for the weights to be fitted", option="--interpolate"
+        )
     main = None if None in given else max(0.0, 1 - total)
     return MixtureWeights(tuple(path for path, _ in pairs), (main, *given))
+
+
+def check_model(options: ScoreOptions, weights: MixtureWeights, neural: bool) -> Sequence[float]:
+    """Check the options against the kind of model, and the unknown weights against --tune.
+
+    Args:
+        options: The options.
+        weights: The weights that `check` returned.
+        neural: Whether the main model is neural.
+
+    Returns:
+        Cache flatnesses to compute: the given one, or all candidates of --tune; empty without a cache.
+
+    Raises:
+        UsageError: An option needs a neural model; a weight is unknown and there is no text to fit it on; or there is
+            nothing to fit.
+    """
+    if not neural and options.dynamic:
+        raise UsageError(
+            f"--dynamic needs a neural model, and {options.folder} is an n-gram model, which has no gradient",
+            path=options.folder,
+            option="--dynamic",
+        )
+    if not neural and options.cache_flatness is not None:
+        raise UsageError(
+            f"--cache-flatness needs a neural model, and {options.folder} is an n-gram model",
+            "an n-gram model has no hidden states to compare",
+            hint="leave it out: the cache of an n-gram model uses relative frequencies",
+            path=options.folder,
+            option="--cache-flatness",
+        )
+    candidates = (0.0,) if not neural else FLATNESSES if options.cache_flatness is None else (options.cache_flatness,)
+    named = [f"the weight of {path}" for path in weights.others] + (
+        ["the weight of the cache"] if options.cache else []
+    )
+    missing = [name for name, weight in zip(named, weights.given[1:], strict=True) if weight is None]
+    if options.cache and len(candidates) > 1:
+        missing.append("the flatness of the cache")
+    if missing and options.tune is None:
+        raise UsageError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+            hint="give the values, or --tune FILE to fit them on held-out text such as the validation split",
+            option="--tune",
+        )
+    if options.tune is not None and not missing:
+        raise UsageError("--tune has nothing to fit", "all weights are given", option="--tune")
+    return candidates if options.cache else ()
+
+
+def check_translation(options: ScoreOptions) -> None:
+    """Check the options against a translation model.
+
+    Raises:
+        UsageError: An option needs a language model, or there are not two files.
+    """
+    for name in ("cache", "dynamic", "interpolate", "tune"):
+        if getattr(options, name):
+            raise UsageError(
+                f"--{name} needs a language model, and {options.folder} is a translation model",
+                path=options.folder,
+                option=f"--{name}",
+            )
+    if options.aligned:
+        raise UsageError(
+            f"--data and --split need a language model, and {options.folder} is a translation model",
+            hint="give the raw text of both sides: `rnnkit score SOURCE TARGET`",
+            path=options.folder,
+            option="--data",
+        )
+    if len(options.files) != 2:
+        count = "1 file is" if len(options.files) == 1 else f"{len(options.files)} files are"
+        raise UsageError(
+            f"{options.folder} is a translation model: it scores a target file given its source",
+            f"{count} given, 2 are needed",
+            hint="`rnnkit score SOURCE TARGET`, with a translation on each line",
+            path=options.folder,
+        )

@@ -1,4 +1,4 @@
-"""What `score` finds: figures of a token, of a line and of the whole text, and how they are shown."""
+"""Results of `score` for a token, a line and the whole text, and how they are printed."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 LN10 = math.log(10)
 EOS_TEXT = "</s>"
-"""How the end of a line is shown."""
+"""How EOS is printed."""
 
 
 @dataclass(frozen=True)
 class TokenScore:
-    """One token's probability.
+    """Log-probability of a token.
 
     Attributes:
-        text: The token as it stands in the text.
-        known: Whether the vocabulary has it.
-        log_p: Natural logarithm of its probability.
+        text: The token as it occurs in the text.
+        known: Whether it is in the vocabulary.
+        log_p: ln p.
     """
 
     text: str
@@ -30,11 +30,11 @@ class TokenScore:
 
     @property
     def line(self) -> str:
-        """What is printed: to base 10, to base e, the token, and what an unknown one was read as."""
+        """Printed form: log10 p, ln p, the token, and `<unk>` after a token that is not in the vocabulary."""
         return "\t".join([*logarithms(self.log_p), self.text, *([] if self.known else ["<unk>"])])
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """JSON form."""
         from rnnkit.evaluation.language_scores import finite
 
         return {
@@ -47,12 +47,12 @@ class TokenScore:
 
 @dataclass(frozen=True)
 class LineScore:
-    """One line's probability.
+    """Log-probability of a line.
 
     Attributes:
-        number: Of the line, from 1.
-        score: Its figures.
-        tokens: Its tokens with theirs; None where they were not asked for.
+        number: Line number, from 1.
+        score: Sums over the line.
+        tokens: Scores of its tokens; None if not requested.
     """
 
     number: int
@@ -61,12 +61,12 @@ class LineScore:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed: the line's own figures behind its tokens, if they were asked for, and a blank line then."""
-        own = "\t".join([*logarithms(self.score.log_p), str(self.score.tokens), str(self.score.unknown)])
-        return (own,) if self.tokens is None else (*(token.line for token in self.tokens), own, "")
+        """Printed form: if requested, a line for each token; the scores of the line; then a blank line."""
+        line = "\t".join([*logarithms(self.score.log_p), str(self.score.tokens), str(self.score.unknown)])
+        return (line,) if self.tokens is None else (*(token.line for token in self.tokens), line, "")
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """JSON form."""
         shown = ("tokens", "unknown", "log10", "ln", "perplexity")
         figures = self.score.as_dict()
         found = {"line": self.number, **{name: figures[name] for name in shown}}
@@ -77,13 +77,13 @@ class LineScore:
 
 @dataclass(frozen=True)
 class MixtureComponent:
-    """One component of a mixture.
+    """A component of an interpolated model.
 
     Attributes:
         name: The model directory, or `cache`.
-        weight: Its share.
-        perplexity: That of the text under it alone.
-        unknown: Tokens that it reads as `<unk>`; None for the cache.
+        weight: Interpolation weight.
+        perplexity: Perplexity of the text under this component alone.
+        unknown: Tokens that it encodes as `<unk>`; None for the cache.
     """
 
     name: str
@@ -94,12 +94,12 @@ class MixtureComponent:
 
 @dataclass(frozen=True)
 class Summary:
-    """The figures of the whole text.
+    """Scores of the whole text.
 
     Attributes:
-        score: Sums and what follows from them.
-        parts: What was mixed; a single one where nothing was.
-        cache: Size and flatness of the cache; None where there is none.
+        score: Sums over the text, and the figures derived from them.
+        parts: The interpolated components; a single one without interpolation.
+        cache: Size and flatness of the cache; None without one.
     """
 
     score: LanguageScore
@@ -108,13 +108,13 @@ class Summary:
 
     @property
     def lines(self) -> list[str]:
-        """What is printed."""
+        """Printed form."""
         from rnnkit.reports.columns import aligned
 
         score = self.score
         rows = [
             ("lines", f"{score.lines:,}"),
-            ("tokens, ends of lines counted", f"{score.tokens:,}"),
+            ("tokens, EOS included", f"{score.tokens:,}"),
             ("unknown tokens", f"{score.unknown:,}"),
             ("perplexity", f"{score.perplexity:,.2f}"),
             ("perplexity without unknown tokens", f"{score.known_perplexity:,.2f}"),
@@ -140,7 +140,7 @@ class Summary:
 
         if len(self.parts) == 1:
             return []
-        heading = ("mixed of", "weight", "perplexity alone", "unknown tokens")
+        heading = ("component", "weight", "perplexity alone", "unknown tokens")
         rows = [
             (part.name, f"{part.weight:.4f}", f"{part.perplexity:,.2f}", f"{part.unknown or 0:,}")
             for part in self.parts
@@ -152,7 +152,7 @@ class Summary:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """JSON form."""
         from rnnkit.evaluation.language_scores import finite
 
         parts = [
@@ -169,5 +169,5 @@ class Summary:
 
 
 def logarithms(log_p: float) -> tuple[str, str]:
-    """A logarithm to base 10 and to base e, as text."""
+    """Format a natural logarithm to base 10 and to base e."""
     return f"{log_p / LN10:.4f}", f"{log_p:.4f}"
