@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
-    from rnnkit.training.estimate import Estimate
+    from rnnkit.training.dry_run import CostEstimate
 
 EXAMPLE = """\
 rnnkit train --arch lstm
@@ -80,7 +80,9 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 TrainOptions: type[Any] = _union([train_seq2seq.TrainSeq2SeqOptions, train_lm.TrainLMOptions])
 
 
-def run(options: Any, listen: Listener = ignore) -> TrainingResult | Estimate | NgramTrainingResult | NgramTrainingCost:
+def run(
+    options: Any, listen: Listener = ignore
+) -> TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost:
     """Train what the data is for.
 
     Raises:
@@ -90,7 +92,7 @@ def run(options: Any, listen: Listener = ignore) -> TrainingResult | Estimate | 
 
     data = AlignedData.open(options.data or Workspace(options.work).data)
     command, stage, kind = TRAINERS[data.task]
-    result: TrainingResult | Estimate | NgramTrainingResult | NgramTrainingCost = stage.run(
+    result: TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost = stage.run(
         _narrow(options, kind, command), listen
     )
     return result

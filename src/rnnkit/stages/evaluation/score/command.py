@@ -78,7 +78,7 @@ def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> It
 
     set_threads(options.threads)
     device = choose_device(options.device)
-    if store.read_config(options.folder)["task"] == store.TASK:
+    if store.read_config(options.folder)["task"] == store.SEQ2SEQ:
         check_translation(options)
         yield from score_translations(options, device, listen)
         return
@@ -219,15 +219,15 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
     Raises:
         DataError: A file is missing or is not text, or the files are empty or differ in length.
     """
-    from rnnkit.decoding.lengths import longest_of
+    from rnnkit.decoding.stepper import max_training_lengths
     from rnnkit.decoding.translator import Translator
     from rnnkit.evaluation.language_scores import LanguageScore
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.models import store
 
-    model = store.load(options.folder, options.checkpoint, device)
+    model = store.load_seq2seq(options.folder, options.checkpoint, device)
     translator = Translator((model,))
-    longest = longest_of([store.longest_pair(options.folder, model.languages)])
+    longest = max_training_lengths([store.training_max_lengths(options.folder, model.languages)])
     most = longest.most_source - 1, longest.most_output - 1  # without EOS
     total, truncated = LanguageScore(), LineTally()
     for block in _read_pairs(options.files[0], options.files[1], model.tokenizer):
@@ -273,14 +273,16 @@ def _score_pairs(
 ) -> Iterator[LineScore]:
     import numpy as np
 
-    from rnnkit.decoding.pair_scores import score_pairs
-    from rnnkit.decoding.translator import encode
+    from rnnkit.decoding.rescoring import score_pairs
+    from rnnkit.decoding.translator import encode_tokens
     from rnnkit.evaluation.language_scores import measure
 
     model = translator.main
     sources = [translator.encode(pair.source) for pair in pairs]
     # A token that the model can copy from the source of its line is not unknown.
-    targets = [encode(model.target_vocabulary, pair.target, own) for pair, (_, own) in zip(pairs, sources, strict=True)]
+    targets = [
+        encode_tokens(model.target_vocabulary, pair.target, own) for pair, (_, own) in zip(pairs, sources, strict=True)
+    ]
     scores = score_pairs(translator, [ids for ids, _ in sources], targets, first_line=first_line)
     for number, (pair, ids, log_p) in enumerate(zip(pairs, targets, scores, strict=True), start=first_line):
         with_eos = np.array([*ids, EOS], dtype=np.int64)

@@ -161,7 +161,7 @@ def warn_of_markers(vocabulary: Vocabulary, counted: bool, listen: Listener) -> 
 
 if TYPE_CHECKING:
     from rnnkit.data.aligned import AlignedData
-    from rnnkit.training.guidance import Guidance
+    from rnnkit.training.seq2seq_task import AttentionSupervision
 
 LINKS_INPUT = "links"
 """Under this name the manifest of a model has the checksum of the links."""
@@ -206,7 +206,7 @@ class GuidedAttentionInput:
             raise DataError(f"there are no links at {self.file}", hint=manifest.MAKERS["links"])
         return {LINKS_INPUT: manifest.sha256(self.file)}
 
-    def load(self, data: AlignedData) -> Guidance | None:
+    def load(self, data: AlignedData) -> AttentionSupervision | None:
         """The links of the data's training part.
 
         Raises:
@@ -217,7 +217,7 @@ class GuidedAttentionInput:
         """
         from rnnkit.alignment.bitext import make_side
         from rnnkit.alignment.links import check_data, read_links
-        from rnnkit.training.guidance import Guidance
+        from rnnkit.training.seq2seq_task import AttentionSupervision
 
         if self.file is None:
             return None
@@ -227,4 +227,4 @@ class GuidedAttentionInput:
         links = read_links(self.file, source_N, target_N)
         if not len(links.source_L):
             raise DataError(f"{self.file} has no link", "all its lines are empty", hint=manifest.MAKERS["links"])
-        return Guidance(links, self.weight)
+        return AttentionSupervision(links, self.weight)
