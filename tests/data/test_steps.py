@@ -10,24 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.batching import Batches
-from rnnkit.data.steps import Share, Steps
-from rnnkit.data.stream import Cutting, LineBatches, Piece, StreamBatches
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.batch_sampler import BatchSampler, ShardSpec, StepIterator
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LanguageModelBatch, LineBatchSampler
 
 LENGTHS = np.array([3, 5, 7, 2, 2, 4, 6, 1, 3, 3, 5])
 COUNTS = st.integers(1, 4)
 
 
 def test_a_share_is_every_nth_part() -> None:
-    assert Share(2, rank=1, processes=3).of("abcdef") == "be"
-    assert Share(2, rank=1, processes=3).count == 6
+    assert ShardSpec(2, rank=1, processes=3).of("abcdef") == "be"
+    assert ShardSpec(2, rank=1, processes=3).count == 6
 
 
 @given(COUNTS, COUNTS)
 def test_processes_share_the_batches_that_one_would_take(accumulate: int, processes: int) -> None:
-    alone = Steps(Batches([LENGTHS], 9, seed=1), Share(accumulate * processes))
-    shares = [Steps(Batches([LENGTHS], 9, seed=1), Share(accumulate, rank, processes)) for rank in range(processes)]
+    alone = StepIterator(BatchSampler([LENGTHS], 9, seed=1), ShardSpec(accumulate * processes))
+    shares = [
+        StepIterator(BatchSampler([LENGTHS], 9, seed=1), ShardSpec(accumulate, rank, processes))
+        for rank in range(processes)
+    ]
     for _ in range(2 * alone.per_epoch):
         whole = next(alone)
         parts = [next(share) for share in shares]
@@ -39,7 +41,7 @@ def test_processes_share_the_batches_that_one_would_take(accumulate: int, proces
 
 @given(COUNTS)
 def test_a_pass_has_every_sentence_once_and_no_step_reaches_beyond_it(count: int) -> None:
-    steps = Steps(Batches([LENGTHS], 9, seed=3), Share(count))
+    steps = StepIterator(BatchSampler([LENGTHS], 9, seed=3), ShardSpec(count))
     taken = [batch for step in islice(steps, steps.per_epoch) for batch in step]
     assert sorted(np.concatenate(taken)) == list(range(len(LENGTHS)))
     assert steps.state_dict()["epoch"] == 0
@@ -50,9 +52,9 @@ def test_a_pass_has_every_sentence_once_and_no_step_reaches_beyond_it(count: int
 @given(COUNTS, COUNTS, st.integers(1, 30))
 def test_columns_of_a_text_are_divided_up(accumulate: int, processes: int, columns: int) -> None:
     text = np.arange(4, 104, dtype=np.uint16)
-    whole = StreamBatches(text, Cutting(columns, 7), seed=2)
+    whole = BpttBatchSampler(text, BpttLayout(columns, 7), seed=2)
     shares = [
-        Steps(StreamBatches(text, Cutting(columns, 7), seed=2), Share(accumulate, rank, processes))
+        StepIterator(BpttBatchSampler(text, BpttLayout(columns, 7), seed=2), ShardSpec(accumulate, rank, processes))
         for rank in range(processes)
     ]
     for _ in range(whole.per_epoch + 1):
@@ -66,7 +68,9 @@ def test_columns_of_a_text_are_divided_up(accumulate: int, processes: int, colum
 
 def test_a_part_keeps_its_columns_through_a_pass() -> None:
     text = np.arange(4, 104, dtype=np.uint16)
-    steps = Steps(StreamBatches(text, Cutting(6, 5, shuffled=False), seed=2), Share(3, rank=1, processes=2))
+    steps = StepIterator(
+        BpttBatchSampler(text, BpttLayout(6, 5, shuffled=False), seed=2), ShardSpec(3, rank=1, processes=2)
+    )
     before = next(steps)
     after = next(steps)
     for one, other in zip(before, after, strict=True):
@@ -76,18 +80,18 @@ def test_a_part_keeps_its_columns_through_a_pass() -> None:
 @pytest.mark.parametrize("rank", [0, 1])
 def test_only_its_own_lines_are_read(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     offsets = np.concatenate([[0], np.cumsum(LENGTHS)])
-    lines = Sentences(np.arange(4, 4 + offsets[-1], dtype=np.uint16), offsets)
-    whole = Steps(LineBatches(lines, 9, seed=1), Share(2))
+    lines = SentenceDataset(np.arange(4, 4 + offsets[-1], dtype=np.uint16), offsets)
+    whole = StepIterator(LineBatchSampler(lines, 9, seed=1), ShardSpec(2))
     read: list[int] = []
-    spying = LineBatches(lines, 9, seed=1)
+    spying = LineBatchSampler(lines, 9, seed=1)
     make = spying._piece
 
-    def spy(numbers: NDArray[np.int64]) -> Piece:
+    def spy(numbers: NDArray[np.int64]) -> LanguageModelBatch:
         read.extend(numbers.tolist())
         return make(numbers)
 
     spying._piece = spy  # type: ignore[method-assign]
-    part = next(Steps(spying, Share(1, rank, 2)))
+    part = next(StepIterator(spying, ShardSpec(1, rank, 2)))
     assert len(part) == 1
     (mine,) = next(whole)[rank : rank + 1]
     assert len(read) == len(mine.input_BT)

@@ -25,7 +25,7 @@ from rnnkit.decoding.translate import TranslationOptions, search_batches
 from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import NO_WISH
 from rnnkit.models.store import Model
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 from .tables import PrefixStepper, random_stepper
 
@@ -103,12 +103,12 @@ def test_given_targets_are_scored_from_their_end(arch: str) -> None:
 
 
 def whole_space(size: int, longest: int) -> list[tuple[int, ...]]:
-    words = range(len(special.NAMES), size)
+    words = range(len(special_tokens.NAMES), size)
     return [ids for length in range(longest) for ids in itertools.product(words, repeat=length)]
 
 
 def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
-    ended = [*ids, special.EOS]
+    ended = [*ids, special_tokens.EOS]
     return sum(stepper._log_probabilities(sentence, ids[:at])[token] for at, token in enumerate(ended))
 
 
@@ -120,7 +120,7 @@ def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
 )
 def test_two_directions_agree_on_the_best_by_both(seed: int, alpha: float, share: float, few: int | None) -> None:
     """Where either finds every output, the best of all are found, also where the other has found but a few."""
-    sentences, size, longest = 3, len(special.NAMES) + 2, 4
+    sentences, size, longest = 3, len(special_tokens.NAMES) + 2, 4
     space = whole_space(size, longest)
     options = SearchOptions(beam=len(space), nbest=5, alpha=alpha)
     steppers = [random_stepper(sentences, size, seed + place, source=3) for place in range(2)]
@@ -180,7 +180,7 @@ def score_attention(one: Model, outputs: list[tuple[int, ...]]) -> list[torch.Te
     """What a model from right to left looks at, saying each output alone, as it is read."""
     looks = []
     for source, ids in zip(SOURCES, outputs, strict=True):
-        source_1S = torch.tensor([[*source, special.EOS]])
+        source_1S = torch.tensor([[*source, special_tokens.EOS]])
         with torch.inference_mode():
             (way,) = Translator((one,)).begin(source_1S, torch.tensor([source_1S.shape[1]]))
             look_11TS = force(way.stepper, [[ids[::-1]]])[1]

@@ -8,15 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnkit.decoding.edges import OPEN, STUCK, Edge, Edges, edge_of, meets, resolve
-from rnnkit.text.boundaries import FREE, MARK, WORD, kind, kind_behind
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.octets import ByteTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import BYTES
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.simple_tokenizers import ByteTokenizer, WhitespaceTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
+from rnnkit.text.word_boundaries import BREAK, EXTEND, WORD, class_as_left, class_as_right
 
-OCTETS = ByteTokenizer(Normalisation())
+OCTETS = ByteTokenizer(Normalizer())
 BROKEN = (b"\xc0", b"\xf5", b"\x80", b"\xed", b"\xe4\xb8")
 PIECES = st.sampled_from([*(letter.encode() for letter in "aé中กิ🙂—\u0301 "), *BROKEN])
 
@@ -25,28 +24,28 @@ PIECES = st.sampled_from([*(letter.encode() for letter in "aé中กิ🙂—\u
 @given(pieces=st.lists(PIECES, min_size=1, max_size=4), cut=st.integers(0, 3), backwards=st.booleans())
 def test_bytes_make_the_characters_that_python_makes_of_them(pieces: list[bytes], cut: int, backwards: bool) -> None:
     octets = b"".join(pieces)[min(cut, len(pieces) - 1) :] or b"a"
-    edges = Edges.of(OCTETS, [BYTES[value] for value in octets])
+    edges = Edges.of(OCTETS, [BYTE_TOKENS[value] for value in octets])
     first_1T, last_1T = resolve(edges.first_V[None], edges.last_V[None], edges.octet_V[None], backwards)
     text = octets.decode("utf-8", errors="replace")
     first, last = int(first_1T[0, 0]), int(last_1T[0, -1])
-    assert first == kind(text[0]) or (first == OPEN and not backwards and text[-1] == "�")
-    assert last == kind_behind(text[-1]) or (last == OPEN and backwards and text[0] == "�")
+    assert first == class_as_right(text[0]) or (first == OPEN and not backwards and text[-1] == "�")
+    assert last == class_as_left(text[-1]) or (last == OPEN and backwards and text[0] == "�")
 
 
 def test_words_show_their_joiners_and_features_nothing() -> None:
-    words = WordTokenizer(Normalisation())
-    assert edge_of(words, "￭,") == Edge(FREE, FREE, True, False)
-    assert edge_of(words, "(￭") == Edge(FREE, FREE, False, True)
+    words = WordTokenizer(Normalizer())
+    assert edge_of(words, "￭,") == Edge(BREAK, BREAK, True, False)
+    assert edge_of(words, "(￭") == Edge(BREAK, BREAK, False, True)
     assert edge_of(words, "cat") == Edge(WORD, WORD, False, False)
     assert edge_of(FeaturedTokenizer(words), "␉V") == Edge(STUCK, STUCK, True, True)
-    assert edge_of(FeaturedTokenizer(words), "␉␉V").first == FREE
-    assert edge_of(SpaceTokenizer(Normalisation()), "cat") == Edge(FREE, FREE, False, False)
+    assert edge_of(FeaturedTokenizer(words), "␉␉V").first == BREAK
+    assert edge_of(WhitespaceTokenizer(Normalizer()), "cat") == Edge(BREAK, BREAK, False, False)
 
 
-@pytest.mark.parametrize("left", [FREE, WORD, OPEN, STUCK])
-@pytest.mark.parametrize("right", [FREE, WORD, MARK, OPEN, STUCK])
+@pytest.mark.parametrize("left", [BREAK, WORD, OPEN, STUCK])
+@pytest.mark.parametrize("right", [BREAK, WORD, EXTEND, OPEN, STUCK])
 def test_kinds_meet_at_a_boundary_unless_both_are_words_or_one_is_not_known(left: int, right: int) -> None:
     pair = torch.tensor(left), torch.tensor(right)
-    wanted = not (STUCK in (left, right) or right == MARK or (left, right) == (WORD, WORD))
+    wanted = not (STUCK in (left, right) or right == EXTEND or (left, right) == (WORD, WORD))
     assert bool(meets(*pair, hopeful=True)) is wanted
     assert bool(meets(*pair)) is (wanted and OPEN not in (left, right))

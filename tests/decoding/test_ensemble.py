@@ -17,7 +17,7 @@ from rnnkit.decoding.forced import force
 from rnnkit.decoding.stepper import SearchOptions, Stepper
 from rnnkit.models.counted_prompts import CountedPrompts
 from rnnkit.models.prompts import Prompts
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 from .tables import random_stepper
 

@@ -11,10 +11,10 @@ from tests.tiny_models import SIZE, WORDS, filler, tokenizer, vocabulary
 from rnnkit.decoding.fill import Filled, fill_lines
 from rnnkit.models.cloze import Cloze
 from rnnkit.models.cloze_store import Filler
-from rnnkit.text.gaps import Gapped
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.masked_lines import MaskedTokens
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
-LINES: list[Gapped] = [
+LINES: list[MaskedTokens] = [
     ["the", None, "sat"],
     [None],
     ["a", "zebra", None, "on", "the", "mat", "￭."],
@@ -28,7 +28,9 @@ def opened(network: Cloze, kind: str | None = "words", more: tuple[str, ...] = (
     return Filler(Path(), network, None if kind is None else tokenizer(kind), vocabulary(*more), "en", {})
 
 
-def fill(network: Cloze, lines: list[Gapped] = LINES, candidates: int = 3, batch_tokens: int = 1000) -> list[Filled]:
+def fill(
+    network: Cloze, lines: list[MaskedTokens] = LINES, candidates: int = 3, batch_tokens: int = 1000
+) -> list[Filled]:
     return list(fill_lines(opened(network), lines, candidates, False, batch_tokens))
 
 

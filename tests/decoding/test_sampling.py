@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import Sampling, draw, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, score
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .tables import Prefixes, PrefixStepper, from_table, random_stepper
 

@@ -10,9 +10,11 @@ import threading
 import pytest
 
 from rnnkit.kernels import openmp
-from rnnkit.system.machine import available_cores, has_loaded, seconds_in_line
+from rnnkit.system.machine import available_cores, is_library_loaded, run_queue_wait_seconds
 
-WATCHED = has_loaded(openmp.GNU) and openmp.parallel_region() is not None and seconds_in_line() is not None
+WATCHED = (
+    is_library_loaded(openmp.GNU) and openmp.parallel_region() is not None and run_queue_wait_seconds() is not None
+)
 """Whether this machine has what the watch needs."""
 
 STEPS = """

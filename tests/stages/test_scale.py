@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError, WorkerError
 from rnnkit.events import Event, Progress
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.text import blocks, cutting
+from rnnkit.text import blocks, token_workers
 from rnnkit.text.lines import read_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
 
@@ -204,10 +204,10 @@ def test_a_process_that_is_killed(corpus: Path, monkeypatch: pytest.MonkeyPatch)
     assert active_children() == []
 
 
-class Dies(cutting.Cutter):
+class Dies(token_workers.TokenizeWorker):
     """Is killed at its first block."""
 
-    def do(self, item: blocks.Block | cutting.Batch) -> cutting.Piece:
+    def do(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
         import os
         import signal
 

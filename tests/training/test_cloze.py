@@ -11,10 +11,10 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, filler
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.batching import Batches
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.models.cloze import Cloze, Config
-from rnnkit.text.special import EOS, PAD
+from rnnkit.text.special_tokens import EOS, PAD
 from rnnkit.training.cloze import ClozeTask, Settings, gather, mean_nll
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.optimisation import Settings as Changes
@@ -23,14 +23,14 @@ from rnnkit.training.signals import Stop
 LINES = [[4, 9, 6, 5, 12], [7], [15, 5, 4], [], [8, 8, 8, 8, 8, 8, 8], [10, 11]]
 
 
-def sentences(lines: list[list[int]], padded: bool = False) -> Sentences:
+def sentences(lines: list[list[int]], padded: bool = False) -> SentenceDataset:
     longest = max(map(len, lines)) + 1
     rows = [[*line, EOS, *([PAD] * (longest - len(line) - 1) if padded else [])] for line in lines]
     ids = np.array(list(itertools.chain.from_iterable(rows)), dtype=np.uint16)
-    return Sentences(ids, np.cumsum([0, *map(len, rows)]), padded)
+    return SentenceDataset(ids, np.cumsum([0, *map(len, rows)]), padded)
 
 
-def task(network: Cloze, folder: Path, lines: Sentences, optimizer: str = "adamw", **changes: Any) -> ClozeTask:
+def task(network: Cloze, folder: Path, lines: SentenceDataset, optimizer: str = "adamw", **changes: Any) -> ClozeTask:
     how = Changes(optimizer, **changes)  # type: ignore[arg-type]
     return ClozeTask(network, lines, Settings(torch.float32), Optimisation(network, how, folder))
 
@@ -82,7 +82,7 @@ def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
     assert mean_nll(filler(), sentences(LINES), stop) is None
 
 
-def steps(which: ClozeTask, batches: Batches, count: int) -> None:
+def steps(which: ClozeTask, batches: BatchSampler, count: int) -> None:
     for _ in range(count):
         which.step([next(batches)], 0.01)
 
@@ -90,7 +90,7 @@ def steps(which: ClozeTask, batches: Batches, count: int) -> None:
 def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path) -> None:
     lines = sentences(LINES)
     torch.manual_seed(4)
-    whole, batches = filler(), Batches([lines.lengths()], 12, seed=1)
+    whole, batches = filler(), BatchSampler([lines.lengths()], 12, seed=1)
     running = task(whole, tmp_path, lines, mean_decay=0.9)
     steps(running, batches, 3)
     state = {
@@ -100,7 +100,7 @@ def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path
     steps(running, batches, 4)
 
     resumed = filler(seed=99)
-    again, batches = task(resumed, tmp_path, lines, mean_decay=0.9), Batches([lines.lengths()], 12, seed=1)
+    again, batches = task(resumed, tmp_path, lines, mean_decay=0.9), BatchSampler([lines.lengths()], 12, seed=1)
     batches.load_state_dict(position)
     again.load_state_dict(state)
     steps(again, batches, 4)
@@ -116,7 +116,7 @@ def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str)
     network = Cloze(Config(arch, SIZE, 16, 16, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, blanked=0.0))  # type: ignore[arg-type]
     data = sentences(lines)
     learner = task(network, tmp_path, data)
-    batches = Batches([data.lengths()], 100, seed=1)
+    batches = BatchSampler([data.lengths()], 100, seed=1)
     for _ in range(200):
         learner.step([next(batches)], 0.02)
     network.eval()

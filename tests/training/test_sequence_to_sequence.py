@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
-from rnnkit.text.special import BOS, EOS, PAD
+from rnnkit.text.special_tokens import BOS, EOS, PAD
 from rnnkit.training.guidance import Guidance
 from rnnkit.training.optimisation import Optimisation
 from rnnkit.training.optimisation import Settings as Changes

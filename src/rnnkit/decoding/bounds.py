@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.stepper import Stepper
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -56,13 +56,13 @@ class Bounded(Generic[S]):
         """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
         if state.said == self._limit:
             log_p_BKV = torch.full((*token_BK.shape, self._size), -torch.inf)
-            log_p_BKV[..., special.EOS] = 0.0
+            log_p_BKV[..., special_tokens.EOS] = 0.0
             return log_p_BKV, BoundedState(state.inner, state.said + 1), None
         log_p_BKV, inner, _ = self._stepper.step(token_BK, state.inner)
         log_p_BKV = log_p_BKV.cpu().clone()
         log_p_BKV[..., self._never] = -torch.inf
         silent_BK = log_p_BKV.max(dim=-1).values == -torch.inf
-        log_p_BKV[..., special.EOS].masked_fill_(silent_BK, 0.0)
+        log_p_BKV[..., special_tokens.EOS].masked_fill_(silent_BK, 0.0)
         return log_p_BKV, BoundedState(inner, state.said + 1), None
 
     def select(self, state: BoundedState[S], sentence_B: Tensor, row_BK: Tensor) -> BoundedState[S]:

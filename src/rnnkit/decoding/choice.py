@@ -16,7 +16,7 @@ from rnnkit.decoding.phrases import Phrase
 from rnnkit.decoding.rules import LeastLength, NoRepeat, Prefix, Rule, Said
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, forbidden
 from rnnkit.errors import FormatError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 LEAST = -1e4
 """Log-probability of a token that must be chosen though the model holds it impossible."""
@@ -128,7 +128,7 @@ class Choice:
         for rule in self._rules:
             rule.narrow(allowed_BKV, said)
         allowed_BKV[last_B] = False
-        allowed_BKV[..., special.EOS] |= ~allowed_BKV.any(-1)
+        allowed_BKV[..., special_tokens.EOS] |= ~allowed_BKV.any(-1)
         log_p_BKV = log_p_BKV.masked_fill(~allowed_BKV, -torch.inf)
         stuck_BK1 = log_p_BKV.amax(-1, keepdim=True) == -torch.inf
         return torch.where(stuck_BK1 & allowed_BKV, LEAST, log_p_BKV)
@@ -136,9 +136,9 @@ class Choice:
 
 def _end(log_p_BKV: Tensor, last_B: Tensor) -> Tensor:
     """Leave only the end symbol to these sentences."""
-    ends_BK = log_p_BKV[..., special.EOS].clone()
+    ends_BK = log_p_BKV[..., special_tokens.EOS].clone()
     log_p_BKV = log_p_BKV.masked_fill(last_B[:, None, None], -torch.inf)
-    log_p_BKV[..., special.EOS] = torch.where(last_B[:, None], ends_BK.clamp_min(LEAST), ends_BK)
+    log_p_BKV[..., special_tokens.EOS] = torch.where(last_B[:, None], ends_BK.clamp_min(LEAST), ends_BK)
     return log_p_BKV
 
 

@@ -19,8 +19,8 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import Sampling, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, forbidden
-from rnnkit.text import special
-from rnnkit.text.lines import one_line
+from rnnkit.text import special_tokens
+from rnnkit.text.lines import replace_line_ends
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -172,7 +172,7 @@ def never_said(vocabulary: Vocabulary, allow_unknown: bool) -> list[int]:
 
     A text that others prepared writes its rare words `<unk>`, which is an ordinary row.
     """
-    name = special.NAMES[special.UNK]
+    name = special_tokens.NAMES[special_tokens.UNK]
     written = [vocabulary.ids[name]] if name in vocabulary.ids and not allow_unknown else []
     return [*forbidden(SearchOptions(allow_unknown=allow_unknown)), *written]
 
@@ -197,4 +197,4 @@ def cut(tokenizer: Tokenizer | None, line: str) -> list[str]:
 
 def join(tokenizer: Tokenizer | None, tokens: Sequence[str]) -> str:
     """The line that tokens spell."""
-    return one_line(" ".join(tokens)) if tokenizer is None else tokenizer.detokenize(tokens)
+    return replace_line_ends(" ".join(tokens)) if tokenizer is None else tokenizer.detokenize(tokens)

@@ -1,6 +1,6 @@
 """What tokens show to their neighbours: enough to tell whether a word boundary lies between two of them.
 
-A token's first and last character are of a kind (`text/boundaries.py`). Tokens that a space is written between have a
+A token's first and last character are of a kind (`text/word_boundaries.py`). Tokens that a space is written between have a
 boundary there whatever they are; of tokens that are written against each other the characters decide. A character that
 is written as several byte tokens is put together from these.
 """
@@ -15,22 +15,21 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from rnnkit.text import special
-from rnnkit.text.boundaries import FREE, MARK, WORD, kind, kind_behind
-from rnnkit.text.features import is_feature, unmarked
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import BYTES, SPACE
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS, METASPACE
+from rnnkit.text.tokenizers.features import FeaturedTokenizer, is_feature, remove_features
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import JOINER, WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import JOINER, WordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
+from rnnkit.text.word_boundaries import BREAK, EXTEND, WORD, class_as_left, class_as_right
 
 OPEN: Final = 3
 """A byte token that begins or ends a character which it alone does not tell."""
 STUCK: Final = 4
 """A token that may be written as any text or none: no boundary at either side."""
 
-_VALUES: Final = {token: value for value, token in enumerate(BYTES)}
+_VALUES: Final = {token: value for value, token in enumerate(BYTE_TOKENS)}
 _LARGEST_ASCII: Final = 0x7F
 
 
@@ -53,7 +52,7 @@ class Edge:
     octet: int = -1
 
 
-_GAP: Final = Edge(FREE, FREE, False, False)
+_GAP: Final = Edge(BREAK, BREAK, False, False)
 _UNCLEAR: Final = Edge(STUCK, STUCK, True, True)
 
 
@@ -62,19 +61,19 @@ def edge_of(tokenizer: Tokenizer, token: str) -> Edge:
     if isinstance(tokenizer, FeaturedTokenizer):
         tokenizer = tokenizer.text
         if is_feature(token):
-            return _GAP if isinstance(tokenizer, SpaceTokenizer) else _UNCLEAR
-        (token,) = unmarked([token])
-    if isinstance(tokenizer, SpaceTokenizer):
+            return _GAP if isinstance(tokenizer, WhitespaceTokenizer) else _UNCLEAR
+        (token,) = remove_features([token])
+    if isinstance(tokenizer, WhitespaceTokenizer):
         return _GAP
     if isinstance(tokenizer, WordTokenizer):
         text, left, right = token.strip(JOINER), token.startswith(JOINER), token.endswith(JOINER)
-        return Edge(kind(text[0]), kind_behind(text[-1]), left, right) if text else _UNCLEAR
+        return Edge(class_as_right(text[0]), class_as_left(text[-1]), left, right) if text else _UNCLEAR
     value = _VALUES.get(token)
     if value is not None and value > _LARGEST_ASCII:
         begins, continues = 0xC2 <= value <= 0xF4, value <= 0xBF
-        return Edge(OPEN if begins else FREE, OPEN if continues else FREE, True, True, value)
-    text = token.replace(SPACE, " ") if value is None else chr(value)
-    return Edge(kind(text[0]), kind_behind(text[-1]), True, True)
+        return Edge(OPEN if begins else BREAK, OPEN if continues else BREAK, True, True, value)
+    text = token.replace(METASPACE, " ") if value is None else chr(value)
+    return Edge(class_as_right(text[0]), class_as_left(text[-1]), True, True)
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,11 @@ class Edges:
     def of_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Edges:
         """What the tokens of a vocabulary show; the unknown symbol may stand for anything."""
         text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
-        writes_spaces = isinstance(text, SpaceTokenizer | WordTokenizer)
-        spaced = writes_spaces or any(SPACE in token for token in vocabulary.ids)
+        writes_spaces = isinstance(text, WhitespaceTokenizer | WordTokenizer)
+        spaced = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
         every = [edge_of(tokenizer, token) for token in vocabulary.tokens]
-        every[special.EOS] = _GAP
-        every[special.UNK] = _GAP if isinstance(text, SpaceTokenizer) else _UNCLEAR
+        every[special_tokens.EOS] = _GAP
+        every[special_tokens.UNK] = _GAP if isinstance(text, WhitespaceTokenizer) else _UNCLEAR
         return cls._of(every, spaced)
 
     @classmethod
@@ -135,7 +134,7 @@ def meets(left: Tensor, right: Tensor, hopeful: bool = False) -> Tensor:
         hopeful: The answer for a character that is not known yet.
     """
     words = (left == WORD) & (right == WORD)
-    stuck = (left == STUCK) | (right == STUCK) | (right == MARK)
+    stuck = (left == STUCK) | (right == STUCK) | (right == EXTEND)
     unknown = (left == OPEN) | (right == OPEN)
     return ~words & ~stuck & (~unknown | hopeful)
 
@@ -155,7 +154,7 @@ def resolve(first_RT: Tensor, last_RT: Tensor, octet_RT: Tensor, backwards: bool
     if not bool((octet_RT > _LARGEST_ASCII).any()):
         return first_RT, last_RT
     first_RT, last_RT = first_RT.clone(), last_RT.clone()
-    last_RT[_continues(octet_RT)] = FREE
+    last_RT[_continues(octet_RT)] = BREAK
     length = octet_RT.shape[1]
     following_RT = torch.nn.functional.pad(octet_RT, (0, 3), value=-1)
     for need, (low, high) in _LEADS.items():
@@ -167,7 +166,7 @@ def resolve(first_RT: Tensor, last_RT: Tensor, octet_RT: Tensor, backwards: bool
             cut_RT[:, max(0, length - step) :] |= whole_RT[:, max(0, length - step) :]
             whole_RT = whole_RT & _continues(next_RT)
             point_RT = point_RT << 6 | next_RT & 0x3F
-        first_RT[lead_RT] = FREE
+        first_RT[lead_RT] = BREAK
         if not backwards:
             first_RT[lead_RT & cut_RT & ~whole_RT] = OPEN
         row_N, place_N = whole_RT.nonzero(as_tuple=True)
@@ -195,5 +194,5 @@ def _kinds(point: int, octets: int) -> tuple[int, int]:
     """Kinds of a character of that many bytes, as what begins and as what ends a text; `FREE` where there is none."""
     least = {2: 0x80, 3: 0x800, 4: 0x10000}[octets]
     if not least <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:
-        return FREE, FREE
-    return kind(chr(point)), kind_behind(chr(point))
+        return BREAK, BREAK
+    return class_as_right(chr(point)), class_as_left(chr(point))

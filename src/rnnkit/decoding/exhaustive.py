@@ -16,7 +16,7 @@ from rnnkit.decoding.coverage import coverage_penalty
 from rnnkit.decoding.rules import Said
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, score
 from rnnkit.errors import UsageError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 MOST_SEQUENCES = 1_000_000
@@ -64,7 +64,7 @@ def exhaustive_search(
 
 def _extend(one: _Sentence[S], state: S, prefix: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]) -> None:
     """Add every way to end `prefix`, then go on with every way to lengthen it."""
-    ids_11T = torch.tensor([[[special.BOS, *prefix]]])
+    ids_11T = torch.tensor([[[special_tokens.BOS, *prefix]]])
     log_p_11V, state, weights_11S = one.stepper.step(ids_11T[..., -1], state)
     if not prefix:
         _refuse_many(log_p_11V.shape[-1], int(one.limit_B))
@@ -74,7 +74,7 @@ def _extend(one: _Sentence[S], state: S, prefix: tuple[int, ...], log_p: float, 
     for token, value in enumerate(restricted_11V.squeeze().double().tolist()):
         if value == -torch.inf:
             continue
-        if token == special.EOS:
+        if token == special_tokens.EOS:
             one.found.append(_hypothesis(one, prefix, log_p + value, attention))
         else:
             _extend(one, state, (*prefix, token), log_p + value, attention)

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.continuation import join, never_said
 from rnnkit.models.cloze_store import Filler
-from rnnkit.text import special
-from rnnkit.text.gaps import Gapped
+from rnnkit.text import special_tokens
+from rnnkit.text.masked_lines import MaskedTokens
 from rnnkit.text.vocabulary import Vocabulary
 
 BLOCK_LINES = 2000
@@ -82,7 +82,7 @@ class _Open:
 
 def fill_lines(
     filler: Filler,
-    lines: Iterable[Gapped],
+    lines: Iterable[MaskedTokens],
     candidates: int,
     allow_unknown: bool,
     batch_tokens: int,
@@ -99,7 +99,7 @@ def fill_lines(
         block_lines: Lines read ahead; 1 answers each as it comes.
     """
     remaining = iter(lines)
-    never = [special.EOS, *never_said(filler.vocabulary, allow_unknown)]
+    never = [special_tokens.EOS, *never_said(filler.vocabulary, allow_unknown)]
     while block := list(islice(remaining, block_lines)):
         opened = [_open(filler, line) for line in block]
         while waiting := [line for line in opened if line.places]:
@@ -110,16 +110,18 @@ def fill_lines(
             yield _spell(filler, tokens, line.gaps)
 
 
-def _open(filler: Filler, tokens: Gapped) -> _Open:
-    ids = [special.UNK if token is None else filler.vocabulary.encode([token])[0] for token in tokens]
-    return _Open([*ids, special.EOS], [place for place, token in enumerate(tokens) if token is None])
+def _open(filler: Filler, tokens: MaskedTokens) -> _Open:
+    ids = [special_tokens.UNK if token is None else filler.vocabulary.encode([token])[0] for token in tokens]
+    return _Open([*ids, special_tokens.EOS], [place for place, token in enumerate(tokens) if token is None])
 
 
 @torch.inference_mode()
 def _fill_surest(filler: Filler, lines: Sequence[_Open], candidates: int, never: Sequence[int]) -> None:
     """Read the lines and fill, in each, the gap whose best candidate is the likeliest."""
     device = next(filler.network.parameters()).device
-    ids_BT, lengths_B = (torch.from_numpy(array).to(device) for array in pad([np.array(line.ids) for line in lines]))
+    ids_BT, lengths_B = (
+        torch.from_numpy(array).to(device) for array in pad_sequences([np.array(line.ids) for line in lines])
+    )
     readout_BTE = filler.network.read(ids_BT, lengths_B)
     for line, readout_TE in zip(lines, readout_BTE, strict=True):
         log_p_NV = filler.network.log_probabilities(readout_TE[line.places]).cpu()
@@ -138,7 +140,7 @@ def _best(vocabulary: Vocabulary, log_p_V: Tensor, count: int) -> tuple[Candidat
     return tuple(Candidate(row, vocabulary.tokens[row], log_p) for row, log_p in pairs)
 
 
-def _spell(filler: Filler, tokens: Gapped, gaps: Sequence[Gap]) -> Filled:
+def _spell(filler: Filler, tokens: MaskedTokens, gaps: Sequence[Gap]) -> Filled:
     if len(gaps) == 1:
         choices = [{gaps[0].place: candidate.token} for candidate in gaps[0].candidates]
     else:

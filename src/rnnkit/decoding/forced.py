@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.stepper import Stepper
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -28,17 +28,17 @@ def force(stepper: Stepper[S], outputs: Sequence[Sequence[Sequence[int]]]) -> tu
     """
     target_BKT = pad_outputs(outputs)
     sentences, rows, longest = target_BKT.shape
-    length_B = (target_BKT != special.PAD).sum(-1).amax(-1)
+    length_B = (target_BKT != special_tokens.PAD).sum(-1).amax(-1)
     row_K = torch.arange(rows)
     alive = torch.arange(sentences)
-    state, read_BK = stepper.start(), torch.full((sentences, 1), special.BOS)
+    state, read_BK = stepper.start(), torch.full((sentences, 1), special_tokens.BOS)
     log_p_BKT = torch.zeros(sentences, rows, longest, dtype=torch.float64)
     look_BKTS: Tensor | None = None
     for step in range(longest):
         log_p_BKV, state, weights_BKS = stepper.step(read_BK, state)
         read_BK = target_BKT[alive, :, step]
         chosen_BK = log_p_BKV.expand(-1, rows, -1).gather(-1, read_BK.unsqueeze(-1).to(log_p_BKV.device)).squeeze(-1)
-        log_p_BKT[alive, :, step] = torch.where(read_BK == special.PAD, 0.0, chosen_BK.cpu().double())
+        log_p_BKT[alive, :, step] = torch.where(read_BK == special_tokens.PAD, 0.0, chosen_BK.cpu().double())
         if weights_BKS is not None:
             if look_BKTS is None:
                 look_BKTS = weights_BKS.new_zeros(sentences, rows, longest, weights_BKS.shape[-1], device="cpu")
@@ -55,5 +55,8 @@ def pad_outputs(outputs: Sequence[Sequence[Sequence[int]]]) -> Tensor:
     """Outputs with their end symbols, side by side (B, K, T), padded on the right."""
     longest = 1 + max(len(one) for many in outputs for one in many)
     return torch.tensor(
-        [[[*one, special.EOS, *[special.PAD] * (longest - 1 - len(one))] for one in many] for many in outputs]
+        [
+            [[*one, special_tokens.EOS, *[special_tokens.PAD] * (longest - 1 - len(one))] for one in many]
+            for many in outputs
+        ]
     )

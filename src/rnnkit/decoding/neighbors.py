@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnkit.decoding.edges import STUCK, Edge, resolve
 from rnnkit.decoding.phrases import Phrase
-from rnnkit.text.boundaries import FREE
+from rnnkit.text.word_boundaries import BREAK
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Neighbors:
         first, last = (part.view(shape).flip(-1) if self._backwards else part.view(shape) for part in (first, last))
         front = torch.nn.functional.pad
         return self._in_order(
-            Ends(front(first, (1, 0), value=FREE), front(left, (1, 0))),
-            Ends(front(last, (1, 0), value=FREE), front(right, (1, 0))),
+            Ends(front(first, (1, 0), value=BREAK), front(left, (1, 0))),
+            Ends(front(last, (1, 0), value=BREAK), front(right, (1, 0))),
         )
 
     def _look_up(self, ids_BKM: Tensor, sentence_B: Tensor) -> tuple[Tensor, ...]:

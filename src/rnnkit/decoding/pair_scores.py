@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.forced import force
 from rnnkit.decoding.halving import in_halves
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
 from rnnkit.nn.device import out_of_memory
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 BATCH_TOKENS = 4096
 
@@ -45,9 +45,9 @@ def score_pairs(
     lengths = [np.array([len(ids) + 1 for ids in side]) for side in (sources, targets)]
 
     def work(batch: Sequence[int]) -> list[NDArray[np.float64]]:
-        ended = [np.array([*sources[index], special.EOS], dtype=np.int64) for index in batch]
+        ended = [np.array([*sources[index], special_tokens.EOS], dtype=np.int64) for index in batch]
         with torch.inference_mode():
-            (way,) = translator.begin(*(torch.from_numpy(array) for array in pad(ended)))
+            (way,) = translator.begin(*(torch.from_numpy(array) for array in pad_sequences(ended)))
             log_p_BT = force(way.stepper, [[way.turn(targets[index])] for index in batch])[0].squeeze(1).numpy()
         lengths = (len(targets[index]) for index in batch)
         return [np.array([*way.turn(row[:length]), row[length]]) for row, length in zip(log_p_BT, lengths, strict=True)]

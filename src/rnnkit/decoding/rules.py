@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class LeastLength:
     def narrow(self, allowed_BKV: Tensor, said: Said) -> None:
         """See `Rule.narrow`."""
         if said.next_length < self.tokens:
-            allowed_BKV[..., special.EOS] = False
+            allowed_BKV[..., special_tokens.EOS] = False
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class NoRepeat:
         last_BKN = ids_BKT[..., length - self.order + 1 :]
         again_BKW = (seen_BKWN[..., :-1] == last_BKN.unsqueeze(-2)).all(-1)
         # Padding is never chosen, so that it may stand for nothing to cross off.
-        token_BKW = torch.where(again_BKW, seen_BKWN[..., -1], special.PAD)
-        ends_BK = allowed_BKV[..., special.EOS].clone()
+        token_BKW = torch.where(again_BKW, seen_BKWN[..., -1], special_tokens.PAD)
+        ends_BK = allowed_BKV[..., special_tokens.EOS].clone()
         allowed_BKV.scatter_(-1, token_BKW.to(allowed_BKV.device), False)
-        allowed_BKV[..., special.EOS] = ends_BK
+        allowed_BKV[..., special_tokens.EOS] = ends_BK
 
 
 class Prefix:
@@ -87,7 +87,7 @@ class Prefix:
 
     def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
         longest = max((len(one) for one in prefixes), default=0)
-        rows = [[*one, *[special.PAD] * (longest - len(one))] for one in prefixes]
+        rows = [[*one, *[special_tokens.PAD] * (longest - len(one))] for one in prefixes]
         self._ids_BP = torch.tensor(rows, dtype=torch.long).view(len(prefixes), longest)
 
     def narrow(self, allowed_BKV: Tensor, said: Said) -> None:
@@ -96,6 +96,6 @@ class Prefix:
         if place >= self._ids_BP.shape[1]:
             return
         token_B = self._ids_BP[said.sentence_B, place].to(allowed_BKV.device)
-        given_B = token_B != special.PAD
+        given_B = token_B != special_tokens.PAD
         allowed_BKV[given_B] = False
         allowed_BKV[given_B, :, token_B[given_B]] = True

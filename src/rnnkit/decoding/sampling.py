@@ -20,7 +20,7 @@ from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, score
 from rnnkit.decoding.temperature import temper
 from rnnkit.decoding.top_k import keep_likeliest
 from rnnkit.decoding.top_p import keep_nucleus
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -80,7 +80,7 @@ def sample(
     """
     sentences, samples, _ = number_BKT.shape
     choice, state, sentence_B = Choice(options, terms), stepper.start(), torch.arange(sentences)
-    ids_BKT = torch.full((sentences, 1, 1), special.BOS)
+    ids_BKT = torch.full((sentences, 1, 1), special_tokens.BOS)
     log_p_BK = torch.zeros(sentences, samples, dtype=torch.float64)
     done_BK = torch.zeros(sentences, samples, dtype=torch.bool)
     while not done_BK.all():
@@ -91,11 +91,11 @@ def sample(
         allowed_BKV = choice.restrict(step_BKV.cpu().double(), Said(sentence_B, limit_B, ids_BKT))
         refuse_nan(allowed_BKV.amax(-1))
         token_BK = draw(sampling.reshape(allowed_BKV), number_BKT[..., ids_BKT.shape[2] - 1])
-        token_BK = torch.where(done_BK, special.EOS, token_BK)
+        token_BK = torch.where(done_BK, special_tokens.EOS, token_BK)
         chosen_BK1 = token_BK.unsqueeze(-1)
         log_p_BK += torch.where(done_BK, 0.0, allowed_BKV.gather(-1, chosen_BK1).squeeze(-1))
         ids_BKT = torch.cat([ids_BKT, chosen_BK1], dim=-1)
-        done_BK = done_BK | (token_BK == special.EOS)
+        done_BK = done_BK | (token_BK == special_tokens.EOS)
     return [
         sorted((_hypothesis(*pair, options) for pair in zip(*many, strict=True)), key=lambda one: -one.score)
         for many in zip(ids_BKT[..., 1:].tolist(), log_p_BK.tolist(), strict=True)
@@ -113,5 +113,5 @@ def draw(score_BKV: Tensor, number_BK: Tensor) -> Tensor:
 
 
 def _hypothesis(row: list[int], log_p: float, options: SearchOptions) -> Hypothesis:
-    ids = tuple(row[: row.index(special.EOS)])
+    ids = tuple(row[: row.index(special_tokens.EOS)])
     return Hypothesis(ids, log_p, score(log_p, len(ids) + 1, options.alpha))

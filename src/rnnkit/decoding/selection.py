@@ -19,7 +19,7 @@ from torch import Tensor
 from rnnkit.decoding.lexical import Lexical
 from rnnkit.decoding.likeliest import likeliest_together
 from rnnkit.decoding.rules import Said
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 @dataclass(frozen=True)
@@ -153,5 +153,5 @@ def _fill(part: Chosen, places: int) -> Chosen:
     return Chosen(
         pad(part.log_p_BK, (0, missing), value=-torch.inf),
         pad(part.row_BK, (0, missing), value=int(part.row_BK.min())),
-        pad(part.token_BK, (0, missing), value=special.EOS),
+        pad(part.token_BK, (0, missing), value=special_tokens.EOS),
     )

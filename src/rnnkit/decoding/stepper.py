@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -137,4 +137,4 @@ def score(log_p: float, length: int, alpha: float) -> float:
 
 def forbidden(options: SearchOptions) -> list[int]:
     """Ids that are never chosen."""
-    return [special.PAD, special.BOS] + ([] if options.allow_unknown else [special.UNK])
+    return [special_tokens.PAD, special_tokens.BOS] + ([] if options.allow_unknown else [special_tokens.UNK])

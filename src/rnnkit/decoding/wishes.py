@@ -15,7 +15,7 @@ from rnnkit.decoding.edges import Edges
 from rnnkit.decoding.phrases import Phrase, spellings
 from rnnkit.decoding.translator import own_tokens
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.models.store import Model
 from rnnkit.text.lines import read_lines
 
@@ -138,7 +138,7 @@ def read_asked(
     skip: int = 0,
     lenient: bool = False,
     again: Callable[[], Iterable[str]] | None = None,
-    listen: Listener = ignore,
+    listen: Listener = null_listener,
 ) -> Iterator[Asked]:
     """Source lines with what is asked of them.
 
@@ -190,7 +190,7 @@ def _report(demands: Demands, lenient: bool, listen: Listener) -> None:
         return
     rest = [f"and {len(problems) - _NAMED:,} more"] if len(problems) > _NAMED else []
     if lenient:
-        listen(Warned(f"{len(problems):,} prefixes and constraints were left out: {problems[0]}"))
+        listen(WarningEvent(f"{len(problems):,} prefixes and constraints were left out: {problems[0]}"))
         return
     raise DataError(
         *problems[:_NAMED], *rest,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.cloze import Cloze
 from rnnkit.training.cloze import mean_nll
 from rnnkit.training.signals import Stop
@@ -14,7 +14,7 @@ from rnnkit.training.task import Validation
 
 
 def make_validation(
-    network: Cloze, lines: Sentences, weights: Callable[[], AbstractContextManager[None]]
+    network: Cloze, lines: SentenceDataset, weights: Callable[[], AbstractContextManager[None]]
 ) -> Callable[[Stop], Validation | None]:
     """A function that validates the model as it is at the moment, and leaves no trace on it.
 

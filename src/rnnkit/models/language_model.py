@@ -27,7 +27,7 @@ from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 AnyLayer = Layer | TransformerLayer
 
@@ -197,7 +197,7 @@ def predictions(hidden_BTE: Tensor, target_BT: Tensor, padded: bool) -> tuple[Te
     hidden_NE, target_N = flat(hidden_BTE), flat(target_BT)
     if not padded:
         return hidden_NE, target_N
-    wanted_N = target_N != special.PAD
+    wanted_N = target_N != special_tokens.PAD
     return hidden_NE[wanted_N], target_N[wanted_N]
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from rnnkit.models.memory import DecoderState, Memory, OwnTokens
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import ranking
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 TOGETHER = 192
 """Rows that are judged and ranked together: what is said of every token stays near the processor meanwhile."""
@@ -153,7 +153,7 @@ class Translation:
 
 def _known(ids: Tensor, size: int) -> Tensor:
     """Ids as a model with a vocabulary of this size reads them: what it lacks is the unknown symbol."""
-    return ids.masked_fill(ids >= size, special.UNK)
+    return ids.masked_fill(ids >= size, special_tokens.UNK)
 
 
 def _in_order(index_B: Tensor) -> bool:

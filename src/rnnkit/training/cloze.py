@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.data import batching
-from rnnkit.data.aligned import Sentences
+from rnnkit.data import batch_sampler
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models import cloze
 from rnnkit.models.cloze import Cloze
 from rnnkit.nn.device import autocast
@@ -43,7 +43,7 @@ class ClozeTask(NetworkTask[NDArray[np.int64]]):
         optimisation: How weights change.
     """
 
-    def __init__(self, network: Cloze, lines: Sentences, settings: Settings, optimisation: Optimisation) -> None:
+    def __init__(self, network: Cloze, lines: SentenceDataset, settings: Settings, optimisation: Optimisation) -> None:
         super().__init__(network, optimisation)
         self._network = network
         self._lines = lines
@@ -58,13 +58,13 @@ class ClozeTask(NetworkTask[NDArray[np.int64]]):
         return Measured(loss / max(1, tokens), loss.detach(), tokens)
 
 
-def gather(lines: Sentences, batch: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
+def gather(lines: SentenceDataset, batch: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
     """The lines of these numbers: ids (B, T) with EOS, padded on the right, and lengths (B,)."""
-    ids_BT, lengths_B = batching.pad([lines[int(index)] for index in batch])
+    ids_BT, lengths_B = batch_sampler.pad_sequences([lines[int(index)] for index in batch])
     return torch.from_numpy(ids_BT).to(device), torch.from_numpy(lengths_B).to(device)
 
 
-def mean_nll(network: Cloze, lines: Sentences, stop: Stop) -> float | None:
+def mean_nll(network: Cloze, lines: SentenceDataset, stop: Stop) -> float | None:
     """Negative log-likelihood of a token given both its sides, in nats, over a whole split in float32.
 
     Returns:

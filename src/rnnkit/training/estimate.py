@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rnnkit.system.machine import allowance, peak_memory
+from rnnkit.system.machine import peak_memory, resource_limits
 from rnnkit.training import signals
 from rnnkit.training.loop import Plan
 from rnnkit.training.task import CountedSource, Task, Validate
@@ -80,7 +80,7 @@ def estimate(
         task.step(batch, RATE)
     training = _step_seconds(task, batches) * plan.steps
     validation = _validation_seconds(validate) * math.ceil(plan.steps / plan.validate_every)
-    allowed = allowance()
+    allowed = resource_limits()
     return Estimate(
         parameters=parameters,
         frozen=frozen,

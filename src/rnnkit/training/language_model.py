@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rnnkit.data.stream import Piece
+from rnnkit.data.bptt_batching import LanguageModelBatch
 from rnnkit.models import language_model
 from rnnkit.models.language_model import LanguageModel, Reading, State
 from rnnkit.nn.device import autocast
@@ -45,7 +45,7 @@ class Settings:
     output_precision: torch.dtype
 
 
-class LanguageModelTask(NetworkTask[Piece]):
+class LanguageModelTask(NetworkTask[LanguageModelBatch]):
     """Trains a network on pieces of a text.
 
     Args:
@@ -60,7 +60,7 @@ class LanguageModelTask(NetworkTask[Piece]):
         self._settings = settings
         self._carried: dict[int, State] = {}
 
-    def measure(self, batch: Piece, part: int) -> Measured:
+    def measure(self, batch: LanguageModelBatch, part: int) -> Measured:
         """The loss of one piece, from where the last one of its part ended."""
         input_BT = torch.from_numpy(batch.input_BT).to(self._device)
         target_BT = torch.from_numpy(batch.target_BT).to(self._device)
@@ -75,7 +75,7 @@ class LanguageModelTask(NetworkTask[Piece]):
         mean = summed / tokens + penalties(reading, self._settings.activation, self._settings.temporal)
         return Measured(mean, nll, tokens)
 
-    def rehearse(self, batches: Sequence[Piece]) -> None:
+    def rehearse(self, batches: Sequence[LanguageModelBatch]) -> None:
         """As other tasks; no text was read either."""
         super().rehearse(batches)
         self._carried.clear()

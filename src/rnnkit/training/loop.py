@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.events import Listener, Note, Progress, Warned
-from rnnkit.io.staged import RunFolder
+from rnnkit.events import Listener, Note, Progress, WarningEvent
+from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.training import checkpoint, loss_scale, metrics, signals
 from rnnkit.training.checkpoint import Checkpoint
 from rnnkit.training.processes import Group
@@ -130,7 +130,7 @@ class Loop(Generic[B]):
         batches: Source[B],
         schedule: Schedule,
         plan: Plan,
-        folder: RunFolder | Path,
+        folder: RunDirectory | Path,
         validate: Validate | None,
         listen: Listener,
         group: Group | None = None,
@@ -139,7 +139,7 @@ class Loop(Generic[B]):
         self._batches = batches
         self._schedule = schedule
         self._plan = plan
-        self._folder = folder if isinstance(folder, RunFolder) else RunFolder(folder)
+        self._folder = folder if isinstance(folder, RunDirectory) else RunDirectory(folder)
         self._validate = validate
         self._listen = listen
         self._group = group or Group()
@@ -327,7 +327,7 @@ class Loop(Generic[B]):
         skipped, steps = record.get("skipped_steps", 0), len(self._window.reports)
         if skipped > max(FEW, OFTEN * steps):
             self._listen(
-                Warned(
+                WarningEvent(
                     f"step {self.counters.step}: {skipped} of the last {steps} steps were skipped, for their gradient "
                     f"overflowed float16; the loss scale is {record['loss_scale']:g} now. "
                     "--precision bf16 or fp32 skips none"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
-from rnnkit.io.staged import RunFolder
+from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.models import weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Arrays
@@ -83,7 +83,7 @@ class Optimisation:
     """
 
     def __init__(
-        self, network: nn.Module, settings: Settings, folder: RunFolder | Path, group: Group | None = None
+        self, network: nn.Module, settings: Settings, folder: RunDirectory | Path, group: Group | None = None
     ) -> None:
         self.group = group or Group()
         self._network = network

@@ -14,7 +14,7 @@ from torch import nn
 
 from rnnkit.errors import TrainingError
 from rnnkit.nn.device import out_of_memory
-from rnnkit.system.machine import shortage
+from rnnkit.system.machine import memory_shortage
 from rnnkit.training.network_task import NetworkTask
 
 B = TypeVar("B")
@@ -33,7 +33,7 @@ def memory_warning(network: nn.Module) -> str | None:
     if any(parameter.device.type != "cpu" for parameter in parameters):
         return None
     copies = (4 if parameter.requires_grad else 1 for parameter in parameters)
-    return shortage(sum(_NUMBER * count * each.numel() for each, count in zip(parameters, copies, strict=True)))
+    return memory_shortage(sum(_NUMBER * count * each.numel() for each, count in zip(parameters, copies, strict=True)))
 
 
 def rehearse(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: torch.device) -> None:

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rnnkit.data import batching
-from rnnkit.data.aligned import Sentences
+from rnnkit.data import batch_sampler
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.training.signals import Stop
 
 BATCH_TOKENS = 4096
@@ -21,7 +21,7 @@ Measure = Callable[[NDArray[np.int64], torch.device], tuple[float, int]]
 
 
 @torch.no_grad()
-def mean_nll(network: nn.Module, sides: Sequence[Sentences], measure: Measure, stop: Stop) -> float | None:
+def mean_nll(network: nn.Module, sides: Sequence[SentenceDataset], measure: Measure, stop: Stop) -> float | None:
     """Negative log-likelihood of a token, in nats, over a whole split; the network does not drop meanwhile.
 
     Args:
@@ -38,7 +38,7 @@ def mean_nll(network: nn.Module, sides: Sequence[Sentences], measure: Measure, s
     was_training = network.training
     network.eval()
     try:
-        for batch in batching.plan_epoch([side.lengths() for side in sides], BATCH_TOKENS, seed=0, epoch=0):
+        for batch in batch_sampler.plan_epoch([side.lengths() for side in sides], BATCH_TOKENS, seed=0, epoch=0):
             if stop:
                 return None
             nll, count = measure(batch, device)
