@@ -70,7 +70,7 @@ def test_a_kill_amid_the_exchange_leaves_vectors_that_can_be_read(run: Path, mon
     def killed(folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_directory, "sync_folder", killed)
+    monkeypatch.setattr(run_directory, "fsync_directory", killed)
     with pytest.raises(KeyboardInterrupt):
         run_directory.update(run, table(3), {"finished": True})
     monkeypatch.undo()

@@ -51,7 +51,7 @@ def names(folder: Path) -> list[str]:
 def swaps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether the system exchanges two names in one call."""
     if not request.param:
-        monkeypatch.setattr(durable, "_swap", lambda first, second: False)
+        monkeypatch.setattr(durable, "_exchange_names", lambda first, second: False)
     return bool(request.param)
 
 

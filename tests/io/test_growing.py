@@ -24,8 +24,8 @@ from rnnkit.io.resumable_output import (
 TAKE = """
 import sys
 from pathlib import Path
-from rnnkit.io.growing import only_writer
-with only_writer(Path(sys.argv[1])):
+from rnnkit.io.resumable_output import exclusive_writer
+with exclusive_writer(Path(sys.argv[1])):
     print("mine")
 """
 

@@ -104,7 +104,7 @@ def test_a_lock_held_out_of_sight_is_in_use(tmp_path: Path, holder: str) -> None
 
 
 def test_without_flock_the_name_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "lock", lambda descriptor: None)
+    monkeypatch.setattr(lock, "try_flock", lambda descriptor: None)
     for holder, free in ((name(boot="0123456789ab"), True), (name(space="4026000000"), False), (name(host="x"), False)):
         (tmp_path / LOCK_NAME).write_text(holder)
         if free:
@@ -144,11 +144,11 @@ def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path: Path) -> None:
     log = tmp_path / "log"
     program = (
         "import sys, time; from pathlib import Path; from rnnkit.errors import ArtefactError\n"
-        "from rnnkit.io.lock import hold\n"
+        "from rnnkit.io.lock import lock_directory\n"
         "folder, log, start = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])\n"
         "time.sleep(max(0.0, start - time.time()))\n"
         "try:\n"
-        "    with hold(folder), log.open('a') as file:\n"
+        "    with lock_directory(folder), log.open('a') as file:\n"
         "        print('in', file=file, flush=True); time.sleep(0.05); print('out', file=file, flush=True)\n"
         "except ArtefactError as error:\n"
         "    assert 'is in use' in str(error)\n"

@@ -92,7 +92,7 @@ def test_another_openmp_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_system_that_does_not_say_who_stands_in_line_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmp, "seconds_in_line", lambda: None)
+    monkeypatch.setattr(openmp, "run_queue_wait_seconds", lambda: None)
     assert not openmp.watch_cores.__wrapped__()
 
 

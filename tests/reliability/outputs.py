@@ -211,8 +211,8 @@ def _incomplete(bench: Bench, stage: Stage, folder: Path) -> list[str]:
             continue
         found += [f"{made}: {fault}" for fault in stages.faults(folder, made)]
         if listed and (bench.new / made).is_dir() and "best.safetensors" in listed:
-            found += [f"{made}: without {name}" for name in manifest.load(manifest.manifest_path(bench.new / made)).files
-                      if name not in listed and name != "curve.png"]  # fmt: skip
+            new = manifest.load(manifest.manifest_path(bench.new / made)).files
+            found += [f"{made}: without {name}" for name in new if name not in listed and name != "curve.png"]
     return found
 
 

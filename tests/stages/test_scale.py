@@ -37,7 +37,7 @@ def text(seed: int, lines: int = LINES) -> str:
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Texts of two sides, entered; blocks are so small that there are several of each file."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(blocks, "BLOCK", 150)
+    monkeypatch.setattr(blocks, "LINE_BLOCK_BYTES", 150)
     for seed, (name, lines) in enumerate({"train": LINES, "valid": 3}.items()):
         Path(f"{name}.de").write_text(text(seed, lines), encoding="utf-8")
         Path(f"{name}.en").write_text(text(seed + 9, lines), encoding="utf-8")
@@ -197,7 +197,7 @@ def test_progress_is_that_of_the_whole(corpus: Path) -> None:
 
 
 def test_a_process_that_is_killed(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenize, "Cutter", Dies)
+    monkeypatch.setattr(tokenize, "TokenizeWorker", Dies)
     message = refused(WorkerError, tokenize.TokenizeOptions([Path("train.de")], type="words", processes=2))
     assert message.startswith("a worker process was ended by signal 9 (SIGKILL)\n  process ")
     assert not Path("work/tokens/train.de.tok").exists()

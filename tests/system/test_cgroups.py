@@ -71,7 +71,9 @@ CASES: dict[str, tuple[str, str, dict[str, str], CgroupLimits]] = {
         {V2 + "x/memory.high": f"{8 * MIB}\n", V2 + "x/memory.current": f"{9 * MIB}\n"},
         CgroupLimits(None, 8 * MIB, 0),
     ),
-    "version 2, no limit": ("0::/\n", V2_MOUNT, {V2 + "cpu.max": "max 100000\n", V2 + "memory.max": "max\n"}, CgroupLimits()),
+    "version 2, no limit": (
+        "0::/\n", V2_MOUNT, {V2 + "cpu.max": "max 100000\n", V2 + "memory.max": "max\n"}, CgroupLimits()
+    ),
     "version 2, the mount is the group of a container": (
         "0::/kubepods/pod7/c1\n",
         V2_MOUNT.replace(" / /sys", " /kubepods/pod7 /sys"),
@@ -170,7 +172,7 @@ def test_threads_are_as_many_as_the_quota_keeps_busy(
 ) -> None:
     files = {V2 + "cpu.max": f"{int(quota * 100000)} 100000\n", V2 + "memory.max": f"{600 * 10**6}\n"}
     monkeypatch.setattr(cgroups, "ROOT", tree(tmp_path, "0::/\n", V2_MOUNT, files))
-    monkeypatch.setattr(machine, "processors", lambda: processors)
+    monkeypatch.setattr(machine, "usable_processors", lambda: processors)
     assert machine.available_cores() == expected
     allowed = machine.resource_limits()
     assert (allowed.cores, allowed.threads, allowed.memory) == (min(quota, processors), expected, 600 * 10**6)
@@ -218,7 +220,7 @@ def test_a_real_group(real_group: tuple[Path, Path]) -> None:
         "import os, pathlib, sys\n"
         "for group in sys.argv[1:]: (pathlib.Path(group) / 'cgroup.procs').write_text(str(os.getpid()))\n"
         "from rnnkit.system import machine\n"
-        "print(machine.allowance(), machine.available_bytes(), sep='; ')"
+        "print(machine.resource_limits(), machine.available_memory(), sep='; ')"
     )
     words = [sys.executable, "-c", program, *map(str, real_group)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

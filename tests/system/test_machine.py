@@ -22,7 +22,7 @@ from rnnkit.system.machine import (
 )
 
 LIMITED = "import resource; resource.setrlimit(resource.{kind}, (1 << 30, 1 << 31)); "
-PRINT_FREE = "from rnnkit.system.machine import available_bytes; print(available_bytes())"
+PRINT_FREE = "from rnnkit.system.machine import available_memory; print(available_memory())"
 
 
 def test_memory_that_is_free() -> None:

@@ -27,7 +27,7 @@ def test_pairs_are_those_of_a_plain_count(lines: list[list[str]], least: int, bu
     words = Counter(word for line in lines for word in line)
     plain = Counter(pair for line in lines for pair in pairwise(line))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(phrase_detection, "BUFFER", buffer)
+        patch.setattr(phrase_detection, "BUFFER_WORDS", buffer)
         counts = counted(lines)
         found = {(pair.first, pair.second): pair for pair in counts.frequent(least)}
     assert counts.words == words.total()
@@ -38,7 +38,7 @@ def test_pairs_are_those_of_a_plain_count(lines: list[list[str]], least: int, bu
 
 
 def test_the_rarest_pairs_go_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phrase_detection, "BUFFER", 1)  # each line is counted at once
+    monkeypatch.setattr(phrase_detection, "BUFFER_WORDS", 1)  # each line is counted at once
     counts = counted([["a", "b", "a", "b"], ["a", "c"], ["b", "c"]], most=2)
     # ab twice, ba, ac: one too many, so that both of count 1 go; bc comes after that
     assert {(pair.first, pair.second, pair.count) for pair in counts.frequent(1)} == {("a", "b", 2), ("b", "c", 1)}

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import IO, Self
 
-from rnnkit.data.aligned_data import raw_text_path
-from rnnkit.data.encoding import EncodedBlock
-from rnnkit.errors import ArtefactError, DataError
-from rnnkit.text import token_files
+from rnnkit.errors import DataError
 from rnnkit.text.blocks import read_line_blocks
 from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, TEST, TRAIN, VALID, TokenFile, open_token_file, parse_name
 
@@ -98,51 +92,3 @@ def _only(paths: Sequence[Path], split: str, language: str) -> Path:
             hint=f"say which with --{split}, or remove one",
         )
     return found[0]
-
-
-class RawLineCopier:
-    """Copies the raw lines of one part, block by block; of a part without them, nothing.
-
-    A context manager: the files are whole when its block ends.
-
-    Args:
-        folder: Where they are copied to.
-        part: The part; raw lines are copied if each of its files has some.
-        sides: Languages, the source first.
-        span: Lines of the files that are aligned, from 0: the first, and the one behind the last. None for all.
-    """
-
-    def __init__(
-        self, folder: Path, part: CorpusSplit, sides: Sequence[str], span: tuple[int, int] | None = None
-    ) -> None:
-        self._copies: list[tuple[Path, Iterator[str], IO[bytes]]] = []
-        self._opened = ExitStack()
-        found = [file.raw for file in part.files if file.raw is not None]
-        if len(found) < len(sides):
-            return
-        start, stop = span or (0, None)
-        for path, side in zip(found, sides, strict=True):
-            output = self._opened.enter_context(raw_text_path(folder, part.name, side).open("wb"))
-            self._copies.append((path, islice(token_files.read_raw_lines(path), start, stop), output))
-
-    def append(self, block: EncodedBlock) -> None:
-        """Copy the lines of the sentences that a block has kept.
-
-        Raises:
-            ArtefactError: There are fewer raw lines than lines of tokens.
-            DataError: As `raw_lines.read`.
-        """
-        for path, lines, output in self._copies:
-            read = list(islice(lines, block.lines))
-            if len(read) < block.lines:
-                raise ArtefactError(
-                    f"{path} has fewer lines than its token file", hint="tokenize the text again with --overwrite"
-                )
-            output.write(token_files.encode_raw_lines(read[line] for line in block.kept.tolist()))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Finish the files."""
-        self._opened.close()

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.data import sentence_filters
+from rnnkit.data.aligned_data import raw_text_path
+from rnnkit.data.corpus_splits import CorpusSplit
 from rnnkit.data.sentence_filters import SentenceFilter
+from rnnkit.errors import ArtefactError
 from rnnkit.io.npy import IntArray
 from rnnkit.text.blocks import LineBlock
 from rnnkit.text.special_tokens import EOS, UNK
-from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES
+from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, encode_raw_lines, read_raw_lines
 
 
 @dataclass(frozen=True)
@@ -154,3 +161,51 @@ class Deduplicator:
             again[place] = found in self._met
             self._met.add(found)
         return block.without(again, sentence_filters.DUPLICATE)
+
+
+class RawLineCopier:
+    """Copies the raw lines of one part, block by block; of a part without them, nothing.
+
+    A context manager: the files are whole when its block ends.
+
+    Args:
+        folder: Where they are copied to.
+        part: The part; raw lines are copied if each of its files has some.
+        sides: Languages, the source first.
+        span: Lines of the files that are aligned, from 0: the first, and the one behind the last. None for all.
+    """
+
+    def __init__(
+        self, folder: Path, part: CorpusSplit, sides: Sequence[str], span: tuple[int, int] | None = None
+    ) -> None:
+        self._copies: list[tuple[Path, Iterator[str], IO[bytes]]] = []
+        self._opened = ExitStack()
+        found = [file.raw for file in part.files if file.raw is not None]
+        if len(found) < len(sides):
+            return
+        start, stop = span or (0, None)
+        for path, side in zip(found, sides, strict=True):
+            output = self._opened.enter_context(raw_text_path(folder, part.name, side).open("wb"))
+            self._copies.append((path, islice(read_raw_lines(path), start, stop), output))
+
+    def append(self, block: EncodedBlock) -> None:
+        """Copy the lines of the sentences that a block has kept.
+
+        Raises:
+            ArtefactError: There are fewer raw lines than lines of tokens.
+            DataError: As `raw_lines.read`.
+        """
+        for path, lines, output in self._copies:
+            read = list(islice(lines, block.lines))
+            if len(read) < block.lines:
+                raise ArtefactError(
+                    f"{path} has fewer lines than its token file", hint="tokenize the text again with --overwrite"
+                )
+            output.write(encode_raw_lines(read[line] for line in block.kept.tolist()))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Finish the files."""
+        self._opened.close()

@@ -71,8 +71,8 @@ def memory_shortage(needed: int) -> str | None:
     if needed <= limit:
         return None
     return (
-        f"this takes about {format_bytes(needed)} of memory, and this process may use {format_bytes(limit)}: the system may end it "
-        "without a message"
+        f"this takes about {format_bytes(needed)} of memory, and this process may use {format_bytes(limit)}: "
+        "the system may end it without a message"
     )
 
 

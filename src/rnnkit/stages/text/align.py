@@ -263,8 +263,7 @@ def _write(
     import numpy as np
 
     from rnnkit.data.aligned_data import SentenceWriter, SplitCounts
-    from rnnkit.data.corpus_splits import RawLineCopier
-    from rnnkit.data.encoding import Deduplicator, EncodeWorker
+    from rnnkit.data.encoding import Deduplicator, EncodeWorker, RawLineCopier
     from rnnkit.data.sentence_filters import REASONS
     from rnnkit.text.blocks import read_line_blocks
 

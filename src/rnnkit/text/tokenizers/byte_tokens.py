@@ -17,7 +17,7 @@ BYTE_TOKENS: Final = tuple(f"<0x{value:02X}>" for value in range(256))
 
 _VALUES: Final = {token: value for value, token in enumerate(BYTE_TOKENS)}
 
-# What `str.split` takes for white space, U+0020 left out. Keep the order: `text/tokenizers/subword_tokenizer.py` numbers it.
+# What `str.split` takes for white space, U+0020 left out. Keep the order: `subword_tokenizer.py` numbers it.
 OTHER_WHITE_SPACE: Final = (
     "".join(map(chr, (*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B))))
     + "\u2028\u2029\u202f\u205f\u3000"
