@@ -96,7 +96,7 @@ def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest
 
     words = ("decode", text, "--threads", "1", "--output", "out")
     with monkeypatch.context() as changed:
-        changed.setattr(translate, "tokens_to_text", interrupted)
+        changed.setattr(translate, "spell", interrupted)
         stopped = run(*words)
     assert stopped.code == 130
     assert "out.partial has 3 lines; --resume goes on with them" in stopped.err

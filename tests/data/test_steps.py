@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from rnnkit.data.aligned_data import SentenceDataset
-from rnnkit.data.batch_sampler import BatchSampler, ShardSpec, StepIterator
+from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LanguageModelBatch, LineBatchSampler
+from rnnkit.data.step_iterator import ShardSpec, StepIterator
 
 LENGTHS = np.array([3, 5, 7, 2, 2, 4, 6, 1, 3, 3, 5])
 COUNTS = st.integers(1, 4)

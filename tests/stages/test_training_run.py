@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnnkit.data.batch_sampler import ShardSpec
+from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
 from rnnkit.stages.training import training_run
 from rnnkit.stages.training.train_lm import TrainLMOptions

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from rnnkit.data.aligned_data import SentenceDataset
-from rnnkit.data.batch_sampler import ShardSpec, StepIterator
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
+from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.models.language_model import Config as LanguageConfig
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence

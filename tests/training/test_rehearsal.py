@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests.training.test_network_task import TEXT, half, speaker, translator
 
-from rnnkit.data.batch_sampler import ShardSpec, StepIterator
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
+from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.errors import TrainingError
 from rnnkit.training.network_task import NetworkTask
 from rnnkit.training.rehearsal import rehearse

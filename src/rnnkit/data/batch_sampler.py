@@ -1,114 +1,30 @@
-"""The batches of a step: several where gradients are added up, and of those the ones that a process takes."""
+"""Batches of sentences of similar length under a token budget (bucketing), in a resumable order.
+
+The order of an epoch is a function of the seed and the epoch alone, so a position in it is one integer and a resumed
+run replays nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.text import special_tokens
-
-B = TypeVar("B")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class ShardSpec:
-    """Which of a step's batches a process takes: of three processes, the second takes those numbered 1, 4, 7.
-
-    Attributes:
-        accumulate: Batches that each process takes.
-        rank: The process's number, from 0.
-        processes: How many there are.
-    """
-
-    accumulate: int = 1
-    rank: int = 0
-    processes: int = 1
-
-    @property
-    def count(self) -> int:
-        """Batches of a step, of all processes."""
-        return self.accumulate * self.processes
-
-    def of(self, parts: Sequence[T]) -> Sequence[T]:
-        """Those of a step's parts that are this process's."""
-        return parts[self.rank :: self.processes]
-
-
-class ShardedBatches(Protocol[B]):
-    """Batches that can be taken by the step."""
-
-    def take(self, share: ShardSpec) -> list[B]:
-        """The process's share of the next step; a step never reaches beyond the end of a pass."""
-        ...
-
-    def steps(self, share: ShardSpec) -> int:
-        """Steps of the pass under way."""
-        ...
-
-    def extremes(self) -> Sequence[B]:
-        """The batches of the pass under way that are the hardest to hold."""
-        ...
-
-    def state_dict(self) -> dict[str, int]:
-        """Where the next step comes from, the same in all processes."""
-        ...
-
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go there."""
-        ...
-
-
-class StepIterator(Generic[B]):
-    """Endless steps, each a list of batches; the list is empty where a pass ends with fewer than there are processes.
-
-    Args:
-        batches: What they are made of.
-        share: What this process takes of each.
-    """
-
-    def __init__(self, batches: ShardedBatches[B], share: ShardSpec) -> None:
-        self._batches = batches
-        self._share = share
-
-    @property
-    def per_epoch(self) -> int:
-        """Steps of the pass under way."""
-        return self._batches.steps(self._share)
-
-    def extremes(self) -> list[list[B]]:
-        """Steps of one batch each that are the hardest to hold."""
-        return [[batch] for batch in self._batches.extremes()]
-
-    def state_dict(self) -> dict[str, int]:
-        """Where the next step comes from, as JSON."""
-        return self._batches.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go where `state_dict` was made."""
-        self._batches.load_state_dict(state)
-
-    def __iter__(self) -> Iterator[list[B]]:
-        return self
-
-    def __next__(self) -> list[B]:
-        return self._batches.take(self._share)
-
 
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class EpochPosition:
-    """How far the batches were drawn.
+    """Position in an endless sequence of batches.
 
     Attributes:
-        epoch: Passes begun, from 0.
-        batch: Batches drawn of this pass.
+        epoch: Current epoch, from 0.
+        batch: Batches already taken from this epoch.
     """
 
     epoch: int = 0
@@ -116,28 +32,28 @@ class EpochPosition:
 
 
 def plan_epoch(lengths: Sequence[NDArray[np.integer]], budget: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
-    """Cut one pass over the data into batches of sentence numbers.
+    """Split one epoch into batches of sentence indices.
 
-    Sentences are shuffled, sorted by their lengths (ties stay shuffled), cut where the longest side of the batch
-    times its sentences would pass the budget, and the batches are shuffled.
+    Sentences are shuffled and sorted by length (ties stay shuffled). A batch ends before its longest side times its
+    number of sentences exceeds the budget. The batches are shuffled last.
 
     Args:
-        lengths: For each side, tokens of each sentence.
-        budget: Most tokens a batch, padding counted, on its longest side; one sentence is always allowed.
-        seed: The run's seed.
-        epoch: Number of the pass.
+        lengths: For each side, the number of tokens of each sentence.
+        budget: Maximum tokens per batch, including padding, on its longest side; one sentence is always allowed.
+        seed: Seed of the run.
+        epoch: Index of the epoch.
 
     Returns:
-        The sentence numbers of each batch.
+        The sentence indices of each batch.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(lengths[0]))
-    order = order[np.lexsort([side[order] for side in lengths])]  # the last side, the target, comes first
+    order = order[np.lexsort([side[order] for side in lengths])]  # the primary key is the last side, the target
     longest = np.maximum.reduce([side[order] for side in lengths])
     batches = []
     start = 0
     while start < len(order):
-        # The running maximum times the running count grows with every sentence: find where it passes.
+        # The running maximum times the running count is increasing: search for where it exceeds the budget.
         window = np.maximum.accumulate(longest[start : start + budget])
         size = max(1, int(np.searchsorted(window * np.arange(1, len(window) + 1), budget, side="right")))
         batches.append(order[start : start + size])
@@ -146,12 +62,12 @@ def plan_epoch(lengths: Sequence[NDArray[np.integer]], budget: int, seed: int, e
 
 
 class BatchSampler:
-    """Endless batches of sentence numbers, pass after pass.
+    """Endless iterator over batches of sentence indices, epoch after epoch.
 
     Args:
-        lengths: For each side, tokens of each sentence.
-        budget: Tokens a batch, as in `plan_epoch`.
-        seed: The run's seed.
+        lengths: For each side, the number of tokens of each sentence.
+        budget: Tokens per batch, as in `plan_epoch`.
+        seed: Seed of the run.
     """
 
     def __init__(self, lengths: Sequence[NDArray[np.integer]], budget: int, seed: int) -> None:
@@ -166,22 +82,22 @@ class BatchSampler:
 
     @property
     def per_epoch(self) -> int:
-        """Batches of the pass under way."""
+        """Batches in the current epoch."""
         return len(self._plan)
 
-    def extremes(self) -> list[NDArray[np.int64]]:
-        """The batch with the longest sentence of the pass, and the one with the most sentences."""
+    def largest_batches(self) -> list[NDArray[np.int64]]:
+        """Return the batch with the longest sentence of the epoch, and the one with the most sentences."""
         longest = np.maximum.reduce(self._lengths)
         chosen = max(range(len(self._plan)), key=lambda i: int(longest[self._plan[i]].max()))
         most = max(range(len(self._plan)), key=lambda i: len(self._plan[i]))
         return [self._plan[i] for i in dict.fromkeys((chosen, most))]
 
     def state_dict(self) -> dict[str, int]:
-        """Where the next batch comes from, as JSON."""
+        """Return the position of the next batch as JSON."""
         return {"epoch": self.position.epoch, "batch": self.position.batch}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go where `state_dict` was made."""
+        """Seek to a position from `state_dict`."""
         self.position = EpochPosition(state["epoch"], state["batch"])
         self._load(self.position.epoch)
 
@@ -189,25 +105,25 @@ class BatchSampler:
         return self
 
     def __next__(self) -> NDArray[np.int64]:
-        return self.take(ShardSpec())[0]
+        return self.next_step(ShardSpec())[0]
 
-    def steps(self, share: ShardSpec) -> int:
-        """Steps of the pass under way; the last may have fewer batches than the others."""
-        return -(-len(self._plan) // share.count)
+    def steps_per_epoch(self, shard: ShardSpec) -> int:
+        """Return the steps in the current epoch; the last may have fewer batches than the others."""
+        return -(-len(self._plan) // shard.batches_per_step)
 
-    def take(self, share: ShardSpec) -> list[NDArray[np.int64]]:
-        """Of the next step's batches, which follow each other in one pass, the process's share."""
+    def next_step(self, shard: ShardSpec) -> list[NDArray[np.int64]]:
+        """Return this rank's batches of the next step, whose batches are consecutive within one epoch."""
         epoch, batch = self.position.epoch, self.position.batch
         if batch >= len(self._plan):
             epoch, batch = epoch + 1, 0
             self._load(epoch)
-        step = self._plan[batch : batch + share.count]
+        step = self._plan[batch : batch + shard.batches_per_step]
         self.position = EpochPosition(epoch, batch + len(step))
-        return list(share.of(step))
+        return list(shard.select(step))
 
 
 def pad_sequences(sentences: Sequence[NDArray[np.integer]]) -> tuple[Ids, Ids]:
-    """Put sentences side by side, padded on the right.
+    """Stack sentences into one array, padded with PAD on the right.
 
     Returns:
         Ids (B, longest) and lengths (B,).
@@ -220,7 +136,7 @@ def pad_sequences(sentences: Sequence[NDArray[np.integer]]) -> tuple[Ids, Ids]:
 
 
 def shift_right(target_BT: Ids) -> Ids:
-    """What a decoder reads when it should say `target_BT`: the start symbol, then the target but for its last."""
+    """Return the decoder input for teacher forcing: BOS, then the target without its last token."""
     shifted = np.empty_like(target_BT)
     shifted[:, 0] = special_tokens.BOS
     shifted[:, 1:] = target_BT[:, :-1]

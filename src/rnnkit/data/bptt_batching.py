@@ -1,13 +1,13 @@
-"""One endless text cut into columns and pieces: what truncated backpropagation through time learns from.
+"""Language-model batches: one token stream cut for truncated backpropagation through time (BPTT), or separate lines.
 
-    w1 w2 … wN   ->   B columns of M = N // B tokens (the rest is moved about from pass to pass), read T at a time
+    w1 w2 … wN   ->   B streams of M = N // B tokens (the remainder moves from epoch to epoch), T tokens per chunk
 
-    column 0   w1   … wT   | wT+1   … w2T   | …
-    column 1   wM+1 … wM+T | wM+T+1 … wM+2T | …
+    stream 0   w1   … wT   | wT+1   … w2T   | …
+    stream 1   wM+1 … wM+T | wM+T+1 … wM+2T | …
 
-Each piece goes on where the last one ended, so that a state can be carried from piece to piece. What is read is what is
-predicted, one token later; before the text's first token stands EOS, as before any line's. The cuts of a pass are a
-function of the seed and the pass's number alone, so a position is one integer and a resumed run needs no replay.
+Each chunk continues where the previous one ended, so the hidden state is carried from chunk to chunk. The target is the
+input shifted by one token; EOS precedes the first token of the text, as it precedes any line. The chunks of an epoch
+are a function of the seed and the epoch alone, so a position is one integer and a resumed run replays nothing.
 """
 
 from __future__ import annotations
@@ -20,101 +20,102 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.data.aligned_data import SentenceDataset
-from rnnkit.data.batch_sampler import BatchSampler, EpochPosition, Ids, ShardSpec, pad_sequences
+from rnnkit.data.batch_sampler import BatchSampler, EpochPosition, Ids, pad_sequences
+from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.io.npy import IntArray
 from rnnkit.text import special_tokens
 
 MIN_CHUNK_LENGTH = 5
-"""Pieces of varied length are no shorter than this."""
+"""Minimum length of a chunk of variable length, in tokens."""
 
 LENGTH_STDDEV = 5.0
-"""Standard deviation of a varied piece's length, in tokens."""
+"""Standard deviation of the length of such a chunk, in tokens."""
 
 HALF_LENGTH_PROBABILITY = 0.05
-"""Share of varied pieces that are about half as long (Merity et al. 2017)."""
+"""Probability that such a chunk has about half the length (Merity et al. 2017, arXiv:1708.02182, section 4.1)."""
 
 
 @dataclass(frozen=True)
 class LanguageModelBatch:
-    """A few steps of all columns.
+    """One chunk of all streams, or a batch of lines.
 
     Attributes:
-        input_BT: What is read.
-        target_BT: What is predicted: the same, one token on.
-        first: Whether the pass begins here, so that no state is carried in.
-        padded: Whether `target_BT` holds PAD, which nobody predicts.
+        input_BT: Input tokens.
+        target_BT: Target tokens: the input shifted by one.
+        resets_state: Whether the hidden state starts from zero instead of being carried over.
+        padded: Whether `target_BT` holds PAD, which the loss ignores.
     """
 
     input_BT: Ids
     target_BT: Ids
-    first: bool
+    resets_state: bool
     padded: bool = False
 
 
 @dataclass(frozen=True)
 class BpttLayout:
-    """How the text is cut.
+    """How the token stream is cut.
 
     Attributes:
-        columns: Columns B read side by side.
-        steps: Tokens T of a piece.
-        varied: Whether pieces vary in length around `steps`.
-        shuffled: Whether each pass turns every column by a random amount (Press 2019, PartialShuffle), which moves the
-            places where the columns and the pieces begin and leaves almost every token its neighbours.
+        streams: Batch size B: parallel streams.
+        chunk_length: Tokens T per chunk, after which backpropagation is truncated.
+        variable_length: Whether the length of a chunk varies around `chunk_length`.
+        rotate: Whether each epoch rotates every stream by a random offset (Press 2019, PartialShuffle). This moves the
+            boundaries of streams and chunks and keeps almost every token next to its neighbors.
     """
 
-    columns: int
-    steps: int
-    varied: bool = False
-    shuffled: bool = True
+    streams: int
+    chunk_length: int
+    variable_length: bool = False
+    rotate: bool = True
 
 
-def plan_chunks(length: int, cutting: BpttLayout, seed: int, epoch: int) -> list[int]:
-    """Where the pieces of one pass begin and end, along columns of this length: 0, …, length."""
-    if not cutting.varied:
-        return [*range(0, length, cutting.steps), length]
+def plan_chunks(length: int, layout: BpttLayout, seed: int, epoch: int) -> list[int]:
+    """Return the chunk boundaries of one epoch along streams of this length: 0, …, length."""
+    if not layout.variable_length:
+        return [*range(0, length, layout.chunk_length), length]
     random = np.random.default_rng([seed, epoch, 1])
     ends = [0]
     while ends[-1] < length:
-        middle = cutting.steps / 2 if random.random() < HALF_LENGTH_PROBABILITY else cutting.steps
-        ends.append(min(length, ends[-1] + max(MIN_CHUNK_LENGTH, round(random.normal(middle, LENGTH_STDDEV)))))
+        mean = layout.chunk_length / 2 if random.random() < HALF_LENGTH_PROBABILITY else layout.chunk_length
+        ends.append(min(length, ends[-1] + max(MIN_CHUNK_LENGTH, round(random.normal(mean, LENGTH_STDDEV)))))
     return ends
 
 
 class BpttBatchSampler:
-    """Endless pieces of a text, pass after pass.
+    """Endless iterator over the chunks of a text, epoch after epoch.
 
     Args:
-        ids: All tokens of the text, each line with its EOS; may be mapped from disk.
-        cutting: How it is cut. Columns are as many as asked for, or fewer where the text is short.
-        seed: The run's seed.
+        ids: All tokens of the text, each line with its EOS; may be memory-mapped.
+        layout: How the text is cut. A short text has fewer streams than requested.
+        seed: Seed of the run.
     """
 
-    def __init__(self, ids: IntArray, cutting: BpttLayout, seed: int) -> None:
+    def __init__(self, ids: IntArray, layout: BpttLayout, seed: int) -> None:
         self._ids = ids
-        self._columns = max(1, min(cutting.columns, len(ids)))
-        self._length = len(ids) // self._columns
-        self._cutting = cutting
+        self._streams = max(1, min(layout.streams, len(ids)))
+        self._length = len(ids) // self._streams
+        self._layout = layout
         self._seed = seed
         self.position = EpochPosition()
         self._load(0)
 
     @property
     def per_epoch(self) -> int:
-        """Pieces of the pass under way."""
-        return len(self._ends) - 1
+        """Chunks in the current epoch."""
+        return len(self._boundaries) - 1
 
-    def extremes(self) -> list[LanguageModelBatch]:
-        """The longest piece of the pass."""
-        number = int(np.argmax(np.diff(self._ends)))
-        return [self._piece(number, slice(None))]
+    def largest_batches(self) -> list[LanguageModelBatch]:
+        """Return the longest chunk of the epoch."""
+        index = int(np.argmax(np.diff(self._boundaries)))
+        return [self._chunk(index, slice(None))]
 
     def state_dict(self) -> dict[str, int]:
-        """Where the next piece comes from, as JSON."""
+        """Return the position of the next chunk as JSON."""
         return {"epoch": self.position.epoch, "batch": self.position.batch}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go where `state_dict` was made."""
+        """Seek to a position from `state_dict`."""
         self.position = EpochPosition(state["epoch"], state["batch"])
         self._load(self.position.epoch)
 
@@ -122,100 +123,103 @@ class BpttBatchSampler:
         return self
 
     def __next__(self) -> LanguageModelBatch:
-        return self.take(ShardSpec())[0]
+        return self.next_step(ShardSpec())[0]
 
-    def steps(self, share: ShardSpec) -> int:
-        """Steps of the pass under way: a step is one piece, whose columns are divided up."""
+    def steps_per_epoch(self, shard: ShardSpec) -> int:
+        """Return the steps in the current epoch: a step is one chunk, whose streams are divided among the ranks."""
         return self.per_epoch
 
-    def take(self, share: ShardSpec) -> list[LanguageModelBatch]:
-        """Of the next piece, the process's share of the columns, in parts of like size that are read apart.
+    def next_step(self, shard: ShardSpec) -> list[LanguageModelBatch]:
+        """Return this rank's streams of the next chunk, in batches of similar size.
 
-        A part has the same columns all through a pass, so that each carries a state of its own.
+        A batch has the same streams throughout an epoch, so that each carries its own hidden state.
         """
-        epoch, number = self.position.epoch, self.position.batch
-        if number >= self.per_epoch:
-            epoch, number = epoch + 1, 0
+        epoch, index = self.position.epoch, self.position.batch
+        if index >= self.per_epoch:
+            epoch, index = epoch + 1, 0
             self._load(epoch)
-        self.position = EpochPosition(epoch, number + 1)
-        bounds = [self._columns * part // share.count for part in range(share.count + 1)]
-        parts = share.of([slice(*ends) for ends in pairwise(bounds) if ends[0] < ends[1]])
-        return [self._piece(number, part) for part in parts]
+        self.position = EpochPosition(epoch, index + 1)
+        count = shard.batches_per_step
+        bounds = [self._streams * part // count for part in range(count + 1)]
+        parts = shard.select([slice(*ends) for ends in pairwise(bounds) if ends[0] < ends[1]])
+        return [self._chunk(index, part) for part in parts]
 
-    def _piece(self, number: int, columns: slice) -> LanguageModelBatch:
-        place_BT = self._places(self._ends[number], self._ends[number + 1])[columns]
-        return LanguageModelBatch(self._read(place_BT - 1), self._read(place_BT), first=number == 0)
+    def _chunk(self, index: int, streams: slice) -> LanguageModelBatch:
+        position_BT = self._positions(self._boundaries[index], self._boundaries[index + 1])[streams]
+        return LanguageModelBatch(self._tokens(position_BT - 1), self._tokens(position_BT), resets_state=index == 0)
 
     def _load(self, epoch: int) -> None:
-        """Decide where a pass begins, how far its columns are turned, and where they are cut."""
-        self._ends = plan_chunks(self._length, self._cutting, self._seed, epoch)
+        """Choose where the epoch begins, the offset of each stream, and the chunk boundaries."""
+        self._boundaries = plan_chunks(self._length, self._layout, self._seed, epoch)
         random = np.random.default_rng([self._seed, epoch])
-        columns, spare = self._columns, len(self._ids) - self._columns * self._length
+        streams, spare = self._streams, len(self._ids) - self._streams * self._length
         self._skipped = int(random.integers(spare + 1))
-        self._turns = random.integers(self._length, size=columns) if self._cutting.shuffled else np.zeros(columns, int)
+        self._offset_B = random.integers(self._length, size=streams) if self._layout.rotate else np.zeros(streams, int)
 
-    def _places(self, begin: int, end: int) -> Ids:
-        """Where in the text the steps `begin` to `end` of each column are."""
-        along_BT = (np.arange(begin, end) + self._turns[:, None]) % self._length
-        place_BT: Ids = self._skipped + self._length * np.arange(self._columns)[:, None] + along_BT
-        return place_BT
+    def _positions(self, begin: int, end: int) -> Ids:
+        """Return the positions in the text of time steps `begin` to `end` of each stream, (B, T)."""
+        along_BT = (np.arange(begin, end) + self._offset_B[:, None]) % self._length
+        position_BT: Ids = self._skipped + self._length * np.arange(self._streams)[:, None] + along_BT
+        return position_BT
 
-    def _read(self, place_BT: Ids) -> Ids:
-        """The tokens there; before the first stands EOS."""
-        token_BT: Ids = np.where(place_BT < 0, special_tokens.EOS, self._ids[np.maximum(place_BT, 0)]).astype(np.int64)
+    def _tokens(self, position_BT: Ids) -> Ids:
+        """Look up the tokens at these positions; EOS precedes the first token."""
+        token_BT: Ids = np.where(position_BT < 0, special_tokens.EOS, self._ids[np.maximum(position_BT, 0)]).astype(
+            np.int64
+        )
         return token_BT
 
 
 class LineBatchSampler:
-    """Endless batches of lines of like length, each of which starts from nothing.
+    """Endless iterator over batches of lines of similar length, each line starting from the zero state.
 
     Args:
         lines: The text.
-        budget: Most tokens a batch, padding counted.
-        seed: The run's seed.
+        budget: Maximum tokens per batch, including padding.
+        seed: Seed of the run.
     """
 
     def __init__(self, lines: SentenceDataset, budget: int, seed: int) -> None:
         self._lines = lines
-        self._batches = BatchSampler([lines.lengths()], budget, seed)
+        self._sampler = BatchSampler([lines.lengths()], budget, seed)
 
     @property
     def per_epoch(self) -> int:
-        """Batches of the pass under way."""
-        return self._batches.per_epoch
+        """Batches in the current epoch."""
+        return self._sampler.per_epoch
 
-    def extremes(self) -> list[LanguageModelBatch]:
-        """The batch with the longest line of the pass, and the one with the most lines."""
-        return [self._piece(numbers) for numbers in self._batches.extremes()]
+    def largest_batches(self) -> list[LanguageModelBatch]:
+        """Return the batch with the longest line of the epoch, and the one with the most lines."""
+        return [self._batch(indices) for indices in self._sampler.largest_batches()]
 
     def state_dict(self) -> dict[str, int]:
-        """Where the next batch comes from, as JSON."""
-        return self._batches.state_dict()
+        """Return the position of the next batch as JSON."""
+        return self._sampler.state_dict()
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go where `state_dict` was made."""
-        self._batches.load_state_dict(state)
+        """Seek to a position from `state_dict`."""
+        self._sampler.load_state_dict(state)
 
     def __iter__(self) -> Iterator[LanguageModelBatch]:
         return self
 
     def __next__(self) -> LanguageModelBatch:
-        return self._piece(next(self._batches))
+        return self._batch(next(self._sampler))
 
-    def steps(self, share: ShardSpec) -> int:
-        """Steps of the pass under way; the last may have fewer batches than the others."""
-        return self._batches.steps(share)
+    def steps_per_epoch(self, shard: ShardSpec) -> int:
+        """Return the steps in the current epoch; the last may have fewer batches than the others."""
+        return self._sampler.steps_per_epoch(shard)
 
-    def take(self, share: ShardSpec) -> list[LanguageModelBatch]:
-        """Of the next step's batches, the process's share; no other is read."""
-        return [self._piece(numbers) for numbers in self._batches.take(share)]
+    def next_step(self, shard: ShardSpec) -> list[LanguageModelBatch]:
+        """Return this rank's batches of the next step; the other ranks' lines are not read."""
+        return [self._batch(indices) for indices in self._sampler.next_step(shard)]
 
-    def _piece(self, numbers: NDArray[np.int64]) -> LanguageModelBatch:
-        return batch_lines([self._lines[int(number)] for number in numbers])
+    def _batch(self, indices: NDArray[np.int64]) -> LanguageModelBatch:
+        return batch_lines([self._lines[int(index)] for index in indices])
 
 
 def batch_lines(lines: Sequence[IntArray]) -> LanguageModelBatch:
-    """Lines side by side, padded on the right; each is read from the EOS before it."""
+    """Stack lines into a batch, padded on the right; the input of each line begins with EOS."""
     target_BT, _ = pad_sequences(lines)
     input_BT = np.concatenate([np.full((len(lines), 1), special_tokens.EOS), target_BT[:, :-1]], axis=1)
-    return LanguageModelBatch(input_BT, target_BT, first=True, padded=True)
+    return LanguageModelBatch(input_BT, target_BT, resets_state=True, padded=True)

@@ -84,8 +84,8 @@ def _prepare(
 
     A run that is resumed from a checkpoint needs no other weights to start from.
     """
-    from rnnkit.data.batch_sampler import StepIterator
     from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
+    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.perplexity import make_validation
     from rnnkit.models import language_store
     from rnnkit.models.language_model import LanguageModel
@@ -140,7 +140,8 @@ def _prepare_fill(
     listen: Listener,
 ) -> Learner:
     """As `_prepare`, for a model that fills gaps."""
-    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
+    from rnnkit.data.batch_sampler import BatchSampler
+    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.cloze import make_validation
     from rnnkit.models import cloze_store
     from rnnkit.models.cloze import Cloze

@@ -80,7 +80,8 @@ def _prepare(
     listen: Listener,
 ) -> Learner:
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
-    from rnnkit.data.batch_sampler import BatchSampler, StepIterator
+    from rnnkit.data.batch_sampler import BatchSampler
+    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.decoding.lengths import longest_of
     from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.evaluation.translation import Measured, make_validation

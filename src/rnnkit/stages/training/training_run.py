@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.data.batch_sampler import ShardSpec
+from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.resumable_output import RunDirectory
