@@ -16,7 +16,7 @@ from rnnkit.data.bptt_batching import (
     BpttLayout,
     LanguageModelBatch,
     LineBatchSampler,
-    batch_lines,
+    collate_lines,
     plan_chunks,
 )
 from rnnkit.text.special_tokens import EOS, PAD
@@ -36,12 +36,12 @@ def joined(pieces: list[LanguageModelBatch]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_pieces_follow_each_other_and_targets_are_one_token_on() -> None:
-    first, second, third = one_pass(BpttBatchSampler(IDS[:21], BpttLayout(3, 3, shuffled=False), seed=1))
+    first, second, third = one_pass(BpttBatchSampler(IDS[:21], BpttLayout(3, 3, rotate=False), seed=1))
     assert first.target_BT.tolist() == [[10, 11, 12], [17, 18, 19], [24, 25, 26]]
     assert first.input_BT.tolist() == [[EOS, 10, 11], [16, 17, 18], [23, 24, 25]]
     assert second.target_BT.tolist() == [[13, 14, 15], [20, 21, 22], [27, 28, 29]]
     assert third.target_BT.tolist() == [[16], [23], [30]]
-    assert [piece.first for piece in (first, second, third)] == [True, False, False]
+    assert [piece.resets_state for piece in (first, second, third)] == [True, False, False]
     assert not first.padded
 
 
@@ -62,14 +62,14 @@ def test_a_pass_reads_each_token_at_most_once_after_the_one_before_it(
 
 
 def test_what_does_not_fill_the_columns_moves_about_from_pass_to_pass() -> None:
-    batches = BpttBatchSampler(IDS[:23], BpttLayout(5, 4, shuffled=False), seed=3)
+    batches = BpttBatchSampler(IDS[:23], BpttLayout(5, 4, rotate=False), seed=3)
     seen = [set(joined(one_pass(batches))[1].flatten().tolist()) for _ in range(12)]
     assert all(len(tokens) == 20 for tokens in seen)
     assert set.union(*seen) == set(IDS[:23].tolist())
 
 
 def test_a_position_is_enough_to_go_on() -> None:
-    cutting = BpttLayout(3, 5, varied=True)
+    cutting = BpttLayout(3, 5, variable_length=True)
     batches = BpttBatchSampler(IDS, cutting, seed=4)
     for _ in range(batches.per_epoch + 2):
         next(batches)
@@ -78,7 +78,7 @@ def test_a_position_is_enough_to_go_on() -> None:
     for _ in range(9):
         ours, theirs = next(again), next(batches)
         assert ours.input_BT.tolist() == theirs.input_BT.tolist()
-        assert (ours.first, ours.target_BT.tolist()) == (theirs.first, theirs.target_BT.tolist())
+        assert (ours.resets_state, ours.target_BT.tolist()) == (theirs.resets_state, theirs.target_BT.tolist())
     assert again.state_dict() == batches.state_dict()
 
 
@@ -90,7 +90,7 @@ def test_passes_differ_and_seeds_differ() -> None:
 
 
 def test_varied_pieces_lie_around_their_length_and_some_are_about_half() -> None:
-    ends = plan_chunks(100_000, BpttLayout(1, 70, varied=True), seed=1, epoch=0)
+    ends = plan_chunks(100_000, BpttLayout(1, 70, variable_length=True), seed=1, epoch=0)
     lengths = np.diff(ends)[:-1]
     assert ends[0] == 0
     assert ends[-1] == 100_000
@@ -103,10 +103,10 @@ def test_varied_pieces_lie_around_their_length_and_some_are_about_half() -> None
 
 
 def test_lines_start_from_nothing_and_are_padded_on_the_right() -> None:
-    piece = batch_lines([np.array([7, 8, EOS]), np.array([9, EOS])])
+    piece = collate_lines([np.array([7, 8, EOS]), np.array([9, EOS])])
     assert piece.target_BT.tolist() == [[7, 8, EOS], [9, EOS, PAD]]
     assert piece.input_BT.tolist() == [[EOS, 7, 8], [EOS, 9, EOS]]
-    assert piece.first
+    assert piece.resets_state
     assert piece.padded
 
 

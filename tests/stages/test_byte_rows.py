@@ -61,7 +61,7 @@ def test_no_token_of_any_text_is_unknown(kind: str, separate: bool, text: str) -
         tokens = tokenizer.tokenize(text)
         ids = vocabulary.encode(tokens)
         assert special_tokens.UNK not in ids
-        assert tokenizer.detokenize(vocabulary.decode(ids)) == tokenizer.normalisation(text)
+        assert tokenizer.detokenize(vocabulary.decode(ids)) == tokenizer.normalizer(text)
 
 
 @pytest.mark.parametrize("kind", KINDS)

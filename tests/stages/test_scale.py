@@ -117,7 +117,7 @@ def test_samples_of_several_processes_spell_the_text(corpus: Path) -> None:
     tokenizer = load_tokenizer(tokenize.run(drawn).tokenizer)
     for name in ("train.de", "train.en"):
         lines = Path("work/tokens", f"{name}.tok").read_text(encoding="utf-8").split("\n")[:-1]
-        wanted = [tokenizer.normalisation(line) for line in read_lines(Path(name))]
+        wanted = [tokenizer.normalizer(line) for line in read_lines(Path(name))]
         assert [tokenizer.detokenize(line.split()) for line in lines] == [line for line in wanted for _ in range(3)]
 
 

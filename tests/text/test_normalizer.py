@@ -10,7 +10,7 @@ from rnnkit.text.normalizer import FORMS, Normalizer
 
 
 @pytest.mark.parametrize(
-    ("normalisation", "text", "result"),
+    ("normalizer", "text", "result"),
     [
         (Normalizer(), "  a \t\u00a0\u3000b\u2028\x85c \n", "a b c"),
         (Normalizer(), "e\u0301 ﬁ Ａ", "é ﬁ Ａ"),
@@ -24,8 +24,8 @@ from rnnkit.text.normalizer import FORMS, Normalizer
         (Normalizer(), " \u2003 ", ""),
     ],
 )
-def test_examples(normalisation: Normalizer, text: str, result: str) -> None:
-    assert normalisation(text) == result
+def test_examples(normalizer: Normalizer, text: str, result: str) -> None:
+    assert normalizer(text) == result
 
 
 @given(st.text(), st.sampled_from(FORMS), st.booleans())

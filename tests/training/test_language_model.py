@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, batch_lines
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, collate_lines
 from rnnkit.models.language_model import Config, LanguageModel
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special_tokens import EOS
@@ -43,10 +43,10 @@ def test_it_learns_a_text_that_repeats_itself(arch: str) -> None:
 
 def test_the_state_is_carried_within_a_pass_and_dropped_between_passes() -> None:
     dry: dict[str, Any] = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0}
-    first, second = islice(BpttBatchSampler(TEXT, BpttLayout(3, 7, shuffled=False), 1), 2)
+    first, second = islice(BpttBatchSampler(TEXT, BpttLayout(3, 7, rotate=False), 1), 2)
     carried, fresh = make(**dry), make(**dry)
     carried.step([first], 0.0)
-    afresh = type(second)(second.input_BT, second.target_BT, first=True)
+    afresh = type(second)(second.input_BT, second.target_BT, resets_state=True)
     assert carried.step([second], 0.0).nll != fresh.step([afresh], 0.0).nll
     assert carried.step([afresh], 0.0).nll == fresh.step([afresh], 0.0).nll
 
@@ -76,7 +76,7 @@ def test_penalties_are_part_of_the_loss_and_not_of_the_likelihood() -> None:
 
 
 def test_lines_count_no_padding() -> None:
-    piece = batch_lines([np.array([4, 5, EOS]), np.array([6, EOS]), np.array([EOS])])
+    piece = collate_lines([np.array([4, 5, EOS]), np.array([6, EOS]), np.array([EOS])])
     assert make(context="line").step([piece], 1e-3).tokens == 6
 
 

@@ -30,7 +30,7 @@ def test_the_first_step_is_the_same_with_and_without(kind: str) -> None:
     def make() -> tuple[NetworkTask[Any], Any]:
         if kind == "text":
             batches = StepIterator(BpttBatchSampler(TEXT, BpttLayout(4, 7), 1), ShardSpec(2))
-            return speaker(dropout=0.3), batches.extremes()
+            return speaker(dropout=0.3), batches.largest_batches()
         return (translator(0.3) if kind == "translation" else half("lstm", torch.float16, 0.3)), PAIRS
 
     states = []

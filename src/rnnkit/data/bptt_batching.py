@@ -215,10 +215,10 @@ class LineBatchSampler:
         return [self._batch(indices) for indices in self._sampler.next_step(shard)]
 
     def _batch(self, indices: NDArray[np.int64]) -> LanguageModelBatch:
-        return batch_lines([self._lines[int(index)] for index in indices])
+        return collate_lines([self._lines[int(index)] for index in indices])
 
 
-def batch_lines(lines: Sequence[IntArray]) -> LanguageModelBatch:
+def collate_lines(lines: Sequence[IntArray]) -> LanguageModelBatch:
     """Stack lines into a batch, padded on the right; the input of each line begins with EOS."""
     target_BT, _ = pad_sequences(lines)
     input_BT = np.concatenate([np.full((len(lines), 1), special_tokens.EOS), target_BT[:, :-1]], axis=1)

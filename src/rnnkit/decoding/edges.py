@@ -1,8 +1,8 @@
 """What tokens show to their neighbours: enough to tell whether a word boundary lies between two of them.
 
 The first and last character of a token belong to a class (`text/word_boundaries.py`). Tokens that a space is written
-between have a boundary there whatever they are; of tokens written against each other the characters decide. A character that
-is written as several byte tokens is put together from these.
+between have a boundary there whatever they are; of tokens written against each other the characters decide. A character
+that is written as several byte tokens is put together from these.
 """
 
 from __future__ import annotations

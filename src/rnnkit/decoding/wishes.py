@@ -108,7 +108,7 @@ class Demands:
 
     def _phrase(self, text: str, own: Sequence[str], where: str) -> Phrase | None:
         tokenizer = self.model.tokenizer
-        if not (normal := tokenizer.normalisation(text)):
+        if not (normal := tokenizer.normalizer(text)):
             return None
         if not own and normal in self._written:
             found = self._written[normal]

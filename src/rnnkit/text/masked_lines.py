@@ -69,7 +69,7 @@ def tokenize_masked(line: str, gap: str, tokenizer: Tokenizer | None) -> MaskedT
     if tokenizer is None:
         return [None if chunk == gap else chunk for chunk in line.split()]
     text, features = tokenizer.part(line)
-    chunks = text.split(" ") if tokenizer.normalisation.exact else text.split()
+    chunks = text.split(" ") if tokenizer.normalizer.exact else text.split()
     parts = [_around(chunk, gap) for chunk in chunks]
     return [*features, *_cut_text(chunks, parts, tokenizer)]
 

@@ -76,7 +76,7 @@ def estimate(
         parameters: Numbers in the network.
         frozen: Those among them that are not trained.
     """
-    for batch in batches.extremes():
+    for batch in batches.largest_batches():
         task.step(batch, RATE)
     training = _step_seconds(task, batches) * plan.steps
     validation = _validation_seconds(validate) * math.ceil(plan.steps / plan.validate_every)

@@ -64,7 +64,7 @@ class LanguageModelTask(NetworkTask[LanguageModelBatch]):
         """The loss of one piece, from where the last one of its part ended."""
         input_BT = torch.from_numpy(batch.input_BT).to(self._device)
         target_BT = torch.from_numpy(batch.target_BT).to(self._device)
-        carried = None if batch.first else self._carried.get(part)
+        carried = None if batch.resets_state else self._carried.get(part)
         state = self._network.start(len(input_BT)) if carried is None else carried
         with autocast(self._device, self._settings.precision):
             reading = self._network.read(input_BT, state)

@@ -191,18 +191,18 @@ def _find_or_make(
         listen(Note(f"tokenizer {folder}: {known}"))
         return known, folder, False
     kind = options.type or DEFAULT_TYPE
-    normalisation = _normalisation(options)
+    normalizer = _normalisation(options)
     tokenizer: Tokenizer
     inputs, facts = dict[str, str](), dict[str, Any]()
     if kind in RULE_BASED_TOKENIZERS:
         if options.size is not None:
             raise UsageError(f"--size is for unigram and bpe, --type is {kind}")
-        tokenizer = _with_features(RULE_BASED_TOKENIZERS[kind](normalisation), options)
+        tokenizer = _with_features(RULE_BASED_TOKENIZERS[kind](normalizer), options)
     elif sources:
         inputs = {source.name: manifest.sha256(source) for source in sources}
         limit = round(options.learn_size * 1e6)
         subwords, facts = train_from_files(
-            sources, kind, options.size, normalisation, limit, options.seed, listen, bool(options.features)
+            sources, kind, options.size, normalizer, limit, options.seed, listen, bool(options.features)
         )
         tokenizer = _with_features(subwords, options)
     else:

@@ -111,7 +111,7 @@ def _prepare(
         output_precision=choose_output_precision(options.precision, device),
     )
     share = training_run.share(options, group)
-    columns = (options.columns or 1) * share.count
+    columns = (options.columns or 1) * share.batches_per_step
     cutting = BpttLayout(columns, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
         LineBatchSampler(text, options.batch_tokens, options.seed)

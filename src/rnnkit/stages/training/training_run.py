@@ -175,7 +175,7 @@ def _train(options: Any, folder: RunDirectory, recipe: Recipe, listen: Listener)
         outcome.seal(trained, made_from, run_folder.kept(options))
     if (warning := memory_warning(learner.network)) is not None:
         listen(WarningEvent(warning))
-    rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
+    rehearse(learner.task, learner.batches.largest_batches(), next(learner.network.parameters()).device)
     if fresh and not folder.replaces:
         folder.commit()
     if group.first:

@@ -93,7 +93,7 @@ class FeaturedTokenizer(Tokenizer):
     """
 
     def __init__(self, text: Tokenizer) -> None:
-        super().__init__(text.normalisation)
+        super().__init__(text.normalizer)
         self.text = text
 
     @property
@@ -127,7 +127,7 @@ class FeaturedTokenizer(Tokenizer):
     def part(self, line: str, where: str = "") -> tuple[str, list[str]]:
         """The text before the TAB, and the tokens of the features behind it. Raises DataError as `features.part`."""
         text, column = split_features(line, where)
-        return text, feature_tokens(column, self.normalisation.form)
+        return text, feature_tokens(column, self.normalizer.form)
 
     def tokenize(self, line: str) -> list[str]:
         """The tokens of the features, then of the text. Raises DataError as `features.part`."""

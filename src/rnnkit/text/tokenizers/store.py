@@ -129,16 +129,16 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return FeaturedTokenizer(text) if features else text
 
 
-def _load_text(folder: Path, kind: str, normalisation: Normalizer) -> Tokenizer:
+def _load_text(folder: Path, kind: str, normalizer: Normalizer) -> Tokenizer:
     """What cuts a line's text."""
     if kind in RULE_BASED_TOKENIZERS:
-        return RULE_BASED_TOKENIZERS[kind](normalisation)
+        return RULE_BASED_TOKENIZERS[kind](normalizer)
     if kind in IMPORTED_TOKENIZERS:
-        return IMPORTED_TOKENIZERS[kind](normalisation)
+        return IMPORTED_TOKENIZERS[kind](normalizer)
     if faults := manifest.find_mismatches(folder):
         raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy it again, or make it again")
     try:
-        return SubwordTokenizer(kind, read_regular(folder / MODEL, _LARGEST_MODEL), normalisation)
+        return SubwordTokenizer(kind, read_regular(folder / MODEL, _LARGEST_MODEL), normalizer)
     except (OSError, ValueError, FormatError) as error:
         why = [error.what, *error.details] if isinstance(error, FormatError) else [str(error)]
         raise FormatError(f"{folder / MODEL} is damaged", *why, hint="copy it again, or make it again") from error

@@ -46,7 +46,7 @@ class SubwordTokenizer(Tokenizer):
     Args:
         kind: `unigram` or `bpe`.
         model: The bytes of a SentencePiece model file.
-        normalisation: What is done to each line first; the model itself normalises nothing.
+        normalizer: What is done to each line first; the model itself normalises nothing.
 
     Raises:
         FormatError: The bytes are no SentencePiece model.
@@ -54,10 +54,10 @@ class SubwordTokenizer(Tokenizer):
 
     kinds = (UNIGRAM, BPE)
 
-    def __init__(self, kind: str, model: bytes, normalisation: Normalizer) -> None:
+    def __init__(self, kind: str, model: bytes, normalizer: Normalizer) -> None:
         import sentencepiece
 
-        super().__init__(normalisation)
+        super().__init__(normalizer)
         self._kind = kind
         self.model = model
         try:
@@ -116,7 +116,7 @@ class SubwordTokenizer(Tokenizer):
         """
         import sentencepiece
 
-        texts = [text for line in lines for text in [escape(self.normalisation(line))] * samples]
+        texts = [text for line in lines for text in [escape(self.normalizer(line))] * samples]
         drawn: list[list[list[int]]] = []
 
         def draw() -> None:
@@ -139,7 +139,7 @@ class SubwordTokenizer(Tokenizer):
         return _ESCAPED.sub(_unescape, tokens_to_text(tokens).removeprefix(" "))
 
     def _ids(self, lines: Sequence[str], threads: int) -> list[list[int]]:
-        texts = [escape(self.normalisation(line)) for line in lines]
+        texts = [escape(self.normalizer(line)) for line in lines]
         # Ids cross from C++ several times faster than text does, and do so without holding up the other threads.
         ids: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=threads)
         return ids

@@ -85,7 +85,7 @@ def train_from_files(
     sources: Sequence[Path],
     kind: str,
     size: int | None,
-    normalisation: Normalizer,
+    normalizer: Normalizer,
     limit: int,
     seed: int,
     listen: Listener = null_listener,
@@ -97,7 +97,7 @@ def train_from_files(
         sources: The files.
         kind: `unigram` or `bpe`.
         size: Number of pieces; None lets a small text have fewer than the default.
-        normalisation: What is done to each line first.
+        normalizer: What is done to each line first.
         limit: Bytes of text to learn from; where there is more, a sample of the lines is drawn.
         seed: The sample's seed.
         listen: Is told when a sample was drawn or the default size was lowered.
@@ -110,26 +110,26 @@ def train_from_files(
         DataError: A file is missing, empty or not text, features cannot be read, or the text does not have pieces for
             this size.
     """
-    text = chain.from_iterable(_text_lines(source, normalisation, listen, features) for source in sources)
+    text = chain.from_iterable(_text_lines(source, normalizer, listen, features) for source in sources)
     sample = sample_lines(text, limit, seed)
     used, seen = len(sample.lines), sample.seen
     if used < seen:
         listen(Note(f"learning from {used:,} of {seen:,} lines, {limit / 1e6:g} MB drawn at random (--learn-size)"))
-    tokenizer = train_subwords(sample.lines, kind, size, normalisation)
+    tokenizer = train_subwords(sample.lines, kind, size, normalizer)
     if size is None and tokenizer.options["size"] < DEFAULT_SIZE:
         found = tokenizer.options["size"]
         listen(Note(f"the text has {found:,} pieces, fewer than the {DEFAULT_SIZE:,} that --size is by default"))
     return tokenizer, {"lines": seen, "lines_used": used, "seed": seed}
 
 
-def train_subwords(lines: Iterable[str], kind: str, size: int | None, normalisation: Normalizer) -> SubwordTokenizer:
+def train_subwords(lines: Iterable[str], kind: str, size: int | None, normalizer: Normalizer) -> SubwordTokenizer:
     """Learn a SentencePiece model. The same lines give the same model, on any number of cores.
 
     Args:
         lines: Text, normalised already.
         kind: `unigram` or `bpe`.
         size: Number of pieces, the 256 bytes among them. None is 8000, or as many as there are in a small text.
-        normalisation: What was done to the lines.
+        normalizer: What was done to the lines.
 
     Raises:
         DataError: There is no text, or it does not have pieces for this size.
@@ -148,7 +148,7 @@ def train_subwords(lines: Iterable[str], kind: str, size: int | None, normalisat
                 hint=f"give --size {error.most} or less, or leave --size out",
             ) from None
         model = _train_sentencepiece(texts, kind, error.most, coverage)
-    return SubwordTokenizer(kind, model, normalisation)
+    return SubwordTokenizer(kind, model, normalizer)
 
 
 def _train_sentencepiece(texts: list[str], kind: str, size: int, coverage: float) -> bytes:
@@ -213,13 +213,13 @@ def check_not_empty(source: Path, lines: int, filled: int) -> None:
         raise DataError(f"{source} has only blank lines ({lines:,} of them)")
 
 
-def _text_lines(source: Path, normalisation: Normalizer, listen: Listener, features: bool) -> Iterator[str]:
+def _text_lines(source: Path, normalizer: Normalizer, listen: Listener, features: bool) -> Iterator[str]:
     """The lines that are not blank, normalised, without their features."""
     number = filled = 0
     for number, line in enumerate(read_lines(source), start=1):
         if number % _PROGRESS_LINES == 0:
             listen(Progress(f"read {source.name}", number))
-        if (text := normalisation(split_features(line, f"{source}:{number}")[0] if features else line)).strip():
+        if (text := normalizer(split_features(line, f"{source}:{number}")[0] if features else line)).strip():
             filled += 1
             yield text
     check_not_empty(source, number, filled)

@@ -18,7 +18,7 @@ class Tokenizer(ABC):
     `detokenize(tokenize(line))` is the normalised line, whatever the line holds.
 
     Args:
-        normalisation: What is done to each line first.
+        normalizer: What is done to each line first.
 
     Attributes:
         replaced: Lines of `detokenize` in which a sign stands for a line end.
@@ -27,8 +27,8 @@ class Tokenizer(ABC):
     kinds: ClassVar[tuple[str, ...]]
     """The names that the class answers to in `--type`."""
 
-    def __init__(self, normalisation: Normalizer) -> None:
-        self.normalisation = normalisation
+    def __init__(self, normalizer: Normalizer) -> None:
+        self.normalizer = normalizer
         self.replaced = 0
 
     @property
@@ -39,8 +39,8 @@ class Tokenizer(ABC):
     @property
     def options(self) -> dict[str, Any]:
         """Everything that decides about its tokens, as it is stored and compared."""
-        exact = {"exact": True} if self.normalisation.exact else {}  # which older folders do not mention
-        form, lowercase = self.normalisation.form, self.normalisation.lowercase
+        exact = {"exact": True} if self.normalizer.exact else {}  # which older folders do not mention
+        form, lowercase = self.normalizer.form, self.normalizer.lowercase
         return {"type": self.kind, "normalise": form, "lowercase": lowercase, **exact}
 
     @property
@@ -66,7 +66,7 @@ class Tokenizer(ABC):
 
     def tokenize(self, line: str) -> list[str]:
         """The tokens of a line; none for a line of white space, unless white space is kept."""
-        return self.split(self.normalisation(line))
+        return self.split(self.normalizer(line))
 
     def tokenize_batch(self, lines: Sequence[str], threads: int = 1) -> list[list[str]]:
         """The tokens of each line. The number of threads decides about nothing but the time."""

@@ -60,23 +60,23 @@ class WordTokenizer(Tokenizer):
 
     kinds = ("words",)
 
-    def __init__(self, normalisation: Normalizer) -> None:
-        super().__init__(normalisation)
+    def __init__(self, normalizer: Normalizer) -> None:
+        super().__init__(normalizer)
         self._pieces, self._begins_word = _patterns()
         self._cuts = _Cuts(self._cut)
 
     def split(self, text: str) -> list[str]:
         """The words and marks; each chunk between spaces is cut by itself."""
-        if self.normalisation.exact:
+        if self.normalizer.exact:
             return self._exact(text)
         chunks = text.split()
         return self._joined(chunks).split(" ") if chunks else []
 
     def join_batch(self, lines: Sequence[str], threads: int = 1) -> list[str]:
         """The tokens of each line, a space between any two."""
-        if self.normalisation.exact:
-            return [" ".join(self._exact(self.normalisation(line))) for line in lines]
-        return [self._joined(self.normalisation.chunks(line)) for line in lines]
+        if self.normalizer.exact:
+            return [" ".join(self._exact(self.normalizer(line))) for line in lines]
+        return [self._joined(self.normalizer.chunks(line)) for line in lines]
 
     def join(self, tokens: Sequence[str]) -> str:
         """The line: a space wherever neither neighbour carries a joiner on that side."""
@@ -86,7 +86,7 @@ class WordTokenizer(Tokenizer):
             if not joined and not token.startswith(JOINER):
                 parts.append(" ")
             bare = token.strip(JOINER)
-            space = _SPACES.get(bare) if self.normalisation.exact else None
+            space = _SPACES.get(bare) if self.normalizer.exact else None
             parts.append(space or bare.replace(_ESCAPED_JOINER, JOINER))
             joined = token.endswith(JOINER)
         return "".join(parts)

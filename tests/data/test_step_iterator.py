@@ -20,8 +20,8 @@ COUNTS = st.integers(1, 4)
 
 
 def test_a_share_is_every_nth_part() -> None:
-    assert ShardSpec(2, rank=1, processes=3).of("abcdef") == "be"
-    assert ShardSpec(2, rank=1, processes=3).count == 6
+    assert ShardSpec(2, rank=1, world_size=3).select("abcdef") == "be"
+    assert ShardSpec(2, rank=1, world_size=3).batches_per_step == 6
 
 
 @given(COUNTS, COUNTS)
@@ -64,13 +64,13 @@ def test_columns_of_a_text_are_divided_up(accumulate: int, processes: int, colum
         pieces = [part[place] for place in range(accumulate) for part in parts if place < len(part)]
         assert np.array_equal(np.concatenate([part.input_BT for part in pieces]), piece.input_BT)
         assert np.array_equal(np.concatenate([part.target_BT for part in pieces]), piece.target_BT)
-        assert {part.first for part in pieces} == {piece.first}
+        assert {part.resets_state for part in pieces} == {piece.resets_state}
 
 
 def test_a_part_keeps_its_columns_through_a_pass() -> None:
     text = np.arange(4, 104, dtype=np.uint16)
     steps = StepIterator(
-        BpttBatchSampler(text, BpttLayout(6, 5, shuffled=False), seed=2), ShardSpec(3, rank=1, processes=2)
+        BpttBatchSampler(text, BpttLayout(6, 5, rotate=False), seed=2), ShardSpec(3, rank=1, world_size=2)
     )
     before = next(steps)
     after = next(steps)
@@ -85,13 +85,13 @@ def test_only_its_own_lines_are_read(rank: int, monkeypatch: pytest.MonkeyPatch)
     whole = StepIterator(LineBatchSampler(lines, 9, seed=1), ShardSpec(2))
     read: list[int] = []
     spying = LineBatchSampler(lines, 9, seed=1)
-    make = spying._piece
+    make = spying._batch
 
-    def spy(numbers: NDArray[np.int64]) -> LanguageModelBatch:
-        read.extend(numbers.tolist())
-        return make(numbers)
+    def spy(indices: NDArray[np.int64]) -> LanguageModelBatch:
+        read.extend(indices.tolist())
+        return make(indices)
 
-    spying._piece = spy  # type: ignore[method-assign]
+    spying._batch = spy  # type: ignore[method-assign]
     part = next(StepIterator(spying, ShardSpec(1, rank, 2)))
     assert len(part) == 1
     (mine,) = next(whole)[rank : rank + 1]
