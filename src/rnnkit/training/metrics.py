@@ -13,7 +13,7 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.io.durable import explain_os_errors
 from rnnkit.io.safe_reading import open_regular, parse_json
 
-NAME = "metrics.jsonl"
+METRICS_FILE = "metrics.jsonl"
 _LONGEST_LINE = 1 << 20
 
 
@@ -50,7 +50,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def drop_after(path: Path, step: int) -> None:
+def truncate_after(path: Path, step: int) -> None:
     """Forget what was measured after a step: a resumed run measures it again."""
     if not path.exists():
         return
