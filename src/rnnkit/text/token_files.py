@@ -13,7 +13,8 @@ from rnnkit.errors import ArtefactError, DataError
 from rnnkit.io import atomic, manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.safe_reading import open_regular
-from rnnkit.text.lines import MAX_LINE_BYTES, decode_text, line_too_long, read_lines
+from rnnkit.text import lines
+from rnnkit.text.lines import decode_text, line_too_long, read_lines
 
 TRAIN: Final = "train"
 VALID: Final = "valid"
@@ -89,10 +90,10 @@ def read_raw_lines(path: Path) -> Iterator[str]:
     try:
         with open_regular(path) as file:
             number = 0
-            while raw := file.readline(MAX_LINE_BYTES + 1):
+            while raw := file.readline(lines.MAX_LINE_BYTES + 1):
                 number += 1
-                if len(raw) > MAX_LINE_BYTES and not raw.endswith(b"\n"):
-                    raise line_too_long(str(path), number, MAX_LINE_BYTES)
+                if len(raw) > lines.MAX_LINE_BYTES and not raw.endswith(b"\n"):
+                    raise line_too_long(str(path), number, lines.MAX_LINE_BYTES)
                 yield decode_text(raw.removesuffix(b"\n"), str(path), number)
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
@@ -100,7 +101,7 @@ def read_raw_lines(path: Path) -> Iterator[str]:
 
 KIND: Final = "tokens"
 VERSION: Final = 1
-MAX_TOKEN_LINE_BYTES: Final = 32 * MAX_LINE_BYTES
+MAX_TOKEN_LINE_BYTES: Final = 32 * lines.MAX_LINE_BYTES
 """Tokens take more room than their text: a byte is seven in a file of byte tokens, composing can triple it first."""
 
 
