@@ -16,7 +16,7 @@ from rnnkit.errors import DataError
 from rnnkit.evaluation import scored_text
 from rnnkit.evaluation.scored_text import read_text
 from rnnkit.evaluation.scorer import Scorer, open_scorer
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 
 class Keyboard(io.TextIOWrapper):

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError
-from rnnkit.events import Listener, Progress, Warned
-from rnnkit.text import special
+from rnnkit.events import Listener, Progress, WarningEvent
+from rnnkit.text import special_tokens
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rnnkit.data.aligned import Sentences
+    from rnnkit.data.aligned_data import SentenceDataset
     from rnnkit.evaluation.component import Component
     from rnnkit.evaluation.dynamic import Settings
     from rnnkit.evaluation.scored_text import ScoredLines
     from rnnkit.evaluation.scorer import Scorer
     from rnnkit.models.language_model import LanguageModel
-    from rnnkit.text.matching import Matching
+    from rnnkit.text.vocabulary_mapping import VocabularyMapping
 
     FloatArray = NDArray[np.float64]
 
@@ -39,27 +39,27 @@ class MatchedScorer:
     """
 
     scorer: Scorer
-    matching: Matching | None = None
+    matching: VocabularyMapping | None = None
 
-    def encode(self, lines: ScoredLines) -> Sentences:
+    def encode(self, lines: ScoredLines) -> SentenceDataset:
         """Return the model's ids of lines in the main model's tokens: those of its tokens with the same spelling.
 
         A token missing from the main model's vocabulary may exist in this one. A token missing here becomes `<unk>`.
         """
         import numpy as np
 
-        from rnnkit.data.aligned import Sentences
+        from rnnkit.data.aligned_data import SentenceDataset
 
         if self.matching is None:
             return lines.text
         ids = self.matching.row_V[np.asarray(lines.text.ids, dtype=np.int64)]
         if lines.raw is not None:
             own_ids = self.scorer.vocabulary.ids
-            for position in np.flatnonzero(np.asarray(lines.text.ids) == special.UNK).tolist():
+            for position in np.flatnonzero(np.asarray(lines.text.ids) == special_tokens.UNK).tolist():
                 row = int(np.searchsorted(lines.text.offsets, position, side="right")) - 1
                 token = lines.tokens[row][position - int(lines.text.offsets[row])]
-                ids[position] = own_ids.get(token, special.UNK)
-        return Sentences(ids, lines.text.offsets)
+                ids[position] = own_ids.get(token, special_tokens.UNK)
+        return SentenceDataset(ids, lines.text.offsets)
 
 
 def match_models(main: Scorer, other: Scorer, listen: Listener) -> MatchedScorer:
@@ -73,7 +73,7 @@ def match_models(main: Scorer, other: Scorer, listen: Listener) -> MatchedScorer
     Raises:
         ArtefactError: The models tokenize differently, or most tokens do not match; both are named.
     """
-    from rnnkit.text import matching
+    from rnnkit.text import vocabulary_mapping
 
     names = str(main.folder), str(other.folder)
     if main.tokenizes and other.tokenizes and main.tokenizer_identity != other.tokenizer_identity:
@@ -85,17 +85,19 @@ def match_models(main: Scorer, other: Scorer, listen: Listener) -> MatchedScorer
         )
     if main.vocabulary.tokens == other.vocabulary.tokens:
         return MatchedScorer(other)
-    found = matching.match(main.vocabulary, other.vocabulary, _frequencies(main), _frequencies(other))
-    matching.check(found, *names)
-    if warning := matching.describe(found, *names):
-        listen(Warned(warning))
+    found = vocabulary_mapping.map_vocabulary(
+        main.vocabulary, other.vocabulary, _frequencies(main), _frequencies(other)
+    )
+    vocabulary_mapping.check_overlap(found, *names)
+    if warning := vocabulary_mapping.describe_mismatches(found, *names):
+        listen(WarningEvent(warning))
     return MatchedScorer(other, found)
 
 
 def _frequencies(scorer: Scorer) -> FloatArray:
-    from rnnkit.text.matching import weights
+    from rnnkit.text.vocabulary_mapping import token_frequencies
 
-    return weights(scorer.vocabulary, None if scorer.ngram_model is None else scorer.ngram_model.unigrams())
+    return token_frequencies(scorer.vocabulary, None if scorer.ngram_model is None else scorer.ngram_model.unigrams())
 
 
 def _describe_tokenizer(scorer: Scorer) -> str:
@@ -137,7 +139,7 @@ class Mixture:
             first = self._start_ngrams()
         return [first, *(_start_plain(other.scorer) for other in self.others)]
 
-    def encode(self, lines: ScoredLines) -> list[Sentences]:
+    def encode(self, lines: ScoredLines) -> list[SentenceDataset]:
         """Encode lines for each model, the main one first."""
         return [lines.text, *(other.encode(lines) for other in self.others)]
 
@@ -167,7 +169,7 @@ def _start_plain(scorer: Scorer) -> Component:
     return Counts(scorer.ngrams)
 
 
-def component_log_probs(components: Sequence[Component], texts: Sequence[Sentences]) -> FloatArray:
+def component_log_probs(components: Sequence[Component], texts: Sequence[SentenceDataset]) -> FloatArray:
     """Compute ln p of each token under each component, (K, N): the models in order, then the cache.
 
     Args:

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.evaluation.scorer import WHITESPACE_TOKENIZERS, Scorer
-from rnnkit.events import Listener, Warned
-from rnnkit.text import special
-from rnnkit.text.features import TAB
+from rnnkit.events import Listener, WarningEvent
+from rnnkit.text import special_tokens
 from rnnkit.text.lines import batch_lines
-from rnnkit.text.special import EOS, UNK
+from rnnkit.text.special_tokens import EOS, UNK
 from rnnkit.text.tokenizers import tokenizer
+from rnnkit.text.tokenizers.features import FEATURE_SEPARATOR
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import Sentences
+    from rnnkit.data.aligned_data import SentenceDataset
     from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
 BLOCK_LINES, BLOCK_CHARACTERS = 256, 1 << 15
@@ -44,7 +44,7 @@ class ScoredLines:
         detokenized: The lines that the tokens reproduce; None for encoded data.
     """
 
-    text: Sentences
+    text: SentenceDataset
     tokens: Sequence[Sequence[str]]
     raw: Sequence[str] | None
     detokenized: Sequence[str] | None = None
@@ -58,7 +58,7 @@ def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[ScoredLines]:
     """
     interactive = STDIN in paths and sys.stdin.isatty()
     own_tokenizer = scorer.tokenizer
-    lines = (line for path in paths for line in tokenizer.read_text(path, own_tokenizer))
+    lines = (line for path in paths for line in tokenizer.read_raw_text(path, own_tokenizer))
     empty = True
     for raw in batch_lines(lines, 1 if interactive else BLOCK_LINES, BLOCK_CHARACTERS):
         empty = False
@@ -80,7 +80,7 @@ def detokenize_line(tokens: Sequence[str], raw: str, line_tokenizer: Tokenizer |
     """
     if line_tokenizer is None:
         return " ".join(tokens)
-    features = "".join(raw.partition(TAB)[1:]) if line_tokenizer.features else ""
+    features = "".join(raw.partition(FEATURE_SEPARATOR)[1:]) if line_tokenizer.features else ""
     return line_tokenizer.detokenize(tokens) + features
 
 
@@ -92,7 +92,7 @@ def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[ScoredLines]
         ArtefactError: The data was encoded with another vocabulary or tokenizer than the model's.
         FormatError: A file of the data is damaged.
     """
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
     data = AlignedData.open(folder)
     side = data.sides[0] if len(data.sides) == 1 else scorer.language
@@ -104,15 +104,15 @@ def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[ScoredLines]
         yield ScoredLines(_sentences(ids), [scorer.vocabulary.decode(line) for line in ids], None)
 
 
-def _sentences(ids: Iterable[Sequence[int]]) -> Sentences:
+def _sentences(ids: Iterable[Sequence[int]]) -> SentenceDataset:
     """Pack lines of ids, appending EOS to each."""
     import numpy as np
 
-    from rnnkit.data.aligned import Sentences
+    from rnnkit.data.aligned_data import SentenceDataset
 
-    with_eos = [[*line, special.EOS] for line in ids]
+    with_eos = [[*line, special_tokens.EOS] for line in ids]
     offsets = np.concatenate(([0], np.cumsum([len(line) for line in with_eos], dtype=np.int64)))
-    return Sentences(np.array([token_id for line in with_eos for token_id in line], dtype=np.int64), offsets)
+    return SentenceDataset(np.array([token_id for line in with_eos for token_id in line], dtype=np.int64), offsets)
 
 
 def _check_same_encoding(inputs: Mapping[str, str], folder: Path, side: str, scorer: Scorer) -> None:
@@ -169,7 +169,7 @@ class UnknownWordCounter:
             return
         known = f", {self._punctuated:,} of which it knows without adjacent punctuation" if self._punctuated else ""
         listen(
-            Warned(
+            WarningEvent(
                 f"{self._unknown:,} of {self._words:,} words are unknown to {self._scorer.folder}{known}: "
                 "the model was estimated from tokenized text and splits at white space: tokenize this text in the same "
                 "way, for example with `rnnkit tokenize`, and score the tokens"

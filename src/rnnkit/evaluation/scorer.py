@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rnnkit.errors import UsageError
 from rnnkit.io import manifest
-from rnnkit.text.normalise import NONE
+from rnnkit.text.normalizer import NONE
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
     """
     from rnnkit.models import lm_store, store
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.text.tokenizers.store import identity
+    from rnnkit.text.tokenizers.store import read_tokenizer_identity
     from rnnkit.text.vocabulary import Vocabulary
 
     document = store.read_config(folder)
@@ -95,7 +95,7 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
         vocabulary=Vocabulary.load(path),
         vocabulary_digest=manifest.sha256(path),
         tokenizer=lm_store.find_tokenizer(folder),
-        tokenizer_identity=identity(folder / "tokenizer") if (folder / "tokenizer").exists() else None,
+        tokenizer_identity=read_tokenizer_identity(folder / "tokenizer") if (folder / "tokenizer").exists() else None,
         language=str(document["languages"][0]),
         network=None if is_ngram else lm_store.load_language_model(folder, checkpoint, device).network,
         ngram_model=ngram_store.load(folder / ngram_store.NAME) if is_ngram else None,

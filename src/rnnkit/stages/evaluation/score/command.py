@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError
 from rnnkit.evaluation import mixture, scored_text
 from rnnkit.evaluation.scorer import open_scorer
-from rnnkit.events import Listener, Note, Progress, Warned, ignore
+from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.evaluation.score.options import (
     CACHE_SIZE,
@@ -26,8 +26,8 @@ from rnnkit.stages.evaluation.score.options import (
 )
 from rnnkit.stages.evaluation.score.results import EOS_TEXT, LineScore, MixtureComponent, Summary, TokenScore
 from rnnkit.stages.inference.decode.length_warnings import LineTally
-from rnnkit.text.special import EOS, UNK
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
+from rnnkit.text.special_tokens import EOS, UNK
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,7 @@ BLOCK_LINES = 2000
 """Sentence pairs that are sorted by length into batches together."""
 
 
-def run(options: ScoreOptions, listen: Listener = ignore) -> Iterator[LineScore | Summary]:
+def run(options: ScoreOptions, listen: Listener = null_listener) -> Iterator[LineScore | Summary]:
     """Score text and yield the results as they are computed.
 
     Yields:
@@ -162,7 +162,7 @@ def _score_text(
 def _finish(total: LanguageScore, listen: Listener) -> None:
     listen(Progress("score", total.lines, finished=True))
     for caution in total.cautions:
-        listen(Warned(caution))
+        listen(WarningEvent(caution))
 
 
 def _read_blocks(options: ScoreOptions, main: Scorer) -> Iterator[ScoredLines]:
@@ -249,7 +249,7 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
     if truncated.count:
         have = "1 line exceeds" if truncated.count == 1 else f"{truncated.count:,} lines exceed"
         listen(
-            Warned(
+            WarningEvent(
                 f"{have} the maximum length, four times the longest training line plus 100 tokens: only the first "
                 f"{most[0]:,} tokens of a source and {most[1]:,} of a target are scored: {truncated}"
             )
@@ -293,7 +293,7 @@ def _score_pairs(
 
 def _read_pairs(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[tuple[str, str]]]:
     """Read both files in parallel, in blocks of lines."""
-    lines = zip_longest(read_text(source, tokenizer), read_text(target, tokenizer))
+    lines = zip_longest(read_raw_text(source, tokenizer), read_raw_text(target, tokenizer))
     block: list[tuple[str, str]] = []
     for number, (left, right) in enumerate(lines, start=1):
         if left is None or right is None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Warned
+from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
-from rnnkit.text.names import TRAIN
-from rnnkit.text.special import NAMES, UNK
+from rnnkit.text.special_tokens import NAMES, UNK
+from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
     from rnnkit.data.aligned_data import AlignedData
@@ -156,11 +156,11 @@ def warn_of_markers(vocabulary: Vocabulary, counted: bool, listen: Listener) -> 
         text += "; as it is, convert-ngrams cannot write the model: an ARPA file has each marker once"
     if unknown in found:
         text += f"; convert-ngrams --merge-unknown makes the text's {unknown} the unknown word of an ARPA file"
-    listen(Warned(text))
+    listen(WarningEvent(text))
 
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
     from rnnkit.training.seq2seq_task import AttentionSupervision
 
 LINKS_INPUT = "links"
@@ -203,7 +203,7 @@ class GuidedAttentionInput:
         if self.file is None:
             return {}
         if not self.file.is_file():
-            raise DataError(f"there are no links at {self.file}", hint=manifest.MAKERS["links"])
+            raise DataError(f"there are no links at {self.file}", hint=manifest.CREATION_HINTS["links"])
         return {LINKS_INPUT: manifest.sha256(self.file)}
 
     def load(self, data: AlignedData) -> AttentionSupervision | None:
@@ -226,5 +226,7 @@ class GuidedAttentionInput:
         source_N, target_N = (side.length_N for side in sides)
         links = read_links(self.file, source_N, target_N)
         if not len(links.source_L):
-            raise DataError(f"{self.file} has no link", "all its lines are empty", hint=manifest.MAKERS["links"])
+            raise DataError(
+                f"{self.file} has no link", "all its lines are empty", hint=manifest.CREATION_HINTS["links"]
+            )
         return AttentionSupervision(links, self.weight)
