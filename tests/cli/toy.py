@@ -17,7 +17,7 @@ from rnnkit.cli import app
 from rnnkit.cli.command import Command
 from rnnkit.cli.console import Console
 from rnnkit.errors import DataError, Interrupted
-from rnnkit.events import Note, Progress, Warned
+from rnnkit.events import Note, Progress, WarningEvent
 from rnnkit.options.declare import argument, option
 from rnnkit.options.record import as_dict
 
@@ -83,7 +83,7 @@ def act(stage: ModuleType, options: ToyOptions, console: Console) -> int | None:
 def talk(console: Console) -> None:
     """Send every kind of event, and print one result."""
     console.listen(Note("a note with [brackets]"))
-    console.listen(Warned("a warning"))
+    console.listen(WarningEvent("a warning"))
     for done in range(31):
         console.listen(Progress("work", done, 30, "steps", {"loss": "0.5"}, finished=done == 30))
         time.sleep(0.04)

@@ -11,11 +11,11 @@ import pytest
 import torch
 from tests import tiny_models
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError
 from rnnkit.evaluation import scored_text
 from rnnkit.evaluation.scored_text import read_text
 from rnnkit.evaluation.scorer import Scorer, open_scorer
+from rnnkit.options.declare import STDIN
 from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 

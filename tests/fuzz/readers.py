@@ -18,7 +18,6 @@ from tests.tiny_models import translator, translator_folder
 
 from rnnkit.alignment.links import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
-from rnnkit.config import resolve
 from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
 from rnnkit.embeddings import directory, fasttext_binary, formats, glove, word2vec_binary, word2vec_text
 from rnnkit.embeddings.table import Table
@@ -29,6 +28,7 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
+from rnnkit.options.declare import resolve
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode
 from rnnkit.text import special_tokens

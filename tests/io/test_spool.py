@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.options.declare import STDIN
 
 
 def feed(pipe: Path, content: bytes) -> threading.Thread:

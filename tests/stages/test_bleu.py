@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.bleu import METRICS
 from rnnkit.events import Event, WarningEvent
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.evaluation.bleu import BleuOptions, BleuResult, run
 
 # The full stop that stands alone, the no-break space and the line separator are what tokenizers differ in.

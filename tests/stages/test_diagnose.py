@@ -13,11 +13,11 @@ import pytest
 import torch
 from tests import tiny_models
 
-from rnnkit.config import resolve
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.evaluation.gradient_flow import by_state, choose_places
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.events import Event, Note, Progress, WarningEvent
+from rnnkit.options.declare import resolve
 from rnnkit.stages.evaluation import diagnose
 from rnnkit.stages.evaluation.diagnose import DiagnoseOptions, FlowResult, RecallResult, run
 from rnnkit.text import special_tokens

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, WarningEvent
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.evaluation.error_rate import ErrorRateOptions, run
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from tests.raising import raises
 
-from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.evaluation.score.options import FLATNESSES, MixtureWeights, ScoreOptions, check, check_model
 from rnnkit.stages.usual_options import parse_weighted_model
 

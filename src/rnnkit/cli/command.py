@@ -19,11 +19,11 @@ import typer
 
 from rnnkit.cli import config_file, failures, pages, paths, signature, worker
 from rnnkit.cli.console import Console
-from rnnkit.errors import visible_json, visible_line
-from rnnkit.events import Warned
+from rnnkit.errors import escape_json, escape_line
+from rnnkit.events import WarningEvent
 from rnnkit.options.declare import declaration_of, flags_of, option, typed_fields
 from rnnkit.options.record import to_toml
-from rnnkit.system.machine import available_cores, limit_libraries
+from rnnkit.system.machine import available_cores, limit_library_threads
 from rnnkit.training.distributed import rank_from_environment
 
 _CAPITALS = {"lm": "LM", "seq2seq": "Seq2Seq"}
@@ -50,7 +50,7 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
     result = stage.run(options, console.listen)
     short = getattr(result, "brief", getattr(result, "numbers", result.lines))
     lines = short if console.quiet else result.lines
-    console.report("\n".join(map(visible_line, lines)), result.as_dict())
+    console.report("\n".join(map(escape_line, lines)), result.as_dict())
 
 
 def make(stage: ModuleType, options: Any, console: Console) -> None:
@@ -168,7 +168,7 @@ def invoke(command: Command, values: Mapping[str, Any]) -> int | None:
     quiet = bool(getattr(options, "quiet", common.quiet))
     with Console(quiet=quiet, json=command.json and common.json, debug=common.debug, silent=worker.silent()) as console:
         if common.print_config:
-            console.write(visible_json(to_toml(command.name, options).rstrip()))
+            console.write(escape_json(to_toml(command.name, options).rstrip()))
             return failures.DONE
         from rnnkit.kernels import kernel_cache
 
@@ -179,7 +179,7 @@ def invoke(command: Command, values: Mapping[str, Any]) -> int | None:
             for output in outputs.output_paths(options):
                 outputs.refuse_inputs(output, [values["config"]])
         _warn_of_many_processes(options, console)
-        limit_libraries()
+        limit_library_threads()
         with kernel_cache.tell_warnings(console.listen):
             return command.act(command.stage, options, console)
 
@@ -189,7 +189,7 @@ def _warn_of_many_processes(options: Any, console: Console) -> None:
     processes, cores = getattr(options, "processes", 1), available_cores()
     if processes > cores and rank_from_environment().world_size == 1:
         have = "1 core" if cores == 1 else f"{cores} cores"
-        console.listen(Warned(f"{processes} processes share {have}: --processes {cores} is faster"))
+        console.listen(WarningEvent(f"{processes} processes share {have}: --processes {cores} is faster"))
 
 
 def spellings(command: Command) -> dict[str, bool]:

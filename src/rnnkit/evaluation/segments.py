@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
+from rnnkit.options.declare import STDIN
 from rnnkit.text.lines import read_lines
 
 SHORT = 2 / 3

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import did_you_mean
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.safe_reading import read_json
+from rnnkit.options.declare import did_you_mean
 from rnnkit.reports.binary_facts import binary_facts
 from rnnkit.reports.text_facts import text_facts
 from rnnkit.reports.vector_facts import vector_facts

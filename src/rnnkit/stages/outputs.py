@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import STDIN, flag
 from rnnkit.errors import ArtefactError
 from rnnkit.io import artifact_output, atomic, manifest
+from rnnkit.options.declare import declaration_of, STDIN, option_name
 
 PANEL = "Output"
 """Panel of the options that name outputs; every other path is an input, but for `OUTPUTS`."""
@@ -96,7 +96,7 @@ def output_paths(options: Any) -> Iterator[Path]:
 
 
 def _is_output(field: dataclasses.Field[Any]) -> bool:
-    return field.metadata["panel"] == PANEL or field.name in OUTPUTS
+    return declaration_of(field).panel == PANEL or field.name in OUTPUTS
 
 
 def _paths(value: Any) -> Iterator[Path]:
@@ -114,7 +114,7 @@ def _refuse_unrecordable(path: Path) -> None:
 
 
 def _exists(path: Path, options: Any) -> ArtefactError:
-    names = [flag(field.name) for field in dataclasses.fields(options)]
+    names = [option_name(field.name) for field in dataclasses.fields(options)]
     others = [f"--{name}" for name in ("output", "work") if name in names]
     elsewhere = f"; {' or '.join(others)} names another path" if others else ""
     return ArtefactError(f"{path} already exists", hint=f"--overwrite replaces it{elsewhere}")

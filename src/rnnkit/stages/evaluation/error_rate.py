@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import STDIN, argument, option
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.error_rates import UNITS, ErrorRate, error_rate
 from rnnkit.evaluation.segments import (
@@ -21,6 +20,7 @@ from rnnkit.evaluation.segments import (
     refuse_stdin_twice,
 )
 from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.text.normalizer import FORMS, NFC, Normalizer
 
 EXAMPLE = """\

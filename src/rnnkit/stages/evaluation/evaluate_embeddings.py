@@ -8,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import argument, option
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import describe
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.options.declare import argument, option
 from rnnkit.reports.columns import aligned
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.vectors import vector_options as vector

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import argument
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.options.declare import argument
 
 if TYPE_CHECKING:
     from rnnkit.reports.artefact import Description

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener, Note, Progress, null_listener
 from rnnkit.io import artifact_output, manifest
+from rnnkit.options.declare import argument
 
 EXAMPLE = """\
 rnnkit verify work

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import argument, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.vectors import vector_options as vector
 from rnnkit.stages.vectors.questions import (

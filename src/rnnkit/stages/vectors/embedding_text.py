@@ -24,7 +24,7 @@ def find_text(options: TrainEmbeddingsOptions) -> tuple[Path, ...]:
         UsageError: Text and aligned data are both given, or text and a language.
         DataError: A file is missing, or none is given and the workspace has no token files of a `train` part.
     """
-    from rnnkit.config import STDIN
+    from rnnkit.options.declare import STDIN
     from rnnkit.text.token_files import find_token_files, parse_name
 
     if options.data is not None:
@@ -60,7 +60,7 @@ def find_text(options: TrainEmbeddingsOptions) -> tuple[Path, ...]:
 
 def digests(options: TrainEmbeddingsOptions, paths: Sequence[Path]) -> dict[str, str]:
     """sha256 of what is read. Standard input and other pipes have none."""
-    from rnnkit.config import STDIN
+    from rnnkit.options.declare import STDIN
 
     numbered = enumerate(paths, 1)
     found = {f"text.{number}": manifest.sha256(path) for number, path in numbered if path != STDIN and path.is_file()}

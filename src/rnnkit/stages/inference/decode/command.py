@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, null_listener
 from rnnkit.io.resumable_output import resumable_file
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.inference.decode import record, resume, translation_outputs
 from rnnkit.stages.inference.decode.options import DIVERSITY, GENERATION_BEAM, DecodeOptions, check, explicitly_set
 from rnnkit.text.tokenizers.tokenizer import read_raw_text, warn_replaced_line_ends

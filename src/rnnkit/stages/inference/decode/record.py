@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, FormatError, RnnkitError
 from rnnkit.io import atomic, manifest, resumable_output
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.inference.decode.fingerprint import (
     STREAM,
     Fingerprint,
