@@ -27,11 +27,11 @@ from .conftest import Run
             ["toy", "--train"],
             "option '--train' requires an argument\n  hint: `rnnkit COMMAND --help` lists what there is",
         ),
-        (["toy", "--beam", "x"], "--beam wants a whole number, not 'x'"),
+        (["toy", "--beam", "x"], "--beam expects an integer, not 'x'"),
         (["toy", "--beam", "0"], "--beam must be at least 1, not 0"),
         (["toy", "--lambda", "nan"], "--lambda must be at least -1, not nan"),
         (["toy", "--lambda", "2"], "--lambda must be at most 1, not 2.0"),
-        (["toy", "--output", ""], "--output wants a path, not ''"),
+        (["toy", "--output", ""], "--output expects a path, not ''"),
         (
             ["toy", "--arch", "gur"],
             "--arch cannot be 'gur'\n  choose from: rnn, gru, lstm\n  hint: did you mean 'gru'?",

@@ -72,6 +72,9 @@ def test_common_options_come_from_the_environment_too(run: Run, monkeypatch: pyt
         (["--train", "a.de", "a.en", "--beam", "2"], "train", ["a.de", "a.en"]),
         (["--beam", "2", "--train", "a.de", "-"], "train", ["a.de", "-"]),
         (["--train", "a.de", "--train", "a.en"], "train", ["a.de", "a.en"]),
+        (["--train", "a.de,a.en"], "train", ["a.de", "a.en"]),
+        (["--train=a.de,a.en", "b"], "train", ["a.de", "a.en"]),
+        (["--train=a.de,a.en", "b"], "files", ["b"]),
         (["--train", "a.de", "a.en", "--", "x"], "files", ["x"]),
         (["x", "-", "--beam", "2", "y"], "files", ["x", "-", "y"]),
         (["--", "--beam"], "files", ["--beam"]),
@@ -97,17 +100,17 @@ def test_print_config_reads_back(run: Run) -> None:
     ("text", "message"),
     [
         ("[toy]\nbaem = 3\n", "error: c.toml: [toy] has an unknown key 'baem'\n  hint: did you mean 'beam'?\n"),
-        ("[toi]\nbeam = 3\n", "error: c.toml: there is no command for the table [toi]\n  hint: did you mean 'toy'?\n"),
+        ("[toi]\nbeam = 3\n", "error: c.toml: no command is named [toi]\n  hint: did you mean 'toy'?\n"),
         (
             "beam = 3\n",
-            "error: c.toml: 'beam' stands outside any table\n"
-            "  hint: put a command's options under its name, such as [toy]\n",
+            "error: c.toml: 'beam' is not inside a table\n"
+            "  hint: put the options of a command below its name, such as [toy]\n",
         ),
-        ('[toy]\nbeam = "many"\n', "error: c.toml: [toy] beam wants a whole number, not 'many'\n"),
-        ("[toy]\nbeam = 2.5\n", "error: c.toml: [toy] beam wants a whole number, not 2.5\n"),
-        ("[toy]\ntrain = 1\n", "error: c.toml: [toy] train wants a list, not 1\n"),
+        ('[toy]\nbeam = "many"\n', "error: c.toml: [toy] beam expects an integer, not 'many'\n"),
+        ("[toy]\nbeam = 2.5\n", "error: c.toml: [toy] beam expects an integer, not 2.5\n"),
+        ("[toy]\ntrain = 1\n", "error: c.toml: [toy] train expects a list, not 1\n"),
         ("[toy]\nbeam = 0\n", "error: c.toml: [toy] beam must be at least 1, not 0\n"),
-        ("[toy]\ntie = 1\n", "error: c.toml: [toy] tie wants true or false, not 1\n"),
+        ("[toy]\ntie = 3\n", "error: c.toml: [toy] tie expects true or false, not 3\n"),
     ],
 )
 def test_bad_configuration_file(run: Run, text: str, message: str) -> None:
@@ -118,7 +121,7 @@ def test_bad_configuration_file(run: Run, text: str, message: str) -> None:
 
 def test_configuration_file_that_is_not_there_or_not_toml(run: Run) -> None:
     missing = run("toy", "--config", "c.toml")
-    assert missing.err == "error: cannot read the configuration c.toml\n  No such file or directory\n"
+    assert missing.err == "error: cannot read the configuration file c.toml\n  No such file or directory\n"
     Path("c.toml").write_text("[toy\n")
     broken = run("toy", "--config", "c.toml")
     assert (broken.code, broken.err.splitlines()[0]) == (1, "error: c.toml is not valid TOML")
@@ -129,5 +132,5 @@ def test_bad_variable_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
     outcome = run("toy")
     assert outcome.code == 1
     assert outcome.err == (
-        "error: RNNKIT_ARCH cannot be 'lstn'\n  choose from: rnn, gru, lstm\n  hint: did you mean 'lstm'?\n"
+        "error: RNNKIT_ARCH (--arch) cannot be 'lstn'\n  choose from: rnn, gru, lstm\n  hint: did you mean 'lstm'?\n"
     )

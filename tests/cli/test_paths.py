@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import typing
+from dataclasses import MISSING
 from pathlib import Path
 
 import pytest
 from tests import tiny_models
 from tests.workspaces import SMALL, make_workspace
 
-from rnnkit.cli import signature
 from rnnkit.cli.app import COMMANDS
-from rnnkit.cli.command import Common
-from rnnkit.options.declare import declaration_of, required
+from rnnkit.cli.command import GlobalOptions
+from rnnkit.options.declare import declaration_of, default_of, flags_of, typed_fields
 
 from .conftest import Run
 
@@ -58,7 +58,7 @@ ARGUMENTS = {
 def fields() -> list[tuple[str, str]]:
     found = []
     for command in COMMANDS.values():
-        for field, wanted in signature.typed_fields(command.options_type):
+        for field, wanted in typed_fields(command.options_type):
             item = typing.get_args(wanted)[0] if typing.get_origin(wanted) is list else wanted
             if item is Path:
                 found.append((command.name, field.name))
@@ -103,15 +103,15 @@ def test_paths(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, name: st
 def line(name: str, option: str, path: str) -> list[str]:
     """A command line in which this option is this path, and the others are what lets the command begin."""
     flags, arguments = list(BESIDE.get(name, [])), list(ARGUMENTS.get(name, []))
-    fields = [*signature.typed_fields(COMMANDS[name].options_type), *signature.typed_fields(Common)]
+    fields = [*typed_fields(COMMANDS[name].options_type), *typed_fields(GlobalOptions)]
     for field, wanted in fields:
         if field.name == option and declaration_of(field).argument:
             arguments = [path]
         elif field.name == option:
-            flag = signature.flags(field, wanted)[0]
+            flag = flags_of(field, wanted)[0]
             if flag in flags:
                 del flags[flags.index(flag) : flags.index(flag) + 2]
             flags.append(f"{flag}={path}")
-        elif required(field) and not declaration_of(field).argument:
-            flags.append(f"{signature.flags(field, wanted)[0]}=de")
+        elif (default_of(field) is MISSING) and not declaration_of(field).argument:
+            flags.append(f"{flags_of(field, wanted)[0]}=de")
     return [*flags, "--", *arguments]

@@ -8,18 +8,18 @@ import json
 import re
 import typing
 from collections.abc import Callable
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests import tiny_models
 
-from rnnkit.cli import signature
 from rnnkit.cli.app import COMMANDS
 from rnnkit.cli.console import Console
 from rnnkit.errors import RnnkitError, escape_control, escape_json, escape_line
 from rnnkit.events import Note, Progress, WarningEvent
-from rnnkit.options.declare import declaration_of, required
+from rnnkit.options.declare import declaration_of, default_of, flags_of, typed_fields
 
 from .conftest import Outcome, Run
 
@@ -53,7 +53,7 @@ def check(name: str, outcome: Outcome) -> None:
 def fields() -> list[tuple[str, str]]:
     found = []
     for command in COMMANDS.values():
-        for field, wanted in signature.typed_fields(command.options_type):
+        for field, wanted in typed_fields(command.options_type):
             item = typing.get_args(wanted)[0] if typing.get_origin(wanted) is list else wanted
             if item in (str, Path):
                 found.append((command.name, field.name))
@@ -65,13 +65,13 @@ def test_options(run: Run, name: str, hostile: str, monkeypatch: pytest.MonkeyPa
     """Each option that is text or a path, with all else that is needed beside it."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
     flags, arguments = [], []
-    for field, wanted in signature.typed_fields(COMMANDS[name].options_type):
-        if field.name == hostile or required(field):
+    for field, wanted in typed_fields(COMMANDS[name].options_type):
+        if field.name == hostile or (default_of(field) is MISSING):
             value = BYTES if field.name == hostile else "0"
             if declaration_of(field).argument:
                 arguments.append(value)
             else:
-                flags.append(f"{signature.flags(field, wanted)[0]}={value}")
+                flags.append(f"{flags_of(field, wanted)[0]}={value}")
     check(name, run(name, *flags, "--", *arguments))
 
 
@@ -172,7 +172,7 @@ def test_names_and_contents(
     for name, lines in RUNS.items():
         for words in lines:
             if quiet and "--quiet" not in [
-                flag for f, w in signature.typed_fields(COMMANDS[name].options_type) for flag in signature.flags(f, w)
+                flag for f, w in typed_fields(COMMANDS[name].options_type) for flag in flags_of(f, w)
             ]:
                 words = [*words, "--quiet"]
             outcome = run(name, *words)

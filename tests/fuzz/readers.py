@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import dataclasses
 import gzip
 import json
 import lzma
@@ -18,6 +19,7 @@ from tests.tiny_models import translator, translator_folder
 
 from rnnkit.alignment.links import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
+from rnnkit.cli.config_file import read_table
 from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
 from rnnkit.embeddings import directory, fasttext_binary, formats, glove, word2vec_binary, word2vec_text
 from rnnkit.embeddings.table import Table
@@ -28,7 +30,6 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.options.declare import resolve
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode
 from rnnkit.text import special_tokens
@@ -215,7 +216,7 @@ def _read_pieces(path: Path) -> object:
 
 
 def _read_configuration(path: Path) -> object:
-    return resolve(decode.DecodeOptions, "decode", {}, {}, path)
+    return read_table(path, "decode", [field.name for field in dataclasses.fields(decode.DecodeOptions)], ["decode"])
 
 
 _ARPA = (

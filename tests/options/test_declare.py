@@ -1,17 +1,18 @@
-"""Options: declared once, merged from four sources, written down and read back."""
+"""Options: declared once, checked, named, recorded and read back."""
 
 from __future__ import annotations
 
-import os
 import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
+from tests.raising import raises
 
-from rnnkit.errors import ConfigError, UsageError
-from rnnkit.options import declare, record
-from rnnkit.options.declare import argument, option
+from rnnkit.errors import UsageError
+from rnnkit.options import declare
+from rnnkit.options.declare import argument, check, option, variable_of
+from rnnkit.options.record import as_dict, to_argv, to_toml
 
 
 @dataclass(frozen=True)
@@ -20,101 +21,52 @@ class Options:
 
     source: Path = argument(help="Must be given.")
     names: list[str] = option(("a", "b"), help="Several.")
-    ratio: float | None = option(None, help="A number or nothing.", minimum=0)
+    ratio: float | None = option(None, help="A number or nothing.", minimum=0, maximum=1)
     lambda_: int = option(1, help="A name that Python keeps.")
-    deep: bool = option(False, help="Yes or no.")
-
-
-def resolve(given: dict[str, object], environment: dict[str, str] | None = None, file: Path | None = None) -> Options:
-    return declare.resolve(Options, "test", {"source": "x", **given}, environment or {}, file)
+    deep: bool = option(False, help="Yes or no.", variable="RNNKIT_TEST_DEEP")
+    arch: str = option("gru", help="One of two.", choices=("gru", "lstm"))
 
 
 def test_lists_are_never_shared() -> None:
-    first, second = resolve({}), resolve({})
+    first, second = Options(Path("x")), Options(Path("x"))
     first.names.append("c")
     assert second.names == ["a", "b"]
 
 
-def test_missing_argument_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="SOURCE is missing"):
-        declare.resolve(Options, "test", {}, {})
-
-
-def test_argument_may_come_from_the_file_and_not_from_the_environment(tmp_path: Path) -> None:
-    file = tmp_path / "c.toml"
-    file.write_text('[test]\nsource = "from file"\n')
-    assert declare.resolve(Options, "test", {}, {"RNNKIT_SOURCE": "y"}, file).source == Path("from file")
-
-
 @pytest.mark.parametrize(
-    ("text", "value"), [("1", True), ("Yes", True), ("on", True), ("0", False), ("FALSE", False), ("no", False)]
+    ("changes", "flag", "value"),
+    [({"ratio": -1.0}, "--ratio", 0), ({"ratio": 2.0}, "--ratio", 1), ({"arch": "lstn"}, "--arch", "lstm")],
 )
-def test_booleans_in_the_environment(text: str, value: bool) -> None:
-    assert resolve({}, {"RNNKIT_DEEP": text}).deep is value
-
-
-def test_lists_in_the_environment_are_separated_as_in_path() -> None:
-    assert resolve({}, {"RNNKIT_NAMES": os.pathsep.join(["x", "y z"])}).names == ["x", "y z"]
-
-
-def test_trailing_underscore_is_python_s_alone(tmp_path: Path) -> None:
-    file = tmp_path / "c.toml"
-    file.write_text("[test]\nlambda = 3\n")
-    assert resolve({}, file=file).lambda_ == 3
-    assert resolve({}, {"RNNKIT_LAMBDA": "4"}, file).lambda_ == 4
-    assert record.as_dict(resolve({}))["lambda"] == 1
-
-
-@pytest.mark.parametrize(
-    ("given", "environment", "error", "message"),
-    [
-        ({"ratio": "much"}, {}, UsageError, "--ratio wants a number, not 'much'"),
-        ({"ratio": "-1"}, {}, UsageError, "--ratio must be at least 0, not -1.0"),
-        ({"lambda_": "1.5"}, {}, UsageError, "--lambda wants a whole number, not '1.5'"),
-        ({}, {"RNNKIT_DEEP": "perhaps"}, ConfigError, "RNNKIT_DEEP wants true or false, not 'perhaps'"),
-        ({}, {"RNNKIT_RATIO": "much"}, ConfigError, "RNNKIT_RATIO wants a number, not 'much'"),
-    ],
-)
-def test_values_that_do_not_fit(
-    given: dict[str, object], environment: dict[str, str], error: type[ConfigError], message: str
-) -> None:
-    with pytest.raises(error) as caught:
-        resolve(given, environment)
-    assert str(caught.value) == message
-    assert caught.value.exit_code == (2 if error is UsageError else 1)
-
-
-def test_keys_may_be_written_with_either_line(tmp_path: Path) -> None:
-    @dataclass(frozen=True)
-    class Long:
-        """Options of a test."""
-
-        max_length: int = option(1, help="A length.")
-
-    for key in ("max_length", "max-length"):
-        (file := tmp_path / "c.toml").write_text(f"[test]\n{key} = 7\n")
-        assert declare.resolve(Long, "test", {}, {}, file).max_length == 7
+def test_check(changes: dict[str, object], flag: str, value: object) -> None:
+    check(Options(Path("x")))
+    with raises(UsageError, value, option=flag):
+        check(Options(Path("x"), **changes))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", ['plain "quoted" \\ back', "line\nend\ttab\x7f\x01", "日本語 é", ""])
 def test_toml_reads_back(text: str) -> None:
-    written = record.to_toml("test", resolve({"names": [text], "ratio": "1e-7", "deep": True}))
+    written = to_toml("test", Options(Path("x"), names=[text], ratio=1e-7, deep=True))
     table = tomllib.loads(written)["test"]
-    assert table == {"source": "x", "names": [text], "ratio": 1e-7, "lambda": 1, "deep": True}
+    assert table == {"source": "x", "names": [text], "ratio": 1e-7, "lambda": 1, "deep": True, "arch": "gru"}
 
 
 def test_unset_options_are_comments() -> None:
-    assert "\n# ratio is not set\n" in record.to_toml("test", resolve({}))
+    assert "\n# ratio is not set\n" in to_toml("test", Options(Path("x")))
 
 
-def test_spelling() -> None:
+def test_names() -> None:
     assert [declare.spelling(field) for field in fields(Options)] == [
-        "SOURCE",
-        "--names",
-        "--ratio",
-        "--lambda",
-        "--deep",
-    ]
+        "SOURCE", "--names", "--ratio", "--lambda", "--deep", "--arch",
+    ]  # fmt: skip
+    assert [variable_of(field) for field in fields(Options)] == [
+        None, "RNNKIT_NAMES", "RNNKIT_RATIO", "RNNKIT_LAMBDA", "RNNKIT_TEST_DEEP", "RNNKIT_ARCH",
+    ]  # fmt: skip
+    assert as_dict(Options(Path("x")))["lambda"] == 1
+
+
+def test_argv() -> None:
+    words = to_argv(Options(Path("x"), names=["a b", "-c"], deep=True))
+    assert words == ["--names=a b", "--names=-c", "--lambda=1", "--deep", "--arch=gru"]
 
 
 def test_did_you_mean_only_what_is_close() -> None:

@@ -17,7 +17,7 @@ from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.evaluation.gradient_flow import by_state, choose_places
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.events import Event, Note, Progress, WarningEvent
-from rnnkit.options.declare import resolve
+from rnnkit.options.declare import check
 from rnnkit.stages.evaluation import diagnose
 from rnnkit.stages.evaluation.diagnose import DiagnoseOptions, FlowResult, RecallResult, run
 from rnnkit.text import special_tokens
@@ -212,16 +212,16 @@ def test_what_does_not_go_together(changes: dict[str, object], message: str) -> 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("steps", "0", "--steps must be at least 1, not 0"),
-        ("places", "0", "--places must be at least 1, not 0"),
+        ("steps", 0, "--steps must be at least 1, not 0"),
+        ("places", 0, "--places must be at least 1, not 0"),
         ("arch", ["lstn"], "--arch cannot be 'lstn'"),
-        ("spans", ["0"], "--spans must be at least 1, not 0"),
-        ("budget", "0", "--budget must be at least 1, not 0"),
+        ("spans", [0], "--spans must be at least 1, not 0"),
+        ("budget", 0, "--budget must be at least 1, not 0"),
     ],
 )
 def test_bounds(name: str, value: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        resolve(DiagnoseOptions, "diagnose", {name: value}, environment={})
+        check(DiagnoseOptions(**{name: value}))  # type: ignore[arg-type]
 
 
 def test_recall_of_short_spans() -> None:

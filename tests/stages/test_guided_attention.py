@@ -17,7 +17,7 @@ from rnnkit.io import manifest
 from rnnkit.models import model_weights
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, align_words
-from rnnkit.stages.training import train, train_seq2seq
+from rnnkit.stages.training import train_seq2seq
 from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
 from rnnkit.training import metrics
@@ -71,8 +71,11 @@ def test_it_learns_is_measured_and_is_recorded(work: Path, model: Path) -> None:
 
 def test_it_is_told_while_it_learns(work: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
-    made = train.run(
-        train.TrainOptions(work=work, output=tmp_path / "model", guided_attention=work / "links", **SMALL), heard.append
+    made = train_seq2seq.run(
+        train_seq2seq.TrainSeq2SeqOptions(
+            work=work, output=tmp_path / "model", guided_attention=work / "links", **SMALL
+        ),
+        heard.append,
     )
     assert isinstance(made, TrainingResult)
     facts = [list(event.facts) for event in heard if isinstance(event, Progress) and event.task == "training"]

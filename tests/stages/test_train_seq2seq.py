@@ -383,7 +383,7 @@ def test_a_vocabulary_that_does_not_belong_to_the_data_is_refused(tmp_path: Path
 
 def test_missing_inputs_say_which_command_makes_them(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"there is no data at .*\n  hint: `rnnkit align` makes it"):
-        train.run(train.TrainOptions(work=tmp_path))
+        train.training_command(tmp_path / "data")
 
 
 def test_one_sided_data_is_refused(tmp_path: Path) -> None:

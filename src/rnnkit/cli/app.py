@@ -58,12 +58,13 @@ def run(words: Sequence[str]) -> int:
     return code or flushed
 
 
-def build(full: Collection[Command]) -> typer.Typer:
+def build(full: Collection[Command], table: str = "") -> typer.Typer:
     """Make the Typer application.
 
     Args:
         full: The commands to build with all their options. The others get a name and a line, for lists and
             suggestions, and their stages are not imported.
+        table: The table of a configuration file to read; by default the one named as the command.
     """
     # Typer imports its validation library to convert options that are None; the defaults of these two need not be.
     completion = {"install_completion": False, "show_completion": False}
@@ -79,7 +80,7 @@ def build(full: Collection[Command]) -> typer.Typer:
     for panel, commands in GROUPS.items():
         for command in commands:
             if command in full:
-                register(app, command, panel, list(COMMANDS))
+                register(app, command, panel, table or command.name, list(COMMANDS))
             else:
                 register_name(app, command, panel)
     return app
@@ -106,6 +107,9 @@ def _dispatch(words: Sequence[str]) -> int:
     if len(words) == 2 and words[0] == "--show-completion":  # Typer's own takes no shell where it can detect one
         os.environ[COMPLETION] = f"source_{words[1]}"
     completing = COMPLETION in os.environ
+    table = words[0] if words else ""
+    if table == "train" and not completing and not {"-h", "--help"} & {*words}:
+        words = [training.command_for(words[1:]), *words[1:]]
     named = COMMANDS.get(words[0]) if words else None
     if named is not None:
         options_type = named.options_type
@@ -113,10 +117,11 @@ def _dispatch(words: Sequence[str]) -> int:
             flags = spellings(named)
             taking = {flag for flag, has_value in flags.items() if has_value}
             suggestions.refuse_single_hyphens(words[1:], named.name, taking, flags)
+        signature.refuse_empty_paths(words[1:], options_type)
         words = [named.name, *signature.separate_values(words[1:], options_type)]
     full = COMMANDS.values() if completing else [named] if named else []
     shown = list(words) if words or completing else ["--help"]
-    code = build(full)(shown, prog_name="rnnkit", standalone_mode=False)
+    code = build(full, table)(shown, prog_name="rnnkit", standalone_mode=False)
     return failures.USAGE if not words and not completing else code if isinstance(code, int) else failures.DONE
 
 

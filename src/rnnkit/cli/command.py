@@ -97,13 +97,14 @@ class Command:
         return stage_options
 
 
-def register(app: typer.Typer, command: Command, panel: str, commands: Collection[str]) -> None:
+def register(app: typer.Typer, command: Command, panel: str, table: str, commands: Collection[str]) -> None:
     """Add a command with all its options.
 
     Args:
         app: The application.
         command: The command.
         panel: Its group in `rnnkit --help`.
+        table: Its table in a configuration file.
         commands: Names of all commands, for the tables of a configuration file.
     """
     stage_options = command.options_type
@@ -113,7 +114,7 @@ def register(app: typer.Typer, command: Command, panel: str, commands: Collectio
 
     def load(context: typer.Context, value: Path | None) -> Path | None:
         if value is not None:
-            context.default_map = config_file.read_table(value, command.name, names, commands)
+            context.default_map = config_file.read_table(value, table, names, commands)
         return value
 
     info = typer.Option("--config", envvar="RNNKIT_CONFIG", help="TOML file with one table per command.", is_eager=True,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -117,6 +118,18 @@ def separate_values(words: Sequence[str], options_type: type[Any]) -> list[str]:
             current = ""
             result.append(word)
     return result
+
+
+def refuse_empty_paths(words: Sequence[str], options_type: type[Any]) -> None:
+    """Refuse `--output ""`, which would be the current folder.
+
+    Raises:
+        UsageError: The value of a path is empty.
+    """
+    flags = {flag for field, wanted in typed_fields(options_type) if wanted is Path for flag in flags_of(field, wanted)}
+    for flag, value in [*itertools.pairwise(words), *(word.split("=", 1) for word in words if "=" in word)]:
+        if flag in flags and not value:
+            raise UsageError(f"{flag} expects a path, not ''", option=flag)
 
 
 def _parts(value: str) -> list[str]:

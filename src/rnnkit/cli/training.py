@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from rnnkit.cli import launching
 from rnnkit.cli.command import Command
 from rnnkit.cli.console import Console, duration
+from rnnkit.io.workspace import Workspace
+from rnnkit.stages.training import train as train_stage
 from rnnkit.system.machine import ResourceLimits, format_bytes
+
+
+def command_for(words: Sequence[str]) -> str:
+    """The training command for the data that the words of `rnnkit train` name.
+
+    Raises:
+        DataError: There is no data.
+    """
+    work = _value("--work", words) or os.environ.get("RNNKIT_WORK") or "work"
+    data = _value("--data", words) or os.environ.get("RNNKIT_DATA")
+    return train_stage.training_command(Path(data) if data else Workspace(Path(work)).data)
+
+
+def _value(flag: str, words: Sequence[str]) -> str | None:
+    """The last value of a flag among words, written `--flag VALUE` or `--flag=VALUE`."""
+    found = [word.partition("=")[2] for word in words if word.startswith(f"{flag}=")]
+    found += [value for word, value in itertools.pairwise(words) if word == flag]
+    return found[-1] if found else None
 
 
 def train(stage: ModuleType, options: Any, console: Console) -> int | None:

@@ -76,7 +76,7 @@ def option(default: Any, **declared: Any) -> Any:
         default: Value unless another is given. The default of a list is a tuple or list.
         **declared: Attributes of `Declaration`.
     """
-    return _field(default, Declaration(**declared))
+    return redeclared(default, Declaration(**declared))
 
 
 def argument(default: Any = dataclasses.MISSING, **declared: Any) -> Any:
@@ -86,10 +86,11 @@ def argument(default: Any = dataclasses.MISSING, **declared: Any) -> Any:
         default: As for `option`.
         **declared: Attributes of `Declaration`.
     """
-    return _field(default, Declaration(panel="Arguments", argument=True, **declared))
+    return redeclared(default, Declaration(panel="Arguments", argument=True, **declared))
 
 
-def _field(default: Any, declaration: Declaration) -> Any:
+def redeclared(default: Any, declaration: Declaration) -> Any:
+    """A field with a default and a declaration, such as a changed one of another field."""
     metadata = {_KEY: declaration}
     if default is dataclasses.MISSING:
         return dataclasses.field(metadata=metadata)

@@ -11,7 +11,7 @@ from typing import Any
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import artifact_output, atomic, manifest
-from rnnkit.options.declare import declaration_of, STDIN, option_name
+from rnnkit.options.declare import STDIN, declaration_of, option_name
 
 PANEL = "Output"
 """Panel of the options that name outputs; every other path is an input, but for `OUTPUTS`."""
