@@ -15,7 +15,7 @@ from .conftest import Run
         (["--verison"], "no such option: --verison\n  hint: did you mean --version?"),
         (
             ["--quiet", "toy"],
-            "no such option: --quiet\n  hint: options stand behind the command; `rnnkit --help` lists",
+            "no such option: --quiet\n  hint: options follow the command; `rnnkit --help` lists",
         ),
         (["toy", "--baem", "3"], "no such option: --baem\n  hint: did you mean --beam?"),
         (["toy", "--xyzzy"], "no such option: --xyzzy\n  hint: `rnnkit toy --help` lists what there is"),
@@ -29,8 +29,8 @@ from .conftest import Run
         ),
         (["toy", "--beam", "x"], "--beam expects an integer, not 'x'"),
         (["toy", "--beam", "0"], "--beam must be at least 1, not 0"),
-        (["toy", "--lambda", "nan"], "--lambda must be at least -1, not nan"),
-        (["toy", "--lambda", "2"], "--lambda must be at most 1, not 2.0"),
+        (["toy", "--lambda", "nan"], "--lambda must be at most 1, not nan"),
+        (["toy", "--lambda", "2"], "--lambda must be at most 1, not 2"),
         (["toy", "--output", ""], "--output expects a path, not ''"),
         (
             ["toy", "--arch", "gur"],

@@ -42,7 +42,8 @@ def test_every_page_is_complete_and_fits(run: Run, name: str) -> None:
     prose, _, example = outcome.out.partition("\nExample:\n")
     assert all(len(line) <= 80 for line in prose.splitlines())  # examples are left whole, to be copied
     assert example.startswith(f"  rnnkit {name}") or f"| rnnkit {name} " in example or f"\n  rnnkit {name}" in example
-    missing = [entry for entry in _entries(prose) if "[" not in entry]
+    panels = prose[re.search(r"^\w[\w -]*:$", prose, re.MULTILINE).start() :]  # type: ignore[union-attr]
+    missing = [entry for entry in _entries(panels) if "[" not in entry]
     assert missing == ["-h, --help Show this message and exit."]
 
 

@@ -108,7 +108,7 @@ def test_print_config_reads_back(run: Run) -> None:
         ),
         ('[toy]\nbeam = "many"\n', "error: c.toml: [toy] beam expects an integer, not 'many'\n"),
         ("[toy]\nbeam = 2.5\n", "error: c.toml: [toy] beam expects an integer, not 2.5\n"),
-        ("[toy]\ntrain = 1\n", "error: c.toml: [toy] train expects a list, not 1\n"),
+        ("[toy]\ntrain = 1\n", "error: c.toml: [toy] train expects a path, not 1\n"),
         ("[toy]\nbeam = 0\n", "error: c.toml: [toy] beam must be at least 1, not 0\n"),
         ("[toy]\ntie = 3\n", "error: c.toml: [toy] tie expects true or false, not 3\n"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, NoReturn
 
 import typer
@@ -12,7 +12,7 @@ import typer
 import rnnkit
 from rnnkit.cli import evaluation, failures, files, pages, showing, signature, suggestions, text, training, use
 from rnnkit.cli.command import Command, register, register_name, spellings
-from rnnkit.errors import escape_control
+from rnnkit.errors import UsageError, escape_control
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Text": text.COMMANDS,
@@ -66,23 +66,24 @@ def build(full: Collection[Command], table: str = "") -> typer.Typer:
             suggestions, and their stages are not imported.
         table: The table of a configuration file to read; by default the one named as the command.
     """
-    # Typer imports its validation library to convert options that are None; the defaults of these two need not be.
-    completion = {"install_completion": False, "show_completion": False}
+    # Typer imports its validation library to convert options that are None; these need not be.
+    settled = {"install_completion": False, "show_completion": False, "help": False}
     app = typer.Typer(
         cls=pages.GroupPage,
         help=pages.escape(SUMMARY),
         epilog=pages.example(CHAIN),
         rich_markup_mode=pages.markup_mode(),
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "default_map": completion},
+        context_settings={"help_option_names": ["-h", "--help"], "default_map": settled},
     )
     app.callback()(_root)
-    for panel, commands in GROUPS.items():
-        for command in commands:
-            if command in full:
-                register(app, command, panel, table or command.name, list(COMMANDS))
-            else:
-                register_name(app, command, panel)
+    panels = {command.name: panel for panel, commands in GROUPS.items() for command in commands}
+    for command in COMMANDS.values():
+        panel = panels.get(command.name, "")
+        if command in full:
+            register(app, command, panel, table or command.name, list(COMMANDS))
+        else:
+            register_name(app, command, panel)
     return app
 
 
@@ -109,6 +110,7 @@ def _dispatch(words: Sequence[str]) -> int:
     completing = COMPLETION in os.environ
     table = words[0] if words else ""
     if table == "train" and not completing and not {"-h", "--help"} & {*words}:
+        _refuse_unknown(words[1:], "train", {**spellings(COMMANDS["train-seq2seq"]), **spellings(COMMANDS["train-lm"])})
         words = [training.command_for(words[1:]), *words[1:]]
     named = COMMANDS.get(words[0]) if words else None
     if named is not None:
@@ -123,6 +125,23 @@ def _dispatch(words: Sequence[str]) -> int:
     shown = list(words) if words or completing else ["--help"]
     code = build(full, table)(shown, prog_name="rnnkit", standalone_mode=False)
     return failures.USAGE if not words and not completing else code if isinstance(code, int) else failures.DONE
+
+
+def _refuse_unknown(words: Sequence[str], command: str, flags: Mapping[str, bool]) -> None:
+    """Refuse options that no training command has, before the data decides which one runs.
+
+    Raises:
+        UsageError: There is such an option.
+    """
+    taking = {flag for flag, has_value in flags.items() if has_value}
+    suggestions.refuse_single_hyphens(words, command, taking, flags)
+    for before, word in zip(["", *words], words, strict=False):
+        name = word.partition("=")[0]
+        if word == "--":
+            return
+        if name.startswith("--") and name not in flags and before not in taking:
+            hint = suggestions.for_option(name, command, flags) or f"`rnnkit {command} --help` lists what there is"
+            raise UsageError(f"no such option: {name}", hint=hint, option=name)
 
 
 def _show_version(wanted: bool) -> None:

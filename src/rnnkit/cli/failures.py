@@ -223,9 +223,9 @@ def _bad_value(failure: Any, context: Any, parameter: Any) -> RnnkitError:
         hint = did_you_mean(str(value), choices)
         return kind(f"{where} cannot be {value!r}", f"choose from: {', '.join(choices)}", hint=hint, option=name)
     if type_ == "greater_than_equal":
-        return kind(f"{where} must be at least {bounds['ge']}, not {value}", option=name)
+        return kind(f"{where} must be at least {bounds['ge']:g}, not {value}", option=name)
     if type_ == "less_than_equal":
-        return kind(f"{where} must be at most {bounds['le']}, not {value}", option=name)
+        return kind(f"{where} must be at most {bounds['le']:g}, not {value}", option=name)
     expected = _EXPECTED.get(type_.partition("_")[0], errors[0]["msg"])
     return kind(f"{where} {expected}, not {value!r}", option=name)
 

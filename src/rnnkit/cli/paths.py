@@ -1,4 +1,4 @@
-"""Folders that are one level off: a workspace where its model is meant, a file where its folder is meant."""
+"""Paths one level off: a workspace instead of its model, or a file instead of its folder."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 
 FOLDERS = {"model": "model", "models": "model", "data": "data", "tokenizer": "tokenizer", "vectors": "embeddings"}
-"""Options that name an artefact's folder, and what it is called in a workspace."""
+"""Options that name the folder of an artefact, and its name in a workspace."""
 
 
 def check(options: Any) -> None:
-    """Look at the paths of a command's options before it reads them.
+    """Check the folders among the options of a command.
 
     Raises:
-        ArtefactError: A path is the folder above or a file below what is meant; the message names the right one.
+        ArtefactError: A path is the folder above or a file inside the right folder; the message names the folder.
     """
     for field in dataclasses.fields(options):
         if field.name in FOLDERS:
             given = getattr(options, field.name)
             for path in given if isinstance(given, list) else [given]:
                 if isinstance(path, Path):
-                    _check(path, FOLDERS[field.name])
+                    check_folder(path, FOLDERS[field.name])
 
 
-def _check(path: Path, kind: str) -> None:
+def check_folder(path: Path, kind: str) -> None:
+    """Check the path of one artefact, as `check` does."""
     inner = getattr(Workspace(path), kind)
     if path.is_dir() and not (path / manifest.NAME).exists() and (inner / manifest.NAME).exists():
         raise ArtefactError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from rnnkit.cli import launching
+from rnnkit.cli import launching, paths
 from rnnkit.cli.command import Command
 from rnnkit.cli.console import Console, duration
 from rnnkit.io.workspace import Workspace
@@ -25,7 +25,9 @@ def command_for(words: Sequence[str]) -> str:
     """
     work = _value("--work", words) or os.environ.get("RNNKIT_WORK") or "work"
     data = _value("--data", words) or os.environ.get("RNNKIT_DATA")
-    return train_stage.training_command(Path(data) if data else Workspace(Path(work)).data)
+    folder = Path(data) if data else Workspace(Path(work)).data
+    paths.check_folder(folder, "data")
+    return train_stage.training_command(folder)
 
 
 def _value(flag: str, words: Sequence[str]) -> str | None:
