@@ -130,6 +130,7 @@ def register(app: typer.Typer, command: Command, panel: str, table: str, command
 
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     text = inspect.cleandoc(stage_options.__doc__ or "").partition("\n\nAttributes:")[0]
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
     app.command(
         command.name,
         help=pages.escape(text),

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from rnnkit.cli import pages
 from rnnkit.errors import UsageError
 from rnnkit.options.declare import (
     Field,
@@ -31,6 +32,10 @@ from rnnkit.options.record import plain
 
 NO_VALUE = "none"
 """How help shows a default that is no value."""
+
+
+LONGEST_CHOICES = 34
+"""Characters of choices beside the flag; longer lists are in the text."""
 
 
 def parameters(options_type: type[Any], skip: Sequence[str] = ()) -> list[inspect.Parameter]:
@@ -58,14 +63,24 @@ def _parameter(field: Field, wanted: Any) -> inspect.Parameter:
     kind: Any = Literal[tuple(meta.choices)] if meta.choices and not listed else wanted
     if default is None:
         kind = kind | None
-    common: dict[str, Any] = {"help": meta.help, "show_default": _shown(field, default), "rich_help_panel": meta.panel}
+    long = len("|".join(meta.choices)) > LONGEST_CHOICES
+    text = f"{meta.help} One of {', '.join(meta.choices)}." if long else meta.help
+    common: dict[str, Any] = {
+        "help": pages.escape(text),
+        "show_default": _shown(field, default),
+        "rich_help_panel": meta.panel,
+    }
     if meta.argument:
         info: Any = typer.Argument(metavar=spelling(field), **common)
     else:
         info = typer.Option(
-            *flags_of(field, wanted), envvar=variable_of(field), metavar=meta.metavar, min=meta.minimum,
-            max=meta.maximum, **common,
-        )  # fmt: skip
+            *flags_of(field, wanted),
+            envvar=variable_of(field),
+            metavar=meta.metavar or ("NAME" if long else None),
+            min=meta.minimum,
+            max=meta.maximum,
+            **common,
+        )
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
