@@ -98,7 +98,7 @@ def test_frozen_source_embeddings_are_the_vectors_and_the_rest_learns(
     assert notes[0].startswith(f"de embeddings from {file}: ")
     assert notes[0].endswith("% of running tokens")
     size = found["source_embedding.weight"].numel()
-    assert f" parameters, {size:,} of them frozen, float32 on cpu, 1 threads" in notes[1]
+    assert f" parameters ({size:,} frozen), float32 on cpu, 1 threads" in notes[1]
     text = tmp_path / "text.de"
     text.write_text("Der Hund.\n", encoding="utf-8")
     assert len(list(decode.run(decode.DecodeOptions(files=[text], model=[tmp_path / "a"])))) == 1

@@ -269,7 +269,7 @@ def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
     assert lines[0][0][1] > 2
     assert 0 < sum(count for _, count in lines[0][1:]) < 20, "it comes down, grows and overflows again"
     notes = [event.text for event in heard if isinstance(event, Note)]
-    assert f"{skipped} of 24 steps were skipped: their gradient overflowed float16" in notes
+    assert f"{skipped} of 24 steps were skipped: the gradient overflowed float16" in notes
     assert notes[0].endswith("float16 on cpu, 1 threads")
     warnings = [event.text for event in heard if isinstance(event, WarningEvent)]
     assert warnings[0] == "--precision fp16 is for GPUs: most processors are slower with it than with fp32"
