@@ -38,7 +38,7 @@ import rnnkit
 from folders import run_in_folder
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
 from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa import write_arpa
+from rnnkit.ngrams.arpa.arpa_writer import write_arpa
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import LN10
@@ -184,7 +184,7 @@ def first_start(work: Path) -> tuple[float, float]:
     """Seconds of a process that does everything with a small text: the first time, and once kernels are compiled."""
     code = (
         "import sys, numpy as np; from pathlib import Path; from rnnkit.ngrams.options import Options;"
-        "from rnnkit.ngrams.estimate import estimate; from rnnkit.ngrams.arpa import write_arpa;"
+        "from rnnkit.ngrams.estimate import estimate; from rnnkit.ngrams.arpa.arpa_writer import write_arpa;"
         "from rnnkit.ngrams.arpa_reader import read_arpa; ids, offsets = np.array([4, 3]), np.array([0, 2]);"
         "model = estimate(ids, offsets, 5, Options()); model.score(ids, offsets);"
         "names = ['<pad>', '<unk>', '<s>', '</s>', 'a']; path = Path(sys.argv[1]) / 'small.arpa';"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Event, Note, Warned
-from rnnkit.ngrams.arpa import ngrams, write_arpa
+from rnnkit.ngrams.arpa.arpa_writer import ngrams, write_arpa
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.text.special import BOS, EOS, NAMES, UNK
@@ -58,7 +58,7 @@ def test_what_is_written_is_read_as_the_same_model(
 def test_a_larger_file_is_written_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model(order=4)
     write_arpa(model, TOKENS, tmp_path / "one")
-    monkeypatch.setattr("rnnkit.ngrams.arpa._BLOCK", 7)
+    monkeypatch.setattr("rnnkit.ngrams.arpa.arpa_writer._BLOCK", 7)
     monkeypatch.setattr("rnnkit.ngrams.arpa_text._CHUNK", 100)
     write_arpa(model, TOKENS, tmp_path / "other")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()

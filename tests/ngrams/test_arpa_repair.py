@@ -169,7 +169,7 @@ def test_every_fault_is_repaired_or_named(tmp_path: Path, text: str, message: st
 @pytest.mark.parametrize("damage", [lambda text: text.replace("\t", " "), lambda text: text.replace("-0.", "-0,", 400)])
 def test_many_rows(tmp_path: Path, damage: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that the kernel reads and rows that it does not, over the ends of blocks."""
-    from rnnkit.ngrams.arpa import write_arpa
+    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
 
     from .samples import make_model, random_lines
 

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rnnkit.ngrams import kneser_ney
-from rnnkit.ngrams.arpa import ngrams, write_arpa
+from rnnkit.ngrams.arpa.arpa_writer import ngrams, write_arpa
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.counts import adjust, count, select
 from rnnkit.ngrams.estimate import assemble, estimate, lay_out

@@ -7,7 +7,7 @@ import pytest
 
 from rnnkit.errors import FormatError
 from rnnkit.ngrams import walk
-from rnnkit.ngrams.arpa import ngrams
+from rnnkit.ngrams.arpa.arpa_writer import ngrams
 from rnnkit.ngrams.trie import Rows, Trie
 
 from .samples import SIZE, make_model

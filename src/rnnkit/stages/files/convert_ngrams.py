@@ -96,7 +96,7 @@ def run(options: ConvertNgramsOptions, listen: Listener = ignore) -> ConvertNgra
         FormatError: It is damaged; of an ARPA file the message names the line.
         ArtefactError: The output already exists, or the model has no counts, or holds what ARPA cannot.
     """
-    from rnnkit.ngrams.arpa import write_arpa
+    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
 
     source = options.model or Workspace(options.work).model
     if options.output.suffix in _UNWRITTEN:
