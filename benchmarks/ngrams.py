@@ -38,10 +38,10 @@ import rnnkit
 from folders import run_in_folder
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
 from rnnkit.ngrams import store
+from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.arpa.arpa_writer import write_arpa
-from rnnkit.ngrams.arpa_reader import read_arpa
-from rnnkit.ngrams.estimate import estimate
-from rnnkit.ngrams.model import LN10
+from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
+from rnnkit.ngrams.ngram_model import LN10
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special import EOS
 from rnnkit.text.vocabulary import Vocabulary
@@ -160,7 +160,9 @@ def measure(
         return value
 
     for _ in range(rounds + 1):
-        model = timed("train", estimate, train.ids, train.offsets, len(vocabulary), NgramOptions(order=order))
+        model = timed(
+            "train", estimate_ngram_model, train.ids, train.offsets, len(vocabulary), NgramOptions(order=order)
+        )
         timed("save", store.save, stored, model)
         opened = timed("open", store.load, stored)
         scores = timed("score", opened.score, test.ids, test.offsets)

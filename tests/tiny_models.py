@@ -15,8 +15,8 @@ from rnnkit.models.cloze import Cloze
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.ngrams.estimate import estimate
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.options import NgramOptions as CountOptions
 from rnnkit.nn import kinds
 from rnnkit.text import special
@@ -90,7 +90,7 @@ def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser
     encoded = [[*vocabulary().encode(line.split()), special.EOS] for line in lines]
     offsets = np.cumsum([0, *(len(ids) for ids in encoded)])
     ids = np.concatenate([np.array(ids, dtype=np.uint16) for ids in encoded])
-    return estimate(ids, offsets, SIZE, CountOptions(order=order, smoothing=smoothing))  # type: ignore[arg-type]
+    return estimate_ngram_model(ids, offsets, SIZE, CountOptions(order=order, smoothing=smoothing))  # type: ignore[arg-type]
 
 
 def tokenizer(kind: str) -> Tokenizer:

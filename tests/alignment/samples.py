@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from hypothesis import strategies as st
 
-from rnnkit.alignment.bitext import Bitext, Side, make_bitext
+from rnnkit.alignment.bitext import Bitext, BitextSide, make_bitext
 
 SIZE = 9
 """Rows of each vocabulary: four special symbols and five words."""
@@ -39,7 +39,7 @@ def random_pairs(seed: int = 1, count: int = 40, size: int = SIZE, longest: int 
     return pairs
 
 
-def lay_side(sentences: Sequence[Sequence[int]], size: int = SIZE) -> Side:
+def lay_side(sentences: Sequence[Sequence[int]], size: int = SIZE) -> BitextSide:
     """A side as aligned data has it, with unused numbers between the sentences."""
     ids: list[int] = []
     begins = []
@@ -47,7 +47,7 @@ def lay_side(sentences: Sequence[Sequence[int]], size: int = SIZE) -> Side:
         begins.append(len(ids))
         ids += [*sentence, 3]
     lengths = np.array([len(sentence) for sentence in sentences], dtype=np.int64)
-    return Side(np.array(ids, dtype=np.uint16), np.array(begins, dtype=np.int64), lengths, size)
+    return BitextSide(np.array(ids, dtype=np.uint16), np.array(begins, dtype=np.int64), lengths, size)
 
 
 def lay(pairs: Pairs, size: int = SIZE, longest: int = 100) -> Bitext:

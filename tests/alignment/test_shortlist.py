@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.alignment.lexicon import Lexicon
-from rnnkit.alignment.shortlist import Shortlist, make_rows, most_frequent, write_shortlist
+from rnnkit.alignment.shortlist import Shortlist, most_frequent_words, top_translations, write_shortlist
+from rnnkit.alignment.translation_table import TranslationTable
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.text.special import BOS, EOS, PAD, UNK
@@ -23,16 +23,18 @@ ROWS = {4: [9, 5, 7], 5: [], 6: [5], 7: [11, 10, 9, 8, 7]}
 SIZE, TARGET_SIZE = 8, 12
 
 
-def lexicon(rows: dict[int, list[int]] = ROWS, size: int = SIZE) -> Lexicon:
+def lexicon(rows: dict[int, list[int]] = ROWS, size: int = SIZE) -> TranslationTable:
     lengths = [len(rows.get(source, [])) for source in range(size)]
     targets = [target for source in range(size) for target in rows.get(source, [])]
     p_E = np.concatenate([np.empty(0), *(np.arange(length, 0, -1) for length in lengths)])
-    return Lexicon(np.cumsum([0, *lengths], dtype=np.int64), np.array(targets, dtype=np.int32), p_E)
+    return TranslationTable(np.cumsum([0, *lengths], dtype=np.int64), np.array(targets, dtype=np.int32), p_E)
 
 
 def write(folder: Path, rows: dict[int, list[int]] = ROWS, best: int = 3, copy: bool = False) -> Shortlist:
     always = np.array([UNK, EOS, 6], dtype=np.int32)
-    write_shortlist(folder, make_rows(lexicon(rows), best, copy), always, TARGET_SIZE, options={}, inputs=DIGESTS)
+    write_shortlist(
+        folder, top_translations(lexicon(rows), best, copy), always, TARGET_SIZE, options={}, inputs=DIGESTS
+    )
     return Shortlist.open(folder)
 
 
@@ -84,9 +86,9 @@ def test_candidates_by_sets(
 
 def test_frequent_words() -> None:
     counts = np.array([9, 9, 9, 9, 2, 0, 5, 2, 1])
-    assert most_frequent(counts, 2).tolist() == [UNK, EOS, 4, 6]
-    assert most_frequent(counts, 100).tolist() == [UNK, EOS, 4, 6, 7, 8]
-    assert most_frequent(counts, 0).tolist() == [UNK, EOS]
+    assert most_frequent_words(counts, 2).tolist() == [UNK, EOS, 4, 6]
+    assert most_frequent_words(counts, 100).tolist() == [UNK, EOS, 4, 6, 7, 8]
+    assert most_frequent_words(counts, 0).tolist() == [UNK, EOS]
     assert counts[0] == 9
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rnnkit.ngrams.estimate import estimate
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special import BOS, EOS, NAMES, PAD
 
@@ -53,4 +53,4 @@ def random_lines(seed: int = 1, lines: int = 60, size: int = SIZE, longest: int 
 def make_model(lines: Lines | None = None, size: int = SIZE, **options: object) -> NgramModel:
     """A model of a text."""
     ids, offsets = lay(random_lines(size=size) if lines is None else lines)
-    return estimate(ids, offsets, size, NgramOptions(**options))  # type: ignore[arg-type]
+    return estimate_ngram_model(ids, offsets, size, NgramOptions(**options))  # type: ignore[arg-type]

@@ -17,8 +17,8 @@ from rnnkit.errors import DataError, FormatError, RnnkitError
 from rnnkit.events import Event, Warned
 from rnnkit.io import manifest
 from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa_reader import read_arpa
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.text.special import BOS, EOS, NAMES, UNK
 
 from .samples import make_model
@@ -224,7 +224,7 @@ def test_faults_are_named_with_their_line(tmp_path: Path, text: str, message: st
 def test_faults_are_the_same_however_the_file_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, text: str, message: str
 ) -> None:
-    monkeypatch.setattr("rnnkit.ngrams.arpa_text._CHUNK", chunk)
+    monkeypatch.setattr("rnnkit.ngrams.arpa.arpa_text._CHUNK", chunk)
     assert_fault_is_named(tmp_path, text, message)
 
 

@@ -12,9 +12,10 @@ import pytest
 from rnnkit.errors import DataError, FormatError, RnnkitError
 from rnnkit.events import Event, Warned
 from rnnkit.io.repairs import Repairs
-from rnnkit.ngrams import arpa_repair, store
-from rnnkit.ngrams.arpa_reader import read_arpa
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams import store
+from rnnkit.ngrams.arpa import arpa_repair
+from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.text.special import EOS, NAMES, UNK
 
 from .test_arpa_reader import FAULTS, GOOD, VARIANTS, replaced
@@ -84,7 +85,7 @@ HARMLESS = {
 def test_the_model_is_that_of_the_good_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, counts: dict[str, int], chunk: int
 ) -> None:
-    monkeypatch.setattr("rnnkit.ngrams.arpa_text._CHUNK", chunk)
+    monkeypatch.setattr("rnnkit.ngrams.arpa.arpa_text._CHUNK", chunk)
     model, tokens, repairs = repaired(tmp_path, text)
     assert dict(repairs.counts) == counts
     assert len(repairs.listed) == sum(counts.values())

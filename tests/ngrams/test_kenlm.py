@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rnnkit.ngrams import kneser_ney
+from rnnkit.ngrams import smoothing
+from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.arpa.arpa_writer import ngrams, write_arpa
-from rnnkit.ngrams.arpa_reader import read_arpa
-from rnnkit.ngrams.counts import adjust, count, select
-from rnnkit.ngrams.estimate import assemble, estimate, lay_out
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_counts import adjust_counts, count_ngrams
+from rnnkit.ngrams.ngram_estimation import build_model, estimate_ngram_model, prepare_text
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special import BOS, EOS, NAMES, PAD
 from rnnkit.text.vocabulary import Vocabulary
@@ -156,12 +156,12 @@ def table(model: NgramModel, tokens: list[str]) -> dict[str, tuple[float, float]
 def estimate_with(discounts: Any, lines: list[list[int]], size: int, order: int, prune: tuple[int, ...]) -> NgramModel:
     """`estimate` with discounts that are given: lmplz's own are a little off (`discounts.py`)."""
     ids, offsets = np.concatenate(lines).astype(np.int32), np.cumsum([0, *map(len, lines)])
-    levels = list(count(lay_out(ids, offsets, size), size, order))
-    kept = select(levels, NgramOptions(order=order, prune=prune).thresholds())
+    levels = list(count_ngrams(prepare_text(ids, offsets, size), size, order))
+    kept = prune(levels, NgramOptions(order=order, prune=prune).thresholds())
     outcome_V = np.ones(size, dtype=np.bool_)
     outcome_V[[PAD, BOS]] = False
-    weights = kneser_ney.smooth(levels, adjust(levels), kept, discounts, outcome_V)
-    return assemble(levels, kept, weights, size, {})
+    weights = smoothing.modified_kneser_ney(levels, adjust_counts(levels), kept, discounts, outcome_V)
+    return build_model(levels, kept, weights, size, {})
 
 
 @pytest.mark.parametrize("prune", [(), (0, 1), (0, 0, 2)], ids=str)
@@ -205,7 +205,7 @@ def corpus(request: pytest.FixtureRequest, corpora: Path) -> tuple[str, Vocabula
 def test_perplexity_of_a_benchmark_is_kenlms(corpus: Any, order: int) -> None:
     name, vocabulary, train, test = corpus
     _, tokens, perplexities = CORPORA[name]
-    model = estimate(*encode(train, vocabulary), len(vocabulary), NgramOptions(order=order))
+    model = estimate_ngram_model(*encode(train, vocabulary), len(vocabulary), NgramOptions(order=order))
     log_p = model.score(*encode(test, vocabulary))
     assert len(log_p) == tokens
     assert math.exp(-log_p.mean()) == pytest.approx(perplexities[order], abs=0.002)
@@ -214,7 +214,7 @@ def test_perplexity_of_a_benchmark_is_kenlms(corpus: Any, order: int) -> None:
 @pytest.mark.slow
 def test_kenlm_reads_the_probabilities_of_a_benchmark(kenlm: Any, tmp_path: Path, corpus: Any) -> None:
     _, vocabulary, train, test = corpus
-    model = estimate(*encode(train, vocabulary), len(vocabulary), NgramOptions(order=5))
+    model = estimate_ngram_model(*encode(train, vocabulary), len(vocabulary), NgramOptions(order=5))
     path = tmp_path / "a.arpa"
     write_arpa(model, vocabulary.tokens, path)
     assert largest_difference(kenlm, path, model, list(vocabulary.tokens), share=0.1) < CLOSE

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.ngrams import store
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_model import NgramModel
 
 from .samples import lay, make_model, random_lines
 

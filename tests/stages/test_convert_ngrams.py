@@ -30,7 +30,8 @@ from rnnkit.data.aligned import AlignedData
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, Warned
 from rnnkit.io import manifest
-from rnnkit.ngrams import arpa_reader, store
+from rnnkit.ngrams import store
+from rnnkit.ngrams.arpa import arpa_reader
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.files import convert_ngrams, inspect, verify
 from rnnkit.stages.files.convert_ngrams import ConvertNgramsOptions

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +13,12 @@ from rnnkit.data.aligned import Sentences
 from rnnkit.data.arrays import IntArray
 from rnnkit.text.special import EOS
 
-CHUNK_PRODUCT = 1 << 17
+WORD_PAIRS_PER_CHUNK = 1 << 17
 """Pairs of words, one of each side, that are looked at in one go. How a text is cut depends on the text alone."""
 
 
 @dataclass(frozen=True)
-class Side:
+class BitextSide:
     """One of the two texts.
 
     Attributes:
@@ -35,24 +34,6 @@ class Side:
     size: int
 
 
-class Chunk(NamedTuple):
-    """Some sentence pairs as kernels read them.
-
-    Attributes:
-        source_S: Words of the source sentences, one sentence after the other.
-        source_begin_N1: Where each begins, and the end of the last.
-        target_T: Words of the target sentences.
-        target_begin_N1: Where each begins, and the end of the last.
-        shape_N: Number of each pair's shape in `Bitext.shapes`.
-    """
-
-    source_S: NDArray[np.int32]
-    source_begin_N1: NDArray[np.int64]
-    target_T: NDArray[np.int32]
-    target_begin_N1: NDArray[np.int64]
-    shape_N: NDArray[np.int32]
-
-
 @dataclass(frozen=True)
 class Bitext:
     """Sentence pairs.
@@ -63,8 +44,8 @@ class Bitext:
         too_long: Pairs that are left alone because a side has too many words.
     """
 
-    source: Side
-    target: Side
+    source: BitextSide
+    target: BitextSide
     too_long: int
 
     def __len__(self) -> int:
@@ -88,22 +69,22 @@ class Bitext:
     def cuts(self) -> NDArray[np.int64]:
         """Where chunks begin, and the end of the last; as many sentences as have `CHUNK_PRODUCT` pairs of words."""
         work_N = np.cumsum((self.source.length_N + 1) * (self.target.length_N + 1))
-        marks = np.arange(CHUNK_PRODUCT, work_N[-1] if len(work_N) else 0, CHUNK_PRODUCT)
+        marks = np.arange(WORD_PAIRS_PER_CHUNK, work_N[-1] if len(work_N) else 0, WORD_PAIRS_PER_CHUNK)
         return np.unique(np.concatenate(([0], np.searchsorted(work_N, marks) + 1, [len(self)])))
 
-    def chunk(self, first: int, last: int, shape_N: NDArray[np.int32]) -> Chunk:
+    def chunk(self, first: int, last: int, shape_N: NDArray[np.int32]) -> BitextChunk:
         """Sentence pairs `first` to `last`, the latter not included."""
         sides = (_gather(side, first, last) for side in (self.source, self.target))
         (source_S, source_begin_N1), (target_T, target_begin_N1) = sides
-        return Chunk(source_S, source_begin_N1, target_T, target_begin_N1, shape_N[first:last])
+        return BitextChunk(source_S, source_begin_N1, target_T, target_begin_N1, shape_N[first:last])
 
-    def chunks(self, shape_N: NDArray[np.int32]) -> Iterator[Chunk]:
+    def chunks(self, shape_N: NDArray[np.int32]) -> Iterator[BitextChunk]:
         """All of them in order."""
         for first, last in pairwise(self.cuts().tolist()):
             yield self.chunk(first, last, shape_N)
 
 
-def make_bitext(source: Side, target: Side, longest: int) -> Bitext:
+def make_bitext(source: BitextSide, target: BitextSide, longest: int) -> Bitext:
     """Pair two sides of equally many sentences.
 
     Args:
@@ -116,7 +97,7 @@ def make_bitext(source: Side, target: Side, longest: int) -> Bitext:
     return Bitext(cut[0], cut[1], int(long_N.sum()))
 
 
-def make_side(sentences: Sentences, size: int) -> Side:
+def make_side(sentences: Sentences, size: int) -> BitextSide:
     """One side of aligned data, without padding and end symbols.
 
     Args:
@@ -129,10 +110,10 @@ def make_side(sentences: Sentences, size: int) -> Side:
     some_N = length_N > 0
     ended_N = np.zeros(len(length_N), dtype=np.bool_)
     ended_N[some_N] = np.asarray(ids[end_N1[1:][some_N] - 1]) == EOS
-    return Side(ids, end_N1[:-1], length_N - ended_N, size)
+    return BitextSide(ids, end_N1[:-1], length_N - ended_N, size)
 
 
-def _gather(side: Side, first: int, last: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _gather(side: BitextSide, first: int, last: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """The words of some sentences, one after the other, and where each begins."""
     length_N = side.length_N[first:last]
     begin_N1 = np.concatenate(([0], np.cumsum(length_N)))

@@ -9,13 +9,13 @@ DIAGONAL: Final = "diagonal"
 HMM: Final = "hmm"
 MODELS: Final = (HMM, DIAGONAL)
 
-FLATTEST, STEEPEST = 0.1, 14.0
+MIN_TENSION, MAX_TENSION = 0.1, 14.0
 """Bounds of the tension, as in fast_align."""
 
-REACH = 20
+MAX_JUMP = 20
 """Jumps of more words than this, to either side, have one weight together."""
 
-LEAST = 1e-12
+MIN_JUMP_WEIGHT = 1e-12
 """Least weight of a jump; one from places that were left less often than this keeps the weight it has."""
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.alignment.lexicon import Lexicon
+from rnnkit.alignment.translation_table import TranslationTable
 from rnnkit.data.arrays import IntArray, open_array
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.io import manifest
@@ -134,7 +134,7 @@ class Shortlist:
         return wanted_V
 
 
-def make_rows(lexicon: Lexicon, best: int, copy: bool) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def top_translations(lexicon: TranslationTable, best: int, copy: bool) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """The most probable translations of each source word.
 
     Args:
@@ -157,7 +157,7 @@ def make_rows(lexicon: Lexicon, best: int, copy: bool) -> tuple[NDArray[np.int64
     return offset_S1, (key_C & 0xFFFFFFFF).astype(np.int32)
 
 
-def most_frequent(count_V: NDArray[np.int64], frequent: int) -> NDArray[np.int32]:
+def most_frequent_words(count_V: NDArray[np.int64], frequent: int) -> NDArray[np.int32]:
     """UNK, EOS and the most frequent ordinary words of the target side, rising.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_model import NgramModel
 
 
 @dataclass(frozen=True)

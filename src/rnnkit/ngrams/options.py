@@ -11,7 +11,7 @@ from rnnkit.errors import ConfigError
 Smoothing = Literal["kneser-ney", "add-k", "maximum-likelihood"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 
-LONGEST_ORDER = 64
+MAX_ORDER = 64
 """Far beyond what text has use for; a bound for the sake of a clear error."""
 
 
@@ -41,8 +41,8 @@ class NgramOptions:
         Raises:
             ConfigError: A choice is out of its range, or choices exclude each other.
         """
-        if not 1 <= self.order <= LONGEST_ORDER:
-            raise ConfigError(f"an order of {self.order} is not possible", f"it lies between 1 and {LONGEST_ORDER}")
+        if not 1 <= self.order <= MAX_ORDER:
+            raise ConfigError(f"an order of {self.order} is not possible", f"it lies between 1 and {MAX_ORDER}")
         if self.smoothing not in SMOOTHINGS:
             raise ConfigError(f"there is no smoothing {self.smoothing!r}", f"there are {', '.join(SMOOTHINGS)}")
         if not 0 < self.add < float("inf"):

@@ -22,7 +22,7 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.document import parse
 from rnnkit.io.regular import open_regular
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.text import special
 
 NAME: Final = "ngrams.safetensors"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnnkit.alignment.links import Links
+from rnnkit.alignment.pharaoh import AlignmentLinks
 from rnnkit.nn.guided_attention import LinkedPlaces
 
 _BITS = 20
@@ -24,7 +24,7 @@ class Guidance:
         weight: What a nat of a linked token's attention counts beside a nat of a target token.
     """
 
-    links: Links
+    links: AlignmentLinks
     weight: float
 
     def linked(self, batch: NDArray[np.int64], device: torch.device) -> LinkedPlaces:

@@ -21,6 +21,7 @@ probability 1: nothing ever predicts it. What is impossible has the logarithm -9
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,11 +31,10 @@ from numpy.typing import NDArray
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, Warned, ignore
 from rnnkit.io.atomic import atomic_file
-from rnnkit.ngrams.arpa_kernels import LONGEST_NUMBER, format_rows
-from rnnkit.ngrams.counts import Ints
-from rnnkit.ngrams.lexicon import join
-from rnnkit.ngrams.merging import merge
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.kernels.arpa_entries import MAX_NUMBER_BYTES, format_entries
+from rnnkit.kernels.array_types import Int32Array
+from rnnkit.ngrams.arpa.arpa_words import concatenate_words
+from rnnkit.ngrams.ngram_model import ROOT, NgramModel
 from rnnkit.text import special
 
 IMPOSSIBLE: Final = -99.0
@@ -69,13 +69,13 @@ def write_arpa(
     unknown = special.NAMES[special.UNK]
     if merge_unknown and unknown in tokens[len(special.NAMES) :]:
         row = tokens.index(unknown, len(special.NAMES))
-        model, absent = merge(model, row, special.UNK)
+        model, absent = merge_words(model, row, special.UNK)
         left_out.add(absent)
     row_W = np.array([row for row in range(len(tokens)) if row not in left_out], dtype=np.int32)
     _check_words(tokens, row_W.tolist(), listen)
     if model.order not in _KENLM_ORDERS:
         listen(Warned(f"KenLM as it is usually built does not read models of order {model.order}, only of 2 to 6"))
-    spelled = join([token.encode() for token in tokens])
+    spelled = concatenate_words([token.encode() for token in tokens])
     with atomic_file(path, "wb") as file:
         sizes = [len(row_W), *model.sizes[1:]]
         file.write(b"\\data\\\n")
@@ -93,7 +93,7 @@ def write_arpa(
         listen(Note(f"{impossible:,} n-grams have the probability 0, which is written as {IMPOSSIBLE:g}"))
 
 
-def ngrams(model: NgramModel, node_M: NDArray[np.integer[Any]], order: int) -> Ints:
+def ngrams(model: NgramModel, node_M: NDArray[np.integer[Any]], order: int) -> Int32Array:
     """The words of nodes of one order, shape (M, K)."""
     words_MK = np.empty((len(node_M), order), dtype=np.int32)
     for column in reversed(range(order)):
@@ -123,7 +123,7 @@ def _check_words(tokens: Sequence[str], rows: Sequence[int], listen: Listener) -
         listen(Warned("the vocabulary has the word <UNK>, which KenLM takes for the unknown word <unk>"))
 
 
-def _nodes(model: NgramModel, order: int, row_W: Ints) -> Iterator[NDArray[np.integer[Any]]]:
+def _nodes(model: NgramModel, order: int, row_W: Int32Array) -> Iterator[NDArray[np.integer[Any]]]:
     """The nodes of one order, a block at a time."""
     if order == 1:
         yield from (1 + row_W[start : start + _BLOCK] for start in range(0, len(row_W), _BLOCK))
@@ -146,13 +146,56 @@ def _weights(model: NgramModel, node_M: NDArray[np.integer[Any]]) -> tuple[NDArr
 
 
 def _format(
-    words_MK: Ints,
+    words_MK: Int32Array,
     log10_M: NDArray[np.float32],
     backoff_M: NDArray[np.float32],
     spelled: NDArray[np.uint8],
     begins: NDArray[np.int64],
 ) -> bytes:
     letters = int(np.diff(begins)[words_MK].sum())
-    room = letters + words_MK.size + len(words_MK) * (2 * LONGEST_NUMBER + 2)
+    room = letters + words_MK.size + len(words_MK) * (2 * MAX_NUMBER_BYTES + 2)
     buffer = np.empty(room, dtype=np.uint8)
-    return buffer[: format_rows(words_MK, log10_M, backoff_M, spelled, begins, buffer)].tobytes()
+    return buffer[: format_entries(words_MK, log10_M, backoff_M, spelled, begins, buffer)].tobytes()
+
+
+def merge_words(model: NgramModel, row: int, other: int) -> tuple[NgramModel, int]:
+    """Give one of two words the probability of both.
+
+    Args:
+        model: The model.
+        row: A word.
+        other: Another.
+
+    Returns:
+        The model, in which one of the two is impossible now, and which one: one that has no n-grams.
+
+    Raises:
+        DataError: Both have n-grams.
+    """
+    without = [word for word in (row, other) if not _has_ngrams(model, word)]
+    if not without:
+        raise DataError(
+            f"rows {row} and {other} of the vocabulary cannot be made one: both have n-grams",
+            hint="make them one in the text, and train again",
+        )
+    absent = without[0]
+    present = other if absent == row else row
+    node_M = np.flatnonzero(model.word_A == present)
+    node_M = node_M[node_M != ROOT]
+    context_M = np.searchsorted(model.begins_I1, node_M, side="right") - 1
+    log10_M = np.full(len(node_M), model.log10_A[1 + absent], dtype=np.float64)
+    while (on_the_way := context_M != ROOT).any():
+        log10_M[on_the_way] += model.backoff_I[context_M[on_the_way]]
+        context_M[on_the_way] = model.suffix_A[context_M[on_the_way]]
+    log10_A = model.log10_A.copy()
+    with np.errstate(divide="ignore"):
+        log10_A[node_M] = np.minimum(np.log10(10.0 ** model.log10_A[node_M].astype(float) + 10.0**log10_M), 0.0)
+    log10_A[1 + absent] = -np.inf
+    return replace(model, log10_A=log10_A), absent
+
+
+def _has_ngrams(model: NgramModel, word: int) -> bool:
+    """Whether a word stands in any n-gram of two words or more."""
+    return bool(np.any(model.word_A[1 + model.vocabulary_size :] == word)) or (
+        model.order > 1 and model.begins_I1[1 + word] < model.begins_I1[2 + word]
+    )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from rnnkit.data.aligned import Sentences
     from rnnkit.models.language_model import LanguageModel
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
     from rnnkit.text.matching import Matching
     from rnnkit.text.tokenizers.tokenizer import Tokenizer
     from rnnkit.text.vocabulary import Vocabulary

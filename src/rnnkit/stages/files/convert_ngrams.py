@@ -19,7 +19,7 @@ from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file, claim_folder
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
 
 EXAMPLE = """\
 rnnkit convert-ngrams model.arpa
@@ -135,7 +135,7 @@ def _read(source: Path, repair: bool, listen: Listener) -> _Read:
     from rnnkit.models import store
     from rnnkit.models.language_store import VOCABULARY
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.arpa_reader import read_arpa
+    from rnnkit.ngrams.arpa.arpa_reader import read_arpa
     from rnnkit.text.vocabulary import Vocabulary
 
     if not source.is_dir():

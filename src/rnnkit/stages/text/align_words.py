@@ -20,10 +20,10 @@ from rnnkit.stages.outputs import claim_file, claim_folder
 from rnnkit.text.names import TRAIN
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.agreement import Agreement
+    from rnnkit.alignment.alignment_error_rate import AlignmentScores
     from rnnkit.alignment.bitext import Bitext
-    from rnnkit.alignment.estimate import Model
-    from rnnkit.alignment.links import Links
+    from rnnkit.alignment.em_training import AlignmentModel
+    from rnnkit.alignment.pharaoh import AlignmentLinks
     from rnnkit.stages.text.word_pairs import WordPairs
 
 EXAMPLE = """\
@@ -160,7 +160,7 @@ def run(options: AlignWordsOptions, listen: Listener = ignore) -> AlignWordsResu
 def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener) -> AlignWordsResult:
     """The same for files that can be read more than once; what is written records the options as `given`."""
     from rnnkit.alignment.bitext import make_bitext
-    from rnnkit.alignment.links import write_links
+    from rnnkit.alignment.pharaoh import write_links
     from rnnkit.stages.text.word_pairs import open_data, open_files
     from rnnkit.system.machine import available_cores
 
@@ -205,9 +205,9 @@ def _check(options: AlignWordsOptions) -> None:
 
 def _refuse_taken(options: AlignWordsOptions, output: Path) -> None:
     """Keep what is there, before any work is done."""
-    from rnnkit.alignment import links, shortlist
+    from rnnkit.alignment import pharaoh, shortlist
 
-    claim_file(options, output, links.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
+    claim_file(options, output, pharaoh.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
     if options.lexicon is not None:
         claim_file(options, options.lexicon, beside=[output])
     if options.shortlist is not None:
@@ -216,11 +216,11 @@ def _refuse_taken(options: AlignWordsOptions, output: Path) -> None:
 
 def _align(
     options: AlignWordsOptions, words: WordPairs, bitext: Bitext, threads: int, listen: Listener
-) -> tuple[Links, dict[str, Model]]:
+) -> tuple[AlignmentLinks, dict[str, AlignmentModel]]:
     """The links, and the models that were needed for them and for the tables, by direction."""
-    from rnnkit.alignment.estimate import estimate, link
+    from rnnkit.alignment.em_training import predict_links, train_alignment_model
     from rnnkit.alignment.options import AlignmentOptions as Learning
-    from rnnkit.alignment.symmetry import GROW_DIAG_FINAL_AND, one_direction, symmetrise
+    from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, single_direction_links, symmetrize
 
     learning = Learning(options.model, options.iterations, options.null, options.alpha)
     source, target = words.names
@@ -229,20 +229,20 @@ def _align(
     if options.lexicon or options.shortlist:
         wanted.add(FORWARD)
     models = {
-        name: estimate(pairs, learning, threads, listen, task)
+        name: train_alignment_model(pairs, learning, threads, listen, task)
         for name, (pairs, task) in bitexts.items()
         if name in wanted
     }
     linked = [options.direction] if options.direction else list(bitexts)
-    found = [link(bitexts[name][0], models[name], threads) for name in linked]
+    found = [predict_links(bitexts[name][0], models[name], threads) for name in linked]
     if options.direction:
-        return one_direction(bitext, found[0], backward=options.direction == BACKWARD), models
-    return symmetrise(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
+        return single_direction_links(bitext, found[0], backward=options.direction == BACKWARD), models
+    return symmetrize(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
 
 
-def _read_gold(path: Path | None, words: WordPairs) -> tuple[Links, Links] | None:
+def _read_gold(path: Path | None, words: WordPairs) -> tuple[AlignmentLinks, AlignmentLinks] | None:
     """Links to compare with: the sure ones, and those with the possible ones."""
-    from rnnkit.alignment.links import read_links
+    from rnnkit.alignment.pharaoh import read_links
 
     if path is None:
         return None
@@ -250,35 +250,35 @@ def _read_gold(path: Path | None, words: WordPairs) -> tuple[Links, Links] | Non
     return read_links(path, *lengths), read_links(path, *lengths, possible=True)
 
 
-def _compare(links: Links, sure: Links, possible: Links) -> Agreement:
-    from rnnkit.alignment.agreement import agreement
+def _compare(links: AlignmentLinks, sure: AlignmentLinks, possible: AlignmentLinks) -> AlignmentScores:
+    from rnnkit.alignment.alignment_error_rate import score_links
 
-    return agreement(links, sure, possible)
+    return score_links(links, sure, possible)
 
 
-def _seal(output: Path, options: AlignWordsOptions, words: WordPairs, bitext: Bitext, links: Links) -> None:
+def _seal(output: Path, options: AlignWordsOptions, words: WordPairs, bitext: Bitext, links: AlignmentLinks) -> None:
     """Write the manifest of the links."""
-    from rnnkit.alignment.links import KIND, VERSION
+    from rnnkit.alignment.pharaoh import KIND, VERSION
 
     facts = {"sides": list(words.names), "pairs": len(bitext), "links": len(links.source_L)}
     seal_file(output, KIND, VERSION, options=_kept(options), inputs=words.digests, facts=facts)
 
 
 def _write_tables(
-    options: AlignWordsOptions, words: WordPairs, models: Mapping[str, Model], tokens: Sequence[Any]
+    options: AlignWordsOptions, words: WordPairs, models: Mapping[str, AlignmentModel], tokens: Sequence[Any]
 ) -> None:
     """Write the word table and the shortlist, where they are asked for."""
     import numpy as np
 
-    from rnnkit.alignment.lexicon import make_lexicon, write_lexicon
-    from rnnkit.alignment.shortlist import make_rows, most_frequent, write_shortlist
+    from rnnkit.alignment.shortlist import most_frequent_words, top_translations, write_shortlist
+    from rnnkit.alignment.translation_table import make_translation_table, write_translation_table
 
     if options.lexicon is not None:
-        write_lexicon(make_lexicon(models[FORWARD].table), options.lexicon, *tokens)
+        write_translation_table(make_translation_table(models[FORWARD].table), options.lexicon, *tokens)
     if options.shortlist is not None:
         count_V = np.bincount(words.target.ids, minlength=words.target.size)
-        rows = make_rows(make_lexicon(models[FORWARD].table, 0.0), options.best, words.joint)
-        always_F = most_frequent(count_V, options.frequent)
+        rows = top_translations(make_translation_table(models[FORWARD].table, 0.0), options.best, words.joint)
+        always_F = most_frequent_words(count_V, options.frequent)
         write_shortlist(
             options.shortlist, rows, always_F, words.target.size, options=_kept(options), inputs=words.digests
         )

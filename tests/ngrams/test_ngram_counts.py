@@ -1,0 +1,123 @@
+"""Counting by sorting gives what dictionaries give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.kernels.counting_sort import counting_sort, group_ngrams
+from rnnkit.ngrams import ngram_reference
+from rnnkit.ngrams.ngram_counts import NgramLevel, adjust_counts, count_ngrams, prune
+from rnnkit.ngrams.ngram_estimation import prepare_text
+from rnnkit.text.special import BOS, EOS
+
+from .samples import SIZE, Lines, lay, lines_of, random_lines
+
+Ngram = tuple[int, ...]
+
+
+def levels_of(lines: Lines, order: int, size: int = SIZE) -> list[NgramLevel]:
+    return list(count_ngrams(prepare_text(*lay(lines), size), size, order))
+
+
+def spell(levels: list[NgramLevel]) -> list[list[Ngram]]:
+    """The n-grams of each level as words."""
+    spelled: list[list[Ngram]] = [[()]]
+    for level in levels:
+        shorter = spelled[-1]
+        pairs = zip(level.contexts().tolist(), level.word_N.tolist(), strict=True)
+        spelled.append([(*shorter[context], word) for context, word in pairs])
+    return spelled[1:]
+
+
+@given(lines_of(), st.integers(1, 5))
+def test_counts_are_those_of_dictionaries(lines: Lines, order: int) -> None:
+    levels = levels_of(lines, order)
+    wanted = ngram_reference.count(lines, order)
+    found = {
+        ngram: number
+        for level, ngrams in zip(levels, spell(levels), strict=True)
+        for ngram, number in zip(ngrams, level.count_N.tolist(), strict=True)
+    }
+    assert {ngram: number for ngram, number in found.items() if number} == wanted
+    assert found.keys() - wanted.keys() <= {(word,) for word in range(SIZE)}  # words that never occur
+
+
+@given(lines_of(), st.integers(1, 5))
+def test_adjusted_counts_are_those_of_dictionaries(lines: Lines, order: int) -> None:
+    levels = levels_of(lines, order)
+    wanted = ngram_reference.adjust(ngram_reference.count(lines, order), order)
+    for ngrams, count_N in zip(spell(levels), adjust_counts(levels), strict=True):
+        assert count_N.tolist() == [wanted.get(ngram, 0) for ngram in ngrams]
+
+
+@given(lines_of(), st.integers(2, 5))
+def test_ngrams_are_sorted_and_know_what_they_end_like(lines: Lines, order: int) -> None:
+    levels = levels_of(lines, order)
+    spelled = spell(levels)
+    assert all(ngrams == sorted(ngrams) for ngrams in spelled)
+    for level, ngrams, shorter in zip(levels[1:], spelled[1:], spelled, strict=False):
+        assert [shorter[suffix] for suffix in level.suffix_N.tolist()] == [ngram[1:] for ngram in ngrams]
+    for level, ngrams in zip(levels, spelled, strict=True):
+        assert ngrams[level.from_start] == [ngram for ngram in ngrams if ngram[0] == BOS]
+
+
+def test_start_of_a_line_is_counted_as_a_context_and_never_as_a_word() -> None:
+    (words, pairs) = levels_of([[4, EOS], [4, 4, EOS], [EOS]], 2)
+    assert words.count_N.tolist() == [0, 0, 0, 3, 3, 0, 0, 0, 0]
+    assert pairs.count_N[pairs.from_start].tolist() == [1, 2]  # <s> </s>, <s> 4
+
+
+def test_an_order_longer_than_every_line_has_no_ngrams() -> None:
+    levels = levels_of([[4, EOS], [5, EOS]], 5)
+    assert [len(level) for level in levels] == [SIZE, 4, 2, 0, 0]
+
+
+def test_selection_keeps_what_is_above_the_threshold_and_every_word() -> None:
+    levels = levels_of(random_lines(), 4)
+    kept = prune(levels, (0, 1, 1, 3))
+    assert kept[0].all()
+    for level, kept_N, threshold in zip(levels[1:], kept[1:], (1, 1, 3), strict=True):
+        assert kept_N.tolist() == [number > threshold for number in level.count_N.tolist()]
+
+
+@given(lines_of(), st.lists(st.integers(0, 3), min_size=4, max_size=4).map(sorted))
+def test_with_an_ngram_those_within_it_are_kept(lines: Lines, thresholds: list[int]) -> None:
+    levels = levels_of(lines, 5)
+    kept = prune(levels, (0, *thresholds))
+    for level, kept_N, shorter_C in zip(levels[1:], kept[1:], kept, strict=False):
+        assert shorter_C[level.suffix_N[kept_N]].all()
+        assert shorter_C[level.contexts()[kept_N]].all()
+
+
+def test_large_ids_cost_no_precision() -> None:
+    size = 70_001
+    lines = [[70_000, 4, 70_000, EOS], [69_999, 70_000, 4, EOS], [70_000, 4, 70_000, EOS]]
+    levels = levels_of(lines, 3, size)
+    found = dict(zip(spell(levels)[2], levels[2].count_N.tolist(), strict=True))
+    assert found == {ngram: number for ngram, number in ngram_reference.count(lines, 3).items() if len(ngram) == 3}
+
+
+@given(st.lists(st.integers(-1, 4), max_size=20))
+def test_kernels_do_in_python_what_they_do_compiled(keys: list[int]) -> None:
+    order, key = np.arange(len(keys), dtype=np.int32)[::-1].copy(), np.array(keys, dtype=np.int32)
+    plain, compiled = counting_sort.py_func(order, key, 5), counting_sort(order, key, 5)  # type: ignore[attr-defined]
+    assert all(np.array_equal(one, other) for one, other in zip(plain, compiled, strict=True))
+    assert plain[0].tolist() == sorted((place for place in order.tolist() if keys[place] >= 0), key=lambda p: keys[p])
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_grouping_does_in_python_what_it_does_compiled(order: int) -> None:
+    text_P = prepare_text(*lay(random_lines(lines=9)), SIZE)
+    context_P = np.concatenate([[-1], text_P[:-1]]).astype(np.int32)
+    context_P[text_P == BOS] = -1
+    by_word_P, _ = counting_sort(np.arange(len(text_P), dtype=np.int32), text_P, SIZE)
+    sorted_M, begins = counting_sort(by_word_P, context_P, SIZE)
+    filled = [np.full(len(text_P), -1, dtype=np.int32) for _ in range(2)]
+    plain = group_ngrams.py_func(sorted_M, text_P, context_P, text_P, begins, filled[0])  # type: ignore[attr-defined]
+    compiled = group_ngrams(sorted_M, text_P, context_P, text_P, begins, filled[1])
+    assert all(
+        np.array_equal(one, other) for one, other in zip([*plain, filled[0]], [*compiled, filled[1]], strict=True)
+    )
