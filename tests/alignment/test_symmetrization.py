@@ -1,4 +1,4 @@
-"""Symmetrisation: equal to plain sets, and what each method promises."""
+"""Symmetrization: equal to the reference, and properties of the methods."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from rnnkit.alignment.symmetrization import (
     symmetrize,
 )
 
-from .samples import Pairs, lay
+from .samples import Pairs, bitext_of
 
 Directions = tuple[list[int], list[int]]
 
 
 @st.composite
 def directions(draw: st.DrawFn, longest: int = 7) -> Directions:
-    """For each target word a source word or -1, and the other way round."""
+    """Generate, for each target word, a source position or -1, and the reverse."""
     m, n = draw(st.integers(0, longest)), draw(st.integers(0, longest))
     source, target = (st.integers(-1, length - 1) for length in (m, n))
     return draw(st.lists(source, min_size=n, max_size=n)), draw(st.lists(target, min_size=m, max_size=m))
@@ -36,8 +36,8 @@ def directions(draw: st.DrawFn, longest: int = 7) -> Directions:
 
 def arrays(some: list[Directions]) -> tuple[Pairs, np.ndarray, np.ndarray]:
     pairs: Pairs = [([4] * len(backward), [5] * len(forward)) for forward, backward in some]
-    forward_T = np.array([place for forward, _ in some for place in forward], dtype=np.int32)
-    return pairs, forward_T, np.array([place for _, backward in some for place in backward], dtype=np.int32)
+    forward_T = np.array([position for forward, _ in some for position in forward], dtype=np.int32)
+    return pairs, forward_T, np.array([position for _, backward in some for position in backward], dtype=np.int32)
 
 
 def points(links: AlignmentLinks, pair: int) -> list[tuple[int, int]]:
@@ -47,9 +47,9 @@ def points(links: AlignmentLinks, pair: int) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("method", METHODS)
 @given(some=st.lists(directions(), min_size=1, max_size=4))
-def test_equals_sets(method: str, some: list[Directions]) -> None:
+def test_equals_reference(method: str, some: list[Directions]) -> None:
     pairs, forward_T, backward_S = arrays(some)
-    links = symmetrize(lay(pairs), forward_T, backward_S, method)
+    links = symmetrize(bitext_of(pairs), forward_T, backward_S, method)
     for number, (forward, backward) in enumerate(some):
         one = {(source, target) for target, source in enumerate(forward) if source >= 0}
         other = {(source, target) for source, target in enumerate(backward) if target >= 0}
@@ -57,9 +57,9 @@ def test_equals_sets(method: str, some: list[Directions]) -> None:
 
 
 @given(some=st.lists(directions(), min_size=1, max_size=3))
-def test_methods_hold_each_other(some: list[Directions]) -> None:
+def test_methods_are_nested(some: list[Directions]) -> None:
     pairs, forward_T, backward_S = arrays(some)
-    found = {method: symmetrize(lay(pairs), forward_T, backward_S, method) for method in METHODS}
+    found = {method: symmetrize(bitext_of(pairs), forward_T, backward_S, method) for method in METHODS}
     for number in range(len(some)):
         rising = [
             set(points(found[method], number)) for method in (INTERSECTION, GROW_DIAG, GROW_DIAG_FINAL_AND, UNION)
@@ -69,7 +69,7 @@ def test_methods_hold_each_other(some: list[Directions]) -> None:
 
 def test_a_known_example() -> None:
     pairs, forward_T, backward_S = arrays([([0, 1, 1, -1, 4], [0, 1, 4, -1, -1])])
-    methods = {method: points(symmetrize(lay(pairs), forward_T, backward_S, method), 0) for method in METHODS}
+    methods = {method: points(symmetrize(bitext_of(pairs), forward_T, backward_S, method), 0) for method in METHODS}
     assert methods == {
         INTERSECTION: [(0, 0), (1, 1)],
         UNION: [(0, 0), (1, 1), (1, 2), (2, 4), (4, 4)],
@@ -80,7 +80,7 @@ def test_a_known_example() -> None:
 
 def test_one_direction() -> None:
     pairs, forward_T, backward_S = arrays([([0, -1], [1, 0, 0]), ([], [-1]), ([0], [-1])])
-    text = lay(pairs)
+    text = bitext_of(pairs)
     assert [points(single_direction_links(text, forward_T), pair) for pair in range(3)] == [[(0, 0)], [], [(0, 0)]]
     backward = single_direction_links(text, backward_S, backward=True)
     assert [points(backward, pair) for pair in range(3)] == [[(0, 1), (1, 0), (2, 0)], [], []]

@@ -1,4 +1,4 @@
-"""Numbers and rows of ARPA files: what is written is read as the same, compiled and in Python."""
+"""Numbers and entries of ARPA files: formatting, parsing, and their agreement with the Python parser."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rnnkit.errors import FormatError
-from rnnkit.kernels import arpa_entries
-from rnnkit.kernels.arpa_entries import MAX_DIGITS, MAX_NUMBER_BYTES, format_entries, parse_entries
+from rnnkit.kernels.arpa_entries import MAX_DIGITS, MAX_NUMBER_BYTES, find_word, format_entries, parse_entries
 from rnnkit.ngrams.arpa.arpa_reader import parse_entry
 from rnnkit.ngrams.arpa.arpa_words import concatenate_words, make_word_index
 
 WORDS = [b"zero", b"a", b"bc", "日本".encode(), b"<s>", b"a-b", b"-1"]
-KNOWN = {word: row for row, word in enumerate(WORDS)}
+KNOWN = {word: index for index, word in enumerate(WORDS)}
 
 
 def written(log10: float, backoff: float = math.nan, words: Sequence[int] = (1,)) -> bytes:
@@ -32,15 +31,17 @@ def written(log10: float, backoff: float = math.nan, words: Sequence[int] = (1,)
     return buffer[:size].tobytes()
 
 
-def parsed(text: bytes, order: int, longest: bool = False, room: int = 9) -> list[tuple[float, list[bytes], float]]:
-    """The rows that the kernel reads, before the first that it leaves."""
-    words_MK = np.full((room, order), -1, dtype=np.int32)
-    log10_M, backoff_M = np.full(room, 9, dtype=np.float32), np.full(room, 9, dtype=np.float32)
-    octets = np.frombuffer(text, dtype=np.uint8)
-    rows, size = parse_entries(octets, *make_word_index(WORDS), longest, words_MK, log10_M, backoff_M)
-    assert text[:size].count(b"\n") == rows
-    words = [[WORDS[word] for word in row] for row in words_MK[:rows].tolist()]
-    return list(zip(log10_M[:rows].tolist(), words, backoff_M[:rows].tolist(), strict=True))
+def parsed(
+    text: bytes, order: int, highest_order: bool = False, capacity: int = 9
+) -> list[tuple[float, list[bytes], float]]:
+    """Return the entries that the kernel parses, up to the first that it does not."""
+    words_MK = np.full((capacity, order), -1, dtype=np.int32)
+    log10_M, backoff_M = np.full(capacity, 9, dtype=np.float32), np.full(capacity, 9, dtype=np.float32)
+    text_bytes = np.frombuffer(text, dtype=np.uint8)
+    entries, size = parse_entries(text_bytes, *make_word_index(WORDS), highest_order, words_MK, log10_M, backoff_M)
+    assert text[:size].count(b"\n") == entries
+    words = [[WORDS[word] for word in ids] for ids in words_MK[:entries].tolist()]
+    return list(zip(log10_M[:entries].tolist(), words, backoff_M[:entries].tolist(), strict=True))
 
 
 singles = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subnormal=False).filter(
@@ -57,7 +58,7 @@ singles = st.floats(width=32, allow_nan=False, allow_infinity=False, allow_subno
 @example(123456792.0)
 @example(-0.99999994)
 @example(-9.999999)
-def test_a_written_number_is_read_as_the_same_float32(value: float) -> None:
+def test_a_formatted_number_parses_as_the_same_float32(value: float) -> None:
     text = written(0, value).decode().rstrip("\n").split("\t")[2]
     assert np.float32(float(text)) == np.float32(value)
     assert len(text) <= MAX_NUMBER_BYTES
@@ -75,13 +76,13 @@ def test_numbers_are_short(value: float, text: str) -> None:
     assert written(0, value) == f"0\ta\t{text}\n".encode()
 
 
-def test_rows_are_number_words_and_backoff() -> None:
+def test_entries_are_formatted() -> None:
     assert written(-0.5, -0.25, (1, 2, 3)) == "-0.5\ta bc 日本\t-0.25\n".encode()
     assert written(-0.5, words=(4, 4)) == b"-0.5\t<s> <s>\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "order", "rows"),
+    ("text", "order", "entries"),
     [
         (b"-1.5\ta\n", 1, [(-1.5, [b"a"], 0.0)]),
         (b"-1.5\ta\t-2\n-3\tbc\t0.5\n", 1, [(-1.5, [b"a"], -2.0), (-3.0, [b"bc"], 0.5)]),
@@ -91,11 +92,11 @@ def test_rows_are_number_words_and_backoff() -> None:
         (b"-0\ta\t-0.0\n", 1, [(0.0, [b"a"], 0.0)]),
     ],
 )
-def test_rows_are_read(text: bytes, order: int, rows: list[tuple[float, list[bytes], float]]) -> None:
+def test_entries_are_parsed(text: bytes, order: int, entries: list[tuple[float, list[bytes], float]]) -> None:
     found = parsed(text, order)
-    assert [words for _, words, _ in found] == [words for _, words, _ in rows]
-    assert [row[0] for row in found] == pytest.approx([row[0] for row in rows])
-    assert [row[2] for row in found] == pytest.approx([row[2] for row in rows])
+    assert [words for _, words, _ in found] == [words for _, words, _ in entries]
+    assert [entry[0] for entry in found] == pytest.approx([entry[0] for entry in entries])
+    assert [entry[2] for entry in found] == pytest.approx([entry[2] for entry in entries])
 
 
 @pytest.mark.parametrize(
@@ -107,14 +108,14 @@ def test_rows_are_read(text: bytes, order: int, rows: list[tuple[float, list[byt
         b"-1\ta bc\tnan", b"-0000000000000000000000001\ta bc", b"-1e400\ta bc", b"-1\ta bc\t1e-400",
     ],
 )  # fmt: skip
-def test_a_row_that_is_not_as_expected_is_left(line: bytes) -> None:
+def test_irregular_entries_stop_the_kernel(line: bytes) -> None:
     good = b"-1\ta bc\t-2\n"
     assert len(parsed(good + line + b"\n" + good, 2)) == 1
 
 
-def test_the_longest_have_no_backoff_and_room_is_not_exceeded() -> None:
-    assert parsed(b"-1\ta\n-1\ta\t-2\n", 1, longest=True) == [(-1.0, [b"a"], 0.0)]
-    assert len(parsed(b"-1\ta\n" * 5, 1, room=3)) == 3
+def test_highest_order_has_no_backoff_and_capacity_holds() -> None:
+    assert parsed(b"-1\ta\n-1\ta\t-2\n", 1, highest_order=True) == [(-1.0, [b"a"], 0.0)]
+    assert len(parsed(b"-1\ta\n" * 5, 1, capacity=3)) == 3
     assert parsed(b"", 1) == []
 
 
@@ -123,33 +124,31 @@ parts = st.sampled_from([b"\t", b" ", b"  ", b"\t\t", b""])
 
 
 @given(st.integers(1, 3), st.booleans(), st.lists(st.tuples(fields, parts), max_size=6))
-def test_what_the_kernel_reads_is_what_the_readable_way_reads(
-    order: int, longest: bool, line: list[tuple[bytes, bytes]]
-) -> None:
+def test_kernel_agrees_with_the_python_parser(order: int, highest_order: bool, line: list[tuple[bytes, bytes]]) -> None:
     text = b"".join(field + part for field, part in line)
-    found = parsed(text + b"\n", order, longest)
+    found = parsed(text + b"\n", order, highest_order)
     try:
-        log10, words, backoff = parse_entry(text, "file:1", order, longest, KNOWN)
+        log10, words, backoff = parse_entry(text, FormatError, order, highest_order, KNOWN)
     except FormatError:
         assert found == []
         return
-    if found:  # it may leave a row, and never reads one otherwise
+    if found:  # the kernel may stop at an entry, but never parses one differently
         assert found == [(float(np.float32(log10)), words, float(np.float32(backoff)))]
 
 
 @given(st.lists(st.binary(min_size=1, max_size=5), unique=True, min_size=1, max_size=300))
-def test_every_word_is_found_and_no_other(words: list[bytes]) -> None:
-    spelled, begins, table = make_word_index(words)
-    for row, word in enumerate(words):
+def test_hash_table_finds_every_word_and_no_other(words: list[bytes]) -> None:
+    word_bytes, offsets, table = make_word_index(words)
+    for index, word in enumerate(words):
         text = np.frombuffer(b"x" + word + b"x", dtype=np.uint8)
-        look_up = arpa_entries.find_word
-        assert look_up(text, 1, 1 + len(word), spelled, begins, table) == row
+        assert find_word(text, 1, 1 + len(word), word_bytes, offsets, table) == index
         other = word + b"z"
         expected = words.index(other) if other in words else -1
-        assert look_up(np.frombuffer(other, dtype=np.uint8), 0, len(other), spelled, begins, table) == expected
+        found = find_word(np.frombuffer(other, dtype=np.uint8), 0, len(other), word_bytes, offsets, table)
+        assert found == expected
 
 
-def test_kernels_do_in_python_what_they_do_compiled() -> None:
+def test_format_entries_compiled_equals_python() -> None:
     words, log10, backoff = (
         np.array([[1, 2], [4, 3]], np.int32),
         np.array([-1.2345, 0], np.float32),

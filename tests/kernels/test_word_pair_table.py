@@ -1,4 +1,4 @@
-"""Tables of pairs: every pair that meets has one slot, and rows of probabilities sum to one."""
+"""Word pair tables: every pair that co-occurs has one slot, and probabilities are normalized counts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.alignment.samples import SIZE, Pairs, bitext_of, pairs_of, random_pairs
 
-from rnnkit.alignment import alignment_reference
-from rnnkit.alignment.compiled import kernel
+from rnnkit.alignment import alignment_reference, translation_table
 from rnnkit.alignment.translation_table import count_scale, make_word_pair_table
 from rnnkit.kernels import word_pair_table
-from rnnkit.kernels.word_pair_table import EMPTY_SLOT, digamma, find_slot, normalize_counts
-
-from .samples import SIZE, Pairs, lay, pairs_of, random_pairs
+from rnnkit.kernels.word_pair_table import EMPTY_SLOT, digamma, find_slot, kernel, normalize_counts
 
 
 @kernel
@@ -30,10 +28,10 @@ def digamma_of(x: float) -> Any:
 
 
 def assert_every_pair_has_a_slot(pairs: Pairs, size: int) -> None:
-    table = make_word_pair_table(lay(pairs, size=size))
-    wanted = {(s, t) for source, target in pairs if source for s in [*source, size] for t in target}
-    slots = {(s, t): slot_of(table, s, t) for s, t in wanted}
-    assert len(set(slots.values())) == len(wanted) == (table.target_A != EMPTY_SLOT).sum()
+    table = make_word_pair_table(bitext_of(pairs, size=size))
+    expected = {(s, t) for source, target in pairs if source for s in [*source, size] for t in target}
+    slots = {(s, t): slot_of(table, s, t) for s, t in expected}
+    assert len(set(slots.values())) == len(expected) == (table.target_A != EMPTY_SLOT).sum()
     for (source, target), slot in slots.items():
         assert table.begin_R1[source] <= slot < table.begin_R1[source + 1]
         assert table.target_A[slot] == target
@@ -44,20 +42,20 @@ def test_every_pair_has_a_slot(pairs: Pairs) -> None:
     assert_every_pair_has_a_slot(pairs, SIZE)
 
 
-def test_a_table_that_has_to_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_pair_table, "_FIRST_CAPACITY", 2)
+def test_table_growth(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translation_table, "_INITIAL_CAPACITY", 2)
     assert_every_pair_has_a_slot(random_pairs(count=150, size=60), 60)
 
 
-def test_memory_follows_the_pairs_that_meet() -> None:
+def test_memory_is_proportional_to_distinct_pairs() -> None:
     words = list(range(4, 1004))
-    table = make_word_pair_table(lay([([word], [word]) for word in words] * 3, size=1004))
+    table = make_word_pair_table(bitext_of([([word], [word]) for word in words] * 3, size=1004))
     assert len(table.target_A) <= 2 * 1000 + 4 * 1000
 
 
 @given(st.lists(st.integers(0, 50), min_size=5, max_size=5))
 def test_probabilities_from_counts(counts: list[int]) -> None:
-    table = make_word_pair_table(lay([([4], [4, 5, 6, 7, 8])]))
+    table = make_word_pair_table(bitext_of([([4], [4, 5, 6, 7, 8])]))
     scale = count_scale(1000)
     row = slice(table.begin_R1[4], table.begin_R1[5])
     count_A = np.zeros(len(table.p_A), dtype=np.int64)
@@ -93,6 +91,6 @@ def test_digamma_of_one() -> None:
 
 
 @given(st.integers(0, 1 << 50))
-def test_sums_of_counts_stay_in_their_range(words: int) -> None:
+def test_sums_of_counts_fit_int64(words: int) -> None:
     assert words * count_scale(words) < 1 << 62
     assert math.log2(count_scale(words)).is_integer()

@@ -1,4 +1,4 @@
-"""How far links agree with others, made by hand or by another aligner."""
+"""Precision, recall, F1 and the alignment error rate (AER) of word alignment links (Och and Ney 2003)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from rnnkit.alignment.pharaoh import AlignmentLinks
 
 @dataclass(frozen=True)
 class AlignmentScores:
-    """Links A held against sure links S and possible links P, which hold the sure ones too (Och and Ney 2003).
+    """Scores of links A against sure links S and possible links P, of which S is a subset.
 
     Attributes:
-        precision: |A and P| / |A|.
-        recall: |A and S| / |S|.
-        f1: Their harmonic mean.
-        error_rate: Alignment error rate, 1 - (|A and S| + |A and P|) / (|A| + |S|); 1 - F1 where P is S.
+        precision: |A ∩ P| / |A|.
+        recall: |A ∩ S| / |S|.
+        f1: Harmonic mean of precision and recall.
+        error_rate: AER, 1 - (|A ∩ S| + |A ∩ P|) / (|A| + |S|); equal to 1 - F1 if P = S.
     """
 
     precision: float
@@ -27,19 +27,19 @@ class AlignmentScores:
 
 
 def score_links(links: AlignmentLinks, sure: AlignmentLinks, possible: AlignmentLinks | None = None) -> AlignmentScores:
-    """Compare links pair by pair. Where there is nothing to be found or nothing was found, the share is 1.
+    """Score links against a gold standard. Precision without links and recall without sure links are 1.
 
     Args:
-        links: What was found.
-        sure: What is to be found.
-        possible: What may be found, the sure links too; None: the sure ones alone.
+        links: The links to score.
+        sure: Sure links of the gold standard.
+        possible: Possible links of the gold standard, with or without the sure ones; None if there are no others.
     """
-    found, wanted = np.unique(links.keys()), np.unique(sure.keys())
-    allowed = wanted if possible is None else np.union1d(wanted, possible.keys())
-    in_wanted = len(np.intersect1d(found, wanted, assume_unique=True))
-    in_allowed = len(np.intersect1d(found, allowed, assume_unique=True))
-    precision = in_allowed / len(found) if len(found) else 1.0
-    recall = in_wanted / len(wanted) if len(wanted) else 1.0
+    found, expected = np.unique(links.keys()), np.unique(sure.keys())
+    allowed = expected if possible is None else np.union1d(expected, possible.keys())
+    num_sure = len(np.intersect1d(found, expected, assume_unique=True))
+    num_allowed = len(np.intersect1d(found, allowed, assume_unique=True))
+    precision = num_allowed / len(found) if len(found) else 1.0
+    recall = num_sure / len(expected) if len(expected) else 1.0
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    both = len(found) + len(wanted)
-    return AlignmentScores(precision, recall, f1, 1 - (in_wanted + in_allowed) / both if both else 0.0)
+    total = len(found) + len(expected)
+    return AlignmentScores(precision, recall, f1, 1 - (num_sure + num_allowed) / total if total else 0.0)

@@ -1,4 +1,11 @@
-"""From sentence pairs to a word table and a prior: expectation-maximisation, the sentences spread over threads."""
+"""Expectation-maximization: from sentence pairs to a lexical translation table and an alignment prior.
+
+IBM Model 2 with a diagonal prior is trained first; the HMM starts from its translation table. Threads share the
+sentences in chunks, each adding to expected counts of its own. The counts are fixed-point integers, so their sum, and
+with it the trained model, does not depend on the number of threads.
+
+Memory: about 25 bytes per word pair that co-occurs, and 12 more per thread for its counts.
+"""
 
 from __future__ import annotations
 
@@ -14,29 +21,36 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.alignment import hmm_alignment, ibm2
 from rnnkit.alignment.bitext import Bitext
+from rnnkit.alignment.hmm_alignment import (
+    fit_jump_weights,
+    initial_jump_weights,
+    make_transitions,
+    zero_hmm_counts,
+)
+from rnnkit.alignment.ibm2 import fit_tension, zero_diagonal_counts
 from rnnkit.alignment.options import HMM, AlignmentOptions
 from rnnkit.alignment.translation_table import count_scale, make_word_pair_table
 from rnnkit.events import Listener, Progress, ignore
+from rnnkit.kernels.hmm_forward_backward import HmmTransitions, count_hmm_chunk, link_hmm_chunk
+from rnnkit.kernels.ibm2_expectation import DiagonalPrior, count_diagonal_chunk, link_diagonal_chunk
 from rnnkit.kernels.word_pair_table import BitextChunk, WordPairTable, normalize_counts
 
-_ROWS_A_TASK = 1 << 10
-
-Tally = ibm2.Tally | hmm_alignment.Tally
-Prior = ibm2.Diagonal | hmm_alignment.HmmTransitions
+Prior = DiagonalPrior | HmmTransitions
 T = TypeVar("T")
+
+_ROWS_PER_TASK = 1 << 10
 
 
 @dataclass(frozen=True)
 class AlignmentModel:
-    """What was learned about one direction.
+    """A trained model of one direction.
 
     Attributes:
         table: p(target | source).
-        prior: Which source word a target word may belong to, before the words are looked at.
+        prior: Alignment prior: the probability of each link before the words are taken into account.
         tension: How strongly links are drawn to the diagonal.
-        bits: Bits a target word before each pass, shape (passes,).
+        bits: Cross-entropy before each iteration, in bits per target word, shape (iterations,).
     """
 
     table: WordPairTable
@@ -48,141 +62,147 @@ class AlignmentModel:
 def train_alignment_model(
     bitext: Bitext, options: AlignmentOptions, threads: int = 1, listen: Listener = ignore, task: str = ""
 ) -> AlignmentModel:
-    """Learn a direction.
+    """Train a model that aligns target words to source words.
 
     Args:
-        bitext: The pairs; the target side's words are explained by the source side's.
-        options: How.
-        threads: Threads; the result does not depend on their number.
-        listen: Hears about progress.
-        task: What to call the work.
+        bitext: The sentence pairs.
+        options: How to train.
+        threads: Number of threads; the result does not depend on it.
+        listen: Receives progress.
+        task: Task name in progress events.
     """
-    with _workers(bitext, threads) as work:
-        learning = _Learning(make_word_pair_table(bitext), options, work, listen, task)
+    with _workers(bitext, threads) as workers:
+        training = _EmTraining(make_word_pair_table(bitext), options, workers, listen, task)
         prior: Prior
-        prior = start = _learn_diagonal(learning, bitext)
+        prior = diagonal = _train_diagonal(training, bitext)
         if options.model == HMM:
-            prior = _learn_walk(learning, int(bitext.source.length_N.max(initial=0)))
-        learning.tell(finished=True)
-        return AlignmentModel(learning.table, prior, start.tension, tuple(learning.bits))
+            prior = _train_hmm(training, int(bitext.source.length_N.max(initial=0)))
+        training.report(finished=True)
+        return AlignmentModel(training.table, prior, diagonal.tension, tuple(training.bits))
 
 
 def predict_links(bitext: Bitext, model: AlignmentModel, threads: int = 1) -> NDArray[np.int32]:
-    """The most probable source word of each target word.
+    """Align each target word to the source word with the highest posterior probability.
 
     Args:
-        bitext: The pairs that the model was learned from.
+        bitext: The sentence pairs that the model was trained on.
         model: The model.
-        threads: Threads.
+        threads: Number of threads.
 
     Returns:
-        For the target words of all sentences, one after the other: place of the source word in its sentence, or NONE.
+        For the target words of all sentences, concatenated: source position in the sentence, or NULL_LINK.
     """
-    with _workers(bitext, threads) as work:
-        return work.link(model.table, model.prior)
+    with _workers(bitext, threads) as workers:
+        return workers.predict_links(model.table, model.prior)
 
 
 @dataclass
-class _Learning:
-    """A direction that is being learned: its word table, and bits a target word before each pass so far."""
+class _EmTraining:
+    """State of a training run.
+
+    Attributes:
+        table: The lexical translation table, updated in place.
+        options: How to train.
+        workers: Threads that process the sentences.
+        listen: Receives progress.
+        task: Task name in progress events.
+        bits: Cross-entropy of each iteration so far, in bits per target word.
+    """
 
     table: WordPairTable
     options: AlignmentOptions
-    work: _Workers
+    workers: _Workers
     listen: Listener
     task: str
     bits: list[float] = field(default_factory=list)
 
-    def look(self, prior: Prior, make_tally: Callable[[], Any]) -> Any:
-        """Pass over the text once, renew the word table, and return what was counted."""
-        self.tell()
-        tally, bits = self.work.count(self.table, prior, make_tally)
+    def run_iteration(self, prior: Prior, zero_counts: Callable[[], Any]) -> Any:
+        """Run one EM iteration of the translation table; return the expected counts."""
+        self.report()
+        counts, bits = self.workers.collect_counts(self.table, prior, zero_counts)
         self.bits.append(bits)
-        self.work.normalise(self.table, tally.count_A, self.options.alpha)
-        return tally
+        self.workers.normalize(self.table, counts.count_A, self.options.alpha)
+        return counts
 
-    def tell(self, finished: bool = False) -> None:
-        """Say how far it has come."""
-        passes = self.options.iterations * (2 if self.options.model == HMM else 1)
-        self.listen(Progress(self.task, len(self.bits), passes, unit="passes", finished=finished))
+    def report(self, finished: bool = False) -> None:
+        """Report progress."""
+        iterations = self.options.iterations * (2 if self.options.model == HMM else 1)
+        self.listen(Progress(self.task, len(self.bits), iterations, unit="iterations", finished=finished))
 
 
-def _learn_diagonal(learning: _Learning, bitext: Bitext) -> ibm2.Diagonal:
-    """The passes of the diagonal model; returns its prior."""
-    options, work = learning.options, learning.work
+def _train_diagonal(training: _EmTraining, bitext: Bitext) -> DiagonalPrior:
+    """Train the diagonal model; return its prior."""
+    options, workers = training.options, training.workers
     shapes_H2, _ = bitext.shapes()
     begin_H1 = np.concatenate(([0], np.cumsum(shapes_H2[:, 1])))
-    prior = ibm2.Diagonal(options.null, options.tension, begin_H1[:-1])
-    for index in range(options.iterations):
-        tally = learning.look(prior, lambda: ibm2.make_tally(len(learning.table.p_A), begin_H1[-1]))
-        if options.learn_tension and index and bitext.target_words:
-            prior = prior._replace(tension=ibm2.fit_tension(shapes_H2, prior, tally, work.scale))
+    prior = DiagonalPrior(options.null, options.tension, begin_H1[:-1])
+    for iteration in range(options.iterations):
+        counts = training.run_iteration(prior, lambda: zero_diagonal_counts(len(training.table.p_A), begin_H1[-1]))
+        # In the first iteration the table is uniform, so the posterior equals the prior: nothing to learn from.
+        if options.learn_tension and iteration and bitext.target_words:
+            prior = prior._replace(tension=fit_tension(shapes_H2, prior, counts, workers.scale))
     return prior
 
 
-def _learn_walk(learning: _Learning, longest: int) -> hmm_alignment.HmmTransitions:
-    """The passes of the HMM; returns its jumps."""
-    options, work = learning.options, learning.work
-    walk = hmm_alignment.make_walk(options.null, hmm_alignment.even_jumps(), longest)
+def _train_hmm(training: _EmTraining, longest: int) -> HmmTransitions:
+    """Train the HMM; return its transitions."""
+    options, workers = training.options, training.workers
+    transitions = make_transitions(options.null, initial_jump_weights(), longest)
     for _ in range(options.iterations):
-        tally = learning.look(walk, lambda: hmm_alignment.make_tally(len(learning.table.p_A), longest))
-        walk = hmm_alignment.make_walk(
-            options.null, hmm_alignment.fit_jumps(walk, tally, work.scale, options.jump_steps), longest
-        )
-    return walk
+        counts = training.run_iteration(transitions, lambda: zero_hmm_counts(len(training.table.p_A), longest))
+        weights = fit_jump_weights(transitions, counts, workers.scale, options.jump_steps)
+        transitions = make_transitions(options.null, weights, longest)
+    return transitions
 
 
 class _Workers:
-    """Threads that each look at a chunk of sentence pairs at a time."""
+    """Threads that each process one chunk of sentence pairs at a time."""
 
     def __init__(self, bitext: Bitext, pool: ThreadPoolExecutor, threads: int) -> None:
         self.bitext = bitext
         self.scale = count_scale(bitext.target_words)
         self._pool = pool
         self._threads = threads
-        self._cuts = list(pairwise(bitext.cuts().tolist()))
+        self._bounds = list(pairwise(bitext.chunk_bounds().tolist()))
         self._shape_N = bitext.shapes()[1]
 
-    def count(self, table: WordPairTable, prior: Prior, make_tally: Callable[[], Any]) -> tuple[Any, float]:
-        """The expectation step: counts of all sentences, and bits a target word."""
-        tallies = [make_tally() for _ in range(self._threads)]
-        free: SimpleQueue[Any] = SimpleQueue()
-        for tally in tallies:
-            free.put(tally)
-        count_chunk: Any = (
-            hmm_alignment.count_chunk if isinstance(prior, hmm_alignment.HmmTransitions) else ibm2.count_chunk
-        )
+    def collect_counts(self, table: WordPairTable, prior: Prior, zero_counts: Callable[[], Any]) -> tuple[Any, float]:
+        """Run the E-step; return the expected counts of all sentences and the bits per target word."""
+        counts_per_thread = [zero_counts() for _ in range(self._threads)]
+        available: SimpleQueue[Any] = SimpleQueue()
+        for counts in counts_per_thread:
+            available.put(counts)
+        count_chunk: Any = count_hmm_chunk if isinstance(prior, HmmTransitions) else count_diagonal_chunk
 
         def count(chunk: BitextChunk) -> float:
-            tally = free.get()
+            counts = available.get()
             try:
-                return float(count_chunk(chunk, table, prior, self.scale, tally))
+                return float(count_chunk(chunk, table, prior, self.scale, counts))
             finally:
-                free.put(tally)
+                available.put(counts)
 
         log_p = math.fsum(self._map(count))
-        for other in tallies[1:]:
-            for mine, theirs in zip(tallies[0], other, strict=True):
-                mine += theirs
-        return tallies[0], -log_p / math.log(2) / max(1, self.bitext.target_words)
+        total = counts_per_thread[0]
+        for other in counts_per_thread[1:]:
+            for total_array, array in zip(total, other, strict=True):
+                total_array += array
+        return total, -log_p / math.log(2) / max(1, self.bitext.target_words)
 
-    def normalise(self, table: WordPairTable, count_A: NDArray[np.int64], alpha: float) -> None:
-        """The maximisation step of the word table."""
+    def normalize(self, table: WordPairTable, count_A: NDArray[np.int64], alpha: float) -> None:
+        """Run the M-step of the translation table."""
         rows = len(table.begin_R1) - 1
         tasks = [
             self._pool.submit(
-                normalize_counts, table, count_A, self.scale, alpha, first, min(first + _ROWS_A_TASK, rows)
+                normalize_counts, table, count_A, self.scale, alpha, first, min(first + _ROWS_PER_TASK, rows)
             )
-            for first in range(0, rows, _ROWS_A_TASK)
+            for first in range(0, rows, _ROWS_PER_TASK)
         ]
         for task in tasks:
             task.result()
 
-    def link(self, table: WordPairTable, prior: Prior) -> NDArray[np.int32]:
-        """The source word of each target word."""
-        link_chunk: Any = (
-            hmm_alignment.link_chunk if isinstance(prior, hmm_alignment.HmmTransitions) else ibm2.link_chunk
-        )
+    def predict_links(self, table: WordPairTable, prior: Prior) -> NDArray[np.int32]:
+        """Return the source position of each target word, or NULL_LINK."""
+        link_chunk: Any = link_hmm_chunk if isinstance(prior, HmmTransitions) else link_diagonal_chunk
 
         def link(chunk: BitextChunk) -> NDArray[np.int32]:
             link_T = np.empty(len(chunk.target_T), dtype=np.int32)
@@ -191,9 +211,14 @@ class _Workers:
 
         return np.concatenate([np.empty(0, np.int32), *self._map(link)])
 
-    def _map(self, act: Callable[[BitextChunk], T]) -> Sequence[T]:
-        """Act on each chunk; the results in order."""
-        return list(self._pool.map(lambda cut: act(self.bitext.chunk(cut[0], cut[1], self._shape_N)), self._cuts))
+    def _map(self, function: Callable[[BitextChunk], T]) -> Sequence[T]:
+        """Apply a function to each chunk; return the results in order."""
+
+        def apply(bounds: tuple[int, int]) -> T:
+            first, last = bounds
+            return function(self.bitext.chunk(first, last, self._shape_N))
+
+        return list(self._pool.map(apply, self._bounds))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""A word table in order: for each source word its translations, the most probable first.
+"""Lexical translation tables p(target word | source word): made for training, sorted by probability, read and written.
 
-As text, which `align-words --lexicon` writes and `decode --lexicon` reads, it has rows `SOURCE<TAB>TARGET<TAB>P`.
+As text, which `align-words --lexicon` writes and `decode --lexicon` reads, a table has lines `SOURCE<TAB>TARGET<TAB>P`.
 """
 
 from __future__ import annotations
@@ -13,54 +13,89 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.alignment.bitext import Bitext
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.kernels.word_pair_table import EMPTY_SLOT, WordPairTable
+from rnnkit.kernels.word_pair_table import (
+    EMPTY_SLOT,
+    FREE_KEY,
+    WordPairTable,
+    allocate_rows,
+    collect_pairs,
+    double_capacity,
+    insert_pairs,
+)
 from rnnkit.text.lines import read_lines
 from rnnkit.text.special import NAMES, UNK
 
 MIN_PROBABILITY: Final = 1e-4
-"""Translations that are less probable than this are left out."""
+"""Less probable translations are left out of a written table."""
 
-_SHOWN = 60
+_INITIAL_CAPACITY = 1 << 16
+_MAX_QUOTED = 60
+
+
+def make_word_pair_table(bitext: Bitext) -> WordPairTable:
+    """Allocate slots for all word pairs that co-occur; each probability is 1 / target vocabulary size.
+
+    Memory is proportional to the number of distinct pairs.
+    """
+    _, shape_N = bitext.shapes()
+    rows = bitext.source.size + 1
+    keys_K, used = np.full(_INITIAL_CAPACITY, FREE_KEY), 0
+    for chunk in bitext.chunks(shape_N):
+        done = 0
+        while done < len(chunk.shape_N):
+            done, used = collect_pairs(chunk, done, rows - 1, keys_K, used)
+            if done < len(chunk.shape_N):
+                keys_K = double_capacity(keys_K)
+    begin_R1 = allocate_rows(keys_K, rows)
+    target_A = np.full(begin_R1[-1], EMPTY_SLOT, dtype=np.int32)
+    insert_pairs(keys_K, begin_R1, target_A)
+    return WordPairTable(begin_R1, target_A, np.full(len(target_A), 1 / bitext.target.size))
+
+
+def count_scale(words: int) -> float:
+    """Return the fixed-point scale of counts: the largest power of two with which a sum of so many words fits int64."""
+    return float(1 << (61 - max(1, words).bit_length()))
 
 
 @dataclass(frozen=True)
 class TranslationTable:
-    """The translations of each source word.
+    """The translations of each source word, sorted by probability, the highest first.
 
     Attributes:
-        offset_S1: Where each source word's translations begin, and the end of the last.
-        target_E: Target word of each.
-        p_E: p(target | source); those of a source word, with what was left out, sum to one.
+        offset_S1: Offset of each source word's translations, and the total.
+        target_E: Target word of each entry.
+        p_E: p(target | source) of each entry; before entries were left out, those of a source word sum to one.
     """
 
     offset_S1: NDArray[np.int64]
     target_E: NDArray[np.int32]
     p_E: NDArray[np.float64]
 
-    def rows(self, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Iterator[str]:
-        """Lines `SOURCE<TAB>TARGET<TAB>P`, by source word."""
+    def format_lines(self, source_tokens: Sequence[str], target_tokens: Sequence[str]) -> Iterator[str]:
+        """Yield lines `SOURCE<TAB>TARGET<TAB>P`, by source word."""
         for source in range(len(self.offset_S1) - 1):
             begin, end = self.offset_S1[source], self.offset_S1[source + 1]
             for target, p in zip(self.target_E[begin:end].tolist(), self.p_E[begin:end].tolist(), strict=True):
                 yield f"{source_tokens[source]}\t{target_tokens[target]}\t{p:.6g}"
 
 
-def make_translation_table(table: WordPairTable, least: float = MIN_PROBABILITY) -> TranslationTable:
-    """Put a table in order; the empty word is left out.
+def make_translation_table(table: WordPairTable, min_probability: float = MIN_PROBABILITY) -> TranslationTable:
+    """Sort the entries of a trained table by source word and probability, without the NULL word.
 
     Args:
-        table: The table.
-        least: Translations that are less probable than this are left out.
+        table: The trained table.
+        min_probability: Less probable translations are left out.
     """
     rows = len(table.begin_R1) - 2
     row_A = np.repeat(np.arange(rows), np.diff(table.begin_R1[:-1]))
     taken_A = table.target_A[: len(row_A)] != EMPTY_SLOT
     row_E, target_E, p_E = row_A[taken_A], table.target_A[: len(row_A)][taken_A], table.p_A[: len(row_A)][taken_A]
     total_R = np.bincount(row_E, p_E, rows)
-    p_E = p_E / np.where(total_R > 0, total_R, 1)[row_E]  # variational Bayes leaves something over
-    kept = p_E >= least
+    p_E = p_E / np.where(total_R > 0, total_R, 1)[row_E]  # variational Bayes leaves sums below one
+    kept = p_E >= min_probability
     row_E, target_E, p_E = row_E[kept], target_E[kept], p_E[kept]
     order_E = np.lexsort((target_E, -p_E, row_E))
     offset_S1 = np.concatenate(([0], np.cumsum(np.bincount(row_E, minlength=rows))))
@@ -68,45 +103,48 @@ def make_translation_table(table: WordPairTable, least: float = MIN_PROBABILITY)
 
 
 def write_translation_table(
-    lexicon: TranslationTable, path: Path, source_tokens: Sequence[str], target_tokens: Sequence[str]
+    table: TranslationTable, path: Path, source_tokens: Sequence[str], target_tokens: Sequence[str]
 ) -> None:
-    """Write the table as text, whole or not at all. Raises ArtefactError where it cannot be written."""
+    """Write a table as text, atomically. Raises ArtefactError if it cannot be written."""
     with atomic_file(path) as file:
-        file.writelines(f"{row}\n" for row in lexicon.rows(source_tokens, target_tokens))
+        file.writelines(f"{line}\n" for line in table.format_lines(source_tokens, target_tokens))
 
 
 def read_best_translations(path: Path) -> dict[str, str]:
-    """The likeliest translation of each source word in a table as text, the first of several that are equally likely.
+    """Read the most probable translation of each source word from a table as text; the first one of a tie.
 
-    A word whose likeliest translation is the unknown symbol has none, nor has that symbol itself.
+    Source words whose best translation is `<unk>` are left out, and so is `<unk>` itself.
 
     Args:
-        path: The file; its rows may be in any order.
+        path: The file; its lines may be in any order.
 
     Raises:
-        DataError: There is no such file, it has no row, or a row is malformed; the message names the line.
+        DataError: The file does not exist, is empty, or has a malformed line.
     """
     best: dict[str, tuple[float, str]] = {}
     for number, line in enumerate(read_lines(path), start=1):
-        parts = line.split("\t")
-        p = _probability(parts[-1])
-        if len(parts) != 3 or p is None:
+        columns = line.split("\t")
+        p = _parse_probability(columns[-1])
+        if len(columns) != 3 or p is None:
             raise DataError(
-                f"{path}:{number}: {_short(line)!r} is no row of a lexicon",
-                "a row is SOURCE, TARGET and P, parted by tabs; P is a probability, from 0 to 1",
-                hint="`rnnkit align-words --lexicon FILE` makes one",
+                f"{path}:{number}: {_truncate(line)!r} is not an entry of a translation table",
+                "an entry is SOURCE<TAB>TARGET<TAB>P with a probability P from 0 to 1",
+                hint="`rnnkit align-words --lexicon FILE` writes such a table",
+                path=path,
+                line=number,
             )
-        source, target, _ = parts
+        source, target, _ = columns
         if source not in best or p > best[source][0]:
             best[source] = (p, target)
     if not best:
-        raise DataError(f"{path} is empty", hint="`rnnkit align-words --lexicon FILE` makes a lexicon")
+        raise DataError(
+            f"{path} is empty", hint="`rnnkit align-words --lexicon FILE` writes a translation table", path=path
+        )
     unknown = NAMES[UNK]
     return {source: target for source, (_, target) in best.items() if unknown not in (source, target)}
 
 
-def _probability(text: str) -> float | None:
-    """The number, where it can be a probability."""
+def _parse_probability(text: str) -> float | None:
     try:
         p = float(text)
     except ValueError:
@@ -114,30 +152,5 @@ def _probability(text: str) -> float | None:
     return p if 0 <= p <= 1 else None
 
 
-def _short(line: str) -> str:
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
-
-
-def make_word_pair_table(bitext: Bitext) -> WordPairTable:
-    """Slots for all pairs of words that meet; every probability is one over the target vocabulary.
-
-    The memory taken is in proportion to the different pairs.
-    """
-    _, shape_N = bitext.shapes()
-    rows = bitext.source.size + 1
-    keys_K, used = np.full(_FIRST_CAPACITY, _FREE), 0
-    for chunk in bitext.chunks(shape_N):
-        done = 0
-        while done < len(chunk.shape_N):
-            done, used = _collect(chunk, done, rows - 1, keys_K, used)
-            if done < len(chunk.shape_N):
-                keys_K = _grow(keys_K)
-    begin_R1 = _lay_out(keys_K, rows)
-    target_A = np.full(begin_R1[-1], EMPTY_SLOT, dtype=np.int32)
-    _fill(keys_K, begin_R1, target_A)
-    return WordPairTable(begin_R1, target_A, np.full(len(target_A), 1 / bitext.target.size))
-
-
-def count_scale(words: int) -> float:
-    """The power of two that counts are multiplied with: as large as the sum of so many words allows."""
-    return float(1 << (61 - max(1, words).bit_length()))
+def _truncate(line: str) -> str:
+    return line if len(line) <= _MAX_QUOTED else f"{line[:_MAX_QUOTED]}…"

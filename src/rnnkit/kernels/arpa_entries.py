@@ -1,47 +1,53 @@
-"""Kernels that write and read the rows of ARPA files: `logarithm<TAB>word word ...[<TAB>back-off]`.
+"""Kernels that format and parse the entries of ARPA files: `log10 p<TAB>word word ...[<TAB>back-off]`.
 
-Reading takes what nearly every row looks like. It stops at any other, which `arpa_reader.check_row` reads or refuses.
+The parser covers the regular form, which nearly all entries have, and stops at any other line; then
+`rnnkit.ngrams.arpa.arpa_reader.parse_entry` parses or rejects that line.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
-from rnnkit.kernels.array_types import Float32Array, Int32Array, Int64Array
-from rnnkit.ngrams.compiled import inlined, kernel
+from rnnkit.kernels.array_types import Float32Array, Int32Array, Int64Array, UInt8Array
+from rnnkit.kernels.compiler import Compiler
+
+_compiler = Compiler(Path(__file__).parent)
+kernel, inlined = _compiler.kernel, _compiler.inlined
 
 MAX_NUMBER_BYTES = 24
-"""Bytes that a formatted number takes at most."""
+"""Maximum size of a formatted number."""
 
 MAX_DIGITS = 9
-"""Significant digits that tell any two float32 apart."""
+"""Significant digits that identify any float32 uniquely."""
 
 _TAB, _LF, _CR, _SPACE, _POINT, _PLUS, _MINUS, _ZERO, _NINE, _E = 9, 10, 13, 32, 46, 43, 45, 48, 57, 101
-_FEWEST_DIGITS = 6
-_EXACT_POWER = 22  # the greatest power of ten that is a float64
-_LONGEST_FRACTION = 15  # numbers that need more decimals are written with an exponent
-_HASH_START, _HASH_PRIME = np.int64(0xCBF29CE484222325 - (1 << 64)), np.int64(0x100000001B3)
+_MIN_DIGITS = 6
+_MAX_EXACT_POWER = 22  # the largest power of ten that a float64 represents exactly
+_MAX_DECIMALS = 15  # numbers that need more are written with an exponent
+_FNV_OFFSET, _FNV_PRIME = np.int64(0xCBF29CE484222325 - (1 << 64)), np.int64(0x100000001B3)
 
 
 @inlined
-def write_digits(buffer: UInt8Array, at: int, number: int, least: int) -> int:
-    """Write a whole number with at least so many digits; returns the place behind it."""
+def write_digits(buffer: UInt8Array, at: int, number: int, min_digits: int) -> int:
+    """Write an integer, padded with zeros to `min_digits`; return the offset of its end."""
     digits, rest = 1, number // 10
     while rest > 0:
         digits += 1
         rest //= 10
-    digits = max(digits, least)
-    for place in range(at + digits - 1, at - 1, -1):
-        buffer[place] = _ZERO + number % 10
+    digits = max(digits, min_digits)
+    for index in range(at + digits - 1, at - 1, -1):
+        buffer[index] = _ZERO + number % 10
         number //= 10
     return at + digits
 
 
 @inlined
 def write_number(buffer: UInt8Array, at: int, value: float) -> int:
-    """Write a finite float32; returns the place behind it.
+    """Write a finite float32; return the offset of its end.
 
-    It has the fewest digits, counted from six on, that are read as the same float32.
+    Six digits, or as many more as it takes for the text to parse as the same float32.
     """
     if value == 0:
         buffer[at] = _ZERO
@@ -52,16 +58,16 @@ def write_number(buffer: UInt8Array, at: int, value: float) -> int:
     size = abs(value)
     exponent = int(np.floor(np.log10(size)))
     mantissa, decimals = 0, 0
-    for digits in range(_FEWEST_DIGITS, MAX_DIGITS + 1):
+    for digits in range(_MIN_DIGITS, MAX_DIGITS + 1):
         decimals = max(0, digits - 1 - exponent)
-        power, beyond = 10.0 ** min(decimals, _EXACT_POWER), 10.0 ** max(0, decimals - _EXACT_POWER)
+        power, beyond = 10.0 ** min(decimals, _MAX_EXACT_POWER), 10.0 ** max(0, decimals - _MAX_EXACT_POWER)
         mantissa = int(np.rint(size * power * beyond))
         if np.float32(mantissa / power / beyond) == np.float32(size):
             break
     while decimals > 0 and mantissa % 10 == 0:
         mantissa //= 10
         decimals -= 1
-    if decimals > _LONGEST_FRACTION:
+    if decimals > _MAX_DECIMALS:
         at = write_digits(buffer, at, mantissa, 1)
         buffer[at], buffer[at + 1] = _E, _MINUS
         return write_digits(buffer, at + 2, decimals, 1)
@@ -69,8 +75,8 @@ def write_number(buffer: UInt8Array, at: int, value: float) -> int:
     if decimals == 0:
         return end
     point = end - decimals
-    for place in range(end, point, -1):
-        buffer[place] = buffer[place - 1]
+    for index in range(end, point, -1):
+        buffer[index] = buffer[index - 1]
     buffer[point] = _POINT
     return end + 1
 
@@ -80,36 +86,36 @@ def format_entries(
     words_MK: Int32Array,
     log10_M: Float32Array,
     backoff_M: Float32Array,
-    spelled: UInt8Array,
-    spelled_begins: Int64Array,
+    word_bytes: UInt8Array,
+    word_offsets: Int64Array,
     buffer: UInt8Array,
 ) -> int:
-    """Write rows.
+    """Write entries.
 
     Args:
         words_MK: Words of each n-gram.
-        log10_M: Their logarithms.
-        backoff_M: Their back-off weights; none is written where it is NaN.
-        spelled: All words' bytes, one after the other.
-        spelled_begins: Where each begins, and the end of the last.
-        buffer: Filled from its start; large enough.
+        log10_M: Base-10 log-probabilities.
+        backoff_M: Base-10 log back-off weights; NaN writes none.
+        word_bytes: Bytes of all words, concatenated.
+        word_offsets: Offset of each word in `word_bytes`, and the total.
+        buffer: Output, filled from the start; must be large enough.
 
     Returns:
-        Bytes written.
+        The number of bytes written.
     """
     at = 0
-    for row in range(len(words_MK)):
-        at = write_number(buffer, at, float(log10_M[row]))
+    for entry in range(len(words_MK)):
+        at = write_number(buffer, at, float(log10_M[entry]))
         for column in range(words_MK.shape[1]):
             buffer[at] = _TAB if column == 0 else _SPACE
             at += 1
-            word = words_MK[row, column]
-            for place in range(spelled_begins[word], spelled_begins[word + 1]):
-                buffer[at] = spelled[place]
+            word = words_MK[entry, column]
+            for index in range(word_offsets[word], word_offsets[word + 1]):
+                buffer[at] = word_bytes[index]
                 at += 1
-        if backoff_M[row] == backoff_M[row]:
+        if backoff_M[entry] == backoff_M[entry]:  # not NaN
             buffer[at] = _TAB
-            at = write_number(buffer, at + 1, float(backoff_M[row]))
+            at = write_number(buffer, at + 1, float(backoff_M[entry]))
         buffer[at] = _LF
         at += 1
     return at
@@ -117,7 +123,7 @@ def format_entries(
 
 @inlined
 def parse_number(text: UInt8Array, at: int) -> tuple[float, int]:
-    """Read a decimal number; returns it and the place behind it, or a place of -1 where there is none."""
+    """Parse a decimal number; return it and the offset of its end, or an offset of -1 if there is none."""
     negative = text[at] == _MINUS
     if negative or text[at] == _PLUS:
         at += 1
@@ -126,7 +132,7 @@ def parse_number(text: UInt8Array, at: int) -> tuple[float, int]:
     while True:
         if _ZERO <= text[at] <= _NINE:
             digits += 1
-            if digits > 18:  # more than a number of 64 bits holds
+            if digits > 18:  # would overflow 64 bits
                 return 0.0, -1
             mantissa = 10 * mantissa + np.int64(text[at]) - _ZERO
             decimals += fraction
@@ -149,35 +155,35 @@ def parse_number(text: UInt8Array, at: int) -> tuple[float, int]:
         if at == first:
             return 0.0, -1
         decimals += power if minus else -power
-    if not 0 <= decimals <= 2 * _EXACT_POWER:
+    if not 0 <= decimals <= 2 * _MAX_EXACT_POWER:
         return 0.0, -1
-    exact = min(int(decimals), _EXACT_POWER)
+    exact = min(int(decimals), _MAX_EXACT_POWER)
     value = float(mantissa) / 10.0**exact / 10.0 ** (int(decimals) - exact)
     return -value if negative else value, at
 
 
 @inlined
 def hash_bytes(text: UInt8Array, begin: int, end: int) -> np.int64:
-    """FNV-1a of some bytes, in 64 bits that wrap around, its upper half mixed into the lower."""
-    value = _HASH_START
-    for place in range(begin, end):
-        value = (value ^ np.int64(text[place])) * _HASH_PRIME
+    """Hash bytes with 64-bit FNV-1a; the upper half is folded into the lower, which indexes the table."""
+    value = _FNV_OFFSET
+    for index in range(begin, end):
+        value = (value ^ np.int64(text[index])) * _FNV_PRIME
     return value ^ (value >> 32)
 
 
 @inlined
 def find_word(
-    text: UInt8Array, begin: int, end: int, spelled: UInt8Array, spelled_begins: Int64Array, table: Int32Array
+    text: UInt8Array, begin: int, end: int, word_bytes: UInt8Array, word_offsets: Int64Array, table: Int32Array
 ) -> int:
-    """The number of a word, or -1."""
+    """Find a word in the hash table; return its index, or -1 if it is unknown."""
     slot = hash_bytes(text, begin, end) & (len(table) - 1)
     while table[slot] >= 0:
         word = table[slot]
-        first = spelled_begins[word]
-        if spelled_begins[word + 1] - first == end - begin:
+        first = word_offsets[word]
+        if word_offsets[word + 1] - first == end - begin:
             same = True
-            for place in range(end - begin):
-                if spelled[first + place] != text[begin + place]:
+            for index in range(end - begin):
+                if word_bytes[first + index] != text[begin + index]:
                     same = False
                     break
             if same:
@@ -187,20 +193,20 @@ def find_word(
 
 
 @kernel
-def build_hash_table(spelled: UInt8Array, spelled_begins: Int64Array, rows: int) -> Int32Array:
-    """A hash table of words for `look_up`, with open addressing.
+def build_hash_table(word_bytes: UInt8Array, word_offsets: Int64Array, capacity: int) -> Int32Array:
+    """Build the hash table of words for `find_word`, with open addressing.
 
     Args:
-        spelled: All words' bytes, one after the other.
-        spelled_begins: Where each begins, and the end of the last.
-        rows: Length of the table: a power of two, larger than the number of words.
+        word_bytes: Bytes of all words, concatenated.
+        word_offsets: Offset of each word in `word_bytes`, and the total.
+        capacity: Length of the table: a power of two, larger than the number of words.
     """
-    table = np.full(rows, -1, dtype=np.int32)
-    for word in range(len(spelled_begins) - 1):
-        hashed = hash_bytes(spelled, spelled_begins[word], spelled_begins[word + 1])
-        slot = hashed & (rows - 1)
+    table = np.full(capacity, -1, dtype=np.int32)
+    for word in range(len(word_offsets) - 1):
+        hashed = hash_bytes(word_bytes, word_offsets[word], word_offsets[word + 1])
+        slot = hashed & (capacity - 1)
         while table[slot] >= 0:
-            slot = (slot + 1) & (rows - 1)
+            slot = (slot + 1) & (capacity - 1)
         table[slot] = word
     return table
 
@@ -208,57 +214,57 @@ def build_hash_table(spelled: UInt8Array, spelled_begins: Int64Array, rows: int)
 @kernel
 def parse_entries(
     text: UInt8Array,
-    spelled: UInt8Array,
-    spelled_begins: Int64Array,
+    word_bytes: UInt8Array,
+    word_offsets: Int64Array,
     table: Int32Array,
-    longest: bool,
+    highest_order: bool,
     words_MK: Int32Array,
     log10_M: Float32Array,
     backoff_M: Float32Array,
 ) -> tuple[int, int]:
-    """Read rows until the text ends, the arrays are full, or a row is not as expected.
+    """Parse entries until the text ends, the arrays are full, or a line is irregular.
 
     Args:
-        text: Whole lines, each with its LF, or CR and LF.
-        spelled: The known words' bytes, one after the other.
-        spelled_begins: Where each begins, and the end of the last.
-        table: From `make_table`.
-        longest: Whether these are the longest n-grams, which have no back-off.
-        words_MK: Filled with the words of each row.
-        log10_M: Filled with the logarithms.
-        backoff_M: Filled with the back-off weights, 0 where a row has none.
+        text: Complete lines, each ending with LF or CR LF.
+        word_bytes: Bytes of all known words, concatenated.
+        word_offsets: Offset of each word in `word_bytes`, and the total.
+        table: Hash table from `build_hash_table`.
+        highest_order: Whether these n-grams have the highest order, and thus no back-off weight.
+        words_MK: Output: words of each entry.
+        log10_M: Output: base-10 log-probabilities.
+        backoff_M: Output: base-10 log back-off weights, 0 where an entry has none.
 
     Returns:
-        Rows read, and the bytes they take.
+        The number of entries parsed, and their size in bytes.
     """
-    at, row = 0, 0
-    while at < len(text) and row < len(words_MK):
-        value, place = parse_number(text, at)
-        if place < 0 or value > 0 or text[place] != _TAB:
+    at, entry = 0, 0
+    while at < len(text) and entry < len(words_MK):
+        value, end = parse_number(text, at)
+        if end < 0 or value > 0 or text[end] != _TAB:
             break
-        log10_M[row], backoff_M[row] = value, 0.0
+        log10_M[entry], backoff_M[entry] = value, 0.0
         known = True
         for column in range(words_MK.shape[1]):
-            begin = place + 1
-            place = begin
-            while text[place] != _SPACE and text[place] != _TAB and text[place] != _LF and text[place] != _CR:
-                place += 1
-            word = find_word(text, begin, place, spelled, spelled_begins, table)
-            known = word >= 0 and (text[place] == _SPACE) == (column < words_MK.shape[1] - 1)
+            begin = end + 1
+            end = begin
+            while text[end] != _SPACE and text[end] != _TAB and text[end] != _LF and text[end] != _CR:
+                end += 1
+            word = find_word(text, begin, end, word_bytes, word_offsets, table)
+            known = word >= 0 and (text[end] == _SPACE) == (column < words_MK.shape[1] - 1)
             if not known:
                 break
-            words_MK[row, column] = word
+            words_MK[entry, column] = word
         if not known:
             break
-        if text[place] == _TAB and not longest:
-            value, place = parse_number(text, place + 1)
-            if place < 0:
+        if text[end] == _TAB and not highest_order:
+            value, end = parse_number(text, end + 1)
+            if end < 0:
                 break
-            backoff_M[row] = value
-        if text[place] == _CR:
-            place += 1
-        if text[place] != _LF:
+            backoff_M[entry] = value
+        if text[end] == _CR:
+            end += 1
+        if text[end] != _LF:
             break
-        at = place + 1
-        row += 1
-    return row, at
+        at = end + 1
+        entry += 1
+    return entry, at

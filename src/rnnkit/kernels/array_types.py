@@ -1,21 +1,13 @@
-"""New."""
+"""Type aliases for numpy arrays, named after their element type."""
 
-Int32Array = NDArray[np.int32]
+from __future__ import annotations
 
-
-Float64Array = NDArray[np.float64]
-
+import numpy as np
+from numpy.typing import NDArray
 
 BoolArray = NDArray[np.bool_]
-
-
-Float32Array = NDArray[np.float32]
-
-
+UInt8Array = NDArray[np.uint8]
+Int32Array = NDArray[np.int32]
 Int64Array = NDArray[np.int64]
-
-
-UInt8Array = NDArray[np.uint8]
-
-
-UInt8Array = NDArray[np.uint8]
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]

@@ -1,32 +1,43 @@
-"""New."""
+"""Kernels that count n-grams: a stable counting sort of text positions, and numbering of equal neighbors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rnnkit.kernels.array_types import Int32Array
+from rnnkit.kernels.compiler import Compiler
+
+kernel = Compiler(Path(__file__).parent).kernel
 
 
 @kernel
-def counting_sort(order_M: Int32Array, key_P: Int32Array, keys: int) -> tuple[Int32Array, Int32Array]:
-    """Counting sort of positions by key; those whose key is negative are left out.
+def counting_sort(order_M: Int32Array, key_P: Int32Array, num_keys: int) -> tuple[Int32Array, Int32Array]:
+    """Sort positions by key in O(M + keys); equal keys keep their order. Positions with a negative key are dropped.
 
     Args:
-        order_M: Positions in the order that equal keys keep.
+        order_M: Positions, in the order that equal keys keep.
         key_P: Key of each position.
-        keys: One more than the greatest key.
+        num_keys: One more than the largest key.
 
     Returns:
-        The positions sorted, and where each key begins among them, shape (keys + 1,).
+        The sorted positions, and the offset of each key among them, shape (num_keys + 1,).
     """
-    begins = np.zeros(keys + 1, dtype=np.int32)
+    offsets = np.zeros(num_keys + 1, dtype=np.int32)
     for position in order_M:
         if key_P[position] >= 0:
-            begins[key_P[position] + 1] += 1
-    for key in range(keys):
-        begins[key + 1] += begins[key]
-    place = begins[:-1].copy()
-    result = np.empty(begins[keys], dtype=np.int32)
+            offsets[key_P[position] + 1] += 1
+    for key in range(num_keys):
+        offsets[key + 1] += offsets[key]
+    next_slot = offsets[:-1].copy()
+    result = np.empty(offsets[num_keys], dtype=np.int32)
     for position in order_M:
         key = key_P[position]
         if key >= 0:
-            result[place[key]] = position
-            place[key] += 1
-    return result, begins
+            result[next_slot[key]] = position
+            next_slot[key] += 1
+    return result, offsets
 
 
 @kernel
@@ -35,21 +46,21 @@ def group_ngrams(
     text_P: Int32Array,
     context_P: Int32Array,
     suffix_P: Int32Array,
-    begins_C1: Int32Array,
+    offsets_C1: Int32Array,
     ngram_P: Int32Array,
 ) -> tuple[Int32Array, Int32Array, Int32Array, Int32Array]:
-    """Number the n-grams: neighbours with equal context and word are one.
+    """Number the distinct n-grams: neighbors with the same context and word are one n-gram.
 
     Args:
-        sorted_M: Positions sorted by context, then word.
-        text_P: Words.
+        sorted_M: Positions sorted by context, then by word.
+        text_P: Word at each position.
         context_P: Context of the n-gram that ends at each position.
         suffix_P: The same n-gram without its first word.
-        begins_C1: Where each context begins in `sorted_M`.
-        ngram_P: Filled with the number of each position's n-gram.
+        offsets_C1: Offset of each context in `sorted_M`.
+        ngram_P: Output: the n-gram index of each position.
 
     Returns:
-        Words, suffixes and counts of the n-grams, and where each context's n-grams begin.
+        Word, suffix and count of each n-gram, and the offset of each context's n-grams.
     """
     total = 0
     for index in range(len(sorted_M)):
@@ -59,17 +70,17 @@ def group_ngrams(
     word_N = np.empty(total, dtype=np.int32)
     suffix_N = np.empty(total, dtype=np.int32)
     count_N = np.zeros(total, dtype=np.int32)
-    begins = np.empty(len(begins_C1), dtype=np.int32)
-    number = -1
-    for context in range(len(begins_C1) - 1):
-        begins[context] = number + 1
-        for index in range(begins_C1[context], begins_C1[context + 1]):
+    ngram_offsets_C1 = np.empty(len(offsets_C1), dtype=np.int32)
+    ngram = -1
+    for context in range(len(offsets_C1) - 1):
+        ngram_offsets_C1[context] = ngram + 1
+        for index in range(offsets_C1[context], offsets_C1[context + 1]):
             position = sorted_M[index]
-            if index == begins_C1[context] or text_P[position] != word_N[number]:
-                number += 1
-                word_N[number] = text_P[position]
-                suffix_N[number] = suffix_P[position]
-            count_N[number] += 1
-            ngram_P[position] = number
-    begins[len(begins_C1) - 1] = total
-    return word_N, suffix_N, count_N, begins
+            if index == offsets_C1[context] or text_P[position] != word_N[ngram]:
+                ngram += 1
+                word_N[ngram] = text_P[position]
+                suffix_N[ngram] = suffix_P[position]
+            count_N[ngram] += 1
+            ngram_P[position] = ngram
+    ngram_offsets_C1[len(offsets_C1) - 1] = total
+    return word_N, suffix_N, count_N, ngram_offsets_C1

@@ -35,7 +35,7 @@ class CountedPrompts:
 
     def __init__(self, model: NgramModel, prompts: Sequence[Sequence[int]]) -> None:
         self._model = model
-        nodes = [[model.read(prompt, model.start())] for prompt in prompts]
+        nodes = [[model.state_after(prompt, model.initial_state())] for prompt in prompts]
         self._start = CountedState(torch.tensor(nodes, dtype=torch.long), begun=False)
 
     def start(self) -> CountedState:

@@ -1,15 +1,16 @@
-"""A counted language model: n-grams with back-off, and what can be asked of them.
+"""An n-gram language model with back-off, as a trie in flat arrays.
 
-The n-grams are the nodes of a trie, numbered by order, then context, then word: node 0 is the empty context, node
-1 + w the single word w. Behind each context stand its words in order, so that a word is found by halving. The `suffix`
-of a node is the longest shorter n-gram that ends like it. A state is a node: the longest context the model knows of
-what was read. Nothing else is needed, whether the model was estimated here, read from an ARPA file or mapped from disk:
+The n-grams are the nodes of the trie, numbered by order, then context, then word: node 0 is the empty context, node
+1 + w the unigram w. The children of a node, which extend it by one word, are contiguous and sorted by word, so that a
+word is found by binary search. The `suffix` of a node is its longest proper suffix in the trie. A state is a node: the
+longest context of the words read so far that the model knows. So estimated models, models read from ARPA files and
+models mapped from disk all take the same lookup:
 
-    log p(w | state) = log p(state w)                                   where the trie has state w
+    log p(w | state) = log p(state w)                                   if the trie contains state w
                      = backoff(state) + log p(w | suffix(state))        otherwise
 
-All arrays are read-only. Logarithms are kept to base 10 as float32, as ARPA files have them; answers are natural
-logarithms, float64.
+Arrays are read-only. They hold base-10 logarithms as float32, like ARPA files; methods return natural logarithms as
+float64. Looking up a word takes O(order log V) time, all words of a state O(V).
 """
 
 from __future__ import annotations
@@ -22,36 +23,34 @@ from math import log
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rnnkit.data.arrays import IntArray
 from rnnkit.errors import DataError
 from rnnkit.kernels import ngram_trie
 from rnnkit.kernels.array_types import Float32Array, Float64Array, Int32Array, UInt8Array
 from rnnkit.text import special
 
-IntArray = NDArray[np.integer[Any]]
-
 LN10: Final = log(10.0)
 ROOT: Final = 0
-"""The state in which nothing is known of what came before."""
+"""The state of the empty context."""
 
 TOKENS_PER_BLOCK = 1 << 20
-"""Tokens scored at a time, give or take a line."""
+"""Approximate number of tokens that are scored at a time; bounds memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class NgramModel:
-    """N-grams with back-off. Shapes: A nodes, of which the first I are shorter than the longest n-grams.
+    """N-grams with back-off. Shapes: A nodes, the first I of which are below the highest order.
 
     Attributes:
-        order: Words of the longest n-gram.
-        vocabulary_size: Number of ids V.
+        order: Length of the longest n-grams, in words.
+        vocabulary_size: Vocabulary size V.
         word_A: Last word of each node; 0 for the empty context.
-        suffix_A: The longest node that ends like each, without its first word.
-        log10_A: Logarithm of each n-gram's probability; 0 for the empty context.
-        backoff_I: Logarithm of each context's back-off weight.
-        begins_I1: Where each context's n-grams begin among the nodes, and the end of the last.
-        facts: What is known of how it came about.
+        suffix_A: Longest proper suffix of each node that is a node.
+        log10_A: Base-10 log-probability of each n-gram; 0 for the empty context.
+        backoff_I: Base-10 log back-off weight of each context.
+        first_child_I1: First child of each context, and the number of nodes.
+        facts: Metadata, such as the estimation options.
     """
 
     order: int
@@ -60,61 +59,61 @@ class NgramModel:
     suffix_A: Int32Array
     log10_A: Float32Array
     backoff_I: Float32Array
-    begins_I1: Int32Array
+    first_child_I1: Int32Array
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for array in (self.word_A, self.suffix_A, self.log10_A, self.backoff_I, self.begins_I1):
+        for array in (self.word_A, self.suffix_A, self.log10_A, self.backoff_I, self.first_child_I1):
             array.flags.writeable = False
 
     @cached_property
-    def level_begins(self) -> tuple[int, ...]:
-        """First node of each order from 0 on, and the number of all nodes."""
+    def order_begins(self) -> tuple[int, ...]:
+        """First node of each order from 0 on, and the number of nodes."""
         begins = [0, 1]
         for _ in range(self.order):
-            inner = 0 <= begins[-1] < len(self.begins_I1)
-            begins.append(int(self.begins_I1[begins[-1]]) if inner else len(self.word_A))
+            inner = 0 <= begins[-1] < len(self.first_child_I1)
+            begins.append(int(self.first_child_I1[begins[-1]]) if inner else len(self.word_A))
         return tuple(begins)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Number of n-grams of each order."""
-        begins = self.level_begins
+        begins = self.order_begins
         return tuple(end - begin for begin, end in pairwise(begins[1:]))
 
     def unigrams(self) -> Float64Array:
-        """Probability of each word where nothing is known of what came before, shape (V,)."""
+        """Return the unigram probability of each word, shape (V,)."""
         return 10.0 ** self.log10_A[1 : 1 + self.vocabulary_size].astype(np.float64)
 
-    def start(self) -> int:
-        """The state at the beginning of a line: <s> was read."""
+    def initial_state(self) -> int:
+        """Return the state at the start of a sentence, after <s>."""
         return 1 + special.BOS if self.order > 1 else ROOT
 
-    def read(self, ids: Sequence[int] | IntArray, state: int = ROOT) -> int:
-        """The state after reading ids; only the last `order - 1` of them matter.
+    def state_after(self, ids: Sequence[int] | IntArray, state: int = ROOT) -> int:
+        """Return the state after some words; only the last `order - 1` of them matter.
 
         Raises:
-            DataError: An id lies outside the vocabulary.
+            DataError: An id is outside the vocabulary.
         """
         recent = np.asarray(ids, dtype=np.int64)[-max(1, self.order - 1) :]
-        self._check(recent)
+        self._check_ids(recent)
         for word in recent.tolist():
             state = self.step(state, word)[1]
         return state
 
     def step(self, state: int, word: int) -> tuple[float, int]:
-        """Natural log-probability of a word in a state, and the state after it.
+        """Return the natural log-probability of a word in a state, and the next state.
 
         Raises:
-            DataError: The word lies outside the vocabulary.
+            DataError: The word is outside the vocabulary.
         """
         if not 0 <= word < self.vocabulary_size:
-            raise self._outside(word)
-        log10, after, _ = ngram_trie.score_word(*self._arrays, state, word)
-        return log10 * LN10, after
+            raise self._out_of_range(word)
+        log10, next_state, _ = ngram_trie.score_word(*self._arrays, state, word)
+        return log10 * LN10, next_state
 
     def log_probabilities(self, state: int) -> Float64Array:
-        """Natural log-probability of every word in a state, shape (V,); minus infinity for padding and <s>."""
+        """Return the natural log-probability of every word in a state, (V,); minus infinity for padding and <s>."""
         contexts = []
         while state != ROOT:
             contexts.append(state)
@@ -122,63 +121,67 @@ class NgramModel:
         log10_V = self.log10_A[1 : 1 + self.vocabulary_size].astype(np.float64)
         for context in reversed(contexts):
             log10_V += self.backoff_I[context]
-            words = slice(int(self.begins_I1[context]), int(self.begins_I1[context + 1]))
-            log10_V[self.word_A[words]] = self.log10_A[words]
+            children = slice(int(self.first_child_I1[context]), int(self.first_child_I1[context + 1]))
+            log10_V[self.word_A[children]] = self.log10_A[children]
         log10_V[[special.PAD, special.BOS]] = -np.inf
         return log10_V * LN10
 
     def score(self, ids: IntArray, offsets: IntArray) -> Float64Array:
-        """Natural log-probability of each id, given those before it on its line and <s> before the line.
+        """Return the natural log-probability of each word, given <s> and the words before it in its sentence.
 
         Args:
-            ids: Lines one after the other, each with its EOS, no BOS; may be mapped from disk.
-            offsets: Where each line begins, and the end of the last.
+            ids: Sentences, concatenated, each with its EOS and without BOS; may be memory-mapped.
+            offsets: Offset of each sentence, and the total.
 
         Raises:
-            DataError: An id lies outside the vocabulary, or is padding or <s>.
+            DataError: An id is outside the vocabulary, or is padding or <s>.
         """
         return np.concatenate([np.empty(0), *(log_p for log_p, _ in self.score_blocks(ids, offsets))])
 
     def score_blocks(
         self, ids: IntArray, offsets: IntArray, block: int = TOKENS_PER_BLOCK
     ) -> Iterator[tuple[Float64Array, UInt8Array]]:
-        """Score whole lines at a time, about `block` ids, so that memory does not grow with the text.
+        """Score whole sentences, about `block` words at a time, in memory that does not grow with the text.
 
-        Arguments and errors as those of `score`.
+        Arguments and errors are those of `score`.
 
         Yields:
-            Natural log-probabilities, and the order of the n-gram that each was read from.
+            Natural log-probabilities, and the order of the n-gram that was found for each word.
         """
-        line, lines = 0, len(offsets) - 1
-        level_begins = np.array(self.level_begins, dtype=np.int64)
-        while line < lines:
-            end = int(np.searchsorted(offsets, int(offsets[line]) + block, side="right")) - 1
-            end = min(max(end, line + 1), lines)
-            begin = int(offsets[line])
+        sentence, sentences = 0, len(offsets) - 1
+        order_begins = np.array(self.order_begins, dtype=np.int64)
+        while sentence < sentences:
+            end = int(np.searchsorted(offsets, int(offsets[sentence]) + block, side="right")) - 1
+            end = min(max(end, sentence + 1), sentences)
+            begin = int(offsets[sentence])
             ids_M = np.array(ids[begin : int(offsets[end])], dtype=np.int32)
-            self._check(ids_M, targets=True, begin=begin)
-            starts = np.asarray(offsets[line : end + 1], dtype=np.int64) - begin
-            log10_M, order_M = ngram_trie.score_sentences(*self._arrays, self.start(), ids_M, starts, level_begins)
+            self._check_ids(ids_M, targets=True, begin=begin)
+            starts = np.asarray(offsets[sentence : end + 1], dtype=np.int64) - begin
+            log10_M, order_M = ngram_trie.score_sentences(
+                *self._arrays, self.initial_state(), ids_M, starts, order_begins
+            )
             log10_M *= LN10
             yield log10_M, order_M
-            line = end
+            sentence = end
 
     @property
     def _arrays(self) -> tuple[Int32Array, Int32Array, Float32Array, Float32Array, Int32Array]:
-        return self.word_A, self.suffix_A, self.log10_A, self.backoff_I, self.begins_I1
+        return self.word_A, self.suffix_A, self.log10_A, self.backoff_I, self.first_child_I1
 
-    def _check(self, ids_M: IntArray, targets: bool = False, begin: int = 0) -> None:
-        """Raise DataError where an id cannot be read, or not predicted."""
-        wrong_M = (ids_M < 0) | (ids_M >= self.vocabulary_size)
+    def _check_ids(self, ids_M: IntArray, targets: bool = False, begin: int = 0) -> None:
+        """Raise DataError if an id is outside the vocabulary or, among targets, can never be predicted."""
+        invalid_M = (ids_M < 0) | (ids_M >= self.vocabulary_size)
         if targets:
-            wrong_M |= (ids_M == special.PAD) | (ids_M == special.BOS)
-        if not wrong_M.any():
+            invalid_M |= (ids_M == special.PAD) | (ids_M == special.BOS)
+        if not invalid_M.any():
             return
-        place = int(np.argmax(wrong_M))
-        wrong = int(ids_M[place])
-        if wrong in (special.PAD, special.BOS):
-            raise DataError(f"id {wrong} ({special.NAMES[wrong]}) at place {begin + place:,} is never predicted")
-        raise self._outside(wrong, f" at place {begin + place:,}")
+        position = int(np.argmax(invalid_M))
+        invalid = int(ids_M[position])
+        if invalid in (special.PAD, special.BOS):
+            raise DataError(
+                f"id {invalid} ({special.NAMES[invalid]}) at position {begin + position:,} is never predicted"
+            )
+        raise self._out_of_range(invalid, f" at position {begin + position:,}")
 
-    def _outside(self, word: int, where: str = "") -> DataError:
-        return DataError(f"id {word}{where} lies outside the vocabulary of {self.vocabulary_size:,} rows")
+    def _out_of_range(self, word: int, where: str = "") -> DataError:
+        return DataError(f"id {word}{where} is outside the vocabulary of {self.vocabulary_size:,} entries")

@@ -1,6 +1,7 @@
-"""The same models from dictionaries, equation by equation: what to read first, and what tests hold the others to.
+"""Reference implementation of n-gram estimation with dictionaries, equation by equation.
 
-An n-gram is a tuple of ids. A line is a list of ids with EOS at its end; BOS is put before it here.
+Tests compare the fast implementation with it. An n-gram is a tuple of ids. A sentence is a list of ids with EOS at its
+end, to which BOS is prepended here.
 """
 
 from __future__ import annotations
@@ -13,69 +14,69 @@ from rnnkit.text.special import BOS
 Ngram = tuple[int, ...]
 Counts = Mapping[Ngram, int]
 Probability = Callable[[Ngram, int], float]
-"""Of a word, given the words before it on its line, BOS first."""
+"""Returns p(word | context), the context being all words before it in its sentence, BOS first."""
 
 
-def count(lines: Sequence[Sequence[int]], order: int) -> Counts:
-    """Occurrences of all n-grams of 1 to `order` words. A lone BOS is none: nothing predicts it."""
+def count(sentences: Sequence[Sequence[int]], order: int) -> Counts:
+    """Count all n-grams of 1 to `order` words. BOS alone is not counted, as it is never predicted."""
     counts: Counter[Ngram] = Counter()
-    for line in lines:
-        words = (BOS, *line)
+    for sentence in sentences:
+        words = (BOS, *sentence)
         for end in range(2, len(words) + 1):
             counts.update(words[begin:end] for begin in range(max(0, end - order), end))
     return counts
 
 
 def adjust(counts: Counts, order: int) -> Counts:
-    """Kneser and Ney's counts: of an n-gram that could be longer, the number of different words seen before it."""
-    before: dict[Ngram, set[int]] = defaultdict(set)
+    """Compute adjusted counts: below the highest order, the number of distinct words that precede an n-gram."""
+    preceding: dict[Ngram, set[int]] = defaultdict(set)
     for ngram in counts:
-        before[ngram[1:]].add(ngram[0])
+        preceding[ngram[1:]].add(ngram[0])
     return {
-        ngram: number if len(ngram) == order or ngram[0] == BOS else len(before[ngram])
-        for ngram, number in counts.items()
+        ngram: occurrences if len(ngram) == order or ngram[0] == BOS else len(preceding[ngram])
+        for ngram, occurrences in counts.items()
     }
 
 
 def kneser_ney(
-    lines: Sequence[Sequence[int]],
+    sentences: Sequence[Sequence[int]],
     outcomes: Collection[int],
     order: int,
     discounts: Sequence[tuple[float, float, float]],
     thresholds: Sequence[int] = (),
 ) -> Probability:
-    """Interpolated modified Kneser-Ney, with the discounts of each order given.
+    """Estimate interpolated modified Kneser-Ney probabilities with the given discounts of each order.
 
     p(w | h) = (a(h w) - D(a(h w))) / sum_v a(h v) + b(h) p(w | h')
     """
-    counts = count(lines, order)
+    counts = count(sentences, order)
     adjusted = adjust(counts, order)
-    least = (*thresholds, *[0] * (order - len(thresholds)))
+    thresholds = (*thresholds, *[0] * (order - len(thresholds)))
     followers = _followers(counts)
 
     def probability(context: Ngram, word: int) -> float:
         context = context[max(0, len(context) - order + 1) :]
         shorter = probability(context[1:], word) if context else 1 / len(outcomes)
-        own, given, total = 0.0, 0.0, 0
+        own, passed_on, total = 0.0, 0.0, 0
         for follower in followers[context]:
             ngram = (*context, follower)
-            number = adjusted[ngram]
-            discount = discounts[len(context)][min(number, 3) - 1]
-            total += number
-            if counts[ngram] <= least[len(context)]:  # pruned: all its count goes to the shorter context
-                given += number
+            adjusted_count = adjusted[ngram]
+            discount = discounts[len(context)][min(adjusted_count, 3) - 1]
+            total += adjusted_count
+            if counts[ngram] <= thresholds[len(context)]:  # pruned: its whole count goes to the shorter context
+                passed_on += adjusted_count
                 continue
-            given += discount
+            passed_on += discount
             if follower == word:
-                own = number - discount
-        return own / total + given / total * shorter if total else shorter
+                own = adjusted_count - discount
+        return own / total + passed_on / total * shorter if total else shorter
 
     return probability
 
 
-def add_k(lines: Sequence[Sequence[int]], outcomes: Collection[int], order: int, k: float) -> Probability:
-    """p(w | h) = (c(h w) + k) / (c(h) + k V), h having `order - 1` words, fewer only where the line begins."""
-    counts = count(lines, order)
+def add_k(sentences: Sequence[Sequence[int]], outcomes: Collection[int], order: int, k: float) -> Probability:
+    """Estimate p(w | h) = (c(h w) + k) / (c(h) + k V); h has `order - 1` words, fewer at the start of a sentence."""
+    counts = count(sentences, order)
     followers = _followers(counts)
 
     def probability(context: Ngram, word: int) -> float:
@@ -86,9 +87,9 @@ def add_k(lines: Sequence[Sequence[int]], outcomes: Collection[int], order: int,
     return probability
 
 
-def maximum_likelihood(lines: Sequence[Sequence[int]], order: int) -> Probability:
-    """p(w | h) = c(h w) / c(h), h being the longest part of the context that occurred."""
-    counts = count(lines, order)
+def maximum_likelihood(sentences: Sequence[Sequence[int]], order: int) -> Probability:
+    """Estimate p(w | h) = c(h w) / c(h), h being the longest suffix of the context that occurs."""
+    counts = count(sentences, order)
     followers = _followers(counts)
 
     def probability(context: Ngram, word: int) -> float:
@@ -100,7 +101,7 @@ def maximum_likelihood(lines: Sequence[Sequence[int]], order: int) -> Probabilit
 
 
 def _followers(counts: Counts) -> Mapping[Ngram, Sequence[int]]:
-    """The words seen behind each context."""
+    """Return the words that follow each context."""
     followers: dict[Ngram, list[int]] = defaultdict(list)
     for ngram in counts:
         followers[ngram[:-1]].append(ngram[-1])

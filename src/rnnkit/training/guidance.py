@@ -34,7 +34,7 @@ class Guidance:
             batch: Numbers of sentence pairs, in the order in which they are put together.
             device: Where the network is.
         """
-        row_L, source_L, target_L = self.links.select(batch)
+        row_L, source_L, target_L = self.links.gather(batch)
         key_L = np.unique((row_L << 2 * _BITS) | (target_L.astype(np.int64) << _BITS) | source_L)
         token_U, token_L, count_U = np.unique(key_L >> _BITS, return_inverse=True, return_counts=True)
         row_L, place_L = key_L >> 2 * _BITS, key_L % (1 << 2 * _BITS)

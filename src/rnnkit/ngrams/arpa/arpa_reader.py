@@ -1,7 +1,7 @@
-"""ARPA files, how they are read. What KenLM refuses is refused, with the line and what is wrong with it.
+"""Strict reading of ARPA files: what KenLM rejects is rejected, with the line and the reason.
 
-A row that is as most are is read by a kernel (`arpa_kernels.parse_rows`). Any other comes to `check_row`, which reads
-it or says what is wrong. The n-grams may stand in any order: the model lies as `trie.py` sorts it.
+A kernel parses the regular entries, which nearly all are; `parse_entry` parses or rejects any other line. N-grams may
+be in any order, as `TrieBuilder` sorts them.
 """
 
 from __future__ import annotations
@@ -30,244 +30,209 @@ from rnnkit.ngrams.arpa.arpa_words import (
 )
 from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.options import MAX_ORDER
-from rnnkit.ngrams.trie_builder import NgramEntries
-from rnnkit.text.lines import STDIN, decode_text
+from rnnkit.ngrams.trie_builder import InvalidNgramError, NgramEntries
+from rnnkit.text.lines import decode_text
 
 _NUMBER: Final = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _NOT_FINITE: Final = re.compile(rb"[-+]?(nan|inf|infinity)", re.IGNORECASE)
-_ZERO: Final = re.compile(rb"-inf", re.IGNORECASE)
-_REPAIR: Final = "`--repair` mends or skips what is wrong, and counts it"
-_AGAIN: Final = f"copy the file again; if it was made so, {_REPAIR}"
+_MINUS_INFINITY: Final = re.compile(rb"-inf", re.IGNORECASE)
+_MAX_MAGNITUDE: Final = 1e30
+_REPAIR_HINT: Final = "`--repair` repairs or skips such lines and counts them"
+_COPY_HINT: Final = f"copy the file again; if it was made this way, {_REPAIR_HINT}"
 _BLOCK = 1 << 16
+
+ErrorFactory = Callable[..., FormatError]
+"""Makes an error about the current line; `ArpaLines.error`."""
 
 
 def read_arpa(
     path: Path, listen: Listener = ignore, repairs: Repairs | None = None, digest: Digest | None = None
 ) -> tuple[NgramModel, list[str]]:
-    """Read an ARPA file or pipe, plain or compressed by gzip, bzip2 or xz.
+    """Read an ARPA file or pipe, plain or compressed with gzip, bzip2 or xz.
 
     Args:
         path: The file; `-` is standard input.
-        listen: Warned where the file has no `<unk>`, and of repairs.
-        repairs: Takes what is repaired or skipped in an imperfect file; None refuses such files.
-        digest: Updated with the file's bytes.
+        listen: Warned if the file has no `<unk>`, and of repairs.
+        repairs: Records what is repaired or skipped in an imperfect file; None rejects such files.
+        digest: Updated with the bytes of the file as stored.
 
     Returns:
-        The model, and the vocabulary's tokens by id: the special symbols first, then words as the file has them.
+        The model, and the vocabulary's tokens by id: the special symbols, then the words in the order of the file.
 
     Raises:
-        DataError: There is no such file, or it is something else.
-        FormatError: It is damaged, contradicts itself, or has what an ARPA file may not have; the message says where.
+        DataError: The file does not exist or is not an ARPA file.
+        FormatError: It is damaged, inconsistent, or breaks the format; the message names the line.
     """
     with open_source(path, digest) as file:
-        text = ArpaLines(file, "standard input" if path == STDIN else str(path))
-        return _read(text, listen) if repairs is None else read_repaired(text, repairs, listen)
+        lines = ArpaLines(file, path)
+        return _read_strictly(lines, listen) if repairs is None else read_repaired(lines, repairs, listen)
 
 
-def _read(text: ArpaLines, listen: Listener) -> tuple[NgramModel, list[str]]:
-    skip_to_data(text)
-    sizes = read_counts(text)
-    weights = _read_words(text, sizes[0], longest=len(sizes) == 1)
-    tokens, row_of = assign_ids(weights, text.name, listen)
-    trie = make_unigram_trie(weights, row_of, len(tokens))
-    for order, size in enumerate(sizes[1:], start=2):
-        _read_header(text, order, sizes[order - 2])
-        first = text.number + 1
-        rows = _read_rows(text, order, size, order == len(sizes), row_of)
+def _read_strictly(lines: ArpaLines, listen: Listener) -> tuple[NgramModel, list[str]]:
+    skip_to_data(lines)
+    counts = read_counts(lines)
+    weights = _read_unigrams(lines, counts[0], highest_order=len(counts) == 1)
+    tokens, id_of = assign_ids(weights, lines, listen)
+    trie = make_unigram_trie(weights, id_of, len(tokens))
+    for order, count in enumerate(counts[1:], start=2):
+        _read_section_header(lines, order, counts[order - 2])
+        first_line = lines.number + 1
+        entries = _read_entries(lines, order, count, order == len(counts), id_of)
         try:
-            trie.add(rows, lambda row, first=first: f"{text.name}:{first + row}", _speller(rows, tokens))  # type: ignore[misc]
-        except FormatError as error:
-            hint = f"{error.hint}; {_REPAIR}" if error.hint else _REPAIR
-            raise FormatError(error.what, *error.details, hint=hint) from None
-    _read_end(text, sizes[-1], len(sizes))
-    return trie.model(), tokens
+            trie.add_order(entries)
+        except InvalidNgramError as error:
+            raise _invalid_ngram(error, lines, first_line, entries, tokens) from None
+    _read_end(lines, counts[-1], len(counts))
+    return trie.build(), tokens
 
 
-def read_counts(text: ArpaLines) -> list[int]:
-    r"""The number of n-grams of each order, from the lines behind `\data\`.
+def read_counts(lines: ArpaLines) -> list[int]:
+    r"""Read the number of n-grams of each order, from the lines after `\data\`.
 
     Raises:
-        FormatError: They are malformed, skip an order, or there are none.
+        FormatError: They are malformed, skip an order, or are missing.
     """
-    sizes: list[int] = []
-    while (line := text.line()) is not None and line.strip():
-        found = COUNT_LINE.fullmatch(line)
-        if not found:
-            raise FormatError(
-                f"{text.where}: {quote(line)} is no count", "a count is `ngram ORDER=NUMBER`", hint=_AGAIN
+    counts: list[int] = []
+    while (line := lines.next_line()) is not None and line.strip():
+        match = COUNT_LINE.fullmatch(line)
+        if not match:
+            raise lines.error(f"{quote(line)} is not a count", "a count is `ngram ORDER=NUMBER`", hint=_COPY_HINT)
+        if int(match[1]) != len(counts) + 1:
+            raise lines.error(
+                f"count of {int(match[1])}-grams, expected that of {len(counts) + 1}-grams",
+                "orders must be consecutive and start at 1",
             )
-        if int(found[1]) != len(sizes) + 1:
-            raise FormatError(
-                f"{text.where}: the count of {int(found[1])}-grams stands where that of {len(sizes) + 1}-grams is due",
-                "orders are consecutive and begin with 1",
-            )
-        sizes.append(int(found[2]))
-    if not sizes or sizes[0] < 1:
-        raise FormatError(f"{text.where}: the file counts no words", "`ngram 1=NUMBER` is missing or 0", hint=_AGAIN)
-    if len(sizes) > MAX_ORDER:
-        raise FormatError(f"{text.where}: an order of {len(sizes)} is too much", f"{MAX_ORDER} is the greatest")
-    return sizes
+        counts.append(int(match[2]))
+    if not counts or counts[0] < 1:
+        raise lines.error("the header counts no unigrams", "`ngram 1=NUMBER` is missing or 0", hint=_COPY_HINT)
+    if len(counts) > MAX_ORDER:
+        raise lines.error(f"order {len(counts)} is not supported", f"the maximum is {MAX_ORDER}")
+    return counts
 
 
 def parse_entry(
-    line: bytes, where: str, order: int, longest: bool, known: Mapping[bytes, int] | None = None
+    line: bytes, error: ErrorFactory, order: int, highest_order: bool, known: Mapping[bytes, int] | None = None
 ) -> tuple[float, list[bytes], float]:
-    """Read one row: its logarithm, words and back-off weight (0 where it has none).
+    """Parse one entry.
 
     Args:
         line: The line without its end.
-        where: Its place, for messages.
-        order: Words it must have.
-        longest: Whether it is one of the longest n-grams, which have no back-off.
-        known: The words that may occur; None where the row is a word's own.
+        error: Makes an error about the line.
+        order: Number of words that the entry must have.
+        highest_order: Whether it has the highest order, and thus no back-off weight.
+        known: The words of the unigrams; None for a unigram.
+
+    Returns:
+        Base-10 log-probability, words, and log back-off weight (0 if it has none).
 
     Raises:
-        FormatError: It is malformed; the message says how.
+        FormatError: The entry is malformed.
     """
     number, tab, rest = line.partition(b"\t")
     log10 = 0.0
     if tab:
-        log10 = -math.inf if _ZERO.fullmatch(number) else _number(number, where, "the logarithm of the probability")
-    found = entry_pattern(order).fullmatch(rest)
-    if not tab or not found:
+        log10 = -math.inf if _MINUS_INFINITY.fullmatch(number) else _parse_number(number, error, "the log-probability")
+    match = entry_pattern(order).fullmatch(rest)
+    if not tab or not match:
         columns = len(re.findall(rb"[^ \t\r]+", rest))
-        form = "probability<TAB>" + " ".join(["word"] * order if order < 4 else ["word", "...", "word"])
-        raise FormatError(
-            f"{where}: {quote(line)} is no {order}-gram",
-            f"its form is {form}{'' if longest else '[<TAB>back-off]'}"
-            + (f"; columns behind the probability: {columns}" if tab else "; there is no tab"),
-            hint=_REPAIR,
+        form = "LOG10_PROBABILITY<TAB>" + " ".join(["WORD"] * order if order < 4 else ["WORD", "...", "WORD"])
+        raise error(
+            f"{quote(line)} is not a {order}-gram",
+            f"an entry is {form}{'' if highest_order else '[<TAB>BACK-OFF]'}; this line has "
+            + (f"{columns} columns after the log-probability" if tab else "no tab"),
+            hint=_REPAIR_HINT,
         )
     if log10 > 0:
-        raise FormatError(
-            f"{where}: the logarithm {number.decode()} is positive",
-            "a probability is 1 at most, so its logarithm is 0 at most",
-            hint=f"what wrote the file is at fault; IRSTLM is known for it; {_REPAIR}",
+        raise error(
+            f"log-probability {number.decode()} is positive",
+            "a probability is at most 1, so its logarithm is at most 0",
+            hint=f"the program that wrote the file has a bug; IRSTLM is known for this one; {_REPAIR_HINT}",
         )
-    words = re.split(rb"[ \t]+", found[1])
+    words = re.split(rb"[ \t]+", match[1])
     if known is not None:
         for word in words:
             if word not in known:
-                raise FormatError(
-                    f"{where}: the word {quote(word)} is not among the 1-grams", "they are the vocabulary", hint=_REPAIR
+                raise error(
+                    f"word {quote(word)} is not a unigram", "the unigrams are the vocabulary", hint=_REPAIR_HINT
                 )
-    backoff = _number(found[2], where, "the back-off") if found[2] is not None else 0.0
-    if longest and backoff != 0:
-        raise FormatError(
-            f"{where}: a back-off of {backoff:g}, where there is nothing to back off from",
-            f"{order}-grams are the longest of this file",
-            hint=_REPAIR,
+    backoff = _parse_number(match[2], error, "the back-off weight") if match[2] is not None else 0.0
+    if highest_order and backoff != 0:
+        raise error(
+            f"back-off weight {backoff:g} in the highest order",
+            f"no n-gram of this file extends a {order}-gram",
+            hint=_REPAIR_HINT,
         )
     return log10, words, backoff
 
 
-def _number(text: bytes, where: str, what: str) -> float:
-    if _NOT_FINITE.fullmatch(text) or (_NUMBER.fullmatch(text) and abs(float(text)) > 1e30):
-        raise FormatError(
-            f"{where}: {what} is {text.decode()}",
+def _parse_number(text: bytes, error: ErrorFactory, name: str) -> float:
+    if _NOT_FINITE.fullmatch(text) or (_NUMBER.fullmatch(text) and abs(float(text)) > _MAX_MAGNITUDE):
+        raise error(
+            f"{name} is {text.decode()}",
             "it must be finite; a probability of 0 is written as -99 or -inf",
-            hint=_REPAIR,
+            hint=_REPAIR_HINT,
         )
     if not _NUMBER.fullmatch(text):
-        raise FormatError(f"{where}: {what}, {quote(text)}, is no number", hint=_REPAIR)
+        raise error(f"{name} {quote(text)} is not a number", hint=_REPAIR_HINT)
     return float(text)
 
 
-def _read_header(text: ArpaLines, order: int, size_before: int) -> None:
-    r"""Read `\N-grams:` behind the rows of the order before."""
-    line = text.filled()
-    wanted = b"\\%d-grams:" % order
-    if line == wanted:
-        return
-    if line is None:
-        raise FormatError(f"{text.name} was cut short: it ends before {wanted.decode()}", hint=_AGAIN)
-    if order > 1 and not line.startswith(b"\\"):
-        raise _too_many(text, order - 1, size_before)
-    raise FormatError(f"{text.where}: {quote(line)} stands where {wanted.decode()} is due", hint=_AGAIN)
-
-
-def _read_end(text: ArpaLines, size: int, order: int) -> None:
-    line = text.filled()
-    if line is None:
-        raise FormatError(f"{text.name} was cut short: it has no \\end\\", hint=_AGAIN)
-    if line != b"\\end\\":
-        if line.startswith(b"\\"):
-            raise FormatError(f"{text.where}: {quote(line)} stands where \\end\\ is due", hint=_AGAIN)
-        raise _too_many(text, order, size)
-    if (line := text.filled()) is not None:
-        raise FormatError(f"{text.where}: {quote(line)} stands behind \\end\\", "the file ends there", hint=_AGAIN)
-
-
-def _too_many(text: ArpaLines, order: int, size: int) -> FormatError:
-    return FormatError(
-        f"{text.where}: one {order}-gram more than the file counts",
-        f"`ngram {order}={size}` says how many there are",
-        hint=f"mend the count if the rows are right; {_REPAIR}",
-    )
-
-
-def _row(text: ArpaLines, order: int, size: int, read: int) -> bytes:
-    """The next line, which must be a row."""
-    line = text.line()
-    if line is None:
-        raise FormatError(
-            f"{text.name} was cut short: it has {read:,} of {size:,} {order}-grams, and no \\end\\", hint=_AGAIN
-        )
-    if not line.strip() or line.startswith(b"\\"):
-        raise FormatError(
-            f"{text.where}: the {order}-grams end here, after {read:,}",
-            f"`ngram {order}={size}` says how many there are",
-            hint=f"the file was cut, or mend the count if the rows are right; {_REPAIR}",
-        )
-    return line
-
-
-def _read_words(text: ArpaLines, size: int, longest: bool) -> dict[bytes, Weights]:
-    """The 1-grams, in order."""
-    _read_header(text, 1, 0)
+def _read_unigrams(lines: ArpaLines, count: int, highest_order: bool) -> dict[bytes, Weights]:
+    """Read the unigrams, in the order of the file."""
+    _read_section_header(lines, 1, 0)
     weights: dict[bytes, Weights] = {}
-    first = text.number + 1
-    for read in range(size):
-        line = _row(text, 1, size, read)
-        log10, (word,), backoff = parse_entry(line, text.where, 1, longest)
-        _check_text(word, text, line.index(b"\t") + 1)
+    first_line = lines.number + 1
+    for done in range(count):
+        line = _next_entry(lines, 1, count, done)
+        log10, (word,), backoff = parse_entry(line, lines.error, 1, highest_order)
+        _check_utf8(word, lines, line.index(b"\t") + 1)
         if word in weights:
-            place = first + list(weights).index(word)
-            raise FormatError(
-                f"{text.where}: {quote(word)} is there already", f"the first is {text.name}:{place}", hint=_REPAIR
+            first = first_line + list(weights).index(word)
+            raise lines.error(
+                f"duplicate unigram {quote(word)}",
+                f"the first occurrence is {lines.name}:{first}",
+                hint=_REPAIR_HINT,
             )
         weights[word] = log10, backoff
     return weights
 
 
-def _check_text(word: bytes, text: ArpaLines, column: int) -> None:
+def _check_utf8(word: bytes, lines: ArpaLines, column: int) -> None:
     try:
-        decode_text(word, text.name, text.number, column)
+        decode_text(word, lines.name, lines.number, column)
     except DataError as error:
-        raise DataError(error.what, *error.details, hint=f"{error.hint}; {_REPAIR}") from None
+        raise DataError(
+            error.what,
+            *error.details,
+            hint=f"{error.hint}; {_REPAIR_HINT}",
+            path=lines.path,
+            line=lines.number,
+        ) from None
 
 
-def _read_rows(text: ArpaLines, order: int, size: int, longest: bool, row_of: Mapping[bytes, int]) -> NgramEntries:
-    """The n-grams of one order."""
-    words, rows = list(row_of), np.array(list(row_of.values()), dtype=np.int32)
-    spelled, begins, table = make_word_index(words)
+def _read_entries(
+    lines: ArpaLines, order: int, count: int, highest_order: bool, id_of: Mapping[bytes, int]
+) -> NgramEntries:
+    """Read the n-grams of one order, in blocks; lines that the kernel stops at are parsed one by one."""
+    words, ids = list(id_of), np.array(list(id_of.values()), dtype=np.int32)
+    word_bytes, offsets, table = make_word_index(words)
     blocks = [NgramEntries(np.empty((0, order), np.int32), np.empty(0, np.float32), np.empty(0, np.float32))]
-    read = 0
-    while read < size:
-        lines = text.whole_lines()
-        room = min(size - read, _BLOCK)
-        words_MK = np.empty((room, order), np.int32)
-        log10_M, backoff_M = np.empty(room, np.float32), np.empty(room, np.float32)
-        taken, length = parse_entries(lines, spelled, begins, table, longest, words_MK, log10_M, backoff_M)
-        text.skip(length, taken)
-        blocks.append(NgramEntries(rows[words_MK[:taken]], log10_M[:taken].copy(), backoff_M[:taken].copy()))
-        read += taken
-        if taken < room and (length < len(lines) or not length):
-            line = _row(text, order, size, read)
-            log10, found, backoff = parse_entry(line, text.where, order, longest, row_of)
-            ids = np.array([[row_of[word] for word in found]], dtype=np.int32)
-            blocks.append(NgramEntries(ids, np.array([log10], np.float32), np.array([backoff], np.float32)))
-            read += 1
+    done = 0
+    while done < count:
+        block = lines.complete_lines()
+        capacity = min(count - done, _BLOCK)
+        words_MK = np.empty((capacity, order), np.int32)
+        log10_M, backoff_M = np.empty(capacity, np.float32), np.empty(capacity, np.float32)
+        parsed, size = parse_entries(block, word_bytes, offsets, table, highest_order, words_MK, log10_M, backoff_M)
+        lines.skip(size, parsed)
+        blocks.append(NgramEntries(ids[words_MK[:parsed]], log10_M[:parsed].copy(), backoff_M[:parsed].copy()))
+        done += parsed
+        if parsed < capacity and (size < len(block) or not size):
+            line = _next_entry(lines, order, count, done)
+            log10, entry_words, backoff = parse_entry(line, lines.error, order, highest_order, id_of)
+            entry_ids = np.array([[id_of[word] for word in entry_words]], dtype=np.int32)
+            blocks.append(NgramEntries(entry_ids, np.array([log10], np.float32), np.array([backoff], np.float32)))
+            done += 1
     return NgramEntries(
         np.concatenate([block.words_NK for block in blocks]),
         np.concatenate([block.log10_N for block in blocks]),
@@ -275,5 +240,75 @@ def _read_rows(text: ArpaLines, order: int, size: int, longest: bool, row_of: Ma
     )
 
 
-def _speller(rows: NgramEntries, tokens: Sequence[str]) -> Callable[[int], str]:
-    return lambda row: " ".join(tokens[word] for word in rows.words_NK[row].tolist())
+def _next_entry(lines: ArpaLines, order: int, count: int, done: int) -> bytes:
+    """Return the next line, which must be an entry."""
+    line = lines.next_line()
+    if line is None:
+        raise _truncated(lines, f"it has {done:,} of {count:,} {order}-grams and no \\end\\")
+    if not line.strip() or line.startswith(b"\\"):
+        raise lines.error(
+            f"the {order}-grams end after {done:,} entries",
+            f"the header counts more: `ngram {order}={count}`",
+            hint=f"the file may be truncated; correct the header count if the entries are right; {_REPAIR_HINT}",
+        )
+    return line
+
+
+def _read_section_header(lines: ArpaLines, order: int, count_before: int) -> None:
+    r"""Read `\N-grams:` after the entries of the previous order."""
+    line = lines.next_nonblank()
+    expected = b"\\%d-grams:" % order
+    if line == expected:
+        return
+    if line is None:
+        raise _truncated(lines, f"it ends before {expected.decode()}")
+    if order > 1 and not line.startswith(b"\\"):
+        raise _too_many_entries(lines, order - 1, count_before)
+    raise lines.error(f"expected {expected.decode()}, got {quote(line)}", hint=_COPY_HINT)
+
+
+def _read_end(lines: ArpaLines, count: int, order: int) -> None:
+    line = lines.next_nonblank()
+    if line is None:
+        raise _truncated(lines, "it has no \\end\\")
+    if line != b"\\end\\":
+        if line.startswith(b"\\"):
+            raise lines.error(f"expected \\end\\, got {quote(line)}", hint=_COPY_HINT)
+        raise _too_many_entries(lines, order, count)
+    if (line := lines.next_nonblank()) is not None:
+        raise lines.error(f"{quote(line)} follows \\end\\", "the file must end there", hint=_COPY_HINT)
+
+
+def _truncated(lines: ArpaLines, detail: str) -> FormatError:
+    return FormatError(f"{lines.name} is truncated: {detail}", hint=_COPY_HINT, path=lines.path)
+
+
+def _too_many_entries(lines: ArpaLines, order: int, count: int) -> FormatError:
+    return lines.error(
+        f"there are more {order}-grams than the header counts",
+        f"the header has `ngram {order}={count}`",
+        hint=f"correct the header count if the entries are right; {_REPAIR_HINT}",
+    )
+
+
+def _invalid_ngram(
+    error: InvalidNgramError, lines: ArpaLines, first_line: int, entries: NgramEntries, tokens: Sequence[str]
+) -> FormatError:
+    """Describe an n-gram that the trie rejected; entries are on consecutive lines from `first_line` on."""
+    words = entries.words_NK[error.index].tolist()
+    ngram, line = " ".join(tokens[word] for word in words), first_line + error.index
+    if error.first is None:
+        return FormatError(
+            f"{lines.name}:{line}: the context of {ngram!r} is missing",
+            f"all its words but the last must be one of the {len(words) - 1}-grams",
+            hint=f"the model was pruned incorrectly; make the file again; {_REPAIR_HINT}",
+            path=lines.path,
+            line=line,
+        )
+    return FormatError(
+        f"{lines.name}:{line}: duplicate {len(words)}-gram {ngram!r}",
+        f"the first occurrence is {lines.name}:{first_line + error.first}",
+        hint=_REPAIR_HINT,
+        path=lines.path,
+        line=line,
+    )

@@ -1,4 +1,4 @@
-"""The lines of an ARPA file, one at a time or many, and what a file is that is none."""
+"""Lines of an ARPA file: opening a file, pipe or standard input, reading lines, and recognizing other formats."""
 
 from __future__ import annotations
 
@@ -18,31 +18,102 @@ from rnnkit.text.lines import BOM, DAMAGE, MAX_BYTES, STDIN, refuse_utf16
 from rnnkit.text.packed import unpacked
 
 _CHUNK = 1 << 22
+_MAX_QUOTED = 60
 
-_OTHER_KINDS: Final = (
-    (rb"mmap lm http://kheafield\.com/code", "KenLM's binary form", "give the ARPA file that it was built from"),
-    (rb"blmt", "IRSTLM's binary form", "`compile-lm --text yes` turns it into an ARPA file"),
-    (rb"i?q?ARPA", "IRSTLM's own text form", "`compile-lm --text yes` turns it into an ARPA file"),
-    (rb"PK\x03\x04|\x28\xb5\x2f\xfd", "compressed", "unpack it first; compressed files are read as gzip, bzip2 or xz"),
-    (rb".{8}\{\"", "a safetensors file", "a model of rnnkit is named by its folder"),
-    (rb"\d+ \d+[ \r]*", "the text form of word vectors", "`rnnkit convert-embeddings` reads those"),
+_OTHER_FORMATS: Final = (
+    (rb"mmap lm http://kheafield\.com/code", "a KenLM binary file", "use the ARPA file that it was built from"),
+    (rb"blmt", "an IRSTLM binary file", "`compile-lm --text yes` converts it to an ARPA file"),
+    (rb"i?q?ARPA", "an IRSTLM text file", "`compile-lm --text yes` converts it to an ARPA file"),
+    (
+        rb"PK\x03\x04|\x28\xb5\x2f\xfd",
+        "a compressed file",
+        "decompress it first; supported compressions are gzip, bzip2 and xz",
+    ),
+    (rb".{8}\{\"", "a safetensors file", "give an rnnkit model by its directory"),
+    (rb"\d+ \d+[ \r]*", "a text file of word vectors", "`rnnkit convert-embeddings` reads those"),
 )
-"""First bytes, what they tell, and what to do."""
+"""Pattern of the first bytes, the format that it identifies, and a hint."""
+
+_WHOLE_LINE_FORMATS: Final = ("a text file of word vectors",)
+"""Formats whose pattern must match the whole first line: it could be the beginning of other text."""
+
+
+class Digest(Protocol):
+    """A hash object of `hashlib`."""
+
+    def update(self, data: Any, /) -> None:
+        """Add bytes."""
+        ...
+
+
+@contextmanager
+def open_source(path: Path, digest: Digest | None = None) -> Iterator[IO[bytes]]:
+    """Open a source for a single read from start to end, decompressing it if needed.
+
+    Args:
+        path: A file or a pipe; `-` is standard input.
+        digest: Updated with the bytes as stored while they are read, as a pipe cannot be read a second time.
+
+    Raises:
+        DataError: The file does not exist or cannot be read.
+    """
+    if path == STDIN:
+        with _decompress(sys.stdin.buffer, digest) as stream:
+            yield stream
+        return
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"file {path} does not exist", path=path) from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a directory, not an ARPA file", path=path) from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}", str(error.strerror), path=path) from error
+    with file, _decompress(file, digest) as stream:
+        yield stream
+
+
+@contextmanager
+def _decompress(file: IO[bytes], digest: Digest | None) -> Iterator[IO[bytes]]:
+    with unpacked(io.BufferedReader(_HashingReader(file, digest))) as stream:
+        yield stream
+
+
+class _HashingReader(io.RawIOBase):
+    """A file that updates a hash with the bytes that are read from it."""
+
+    def __init__(self, file: IO[bytes], digest: Digest | None) -> None:
+        self._file = file
+        self._digest = digest
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; return 0 at the end of the file."""
+        size: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
+        if self._digest is not None:
+            self._digest.update(memoryview(buffer)[:size])
+        return size
 
 
 class ArpaLines:
-    """The lines of an open file.
+    """The lines of an open file, read one by one or in blocks.
 
     Args:
-        file: Its bytes, unpacked.
-        name: What stands for it in messages.
+        file: The decompressed file.
+        path: Its path, for messages; `-` is standard input.
 
     Attributes:
-        number: Lines read so far.
+        name: Name of the file in messages.
+        path: Path of the file; None for standard input.
+        number: Number of lines read so far.
     """
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
-        self.name = name
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self.name = "standard input" if path == STDIN else str(path)
+        self.path = None if path == STDIN else path
         self.number = 0
         self._file = file
         self._buffer = b""
@@ -51,11 +122,15 @@ class ArpaLines:
 
     @property
     def where(self) -> str:
-        """The place of the line that was read last."""
+        """File and line number of the last line read."""
         return f"{self.name}:{self.number}"
 
-    def line(self) -> bytes | None:
-        """The next line without its end, or None behind the last."""
+    def error(self, what: str, *details: str, hint: str | None = None) -> FormatError:
+        """Return an error about the last line read."""
+        return FormatError(f"{self.where}: {what}", *details, hint=hint, path=self.path, line=self.number)
+
+    def next_line(self) -> bytes | None:
+        """Return the next line without its end, or None at the end of the file."""
         end = self._buffer.find(b"\n", self._at)
         while end < 0 and len(self._buffer) - self._at <= MAX_BYTES and self._fill():
             end = self._buffer.find(b"\n", self._at)
@@ -66,7 +141,9 @@ class ArpaLines:
         if end - self._at > MAX_BYTES:
             raise DataError(
                 f"{self.name}:{self.number + 1}: the line is longer than {MAX_BYTES:,} bytes",
-                "this is no ARPA file",
+                "this is not an ARPA file",
+                path=self.path,
+                line=self.number + 1,
             )
         line = self._buffer[self._at : end]
         self._start = self._at
@@ -74,20 +151,23 @@ class ArpaLines:
         self.number += 1
         return line.removesuffix(b"\r")
 
-    def back(self) -> None:
-        """Go back to the start of the line that `line` returned last."""
+    def unread_line(self) -> None:
+        """Go back to the start of the line that `next_line` returned last."""
         self._at = self._start
         self.number -= 1
 
-    def filled(self) -> bytes | None:
-        """The next line that is not blank."""
-        while (line := self.line()) is not None:
+    def next_nonblank(self) -> bytes | None:
+        """Return the next line that is not blank, or None at the end of the file."""
+        while (line := self.next_line()) is not None:
             if line.strip():
                 return line
         return None
 
-    def whole_lines(self) -> UInt8Array:
-        """Many lines at once, each with its LF; nothing where only an unfinished line is left. `skip` passes them."""
+    def complete_lines(self) -> UInt8Array:
+        """Return a block of complete lines with their LF; empty if only an unterminated line is left.
+
+        The block is not consumed; call `skip` for what was used of it.
+        """
         end = self._buffer.rfind(b"\n", self._at)
         while end < 0 and self._fill():
             end = self._buffer.rfind(b"\n", self._at)
@@ -96,120 +176,66 @@ class ArpaLines:
         return np.frombuffer(self._buffer, dtype=np.uint8)[self._at : end + 1] if end >= 0 else np.zeros(0, np.uint8)
 
     def skip(self, size: int, lines: int) -> None:
-        """Pass so many bytes, which are so many lines."""
+        """Consume `size` bytes, which are `lines` lines."""
         self._at += size
         self.number += lines
 
     def _fill(self) -> bool:
+        """Read another chunk into the buffer; return False at the end of the file."""
         try:
             chunk = self._file.read(_CHUNK)
         except DAMAGE as error:
             raise FormatError(
-                f"cannot read {self.name} beyond line {self.number}",
+                f"cannot read {self.name} after line {self.number}",
                 str(error),
-                hint="it was cut short or damaged on its way: copy it again",
+                hint="the file is truncated or damaged; copy it again",
+                path=self.path,
+                line=self.number,
             ) from error
         self._buffer = self._buffer[self._at :] + chunk
         self._at = 0
         return bool(chunk)
 
 
-def skip_to_data(text: ArpaLines) -> None:
-    r"""Read up to `\data\`. Before it there may be blank lines, and comments that begin with #.
+def skip_to_data(lines: ArpaLines) -> None:
+    r"""Read up to `\data\`, which only blank lines and comments that begin with # may precede.
 
     Raises:
-        DataError: The file is empty, or of another kind; the message says which, where its first bytes tell.
+        DataError: The file is empty or not an ARPA file.
     """
-    line = read_first_line(text)
+    line = read_first_line(lines)
     if line == b"\\data\\":
         return
     raise DataError(
-        f"{text.where}: this is no ARPA file: there is no \\data\\",
-        f"its first line is {quote(line)}",
-        hint="if \\data\\ stands further down, `--repair` skips the text before it",
+        f"{lines.where}: this is not an ARPA file: there is no \\data\\",
+        f"the first line is {quote(line)}",
+        hint="if \\data\\ comes later in the file, `--repair` skips the text before it",
+        path=lines.path,
+        line=lines.number,
     )
 
 
-def read_first_line(text: ArpaLines) -> bytes:
-    r"""Read the first line that is neither blank nor a comment.
+def read_first_line(lines: ArpaLines) -> bytes:
+    r"""Return the first line that is neither blank nor a comment.
 
     Raises:
-        DataError: The file is empty, or of another kind; the message says which.
+        DataError: The file is empty or of another known format.
     """
-    line = text.line()
-    refuse_utf16(line or b"", text.name)
+    line = lines.next_line()
+    refuse_utf16(line or b"", lines.name)
     line = line and line.removeprefix(BOM)
     while line is not None and (not line.strip() or line.startswith(b"#")):
-        line = text.line()
+        line = lines.next_line()
     if line is None:
-        raise DataError(f"{text.name} is empty", "an ARPA file begins with \\data\\")
-    for start, kind, hint in _OTHER_KINDS:
-        if re.match(start, line, re.DOTALL) and (kind[:3] != "the" or re.fullmatch(start, line)):
-            raise DataError(f"{text.name} is no ARPA file: it is {kind}", hint=hint)
+        raise DataError(f"{lines.name} is empty", "an ARPA file begins with \\data\\", path=lines.path)
+    for pattern, name, hint in _OTHER_FORMATS:
+        match = re.fullmatch if name in _WHOLE_LINE_FORMATS else re.match
+        if match(pattern, line, re.DOTALL):
+            raise DataError(f"{lines.name} is not an ARPA file but {name}", hint=hint, path=lines.path)
     return line
 
 
 def quote(line: bytes) -> str:
-    """A line for a message: as text, not too long."""
+    """Quote a line for a message: decoded, and truncated if it is long."""
     text = line.decode("utf-8", "backslashreplace")
-    return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-class Digest(Protocol):
-    """A checksum of `hashlib`."""
-
-    def update(self, data: Any, /) -> None:
-        """Add bytes."""
-        ...
-
-
-@contextmanager
-def open_source(path: Path, digest: Digest | None = None) -> Iterator[IO[bytes]]:
-    """Open a source for one read from start to end.
-
-    Args:
-        path: A regular file or a pipe; `-` is standard input.
-        digest: Updated with the bytes as they are stored, while they are read. A pipe cannot be read a second time.
-
-    Raises:
-        DataError: The file is missing or unreadable.
-    """
-    if path == STDIN:
-        with _stream(sys.stdin.buffer, digest) as stream:
-            yield stream
-        return
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise DataError(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder, an ARPA file is expected") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}", str(error.strerror)) from error
-    with file, _stream(file, digest) as stream:
-        yield stream
-
-
-@contextmanager
-def _stream(file: IO[bytes], digest: Digest | None) -> Iterator[IO[bytes]]:
-    with unpacked(io.BufferedReader(_Watched(file, digest))) as stream:
-        yield stream
-
-
-class _Watched(io.RawIOBase):
-    """A file that adds to a checksum what is read from it."""
-
-    def __init__(self, file: IO[bytes], digest: Digest | None) -> None:
-        self._file = file
-        self._digest = digest
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; 0 at the end."""
-        size: int = self._file.readinto(buffer)  # type: ignore[attr-defined]
-        if self._digest is not None:
-            self._digest.update(memoryview(buffer)[:size])
-        return size
+    return repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 3] + "...")

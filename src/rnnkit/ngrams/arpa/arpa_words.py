@@ -1,4 +1,4 @@
-"""The words of an ARPA file: their form in a row, their ids, and the trie that begins with them."""
+"""Words of an ARPA file: their ids, the unigram trie, and the form of an entry."""
 
 from __future__ import annotations
 
@@ -14,80 +14,86 @@ from rnnkit.errors import FormatError
 from rnnkit.events import Listener, Warned
 from rnnkit.kernels.arpa_entries import build_hash_table
 from rnnkit.kernels.array_types import Int32Array, Int64Array, UInt8Array
+from rnnkit.ngrams.arpa.arpa_text import ArpaLines
 from rnnkit.ngrams.trie_builder import TrieBuilder
 from rnnkit.text import special
 
 COUNT_LINE: Final = re.compile(rb"ngram[ \t]+(\d{1,9})[ \t]*=[ \t]*(\d{1,18})[ \t]*")
-"""A line of the header: an order, and how many n-grams it has."""
+"""A line of the header: an order and its number of n-grams."""
+
+LOG10_ZERO: Final = -99.0
+"""Stands for the logarithm of 0, as these files have no minus infinity."""
 
 DEFAULT_UNKNOWN_LOG10: Final = -100.0
-"""KenLM's logarithm for the unknown word where a file has none."""
+"""Log-probability of the unknown word in files without `<unk>`, as in KenLM."""
 
 Weights = tuple[float, float]
-"""The logarithms of a probability and of a back-off weight."""
+"""Base-10 log-probability and log back-off weight."""
 
-_NOTHING: Final[Mapping[bytes, str]] = MappingProxyType({})
+_EMPTY: Final[Mapping[bytes, str]] = MappingProxyType({})
 
 
 @cache
 def entry_pattern(order: int) -> re.Pattern[bytes]:
-    """What stands behind the first tab of a row: words, and the back-off behind another tab."""
+    """Return the pattern of what follows the first tab of an entry: words and, after another tab, the back-off."""
     return re.compile(rb"((?:[^ \t\r]+[ \t]+){%d}[^ \t\r]+)(?:\t([^ \t\r]+))?" % (order - 1))
 
 
 def assign_ids(
-    weights: Mapping[bytes, Weights], name: str, listen: Listener, spelled: Mapping[bytes, str] = _NOTHING
+    weights: Mapping[bytes, Weights], lines: ArpaLines, listen: Listener, decoded: Mapping[bytes, str] = _EMPTY
 ) -> tuple[list[str], dict[bytes, int]]:
-    """The tokens by id, and the ids of the file's words.
+    """Assign ids to the words of a file: special symbols first, then the other words in the order of the file.
 
     Args:
-        weights: The words in the order of the file.
-        name: What stands for the file in messages.
-        listen: Warned where the file has no `<unk>`.
-        spelled: Text of the words that are not UTF-8.
+        weights: The unigrams in the order of the file.
+        lines: The file, for messages.
+        listen: Warned if the file has no `<unk>`.
+        decoded: Text of the words that are not valid UTF-8.
+
+    Returns:
+        The tokens by id, and the id of each word of the file.
 
     Raises:
-        FormatError: A marker of the beginning or the end of a line is missing.
+        FormatError: `<s>` or `</s>` is missing.
     """
     unknown, start, end = (name.encode() for name in special.NAMES[special.UNK :])
     for marker in (start, end):
         if marker not in weights:
             raise FormatError(
-                f"{name} has no 1-gram {marker.decode()}",
-                "without it no line can be scored",
-                hint="what made the model must mark where sentences begin and end",
+                f"{lines.name} has no unigram {marker.decode()}",
+                "no sentence can be scored without it",
+                hint="train the model with sentence boundaries",
+                path=lines.path,
             )
-    row_of = {start: special.BOS, end: special.EOS}
+    id_of = {start: special.BOS, end: special.EOS}
     if unknown in weights or b"<UNK>" not in weights:
-        row_of[unknown] = special.UNK
+        id_of[unknown] = special.UNK
     else:
-        row_of[b"<UNK>"] = special.UNK
+        id_of[b"<UNK>"] = special.UNK
     if not weights.keys() & {unknown, b"<UNK>"}:
-        listen(
-            Warned(f"{name} has no <unk>: the logarithm of an unknown word is taken to be {DEFAULT_UNKNOWN_LOG10:g}")
-        )
-    ordinary = [word for word in weights if word not in row_of]
-    row_of.update((word, row) for row, word in enumerate(ordinary, start=len(special.NAMES)))
-    return [*special.NAMES, *(spelled.get(word) or word.decode() for word in ordinary)], row_of
+        listen(Warned(f"{lines.name} has no <unk>: using {DEFAULT_UNKNOWN_LOG10:g} as its log10 probability"))
+    ordinary = [word for word in weights if word not in id_of]
+    id_of.update((word, id_) for id_, word in enumerate(ordinary, start=len(special.NAMES)))
+    return [*special.NAMES, *(decoded.get(word) or word.decode() for word in ordinary)], id_of
 
 
-def make_unigram_trie(weights: Mapping[bytes, Weights], row_of: Mapping[bytes, int], size: int) -> TrieBuilder:
-    """The trie of the words alone."""
+def make_unigram_trie(weights: Mapping[bytes, Weights], id_of: Mapping[bytes, int], size: int) -> TrieBuilder:
+    """Start a trie with the unigrams of a file."""
     log10_V = np.full(size, DEFAULT_UNKNOWN_LOG10, dtype=np.float32)
     backoff_V = np.zeros(size, dtype=np.float32)
-    rows = np.array([row_of[word] for word in weights])
-    log10_V[rows], backoff_V[rows] = np.array(list(weights.values()), dtype=np.float32).T
-    log10_V[[special.PAD, special.BOS]] = -np.inf  # what is never predicted, whatever the file says of <s>
+    ids = np.array([id_of[word] for word in weights])
+    log10_V[ids], backoff_V[ids] = np.array(list(weights.values()), dtype=np.float32).T
+    log10_V[[special.PAD, special.BOS]] = -np.inf  # never predicted, whatever probability the file has for <s>
     return TrieBuilder(log10_V, backoff_V)
 
 
 def concatenate_words(words: Sequence[bytes]) -> tuple[UInt8Array, Int64Array]:
-    """All words' bytes, and where each word begins with the end of the last."""
-    begins = np.cumsum([0, *map(len, words)], dtype=np.int64)
-    return np.frombuffer(b"".join(words) + b"\0", dtype=np.uint8), begins
+    """Concatenate words; return the bytes, and the offset of each word and the total."""
+    offsets = np.cumsum([0, *map(len, words)], dtype=np.int64)
+    return np.frombuffer(b"".join(words) + b"\0", dtype=np.uint8), offsets
 
 
 def make_word_index(words: Sequence[bytes]) -> tuple[UInt8Array, Int64Array, Int32Array]:
-    """The same, and the hash table that `arpa_kernels.parse_rows` looks words up in."""
-    spelled, begins = concatenate_words(words)
-    return spelled, begins, build_hash_table(spelled, begins, 2 << len(words).bit_length())
+    """Concatenate words and build the hash table in which `parse_entries` looks them up."""
+    word_bytes, offsets = concatenate_words(words)
+    return word_bytes, offsets, build_hash_table(word_bytes, offsets, 2 << len(words).bit_length())
