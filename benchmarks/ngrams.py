@@ -43,7 +43,7 @@ from rnnkit.ngrams.arpa.arpa_writer import write_arpa
 from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
 from rnnkit.ngrams.ngram_model import LN10
 from rnnkit.ngrams.options import NgramOptions
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 from rnnkit.text.vocabulary import Vocabulary
 from tables import markdown, spread
 

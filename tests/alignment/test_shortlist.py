@@ -15,7 +15,7 @@ from rnnkit.alignment.shortlist import Shortlist, most_frequent_words, top_trans
 from rnnkit.alignment.translation_table import TranslationTable
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 DIGESTS = {"vocabulary.source": "5" * 64, "vocabulary.target": "7" * 64}
 ROWS = {4: [9, 5, 7], 5: [], 6: [5], 7: [11, 10, 9, 8, 7]}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
 from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.options import NgramOptions
-from rnnkit.text.special import BOS, EOS, NAMES, PAD
+from rnnkit.text.special_tokens import BOS, EOS, NAMES, PAD
 
 Lines = list[list[int]]
 

@@ -23,7 +23,7 @@ from rnnkit.ngrams.ngram_counts import adjust_counts, count_ngrams
 from rnnkit.ngrams.ngram_estimation import build_model, estimate_ngram_model, prepare_text
 from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.options import NgramOptions
-from rnnkit.text.special import BOS, EOS, NAMES, PAD
+from rnnkit.text.special_tokens import BOS, EOS, NAMES, PAD
 from rnnkit.text.vocabulary import Vocabulary
 
 from .samples import TOKENS, make_model, random_lines

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.raising import raises
 from tests.workspaces import make_workspace
 
-from rnnkit.alignment.pharaoh import check_links_match_data, read_links
+from rnnkit.alignment.links import check_data, read_links
 from rnnkit.alignment.shortlist import Shortlist
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.text.align_words import AlignWordsOptions, run
@@ -51,8 +50,8 @@ def test_everything(work: Path) -> None:
     source_lengths, target_lengths = (np.diff(data.side("train", side).offsets) - 1 for side in ("de", "en"))
     links = read_links(Path("links"), source_lengths, target_lengths)
     assert (result.pairs, result.links, len(links)) == (150, len(links.source_L), 150)
-    check_links_match_data(Path("links"), data.folder)
-    assert manifest.faults(Path("links")) == []
+    check_data(Path("links"), data.folder)
+    assert manifest.find_mismatches(Path("links")) == []
     meta = manifest.read(Path("links"), "links", 1)
     assert meta.facts == {"sides": ["de", "en"], "pairs": 150, "links": result.links}
     assert meta.options["iterations"] == 2
@@ -69,9 +68,9 @@ def test_everything(work: Path) -> None:
     shortlist.check_vocabularies(digest, digest)
     assert (np.diff(shortlist.offset_S1) <= 6).all()
     assert len(shortlist.always_F) == 9
-    with raises(ArtefactError, path=Path("shortlist")):
+    with pytest.raises(ArtefactError, match="belongs to another vocabulary"):
         shortlist.check_vocabularies(digest, "0" * 64)
-    assert manifest.faults(Path("shortlist")) == []
+    assert manifest.find_mismatches(Path("shortlist")) == []
 
 
 def test_a_shortlist_is_forward_whatever_the_links_are(work: Path) -> None:
@@ -134,7 +133,7 @@ def test_the_place_of_links(work: Path) -> None:
     result = run(replace(options(work), output=None, split="valid"))
     assert result.path == work / "links"
     result.path.unlink()
-    manifest.place(result.path).unlink()
+    manifest.manifest_path(result.path).unlink()
 
 
 def test_compare(work: Path) -> None:
@@ -147,7 +146,7 @@ def test_compare(work: Path) -> None:
     possible = run(options(work, output=Path("third"), compare=Path("gold"))).agreement
     assert possible == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "error_rate": 0.0}
     Path("gold").write_text("0-0\n")
-    assert "gold has 1 lines, but there are 150 sentence pairs" in refused(
+    assert "gold has 1 lines, there are 150 sentence pairs" in refused(
         DataError, options(work, output=Path("fourth"), compare=Path("gold"))
     )
     assert not Path("fourth").exists()
@@ -157,7 +156,7 @@ def test_long_pairs_are_told_and_have_an_empty_line(work: Path) -> None:
     heard: list[Event] = []
     result = run(options(work, max_length=5), heard.append)
     assert result.too_long > 0
-    assert heard[0] == Warned(f"{result.too_long:,} sentence pairs of more than 5 tokens get no links")
+    assert heard[0] == WarningEvent(f"{result.too_long:,} sentence pairs of more than 5 tokens get no links")
     assert Path("links").read_text().splitlines().count("") >= result.too_long
 
 

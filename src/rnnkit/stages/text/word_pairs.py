@@ -12,8 +12,8 @@ from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.bitext import BitextSide
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.alignment.bitext import Side
+    from rnnkit.data.aligned_data import AlignedData
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class WordPairs:
     """
 
     names: tuple[str, str]
-    source: BitextSide
-    target: BitextSide
+    source: Side
+    target: Side
     tokens: Callable[[int], Sequence[str]]
     digests: Mapping[str, str]
     joint: bool = False
@@ -52,7 +52,7 @@ def open_data(workspace: Workspace, folder: Path | None, split: str, vocabularie
         UsageError: The vocabularies do not fit the sides.
     """
     from rnnkit.alignment.bitext import make_side
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
     data = AlignedData.open(folder or workspace.data)
     if len(data.sides) != 2:
@@ -105,14 +105,14 @@ def open_files(paths: Sequence[Path]) -> WordPairs:
     return WordPairs(names, source, target, lambda side: (source_tokens, target_tokens)[side], digests)
 
 
-def _read_tokens(path: Path) -> tuple[BitextSide, list[str]]:
+def _read_tokens(path: Path) -> tuple[Side, list[str]]:
     """A token file as ids, and the token of each id."""
     from array import array
     from collections import defaultdict
 
     import numpy as np
 
-    from rnnkit.alignment.bitext import BitextSide
+    from rnnkit.alignment.bitext import Side
     from rnnkit.text.token_files import read_token_lines
 
     numbers: defaultdict[str, int] = defaultdict()
@@ -122,7 +122,7 @@ def _read_tokens(path: Path) -> tuple[BitextSide, list[str]]:
         ids.extend(map(numbers.__getitem__, line.split()))
         ends.append(len(ids))
     offsets = np.array(ends, dtype=np.int64)
-    side = BitextSide(np.array(ids, dtype=np.int32), offsets[:-1], np.diff(offsets), max(1, len(numbers)))
+    side = Side(np.array(ids, dtype=np.int32), offsets[:-1], np.diff(offsets), max(1, len(numbers)))
     return side, list(numbers)
 
 
