@@ -185,10 +185,10 @@ def compare(python: Path, arpa: Path, test: Text, work: Path) -> dict[str, Any]:
 def first_start(work: Path) -> tuple[float, float]:
     """Seconds of a process that does everything with a small text: the first time, and once kernels are compiled."""
     code = (
-        "import sys, numpy as np; from pathlib import Path; from rnnkit.ngrams.options import Options;"
-        "from rnnkit.ngrams.estimate import estimate; from rnnkit.ngrams.arpa.arpa_writer import write_arpa;"
-        "from rnnkit.ngrams.arpa_reader import read_arpa; ids, offsets = np.array([4, 3]), np.array([0, 2]);"
-        "model = estimate(ids, offsets, 5, Options()); model.score(ids, offsets);"
+        "import sys, numpy as np; from pathlib import Path; "
+        "from rnnkit.ngrams import NgramOptions, estimate_ngram_model, read_arpa, write_arpa;"
+        "ids, offsets = np.array([4, 3]), np.array([0, 2]);"
+        "model = estimate_ngram_model(ids, offsets, 5, NgramOptions()); model.score(ids, offsets);"
         "names = ['<pad>', '<unk>', '<s>', '</s>', 'a']; path = Path(sys.argv[1]) / 'small.arpa';"
         "write_arpa(model, names, path); read_arpa(path)"
     )

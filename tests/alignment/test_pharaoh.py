@@ -110,7 +110,7 @@ def test_no_file(tmp_path: Path) -> None:
 def seal(path: Path, data: Path) -> None:
     inputs = {"data": manifest.sha256(data / manifest.NAME)}
     files = manifest.describe_files(path.parent, [path.name])
-    manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, {}, inputs, files))
+    manifest.write(manifest.manifest_path(path), manifest.Manifest(KIND, VERSION, {}, inputs, files))
 
 
 def test_links_of_other_data_are_rejected(tmp_path: Path) -> None:
@@ -128,6 +128,6 @@ def test_links_of_other_data_are_rejected(tmp_path: Path) -> None:
     path.write_text("0-1\n")
     with raises(ArtefactError, "modified", path=path):
         check_links_match_data(path, data)
-    manifest.place(path).write_text("{")
+    manifest.manifest_path(path).write_text("{")
     with raises(FormatError, "damaged"):
         check_links_match_data(path, data)

@@ -8,7 +8,7 @@ import torch
 from tests.tiny_models import SIZE, counts, vocabulary
 
 from rnnkit.models.prompts import NgramPrompts
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.text.special_tokens import BOS, EOS, UNK
 
 FIRST = torch.full((3, 1), BOS)

@@ -15,12 +15,12 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.errors import DataError, FormatError, RnnkitError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import NgramModel
-from rnnkit.text.special import BOS, EOS, NAMES, UNK
+from rnnkit.text.special_tokens import BOS, EOS, NAMES, UNK
 
 from .samples import make_model
 
@@ -110,7 +110,7 @@ def test_missing_unk_has_kenlms_default_and_a_warning(tmp_path: Path) -> None:
     events: list[Event] = []
     model, _ = read_arpa(path, events.append)
     (event,) = events
-    assert isinstance(event, Warned) and all(value in event.text for value in (str(path), "<unk>", "-100"))
+    assert isinstance(event, WarningEvent) and all(value in event.text for value in (str(path), "<unk>", "-100"))
     assert model.log_probabilities(0)[UNK] == pytest.approx(-100 * math.log(10))
 
 

@@ -11,13 +11,13 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.errors import DataError, FormatError, RnnkitError
-from rnnkit.events import Event, Warned
-from rnnkit.io.repairs import Repairs
+from rnnkit.events import Event, WarningEvent
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa import arpa_repair
 from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.ngram_model import NgramModel
-from rnnkit.text.special import EOS, NAMES, UNK
+from rnnkit.text.special_tokens import EOS, NAMES, UNK
 
 from .test_arpa_reader import FAULTS, GOOD, VARIANTS, replaced
 
@@ -111,7 +111,9 @@ def test_one_warning_has_all_counts(tmp_path: Path) -> None:
     path, events = tmp_path / "a.arpa", list[Event]()
     path.write_text("by hand\n" + GOOD.replace("\t", " "), encoding="utf-8")
     read_arpa(path, events.append, Repairs(path))
-    assert events == [Warned(f"{path}: repaired or skipped: lines before \\data\\ (1), rows with blanks for tabs (9)")]
+    assert events == [
+        WarningEvent(f"{path}: repaired or skipped: lines before \\data\\ (1), rows with blanks for tabs (9)")
+    ]
 
 
 def test_words_with_invalid_utf8_keep_their_ngrams(tmp_path: Path) -> None:

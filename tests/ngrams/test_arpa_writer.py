@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError
-from rnnkit.events import Event, Note, Warned
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.ngrams.arpa.arpa_reader import read_arpa
 from rnnkit.ngrams.arpa.arpa_writer import merge_words, ngram_words, write_arpa
 from rnnkit.ngrams.ngram_model import NgramModel
-from rnnkit.text.special import BOS, EOS, NAMES, UNK
+from rnnkit.text.special_tokens import BOS, EOS, NAMES, UNK
 
 from .samples import TOKENS, Lines, flatten, lines_of, make_model, random_lines
 
@@ -96,14 +96,14 @@ def test_orders_that_kenlm_cannot_read_give_a_warning(tmp_path: Path, order: int
     events: list[Event] = []
     write_arpa(make_model(order=order), TOKENS, tmp_path / "a", listen=events.append)
     (event,) = events
-    assert isinstance(event, Warned) and "KenLM" in event.text and f"order {order}" in event.text
+    assert isinstance(event, WarningEvent) and "KenLM" in event.text and f"order {order}" in event.text
 
 
 def test_uppercase_unk_gives_a_warning(tmp_path: Path) -> None:
     events: list[Event] = []
     write_arpa(make_model(order=2), [*TOKENS[:-1], "<UNK>"], tmp_path / "a", listen=events.append)
     (event,) = events
-    assert isinstance(event, Warned) and "<UNK>" in event.text
+    assert isinstance(event, WarningEvent) and "<UNK>" in event.text
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from rnnkit.kernels.counting_sort import counting_sort, group_ngrams
 from rnnkit.ngrams import ngram_reference
 from rnnkit.ngrams.ngram_counts import NgramLevel, adjust_counts, count_ngrams, prune
 from rnnkit.ngrams.ngram_estimation import prepare_text
-from rnnkit.text.special import BOS, EOS
+from rnnkit.text.special_tokens import BOS, EOS
 
 from .samples import SIZE, Lines, flatten, lines_of, random_lines
 

@@ -12,10 +12,10 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.errors import DataError
-from rnnkit.events import Event, Note, Warned
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.ngrams.ngram_estimation import choose_discounts, estimate_ngram_model, estimated_bytes, prepare_text
 from rnnkit.ngrams.options import NgramOptions
-from rnnkit.text.special import BOS, EOS
+from rnnkit.text.special_tokens import BOS, EOS
 
 from .samples import SIZE, flatten, make_model, random_lines
 
@@ -71,7 +71,7 @@ def test_sparse_counts_use_fallback_with_a_warning() -> None:
     model = estimate_ngram_model(
         *flatten([[4, 5, EOS]]), SIZE, NgramOptions(order=2, fallback=(0.25, 1, 1.5)), events.append
     )
-    warnings = [event.text for event in events if isinstance(event, Warned)]
+    warnings = [event.text for event in events if isinstance(event, WarningEvent)]
     assert len(warnings) == 2
     for order, warning in enumerate(warnings, start=1):
         assert all(value in warning for value in (f"{order}-grams", "count 2", "0.25, 1, 1.5"))

@@ -13,7 +13,7 @@ from tests.raising import raises
 from rnnkit.errors import DataError
 from rnnkit.kernels import ngram_trie
 from rnnkit.ngrams.ngram_model import ROOT, NgramModel
-from rnnkit.text.special import BOS, EOS, PAD
+from rnnkit.text.special_tokens import BOS, EOS, PAD
 
 from .samples import OUTCOMES, SIZE, Lines, flatten, lines_of, make_model, random_lines
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rnnkit.ngrams import ngram_reference
 from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.smoothing import Discounts, discount_counts, estimate_discounts
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .samples import OUTCOMES, SIZE, Lines, lines_of, make_model, random_lines
 

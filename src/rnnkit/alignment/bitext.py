@@ -9,10 +9,10 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.arrays import IntArray
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.io.npy import IntArray
 from rnnkit.kernels.word_pair_table import BitextChunk
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 WORD_PAIRS_PER_CHUNK = 1 << 17
 """Target size of a chunk. Chunk boundaries depend on the text alone, never on the number of threads."""
@@ -98,7 +98,7 @@ def make_bitext(source: BitextSide, target: BitextSide, max_length: int) -> Bite
     return Bitext(kept[0], kept[1], int(long_N.sum()))
 
 
-def make_side(sentences: Sentences, size: int) -> BitextSide:
+def make_side(sentences: SentenceDataset, size: int) -> BitextSide:
     """Make one side of a bitext from one side of aligned data, without padding and EOS.
 
     Args:

@@ -31,7 +31,7 @@ from rnnkit.alignment.hmm_alignment import (
 from rnnkit.alignment.ibm2 import fit_tension, zero_diagonal_counts
 from rnnkit.alignment.options import HMM, AlignmentOptions
 from rnnkit.alignment.translation_table import count_scale, make_word_pair_table
-from rnnkit.events import Listener, Progress, ignore
+from rnnkit.events import Listener, Progress, null_listener
 from rnnkit.kernels.hmm_forward_backward import HmmTransitions, count_hmm_chunk, link_hmm_chunk
 from rnnkit.kernels.ibm2_expectation import DiagonalPrior, count_diagonal_chunk, link_diagonal_chunk
 from rnnkit.kernels.word_pair_table import BitextChunk, WordPairTable, normalize_counts
@@ -60,7 +60,7 @@ class AlignmentModel:
 
 
 def train_alignment_model(
-    bitext: Bitext, options: AlignmentOptions, threads: int = 1, listen: Listener = ignore, task: str = ""
+    bitext: Bitext, options: AlignmentOptions, threads: int = 1, listen: Listener = null_listener, task: str = ""
 ) -> AlignmentModel:
     """Train a model that aligns target words to source words.
 

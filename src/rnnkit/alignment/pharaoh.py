@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import artefact_file
+from rnnkit.io.artifact_output import artifact_file
 from rnnkit.text.lines import read_lines
 
 KIND: Final = "links"
@@ -85,7 +85,7 @@ class AlignmentLinks:
 
 def write_links(links: AlignmentLinks, path: Path) -> None:
     """Write links in Pharaoh format, atomically. Raises ArtefactError if they cannot be written."""
-    with artefact_file(path, KIND, VERSION) as file:
+    with artifact_file(path, KIND, VERSION) as file:
         file.writelines(f"{line}\n" for line in links.format_lines())
 
 
@@ -162,10 +162,10 @@ def check_links_match_data(path: Path, data: Path) -> None:
     Raises:
         ArtefactError: The links were made from other data, or the file was modified after it was written.
     """
-    if not manifest.place(path).exists():
+    if not manifest.manifest_path(path).exists():
         return
     meta = manifest.read(path, KIND, VERSION)
-    if faults := manifest.faults(path):
+    if faults := manifest.find_mismatches(path):
         raise ArtefactError(
             f"{path} was modified after it was written", *faults, hint="`rnnkit align-words` makes it again", path=path
         )

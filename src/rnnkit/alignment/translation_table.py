@@ -26,7 +26,7 @@ from rnnkit.kernels.word_pair_table import (
     insert_pairs,
 )
 from rnnkit.text.lines import read_lines
-from rnnkit.text.special import NAMES, UNK
+from rnnkit.text.special_tokens import NAMES, UNK
 
 MIN_PROBABILITY: Final = 1e-4
 """Less probable translations are left out of a written table."""

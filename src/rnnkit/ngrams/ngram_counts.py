@@ -21,7 +21,7 @@ import numpy as np
 
 from rnnkit.kernels.array_types import BoolArray, Int32Array
 from rnnkit.kernels.counting_sort import counting_sort, group_ngrams
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,14 @@ def count_ngrams(text_P: Int32Array, vocabulary_size: int, order: int) -> Iterat
     """
     by_word_P, offsets_V1 = counting_sort(np.arange(len(text_P), dtype=np.int32), text_P, vocabulary_size)
     count_V = np.diff(offsets_V1)
-    count_V[special.BOS] = 0
+    count_V[special_tokens.BOS] = 0
     words_V = np.arange(vocabulary_size, dtype=np.int32)
-    bos_range = slice(special.BOS, special.BOS + 1)
+    bos_range = slice(special_tokens.BOS, special_tokens.BOS + 1)
     empty_context = np.array([0, vocabulary_size], dtype=np.int32)
     level = NgramLevel(words_V, np.zeros(vocabulary_size, dtype=np.int32), count_V, empty_context, bos_range)
     yield level
     ngram_P = text_P  # index of the n-gram of the current order that ends at each position, -1 if there is none
-    is_bos_P = text_P == special.BOS
+    is_bos_P = text_P == special_tokens.BOS
     for _ in range(1, order):
         context_P = np.empty_like(ngram_P)
         context_P[:1], context_P[1:] = -1, ngram_P[:-1]

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.data.arrays import IntArray
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, Warned, ignore
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.io.npy import IntArray
 from rnnkit.kernels.array_types import BoolArray, Float32Array, Float64Array, Int32Array
 from rnnkit.ngrams.ngram_counts import NgramLevel, adjust_counts, count_ngrams, prune
 from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.ngrams.smoothing import Discounts, add_k, estimate_discounts, maximum_likelihood, modified_kneser_ney
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 MAX_INDEX = 2**31 - 1
 """Maximum number of text positions and of n-grams: their indices are int32."""
@@ -25,12 +25,12 @@ _BYTES_PER_POSITION, _BYTES_PER_NGRAM = 24, 56
 
 
 def estimate_ngram_model(
-    ids: IntArray, offsets: IntArray, vocabulary_size: int, options: NgramOptions, listen: Listener = ignore
+    ids: IntArray, offsets: IntArray, vocabulary_size: int, options: NgramOptions, listen: Listener = null_listener
 ) -> NgramModel:
     """Estimate an n-gram language model.
 
     Args:
-        ids: Sentences, concatenated, each ending with EOS; may be memory-mapped. Unknown words are UNK.
+        ids: SentenceDataset, concatenated, each ending with EOS; may be memory-mapped. Unknown words are UNK.
         offsets: Offset of each sentence, and the total, as in aligned data.
         vocabulary_size: Vocabulary size. All words but PAD and BOS can be predicted, counted or not.
         options: How to estimate.
@@ -85,19 +85,21 @@ def prepare_text(ids: IntArray, offsets: IntArray, vocabulary_size: int, closed:
     is_word_P = np.ones(len(text_P), dtype=np.bool_)
     is_word_P[starts_L + np.arange(sentences)] = False
     text_P[is_word_P] = ids
-    text_P[~is_word_P] = special.BOS
+    text_P[~is_word_P] = special_tokens.BOS
     _check_special_symbols(text_P, is_word_P, closed)
     return text_P
 
 
-def choose_discounts(adjusted: Sequence[Int32Array], fallback: Discounts, listen: Listener = ignore) -> list[Discounts]:
+def choose_discounts(
+    adjusted: Sequence[Int32Array], fallback: Discounts, listen: Listener = null_listener
+) -> list[Discounts]:
     """Estimate the discounts of each order; fall back, with a warning, where the counts are too sparse."""
     chosen = []
     for order, count_N in enumerate(adjusted, start=1):
         estimated = estimate_discounts(count_N)
         if isinstance(estimated, str):
             values = ", ".join(f"{discount:g}" for discount in fallback)
-            listen(Warned(f"cannot estimate discounts of {order}-grams: {estimated}; using {values}"))
+            listen(WarningEvent(f"cannot estimate discounts of {order}-grams: {estimated}; using {values}"))
         chosen.append(fallback if isinstance(estimated, str) else estimated)
     return chosen
 
@@ -150,26 +152,26 @@ def build_model(
 def _predictable_words(vocabulary_size: int, closed: bool) -> BoolArray:
     """Return a mask of the words that can be predicted."""
     predictable_V = np.ones(vocabulary_size, dtype=np.bool_)
-    predictable_V[[special.PAD, special.BOS]] = False
+    predictable_V[[special_tokens.PAD, special_tokens.BOS]] = False
     if closed:
-        predictable_V[special.UNK] = False
+        predictable_V[special_tokens.UNK] = False
     return predictable_V
 
 
 def _check_special_symbols(text_P: Int32Array, is_word_P: BoolArray, closed: bool) -> None:
     for symbol, hint in (
-        (special.PAD, "align the text without a fixed length"),
-        (special.BOS, "<s> is inserted before each line automatically"),
+        (special_tokens.PAD, "align the text without a fixed length"),
+        (special_tokens.BOS, "<s> is inserted before each line automatically"),
     ):
         if found := np.count_nonzero(text_P[is_word_P] == symbol):
-            raise DataError(f"the text contains {special.NAMES[symbol]} {found:,} times", hint=hint)
-    is_eos_P = text_P == special.EOS
+            raise DataError(f"the text contains {special_tokens.NAMES[symbol]} {found:,} times", hint=hint)
+    is_eos_P = text_P == special_tokens.EOS
     if is_eos_P[0] or not is_eos_P[-1] or np.any(is_eos_P[:-1] == is_word_P[1:]):
         raise DataError(
             "a line does not end with </s>, or contains it in the middle",
             "each line must have one </s>, at its end, as `rnnkit align` writes it",
         )
-    unknown = np.count_nonzero(text_P == special.UNK)
+    unknown = np.count_nonzero(text_P == special_tokens.UNK)
     if closed and unknown:
         raise DataError(
             f"the text contains {unknown:,} unknown words, but the vocabulary is closed",

@@ -24,11 +24,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from rnnkit.data.arrays import IntArray
 from rnnkit.errors import DataError
+from rnnkit.io.npy import IntArray
 from rnnkit.kernels import ngram_trie
 from rnnkit.kernels.array_types import Float32Array, Float64Array, Int32Array, UInt8Array
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 LN10: Final = log(10.0)
 ROOT: Final = 0
@@ -87,7 +87,7 @@ class NgramModel:
 
     def initial_state(self) -> int:
         """Return the state at the start of a sentence, after <s>."""
-        return 1 + special.BOS if self.order > 1 else ROOT
+        return 1 + special_tokens.BOS if self.order > 1 else ROOT
 
     def state_after(self, ids: Sequence[int] | IntArray, state: int = ROOT) -> int:
         """Return the state after some words; only the last `order - 1` of them matter.
@@ -123,14 +123,14 @@ class NgramModel:
             log10_V += self.backoff_I[context]
             children = slice(int(self.first_child_I1[context]), int(self.first_child_I1[context + 1]))
             log10_V[self.word_A[children]] = self.log10_A[children]
-        log10_V[[special.PAD, special.BOS]] = -np.inf
+        log10_V[[special_tokens.PAD, special_tokens.BOS]] = -np.inf
         return log10_V * LN10
 
     def score(self, ids: IntArray, offsets: IntArray) -> Float64Array:
         """Return the natural log-probability of each word, given <s> and the words before it in its sentence.
 
         Args:
-            ids: Sentences, concatenated, each with its EOS and without BOS; may be memory-mapped.
+            ids: SentenceDataset, concatenated, each with its EOS and without BOS; may be memory-mapped.
             offsets: Offset of each sentence, and the total.
 
         Raises:
@@ -172,14 +172,14 @@ class NgramModel:
         """Raise DataError if an id is outside the vocabulary or, among targets, can never be predicted."""
         invalid_M = (ids_M < 0) | (ids_M >= self.vocabulary_size)
         if targets:
-            invalid_M |= (ids_M == special.PAD) | (ids_M == special.BOS)
+            invalid_M |= (ids_M == special_tokens.PAD) | (ids_M == special_tokens.BOS)
         if not invalid_M.any():
             return
         position = int(np.argmax(invalid_M))
         invalid = int(ids_M[position])
-        if invalid in (special.PAD, special.BOS):
+        if invalid in (special_tokens.PAD, special_tokens.BOS):
             raise DataError(
-                f"id {invalid} ({special.NAMES[invalid]}) at position {begin + position:,} is never predicted"
+                f"id {invalid} ({special_tokens.NAMES[invalid]}) at position {begin + position:,} is never predicted"
             )
         raise self._out_of_range(invalid, f" at position {begin + position:,}")
 

@@ -21,10 +21,9 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.document import parse
-from rnnkit.io.regular import open_regular
+from rnnkit.io.safe_reading import open_regular, parse_json
 from rnnkit.ngrams.ngram_model import NgramModel
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 NAME: Final = "ngrams.safetensors"
 """Name of the file in a model directory."""
@@ -86,7 +85,7 @@ def load(path: Path) -> NgramModel:
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror), path=path) from error
     try:
-        parameters = parse(header["__metadata__"][ENTRY])
+        parameters = parse_json(header["__metadata__"][ENTRY])
         version = int(parameters["version"])
         if version > VERSION:
             raise FormatError(
@@ -169,7 +168,7 @@ def _read_header(file: IO[bytes], path: Path) -> tuple[dict[str, Any], int]:
     if len(start) < 8 or length > _MAX_HEADER_BYTES:
         raise FormatError(f"{path} is not an n-gram model", "it is not a safetensors file", hint=_HINT, path=path)
     try:
-        header = parse(file.read(length))
+        header = parse_json(file.read(length))
         if not isinstance(header, dict):
             raise ValueError("not a JSON object")
     except ValueError as error:
@@ -195,7 +194,7 @@ def _find_size_mismatch(model: NgramModel, path: Path, begin: int) -> str | None
         return "its arrays have inconsistent lengths"
     if path.stat().st_size != begin + 4 * (3 * nodes + 2 * inner + 1):
         return "there are extra bytes after its last array"
-    if model.order < 1 or model.vocabulary_size < len(special.NAMES) or nodes < 1 + model.vocabulary_size:
+    if model.order < 1 or model.vocabulary_size < len(special_tokens.NAMES) or nodes < 1 + model.vocabulary_size:
         return f"order {model.order} and {model.vocabulary_size} words do not match {nodes} n-grams"
     begins = model.order_begins
     if sorted(begins) != list(begins) or begins[-1] != nodes or begins[2] != 1 + model.vocabulary_size:

@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.events import Listener, ignore
-from rnnkit.io.repairs import Repairs
+from rnnkit.events import Listener, null_listener
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.kernels.arpa_entries import parse_entries
 from rnnkit.ngrams.arpa.arpa_repair import read_repaired
 from rnnkit.ngrams.arpa.arpa_text import ArpaLines, Digest, open_source, quote, skip_to_data
@@ -46,13 +46,13 @@ ErrorFactory = Callable[..., FormatError]
 
 
 def read_arpa(
-    path: Path, listen: Listener = ignore, repairs: Repairs | None = None, digest: Digest | None = None
+    path: Path, listen: Listener = null_listener, repairs: Repairs | None = None, digest: Digest | None = None
 ) -> tuple[NgramModel, list[str]]:
     """Read an ARPA file or pipe, plain or compressed with gzip, bzip2 or xz.
 
     Args:
         path: The file; `-` is standard input.
-        listen: Warned if the file has no `<unk>`, and of repairs.
+        listen: WarningEvent if the file has no `<unk>`, and of repairs.
         repairs: Records what is repaired or skipped in an imperfect file; None rejects such files.
         digest: Updated with the bytes of the file as stored.
 

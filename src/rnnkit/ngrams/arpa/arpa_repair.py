@@ -17,7 +17,7 @@ import numpy as np
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.kernels.arpa_entries import parse_entries
 from rnnkit.kernels.array_types import Int64Array
 from rnnkit.ngrams.arpa.arpa_text import ArpaLines, quote, read_first_line
@@ -72,7 +72,7 @@ def read_repaired(lines: ArpaLines, repairs: Repairs, listen: Listener) -> tuple
     Args:
         lines: The file, at its start.
         repairs: Records what is repaired or skipped.
-        listen: Warned of the repairs, and if the file has no `<unk>`.
+        listen: WarningEvent of the repairs, and if the file has no `<unk>`.
 
     Returns:
         The model, and the vocabulary's tokens by id, as `arpa_reader.read_arpa`.

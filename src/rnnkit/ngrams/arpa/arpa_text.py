@@ -14,8 +14,8 @@ import numpy as np
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.kernels.array_types import UInt8Array
-from rnnkit.text.lines import BOM, DAMAGE, MAX_BYTES, STDIN, refuse_utf16
-from rnnkit.text.packed import unpacked
+from rnnkit.text.compression import decompressed
+from rnnkit.text.lines import BOM, MAX_LINE_BYTES, READ_ERRORS, STDIN, check_not_utf16
 
 _CHUNK = 1 << 22
 _MAX_QUOTED = 60
@@ -75,7 +75,7 @@ def open_source(path: Path, digest: Digest | None = None) -> Iterator[IO[bytes]]
 
 @contextmanager
 def _decompress(file: IO[bytes], digest: Digest | None) -> Iterator[IO[bytes]]:
-    with unpacked(io.BufferedReader(_HashingReader(file, digest))) as stream:
+    with decompressed(io.BufferedReader(_HashingReader(file, digest))) as stream:
         yield stream
 
 
@@ -132,15 +132,15 @@ class ArpaLines:
     def next_line(self) -> bytes | None:
         """Return the next line without its end, or None at the end of the file."""
         end = self._buffer.find(b"\n", self._at)
-        while end < 0 and len(self._buffer) - self._at <= MAX_BYTES and self._fill():
+        while end < 0 and len(self._buffer) - self._at <= MAX_LINE_BYTES and self._fill():
             end = self._buffer.find(b"\n", self._at)
         if end < 0:
             if self._at == len(self._buffer):
                 return None
             end = len(self._buffer)
-        if end - self._at > MAX_BYTES:
+        if end - self._at > MAX_LINE_BYTES:
             raise DataError(
-                f"{self.name}:{self.number + 1}: the line is longer than {MAX_BYTES:,} bytes",
+                f"{self.name}:{self.number + 1}: the line is longer than {MAX_LINE_BYTES:,} bytes",
                 "this is not an ARPA file",
                 path=self.path,
                 line=self.number + 1,
@@ -171,7 +171,7 @@ class ArpaLines:
         end = self._buffer.rfind(b"\n", self._at)
         while end < 0 and self._fill():
             end = self._buffer.rfind(b"\n", self._at)
-            if len(self._buffer) > MAX_BYTES:
+            if len(self._buffer) > MAX_LINE_BYTES:
                 break
         return np.frombuffer(self._buffer, dtype=np.uint8)[self._at : end + 1] if end >= 0 else np.zeros(0, np.uint8)
 
@@ -184,7 +184,7 @@ class ArpaLines:
         """Read another chunk into the buffer; return False at the end of the file."""
         try:
             chunk = self._file.read(_CHUNK)
-        except DAMAGE as error:
+        except READ_ERRORS as error:
             raise FormatError(
                 f"cannot read {self.name} after line {self.number}",
                 str(error),
@@ -222,7 +222,7 @@ def read_first_line(lines: ArpaLines) -> bytes:
         DataError: The file is empty or of another known format.
     """
     line = lines.next_line()
-    refuse_utf16(line or b"", lines.name)
+    check_not_utf16(line or b"", lines.name)
     line = line and line.removeprefix(BOM)
     while line is not None and (not line.strip() or line.startswith(b"#")):
         line = lines.next_line()

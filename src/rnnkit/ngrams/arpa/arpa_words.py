@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 
 from rnnkit.errors import FormatError
-from rnnkit.events import Listener, Warned
+from rnnkit.events import Listener, WarningEvent
 from rnnkit.kernels.arpa_entries import build_hash_table
 from rnnkit.kernels.array_types import Int32Array, Int64Array, UInt8Array
 from rnnkit.ngrams.arpa.arpa_text import ArpaLines
 from rnnkit.ngrams.trie_builder import TrieBuilder
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 COUNT_LINE: Final = re.compile(rb"ngram[ \t]+(\d{1,9})[ \t]*=[ \t]*(\d{1,18})[ \t]*")
 """A line of the header: an order and its number of n-grams."""
@@ -47,7 +47,7 @@ def assign_ids(
     Args:
         weights: The unigrams in the order of the file.
         lines: The file, for messages.
-        listen: Warned if the file has no `<unk>`.
+        listen: WarningEvent if the file has no `<unk>`.
         decoded: Text of the words that are not valid UTF-8.
 
     Returns:
@@ -56,7 +56,7 @@ def assign_ids(
     Raises:
         FormatError: `<s>` or `</s>` is missing.
     """
-    unknown, start, end = (name.encode() for name in special.NAMES[special.UNK :])
+    unknown, start, end = (name.encode() for name in special_tokens.NAMES[special_tokens.UNK :])
     for marker in (start, end):
         if marker not in weights:
             raise FormatError(
@@ -65,16 +65,16 @@ def assign_ids(
                 hint="train the model with sentence boundaries",
                 path=lines.path,
             )
-    id_of = {start: special.BOS, end: special.EOS}
+    id_of = {start: special_tokens.BOS, end: special_tokens.EOS}
     if unknown in weights or b"<UNK>" not in weights:
-        id_of[unknown] = special.UNK
+        id_of[unknown] = special_tokens.UNK
     else:
-        id_of[b"<UNK>"] = special.UNK
+        id_of[b"<UNK>"] = special_tokens.UNK
     if not weights.keys() & {unknown, b"<UNK>"}:
-        listen(Warned(f"{lines.name} has no <unk>: using {DEFAULT_UNKNOWN_LOG10:g} as its log10 probability"))
+        listen(WarningEvent(f"{lines.name} has no <unk>: using {DEFAULT_UNKNOWN_LOG10:g} as its log10 probability"))
     ordinary = [word for word in weights if word not in id_of]
-    id_of.update((word, id_) for id_, word in enumerate(ordinary, start=len(special.NAMES)))
-    return [*special.NAMES, *(decoded.get(word) or word.decode() for word in ordinary)], id_of
+    id_of.update((word, id_) for id_, word in enumerate(ordinary, start=len(special_tokens.NAMES)))
+    return [*special_tokens.NAMES, *(decoded.get(word) or word.decode() for word in ordinary)], id_of
 
 
 def make_unigram_trie(weights: Mapping[bytes, Weights], id_of: Mapping[bytes, int], size: int) -> TrieBuilder:
@@ -83,7 +83,9 @@ def make_unigram_trie(weights: Mapping[bytes, Weights], id_of: Mapping[bytes, in
     backoff_V = np.zeros(size, dtype=np.float32)
     ids = np.array([id_of[word] for word in weights])
     log10_V[ids], backoff_V[ids] = np.array(list(weights.values()), dtype=np.float32).T
-    log10_V[[special.PAD, special.BOS]] = -np.inf  # never predicted, whatever probability the file has for <s>
+    log10_V[
+        [special_tokens.PAD, special_tokens.BOS]
+    ] = -np.inf  # never predicted, whatever probability the file has for <s>
     return TrieBuilder(log10_V, backoff_V)
 
 

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, Warned, ignore
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.atomic import atomic_file
 from rnnkit.kernels.arpa_entries import MAX_NUMBER_BYTES, format_entries
 from rnnkit.kernels.array_types import Float32Array, Int32Array, Int64Array, UInt8Array
 from rnnkit.ngrams.arpa.arpa_words import LOG10_ZERO, concatenate_words
 from rnnkit.ngrams.ngram_model import ROOT, NgramModel
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 WORD_SEPARATORS: Final = " \t\r\n\0"
 """Characters that a word of an ARPA file cannot contain."""
@@ -31,7 +31,7 @@ _BLOCK = 1 << 16
 
 
 def write_arpa(
-    model: NgramModel, tokens: Sequence[str], path: Path, merge_unknown: bool = False, listen: Listener = ignore
+    model: NgramModel, tokens: Sequence[str], path: Path, merge_unknown: bool = False, listen: Listener = null_listener
 ) -> None:
     """Write a model as an ARPA file.
 
@@ -40,7 +40,7 @@ def write_arpa(
         tokens: The vocabulary's tokens by id, beginning with the special symbols.
         path: The file; gzip-compressed if its name ends with `.gz`.
         merge_unknown: Write an ordinary word spelled `<unk>` and the unknown word as one word; see `merge_words`.
-        listen: Warned of what other programs may not read.
+        listen: WarningEvent of what other programs may not read.
 
     Raises:
         DataError: Two words have the same spelling, a word cannot be written, or the vocabulary is not the model's.
@@ -48,16 +48,18 @@ def write_arpa(
     """
     if len(tokens) != model.vocabulary_size:
         raise DataError(f"the vocabulary has {len(tokens):,} entries, the model {model.vocabulary_size:,}")
-    left_out = {special.PAD}
-    unknown = special.NAMES[special.UNK]
-    if merge_unknown and unknown in tokens[len(special.NAMES) :]:
-        literal = tokens.index(unknown, len(special.NAMES))
-        model, removed = merge_words(model, literal, special.UNK)
+    left_out = {special_tokens.PAD}
+    unknown = special_tokens.NAMES[special_tokens.UNK]
+    if merge_unknown and unknown in tokens[len(special_tokens.NAMES) :]:
+        literal = tokens.index(unknown, len(special_tokens.NAMES))
+        model, removed = merge_words(model, literal, special_tokens.UNK)
         left_out.add(removed)
     id_W = np.array([id_ for id_ in range(len(tokens)) if id_ not in left_out], dtype=np.int32)
     _check_words(tokens, id_W.tolist(), listen)
     if model.order not in _KENLM_ORDERS:
-        listen(Warned(f"KenLM's default build reads models of order 2 to 6 only; this one has order {model.order}"))
+        listen(
+            WarningEvent(f"KenLM's default build reads models of order 2 to 6 only; this one has order {model.order}")
+        )
     word_bytes, offsets = concatenate_words([token.encode() for token in tokens])
     with atomic_file(path, "wb") as file:
         sizes = [len(id_W), *model.sizes[1:]]
@@ -144,9 +146,9 @@ def _check_words(tokens: Sequence[str], ids: Sequence[int], listen: Listener) ->
             raise DataError(f"word {id_} of the vocabulary, {token!r}, cannot be written to an ARPA file")
         if seen.setdefault(token, id_) == id_:
             continue
-        pattern = "</?s>" if token in special.NAMES[special.BOS :] else token
+        pattern = "</?s>" if token in special_tokens.NAMES[special_tokens.BOS :] else token
         hint = f"respell it in the training text, or remove it (`sed -E 's#{pattern}##g' TEXT`), and train again"
-        if token == special.NAMES[special.UNK]:
+        if token == special_tokens.NAMES[special_tokens.UNK]:
             hint = "merge both words in the file (`--merge-unknown`), or " + hint
         raise DataError(
             f"words {seen[token]} and {id_} of the vocabulary are both spelled {token}",
@@ -154,7 +156,7 @@ def _check_words(tokens: Sequence[str], ids: Sequence[int], listen: Listener) ->
             hint=hint,
         )
     if "<UNK>" in seen:
-        listen(Warned("the vocabulary has the word <UNK>, which KenLM reads as the unknown word <unk>"))
+        listen(WarningEvent("the vocabulary has the word <UNK>, which KenLM reads as the unknown word <unk>"))
 
 
 def _node_blocks(model: NgramModel, order: int, id_W: Int32Array) -> Iterator[NDArray[np.integer[Any]]]:
@@ -169,7 +171,7 @@ def _node_blocks(model: NgramModel, order: int, id_W: Int32Array) -> Iterator[ND
 def _weights(model: NgramModel, node_M: NDArray[np.integer[Any]]) -> tuple[Float32Array, Float32Array]:
     """Return base-10 log-probabilities, and log back-off weights with NaN where none is written."""
     log10_M = np.array(model.log10_A[node_M])
-    log10_M[node_M == 1 + special.BOS] = 0.0
+    log10_M[node_M == 1 + special_tokens.BOS] = 0.0
     backoff_M = np.full(len(node_M), np.nan, dtype=np.float32)
     if int(node_M[-1]) < len(model.backoff_I):
         backoff_M = np.array(model.backoff_I[node_M])

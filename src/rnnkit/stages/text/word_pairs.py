@@ -12,7 +12,7 @@ from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.bitext import Side
+    from rnnkit.alignment.bitext import BitextSide
     from rnnkit.data.aligned_data import AlignedData
 
 
@@ -30,8 +30,8 @@ class WordPairs:
     """
 
     names: tuple[str, str]
-    source: Side
-    target: Side
+    source: BitextSide
+    target: BitextSide
     tokens: Callable[[int], Sequence[str]]
     digests: Mapping[str, str]
     joint: bool = False
@@ -105,14 +105,14 @@ def open_files(paths: Sequence[Path]) -> WordPairs:
     return WordPairs(names, source, target, lambda side: (source_tokens, target_tokens)[side], digests)
 
 
-def _read_tokens(path: Path) -> tuple[Side, list[str]]:
+def _read_tokens(path: Path) -> tuple[BitextSide, list[str]]:
     """A token file as ids, and the token of each id."""
     from array import array
     from collections import defaultdict
 
     import numpy as np
 
-    from rnnkit.alignment.bitext import Side
+    from rnnkit.alignment.bitext import BitextSide
     from rnnkit.text.token_files import read_token_lines
 
     numbers: defaultdict[str, int] = defaultdict()
@@ -122,7 +122,7 @@ def _read_tokens(path: Path) -> tuple[Side, list[str]]:
         ids.extend(map(numbers.__getitem__, line.split()))
         ends.append(len(ids))
     offsets = np.array(ends, dtype=np.int64)
-    side = Side(np.array(ids, dtype=np.int32), offsets[:-1], np.diff(offsets), max(1, len(numbers)))
+    side = BitextSide(np.array(ids, dtype=np.int32), offsets[:-1], np.diff(offsets), max(1, len(numbers)))
     return side, list(numbers)
 
 
