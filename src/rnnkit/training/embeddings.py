@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.corpus import Corpus
-from rnnkit.embeddings.learner import Learner
-from rnnkit.embeddings.weights import copied_rows
+from rnnkit.embeddings.train.corpus import Corpus
+from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
+from rnnkit.kernels.embedding_weights import cache_rows_of
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.task import StepReport
 
@@ -82,7 +82,7 @@ class EmbeddingTask:
         learner: The threads.
     """
 
-    def __init__(self, corpus: Corpus, learner: Learner) -> None:
+    def __init__(self, corpus: Corpus, learner: HogwildTrainer) -> None:
         self._corpus = corpus
         self._learner = learner
         self._sums = np.zeros(3)  # of the present epoch: its number, loss, predictions
@@ -115,7 +115,7 @@ class EmbeddingTask:
     def _learned(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Both matrices without the rows that threads keep copies in."""
         lesson = self._learner.lesson
-        copied = copied_rows(lesson.weights, len(lesson.keep_V)) * lesson.weights.stride
+        copied = cache_rows_of(lesson.weights, len(lesson.keep_V)) * lesson.weights.stride
         inputs, outputs = lesson.weights.inputs, lesson.weights.outputs
         return inputs[: len(inputs) - copied], outputs[: len(outputs) - copied]
 

@@ -1,0 +1,160 @@
+"""Threads that learn slabs: nothing twice, nothing left out, and with one thread the same bytes every time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rnnkit.embeddings.subword_ngrams import Subwords
+from rnnkit.embeddings.train import hogwild_trainer
+from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
+from rnnkit.embeddings.train.word_composition import whole_words, with_subwords
+from rnnkit.kernels.embedding_weights import Composition, init_weights
+from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
+from rnnkit.kernels.word2vec_chunk import (
+    CBOW,
+    NEGATIVE_SAMPLING,
+    SKIP_GRAM,
+    SOFTMAX,
+    SUBWORD_SKIP_GRAM,
+    TrainingMethod,
+    train_chunk,
+)
+from rnnkit.kernels.word_hash_table import _encode, _rehash
+from rnnkit.stages.vectors import train_embeddings
+from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
+from rnnkit.text import special
+
+FIRST = len(special.NAMES)
+WORDS = 11
+ROWS = FIRST + WORDS
+SUBWORDS = Subwords(1, 2, 7)
+LENGTHS = [7, 0, 1, 5, 3, 12, 0, 2, 9, 1, 1, 30, 4]
+KINDS = {"skipgram": SKIP_GRAM, "cbow": CBOW, "subwords": SUBWORD_SKIP_GRAM}
+kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
+SEGMENTS = np.cumsum([0, *LENGTHS])
+IDS = np.random.default_rng(5).integers(FIRST, ROWS, int(SEGMENTS[-1])).astype(np.int32)
+
+
+def make_learner(
+    kind: int, threads: int, *, loss: int = NEGATIVE_SAMPLING, sample: float = 0.1, dynamic: bool = True, seed: int = 1
+) -> HogwildTrainer:
+    counts_V = np.bincount(IDS, minlength=ROWS)
+    composition: Composition = whole_words()
+    if kind == SUBWORD_SKIP_GRAM:
+        composition = with_subwords([f"w{number}".encode() for number in range(WORDS)], SUBWORDS)
+    inputs = ROWS + (SUBWORDS.buckets if kind == SUBWORD_SKIP_GRAM else 0)
+    lesson = EmbeddingTrainingConfig(
+        init_weights(inputs, ROWS, 5, FIRST, seed=1),
+        keep_probabilities(counts_V, sample),
+        make_noise_distribution(counts_V, 0.75, 3, contrastive=False),
+        composition,
+        TrainingMethod(kind, 3, dynamic, 3, loss, kind == CBOW, False),
+        seed,
+    )
+    return HogwildTrainer(lesson, threads)
+
+
+def learn(learner: HogwildTrainer, cuts: list[int], epochs: int = 2) -> tuple[bytes, float, int]:
+    """Learn the text, cut before these segments; returns the bytes of the weights, the loss and the predictions."""
+    losses, predictions = 0.0, 0
+    for epoch in range(epochs):
+        for first, last in pairwise([0, *cuts, len(LENGTHS)]):
+            bounds = SEGMENTS[first : last + 1]
+            ids = IDS[bounds[0] : bounds[-1]]
+            loss, count = learner.learn(ids, bounds - bounds[0], int(bounds[0]), epoch, 0.25)
+            losses, predictions = losses + loss, predictions + count
+    weights = learner.lesson.weights
+    return weights.inputs.tobytes() + weights.outputs.tobytes(), losses, predictions
+
+
+def pairs(reach: int) -> int:
+    """How many words stand around words, at most so far away."""
+    return sum(min(reach, i) + min(reach, length - 1 - i) for length in LENGTHS for i in range(length))
+
+
+@kinds
+def test_one_thread_gives_the_same_bytes_however_the_text_is_cut(kind: int) -> None:
+    learned, loss, predictions = learn(make_learner(kind, 1), [])
+    for cuts in ([], [1], [5, 6], list(range(1, len(LENGTHS)))):
+        again, same_loss, same_predictions = learn(make_learner(kind, 1), cuts)
+        assert again == learned
+        assert same_predictions == predictions
+        assert same_loss == pytest.approx(loss)
+
+
+@kinds
+def test_another_seed_or_epoch_draws_otherwise(kind: int) -> None:
+    learned, _, _ = learn(make_learner(kind, 1), [], epochs=1)
+    assert learn(make_learner(kind, 1, seed=2), [], epochs=1)[0] != learned
+    again = make_learner(kind, 1)
+    again.learn(IDS, SEGMENTS, 0, 1, 0.25)
+    assert again.lesson.weights.inputs.tobytes() + again.lesson.weights.outputs.tobytes() != learned
+
+
+def test_a_seed_may_be_any_number() -> None:
+    seeds = [0, 1 << 44, (1 << 44) + 1, 10**30]
+    assert len({learn(make_learner(SKIP_GRAM, 1, seed=seed), [], epochs=1)[0] for seed in seeds}) == 3
+    assert seeds[0] % (1 << 44) == seeds[1] % (1 << 44), "44 bits of a seed count"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@kinds
+def test_threads_learn_everything_once(kind: int, threads: int) -> None:
+    learner = make_learner(kind, threads, sample=0, dynamic=False)
+    _, loss, predictions = learn(learner, [4, 9], epochs=1)
+    expected = sum(length for length in LENGTHS if length > 1) if kind == CBOW else pairs(reach=3)
+    assert predictions == expected
+    assert 0 < loss / predictions < 4 * np.log(2) * 1.5, "about that of a coin for each of four outputs"
+
+
+@kinds
+def test_the_softmax_too(kind: int) -> None:
+    learned, loss, predictions = learn(make_learner(kind, 1, loss=SOFTMAX), [3])
+    assert learn(make_learner(kind, 1, loss=SOFTMAX), [5])[0] == learned
+    assert loss / predictions == pytest.approx(np.log(WORDS), rel=0.2)
+
+
+@kinds
+def test_special_rows_say_nothing(kind: int) -> None:
+    """They are where threads write what counts for nothing."""
+    learned = []
+    for spare in (0.0, 9.0):
+        learner = make_learner(kind, 1)
+        weights = learner.lesson.weights
+        outputs_VD = weights.outputs.reshape(ROWS, -1)
+        outputs_VD[:FIRST] = spare
+        learn(learner, [])
+        assert not weights.inputs.reshape(-1, weights.stride)[:FIRST].any()
+        learned.append(weights.inputs.tobytes() + outputs_VD[FIRST:].tobytes())
+    assert learned[0] == learned[1]
+
+
+def empty() -> NDArray[np.int32]:
+    return np.empty(0, np.int32)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_slab_without_words(threads: int) -> None:
+    learner = make_learner(SKIP_GRAM, threads)
+    assert learner.learn(empty(), np.zeros(3, np.int64), 0, 0, 0.1) == (0, 0)
+
+
+KERNELS: list[Any] = [train_chunk, _encode, _rehash]
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "cbow"}, {"subwords": True}, {"plain_loops": True}], ids=str)
+def test_nothing_is_left_to_compile(tmp_path: Path, options: dict[str, Any]) -> None:
+    hogwild_trainer.compile_kernels()
+    versions = [len(kernel.signatures) for kernel in KERNELS]
+    assert all(versions)
+    text = tmp_path / "text"
+    text.write_text("a b c\n" * 5, encoding="utf-8")
+    train_embeddings.run(TrainEmbeddingsOptions([text], output=tmp_path / "vectors", dimension=3, **options))
+    assert [len(kernel.signatures) for kernel in KERNELS] == versions
