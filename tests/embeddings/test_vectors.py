@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.embeddings.samples import SUBWORDS, make_table, random_matrix
 
 import rnnkit.embeddings
 from rnnkit.embeddings import Vectors
 from rnnkit.embeddings.vectors import Neighbor, UnknownWord
 from rnnkit.errors import FormatError, UsageError
-
-from .samples import SUBWORDS, make_table, random_matrix
 
 NAMES = ["one", "two", "three", "four", "five", "six", "seven"]
 

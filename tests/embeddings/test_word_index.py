@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.embeddings.samples import COUNTS, WORDS
 
 from rnnkit.embeddings.word_index import MAX_LINEAR_SEARCHES, WordIndex
 from rnnkit.errors import FormatError
-
-from .samples import COUNTS, WORDS
 
 SPELLED = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n"), min_size=1, max_size=4)
 

@@ -93,8 +93,8 @@ def composition_of(kind: int, weighted: bool = False) -> Composition:
 
 
 def learn(
-    weights: EmbeddingWeights, dimension: int, text: Text, method: TrainingMethod, *, sample: float = 0.0, hot: RowCache = NO_COPIES,
-    weighted: bool = False,
+    weights: EmbeddingWeights, dimension: int, text: Text, method: TrainingMethod, *,
+    sample: float = 0.0, hot: RowCache = NO_COPIES, weighted: bool = False,
 ) -> tuple[Learned, int]:  # fmt: skip
     """What a run of text adds to the weights, and the number of predictions."""
     after, composition = copy_of(weights), composition_of(method.kind, weighted)

@@ -52,7 +52,7 @@ def test_numbers_counts_and_segments(
     lines: list[list[str]], places: list[int], longest: int, ends_with_newline: bool
 ) -> None:
     text = "\n".join(" ".join(words) for words in lines) + "\n" * ends_with_newline
-    table = WordHashTable(longest)
+    table = WordHashTable(longest, ASCII_SPACES)
     numbers, segments = encode(table, cut(text.encode(), places))
     words = [word for line in lines for word in line]
     first_met = {word: number for number, word in enumerate(dict.fromkeys(words))}
@@ -65,7 +65,7 @@ def test_numbers_counts_and_segments(
 
 @pytest.mark.parametrize("space", [bytes([space]) for space in ASCII_SPACES])
 def test_every_white_space_parts_words(space: bytes) -> None:
-    table = WordHashTable(7)
+    table = WordHashTable(7, ASCII_SPACES)
     numbers, segments = encode(table, [space + b"a" + space * 2 + b"b" + space])
     assert numbers == [0, 1]
     assert len(segments) == (2 if space == b"\n" else 1)
@@ -73,7 +73,7 @@ def test_every_white_space_parts_words(space: bytes) -> None:
 
 def test_words_of_one_hash_are_told_apart_while_the_table_grows() -> None:
     alike = [word for pair in SAME_HASH for word in pair]
-    table = WordHashTable(1000)
+    table = WordHashTable(1000, ASCII_SPACES)
     for start in range(0, 6000, 300):
         others = [f"word{number}" for number in range(start, start + 300)]
         for block in (alike, others):
@@ -89,13 +89,13 @@ def test_counts_begin_at_zero_whatever_the_memory_held() -> None:
     for _ in range(20):
         dirty = np.full(1 << 12, -1, np.int64)
         del dirty
-        table = WordHashTable(5)
+        table = WordHashTable(5, ASCII_SPACES)
         table.encode(b"a b a\n" * 300)
         assert table.counts.tolist() == [600, 300]
 
 
 def test_a_segment_goes_on_in_the_next_block_but_not_in_the_next_file() -> None:
-    table = WordHashTable(5)
+    table = WordHashTable(5, ASCII_SPACES)
     assert table.encode(b"a b ")[1].tolist() == []
     assert table.encode(b"c\nd ")[1].tolist() == [1]
     assert table.end_segment()

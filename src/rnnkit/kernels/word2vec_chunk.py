@@ -130,8 +130,9 @@ def sync_row_cache(weights: EmbeddingWeights, hot: RowCache) -> None:
 
 @kernel
 def train_chunk(
-    weights: EmbeddingWeights, ids: Any, segments: Any, keep_V: Any, noise: NoiseDistribution, composition: Composition, method: TrainingMethod,
-    rate: np.float32, seed: np.uint64, place: int, room: ThreadWorkspace, spare: int, hot: RowCache,
+    weights: EmbeddingWeights, ids: Any, segments: Any, keep_V: Any, noise: NoiseDistribution, composition: Composition,
+    method: TrainingMethod, rate: np.float32, seed: np.uint64, place: int, room: ThreadWorkspace,
+    spare: int, hot: RowCache,
 ) -> tuple[float, int]:  # fmt: skip
     """Learn a run of segments.
 
@@ -212,7 +213,8 @@ def _subsample_segment(
 
 @inlined
 def _sample_windows(
-    weights: EmbeddingWeights, targets: Any, draws: OutputSamples, noise: NoiseDistribution, method: TrainingMethod, seed: np.uint64, index: int, spare: int,
+    weights: EmbeddingWeights, targets: Any, draws: OutputSamples, noise: NoiseDistribution, method: TrainingMethod,
+    seed: np.uint64, index: int, spare: int,
     hot: RowCache, shared: int, fetch: bool,
 ) -> None:  # fmt: skip
     """Draw the output rows for each of the targets, the noise once for `shared` of them, and perhaps ask for them."""
@@ -261,8 +263,8 @@ def _train_skip_gram(
 
 @inlined
 def _train_average(
-    weights: EmbeddingWeights, words: Any, composition: Composition, draws: OutputSamples, first: int, count: int, keep_V: Any,
-    method: TrainingMethod, rate: np.float32, room: ThreadWorkspace, hot: RowCache,
+    weights: EmbeddingWeights, words: Any, composition: Composition, draws: OutputSamples, first: int, count: int,
+    keep_V: Any, method: TrainingMethod, rate: np.float32, room: ThreadWorkspace, hot: RowCache,
 ) -> int:  # fmt: skip
     """The mean of some words' rows against `count` sets of output rows; returns the number of predictions."""
     if len(words) == 0 or count == 0:

@@ -12,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.kernels.word_vector_compiler import inlined, kernel
-from rnnkit.text.word_blocks import ASCII_SPACES
 
 _EMPTY = np.int32(-1)
 _BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of FNV-1a with 64 bits
 _FOLD = np.uint64(32)
 _NEWLINE: Final = 10
-_IS_SPACE = np.isin(np.arange(256), list(ASCII_SPACES))
 
 # Places in the array of sizes that compiled code and Python share.
 _WORDS, _BYTES, _RUN = range(3)
@@ -29,10 +27,12 @@ class WordHashTable:
 
     Args:
         longest: Most words in a segment; longer lines are cut into several.
+        separators: The bytes between words.
     """
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, longest: int, separators: bytes) -> None:
         self._longest = longest
+        self._is_separator = np.isin(np.arange(256), list(separators))
         self._sizes = np.zeros(3, np.int64)
         self._slots: NDArray[np.int32] = np.full(1, _EMPTY)
         self._hashes: NDArray[np.uint64] = np.empty(0, np.uint64)
@@ -47,7 +47,7 @@ class WordHashTable:
         """Number the words of a block of text.
 
         Args:
-            block: Whole words between `ASCII_SPACES`; what was begun in a segment goes on in the next block.
+            block: Whole words between separators; what was begun in a segment goes on in the next block.
 
         Returns:
             The number of each word, and after how many of them a segment ends.
@@ -56,7 +56,7 @@ class WordHashTable:
         self._make_room(most, len(block))
         ids, ends = np.empty(most, np.int32), np.empty(most, np.int64)
         words, segments = _encode(
-            np.frombuffer(block, np.uint8), _IS_SPACE, self._longest, self._sizes, self._slots, self._hashes,
+            np.frombuffer(block, np.uint8), self._is_separator, self._longest, self._sizes, self._slots, self._hashes,
             self._counts, self._ends, self._text, ids, ends,
         )  # fmt: skip
         return ids[:words], ends[:segments]

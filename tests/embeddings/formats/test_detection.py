@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from tests.embeddings.samples import COUNTS, WORDS, make_table, random_matrix, same_bits, tables
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats import detection, word2vec_binary
 from rnnkit.embeddings.formats.vector_reader import open_vector_file
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import ArtefactError, DataError
-
-from .samples import COUNTS, WORDS, make_table, random_matrix, same_bits, tables
 
 SINGLE_FILES = sorted(formats.WRITERS)
 

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, random_matrix, same_bits
 
 from rnnkit.embeddings import Vectors, formats
 from rnnkit.embeddings.formats import FASTTEXT_BINARY, WRITERS
 from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.vector_table import Matrix, VectorTable
 from rnnkit.errors import DataError
-
-from .samples import COUNTS, SUBWORDS, WORDS, make_table, random_matrix, same_bits
 
 
 @dataclass(frozen=True)

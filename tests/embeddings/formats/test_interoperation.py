@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, same_bits
 
 from rnnkit.embeddings import Vectors, formats
 from rnnkit.embeddings.formats import FASTTEXT, FASTTEXT_BINARY, GLOVE, WORD2VEC, WORD2VEC_BINARY, WRITERS
 from rnnkit.embeddings.vector_table import VectorTable
-
-from .samples import COUNTS, SUBWORDS, WORDS, make_table, same_bits
 
 UNSEEN = ["unseen", "straßen", "日本", "x"]
 

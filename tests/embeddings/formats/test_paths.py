@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.embeddings.samples import WORDS, make_table
 from tests.word_vectors import ROYALS
 
 import rnnkit.embeddings
@@ -23,25 +24,23 @@ from rnnkit.embeddings.train import corpus
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.io import atomic
 
-from .samples import WORDS, make_table
-
-DOCS = Path(__file__).parents[2] / "docs" / "word_vectors.md"
+DOCS = Path(__file__).parents[3] / "docs" / "word_vectors.md"
 
 
 def _paths() -> Iterator[tuple[str, str]]:
     """Each public function that opens or writes what a path names, and how it is annotated."""
-    for module in pkgutil.iter_modules(rnnkit.embeddings.__path__):
-        found = importlib.import_module(f"rnnkit.embeddings.{module.name}")
+    for module in pkgutil.walk_packages(rnnkit.embeddings.__path__, "rnnkit.embeddings."):
+        found = importlib.import_module(module.name)
         names = dict(inspect.getmembers(found, inspect.isfunction))
         for name, function in names.items():
             if function.__module__ != found.__name__ or not re.match(r"(load|read|open|write)(_|$)", name):
                 continue
             first = next(iter(inspect.signature(function).parameters.values()), None)
             if first is not None and first.name in ("path", "folder"):
-                yield f"{module.name}.{name}", str(first.annotation)
+                yield f"{module.name.rpartition('.')[2]}.{name}", str(first.annotation)
 
 
-INTERNAL = {"corpus.write_rows", "directory.write_words"}
+INTERNAL = {"corpus.write_vocabulary_ids", "vectors_directory.write_words"}
 """What fills a folder that a caller has made."""
 
 

@@ -14,14 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.embeddings.formats.imperfect_files import REPAIRABLE, File
+from tests.embeddings.samples import WORDS, make_table, same_bits
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats.vector_reader import DecompressedStream, open_vector_file
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import DataError
-
-from .imperfect import REPAIRABLE, File
-from .samples import WORDS, make_table, same_bits
 
 Pack = Callable[[bytes], bytes]
 

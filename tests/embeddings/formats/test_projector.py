@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.embeddings.samples import COUNTS, WORDS, make_table, random_matrix, same_bits
 
 from rnnkit.embeddings.formats import projector
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import DataError
-
-from .samples import COUNTS, WORDS, make_table, random_matrix, same_bits
 
 
 def test_rows_of_both_files_belong_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

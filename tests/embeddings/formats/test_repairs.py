@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.embeddings.formats.imperfect_files import CUT, HOPELESS, OF, REPAIRABLE, THE, File, model, row
+from tests.embeddings.samples import make_table
 
 from rnnkit.embeddings import Vectors, formats
 from rnnkit.errors import DataError
 from rnnkit.events import Event, Warned
-
-from .imperfect import CUT, HOPELESS, OF, REPAIRABLE, THE, File, model, row
-from .samples import make_table
 
 VALUES = {"the": THE, "of": OF}
 PACKERS: dict[str, Callable[[bytes], bytes]] = {

@@ -9,14 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from tests.embeddings.samples import same_bits
 
 from rnnkit.embeddings.formats import text_rows
 from rnnkit.embeddings.formats.text_rows import format_rows, read_rows
 from rnnkit.embeddings.formats.vector_reader import open_vector_file
 from rnnkit.embeddings.vector_table import Matrix
 from rnnkit.errors import DataError
-
-from .samples import same_bits
 
 NUMBERS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 ANY_BITS = st.integers(0, 2**32 - 1).map(lambda bits: np.uint32(bits).view(np.float32)).filter(np.isfinite)

@@ -16,8 +16,8 @@ from rnnkit.errors import DataError
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BLOCK", 5)
-    monkeypatch.setattr(module, "LONGEST_LINE", 20)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 5)
+    monkeypatch.setattr(module, "MAX_LINE_BYTES", 20)
 
 
 def write(path: Path, content: bytes, packed: bool = False) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, random_matrix, same_bits
+from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, random_matrix, same_bits, tables
 
 from rnnkit.embeddings import Vectors, formats
 from rnnkit.embeddings.formats import vectors_directory
@@ -18,8 +18,6 @@ from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.text.vocabulary import Vocabulary
-
-from .samples import COUNTS, SUBWORDS, WORDS, make_table, random_matrix, same_bits, tables
 
 
 def write(folder: Path, table: VectorTable | None = None) -> Path:
@@ -117,7 +115,7 @@ def test_a_file_cut_off_or_gone(tmp_path: Path, name: str) -> None:
         formats.load(folder)
 
 
-def replace(folder: Path, name: str, content: bytes) -> None:
+def replace_file(folder: Path, name: str, content: bytes) -> None:
     """Put another file in the place of one, and its size into the manifest."""
     (folder / name).write_bytes(content)
     document = json.loads((folder / "meta.json").read_bytes())
@@ -136,7 +134,7 @@ def replace(folder: Path, name: str, content: bytes) -> None:
 def test_a_damaged_vocabulary(tmp_path: Path, old: str, new: str, message: str) -> None:
     folder = write(tmp_path / "embeddings")
     text = (folder / "vocab.tsv").read_text(encoding="utf-8")
-    replace(folder, "vocab.tsv", text.replace(old, new).encode())
+    replace_file(folder, "vocab.tsv", text.replace(old, new).encode())
     with pytest.raises(FormatError, match=message):
         formats.load(folder)
 
@@ -152,7 +150,7 @@ def test_a_damaged_vocabulary(tmp_path: Path, old: str, new: str, message: str) 
 def test_an_array_that_does_not_fit(tmp_path: Path, array: np.ndarray, message: str) -> None:
     folder = write(tmp_path / "embeddings")
     np.save(folder / "vectors.npy", array)
-    replace(folder, "vectors.npy", (folder / "vectors.npy").read_bytes())
+    replace_file(folder, "vectors.npy", (folder / "vectors.npy").read_bytes())
     with pytest.raises(FormatError, match=message):
         formats.load(folder)
 

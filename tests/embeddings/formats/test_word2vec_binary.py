@@ -7,13 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.embeddings.samples import make_table
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats import WORD2VEC_BINARY, WRITERS
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import DataError
-
-from .samples import make_table
 
 
 def entry(word: str, *numbers: float) -> bytes:

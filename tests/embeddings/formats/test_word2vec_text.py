@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.embeddings.samples import make_table
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats import WORD2VEC, WRITERS
 from rnnkit.errors import DataError
-
-from .samples import make_table
 
 
 def load(path: Path, text: str) -> list[str]:

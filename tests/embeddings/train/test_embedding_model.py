@@ -78,7 +78,7 @@ def test_buckets_are_four_times_the_n_grams_there_are(monkeypatch: pytest.Monkey
     assert choose_subwords(words, 2, 2, 0) == Subwords(2, 2, 21)
     assert choose_subwords(words, 2, 2, 7) == Subwords(2, 2, 7)
     assert choose_subwords(words, 9, 9, 0) == Subwords(9, 9, 1), "there are none, and a bucket for them"
-    monkeypatch.setattr(models, "MOST_BUCKETS", 5)
+    monkeypatch.setattr(models, "MAX_BUCKETS", 5)
     assert choose_subwords(words, 2, 2, 0) == Subwords(2, 2, 5)
     assert choose_subwords(words, 2, 2, 7) == Subwords(2, 2, 7), "whoever asks for more gets it"
 

@@ -11,23 +11,30 @@ from typing import Final
 from rnnkit.embeddings.formats import (
     fasttext_binary,
     glove,
-    text_repair,
     vectors_directory,
     word2vec_binary,
     word2vec_text,
 )
-from rnnkit.embeddings.formats.text_rows import ROW_PATTERN, count_numbers
+from rnnkit.embeddings.formats.detection import (
+    FASTTEXT,
+    FASTTEXT_BINARY,
+    GLOVE,
+    HEAD_BYTES,
+    WORD2VEC,
+    WORD2VEC_BINARY,
+    detect_format,
+    detect_imperfect_format,
+    unknown_format_error,
+)
 from rnnkit.embeddings.formats.vector_reader import VectorReader, open_vector_file
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
 from rnnkit.io.repairs import Repairs
 
-WORD2VEC: Final = "word2vec"
-WORD2VEC_BINARY: Final = "word2vec-binary"
-FASTTEXT: Final = "fasttext"
-FASTTEXT_BINARY: Final = "fasttext-binary"
-GLOVE: Final = "glove"
+__all__ = [
+    "FASTTEXT", "FASTTEXT_BINARY", "GLOVE", "READERS", "WORD2VEC", "WORD2VEC_BINARY", "WRITERS", "load",
+]  # fmt: skip
 
 READERS: Final[dict[str, Callable[[VectorReader, Repairs | None], VectorTable]]] = {
     WORD2VEC: word2vec_text.read,
@@ -35,7 +42,7 @@ READERS: Final[dict[str, Callable[[VectorReader, Repairs | None], VectorTable]]]
     FASTTEXT_BINARY: fasttext_binary.read,
     GLOVE: glove.read,
 }
-"""Formats that `recognise` tells apart; fastText's `.vec` is word2vec's text."""
+"""Formats that `detect_format` distinguishes; fastText's `.vec` is word2vec's text."""
 
 WRITERS: Final[dict[str, Callable[[str | os.PathLike[str], VectorTable], None]]] = {
     WORD2VEC: word2vec_text.write,
@@ -45,12 +52,6 @@ WRITERS: Final[dict[str, Callable[[str | os.PathLike[str], VectorTable], None]]]
     GLOVE: glove.write,
 }
 """Formats of one file."""
-
-
-"""Bytes that `recognise` wants to see."""
-
-
-# fmt: skip
 
 
 def load(path: str | os.PathLike[str], repair: bool = False) -> VectorTable:

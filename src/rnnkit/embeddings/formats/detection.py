@@ -1,4 +1,35 @@
-"""New."""
+"""Detection of the format of a file of word vectors from its first bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from rnnkit.embeddings.formats import fasttext_binary, glove, text_repair, word2vec_text
+from rnnkit.embeddings.formats.text_rows import ROW_PATTERN, count_numbers
+from rnnkit.embeddings.formats.vector_reader import VectorReader
+from rnnkit.errors import DataError
+
+WORD2VEC: Final = "word2vec"
+WORD2VEC_BINARY: Final = "word2vec-binary"
+FASTTEXT: Final = "fasttext"
+FASTTEXT_BINARY: Final = "fasttext-binary"
+GLOVE: Final = "glove"
+
+HEAD_BYTES: Final = 1 << 16
+"""Bytes of a file that `detect_format` examines."""
+
+_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x0b\x1b")
+
+_OTHER_FORMATS: Final = (
+    (b"\x93NUMPY", "a NumPy array, which has no words", None),
+    (b"PK\x03\x04", "a ZIP archive", "`unzip` it, if a file of word vectors is in it"),
+    (b"<pad>\t", "a vocabulary of rnnkit", "name the vectors directory that holds it"),
+    (b"\xff\xfe", "text in UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE` converts it"),
+    (b"\xfe\xff", "text in UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE` converts it"),
+)
+
+_KNOWN = "read are vectors directories and files of word2vec, fastText and GloVe"
 
 
 def detect_format(head: bytes) -> str | None:
@@ -44,24 +75,6 @@ def pickle_error(path: Path, head: bytes) -> DataError | None:
         "it is a pickle of Python, as gensim's own `save` makes; it could run any code",
         hint="save it in gensim with `vectors.save_word2vec_format(path)`",
     )
-
-
-HEAD_BYTES: Final = 1 << 16
-
-
-_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x0b\x1b")
-
-
-_OTHER_FORMATS: Final = (
-    (b"\x93NUMPY", "a NumPy array, which has no words", None),
-    (b"PK\x03\x04", "a ZIP archive", "`unzip` it, if a file of word vectors is in it"),
-    (b"<pad>\t", "a vocabulary of rnnkit", "name the vectors directory that holds it"),
-    (b"\xff\xfe", "text in UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE` converts it"),
-    (b"\xfe\xff", "text in UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE` converts it"),
-)
-
-
-_KNOWN = "read are vectors directories and files of word2vec, fastText and GloVe"
 
 
 def unknown_format_error(source: VectorReader, head: bytes) -> DataError:

@@ -143,7 +143,8 @@ def read_header(source: VectorReader) -> FasttextHeader:
         if shortest < 0 or longest > MAX_NGRAM_CHARACTERS:
             raise DataError(
                 f"{source.name} is damaged",
-                f"its header says n-grams of {shortest:,} to {longest:,} characters; {MAX_NGRAM_CHARACTERS} is the most",
+                f"its header says n-grams of {shortest:,} to {longest:,} characters; "
+                f"{MAX_NGRAM_CHARACTERS} is the most",
             )
         from rnnkit.embeddings.subword_ngrams import Subwords  # with its compiler: only those wait who need it
 

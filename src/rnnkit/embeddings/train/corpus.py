@@ -26,7 +26,7 @@ from rnnkit.events import Listener, Progress
 from rnnkit.kernels.word2vec_chunk import MAX_SEGMENT_WORDS
 from rnnkit.kernels.word_hash_table import WordHashTable
 from rnnkit.text import special
-from rnnkit.text.word_blocks import read_word_blocks
+from rnnkit.text.word_blocks import ASCII_SPACES, read_word_blocks
 
 IDS: Final = "ids.npy"
 SEGMENTS: Final = "segments.npy"
@@ -111,7 +111,7 @@ def write_corpus(paths: Iterable[Path], folder: Path, min_count: int, listen: Li
     Raises:
         DataError: A file cannot be read or is no text, or there is no word that is frequent enough.
     """
-    table = WordHashTable(MAX_SEGMENT_WORDS)
+    table = WordHashTable(MAX_SEGMENT_WORDS, ASCII_SPACES)
     with ExitStack() as stack:
         ids = stack.enter_context(closing(GrowingArray(folder / IDS, np.int32)))
         segments = stack.enter_context(closing(GrowingArray(folder / SEGMENTS, np.int64)))

@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.subword_ngrams import Subwords, hash_ngrams
+from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.train.corpus import WordCounts
 from rnnkit.embeddings.train.word_composition import mean_rows, own_rows, whole_words, with_subwords
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import ConfigError
 from rnnkit.kernels.embedding_weights import Composition, EmbeddingWeights, init_weights, memory_bytes, unpadded_rows
+from rnnkit.kernels.ngram_hashing import hash_ngrams
 from rnnkit.text import special
 
 MAX_BUCKETS: Final = 2_000_000
@@ -86,7 +87,7 @@ def init_model(
     """A model as word2vec starts.
 
     Args:
-        lexicon: The words.
+        vocabulary: The words.
         dimension: Numbers in a vector.
         seed: Of the first vectors.
         copies: Rows more, for threads to keep copies in.

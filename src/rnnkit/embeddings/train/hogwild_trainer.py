@@ -27,6 +27,7 @@ from rnnkit.kernels.word2vec_chunk import (
 from rnnkit.kernels.word_hash_table import WordHashTable
 from rnnkit.system.machine import release_code
 from rnnkit.text import special
+from rnnkit.text.word_blocks import ASCII_SPACES
 
 _Chunk = tuple[NDArray[np.int32], NDArray[np.int64], int, np.uint64, float]
 """Words, where segments begin, words before, seed and rate."""
@@ -147,7 +148,7 @@ COMPILER = "llvmlite"
 def compile_kernels() -> None:
     """Learn a text of two words once. Compiling takes seconds, once on a machine; loading takes none."""
     release_code(COMPILER)
-    ids, _ = WordHashTable(MAX_SEGMENT_WORDS).encode(b"a b\n")
+    ids, _ = WordHashTable(MAX_SEGMENT_WORDS, ASCII_SPACES).encode(b"a b\n")
     first = len(special.NAMES)
     counts_V = np.concatenate([np.zeros(first, np.int64), np.ones(len(ids), np.int64)])
     weights = init_weights(len(counts_V), len(counts_V), 1, first, seed=0)

@@ -120,7 +120,7 @@ def begin(
         tokens = corpus.tokens
         listen(
             Note(
-                f"{tokens:,} words, {found.different:,} different; {len(found.words):,} come {options.min_count} "
+                f"{tokens:,} words, {found.distinct:,} different; {len(found.words):,} come {options.min_count} "
                 f"times or more and make {found.counts.sum() / tokens:.1%} of the text"
             )
         )
@@ -219,12 +219,14 @@ def _make(options: TrainEmbeddingsOptions, vocabulary: EmbeddingVocabulary, list
 
     if options.loss == "softmax" and len(vocabulary.words) > MOST_SOFTMAX_WORDS:
         raise ConfigError(
-            f"--loss softmax looks at all {len(lexicon.words):,} words for every prediction",
+            f"--loss softmax looks at all {len(vocabulary.words):,} words for every prediction",
             f"it is a reference for vocabularies of up to {MOST_SOFTMAX_WORDS:,}",
             hint="give --loss negative, or a greater --min-count",
         )
     needed, free = vocabulary.memory_bytes(dimension(options)), available_bytes()
-    listen(Note(f"{len(lexicon.words):,} words of {dimension(options)} numbers take {needed / 1e6:,.0f} MB of memory"))
+    listen(
+        Note(f"{len(vocabulary.words):,} words of {dimension(options)} numbers take {needed / 1e6:,.0f} MB of memory")
+    )
     if needed > free:
         raise ConfigError(
             f"the vectors need {needed / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free",
