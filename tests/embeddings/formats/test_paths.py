@@ -40,7 +40,10 @@ def _paths() -> Iterator[tuple[str, str]]:
                 yield f"{module.name.rpartition('.')[2]}.{name}", str(first.annotation)
 
 
-INTERNAL = {"corpus.write_vocabulary_ids", "vectors_directory.write_words"}
+INTERNAL = {
+    "corpus.write_vocabulary_ids", "projector.write_files", "vectors_directory.write_files",
+    "vectors_directory.write_manifest", "vectors_directory.write_words",
+}  # fmt: skip
 """What fills a folder that a caller has made."""
 
 
