@@ -20,9 +20,9 @@ from tests.kernels.word2vec_windows import (
 )
 
 from rnnkit.kernels import cbow, word2vec_reference
-from rnnkit.kernels.embedding_weights import EmbeddingWeights, unpadded_rows
 from rnnkit.kernels.logistic_loss import LOG_SUM_FLOATS, clear_log_sum, negative_log_sum
 from rnnkit.kernels.negative_sampling import TILE_LANES, OutputSamples
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, unpadded_rows
 from rnnkit.kernels.word_vector_compiler import kernel
 from rnnkit.nn.word2vec import ContinuousBagOfWords
 

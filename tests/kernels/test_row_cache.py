@@ -9,17 +9,17 @@ from tests.kernels.word2vec_windows import ROWS, SPARE, SPECIAL, copy_of, random
 
 from rnnkit.embeddings.train.word_composition import whole_words
 from rnnkit.kernels import negative_sampling
-from rnnkit.kernels.embedding_weights import Composition, EmbeddingWeights
 from rnnkit.kernels.row_cache import (
     MAX_CACHED_ROWS,
     RowCache,
-    cache_rows_needed,
     cached_composition,
     cached_row,
     most_used_rows,
     no_cache,
     shared_row,
+    total_cache_rows,
 )
+from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,
     NCE,
@@ -28,7 +28,7 @@ from rnnkit.kernels.word2vec_chunk import (
     SUBWORD_SKIP_GRAM,
     TrainingMethod,
     fill_row_cache,
-    make_workspace,
+    make_thread_state,
     sync_row_cache,
     train_chunk,
 )
@@ -84,7 +84,7 @@ def test_one_thread_learns_the_same_with_copies(kind: int, loss: int, plain: boo
     learned = []
     for hot in (no_cache(), RowCache(12, ROWS, busiest, ROWS + ngrams)):
         weights, own = copy_of(start), cached_composition(composition, hot)
-        room = make_workspace(weights, own, method, SPARE)
+        room = make_thread_state(weights, own, method, SPARE)
         fill_row_cache(weights, hot)
         result = train_chunk(weights, IDS, SEGMENTS, keep_V, noise, own, method, RATE, SEED, 0, room, SPARE, hot)
         sync_row_cache(weights, hot)
@@ -112,7 +112,7 @@ def test_copies_of_ngrams_are_what_a_thread_writes_to() -> None:
         negative_sampling.keep_probabilities(COUNTS, 0),
     )
     fill_row_cache(weights, hot)
-    few, room = SEGMENTS[:2], make_workspace(weights, own, method, SPARE)
+    few, room = SEGMENTS[:2], make_thread_state(weights, own, method, SPARE)
     train_chunk(weights, IDS, few, keep_V, noise, own, method, RATE, SEED, 0, room, SPARE, hot)
     rows, before = weights.inputs.reshape(-1, weights.stride), start.inputs.reshape(-1, start.stride)
     assert np.any(busiest >= ROWS), "some n-grams are among them"
@@ -167,7 +167,7 @@ def test_rows_of_words() -> None:
 
 
 def test_room_for_copies() -> None:
-    assert [cache_rows_needed(1, 9), cache_rows_needed(2, 9), cache_rows_needed(3, 10**6)] == [
+    assert [total_cache_rows(1, 9), total_cache_rows(2, 9), total_cache_rows(3, 10**6)] == [
         0,
         36,
         6 * MAX_CACHED_ROWS,

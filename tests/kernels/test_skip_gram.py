@@ -19,9 +19,9 @@ from tests.kernels.word2vec_windows import (
 )
 
 from rnnkit.kernels import skip_gram, word2vec_reference
-from rnnkit.kernels.embedding_weights import EmbeddingWeights
 from rnnkit.kernels.logistic_loss import LOG_SUM_FLOATS, clear_log_sum, negative_log_sum
 from rnnkit.kernels.negative_sampling import TILE, TILE_LANES, OutputSamples
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights
 from rnnkit.kernels.word_vector_compiler import kernel
 from rnnkit.nn.word2vec import SkipGram
 

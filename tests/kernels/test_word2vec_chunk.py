@@ -26,8 +26,8 @@ from tests.kernels.word2vec_windows import (
 
 from rnnkit.embeddings.train.word_composition import whole_words
 from rnnkit.kernels import negative_sampling, splitmix
-from rnnkit.kernels.embedding_weights import Composition, EmbeddingWeights, unpadded_rows
 from rnnkit.kernels.row_cache import RowCache, no_cache
+from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, unpadded_rows
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,
     MAX_SEGMENT_WORDS,
@@ -37,7 +37,7 @@ from rnnkit.kernels.word2vec_chunk import (
     SOFTMAX,
     SUBWORD_SKIP_GRAM,
     TrainingMethod,
-    make_workspace,
+    make_thread_state,
     train_chunk,
 )
 from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram
@@ -100,7 +100,7 @@ def learn(
     after, composition = copy_of(weights), composition_of(method.kind, weighted)
     noise = negative_sampling.make_noise_distribution(COUNTS, 0.75, method.negatives, method.loss == NCE)
     keep_V = negative_sampling.keep_probabilities(COUNTS, sample)
-    room = make_workspace(after, composition, method, SPARE)
+    room = make_thread_state(after, composition, method, SPARE)
     loss, predictions = train_chunk(
         after, text.ids, text.segments, keep_V, noise, composition, method, RATE, SEED, text.place, room, SPARE, hot
     )  # fmt: skip
@@ -263,7 +263,7 @@ def test_row_that_is_no_number_shows_in_the_loss(kind: int, loss: int, plain: bo
         negative_sampling.make_noise_distribution(COUNTS, 0.75, 5, loss == NCE),
         negative_sampling.keep_probabilities(COUNTS, 0),
     )
-    text, room = text_of([5, 7, 8]), make_workspace(after, composition, method, SPARE)
+    text, room = text_of([5, 7, 8]), make_thread_state(after, composition, method, SPARE)
     found, _ = train_chunk(
         after, text.ids, text.segments, keep_V, noise, composition, method, RATE, SEED, 0, room, SPARE, NO_COPIES
     )

@@ -21,8 +21,8 @@ from tests.kernels.word2vec_windows import (
 )
 
 from rnnkit.kernels import word2vec_reference
-from rnnkit.kernels.embedding_weights import EmbeddingWeights, unpadded_rows
 from rnnkit.kernels.negative_sampling import TILE
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, unpadded_rows
 from rnnkit.nn.word2vec import ContinuousBagOfWords
 
 

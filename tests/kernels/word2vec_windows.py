@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.kernels.embedding_weights import EmbeddingWeights, init_weights, unpadded_rows
 from rnnkit.kernels.negative_sampling import NO_REPEATS, TILE, TILE_LANES, OutputSamples, make_samples
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, init_weights, unpadded_rows
 from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram
 
 Kind = type[SkipGram] | type[ContinuousBagOfWords]

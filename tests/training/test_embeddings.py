@@ -15,8 +15,8 @@ from rnnkit.data.arrays import GrowingArray
 from rnnkit.embeddings.train.corpus import IDS, SEGMENTS, Corpus, open_corpus, write_vocabulary_ids
 from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
 from rnnkit.embeddings.train.word_composition import whole_words
-from rnnkit.kernels.embedding_weights import init_weights
 from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
+from rnnkit.kernels.word2vec_arrays import init_weights
 from rnnkit.kernels.word2vec_chunk import NEGATIVE_SAMPLING, SKIP_GRAM, TrainingMethod
 from rnnkit.text import special
 from rnnkit.training import embeddings

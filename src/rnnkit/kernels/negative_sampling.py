@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.kernels import splitmix
-from rnnkit.kernels.embedding_weights import aligned_zeros
 from rnnkit.kernels.row_cache import RowCache, cached_row, shared_row
+from rnnkit.kernels.word2vec_arrays import aligned_zeros
 from rnnkit.kernels.word_vector_compiler import inlined, kernel
 
 TILE = 6

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.kernels.embedding_weights import Composition, EmbeddingWeights
+from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights
 from rnnkit.kernels.word_vector_compiler import inlined
 from rnnkit.kernels.word_vector_simd import load16, store16
 
@@ -47,7 +47,7 @@ class RowCache(NamedTuple):
     interval: int = SYNC_INTERVAL
 
 
-def cache_rows_needed(threads: int, rows: int) -> int:
+def total_cache_rows(threads: int, rows: int) -> int:
     """Rows that the copies of all threads take in each matrix, `rows` being those of the vocabulary."""
     return 0 if threads == 1 else threads * 2 * min(MAX_CACHED_ROWS, rows)
 

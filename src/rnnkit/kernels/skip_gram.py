@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.kernels.embedding_weights import EmbeddingWeights
 from rnnkit.kernels.logistic_loss import score_gradients
 from rnnkit.kernels.negative_sampling import TILE, TILE_LANES, OutputSamples
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights
 from rnnkit.kernels.word_vector_compiler import inlined
 from rnnkit.kernels.word_vector_simd import broadcast8, broadcast16, horizontal_sums8, load8, load16, store8, store16
 

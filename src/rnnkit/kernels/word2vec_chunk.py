@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.kernels import cbow, skip_gram, splitmix, word2vec_reference
-from rnnkit.kernels.embedding_weights import Composition, EmbeddingWeights, aligned_zeros
 from rnnkit.kernels.logistic_loss import LOG_SUM_FLOATS, clear_log_sum, negative_log_sum
 from rnnkit.kernels.negative_sampling import (
     TILE,
@@ -25,6 +24,7 @@ from rnnkit.kernels.negative_sampling import (
     subsample,
 )
 from rnnkit.kernels.row_cache import RowCache, cached_row, fill_cache, shared_row, sync_cache
+from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, aligned_zeros
 from rnnkit.kernels.word_vector_compiler import inlined, kernel
 from rnnkit.kernels.word_vector_simd import prefetch
 
@@ -63,7 +63,7 @@ class TrainingMethod(NamedTuple):
     plain: bool
 
 
-class ThreadWorkspace(NamedTuple):
+class ThreadState(NamedTuple):
     """Arrays that a thread works in."""
 
     draws: OutputSamples
@@ -83,9 +83,9 @@ class ThreadWorkspace(NamedTuple):
     since: NDArray[np.int64]
 
 
-def make_workspace(
+def make_thread_state(
     weights: EmbeddingWeights, composition: Composition, method: TrainingMethod, spare: int
-) -> ThreadWorkspace:
+) -> ThreadState:
     """Room for one thread.
 
     Args:
@@ -97,7 +97,7 @@ def make_workspace(
     draws = make_samples(MAX_SEGMENT_WORDS, method.negatives, spare)
     longest = int(np.diff(composition.starts_V).max(initial=1))
     scores = len(weights.outputs) // weights.stride if method.loss == SOFTMAX else 0
-    return ThreadWorkspace(
+    return ThreadState(
         draws=draws,
         kept=aligned_zeros(MAX_SEGMENT_WORDS + 1, np.int64),
         halves=aligned_zeros(MAX_SEGMENT_WORDS, np.int64),
@@ -131,7 +131,7 @@ def sync_row_cache(weights: EmbeddingWeights, hot: RowCache) -> None:
 @kernel
 def train_chunk(
     weights: EmbeddingWeights, ids: Any, segments: Any, keep_V: Any, noise: NoiseDistribution, composition: Composition,
-    method: TrainingMethod, rate: np.float32, seed: np.uint64, place: int, room: ThreadWorkspace,
+    method: TrainingMethod, rate: np.float32, seed: np.uint64, place: int, room: ThreadState,
     spare: int, hot: RowCache,
 ) -> tuple[float, int]:  # fmt: skip
     """Learn a run of segments.
@@ -199,7 +199,7 @@ def train_chunk(
 @inlined
 def _subsample_segment(
     ids: Any, segments: Any, segment: int, place: int, keep_V: Any, keep_seed: np.uint64, half_seed: np.uint64,
-    method: TrainingMethod, hot: RowCache, room: ThreadWorkspace,
+    method: TrainingMethod, hot: RowCache, room: ThreadState,
 ) -> int:  # fmt: skip
     """Write the rows of a segment's words that are kept, and how far each looks to both sides; returns how many."""
     start = place + segments[segment]
@@ -234,7 +234,7 @@ def _train_skip_gram(
     keep_V: Any,
     method: TrainingMethod,
     rate: np.float32,
-    room: ThreadWorkspace,
+    room: ThreadState,
 ) -> int:
     """Each word around against the one in the middle; returns the number of predictions."""
     if len(around) == 0:
@@ -264,7 +264,7 @@ def _train_skip_gram(
 @inlined
 def _train_average(
     weights: EmbeddingWeights, words: Any, composition: Composition, draws: OutputSamples, first: int, count: int,
-    keep_V: Any, method: TrainingMethod, rate: np.float32, room: ThreadWorkspace, hot: RowCache,
+    keep_V: Any, method: TrainingMethod, rate: np.float32, room: ThreadState, hot: RowCache,
 ) -> int:  # fmt: skip
     """The mean of some words' rows against `count` sets of output rows; returns the number of predictions."""
     if len(words) == 0 or count == 0:
@@ -311,7 +311,7 @@ def _collect_contexts(text: Any, middle: int, half: int, contexts: Any) -> int:
 
 
 @inlined
-def _collect_members(composition: Composition, words: Any, room: ThreadWorkspace, hot: RowCache) -> int:
+def _collect_members(composition: Composition, words: Any, room: ThreadState, hot: RowCache) -> int:
     """Write the input rows that the words are made of, word by word, their parts and rates; returns how many."""
     count = 0
     for word in words:

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.kernels.embedding_weights import EmbeddingWeights
 from rnnkit.kernels.negative_sampling import TILE, TILE_LANES, OutputSamples
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights
 from rnnkit.kernels.word_vector_compiler import kernel
 
 _ZERO = np.float32(0)

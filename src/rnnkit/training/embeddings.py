@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.train.corpus import Corpus
 from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
-from rnnkit.kernels.embedding_weights import cache_rows_of
+from rnnkit.kernels.word2vec_arrays import extra_rows
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.task import StepReport
 
@@ -115,7 +115,7 @@ class EmbeddingTask:
     def _learned(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Both matrices without the rows that threads keep copies in."""
         lesson = self._learner.lesson
-        copied = cache_rows_of(lesson.weights, len(lesson.keep_V)) * lesson.weights.stride
+        copied = extra_rows(lesson.weights, len(lesson.keep_V)) * lesson.weights.stride
         inputs, outputs = lesson.weights.inputs, lesson.weights.outputs
         return inputs[: len(inputs) - copied], outputs[: len(outputs) - copied]
 

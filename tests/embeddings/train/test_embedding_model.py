@@ -22,7 +22,7 @@ from rnnkit.embeddings.train.embedding_model import (
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import ConfigError
-from rnnkit.kernels.embedding_weights import padded_dimension, unpadded_rows
+from rnnkit.kernels.word2vec_arrays import padded_dimension, unpadded_rows
 from rnnkit.text import special
 
 FIRST = len(special.NAMES)

@@ -14,8 +14,8 @@ from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.train import hogwild_trainer
 from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
 from rnnkit.embeddings.train.word_composition import whole_words, with_subwords
-from rnnkit.kernels.embedding_weights import Composition, init_weights
 from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
+from rnnkit.kernels.word2vec_arrays import Composition, init_weights
 from rnnkit.kernels.word2vec_chunk import (
     CBOW,
     NEGATIVE_SAMPLING,

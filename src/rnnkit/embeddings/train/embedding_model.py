@@ -15,8 +15,8 @@ from rnnkit.embeddings.train.word_composition import mean_rows, own_rows, whole_
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import ConfigError
-from rnnkit.kernels.embedding_weights import Composition, EmbeddingWeights, init_weights, memory_bytes, unpadded_rows
 from rnnkit.kernels.ngram_hashing import hash_ngrams
+from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, init_weights, memory_bytes, unpadded_rows
 from rnnkit.text import special
 
 MAX_BUCKETS: Final = 2_000_000

@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.train.word_composition import whole_words
-from rnnkit.kernels.embedding_weights import Composition, EmbeddingWeights, cache_rows_of, init_weights
 from rnnkit.kernels.negative_sampling import NoiseDistribution, keep_probabilities, make_noise_distribution
 from rnnkit.kernels.row_cache import NGRAM_SYNC_INTERVAL, SYNC_INTERVAL, RowCache, cached_composition
+from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, extra_rows, init_weights
 from rnnkit.kernels.word2vec_chunk import (
     MAX_SEGMENT_WORDS,
     NEGATIVE_SAMPLING,
     SKIP_GRAM,
-    ThreadWorkspace,
+    ThreadState,
     TrainingMethod,
     fill_row_cache,
-    make_workspace,
+    make_thread_state,
     sync_row_cache,
     train_chunk,
 )
@@ -76,7 +76,7 @@ class HogwildTrainer:
             # The rows of the special symbols are never looked at, and each thread has one of its own to write to.
             spare = thread % len(special.NAMES)
             hot = _make_cache(lesson, thread, threads)
-            room = make_workspace(lesson.weights, lesson.composition, lesson.method, spare)
+            room = make_thread_state(lesson.weights, lesson.composition, lesson.method, spare)
             self._places.append(_Worker(room, spare, hot, cached_composition(lesson.composition, hot)))
 
     def learn(
@@ -124,7 +124,7 @@ class HogwildTrainer:
 class _Worker:
     """What one thread at a time works with."""
 
-    room: ThreadWorkspace
+    room: ThreadState
     spare: int
     hot: RowCache
     composition: Composition
@@ -133,7 +133,7 @@ class _Worker:
 def _make_cache(lesson: EmbeddingTrainingConfig, thread: int, threads: int) -> RowCache:
     """Where a thread has its copies: those of all threads share what room both matrices have behind their rows."""
     words, weights = len(lesson.keep_V), lesson.weights
-    copied = cache_rows_of(weights, words)
+    copied = extra_rows(weights, words)
     rows = copied // (2 * threads)
     first_input = len(weights.inputs) // weights.stride - copied
     busiest = np.arange(rows) if lesson.busiest is None else lesson.busiest[:rows]

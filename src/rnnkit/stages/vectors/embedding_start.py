@@ -191,12 +191,12 @@ def make_lesson(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: 
     method = word2vec_chunk.TrainingMethod(
         kind=word2vec_chunk.CBOW if options.method == "cbow" else skipgram,
         window=options.window,
-        dynamic=options.dynamic_window,
+        dynamic_window=options.dynamic_window,
         negatives=options.negatives,
         loss=loss,
         # N-grams learn as in fastText, each from all of the gradient: they are many, and would hardly move else.
-        divided=options.method == "cbow" and options.cbow_gradient == "exact",
-        plain=options.plain_loops,
+        divide_gradient=options.method == "cbow" and options.cbow_gradient == "exact",
+        reference=options.plain_loops,
     )
     keep_V = negative_sampling.keep_probabilities(counts_V, options.sample)
     return EmbeddingTrainingConfig(
@@ -215,7 +215,7 @@ def make_lesson(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: 
 def _make(options: TrainEmbeddingsOptions, vocabulary: EmbeddingVocabulary, listen: Listener) -> EmbeddingModel:
     """The matrices, if there is room for them."""
     from rnnkit.embeddings.train.embedding_model import init_model
-    from rnnkit.kernels.row_cache import cache_rows_needed
+    from rnnkit.kernels.row_cache import total_cache_rows
 
     if options.loss == "softmax" and len(vocabulary.words) > MOST_SOFTMAX_WORDS:
         raise ConfigError(
@@ -234,6 +234,6 @@ def _make(options: TrainEmbeddingsOptions, vocabulary: EmbeddingVocabulary, list
             + (" or fewer --buckets" if vocabulary.subwords else ""),
         )
     alone = options.loss == "softmax"  # which goes over all rows and knows of no copies
-    copied = 0 if alone else cache_rows_needed(options.threads or available_cores(), vocabulary.rows)
+    copied = 0 if alone else total_cache_rows(options.threads or available_cores(), vocabulary.rows)
     by_length = options.ngram_weights == "length"
     return init_model(vocabulary, dimension(options), options.seed, copied, by_length)

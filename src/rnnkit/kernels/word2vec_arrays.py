@@ -63,7 +63,7 @@ def init_weights(
     return weights
 
 
-def cache_rows_of(weights: EmbeddingWeights, words: int) -> int:
+def extra_rows(weights: EmbeddingWeights, words: int) -> int:
     """Rows behind those of the words, that threads keep copies in."""
     return len(weights.outputs) // weights.stride - words
 

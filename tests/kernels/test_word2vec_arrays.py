@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rnnkit.kernels.embedding_weights import (
-    CACHE_LINE_BYTES,
-    init_weights,
-    memory_bytes,
-    padded_dimension,
-    unpadded_rows,
-)
+from rnnkit.kernels.word2vec_arrays import CACHE_LINE_BYTES, init_weights, memory_bytes, padded_dimension, unpadded_rows
 
 FIRST = 4
 
