@@ -1,4 +1,9 @@
-"""What is drawn at random: which words are kept, and which rows stand against the word that was there."""
+"""Subsampling of frequent words, and negative sampling: the output rows that each target is compared with.
+
+Both follow Mikolov et al. 2013 (arXiv:1310.4546). Noise words come from an alias table (Walker 1977, Vose 1991), so
+that a sample costs one lookup whatever the size of the vocabulary. Every random number is addressed by its index in
+a stream, so the result depends on the seed and the position in the text only, not on chunks or threads.
+"""
 
 from __future__ import annotations
 
@@ -13,118 +18,118 @@ from rnnkit.kernels.word2vec_arrays import aligned_zeros
 from rnnkit.kernels.word_vector_compiler import inlined, kernel
 
 TILE = 6
-"""Output rows that the kernels take together: the word that was there and five of noise."""
-
-NO_REPEATS = -1
-"""In place of a window's greatest total less one: no word was drawn twice, and no total needs to be put back."""
+"""Output rows that the kernels process together: with five negatives, a target and its noise words."""
 
 TILE_LANES = 8
-"""Lanes that the scores of a tile take; the last two are left over."""
+"""SIMD lanes that the logits of a tile take; the last two are unused."""
+
+NO_REPEATS = -1
+"""Value of `max_repeats` for a window in which all counts are 1, so that they need no reset."""
+
 _UNIT = 1 << 32
 
 
 class OutputSamples(NamedTuple):
-    """The output rows that were drawn for some windows; a window has `tiles` tiles of TILE rows.
+    """The output rows sampled for some windows; a window has `tiles` tiles of TILE rows.
 
     Attributes:
-        rows: Words, window by window: the word that was there, then noise. No word is there twice but the spare.
-        totals: For each tile eight lanes: how often each was drawn; 0 for the spare.
-        offsets: As `totals`: what is taken from each score.
-        repeated: For each window the greatest total less one, or CLEAN.
-        signs: For the tiles of one window eight lanes each: 1 for the word that was there, -1 for noise.
-        tiles: Tiles a window.
+        rows: Output rows, window by window: the target, then noise words. Only the padding row occurs more than once
+            in a window.
+        counts: Eight lanes per tile: how often each row was sampled; 0 for the padding row.
+        logit_offsets: Eight lanes per tile: what is subtracted from each logit.
+        max_repeats: For each window the largest count minus one, or NO_REPEATS.
+        signs: Eight lanes for each tile of one window: 1 for the target, -1 for noise words.
+        tiles: Tiles per window.
+        padding_row: An output row that may be written but is never read, for unused lanes.
     """
 
     rows: NDArray[np.int64]
-    totals: NDArray[np.float32]
-    offsets: NDArray[np.float32]
-    repeated: NDArray[np.int64]
+    counts: NDArray[np.float32]
+    logit_offsets: NDArray[np.float32]
+    max_repeats: NDArray[np.int64]
     signs: NDArray[np.float32]
     tiles: int
+    padding_row: int
 
 
 class NoiseDistribution(NamedTuple):
-    """The distribution that noise words are drawn from, as an alias table (Walker 1977, Vose 1991).
+    """The distribution of noise words as an alias table, and how it is used.
 
     Attributes:
-        columns_V2: Column v gives word v where 32 random bits are below its first number, else the second.
-        offsets_V: What is taken from a word's score: log(k P(v)) for noise-contrastive estimation, else 0.
+        alias_V2: Column v yields word v if 32 random bits are below its first number, otherwise its second number.
+        logit_offsets_V: What is subtracted from a word's logit: log(k P(v)) for noise-contrastive estimation, else 0.
+        negatives: k, noise words per target.
+        is_nce: Noise samples that equal the target count, as noise-contrastive estimation requires (Gutmann and
+            Hyvarinen 2010); negative sampling drops them.
     """
 
-    columns_V2: NDArray[np.uint32]
-    offsets_V: NDArray[np.float32]
+    alias_V2: NDArray[np.uint32]
+    logit_offsets_V: NDArray[np.float32]
+    negatives: int
+    is_nce: bool
+
+
+def keep_probabilities(counts_V: NDArray[np.int64], threshold: float) -> NDArray[np.float32]:
+    """Compute the probability that subsampling keeps each word: sqrt(t / f) + t / f as in word2vec.c; 0 for count 0.
+
+    Args:
+        counts_V: Word counts.
+        threshold: t; words with a larger share f of the text are subsampled. 0 keeps all.
+    """
+    shares_V = np.maximum(counts_V / max(1, counts_V.sum()), 1e-300)
+    keep_V = np.sqrt(threshold / shares_V) + threshold / shares_V if threshold else np.ones(len(counts_V))
+    return (np.minimum(keep_V, 1.0) * (counts_V > 0)).astype(np.float32)
 
 
 def noise_probabilities(counts_V: NDArray[np.int64], exponent: float) -> NDArray[np.float64]:
-    """P(v) in proportion to count ** exponent; words that were never met are never drawn."""
+    """Compute P(v) proportional to count ** exponent; words of count 0 have probability 0."""
     weights_V = np.where(counts_V > 0, counts_V.astype(np.float64), 1.0) ** exponent * (counts_V > 0)
     return np.asarray(weights_V / weights_V.sum())
 
 
-def keep_probabilities(counts_V: NDArray[np.int64], sample: float) -> NDArray[np.float32]:
-    """Chance of each word to be kept: sqrt(t / f) + t / f, f its share of the text (word2vec.c); 0 if never met.
-
-    Args:
-        counts_V: Occurrences.
-        sample: t; words with a greater share of the text are thinned out. 0 keeps all.
-    """
-    shares_V = np.maximum(counts_V / max(1, counts_V.sum()), 1e-300)
-    chances_V = np.sqrt(sample / shares_V) + sample / shares_V if sample else np.ones(len(counts_V))
-    return (np.minimum(chances_V, 1.0) * (counts_V > 0)).astype(np.float32)
-
-
 def make_noise_distribution(
-    counts_V: NDArray[np.int64], exponent: float, negatives: int, contrastive: bool
+    counts_V: NDArray[np.int64], exponent: float, negatives: int, is_nce: bool
 ) -> NoiseDistribution:
-    """The noise of a vocabulary.
+    """Build the noise distribution of a vocabulary.
 
     Args:
-        counts_V: Occurrences.
+        counts_V: Word counts.
         exponent: Of the counts; 0.75 in word2vec.
-        negatives: Noise words for each word that was there.
-        contrastive: Noise-contrastive estimation rather than negative sampling.
+        negatives: Noise words per target.
+        is_nce: Use noise-contrastive estimation instead of negative sampling.
     """
     probabilities_V = noise_probabilities(counts_V, exponent)
-    offsets_V = np.zeros(len(counts_V), np.float32)
-    if contrastive:
-        offsets_V = np.log(negatives * np.maximum(probabilities_V, 1e-30)).astype(np.float32)
-    return NoiseDistribution(_alias_table(probabilities_V), offsets_V)
+    logit_offsets_V = np.zeros(len(counts_V), np.float32)
+    if is_nce:
+        logit_offsets_V = np.log(negatives * np.maximum(probabilities_V, 1e-30)).astype(np.float32)
+    return NoiseDistribution(_alias_table(probabilities_V), logit_offsets_V, negatives, is_nce)
 
 
-def make_samples(windows: int, negatives: int, spare: int) -> OutputSamples:
-    """Room for the draws of so many windows.
-
-    Args:
-        windows: How many.
-        negatives: Noise words for each.
-        spare: A row that may be written but is never looked at, for lanes left over.
-    """
+def make_samples(windows: int, negatives: int, padding_row: int) -> OutputSamples:
+    """Allocate the samples of `windows` windows with `negatives` noise words each."""
     tiles = (negatives + TILE) // TILE
-    signs, totals, offsets = (
-        aligned_zeros(tiles * TILE_LANES),
-        aligned_zeros(windows * tiles * TILE_LANES),
-        aligned_zeros(windows * tiles * TILE_LANES),
-    )
-    rows, repeated = aligned_zeros(windows * tiles * TILE, np.int64), aligned_zeros(windows, np.int64)
+    signs = aligned_zeros(tiles * TILE_LANES)
+    counts, logit_offsets = (aligned_zeros(windows * tiles * TILE_LANES) for _ in range(2))
+    rows, max_repeats = aligned_zeros(windows * tiles * TILE, np.int64), aligned_zeros(windows, np.int64)
     lanes = np.arange(negatives + 1)
-    totals.reshape(windows, -1)[:, lanes // TILE * TILE_LANES + lanes % TILE] = 1
-    signs[:], rows[:], repeated[:] = -1, spare, NO_REPEATS
+    counts.reshape(windows, -1)[:, lanes // TILE * TILE_LANES + lanes % TILE] = 1
+    signs[:], rows[:], max_repeats[:] = -1, padding_row, NO_REPEATS
     signs[0] = 1
-    return OutputSamples(rows, totals, offsets, repeated, signs, tiles)
+    return OutputSamples(rows, counts, logit_offsets, max_repeats, signs, tiles, padding_row)
 
 
 def _alias_table(probabilities_V: NDArray[np.float64]) -> NDArray[np.uint32]:
     size = len(probabilities_V)
-    columns_V2 = np.empty((size, 2), np.uint32)
-    columns_V2[:, 0] = _UNIT - 1
-    columns_V2[:, 1] = np.arange(size)
-    _fill_alias_table(probabilities_V * size, np.empty(size, np.int64), np.empty(size, np.int64), columns_V2)
-    return columns_V2
+    alias_V2 = np.empty((size, 2), np.uint32)
+    alias_V2[:, 0] = _UNIT - 1
+    alias_V2[:, 1] = np.arange(size)
+    _fill_alias_table(probabilities_V * size, np.empty(size, np.int64), np.empty(size, np.int64), alias_V2)
+    return alias_V2
 
 
 @kernel
-def _fill_alias_table(heights_V: Any, low: Any, high: Any, columns_V2: Any) -> None:
-    """Cut what is above 1 from high columns and fill low ones with it, so that each holds two words at most."""
+def _fill_alias_table(heights_V: Any, low: Any, high: Any, alias_V2: Any) -> None:
+    """Move the excess over 1 from high columns to low ones, until each column holds at most two words."""
     size = len(heights_V)
     lows = highs = 0
     for word in range(size):
@@ -137,8 +142,8 @@ def _fill_alias_table(heights_V: Any, low: Any, high: Any, columns_V2: Any) -> N
     while lows and highs:
         lows -= 1
         small, large = low[lows], high[highs - 1]
-        columns_V2[small, 0] = np.uint32(heights_V[small] * (_UNIT - 1))
-        columns_V2[small, 1] = large
+        alias_V2[small, 0] = np.uint32(heights_V[small] * (_UNIT - 1))
+        alias_V2[small, 1] = large
         heights_V[large] -= 1 - heights_V[small]
         if heights_V[large] < 1:
             highs -= 1
@@ -147,91 +152,83 @@ def _fill_alias_table(heights_V: Any, low: Any, high: Any, columns_V2: Any) -> N
 
 
 @inlined
-def sample_noise(noise: NoiseDistribution, seed: np.uint64, index: int) -> np.int64:
-    """A noise word: number `index` of the stream `seed`."""
-    drawn = splitmix.random_bits(seed, index)
-    column = splitmix.bounded_integer(drawn, len(noise.columns_V2))
-    alias = np.int64(noise.columns_V2[column, 1])
-    taken = np.int64(splitmix.low_bits(drawn) >= noise.columns_V2[column, 0])  # no branch: half would be guessed wrong
-    return column + taken * (alias - column)
+def subsample(segment: Any, keep_V: Any, seed: np.uint64, position: int, kept: Any) -> int:
+    """Copy the words of a segment that subsampling keeps, and return their number.
 
-
-@inlined
-def subsample(ids: Any, start: int, stop: int, keep_V: Any, seed: np.uint64, before: int, kept: Any) -> int:
-    """Copy the words of a segment that are kept; returns how many.
-
-    Words that the text does not count, such as padding, have chance 0, so that windows reach over them. What is drawn
-    depends on the word's place in the whole text, `before` words of which come before `ids`.
+    Ids that are not words, such as padding, have probability 0, so that windows extend over them. The random numbers
+    depend on `position`, the position of the segment in the whole text.
     """
     count = 0
-    for place in range(start, stop):
-        word = np.int64(ids[place])
+    for i in range(len(segment)):
+        word = np.int64(segment[i])
         kept[count] = word
-        chance = np.float32(splitmix.random_bits(seed, before + place) >> np.uint64(40)) * np.float32(2.0**-24)
-        count += chance < keep_V[word]
+        uniform = np.float32(splitmix.random_bits(seed, position + i) >> np.uint64(40)) * np.float32(2.0**-24)
+        count += uniform < keep_V[word]
     return count
 
 
 @inlined
+def sample_noise(noise: NoiseDistribution, seed: np.uint64, index: int) -> np.int64:
+    """Return a noise word: number `index` of the stream `seed`."""
+    bits = splitmix.random_bits(seed, index)
+    column = splitmix.bounded_integer(bits, len(noise.alias_V2))
+    alias = np.int64(noise.alias_V2[column, 1])
+    # Arithmetic instead of a branch, which would be mispredicted half of the time.
+    is_alias = np.int64(splitmix.low_bits(bits) >= noise.alias_V2[column, 0])
+    return column + is_alias * (alias - column)
+
+
+@inlined
 def sample_outputs(
-    draws: OutputSamples, window: int, target: int, negatives: int, noise: NoiseDistribution, contrastive: bool,
-    seed: np.uint64, index: int, spare: int, hot: RowCache,
-) -> None:  # fmt: skip
-    """Choose the output rows of one window.
+    samples: OutputSamples, window: int, target: int, noise: NoiseDistribution, seed: np.uint64, cache: RowCache
+) -> None:
+    """Sample the output rows of one window.
 
     Args:
-        draws: Takes them.
-        window: Number of the window there.
-        target: The word that was there.
-        negatives: Noise words to draw.
-        noise: Where they come from.
-        contrastive: Noise that hits the target counts, as noise-contrastive estimation has it; else it is dropped.
-        seed: Of the stream.
-        index: Number of the first draw in the stream.
-        spare: Takes the place of a word that is there already.
-        hot: Which words have rows of the thread's own; `target` is such a row then.
+        samples: Receives them.
+        window: Index of the window in `samples`.
+        target: Output row of the target, in the cache if it is cached.
+        noise: The noise distribution.
+        seed: Of a stream that begins with this window's first random number.
+        cache: The thread's row cache; cached words get rows of it.
     """
-    first = window * draws.tiles * TILE
-    rows = draws.rows[first : first + negatives + 1]
+    negatives = noise.negatives
+    first = window * samples.tiles * TILE
+    rows = samples.rows[first : first + negatives + 1]
     rows[0] = target
-    for draw in range(negatives):
-        rows[draw + 1] = cached_row(hot, int(sample_noise(noise, seed, index + draw)))
+    for i in range(negatives):
+        rows[i + 1] = cached_row(cache, int(sample_noise(noise, seed, i)))
     repeats = 0
     for later in range(1, negatives + 1):
         for earlier in range(later):
             repeats += rows[later] == rows[earlier]
-    if repeats or draws.repeated[window] >= 0:
-        _merge_repeats(draws, window, rows, repeats, contrastive, spare)
-    if contrastive:
+    if repeats or samples.max_repeats[window] >= 0:
+        _merge_repeats(samples, window, rows, repeats, noise.is_nce)
+    if noise.is_nce:
         for lane in range(negatives + 1):
-            draws.offsets[_lane_index(window, lane, draws.tiles)] = noise.offsets_V[shared_row(hot, rows[lane])]
+            offset = noise.logit_offsets_V[shared_row(cache, rows[lane])]
+            samples.logit_offsets[lane_index(window, lane, samples.tiles)] = offset
 
 
 @inlined
-def _merge_repeats(draws: OutputSamples, window: int, rows: Any, repeats: int, contrastive: bool, spare: int) -> None:
-    """Leave each word once, with its total."""
-    _reset_counts(draws.totals, window, draws.tiles, len(rows) - 1)
-    draws.repeated[window] = 0 if repeats else NO_REPEATS
+def _merge_repeats(samples: OutputSamples, window: int, rows: Any, repeats: int, is_nce: bool) -> None:
+    """Keep the first occurrence of each row with its count; the others become the padding row."""
+    for lane in range(len(rows)):
+        samples.counts[lane_index(window, lane, samples.tiles)] = 1
+    samples.max_repeats[window] = 0 if repeats else NO_REPEATS
     for later in range(1, len(rows)):
         for earlier in range(later):
             if rows[later] == rows[earlier]:
-                seen = _lane_index(window, earlier, draws.tiles)
-                draws.totals[_lane_index(window, later, draws.tiles)] = 0
-                if earlier > 0 or contrastive:
-                    draws.totals[seen] += 1
-                    draws.repeated[window] = max(draws.repeated[window], np.int64(draws.totals[seen]) - 1)
-                rows[later] = spare
+                seen = lane_index(window, earlier, samples.tiles)
+                samples.counts[lane_index(window, later, samples.tiles)] = 0
+                if earlier > 0 or is_nce:
+                    samples.counts[seen] += 1
+                    samples.max_repeats[window] = max(samples.max_repeats[window], np.int64(samples.counts[seen]) - 1)
+                rows[later] = samples.padding_row
                 break
 
 
 @inlined
-def _reset_counts(totals: Any, window: int, tiles: int, negatives: int) -> None:
-    """Each row was drawn once."""
-    for lane in range(negatives + 1):
-        totals[_lane_index(window, lane, tiles)] = 1
-
-
-@inlined
-def _lane_index(window: int, lane: int, tiles: int) -> int:
-    """Where the total of a window's row stands."""
+def lane_index(window: int, lane: int, tiles: int) -> int:
+    """Return the index in `counts` and `logit_offsets` of a window's row."""
     return window * tiles * TILE_LANES + lane // TILE * TILE_LANES + lane % TILE

@@ -1,8 +1,8 @@
-"""Copies of the rows that are used most, one set a thread, so that cores need not pass those rows to and fro.
+"""Per-thread caches of the most used rows, to avoid contention between cores for the same cache lines.
 
-Two cores that write the same cache line wait for each other every time. Most writes fall on few words; so each thread
-learns its own copy of their rows, and every so many words adds what has changed to the shared rows and takes over
-what the others have added: Vuurens, Eickhoff and de Vries 2016 (arXiv:1606.07822).
+Two cores that write to the same cache line wait for each other. Most updates fall on few words, so each thread trains
+its own copies of their rows, and at intervals adds what has changed to the shared rows and fetches the changes of the
+other threads: Vuurens, Eickhoff and de Vries 2016 (arXiv:1606.07822).
 """
 
 from __future__ import annotations
@@ -17,111 +17,105 @@ from rnnkit.kernels.word_vector_compiler import inlined
 from rnnkit.kernels.word_vector_simd import load16, store16
 
 MAX_CACHED_ROWS = 256
-"""Rows that are copied. Twice as many in two matrices are half of a core's own cache."""
+"""Rows that are cached per matrix. With the snapshots of both matrices they fill half of a core's own cache."""
 
 SYNC_INTERVAL = 8000
-"""Words from one exchange to the next."""
+"""Words between two synchronizations."""
 
 NGRAM_SYNC_INTERVAL = 1000
-"""The same with n-grams, each of which is learned with many words: what the copies learn apart soon adds up to more
-than one of them alone would have learned."""
+"""The same with n-grams. Each n-gram is trained by many words, so the changes of several threads soon add up to much
+more than a single thread would have made."""
 
 
 class RowCache(NamedTuple):
-    """Where a thread's copies are.
+    """The location of a thread's cached rows.
 
-    Behind the copies in either matrix stand the rows as the last exchange left them.
+    After the cached rows, both matrices hold a snapshot of the rows at the last synchronization.
 
     Attributes:
-        rows: Output rows before this one are copied; 0 where a thread is alone.
-        first: Output row of the first copy.
-        inputs: Input rows that are copied, as many.
-        first_input: Input row of the first copy; that of the outputs where each word is its own row.
-        interval: Words from one exchange to the next.
+        size: Cached rows per matrix: output rows 0 to `size` - 1 are cached. 0 for a single thread.
+        first_output: Output row of the first cached row.
+        input_rows: The input rows that are cached, `size` of them.
+        first_input: Input row of the first cached row; equal to `first_output` if each word is its own row.
+        sync_interval: Words between two synchronizations.
     """
 
-    rows: int
-    first: int
-    inputs: NDArray[np.int64]
+    size: int
+    first_output: int
+    input_rows: NDArray[np.int64]
     first_input: int
-    interval: int = SYNC_INTERVAL
+    sync_interval: int = SYNC_INTERVAL
 
 
 def total_cache_rows(threads: int, rows: int) -> int:
-    """Rows that the copies of all threads take in each matrix, `rows` being those of the vocabulary."""
+    """Return the rows that the caches of all threads take in each matrix, for a vocabulary of `rows` ids."""
     return 0 if threads == 1 else threads * 2 * min(MAX_CACHED_ROWS, rows)
 
 
 def no_cache() -> RowCache:
-    """For a thread that is alone."""
+    """Return the empty cache of a single thread."""
     return RowCache(0, 0, np.empty(0, np.int64), 0)
 
 
-@inlined
-def cached_row(hot: RowCache, word: int) -> int:
-    """The row that a thread learns a word in."""
-    return word + (hot.first if word < hot.rows else 0)
-
-
-@inlined
-def shared_row(hot: RowCache, row: int) -> int:
-    """The word whose row a thread learns there."""
-    return row - (hot.first if row >= hot.first and hot.rows > 0 else 0)
-
-
-@inlined
-def fill_cache(weights: EmbeddingWeights, hot: RowCache) -> None:
-    """Copy the shared rows."""
-    for i in range(hot.rows):
-        _fill_row(weights.inputs, hot.inputs[i], hot.first_input + i, hot.rows, weights.stride)
-        _fill_row(weights.outputs, i, hot.first + i, hot.rows, weights.stride)
-
-
-@inlined
-def sync_cache(weights: EmbeddingWeights, hot: RowCache) -> None:
-    """Add what has changed to the shared rows, and copy them again."""
-    for i in range(hot.rows):
-        _sync_row(weights.inputs, hot.inputs[i], hot.first_input + i, hot.rows, weights.stride)
-        _sync_row(weights.outputs, i, hot.first + i, hot.rows, weights.stride)
-
-
-@inlined
-def _fill_row(matrix: Any, shared: int, own: int, rows: int, stride: int) -> None:
-    for d in range(0, stride, 16):
-        now = load16(matrix, shared * stride + d)
-        store16(matrix, own * stride + d, now)
-        store16(matrix, (own + rows) * stride + d, now)
-
-
-@inlined
-def _sync_row(matrix: Any, shared: int, own: int, rows: int, stride: int) -> None:
-    for d in range(0, stride, 16):
-        place, before = own * stride + d, (own + rows) * stride + d
-        now = load16(matrix, shared * stride + d) + (load16(matrix, place) - load16(matrix, before))
-        store16(matrix, shared * stride + d, now)
-        store16(matrix, place, now)
-        store16(matrix, before, now)
-
-
-def most_used_rows(composition: Composition, uses_V: NDArray[np.floating[Any]], most: int) -> NDArray[np.int64]:
-    """The input rows that are used most, in their order.
-
-    Args:
-        composition: What words are made of.
-        uses_V: How often each word is used.
-        most: How many are wanted.
-    """
+def most_used_rows(composition: Composition, uses_V: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:
+    """Return the `count` most used input rows in ascending order, given how often each word is used."""
     if not len(composition.starts_V):
-        return np.arange(min(most, len(uses_V)))
+        return np.arange(min(count, len(uses_V)))
     uses_R = np.bincount(composition.rows, np.repeat(uses_V, np.diff(composition.starts_V)))
-    return np.sort(np.argsort(-uses_R, kind="stable")[:most])
+    return np.sort(np.argsort(-uses_R, kind="stable")[:count])
 
 
-def cached_composition(composition: Composition, hot: RowCache) -> Composition:
-    """What words are made of, for a thread with copies."""
-    if not hot.rows or not len(composition.rows):
+def cached_composition(composition: Composition, cache: RowCache) -> Composition:
+    """Return the composition of words with cached input rows in place of shared ones."""
+    if not cache.size or not len(composition.rows):
         return composition
     row_of = np.arange(composition.rows.max() + 1, dtype=np.int32)
-    copied = hot.inputs < len(row_of)
-    row_of[hot.inputs[copied]] = hot.first_input + np.flatnonzero(copied)
+    is_used = cache.input_rows < len(row_of)
+    row_of[cache.input_rows[is_used]] = cache.first_input + np.flatnonzero(is_used)
     return composition._replace(rows=row_of[composition.rows])
+
+
+@inlined
+def cached_row(cache: RowCache, word: int) -> int:
+    """Return the row in which the thread trains a word: its cached row, or the shared one."""
+    return word + (cache.first_output if word < cache.size else 0)
+
+
+@inlined
+def shared_row(cache: RowCache, row: int) -> int:
+    """Return the word of a row: the inverse of `cached_row`."""
+    return row - (cache.first_output if row >= cache.first_output and cache.size > 0 else 0)
+
+
+@inlined
+def fill_cache(weights: EmbeddingWeights, cache: RowCache) -> None:
+    """Copy the shared rows to the cache."""
+    for i in range(cache.size):
+        _fill_row(weights.inputs, cache.input_rows[i], cache.first_input + i, cache.size, weights.stride)
+        _fill_row(weights.outputs, i, cache.first_output + i, cache.size, weights.stride)
+
+
+@inlined
+def sync_cache(weights: EmbeddingWeights, cache: RowCache) -> None:
+    """Add the changes of the cached rows to the shared rows, and copy these again."""
+    for i in range(cache.size):
+        _sync_row(weights.inputs, cache.input_rows[i], cache.first_input + i, cache.size, weights.stride)
+        _sync_row(weights.outputs, i, cache.first_output + i, cache.size, weights.stride)
+
+
+@inlined
+def _fill_row(matrix: Any, shared: int, cached: int, size: int, stride: int) -> None:
+    for d in range(0, stride, 16):
+        values = load16(matrix, shared * stride + d)
+        store16(matrix, cached * stride + d, values)
+        store16(matrix, (cached + size) * stride + d, values)
+
+
+@inlined
+def _sync_row(matrix: Any, shared: int, cached: int, size: int, stride: int) -> None:
+    for d in range(0, stride, 16):
+        current, snapshot = cached * stride + d, (cached + size) * stride + d
+        values = load16(matrix, shared * stride + d) + (load16(matrix, current) - load16(matrix, snapshot))
+        store16(matrix, shared * stride + d, values)
+        store16(matrix, current, values)
+        store16(matrix, snapshot, values)

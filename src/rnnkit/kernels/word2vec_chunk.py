@@ -1,8 +1,8 @@
-"""From a run of text to windows: thin out frequent words, draw window sizes and noise, and learn each window.
+"""Training of word vectors on one chunk of text: subsampling, windows, noise words, and the update of each window.
 
-A chunk is what one thread learns without a look at the others. Threads write to the same rows without locks, as
-text touches most rows rarely: Recht et al. 2011, "Hogwild!" (arXiv:1106.5730). What is drawn depends on the seed and
-the place in the text alone, so that one thread gives the same bytes every time.
+A chunk is what one thread trains on without synchronization. Threads write to the same rows without locks, because
+text touches most rows rarely: Recht et al. 2011, "Hogwild!" (arXiv:1106.5730). Random numbers depend on the seed and
+the position in the text only, so a single thread produces the same bytes every time; several threads do not.
 """
 
 from __future__ import annotations
@@ -24,305 +24,342 @@ from rnnkit.kernels.negative_sampling import (
     subsample,
 )
 from rnnkit.kernels.row_cache import RowCache, cached_row, fill_cache, shared_row, sync_cache
-from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, aligned_zeros
+from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, HiddenRow, WindowBuffers, aligned_zeros
 from rnnkit.kernels.word_vector_compiler import inlined, kernel
 from rnnkit.kernels.word_vector_simd import prefetch
 
 SKIP_GRAM, CBOW, SUBWORD_SKIP_GRAM = range(3)
 NEGATIVE_SAMPLING, NCE, SOFTMAX = range(3)
-MAX_SEGMENT_WORDS = 1000
-"""Most words in a segment; longer lines are cut, as in word2vec.c, but nothing of them is lost."""
 
-_CBOW_SHARED_NOISE = (
-    2  # words in a row that CBOW holds against the same noise, as it spends most of its time waiting for rows
-)
-_PREFETCH_DISTANCE = 2  # windows between asking for rows and using them
-_MAX_CONTEXTS = 10  # words around that learn from the same old rows: the sum of many more steps would go too far
-_CACHE_LINE_FLOATS = 16  # of a cache line
+MAX_SEGMENT_WORDS = 1000
+"""Longest segment. Longer lines are split as in word2vec.c, but no word is dropped."""
+
+_CBOW_SHARED_NOISE = 2
+"""Adjacent words that share noise words in CBOW, which spends most of its time waiting for rows from memory."""
+
+_PREFETCH_DISTANCE = 2
+"""Windows between the prefetch of rows and their use."""
+
+_MAX_CONTEXTS = 10
+"""Context words updated from the same old output rows: the sum of many more steps would overshoot."""
+
+_CACHE_LINE_FLOATS = 16
 
 
 class TrainingMethod(NamedTuple):
-    """How windows are learned.
+    """How windows are trained.
 
     Attributes:
-        kind: SKIPGRAM, CBOW or SUBWORD_SKIPGRAM.
-        window: Most words on each side.
-        dynamic: Draw each window's size from 1 to `window`.
-        negatives: Noise words for each word that was there.
-        loss: NEGATIVE sampling, noise-CONTRASTIVE estimation, or the SOFTMAX over the whole vocabulary.
-        divided: The rows of a mean share its gradient; else each gets all of it.
-        plain: The plain loops of `reference.py` in place of the kernels; the softmax has nothing else.
+        kind: SKIP_GRAM, CBOW or SUBWORD_SKIP_GRAM.
+        window: Maximum context words on each side.
+        dynamic_window: Draw each window's size uniformly from 1 to `window`.
+        negatives: Noise words per target.
+        loss: NEGATIVE_SAMPLING, NCE (noise-contrastive estimation), or SOFTMAX over the whole vocabulary.
+        divide_gradient: Divide the gradient of a mean among its rows; otherwise each row receives all of it.
+        reference: Use the plain loops of `word2vec_reference.py`; the softmax always does.
     """
 
     kind: int
     window: int
-    dynamic: bool
+    dynamic_window: bool
     negatives: int
     loss: int
-    divided: bool
-    plain: bool
+    divide_gradient: bool
+    reference: bool
+
+
+class TrainingSetup(NamedTuple):
+    """What stays the same for all chunks of a thread.
+
+    Attributes:
+        weights: Updated in place.
+        composition: Input rows of each word, cached ones included.
+        keep_V: Probability that subsampling keeps each word; 0 for ids that are not words.
+        noise: Distribution of noise words.
+        method: How windows are trained.
+    """
+
+    weights: EmbeddingWeights
+    composition: Composition
+    keep_V: NDArray[np.float32]
+    noise: NoiseDistribution
+    method: TrainingMethod
+
+
+class TextChunk(NamedTuple):
+    """A run of segments.
+
+    Attributes:
+        ids: Vocabulary ids of its words.
+        segments: Start of each segment in `ids`, and the end of the last one; none is longer than MAX_SEGMENT_WORDS.
+        position: Position of `ids[0]` in the whole text.
+        seed: Of all random numbers.
+        learning_rate: Of the whole chunk.
+    """
+
+    ids: NDArray[np.int32]
+    segments: NDArray[np.int64]
+    position: int
+    seed: np.uint64
+    learning_rate: np.float32
 
 
 class ThreadState(NamedTuple):
-    """Arrays that a thread works in."""
+    """The buffers of one thread, and what it carries from chunk to chunk.
 
-    draws: OutputSamples
-    kept: NDArray[np.int64]
-    halves: NDArray[np.int64]
+    Attributes:
+        cache: Its row cache.
+        samples: Output rows of the windows of a segment.
+        words: Rows of the segment's words after subsampling.
+        window_sizes: Context words on each side of each of them.
+        contexts: Rows of the context words of one window.
+        members: Input rows of which a mean is composed, with `mean_weights` and `rate_factors`.
+        hidden: The hidden row.
+        buffers: Scratch of one window.
+        loss: The loss of the chunk.
+        words_since_sync: Words since the last synchronization of the row cache.
+    """
+
+    cache: RowCache
+    samples: OutputSamples
+    words: NDArray[np.int64]
+    window_sizes: NDArray[np.int64]
     contexts: NDArray[np.int64]
     members: NDArray[np.int64]
-    parts: NDArray[np.float32]
-    rates: NDArray[np.float32]
-    steps: NDArray[np.float32]
-    hidden: NDArray[np.float32]
-    error: NDArray[np.float32]
-    moved: NDArray[np.float32]
-    old: NDArray[np.float32]
-    tally: NDArray[np.float32]
+    mean_weights: NDArray[np.float32]
+    rate_factors: NDArray[np.float32]
+    hidden: HiddenRow
+    buffers: WindowBuffers
     loss: NDArray[np.float64]
-    since: NDArray[np.int64]
+    words_since_sync: NDArray[np.int64]
 
 
-def make_thread_state(
-    weights: EmbeddingWeights, composition: Composition, method: TrainingMethod, spare: int
-) -> ThreadState:
-    """Room for one thread.
+def make_thread_state(setup: TrainingSetup, cache: RowCache, padding_row: int) -> ThreadState:
+    """Allocate the buffers of one thread.
 
     Args:
-        weights: What learns.
-        composition: What words are made of.
-        method: How.
-        spare: An output row that may be written but is never looked at.
+        setup: What the thread trains, and how.
+        cache: Its row cache.
+        padding_row: An output row that may be written but is never read.
     """
-    draws = make_samples(MAX_SEGMENT_WORDS, method.negatives, spare)
-    longest = int(np.diff(composition.starts_V).max(initial=1))
-    scores = len(weights.outputs) // weights.stride if method.loss == SOFTMAX else 0
+    weights, method = setup.weights, setup.method
+    samples = make_samples(MAX_SEGMENT_WORDS, method.negatives, padding_row)
+    max_rows = int(np.diff(setup.composition.starts_V).max(initial=1))
+    max_contexts, stride = 2 * method.window, weights.stride
+    logits = len(weights.outputs) // stride if method.loss == SOFTMAX else 0
     return ThreadState(
-        draws=draws,
-        kept=aligned_zeros(MAX_SEGMENT_WORDS + 1, np.int64),
-        halves=aligned_zeros(MAX_SEGMENT_WORDS, np.int64),
-        contexts=aligned_zeros(2 * method.window, np.int64),
-        members=aligned_zeros(2 * method.window * longest, np.int64),
-        parts=aligned_zeros(2 * method.window * longest),
-        rates=aligned_zeros(2 * method.window * longest),
-        steps=aligned_zeros(max(scores, 2 * method.window * draws.tiles * TILE_LANES)),
-        hidden=aligned_zeros(weights.stride),
-        error=aligned_zeros(weights.stride),
-        moved=aligned_zeros(weights.stride),
-        old=aligned_zeros(TILE * weights.stride),
-        tally=aligned_zeros(LOG_SUM_FLOATS),
+        cache=cache,
+        samples=samples,
+        words=aligned_zeros(MAX_SEGMENT_WORDS + 1, np.int64),
+        window_sizes=aligned_zeros(MAX_SEGMENT_WORDS, np.int64),
+        contexts=aligned_zeros(max_contexts, np.int64),
+        members=aligned_zeros(max_contexts * max_rows, np.int64),
+        mean_weights=aligned_zeros(max_contexts * max_rows),
+        rate_factors=aligned_zeros(max_contexts * max_rows),
+        hidden=HiddenRow(aligned_zeros(stride), aligned_zeros(stride), aligned_zeros(stride)),
+        buffers=WindowBuffers(
+            gradients=aligned_zeros(max(logits, max_contexts * samples.tiles * TILE_LANES)),
+            log_sum=aligned_zeros(LOG_SUM_FLOATS),
+            old_outputs=aligned_zeros(TILE * stride),
+        ),
         loss=aligned_zeros(1, np.float64),
-        since=aligned_zeros(1, np.int64),
+        words_since_sync=aligned_zeros(1, np.int64),
     )
 
 
 @kernel
-def fill_row_cache(weights: EmbeddingWeights, hot: RowCache) -> None:
-    """Copy the shared rows of frequent words, which a thread must do before its first chunk."""
-    fill_cache(weights, hot)
+def fill_row_cache(weights: EmbeddingWeights, cache: RowCache) -> None:
+    """Copy the shared rows to a thread's cache, before its first chunk."""
+    fill_cache(weights, cache)
 
 
 @kernel
-def sync_row_cache(weights: EmbeddingWeights, hot: RowCache) -> None:
-    """Add to the shared rows what a thread's last chunk has left in its copies."""
-    sync_cache(weights, hot)
+def sync_row_cache(weights: EmbeddingWeights, cache: RowCache) -> None:
+    """Add what a thread's last chunk has left in its cache to the shared rows."""
+    sync_cache(weights, cache)
 
 
 @kernel
-def train_chunk(
-    weights: EmbeddingWeights, ids: Any, segments: Any, keep_V: Any, noise: NoiseDistribution, composition: Composition,
-    method: TrainingMethod, rate: np.float32, seed: np.uint64, place: int, room: ThreadState,
-    spare: int, hot: RowCache,
-) -> tuple[float, int]:  # fmt: skip
-    """Learn a run of segments.
-
-    Args:
-        weights: What learns.
-        ids: Words of the text.
-        segments: Where each segment begins, and where the last one ends; none is longer than LONGEST.
-        keep_V: Chance of each word to be kept.
-        noise: Where noise words come from.
-        composition: What words are made of.
-        method: How.
-        rate: Learning rate.
-        seed: Of everything that is drawn.
-        place: Words of the whole text before `ids`.
-        room: The thread's own.
-        spare: An output row that may be written but is never looked at.
-        hot: The thread's copies of frequent words' rows.
+def train_chunk(setup: TrainingSetup, chunk: TextChunk, state: ThreadState) -> tuple[float, int]:
+    """Train on a chunk.
 
     Returns:
-        The loss summed over all predictions, in nats, and their number: pairs of words, or for CBOW words.
+        The loss summed over all predictions, in nats, and their number: pairs of words, or words for CBOW.
     """
-    draws, predictions = room.draws, 0
-    room.loss[0] = 0
-    clear_log_sum(room.tally)
-    keep_seed, half_seed, noise_seed = (
-        splitmix.random_bits(seed, 0),
-        splitmix.random_bits(seed, 1),
-        splitmix.random_bits(seed, 2),
-    )
-    for segment in range(len(segments) - 1):
-        start = place + segments[segment]
-        count = _subsample_segment(ids, segments, segment, place, keep_V, keep_seed, half_seed, method, hot, room)
-        text = room.kept[:count]
-        if method.kind == SUBWORD_SKIP_GRAM:
-            for i in range(count):
-                around = room.contexts[: _collect_contexts(text, i, room.halves[i], room.contexts)]
-                index = (start + i) * 2 * method.window * method.negatives
-                _sample_windows(weights, around, draws, noise, method, noise_seed, index, spare, hot, 1, True)
-                predictions += _train_average(
-                    weights, text[i : i + 1], composition, draws, 0, len(around), keep_V, method, rate, room, hot
-                )
+    log_sum, predictions = state.buffers.log_sum, 0
+    state.loss[0] = 0
+    clear_log_sum(log_sum)
+    for segment in range(len(chunk.segments) - 1):
+        count = _subsample_segment(setup, chunk, state, segment)
+        position = chunk.position + chunk.segments[segment]
+        if setup.method.kind == SUBWORD_SKIP_GRAM:
+            predictions += _train_subword_segment(setup, chunk, state, count, position)
         else:
-            shared = _CBOW_SHARED_NOISE if method.kind == CBOW else 1
-            index = start * method.negatives
-            _sample_windows(weights, text, draws, noise, method, noise_seed, index, spare, hot, shared, False)
-            for i in range(count):
-                _prefetch_window(weights, text, draws, i + _PREFETCH_DISTANCE, method.window)
-                around = room.contexts[: _collect_contexts(text, i, room.halves[i], room.contexts)]
-                if method.kind == CBOW:
-                    predictions += _train_average(
-                        weights, around, composition, draws, i, 1, keep_V, method, rate, room, hot
-                    )
-                else:
-                    predictions += _train_skip_gram(weights, around, draws, i, keep_V, method, rate, room)
-        room.loss[0] += negative_log_sum(room.tally)
-        clear_log_sum(room.tally)
-        room.since[0] += count
-        if room.since[0] >= hot.interval:
-            sync_cache(weights, hot)
-            room.since[0] = 0
-    return room.loss[0], predictions
+            predictions += _train_segment(setup, chunk, state, count, position)
+        state.loss[0] += negative_log_sum(log_sum)
+        clear_log_sum(log_sum)
+        state.words_since_sync[0] += count
+        if state.words_since_sync[0] >= state.cache.sync_interval:
+            sync_cache(setup.weights, state.cache)
+            state.words_since_sync[0] = 0
+    return state.loss[0], predictions
 
 
 @inlined
-def _subsample_segment(
-    ids: Any, segments: Any, segment: int, place: int, keep_V: Any, keep_seed: np.uint64, half_seed: np.uint64,
-    method: TrainingMethod, hot: RowCache, room: ThreadState,
-) -> int:  # fmt: skip
-    """Write the rows of a segment's words that are kept, and how far each looks to both sides; returns how many."""
-    start = place + segments[segment]
-    count = subsample(ids, segments[segment], segments[segment + 1], keep_V, keep_seed, place, room.kept)
+def _subsample_segment(setup: TrainingSetup, chunk: TextChunk, state: ThreadState, segment: int) -> int:
+    """Write the rows and window sizes of the words that subsampling keeps; returns their number."""
+    first, last = chunk.segments[segment], chunk.segments[segment + 1]
+    position = chunk.position + first
+    keep_seed, window_seed = splitmix.random_bits(chunk.seed, 0), splitmix.random_bits(chunk.seed, 1)
+    count = subsample(chunk.ids[first:last], setup.keep_V, keep_seed, position, state.words)
     for i in range(count):
-        size = splitmix.bounded_integer(splitmix.random_bits(half_seed, start + i), method.window) + 1
-        room.halves[i] = size if method.dynamic else method.window
-        room.kept[i] = cached_row(hot, room.kept[i])
+        size = splitmix.bounded_integer(splitmix.random_bits(window_seed, position + i), setup.method.window) + 1
+        state.window_sizes[i] = size if setup.method.dynamic_window else setup.method.window
+        state.words[i] = cached_row(state.cache, state.words[i])
     return count
 
 
 @inlined
-def _sample_windows(
-    weights: EmbeddingWeights, targets: Any, draws: OutputSamples, noise: NoiseDistribution, method: TrainingMethod,
-    seed: np.uint64, index: int, spare: int,
-    hot: RowCache, shared: int, fetch: bool,
-) -> None:  # fmt: skip
-    """Draw the output rows for each of the targets, the noise once for `shared` of them, and perhaps ask for them."""
-    for i in range(len(targets)):
-        at = index + i // shared * shared * method.negatives
-        sample_outputs(draws, i, targets[i], method.negatives, noise, method.loss == NCE, seed, at, spare, hot)
-        if fetch:
-            _prefetch_outputs(weights, draws, i)
+def _train_segment(setup: TrainingSetup, chunk: TextChunk, state: ThreadState, count: int, position: int) -> int:
+    """Train skip-gram of whole words, or CBOW, on the `count` words of a segment."""
+    method, words, predictions = setup.method, state.words[:count], 0
+    noise_seed = splitmix.random_bits(chunk.seed, 2)
+    shared = _CBOW_SHARED_NOISE if method.kind == CBOW else 1
+    for i in range(count):
+        seed = splitmix.skip_ahead(noise_seed, (position + i // shared * shared) * method.negatives)
+        sample_outputs(state.samples, i, words[i], setup.noise, seed, state.cache)
+    for i in range(count):
+        _prefetch_window(setup, state.samples, words, i + _PREFETCH_DISTANCE)
+        contexts = state.contexts[: _collect_contexts(words, i, state.window_sizes[i], state.contexts)]
+        if method.kind == CBOW:
+            predictions += _train_average(setup, state, contexts, i, 1, chunk.learning_rate)
+        else:
+            predictions += _train_pairs(setup, state, contexts, i, chunk.learning_rate)
+    return predictions
 
 
 @inlined
-def _train_skip_gram(
-    weights: EmbeddingWeights,
-    around: Any,
-    draws: OutputSamples,
-    window: int,
-    keep_V: Any,
-    method: TrainingMethod,
-    rate: np.float32,
-    room: ThreadState,
+def _train_subword_segment(
+    setup: TrainingSetup, chunk: TextChunk, state: ThreadState, count: int, position: int
 ) -> int:
-    """Each word around against the one in the middle; returns the number of predictions."""
-    if len(around) == 0:
+    """Train skip-gram with n-grams on the `count` words of a segment."""
+    method, words, predictions = setup.method, state.words[:count], 0
+    noise_seed = splitmix.random_bits(chunk.seed, 2)
+    for i in range(count):
+        contexts = state.contexts[: _collect_contexts(words, i, state.window_sizes[i], state.contexts)]
+        first = (position + i) * 2 * method.window * method.negatives
+        for c in range(len(contexts)):
+            seed = splitmix.skip_ahead(noise_seed, first + c * method.negatives)
+            sample_outputs(state.samples, c, contexts[c], setup.noise, seed, state.cache)
+            _prefetch_outputs(setup.weights, state.samples, c)
+        predictions += _train_average(setup, state, words[i : i + 1], 0, len(contexts), chunk.learning_rate)
+    return predictions
+
+
+@inlined
+def _train_pairs(
+    setup: TrainingSetup, state: ThreadState, contexts: Any, window: int, learning_rate: np.float32
+) -> int:
+    """Train each context word to predict the center word; returns the number of predictions."""
+    weights, samples, buffers = setup.weights, state.samples, state.buffers
+    if len(contexts) == 0:
         return 0
-    if method.loss == SOFTMAX:
-        parts, rates = room.parts[:1], room.rates[:1]
-        parts[0] = rates[0] = 1
-        for c in range(len(around)):
-            word2vec_reference.average_inputs(weights, around[c : c + 1], parts, room.hidden, room.error, room.moved)
-            target = draws.rows[window * draws.tiles * TILE]
-            room.loss[0] += word2vec_reference.update_softmax(
-                weights, room.hidden, room.error, target, keep_V, rate, room.steps
+    if setup.method.loss == SOFTMAX:
+        target = samples.rows[window * samples.tiles * TILE]
+        mean_weights, rate_factors = state.mean_weights[:1], state.rate_factors[:1]
+        mean_weights[0] = rate_factors[0] = 1
+        for c in range(len(contexts)):
+            word = contexts[c : c + 1]
+            word2vec_reference.average_inputs(weights, word, mean_weights, state.hidden)
+            state.loss[0] += word2vec_reference.update_softmax(
+                weights, state.hidden, target, setup.keep_V, learning_rate, buffers.gradients
             )
-            word2vec_reference.update_inputs(weights, around[c : c + 1], rates, room.error)
+            word2vec_reference.update_inputs(weights, word, rate_factors, state.hidden.step)
     else:
-        for first in range(0, len(around), _MAX_CONTEXTS):
-            some = around[first : first + _MAX_CONTEXTS]
-            if method.plain:
-                room.loss[0] += word2vec_reference.train_window(
-                    weights, some, draws, window, rate, room.steps, room.old
+        for first in range(0, len(contexts), _MAX_CONTEXTS):
+            group = contexts[first : first + _MAX_CONTEXTS]
+            if setup.method.reference:
+                state.loss[0] += word2vec_reference.train_window(
+                    weights, group, samples, window, learning_rate, buffers
                 )
             else:
-                skip_gram.train_window(weights, some, draws, window, rate, room.steps, room.tally)
-    return len(around)
+                skip_gram.train_window(weights, group, samples, window, learning_rate, buffers)
+    return len(contexts)
 
 
 @inlined
 def _train_average(
-    weights: EmbeddingWeights, words: Any, composition: Composition, draws: OutputSamples, first: int, count: int,
-    keep_V: Any, method: TrainingMethod, rate: np.float32, room: ThreadState, hot: RowCache,
-) -> int:  # fmt: skip
-    """The mean of some words' rows against `count` sets of output rows; returns the number of predictions."""
+    setup: TrainingSetup, state: ThreadState, words: Any, first: int, count: int, learning_rate: np.float32
+) -> int:
+    """Train the mean of the words' rows on `count` sets of output rows from set `first`; returns `count`."""
     if len(words) == 0 or count == 0:
         return 0
-    members = _collect_members(composition, words, room, hot)
-    rows, parts, rates = room.members[:members], room.parts[:members], room.rates[:members]
-    mean = _mean_product(parts, rates)
-    plain = method.plain or method.loss == SOFTMAX
-    if plain:
-        word2vec_reference.average_inputs(weights, rows, parts, room.hidden, room.error, room.moved)
+    weights, method, hidden = setup.weights, setup.method, state.hidden
+    members = _collect_members(setup.composition, words, state)
+    rows = state.members[:members]
+    mean_weights, rate_factors = state.mean_weights[:members], state.rate_factors[:members]
+    mean_product = _mean_product(mean_weights, rate_factors)
+    reference = method.reference or method.loss == SOFTMAX
+    if reference:
+        word2vec_reference.average_inputs(weights, rows, mean_weights, hidden)
     else:
-        cbow.average_inputs(weights, rows, parts, room.hidden, room.error, room.moved)
-    share = np.float32(1) / np.float32(len(rows)) if method.divided else np.float32(1)
+        cbow.average_inputs(weights, rows, mean_weights, hidden)
+    scale = np.float32(1) / np.float32(len(rows)) if method.divide_gradient else np.float32(1)
     for window in range(first, first + count):
-        if method.loss == SOFTMAX:
-            target = draws.rows[window * draws.tiles * TILE]
-            room.loss[0] += word2vec_reference.update_softmax(
-                weights, room.hidden, room.error, target, keep_V, rate, room.steps
-            )
-        elif plain:
-            room.loss[0] += word2vec_reference.update_outputs(weights, room.hidden, room.error, draws, window, rate)
+        _update_outputs(setup, state, window, reference, learning_rate)
+        if reference:
+            word2vec_reference.update_hidden(hidden, scale, mean_product)
         else:
-            cbow.update_outputs(weights, room.hidden, room.error, draws, window, rate, room.steps, room.tally)
-        if plain:
-            word2vec_reference.update_hidden(room.hidden, room.error, room.moved, share, mean)
-        else:
-            cbow.update_hidden(room.hidden, room.error, room.moved, share, mean)
-    if plain:
-        word2vec_reference.update_inputs(weights, rows, rates, room.moved)
+            cbow.update_hidden(hidden, scale, mean_product)
+    if reference:
+        word2vec_reference.update_inputs(weights, rows, rate_factors, hidden.total_step)
     else:
-        cbow.update_inputs(weights, rows, rates, room.moved)
+        cbow.update_inputs(weights, rows, rate_factors, hidden.total_step)
     return count
 
 
 @inlined
-def _collect_contexts(text: Any, middle: int, half: int, contexts: Any) -> int:
-    """Write the words around one, at most `half` on each side; returns how many."""
+def _update_outputs(
+    setup: TrainingSetup, state: ThreadState, window: int, reference: bool, learning_rate: np.float32
+) -> None:
+    """Train one set of output rows with the loss of the method."""
+    weights, samples, hidden, buffers = setup.weights, state.samples, state.hidden, state.buffers
+    if setup.method.loss == SOFTMAX:
+        target = samples.rows[window * samples.tiles * TILE]
+        state.loss[0] += word2vec_reference.update_softmax(
+            weights, hidden, target, setup.keep_V, learning_rate, buffers.gradients
+        )
+    elif reference:
+        state.loss[0] += word2vec_reference.update_outputs(weights, hidden, samples, window, learning_rate)
+    else:
+        cbow.update_outputs(weights, hidden, samples, window, learning_rate, buffers)
+
+
+@inlined
+def _collect_contexts(words: Any, center: int, size: int, contexts: Any) -> int:
+    """Write the context words, at most `size` on each side; returns their number."""
     count = 0
-    for place in range(max(0, middle - half), min(len(text), middle + half + 1)):
-        if place != middle:
-            contexts[count] = text[place]
+    for i in range(max(0, center - size), min(len(words), center + size + 1)):
+        if i != center:
+            contexts[count] = words[i]
             count += 1
     return count
 
 
 @inlined
-def _collect_members(composition: Composition, words: Any, room: ThreadState, hot: RowCache) -> int:
-    """Write the input rows that the words are made of, word by word, their parts and rates; returns how many."""
+def _collect_members(composition: Composition, words: Any, state: ThreadState) -> int:
+    """Write the input rows of which the words are composed, with their factors; returns their number."""
     count = 0
     for word in words:
         if len(composition.starts_V) == 0:
-            room.members[count], room.parts[count], room.rates[count] = word, 1, 1
+            state.members[count], state.mean_weights[count], state.rate_factors[count] = word, 1, 1
             count += 1
             continue
-        own = shared_row(hot, word)
-        for place in range(composition.starts_V[own], composition.starts_V[own + 1]):
-            room.members[count] = composition.rows[place]
-            room.parts[count], room.rates[count] = composition.parts[place], composition.rates[place]
+        own = shared_row(state.cache, word)
+        for i in range(composition.starts_V[own], composition.starts_V[own + 1]):
+            state.members[count] = composition.rows[i]
+            state.mean_weights[count] = composition.mean_weights[i]
+            state.rate_factors[count] = composition.rate_factors[i]
             count += 1
     return count
 
@@ -336,18 +373,19 @@ def _mean_product(a: Any, b: Any) -> np.float32:
 
 
 @inlined
-def _prefetch_window(weights: EmbeddingWeights, text: Any, draws: OutputSamples, window: int, reach: int) -> None:
-    """Ask for the output rows of a window to come, and for the one input row that it sees first."""
-    if window < len(text):
-        _prefetch_outputs(weights, draws, window)
-    if window + reach < len(text):
+def _prefetch_window(setup: TrainingSetup, samples: OutputSamples, words: Any, window: int) -> None:
+    """Prefetch the output rows of a window, and the input row that enters with it."""
+    weights, entering = setup.weights, window + setup.method.window
+    if window < len(words):
+        _prefetch_outputs(weights, samples, window)
+    if entering < len(words):
         for d in range(0, weights.stride, _CACHE_LINE_FLOATS):
-            prefetch(weights.inputs, text[window + reach] * weights.stride + d)
+            prefetch(weights.inputs, words[entering] * weights.stride + d)
 
 
 @inlined
-def _prefetch_outputs(weights: EmbeddingWeights, draws: OutputSamples, window: int) -> None:
-    """Ask for the output rows of a window."""
-    for place in range(window * draws.tiles * TILE, (window + 1) * draws.tiles * TILE):
+def _prefetch_outputs(weights: EmbeddingWeights, samples: OutputSamples, window: int) -> None:
+    """Prefetch the output rows of a window."""
+    for i in range(window * samples.tiles * TILE, (window + 1) * samples.tiles * TILE):
         for d in range(0, weights.stride, _CACHE_LINE_FLOATS):
-            prefetch(weights.outputs, draws.rows[place] * weights.stride + d)
+            prefetch(weights.outputs, samples.rows[i] * weights.stride + d)

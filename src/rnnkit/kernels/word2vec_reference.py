@@ -1,13 +1,13 @@
-"""Word2vec's losses and updates in plain loops, one number at a time: what the kernels must equal.
+"""The losses and updates of word2vec in plain loops, one number at a time: the reference for the kernels.
 
     s_o = x . w_o - offset_o
     E   = -log sigma(s_t) - sum_noise log sigma(-s_o)      negative sampling: Mikolov et al. 2013 (arXiv:1310.4546);
                                                            with offset_o = log(k P(o)) noise-contrastive estimation:
                                                            Gutmann and Hyvarinen 2010, Mnih and Teh 2012
-    dE/ds_o = sigma(s_o) - label_o                         once for each time that o was drawn
-    E   = -log(exp s_t / sum_v exp s_v),  dE/ds_v = p_v - label_v        over the whole vocabulary, for tiny ones
+    dE/ds_o = sigma(s_o) - label_o                         once for each time that o was sampled
+    E   = -log(exp s_t / sum_v exp s_v),  dE/ds_v = p_v - label_v        full softmax, for tiny vocabularies
 
-The same windows, draws and rows as the kernels; `skipgram.py` and `hidden.py` say what is learned in which order.
+Windows, samples and rows are those of the kernels; `skip_gram.py` and `cbow.py` define the order of the updates.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.kernels.negative_sampling import TILE, TILE_LANES, OutputSamples
-from rnnkit.kernels.word2vec_arrays import EmbeddingWeights
+from rnnkit.kernels.negative_sampling import TILE, OutputSamples, lane_index
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, HiddenRow, WindowBuffers
 from rnnkit.kernels.word_vector_compiler import kernel
 
 _ZERO = np.float32(0)
@@ -26,106 +26,109 @@ _ZERO = np.float32(0)
 
 @kernel
 def train_window(
-    weights: EmbeddingWeights, contexts: Any, draws: OutputSamples, window: int, rate: np.float32, steps: Any, old: Any
-) -> float:
-    """As `skipgram.learn_window`, with room for a tile of `old` rows. Returns E in nats, over all context words."""
+    weights: EmbeddingWeights, contexts: Any, samples: OutputSamples, window: int, learning_rate: np.float32,
+    buffers: WindowBuffers,
+) -> float:  # fmt: skip
+    """Train on one window as `skip_gram.train_window` does. Returns the loss over all context words, in nats."""
     inputs, outputs, stride = weights
-    loss, lanes = 0.0, draws.tiles * TILE
+    gradients, old_outputs = buffers.gradients, buffers.old_outputs
+    loss, lanes = 0.0, samples.tiles * TILE
     for c in range(len(contexts)):
         for lane in range(lanes):
-            score = _dot(inputs, contexts[c] * stride, outputs, _row(draws, window, lane) * stride, stride)
-            learned, missed = _score_gradient(draws, window, lane, score, rate)
-            steps[c * lanes + lane] = learned
-            loss += missed
-    for tile in range(draws.tiles):
+            logit = _dot(inputs, contexts[c] * stride, outputs, _row(samples, window, lane) * stride, stride)
+            step, lane_loss = _score_gradient(samples, window, lane, logit, learning_rate)
+            gradients[c * lanes + lane] = step
+            loss += lane_loss
+    for tile in range(samples.tiles):
         for lane in range(TILE):
             for d in range(stride):
-                old[lane * stride + d] = outputs[_row(draws, window, tile * TILE + lane) * stride + d]
+                row = _row(samples, window, tile * TILE + lane)
+                old_outputs[lane * stride + d] = outputs[row * stride + d]
         for c in range(len(contexts)):
             for d in range(stride):
                 x = inputs[contexts[c] * stride + d]
                 for lane in range(TILE):
-                    step = steps[c * lanes + tile * TILE + lane]
-                    outputs[_row(draws, window, tile * TILE + lane) * stride + d] += step * x
-                    inputs[contexts[c] * stride + d] += step * old[lane * stride + d]
+                    step = gradients[c * lanes + tile * TILE + lane]
+                    outputs[_row(samples, window, tile * TILE + lane) * stride + d] += step * x
+                    inputs[contexts[c] * stride + d] += step * old_outputs[lane * stride + d]
     return loss
 
 
 @kernel
-def average_inputs(weights: EmbeddingWeights, rows: Any, parts: Any, hidden: Any, error: Any, moved: Any) -> None:
-    """As `hidden.compose`."""
+def average_inputs(weights: EmbeddingWeights, rows: Any, mean_weights: Any, hidden: HiddenRow) -> None:
+    """Compute the mean of the input rows as `cbow.average_inputs` does."""
+    values = hidden.values
     for d in range(weights.stride):
-        hidden[d] = error[d] = moved[d] = 0
+        values[d] = hidden.step[d] = hidden.total_step[d] = 0
         for r in range(len(rows)):
-            hidden[d] += parts[r] * weights.inputs[rows[r] * weights.stride + d] / np.float32(len(rows))
+            values[d] += mean_weights[r] * weights.inputs[rows[r] * weights.stride + d] / np.float32(len(rows))
 
 
 @kernel
 def update_outputs(
-    weights: EmbeddingWeights, hidden: Any, error: Any, draws: OutputSamples, window: int, rate: np.float32
+    weights: EmbeddingWeights, hidden: HiddenRow, samples: OutputSamples, window: int, learning_rate: np.float32
 ) -> float:
-    """As `hidden.learn_outputs`. Returns E in nats."""
+    """Train the output rows of one set as `cbow.update_outputs` does. Returns the loss in nats."""
     loss = 0.0
-    for lane in range(draws.tiles * TILE):
-        first = _row(draws, window, lane) * weights.stride
-        score = _dot(hidden, 0, weights.outputs, first, weights.stride)
-        step, missed = _score_gradient(draws, window, lane, score, rate)
-        loss += missed
+    for lane in range(samples.tiles * TILE):
+        first = _row(samples, window, lane) * weights.stride
+        logit = _dot(hidden.values, 0, weights.outputs, first, weights.stride)
+        step, lane_loss = _score_gradient(samples, window, lane, logit, learning_rate)
+        loss += lane_loss
         for d in range(weights.stride):
-            error[d] += step * weights.outputs[first + d]
-            weights.outputs[first + d] += step * hidden[d]
+            hidden.step[d] += step * weights.outputs[first + d]
+            weights.outputs[first + d] += step * hidden.values[d]
     return loss
 
 
 @kernel
 def update_softmax(
-    weights: EmbeddingWeights, hidden: Any, error: Any, target: int, keep_V: Any, rate: np.float32, scores: Any
+    weights: EmbeddingWeights, hidden: HiddenRow, target: int, keep_V: Any, learning_rate: np.float32, logits: Any
 ) -> float:
-    """One hidden row against every word: the full softmax. Returns E in nats.
+    """Train one hidden row against every word: the full softmax. Returns the loss in nats.
 
     Args:
-        weights: Their outputs learn.
-        hidden: h.
-        error: Takes what the hidden row should move by.
-        target: The word that was there.
-        keep_V: Rows with chance 0 are no words of the text.
-        rate: Learning rate.
-        scores: Room for a number a row.
+        weights: The output rows are updated in place.
+        hidden: h; `step` receives its update.
+        target: The correct word.
+        keep_V: Rows with probability 0 are not words of the text.
+        learning_rate: Of this prediction.
+        logits: Scratch, one number per row.
     """
     stride, words = weights.stride, len(keep_V)
-    greatest = -np.inf
+    max_logit = -np.inf
     for word in range(words):
-        scores[word] = _dot(hidden, 0, weights.outputs, word * stride, stride)
+        logits[word] = _dot(hidden.values, 0, weights.outputs, word * stride, stride)
         if keep_V[word] > 0:
-            greatest = max(greatest, scores[word])
+            max_logit = max(max_logit, logits[word])
     total = 0.0
     for word in range(words):
-        total += math.exp(scores[word] - greatest) if keep_V[word] > 0 else 0.0
+        total += math.exp(logits[word] - max_logit) if keep_V[word] > 0 else 0.0
     for word in range(words):
         if keep_V[word] > 0:
-            probability = math.exp(scores[word] - greatest) / total
-            step = rate * np.float32((word == target) - probability)
+            probability = math.exp(logits[word] - max_logit) / total
+            step = learning_rate * np.float32((word == target) - probability)
             for d in range(stride):
-                error[d] += step * weights.outputs[word * stride + d]
-                weights.outputs[word * stride + d] += step * hidden[d]
-    return greatest - float(scores[target]) + math.log(total)
+                hidden.step[d] += step * weights.outputs[word * stride + d]
+                weights.outputs[word * stride + d] += step * hidden.values[d]
+    return max_logit - float(logits[target]) + math.log(total)
 
 
 @kernel
-def update_hidden(hidden: Any, error: Any, moved: Any, scale: np.float32, mean: np.float32) -> None:
-    """As `hidden.advance`."""
-    for d in range(len(hidden)):
-        hidden[d] += mean * scale * error[d]
-        moved[d] += scale * error[d]
-        error[d] = 0
+def update_hidden(hidden: HiddenRow, scale: np.float32, mean_product: np.float32) -> None:
+    """Move the hidden row as `cbow.update_hidden` does."""
+    for d in range(len(hidden.values)):
+        hidden.values[d] += mean_product * scale * hidden.step[d]
+        hidden.total_step[d] += scale * hidden.step[d]
+        hidden.step[d] = 0
 
 
 @kernel
-def update_inputs(weights: EmbeddingWeights, rows: Any, rates: Any, moved: Any) -> None:
-    """As `hidden.spread`."""
+def update_inputs(weights: EmbeddingWeights, rows: Any, rate_factors: Any, total_step: Any) -> None:
+    """Update the input rows as `cbow.update_inputs` does."""
     for r in range(len(rows)):
         for d in range(weights.stride):
-            weights.inputs[rows[r] * weights.stride + d] += rates[r] * moved[d]
+            weights.inputs[rows[r] * weights.stride + d] += rate_factors[r] * total_step[d]
 
 
 @kernel
@@ -137,25 +140,25 @@ def _dot(a: Any, first: int, b: Any, second: int, size: int) -> np.float32:
 
 
 @kernel
-def _row(draws: OutputSamples, window: int, lane: int) -> Any:
-    return draws.rows[window * draws.tiles * TILE + lane]
+def _row(samples: OutputSamples, window: int, lane: int) -> Any:
+    return samples.rows[window * samples.tiles * TILE + lane]
 
 
 @kernel
 def _score_gradient(
-    draws: OutputSamples, window: int, lane: int, score: Any, rate: np.float32
+    samples: OutputSamples, window: int, lane: int, logit: Any, learning_rate: np.float32
 ) -> tuple[np.float32, float]:
-    """-rate dE/ds of one output row, and E."""
-    place = window * draws.tiles * TILE_LANES + lane // TILE * TILE_LANES + lane % TILE
-    there = lane == 0
-    noise = draws.totals[place] - there
-    offset_score = score - draws.offsets[place]
-    p = 1 / (1 + math.exp(-offset_score))
-    step = rate * np.float32(there * (1 - p) - noise * p)
-    return step, there * _softplus(-offset_score) + noise * _softplus(offset_score)
+    """Return -learning_rate dE/ds of one output row, and its part of E."""
+    index = lane_index(window, lane, samples.tiles)
+    label = lane == 0
+    noise = samples.counts[index] - label
+    shifted = logit - samples.logit_offsets[index]
+    p = 1 / (1 + math.exp(-shifted))
+    step = learning_rate * np.float32(label * (1 - p) - noise * p)
+    return step, label * _softplus(-shifted) + noise * _softplus(shifted)
 
 
 @kernel
 def _softplus(x: float) -> float:
-    """log(1 + exp x) = -log sigma(-x), without overflow."""
+    """Compute log(1 + exp x) = -log sigma(-x) without overflow."""
     return max(x, 0.0) + math.log1p(math.exp(-abs(x)))

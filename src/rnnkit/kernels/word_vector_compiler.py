@@ -1,7 +1,7 @@
-"""How the kernels of word embeddings are compiled.
+"""Compiler settings of the word-vector kernels.
 
-They allocate nothing and return no array, so references to arrays are not counted. Without that, and with what is
-called in every window made part of its caller, training is 30 % faster.
+The kernels allocate nothing and return no array, so Numba's reference counting is off. With that, and with the
+functions that run once per window inlined into their callers, training is 30 % faster.
 """
 
 from pathlib import Path

@@ -96,7 +96,7 @@ class EmbeddingTask:
         """Learn a slab."""
         ids, segments = self._corpus.slab(batch.first, batch.last)
         place = int(self._corpus.segments[batch.first])
-        loss, predictions = self._learner.learn(ids, segments, place, batch.epoch, rate)
+        loss, predictions = self._learner.train(ids, segments, place, batch.epoch, rate)
         if batch.epoch != self._sums[0]:
             self._sums[:] = (batch.epoch, 0, 0)
         self._sums[1:] += (loss, predictions)
@@ -114,9 +114,9 @@ class EmbeddingTask:
 
     def _learned(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Both matrices without the rows that threads keep copies in."""
-        lesson = self._learner.lesson
-        copied = extra_rows(lesson.weights, len(lesson.keep_V)) * lesson.weights.stride
-        inputs, outputs = lesson.weights.inputs, lesson.weights.outputs
+        config = self._learner.config
+        copied = extra_rows(config.weights, len(config.keep_V)) * config.weights.stride
+        inputs, outputs = config.weights.inputs, config.weights.outputs
         return inputs[: len(inputs) - copied], outputs[: len(outputs) - copied]
 
     def keep(self, name: str, facts: Mapping[str, Any]) -> None:

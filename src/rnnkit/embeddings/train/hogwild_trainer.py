@@ -1,10 +1,15 @@
-"""Slabs of text learned by several threads at once."""
+"""Multi-threaded training of word vectors: batches of text are split into chunks that threads take from a queue.
+
+Threads share the weights without locks (Hogwild; see `kernels/word2vec_chunk.py`); each caches the most used rows
+(`kernels/row_cache.py`). Kernels release the interpreter lock. With one thread the result is reproducible to the bit.
+"""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +22,10 @@ from rnnkit.kernels.word2vec_chunk import (
     MAX_SEGMENT_WORDS,
     NEGATIVE_SAMPLING,
     SKIP_GRAM,
+    TextChunk,
     ThreadState,
     TrainingMethod,
+    TrainingSetup,
     fill_row_cache,
     make_thread_state,
     sync_row_cache,
@@ -29,25 +36,25 @@ from rnnkit.system.machine import release_code
 from rnnkit.text import special
 from rnnkit.text.word_blocks import ASCII_SPACES
 
-_Chunk = tuple[NDArray[np.int32], NDArray[np.int64], int, np.uint64, float]
-"""Words, where segments begin, words before, seed and rate."""
+COMPILER: Final = "llvmlite"
+"""The compiler's library, whose memory is released after compilation."""
 
 _CHUNKS_PER_THREAD = 8
-"""So that a thread that is held up leaves its share to the others."""
+"""Enough that a delayed thread leaves part of its share to the others."""
 
 
 @dataclass(frozen=True)
 class EmbeddingTrainingConfig:
-    """What is learned, and how.
+    """What is trained, and how.
 
     Attributes:
-        weights: What learns.
-        keep_V: Chance of each word to be kept.
-        noise: Where noise words come from.
-        composition: What words are made of.
-        method: How windows are learned.
-        seed: Of everything that is drawn.
-        busiest: Input rows that threads may keep copies of, the first in order; None: the first words'.
+        weights: Updated in place.
+        keep_V: Probability that subsampling keeps each word.
+        noise: Distribution of noise words.
+        composition: Input rows of each word.
+        method: How windows are trained.
+        seed: Of all random numbers.
+        cached_inputs: Input rows that threads may cache, the first ones preferred; None: those of the first words.
     """
 
     weights: EmbeddingWeights
@@ -56,104 +63,111 @@ class EmbeddingTrainingConfig:
     composition: Composition
     method: TrainingMethod
     seed: int
-    busiest: NDArray[np.int64] | None = None
+    cached_inputs: NDArray[np.int64] | None = None
 
 
 class HogwildTrainer:
-    """Threads that learn one slab after the other.
+    """A pool of threads that trains on one batch of text after another.
 
     Args:
-        lesson: What they learn.
-        threads: How many.
+        config: What is trained, and how.
+        threads: Number of threads.
     """
 
-    def __init__(self, lesson: EmbeddingTrainingConfig, threads: int) -> None:
-        self.lesson = lesson
+    def __init__(self, config: EmbeddingTrainingConfig, threads: int) -> None:
+        self.config = config
         self._pool = ThreadPoolExecutor(threads)
         self._chunks = 1 if threads == 1 else _CHUNKS_PER_THREAD * threads
-        self._places: list[_Worker] = []
-        for thread in range(threads):
-            # The rows of the special symbols are never looked at, and each thread has one of its own to write to.
-            spare = thread % len(special.NAMES)
-            hot = _make_cache(lesson, thread, threads)
-            room = make_thread_state(lesson.weights, lesson.composition, lesson.method, spare)
-            self._places.append(_Worker(room, spare, hot, cached_composition(lesson.composition, hot)))
+        self._workers = [_make_worker(config, thread, threads) for thread in range(threads)]
 
-    def learn(
-        self, ids: NDArray[np.int32], segments: NDArray[np.int64], place: int, epoch: int, rate: float
+    def train(
+        self, ids: NDArray[np.int32], segments: NDArray[np.int64], position: int, epoch: int, learning_rate: float
     ) -> tuple[float, int]:
-        """Learn a slab.
+        """Train on a batch of text.
 
         Args:
-            ids: Its words.
-            segments: Where each segment begins, and where the last one ends.
-            place: Words of the text before it.
-            epoch: Pass over the text, from 0.
-            rate: Learning rate.
+            ids: Vocabulary ids of its words.
+            segments: Start of each segment in `ids`, and the end of the last one.
+            position: Position of the first word in the whole text.
+            epoch: Epoch, from 0.
+            learning_rate: Of the whole batch.
 
         Returns:
             The loss summed over all predictions, in nats, and their number.
         """
-        seed = np.uint64(((self.lesson.seed << 20) + epoch) % (1 << 64))
-        # Ever smaller, so that no thread waits long for another's last one.
-        behind = np.linspace(1, 0, self._chunks + 1) ** 2
-        cuts = np.searchsorted(segments, (1 - behind) * segments[-1])
-        left = [(ids, segments[first : last + 1], place, seed, rate) for first, last in pairwise(cuts)][::-1]
-        learned = list(self._pool.map(lambda mine: self._learn_chunks(mine, left), self._places))
-        for mine in self._places:
-            sync_row_cache(self.lesson.weights, mine.hot)
-        return sum(loss for loss, _ in learned), sum(predictions for _, predictions in learned)
-
-    def _learn_chunks(self, mine: _Worker, left: list[_Chunk]) -> tuple[float, int]:
-        """Take chunks until none is left."""
-        lesson, losses, predictions = self.lesson, 0.0, 0
-        fill_row_cache(lesson.weights, mine.hot)
-        while True:
-            try:
-                ids, segments, place, seed, rate = left.pop()
-            except IndexError:  # another thread took the last one
-                return losses, predictions
-            loss, count = train_chunk(
-                lesson.weights, ids, segments, lesson.keep_V, lesson.noise, mine.composition, lesson.method,
-                np.float32(rate), seed, place, mine.room, mine.spare, mine.hot,
-            )  # fmt: skip
-            losses, predictions = losses + float(loss), predictions + int(count)
+        seed = np.uint64(((self.config.seed << 20) + epoch) % (1 << 64))
+        # Chunks become smaller and smaller, so that no thread waits long for another's last one.
+        remaining = np.linspace(1, 0, self._chunks + 1) ** 2
+        bounds = np.searchsorted(segments, (1 - remaining) * segments[-1])
+        queue = [
+            TextChunk(ids, segments[first : last + 1], position, seed, np.float32(learning_rate))
+            for first, last in pairwise(bounds)
+        ][::-1]
+        results = list(self._pool.map(lambda worker: _train_chunks(worker, queue), self._workers))
+        for worker in self._workers:
+            sync_row_cache(self.config.weights, worker.state.cache)
+        return sum(loss for loss, _ in results), sum(predictions for _, predictions in results)
 
 
 @dataclass(frozen=True)
 class _Worker:
-    """What one thread at a time works with."""
+    """The data of one thread."""
 
-    room: ThreadState
-    spare: int
-    hot: RowCache
-    composition: Composition
+    setup: TrainingSetup
+    state: ThreadState
 
 
-def _make_cache(lesson: EmbeddingTrainingConfig, thread: int, threads: int) -> RowCache:
-    """Where a thread has its copies: those of all threads share what room both matrices have behind their rows."""
-    words, weights = len(lesson.keep_V), lesson.weights
-    copied = extra_rows(weights, words)
-    rows = copied // (2 * threads)
-    first_input = len(weights.inputs) // weights.stride - copied
-    busiest = np.arange(rows) if lesson.busiest is None else lesson.busiest[:rows]
-    interval = NGRAM_SYNC_INTERVAL if len(lesson.composition.rows) else SYNC_INTERVAL
-    return RowCache(rows, words + 2 * thread * rows, busiest, first_input + 2 * thread * rows, interval)
+def _make_worker(config: EmbeddingTrainingConfig, thread: int, threads: int) -> _Worker:
+    cache = _make_cache(config, thread, threads)
+    composition = cached_composition(config.composition, cache)
+    setup = TrainingSetup(config.weights, composition, config.keep_V, config.noise, config.method)
+    # The output rows of special symbols are never read, so each thread uses one of them for padding.
+    return _Worker(setup, make_thread_state(setup, cache, padding_row=thread % len(special.NAMES)))
 
 
-COMPILER = "llvmlite"
-"""Name of the compiler's library."""
+def _make_cache(config: EmbeddingTrainingConfig, thread: int, threads: int) -> RowCache:
+    """Locate a thread's cache: the rows after those of the words are divided among the threads."""
+    words, weights = len(config.keep_V), config.weights
+    extra = extra_rows(weights, words)
+    size = extra // (2 * threads)  # for each cached row there is a snapshot
+    first_input = len(weights.inputs) // weights.stride - extra
+    input_rows = np.arange(size) if config.cached_inputs is None else config.cached_inputs[:size]
+    interval = NGRAM_SYNC_INTERVAL if len(config.composition.rows) else SYNC_INTERVAL
+    offset = 2 * thread * size
+    return RowCache(size, words + offset, input_rows, first_input + offset, interval)
+
+
+def _train_chunks(worker: _Worker, queue: list[TextChunk]) -> tuple[float, int]:
+    """Train on chunks until the queue is empty; returns the loss and the number of predictions."""
+    total_loss, predictions = 0.0, 0
+    fill_row_cache(worker.setup.weights, worker.state.cache)
+    while True:
+        try:
+            chunk = queue.pop()
+        except IndexError:  # another thread took the last one
+            return total_loss, predictions
+        loss, count = train_chunk(worker.setup, chunk, worker.state)
+        total_loss, predictions = total_loss + float(loss), predictions + int(count)
 
 
 def compile_kernels() -> None:
-    """Learn a text of two words once. Compiling takes seconds, once on a machine; loading takes none."""
+    """Load all kernels of training, or compile them, by training on a text of two words.
+
+    Compilation takes seconds, once per machine. It precedes the allocation of data, so that the compiler's memory is
+    released first.
+    """
     release_code(COMPILER)
     ids, _ = WordHashTable(MAX_SEGMENT_WORDS, ASCII_SPACES).encode(b"a b\n")
     first = len(special.NAMES)
     counts_V = np.concatenate([np.zeros(first, np.int64), np.ones(len(ids), np.int64)])
     weights = init_weights(len(counts_V), len(counts_V), 1, first, seed=0)
-    method = TrainingMethod(SKIP_GRAM, 1, True, 1, NEGATIVE_SAMPLING, False, False)
-    noise = make_noise_distribution(counts_V, 1.0, 1, contrastive=False)
-    lesson = EmbeddingTrainingConfig(weights, keep_probabilities(counts_V, 0), noise, whole_words(), method, seed=0)
-    HogwildTrainer(lesson, threads=1).learn(ids + np.int32(first), np.array([0, len(ids)]), 0, 0, 0.1)
+    config = EmbeddingTrainingConfig(
+        weights=weights,
+        keep_V=keep_probabilities(counts_V, 0),
+        noise=make_noise_distribution(counts_V, 1.0, 1, is_nce=False),
+        composition=whole_words(),
+        method=TrainingMethod(SKIP_GRAM, 1, True, 1, NEGATIVE_SAMPLING, False, False),
+        seed=0,
+    )
+    HogwildTrainer(config, threads=1).train(ids + np.int32(first), np.array([0, len(ids)]), 0, 0, 0.1)
     release_code(COMPILER)

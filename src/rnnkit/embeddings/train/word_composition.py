@@ -56,7 +56,7 @@ def mean_rows(inputs_RD: NDArray[np.float32], composition: Composition) -> NDArr
         last = min(first + _BLOCK, len(vectors_VD))
         places = slice(starts_V[first], starts_V[last])
         members = inputs_RD[composition.rows[places]]
-        members *= composition.parts[places, None]
+        members *= composition.mean_weights[places, None]
         sums = np.add.reduceat(members, starts_V[first:last] - starts_V[first], axis=0)
         vectors_VD[first:last] = sums / np.diff(starts_V[first : last + 1])[:, None]
     return vectors_VD
@@ -79,7 +79,7 @@ def own_rows(
     own_ND = np.empty_like(vectors_ND)
     for number, word in enumerate(words_N):
         first, last = composition.starts_V[word] + 1, composition.starts_V[word + 1]
-        parts = composition.parts[first:last, None].astype(np.float64)
+        parts = composition.mean_weights[first:last, None].astype(np.float64)
         sums = (inputs_RD[composition.rows[first:last]] * parts).sum(axis=0)
         own_ND[number] = vectors_ND[number] * (last - first + 1) - sums
     return own_ND

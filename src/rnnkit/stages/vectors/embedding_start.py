@@ -208,7 +208,7 @@ def make_lesson(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: 
         composition=model.composition,
         method=method,
         seed=options.seed,
-        busiest=most_used_rows(model.composition, counts_V * keep_V, MAX_CACHED_ROWS),
+        cached_inputs=most_used_rows(model.composition, counts_V * keep_V, MAX_CACHED_ROWS),
     )
 
 
