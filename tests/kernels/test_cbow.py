@@ -1,4 +1,4 @@
-"""One hidden row against sets of output rows: the kernels are autograd's gradient, and the plain loops."""
+"""CBOW: kernels and reference equal autograd's gradient."""
 
 from __future__ import annotations
 
@@ -9,201 +9,179 @@ import pytest
 from numpy.typing import NDArray
 from tests.kernels.word2vec_windows import (
     DIMENSIONS,
-    SPARE,
+    PADDING_ROW,
     Learned,
     assert_close,
     change,
     copy_of,
     differentiate,
-    place_outputs,
+    make_buffers,
+    make_hidden,
     random_weights,
+    samples_of,
 )
 
 from rnnkit.kernels import cbow, word2vec_reference
-from rnnkit.kernels.logistic_loss import LOG_SUM_FLOATS, clear_log_sum, negative_log_sum
-from rnnkit.kernels.negative_sampling import TILE_LANES, OutputSamples
-from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, unpadded_rows
+from rnnkit.kernels.logistic_loss import clear_log_sum, negative_log_sum
+from rnnkit.kernels.negative_sampling import OutputSamples
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, HiddenRow, WindowBuffers, unpadded_rows
 from rnnkit.kernels.word_vector_compiler import kernel
 from rnnkit.nn.word2vec import ContinuousBagOfWords
 
-Shares = tuple[list[float], list[float]]
-"""Weights and rates."""
+Factors = tuple[list[float], list[float]]
+"""Mean weights and rate factors."""
 
 ROWS = ([7], [9, 12], [30, 5, 17], [5, 9, 5, 11, 5])
 
 
 @kernel
-def _compose(weights: EmbeddingWeights, rows: Any, parts: Any, mean: Any, error: Any, moved: Any) -> None:
-    cbow.average_inputs(weights, rows, parts, mean, error, moved)
+def _average_inputs(weights: EmbeddingWeights, rows: Any, mean_weights: Any, hidden: HiddenRow) -> None:
+    cbow.average_inputs(weights, rows, mean_weights, hidden)
 
 
 @kernel
-def _learn_outputs(
-    weights: EmbeddingWeights, mean: Any, error: Any, draws: OutputSamples, rate: np.float32, steps: Any, tally: Any
+def _update_outputs(
+    weights: EmbeddingWeights, hidden: HiddenRow, samples: OutputSamples, rate: np.float32, buffers: WindowBuffers
 ) -> float:
-    clear_log_sum(tally)
-    cbow.update_outputs(weights, mean, error, draws, 0, rate, steps, tally)
-    return negative_log_sum(tally)
+    clear_log_sum(buffers.log_sum)
+    cbow.update_outputs(weights, hidden, samples, 0, rate, buffers)
+    return negative_log_sum(buffers.log_sum)
 
 
 @kernel
-def _spread(
-    weights: EmbeddingWeights,
-    rows: Any,
-    rates: Any,
-    mean: Any,
-    error: Any,
-    moved: Any,
-    scale: np.float32,
-    product: np.float32,
-) -> None:
-    cbow.update_hidden(mean, error, moved, scale, product)
-    cbow.update_inputs(weights, rows, rates, moved)
+def _update_hidden(hidden: HiddenRow, scale: np.float32, mean_product: np.float32) -> None:
+    cbow.update_hidden(hidden, scale, mean_product)
 
 
-def shares_of(rows: list[int], shares: Shares | None) -> tuple[NDArray[np.float32], NDArray[np.float32], np.float32]:
-    """The rows' weights and rates, all 1 where none are given, and the mean of their products."""
-    parts, rates = shares or ([1.0] * len(rows), [1.0] * len(rows))
-    return np.array(parts, np.float32), np.array(rates, np.float32), np.float32(np.dot(parts, rates) / len(rows))
+@kernel
+def _update_inputs(weights: EmbeddingWeights, rows: Any, rate_factors: Any, total_step: Any) -> None:
+    cbow.update_inputs(weights, rows, rate_factors, total_step)
 
 
-def learn(
-    weights: EmbeddingWeights, dimension: int, rows: list[int], draws: OutputSamples, rate: float, scale: float,
-    shares: Shares | None = None,
+def factors_of(rows: list[int], factors: Factors | None) -> tuple[NDArray[np.float32], NDArray[np.float32], np.float32]:
+    """The rows' weights and rate factors, all 1 if not given, and the mean of their products."""
+    weights, rates = factors or ([1.0] * len(rows), [1.0] * len(rows))
+    return np.array(weights, np.float32), np.array(rates, np.float32), np.float32(np.dot(weights, rates) / len(rows))
+
+
+def train(
+    weights: EmbeddingWeights, dimension: int, rows: list[int], samples: OutputSamples, rate: float, scale: float,
+    factors: Factors | None = None,
 ) -> Learned:  # fmt: skip
-    after, (mean, error, moved) = copy_of(weights), np.empty((3, weights.stride), np.float32)
-    steps, tally = np.empty(TILE_LANES, np.float32), np.empty(LOG_SUM_FLOATS, np.float32)
-    parts, rates, product = shares_of(rows, shares)
-    _compose(after, np.array(rows), parts, mean, error, moved)
-    loss = _learn_outputs(after, mean, error, draws, np.float32(rate), steps, tally)
-    _spread(after, np.array(rows), rates, mean, error, moved, np.float32(scale), product)
+    after, hidden, buffers = copy_of(weights), make_hidden(weights), make_buffers(weights, samples)
+    mean_weights, rate_factors, product = factors_of(rows, factors)
+    _average_inputs(after, np.array(rows), mean_weights, hidden)
+    loss = _update_outputs(after, hidden, samples, np.float32(rate), buffers)
+    _update_hidden(hidden, np.float32(scale), product)
+    _update_inputs(after, np.array(rows), rate_factors, hidden.total_step)
     return change(weights, after, dimension, loss)
 
 
-def learn_plainly(
-    weights: EmbeddingWeights, dimension: int, rows: list[int], draws: OutputSamples, rate: float, scale: float,
-    shares: Shares | None = None,
+def train_reference(
+    weights: EmbeddingWeights, dimension: int, rows: list[int], samples: OutputSamples, rate: float, scale: float,
+    factors: Factors | None = None,
 ) -> Learned:  # fmt: skip
-    after, (mean, error, moved) = copy_of(weights), np.empty((3, weights.stride), np.float32)
-    parts, rates, product = shares_of(rows, shares)
-    word2vec_reference.average_inputs(after, np.array(rows), parts, mean, error, moved)
-    loss = word2vec_reference.update_outputs(after, mean, error, draws, 0, np.float32(rate))
-    word2vec_reference.update_hidden(mean, error, moved, np.float32(scale), product)
-    word2vec_reference.update_inputs(after, np.array(rows), rates, moved)
+    after, hidden = copy_of(weights), make_hidden(weights)
+    mean_weights, rate_factors, product = factors_of(rows, factors)
+    word2vec_reference.average_inputs(after, np.array(rows), mean_weights, hidden)
+    loss = word2vec_reference.update_outputs(after, hidden, samples, 0, np.float32(rate))
+    word2vec_reference.update_hidden(hidden, np.float32(scale), product)
+    word2vec_reference.update_inputs(after, np.array(rows), rate_factors, hidden.total_step)
     return change(weights, after, dimension, loss)
 
 
-@pytest.mark.parametrize("learn", [learn, learn_plainly])
+both = pytest.mark.parametrize("train", [train, train_reference])
+
+
+@both
 @pytest.mark.parametrize("negatives", [1, 5, 7, 20])
 @pytest.mark.parametrize("rows", ROWS, ids=len)
 @pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_mean_learns_the_gradient(dimension: int, rows: list[int], negatives: int, learn: Any) -> None:
+def test_update_is_the_gradient(dimension: int, rows: list[int], negatives: int, train: Any) -> None:
     weights, outputs, rate = random_weights(dimension), [*range(9, 9 + negatives + 1)], 0.0625
-    learned = learn(weights, dimension, rows, place_outputs(outputs), rate, 1 / len(rows))
+    learned = train(weights, dimension, rows, samples_of(outputs), rate, 1 / len(rows))
     assert_close(learned, differentiate(ContinuousBagOfWords, weights, dimension, rows, outputs), rate)
 
 
-@pytest.mark.parametrize("learn", [learn, learn_plainly])
-def test_undivided_gradient_is_as_many_times_too_great_as_there_are_rows(learn: Any) -> None:
+@both
+def test_undivided_gradient_is_a_multiple_of_the_gradient(train: Any) -> None:
     weights, rows, outputs, rate = random_weights(5), [30, 5, 17], [7, 10, 39], 0.0625
-    learned = learn(weights, 5, rows, place_outputs(outputs), rate, 1)
+    learned = train(weights, 5, rows, samples_of(outputs), rate, 1)
     exact = differentiate(ContinuousBagOfWords, weights, 5, rows, outputs)
     assert_close(learned, Learned(exact.loss, 3 * exact.inputs_RD, exact.outputs_VD), rate)
 
 
-@pytest.mark.parametrize("learn", [learn, learn_plainly])
-def test_a_row_counts_and_learns_by_its_share(learn: Any) -> None:
-    """Kept is x = b y where y counts b a and goes b^-1 c steps: the same as rows y of their own scale."""
+@both
+def test_mean_weights_and_rate_factors(train: Any) -> None:
+    """Rows x = b y with weight 1 / b and rate factor b train as rows y would, at their own scale."""
     weights, rows, outputs, rate = random_weights(5), [30, 5, 17], [7, 10, 39], 0.0625
     scales = np.array([0.5, 1.0, 1.75], np.float32)
     scaled = copy_of(weights)
     inputs_RD = unpadded_rows(scaled.inputs, scaled.stride, 5)
     inputs_RD[rows] *= scales[:, None]
-    shares = ((1 / scales).tolist(), scales.tolist())
-    learned = learn(scaled, 5, rows, place_outputs(outputs), rate, 1, shares)
+    factors = ((1 / scales).tolist(), scales.tolist())
+    learned = train(scaled, 5, rows, samples_of(outputs), rate, 1, factors)
     exact = differentiate(ContinuousBagOfWords, weights, 5, rows, outputs)
     exact.inputs_RD[rows] *= 3 * scales[:, None]
     assert_close(learned, exact, rate)
 
 
-@pytest.mark.parametrize("learn_sets", ["kernel", "plain"])
-def test_the_mean_goes_as_its_rows_do(learn_sets: str) -> None:
-    weights, rows, shares = random_weights(5), [30, 5, 17], ([0.5, 1.0, 2.0], [4.0, 1.0, 0.25])
-    parts, rates, product = shares_of(rows, shares)
-    compose, spread = (
-        (_compose, _spread) if learn_sets == "kernel" else (word2vec_reference.average_inputs, _spread_plainly)
+@pytest.mark.parametrize("use_kernel", [True, False], ids=["kernel", "reference"])
+def test_hidden_row_moves_with_the_mean_of_its_inputs(use_kernel: bool) -> None:
+    weights, rows, factors = random_weights(5), [30, 5, 17], ([0.5, 1.0, 2.0], [4.0, 1.0, 0.25])
+    mean_weights, rate_factors, product = factors_of(rows, factors)
+    average, update_hidden, update_inputs = (
+        (_average_inputs, _update_hidden, _update_inputs)
+        if use_kernel
+        else (word2vec_reference.average_inputs, word2vec_reference.update_hidden, word2vec_reference.update_inputs)
     )
-    mean, error, moved = np.empty((3, weights.stride), np.float32)
-    compose(weights, np.array(rows), parts, mean, error, moved)
-    error[:] = np.linspace(-1, 1, len(error), dtype=np.float32)
-    spread(weights, np.array(rows), rates, mean, error, moved, np.float32(0.5), product)
-    again = np.empty_like(mean)
-    compose(weights, np.array(rows), parts, again, error, moved)
-    np.testing.assert_allclose(mean, again, atol=1e-6)
+    hidden, expected = make_hidden(weights), make_hidden(weights)
+    average(weights, np.array(rows), mean_weights, hidden)
+    hidden.step[:] = np.linspace(-1, 1, weights.stride, dtype=np.float32)
+    update_hidden(hidden, np.float32(0.5), product)
+    update_inputs(weights, np.array(rows), rate_factors, hidden.total_step)
+    average(weights, np.array(rows), mean_weights, expected)
+    np.testing.assert_allclose(hidden.values, expected.values, atol=1e-6)
 
 
-@pytest.mark.parametrize("learn", [learn, learn_plainly])
-def test_offsets_are_taken_from_the_scores(learn: Any) -> None:
+@both
+def test_offsets_are_subtracted_from_the_logits(train: Any) -> None:
     weights, rows, outputs, offsets, rate = random_weights(5), [30, 5], [7, 10, 39], [0.5, -1.5, 3.0], 0.0625
-    learned = learn(weights, 5, rows, place_outputs(outputs, offsets=offsets), rate, 0.5)
+    learned = train(weights, 5, rows, samples_of(outputs, offsets=offsets), rate, 0.5)
     assert_close(learned, differentiate(ContinuousBagOfWords, weights, 5, rows, outputs, offsets), rate)
 
 
-@pytest.mark.parametrize("learn", [learn, learn_plainly])
-def test_word_drawn_again_counts_again(learn: Any) -> None:
+@both
+def test_repeated_samples_count_repeatedly(train: Any) -> None:
     weights, rows, rate = random_weights(5), [30, 17], 0.0625
-    draws = place_outputs([7, 10, SPARE, 39, SPARE, SPARE], totals=[2, 3, 0, 1, 0, 0])
-    learned = learn(weights, 5, rows, draws, rate, 0.5)
+    samples = samples_of([7, 10, PADDING_ROW, 39, PADDING_ROW, PADDING_ROW], counts=[2, 3, 0, 1, 0, 0])
+    learned = train(weights, 5, rows, samples, rate, 0.5)
     assert_close(learned, differentiate(ContinuousBagOfWords, weights, 5, rows, [7, 7, 10, 10, 10, 39]), rate)
 
 
-@pytest.mark.parametrize("learn_sets", ["kernel", "plain"])
-def test_second_set_sees_what_the_first_has_taught(learn_sets: str) -> None:
-    """Two sets in turn are two windows in turn, each with the mean of the rows as they are then."""
-    weights, rows, rate = random_weights(5), [30, 5, 17], 0.0625
-    first, second = place_outputs([7, 10, 39]), place_outputs([8, 11, 12])
-    one_by_one = learn(weights, 5, rows, first, rate, 1)
-    after = copy_of(weights)
-    ones = np.ones(len(rows), np.float32)
-    for draws in (first, second):
-        mean, error, moved = np.empty((3, weights.stride), np.float32)
-        _compose(after, np.array(rows), ones, mean, error, moved)
-        _learn_outputs(after, mean, error, draws, np.float32(rate), *_room())
-        _spread(after, np.array(rows), ones, mean, error, moved, np.float32(1), np.float32(1))
-    together = copy_of(weights)
-    mean, error, moved = np.empty((3, weights.stride), np.float32)
-    _compose(together, np.array(rows), ones, mean, error, moved)
-    for draws in (first, second):
-        if learn_sets == "kernel":
-            _learn_outputs(together, mean, error, draws, np.float32(rate), *_room())
-            _advance(mean, error, moved, np.float32(1), np.float32(1))
+@pytest.mark.parametrize("use_kernel", [True, False], ids=["kernel", "reference"])
+def test_second_set_uses_the_updated_mean(use_kernel: bool) -> None:
+    """Two sets in turn equal two windows in turn, each with the current mean of the rows."""
+    weights, rows, rate, one = random_weights(5), [30, 5, 17], np.float32(0.0625), np.float32(1)
+    first, second = samples_of([7, 10, 39]), samples_of([8, 11, 12])
+    first_only = train(weights, 5, rows, first, 0.0625, 1)
+    ones, buffers = np.ones(len(rows), np.float32), make_buffers(weights, first)
+    expected, hidden = copy_of(weights), make_hidden(weights)
+    for samples in (first, second):
+        _average_inputs(expected, np.array(rows), ones, hidden)
+        _update_outputs(expected, hidden, samples, rate, buffers)
+        _update_hidden(hidden, one, one)
+        _update_inputs(expected, np.array(rows), ones, hidden.total_step)
+    actual = copy_of(weights)
+    _average_inputs(actual, np.array(rows), ones, hidden)
+    for samples in (first, second):
+        if use_kernel:
+            _update_outputs(actual, hidden, samples, rate, buffers)
+            _update_hidden(hidden, one, one)
         else:
-            word2vec_reference.update_outputs(together, mean, error, draws, 0, np.float32(rate))
-            word2vec_reference.update_hidden(mean, error, moved, np.float32(1), np.float32(1))
-    word2vec_reference.update_inputs(together, np.array(rows), ones, moved)
-    np.testing.assert_allclose(together.inputs, after.inputs, atol=1e-6)
-    np.testing.assert_allclose(together.outputs, after.outputs, atol=1e-6)
-    assert np.abs(change(weights, together, 5, 0.0).inputs_RD - one_by_one.inputs_RD).max() > 1e-3
-
-
-@kernel
-def _advance(mean: Any, error: Any, moved: Any, scale: np.float32, product: np.float32) -> None:
-    cbow.update_hidden(mean, error, moved, scale, product)
-
-
-def _spread_plainly(
-    weights: EmbeddingWeights,
-    rows: Any,
-    rates: Any,
-    mean: Any,
-    error: Any,
-    moved: Any,
-    scale: np.float32,
-    product: np.float32,
-) -> None:
-    word2vec_reference.update_hidden(mean, error, moved, scale, product)
-    word2vec_reference.update_inputs(weights, rows, rates, moved)
-
-
-def _room() -> tuple[Any, Any]:
-    return np.empty(TILE_LANES, np.float32), np.empty(LOG_SUM_FLOATS, np.float32)
+            word2vec_reference.update_outputs(actual, hidden, samples, 0, rate)
+            word2vec_reference.update_hidden(hidden, one, one)
+    word2vec_reference.update_inputs(actual, np.array(rows), ones, hidden.total_step)
+    np.testing.assert_allclose(actual.inputs, expected.inputs, atol=1e-6)
+    np.testing.assert_allclose(actual.outputs, expected.outputs, atol=1e-6)
+    assert np.abs(change(weights, actual, 5, 0.0).inputs_RD - first_only.inputs_RD).max() > 1e-3

@@ -1,4 +1,4 @@
-"""Runs of text: every window is autograd's, and the kernels do what the plain loops do."""
+"""Chunks of text: every window equals autograd's, and the kernels equal the reference."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from tests.kernels.word2vec_windows import (
     DIMENSIONS,
+    PADDING_ROW,
     ROWS,
-    SPARE,
     SPECIAL,
     Kind,
     Learned,
@@ -36,7 +36,9 @@ from rnnkit.kernels.word2vec_chunk import (
     SKIP_GRAM,
     SOFTMAX,
     SUBWORD_SKIP_GRAM,
+    TextChunk,
     TrainingMethod,
+    TrainingSetup,
     make_thread_state,
     train_chunk,
 )
@@ -47,17 +49,17 @@ LOSSES = {"negative": NEGATIVE_SAMPLING, "nce": NCE, "softmax": SOFTMAX}
 NGRAMS = 9
 COUNTS = np.array([0] * SPECIAL + list(range(1, ROWS - SPECIAL + 1)))
 SEED, RATE = np.uint64(9), np.float32(0.0625)
-NO_COPIES = no_cache()
+NO_CACHE = no_cache()
 kinds = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 losses = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 
 class Text(NamedTuple):
-    """What is learned from, with the number of words before it."""
+    """A text, with its position."""
 
     ids: NDArray[np.int32]
     segments: NDArray[np.int64]
-    place: int = 0
+    position: int = 0
 
 
 def text_of(*segments: list[int]) -> Text:
@@ -72,15 +74,15 @@ def random_text(*lengths: int) -> Text:
 
 def method_of(
     kind: int, loss: int = NEGATIVE_SAMPLING, *, window: int = 3, dynamic: bool = True, negatives: int = 5,
-    divided: bool = True, plain: bool = False,
+    divided: bool = True, reference: bool = False,
 ) -> TrainingMethod:  # fmt: skip
-    return TrainingMethod(kind, window, dynamic, negatives, loss, divided, plain)
+    return TrainingMethod(kind, window, dynamic, negatives, loss, divided, reference)
 
 
 def composition_of(kind: int, weighted: bool = False) -> Composition:
-    """Of skip-gram whole words; of the others each word with none to three n-grams, which may repeat.
+    """Whole words for skip-gram; otherwise each word has up to three n-grams, which may repeat.
 
-    Where they are weighted, each has a weight and a rate of its own.
+    If `weighted`, each row has its own weight and rate factor.
     """
     if kind == SKIP_GRAM:
         return whole_words()
@@ -92,23 +94,30 @@ def composition_of(kind: int, weighted: bool = False) -> Composition:
     return Composition(starts_V, np.concatenate(rows).astype(np.int32), weights, rates)
 
 
-def learn(
+def train(
     weights: EmbeddingWeights, dimension: int, text: Text, method: TrainingMethod, *,
-    sample: float = 0.0, hot: RowCache = NO_COPIES, weighted: bool = False,
+    sample: float = 0.0, cache: RowCache = NO_CACHE, weighted: bool = False,
 ) -> tuple[Learned, int]:  # fmt: skip
-    """What a run of text adds to the weights, and the number of predictions."""
-    after, composition = copy_of(weights), composition_of(method.kind, weighted)
+    """The update of the weights by a text, and the number of predictions."""
+    setup = setup_of(copy_of(weights), method, sample, weighted)
+    loss, predictions = train_chunk(setup, chunk_of(text), make_thread_state(setup, cache, PADDING_ROW))
+    return change(weights, setup.weights, dimension, loss), predictions
+
+
+def setup_of(
+    weights: EmbeddingWeights, method: TrainingMethod, sample: float = 0.0, weighted: bool = False
+) -> TrainingSetup:
     noise = negative_sampling.make_noise_distribution(COUNTS, 0.75, method.negatives, method.loss == NCE)
     keep_V = negative_sampling.keep_probabilities(COUNTS, sample)
-    room = make_thread_state(after, composition, method, SPARE)
-    loss, predictions = train_chunk(
-        after, text.ids, text.segments, keep_V, noise, composition, method, RATE, SEED, text.place, room, SPARE, hot
-    )  # fmt: skip
-    return change(weights, after, dimension, loss), predictions
+    return TrainingSetup(weights, composition_of(method.kind, weighted), keep_V, noise, method)
+
+
+def chunk_of(text: Text) -> TextChunk:
+    return TextChunk(text.ids, text.segments, text.position, SEED, RATE)
 
 
 def tasks(ids: list[int], method: TrainingMethod) -> Iterator[tuple[list[int], list[int], int]]:
-    """Words whose rows learn together, the words that they predict, and the number of the first draw of noise."""
+    """Words averaged in one hidden row, the words they predict, and the index of the first noise sample."""
     for i, word in enumerate(ids):
         around = ids[max(0, i - method.window) : i] + ids[i + 1 : i + 1 + method.window]
         if method.kind == SUBWORD_SKIP_GRAM:
@@ -116,12 +125,12 @@ def tasks(ids: list[int], method: TrainingMethod) -> Iterator[tuple[list[int], l
         elif method.kind == SKIP_GRAM and method.loss == SOFTMAX:
             yield from (([context], [word], 0) for context in around)
         else:
-            shared = 2 if method.kind == CBOW else 1  # neighbours in the text have the same noise
+            shared = 2 if method.kind == CBOW else 1  # adjacent words share noise words
             yield around, [word], i // shared * shared * method.negatives
 
 
-def learn_with_autograd(weights: EmbeddingWeights, dimension: int, text: Text, method: TrainingMethod) -> Learned:
-    """One segment, with windows that are as wide as they may be and every word kept."""
+def train_with_autograd(weights: EmbeddingWeights, dimension: int, text: Text, method: TrainingMethod) -> Learned:
+    """Train one segment without subsampling and with windows of full size."""
     after, composition = copy_of(weights), composition_of(method.kind)
     inputs_RD, outputs_VD = (unpadded_rows(flat, after.stride, dimension) for flat in after[:2])
     kind: Kind = SkipGram if method.kind == SKIP_GRAM else ContinuousBagOfWords
@@ -130,16 +139,16 @@ def learn_with_autograd(weights: EmbeddingWeights, dimension: int, text: Text, m
     for words, targets, first in tasks(text.ids.tolist(), method):
         rows = members(composition, words)
         for number, target in enumerate(targets):
-            at = text.place * draws_a_word(method) + first + number * method.negatives
+            at = text.position * draws_a_word(method) + first + number * method.negatives
             drawn = [int(negative_sampling.sample_noise(noise, seed, at + draw)) for draw in range(method.negatives)]
             outputs = [target, *(word for word in drawn if word != target or method.loss == NCE)]
             if method.loss == SOFTMAX:
                 learned = differentiate_softmax(kind, after, dimension, rows, target)
             else:
-                learned = differentiate(kind, after, dimension, rows, outputs, noise.offsets_V[outputs].tolist())
+                learned = differentiate(kind, after, dimension, rows, outputs, noise.logit_offsets_V[outputs].tolist())
             loss += learned.loss
             outputs_VD += RATE * learned.outputs_VD
-            inputs_RD += RATE * learned.inputs_RD * (1 if method.divided else len(rows))
+            inputs_RD += RATE * learned.inputs_RD * (1 if method.divide_gradient else len(rows))
     return change(weights, after, dimension, loss)
 
 
@@ -154,48 +163,51 @@ def members(composition: Composition, words: list[int]) -> list[int]:
     return [int(row) for word in words for row in composition.rows[starts_V[word] : starts_V[word + 1]]]
 
 
-@pytest.mark.parametrize("place", [0, 1000])
+@pytest.mark.parametrize("position", [0, 1000])
 @losses
 @kinds
-def test_every_window_learns_the_gradient(kind: int, loss: int, place: int) -> None:
+def test_every_window_equals_autograd(kind: int, loss: int, position: int) -> None:
     weights = random_weights(5, ROWS + NGRAMS)
-    text, method = text_of([7, 30, 12, 39, 5, 18])._replace(place=place), method_of(kind, loss, window=2, dynamic=False)
-    learned, predictions = learn(weights, 5, text, method)
+    text, method = (
+        text_of([7, 30, 12, 39, 5, 18])._replace(position=position),
+        method_of(kind, loss, window=2, dynamic=False),
+    )
+    learned, predictions = train(weights, 5, text, method)
     assert predictions == (6 if kind == CBOW else 18)
-    assert_close(learned, learn_with_autograd(weights, 5, text, method), 1, tolerance=2e-6)
+    assert_close(learned, train_with_autograd(weights, 5, text, method), 1, tolerance=2e-6)
 
 
-@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("reference", [False, True])
 @losses
 @pytest.mark.parametrize("kind", [CBOW, SUBWORD_SKIP_GRAM])
-def test_undivided_gradient_goes_whole_to_each_row_of_a_mean(kind: int, loss: int, plain: bool) -> None:
+def test_undivided_gradient_goes_to_each_row(kind: int, loss: int, reference: bool) -> None:
     weights, text = random_weights(5, ROWS + NGRAMS), text_of([7, 30, 12, 39, 5, 18])
-    method = method_of(kind, loss, window=2, dynamic=False, divided=False, plain=plain)
-    learned, _ = learn(weights, 5, text, method)
-    assert_close(learned, learn_with_autograd(weights, 5, text, method), 1, tolerance=2e-6)
+    method = method_of(kind, loss, window=2, dynamic=False, divided=False, reference=reference)
+    learned, _ = train(weights, 5, text, method)
+    assert_close(learned, train_with_autograd(weights, 5, text, method), 1, tolerance=2e-6)
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 @losses
 @kinds
-def test_kernels_do_what_plain_loops_do(kind: int, loss: int, dimension: int) -> None:
+def test_kernels_equal_the_reference(kind: int, loss: int, dimension: int) -> None:
     weights, text = random_weights(dimension, ROWS + NGRAMS), random_text(1, 0, 6, 93, 2, 1, 50)
     for negatives in (1, 5, 7, 20):
         for window in (1, 3):
             method = method_of(kind, loss, negatives=negatives, window=window)
-            fast, predictions = learn(weights, dimension, text, method, sample=0.02, weighted=True)
-            loops = method._replace(plain=True)
-            plain, plain_predictions = learn(weights, dimension, text, loops, sample=0.02, weighted=True)
-            assert predictions == plain_predictions
-            assert_close(fast, plain, 1, tolerance=1e-4)
+            fast, predictions = train(weights, dimension, text, method, sample=0.02, weighted=True)
+            plain = method._replace(reference=True)
+            expected, count = train(weights, dimension, text, plain, sample=0.02, weighted=True)
+            assert predictions == count
+            assert_close(fast, expected, 1, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("reference", [False, True])
 @kinds
-def test_words_without_neighbours_predict_nothing(kind: int, plain: bool) -> None:
-    weights, method = random_weights(5, ROWS + NGRAMS), method_of(kind, plain=plain)
+def test_isolated_words_predict_nothing(kind: int, reference: bool) -> None:
+    weights, method = random_weights(5, ROWS + NGRAMS), method_of(kind, reference=reference)
     for text in (text_of(), text_of([]), text_of([7]), text_of([], [7], [], [8])):
-        learned, predictions = learn(weights, 5, text, method)
+        learned, predictions = train(weights, 5, text, method)
         assert (learned.loss, predictions) == (0, 0)
         assert not learned.inputs_RD.any()
         assert not learned.outputs_VD.any()
@@ -203,27 +215,27 @@ def test_words_without_neighbours_predict_nothing(kind: int, plain: bool) -> Non
 
 @kinds
 def test_windows_end_where_segments_do(kind: int) -> None:
-    """Each of two words has the other beside it, and nothing else."""
-    _, predictions = learn(random_weights(5, ROWS + NGRAMS), 5, text_of([7, 8], [9, 10], [11]), method_of(kind))
+    """In a segment of two words, each has only the other as context."""
+    _, predictions = train(random_weights(5, ROWS + NGRAMS), 5, text_of([7, 8], [9, 10], [11]), method_of(kind))
     assert predictions == 4
 
 
-def test_windows_reach_over_words_that_are_not_counted() -> None:
+def test_windows_extend_over_special_symbols() -> None:
     special = SPECIAL - 1
     weights, method = random_weights(5), method_of(SKIP_GRAM, window=1)
-    learned, predictions = learn(weights, 5, text_of([special, 7, special, special, 8]), method)
+    learned, predictions = train(weights, 5, text_of([special, 7, special, special, 8]), method)
     assert predictions == 2
     assert np.flatnonzero(learned.inputs_RD.any(axis=1)).tolist() == [7, 8]
 
 
 def test_longest_segment_fits() -> None:
-    _, predictions = learn(random_weights(5), 5, random_text(MAX_SEGMENT_WORDS), method_of(SKIP_GRAM, dynamic=False))
+    _, predictions = train(random_weights(5), 5, random_text(MAX_SEGMENT_WORDS), method_of(SKIP_GRAM, dynamic=False))
     assert predictions == 6 * MAX_SEGMENT_WORDS - 2 * (3 + 2 + 1)
 
 
 def test_window_sizes_are_drawn_evenly() -> None:
     """From 1 to 3 words on each side, 2 on average."""
-    _, predictions = learn(random_weights(5), 5, random_text(*[MAX_SEGMENT_WORDS] * 20), method_of(SKIP_GRAM))
+    _, predictions = train(random_weights(5), 5, random_text(*[MAX_SEGMENT_WORDS] * 20), method_of(SKIP_GRAM))
     assert predictions / (20 * MAX_SEGMENT_WORDS) == pytest.approx(4, abs=0.05)
 
 
@@ -231,40 +243,34 @@ def test_window_sizes_are_drawn_evenly() -> None:
 @kinds
 def test_one_seed_gives_the_same_bytes(kind: int, loss: int) -> None:
     weights, text = random_weights(5, ROWS + NGRAMS), random_text(93, 50)
-    (first, _), (again, _) = (learn(weights, 5, text, method_of(kind, loss), sample=0.02) for _ in range(2))
+    (first, _), (again, _) = (train(weights, 5, text, method_of(kind, loss), sample=0.02) for _ in range(2))
     assert first.loss == again.loss
     assert first.inputs_RD.tobytes() == again.inputs_RD.tobytes()
     assert first.outputs_VD.tobytes() == again.outputs_VD.tobytes()
 
 
 @kinds
-def test_text_may_be_cut_between_segments(kind: int) -> None:
-    """What is drawn depends on the place in the text, not on where a run of it begins."""
+def test_text_may_be_split_between_segments(kind: int) -> None:
+    """Random numbers depend on the position in the text, not on the chunk."""
     weights, text, method = random_weights(5, ROWS + NGRAMS), random_text(40, 7, 50), method_of(kind)
-    whole, predictions = learn(weights, 5, text, method, sample=0.02)
-    first, first_predictions = learn(weights, 5, Text(text.ids[:47], text.segments[:3]), method, sample=0.02)
+    whole, predictions = train(weights, 5, text, method, sample=0.02)
+    first, first_predictions = train(weights, 5, Text(text.ids[:47], text.segments[:3]), method, sample=0.02)
     middle = copy_of(weights)
     unpadded_rows(middle.inputs, middle.stride, 5)[:] += first.inputs_RD.astype(np.float32)
     unpadded_rows(middle.outputs, middle.stride, 5)[:] += first.outputs_VD.astype(np.float32)
-    second, second_predictions = learn(middle, 5, Text(text.ids[47:], np.array([0, 50]), 47), method, sample=0.02)
+    second, second_predictions = train(middle, 5, Text(text.ids[47:], np.array([0, 50]), 47), method, sample=0.02)
     assert predictions == first_predictions + second_predictions
     both = (first.inputs_RD + second.inputs_RD, first.outputs_VD + second.outputs_VD)
     assert_close(Learned(first.loss + second.loss, *both), whole, 1)
 
 
-@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("reference", [False, True])
 @losses
 @kinds
-def test_row_that_is_no_number_shows_in_the_loss(kind: int, loss: int, plain: bool) -> None:
+def test_nan_in_a_row_shows_in_the_loss(kind: int, loss: int, reference: bool) -> None:
     weights = random_weights(5, ROWS + NGRAMS)
     weights.inputs.reshape(-1, weights.stride)[7, 2] = np.nan
-    after, method, composition = copy_of(weights), method_of(kind, loss, plain=plain), composition_of(kind)
-    noise, keep_V = (
-        negative_sampling.make_noise_distribution(COUNTS, 0.75, 5, loss == NCE),
-        negative_sampling.keep_probabilities(COUNTS, 0),
-    )
-    text, room = text_of([5, 7, 8]), make_thread_state(after, composition, method, SPARE)
-    found, _ = train_chunk(
-        after, text.ids, text.segments, keep_V, noise, composition, method, RATE, SEED, 0, room, SPARE, NO_COPIES
-    )
+    setup = setup_of(copy_of(weights), method_of(kind, loss, reference=reference))
+    state = make_thread_state(setup, NO_CACHE, PADDING_ROW)
+    found, _ = train_chunk(setup, chunk_of(text_of([5, 7, 8])), state)
     assert math.isnan(found)

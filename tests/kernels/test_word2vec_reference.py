@@ -1,6 +1,6 @@
-"""The plain loops: the softmax over the vocabulary, and scores beyond what float32 can take the exponential of.
+"""The reference of word2vec: the full softmax, and logits whose exponential overflows float32.
 
-Windows and means are held to autograd together with the kernels, in `test_skipgram.py` and `test_hidden.py`.
+`test_skip_gram.py` and `test_cbow.py` compare the other functions with autograd, together with the kernels.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ from tests.kernels.word2vec_windows import (
     change,
     copy_of,
     differentiate_softmax,
-    place_outputs,
+    make_buffers,
+    make_hidden,
     random_weights,
+    samples_of,
 )
 
 from rnnkit.kernels import word2vec_reference
-from rnnkit.kernels.negative_sampling import TILE
 from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, unpadded_rows
 from rnnkit.nn.word2vec import ContinuousBagOfWords
 
 
-def learn_softmax(weights: EmbeddingWeights, dimension: int, rows: list[int], target: int, rate: float) -> Learned:
-    after, (mean, error, moved) = copy_of(weights), np.empty((3, weights.stride), np.float32)
+def train_softmax(weights: EmbeddingWeights, dimension: int, rows: list[int], target: int, rate: float) -> Learned:
+    after, hidden = copy_of(weights), make_hidden(weights)
     keep_V = np.array([0] * SPECIAL + [1] * (ROWS - SPECIAL), np.float32)
     ones = np.ones(len(rows), np.float32)
-    word2vec_reference.average_inputs(after, np.array(rows), ones, mean, error, moved)
-    scores = np.empty(ROWS, np.float32)
-    loss = word2vec_reference.update_softmax(after, mean, error, target, keep_V, np.float32(rate), scores)
-    word2vec_reference.update_hidden(mean, error, moved, np.float32(1 / len(rows)), np.float32(1))
-    word2vec_reference.update_inputs(after, np.array(rows), ones, moved)
+    word2vec_reference.average_inputs(after, np.array(rows), ones, hidden)
+    logits = np.empty(ROWS, np.float32)
+    loss = word2vec_reference.update_softmax(after, hidden, target, keep_V, np.float32(rate), logits)
+    word2vec_reference.update_hidden(hidden, np.float32(1 / len(rows)), np.float32(1))
+    word2vec_reference.update_inputs(after, np.array(rows), ones, hidden.total_step)
     return change(weights, after, dimension, loss)
 
 
 @pytest.mark.parametrize("rows", [[7], [9, 12], [30, 5, 30]], ids=len)
 @pytest.mark.parametrize("dimension", DIMENSIONS)
-def test_softmax_learns_the_gradient(dimension: int, rows: list[int]) -> None:
+def test_softmax_update_is_the_gradient(dimension: int, rows: list[int]) -> None:
     weights, rate = random_weights(dimension), 0.0625
-    learned = learn_softmax(weights, dimension, rows, 9, rate)
+    learned = train_softmax(weights, dimension, rows, 9, rate)
     assert_close(learned, differentiate_softmax(ContinuousBagOfWords, weights, dimension, rows, 9), rate)
 
 
-def test_softmax_of_great_scores_is_finite() -> None:
+def test_softmax_of_large_logits_is_finite() -> None:
     weights = random_weights(5)
     weights.outputs[:] *= 300
-    learned = learn_softmax(weights, 5, [7], 9, 0.0625)
+    learned = train_softmax(weights, 5, [7], 9, 0.0625)
     assert_close(learned, differentiate_softmax(ContinuousBagOfWords, weights, 5, [7], 9), 0.0625, tolerance=1e-3)
 
 
-def test_loss_of_great_scores_is_finite() -> None:
-    """A word that scores 1000 and was there loses nothing; one that is noise loses 1000."""
+def test_loss_of_large_logits_is_finite() -> None:
+    """The loss of a logit of 1000 is 0 for the target, and 1000 for a noise word."""
     weights = random_weights(1)
     inputs, outputs = (unpadded_rows(flat, weights.stride, 1) for flat in weights[:2])
     inputs[7], outputs[[8, 9]] = 1, 1000
-    steps, old = np.empty(TILE, np.float32), np.empty(TILE * weights.stride, np.float32)
-    loss = word2vec_reference.train_window(
-        weights, np.array([7]), place_outputs([8, 9]), 0, np.float32(0.5), steps, old
-    )
+    samples = samples_of([8, 9])
+    buffers = make_buffers(weights, samples)
+    loss = word2vec_reference.train_window(weights, np.array([7]), samples, 0, np.float32(0.5), buffers)
     assert loss == pytest.approx(1000)
     assert inputs[7] == pytest.approx(1 - 0.5 * 1000)
     assert outputs[[8, 9], 0].tolist() == [1000, 999.5]

@@ -1,4 +1,4 @@
-"""Windows made by hand for the kernels, and what autograd says of them."""
+"""Hand-made windows for the word2vec kernels, and their gradients by autograd."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rnnkit.kernels.logistic_loss import LOG_SUM_FLOATS
 from rnnkit.kernels.negative_sampling import NO_REPEATS, TILE, TILE_LANES, OutputSamples, make_samples
-from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, init_weights, unpadded_rows
+from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, HiddenRow, WindowBuffers, init_weights, unpadded_rows
 from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram
 
 Kind = type[SkipGram] | type[ContinuousBagOfWords]
 
-SPECIAL, SPARE = 4, 1
+SPECIAL, PADDING_ROW = 4, 1
 ROWS = 40
-"""Of either matrix; the first SPECIAL are no words."""
+"""Rows of either matrix; the first SPECIAL ones belong to special symbols."""
 
 DIMENSIONS = (1, 3, 16, 37, 100)
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A loss, and what is added to the rows: by a kernel, or by autograd for a rate of 1."""
+    """A loss, and the update of the rows: by a kernel, or by autograd with a learning rate of 1."""
 
     loss: float
     inputs_RD: NDArray[np.float64]
@@ -33,7 +34,7 @@ class Learned:
 
 
 def random_weights(dimension: int, input_rows: int = ROWS, output_rows: int = ROWS) -> EmbeddingWeights:
-    """Rows whose scores are about 1, as in the middle of training."""
+    """Rows whose logits are about 1, as in the middle of training."""
     weights, generator = init_weights(input_rows, output_rows, dimension, SPECIAL, seed=1), np.random.default_rng(3)
     for flat in weights[:2]:
         rows = unpadded_rows(flat, weights.stride, dimension)[SPECIAL:]
@@ -42,12 +43,12 @@ def random_weights(dimension: int, input_rows: int = ROWS, output_rows: int = RO
 
 
 def copy_of(weights: EmbeddingWeights) -> EmbeddingWeights:
-    """A copy whose rows are padded alike, but begin anywhere."""
+    """A copy with the same padding whose rows are not aligned."""
     return EmbeddingWeights(weights.inputs.copy(), weights.outputs.copy(), weights.stride)
 
 
 def change(before: EmbeddingWeights, after: EmbeddingWeights, dimension: int, loss: float) -> Learned:
-    """What a kernel added; it adds nothing to special rows, nor to the padding."""
+    """The update made by a kernel; special rows and padding are unchanged."""
     added = [
         (new.astype(np.float64) - old).reshape(-1, after.stride) for new, old in zip(after[:2], before[:2], strict=True)
     ]
@@ -57,18 +58,29 @@ def change(before: EmbeddingWeights, after: EmbeddingWeights, dimension: int, lo
     return Learned(loss, added[0][:, :dimension], added[1][:, :dimension])
 
 
-def place_outputs(outputs: Sequence[int], totals: Sequence[int] = (), offsets: Sequence[float] = ()) -> OutputSamples:
-    """One window, the first of whose outputs is the word that was there."""
-    draws = make_samples(1, len(outputs) - 1, SPARE)
-    draws.rows[: len(outputs)] = outputs
+def samples_of(outputs: Sequence[int], counts: Sequence[int] = (), offsets: Sequence[float] = ()) -> OutputSamples:
+    """Samples of one window whose first output is the target."""
+    samples = make_samples(1, len(outputs) - 1, PADDING_ROW)
+    samples.rows[: len(outputs)] = outputs
     lanes = np.arange(len(outputs))
-    places = lanes // TILE * TILE_LANES + lanes % TILE
-    if totals:
-        draws.totals[places] = totals
-        draws.repeated[0] = max(totals) - 1 if max(totals) > 1 else NO_REPEATS
+    indices = lanes // TILE * TILE_LANES + lanes % TILE
+    if counts:
+        samples.counts[indices] = counts
+        samples.max_repeats[0] = max(counts) - 1 if max(counts) > 1 else NO_REPEATS
     if offsets:
-        draws.offsets[places] = offsets
-    return draws
+        samples.logit_offsets[indices] = offsets
+    return samples
+
+
+def make_hidden(weights: EmbeddingWeights) -> HiddenRow:
+    """An uninitialized hidden row."""
+    return HiddenRow(*np.empty((3, weights.stride), np.float32))
+
+
+def make_buffers(weights: EmbeddingWeights, samples: OutputSamples, contexts: int = 1) -> WindowBuffers:
+    """Uninitialized scratch buffers for a window of so many context words."""
+    sizes = (contexts * samples.tiles * TILE_LANES, LOG_SUM_FLOATS, TILE * weights.stride)
+    return WindowBuffers(*(np.empty(size, np.float32) for size in sizes))
 
 
 def differentiate(
@@ -79,7 +91,7 @@ def differentiate(
     outputs: Sequence[int],
     offsets: Sequence[float] = (),
 ) -> Learned:
-    """Autograd's loss of a window, and minus its gradient."""
+    """The loss of a window and its negative gradient, by autograd."""
     model = _model(kind, weights, dimension)
     labels_BO = torch.arange(len(outputs)).unsqueeze(0) == 0
     offsets_BO = torch.tensor([offsets], dtype=torch.float64) if offsets else None
@@ -90,7 +102,7 @@ def differentiate(
 def differentiate_softmax(
     kind: Kind, weights: EmbeddingWeights, dimension: int, contexts: Sequence[int], target: int
 ) -> Learned:
-    """The same for the softmax over all rows but the special ones."""
+    """The same for the softmax over all rows except the special ones."""
     model = _model(kind, weights, dimension)
     hidden_ND, _ = model.hidden(*_context(contexts))
     scores_NV = hidden_ND @ model.output_VD[SPECIAL:].T
@@ -101,7 +113,7 @@ def differentiate_softmax(
 
 
 def assert_close(learned: Learned, expected: Learned, rate: float, tolerance: float = 2e-5) -> None:
-    """A kernel added `rate` times what autograd says, but for so much of the greatest number there."""
+    """Check that an update is `rate` times autograd's, with a tolerance relative to its largest number."""
     assert abs(learned.loss - expected.loss) <= 1e-5 * abs(expected.loss) + 1e-6
     pairs = ((learned.inputs_RD, expected.inputs_RD), (learned.outputs_VD, expected.outputs_VD))
     for added, gradient in pairs:

@@ -50,7 +50,7 @@ def make_task(corpus: Corpus) -> EmbeddingTask:
     lesson = EmbeddingTrainingConfig(
         init_weights(ROWS, ROWS, 5, FIRST, seed=1),
         keep_probabilities(counts_V, 0),
-        make_noise_distribution(counts_V, 0.75, 3, contrastive=False),
+        make_noise_distribution(counts_V, 0.75, 3, is_nce=False),
         whole_words(),
         TrainingMethod(SKIP_GRAM, 3, False, 3, NEGATIVE_SAMPLING, False, False),
         seed=1,
