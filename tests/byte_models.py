@@ -7,7 +7,7 @@ from typing import Any
 
 from tests import tiny_models
 
-from rnnkit.models import cloze_store, language_store, store
+from rnnkit.models import lm_store, store
 from rnnkit.text.normalise import NONE, Normalisation
 from rnnkit.text.tokenizers import Tokenizer, save_tokenizer
 from rnnkit.text.tokenizers.learning import learn_subwords
@@ -39,17 +39,17 @@ def parts(folder: Path, kind: str) -> tuple[Path, Path]:
 def translating(folder: Path, kind: str, **changes: Any) -> Path:
     network = tiny_models.translator(size=SIZE, spread=1.0, **changes)
     tokenizer, table = parts(folder, kind)
-    store.create(folder / "model", network.config, ("de", "en"), tokenizer, [table])
+    store.create_seq2seq(folder / "model", network.config, ("de", "en"), tokenizer, [table])
     return tiny_models._finish(folder / "model", network)
 
 
 def speaking(folder: Path, kind: str) -> Path:
     network = tiny_models.speaker(size=SIZE)
-    language_store.create(folder / "model", network.config, "en", *parts(folder, kind))
+    lm_store.create_language_model(folder / "model", network.config, "en", *parts(folder, kind))
     return tiny_models._finish(folder / "model", network)
 
 
 def filling(folder: Path, kind: str) -> Path:
     network = tiny_models.filler(size=SIZE)
-    cloze_store.create(folder / "model", network.config, "en", *parts(folder, kind))
+    lm_store.create_masked_lm(folder / "model", network.config, "en", *parts(folder, kind))
     return tiny_models._finish(folder / "model", network)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from rnnkit.decoding.stepper import SearchOptions, score
+from rnnkit.decoding.stepper import SearchOptions, normalized_score
 from rnnkit.text import special
 
 from .tables import PrefixStepper
@@ -34,7 +34,7 @@ def reference_beam(stepper: PrefixStepper, sentence: int, limit: int, options: S
             if ids[-1] != special.EOS:
                 living.append((ids, log_p))
                 continue
-            reached = score(log_p, len(ids), options.alpha)
+            reached = normalized_score(log_p, len(ids), options.alpha)
             if options.coverage and stepper._attention is not None:
                 covered = torch.tensor([stepper._attention(sentence, ids[:at]) for at in range(len(ids))]).sum(0)
                 reached += options.coverage * sum(covered[:words].double().clamp(1e-9, 1).log().tolist())

@@ -55,7 +55,8 @@ def test_the_network_and_its_surroundings_stay_as_they_are(context: str, method:
 
 def gradients(network: LanguageModel, ids: list[int], last: int, state: object) -> tuple[dict[str, Tensor], object]:
     """Those of one segment's mean loss, by plain autograd; and the state behind it."""
-    reading = network.read(torch.tensor([[last, *ids[:-1]]]), network.start(1) if state is None else state)  # type: ignore[arg-type]
+    before = network.initial_state(1) if state is None else state
+    reading = network.hidden_states(torch.tensor([[last, *ids[:-1]]]), before)  # type: ignore[arg-type]
     log_p_TV = network.log_probabilities(reading.hidden_BTE[0])
     names, weights = zip(*network.named_parameters(), strict=True)
     slopes = torch.autograd.grad(torch.nn.functional.nll_loss(log_p_TV, torch.tensor(ids)), weights)

@@ -108,14 +108,14 @@ def test_every_unit_agrees_with_the_definition(arch: str, layers: int, residual:
     network = tiny_models.speaker(arch, layers=layers, embedding=5, residual=residual, dropout=0.5).double()
     input_NT, target_N = tokens(3, 9)
     found_KN = by_state(network, input_NT, target_N, 7)
-    reading = network.read(input_NT, network.start(3))
+    reading = network.hidden_states(input_NT, network.initial_state(3))
     hidden_NE = reading.hidden_BTE[:, -1].detach().requires_grad_()
     (first_NE,) = torch.autograd.grad(loss(network, hidden_NE, target_N), hidden_NE)
     torch.testing.assert_close(found_KN[0], first_NE.norm(dim=1), rtol=1e-10, atol=0)
     for back in (1, 2, 7):
-        before = network.read(input_NT[:, :-back], network.start(3)).state
+        before = network.hidden_states(input_NT[:, :-back], network.initial_state(3)).state
         leaves = tuple(tuple(part.detach().requires_grad_() for part in layer) for layer in before)
-        after = network.read(input_NT[:, -back:], leaves).hidden_BTE[:, -1]
+        after = network.hidden_states(input_NT[:, -back:], leaves).hidden_BTE[:, -1]
         flat = [part for layer in leaves for part in layer]
         wanted = torch.cat(torch.autograd.grad(loss(network, after, target_N), flat), dim=1)
         torch.testing.assert_close(found_KN[back], wanted.norm(dim=1), rtol=1e-10, atol=0)
@@ -132,7 +132,7 @@ def test_inputs_agree_with_the_gradient_of_the_embeddings(arch: str, residual: b
     input_1T = torch.randperm(tiny_models.SIZE - 4, generator=torch.Generator().manual_seed(2))[:9].unsqueeze(0) + 4
     target_1 = torch.tensor([5])
     found_K1 = by_input(network, input_1T, target_1, 6)
-    hidden_1E = network.read(input_1T, network.start(1)).hidden_BTE[:, -1]
+    hidden_1E = network.hidden_states(input_1T, network.initial_state(1)).hidden_BTE[:, -1]
     (rows_VE,) = torch.autograd.grad(loss(network, hidden_1E, target_1), network.embedding.weight)
     torch.testing.assert_close(found_K1[:, 0], rows_VE[input_1T[0].flip(0)[:7]].norm(dim=1), rtol=1e-10, atol=0)
 

@@ -18,7 +18,7 @@ from rnnkit.evaluation.perplexity import FloatArray, LineReader, make_reader, sc
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.nn import kinds
 from rnnkit.text import special
-from rnnkit.training.signals import Stop
+from rnnkit.training.signals import StopRequest
 
 
 def text(lines: int = 23, seed: int = 1, longest: int = 11) -> Sentences:
@@ -34,9 +34,9 @@ def text(lines: int = 23, seed: int = 1, longest: int = 11) -> Sentences:
 @torch.no_grad()
 def one_by_one(network: LanguageModel, ids: Sequence[int]) -> FloatArray:
     """The definition: read a token, look at the distribution of the next."""
-    state, last, found = network.start(1), special.EOS, []
+    state, last, found = network.initial_state(1), special.EOS, []
     for row in ids:
-        reading = network.read(torch.tensor([[last]]), state)
+        reading = network.hidden_states(torch.tensor([[last]]), state)
         state, last = reading.state, row
         found.append(float(network.log_probabilities(reading.hidden_BTE[:, 0])[0, row]))
     return np.array(found)
@@ -123,7 +123,7 @@ def test_a_reader_that_is_left_half_way_leaves_no_trace_either() -> None:
 @pytest.mark.parametrize("context", kinds.LINE_CONTEXTS)
 def test_validation_is_the_mean_over_tokens(context: str) -> None:
     network, lines = tiny_models.speaker(context=context), text()
-    found = perplexity.make_validation(network, lines)(Stop())
+    found = perplexity.make_validation(network, lines)(StopRequest())
     assert found is not None
     loss = -float(score(make_reader(network), lines).mean())
     assert found.facts == pytest.approx({"loss": loss, "perplexity": math.exp(loss)}, rel=1e-6)
@@ -142,15 +142,15 @@ def test_validation_looks_at_the_weights_it_is_told_to() -> None:
         yield
         network.load_state_dict(own)
 
-    found = perplexity.make_validation(network, lines, uniform)(Stop())
+    found = perplexity.make_validation(network, lines, uniform)(StopRequest())
     assert found is not None
     assert found.facts["perplexity"] == pytest.approx(tiny_models.SIZE, rel=1e-5)
 
 
 def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
-    stop = Stop()
+    stop = StopRequest()
     validate = perplexity.make_validation(tiny_models.speaker(), text())
-    stop.number = 15
+    stop.signum = 15
     assert validate(stop) is None
 
 
@@ -158,7 +158,7 @@ def test_padding_is_not_predicted() -> None:
     plain = Sentences(np.array([5, 6, 3, 7, 3]), np.array([0, 3, 5]))
     padded = Sentences(np.array([5, 6, 3, 0, 0, 0, 7, 3]), np.array([0, 4, 8]), padded=True)
     network = tiny_models.speaker()
-    one, other = (perplexity.make_validation(network, lines)(Stop()) for lines in (plain, padded))
+    one, other = (perplexity.make_validation(network, lines)(StopRequest()) for lines in (plain, padded))
     assert one == other
     assert perplexity.without_padding(padded).offsets.tolist() == [0, 3, 5]
 

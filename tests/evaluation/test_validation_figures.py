@@ -24,7 +24,7 @@ from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.stages.training import train_seq2seq
 from rnnkit.stages.training.outcome import TrainingResult
-from rnnkit.training.signals import Stop
+from rnnkit.training.signals import StopRequest
 
 WORDS = ("der", "Hund", "sieht", "einen", "alten", "Mann", "im", "Garten", "und", "Schnee")
 SAID = ("the", "dog", "sees", "an", "old", "man", "in", "Garden", "and", "snow")
@@ -107,10 +107,10 @@ def measured_by_commands(folder: Path, model: Path, count: int) -> dict[str, flo
 
 def measured_in_training(work: Path, model: Path, count: int, heard: list[Event]) -> dict[str, float]:
     """What a validation measures with the same weights."""
-    data, loaded, found = AlignedData.open(work / "data"), store.load(model, "best", torch.device("cpu")), {}
+    data, loaded, found = AlignedData.open(work / "data"), store.load_seq2seq(model, "best", torch.device("cpu")), {}
     for measure in ("bleu", "chrf", "accuracy"):
         what = Measured(count, measure, 2, SearchOptions(beam=1), 240)
-        validation = make_validation(loaded, data, what, nullcontext, heard.append)(Stop())
+        validation = make_validation(loaded, data, what, nullcontext, heard.append)(StopRequest())
         assert validation is not None
         found[measure] = validation.facts[measure]
     return found
@@ -161,7 +161,7 @@ def test_data_without_raw_lines_counts_an_unknown_token_as_one_wrong_word(tmp_pa
     assert len(warned) == 3, "one for each validation that was made"
     assert warned[0].startswith(f"{work / 'data'} has no raw lines of its valid part: unknown tokens")
     known = measured_by_commands(tmp_path, result.model, 16)
-    model = store.load(result.model, "best", torch.device("cpu"))
+    model = store.load_seq2seq(result.model, "best", torch.device("cpu"))
     references = []
     for line in kept_lines(tmp_path, "bb", 16):
         tokens = [
@@ -224,5 +224,5 @@ def test_several_processes_validate_alike(tmp_path: Path) -> None:
     small = ["--arch", "gru", "--hidden", "24", "--embedding", "16", "--batch-tokens", "120", "--max-steps", "30"]
     more = ["--validate-every", "30", "--learning-rate", "0.01", "--measure", "chrf", "--threads", "1"]
     finish(start(work, model, "--processes", "2", *small, *more))
-    scores = store.load(model, "best", torch.device("cpu")).facts
+    scores = store.load_seq2seq(model, "best", torch.device("cpu")).facts
     assert scores["chrf"] == measured_by_commands(tmp_path, model, 16)["chrf"]

@@ -173,18 +173,20 @@ def _read_model(path: Path) -> object:
 
     from rnnkit.models import store
 
-    return store.load(path.parent, "best", torch.device("cpu"))
+    return store.load_seq2seq(path.parent, "best", torch.device("cpu"))
 
 
 def _checkpoint(folder: Path) -> None:
-    checkpoint.save(folder / "last", checkpoint.Checkpoint({"loop": {"step": 3}}, {"weights": {"a": np.ones(3)}}))
+    checkpoint.save(
+        folder / "last", checkpoint.TrainingCheckpoint({"loop": {"step": 3}}, {"weights": {"a": np.ones(3)}})
+    )
 
 
 def _read_weights(path: Path) -> object:
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
-    tensors, facts = weights.load(path)
-    weights.refuse_wild(tensors, path)
+    tensors, facts = model_weights.load(path)
+    model_weights.check_finite_weights(tensors, path)
     return facts
 
 
@@ -287,7 +289,7 @@ READERS = (
     ),
     Reader("links", "links", lambda path: read_links(path, _LENGTHS, _LENGTHS, True), lambda: [_LINKS]),
     Reader("phrases", "phrases.tsv", Phrases.load, lambda: [_PHRASES]),
-    Reader("metrics", metrics.NAME, lambda path: list(metrics.read(path)), lambda: [_METRICS]),
+    Reader("metrics", metrics.METRICS_FILE, lambda path: list(metrics.read(path)), lambda: [_METRICS]),
     Reader("configuration", "rnnkit.toml", _read_configuration, lambda: [_CONFIGURATION]),
     Reader("weights", "best.safetensors", _read_weights, _made(_model, "model/best.safetensors")),
     Reader("network", "model/config.json", _read_model, _made(_model, "model/config.json"), _model),

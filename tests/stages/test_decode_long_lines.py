@@ -27,7 +27,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A model that records the longest lines of training, as it ends seldom if ever."""
     folder = translator_folder(tmp_path_factory.mktemp(request.param), translator(request.param, seed=2, spread=1.0))
     meta = manifest.load(folder / manifest.NAME)
-    store.seal(folder, meta.options, meta.inputs, {**meta.facts, "longest": LONGEST}, finished=True)
+    store.write_manifest(folder, meta.options, meta.inputs, {**meta.facts, "longest": LONGEST}, finished=True)
     return folder
 
 
@@ -103,7 +103,7 @@ def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
 
 def test_the_mean_of_models_keeps_the_record(model: Path, tmp_path: Path) -> None:
     average.run(average.AverageOptions(models=[model, model], output=tmp_path / "mean"))
-    assert store.longest_pair(tmp_path / "mean", ("de", "en")) == (8, 6)
+    assert store.training_max_lengths(tmp_path / "mean", ("de", "en")) == (8, 6)
 
 
 def test_pictures_of_attention_are_counted(model: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.tiny_models import translator, translator_folder
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Warned
-from rnnkit.models import weights
+from rnnkit.models import model_weights
 from rnnkit.ngrams.arpa import write_arpa
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
@@ -238,7 +238,7 @@ def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Pat
     folder = translator_folder(tmp_path, network)
     with pytest.raises(FormatError, match=r"best\.safetensors: tensor output_bias has numbers that are none \(NaN or"):
         decoded(here, model=[folder])
-    assert weights.own_tensors(network)
+    assert model_weights.unique_tensors(network)
 
 
 def scored(here: Path, files: list[str], **changes: Any) -> tuple[list[LineScore], Summary]:

@@ -25,7 +25,7 @@ from rnnkit.text.lines import one_line
 from rnnkit.text.tokenizers import Tokenizer
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 from rnnkit.text.tokenizers.store import LEARNED, RULES
-from rnnkit.training.signals import Stop
+from rnnkit.training.signals import StopRequest
 
 TEXT = ["a", "a a", "", "a a a"]
 
@@ -77,7 +77,7 @@ def from_scoring(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[in
 
 
 def from_validation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[int, list[str]]]:
-    model = store.load(translating(folder, kind), "best", torch.device("cpu"))
+    model = store.load_seq2seq(translating(folder, kind), "best", torch.device("cpu"))
     for name in ("train.de", "train.en", "valid.de", "valid.en"):
         (folder / name).write_text("a\na a\n", encoding="utf-8")
     splits, sides = ("train", "valid"), ("de", "en")
@@ -91,7 +91,7 @@ def from_validation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple
     table = [folder / "vocab.tsv"]
     data = align.run(align.AlignOptions(**named, vocab=table, output=folder / "data")).data  # type: ignore[arg-type]
     what = Measured(2, "chrf", 2, SearchOptions(beam=1, min_length=3), 100)
-    found = make_validation(model, AlignedData.open(data), what, nullcontext, listen)(Stop())
+    found = make_validation(model, AlignedData.open(data), what, nullcontext, listen)(StopRequest())
     assert found is not None
     yield 2, list(found.lines)
 

@@ -262,14 +262,14 @@ def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_aligned_data_scores_as_its_text(aligned: Path, tmp_path: Path) -> None:
-    from rnnkit.models import language_store, store, weights
+    from rnnkit.models import lm_store, model_weights, store
     from rnnkit.text.vocabulary import Vocabulary
 
     network = tiny_models.speaker(size=len(Vocabulary.load(aligned / "vocab.tsv")))
     model = tmp_path / "model"
-    language_store.create(model, network.config, "en", aligned / "tokenizer", aligned / "vocab.tsv")
-    weights.save(model / "best.safetensors", weights.own_tensors(network), {})
-    store.seal(model, {}, {}, {}, finished=True)
+    lm_store.create_language_model(model, network.config, "en", aligned / "tokenizer", aligned / "vocab.tsv")
+    model_weights.save(model / "best.safetensors", model_weights.unique_tensors(network), {})
+    store.write_manifest(model, {}, {}, {}, finished=True)
     wanted = ScoreOptions(model=model, work=aligned, threads=1, device="cpu")
     by_text, whole = scored(replace(wanted, files=[aligned.parent / "test.en"], tokens=True))
     by_data, figures = scored(replace(wanted, split="test", tokens=True))

@@ -23,7 +23,7 @@ from rnnkit.console import Console
 from rnnkit.errors import visible_json, visible_line
 from rnnkit.events import Warned
 from rnnkit.system.machine import available_cores, limit_libraries
-from rnnkit.training.processes import place
+from rnnkit.training.distributed import rank_from_environment
 
 _CAPITALS = {"lm": "LM", "seq2seq": "Seq2Seq"}
 """Words of a command's name that its options class spells otherwise than with one capital."""
@@ -158,7 +158,7 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
 def _warn_of_many_processes(options: Any, console: Console) -> None:
     """More processes than cores are slower than fewer, and take more memory."""
     processes, cores = getattr(options, "processes", 1), available_cores()
-    if processes > cores and place().size == 1:
+    if processes > cores and rank_from_environment().world_size == 1:
         have = "1 core" if cores == 1 else f"{cores} cores"
         console.listen(Warned(f"{processes} processes share {have}: --processes {cores} is faster"))
 

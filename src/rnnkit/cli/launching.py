@@ -13,12 +13,12 @@ from rnnkit.events import Warned
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 from rnnkit.system import interpreter
-from rnnkit.training.processes import place
+from rnnkit.training.distributed import rank_from_environment
 
 
 def wanted(options: Any) -> int:
     """The processes to start from here: none where they are started already, or nothing is trained."""
-    if options.dry_run or place().size > 1:
+    if options.dry_run or rank_from_environment().world_size > 1:
         return 0
     processes = options.processes
     if options.resume and processes == 1:

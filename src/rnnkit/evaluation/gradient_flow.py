@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.data.arrays import IntArray
-from rnnkit.models.language_model import LanguageModel, Reading, State
+from rnnkit.models.language_model import LanguageModel, LMOutput, LMState
 from rnnkit.text import special
 
 WARM = 50
@@ -98,7 +98,7 @@ def by_state(network: LanguageModel, input_NT: Tensor, target_N: Tensor, steps: 
     state = _read_ahead(network, input_NT[:, : input_NT.shape[1] - steps])
     cuts = [tuple(part.requires_grad_() for layer in state for part in layer)]
     for input_N in input_NT[:, input_NT.shape[1] - steps :].unbind(1):
-        reading = network.read(input_N.unsqueeze(1), state)
+        reading = network.hidden_states(input_N.unsqueeze(1), state)
         # A copy of its own, so that c_t does not count what reaches the loss through h_t of the same step.
         state = tuple(tuple(part.clone() for part in layer) for layer in reading.state)
         cuts.append(tuple(part for layer in state for part in layer))
@@ -118,7 +118,7 @@ def by_input(network: LanguageModel, input_NT: Tensor, target_N: Tensor, steps: 
     # Each token read gets a row of its own in a table that stands in for the embeddings.
     table_VE = network.embedding.weight.detach()[read_NT.flatten()].requires_grad_()
     rows_NT = torch.arange(read_NT.numel()).view_as(read_NT)
-    reading: Reading = torch.func.functional_call(
+    reading: LMOutput = torch.func.functional_call(
         _Reader(network), {"network.embedding.weight": table_VE}, (rows_NT, state), tie_weights=False
     )
     (gradient_VE,) = torch.autograd.grad(_loss(network, reading.hidden_BTE[:, -1], target_N), table_VE)
@@ -133,15 +133,15 @@ class _Reader(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, input_BT: Tensor, state: State) -> Reading:
-        return self.network.read(input_BT, state)
+    def forward(self, input_BT: Tensor, state: LMState) -> LMOutput:
+        return self.network.hidden_states(input_BT, state)
 
 
 @torch.no_grad()
-def _read_ahead(network: LanguageModel, input_NT: Tensor) -> State:
+def _read_ahead(network: LanguageModel, input_NT: Tensor) -> LMState:
     """What is remembered after these tokens, of which there may be none."""
-    state = network.start(len(input_NT))
-    return network.read(input_NT, state).state if input_NT.shape[1] else state
+    state = network.initial_state(len(input_NT))
+    return network.hidden_states(input_NT, state).state if input_NT.shape[1] else state
 
 
 def _loss(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> Tensor:

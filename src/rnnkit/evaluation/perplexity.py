@@ -26,9 +26,9 @@ from torch import Tensor
 from rnnkit.data.aligned import Sentences
 from rnnkit.data.arrays import IntArray
 from rnnkit.errors import DataError
-from rnnkit.models.language_model import LanguageModel, State
+from rnnkit.models.language_model import LanguageModel, LMState
 from rnnkit.text import special
-from rnnkit.training.signals import Stop
+from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
 
 FloatArray = NDArray[np.float64]
@@ -78,7 +78,7 @@ class StreamReader:
         self._network = network
         self._block = block
         self._last = special.EOS
-        self._state: State | None = None
+        self._state: LMState | None = None
 
     def read(self, text: Sentences) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order."""
@@ -90,9 +90,9 @@ class StreamReader:
             device = network.output_bias.device
             target_T = as_ids(ids_T, device)
             input_T = torch.cat([target_T.new_tensor([self._last]), target_T[:-1]])
-            state = network.start(1) if self._state is None else self._state
+            state = network.initial_state(1) if self._state is None else self._state
             with one_thread(device):
-                reading = network.read(input_T.unsqueeze(0), state)
+                reading = network.hidden_states(input_T.unsqueeze(0), state)
             self._last, self._state = int(ids_T[-1]), reading.state
             hidden_TE = reading.hidden_BTE[0]
             return Block(hidden_TE, target_T, log_probabilities(network, hidden_TE, target_T))
@@ -131,7 +131,7 @@ class LineReader:
         self, network: LanguageModel, target_N: Tensor, begins: IntArray, lengths: IntArray, hidden_NE: Tensor
     ) -> None:
         """Read some lines side by side, and put what the output layer saw where it belongs."""
-        state = network.start(len(begins))
+        state = network.initial_state(len(begins))
         for start in range(0, int(lengths.max()), self._block):
             steps = np.arange(start, min(start + self._block, int(lengths.max())))
             inside_BT = torch.from_numpy(steps < lengths[:, None]).to(target_N.device)
@@ -139,7 +139,7 @@ class LineReader:
             input_BT = target_N[(place_BT - 1).clamp(min=0)]
             if start == 0:
                 input_BT[:, 0] = special.EOS
-            reading = network.read(input_BT, state)
+            reading = network.hidden_states(input_BT, state)
             state = reading.state
             hidden_NE[place_BT[inside_BT]] = reading.hidden_BTE[inside_BT]
 
@@ -168,8 +168,8 @@ def score(reader: Reader, text: Sentences) -> FloatArray:
 def make_validation(
     network: LanguageModel,
     sentences: Sentences,
-    mean_weights: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
-) -> Callable[[Stop], Validation | None]:
+    ema_weights: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+) -> Callable[[StopRequest], Validation | None]:
     """A function that measures the network as it is at the moment, and leaves no trace on it.
 
     Its facts are `loss`, nats a token, and `perplexity`.
@@ -177,7 +177,7 @@ def make_validation(
     Args:
         network: The model under training.
         sentences: The validation part.
-        mean_weights: A context in which the network has the weights that are to be measured.
+        ema_weights: A context in which the network has the weights that are to be measured.
 
     Raises:
         DataError: The validation part is empty.
@@ -186,9 +186,9 @@ def make_validation(
         raise DataError("the validation part holds no token", hint="align a valid part as well")
     text = without_padding(sentences)
 
-    def validate(stop: Stop) -> Validation | None:
+    def validate(stop: StopRequest) -> Validation | None:
         total = 0.0
-        with mean_weights():
+        with ema_weights():
             for block in make_reader(network).read(text):
                 if stop:
                     return None

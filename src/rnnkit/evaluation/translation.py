@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 from rnnkit.data.aligned import AlignedData
 from rnnkit.decoding import translate
+from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translator import Translator
-from rnnkit.decoding.wishes import NO_WISH
 from rnnkit.evaluation.bleu import BleuSettings, ChrfSettings, corpus_score
 from rnnkit.evaluation.error_rates import error_rate
 from rnnkit.events import Listener, Warned, ignore
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text import special
 from rnnkit.text.normalise import Normalisation
 from rnnkit.text.tokenizers.tokenizer import warn_replaced
-from rnnkit.training.sequence_to_sequence import mean_nll
-from rnnkit.training.signals import Stop
+from rnnkit.training.seq2seq_task import mean_target_nll
+from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
 
 BLOCK = 200
@@ -68,7 +68,7 @@ class HeldOut:
     references: Sequence[str]
     translate: Callable[[int, int], tuple[list[str], int]]
 
-    def decode(self, stop: Stop) -> tuple[list[str], int] | None:
+    def decode(self, stop: StopRequest) -> tuple[list[str], int] | None:
         """The text of all sentences, and the tokens in all; None where the stop flag was set meanwhile."""
         outputs: list[str] = []
         tokens = 0
@@ -82,12 +82,12 @@ class HeldOut:
 
 
 def make_validation(
-    model: Model,
+    model: LoadedSeq2Seq,
     data: AlignedData,
     measured: Measured,
     weights: Callable[[], AbstractContextManager[None]],
     listen: Listener = ignore,
-) -> Callable[[Stop], Validation | None]:
+) -> Callable[[StopRequest], Validation | None]:
     """A function that validates the model as it is at the moment, and leaves no trace on it.
 
     Its figures are those of `rnnkit decode --beam 1` and `rnnkit bleu` or `rnnkit error-rate` on the same lines, where
@@ -108,12 +108,12 @@ def make_validation(
     warnings = iter([listen])  # one for the run
     shown = [index * count // measured.samples for index in range(measured.samples)] if count else []
 
-    def validate(stop: Stop) -> Validation | None:
+    def validate(stop: StopRequest) -> Validation | None:
         with weights():
             return look(stop)
 
-    def look(stop: Stop) -> Validation | None:
-        nll = mean_nll(model.network, source, target, stop)
+    def look(stop: StopRequest) -> Validation | None:
+        nll = mean_target_nll(model.network, source, target, stop)
         if nll is None:
             return None
         if not count:
@@ -164,7 +164,9 @@ def _accuracy(outputs: Sequence[str], references: Sequence[str]) -> float:
     return 100 - error_rate(written, [[line] for line in right], "lines").percent
 
 
-def _read_held_out(model: Model, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:
+def _read_held_out(
+    model: LoadedSeq2Seq, data: AlignedData, measured: Measured, count: int, listen: Listener
+) -> HeldOut:
     """The first sentences of the `valid` split."""
     sources, references = (data.raw_lines("valid", side, count) for side in data.sides)
     translator = Translator((model,))
@@ -173,7 +175,7 @@ def _read_held_out(model: Model, data: AlignedData, measured: Measured, count: i
         return _read_ids(model, data, measured, count, listen)
 
     def decode(start: int, stop: int) -> tuple[list[str], int]:
-        asked = [(line, NO_WISH) for line in sources[start:stop]]
+        asked = [(line, UNCONSTRAINED) for line in sources[start:stop]]
         found = list(translate.translate_lines(translator, asked, how, start + 1))
         return [one.outputs[0] for one in found], sum(len(tokens) for one in found for tokens in one.tokens[:1])
 
@@ -181,7 +183,7 @@ def _read_held_out(model: Model, data: AlignedData, measured: Measured, count: i
     return HeldOut(sources, [model.tokenizer.part(line)[0] for line in references], decode)
 
 
-def _read_ids(model: Model, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:
+def _read_ids(model: LoadedSeq2Seq, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:
     """The same of data without raw lines, from its ids."""
     source, target = (data.side("valid", side) for side in data.sides)
     source_ids = [source[index][:-1].tolist() for index in range(count)]
@@ -204,7 +206,7 @@ def _read_ids(model: Model, data: AlignedData, measured: Measured, count: int, l
         )
 
     def decode(start: int, stop: int) -> tuple[list[str], int]:
-        found = translate.search_all(model, source_ids[start:stop], measured.search, measured.batch_tokens)
+        found = translate.search_sources(model, source_ids[start:stop], measured.search, measured.batch_tokens)
         best = [one[0].ids if one else () for one in found]
         texts = [tokenizer.detokenize(model.target_vocabulary.decode(ids)) for ids in best]
         return texts, sum(map(len, best))

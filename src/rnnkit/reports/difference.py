@@ -85,7 +85,7 @@ def _facts(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Diff
 
 def _contents(name: str, first: Path, second: Path) -> Iterator[Difference]:
     """What two files of one name or kind hold."""
-    if first.name == second.name == metrics.NAME:
+    if first.name == second.name == metrics.METRICS_FILE:
         yield from _metrics(name, first, second)
     elif first.suffix == second.suffix == ".safetensors":
         yield from _tensors(name, first, second)

@@ -32,7 +32,7 @@ _STATE = "state.json"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainingCheckpoint:
     """A moment of a run.
 
     Attributes:
@@ -44,7 +44,7 @@ class Checkpoint:
     arrays: Mapping[str, Arrays]
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
+def save(folder: Path, checkpoint: TrainingCheckpoint) -> None:
     """Write a checkpoint in place of the one that is there.
 
     Raises:
@@ -75,7 +75,7 @@ def remove(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def load(folder: Path) -> Checkpoint:
+def load(folder: Path) -> TrainingCheckpoint:
     """Read a checkpoint.
 
     Raises:
@@ -103,4 +103,4 @@ def load(folder: Path) -> Checkpoint:
             arrays[path.stem] = load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise FormatError(f"{path} is damaged", str(error)) from error
-    return Checkpoint(counters, arrays)
+    return TrainingCheckpoint(counters, arrays)

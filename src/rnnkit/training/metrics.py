@@ -14,7 +14,7 @@ from rnnkit.io.document import parse
 from rnnkit.io.explained import explain_os_errors
 from rnnkit.io.regular import open_regular
 
-NAME = "metrics.jsonl"
+METRICS_FILE = "metrics.jsonl"
 _LONGEST_LINE = 1 << 20
 
 
@@ -51,7 +51,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def drop_after(path: Path, step: int) -> None:
+def truncate_after(path: Path, step: int) -> None:
     """Forget what was measured after a step: a resumed run measures it again."""
     if not path.exists():
         return

@@ -63,7 +63,7 @@ def test_long_n_grams_count_more(words: list[str], subwords: Subwords) -> None:
     vectors_VD = mean_rows(inputs_RD, composition)
     for row, word in enumerate(words, start=FIRST):
         places = slice(composition.starts_V[row], composition.starts_V[row + 1])
-        parts, rates = composition.parts[places], composition.rates[places]
+        parts, rates = composition.mean_weights[places], composition.rate_factors[places]
         ratios = [1.0, *(length / middle for length in ngram_lengths(word, subwords))]
         np.testing.assert_allclose(parts, 1 / np.array(ratios), rtol=1e-6)
         np.testing.assert_allclose(rates, np.array(ratios) ** 2, rtol=1e-6)

@@ -170,12 +170,12 @@ def _read(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
 def _draw(arch: str, options: DiagnoseOptions) -> Named:
     from rnnkit.evaluation import fresh_network
     from rnnkit.evaluation.gradient_flow import WARM, draw_places
-    from rnnkit.models.language_model import Config
+    from rnnkit.models.language_model import LMConfig
 
     name = f"new {arch}"
     _check_chain(name, arch, options.by)
     size = options.hidden or FLOW_HIDDEN
-    config = Config(
+    config = LMConfig(
         arch=arch, vocabulary=VOCABULARY, embedding=size, hidden=size, layers=options.layers,  # type: ignore[arg-type]
         heads=1, memory=WARM + options.steps + 1,
     )  # fmt: skip

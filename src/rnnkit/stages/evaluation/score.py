@@ -61,7 +61,7 @@ def _run(options: ScoreOptions, shares: Shares, listen: Listener) -> Iterator[Li
 
     set_threads(options.threads)
     device = choose_device(options.device)
-    if store.read_config(options.folder)["task"] == store.TASK:
+    if store.read_config(options.folder)["task"] == store.SEQ2SEQ:
         check_translation(options)
         yield from score_translation.score(options, device, listen)
         return

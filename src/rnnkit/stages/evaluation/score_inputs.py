@@ -109,14 +109,14 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
         FormatError: A file is damaged; the message names it.
         UsageError: A checkpoint of counts was asked for.
     """
-    from rnnkit.models import language_store, store
+    from rnnkit.models import lm_store, store
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.text.tokenizers.store import identity
     from rnnkit.text.vocabulary import Vocabulary
 
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
-    path = folder / language_store.VOCABULARY
+    path = folder / lm_store.VOCABULARY_FILE
     counted = document["network"].get("arch") == NGRAM
     if counted and checkpoint != "best":
         raise UsageError(f"--checkpoint {checkpoint}: {folder} holds counts, which have no checkpoints")
@@ -124,10 +124,10 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
         folder=folder,
         vocabulary=Vocabulary.load(path),
         vocabulary_digest=manifest.sha256(path),
-        tokenizer=language_store.find_tokenizer(folder),
+        tokenizer=lm_store.find_tokenizer(folder),
         tokenizer_identity=identity(folder / "tokenizer") if (folder / "tokenizer").exists() else None,
         language=str(document["languages"][0]),
-        network=None if counted else language_store.load(folder, checkpoint, device).network,
+        network=None if counted else lm_store.load_language_model(folder, checkpoint, device).network,
         counts=ngram_store.load(folder / ngram_store.NAME) if counted else None,
     )
 

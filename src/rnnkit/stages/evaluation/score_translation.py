@@ -35,16 +35,16 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
     Raises:
         DataError: A file is missing or no text, they have different numbers of lines, or none.
     """
-    from rnnkit.decoding.lengths import longest_of
-    from rnnkit.decoding.pair_scores import score_pairs
-    from rnnkit.decoding.translator import Translator, encode
+    from rnnkit.decoding.rescoring import score_pairs
+    from rnnkit.decoding.stepper import max_training_lengths
+    from rnnkit.decoding.translator import Translator, encode_tokens
     from rnnkit.evaluation.language_scores import LanguageScore, measure
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.models import store
 
-    model = store.load(options.folder, options.checkpoint, device)
+    model = store.load_seq2seq(options.folder, options.checkpoint, device)
     translator = Translator((model,))
-    longest = longest_of([store.longest_pair(options.folder, model.languages)])
+    longest = max_training_lengths([store.training_max_lengths(options.folder, model.languages)])
     read, said, cut = longest.most_source - 1, longest.most_output - 1, Lines()
     total = LanguageScore()
     for group in _groups(options.files[0], options.files[1], model.tokenizer):
@@ -53,7 +53,9 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
         sources = [translator.encode(source[:read]) for source, _ in whole]
         tokens = [target[:said] for _, target in whole]
         # A token that the model can copy from this line's source is known.
-        targets = [encode(model.target_vocabulary, line, own) for line, (_, own) in zip(tokens, sources, strict=True)]
+        targets = [
+            encode_tokens(model.target_vocabulary, line, own) for line, (_, own) in zip(tokens, sources, strict=True)
+        ]
         scores = score_pairs(translator, [ids for ids, _ in sources], targets, first_line=total.lines + 1)
         for place, (_, raw) in enumerate(group):
             ids = _ended(targets[place])

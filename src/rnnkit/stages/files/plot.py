@@ -105,7 +105,7 @@ def _draw_curve(options: PlotOptions) -> Path:
     picture = options.output or model / "curve.png"
     if options.output is not None:
         claim_file(options, picture)
-    draw_curve(model / metrics.NAME, picture)
+    draw_curve(model / metrics.METRICS_FILE, picture)
     return picture
 
 

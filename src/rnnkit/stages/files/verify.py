@@ -169,10 +169,10 @@ def _is_of_artefact(path: Path, artefacts: list[Path]) -> bool:
 
 def _own_faults(path: Path) -> list[str]:
     """Faults of weights, which hold their own checksum."""
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
     try:
-        weights.load(path)
+        model_weights.load(path)
     except FormatError as error:
         return [f"{path}: {'; '.join(error.details)}"]
     return []

@@ -154,7 +154,7 @@ def _of_model(part: str, folder: Path, checkpoint: str) -> Iterator[tuple[str, P
     counted = document["network"].get("arch") == "ngram"
     path = folder / ngram_store.NAME if counted else store.weights_path(folder, checkpoint)
     yield f"{part}: {path.name}", path, False
-    yield f"{part}: {store.CONFIG}", folder / store.CONFIG, False
+    yield f"{part}: {store.CONFIG_FILE}", folder / store.CONFIG_FILE, False
     for name in document["vocabularies"]:
         yield f"{part}: {name}", folder / name, False
     for file in sorted((folder / "tokenizer").rglob("*")):

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final
 from rnnkit.events import Warned
 
 if TYPE_CHECKING:
-    from rnnkit.decoding.lengths import Longest
-    from rnnkit.decoding.stepper import SearchOptions
-    from rnnkit.decoding.translate import Translated
+    from rnnkit.decoding.stepper import SearchOptions, TrainingLengths
+    from rnnkit.decoding.translate import TranslatedLine
 
 SHOWN: Final = 5
 """Line numbers that a warning names."""
@@ -47,13 +46,13 @@ class Watch:
         unfinished: Lines whose first output was cut at its greatest length.
     """
 
-    longest: Longest
+    longest: TrainingLengths
     search: SearchOptions
     long: Lines = field(default_factory=Lines)
     cut: Lines = field(default_factory=Lines)
     unfinished: Lines = field(default_factory=Lines)
 
-    def look(self, number: int, one: Translated) -> None:
+    def look(self, number: int, one: TranslatedLine) -> None:
         """Look at a line that was translated."""
         if one.left_out:
             self.cut.add(number)

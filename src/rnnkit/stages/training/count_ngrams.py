@@ -138,12 +138,12 @@ def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, lis
 def _seal(options: TrainLMOptions, made_from: TrainingInputs, model: NgramModel, counted: Counted) -> None:
     """Make the folder a model directory that stands alone."""
     from rnnkit.models import store
-    from rnnkit.models.language_store import VOCABULARY
+    from rnnkit.models.lm_store import VOCABULARY_FILE
 
     folder, language = counted.model, made_from.data.sides[0]
-    store.lay_out(folder, made_from.tokenizer, {VOCABULARY: made_from.vocabularies[0]})
+    store.create_model_dir(folder, made_from.tokenizer, {VOCABULARY_FILE: made_from.vocabularies[0]})
     network = {"arch": "ngram", "order": model.order, "smoothing": options.smoothing}
-    store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY], network)
+    store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY_FILE], network)
     facts = {"languages": [language], "ngrams": list(counted.ngrams), "perplexity": counted.perplexity}
     kept = {name: value for name, value in run_folder.kept(options).items() if name in OWN}
-    store.seal(folder, kept, made_from.digests, facts, finished=True)
+    store.write_manifest(folder, kept, made_from.digests, facts, finished=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from rnnkit.stages.training.count_ngrams import Cost, Counted
-    from rnnkit.training.estimate import Estimate
+    from rnnkit.training.dry_run import CostEstimate
 
 EXAMPLE = """\
 rnnkit train --arch lstm
@@ -80,7 +80,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 TrainOptions: type[Any] = _union([train_seq2seq.TrainSeq2SeqOptions, train_lm.TrainLMOptions])
 
 
-def run(options: Any, listen: Listener = ignore) -> TrainingResult | Estimate | Counted | Cost:
+def run(options: Any, listen: Listener = ignore) -> TrainingResult | CostEstimate | Counted | Cost:
     """Train what the data is for.
 
     Raises:
@@ -90,7 +90,7 @@ def run(options: Any, listen: Listener = ignore) -> TrainingResult | Estimate | 
 
     data = AlignedData.open(options.data or Workspace(options.work).data)
     command, stage, kind = TRAINERS[data.task]
-    result: TrainingResult | Estimate | Counted | Cost = stage.run(_narrow(options, kind, command), listen)
+    result: TrainingResult | CostEstimate | Counted | Cost = stage.run(_narrow(options, kind, command), listen)
     return result
 
 

@@ -23,10 +23,10 @@ from rnnkit.system import machine
 from rnnkit.system.machine import available_cores, peak_memory
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.train.corpus import Corpus
-    from rnnkit.embeddings.train.embedding_model import EmbeddingModel
-    from rnnkit.training.embeddings import EmbeddingTask, Slab
-    from rnnkit.training.loop import Counters, Loop
+    from rnnkit.embeddings.corpus import Corpus
+    from rnnkit.embeddings.model import EmbeddingModel
+    from rnnkit.training.trainer import Trainer, TrainingCounters
+    from rnnkit.training.word_vector_task import TokenBatch, WordVectorTask
 
 EXAMPLE = """\
 rnnkit train-embeddings wiki.txt
@@ -161,7 +161,7 @@ def _with_threads(options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
 def _train(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
 ) -> TrainEmbeddingsResult:
-    from rnnkit.embeddings.formats import vectors_directory
+    from rnnkit.embeddings import run_directory
     from rnnkit.training import checkpoint, metrics
 
     loop, task = _make_loop(options, model, corpus, folder, listen)
@@ -169,12 +169,12 @@ def _train(
         loop.resume()
         listen(Note(f"going on from step {loop.counters.step:,}"))
     elif options.resume:
-        metrics.drop_after(folder / metrics.NAME, 0)
+        metrics.truncate_after(folder / metrics.METRICS_FILE, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
     try:
         counters = loop.run()
     except Interrupted:
-        vectors_directory.update_run(folder.path, model.table(), {"finished": False})
+        run_directory.update(folder.path, model.table(), {"finished": False})
         listen(Note(f"the vectors as they are now are in {folder}"))
         raise
     if not counters.tokens:  # some line has two words that could be kept, or the run would not have started
@@ -186,7 +186,7 @@ def _train(
         )
     facts = {"finished": True, "tokens": corpus.tokens, "epochs": options.epochs, "loss": task.loss}
     folder.check()
-    vectors_directory.update_run(folder.path, model.table(), facts)
+    run_directory.update(folder.path, model.table(), facts)
     checkpoint.remove(folder / "last")
     shutil.rmtree(folder / embedding_start.TEXT)
     folder.commit()
@@ -195,17 +195,17 @@ def _train(
 
 def _make_loop(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
-) -> tuple[Loop[Slab], EmbeddingTask]:
-    from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
-    from rnnkit.training.embeddings import EmbeddingTask, Slabs
-    from rnnkit.training.loop import Loop, Plan
+) -> tuple[Trainer[TokenBatch], WordVectorTask]:
+    from rnnkit.embeddings.learner import Learner
     from rnnkit.training.schedules import Schedule
+    from rnnkit.training.trainer import Trainer, TrainingPlan
+    from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
-    task = EmbeddingTask(corpus, HogwildTrainer(embedding_start.make_lesson(options, model, corpus), threads))
-    slabs = Slabs(corpus, options.epochs)
+    task = WordVectorTask(corpus, Learner(embedding_start.make_lesson(options, model, corpus), threads))
+    slabs = TokenBatches(corpus, options.epochs)
     steps = options.epochs * slabs.per_epoch
-    plan = Plan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, keep_last=False)
+    plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, save_at_end=False)
     rate = options.learning_rate or default_rate(options)
     listen(
         Note(
@@ -213,7 +213,7 @@ def _make_loop(
             f"learning rate {rate:g}, {threads} {'thread' if threads == 1 else 'threads'}, seed {options.seed}"
         )
     )
-    return Loop(task, slabs, Schedule("linear", rate, 0, steps), plan, folder, None, listen), task
+    return Trainer(task, slabs, Schedule("linear", rate, 0, steps), plan, folder, None, listen), task
 
 
 def _load_kernels(listen: Listener) -> None:
@@ -222,22 +222,22 @@ def _load_kernels(listen: Listener) -> None:
     It comes first, so that the compiler's memory is given back before the matrices take theirs.
     """
     with kernel_cache.tell(listen):
-        from rnnkit.embeddings.train import hogwild_trainer
+        from rnnkit.embeddings import kernels
 
-        hogwild_trainer.compile_kernels()
+        kernels.prepare()
 
 
 def _result(
     options: TrainEmbeddingsOptions,
     model: EmbeddingModel,
     corpus: Corpus,
-    counters: Counters,
+    counters: TrainingCounters,
     loss: float,
     folder: Path,
 ) -> TrainEmbeddingsResult:
     return TrainEmbeddingsResult(
         output=folder,
-        words=len(model.vocabulary.words),
+        words=len(model.lexicon.words),
         dimension=dimension(options),
         tokens=corpus.tokens,
         epochs=options.epochs,
@@ -250,17 +250,17 @@ def _result(
 
 def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> Cost:
     """Count the words, in a folder that is gone afterwards."""
-    from rnnkit.embeddings.train.corpus import open_corpus, write_vocabulary_ids
+    from rnnkit.embeddings.corpus import open_text, write_rows
 
     paths = embedding_text.find_text(options)
     options, known = embedding_start.open_vectors(options, listen)
     with tempfile.TemporaryDirectory() as name:
         text = Path(name)
         found = embedding_text.write_numbers(options, paths, text, listen)
-        vocabulary, row_of = embedding_start.choose_words(options, known, found)
-        write_vocabulary_ids(text, found.rows(row_of))
-        tokens = open_corpus(text).tokens
+        lexicon, row_of = embedding_start.choose_words(options, known, found)
+        write_rows(text, found.rows(row_of))
+        tokens = open_text(text).tokens
         numbers = sum(path.stat().st_size for path in text.iterdir())
-    matrices = vocabulary.memory_bytes(dimension(options))
+    matrices = lexicon.memory_bytes(dimension(options))
     machine.announce(matrices, listen)
-    return Cost(len(vocabulary.words), tokens, matrices, 2 * matrices + numbers)
+    return Cost(len(lexicon.words), tokens, matrices, 2 * matrices + numbers)
