@@ -13,30 +13,29 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from tests.embeddings.formats.imperfect_files import BINARIES, GLOVES, MODELS, TEXTS, File
+from tests.embeddings.imperfect import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.alignment.links import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.config import resolve
-from rnnkit.data.aligned import AlignedData, SentenceWriter, SplitCounts, write_meta
-from rnnkit.data.arrays import open_array
-from rnnkit.embeddings import formats
-from rnnkit.embeddings.formats import fasttext_binary, glove, vectors_directory, word2vec_binary, word2vec_text
-from rnnkit.embeddings.vector_table import VectorTable
-from rnnkit.embeddings.word_index import WordIndex
+from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
+from rnnkit.embeddings import directory, fasttext_binary, formats, glove, word2vec_binary, word2vec_text
+from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.words import Words
 from rnnkit.io import manifest
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.npy import open_array
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 from rnnkit.text.lines import read_lines
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.phrases import Phrases
-from rnnkit.text.tokenizers.subwords import SubwordTokenizer
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.phrase_detection import PhraseList
+from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training import checkpoint, metrics
 
@@ -65,9 +64,9 @@ class Reader:
     foreign: bool = False
 
 
-def _table() -> VectorTable:
+def _table() -> Table:
     values = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
-    return VectorTable(WordIndex.from_list(["the", "ä", "b", "c-d", "e"], [9, 5, 3, 2, 1]), values)
+    return Table(Words.from_list(["the", "ä", "b", "c-d", "e"], [9, 5, 3, 2, 1]), values)
 
 
 def _vectors() -> Iterable[bytes]:
@@ -80,7 +79,7 @@ def _vectors() -> Iterable[bytes]:
                 yield pack(path.read_bytes())
 
 
-def _repaired(name: str, write: Callable[[Path, VectorTable], None], files: Sequence[File]) -> Reader:
+def _repaired(name: str, write: Callable[[Path, Table], None], files: Sequence[File]) -> Reader:
     """The reader of imperfect files of one format."""
 
     def samples() -> Iterable[bytes]:
@@ -107,7 +106,7 @@ def _read_folder(path: Path) -> object:
     manifest.write(
         path.parent / manifest.NAME, manifest.Manifest(meta.kind, meta.version, files=files, facts=meta.facts)
     )
-    table = vectors_directory.read(path.parent)
+    table = directory.read(path.parent)
     return (
         table.words.counts,
         [table.words.row(word) for word in ("the", "x")],
@@ -124,7 +123,7 @@ def _data(folder: Path) -> None:
                 writer.append(ids)
     counts = SplitCounts({side: writer.counts for side, writer in writers.items()}, 3, {})
     sizes = {"de": 9, "en": 9}
-    write_meta(
+    write_data_manifest(
         folder, task="parallel", splits={"train": counts}, vocabulary_size=sizes, padding=None, options={}, inputs={}
     )
 
@@ -143,7 +142,7 @@ def _made(make: Callable[[Path], object], name: str) -> Callable[[], list[bytes]
 
 def _read_data(path: Path) -> object:
     data = AlignedData.open(path.parent)
-    return [data.side(split, side).lengths() for split in data.splits for side in data.sides], manifest.faults(
+    return [data.side(split, side).lengths() for split in data.splits for side in data.sides], manifest.find_mismatches(
         path.parent
     )
 
@@ -160,7 +159,7 @@ def _counts(folder: Path) -> None:
 
 def _ask(model: NgramModel) -> object:
     """Walk through all that was read."""
-    model.score(np.array([special.UNK, special.EOS]), np.array([0, 2]))
+    model.score(np.array([special_tokens.UNK, special_tokens.EOS]), np.array([0, 2]))
     return [model.log_probabilities(state) for state in range(len(model.backoff_I))]
 
 
@@ -212,7 +211,7 @@ def _pieces() -> list[bytes]:
 
 
 def _read_pieces(path: Path) -> object:
-    return SubwordTokenizer("unigram", path.read_bytes(), Normalisation("nfc")).tokenize("the house of mice")
+    return SubwordTokenizer("unigram", path.read_bytes(), Normalizer("nfc")).tokenize("the house of mice")
 
 
 def _read_configuration(path: Path) -> object:
@@ -263,14 +262,14 @@ READERS = (
     _repaired("fastText", fasttext_binary.write, MODELS),
     _repaired("GloVe", glove.write, GLOVES),
     Reader(
-        "vectors directory, vectors", vectors_directory.VECTORS, _read_folder,
-        _made(lambda folder: vectors_directory.write(folder / "v", _table()), f"v/{vectors_directory.VECTORS}"),
-        lambda folder: vectors_directory.write(folder, _table()),
+        "vectors directory, vectors", directory.VECTORS, _read_folder,
+        _made(lambda folder: directory.write(folder / "v", _table()), f"v/{directory.VECTORS}"),
+        lambda folder: directory.write(folder, _table()),
     ),
     Reader(
-        "vectors directory, words", vectors_directory.VOCABULARY, _read_folder,
-        _made(lambda folder: vectors_directory.write(folder / "v", _table()), f"v/{vectors_directory.VOCABULARY}"),
-        lambda folder: vectors_directory.write(folder, _table()),
+        "vectors directory, words", directory.VOCABULARY, _read_folder,
+        _made(lambda folder: directory.write(folder / "v", _table()), f"v/{directory.VOCABULARY}"),
+        lambda folder: directory.write(folder, _table()),
     ),
     Reader("arpa", "model.arpa", read_arpa, _packed_arpa),
     Reader("arpa, repaired", "model.arpa", _repair_arpa, lambda: [*_packed_arpa(), *_BROKEN_ARPA]),
@@ -288,7 +287,7 @@ READERS = (
         _made(_shortlist, "list/offsets.npy"), _shortlist,
     ),
     Reader("links", "links", lambda path: read_links(path, _LENGTHS, _LENGTHS, True), lambda: [_LINKS]),
-    Reader("phrases", "phrases.tsv", Phrases.load, lambda: [_PHRASES]),
+    Reader("phrases", "phrases.tsv", PhraseList.load, lambda: [_PHRASES]),
     Reader("metrics", metrics.METRICS_FILE, lambda path: list(metrics.read(path)), lambda: [_METRICS]),
     Reader("configuration", "rnnkit.toml", _read_configuration, lambda: [_CONFIGURATION]),
     Reader("weights", "best.safetensors", _read_weights, _made(_model, "model/best.safetensors")),

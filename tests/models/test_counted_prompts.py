@@ -9,7 +9,7 @@ from tests.tiny_models import SIZE, counts, vocabulary
 
 from rnnkit.models.prompts import NgramPrompts
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text.special import BOS, EOS, UNK
+from rnnkit.text.special_tokens import BOS, EOS, UNK
 
 FIRST = torch.full((3, 1), BOS)
 

@@ -9,7 +9,7 @@ from tests.tiny_models import SIZE, speaker
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.prompts import NeuralPrompts
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
-from rnnkit.text.special import BOS, EOS
+from rnnkit.text.special_tokens import BOS, EOS
 
 PROMPTS = [[4, 9, 6], [7, 7, 12], [15, 5, 4]]
 FIRST = torch.full((3, 1), BOS)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.workspaces import make_workspace
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress
 from rnnkit.io import manifest

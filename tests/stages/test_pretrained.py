@@ -173,7 +173,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
     whole, resumed = (manifest.load(tmp_path / run / "meta.json") for run in ("whole", "cut"))
     assert whole.inputs == resumed.inputs
-    assert manifest.faults(tmp_path / "cut") == []
+    assert manifest.find_mismatches(tmp_path / "cut") == []
 
 
 def test_other_vectors_under_the_same_name_are_noticed(

@@ -54,7 +54,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "best.safetensors", "average.safetensors",
         "last", "snapshots", "metrics.jsonl", "curve.png", "README.md", "meta.json",
     }  # fmt: skip
-    assert manifest.faults(model) == []
+    assert manifest.find_mismatches(model) == []
     document = json.loads((model / "config.json").read_text())
     assert (document["task"], document["languages"]) == ("language-model", ["en"])
     card = (model / "README.md").read_text()
@@ -289,7 +289,7 @@ def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Pa
     assert {path.name for path in counted.model.iterdir() if not path.name.startswith(".")} == {
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "ngrams.safetensors", "meta.json"
     }  # fmt: skip
-    assert manifest.faults(counted.model) == []
+    assert manifest.find_mismatches(counted.model) == []
     assert len(counted.ngrams) == 3
     assert 1 < counted.perplexity < 500
     with pytest.raises(ArtefactError, match="already exists"):
@@ -312,7 +312,7 @@ def test_maximum_likelihood_is_infinitely_surprised(work: Path, tmp_path: Path) 
 def test_a_cloze_model_trains(work: Path, tmp_path: Path) -> None:
     result = trained(work, tmp_path / "cloze", cloze=True, bidirectional=True)
     assert json.loads((result.model / "config.json").read_text())["task"] == "cloze"
-    assert manifest.faults(result.model) == []
+    assert manifest.find_mismatches(result.model) == []
 
 
 def test_train_sends_text_here_and_pairs_there(work: Path, tmp_path: Path) -> None:

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.data.arrays import GrowingArray
-from rnnkit.embeddings.train.corpus import IDS, SEGMENTS, Corpus, open_corpus, write_vocabulary_ids
-from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
-from rnnkit.embeddings.train.word_composition import whole_words
-from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
-from rnnkit.kernels.word2vec_arrays import init_weights
-from rnnkit.kernels.word2vec_chunk import NEGATIVE_SAMPLING, SKIP_GRAM, TrainingMethod
-from rnnkit.text import special
+from rnnkit.embeddings.chunk import NEGATIVE, SKIPGRAM, Method
+from rnnkit.embeddings.composition import whole_words
+from rnnkit.embeddings.corpus import IDS, SEGMENTS, Corpus, open_text, write_rows
+from rnnkit.embeddings.learner import Learner, Lesson
+from rnnkit.embeddings.sampling import keep_probabilities, make_noise
+from rnnkit.embeddings.weights import make_weights
+from rnnkit.io.npy import NpyWriter
+from rnnkit.text import special_tokens
 from rnnkit.training import word_vector_task
 from rnnkit.training.word_vector_task import MIN_STEPS, TokenBatch, TokenBatches, WordVectorTask
 
-FIRST = len(special.NAMES)
+FIRST = len(special_tokens.NAMES)
 ROWS = FIRST + 7
 LENGTHS = [5, 0, 3, 12, 1, 7, 2, 0]
 
@@ -38,24 +38,24 @@ def written(folder: Path) -> Corpus:
     """A text of seven words, of which the first is too rare to have a row."""
     ids = np.random.default_rng(5).integers(0, 8, sum(LENGTHS))
     for name, values, dtype in ((IDS, ids, np.int32), (SEGMENTS, np.cumsum([0, *LENGTHS]), np.int64)):
-        file = GrowingArray(folder / name, dtype)
+        file = NpyWriter(folder / name, dtype)
         file.append(values)
         file.close()
-    write_vocabulary_ids(folder, np.array([special.UNK, *range(FIRST, ROWS)], np.int32))
-    return open_corpus(folder)
+    write_rows(folder, np.array([special_tokens.UNK, *range(FIRST, ROWS)], np.int32))
+    return open_text(folder)
 
 
 def make_task(corpus: Corpus) -> WordVectorTask:
     counts_V = corpus.counts(ROWS)
-    lesson = EmbeddingTrainingConfig(
-        init_weights(ROWS, ROWS, 5, FIRST, seed=1),
+    lesson = Lesson(
+        make_weights(ROWS, ROWS, 5, FIRST, seed=1),
         keep_probabilities(counts_V, 0),
-        make_noise_distribution(counts_V, 0.75, 3, is_nce=False),
+        make_noise(counts_V, 0.75, 3, contrastive=False),
         whole_words(),
-        TrainingMethod(SKIP_GRAM, 3, False, 3, NEGATIVE_SAMPLING, False, False),
+        Method(SKIPGRAM, 3, False, 3, NEGATIVE, False, False),
         seed=1,
     )
-    return WordVectorTask(corpus, HogwildTrainer(lesson, 1))
+    return WordVectorTask(corpus, Learner(lesson, 1))
 
 
 @given(lengths, st.integers(1, 5), st.integers(1, 20))

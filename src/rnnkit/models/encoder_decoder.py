@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.nn.cells import State
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SourceBatch:
     @classmethod
     def from_ids(cls, ids_BS: Tensor) -> SourceBatch:
         """The batch of these ids."""
-        padding_BS = ids_BS == special.PAD
+        padding_BS = ids_BS == special_tokens.PAD
         # On a GPU the question would wait for all that was asked before it.
         whole = not ids_BS.is_cuda and not padding_BS.any()
         return cls(ids_BS, padding_BS, None if whole else ~padding_BS[:, None, None])

@@ -30,7 +30,7 @@ from rnnkit.nn.kinds import LanguageArch
 from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.recurrent import gather_steps, reverse_index
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 INIT_RANGE = 0.1
 """Embeddings start uniform within this."""
@@ -111,7 +111,7 @@ class MaskedLM(Recomputing):
             no places: what stands there means nothing.
         """
         ids_BT = self._blank(ids_BT)
-        ahead_BT = torch.cat([torch.full_like(ids_BT[:, :1], special.BOS), ids_BT[:, :-1]], dim=1)
+        ahead_BT = torch.cat([torch.full_like(ids_BT[:, :1], special_tokens.BOS), ids_BT[:, :-1]], dim=1)
         reversal_BT = reverse_index(lengths_B, ids_BT.shape[1])
         before_BTH = self._run(self.forwards, ahead_BT)
         behind_BTH = gather_steps(self._run(self.backwards, ids_BT.gather(1, reversal_BT)), reversal_BT)
@@ -145,7 +145,9 @@ class MaskedLM(Recomputing):
         if not self.training or self.config.blanked == 0:
             return ids_BT
         drawn_BT = torch.rand(ids_BT.shape, device=ids_BT.device) < self.config.blanked
-        return ids_BT.masked_fill(drawn_BT & (ids_BT != special.EOS) & (ids_BT != special.PAD), special.UNK)
+        return ids_BT.masked_fill(
+            drawn_BT & (ids_BT != special_tokens.EOS) & (ids_BT != special_tokens.PAD), special_tokens.UNK
+        )
 
     def _run(self, stack: nn.ModuleList, ids_BT: Tensor) -> Tensor:
         """The states of the last layer of one direction (B, T, H)."""

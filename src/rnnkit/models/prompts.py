@@ -12,7 +12,7 @@ from torch import Tensor
 from rnnkit.models import language_model
 from rnnkit.models.language_model import LanguageModel, LMState
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class NeuralPrompts:
     def __init__(self, network: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
         self._network = network
         self._device = next(network.parameters()).device
-        input_BT = torch.tensor([[special.EOS, *prompt] for prompt in prompts], device=self._device)
+        input_BT = torch.tensor([[special_tokens.EOS, *prompt] for prompt in prompts], device=self._device)
         state = network.initial_state(len(prompts))
         # A Transformer's attention over a whole line of noise would take memory by the square of its length.
         for piece_BT in torch.split(input_BT, PREFILL_CHUNK, dim=1):

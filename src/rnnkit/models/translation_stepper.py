@@ -11,7 +11,7 @@ from torch import Tensor
 from rnnkit.models.encoder_decoder import DecoderState, ExtendedVocabulary, Memory
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import ranking
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 ROWS_PER_CHUNK = 192
 """Rows that are judged and ranked together: what is said of every token stays near the processor meanwhile."""
@@ -155,7 +155,7 @@ class TranslationStepper:
 
 def _replace_oov(ids: Tensor, size: int) -> Tensor:
     """Ids as a model with a vocabulary of this size reads them: what it lacks is the unknown symbol."""
-    return ids.masked_fill(ids >= size, special.UNK)
+    return ids.masked_fill(ids >= size, special_tokens.UNK)
 
 
 def _is_identity(index_B: Tensor) -> bool:

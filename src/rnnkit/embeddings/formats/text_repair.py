@@ -21,7 +21,7 @@ from rnnkit.embeddings.formats.word_repair import NO_WORD, NOT_FINITE, WORD_WITH
 from rnnkit.embeddings.vector_table import RowBuffer, VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import DataError
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 WRONG_COUNT: Final = "wrong header counts"
 WRONG_DIMENSION: Final = "wrong header dimensions"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol, cast
 
 from rnnkit.errors import DataError
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 BLOCK_BYTES: Final = 1 << 22
 """Bytes read at a time."""

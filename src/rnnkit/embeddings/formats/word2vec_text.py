@@ -15,7 +15,7 @@ from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 HEADER_PATTERN: Final = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,18}) (\d{1,9})[ \r]*")
 _LONGEST_HEADER = 64

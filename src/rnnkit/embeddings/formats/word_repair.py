@@ -13,7 +13,7 @@ from rnnkit.embeddings.formats.word_validation import FORBIDDEN_BYTES, Locator, 
 from rnnkit.embeddings.vector_table import Matrix, VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import DataError
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 NOT_UTF8 = "words that are not UTF-8"
 CONTROLS = "words with control characters"

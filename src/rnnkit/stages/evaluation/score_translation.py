@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Progress, Warned
+from rnnkit.events import Listener, Progress, WarningEvent
 from rnnkit.stages.evaluation import score_inputs
 from rnnkit.stages.evaluation.score_options import ScoreOptions
 from rnnkit.stages.evaluation.score_results import END, LineScore, Part, Summary, Token
 from rnnkit.stages.inference.decode_warnings import Lines
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,13 +71,13 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
         listen(Progress("score", total.lines))
     listen(Progress("score", total.lines, finished=True))
     for caution in total.cautions:
-        listen(Warned(caution))
+        listen(WarningEvent(caution))
     if not total.lines:
         raise DataError(f"{options.files[0]} and {options.files[1]} are empty", "one sentence a line is expected")
     if cut.count:
         have = "1 line is" if cut.count == 1 else f"{cut.count:,} lines are"
         listen(
-            Warned(
+            WarningEvent(
                 f"{have} longer than what the model reads, four times the longest line of training and 100: only the "
                 f"first {read:,} tokens of a source and {said:,} of a target count: {cut}"
             )
@@ -87,7 +87,7 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
 
 def _groups(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[tuple[str, str]]]:
     """Lines of both files side by side, some at a time."""
-    lines = zip_longest(read_text(source, tokenizer), read_text(target, tokenizer))
+    lines = zip_longest(read_raw_text(source, tokenizer), read_raw_text(target, tokenizer))
     block: list[tuple[str, str]] = []
     for number, (left, right) in enumerate(lines, start=1):
         if left is None or right is None:
@@ -106,13 +106,13 @@ def _groups(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[t
 def _ended(ids: Sequence[int]) -> NDArray[np.int64]:
     import numpy as np
 
-    from rnnkit.text import special
+    from rnnkit.text import special_tokens
 
-    return np.array([*ids, special.EOS], dtype=np.int64)
+    return np.array([*ids, special_tokens.EOS], dtype=np.int64)
 
 
 def _tokens(tokens: Sequence[str], ids: Sequence[int], log_p: NDArray[np.float64]) -> tuple[Token, ...]:
-    from rnnkit.text.special import EOS, UNK
+    from rnnkit.text.special_tokens import EOS, UNK
 
     each = zip([*tokens, END], [*ids, EOS], log_p.tolist(), strict=True)
     return tuple(Token(text, row != UNK, value) for text, row, value in each)

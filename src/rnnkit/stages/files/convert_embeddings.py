@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file, claim_folder
 from rnnkit.stages.vectors import vector_options as vector
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.vector_table import VectorTable
+    from rnnkit.embeddings.table import Table
 
 EXAMPLE = """\
 rnnkit convert-embeddings vectors.txt
@@ -105,7 +105,7 @@ class ConvertEmbeddingsResult:
         return known if self.repairs is None else {**known, "repairs": self.repairs.as_dict()}
 
 
-def run(options: ConvertEmbeddingsOptions, listen: Listener = ignore) -> ConvertEmbeddingsResult:
+def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> ConvertEmbeddingsResult:
     """Read and write.
 
     Raises:
@@ -115,7 +115,7 @@ def run(options: ConvertEmbeddingsOptions, listen: Listener = ignore) -> Convert
         FormatError: The vectors directory is damaged.
     """
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.formats.word_repair import spaces_to_underscores
+    from rnnkit.embeddings.repaired_words import join_blanks
 
     output, format = options.output, options.to or _guess(options.output)
     source = options.vectors or Workspace(options.work).embeddings
@@ -129,7 +129,7 @@ def run(options: ConvertEmbeddingsOptions, listen: Listener = ignore) -> Convert
     if table.subwords is not None and format not in KEEP_SUBWORDS:
         listen(Note(f"{format} has no place for the vectors of n-grams: words not in it will have none"))
     if format not in KEEP_BLANKS:
-        table = spaces_to_underscores(table)
+        table = join_blanks(table)
     if table.repairs is not None:
         table.repairs.warn(listen)
     digest = vector.digest(source)
@@ -146,24 +146,21 @@ def _guess(output: Path) -> str:
     return known
 
 
-def _write(
-    output: Path, format: str, table: VectorTable, options: ConvertEmbeddingsOptions, inputs: dict[str, str]
-) -> None:
-    from rnnkit.embeddings import formats
-    from rnnkit.embeddings.formats import projector, vectors_directory
-    from rnnkit.io.artefact_output import announced, atomic_folder, seal_file
+def _write(output: Path, format: str, table: Table, options: ConvertEmbeddingsOptions, inputs: dict[str, str]) -> None:
+    from rnnkit.embeddings import directory, formats, projector
+    from rnnkit.io.artifact_output import announce_kind, atomic_directory, write_file_manifest
 
     if format == DIRECTORY:
-        vectors_directory.write(output, table, options=as_dict(options), inputs=inputs)
+        directory.write(output, table, options=as_dict(options), inputs=inputs)
         return
     facts = {"format": format, "words": len(table.words), "dimension": table.dimension}
     if format == PROJECTOR:
-        with atomic_folder(output, EXPORT) as temporary:
-            projector.write_files(temporary, table)
+        with atomic_directory(output, EXPORT) as temporary:
+            projector.fill(temporary, table)
             files = manifest.describe_files(temporary, [projector.VECTORS, projector.METADATA])
             found = manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts)
             manifest.write(temporary / manifest.NAME, found)
         return
-    with announced(output, EXPORT, VERSION):
+    with announce_kind(output, EXPORT, VERSION):
         formats.WRITERS[format](output, table)
-    seal_file(output, EXPORT, VERSION, options=as_dict(options), inputs=inputs, facts=facts)
+    write_file_manifest(output, EXPORT, VERSION, options=as_dict(options), inputs=inputs, facts=facts)

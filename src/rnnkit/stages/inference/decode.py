@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, Progress, ignore
-from rnnkit.io.growing import growing_file
+from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.io.resumable_output import resumable_file
 from rnnkit.stages.inference import decode_record, decode_resume, decode_translation
 from rnnkit.stages.inference.decode_options import CONTINUATION_BEAM, DIVERSITY, DecodeOptions, check, given
-from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
+from rnnkit.text.tokenizers.tokenizer import read_raw_text, warn_replaced_line_ends
 
 if TYPE_CHECKING:
     from rnnkit.decoding.generate import GeneratedLine, TextGenerator
@@ -42,7 +42,7 @@ Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 Decoder = Callable[["DecodeOptions", Mapping[str, Any], "Keeper | None", Listener], Outputs]
 
 
-def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None = None) -> Iterator[str]:
+def run(options: DecodeOptions, listen: Listener = null_listener, keeper: Keeper | None = None) -> Iterator[str]:
     """Decode; the lines come as they are made.
 
     Args:
@@ -78,7 +78,7 @@ def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None
     return _lines(options, decoders[document["task"]](options, document, keeper, listen), done, listen)
 
 
-def write(options: DecodeOptions, listen: Listener = ignore) -> None:
+def write(options: DecodeOptions, listen: Listener = null_listener) -> None:
     """Decode into the output file, which keeps what was written, and a record of it, where the work is interrupted.
 
     Raises:
@@ -89,7 +89,7 @@ def write(options: DecodeOptions, listen: Listener = ignore) -> None:
     if not decode_record.is_recorded(options):
         if options.resume:
             raise UsageError(f"--resume continues a file, and {options.output} is something else")
-        with growing_file(options.output) as file:
+        with resumable_file(options.output) as file:
             file.writelines(f"{line}\n" for line in run(options, listen))
         return
     if not options.resume:
@@ -176,12 +176,12 @@ def _continue(options: DecodeOptions, document: Mapping[str, Any], keeper: Keepe
 
     narrator = _open_narrator(options, document, listen)
     how = generate.GenerationOptions(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
-    prompts = (line for path in options.files for line in read_text(path, narrator.tokenizer))
+    prompts = (line for path in options.files for line in read_raw_text(path, narrator.tokenizer))
     lines, done = _remaining(prompts, keeper)
     ahead = _ahead(options, generate.BLOCK_LINES)
     for one in generate.generate_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
         yield one.texts if options.prompt else one.continuations, _describe_continuation(one)
-    warn_replaced(narrator.tokenizer, listen)
+    warn_replaced_line_ends(narrator.tokenizer, listen)
 
 
 def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> TextGenerator:
@@ -235,16 +235,16 @@ def _fill(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | None, l
     from rnnkit.decoding import infill
     from rnnkit.models import lm_store
     from rnnkit.nn.device import choose_device
-    from rnnkit.text.gaps import read_gapped
+    from rnnkit.text.masked_lines import read_masked_lines
 
     filler = lm_store.load_masked_lm(options.folder, options.checkpoint, choose_device(options.device))
     listen(Note(f"{filler.folder}: {options.checkpoint} weights, gaps of {filler.language}"))
     single = options.nbest > 1 and not options.json
-    lines, _done = _remaining(read_gapped(options.files, options.gap, filler.tokenizer, single), keeper)
+    lines, _done = _remaining(read_masked_lines(options.files, options.gap, filler.tokenizer, single), keeper)
     ahead = _ahead(options, infill.BLOCK_LINES)
     for one in infill.fill_lines(filler, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
         yield one.texts, _describe_filling(one)
-    warn_replaced(filler.tokenizer, listen)
+    warn_replaced_line_ends(filler.tokenizer, listen)
 
 
 def _describe_filling(filled: FilledLine) -> dict[str, Any]:

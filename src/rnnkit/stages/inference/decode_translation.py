@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, Warned
-from rnnkit.io.growing import growing_file
+from rnnkit.events import Listener, Note, WarningEvent
+from rnnkit.io.resumable_output import resumable_file
 from rnnkit.stages.evaluation import score_options
 from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
-from rnnkit.text.special import NAMES
+from rnnkit.text.special_tokens import NAMES
 
 if TYPE_CHECKING:
     from rnnkit.decoding import translate as translation
@@ -50,7 +50,7 @@ def translate(
     """
     from rnnkit.decoding import translate as translation
     from rnnkit.stages.inference.decode_warnings import Watch
-    from rnnkit.text.tokenizers.tokenizer import warn_replaced
+    from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
 
     translator = _open(options, listen)
     check_attention(options, translator.attends)
@@ -74,7 +74,7 @@ def translate(
         yield one.outputs, _describe(one)
     for warning in watch.warnings():
         listen(warning)
-    warn_replaced(translator.main.tokenizer, listen)
+    warn_replaced_line_ends(translator.main.tokenizer, listen)
 
 
 def _longest(translator: Translator) -> TrainingLengths:
@@ -116,7 +116,7 @@ def _beside(
     with ExitStack() as opened:
         links = album = None
         if options.alignments is not None:
-            links = opened.enter_context(growing_file(options.alignments, done * options.nbest))
+            links = opened.enter_context(resumable_file(options.alignments, done * options.nbest))
             if keeper is not None:
                 keeper.follow(links)
         if options.attention is not None:
@@ -139,10 +139,10 @@ def _asked(
 ) -> tuple[Iterator[ConstrainedSource], int]:
     """The lines that are left to translate, with what is asked of them, and the number of the others."""
     from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
-    from rnnkit.text.tokenizers.tokenizer import read_text
+    from rnnkit.text.tokenizers.tokenizer import read_raw_text
 
     def read() -> Iterator[str]:
-        return (line for path in options.files for line in read_text(path, translator.main.tokenizer))
+        return (line for path in options.files for line in read_raw_text(path, translator.main.tokenizer))
 
     beside = ConstraintFiles(options.prefix_file, options.constraints, options.constraint_tokens)
     again = read if all(path.is_file() for path in options.files) else None
@@ -158,7 +158,7 @@ def _count_unmet(found: Iterator[TranslatedLine], listen: Listener) -> Iterator[
         unmet += not all(one.met)
         yield one
     if unmet:
-        listen(Warned(f"{unmet:,} lines have outputs without all of their constraints"))
+        listen(WarningEvent(f"{unmet:,} lines have outputs without all of their constraints"))
 
 
 def _open(options: DecodeOptions, listen: Listener) -> Translator:
@@ -188,7 +188,7 @@ def _eight_bits_pay(listen: Listener) -> bool:
     fast = int8.is_fast()
     if not fast:
         listen(
-            Warned(
+            WarningEvent(
                 "--int8 is not used: this processor lacks AVX-512, and without it weights of eight bits are slower "
                 "than those of float32"
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener
-from rnnkit.io import artefact_output
+from rnnkit.io import artifact_output
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs
 from rnnkit.stages.training.language_options import TrainLMOptions
@@ -97,11 +97,11 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> Counted | Co
         facts = made_from.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
         cost = Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
-        machine.announce(cost.memory_bytes, listen)
+        machine.report_limits(cost.memory_bytes, listen)
         return cost
     outputs.refuse_inputs(folder, outputs.input_paths(options))
     run_folder.refuse_taken(folder, options.overwrite, KIND)
-    with artefact_output.atomic_folder(folder, KIND) as partial:
+    with artifact_output.atomic_directory(folder, KIND) as partial:
         counted = _count(options, made_from, partial, listen)
     return dataclasses.replace(counted, model=folder)
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.io import manifest
-from rnnkit.text.names import TRAIN
+from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
     from rnnkit.training.seq2seq_task import AttentionSupervision
 
 INPUT = "links"
@@ -54,7 +54,7 @@ class Guided:
         if self.file is None:
             return {}
         if not self.file.is_file():
-            raise DataError(f"there are no links at {self.file}", hint=manifest.MAKERS["links"])
+            raise DataError(f"there are no links at {self.file}", hint=manifest.CREATION_HINTS["links"])
         return {INPUT: manifest.sha256(self.file)}
 
     def load(self, data: AlignedData) -> AttentionSupervision | None:
@@ -77,5 +77,7 @@ class Guided:
         source_N, target_N = (side.length_N for side in sides)
         links = read_links(self.file, source_N, target_N)
         if not len(links.source_L):
-            raise DataError(f"{self.file} has no link", "all its lines are empty", hint=manifest.MAKERS["links"])
+            raise DataError(
+                f"{self.file} has no link", "all its lines are empty", hint=manifest.CREATION_HINTS["links"]
+            )
         return AttentionSupervision(links, self.weight)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from rnnkit.io.staged import RunFolder
+    from rnnkit.io.resumable_output import RunDirectory
     from rnnkit.stages.training.training_inputs import TrainingInputs
     from rnnkit.training.trainer import TrainingCounters
 
@@ -31,7 +31,7 @@ class Trained:
         languages: Of the text; source and target where there are two.
     """
 
-    folder: RunFolder
+    folder: RunDirectory
     network: nn.Module
     languages: tuple[str, ...]
 
@@ -66,7 +66,7 @@ def conclude(
     made_from: TrainingInputs,
     options: Mapping[str, Any],
     counters: TrainingCounters,
-    listen: Listener = ignore,
+    listen: Listener = null_listener,
 ) -> None:
     """Average, draw, describe and seal.
 
@@ -112,7 +112,7 @@ def _draw_curve(folder: Path, listen: Listener) -> None:
         draw_curve(folder / metrics.METRICS_FILE, folder / CURVE)
     except Exception as failure:
         listen(
-            Warned(
+            WarningEvent(
                 f"the learning curve was not drawn ({type(failure).__name__}: {failure}); all else is saved, "
                 f"and `rnnkit plot {folder}` draws it later"
             )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.models.masked_lm import MaskedLM
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
@@ -148,9 +148,9 @@ def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]
 
 
 def _nothing_found(path: Path, vocabulary: Vocabulary, words: list[str]) -> DataError:
-    from rnnkit.text import special
+    from rnnkit.text import special_tokens
 
-    tokens = vocabulary.tokens[len(special.NAMES) :][:3]
+    tokens = vocabulary.tokens[len(special_tokens.NAMES) :][:3]
     return DataError(
         f"{path} has no vector for any token of the vocabulary",
         f"the vocabulary has {', '.join(tokens)}; the vectors are of {', '.join(words)}",

@@ -6,18 +6,18 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training import language_options, pretrained, training_inputs, training_run
 from rnnkit.stages.training.language_options import NGRAM, TrainLMOptions
 from rnnkit.stages.training.outcome import TrainingResult
 from rnnkit.stages.training.training_run import Learner, Recipe
-from rnnkit.system.machine import keep_freed_memory
+from rnnkit.system.machine import retain_freed_memory
 
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.io.staged import RunFolder
+    from rnnkit.io.resumable_output import RunDirectory
     from rnnkit.models.language_model import LanguageModel, LMConfig
     from rnnkit.models.masked_lm import MaskedLM
     from rnnkit.models.masked_lm import MaskedLMConfig as ClozeConfig
@@ -40,7 +40,7 @@ rnnkit train-lm --resume"""
 __all__ = ["EXAMPLE", "TrainLMOptions", "run"]
 
 
-def run(options: TrainLMOptions, listen: Listener = ignore) -> TrainingResult | CostEstimate | Counted | Cost:
+def run(options: TrainLMOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate | Counted | Cost:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -62,7 +62,7 @@ def run(options: TrainLMOptions, listen: Listener = ignore) -> TrainingResult | 
     )
 
 
-def _recipe(options: TrainLMOptions, folder: RunFolder, group: ProcessGroup, listen: Listener) -> Recipe:
+def _recipe(options: TrainLMOptions, folder: RunDirectory, group: ProcessGroup, listen: Listener) -> Recipe:
     prepare = _prepare_fill if options.cloze else _prepare
     return Recipe(
         open_inputs=lambda: training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer),
@@ -75,7 +75,7 @@ def _recipe(options: TrainLMOptions, folder: RunFolder, group: ProcessGroup, lis
 def _prepare(
     options: TrainLMOptions,
     made_from: TrainingInputs,
-    folder: RunFolder,
+    folder: RunDirectory,
     resuming: bool,
     group: ProcessGroup,
     listen: Listener,
@@ -84,8 +84,8 @@ def _prepare(
 
     A run that is resumed from a checkpoint needs no other weights to start from.
     """
-    from rnnkit.data.steps import Steps
-    from rnnkit.data.stream import Cutting, LineBatches, StreamBatches
+    from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
+    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.perplexity import make_validation
     from rnnkit.models import lm_store
     from rnnkit.models.language_model import LanguageModel
@@ -113,19 +113,19 @@ def _prepare(
         output_precision=choose_output_precision(options.precision, device),
     )
     share = training_run.share(options, group)
-    columns = (options.columns or 1) * share.count
-    cutting = Cutting(columns, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
+    columns = (options.columns or 1) * share.batches_per_step
+    cutting = BpttLayout(columns, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
-        LineBatches(text, options.batch_tokens, options.seed)
+        LineBatchSampler(text, options.batch_tokens, options.seed)
         if options.context == "line"
-        else StreamBatches(text.stream(), cutting, options.seed)
+        else BpttBatchSampler(text.stream(), cutting, options.seed)
     )
     return Learner(
         folder=folder,
         network=network,
         languages=(language,),
         task=LanguageModelTask(network, settings, optimizer),
-        batches=Steps(batches, share),
+        batches=StepIterator(batches, share),
         validate=make_validation(network, made_from.data.side("valid", language), optimizer.ema_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
@@ -136,14 +136,14 @@ def _prepare(
 def _prepare_fill(
     options: TrainLMOptions,
     made_from: TrainingInputs,
-    folder: RunFolder,
+    folder: RunDirectory,
     resuming: bool,
     group: ProcessGroup,
     listen: Listener,
 ) -> Learner:
     """As `_prepare`, for a model that fills gaps."""
-    from rnnkit.data.batching import Batches
-    from rnnkit.data.steps import Steps
+    from rnnkit.data.batch_sampler import BatchSampler
+    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.cloze import make_validation
     from rnnkit.models import lm_store
     from rnnkit.models.masked_lm import MaskedLM
@@ -162,13 +162,13 @@ def _prepare_fill(
         _precision(options, device),
         choose_output_precision(options.precision, device),
     )
-    batches = Batches([lines.lengths()], options.batch_tokens, options.seed)
+    batches = BatchSampler([lines.lengths()], options.batch_tokens, options.seed)
     return Learner(
         folder=folder,
         network=network,
         languages=(language,),
         task=MaskedLMTask(network, lines, settings, optimizer),
-        batches=Steps(batches, training_run.share(options, group)),
+        batches=StepIterator(batches, training_run.share(options, group)),
         validate=make_validation(network, held_out, optimizer.ema_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
@@ -208,7 +208,7 @@ def _start(
     from rnnkit.text.vocabulary import Vocabulary
 
     set_threads(options.threads, group.rank_info.local_world_size)
-    keep_freed_memory()
+    retain_freed_memory()
     device = choose_device(options.device)
     vocabularies = [Vocabulary.load(made_from.vocabularies[0])]
     torch.manual_seed(options.seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
 from rnnkit.stages.training import guidance, pretrained, training_inputs, training_run, translation_options
@@ -18,8 +18,8 @@ from rnnkit.stages.training.translation_options import TrainSeq2SeqOptions
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.data.aligned import AlignedData
-    from rnnkit.io.staged import RunFolder
+    from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.io.resumable_output import RunDirectory
     from rnnkit.models.seq2seq_config import Seq2SeqConfig
     from rnnkit.models.store import LoadedSeq2Seq
     from rnnkit.stages.training.training_inputs import TrainingInputs
@@ -39,7 +39,7 @@ __all__ = ["EXAMPLE", "TrainSeq2SeqOptions", "run"]
 VALIDATION_BEAM = 1
 
 
-def run(options: TrainSeq2SeqOptions, listen: Listener = ignore) -> TrainingResult | CostEstimate:
+def run(options: TrainSeq2SeqOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -57,7 +57,7 @@ def run(options: TrainSeq2SeqOptions, listen: Listener = ignore) -> TrainingResu
     )
 
 
-def _recipe(options: TrainSeq2SeqOptions, folder: RunFolder, group: ProcessGroup, listen: Listener) -> Recipe:
+def _recipe(options: TrainSeq2SeqOptions, folder: RunDirectory, group: ProcessGroup, listen: Listener) -> Recipe:
     return Recipe(
         open_inputs=lambda: _open_inputs(options),
         vectors=_pretrained(options),
@@ -74,14 +74,14 @@ def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
 def _prepare(
     options: TrainSeq2SeqOptions,
     made_from: TrainingInputs,
-    folder: RunFolder,
+    folder: RunDirectory,
     resuming: bool,
     group: ProcessGroup,
     listen: Listener,
 ) -> Learner:
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
-    from rnnkit.data.batching import Batches
-    from rnnkit.data.steps import Steps
+    from rnnkit.data.batch_sampler import BatchSampler
+    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.decoding.stepper import SearchOptions, max_training_lengths
     from rnnkit.evaluation.translation import Measured, make_validation
     from rnnkit.training.optimizer import NetworkOptimizer
@@ -101,7 +101,7 @@ def _prepare(
     # As `decode` will search with the finished model.
     search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
     measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
-    batches = Batches([source.lengths(), target.lengths()], batch_tokens, options.seed)
+    batches = BatchSampler([source.lengths(), target.lengths()], batch_tokens, options.seed)
     return Learner(
         folder=folder,
         network=network,
@@ -109,7 +109,7 @@ def _prepare(
         task=Seq2SeqTask(
             network, source, target, Seq2SeqObjective(options.label_smoothing or 0.0, precision), optimizer, guide
         ),
-        batches=Steps(batches, training_run.share(options, group)),
+        batches=StepIterator(batches, training_run.share(options, group)),
         validate=make_validation(model, data, measured, optimizer.ema_weights, listen),
         epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
         vocabulary=network.config.target_size,
@@ -120,7 +120,7 @@ def _prepare(
 def _make_model(
     options: TrainSeq2SeqOptions,
     made_from: TrainingInputs,
-    folder: RunFolder,
+    folder: RunDirectory,
     resuming: bool,
     group: ProcessGroup,
     listen: Listener,

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.data.steps import Share
+from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, Warned, ignore
-from rnnkit.io.staged import RunFolder
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.stages import outputs
 from rnnkit.stages.training import outcome, pretrained, run_folder
 from rnnkit.stages.training.outcome import TrainingResult
-from rnnkit.system.machine import available_cores, shortage
+from rnnkit.system.machine import available_cores, memory_shortage
 from rnnkit.training import distributed, schedules
 from rnnkit.training.distributed import ProcessGroup
 
@@ -54,7 +54,7 @@ class Learner:
         precision: Type of the layers' products.
     """
 
-    folder: RunFolder
+    folder: RunDirectory
     network: nn.Module
     languages: tuple[str, ...]
     task: NetworkTask[Any]
@@ -83,7 +83,7 @@ class Recipe:
 
 
 def run(
-    options: Any, folder: Path, recipe: Callable[[Any, ProcessGroup, RunFolder], Recipe], listen: Listener
+    options: Any, folder: Path, recipe: Callable[[Any, ProcessGroup, RunDirectory], Recipe], listen: Listener
 ) -> TrainingResult | CostEstimate:
     """Train, or with `dry_run` say what it would cost.
 
@@ -101,12 +101,12 @@ def run(
         Interrupted: A signal came; everything is saved.
     """
     if options.dry_run:
-        return _estimate(options, recipe(options, ProcessGroup(), RunFolder(folder)), listen)
+        return _estimate(options, recipe(options, ProcessGroup(), RunDirectory(folder)), listen)
     if not options.resume:
         outputs.refuse_inputs(folder, outputs.input_paths(options))
         run_folder.refuse_taken(folder, options.overwrite, KIND)
     with distributed.join_process_group(options.device) as group, _holding(folder, options, group) as place:
-        listen = listen if group.is_main else ignore
+        listen = listen if group.is_main else null_listener
         if options.resume:
             options = run_folder.saved_options(folder, options)
         options = _with_threads(_with_processes(options, group), group)
@@ -116,11 +116,11 @@ def run(
 
 
 @contextmanager
-def _holding(folder: Path, options: Any, group: ProcessGroup) -> Iterator[RunFolder]:
+def _holding(folder: Path, options: Any, group: ProcessGroup) -> Iterator[RunDirectory]:
     """The first process makes room and keeps other runs out; the others wait for it, and it for them in the end."""
     if not group.is_main:
         group.barrier()
-        yield RunFolder(folder)
+        yield RunDirectory(folder)
         group.barrier()
         return
     room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
@@ -147,12 +147,12 @@ def _with_threads(options: Any, group: ProcessGroup) -> Any:
     return dataclasses.replace(options, threads=options.threads or share)
 
 
-def share(options: Any, group: ProcessGroup) -> Share:
+def share(options: Any, group: ProcessGroup) -> ShardSpec:
     """What this process takes of each step; of a run that is only estimated, the first one's."""
-    return Share(options.accumulate, group.rank_info.rank, options.processes)
+    return ShardSpec(options.accumulate, group.rank_info.rank, options.processes)
 
 
-def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) -> TrainingResult:
+def _train(options: Any, folder: RunDirectory, recipe: Recipe, listen: Listener) -> TrainingResult:
     from rnnkit.training import checkpoint, metrics
     from rnnkit.training.dry_run import check_memory, memory_warning
 
@@ -174,8 +174,8 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
     if fresh:
         outcome.seal(trained, made_from, run_folder.kept(options))
     if (warning := memory_warning(learner.network)) is not None:
-        listen(Warned(warning))
-    check_memory(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
+        listen(WarningEvent(warning))
+    check_memory(learner.task, learner.batches.largest_batches(), next(learner.network.parameters()).device)
     if fresh and not folder.replaces:
         folder.commit()
     if group.is_main:
@@ -212,10 +212,10 @@ def _estimate(options: Any, recipe: Recipe, listen: Listener) -> CostEstimate:
     parameters, frozen = model_weights.count_parameters(network), model_weights.count_frozen_parameters(network)
     warning = memory_warning(network)
     if warning is not None:
-        listen(Warned(warning))
+        listen(WarningEvent(warning))
     found = estimate_cost(learner.task, learner.batches, learner.validate, plan, parameters, frozen)
-    if warning is None and (warning := shortage(found.memory_bytes)) is not None:
-        listen(Warned(warning))
+    if warning is None and (warning := memory_shortage(found.memory_bytes)) is not None:
+        listen(WarningEvent(warning))
     return found
 
 
@@ -261,7 +261,7 @@ def _announce(options: Any, learner: Learner, plan: TrainingPlan, listen: Listen
     where += f" in each of {options.processes} processes" if options.processes > 1 else ""
     listen(Note(f"{options.arch} {'-'.join(learner.languages)}: {count}, {precision} on {where}"))
     if learner.precision == torch.float16 and device.type == "cpu":
-        listen(Warned("--precision fp16 is for GPUs: most processors are slower with it than with fp32"))
+        listen(WarningEvent("--precision fp16 is for GPUs: most processors are slower with it than with fp32"))
     per_epoch = learner.batches.per_epoch
     epochs = plan.steps / per_epoch
     count = options.accumulate * options.processes

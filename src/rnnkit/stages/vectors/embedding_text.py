@@ -13,7 +13,7 @@ from rnnkit.io.workspace import Workspace
 from rnnkit.stages.vectors import vector_options
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.train.corpus import WordCounts
+    from rnnkit.embeddings.corpus import WordCounts
     from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
 
 
@@ -25,8 +25,7 @@ def find_text(options: TrainEmbeddingsOptions) -> tuple[Path, ...]:
         DataError: A file is missing, or none is given and the workspace has no token files of a `train` part.
     """
     from rnnkit.config import STDIN
-    from rnnkit.text.names import parse_name
-    from rnnkit.text.token_files import find_token_files
+    from rnnkit.text.token_files import find_token_files, parse_name
 
     if options.data is not None:
         if options.text:
@@ -79,16 +78,16 @@ def write_numbers(options: TrainEmbeddingsOptions, paths: Sequence[Path], folder
     Raises:
         DataError: The text cannot be read, is empty, or has too few words.
     """
-    from rnnkit.embeddings.train.corpus import write_corpus
+    from rnnkit.embeddings.corpus import write_text
 
     if paths:
-        return write_corpus(paths, folder, options.min_count, listen)
+        return write_text(paths, folder, options.min_count, listen)
     return _write_aligned(options, folder, listen)
 
 
 def _write_aligned(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> WordCounts:
-    from rnnkit.data.aligned import AlignedData
-    from rnnkit.embeddings.train.corpus import select_words, write_aligned_corpus
+    from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.embeddings.corpus import select_words, write_sentences
     from rnnkit.text.vocabulary import Vocabulary
 
     assert options.data is not None  # `find_text` returns no paths otherwise
@@ -110,6 +109,6 @@ def _write_aligned(options: TrainEmbeddingsOptions, folder: Path, listen: Listen
             hint="--vocab names the right one",
         )
     vocabulary = Vocabulary.load(path)
-    counts = write_aligned_corpus(data.side("train", language), folder, len(vocabulary))
+    counts = write_sentences(data.side("train", language), folder, len(vocabulary))
     listen(Note(f"{int(counts.sum()):,} words of {language} in {options.data}"))
     return select_words(counts, lambda number: vocabulary.tokens[number].encode(), options.min_count)

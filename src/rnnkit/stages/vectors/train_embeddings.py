@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import Interrupted, UsageError
-from rnnkit.events import Listener, Note, Warned, ignore
-from rnnkit.io.repairs import Repairs
-from rnnkit.io.staged import RunFolder
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.io.resumable_output import RunDirectory
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
@@ -23,8 +23,8 @@ from rnnkit.system import machine
 from rnnkit.system.machine import available_cores, peak_memory
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.train.corpus import Corpus
-    from rnnkit.embeddings.train.embedding_model import EmbeddingModel
+    from rnnkit.embeddings.corpus import Corpus
+    from rnnkit.embeddings.model import EmbeddingModel
     from rnnkit.training.trainer import Trainer, TrainingCounters
     from rnnkit.training.word_vector_task import TokenBatch, WordVectorTask
 
@@ -112,7 +112,7 @@ class Cost:
         ]
 
 
-def run(options: TrainEmbeddingsOptions, listen: Listener = ignore) -> TrainEmbeddingsResult | Cost:
+def run(options: TrainEmbeddingsOptions, listen: Listener = null_listener) -> TrainEmbeddingsResult | Cost:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -159,9 +159,9 @@ def _with_threads(options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
 
 
 def _train(
-    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
+    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> TrainEmbeddingsResult:
-    from rnnkit.embeddings.formats import vectors_directory
+    from rnnkit.embeddings import run_directory
     from rnnkit.training import checkpoint, metrics
 
     loop, task = _make_loop(options, model, corpus, folder, listen)
@@ -174,19 +174,19 @@ def _train(
     try:
         counters = loop.run()
     except Interrupted:
-        vectors_directory.update_run(folder.path, model.table(), {"finished": False})
+        run_directory.update(folder.path, model.table(), {"finished": False})
         listen(Note(f"the vectors as they are now are in {folder}"))
         raise
     if not counters.tokens:  # some line has two words that could be kept, or the run would not have started
         listen(
-            Warned(
+            WarningEvent(
                 f"nothing was learned: --sample {options.sample:g} thinned out so much that no line kept two words; "
                 "--sample 0 keeps all words"
             )
         )
     facts = {"finished": True, "tokens": corpus.tokens, "epochs": options.epochs, "loss": task.loss}
     folder.check()
-    vectors_directory.update_run(folder.path, model.table(), facts)
+    run_directory.update(folder.path, model.table(), facts)
     checkpoint.remove(folder / "last")
     shutil.rmtree(folder / embedding_start.TEXT)
     folder.commit()
@@ -194,15 +194,15 @@ def _train(
 
 
 def _make_loop(
-    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
+    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> tuple[Trainer[TokenBatch], WordVectorTask]:
-    from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
+    from rnnkit.embeddings.learner import Learner
     from rnnkit.training.schedules import Schedule
     from rnnkit.training.trainer import Trainer, TrainingPlan
     from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
-    task = WordVectorTask(corpus, HogwildTrainer(embedding_start.make_lesson(options, model, corpus), threads))
+    task = WordVectorTask(corpus, Learner(embedding_start.make_lesson(options, model, corpus), threads))
     slabs = TokenBatches(corpus, options.epochs)
     steps = options.epochs * slabs.per_epoch
     plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, save_at_end=False)
@@ -222,9 +222,9 @@ def _load_kernels(listen: Listener) -> None:
     It comes first, so that the compiler's memory is given back before the matrices take theirs.
     """
     with kernel_cache.tell(listen):
-        from rnnkit.embeddings.train import hogwild_trainer
+        from rnnkit.embeddings import kernels
 
-        hogwild_trainer.compile_kernels()
+        kernels.prepare()
 
 
 def _result(
@@ -237,7 +237,7 @@ def _result(
 ) -> TrainEmbeddingsResult:
     return TrainEmbeddingsResult(
         output=folder,
-        words=len(model.vocabulary.words),
+        words=len(model.lexicon.words),
         dimension=dimension(options),
         tokens=corpus.tokens,
         epochs=options.epochs,
@@ -250,17 +250,17 @@ def _result(
 
 def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> Cost:
     """Count the words, in a folder that is gone afterwards."""
-    from rnnkit.embeddings.train.corpus import open_corpus, write_vocabulary_ids
+    from rnnkit.embeddings.corpus import open_text, write_rows
 
     paths = embedding_text.find_text(options)
     options, known = embedding_start.open_vectors(options, listen)
     with tempfile.TemporaryDirectory() as name:
         text = Path(name)
         found = embedding_text.write_numbers(options, paths, text, listen)
-        vocabulary, row_of = embedding_start.choose_words(options, known, found)
-        write_vocabulary_ids(text, found.rows(row_of))
-        tokens = open_corpus(text).tokens
+        lexicon, row_of = embedding_start.choose_words(options, known, found)
+        write_rows(text, found.rows(row_of))
+        tokens = open_text(text).tokens
         numbers = sum(path.stat().st_size for path in text.iterdir())
-    matrices = vocabulary.memory_bytes(dimension(options))
-    machine.announce(matrices, listen)
-    return Cost(len(vocabulary.words), tokens, matrices, 2 * matrices + numbers)
+    matrices = lexicon.memory_bytes(dimension(options))
+    machine.report_limits(matrices, listen)
+    return Cost(len(lexicon.words), tokens, matrices, 2 * matrices + numbers)
