@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.embeddings.train import corpus as corpora
 from rnnkit.embeddings.train.corpus import (
     Corpus,
@@ -23,11 +23,11 @@ from rnnkit.embeddings.train.corpus import (
     write_vocabulary_ids,
 )
 from rnnkit.errors import DataError, FormatError
-from rnnkit.events import Event, Progress, ignore
+from rnnkit.events import Event, Progress, null_listener
 from rnnkit.kernels.word2vec_chunk import MAX_SEGMENT_WORDS
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
-FIRST = len(special.NAMES)
+FIRST = len(special_tokens.NAMES)
 
 
 def made(folder: Path, *texts: str, min_count: int = 1) -> tuple[WordCounts, Corpus]:
@@ -35,7 +35,7 @@ def made(folder: Path, *texts: str, min_count: int = 1) -> tuple[WordCounts, Cor
     paths = [folder / f"{number}.txt" for number in range(len(texts))]
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text, encoding="utf-8")
-    found = write_corpus(paths, folder, min_count, ignore)
+    found = write_corpus(paths, folder, min_count, null_listener)
     write_vocabulary_ids(folder, found.rows(np.arange(FIRST, FIRST + len(found.words), dtype=np.int32)))
     return found, open_corpus(folder)
 
@@ -128,7 +128,7 @@ def test_aligned_sentences_are_segments(tmp_path: Path, lengths: list[int], monk
     generator = np.random.default_rng(3)
     ids = generator.integers(0, 9, sum(lengths)).astype(np.uint16)
     offsets = np.cumsum([0, *lengths])
-    counts = write_aligned_corpus(Sentences(ids, offsets), tmp_path, 11)
+    counts = write_aligned_corpus(SentenceDataset(ids, offsets), tmp_path, 11)
     assert counts.tolist() == [0] * FIRST + np.bincount(ids, minlength=11)[FIRST:].tolist()
     write_vocabulary_ids(tmp_path, np.arange(11, dtype=np.int32))
     corpus = open_corpus(tmp_path)

@@ -28,9 +28,9 @@ from rnnkit.kernels.word2vec_chunk import (
 from rnnkit.kernels.word_hash_table import _encode, _rehash
 from rnnkit.stages.vectors import train_embeddings
 from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
-FIRST = len(special.NAMES)
+FIRST = len(special_tokens.NAMES)
 WORDS = 11
 ROWS = FIRST + WORDS
 SUBWORDS = Subwords(1, 2, 7)

@@ -30,7 +30,7 @@ from rnnkit.embeddings.formats.vector_reader import VectorReader, open_vector_fi
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 __all__ = [
     "FASTTEXT", "FASTTEXT_BINARY", "GLOVE", "READERS", "WORD2VEC", "WORD2VEC_BINARY", "WRITERS", "load",
@@ -68,7 +68,7 @@ def load(path: str | os.PathLike[str], repair: bool = False) -> VectorTable:
     """
     path = Path(path)
     if not path.exists():
-        hint = manifest.moved_aside(path) or manifest.MAKERS[vectors_directory.KIND]
+        hint = manifest.interrupted_replacement_hint(path) or manifest.CREATION_HINTS[vectors_directory.KIND]
         raise DataError(f"there are no vectors at {path}", hint=hint)
     repairs = Repairs(path) if repair else None
     if path.is_dir():

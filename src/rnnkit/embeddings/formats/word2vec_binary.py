@@ -27,7 +27,7 @@ from rnnkit.embeddings.vector_table import Matrix, RowBuffer, VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 _BLOCK_ROWS = 4096
 _COPY = "copy the file again"

@@ -19,14 +19,14 @@ from typing import IO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.arrays import GrowingArray, IntArray, open_array
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Progress
+from rnnkit.io.npy import IntArray, NpyWriter, open_array
 from rnnkit.kernels.word2vec_chunk import MAX_SEGMENT_WORDS
 from rnnkit.kernels.word_hash_table import WordHashTable
-from rnnkit.text import special
-from rnnkit.text.word_blocks import ASCII_SPACES, read_word_blocks
+from rnnkit.text import special_tokens
+from rnnkit.text.blocks import ASCII_SPACES, read_word_blocks
 
 IDS: Final = "ids.npy"
 SEGMENTS: Final = "segments.npy"
@@ -61,7 +61,7 @@ class Corpus:
         counts = np.zeros(size, np.int64)
         for start in range(0, len(self.ids), _BLOCK):
             counts += np.bincount(self.rows[self.read(start, start + _BLOCK)], minlength=size)
-        counts[: len(special.NAMES)] = 0
+        counts[: len(special_tokens.NAMES)] = 0
         return counts
 
     def slab(self, first: int, last: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -94,7 +94,7 @@ class WordCounts:
 
     def rows(self, row_of: NDArray[np.int32]) -> NDArray[np.int32]:
         """For each number its row, `row_of` being the rows of `words`."""
-        rows = np.full(self.distinct, special.UNK, np.int32)
+        rows = np.full(self.distinct, special_tokens.UNK, np.int32)
         rows[self.numbers] = row_of
         return rows
 
@@ -113,8 +113,8 @@ def write_corpus(paths: Iterable[Path], folder: Path, min_count: int, listen: Li
     """
     table = WordHashTable(MAX_SEGMENT_WORDS, ASCII_SPACES)
     with ExitStack() as stack:
-        ids = stack.enter_context(closing(GrowingArray(folder / IDS, np.int32)))
-        segments = stack.enter_context(closing(GrowingArray(folder / SEGMENTS, np.int64)))
+        ids = stack.enter_context(closing(NpyWriter(folder / IDS, np.int32)))
+        segments = stack.enter_context(closing(NpyWriter(folder / SEGMENTS, np.int64)))
         segments.append(np.zeros(1, np.int64))
         for path in paths:
             for block in read_word_blocks(path, _BLOCK):
@@ -172,7 +172,7 @@ def open_corpus(folder: str | os.PathLike[str]) -> Corpus:
     return Corpus(file, ids, segments, np.asarray(open_array(folder / ROWS, (np.int32,)), np.int32))
 
 
-def write_aligned_corpus(sentences: Sentences, folder: Path, size: int) -> NDArray[np.int64]:
+def write_aligned_corpus(sentences: SentenceDataset, folder: Path, size: int) -> NDArray[np.int64]:
     """Write aligned sentences as text in numbers, all but `rows.npy`.
 
     Args:
@@ -185,21 +185,21 @@ def write_aligned_corpus(sentences: Sentences, folder: Path, size: int) -> NDArr
     """
     counts = np.zeros(size, np.int64)
     with (
-        closing(GrowingArray(folder / IDS, np.int32)) as ids,
-        closing(GrowingArray(folder / SEGMENTS, np.int64)) as ends,
+        closing(NpyWriter(folder / IDS, np.int32)) as ids,
+        closing(NpyWriter(folder / SEGMENTS, np.int64)) as ends,
     ):
         ends.append(_cut_segments(sentences.offsets))
         for start in range(0, len(sentences.ids), _BLOCK):
             block = np.asarray(sentences.ids[start : start + _BLOCK], np.int32)
             counts += np.bincount(block, minlength=size)
             ids.append(block)
-    counts[: len(special.NAMES)] = 0
+    counts[: len(special_tokens.NAMES)] = 0
     return counts
 
 
 def write_vocabulary_ids(folder: Path, rows: NDArray[np.int32]) -> None:
     """Write `rows.npy`."""
-    with closing(GrowingArray(folder / ROWS, np.int32)) as file:
+    with closing(NpyWriter(folder / ROWS, np.int32)) as file:
         file.append(rows)
 
 
@@ -234,7 +234,7 @@ def check_trainable(corpus: Corpus, min_count: int) -> None:
             hint="text without spaces between words must be cut into tokens first: `rnnkit tokenize train.LANG --type "
             "unigram` (or bpe, chars); text with a word a line needs its sentences on one line each",
         )
-    if not any(_has_pair(rows >= len(special.NAMES), bounds) for _, rows, bounds in _segment_blocks(corpus)):
+    if not any(_has_pair(rows >= len(special_tokens.NAMES), bounds) for _, rows, bounds in _segment_blocks(corpus)):
         raise DataError(
             f"nothing can be learned: no line has two words that come --min-count {min_count} times or more",
             hint="give more text, or a lower --min-count",

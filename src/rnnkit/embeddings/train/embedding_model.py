@@ -17,12 +17,12 @@ from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import ConfigError
 from rnnkit.kernels.ngram_hashing import hash_ngrams
 from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, init_weights, memory_bytes, unpadded_rows
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 MAX_BUCKETS: Final = 2_000_000
 """Rows for n-grams where nobody says how many."""
 
-_SPECIALS = len(special.NAMES)
+_SPECIALS = len(special_tokens.NAMES)
 
 
 @dataclass(frozen=True)

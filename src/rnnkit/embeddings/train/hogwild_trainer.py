@@ -32,9 +32,9 @@ from rnnkit.kernels.word2vec_chunk import (
     train_chunk,
 )
 from rnnkit.kernels.word_hash_table import WordHashTable
-from rnnkit.system.machine import release_code
-from rnnkit.text import special
-from rnnkit.text.word_blocks import ASCII_SPACES
+from rnnkit.system.machine import release_library_pages
+from rnnkit.text import special_tokens
+from rnnkit.text.blocks import ASCII_SPACES
 
 COMPILER: Final = "llvmlite"
 """The compiler's library, whose memory is released after compilation."""
@@ -122,7 +122,7 @@ def _make_worker(config: EmbeddingTrainingConfig, thread: int, threads: int) -> 
     composition = cached_composition(config.composition, cache)
     setup = TrainingSetup(config.weights, composition, config.keep_V, config.noise, config.method)
     # The output rows of special symbols are never read, so each thread uses one of them for padding.
-    return _Worker(setup, make_thread_state(setup, cache, padding_row=thread % len(special.NAMES)))
+    return _Worker(setup, make_thread_state(setup, cache, padding_row=thread % len(special_tokens.NAMES)))
 
 
 def _make_cache(config: EmbeddingTrainingConfig, thread: int, threads: int) -> RowCache:
@@ -156,9 +156,9 @@ def compile_kernels() -> None:
     Compilation takes seconds, once per machine. It precedes the allocation of data, so that the compiler's memory is
     released first.
     """
-    release_code(COMPILER)
+    release_library_pages(COMPILER)
     ids, _ = WordHashTable(MAX_SEGMENT_WORDS, ASCII_SPACES).encode(b"a b\n")
-    first = len(special.NAMES)
+    first = len(special_tokens.NAMES)
     counts_V = np.concatenate([np.zeros(first, np.int64), np.ones(len(ids), np.int64)])
     weights = init_weights(len(counts_V), len(counts_V), 1, first, seed=0)
     config = EmbeddingTrainingConfig(
@@ -170,4 +170,4 @@ def compile_kernels() -> None:
         seed=0,
     )
     HogwildTrainer(config, threads=1).train(ids + np.int32(first), np.array([0, len(ids)]), 0, 0, 0.1)
-    release_code(COMPILER)
+    release_library_pages(COMPILER)
