@@ -280,7 +280,7 @@ def test_a_kill_amid_the_exchange_leaves_vectors_that_can_be_read(run: Path, mon
     def killed(folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(vectors_directory, "sync_folder", killed)
+    monkeypatch.setattr(vectors_directory, "fsync_directory", killed)
     with pytest.raises(KeyboardInterrupt):
         vectors_directory.update_run(run, table(3), {"finished": True})
     monkeypatch.undo()
