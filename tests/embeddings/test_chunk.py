@@ -23,6 +23,7 @@ from tests.embeddings.windows import (
     differentiate_softmax,
     random_weights,
 )
+from tests.references.word2vec import ContinuousBagOfWords, SkipGram
 
 from rnnkit.embeddings import sampling, splitmix
 from rnnkit.embeddings.chunk import (
@@ -40,7 +41,6 @@ from rnnkit.embeddings.chunk import (
 from rnnkit.embeddings.composition import Composition, whole_words
 from rnnkit.embeddings.hot_rows import HotRows, no_copies
 from rnnkit.embeddings.weights import Weights, rows_of
-from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram
 
 KINDS = {"skipgram": SKIPGRAM, "cbow": CBOW, "subwords": SUBWORD_SKIPGRAM}
 LOSSES = {"negative": NEGATIVE, "nce": CONTRASTIVE, "softmax": SOFTMAX}

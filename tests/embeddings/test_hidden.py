@@ -18,13 +18,13 @@ from tests.embeddings.windows import (
     place_outputs,
     random_weights,
 )
+from tests.references.word2vec import ContinuousBagOfWords
 
 from rnnkit.embeddings import hidden, reference
 from rnnkit.embeddings.compiled import kernel
 from rnnkit.embeddings.logistic import TALLY, clear_tally, negative_log
 from rnnkit.embeddings.sampling import LANES, Draws
 from rnnkit.embeddings.weights import Weights, rows_of
-from rnnkit.nn.word2vec import ContinuousBagOfWords
 
 Shares = tuple[list[float], list[float]]
 """Weights and rates."""

@@ -19,11 +19,11 @@ from tests.embeddings.windows import (
     place_outputs,
     random_weights,
 )
+from tests.references.word2vec import ContinuousBagOfWords
 
 from rnnkit.embeddings import reference
 from rnnkit.embeddings.sampling import TILE
 from rnnkit.embeddings.weights import Weights, rows_of
-from rnnkit.nn.word2vec import ContinuousBagOfWords
 
 
 def learn_softmax(weights: Weights, dimension: int, rows: list[int], target: int, rate: float) -> Learned:

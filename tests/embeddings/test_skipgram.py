@@ -17,13 +17,13 @@ from tests.embeddings.windows import (
     place_outputs,
     random_weights,
 )
+from tests.references.word2vec import SkipGram
 
 from rnnkit.embeddings import reference, skipgram
 from rnnkit.embeddings.compiled import kernel
 from rnnkit.embeddings.logistic import TALLY, clear_tally, negative_log
 from rnnkit.embeddings.sampling import LANES, TILE, Draws
 from rnnkit.embeddings.weights import Weights
-from rnnkit.nn.word2vec import SkipGram
 
 CONTEXTS = ([7], [9, 12], [30, 5, 17], [8, 6, 39, 20, 11])
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tests.references.word2vec import ContinuousBagOfWords, SkipGram
 from torch import Tensor
 
 from rnnkit.embeddings.sampling import CLEAN, LANES, TILE, Draws, make_draws
 from rnnkit.embeddings.weights import Weights, make_weights, rows_of
-from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram
 
 Kind = type[SkipGram] | type[ContinuousBagOfWords]
 

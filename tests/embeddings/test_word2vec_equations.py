@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from tests.references.word2vec import ContinuousBagOfWords, SkipGram, nce_loss, negative_sampling_loss, softmax_loss
 from torch import Tensor
-
-from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram, nce_loss, negative_sampling_loss, softmax_loss
 
 VOCABULARY, DIMENSION, WINDOWS, PLACES, OUTPUTS = 11, 5, 4, 3, 7
 MODELS = (SkipGram, ContinuousBagOfWords)
