@@ -27,7 +27,7 @@ from rnnkit.decoding.translator import Translator
 from rnnkit.decoding.wishes import NO_WISH, Demands, Files, read_asked
 from rnnkit.errors import DataError
 from rnnkit.models.store import Model
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special
 from rnnkit.text.tokenizers.featured import FeaturedTokenizer
 
@@ -144,7 +144,7 @@ def test_other_failures_are_not_taken_for_a_lack_of_memory() -> None:
 
     with pytest.raises(RuntimeError, match="shapes"):
         in_halves(work, [1, 2, 3])
-    assert not out_of_memory(RuntimeError("shapes"))
+    assert not is_out_of_memory(RuntimeError("shapes"))
 
 
 def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> None:

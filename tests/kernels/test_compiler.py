@@ -109,11 +109,11 @@ def test_that_something_is_compiled_is_reported_only_where_it_is(
 ) -> None:
     monkeypatch.setattr(kernel_cache, "_reported", set())
     heard: list[Event] = []
-    with kernel_cache.tell(heard.append):
+    with kernel_cache.report_to(heard.append):
         _compile(sources)
     assert [type(event) for event in heard] == [Note]
     monkeypatch.setattr(kernel_cache, "_reported", set())
-    with kernel_cache.tell(heard.append):
+    with kernel_cache.report_to(heard.append):
         _compile(sources)
     assert len(heard) == 1
 

@@ -12,7 +12,7 @@ import pytest
 from rnnkit.kernels import openmp
 from rnnkit.system.machine import available_cores, has_loaded, seconds_in_line
 
-WATCHED = has_loaded(openmp.GNU) and openmp.parallel_region() is not None and seconds_in_line() is not None
+WATCHED = has_loaded(openmp.GNU_OPENMP) and openmp.parallel_region() is not None and seconds_in_line() is not None
 """Whether this machine has what the watch needs."""
 
 STEPS = """
@@ -60,7 +60,7 @@ print(threads())
 
 @pytest.mark.skipif(not WATCHED, reason="torch runs on another OpenMP here")
 def test_cores_are_shared_until_the_line_is_clearly_shorter() -> None:
-    watch, seen = openmp.Watch(0.0, 3.0), []
+    watch, seen = openmp.ContentionMonitor(0.0, 3.0), []
     for now, in_line in [(0.5, 3.1), (1.0, 3.3), (2.0, 3.5), (3.0, 3.55), (4.0, 3.75), (5.0, 3.0)]:
         watch.look(now, in_line)
         seen.append(watch.shared)
@@ -79,25 +79,25 @@ def test_sleepers_come_and_leave() -> None:
 @pytest.mark.parametrize("variable", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
 def test_users_who_say_how_threads_wait_are_left_alone(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", lambda self: None)
-    assert openmp.watch_cores.__wrapped__()
+    assert openmp.start_contention_monitor.__wrapped__()
     monkeypatch.setenv(variable, "1000")
-    assert not openmp.watch_cores.__wrapped__()
+    assert not openmp.start_contention_monitor.__wrapped__()
 
 
 def test_another_openmp_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openmp, "GNU", "libiomp5")
-    assert not openmp.watch_cores.__wrapped__()
+    assert not openmp.start_contention_monitor.__wrapped__()
 
 
 def test_a_system_that_does_not_say_who_stands_in_line_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openmp, "seconds_in_line", lambda: None)
-    assert not openmp.watch_cores.__wrapped__()
+    assert not openmp.start_contention_monitor.__wrapped__()
 
 
 @pytest.mark.skipif(not WATCHED or available_cores() < 2, reason="needs two cores, and GNU OpenMP")
 def test_threads_that_share_a_core_do_not_spin() -> None:
     """Spinning ones do some hundreds of steps here, quiet ones ten thousand."""
-    free = {name: value for name, value in os.environ.items() if name not in openmp.DECIDED_BY_USER}
+    free = {name: value for name, value in os.environ.items() if name not in openmp.WAIT_POLICY_VARIABLES}
     quiet, slow = (int(_run([STEPS], one)) for one in (free, {**free, "GOMP_SPINCOUNT": "300000"}))
     assert quiet > 3 * slow
 

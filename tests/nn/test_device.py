@@ -28,12 +28,12 @@ def test_a_precision_that_was_asked_for_is_kept() -> None:
 
 def test_float16_on_a_cpu_is_seen_under_autocast_alone() -> None:
     x = torch.zeros(3)
-    seen = [device.float16_on_cpu(x)]
+    seen = [device.is_fp16_autocast_on_cpu(x)]
     for kind in (torch.bfloat16, torch.float16):
         with device.autocast(x.device, kind):
-            seen.append(device.float16_on_cpu(x))
+            seen.append(device.is_fp16_autocast_on_cpu(x))
     with torch.autocast("cpu", dtype=torch.float16):
-        seen.append(device.float16_on_cpu(x.to("meta")))
+        seen.append(device.is_fp16_autocast_on_cpu(x.to("meta")))
     assert seen == [False, False, True, False]
 
 

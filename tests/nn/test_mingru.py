@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnnkit.kernels.processor import HAS_HALF
-from rnnkit.nn import recurrent
-from rnnkit.nn.cells import MinGRUCell, scan
+from rnnkit.kernels import dispatch
+from rnnkit.kernels.dispatch import HAS_HALF
+from rnnkit.nn.cells import MinGRUCell, unroll
 from rnnkit.nn.mingru import MinGRULayer, gated_scan
 
 SIZES = [(3, 7, 5, 4), (16, 1, 3, 17), (20, 5, 33, 40), (1, 33, 6, 100), (5, 4, 7, 32), (2, 9, 16, 8)]
@@ -37,10 +37,10 @@ def test_layer_equals_its_equations_in_values_and_gradients(
     sizes: tuple[int, int, int, int], by_kernel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer, x_BTE, start_BH = layer_and_inputs(*sizes)
-    assert x_BTE.shape[0] * x_BTE.shape[1] >= recurrent.SMALLEST_FOR_KERNELS
+    assert x_BTE.shape[0] * x_BTE.shape[1] >= dispatch.MIN_ROWS_FOR_KERNELS
     monkeypatch.setattr("rnnkit.nn.mingru.kernels_fit", lambda x, weight: by_kernel)
     h_BTH, (last_BH,) = layer(x_BTE, (start_BH,))
-    plain_BTH, (plain_last_BH,) = scan(layer.as_cell(), x_BTE, (start_BH,))
+    plain_BTH, (plain_last_BH,) = unroll(layer.as_cell(), x_BTE, (start_BH,))
     torch.testing.assert_close(h_BTH, plain_BTH)
     torch.testing.assert_close(last_BH, plain_last_BH)
     found = gradients(layer, x_BTE, start_BH, h_BTH, last_BH)

@@ -9,8 +9,8 @@ import torch
 
 from rnnkit.nn.losses import reference_loss
 from rnnkit.nn.sampled_softmax import (
-    ALIGNED,
-    NOTHING,
+    NO_TOKEN,
+    SIZE_MULTIPLE,
     log_uniform_weights,
     propose,
     reference_sampled_loss,
@@ -55,7 +55,7 @@ def test_a_sample_of_everything_is_the_exact_loss() -> None:
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(VOCABULARY + 5)
     target_N[:2] = torch.tensor([0, VOCABULARY - 1])
-    assert ids_K.tolist() == [*range(VOCABULARY), *[NOTHING] * (ALIGNED - VOCABULARY)]
+    assert ids_K.tolist() == [*range(VOCABULARY), *[NO_TOKEN] * (SIZE_MULTIPLE - VOCABULARY)]
     loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     exact, _ = reference_loss(hidden_NH, weight_VH, bias_V, target_N, 0.0)
     torch.testing.assert_close(loss, exact)
@@ -86,8 +86,8 @@ def test_tokens_are_drawn_as_often_as_is_said() -> None:
     turns = 4000
     for _ in range(turns):
         ids_K = proposal.draw()
-        assert len(ids_K) == ALIGNED
-        real_K = ids_K[ids_K != NOTHING]
+        assert len(ids_K) == SIZE_MULTIPLE
+        real_K = ids_K[ids_K != NO_TOKEN]
         assert (real_K.diff() > 0).all()
         drawn_V[real_K] += 1
     spread_V = (inclusion_V * (1 - inclusion_V) / turns).sqrt()
@@ -98,7 +98,7 @@ def test_a_sample_may_be_empty() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     torch.manual_seed(0)
     proposal = propose(torch.ones(VOCABULARY), 1)
-    empty_K = next(ids_K for ids_K in (proposal.draw() for _ in range(99)) if set(ids_K.tolist()) == {NOTHING})
+    empty_K = next(ids_K for ids_K in (proposal.draw() for _ in range(99)) if set(ids_K.tolist()) == {NO_TOKEN})
     loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, empty_K, proposal.log_inclusion_V)
     assert loss == 0 and not nll_N.any()
 
@@ -139,7 +139,7 @@ def test_only_rows_in_use_get_a_gradient() -> None:
     ids_K, log_inclusion_V = sample(3)
     loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     grad_VH, grad_V = torch.autograd.grad(loss, (weight_VH, bias_V))
-    used = (set(ids_K.tolist()) | set(target_N.tolist())) - {NOTHING}
+    used = (set(ids_K.tolist()) | set(target_N.tolist())) - {NO_TOKEN}
     assert set(grad_VH.abs().sum(1).nonzero().flatten().tolist()) == used
     assert set(grad_V.nonzero().flatten().tolist()) == used
 

@@ -67,7 +67,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """A copy of the kernels that earlier tests have left."""
-    kept = kernel_cache.cache_folder(os.environ.get(kernel_cache.VARIABLE, ""))
+    kept = kernel_cache.cache_dir(os.environ.get(kernel_cache.CACHE_DIR_VARIABLE, ""))
     assert kept is not None
     (tmp_path / "cache").mkdir(0o700)
     for room in {own_folder(case.room) for case in COMMANDS.values()}:

@@ -17,7 +17,7 @@ from tests.workspaces import CORPORA, make_workspace
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, Warned
-from rnnkit.kernels import processor
+from rnnkit.kernels import dispatch
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.stages.text import align_words
@@ -179,7 +179,7 @@ def test_eight_bits_and_a_shortlist_say_much_the_same(model: Path, text: Path, s
 def test_eight_bits_make_room_for_float32_where_they_are_slower(
     model: Path, text: Path, lacking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, lacking, False)
+    monkeypatch.setattr(dispatch, lacking, False)
     heard: list[Event] = []
     options = DecodeOptions(files=[text], model=[model], int8=True, threads=1)
     found = list(decode.run(options, heard.append))

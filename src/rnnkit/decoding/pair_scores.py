@@ -13,7 +13,7 @@ from rnnkit.decoding.forced import force
 from rnnkit.decoding.halving import in_halves
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special
 
 BATCH_TOKENS = 4096
@@ -57,7 +57,7 @@ def score_pairs(
         try:
             found = in_halves(work, places)
         except (MemoryError, RuntimeError) as failure:
-            if not out_of_memory(failure):
+            if not is_out_of_memory(failure):
                 raise
             longest = max(places, key=lambda index: len(sources[index]) + len(targets[index]))
             raise DataError(f"line {first_line + longest} does not fit into memory", "it was scored alone") from failure

@@ -26,7 +26,7 @@ from rnnkit.decoding.translator import Translator, decode
 from rnnkit.decoding.wishes import NO_WISH, Asked
 from rnnkit.errors import DataError
 from rnnkit.models.store import Model
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special
 
 BLOCK_LINES = 2000
@@ -224,7 +224,7 @@ def _search(
     try:
         return _search_batch(translator, sentences, options)
     except (MemoryError, RuntimeError) as failure:
-        if len(sentences) > 1 or not out_of_memory(failure):
+        if len(sentences) > 1 or not is_out_of_memory(failure):
             raise
         one, beam = sentences[0], options.search.beam
     raise DataError(

@@ -31,7 +31,7 @@ from rnnkit.evaluation import fresh_network
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.events import ignore
 from rnnkit.models.language_model import Config, LanguageModel
-from rnnkit.nn.kinds import LanguageArch, Start
+from rnnkit.nn.kinds import Initialization, LanguageArch
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.loop import Loop, Plan
 from rnnkit.training.optimisation import Optimisation
@@ -67,7 +67,7 @@ class Settings:
     arch: LanguageArch
     hidden: int = 32
     layers: int = 1
-    start: Start = "orthogonal"
+    start: Initialization = "orthogonal"
     symbols: int = 64
     goal: float = 0.9
     budget: int = 800

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from rnnkit.kernels.lanes import clip, fill, nearest, power_of_two
-from rnnkit.kernels.team import inlined
+from rnnkit.kernels.simd import broadcast, clamp, exp2, round_nearest
+from rnnkit.kernels.threads import inlined
 
-LIMIT = np.float32(30.0)
+MAX_EXPONENT = np.float32(30.0)
 """Arguments of e^x beyond +-LIMIT count as that: both functions are flat there to every digit that float32 has."""
 
 _PER_LN2 = np.float32(1 / math.log(2))
@@ -30,40 +30,40 @@ _ONE, _TWO, _ZERO = np.float32(1), np.float32(2), np.float32(0)
 @inlined
 def _split_power(x: Any) -> Any:
     """2^n and 2^n p(r)."""
-    x = clip(x, LIMIT)
-    n = nearest(x * fill(_PER_LN2))
-    r = x - n * fill(_LN2_HIGH) - n * fill(_LN2_LOW)
-    series = fill(_C6) + r * fill(_C7)
-    series = fill(_C5) + r * series
-    series = fill(_C4) + r * series
-    series = fill(_C3) + r * series
-    series = fill(_C2) + r * series
-    scale = power_of_two(n)
+    x = clamp(x, MAX_EXPONENT)
+    n = round_nearest(x * broadcast(_PER_LN2))
+    r = x - n * broadcast(_LN2_HIGH) - n * broadcast(_LN2_LOW)
+    series = broadcast(_C6) + r * broadcast(_C7)
+    series = broadcast(_C5) + r * series
+    series = broadcast(_C4) + r * series
+    series = broadcast(_C3) + r * series
+    series = broadcast(_C2) + r * series
+    scale = exp2(n)
     return scale, scale * (r + r * r * series)
 
 
 @inlined
-def exponential(x: Any) -> Any:
+def exp(x: Any) -> Any:
     """e^x."""
     scale, rest = _split_power(x)
     return scale + rest
 
 
 @inlined
-def exponential_less_one(x: Any) -> Any:
+def expm1(x: Any) -> Any:
     """e^x - 1."""
     scale, rest = _split_power(x)
-    return rest + (scale - fill(_ONE))
+    return rest + (scale - broadcast(_ONE))
 
 
 @inlined
 def sigmoid(x: Any) -> Any:
     """The logistic function."""
-    return fill(_ONE) / (fill(_TWO) + exponential_less_one(fill(_ZERO) - x))
+    return broadcast(_ONE) / (broadcast(_TWO) + expm1(broadcast(_ZERO) - x))
 
 
 @inlined
 def tanh(x: Any) -> Any:
     """The hyperbolic tangent."""
-    power = exponential_less_one(x + x)
-    return power / (power + fill(_TWO))
+    power = expm1(x + x)
+    return power / (power + broadcast(_TWO))

@@ -27,7 +27,7 @@ from numba.extending import lower_builtin, type_callable
 from rnnkit.errors import ConfigError
 from rnnkit.kernels import kernel_cache
 
-_REORDERED = {"nsz", "arcp", "contract", "reassoc"}
+_REASSOCIATION_FLAGS = {"nsz", "arcp", "contract", "reassoc"}
 """Of `fastmath` what lets sums be reordered; a number that is none stays so, for whoever looks to notice."""
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -50,7 +50,7 @@ class Compiler:
     def kernel(self, function: F) -> F:
         """Compile what Python calls."""
         compiled = self._compile(function, forceinline=False)
-        keep_on_disk(compiled, self.room)
+        cache_on_disk(compiled, self.room)
         return compiled
 
     def inlined(self, function: F) -> F:
@@ -60,7 +60,7 @@ class Compiler:
     def _compile(self, function: F, forceinline: bool) -> F:
         require_compiler()
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": forceinline}
-        options |= {"fastmath": _REORDERED} if self.reordered else {}
+        options |= {"fastmath": _REASSOCIATION_FLAGS} if self.reordered else {}
         options |= {} if self.counted else {"_nrt": False}
         if numba.config.DISABLE_JIT:
             raise ConfigError("NUMBA_DISABLE_JIT keeps kernels from being compiled", hint="unset NUMBA_DISABLE_JIT")
@@ -76,13 +76,13 @@ def require_compiler() -> None:
         )
 
 
-def keep_on_disk(compiled: Any, room: Path) -> None:
+def cache_on_disk(compiled: Any, room: Path) -> None:
     """Let Numba find a kernel on the disk where it was compiled before from the same sources, those of its room."""
     function = compiled.py_func if hasattr(compiled, "py_func") else compiled._pyfunc
-    compiled._cache = KernelCache(function, room)
+    compiled._cache = DiskCache(function, room)
 
 
-class KernelCache:
+class DiskCache:
     """Takes the place of Numba's own cache of a function, whose files may be anyone's and are never checked.
 
     It fits the interface by its shape (`numba.core.caching._Cache`). Whatever goes wrong, the kernel is compiled.
@@ -99,7 +99,7 @@ class KernelCache:
     @property
     def cache_path(self) -> str:
         """The folder of the files."""
-        return str(kernel_cache.cache_folder(self._store.named) or "")
+        return str(kernel_cache.cache_dir(self._store.named) or "")
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """What was compiled before for a signature; None where that is not on the disk."""
@@ -112,7 +112,7 @@ class KernelCache:
                 found = compiler.CompileResult._rebuild(target_context, *caching.pickle.loads(payload))
                 caching._cache_log("[cache] data loaded from %r", name)
                 return found
-        kernel_cache.compiling()
+        kernel_cache.report_compilation()
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -129,9 +129,9 @@ class KernelCache:
     enable = disable = flush
 
     @property
-    def _store(self) -> kernel_cache.Store:
+    def _store(self) -> kernel_cache.KernelStore:
         place = hashlib.sha256(str(self._room).encode()).hexdigest()[:16]
-        return kernel_cache.Store(str(numba.config.CACHE_DIR or ""), f"{self._room.name}-{place}")
+        return kernel_cache.KernelStore(str(numba.config.CACHE_DIR or ""), f"{self._room.name}-{place}")
 
     def _identify(self, signature: Any, codegen: Any) -> tuple[str, str]:
         """Name of the file, and the checksum of all that its content depends on.
@@ -146,7 +146,7 @@ class KernelCache:
             codegen.magic_tuple(),
             _VERSIONS,
             _hash(dumps(cells)),
-            kernel_cache.code_settings(),
+            kernel_cache.codegen_settings(),
         )
         shown = f"{self._function.__module__.rpartition('.')[2]}.{self._function.__qualname__}"
         name = re.sub(r"[^\w.]", "", shown)[:80]

@@ -20,14 +20,14 @@ from pathlib import Path
 
 from rnnkit.events import Event, Listener, Note, Warned
 
-VARIABLE = "NUMBA_CACHE_DIR"
+CACHE_DIR_VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable that names a folder for compiled kernels."""
 
 MAGIC = b"rnnkit kernel 1\n"
-LARGEST = 1 << 27
+MAX_FILE_BYTES = 1 << 27
 """Bytes; a kernel has some 100,000."""
 
-_HARMLESS = {"NUMBA_DEBUG_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+_NOT_CODEGEN_VARIABLES = {"NUMBA_DEBUG_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
 """Variables of Numba that change no machine code."""
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -39,7 +39,7 @@ _reported: set[str] = set()
 
 
 @contextmanager
-def tell(listen: Listener) -> Iterator[None]:
+def report_to(listen: Listener) -> Iterator[None]:
     """Let a listener, until the end of the block, know of compilation and of a cache that cannot be used."""
     _listeners.append(listen)
     try:
@@ -49,29 +49,31 @@ def tell(listen: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def tell_warnings(listen: Listener) -> Iterator[None]:
+def report_warnings_to(listen: Listener) -> Iterator[None]:
     """As `tell`, of a cache that cannot be used alone."""
-    with tell(lambda event: listen(event) if isinstance(event, Warned) else None):
+    with report_to(lambda event: listen(event) if isinstance(event, Warned) else None):
         yield
 
 
-def settings() -> list[tuple[str, str]]:
+def numba_settings() -> list[tuple[str, str]]:
     """The variables of the environment that Numba reads, apart from the folder of the cache."""
-    return sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name != VARIABLE)
+    return sorted(
+        (name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name != CACHE_DIR_VARIABLE
+    )
 
 
-def code_settings() -> list[tuple[str, str]]:
+def codegen_settings() -> list[tuple[str, str]]:
     """Those of them by which Numba may compile other code."""
-    return [(name, value) for name, value in settings() if name not in _HARMLESS]
+    return [(name, value) for name, value in numba_settings() if name not in _NOT_CODEGEN_VARIABLES]
 
 
-def compiling() -> None:
+def report_compilation() -> None:
     """Report that a kernel is compiled now."""
     _report("compiling", Note("compiling the kernels for this machine; later runs find them compiled"))
 
 
 @dataclass(frozen=True)
-class Store:
+class KernelStore:
     """The compiled kernels of a room.
 
     Attributes:
@@ -89,11 +91,11 @@ class Store:
             name: Name of the file.
             origin: Checksum of all that the kernel was compiled from.
         """
-        for place in cache_folders(self.named):
-            with suppress(OSError), _opened(place, self.room) as folder:
-                content = _content_of_own_file(name, folder)
-                payload = content[_HEAD_SIZE:]
-                if content[:_HEAD_SIZE] == _head(origin, payload):
+        for place in cache_dirs(self.named):
+            with suppress(OSError), _private_dir(place, self.room) as folder:
+                content = _read_private_file(name, folder)
+                payload = content[_HEADER_SIZE:]
+                if content[:_HEADER_SIZE] == _header(origin, payload):
                     return payload
         return None
 
@@ -105,31 +107,31 @@ class Store:
             origin: Checksum of all that the kernel was compiled from.
             payload: The kernel.
         """
-        place = cache_folder(self.named)
-        if place is None or self in _unwritable:
+        place = cache_dir(self.named)
+        if place is None or self in _unwritable_stores:
             return
         try:
             with suppress(FileExistsError):
                 (place / self.room).mkdir(_PRIVATE)
-            with _opened(place, self.room) as folder:
-                _replace(name, folder, _head(origin, payload) + payload)
+            with _private_dir(place, self.room) as folder:
+                _write_atomically(name, folder, _header(origin, payload) + payload)
         except OSError as error:
-            _unwritable.add(self)
+            _unwritable_stores.add(self)
             _warn(f"compiled kernels cannot be kept in {place} ({error.strerror}): each run compiles them again")
 
 
-_unwritable: set[Store] = set()
+_unwritable_stores: set[KernelStore] = set()
 """Folders that could not be written to."""
 
 
 @cache
-def cache_folder(named: str) -> Path | None:
+def cache_dir(named: str) -> Path | None:
     """The folder where compiled kernels are kept; None where there is no safe one that this user can write to.
 
     Args:
         named: What `NUMBA_CACHE_DIR` says.
     """
-    for folder in cache_folders(named):
+    for folder in cache_dirs(named):
         if _writable(folder):
             return folder
     _warn("no folder for compiled kernels is safe and can be written to: each run compiles them again")
@@ -137,7 +139,7 @@ def cache_folder(named: str) -> Path | None:
 
 
 @cache
-def cache_folders(named: str) -> tuple[Path, ...]:
+def cache_dirs(named: str) -> tuple[Path, ...]:
     """The safe folders of the cache, made where they are missing, up to the first that this user can write to.
 
     In this order: the folder that the user has named, the one for caches in the user's home, a private one among the
@@ -149,15 +151,15 @@ def cache_folders(named: str) -> tuple[Path, ...]:
     found = []
     if named:
         folder = Path(named).absolute()
-        refusal = _refusal(folder, private=False)
+        refusal = _reason_unsafe(folder, private=False)
         if refusal is None:
             found.append(folder)
         else:
-            _warn(f"{VARIABLE}: compiled kernels are not kept in {folder}: {refusal}")
-    for folder in _own_folders():
+            _warn(f"{CACHE_DIR_VARIABLE}: compiled kernels are not kept in {folder}: {refusal}")
+    for folder in _private_dirs():
         if found and _writable(found[-1]):
             break
-        if _refusal(folder, private=True) is None:
+        if _reason_unsafe(folder, private=True) is None:
             found.append(folder)
     return tuple(found)
 
@@ -166,7 +168,7 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def _own_folders() -> Iterator[Path]:
+def _private_dirs() -> Iterator[Path]:
     """Folders for caches of this user alone."""
     with suppress(RuntimeError):  # there is no home folder
         caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
@@ -178,7 +180,7 @@ def _own_folders() -> Iterator[Path]:
         yield Path(tempfile.gettempdir()) / f"rnnkit-kernels-{os.geteuid()}"
 
 
-def _refusal(folder: Path, private: bool) -> str | None:
+def _reason_unsafe(folder: Path, private: bool) -> str | None:
     """Why a folder cannot hold compiled kernels; None where it can.
 
     Args:
@@ -189,7 +191,7 @@ def _refusal(folder: Path, private: bool) -> str | None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
             folder.mkdir(_PRIVATE)
-        descriptor = _open_folder(str(folder))
+        descriptor = _open_dir(str(folder))
     except OSError as error:
         return "it is a link" if folder.is_symlink() else f"{error.strerror}"
     try:
@@ -208,11 +210,11 @@ def _refusal(folder: Path, private: bool) -> str | None:
 
 
 @contextmanager
-def _opened(place: Path, room: str) -> Iterator[int]:
+def _private_dir(place: Path, room: str) -> Iterator[int]:
     """The folder of a room, to which only this user can write. Raises OSError where there is none."""
-    outer = _open_folder(str(place))
+    outer = _open_dir(str(place))
     try:
-        inner = _open_folder(room, outer)
+        inner = _open_dir(room, outer)
     finally:
         os.close(outer)
     try:
@@ -224,22 +226,22 @@ def _opened(place: Path, room: str) -> Iterator[int]:
         os.close(inner)
 
 
-def _open_folder(name: str, within: int | None = None) -> int:
+def _open_dir(name: str, within: int | None = None) -> int:
     return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within)
 
 
-def _content_of_own_file(name: str, folder: int) -> bytes:
+def _read_private_file(name: str, folder: int) -> bytes:
     """The content of a regular file that only this user can have written. Raises OSError for all others."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(name, flags, dir_fd=folder), "rb") as file:
         facts = os.fstat(file.fileno())
         own = stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink == 1
-        if not own or facts.st_mode & _WRITABLE_BY_OTHERS or facts.st_size > LARGEST:
+        if not own or facts.st_mode & _WRITABLE_BY_OTHERS or facts.st_size > MAX_FILE_BYTES:
             raise PermissionError(errno.EPERM, "others can write to it")
         return file.read(facts.st_size)
 
 
-def _replace(name: str, folder: int, content: bytes) -> None:
+def _write_atomically(name: str, folder: int, content: bytes) -> None:
     """Write a file whole: a reader meanwhile sees the one before, or none."""
     temporary = f"{name}.tmp.{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -253,14 +255,14 @@ def _replace(name: str, folder: int, content: bytes) -> None:
         raise
 
 
-def _head(origin: str, payload: bytes) -> bytes:
+def _header(origin: str, payload: bytes) -> bytes:
     import hashlib
 
     checksum = hashlib.sha256(origin.encode() + b"\n" + payload).hexdigest()
     return MAGIC + checksum.encode() + b"\n"
 
 
-_HEAD_SIZE = len(MAGIC) + 64 + 1
+_HEADER_SIZE = len(MAGIC) + 64 + 1
 """Bytes of the first lines: SHA-256 takes 64 in hexadecimal digits."""
 
 

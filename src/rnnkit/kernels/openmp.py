@@ -20,18 +20,18 @@ import torch
 
 from rnnkit.system.machine import has_loaded, processors, seconds_in_line
 
-CROWDED, QUIET = 0.25, 0.1
+HIGH_CONTENTION, LOW_CONTENTION = 0.25, 0.1
 """Seconds in each second that all threads together stand in line: cores are shared from the one on, until the other.
 
 Alone it is 0.01 to 0.05, beside one busy program 0.5 to 1."""
 
-INTERVAL = 0.5
+SAMPLING_INTERVAL = 0.5
 """Seconds from one look to the next."""
 
-DECIDED_BY_USER = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+WAIT_POLICY_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 """Variables in which users say themselves how threads wait."""
 
-GNU = "libgomp"
+GNU_OPENMP = "libgomp"
 """Part of the name of the OpenMP that is known to wait like this. Torch's wheels for Linux bring it."""
 
 
@@ -51,20 +51,20 @@ def parallel_region() -> Any:
 
 
 @cache
-def watch_cores() -> bool:
+def start_contention_monitor() -> bool:
     """From now on let torch's threads wait quietly whenever other programs want the cores.
 
     Returns:
         Whether that is watched: not where users decide themselves, or OpenMP or the system is another.
     """
-    decided = any(variable in os.environ for variable in DECIDED_BY_USER)
-    if decided or not has_loaded(GNU) or parallel_region() is None or seconds_in_line() is None:
+    decided = any(variable in os.environ for variable in WAIT_POLICY_VARIABLES)
+    if decided or not has_loaded(GNU_OPENMP) or parallel_region() is None or seconds_in_line() is None:
         return False
-    threading.Thread(target=_watch, name="watch of the cores", daemon=True).start()
+    threading.Thread(target=_monitor_contention, name="watch of the cores", daemon=True).start()
     return True
 
 
-class Watch:
+class ContentionMonitor:
     """Looks again and again whether cores are shared, and keeps sleepers while they are.
 
     Args:
@@ -87,23 +87,28 @@ class Watch:
         then, before = self._last
         self._last = now, in_line
         share = (in_line - before) / (now - then)
-        if self._leave is None and share > CROWDED:
+        if self._leave is None and share > HIGH_CONTENTION:
             self._leave = threading.Event()
-            threading.Thread(target=keep_sleepers, args=(self._too_many, self._leave), daemon=True).start()
-        elif self._leave is not None and share < QUIET:
+            threading.Thread(target=hold_idle_team, args=(self._too_many, self._leave), daemon=True).start()
+        elif self._leave is not None and share < LOW_CONTENTION:
             self._leave.set()
             self._leave = None
 
 
-def keep_sleepers(threads: int, leave: threading.Event) -> None:
+def hold_idle_team(threads: int, leave: threading.Event) -> None:
     """Keep so many threads, the caller's among them, as a team that has nothing to do, until told to leave."""
     nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # called with a null pointer
     parallel_region()(nothing, None, threads, 0)
     leave.wait()
 
 
-def _watch() -> None:
-    watch = Watch(time.monotonic(), seconds_in_line() or 0.0)
+def _monitor_contention() -> None:
+    watch = ContentionMonitor(time.monotonic(), seconds_in_line() or 0.0)
     while True:
-        time.sleep(INTERVAL)
+        time.sleep(SAMPLING_INTERVAL)
         watch.look(time.monotonic(), seconds_in_line() or 0.0)
+
+
+def torch_threads_are_reachable() -> bool:
+    """Whether more threads than the caller's own take part."""
+    return parallel_region() is not None

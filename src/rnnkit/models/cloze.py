@@ -26,10 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.kinds import LanguageArch
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.recompute import Recomputing
-from rnnkit.nn.recurrent import gather_steps, reverse_index
+from rnnkit.nn.recurrent_layer import gather_steps, reverse_index
 from rnnkit.text import special
 
 START = 0.1
@@ -71,7 +71,7 @@ class Config:
     blanked: float = 0.05
 
 
-class Cloze(Recomputing):
+class Cloze(CheckpointedLayer):
     """The network of this file's head. Weights only: no tokenizer, no files, no search.
 
     Raises:

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.kinds import LanguageArch, LineContext
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
 from rnnkit.text import special
@@ -92,7 +92,7 @@ class Reading:
     state: State
 
 
-class LanguageModel(Recomputing):
+class LanguageModel(CheckpointedLayer):
     """The network of this file's head. Weights only: no tokenizer, no files, no search."""
 
     def __init__(self, config: Config) -> None:

@@ -24,22 +24,20 @@ from rnnkit.models.memory import Decoded, DecoderState, Encoded, Memory, Source,
 from rnnkit.models.sequence_config import Config
 from rnnkit.models.skips import Skips
 from rnnkit.nn import dropout, kinds
-from rnnkit.nn.attention import Attention
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer, checkpoint_call, split_segments
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.cells import State
+from rnnkit.nn.cross_attention import CrossAttention
 from rnnkit.nn.kinds import RecurrentArch
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.location import LocationAttention
-from rnnkit.nn.monotonic import MonotonicAttention
-from rnnkit.nn.recompute import Recomputing, again, segments
-from rnnkit.nn.recurrent import RecurrentLayer
-from rnnkit.nn.recurrent_attention import RecurrentAttention, first_place
-from rnnkit.nn.transformer import MultiHead
+from rnnkit.nn.multihead_attention import MultiHeadAttention
+from rnnkit.nn.recurrent_attention import LocationAttention, MonotonicAttention, RecurrentAttention, initial_weights
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 SEGMENT = 8
 """Steps of attention, and of input feeding, that are run again at once, at most: additive attention is large."""
 
 
-class RecurrentDecoder(Recomputing):
+class RecurrentDecoder(CheckpointedLayer):
     """The parallel wiring. Fits `memory.Decoder`."""
 
     def __init__(self, config: Config) -> None:
@@ -72,14 +70,14 @@ class RecurrentDecoder(Recomputing):
         """See `memory.Decoder`: keys and values; of a single head these are the states unless they were drawn in."""
         if self.config.attention == "none":
             return ()
-        if isinstance(self.attention, MultiHead):
+        if isinstance(self.attention, MultiHeadAttention):
             return self.attention.keys_values(states_BSH)
         return self.attention.keys(states_BSH), self.readout_memory(states_BSH) if self.drawn_in else states_BSH
 
     def start(self, encoded: Encoded, source: Source) -> DecoderState:
         """See `memory.Decoder`: the bridge, and where attention starts."""
         goes_on = self.config.attention in kinds.RECURRENT_ATTENTIONS
-        alignment_BS = first_place(source.padding_BS) if goes_on else None
+        alignment_BS = initial_weights(source.padding_BS) if goes_on else None
         return DecoderState(self._bridged(encoded, source), alignment_BS=alignment_BS)
 
     def _bridged(self, encoded: Encoded, source: Source) -> tuple[State, ...]:
@@ -150,7 +148,7 @@ class RecurrentDecoder(Recomputing):
         if self.config.attention == "none":
             return None, None
         keys, values = memory.keys
-        if isinstance(self.attention, MultiHead):
+        if isinstance(self.attention, MultiHeadAttention):
             return self.attention.weigh(query_BTH, keys, values, memory.source.allowed, self.config.guided_head)
         before = () if state.alignment_BS is None else (state.alignment_BS,)
         found: tuple[Tensor, Tensor] = self.attention(query_BTH, keys, values, memory.source.padding_BS, *before)
@@ -160,7 +158,9 @@ class RecurrentDecoder(Recomputing):
         """`look` for a whole target; where it is run again, some steps at a time, if they do not need each other."""
         if not self.recompute or self.config.attention in ("none", *kinds.RECURRENT_ATTENTIONS):
             return self.run(self.look, query_BTH, memory, state)
-        found = [again(self.look, piece_BTH, memory, state) for piece_BTH in segments(query_BTH, SEGMENT)]
+        found = [
+            checkpoint_call(self.look, piece_BTH, memory, state) for piece_BTH in split_segments(query_BTH, SEGMENT)
+        ]
         contexts, weights = zip(*found, strict=True)
         return torch.cat(contexts, dim=1), torch.cat(weights, dim=1)
 
@@ -205,7 +205,7 @@ class FeedingDecoder(RecurrentDecoder):
         share = self.config.weight_drop if self.training else 0.0
         dropped = [_dropped(layer, share) for layer in self._layers]
         pieces = []
-        for piece_BTE in segments(y_BTE, SEGMENT if self.recompute else y_BTE.shape[1]):
+        for piece_BTE in split_segments(y_BTE, SEGMENT if self.recompute else y_BTE.shape[1]):
             piece, state = self.run(self._read, piece_BTE, memory, state, dropped)
             pieces.append(piece)
         return _joined(pieces)
@@ -239,14 +239,14 @@ class FeedingDecoder(RecurrentDecoder):
         return Decoded(readout_BKR, weights_BKS), after
 
 
-def _make_attention(config: Config) -> Attention | RecurrentAttention | MultiHead:
+def _make_attention(config: Config) -> CrossAttention | RecurrentAttention | MultiHeadAttention:
     if config.attention == "multihead":
-        return MultiHead(config.hidden, config.heads)
+        return MultiHeadAttention(config.hidden, config.heads)
     if config.attention == "monotonic":
         return MonotonicAttention(config.hidden)
     if config.attention == "location":
         return LocationAttention(config.hidden)
-    return Attention(config.attention, config.hidden)
+    return CrossAttention(config.attention, config.hidden)
 
 
 def _joined(pieces: Sequence[Decoded]) -> Decoded:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from rnnkit.models.memory import Encoded, Source
 from rnnkit.models.sequence_config import Config
 from rnnkit.models.skips import Skips
+from rnnkit.nn.bidirectional import EncoderLayer
 from rnnkit.nn.cells import State
-from rnnkit.nn.encoder_layer import EncoderLayer
 from rnnkit.nn.kinds import RecurrentArch
 
 

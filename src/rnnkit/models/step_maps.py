@@ -7,9 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from rnnkit.nn.int8 import Int8Linear
-from rnnkit.nn.packed import PackedLinear
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.inference_linear import Int8Linear, PackedLinear
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 StepMap = Int8Linear | PackedLinear
 
@@ -20,9 +19,9 @@ def choose_maps(device: torch.device, eight_bits: bool) -> Callable[[Tensor, Ten
         return Int8Linear
     if device.type != "cpu":
         return None
-    from rnnkit.kernels import processor  # brings the compiler along
+    from rnnkit.kernels import dispatch  # brings the compiler along
 
-    return PackedLinear if processor.HAS_LANES else None
+    return PackedLinear if dispatch.HAS_LANES else None
 
 
 def replace_maps(network: nn.Module, make: Callable[[Tensor, Tensor | None], StepMap]) -> None:

@@ -7,7 +7,7 @@
 
 The memory's keys and values are made once a sentence; while decoding, a sentence's K rows are K queries to them, and
 nothing is copied. What a row carries is its mixers' state: of self-attention a cache that grows with the output, of a
-recurrent cell one vector a layer (Kim et al. 2019, see `nn/ssru.py`).
+recurrent cell one vector a layer (Kim et al. 2019, see `nn/mingru.py`).
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ from torch import Tensor, nn
 
 from rnnkit.models.memory import Decoded, DecoderState, Encoded, Memory, Source
 from rnnkit.models.sequence_config import Config
-from rnnkit.nn import positions
-from rnnkit.nn.causal_attention import CausalAttention
+from rnnkit.nn import positional_encoding
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
 from rnnkit.nn.cells import State
 from rnnkit.nn.dropout import Dropout
-from rnnkit.nn.mingru import MinGRULayer
-from rnnkit.nn.recompute import Recomputing
-from rnnkit.nn.residual import Residual, closing_norm
-from rnnkit.nn.ssru import SSRULayer
-from rnnkit.nn.transformer import FeedForward, MultiHead
+from rnnkit.nn.mingru import MinGRULayer, SSRULayer
+from rnnkit.nn.multihead_attention import CausalAttention, MultiHeadAttention
+from rnnkit.nn.transformer import FeedForward, ResidualConnection, final_norm
 
 Mixer = CausalAttention | SSRULayer | MinGRULayer
 
@@ -40,11 +38,11 @@ class DecoderBlock(nn.Module):
         size, drop = config.hidden, Dropout(config.dropout, config.locked)
         self.guided = config.guided_head
         self.mixer = _mixer(config)
-        self.cross = MultiHead(size, config.heads)
+        self.cross = MultiHeadAttention(size, config.heads)
         self.feed_forward = FeedForward(size, config.inner or 4 * size)
-        self.around_mixer = Residual(size, config.norm, drop)
-        self.around_cross = Residual(size, config.norm, drop)
-        self.around_feed_forward = Residual(size, config.norm, drop)
+        self.around_mixer = ResidualConnection(size, config.norm, drop)
+        self.around_cross = ResidualConnection(size, config.norm, drop)
+        self.around_feed_forward = ResidualConnection(size, config.norm, drop)
 
     def forward(
         self, y_BTE: Tensor, state: State, keys: tuple[Tensor, Tensor], source: Source, want_weights: bool
@@ -72,7 +70,7 @@ class DecoderBlock(nn.Module):
         return self.around_feed_forward.after(y_BTE, self.feed_forward(read_BTE)), weights_BTS
 
 
-class TransformerDecoder(Recomputing):
+class TransformerDecoder(CheckpointedLayer):
     """Fits `memory.Decoder`. Its attention is that of the last block but one, which follows the words best.
 
     Garg et al. 2019 (arXiv:1909.02074) found so; of a single block it is that one's.
@@ -82,7 +80,7 @@ class TransformerDecoder(Recomputing):
         super().__init__()
         self.config = config
         self.blocks = nn.ModuleList(DecoderBlock(config) for _ in range(config.decoder_layers))
-        self.closing = closing_norm(config.hidden, config.norm)
+        self.closing = final_norm(config.hidden, config.norm)
         self.sinusoidal = config.arch == "transformer" and config.positions == "sinusoidal"
         self.aligner = max(0, config.decoder_layers - 2)
 
@@ -118,7 +116,11 @@ class TransformerDecoder(Recomputing):
 
     def _mark(self, y_BTE: Tensor, start: int, count: int) -> Tensor:
         """Mark places where embeddings carry them: a whole target's from 0 on, or the one place of a step's rows."""
-        return y_BTE + positions.sinusoids(count, y_BTE.shape[2], start).to(y_BTE) if self.sinusoidal else y_BTE
+        return (
+            y_BTE + positional_encoding.sinusoidal_encoding(count, y_BTE.shape[2], start).to(y_BTE)
+            if self.sinusoidal
+            else y_BTE
+        )
 
     @property
     def _blocks(self) -> Sequence[DecoderBlock]:

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from rnnkit.models.memory import Encoded, Source
 from rnnkit.models.sequence_config import Config
-from rnnkit.nn import positions
+from rnnkit.nn import positional_encoding
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
 from rnnkit.nn.dropout import Dropout
-from rnnkit.nn.recompute import Recomputing
-from rnnkit.nn.residual import Residual, closing_norm
-from rnnkit.nn.transformer import FeedForward, MultiHead
+from rnnkit.nn.multihead_attention import MultiHeadAttention
+from rnnkit.nn.transformer import FeedForward, ResidualConnection, final_norm
 
 
 class EncoderBlock(nn.Module):
@@ -28,10 +28,10 @@ class EncoderBlock(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         size, drop = config.hidden, Dropout(config.dropout, config.locked)
-        self.attention = MultiHead(size, config.heads, rotary=config.positions == "rotary")
+        self.attention = MultiHeadAttention(size, config.heads, rotary=config.positions == "rotary")
         self.feed_forward = FeedForward(size, config.inner or 4 * size)
-        self.around_attention = Residual(size, config.norm, drop)
-        self.around_feed_forward = Residual(size, config.norm, drop)
+        self.around_attention = ResidualConnection(size, config.norm, drop)
+        self.around_feed_forward = ResidualConnection(size, config.norm, drop)
 
     def forward(self, x_BSE: Tensor, allowed: Tensor | None) -> Tensor:
         """Read sentences; `allowed` as in `MultiHead.forward`."""
@@ -42,14 +42,14 @@ class EncoderBlock(nn.Module):
         return self.around_feed_forward.after(x_BSE, self.feed_forward(read_BSE))
 
 
-class TransformerEncoder(Recomputing):
+class TransformerEncoder(CheckpointedLayer):
     """Fits `memory.Encoder`."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.places = positions.SinusoidalPositions() if config.positions == "sinusoidal" else nn.Identity()
+        self.places = positional_encoding.SinusoidalPositions() if config.positions == "sinusoidal" else nn.Identity()
         self.blocks = nn.ModuleList(EncoderBlock(config) for _ in range(config.layers))
-        self.closing = closing_norm(config.hidden, config.norm)
+        self.closing = final_norm(config.hidden, config.norm)
 
     def forward(self, x_BSE: Tensor, lengths_B: Tensor, source: Source) -> Encoded:
         """See `memory.Encoder`; lengths follow from the padding."""

@@ -121,7 +121,7 @@ class MinGRUCell(nn.Module):
         return ((1 - update_BH) * h_BH + update_BH * candidate_BH,)
 
 
-def scan(cell: nn.Module, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:
+def unroll(cell: nn.Module, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:
     """Run a cell over a sequence, one step after the other: the slow, plain way.
 
     Args:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from rnnkit.errors import UsageError
-from rnnkit.kernels.openmp import watch_cores
+from rnnkit.kernels.openmp import start_contention_monitor
 from rnnkit.system.machine import available_cores
 
-KERNELS_KEPT = "128"
-SMALLEST_FOR_BFLOAT16 = 384
+ONEDNN_CACHE_CAPACITY = "128"
+MIN_HIDDEN_FOR_BF16 = 384
 """In smaller networks the conversions cost more than the products save."""
 
-SMALLEST_LAYERS_FOR_BFLOAT16 = 128
+MIN_HIDDEN_FOR_BF16_SEQUENCES = 128
 """The same where layers run over whole pieces at once, and nothing step by step."""
 
 
@@ -35,9 +35,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(
-    name: str, device: torch.device, hidden: int, smallest: int = SMALLEST_FOR_BFLOAT16
-) -> torch.dtype:
+def choose_precision(name: str, device: torch.device, hidden: int, smallest: int = MIN_HIDDEN_FOR_BF16) -> torch.dtype:
     """The type of matrix products in training; weights and optimiser stay in float32.
 
     `auto` is bfloat16 where the hardware multiplies it natively and the products are large enough to gain by it,
@@ -57,7 +55,7 @@ def choose_precision(
 
 def choose_output_precision(name: str, device: torch.device) -> torch.dtype:
     """The type of an output layer's products: as `choose_precision`, for a vocabulary is always large enough."""
-    return choose_precision(name, device, SMALLEST_FOR_BFLOAT16)
+    return choose_precision(name, device, MIN_HIDDEN_FOR_BF16)
 
 
 def cpu_has_bfloat16() -> bool:
@@ -76,7 +74,7 @@ def autocast(device: torch.device, kind: torch.dtype) -> AbstractContextManager[
     return torch.autocast(device.type, dtype=kind)
 
 
-def float16_on_cpu(x: Tensor) -> bool:
+def is_fp16_autocast_on_cpu(x: Tensor) -> bool:
     """Whether autocast asks for float16 on a CPU, where torch has neither an LSTM in it nor a fast gradient."""
     if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
         return False
@@ -93,25 +91,14 @@ def set_threads(threads: int, processes: int = 1) -> int:
     Also keeps oneDNN from remembering a compiled kernel for each of a thousand batch shapes, which would take
     gigabytes; the library reads the variable at its first use.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", KERNELS_KEPT)
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", ONEDNN_CACHE_CAPACITY)
     count = threads or max(1, available_cores() // processes)
     torch.set_num_threads(count)
     if count > 1:
-        watch_cores()
+        start_contention_monitor()
     return count
 
 
-def out_of_memory(failure: BaseException) -> bool:
+def is_out_of_memory(failure: BaseException) -> bool:
     """Whether memory ran out: Python's own, a GPU's, or torch's on the CPU, which has no type of its own."""
     return isinstance(failure, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(failure)
-
-
-def kernels_serve(*tensors: Tensor) -> bool:
-    """Whether compiled kernels may take these: float32, on a processor that they suit, and no gradient is wanted."""
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
-        return False
-    if any(tensor.device.type != "cpu" or tensor.dtype != torch.float32 for tensor in tensors):
-        return False
-    from rnnkit.kernels import processor  # brings the compiler along
-
-    return processor.HAS_LANES

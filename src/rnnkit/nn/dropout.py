@@ -30,7 +30,7 @@ def locked_dropout(x_BTD: Tensor, rate: float, training: bool = True) -> Tensor:
     return x_BTD * _mask(x_BTD, (batch, 1, size), rate)
 
 
-def plain_dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
+def elementwise_dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
     """Drop single numbers; arguments as for `locked_dropout`, of any shape."""
     if not training or rate == 0:
         return x
@@ -61,7 +61,7 @@ class Dropout(nn.Module):
         """Drop in training."""
         if self.locked:
             return locked_dropout(x_BTD, self.rate, self.training)
-        return plain_dropout(x_BTD, self.rate, self.training)
+        return elementwise_dropout(x_BTD, self.rate, self.training)
 
 
 def embedding_dropout(weight_VE: Tensor, ids_BT: Tensor, rate: float, training: bool = True) -> Tensor:

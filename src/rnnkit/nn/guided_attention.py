@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-TINY = 1e-30
+MIN_WEIGHT = 1e-30
 """In place of a probability of nothing, whose logarithm would be no number."""
 
 
 @dataclass(frozen=True)
-class LinkedPlaces:
+class AlignmentLinks:
     """The links of a batch of sentence pairs.
 
     Attributes:
@@ -35,7 +35,7 @@ class LinkedPlaces:
     tokens: int
 
 
-def reference_guided_loss(weights_BTS: Tensor, linked_BTS: Tensor) -> Tensor:
+def reference_guided_attention_loss(weights_BTS: Tensor, linked_BTS: Tensor) -> Tensor:
     """The loss as its equation.
 
     Args:
@@ -47,10 +47,10 @@ def reference_guided_loss(weights_BTS: Tensor, linked_BTS: Tensor) -> Tensor:
     """
     links_BT1 = linked_BTS.sum(-1, keepdim=True)
     share_BTS = linked_BTS / links_BT1.clamp_min(1)
-    return -(share_BTS * weights_BTS.float().clamp_min(TINY).log()).sum()
+    return -(share_BTS * weights_BTS.float().clamp_min(MIN_WEIGHT).log()).sum()
 
 
-def guided_loss(weights_BTS: Tensor, linked: LinkedPlaces) -> Tensor:
+def guided_attention_loss(weights_BTS: Tensor, linked: AlignmentLinks) -> Tensor:
     """The same as `reference_guided_loss`, looking at the linked places alone."""
     weight_L = weights_BTS[linked.row_L, linked.target_L, linked.source_L].float()
-    return -(linked.share_L * weight_L.clamp_min(TINY).log()).sum()
+    return -(linked.share_L * weight_L.clamp_min(MIN_WEIGHT).log()).sum()

@@ -16,7 +16,7 @@ Attention = Literal["none", "dot", "general", "additive", "multihead", "monotoni
 Bridge = Literal["last", "mean"]
 Reset = Literal["after", "inside"]
 DynamicMethod = Literal["rms", "sgd"]
-Start = Literal["orthogonal", "uniform"]
+Initialization = Literal["orthogonal", "uniform"]
 Optimizer = Literal["adam", "adamw", "sgd"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -27,7 +27,7 @@ TRANSLATION_ARCHS: tuple[TranslationArch, ...] = get_args(TranslationArch)
 TRANSFORMERS: tuple[TranslationArch, ...] = ("transformer", "hybrid")
 """Those whose encoder is a Transformer's."""
 
-MEASURES = ("auto", "bleu", "chrf", "accuracy")
+VALIDATION_METRICS = ("auto", "bleu", "chrf", "accuracy")
 """What chooses among a translation model's weights; accuracy is the share of lines that are exactly right."""
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
@@ -41,7 +41,7 @@ RECURRENT_ATTENTIONS: tuple[Attention, ...] = ("monotonic", "location")
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
 RESETS: tuple[Reset, ...] = get_args(Reset)
 DYNAMIC_METHODS: tuple[DynamicMethod, ...] = get_args(DynamicMethod)
-STARTS: tuple[Start, ...] = get_args(Start)
+INITIALIZATIONS: tuple[Initialization, ...] = get_args(Initialization)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 DEVICES: tuple[Device, ...] = get_args(Device)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -24,16 +24,16 @@ from torch.autograd.function import once_differentiable
 CHUNK_BYTES = 16 << 20
 """Logits held at once on a CPU, of 838 rows of 10,000 in bfloat16; more would be read from memory again."""
 
-CHUNK_ROWS = 256
+MIN_CHUNK_ROWS = 256
 """But so many rows at least: a product that reads all weights for a few rows takes twice as long."""
 
 CUDA_CHUNK_BYTES = 256 << 20
 """The same on a GPU, which wants few and large calls."""
 
-ALIGNED = 8
+COLUMN_MULTIPLE = 8
 """The hidden size with the bias' column is filled up to a multiple of this, as matrix units want it."""
 
-UNDERFLOW = 1e-30
+MIN_EXACT_PROBABILITY = 1e-30
 """The logarithm of a smaller probability is not taken from the probability, which may have lost digits.
 
 Nor is that of one below 6e-5 in float16, where digits are lost from there on; what is below 3e-8 has no gradient in it.
@@ -78,11 +78,11 @@ def fused_loss(
         smoothing: Label smoothing e.
         kind: The type of the matrix products and of the logits; autocast's, or the hidden states' own, unless given.
     """
-    loss, nll_N = fused_row_losses(hidden_NH, weight_VH, bias_V, target_N, smoothing, kind)
+    loss, nll_N = fused_loss_and_nll(hidden_NH, weight_VH, bias_V, target_N, smoothing, kind)
     return loss, nll_N.sum()
 
 
-def fused_row_losses(
+def fused_loss_and_nll(
     hidden_NH: Tensor,
     weight_VH: Tensor,
     bias_V: Tensor,
@@ -92,7 +92,7 @@ def fused_row_losses(
 ) -> tuple[Tensor, Tensor]:
     """`fused_loss` with the negative log-likelihood of each row (N), in nats and without a gradient, not their sum."""
     loss, nll_N = _FusedLoss.apply(  # type: ignore[no-untyped-call]
-        hidden_NH, weight_VH, bias_V, target_N, smoothing, kind or product_kind(hidden_NH), torch.is_grad_enabled()
+        hidden_NH, weight_VH, bias_V, target_N, smoothing, kind or matmul_dtype(hidden_NH), torch.is_grad_enabled()
     )
     return loss, nll_N
 
@@ -107,7 +107,7 @@ def exact_nll(hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor, target_N: Te
     nll_N = torch.empty(target_N.shape, dtype=torch.float32, device=hidden_NH.device)
     with torch.autocast(hidden_NH.device.type, enabled=False):
         weight_HV, bias_V = weight_VH.float().T, bias_V.float()
-        for rows in _chunks(len(target_N), weight_VH.shape[0], nll_N):
+        for rows in _row_chunks(len(target_N), weight_VH.shape[0], nll_N):
             logits_NV = torch.addmm(bias_V, hidden_NH[rows].float(), weight_HV)
             right_N = logits_NV.gather(1, target_N[rows].unsqueeze(1)).squeeze(1)
             nll_N[rows] = torch.logsumexp(logits_NV, dim=-1) - right_N
@@ -139,12 +139,12 @@ class _FusedLoss(torch.autograd.Function):
         nll_N = torch.empty(target_N.shape, dtype=torch.float32, device=device)
         uniform = torch.zeros((), dtype=torch.float32, device=device)
         with torch.autocast(device.type, enabled=False):
-            hidden, weight = append_column(hidden_NH, None, kind), append_column(weight_VH, bias_V, kind)
+            hidden, weight = append_bias_column(hidden_NH, None, kind), append_bias_column(weight_VH, bias_V, kind)
             mean_H = weight.mean(0, dtype=torch.float32) if smoothing else None
             grad_hidden = torch.empty_like(hidden)
             grad_weight: Tensor | None = None
             row_N = torch.arange(len(target_N), device=device)
-            for rows in _chunks(len(target_N), size, hidden):
+            for rows in _row_chunks(len(target_N), size, hidden):
                 target_N1 = target_N[rows].unsqueeze(1)
                 logits_NV = hidden[rows] @ weight.T
                 p_NV = torch.softmax(logits_NV, dim=-1)
@@ -174,25 +174,25 @@ class _FusedLoss(torch.autograd.Function):
         return *(grad * grad_loss for grad in ctx.saved_tensors), None, None, None, None
 
 
-def product_kind(hidden_NH: Tensor) -> torch.dtype:
+def matmul_dtype(hidden_NH: Tensor) -> torch.dtype:
     """Autocast's type where it is on, the hidden states' own otherwise."""
     device = hidden_NH.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_NH.dtype
 
 
-def _chunks(count: int, size: int, like: Tensor) -> Iterator[slice]:
+def _row_chunks(count: int, size: int, like: Tensor) -> Iterator[slice]:
     """Slices of rows as equal as may be, whose logits take no more than the bytes allowed or are few rows."""
     allowed = CUDA_CHUNK_BYTES if like.is_cuda else CHUNK_BYTES
-    most = max(CHUNK_ROWS, allowed // (size * like.element_size()))
+    most = max(MIN_CHUNK_ROWS, allowed // (size * like.element_size()))
     pieces = -(-count // most)
     for piece in range(pieces):
         yield slice(piece * count // pieces, (piece + 1) * count // pieces)
 
 
-def append_column(rows_NH: Tensor, column_N: Tensor | None, kind: torch.dtype) -> Tensor:
+def append_bias_column(rows_NH: Tensor, column_N: Tensor | None, kind: torch.dtype) -> Tensor:
     """The rows in that type, with one more column, of ones unless given, and zeros up to an aligned size."""
     count, width = rows_NH.shape
-    longer = rows_NH.new_zeros(count, -(-(width + 1) // ALIGNED) * ALIGNED, dtype=kind)
+    longer = rows_NH.new_zeros(count, -(-(width + 1) // COLUMN_MULTIPLE) * COLUMN_MULTIPLE, dtype=kind)
     longer[:, :width] = rows_NH
     longer[:, width] = 1 if column_N is None else column_N
     return longer
@@ -204,7 +204,7 @@ def _nll(logits_NV: Tensor, p_NV: Tensor, target_N1: Tensor) -> Tensor:
     The second costs two passes more, and the first a look at what has been computed, for which a GPU would wait.
     """
     p_N1 = p_NV.gather(1, target_N1).float()
-    if not p_NV.is_cuda and not (p_N1 < max(UNDERFLOW, torch.finfo(p_NV.dtype).tiny)).any():
+    if not p_NV.is_cuda and not (p_N1 < max(MIN_EXACT_PROBABILITY, torch.finfo(p_NV.dtype).tiny)).any():
         return -p_N1.log().squeeze(1)
     log_sum_N1 = logits_NV.amax(-1, keepdim=True).float() - p_NV.amax(-1, keepdim=True).float().log()
     return (log_sum_N1 - logits_NV.gather(1, target_N1).float()).squeeze(1)

@@ -13,10 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from rnnkit.kernels.dispatch import layer_kernels_apply
 from rnnkit.nn import cells, scan
 from rnnkit.nn.cells import State
-from rnnkit.nn.device import float16_on_cpu
-from rnnkit.nn.recurrent import kernels_fit
+from rnnkit.nn.device import is_fp16_autocast_on_cpu
 
 
 class MinGRULayer(nn.Module):
@@ -50,16 +50,16 @@ class MinGRULayer(nn.Module):
         Returns:
             The states h of all steps (B, T, H), and the last state, at least in float32.
         """
-        if float16_on_cpu(x_BTE):
+        if is_fp16_autocast_on_cpu(x_BTE):
             with torch.autocast("cpu", enabled=False):
                 start = None if state is None else tuple(part.float() for part in state)
                 found: tuple[Tensor, State] = self(x_BTE.float(), start)
             return found
         (start_BH,) = self.zero_state(x_BTE) if state is None else state
-        if kernels_fit(x_BTE, self.weight):
-            from rnnkit.nn import mingru_function  # brings the compiler along
+        if layer_kernels_apply(x_BTE, self.weight):
+            from rnnkit.nn import recurrent_autograd  # brings the compiler along
 
-            h_TBH, last_BH = mingru_function.run_layer(x_BTE.transpose(0, 1), start_BH, self.weight, self.bias)
+            h_TBH, last_BH = recurrent_autograd.run_mingru(x_BTE.transpose(0, 1), start_BH, self.weight, self.bias)
             return h_TBH.transpose(0, 1), (last_BH,)
         products_BTG = nn.functional.linear(x_BTE, self.weight, self.bias)
         h_BTH = gated_scan(products_BTG, start_BH)
@@ -101,3 +101,29 @@ def gated_scan(gates_BTG: Tensor, start_BH: Tensor) -> Tensor:
     gate_BTH, candidate_BTH = gates_BTG.to(kind).chunk(2, dim=-1)
     update_BTH = torch.sigmoid(gate_BTH)
     return scan.linear_scan(1 - update_BTH, update_BTH * candidate_BTH, start_BH.to(kind))
+
+
+INITIAL_GATE_BIAS = -1.0
+"""Where the update gate z starts: before anything is learnt, a state keeps some three quarters of itself."""
+
+
+class SSRULayer(nn.Module):
+    """One layer.
+
+    Args:
+        size: Size of what comes in and goes out.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.unit = MinGRULayer(size, size)
+        nn.init.constant_(self.unit.bias.data[:size], INITIAL_GATE_BIAS)
+
+    def forward(self, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:
+        """Read on from a state. Returns y of all steps (B, T, E), and the state c after the last."""
+        c_BTE, last = self.unit(x_BTE, state)
+        return torch.relu(c_BTE), last
+
+    def zero_state(self, like: Tensor) -> State:
+        """The state before anything was read, for a batch as large as `like`'s first dimension."""
+        return self.unit.zero_state(like)

@@ -31,10 +31,10 @@ from torch.autograd.function import once_differentiable
 
 from rnnkit.nn import losses
 
-ALIGNED = 64
+SIZE_MULTIPLE = 64
 """Samples are filled up to a multiple of this: libraries make themselves ready for each new size of a product."""
 
-NOTHING = -1
+NO_TOKEN = -1
 """Fills up a sample."""
 
 
@@ -53,8 +53,8 @@ class Proposal:
     def draw(self) -> Tensor:
         """Ids (K) of a sample, rising, then `NOTHING` as often as needed; the CPU's global generator decides."""
         (ids_K,) = (torch.rand(len(self.inclusion_V)) < self.inclusion_V).nonzero(as_tuple=True)
-        missing = -len(ids_K) % ALIGNED if len(ids_K) else ALIGNED
-        ids_K = torch.nn.functional.pad(ids_K, (0, missing), value=NOTHING)
+        missing = -len(ids_K) % SIZE_MULTIPLE if len(ids_K) else SIZE_MULTIPLE
+        ids_K = torch.nn.functional.pad(ids_K, (0, missing), value=NO_TOKEN)
         return ids_K.to(self.log_inclusion_V.device)
 
 
@@ -111,7 +111,7 @@ def reference_sampled_loss(
     scores_NV = torch.nn.functional.linear(hidden_NH, weight_VH, bias_V).float()
     right_N1 = scores_NV.gather(1, target_N.unsqueeze(1))
     others_NK = scores_NV[:, ids_K] - log_inclusion_V[ids_K]
-    others_NK = others_NK.masked_fill((ids_K == target_N.unsqueeze(1)) | (ids_K == NOTHING), -torch.inf)
+    others_NK = others_NK.masked_fill((ids_K == target_N.unsqueeze(1)) | (ids_K == NO_TOKEN), -torch.inf)
     drawn_N1 = right_N1 - log_inclusion_V[target_N].unsqueeze(1)
     loss, nll = (
         torch.logsumexp(torch.cat([one, others_NK], 1), dim=1) - one.squeeze(1) for one in (drawn_N1, right_N1)
@@ -141,7 +141,7 @@ def sampled_loss(
         log_inclusion_V: The proposal's.
         kind: The type of the matrix products; autocast's, or the hidden states' own, unless given.
     """
-    kind = kind or losses.product_kind(hidden_NH)
+    kind = kind or losses.matmul_dtype(hidden_NH)
     loss, nll_N = _SampledLoss.apply(  # type: ignore[no-untyped-call]
         hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V, kind
     )
@@ -167,11 +167,11 @@ class _SampledLoss(torch.autograd.Function):
             right_NH = weight_VH[target_N]
             right_N = ((hidden_NH * right_NH).sum(-1) + bias_V[target_N]).float()
             drawn_N = right_N - log_inclusion_V[target_N]
-            hidden = losses.append_column(hidden_NH, None, kind)
-            others = losses.append_column(weight_VH[ids_K], bias_V[ids_K], kind)
-            log_pi_K = log_inclusion_V[ids_K].masked_fill(ids_K == NOTHING, torch.inf)
+            hidden = losses.append_bias_column(hidden_NH, None, kind)
+            others = losses.append_bias_column(weight_VH[ids_K], bias_V[ids_K], kind)
+            log_pi_K = log_inclusion_V[ids_K].masked_fill(ids_K == NO_TOKEN, torch.inf)
             scores_NK = (hidden @ others.T) - log_pi_K
-            _leave_out(scores_NK, target_N, ids_K, len(weight_VH))
+            _mask_targets(scores_NK, target_N, ids_K, len(weight_VH))
             log_others_N = torch.logsumexp(scores_NK, dim=-1)
             log_sum_N = torch.logaddexp(log_others_N, drawn_N)
             grad_right_N1 = torch.expm1(drawn_N - log_sum_N).unsqueeze(1).to(hidden_NH.dtype)
@@ -198,7 +198,7 @@ class _SampledLoss(torch.autograd.Function):
         return grad_hidden_NH * grad_loss, grad_weight_VH, grad_bias_V, None, None, None, None
 
 
-def _leave_out(scores_NK: Tensor, target_N: Tensor, ids_K: Tensor, size: int) -> None:
+def _mask_targets(scores_NK: Tensor, target_N: Tensor, ids_K: Tensor, size: int) -> None:
     """Put minus infinity where the sample holds a row's own target, which stands apart already."""
     place_V = ids_K.new_full((size + 1,), -1)  # the last is for NOTHING
     place_V[ids_K] = torch.arange(len(ids_K), device=ids_K.device)

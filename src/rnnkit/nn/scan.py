@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def plain_scan(a_BTH: Tensor, b_BTH: Tensor, start_BH: Tensor) -> Tensor:
+def reference_scan(a_BTH: Tensor, b_BTH: Tensor, start_BH: Tensor) -> Tensor:
     """The recurrence step by step: what the other ways are held to. Returns all h (B, T, H)."""
     h_BH = start_BH
     states = []

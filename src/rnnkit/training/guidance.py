@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from rnnkit.alignment.links import Links
-from rnnkit.nn.guided_attention import LinkedPlaces
+from rnnkit.nn.guided_attention import AlignmentLinks
 
 _BITS = 20
 """Of a place in a sentence, as in `Links.keys`; attention over more of them fits into no memory."""
@@ -27,7 +27,7 @@ class Guidance:
     links: Links
     weight: float
 
-    def linked(self, batch: NDArray[np.int64], device: torch.device) -> LinkedPlaces:
+    def linked(self, batch: NDArray[np.int64], device: torch.device) -> AlignmentLinks:
         """The links of the pairs of these numbers; one that is there twice counts once.
 
         Args:
@@ -41,4 +41,4 @@ class Guidance:
         share_L = (1 / count_U)[token_L].astype(np.float32)
         parts = (row_L, place_L >> _BITS, place_L % (1 << _BITS), share_L)
         row, target, source, share = (torch.from_numpy(part).to(device) for part in parts)
-        return LinkedPlaces(row, target, source, share, len(token_U))
+        return AlignmentLinks(row, target, source, share, len(token_U))

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from rnnkit.errors import TrainingError
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.system.machine import shortage
 from rnnkit.training.network_task import NetworkTask
 
@@ -52,7 +52,7 @@ def rehearse(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: torch.d
             try:
                 task.rehearse(batches)
             except (MemoryError, RuntimeError) as failure:
-                if not out_of_memory(failure):
+                if not is_out_of_memory(failure):
                     raise
                 raise TrainingError(
                     "a batch does not fit into memory",

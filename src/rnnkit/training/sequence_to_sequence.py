@@ -14,7 +14,7 @@ from rnnkit.data import batching
 from rnnkit.data.aligned import Sentences
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.device import autocast
-from rnnkit.nn.guided_attention import LinkedPlaces, guided_loss
+from rnnkit.nn.guided_attention import AlignmentLinks, guided_attention_loss
 from rnnkit.text import special
 from rnnkit.training import validation
 from rnnkit.training.guidance import Guidance
@@ -80,7 +80,7 @@ class SequenceToSequenceTask(NetworkTask[NDArray[np.int64]]):
         linked = guidance.linked(batch, self._device)
         if network.config.right_to_left:
             linked = turn_links(linked, pairs.target_BT)
-        attention = guided_loss(decoded.weights_BTS, linked)
+        attention = guided_attention_loss(decoded.weights_BTS, linked)
         pull = guidance.weight * attention / max(1, linked.tokens)
         return Measured(loss / tokens, nll, tokens, pull, Guided(attention.item(), linked.tokens))
 
@@ -112,7 +112,7 @@ def gather_pairs(
     return Pairs(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def turn_links(linked: LinkedPlaces, target_BT: Tensor) -> LinkedPlaces:
+def turn_links(linked: AlignmentLinks, target_BT: Tensor) -> AlignmentLinks:
     """Links of targets that are said from their end; the end symbol stays behind all words."""
     words_B = (target_BT != special.PAD).sum(1) - 1
     return replace(linked, target_L=words_B[linked.row_L] - 1 - linked.target_L)
