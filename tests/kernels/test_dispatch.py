@@ -1,36 +1,45 @@
-"""Which machines run layers on the kernels."""
+"""Dispatch: which processors and threads run layers on the kernels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 
-from rnnkit.kernels import dispatch, openmp, threads
+from rnnkit.kernels import dispatch
+from rnnkit.kernels.dispatch import cpu_features
 
 
 @pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
+def _restored_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize(
-    ("has_lanes", "reached", "threads", "expected"),
+    ("avx2_fma", "openmp", "threads", "expected"),
     [(True, True, 2, True), (True, False, 2, False), (True, False, 1, True), (False, True, 2, False)],
 )
-def test_processor_must_be_known_and_no_thread_idle(
-    has_lanes: bool, reached: bool, threads: int, expected: bool, monkeypatch: pytest.MonkeyPatch
+def test_layer_kernels_need_a_known_cpu_and_all_threads(
+    avx2_fma: bool, openmp: bool, threads: int, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(threads)
-    monkeypatch.setattr(dispatch, "HAS_LANES", has_lanes)
-    monkeypatch.setattr(threads, "reaches_torchs_threads", lambda: reached)
-    assert dispatch.suits() is expected
+    features = replace(cpu_features(), avx2_fma=avx2_fma)
+    monkeypatch.setattr(dispatch, "cpu_features", lambda: features)
+    monkeypatch.setattr(dispatch, "parallel_region", lambda: object() if openmp else None)
+    assert dispatch.cpu_runs_layer_kernels() is expected
 
 
-def test_torchs_threads_are_reached_where_its_openmp_has_the_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for region in (object(), None):
-        monkeypatch.setattr(threads, "parallel_region", lambda found=region: found)
-        assert openmp.torch_threads_are_reachable() is (region is not None)
+def test_features_follow_the_host_or_the_variable_of_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    from numba import config
+
+    monkeypatch.setattr(config, "CPU_FEATURES", "+avx2,+fma,-avx512f,-avx512bw")
+    cpu_features.cache_clear()
+    try:
+        features = cpu_features()
+        assert (features.avx2_fma, features.avx512, features.avx512_bytes) == (True, False, False)
+    finally:
+        cpu_features.cache_clear()

@@ -1,4 +1,4 @@
-"""Small products in registers against torch's, in sizes that fit nothing."""
+"""Matrix products against torch, in sizes that no tile and no panel divides."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import torch
 from torch import Tensor
 
 from rnnkit.kernels import threads
-from rnnkit.kernels.dispatch import HAS_HALF
+from rnnkit.kernels.dispatch import cpu_features
 from rnnkit.kernels.gemm import PANEL_WIDTH, matmul, multiply_packed, pack_panels
 from rnnkit.kernels.threads import FIRST_FIELD, next_task
 
 SIZES = [(1, 1, 1), (3, 5, 7), (8, 32, 32), (10, 33, 31), (17, 20, 97), (25, 64, 64), (120, 50, 70)]
 """Rows, depth, columns."""
 
-ROWS, PLACES, COLUMNS, A, PANELS, C = range(FIRST_FIELD, FIRST_FIELD + 6)
+ROWS, DEPTH, COLUMNS, A, PANELS, C = range(FIRST_FIELD, FIRST_FIELD + 6)
 
 
-def multiply_once(job: Any) -> None:
-    if next_task(job) == 0:
-        multiply_packed(job[A], job[PLACES], 1, job[ROWS], job[PANELS], job[PLACES], job[C], job[COLUMNS], False)
+def multiply_once(args: Any) -> None:
+    if next_task(args) == 0:
+        multiply_packed(args[A], args[DEPTH], 1, args[ROWS], args[PANELS], args[DEPTH], args[C], args[COLUMNS], False)
 
 
-def multiply_once_half(job: Any) -> None:
-    if next_task(job) == 0:
-        multiply_packed(job[A], job[PLACES], 1, job[ROWS], job[PANELS], job[PLACES], job[C], job[COLUMNS], True)
+def multiply_once_bf16(args: Any) -> None:
+    if next_task(args) == 0:
+        multiply_packed(args[A], args[DEPTH], 1, args[ROWS], args[PANELS], args[DEPTH], args[C], args[COLUMNS], True)
 
 
 def random_factors(rows: int, depth: int, columns: int) -> tuple[Tensor, Tensor]:
@@ -42,20 +42,20 @@ def test_product_with_a_packed_matrix_is_the_product(sizes: tuple[int, int, int]
         c = torch.full((rows + 1, columns), 7.0)
         threads.parallel_for(multiply_once, [rows, depth, columns, a, panels, c], 1)
         torch.testing.assert_close(c[:rows], a @ m, rtol=1e-5, atol=1e-5)
-        assert (c[rows] == 7).all()  # nothing is written behind the last row
+        assert (c[rows] == 7).all()  # nothing is written after the last row
 
 
-@pytest.mark.skipif(not HAS_HALF, reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not cpu_features().avx512_bf16, reason="this processor does not multiply bfloat16")
 @pytest.mark.parametrize("sizes", [size for size in SIZES if size[1] % 2 == 0])
 def test_product_in_bfloat16_sums_in_float32(sizes: tuple[int, int, int]) -> None:
     a, m = (factor.bfloat16() for factor in random_factors(*sizes))
     rows, depth, columns = sizes
     for panels in (
-        pack_panels(m.float(), half=True),
-        pack_panels(m.float().T.contiguous(), transposed=True, half=True),
+        pack_panels(m.float(), bf16=True),
+        pack_panels(m.float().T.contiguous(), transposed=True, bf16=True),
     ):
         c = torch.empty(rows, columns)
-        threads.parallel_for(multiply_once_half, [rows, depth // 2, columns, a, panels, c], 1)
+        threads.parallel_for(multiply_once_bf16, [rows, depth // 2, columns, a, panels, c], 1)
         torch.testing.assert_close(c, a.float() @ m.float(), rtol=1e-5, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""Compiled kernels are read only where this user alone can have written them, and only whole."""
+"""The disk cache of compiled kernels: only complete files that only this user can have written are read."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ NAME, ORIGIN, CODE = "walk.step-7.nbc", "5" * 64, b"machine code\x00\xff" * 99
 
 @pytest.fixture
 def heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Event]]:
-    """Events, in a process that has reported none, whose user has an empty home."""
+    """Events of a process that has reported none, for a user with an empty home directory."""
     monkeypatch.setattr(kernel_cache, "_reported", set())
-    monkeypatch.setattr(kernel_cache, "_unwritable", set())
+    monkeypatch.setattr(kernel_cache, "_unwritable_stores", set())
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    forget_folders()
+    clear_directory_caches()
     events: list[Event] = []
     with kernel_cache.report_to(events.append):
         yield events
-    forget_folders()
+    clear_directory_caches()
 
 
 @pytest.fixture
 def store(heard: list[Event], tmp_path: Path) -> KernelStore:
-    found = KernelStore(str(tmp_path / "cache"), "room")
+    found = KernelStore(str(tmp_path / "cache"), "kernels")
     found.write(NAME, ORIGIN, CODE)
     assert found.read(NAME, ORIGIN) == CODE
     return found
@@ -44,11 +44,11 @@ def store(heard: list[Event], tmp_path: Path) -> KernelStore:
 
 @pytest.fixture
 def file(store: KernelStore) -> Path:
-    return Path(store.named, store.room, NAME)
+    return Path(store.user_dir, store.name, NAME)
 
 
-def forget_folders() -> None:
-    """Look for the folders anew, as a new process does."""
+def clear_directory_caches() -> None:
+    """Search the directories again, as a new process does."""
     kernel_cache.cache_dir.cache_clear()
     kernel_cache.cache_dirs.cache_clear()
 
@@ -114,10 +114,10 @@ def test_what_is_damaged_is_replaced(store: KernelStore, file: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-@pytest.mark.parametrize("taken", ["file", "room", "cache"])
+@pytest.mark.parametrize("taken", ["file", "store", "cache"])
 def test_what_belongs_to_another_user_is_not_read(taken: str, store: KernelStore, file: Path) -> None:
-    os.chown({"file": file, "room": file.parent, "cache": file.parents[1]}[taken], 65534, 65534)
-    forget_folders()
+    os.chown({"file": file, "store": file.parent, "cache": file.parents[1]}[taken], 65534, 65534)
+    clear_directory_caches()
     assert store.read(NAME, ORIGIN) is None
 
 
@@ -129,27 +129,28 @@ def test_another_origin_is_another_kernel(store: KernelStore) -> None:
 def test_a_named_folder_that_all_can_write_to_is_refused_once(mode: int, heard: list[Event], tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(mode)
-    for room in ("one", "two"):
-        store = KernelStore(str(tmp_path / "shared"), room)
+    for name in ("one", "two"):
+        store = KernelStore(str(tmp_path / "shared"), name)
         store.write(NAME, ORIGIN, CODE)
-        assert store.read(NAME, ORIGIN) == CODE, "it is kept in the home"
+        assert store.read(NAME, ORIGIN) == CODE, "it is stored in the home directory"
     assert list((tmp_path / "shared").iterdir()) == []
     assert len(list((tmp_path / "home/.cache/rnnkit/kernels").rglob(NAME))) == 2
-    place = tmp_path / "shared"
-    assert texts(heard) == [f"NUMBA_CACHE_DIR: compiled kernels are not kept in {place}: all users can write to it"]
+    (warning,) = texts(heard)
+    assert "NUMBA_CACHE_DIR" in warning and str(tmp_path / "shared") in warning
 
 
 def test_a_named_folder_that_is_a_link_is_refused(heard: list[Event], tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "target")
-    KernelStore(str(tmp_path / "link"), "room").write(NAME, ORIGIN, CODE)
+    KernelStore(str(tmp_path / "link"), "kernels").write(NAME, ORIGIN, CODE)
     assert list((tmp_path / "target").iterdir()) == []
-    assert texts(heard)[0].endswith("link: it is a link")
+    (warning,) = texts(heard)
+    assert "NUMBA_CACHE_DIR" in warning and str(tmp_path / "link") in warning
 
 
 def test_a_named_folder_that_cannot_be_made_is_refused(heard: list[Event], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    store = KernelStore(str(tmp_path / "file" / "cache"), "room")
+    store = KernelStore(str(tmp_path / "file" / "cache"), "kernels")
     store.write(NAME, ORIGIN, CODE)
     assert store.read(NAME, ORIGIN) == CODE
     assert len(texts(heard)) == 1
@@ -174,7 +175,7 @@ def test_without_a_safe_folder_nothing_is_kept_and_one_warning_comes(heard: list
     (tmp_path / "home").touch()
     (tmp_path / "temporary").mkdir()
     (tmp_path / f"temporary/rnnkit-kernels-{os.geteuid()}").symlink_to(tmp_path)
-    store = KernelStore("", "room")
+    store = KernelStore("", "kernels")
     for name in (NAME, "other.nbc"):
         store.write(name, ORIGIN, CODE)
         assert store.read(name, ORIGIN) is None
@@ -184,13 +185,13 @@ def test_without_a_safe_folder_nothing_is_kept_and_one_warning_comes(heard: list
 def test_a_folder_that_cannot_be_written_to_is_read_and_others_are_written_to(
     store: KernelStore, file: Path, tmp_path: Path, heard: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forget_folders()
-    monkeypatch.setattr(kernel_cache, "_writable", lambda folder: folder != Path(store.named))
+    clear_directory_caches()
+    monkeypatch.setattr(kernel_cache, "_writable", lambda directory: directory != Path(store.user_dir))
     assert store.read(NAME, ORIGIN) == CODE
     store.write("other.nbc", ORIGIN, CODE)
     assert store.read("other.nbc", ORIGIN) == CODE
     assert [path.name for path in file.parent.iterdir()] == [NAME]
-    assert (tmp_path / "home/.cache/rnnkit/kernels/room/other.nbc").exists()
+    assert (tmp_path / "home/.cache/rnnkit/kernels/kernels/other.nbc").exists()
     assert heard == []
 
 
@@ -204,10 +205,9 @@ def test_a_disk_that_takes_nothing_is_a_warning(
     monkeypatch.setattr(os, "replace", refuse)
     for name in ("one.nbc", "two.nbc"):
         store.write(name, ORIGIN, CODE)
-    assert [path.name for path in file.parent.iterdir()] == [NAME], "nothing half-written stays"
-    assert texts(heard) == [
-        f"compiled kernels cannot be kept in {store.named} ({os.strerror(number)}): each run compiles them again"
-    ]
+    assert [path.name for path in file.parent.iterdir()] == [NAME], "no partial file remains"
+    (warning,) = texts(heard)
+    assert store.user_dir in warning and os.strerror(number) in warning
 
 
 def test_a_full_disk_leaves_nothing_half_written(

@@ -1,4 +1,4 @@
-"""Vectors that read and write memory: how many numbers, and how they are rounded to bfloat16."""
+"""SIMD vectors: how many elements they load and store, and how they round to bfloat16."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from rnnkit.kernels.threads import FIRST_FIELD, next_task
 COUNT, SOURCE, TARGET = range(FIRST_FIELD, FIRST_FIELD + 3)
 
 
-def copy_single(job: Any) -> None:
-    if next_task(job) == 0:
-        store(job[TARGET], 2, load(job[SOURCE], 1, job[COUNT], False), job[COUNT], False)
+def copy_float32(args: Any) -> None:
+    if next_task(args) == 0:
+        store(args[TARGET], 2, load(args[SOURCE], 1, args[COUNT], False), args[COUNT], False)
 
 
-def copy_to_half(job: Any) -> None:
-    if next_task(job) == 0:
-        store(job[TARGET], 2, load(job[SOURCE], 1, job[COUNT], False), job[COUNT], True)
+def copy_to_bf16(args: Any) -> None:
+    if next_task(args) == 0:
+        store(args[TARGET], 2, load(args[SOURCE], 1, args[COUNT], False), args[COUNT], True)
 
 
-def copy_from_half(job: Any) -> None:
-    if next_task(job) == 0:
-        store(job[TARGET], 2, load(job[SOURCE], 1, job[COUNT], True), job[COUNT], False)
+def copy_from_bf16(args: Any) -> None:
+    if next_task(args) == 0:
+        store(args[TARGET], 2, load(args[SOURCE], 1, args[COUNT], True), args[COUNT], False)
 
 
-def weave(job: Any) -> None:
-    if next_task(job) == 0:
+def interleave(args: Any) -> None:
+    if next_task(args) == 0:
         store(
-            job[TARGET],
+            args[TARGET],
             0,
-            pack_bf16_pairs(load(job[SOURCE], 0, 16, False), load(job[SOURCE], 16, 16, False)),
+            pack_bf16_pairs(load(args[SOURCE], 0, 16, False), load(args[SOURCE], 16, 16, False)),
             16,
             False,
         )
 
 
-def copied(kernel: Any, source: Tensor, kind: torch.dtype, count: int) -> Tensor:
-    target = torch.full((20,), 7.0, dtype=kind)
+def copied(kernel: Any, source: Tensor, dtype: torch.dtype, count: int) -> Tensor:
+    target = torch.full((20,), 7.0, dtype=dtype)
     threads.parallel_for(kernel, [count, source, target], 1)
     return target
 
@@ -54,16 +54,16 @@ def test_no_more_numbers_are_touched_than_counted(count: int) -> None:
     written = min(max(count, 0), 16)
     expected = torch.full((20,), 7.0)
     expected[2 : 2 + written] = source[1 : 1 + written]
-    assert torch.equal(copied(copy_single, source, torch.float32, count), expected)
-    assert torch.equal(copied(copy_to_half, source, torch.bfloat16, count), expected.bfloat16())
-    assert torch.equal(copied(copy_from_half, source.bfloat16(), torch.float32, count), expected)
+    assert torch.equal(copied(copy_float32, source, torch.float32, count), expected)
+    assert torch.equal(copied(copy_to_bf16, source, torch.bfloat16, count), expected.bfloat16())
+    assert torch.equal(copied(copy_from_bf16, source.bfloat16(), torch.float32, count), expected)
 
 
 def test_rounding_to_bfloat16_is_torchs() -> None:
     torch.manual_seed(4)
     edges = [0.0, -0.0, math.inf, -math.inf, math.nan, 1 + 2**-8, 1 + 3 * 2**-8, 3.39e38, 1e-40]
     source = torch.cat([torch.zeros(1), torch.tensor(edges), torch.randn(7)])
-    found = copied(copy_to_half, source, torch.bfloat16, 16)[2:18]
+    found = copied(copy_to_bf16, source, torch.bfloat16, 16)[2:18]
     expected = source[1:].bfloat16()
     assert torch.equal(found.isnan(), expected.isnan())
     numbers = ~expected.isnan()
@@ -72,5 +72,5 @@ def test_rounding_to_bfloat16_is_torchs() -> None:
 
 def test_pairs_stand_side_by_side() -> None:
     source, target = torch.randn(32), torch.empty(16)
-    threads.parallel_for(weave, [0, source, target], 1)
+    threads.parallel_for(interleave, [0, source, target], 1)
     assert torch.equal(target.view(torch.bfloat16).view(16, 2), source.view(2, 16).T.bfloat16())

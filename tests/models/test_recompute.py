@@ -114,7 +114,7 @@ def outcome(case: Case, again: bool) -> tuple[Tensor, dict[str, Tensor], int]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_losses_and_gradients_are_the_same_and_less_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activation_checkpointing, "SEGMENT", 5)
+    monkeypatch.setattr(activation_checkpointing, "MAX_SEGMENT_STEPS", 5)
     loss, gradients, kept = outcome(NETWORKS[name], again=False)
     found, others, less = outcome(NETWORKS[name], again=True)
     torch.testing.assert_close(found, loss, rtol=1e-6, atol=0)

@@ -63,8 +63,8 @@ def test_only_parts_that_can_do_so_are_turned_on() -> None:
     network = nn.Sequential(CheckpointedLayer(), nn.Linear(3, 3), nn.Sequential(CheckpointedLayer()))
     other = CheckpointedLayer()
     activation_checkpointing.enable_checkpointing(network)
-    assert [getattr(part, "recompute", None) for part in network.modules()] == [None, True, None, None, True]
-    assert not other.recompute
+    assert [getattr(part, "checkpointing", None) for part in network.modules()] == [None, True, None, None, True]
+    assert not other.checkpointing
 
 
 @pytest.mark.parametrize("arch", ["rnn", "gru", "lstm", "mingru"])
@@ -73,7 +73,7 @@ def test_only_parts_that_can_do_so_are_turned_on() -> None:
 def test_a_layer_in_segments_is_the_layer(
     arch: Any, weight_drop: float, given_state: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activation_checkpointing, "SEGMENT", 3)
+    monkeypatch.setattr(activation_checkpointing, "MAX_SEGMENT_STEPS", 3)
     torch.manual_seed(1)
     layer = make_layer(arch, 4, 6)
     x_BTE = torch.randn(7, 8, 4, requires_grad=True)

@@ -7,10 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
-from rnnkit.kernels import dispatch
+from rnnkit.kernels.dispatch import cpu_features
 from rnnkit.nn.inference_linear import PackedLinear
 
-pytestmark = pytest.mark.skipif(not dispatch.HAS_LANES, reason="the kernels do not suit this processor")
+pytestmark = pytest.mark.skipif(not cpu_features().avx2_fma, reason="the kernels do not suit this processor")
 
 
 def make(inputs: int, outputs: int, seed: int = 1) -> PackedLinear:
@@ -44,4 +44,4 @@ def test_any_shape_and_no_bias() -> None:
 @pytest.mark.parametrize("ids", [[0], [4, 2], list(range(9))])
 def test_some_outputs_alone(ids: list[int]) -> None:
     packed, x_NI = make(20, 9), torch.randn(3, 20)
-    assert torch.equal(packed.rows(torch.tensor(ids))(x_NI), packed(x_NI)[:, ids])
+    assert torch.equal(packed.select_outputs(torch.tensor(ids))(x_NI), packed(x_NI)[:, ids])

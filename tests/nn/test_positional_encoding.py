@@ -7,9 +7,8 @@ import math
 import pytest
 import torch
 
-from rnnkit.errors import DataError
 from rnnkit.nn import positional_encoding
-from rnnkit.nn.positional_encoding import LearnedPositions, SinusoidalPositions, apply_rotary, sinusoidal_encoding
+from rnnkit.nn.positional_encoding import SinusoidalPositions, apply_rotary, sinusoidal_encoding
 
 
 @pytest.mark.parametrize("size", [4, 5])
@@ -28,27 +27,15 @@ def test_sinusoids_of_a_later_start_are_a_part_of_the_whole() -> None:
     )
 
 
-@pytest.mark.parametrize("module", [SinusoidalPositions(), LearnedPositions(11, 6)])
-def test_positions_are_added_and_reading_on_goes_on(module: torch.nn.Module) -> None:
+def test_a_start_position_continues_the_encoding() -> None:
     torch.manual_seed(0)
+    module = SinusoidalPositions()
     x_BTE = torch.randn(3, 7, 6)
     whole_BTE = module(x_BTE)
     torch.testing.assert_close(torch.cat([module(x_BTE[:, :4]), module(x_BTE[:, 4:], 4)], 1), whole_BTE)
     added_BTE = whole_BTE - x_BTE
     torch.testing.assert_close(added_BTE[0], added_BTE[2])
     assert (added_BTE[0].diff(dim=0).abs().sum(-1) > 0).all(), "two places look alike"
-
-
-def test_a_text_longer_than_the_learned_positions_is_refused() -> None:
-    module = LearnedPositions(1200, 2)
-    assert module(torch.zeros(1, 200, 2), start=1000).shape == (1, 200, 2)
-    with pytest.raises(DataError) as caught:
-        module(torch.zeros(1, 201, 2), start=1000)
-    assert str(caught.value).splitlines() == [
-        "a text of 1,201 tokens is longer than the 1,200 positions of the model",
-        "  learned positions have a row for each place and none beyond",
-        "  hint: shorten the text, or train with more positions, or with rotary ones, which have no end",
-    ]
 
 
 @pytest.mark.parametrize("size", [2, 5, 8])

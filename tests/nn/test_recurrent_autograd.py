@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from rnnkit.kernels.dispatch import HAS_HALF
+from rnnkit.kernels import dispatch
+from rnnkit.kernels.dispatch import cpu_features
 from rnnkit.nn import kinds, recurrent_autograd
 from rnnkit.nn.cells import State, unroll
 from rnnkit.nn.recurrent_layer import RecurrentLayer
@@ -132,14 +134,14 @@ def test_autocast_changes_nothing_where_bfloat16_cannot_be_multiplied(
     expected_BTH, _ = run(*odd)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(run(*odd)[0], expected_BTH)
-    monkeypatch.setattr(recurrent_autograd, "HAS_HALF", False)
+    monkeypatch.setattr(dispatch, "cpu_features", lambda: replace(cpu_features(), avx512_bf16=False))
     even = make(arch, 3, 7, 5, 4)
     expected_BTH, _ = run(*even)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(run(*even)[0], expected_BTH)
 
 
-@pytest.mark.skipif(not HAS_HALF, reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not cpu_features().avx512_bf16, reason="this processor does not multiply bfloat16")
 @pytest.mark.parametrize("arch", kinds.ARCHS)
 @pytest.mark.parametrize("sizes", [(3, 7, 5, 4), (20, 3, 16, 70), (1, 5, 7, 34)])
 def test_bfloat16_stays_close_and_carries_float32(arch: Any, sizes: tuple[int, int, int, int]) -> None:

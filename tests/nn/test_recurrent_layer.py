@@ -108,7 +108,7 @@ def test_reversing_turns_each_sentence_round_and_leaves_its_padding() -> None:
 def test_another_hidden_matrix_takes_the_place_of_the_layers_own(
     arch: Any, reset_inside: bool, by_kernels: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recurrent_layer, "kernels_fit", lambda x, weight: by_kernels)
+    monkeypatch.setattr(recurrent_layer, "layer_kernels_apply", lambda x, weight: by_kernels)
     layer, x_BTE = layer_and_input(arch, reset_inside)
     state = random_state(layer)
     own = layer.hidden_weights[0]
@@ -137,7 +137,7 @@ def test_double_precision_runs_on_torchs_layers(arch: Any) -> None:
 
 
 def test_kernels_are_for_cpus_in_types_they_know_and_for_more_than_a_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "suits", lambda: True)
+    monkeypatch.setattr(dispatch, "cpu_runs_layer_kernels", lambda: True)
     x_BTE, weight = torch.randn(4, 4, INPUT), torch.randn(8, 8)
     assert dispatch.layer_kernels_apply(x_BTE, weight)
     assert not dispatch.layer_kernels_apply(x_BTE[:3, :5], weight)
@@ -148,7 +148,7 @@ def test_kernels_are_for_cpus_in_types_they_know_and_for_more_than_a_few_rows(mo
         assert dispatch.layer_kernels_apply(x_BTE, weight)
     with torch.autocast("cpu", dtype=torch.float16):
         assert not dispatch.layer_kernels_apply(x_BTE, weight)
-    monkeypatch.setattr(dispatch, "suits", lambda: False)
+    monkeypatch.setattr(dispatch, "cpu_runs_layer_kernels", lambda: False)
     assert not dispatch.layer_kernels_apply(x_BTE, weight)
 
 

@@ -19,7 +19,7 @@ def parts() -> tuple[torch.Tensor, nn.Module]:
 def test_pre_norm_leaves_the_way_through_as_it_is() -> None:
     x_BTE, layer = parts()
     around = ResidualConnection(SIZE, "pre", Dropout(0.5)).eval()
-    found_BTE = around.after(x_BTE, layer(around.before(x_BTE)))
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
     torch.testing.assert_close(found_BTE, x_BTE + layer(nn.functional.layer_norm(x_BTE, (SIZE,))))
     assert isinstance(final_norm(SIZE, "pre"), nn.LayerNorm)
 
@@ -27,7 +27,7 @@ def test_pre_norm_leaves_the_way_through_as_it_is() -> None:
 def test_post_norm_normalises_the_sum() -> None:
     x_BTE, layer = parts()
     around = ResidualConnection(SIZE, "post", Dropout(0.5)).eval()
-    found_BTE = around.after(x_BTE, layer(around.before(x_BTE)))
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
     torch.testing.assert_close(found_BTE, nn.functional.layer_norm(x_BTE + layer(x_BTE), (SIZE,)))
     assert final_norm(SIZE, "post")(x_BTE) is x_BTE
 
@@ -35,5 +35,5 @@ def test_post_norm_normalises_the_sum() -> None:
 def test_training_drops_what_is_added_and_nothing_else() -> None:
     x_BTE, _ = parts()
     around = ResidualConnection(SIZE, "pre", Dropout(0.9)).train()
-    kept = around.after(x_BTE, torch.ones_like(x_BTE)) - x_BTE
+    kept = around.add(x_BTE, torch.ones_like(x_BTE)) - x_BTE
     assert set(kept.round(decimals=3).flatten().tolist()) == {0.0, 10.0}

@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
+from tests.raising import raises
 from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
-from rnnkit.nn import transformer
+from rnnkit.nn import multihead_attention
 from rnnkit.nn.kinds import Norm
 from rnnkit.nn.multihead_attention import (
     KVCache,
@@ -66,13 +67,13 @@ def test_weighing_finds_the_same_and_says_where_the_heads_looked(masked: bool) -
     padding = torch.arange(9) >= torch.tensor([9, 1, 5])[:, None]
     allowed = ~padding[:, None, None] if masked else None
     keys = heads.keys_values(memory_BSE)
-    found_BTE, weights_BTS = heads.weigh(x_BTE, *keys, allowed)
+    found_BTE, weights_BTS = heads.forward_with_weights(x_BTE, *keys, allowed)
     torch.testing.assert_close(found_BTE, heads(x_BTE, *keys, allowed))
     scores_BNTS = heads.queries(x_BTE) @ keys[0].transpose(-1, -2) / math.sqrt(SIZE // HEADS)
     if masked:
         scores_BNTS = scores_BNTS.masked_fill(padding[:, None, None], -math.inf)
     torch.testing.assert_close(weights_BTS, torch.softmax(scores_BNTS, dim=-1).mean(1))
-    again_BTE, first_BTS = heads.weigh(x_BTE, *keys, allowed, first=True)
+    again_BTE, first_BTS = heads.forward_with_weights(x_BTE, *keys, allowed, first_head=True)
     torch.testing.assert_close(again_BTE, found_BTE)
     torch.testing.assert_close(first_BTS, torch.softmax(scores_BNTS, dim=-1)[:, 0])
 
@@ -92,7 +93,9 @@ def test_a_layer_on_the_reference_is_the_same_layer(monkeypatch: pytest.MonkeyPa
     fused_BTE, _ = in_pieces(module, x_BTE, 7)
     fused = torch.autograd.grad(fused_BTE.square().sum(), list(module.parameters()))
     monkeypatch.setattr(
-        transformer, "attention", lambda q, k, v, allowed, dropout: reference_attention(q, k, v, allowed)
+        multihead_attention,
+        "scaled_dot_product_attention",
+        lambda q, k, v, mask, dropout: reference_attention(q, k, v, mask),
     )
     plain_BTE, _ = in_pieces(module, x_BTE, 7)
     torch.testing.assert_close(fused_BTE, plain_BTE, rtol=1e-4, atol=1e-5)
@@ -241,9 +244,5 @@ def test_autocast_goes_on_from_a_cache_of_either_type() -> None:
 
 
 def test_heads_that_do_not_divide_the_size_are_refused() -> None:
-    with pytest.raises(ConfigError) as caught:
+    with raises(ConfigError, 4, 15, "1, 3, 5, 15", option="--heads"):
         TransformerLayer(15, 4, 8)
-    assert str(caught.value).splitlines() == [
-        "4 heads cannot share a hidden size of 15",
-        "  hint: numbers of heads that can: 1, 3, 5, 15",
-    ]

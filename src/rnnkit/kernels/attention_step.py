@@ -1,9 +1,9 @@
-"""A few queries' attention over the memory of their sentence, for decoding: scores, softmax and context in one go.
+"""Attention of a few queries over a sentence's memory, for decoding: scores, softmax and context in one pass.
 
     e_ks = z q_k . m_s          w_ks = e^(e_ks - max_s e_ks) / sum_s e^(e_ks - max_s e_ks)          c_k = sum_s w_ks v_s
 
-A search asks with some queries a sentence: products with a handful of rows each, which a library does at the price of
-large ones. Here each piece of a sentence's memory is read once a step, for all of its queries.
+A search has a few queries per sentence. Their products have a handful of rows each, for which a library takes as long
+as for many. The kernel reads each slice of a sentence's memory once per step, for all of its queries.
 """
 
 from __future__ import annotations
@@ -26,38 +26,62 @@ from rnnkit.kernels.simd import (
 )
 from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
 
-ROWS, PLACES, SIZE, READ, FACTOR, LENGTHS, QUERIES, KEYS, VALUES, WEIGHTS, CONTEXTS = range(
+QUERIES, POSITIONS, SIZE, VALUE_SIZE, SCALE, LENGTHS, QUERY, KEYS, VALUES, WEIGHTS, CONTEXTS = range(
     FIRST_FIELD, FIRST_FIELD + 11
 )
-"""Fields of a job, whose shares are its B sentences: K, S, H, R, and the addresses of
+"""Fields: K, S, H, R, and the addresses of
 
-    factor    (1)        z
-    lengths   (B)        places of each sentence that are no padding, at least 1; int64
-    queries   (B, K, H)
+    scale     (1)        z
+    lengths   (B)        positions of each sentence without padding, at least 1; int64
+    query     (B, K, H)  q
     keys      (B, S, H)  m
     values    (B, S, R)  v
-    weights   (B, K, S)  w, written; zero over padding
-    contexts  (B, K, R)  c, written
+    weights   (B, K, S)  w, output; zero at padding
+    contexts  (B, K, R)  c, output
+
+Each of the B tasks is a sentence.
 """
 
 _GROUP = 4 * WIDTH
+"""Elements that are processed together: four independent chains hide the latency of multiply-add."""
+
 _ZERO = np.float32(0)
 
 
-@inlined
-def _products(left: int, right: int, i: int, count: int) -> Any:
-    """The products of `count` numbers of two vectors from i on, at most a group of them, summed by lanes."""
-    j, k, m = i + WIDTH, i + 2 * WIDTH, i + 3 * WIDTH
-    a = load(left, i, count, False) * load(right, i, count, False)
-    b = load(left, j, count - WIDTH, False) * load(right, j, count - WIDTH, False)
-    c = load(left, k, count - 2 * WIDTH, False) * load(right, k, count - 2 * WIDTH, False)
-    d = load(left, m, count - 3 * WIDTH, False) * load(right, m, count - 3 * WIDTH, False)
-    return (a + b) + (c + d)
+def attend(args: Any) -> None:
+    """Attend; each task is a sentence. Each slice of its memory meets all queries while it is in the cache."""
+    queries, positions, size, value_size = args[QUERIES], args[POSITIONS], args[SIZE], args[VALUE_SIZE]
+    scale = read_float32(args[SCALE], 0)
+    task = next_task(args)
+    while task < args[TASKS]:
+        length = read_int64(args[LENGTHS], task)
+        keys = offset(args[KEYS], task * positions * size, False)
+        values = offset(args[VALUES], task * positions * value_size, False)
+        query = offset(args[QUERY], task * queries * size, False)
+        weights = offset(args[WEIGHTS], task * queries * positions, False)
+        contexts = offset(args[CONTEXTS], task * queries * value_size, False)
+        for s in range(length):
+            key = offset(keys, s * size, False)
+            for k in range(queries):
+                write_float32(weights, k * positions + s, scale * _dot(offset(query, k * size, False), key, size))
+        for k in range(queries):
+            for s in range(length, positions):
+                write_float32(weights, k * positions + s, _ZERO)
+            _softmax(offset(weights, k * positions, False), length)
+        whole = value_size - value_size % _GROUP
+        for i in range(0, whole, _GROUP):
+            for k in range(queries):
+                context = offset(contexts, k * value_size, False)
+                _weighted_sum(offset(weights, k * positions, False), values, length, value_size, context, i, _GROUP)
+        for k in range(queries):
+            context, row = offset(contexts, k * value_size, False), offset(weights, k * positions, False)
+            _weighted_sum(row, values, length, value_size, context, whole, value_size - whole)
+        task = next_task(args)
 
 
 @inlined
 def _dot(left: int, right: int, size: int) -> Any:
-    """The product of two vectors."""
+    """Compute the dot product of two vectors."""
     sums, whole = broadcast(_ZERO), size - size % _GROUP
     for i in range(0, whole, _GROUP):
         sums = sums + _products(left, right, i, _GROUP)
@@ -67,64 +91,43 @@ def _dot(left: int, right: int, size: int) -> Any:
 
 
 @inlined
-def _softmax(scores: int, length: int) -> None:
-    """In place, of so many scores."""
-    peak = read_float32(scores, 0)
-    for place in range(1, length):
-        peak = max(peak, read_float32(scores, place))
-    whole = _ZERO
-    for place in range(length):
-        power = np.float32(math.exp(read_float32(scores, place) - peak))
-        write_float32(scores, place, power)
-        whole += power
-    for place in range(length):
-        write_float32(scores, place, read_float32(scores, place) / whole)
+def _products(left: int, right: int, i: int, count: int) -> Any:
+    """Multiply up to `count` elements of two vectors from index i on, at most a group, and sum them into one vector."""
+    j, k, m = i + WIDTH, i + 2 * WIDTH, i + 3 * WIDTH
+    a = load(left, i, count, False) * load(right, i, count, False)
+    b = load(left, j, count - WIDTH, False) * load(right, j, count - WIDTH, False)
+    c = load(left, k, count - 2 * WIDTH, False) * load(right, k, count - 2 * WIDTH, False)
+    d = load(left, m, count - 3 * WIDTH, False) * load(right, m, count - 3 * WIDTH, False)
+    return (a + b) + (c + d)
 
 
 @inlined
-def _mix(weights: int, values: int, length: int, size: int, context: int, i: int, count: int) -> None:
-    """The sum of values, each by its weight: `count` numbers of it from i on, at most a group of them."""
+def _softmax(scores: int, length: int) -> None:
+    """Compute the softmax of the first `length` scores in place."""
+    peak = read_float32(scores, 0)
+    for s in range(1, length):
+        peak = max(peak, read_float32(scores, s))
+    total = _ZERO
+    for s in range(length):
+        power = np.float32(math.exp(read_float32(scores, s) - peak))
+        write_float32(scores, s, power)
+        total += power
+    for s in range(length):
+        write_float32(scores, s, read_float32(scores, s) / total)
+
+
+@inlined
+def _weighted_sum(weights: int, values: int, length: int, size: int, context: int, i: int, count: int) -> None:
+    """Compute `count` elements of a context from index i on, at most a group."""
     j, k, m = i + WIDTH, i + 2 * WIDTH, i + 3 * WIDTH
     a, b, c, d = broadcast(_ZERO), broadcast(_ZERO), broadcast(_ZERO), broadcast(_ZERO)
-    for place in range(length):
-        weight, row = broadcast(read_float32(weights, place)), offset(values, place * size, False)
-        a = a + weight * load(row, i, count, False)
-        b = b + weight * load(row, j, count - WIDTH, False)
-        c = c + weight * load(row, k, count - 2 * WIDTH, False)
-        d = d + weight * load(row, m, count - 3 * WIDTH, False)
+    for s in range(length):
+        weight, value = broadcast(read_float32(weights, s)), offset(values, s * size, False)
+        a = a + weight * load(value, i, count, False)
+        b = b + weight * load(value, j, count - WIDTH, False)
+        c = c + weight * load(value, k, count - 2 * WIDTH, False)
+        d = d + weight * load(value, m, count - 3 * WIDTH, False)
     store(context, i, a, count, False)
     store(context, j, b, count - WIDTH, False)
     store(context, k, c, count - 2 * WIDTH, False)
     store(context, m, d, count - 3 * WIDTH, False)
-
-
-def attend(job: Any) -> None:
-    """Each share is a sentence. Each piece of its memory meets all of its queries while it is near."""
-    rows, places, size, values_size, factor = job[ROWS], job[PLACES], job[SIZE], job[READ], read_float32(job[FACTOR], 0)
-    share = next_task(job)
-    while share < job[TASKS]:
-        length = read_int64(job[LENGTHS], share)
-        keys = offset(job[KEYS], share * places * size, False)
-        values = offset(job[VALUES], share * places * values_size, False)
-        queries = offset(job[QUERIES], share * rows * size, False)
-        weights = offset(job[WEIGHTS], share * rows * places, False)
-        contexts = offset(job[CONTEXTS], share * rows * values_size, False)
-        for place in range(length):
-            key = offset(keys, place * size, False)
-            for row in range(rows):
-                write_float32(
-                    weights, row * places + place, factor * _dot(offset(queries, row * size, False), key, size)
-                )
-        for row in range(rows):
-            for place in range(length, places):
-                write_float32(weights, row * places + place, _ZERO)
-            _softmax(offset(weights, row * places, False), length)
-        whole = values_size - values_size % _GROUP
-        for i in range(0, whole, _GROUP):
-            for row in range(rows):
-                context = offset(contexts, row * values_size, False)
-                _mix(offset(weights, row * places, False), values, length, values_size, context, i, _GROUP)
-        for row in range(rows):
-            context = offset(contexts, row * values_size, False)
-            _mix(offset(weights, row * places, False), values, length, values_size, context, whole, values_size - whole)
-        share = next_task(job)

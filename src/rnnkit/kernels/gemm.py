@@ -1,4 +1,13 @@
-"""The product of a few rows with a few columns, its sums in registers: the innermost part of `products.py`."""
+"""Matrix products of few rows inside compiled kernels (GEMM), as each step of a recurrent network needs them.
+
+Libraries are at their best with many rows. With ten to thirty rows, it pays to keep the sums of a tile, a few rows by
+one panel of columns, in registers while the depth runs by. A matrix is packed into panels first: (depth, PANEL_WIDTH)
+each, contiguous, with zeros where the matrix has no more columns, so that they stream from the cache.
+
+With `bf16`, rows and matrix are bfloat16 and the sums float32. Each 32-bit element then holds two numbers that are
+adjacent in depth, as the instruction `VDPBF16PS` takes them, so that the depth in elements is half as long; it must be
+even.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +23,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from rnnkit.kernels import threads
-from rnnkit.kernels.dispatch import HAS_HALF, HAS_WIDE
+from rnnkit.kernels.dispatch import cpu_features
 from rnnkit.kernels.simd import (
     CONTRACT,
     VECTOR_F32,
@@ -35,48 +44,51 @@ from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
 
 _FLOAT, _LONG = ir.FloatType(), ir.IntType(64)
 _ALIGNMENT = 4  # bytes
+_ZERO = np.float32(0)
 
 
 def make_microkernel(rows: int, vectors: int) -> Any:
-    """A function for `rows` rows and a panel of `vectors` x 16 columns.
+    """Return the function that multiplies `rows` rows with a panel of `vectors` x 16 columns, sums in registers.
 
-    `tile(a, row_stride, stride, places, panel, c, c_stride, columns, half)`: place k of row r of the factor stands
-    `r * row_stride + k * stride` places after address `a`; rows have `places` of them, and so many rows has the panel.
-    Row r of the result begins `r * c_stride` numbers after `c`; only its first `columns` columns are written. A place
-    is one float32, or with `half` two bfloat16 numbers, whose products are both added; only for processors that can.
+    The function has the parameters (a, row_stride, stride, depth, panel, c, c_stride, columns, bf16). Element k of row
+    r of the left factor is `r * row_stride + k * stride` elements after the address `a`; rows and panel have `depth`
+    elements in depth. Row r of the result starts `r * c_stride` elements after `c`; only its first `columns` columns
+    are written. An element is one float32, or with `bf16` a pair of bfloat16 numbers whose two products are both
+    added; `bf16` needs a processor with AVX512-BF16.
 
     Args:
-        rows: Rows.
-        vectors: Vectors of columns; rows x vectors sums need as many registers, and some more.
+        rows: Rows of a tile.
+        vectors: Vectors per row; the sums take rows x vectors registers, besides some for the factors.
     """
-    single_tile = _make_microkernel(rows, vectors, half=False)
-    half_tile = _make_microkernel(rows, vectors, half=HAS_HALF)
+    float32_tile = _make_microkernel(rows, vectors, bf16=False)
+    bf16_tile = _make_microkernel(rows, vectors, bf16=cpu_features().avx512_bf16)
 
     @inlined
     def tile(
-        a: int, row_stride: int, stride: int, places: int, panel: int, c: int, c_stride: int, columns: int, half: bool
+        a: int, row_stride: int, stride: int, depth: int, panel: int, c: int, c_stride: int, columns: int, bf16: bool
     ) -> None:
-        if half:
-            half_tile(a, row_stride, stride, places, panel, c, c_stride, columns)
+        if bf16:
+            bf16_tile(a, row_stride, stride, depth, panel, c, c_stride, columns)
         else:
-            single_tile(a, row_stride, stride, places, panel, c, c_stride, columns)
+            float32_tile(a, row_stride, stride, depth, panel, c, c_stride, columns)
 
     return tile
 
 
-def _make_microkernel(rows: int, vectors: int, half: bool) -> Any:
+def _make_microkernel(rows: int, vectors: int, bf16: bool) -> Any:
     width = vectors * WIDTH
 
-    def add_row(builder: Any, sums: Sequence[Any], number: Any, panel_row: Sequence[Any]) -> None:
-        factor = splat(builder, number, VECTOR_F32)
-        for place, numbers in zip(sums, panel_row, strict=True):
-            builder.store(_add_product(builder, builder.load(place), factor, numbers, half), place)
+    def add_row(builder: Any, sums: Sequence[Any], element: Any, panel_row: Sequence[Any]) -> None:
+        factor = splat(builder, element, VECTOR_F32)
+        for slot, vector in zip(sums, panel_row, strict=True):
+            builder.store(_multiply_add(builder, builder.load(slot), factor, vector, bf16), slot)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        a, row_stride, stride, places, panel, c, c_stride, columns = arguments
+        a, row_stride, stride, depth, panel, c, c_stride, columns = arguments
         zeros = ir.Constant(VECTOR_F32, [0.0] * WIDTH)
+        # Stack slots, which LLVM promotes to registers.
         sums = [[cgutils.alloca_once_value(builder, zeros) for _ in range(vectors)] for _ in range(rows)]
-        with cgutils.for_range(builder, places) as loop:
+        with cgutils.for_range(builder, depth) as loop:
             start = builder.mul(loop.index, _LONG(width))
             starts = [builder.add(start, _LONG(WIDTH * vector)) for vector in range(vectors)]
             pointers = [element_pointer(builder, panel, index, _FLOAT, VECTOR_F32) for index in starts]
@@ -93,84 +105,86 @@ def _make_microkernel(rows: int, vectors: int, half: bool) -> Any:
 
     @intrinsic
     def tile(
-        typing: Any, a: Any, row_stride: Any, stride: Any, places: Any, panel: Any, c: Any, c_stride: Any, columns: Any
+        typing: Any, a: Any, row_stride: Any, stride: Any, depth: Any, panel: Any, c: Any, c_stride: Any, columns: Any
     ) -> Any:
         return types.void(*[types.int64] * 8), generate
 
     return tile
 
 
-def _add_product(builder: Any, sums: Any, factor: Any, numbers: Any, half: bool) -> Any:
-    """That is sums + factor * numbers, lane by lane; of pairs, the products of both."""
-    if not half:
-        return builder.fadd(sums, builder.fmul(factor, numbers, flags=CONTRACT), flags=CONTRACT)
+def _multiply_add(builder: Any, sums: Any, factor: Any, vector: Any, bf16: bool) -> Any:
+    """Emit sums + factor * vector, lane by lane; for bfloat16, the products of both numbers of a pair."""
+    if not bf16:
+        return builder.fadd(sums, builder.fmul(factor, vector, flags=CONTRACT), flags=CONTRACT)
     kind = ir.FunctionType(VECTOR_F32, [VECTOR_F32, VECTOR_I32, VECTOR_I32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512bf16.dpbf16ps.512")
-    return builder.call(function, [sums, builder.bitcast(factor, VECTOR_I32), builder.bitcast(numbers, VECTOR_I32)])
+    return builder.call(function, [sums, builder.bitcast(factor, VECTOR_I32), builder.bitcast(vector, VECTOR_I32)])
 
 
-_TILE_ROWS = (8, 4, 2, 1) if HAS_WIDE else (6, 4, 2, 1)
-"""Rows whose sums are in registers together: 32 registers of AVX-512 hold more than those of other machines."""
+_HAS_AVX512 = cpu_features().avx512
 
-PANEL_WIDTH = 2 * WIDTH if HAS_WIDE else WIDTH
+_TILE_ROWS = (8, 4, 2, 1) if _HAS_AVX512 else (6, 4, 2, 1)
+"""Rows of the tiles, the largest first: AVX-512 has 32 registers, which hold more sums than the 16 of AVX2."""
+
+PANEL_WIDTH = 2 * WIDTH if _HAS_AVX512 else WIDTH
 """Columns of a panel."""
 
 _ROWS_PER_TASK = 48
-"""Rows of a large product that are done together, so that they stay in the cache."""
+"""Most rows of a large product that one task computes, so that they stay in the cache."""
 
-_ZERO = np.float32(0)
-_MANY, _SOME, _FEW, _ONE = _TILE_ROWS
+_ROWS_A, _ROWS_B, _ROWS_C, _ROWS_D = _TILE_ROWS
 _TEN = 10
-_ten = make_microkernel(_TEN, PANEL_WIDTH // WIDTH)
-_many, _some, _few, _one = (make_microkernel(rows, PANEL_WIDTH // WIDTH) for rows in _TILE_ROWS)
+_tile_ten = make_microkernel(_TEN, PANEL_WIDTH // WIDTH)
+_tile_a, _tile_b, _tile_c, _tile_d = (make_microkernel(rows, PANEL_WIDTH // WIDTH) for rows in _TILE_ROWS)
 
 
 @inlined
 def multiply_packed(
-    a: int, row_stride: int, stride: int, rows: int, panels: int, places: int, c: int, columns: int, half: bool
+    a: int, row_stride: int, stride: int, rows: int, panels: int, depth: int, c: int, columns: int, bf16: bool
 ) -> None:
-    """C = A M, M being packed.
+    """Compute C = A M with a packed M; for use inside kernels.
 
     Args:
-        a: Address of A (rows, places).
-        row_stride: Places from one row of A to the next.
-        stride: Places from one column of A to the next.
-        rows: Rows of A and of C.
-        panels: Address of the packed M (places, columns).
-        places: Columns of A, or of A in pairs.
-        c: Address of C (rows, columns), in float32.
+        a: Address of A (rows, depth).
+        row_stride: Elements from one row of A to the next.
+        stride: Elements from one column of A to the next.
+        rows: Rows of A and C.
+        panels: Address of the packed M (depth, columns).
+        depth: Columns of A, in elements.
+        c: Address of C (rows, columns), float32.
         columns: Columns of C.
-        half: Whether a place of A and M is two bfloat16 numbers instead of one float32.
+        bf16: Whether an element of A and M is a pair of bfloat16 numbers instead of one float32.
     """
     for start in range(0, columns, PANEL_WIDTH):
-        panel = offset(panels, start * places, False)
-        left = columns - start
+        panel = offset(panels, start * depth, False)
+        remaining = columns - start
         row = 0
         while row < rows:
             a_row = offset(a, row * row_stride, False)
             c_tile = offset(c, row * columns + start, False)
-            if HAS_WIDE and _TEN <= rows - row < _MANY + _SOME:  # half of a batch of twenty; eight and two take longer
-                _ten(a_row, row_stride, stride, places, panel, c_tile, columns, left, half)
+            # Ten rows are half of a batch of twenty; tiles of eight and two take longer.
+            if _HAS_AVX512 and _TEN <= rows - row < _ROWS_A + _ROWS_B:
+                _tile_ten(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
                 row += _TEN
-            elif rows - row >= _MANY:
-                _many(a_row, row_stride, stride, places, panel, c_tile, columns, left, half)
-                row += _MANY
-            elif rows - row >= _SOME:
-                _some(a_row, row_stride, stride, places, panel, c_tile, columns, left, half)
-                row += _SOME
-            elif rows - row >= _FEW:
-                _few(a_row, row_stride, stride, places, panel, c_tile, columns, left, half)
-                row += _FEW
+            elif rows - row >= _ROWS_A:
+                _tile_a(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                row += _ROWS_A
+            elif rows - row >= _ROWS_B:
+                _tile_b(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                row += _ROWS_B
+            elif rows - row >= _ROWS_C:
+                _tile_c(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                row += _ROWS_C
             else:
-                _one(a_row, row_stride, stride, places, panel, c_tile, columns, left, half)
-                row += _ONE
+                _tile_d(a_row, row_stride, stride, depth, panel, c_tile, columns, remaining, bf16)
+                row += _ROWS_D
 
 
 def matmul(a: Tensor, m: Tensor, transposed_a: bool = False, transposed_m: bool = False) -> Tensor:
-    """A M of two matrices, both float32 or both bfloat16; either may be given transposed.
+    """Multiply two matrices, both float32 or both bfloat16; either may be passed transposed.
 
-    In float32, for the sizes of recurrent networks, this is somewhat faster than torch's product, and much faster where
-    other programs hold some of the cores, as threads share out the rows while they run. In bfloat16 it is torch's.
+    In float32, at the sizes of recurrent networks, this is somewhat faster than torch's product, and much faster where
+    other programs occupy some of the cores, as threads take rows dynamically. In bfloat16 it calls torch.
     """
     if a.dtype != torch.float32:
         return (a.T if transposed_a else a) @ (m.T if transposed_m else m)
@@ -178,93 +192,95 @@ def matmul(a: Tensor, m: Tensor, transposed_a: bool = False, transposed_m: bool 
 
 
 def matmul_packed(a: Tensor, panels: Tensor, columns: int, transposed_a: bool = False) -> Tensor:
-    """A M, both float32.
+    """Multiply A with a packed M, both float32.
 
     Args:
         a: A, or its transpose.
-        panels: What `pack` has made of M.
-        columns: Of M.
-        transposed_a: Which of the two A is.
+        panels: `pack_panels(M)`.
+        columns: Columns of M.
+        transposed_a: Whether `a` is the transpose.
     """
     a = a.contiguous()
     rows, depth = (a.shape[1], a.shape[0]) if transposed_a else a.shape
     row_stride, stride = (1, rows) if transposed_a else (depth, 1)
     product = a.new_empty(rows, columns)
     block = max(1, min(_ROWS_PER_TASK, -(-rows // torch.get_num_threads())))
-    threads.parallel_for(
-        _multiply_blocks, [a, row_stride, stride, rows, panels, depth, product, columns, block], -(-rows // block)
-    )
+    fields: list[int | Tensor] = [a, row_stride, stride, rows, panels, depth, product, columns, block]
+    threads.parallel_for(_multiply_blocks, fields, -(-rows // block))
     return product
 
 
-def _multiply_blocks(job: Any) -> None:
-    """Each share is some rows of the product."""
-    a, row_stride, stride, rows = job[FIRST_FIELD], job[FIRST_FIELD + 1], job[FIRST_FIELD + 2], job[FIRST_FIELD + 3]
-    panels, depth, product = job[FIRST_FIELD + 4], job[FIRST_FIELD + 5], job[FIRST_FIELD + 6]
-    columns, block = job[FIRST_FIELD + 7], job[FIRST_FIELD + 8]
-    share = next_task(job)
-    while share < job[TASKS]:
-        row = share * block
+def _multiply_blocks(args: Any) -> None:
+    """Multiply; each task is a block of rows."""
+    a, row_stride, stride, rows = args[FIRST_FIELD], args[FIRST_FIELD + 1], args[FIRST_FIELD + 2], args[FIRST_FIELD + 3]
+    panels, depth, product = args[FIRST_FIELD + 4], args[FIRST_FIELD + 5], args[FIRST_FIELD + 6]
+    columns, block = args[FIRST_FIELD + 7], args[FIRST_FIELD + 8]
+    task = next_task(args)
+    while task < args[TASKS]:
+        row = task * block
         a_row, c_row = offset(a, row * row_stride, False), offset(product, row * columns, False)
         multiply_packed(a_row, row_stride, stride, min(block, rows - row), panels, depth, c_row, columns, False)
-        share = next_task(job)
+        task = next_task(args)
 
 
-def pack_panels(matrix: Tensor, transposed: bool = False, half: bool = False) -> Tensor:
-    """A matrix (depth, columns) in panels (columns / PANEL, places, PANEL); a place is one row, or two with `half`.
+def pack_panels(matrix: Tensor, transposed: bool = False, bf16: bool = False) -> Tensor:
+    """Pack a matrix (depth, columns) into panels (columns / PANEL_WIDTH, depth in elements, PANEL_WIDTH).
 
     Args:
-        matrix: In float32.
-        transposed: Whether it is given as (columns, depth).
-        half: Whether its numbers become bfloat16.
+        matrix: Matrix in float32.
+        transposed: Whether it is passed as (columns, depth).
+        bf16: Round to bfloat16 and put pairs of rows into one element.
     """
     rows, row_size = matrix.shape
     depth, columns = (row_size, rows) if transposed else (rows, row_size)
-    places = depth // 2 if half else depth
-    panels = matrix.new_empty(-(-columns // PANEL_WIDTH), places, PANEL_WIDTH)
-    if half and transposed:
-        matrix = matrix.bfloat16().view(torch.float32)  # what stands side by side there belongs together here
-    kernel = _pack_transposed if transposed else _pack_pairs if half else _pack_rows
-    threads.parallel_for(kernel, [matrix.contiguous(), panels, places, columns], len(panels))
+    elements = depth // 2 if bf16 else depth
+    panels = matrix.new_empty(-(-columns // PANEL_WIDTH), elements, PANEL_WIDTH)
+    if bf16 and transposed:
+        matrix = matrix.bfloat16().view(torch.float32)  # numbers that are adjacent in memory form a pair
+    kernel = _pack_transposed if transposed else _pack_pairs if bf16 else _pack_rows
+    threads.parallel_for(kernel, [matrix.contiguous(), panels, elements, columns], len(panels))
     return panels
 
 
-def _pack_rows(job: Any) -> None:
-    """Each share is a panel: rows of the matrix, cut."""
-    matrix, panels, places, columns = job[FIRST_FIELD], job[FIRST_FIELD + 1], job[FIRST_FIELD + 2], job[FIRST_FIELD + 3]
-    share = next_task(job)
-    while share < job[TASKS]:
+def _pack_rows(args: Any) -> None:
+    """Copy slices of the matrix's rows; each task is a panel."""
+    matrix, panels = args[FIRST_FIELD], args[FIRST_FIELD + 1]
+    depth, columns = args[FIRST_FIELD + 2], args[FIRST_FIELD + 3]
+    task = next_task(args)
+    while task < args[TASKS]:
         for start in range(0, PANEL_WIDTH, WIDTH):
-            column = share * PANEL_WIDTH + start
-            for place in range(places):
-                numbers = load(matrix, place * columns + column, columns - column, False)
-                store(panels, (share * places + place) * PANEL_WIDTH + start, numbers, WIDTH, False)
-        share = next_task(job)
+            column = task * PANEL_WIDTH + start
+            for k in range(depth):
+                vector = load(matrix, k * columns + column, columns - column, False)
+                store(panels, (task * depth + k) * PANEL_WIDTH + start, vector, WIDTH, False)
+        task = next_task(args)
 
 
-def _pack_pairs(job: Any) -> None:
-    """Each share is a panel: rows of the matrix, cut, and each two of them woven into one."""
-    matrix, panels, places, columns = job[FIRST_FIELD], job[FIRST_FIELD + 1], job[FIRST_FIELD + 2], job[FIRST_FIELD + 3]
-    share = next_task(job)
-    while share < job[TASKS]:
+def _pack_pairs(args: Any) -> None:
+    """Round slices of the matrix's rows to bfloat16 and interleave each two of them; each task is a panel."""
+    matrix, panels = args[FIRST_FIELD], args[FIRST_FIELD + 1]
+    depth, columns = args[FIRST_FIELD + 2], args[FIRST_FIELD + 3]
+    task = next_task(args)
+    while task < args[TASKS]:
         for start in range(0, PANEL_WIDTH, WIDTH):
-            column = share * PANEL_WIDTH + start
-            for place in range(places):
-                low = load(matrix, 2 * place * columns + column, columns - column, False)
-                high = load(matrix, (2 * place + 1) * columns + column, columns - column, False)
-                store(panels, (share * places + place) * PANEL_WIDTH + start, pack_bf16_pairs(low, high), WIDTH, False)
-        share = next_task(job)
+            column = task * PANEL_WIDTH + start
+            for k in range(depth):
+                low = load(matrix, 2 * k * columns + column, columns - column, False)
+                high = load(matrix, (2 * k + 1) * columns + column, columns - column, False)
+                store(panels, (task * depth + k) * PANEL_WIDTH + start, pack_bf16_pairs(low, high), WIDTH, False)
+        task = next_task(args)
 
 
-def _pack_transposed(job: Any) -> None:
-    """Each share is a panel: rows of the matrix, which become its columns."""
-    matrix, panels, places, columns = job[FIRST_FIELD], job[FIRST_FIELD + 1], job[FIRST_FIELD + 2], job[FIRST_FIELD + 3]
-    share = next_task(job)
-    while share < job[TASKS]:
-        first = share * PANEL_WIDTH
-        panel = offset(panels, first * places, False)
+def _pack_transposed(args: Any) -> None:
+    """Transpose rows of the matrix into columns of panels; each task is a panel."""
+    matrix, panels = args[FIRST_FIELD], args[FIRST_FIELD + 1]
+    depth, columns = args[FIRST_FIELD + 2], args[FIRST_FIELD + 3]
+    task = next_task(args)
+    while task < args[TASKS]:
+        first = task * PANEL_WIDTH
+        panel = offset(panels, first * depth, False)
         for column in range(PANEL_WIDTH):
-            for place in range(places):
-                number = read_float32(matrix, (first + column) * places + place) if first + column < columns else _ZERO
-                write_float32(panel, place * PANEL_WIDTH + column, number)
-        share = next_task(job)
+            for k in range(depth):
+                element = read_float32(matrix, (first + column) * depth + k) if first + column < columns else _ZERO
+                write_float32(panel, k * PANEL_WIDTH + column, element)
+        task = next_task(args)

@@ -1,8 +1,8 @@
-"""One step of a recurrent layer behind its products, for decoding: the gates, with nothing copied on the way.
+"""One time step of RNN, LSTM and GRU for decoding: gates and states, given the products with the weights.
 
-A decoder's input is one of so many tokens, so that its product with the weights is a row of a table. Several rows may
-go on from the same state, as those of a beam do; its product is there once. The equations are those of `nn/cells.py`,
-with all biases within the products.
+The input of a decoder is one of a fixed set of tokens, so that its product with the weights is a row of a table.
+Several rows may continue the same state, as the hypotheses of a beam do, and share its product. The equations are those
+of `nn/cells.py`, with all biases included in the products. Nothing is gathered or copied.
 """
 
 from __future__ import annotations
@@ -13,83 +13,86 @@ from rnnkit.kernels.activations import sigmoid, tanh
 from rnnkit.kernels.simd import WIDTH, load, offset, read_int64, store
 from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
 
-ROWS, SIZE, TABLE, TOKENS, PARENTS, SUMS, BEFORE, AFTER, CELLS = range(FIRST_FIELD, FIRST_FIELD + 9)
-"""Fields of a job: N, H, and the addresses of
+ROWS, SIZE, TABLE, TOKENS, PARENTS, HIDDEN, BEFORE, AFTER, CELLS = range(FIRST_FIELD, FIRST_FIELD + 9)
+"""Fields: N, H, and the addresses of
 
-    table    (V, G)  W x + b of every input
-    tokens   (N)     int64: which input each row has
-    parents  (N)     int64: which state each row goes on from
-    sums     (M, G)  U h + b of every state
+    table    (V, G)  W x + b of each token
+    tokens   (N)     token of each row, int64
+    parents  (N)     state that each row continues, int64
+    hidden   (M, G)  U h + b of each state
     before   (M, H)  LSTM: c; GRU: h
-    after    (N, H)  h, written
-    cells    (N, H)  LSTM: c, written
+    after    (N, H)  h, output
+    cells    (N, H)  LSTM: c, output
+
+Each task is a range of rows.
 """
 
 
 @inlined
-def _step(job: Any, advance: Any, gates: int) -> None:
-    """Each share is some rows; `advance(job, product, sums, before, after)` finishes one."""
-    width = gates * job[SIZE]
-    share = next_task(job)
-    while share < job[TASKS]:
-        for row in range(job[ROWS] * share // job[TASKS], job[ROWS] * (share + 1) // job[TASKS]):
-            product = offset(job[TABLE], read_int64(job[TOKENS], row) * width, False)
-            parent = read_int64(job[PARENTS], row)
-            advance(job, product, offset(job[SUMS], parent * width, False), parent * job[SIZE], row * job[SIZE])
-        share = next_task(job)
+def _run_rows(args: Any, cell: Any, gates: int) -> None:
+    """Compute all rows; `cell(args, product, hidden, before, after)` computes one."""
+    width = gates * args[SIZE]
+    task = next_task(args)
+    while task < args[TASKS]:
+        for row in range(args[ROWS] * task // args[TASKS], args[ROWS] * (task + 1) // args[TASKS]):
+            product = offset(args[TABLE], read_int64(args[TOKENS], row) * width, False)
+            parent = read_int64(args[PARENTS], row)
+            cell(args, product, offset(args[HIDDEN], parent * width, False), parent * args[SIZE], row * args[SIZE])
+        task = next_task(args)
 
 
 @inlined
-def _total(product: int, sums: int, index: int, left: int) -> Any:
-    return load(product, index, left, False) + load(sums, index, left, False)
+def _preactivation(product: int, hidden: int, index: int, remaining: int) -> Any:
+    return load(product, index, remaining, False) + load(hidden, index, remaining, False)
 
 
 @inlined
-def _rnn(job: Any, product: int, sums: int, before: int, after: int) -> None:
-    size = job[SIZE]
+def _rnn_cell(args: Any, product: int, hidden: int, before: int, after: int) -> None:
+    size = args[SIZE]
     for j in range(0, size, WIDTH):
-        store(job[AFTER], after + j, tanh(_total(product, sums, j, size - j)), size - j, False)
+        store(args[AFTER], after + j, tanh(_preactivation(product, hidden, j, size - j)), size - j, False)
 
 
 @inlined
-def _lstm(job: Any, product: int, sums: int, before: int, after: int) -> None:
-    size = job[SIZE]
+def _lstm_cell(args: Any, product: int, hidden: int, before: int, after: int) -> None:
+    size = args[SIZE]
     for j in range(0, size, WIDTH):
-        left = size - j
-        i = sigmoid(_total(product, sums, j, left))
-        f = sigmoid(_total(product, sums, size + j, left))
-        g = tanh(_total(product, sums, 2 * size + j, left))
-        o = sigmoid(_total(product, sums, 3 * size + j, left))
-        c = f * load(job[BEFORE], before + j, left, False) + i * g
-        store(job[CELLS], after + j, c, left, False)
-        store(job[AFTER], after + j, o * tanh(c), left, False)
+        remaining = size - j
+        i = sigmoid(_preactivation(product, hidden, j, remaining))
+        f = sigmoid(_preactivation(product, hidden, size + j, remaining))
+        g = tanh(_preactivation(product, hidden, 2 * size + j, remaining))
+        o = sigmoid(_preactivation(product, hidden, 3 * size + j, remaining))
+        c = f * load(args[BEFORE], before + j, remaining, False) + i * g
+        store(args[CELLS], after + j, c, remaining, False)
+        store(args[AFTER], after + j, o * tanh(c), remaining, False)
 
 
 @inlined
-def _gru(job: Any, product: int, sums: int, before: int, after: int) -> None:
-    size = job[SIZE]
+def _gru_cell(args: Any, product: int, hidden: int, before: int, after: int) -> None:
+    size = args[SIZE]
     for j in range(0, size, WIDTH):
-        left = size - j
-        r = sigmoid(_total(product, sums, j, left))
-        z = sigmoid(_total(product, sums, size + j, left))
-        n = tanh(load(product, 2 * size + j, left, False) + r * load(sums, 2 * size + j, left, False))
-        store(job[AFTER], after + j, n + z * (load(job[BEFORE], before + j, left, False) - n), left, False)
+        remaining = size - j
+        r = sigmoid(_preactivation(product, hidden, j, remaining))
+        z = sigmoid(_preactivation(product, hidden, size + j, remaining))
+        n = tanh(load(product, 2 * size + j, remaining, False) + r * load(hidden, 2 * size + j, remaining, False))
+        h = n + z * (load(args[BEFORE], before + j, remaining, False) - n)
+        store(args[AFTER], after + j, h, remaining, False)
 
 
-def step_rnn(job: Any) -> None:
-    """A vanilla recurrent layer."""
-    _step(job, _rnn, 1)
+def step_rnn(args: Any) -> None:
+    """Compute one step of an RNN layer."""
+    _run_rows(args, _rnn_cell, 1)
 
 
-def step_lstm(job: Any) -> None:
-    """An LSTM layer."""
-    _step(job, _lstm, 4)
+def step_lstm(args: Any) -> None:
+    """Compute one step of an LSTM layer."""
+    _run_rows(args, _lstm_cell, 4)
 
 
-def step_gru(job: Any) -> None:
-    """A gated recurrent layer, its reset gate behind the product."""
-    _step(job, _gru, 3)
+def step_gru(args: Any) -> None:
+    """Compute one step of a GRU layer, reset gate after the product."""
+    _run_rows(args, _gru_cell, 3)
 
 
 STEP_KERNELS = {"rnn": step_rnn, "lstm": step_lstm, "gru": step_gru}
-"""For each kind its kernel."""
+"""Kernel of each architecture."""

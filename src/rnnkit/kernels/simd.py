@@ -1,9 +1,15 @@
-"""Vectors of sixteen float32 lanes inside compiled code, so that a kernel says which numbers stay in registers.
+"""Vectors of sixteen float32 lanes inside compiled kernels, as LLVM IR through Numba intrinsics.
 
-LLVM turns sixteen lanes into one AVX-512 register, two of AVX2 or four of NEON, so the same source serves all. Kernels
-know memory by its address: `load(address, index, count, half)` reads up to sixteen numbers from `index` on. A count
-below sixteen leaves the other lanes zero and their memory alone, so that rows need no padding; a larger one counts as
-sixteen. Nothing here checks bounds. `half` says that the numbers in memory are bfloat16, the upper halves of float32.
+Numba compiles loops over arrays but leaves the use of vector registers to LLVM's auto-vectorizer. These functions make
+it explicit. LLVM maps sixteen lanes to one AVX-512 register, two of AVX2 or four of NEON, so that one source serves all
+processors. `+`, `-`, `*` and `/` of two vectors are one instruction each.
+
+Memory is accessed by address: `load(address, index, count, bf16)` reads up to sixteen elements from `index` on. With a
+`count` below sixteen, the other lanes are zero and their memory is not touched, so that rows need no padding; a larger
+`count` counts as sixteen. Nothing checks bounds. With `bf16`, the elements in memory are bfloat16, the upper halves of
+float32.
+
+Functions with a `builder` emit LLVM IR and are for use by other intrinsics; the others are called from kernels.
 """
 
 from __future__ import annotations
@@ -21,19 +27,19 @@ from rnnkit.kernels.threads import inlined
 
 WIDTH = 16
 
-CONTRACT = ("contract",)  # a multiplication and an addition may be one instruction; nothing else may change
+CONTRACT = ("contract",)  # LLVM may fuse a multiplication and an addition; it may not reorder anything
 _FLOAT, _INT, _LONG, _SHORT, _BYTE = ir.FloatType(), ir.IntType(32), ir.IntType(64), ir.IntType(16), ir.IntType(8)
 VECTOR_F32, VECTOR_I32, _VECTOR_I16, _VECTOR_I8 = (ir.VectorType(kind, WIDTH) for kind in (_FLOAT, _INT, _SHORT, _BYTE))
 _MASK = ir.VectorType(ir.IntType(1), WIDTH)
 _LANE_IDS = ir.Constant(VECTOR_I32, list(range(WIDTH)))
-_MANTISSA_BITS, _EXPONENT_BIAS, _BF16_SHIFT = 23, 127, 16  # of a float32; bits that a bfloat16 does not have
+_MANTISSA_BITS, _EXPONENT_BIAS, _BF16_SHIFT = 23, 127, 16  # of a float32; bits that bfloat16 lacks
 
 
 class Float32x16(types.Type):
-    """The type of sixteen float32 lanes."""
+    """Numba type of a vector of sixteen float32 lanes."""
 
     def __init__(self) -> None:
-        super().__init__(name="SixteenLanes")
+        super().__init__(name="Float32x16")
 
 
 @register_model(Float32x16)
@@ -48,29 +54,29 @@ define_operators(Float32x16, CONTRACT)
 
 
 def _splat_constant(value: Any, kind: Any) -> Any:
-    """A vector with that constant in every lane."""
+    """Return a vector with a constant in every lane."""
     return ir.Constant(kind, [value] * WIDTH)
 
 
 def splat(builder: Any, value: Any, kind: Any) -> Any:
-    """A vector with `value` in every lane."""
+    """Emit a vector with `value` in every lane."""
     first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, _INT(0))
     return builder.shuffle_vector(first, first, _splat_constant(0, VECTOR_I32))
 
 
 def lane_mask(builder: Any, count: Any) -> Any:
-    """True in the first `count` lanes."""
+    """Emit a mask that is true in the first `count` lanes."""
     return builder.icmp_signed("<", _LANE_IDS, splat(builder, builder.trunc(count, _INT), VECTOR_I32))
 
 
 def element_pointer(builder: Any, address: Any, index: Any, element: Any, kind: Any) -> Any:
-    """A pointer to a `kind` that begins `index` elements after an address."""
+    """Emit a pointer of type `kind` to the element at `index` from an address."""
     elements = builder.inttoptr(address, element.as_pointer())
     return builder.bitcast(builder.gep(elements, [index]), kind.as_pointer())
 
 
 def masked_load(builder: Any, address: Any, index: Any, mask: Any, kind: Any) -> Any:
-    """A vector of `kind`; zero where the mask is false."""
+    """Emit the load of a vector of type `kind`, with zeros where the mask is false."""
     pointer = element_pointer(builder, address, index, kind.element, kind)
     name = f"llvm.masked.load.v{WIDTH}{_suffix(kind)}.p0"
     function = cgutils.get_or_insert_function(
@@ -80,7 +86,7 @@ def masked_load(builder: Any, address: Any, index: Any, mask: Any, kind: Any) ->
 
 
 def masked_store(builder: Any, address: Any, index: Any, vector: Any, mask: Any) -> None:
-    """Write a vector where the mask is true."""
+    """Emit the store of a vector where the mask is true."""
     kind = vector.type
     pointer = element_pointer(builder, address, index, kind.element, kind)
     name = f"llvm.masked.store.v{WIDTH}{_suffix(kind)}.p0"
@@ -95,12 +101,12 @@ def _element_bytes(kind: Any) -> int:
 
 
 def _suffix(kind: Any) -> str:
-    """How LLVM writes a lane's type in the names of its functions."""
+    """Return the lane type as in the names of LLVM's intrinsics."""
     return "f32" if kind is VECTOR_F32 else f"i{kind.element.width}"
 
 
 def _round_to_bf16(builder: Any, vector: Any) -> Any:
-    """The bits of each lane rounded to the nearest bfloat16, to the even one of two, in the upper half."""
+    """Emit the bits of each lane rounded to bfloat16, in the upper half: to nearest, ties to even; NaN stays NaN."""
     bits = builder.bitcast(vector, VECTOR_I32)
     odd = builder.and_(builder.lshr(bits, _splat_constant(_BF16_SHIFT, VECTOR_I32)), _splat_constant(1, VECTOR_I32))
     rounded = builder.add(builder.add(bits, _splat_constant(0x7FFF, VECTOR_I32)), odd)
@@ -119,8 +125,8 @@ def _load_f32(typing: Any, address: Any, index: Any, count: Any) -> Any:
 @intrinsic
 def _load_bf16(typing: Any, address: Any, index: Any, count: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
-        halves = masked_load(builder, arguments[0], arguments[1], lane_mask(builder, arguments[2]), _VECTOR_I16)
-        upper = builder.shl(builder.zext(halves, VECTOR_I32), _splat_constant(_BF16_SHIFT, VECTOR_I32))
+        bits = masked_load(builder, arguments[0], arguments[1], lane_mask(builder, arguments[2]), _VECTOR_I16)
+        upper = builder.shl(builder.zext(bits, VECTOR_I32), _splat_constant(_BF16_SHIFT, VECTOR_I32))
         return builder.bitcast(upper, VECTOR_F32)
 
     return FLOAT32X16(types.int64, types.int64, types.int64), generate
@@ -139,8 +145,8 @@ def _store_f32(typing: Any, address: Any, index: Any, vector: Any, count: Any) -
 def _store_bf16(typing: Any, address: Any, index: Any, vector: Any, count: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         rounded = builder.lshr(_round_to_bf16(builder, arguments[2]), _splat_constant(_BF16_SHIFT, VECTOR_I32))
-        halves = builder.trunc(rounded, _VECTOR_I16)
-        masked_store(builder, arguments[0], arguments[1], halves, lane_mask(builder, arguments[3]))
+        bits = builder.trunc(rounded, _VECTOR_I16)
+        masked_store(builder, arguments[0], arguments[1], bits, lane_mask(builder, arguments[3]))
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64, FLOAT32X16, types.int64), generate
@@ -148,7 +154,7 @@ def _store_bf16(typing: Any, address: Any, index: Any, vector: Any, count: Any) 
 
 @intrinsic
 def load_int32(typing: Any, address: Any, index: Any, count: Any) -> Any:
-    """Like `load`, of int32 numbers."""
+    """Load int32 numbers as float32; otherwise like `load`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         bits = masked_load(builder, arguments[0], arguments[1], lane_mask(builder, arguments[2]), VECTOR_F32)
@@ -159,7 +165,7 @@ def load_int32(typing: Any, address: Any, index: Any, count: Any) -> Any:
 
 @intrinsic
 def store_int8(typing: Any, address: Any, index: Any, vector: Any, count: Any) -> Any:
-    """Like `store`, of whole numbers from -128 to 127 in one byte each."""
+    """Store integers from -128 to 127 as int8; otherwise like `store`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         small = builder.trunc(builder.fptosi(arguments[2], VECTOR_I32), _VECTOR_I8)
@@ -170,29 +176,29 @@ def store_int8(typing: Any, address: Any, index: Any, vector: Any, count: Any) -
 
 
 @inlined
-def load(address: int, index: int, count: int, half: bool) -> Any:
-    """The numbers from `index` on, `count` of them at most."""
-    return _load_bf16(address, index, count) if half else _load_f32(address, index, count)
+def load(address: int, index: int, count: int, bf16: bool) -> Any:
+    """Load up to sixteen elements from `index` on; lanes from `count` on are zero."""
+    return _load_bf16(address, index, count) if bf16 else _load_f32(address, index, count)
 
 
 @inlined
-def store(address: int, index: int, vector: Any, count: int, half: bool) -> None:
-    """Write the first `count` lanes to the places from `index` on."""
-    if half:
+def store(address: int, index: int, vector: Any, count: int, bf16: bool) -> None:
+    """Store the first `count` lanes from `index` on."""
+    if bf16:
         _store_bf16(address, index, vector, count)
     else:
         _store_f32(address, index, vector, count)
 
 
 @inlined
-def offset(address: int, index: int, half: bool) -> int:
-    """The address of the number `index` places on."""
-    return address + index * (2 if half else 4)
+def offset(address: int, index: int, bf16: bool) -> int:
+    """Return the address of the element at `index`."""
+    return address + index * (2 if bf16 else 4)
 
 
 @intrinsic
 def read_float32(typing: Any, address: Any, index: Any) -> Any:
-    """One float32."""
+    """Read one float32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         return builder.load(element_pointer(builder, arguments[0], arguments[1], _FLOAT, _FLOAT))
@@ -213,7 +219,7 @@ def write_float32(typing: Any, address: Any, index: Any, number: Any) -> Any:
 
 @intrinsic
 def read_int64(typing: Any, address: Any, index: Any) -> Any:
-    """One int64."""
+    """Read one int64."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         return builder.load(element_pointer(builder, arguments[0], arguments[1], _LONG, _LONG))
@@ -234,7 +240,7 @@ def write_int64(typing: Any, address: Any, index: Any, number: Any) -> Any:
 
 @intrinsic
 def broadcast(typing: Any, value: Any) -> Any:
-    """That float32 in every lane."""
+    """Return a vector with a float32 in every lane."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         return splat(builder, arguments[0], VECTOR_F32)
@@ -244,7 +250,7 @@ def broadcast(typing: Any, value: Any) -> Any:
 
 @intrinsic
 def round_nearest(typing: Any, vector: Any) -> Any:
-    """Each lane rounded to a whole number."""
+    """Round each lane to the nearest integer, ties to even."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         kind = ir.FunctionType(VECTOR_F32, [VECTOR_F32])
@@ -256,7 +262,7 @@ def round_nearest(typing: Any, vector: Any) -> Any:
 
 @intrinsic
 def exp2(typing: Any, exponents: Any) -> Any:
-    """2 to the power of each lane; the lanes hold whole numbers from -126 to 127."""
+    """Compute 2 to the power of each lane; the lanes hold integers from -126 to 127."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         biased = builder.add(builder.fptosi(arguments[0], VECTOR_I32), _splat_constant(_EXPONENT_BIAS, VECTOR_I32))
@@ -267,20 +273,20 @@ def exp2(typing: Any, exponents: Any) -> Any:
 
 @intrinsic
 def clamp(typing: Any, vector: Any, limit: Any) -> Any:
-    """Each lane brought between -limit and limit; not-a-number stays so."""
+    """Clamp each lane between -limit and limit; NaN stays NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         value, limit = arguments[0], splat(builder, arguments[1], VECTOR_F32)
         value = builder.select(builder.fcmp_ordered(">", value, limit), limit, value)
-        least = builder.fsub(_splat_constant(0.0, VECTOR_F32), limit)
-        return builder.select(builder.fcmp_ordered("<", value, least), least, value)
+        lower = builder.fsub(_splat_constant(0.0, VECTOR_F32), limit)
+        return builder.select(builder.fcmp_ordered("<", value, lower), lower, value)
 
     return FLOAT32X16(FLOAT32X16, types.float32), generate
 
 
 @intrinsic
 def pack_bf16_pairs(typing: Any, low: Any, high: Any) -> Any:
-    """Each lane's two numbers as bfloat16, side by side in its 32 bits."""
+    """Round two vectors to bfloat16 and pack each pair of lanes into 32 bits, `low` in the lower half."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         low, high = (_round_to_bf16(builder, vector) for vector in arguments)
@@ -294,7 +300,7 @@ def pack_bf16_pairs(typing: Any, low: Any, high: Any) -> Any:
 
 @intrinsic
 def maximum(typing: Any, first: Any, second: Any) -> Any:
-    """The larger of both in each lane; `second` where `first` is not a number."""
+    """Return the larger of both in each lane; `second` where `first` is NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         return builder.select(builder.fcmp_ordered(">", *arguments), *arguments)
@@ -303,7 +309,7 @@ def maximum(typing: Any, first: Any, second: Any) -> Any:
 
 
 def _define_reduction(name: str, *start: float) -> Any:
-    """A function from a vector to one float32, by LLVM's reduction of that name."""
+    """Return an intrinsic that reduces a vector to one float32 by LLVM's reduction `name`."""
 
     @intrinsic
     def reduce(typing: Any, vector: Any) -> Any:
@@ -319,7 +325,7 @@ def _define_reduction(name: str, *start: float) -> Any:
 
 
 reduce_max = _define_reduction("fmax")
-"""The greatest lane."""
+"""Return the largest lane."""
 
 reduce_sum = _define_reduction("fadd", -0.0)
-"""The sum of all lanes."""
+"""Return the sum of all lanes."""

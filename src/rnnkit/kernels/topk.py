@@ -1,7 +1,7 @@
-"""The best few numbers of each row and the logarithm of its sum of powers, in two runs over the row.
+"""Top k of each row of logits and the logarithm of its sum of exponentials, in two passes over the row.
 
-The first looks for numbers above the worst that is kept, sixty-four at a time; the row is then in the cache for the
-second, which adds up e^(z - max). Nothing of the row's length is written.
+The first pass looks for logits above the worst of the top k, 64 at a time; the row is then in the cache for the second,
+which sums e^(z - max). Nothing of the row's length is written.
 """
 
 from __future__ import annotations
@@ -27,107 +27,107 @@ from rnnkit.kernels.simd import (
 )
 from rnnkit.kernels.threads import FIRST_FIELD, TASKS, inlined, next_task
 
-ROWS, COLUMNS, COUNT, FORBIDDEN, LOGITS, GATES, OWNERS, BEST, PLACES, SUMS = range(FIRST_FIELD, FIRST_FIELD + 10)
-"""Fields of a job: N, V, K, a mask of bits for columns before 64 that are not kept, and the addresses of
+ROWS, COLUMNS, COUNT, EXCLUDED, LOGITS, MASK, SENTENCES, BEST, IDS, LOG_SUMS = range(FIRST_FIELD, FIRST_FIELD + 10)
+"""Fields: N, V, K, the bits of columns below 64 that are excluded from the top k, and the addresses of
 
-    logits  (N, V)  read
-    gates   (B, V)  read: added to the logits, 0 or minus infinity; no address where nothing is shut
-    owners  (N)     read: which of the gates each row has, int64
-    best    (N, K)  written: the K greatest, the greatest first
-    places  (N, K)  written: their columns, int64
-    sums    (N)     written: log sum_v e^z_v, forbidden columns counted
+    logits     (N, V)  z
+    mask       (B, V)  added to the logits, 0 or minus infinity; address 0 for no mask
+    sentences  (N)     row of the mask that applies to each row, int64
+    best       (N, K)  top k, in descending order, output
+    ids        (N, K)  their columns, int64, output
+    log sums   (N)     log sum_v e^z_v, excluded columns included, output
+
+Each task is a range of rows.
 """
 
 _GROUP = 4 * WIDTH
-_LEAST = np.float32(-math.inf)
+_MINUS_INFINITY = np.float32(-math.inf)
+
+
+def topk_log_sum_exp(args: Any) -> None:
+    """Compute top k and log-sum-exp; each task is a range of rows."""
+    columns, count = args[COLUMNS], args[COUNT]
+    task = next_task(args)
+    while task < args[TASKS]:
+        first, last = args[ROWS] * task // args[TASKS], args[ROWS] * (task + 1) // args[TASKS]
+        for row in range(first, last):
+            mask = 0
+            if args[MASK]:
+                mask = offset(args[MASK], read_int64(args[SENTENCES], row) * columns, False)
+            log_sum = _process_row(
+                offset(args[LOGITS], row * columns, False), mask, columns, offset(args[BEST], row * count, False),
+                args[IDS] + 8 * row * count, count, args[EXCLUDED],
+            )  # fmt: skip
+            write_float32(args[LOG_SUMS], row, log_sum)
+        task = next_task(args)
 
 
 @inlined
-def _keep(best: int, places: int, count: int, value: Any, column: int) -> None:
-    """Put a value that is greater than the last one kept into its place."""
-    place = count - 1
-    while place > 0 and read_float32(best, place - 1) < value:
-        write_float32(best, place, read_float32(best, place - 1))
-        write_int64(places, place, read_int64(places, place - 1))
-        place -= 1
-    write_float32(best, place, value)
-    write_int64(places, place, column)
-
-
-@inlined
-def _lanes(row: int, gates: int, first: int) -> Any:
-    """Logits from `first` on behind their gates."""
-    logits = load(row, first, WIDTH, False)
-    return logits + load(gates, first, WIDTH, False) if gates else logits
-
-
-@inlined
-def _one(row: int, gates: int, column: int) -> Any:
-    """One logit behind its gate."""
-    logit = read_float32(row, column)
-    return logit + read_float32(gates, column) if gates else logit
-
-
-@inlined
-def _look_through(
-    row: int, gates: int, first: int, last: int, best: int, places: int, count: int, forbidden: int
-) -> None:
-    """Keep what is worth it of some columns."""
-    for column in range(first, last):
-        value = _one(row, gates, column)
-        allowed = column >= 64 or (forbidden >> column) & 1 == 0
-        if value > read_float32(best, count - 1) and allowed:
-            _keep(best, places, count, value, column)
-
-
-@inlined
-def _rank_row(row: int, gates: int, columns: int, best: int, places: int, count: int, forbidden: int) -> Any:
-    """One row's best; returns the logarithm of its sum."""
-    for place in range(count):
-        write_float32(best, place, _LEAST)
-        write_int64(places, place, 0)
-    most = broadcast(_LEAST)
+def _process_row(row: int, mask: int, columns: int, best: int, ids: int, count: int, excluded: int) -> Any:
+    """Find the top k of one row; return its log-sum-exp."""
+    for rank in range(count):
+        write_float32(best, rank, _MINUS_INFINITY)
+        write_int64(ids, rank, 0)
+    largest = broadcast(_MINUS_INFINITY)
     whole = columns - columns % _GROUP
     for first in range(0, whole, _GROUP):
-        left, right = _lanes(row, gates, first), _lanes(row, gates, first + WIDTH)
-        third, fourth = _lanes(row, gates, first + 2 * WIDTH), _lanes(row, gates, first + 3 * WIDTH)
-        group = maximum(maximum(left, right), maximum(third, fourth))
-        most = maximum(most, group)
+        a, b = _masked_vector(row, mask, first), _masked_vector(row, mask, first + WIDTH)
+        c, d = _masked_vector(row, mask, first + 2 * WIDTH), _masked_vector(row, mask, first + 3 * WIDTH)
+        group = maximum(maximum(a, b), maximum(c, d))
+        largest = maximum(largest, group)
         if reduce_max(group) > read_float32(best, count - 1):
-            _look_through(row, gates, first, first + _GROUP, best, places, count, forbidden)
-    _look_through(row, gates, whole, columns, best, places, count, forbidden)
-    peak = reduce_max(most)
+            _scan_columns(row, mask, first, first + _GROUP, best, ids, count, excluded)
+    _scan_columns(row, mask, whole, columns, best, ids, count, excluded)
+    peak = reduce_max(largest)
     for column in range(whole, columns):
-        peak = max(peak, _one(row, gates, column))
-    return peak + _log_of_sum(row, gates, columns, peak)
+        peak = max(peak, _masked_logit(row, mask, column))
+    return peak + _log_sum(row, mask, columns, peak)
 
 
 @inlined
-def _log_of_sum(row: int, gates: int, columns: int, peak: Any) -> Any:
-    """Logarithm of the sum of e^(z - peak)."""
+def _scan_columns(row: int, mask: int, first: int, last: int, best: int, ids: int, count: int, excluded: int) -> None:
+    """Insert those logits of a range of columns that belong to the top k."""
+    for column in range(first, last):
+        value = _masked_logit(row, mask, column)
+        allowed = column >= 64 or (excluded >> column) & 1 == 0
+        if value > read_float32(best, count - 1) and allowed:
+            _insert(best, ids, count, value, column)
+
+
+@inlined
+def _insert(best: int, ids: int, count: int, value: Any, column: int) -> None:
+    """Insert a value that is greater than the last of the top k at its rank."""
+    rank = count - 1
+    while rank > 0 and read_float32(best, rank - 1) < value:
+        write_float32(best, rank, read_float32(best, rank - 1))
+        write_int64(ids, rank, read_int64(ids, rank - 1))
+        rank -= 1
+    write_float32(best, rank, value)
+    write_int64(ids, rank, column)
+
+
+@inlined
+def _log_sum(row: int, mask: int, columns: int, peak: Any) -> Any:
+    """Compute the logarithm of the sum of e^(z - peak)."""
     shift, sums = broadcast(peak), broadcast(np.float32(0))
     whole = columns - columns % WIDTH
     for first in range(0, whole, WIDTH):
-        sums = sums + exp(_lanes(row, gates, first) - shift)
+        sums = sums + exp(_masked_vector(row, mask, first) - shift)
     rest = np.float32(0)
     for column in range(whole, columns):
-        rest += np.float32(math.exp(_one(row, gates, column) - peak))
+        rest += np.float32(math.exp(_masked_logit(row, mask, column) - peak))
     return np.float32(math.log(reduce_sum(sums) + rest))
 
 
-def topk_log_sum_exp(job: Any) -> None:
-    """Each share is a row."""
-    columns, count = job[COLUMNS], job[COUNT]
-    share = next_task(job)
-    while share < job[TASKS]:
-        first, last = job[ROWS] * share // job[TASKS], job[ROWS] * (share + 1) // job[TASKS]
-        for row in range(first, last):
-            gates = 0
-            if job[GATES]:
-                gates = offset(job[GATES], read_int64(job[OWNERS], row) * columns, False)
-            log_sum = _rank_row(
-                offset(job[LOGITS], row * columns, False), gates, columns, offset(job[BEST], row * count, False),
-                job[PLACES] + 8 * row * count, count, job[FORBIDDEN],
-            )  # fmt: skip
-            write_float32(job[SUMS], row, log_sum)
-        share = next_task(job)
+@inlined
+def _masked_vector(row: int, mask: int, first: int) -> Any:
+    """Load sixteen logits and add the mask."""
+    logits = load(row, first, WIDTH, False)
+    return logits + load(mask, first, WIDTH, False) if mask else logits
+
+
+@inlined
+def _masked_logit(row: int, mask: int, column: int) -> Any:
+    """Read one logit and add the mask."""
+    logit = read_float32(row, column)
+    return logit + read_float32(mask, column) if mask else logit

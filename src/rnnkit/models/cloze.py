@@ -128,7 +128,7 @@ class Cloze(CheckpointedLayer):
         """
         real_BT = places(ids_BT, lengths_B)
         readout_NE = self.read(ids_BT, lengths_B)[real_BT]
-        return losses.fused_loss(readout_NE, self.output_weight, self.output_bias, ids_BT[real_BT], kind=kind)[0]
+        return losses.fused_loss(readout_NE, self.output_weight, self.output_bias, ids_BT[real_BT], dtype=kind)[0]
 
     def nll(self, readout_NE: Tensor, target_N: Tensor) -> Tensor:
         """Exact negative log-likelihood of each target (N,), in nats."""
@@ -153,7 +153,7 @@ class Cloze(CheckpointedLayer):
         x_BTE = dropout.locked_dropout(rows_TBE.transpose(0, 1), config.dropout_input, self.training)
         share = config.weight_drop if self.training else 0.0
         for layer in cast(Sequence[Layer], stack):
-            h_BTH, _ = run_layer(layer, x_BTE, None, share, self.recompute)
+            h_BTH, _ = run_layer(layer, x_BTE, None, share, self.checkpointing)
             if config.residual and h_BTH.shape == x_BTE.shape:
                 h_BTH = h_BTH + x_BTE
             x_BTE = dropout.locked_dropout(h_BTH, config.dropout_hidden, self.training)

@@ -139,7 +139,7 @@ class LanguageModel(CheckpointedLayer):
 
     def loss(self, hidden_NE: Tensor, target_N: Tensor, kind: torch.dtype | None = None) -> Tensor:
         """Negative log-likelihood of the targets, summed, in nats; products in `kind`, or autocast's type."""
-        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, target_N, kind=kind)[0]
+        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, target_N, dtype=kind)[0]
 
     def sampled_loss(
         self, hidden_NE: Tensor, target_N: Tensor, proposal: Proposal, kind: torch.dtype | None = None
@@ -167,7 +167,7 @@ class LanguageModel(CheckpointedLayer):
         if isinstance(layer, TransformerLayer):
             read: tuple[Tensor, tuple[Tensor, ...]] = self.run(layer, x_BTE, state)
             return read
-        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.recompute)
+        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.checkpointing)
 
 
 def _layers(config: Config) -> Sequence[AnyLayer]:

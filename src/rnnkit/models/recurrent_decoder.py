@@ -97,12 +97,12 @@ class RecurrentDecoder(CheckpointedLayer):
         """See `memory.Decoder`."""
         first, *others = self._layers
         share = self.config.weight_drop if self.training else 0.0
-        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share, self.recompute)
+        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share, self.checkpointing)
         context_BTH, weights_BTS = self._look_on(self.dropout(h_BTH), memory, state)
         x_BTH = self.skips.after(0, y_BTE, h_BTH)
         for depth, layer in enumerate(others, start=1):
             read_BTH = join(self.skips.before(depth, x_BTH), context_BTH)
-            h_BTH, _ = run_layer(layer, read_BTH, state.layers[depth], share, self.recompute)
+            h_BTH, _ = run_layer(layer, read_BTH, state.layers[depth], share, self.checkpointing)
             x_BTH = self.skips.after(depth, x_BTH, h_BTH)
         return Decoded(self.read_out(x_BTH, context_BTH), weights_BTS)
 
@@ -149,14 +149,16 @@ class RecurrentDecoder(CheckpointedLayer):
             return None, None
         keys, values = memory.keys
         if isinstance(self.attention, MultiHeadAttention):
-            return self.attention.weigh(query_BTH, keys, values, memory.source.allowed, self.config.guided_head)
+            return self.attention.forward_with_weights(
+                query_BTH, keys, values, memory.source.allowed, self.config.guided_head
+            )
         before = () if state.alignment_BS is None else (state.alignment_BS,)
         found: tuple[Tensor, Tensor] = self.attention(query_BTH, keys, values, memory.source.padding_BS, *before)
         return found
 
     def _look_on(self, query_BTH: Tensor, memory: Memory, state: DecoderState) -> tuple[Tensor | None, Tensor | None]:
         """`look` for a whole target; where it is run again, some steps at a time, if they do not need each other."""
-        if not self.recompute or self.config.attention in ("none", *kinds.RECURRENT_ATTENTIONS):
+        if not self.checkpointing or self.config.attention in ("none", *kinds.RECURRENT_ATTENTIONS):
             return self.run(self.look, query_BTH, memory, state)
         found = [
             checkpoint_call(self.look, piece_BTH, memory, state) for piece_BTH in split_segments(query_BTH, SEGMENT)
@@ -205,7 +207,7 @@ class FeedingDecoder(RecurrentDecoder):
         share = self.config.weight_drop if self.training else 0.0
         dropped = [_dropped(layer, share) for layer in self._layers]
         pieces = []
-        for piece_BTE in split_segments(y_BTE, SEGMENT if self.recompute else y_BTE.shape[1]):
+        for piece_BTE in split_segments(y_BTE, SEGMENT if self.checkpointing else y_BTE.shape[1]):
             piece, state = self.run(self._read, piece_BTE, memory, state, dropped)
             pieces.append(piece)
         return _joined(pieces)

@@ -4,8 +4,8 @@
     r_t    = decoder(E_tgt y_1 … y_t, memory)                  recurrent_decoder.py, transformer_decoder.py
     p(y_{t+1}) = softmax(W r_t + b)                            W = E_tgt where it is tied (Press and Wolf 2017)
 
-and where tokens can be copied from the source, that mixed with attention (nn/pointer_generator.py). `memory.py` says what passes
-from part to part.
+and where tokens can be copied from the source, that mixed with attention (nn/pointer_generator.py). `memory.py` says
+what passes from part to part.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ class SequenceToSequence(nn.Module):
         """The map from readouts to logits, of these target ids alone where any are given."""
         whole = self.prepared.output
         if whole is not None:
-            return whole if ids_C is None else whole.rows(ids_C)
+            return whole if ids_C is None else whole.select_outputs(ids_C)
         if ids_C is None:
             return partial(nn.functional.linear, weight=self.output_weight, bias=self.output_bias)
         return partial(nn.functional.linear, weight=self.output_weight[ids_C], bias=self.output_bias[ids_C])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from rnnkit.kernels.dispatch import cpu_features
 from rnnkit.nn.inference_linear import Int8Linear, PackedLinear
 from rnnkit.nn.recurrent_layer import RecurrentLayer
 
@@ -19,9 +20,7 @@ def choose_maps(device: torch.device, eight_bits: bool) -> Callable[[Tensor, Ten
         return Int8Linear
     if device.type != "cpu":
         return None
-    from rnnkit.kernels import dispatch  # brings the compiler along
-
-    return PackedLinear if dispatch.HAS_LANES else None
+    return PackedLinear if cpu_features().avx2_fma else None
 
 
 def replace_maps(network: nn.Module, make: Callable[[Tensor, Tensor | None], StepMap]) -> None:
@@ -31,7 +30,7 @@ def replace_maps(network: nn.Module, make: Callable[[Tensor, Tensor | None], Ste
     """
     for module in list(network.modules()):
         if isinstance(module, RecurrentLayer):
-            module.step_maps = make(*module.input_weights), make(*module.hidden_weights)
+            module.step_linears = make(*module.input_weights), make(*module.hidden_weights)
         for name, child in module.named_children():
             if isinstance(child, nn.Linear):
                 setattr(module, name, make(child.weight, child.bias))

@@ -52,22 +52,22 @@ class DecoderBlock(nn.Module):
 
     def mix(self, y_NTE: Tensor, state: State) -> tuple[Tensor, State]:
         """Read what was said before, on from a state."""
-        found_NTE, state = self.mixer(self.around_mixer.before(y_NTE), state)
-        return self.around_mixer.after(y_NTE, found_NTE), state
+        found_NTE, state = self.mixer(self.around_mixer.sublayer_input(y_NTE), state)
+        return self.around_mixer.add(y_NTE, found_NTE), state
 
     def look(
         self, y_BTE: Tensor, keys: tuple[Tensor, Tensor], source: Source, want_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Look at the memory and think about it; also its weights (B, T, S), see `weigh`, where they are wanted."""
-        read_BTE = self.around_cross.before(y_BTE)
+        read_BTE = self.around_cross.sublayer_input(y_BTE)
         weights_BTS: Tensor | None = None
         if want_weights:
-            found_BTE, weights_BTS = self.cross.weigh(read_BTE, *keys, source.allowed, self.guided)
+            found_BTE, weights_BTS = self.cross.forward_with_weights(read_BTE, *keys, source.allowed, self.guided)
         else:
             found_BTE = self.cross(read_BTE, *keys, source.allowed)
-        y_BTE = self.around_cross.after(y_BTE, found_BTE)
-        read_BTE = self.around_feed_forward.before(y_BTE)
-        return self.around_feed_forward.after(y_BTE, self.feed_forward(read_BTE)), weights_BTS
+        y_BTE = self.around_cross.add(y_BTE, found_BTE)
+        read_BTE = self.around_feed_forward.sublayer_input(y_BTE)
+        return self.around_feed_forward.add(y_BTE, self.feed_forward(read_BTE)), weights_BTS
 
 
 class TransformerDecoder(CheckpointedLayer):

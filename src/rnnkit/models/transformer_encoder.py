@@ -35,11 +35,11 @@ class EncoderBlock(nn.Module):
 
     def forward(self, x_BSE: Tensor, allowed: Tensor | None) -> Tensor:
         """Read sentences; `allowed` as in `MultiHead.forward`."""
-        read_BSE = self.around_attention.before(x_BSE)
+        read_BSE = self.around_attention.sublayer_input(x_BSE)
         found_BSE = self.attention(read_BSE, *self.attention.keys_values(read_BSE), allowed)
-        x_BSE = self.around_attention.after(x_BSE, found_BSE)
-        read_BSE = self.around_feed_forward.before(x_BSE)
-        return self.around_feed_forward.after(x_BSE, self.feed_forward(read_BSE))
+        x_BSE = self.around_attention.add(x_BSE, found_BSE)
+        read_BSE = self.around_feed_forward.sublayer_input(x_BSE)
+        return self.around_feed_forward.add(x_BSE, self.feed_forward(read_BSE))
 
 
 class TransformerEncoder(CheckpointedLayer):

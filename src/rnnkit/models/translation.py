@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnkit.models.memory import DecoderState, Memory, OwnTokens
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.nn import topk_log_softmax
+from rnnkit.nn.topk_log_softmax import LogitMask, topk_log_softmax
 from rnnkit.text import special
 
 TOGETHER = 192
@@ -125,9 +125,9 @@ class Translation:
         """The best tokens of some rows, which belong to those sentences, but for those columns; and how probable."""
         count = min(count, logits_NC.shape[1])
         if self._listed is None or state.shut_BC is None:
-            return topk_log_softmax.topk_log_softmax(logits_NC, count, never)
-        gates = topk_log_softmax.LogitMask(state.shut_BC, owner_N.to(state.shut_BC.device))
-        log_p_NK, place_NK = topk_log_softmax.topk_log_softmax(logits_NC, count, never, gates)
+            return topk_log_softmax(logits_NC, count, never)
+        gates = LogitMask(state.shut_BC, owner_N.to(state.shut_BC.device))
+        log_p_NK, place_NK = topk_log_softmax(logits_NC, count, never, gates)
         return log_p_NK, self._listed.ids_C[place_NK]
 
     def _read(self, token_BK: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState, Tensor | None]:

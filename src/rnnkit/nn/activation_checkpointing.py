@@ -1,11 +1,12 @@
-"""Layers that run a second time when their gradient is due, so that nothing is kept of what they find on their way.
+"""Activation (gradient) checkpointing: recompute activations in the backward pass instead of storing them.
 
-Of a layer, autograd keeps gates, attention and whatever else the gradient asks for: many times what goes in and comes
-out. Here only what goes in is kept, and the rest is found again, layer by layer from the last to the first (Chen et al.
-2016, arXiv:1604.06174), for the time of one more run forwards. Random numbers are drawn again as they were drawn, so
-what is dropped is the same, and so are the gradients. torch's `checkpoint` does the work.
+Autograd stores gates, attention weights and other activations of a layer, many times the size of its input and output.
+With checkpointing only the input of a layer is stored, and the activations are recomputed layer by layer, from the last
+to the first, at the cost of one more forward pass (Chen et al. 2016, arXiv:1604.06174). Random numbers are replayed, so
+that dropout masks and hence gradients are the same. `torch.utils.checkpoint` does the work.
 
-A recurrent layer is cut into segments of time: one with all its gates would be as large as all others without.
+Recurrent layers are cut into segments of time: the activations of one whole layer would take as much memory as the
+inputs of all others.
 """
 
 from __future__ import annotations
@@ -20,60 +21,63 @@ from torch.utils.checkpoint import checkpoint
 from rnnkit.nn.cells import State
 
 MAX_SEGMENT_STEPS = 64
-"""Steps of a recurrent layer that are run again at once, at most."""
+"""Most time steps of a recurrent layer that are recomputed at once."""
 
 T = TypeVar("T")
 
 
 class CheckpointedLayer(nn.Module):
-    """A module whose layers can be run again.
+    """Base of modules that can recompute their activations.
 
     Attributes:
-        recompute: Whether they are.
+        checkpointing: Whether they do.
     """
 
-    recompute: bool = False
+    checkpointing: bool = False
 
     def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What the function makes of the arguments, tensors first; run again for the gradient where that is wanted."""
-        return checkpoint_call(function, *arguments) if self.recompute else function(*arguments)
+        """Call a function, with checkpointing if it is enabled; the first argument is a tensor."""
+        return checkpoint_call(function, *arguments) if self.checkpointing else function(*arguments)
 
 
 def enable_checkpointing(network: nn.Module) -> None:
-    """Let all parts of a network that can do so run again."""
+    """Enable checkpointing in all modules of a network that support it."""
     for module in network.modules():
         if isinstance(module, CheckpointedLayer):
-            module.recompute = True
+            module.checkpointing = True
 
 
 def checkpoint_call(function: Callable[..., T], *arguments: Any) -> T:
-    """What the function makes of the arguments, the first of them a tensor; run again when a gradient asks for it.
+    """Call a function and recompute it when its gradient is needed; the first argument is a tensor.
 
-    Random numbers on the tensor's device and on the CPU are the same both times.
+    Random numbers, on the CPU and on the tensor's device, are the same both times.
     """
     if not torch.is_grad_enabled():
         return function(*arguments)
     return cast(T, checkpoint(function, *arguments, use_reentrant=False))
 
 
-def split_segments(x_BTE: Tensor, most: int) -> Sequence[Tensor]:
-    """The steps in pieces as equal as may be, of no more than so many steps each."""
-    return torch.tensor_split(x_BTE, max(1, -(-x_BTE.shape[1] // most)), dim=1)
+def split_segments(x_BTE: Tensor, max_steps: int) -> Sequence[Tensor]:
+    """Split the time steps into segments of nearly equal length, each of at most `max_steps` steps."""
+    return torch.tensor_split(x_BTE, max(1, -(-x_BTE.shape[1] // max_steps)), dim=1)
 
 
 def checkpoint_segments(
     layer: Callable[..., tuple[Tensor, State]], x_BTE: Tensor, state: State, *others: Any
 ) -> tuple[Tensor, State]:
-    """Run a recurrent layer segment by segment, each of them again for the gradient.
+    """Run a recurrent layer segment by segment, with checkpointing.
 
     Args:
-        layer: Maps inputs (B, T, E), a state and other arguments to states (B, T, H) and the last state.
-        x_BTE: Inputs.
-        state: Where it starts.
-        others: The other arguments, the same for all segments.
+        layer: Maps inputs (B, T, E), a state and `others` to hidden states (B, T, H) and the last state.
+        x_BTE: Input.
+        state: Initial state.
+        others: Further arguments, the same for all segments.
+
+    Returns:
+        Hidden states of all steps (B, T, H), and the last state.
     """
-    pieces = []
-    for piece_BTE in split_segments(x_BTE, MAX_SEGMENT_STEPS):
-        h_BTH, state = checkpoint_call(layer, piece_BTE, state, *others)
-        pieces.append(h_BTH.transpose(0, 1))
-    return torch.cat(pieces).transpose(0, 1), state  # time first in memory, as layers leave it
+    outputs = []
+    for segment_BTE in split_segments(x_BTE, MAX_SEGMENT_STEPS):
+        h_BTH, state = checkpoint_call(layer, segment_BTE, state, *others)
+        outputs.append(h_BTH.transpose(0, 1))
+    return torch.cat(outputs).transpose(0, 1), state  # time first in memory, as the layers return it

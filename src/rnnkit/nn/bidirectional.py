@@ -1,4 +1,4 @@
-"""One recurrent layer, of whatever kind."""
+"""Recurrent layers of any kind, in one direction or two."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Layer = RecurrentLayer | MinGRULayer
 
 
 def make_layer(arch: LanguageArch, input_size: int, hidden_size: int, reset_inside: bool = False) -> Layer:
-    """A layer that maps (B, T, E) and a state to (B, T, H) and a state.
+    """Return a layer that maps an input (B, T, E) and a state to hidden states (B, T, H) and the last state.
 
     Args:
         arch: `rnn`, `gru`, `lstm` or `mingru`.
-        input_size: Size of the inputs.
-        hidden_size: Size of the states.
+        input_size: Size E of the input.
+        hidden_size: Size H of the hidden state.
         reset_inside: For `gru`: as in `RecurrentLayer`.
 
     Raises:
-        ValueError: The kind has no recurrent layer.
+        ValueError: `arch` has no recurrent layer.
     """
     if arch == "mingru":
         return MinGRULayer(input_size, hidden_size)
@@ -36,34 +36,40 @@ def make_layer(arch: LanguageArch, input_size: int, hidden_size: int, reset_insi
 
 
 def run_layer(
-    layer: Layer, x_BTE: Tensor, state: State | None, weight_drop: float = 0.0, recomputed: bool = False
+    layer: Layer, x_BTE: Tensor, state: State | None, weight_drop: float = 0.0, checkpointing: bool = False
 ) -> tuple[Tensor, State]:
-    """Run a layer over whole sequences, with a share of its state matrix' connections dropped once for all steps.
+    """Run a layer over whole sequences, with DropConnect on its hidden-to-hidden matrix.
 
-    `mingru` has no such matrix. With `recomputed`, segments of time are run again for the gradient. Other arguments and
-    results as for `RecurrentLayer.forward`.
+    Args:
+        layer: The layer; a minGRU has no hidden-to-hidden matrix and ignores `weight_drop`.
+        x_BTE: Input.
+        state: Initial state; zeros by default.
+        weight_drop: Probability that a hidden-to-hidden weight is dropped, with one mask for all time steps.
+        checkpointing: Recompute the activations for the gradient, in segments of time.
+
+    Returns:
+        Hidden states of all steps (B, T, H), and the last state.
     """
     dropped: tuple[Tensor, ...] = ()
     if weight_drop and isinstance(layer, RecurrentLayer):
         dropped = (dropout.weight_drop(layer.hidden_weights[0], weight_drop),)
-    if recomputed:
-        return activation_checkpointing.checkpoint_segments(
-            layer, x_BTE, layer.zero_state(x_BTE) if state is None else state, *dropped
-        )
+    if checkpointing:
+        start = layer.zero_state(x_BTE) if state is None else state
+        return activation_checkpointing.checkpoint_segments(layer, x_BTE, start, *dropped)
     result: tuple[Tensor, State] = layer(x_BTE, state, *dropped)
     return result
 
 
 class EncoderLayer(CheckpointedLayer):
-    """One layer of an encoder: one direction, or two whose states are concatenated.
+    """Recurrent encoder layer: unidirectional, or bidirectional with concatenated hidden states.
 
     Args:
         arch: `rnn`, `gru`, `lstm` or `mingru`.
-        input_size: Size of the inputs.
-        hidden_size: Size of the states; with two directions each has half of it.
-        bidirectional: Whether a second layer reads each sentence from its end.
+        input_size: Size E of the input.
+        hidden_size: Size H of the output; each direction of a bidirectional layer has half of it.
+        bidirectional: Add a layer that runs from the end of each sentence.
         reset_inside: As in `RecurrentLayer`.
-        weight_drop: Share of connections that training drops from the state matrices.
+        weight_drop: DropConnect rate of the hidden-to-hidden matrices in training.
     """
 
     def __init__(
@@ -85,40 +91,47 @@ class EncoderLayer(CheckpointedLayer):
         """Run over right-padded sentences.
 
         Args:
-            x_BSE: Inputs.
-            lengths_B: Tokens of each sentence, at least 1.
-            want_last: Whether the last states are wanted; for the LSTM they cost the fast path.
+            x_BSE: Input.
+            lengths_B: Length of each sentence, at least 1.
+            want_last: Return the last states; for the LSTM this excludes the fast path.
 
         Returns:
-            The states (B, S, H), and with `want_last` each sentence's last state: of the forward direction at
-            its last token, of the backward direction at its first. Otherwise an empty tuple.
+            Hidden states (B, S, H), and with `want_last` the last state of each sentence: that of the forward direction
+            at its last token, that of the backward direction at its first. Otherwise an empty tuple.
         """
-        share = self.weight_drop if self.training else 0.0
-        how = want_last, share, self.recompute
-        ahead_BSH, ahead_last = run_padded(self.forwards, x_BSE, lengths_B, *how)
+        rate = self.weight_drop if self.training else 0.0
+        options = want_last, rate, self.checkpointing
+        forward_BSH, forward_last = run_padded(self.forwards, x_BSE, lengths_B, *options)
         if self.backwards is None:
-            return ahead_BSH, ahead_last
+            return forward_BSH, forward_last
         reversal_BS = reverse_index(lengths_B, x_BSE.shape[1])
         reversed_BSE = gather_steps(x_BSE, reversal_BS)
-        back_BSH, back_last = run_padded(self.backwards, reversed_BSE, lengths_B, *how)
-        states_BSH = torch.cat([ahead_BSH, gather_steps(back_BSH, reversal_BS)], dim=-1)
-        return states_BSH, tuple(torch.cat(pair, dim=-1) for pair in zip(ahead_last, back_last, strict=True))
+        backward_BSH, backward_last = run_padded(self.backwards, reversed_BSE, lengths_B, *options)
+        states_BSH = torch.cat([forward_BSH, gather_steps(backward_BSH, reversal_BS)], dim=-1)
+        return states_BSH, tuple(torch.cat(pair, dim=-1) for pair in zip(forward_last, backward_last, strict=True))
 
 
 def run_padded(
-    layer: Layer, x_BSE: Tensor, lengths_B: Tensor, want_last: bool, weight_drop: float = 0.0, recomputed: bool = False
+    layer: Layer,
+    x_BSE: Tensor,
+    lengths_B: Tensor,
+    want_last: bool,
+    weight_drop: float = 0.0,
+    checkpointing: bool = False,
 ) -> tuple[Tensor, State]:
-    """Run one direction and, if wanted, find each sentence's state at its own last token.
+    """Run one direction over right-padded sentences, and find the state at each sentence's last token if wanted.
 
-    The fused call returns h of every step but c only of the last one, so the LSTM's last states need the packed
-    form, which knows where each sentence ends, and takes no other weights than the layer's own. With `recomputed` the
-    layer is run again for the gradient, in segments but for that form.
+    A fused call returns h of every step but c of the last step only. The last states of an LSTM therefore need a packed
+    sequence, which knows the end of each sentence; it takes no weights but the layer's own, and with `checkpointing` it
+    is recomputed as a whole, not in segments.
     """
     if not isinstance(layer, RecurrentLayer) or layer.arch != "lstm" or not want_last:
-        h_BSH, _ = run_layer(layer, x_BSE, None, weight_drop, recomputed)
+        h_BSH, _ = run_layer(layer, x_BSE, None, weight_drop, checkpointing)
         last = (h_BSH[torch.arange(len(lengths_B), device=h_BSH.device), lengths_B - 1],) if want_last else ()
         return h_BSH, last
-    return checkpoint_call(_run_packed, x_BSE, layer, lengths_B) if recomputed else _run_packed(x_BSE, layer, lengths_B)
+    if checkpointing:
+        return checkpoint_call(_run_packed, x_BSE, layer, lengths_B)
+    return _run_packed(x_BSE, layer, lengths_B)
 
 
 def _run_packed(x_BSE: Tensor, layer: RecurrentLayer, lengths_B: Tensor) -> tuple[Tensor, State]:

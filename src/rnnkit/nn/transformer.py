@@ -1,22 +1,13 @@
-"""The Transformer's parts (Vaswani et al. 2017, arXiv:1706.03762), and a layer of them that reads from left to right.
+"""Transformer layers (Vaswani et al. 2017, arXiv:1706.03762): feed-forward network, residual connection, causal layer.
 
-    Attention(Q, K, V) = softmax(Q K^T / sqrt(d_k) + M) V      M is minus infinity where looking is forbidden, else 0
-    MultiHead(x, m)    = [head_1; ...; head_h] W_O + b_O,  head_i = Attention(x W_i^Q, m W_i^K, m W_i^V)
-    FFN(x)             = max(0, x W_1 + b_1) W_2 + b_2
+    FFN(x) = max(0, x W_1 + b_1) W_2 + b_2
 
-Around each sub-layer there are a residual and a layer norm (Ba et al. 2016, arXiv:1607.06450):
+Around each sub-layer stand a residual connection, dropout and a layer norm (Ba et al. 2016, arXiv:1607.06450):
 
-    pre    x + Sublayer(LayerNorm(x))     trains without a warm-up (Xiong et al. 2020, arXiv:2002.04745)
-    post   LayerNorm(x + Sublayer(x))     as in the paper
+    pre    x + drop(Sublayer(LayerNorm(x)))     trains without warm-up (Xiong et al. 2020, arXiv:2002.04745)
+    post   LayerNorm(x + drop(Sublayer(x)))     as in the paper
 
-In self-attention the memory m is x, in attention over an encoder it is what the encoder has made; `MultiHead` does not
-mind. `reference_attention` is the equation, `attention` torch's fused kernel.
-
-`TransformerLayer` lets each token look at itself and at the `memory` tokens before it, and what it remembers of a text
-is the keys and values of so many tokens. That window is the same wherever a text is cut into pieces, so reading it
-piece by piece is reading it at once; Transformer-XL (Dai et al. 2019, arXiv:1901.02860), each of whose segments sees
-the whole cache, is not so. Positions are rotary because these are relative: keys are kept as they are and turned by
-their distance from the first that is looked at, so that nobody needs to count how much has been read.
+Attention is in `multihead_attention.py`.
 """
 
 from __future__ import annotations
@@ -26,16 +17,15 @@ from torch import Tensor, nn
 
 from rnnkit.nn.dropout import Dropout
 from rnnkit.nn.kinds import Norm
-
-"""Keys and values of the tokens before, each (B, N, S, D), not turned."""
+from rnnkit.nn.multihead_attention import KVCache, MultiHeadAttention, causal_mask, xavier_linear
 
 
 class FeedForward(nn.Module):
-    """Two affine maps with a ReLU between them.
+    """Position-wise feed-forward network with a ReLU.
 
     Args:
-        size: Size of what comes in and goes out.
-        inner: Size between.
+        size: Size of input and output.
+        inner: Size of the hidden layer.
     """
 
     def __init__(self, size: int, inner: int) -> None:
@@ -44,23 +34,61 @@ class FeedForward(nn.Module):
         self.outer = xavier_linear(inner, size)
 
     def forward(self, x_BTE: Tensor) -> Tensor:
-        """The same for each token."""
-        result: Tensor = self.outer(torch.relu(self.inner(x_BTE)))
-        return result
+        """Map each token (B, T, E) on its own."""
+        output: Tensor = self.outer(torch.relu(self.inner(x_BTE)))
+        return output
+
+
+class ResidualConnection(nn.Module):
+    """Residual connection with dropout and pre- or post-norm; the caller applies the sub-layer between its two halves.
+
+    Args:
+        size: Size of the tokens.
+        norm: Position of the layer norm.
+        dropout: Dropout of the sub-layer's output.
+    """
+
+    def __init__(self, size: int, norm: Norm, dropout: Dropout) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(size)
+        self.pre = norm == "pre"
+        self.dropout = dropout
+
+    def sublayer_input(self, x_BTE: Tensor) -> Tensor:
+        """Return the input of the sub-layer: x, normalized with pre-norm."""
+        input_BTE: Tensor = self.norm(x_BTE) if self.pre else x_BTE
+        return input_BTE
+
+    def add(self, x_BTE: Tensor, output_BTE: Tensor) -> Tensor:
+        """Add the sub-layer's output to x; with post-norm, normalize the sum."""
+        sum_BTE = x_BTE + self.dropout(output_BTE)
+        result_BTE: Tensor = sum_BTE if self.pre else self.norm(sum_BTE)
+        return result_BTE
+
+
+def final_norm(size: int, norm: Norm) -> nn.Module:
+    """Return the module that ends a stack: a layer norm with pre-norm layers, whose sums are not normalized."""
+    return nn.LayerNorm(size) if norm == "pre" else nn.Identity()
 
 
 class TransformerLayer(nn.Module):
-    """Self-attention to the left and a feed-forward network.
+    """Causal self-attention over a sliding window, and a feed-forward network.
+
+    Each token attends to itself and to the `memory` tokens before it, and the cache holds the keys and values of as
+    many tokens. The window does not depend on how a text is cut into segments, so that processing it segment by segment
+    equals processing it at once; this does not hold for Transformer-XL (Dai et al. 2019, arXiv:1901.02860), where every
+    token of a segment sees the whole cache. Positions are rotary, hence relative: keys are cached without rotation and
+    rotated by their distance from the first key of the window, and no absolute position needs to be kept.
 
     Args:
-        size: Size E of tokens, in and out.
-        heads: Heads of the attention.
-        memory: Tokens before itself that each token may look at.
-        inner: Size within the feed-forward network; four times E unless given.
-        dropout: Share that training drops of what each sub-layer adds.
-        attention_dropout: Share of the attention's weights that training drops.
-        norm: Where the layer norms are.
-        last: Of a stack with its norms in front nothing has normalised what comes out: the last layer does.
+        size: Size E of the tokens.
+        heads: Number of attention heads.
+        memory: Tokens before itself that each token may attend to.
+        inner: Hidden size of the feed-forward network; four times E by default.
+        dropout: Dropout rate of the sub-layers' outputs.
+        attention_dropout: Dropout rate of the attention weights.
+        norm: Position of the layer norms.
+        last: Whether this is the last layer of a stack; with pre-norm it then normalizes its output.
     """
 
     def __init__(
@@ -84,67 +112,36 @@ class TransformerLayer(nn.Module):
         self.closing = nn.LayerNorm(size) if last and self.pre else nn.Identity()
 
     def forward(self, x_BTE: Tensor, cache: KVCache | None = None) -> tuple[Tensor, KVCache]:
-        """Read on.
+        """Process the tokens that follow those in the cache.
 
         Args:
-            x_BTE: Tokens that follow those in the cache.
-            cache: Keys and values of up to `memory` tokens before; of none, unless given.
+            x_BTE: Tokens.
+            cache: Keys (not rotated) and values of up to `memory` preceding tokens; empty by default.
 
         Returns:
-            The tokens (B, T, E), and the cache for what follows. Gradients flow through a cache that is not detached.
+            Output (B, T, E), and the cache for the tokens that follow. Gradients flow through a cache that is not
+            detached.
         """
-        x_BTE, after = self._attend(x_BTE, self.zero_state(x_BTE) if cache is None else cache)
+        x_BTE, next_cache = self._attend(x_BTE, self.zero_state(x_BTE) if cache is None else cache)
         if self.pre:
             x_BTE = x_BTE + self.dropout(self.feed_forward(self.feed_forward_norm(x_BTE)))
         else:
             x_BTE = self.feed_forward_norm(x_BTE + self.dropout(self.feed_forward(x_BTE)))
-        return self.closing(x_BTE), after
+        return self.closing(x_BTE), next_cache
 
     def zero_state(self, like: Tensor) -> KVCache:
-        """The cache before anything was read, for a batch as large as `like`'s first dimension."""
+        """Return an empty cache for the batch size of `like`, its first dimension."""
         size = self.attention.query.in_features // self.attention.heads
         empty_BN0D = like.new_zeros(like.shape[0], self.attention.heads, 0, size)
         return empty_BN0D, empty_BN0D.clone()
 
     def _attend(self, x_BTE: Tensor, cache: KVCache) -> tuple[Tensor, KVCache]:
-        read_BTE = self.attention_norm(x_BTE) if self.pre else x_BTE
-        now = self.attention.keys_values(read_BTE)
-        k_BNSD, v_BNSD = (torch.cat([old.to(new.dtype), new], dim=2) for old, new in zip(cache, now, strict=True))
+        input_BTE = self.attention_norm(x_BTE) if self.pre else x_BTE
+        new = self.attention.keys_values(input_BTE)
+        k_BNSD, v_BNSD = (torch.cat([old.to(add.dtype), add], dim=2) for old, add in zip(cache, new, strict=True))
         keys = k_BNSD.shape[2]
-        allowed_TS = causal_mask(x_BTE.shape[1], keys, self.memory, x_BTE.device)
-        x_BTE = x_BTE + self.dropout(self.attention(read_BTE, k_BNSD, v_BNSD, allowed_TS))
-        forgotten = max(0, keys - self.memory)
-        after = k_BNSD[:, :, forgotten:], v_BNSD[:, :, forgotten:]
-        return (x_BTE if self.pre else self.attention_norm(x_BTE)), after
-
-
-class ResidualConnection(nn.Module):
-    """The two halves of the equation; the sub-layer itself stands between them.
-
-    Args:
-        size: Size of the tokens.
-        norm: Where the layer norm is.
-        dropout: Of what the sub-layer adds.
-    """
-
-    def __init__(self, size: int, norm: Norm, dropout: Dropout) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(size)
-        self.pre = norm == "pre"
-        self.dropout = dropout
-
-    def before(self, x_BTE: Tensor) -> Tensor:
-        """What the sub-layer reads."""
-        read_BTE: Tensor = self.norm(x_BTE) if self.pre else x_BTE
-        return read_BTE
-
-    def after(self, x_BTE: Tensor, added_BTE: Tensor) -> Tensor:
-        """What comes of x and what the sub-layer found."""
-        sum_BTE = x_BTE + self.dropout(added_BTE)
-        result_BTE: Tensor = sum_BTE if self.pre else self.norm(sum_BTE)
-        return result_BTE
-
-
-def final_norm(size: int, norm: Norm) -> nn.Module:
-    """What ends a stack: with its norms in front, nothing has normalised what comes out."""
-    return nn.LayerNorm(size) if norm == "pre" else nn.Identity()
+        mask_TS = causal_mask(x_BTE.shape[1], keys, self.memory, x_BTE.device)
+        x_BTE = x_BTE + self.dropout(self.attention(input_BTE, k_BNSD, v_BNSD, mask_TS))
+        expired = max(0, keys - self.memory)
+        next_cache = k_BNSD[:, :, expired:], v_BNSD[:, :, expired:]
+        return (x_BTE if self.pre else self.attention_norm(x_BTE)), next_cache
