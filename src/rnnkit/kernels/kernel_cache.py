@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rnnkit.events import Event, Listener, Note, Warned
+from rnnkit.events import Event, Listener, Note, WarningEvent
 
 CACHE_DIR_VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable that sets the directory of the cache."""
@@ -51,7 +51,7 @@ def report_to(listen: Listener) -> Iterator[None]:
 @contextmanager
 def report_warnings_to(listen: Listener) -> Iterator[None]:
     """Report only a cache that cannot be used; otherwise as `report_to`."""
-    with report_to(lambda event: listen(event) if isinstance(event, Warned) else None):
+    with report_to(lambda event: listen(event) if isinstance(event, WarningEvent) else None):
         yield
 
 
@@ -271,7 +271,7 @@ _HEADER_SIZE = len(MAGIC) + 64 + 1
 
 def _warn(text: str) -> None:
     """Report the first problem of the cache."""
-    _report("warning", Warned(text))
+    _report("warning", WarningEvent(text))
 
 
 def _report(kind: str, event: Event) -> None:

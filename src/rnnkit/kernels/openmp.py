@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from rnnkit.system.machine import has_loaded, processors, seconds_in_line
+from rnnkit.system.machine import is_library_loaded, run_queue_wait_seconds, usable_processors
 
 HIGH_CONTENTION, LOW_CONTENTION = 0.25, 0.1
 """Seconds per second that all threads together wait in the run queue: contention starts above the first, and ends below
@@ -59,7 +59,7 @@ def start_contention_monitor() -> bool:
         system does not report the time in the run queue.
     """
     decided = any(variable in os.environ for variable in WAIT_POLICY_VARIABLES)
-    if decided or not has_loaded(GNU_OPENMP) or parallel_region() is None or seconds_in_line() is None:
+    if decided or not is_library_loaded(GNU_OPENMP) or parallel_region() is None or run_queue_wait_seconds() is None:
         return False
     threading.Thread(target=_monitor_contention, name="contention monitor", daemon=True).start()
     return True
@@ -76,7 +76,7 @@ class ContentionMonitor:
     def __init__(self, now: float, waited: float) -> None:
         self._last = now, waited
         # More than the cores even if the process has no other threads at the moment.
-        self._team_size = processors() + 1
+        self._team_size = usable_processors() + 1
         self._release: threading.Event | None = None
 
     @property
@@ -105,7 +105,7 @@ def hold_idle_team(threads: int, release: threading.Event) -> None:
 
 
 def _monitor_contention() -> None:
-    monitor = ContentionMonitor(time.monotonic(), seconds_in_line() or 0.0)
+    monitor = ContentionMonitor(time.monotonic(), run_queue_wait_seconds() or 0.0)
     while True:
         time.sleep(SAMPLING_INTERVAL)
-        monitor.update(time.monotonic(), seconds_in_line() or 0.0)
+        monitor.update(time.monotonic(), run_queue_wait_seconds() or 0.0)

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 MIN_PROBABILITY = 1e-30
 """Lower bound of probabilities, so that the logarithm of a probability of 0 is finite."""
@@ -57,10 +57,10 @@ def split_unknown(log_p_BTV: Tensor, copy_BTX: Tensor) -> Tensor:
     Returns:
         Log-probabilities s over the extended vocabulary (B, T, V + X).
     """
-    unknown_BT1 = log_p_BTV[..., special.UNK : special.UNK + 1]
+    unknown_BT1 = log_p_BTV[..., special_tokens.UNK : special_tokens.UNK + 1]
     rest_BT1 = unknown_BT1 + (1 - copy_BTX.sum(-1, keepdim=True)).clamp_min(MIN_PROBABILITY).log()
     oov_BTX = unknown_BT1 + copy_BTX.clamp_min(MIN_PROBABILITY).log()
-    before, after = log_p_BTV[..., : special.UNK], log_p_BTV[..., special.UNK + 1 :]
+    before, after = log_p_BTV[..., : special_tokens.UNK], log_p_BTV[..., special_tokens.UNK + 1 :]
     return torch.cat([before, rest_BT1, after, oov_BTX], dim=-1)
 
 
