@@ -12,7 +12,7 @@ from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
 from rnnkit.io.resumable_output import RunDirectory
-from rnnkit.stages.training import run_folder
+from rnnkit.stages.training.setup import run_folder
 from rnnkit.stages.vectors import embedding_text
 from rnnkit.stages.vectors.embedding_options import dimension, ngrams, noise_exponent
 from rnnkit.system.machine import available_cores, available_memory
@@ -124,7 +124,7 @@ def begin(
         if known is not None:
             copy_vectors(model, known)
         inputs = embedding_text.digests(options, paths)
-    run_directory.start(folder.path, model.table(), run_folder.kept(options), inputs)
+    run_directory.start(folder.path, model.table(), run_folder.run_options(options), inputs)
     return model, open_text(folder / TEXT)
 
 

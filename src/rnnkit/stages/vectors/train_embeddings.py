@@ -16,7 +16,7 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
-from rnnkit.stages.training import run_folder
+from rnnkit.stages.training.setup import run_folder
 from rnnkit.stages.vectors import embedding_start, embedding_text
 from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions, default_rate, dimension
 from rnnkit.system import machine
@@ -129,7 +129,7 @@ def run(options: TrainEmbeddingsOptions, listen: Listener = null_listener) -> Tr
         return _resume(options, folder, listen)
     paths = embedding_text.find_text(options)
     outputs.refuse_inputs(folder, [*outputs.input_paths(options), *paths])
-    run_folder.refuse_taken(folder, options.overwrite, KIND)
+    run_folder.check_replaceable(folder, options.overwrite, KIND)
     _load_kernels(listen)
     options, known = embedding_start.open_vectors(_with_threads(options), listen)
     with run_folder.begin(folder, options.overwrite, KIND) as place:
