@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from rnnkit.kernels.compiler import Compiler
 
-_compiler = Compiler(Path(__file__).parent, reordered=True)
+_compiler = Compiler(Path(__file__).parent, reassociate=True)
 kernel, inlined = _compiler.kernel, _compiler.inlined
 
 Counts = NDArray[np.int64]
