@@ -37,7 +37,7 @@ from meter import DISTURBED, Meter
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
 from rnnkit.alignment.alignment_error_rate import score_links
 from rnnkit.alignment.bitext import Bitext, make_bitext, make_side
-from rnnkit.alignment.pharaoh import AlignmentLinks, read_links
+from rnnkit.alignment.pharaoh import WordAlignments, read_links
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, symmetrize
 from rnnkit.data.aligned_data import AlignedData
@@ -270,7 +270,7 @@ def compare(result: Result, rival: str, bitext: Bitext, folder: Path, links: Pat
         result.agreements[f"{rival} with rnnkit {model}"] = (shares[0], shares[1], shares[2])
 
 
-def make_one(bitext: Bitext, forward: AlignmentLinks, backward: AlignmentLinks) -> AlignmentLinks:
+def make_one(bitext: Bitext, forward: WordAlignments, backward: WordAlignments) -> WordAlignments:
     """Two directions made one."""
     link_T = by_word(forward, bitext.target.length_N, forward.target_L, forward.source_L)
     link_S = by_word(backward, bitext.source.length_N, backward.source_L, backward.target_L)
@@ -278,7 +278,7 @@ def make_one(bitext: Bitext, forward: AlignmentLinks, backward: AlignmentLinks) 
 
 
 def by_word(
-    links: AlignmentLinks, length_N: NDArray[np.int64], word_L: NDArray[np.int32], other_L: NDArray[np.int32]
+    links: WordAlignments, length_N: NDArray[np.int64], word_L: NDArray[np.int32], other_L: NDArray[np.int32]
 ) -> NDArray[np.int32]:
     """For each word of one side the place of the word that it is linked with, or -1."""
     begin_N = np.cumsum(length_N) - length_N

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.raising import raises
 
-from rnnkit.alignment.pharaoh import KIND, VERSION, AlignmentLinks, check_links_match_data, read_links, write_links
+from rnnkit.alignment.pharaoh import KIND, VERSION, WordAlignments, check_links_match_data, read_links, write_links
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest
 
@@ -19,12 +19,12 @@ Points = list[list[tuple[int, int]]]
 SEVEN = np.array([7], dtype=np.int64)
 
 
-def pack(points: Points) -> AlignmentLinks:
+def pack(points: Points) -> WordAlignments:
     flat = np.array([link for pair in points for link in pair], dtype=np.int32).reshape(-1, 2)
-    return AlignmentLinks(np.cumsum([0, *map(len, points)], dtype=np.int64), flat[:, 0], flat[:, 1])
+    return WordAlignments(np.cumsum([0, *map(len, points)], dtype=np.int64), flat[:, 0], flat[:, 1])
 
 
-def unpack(links: AlignmentLinks) -> Points:
+def unpack(links: WordAlignments) -> Points:
     return [list(zip(*(positions.tolist() for positions in links[pair]), strict=True)) for pair in range(len(links))]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.alignment import alignment_reference
-from rnnkit.alignment.pharaoh import AlignmentLinks
+from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.alignment.symmetrization import (
     GROW_DIAG,
     GROW_DIAG_FINAL_AND,
@@ -40,7 +40,7 @@ def arrays(some: list[Directions]) -> tuple[Pairs, np.ndarray, np.ndarray]:
     return pairs, forward_T, np.array([position for _, backward in some for position in backward], dtype=np.int32)
 
 
-def points(links: AlignmentLinks, pair: int) -> list[tuple[int, int]]:
+def points(links: WordAlignments, pair: int) -> list[tuple[int, int]]:
     sources, targets = links[pair]
     return list(zip(sources.tolist(), targets.tolist(), strict=True))
 

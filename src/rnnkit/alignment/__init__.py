@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from rnnkit.alignment.bitext import Bitext, BitextSide, make_bitext, make_side
     from rnnkit.alignment.em_training import AlignmentModel, predict_links, train_alignment_model
     from rnnkit.alignment.options import AlignmentOptions
-    from rnnkit.alignment.pharaoh import AlignmentLinks, read_links, write_links
+    from rnnkit.alignment.pharaoh import WordAlignments, read_links, write_links
     from rnnkit.alignment.shortlist import Shortlist
     from rnnkit.alignment.symmetrization import symmetrize
     from rnnkit.alignment.translation_table import TranslationTable, make_translation_table
 
 _MODULES: Final = {
-    "AlignmentLinks": "pharaoh",
+    "WordAlignments": "pharaoh",
     "AlignmentModel": "em_training",
     "AlignmentOptions": "options",
     "AlignmentScores": "alignment_error_rate",
@@ -52,7 +52,6 @@ _MODULES: Final = {
 """Module of each public name."""
 
 __all__ = [
-    "AlignmentLinks",
     "AlignmentModel",
     "AlignmentOptions",
     "AlignmentScores",
@@ -60,6 +59,7 @@ __all__ = [
     "BitextSide",
     "Shortlist",
     "TranslationTable",
+    "WordAlignments",
     "make_bitext",
     "make_side",
     "make_translation_table",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnkit.alignment.pharaoh import AlignmentLinks
+from rnnkit.alignment.pharaoh import WordAlignments
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class AlignmentScores:
     error_rate: float
 
 
-def score_links(links: AlignmentLinks, sure: AlignmentLinks, possible: AlignmentLinks | None = None) -> AlignmentScores:
+def score_links(links: WordAlignments, sure: WordAlignments, possible: WordAlignments | None = None) -> AlignmentScores:
     """Score links against a gold standard. Precision without links and recall without sure links are 1.
 
     Args:

@@ -28,8 +28,8 @@ _LINK = re.compile(r"([0-9]{1,9})([-?])([0-9]{1,9})")
 
 
 @dataclass(frozen=True)
-class AlignmentLinks:
-    """The links of all sentence pairs, concatenated.
+class WordAlignments:
+    """The alignment links of all sentence pairs, concatenated.
 
     Attributes:
         offset_N1: Offset of each pair's links, and the total.
@@ -83,7 +83,7 @@ class AlignmentLinks:
                 yield " ".join(texts[begin:end])
 
 
-def write_links(links: AlignmentLinks, path: Path) -> None:
+def write_links(links: WordAlignments, path: Path) -> None:
     """Write links in Pharaoh format, atomically. Raises ArtefactError if they cannot be written."""
     with artifact_file(path, KIND, VERSION) as file:
         file.writelines(f"{line}\n" for line in links.format_lines())
@@ -94,7 +94,7 @@ def read_links(
     source_lengths_N: NDArray[np.int64],
     target_lengths_N: NDArray[np.int64],
     possible: bool = False,
-) -> AlignmentLinks:
+) -> WordAlignments:
     """Read links in Pharaoh format.
 
     Args:
@@ -121,7 +121,7 @@ def read_links(
         offsets.append(len(sources))
     if number < pairs:
         raise _line_count_error(path, f"{number:,}", pairs)
-    return AlignmentLinks(np.array(offsets, np.int64), np.array(sources, np.int32), np.array(targets, np.int32))
+    return WordAlignments(np.array(offsets, np.int64), np.array(sources, np.int32), np.array(targets, np.int32))
 
 
 def _parse_link(text: str, lengths: tuple[int, int], path: Path, line: int) -> tuple[int, int, bool]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.alignment.bitext import Bitext
-from rnnkit.alignment.pharaoh import AlignmentLinks
+from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.kernels.grow_diag import symmetrize_sentences
 
 INTERSECTION: Final = "intersection"
@@ -29,7 +29,7 @@ METHODS: Final = (GROW_DIAG_FINAL_AND, GROW_DIAG, INTERSECTION, UNION)
 
 def symmetrize(
     bitext: Bitext, forward_T: NDArray[np.int32], backward_S: NDArray[np.int32], method: str
-) -> AlignmentLinks:
+) -> WordAlignments:
     """Combine the links of two directions.
 
     Args:
@@ -46,10 +46,10 @@ def symmetrize(
     symmetrize_sentences(
         source_begin_N1, target_begin_N1, forward_T, backward_S, METHODS.index(method), offset_N1, source_L, target_L
     )
-    return AlignmentLinks(offset_N1, source_L[: offset_N1[-1]].copy(), target_L[: offset_N1[-1]].copy())
+    return WordAlignments(offset_N1, source_L[: offset_N1[-1]].copy(), target_L[: offset_N1[-1]].copy())
 
 
-def single_direction_links(bitext: Bitext, link_T: NDArray[np.int32], backward: bool = False) -> AlignmentLinks:
+def single_direction_links(bitext: Bitext, link_T: NDArray[np.int32], backward: bool = False) -> WordAlignments:
     """Return the links of one direction.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.alignment.pharaoh import AlignmentLinks
+from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
@@ -36,7 +36,7 @@ class AttentionSupervision:
         weight: What a nat of a linked token's attention counts beside a nat of a target token.
     """
 
-    links: AlignmentLinks
+    links: WordAlignments
     weight: float
 
     def batch_links(self, batch: NDArray[np.int64], device: torch.device) -> AlignmentLinks:

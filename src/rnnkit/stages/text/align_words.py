@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rnnkit.alignment.alignment_error_rate import AlignmentScores
     from rnnkit.alignment.bitext import Bitext
     from rnnkit.alignment.em_training import AlignmentModel
-    from rnnkit.alignment.pharaoh import AlignmentLinks
+    from rnnkit.alignment.pharaoh import WordAlignments
     from rnnkit.stages.text.word_pairs import WordPairs
 
 EXAMPLE = """\
@@ -218,7 +218,7 @@ def _refuse_taken(options: AlignWordsOptions, output: Path) -> None:
 
 def _align(
     options: AlignWordsOptions, words: WordPairs, bitext: Bitext, threads: int, listen: Listener
-) -> tuple[AlignmentLinks, dict[str, AlignmentModel]]:
+) -> tuple[WordAlignments, dict[str, AlignmentModel]]:
     """The links, and the models that were needed for them and for the tables, by direction."""
     from rnnkit.alignment.em_training import predict_links, train_alignment_model
     from rnnkit.alignment.options import AlignmentOptions as Learning
@@ -242,7 +242,7 @@ def _align(
     return symmetrize(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
 
 
-def _read_gold(path: Path | None, words: WordPairs) -> tuple[AlignmentLinks, AlignmentLinks] | None:
+def _read_gold(path: Path | None, words: WordPairs) -> tuple[WordAlignments, WordAlignments] | None:
     """Links to compare with: the sure ones, and those with the possible ones."""
     from rnnkit.alignment.pharaoh import read_links
 
@@ -252,13 +252,13 @@ def _read_gold(path: Path | None, words: WordPairs) -> tuple[AlignmentLinks, Ali
     return read_links(path, *lengths), read_links(path, *lengths, possible=True)
 
 
-def _compare(links: AlignmentLinks, sure: AlignmentLinks, possible: AlignmentLinks) -> AlignmentScores:
+def _compare(links: WordAlignments, sure: WordAlignments, possible: WordAlignments) -> AlignmentScores:
     from rnnkit.alignment.alignment_error_rate import score_links
 
     return score_links(links, sure, possible)
 
 
-def _seal(output: Path, options: AlignWordsOptions, words: WordPairs, bitext: Bitext, links: AlignmentLinks) -> None:
+def _seal(output: Path, options: AlignWordsOptions, words: WordPairs, bitext: Bitext, links: WordAlignments) -> None:
     """Write the manifest of the links."""
     from rnnkit.alignment.pharaoh import KIND, VERSION
 
