@@ -11,7 +11,7 @@ from rnnkit.embeddings import kernels
 from rnnkit.embeddings.chunk import learn_chunk
 from rnnkit.embeddings.word_table import _encode, _refill
 from rnnkit.stages.vectors import train_embeddings
-from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
+from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOptions
 
 KERNELS: list[Any] = [learn_chunk, _encode, _refill]
 

@@ -21,9 +21,8 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, Rn
 from rnnkit.events import Event, Progress
 from rnnkit.io import manifest
 from rnnkit.stages.files import convert_embeddings
-from rnnkit.stages.vectors import embedding_start
-from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
-from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsResult, run
+from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsResult, initialization, run
+from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOptions
 
 OLD = Path("old")
 MORE = "wine bread comet tea\ntea wine bread\n"
@@ -140,7 +139,7 @@ def test_what_does_not_fit_is_refused_before_the_text_is_read(
     def read(*given: object) -> None:
         raise AssertionError("the text is read")
 
-    monkeypatch.setattr("rnnkit.stages.vectors.embedding_text.write_numbers", read)
+    monkeypatch.setattr("rnnkit.embeddings.training_text.write_numbers", read)
     refused(ConfigError, **{"init_from": Path("grams"), "dimension": 16, **given})
     assert not Path("new").exists()
 
@@ -256,13 +255,13 @@ def test_too_many_numbers_for_the_memory() -> None:
 
 
 def test_too_many_words_for_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding_start, "MOST_SOFTMAX_WORDS", 11)
+    monkeypatch.setattr(initialization, "MOST_SOFTMAX_WORDS", 11)
     assert refused(ConfigError, loss="softmax") == (
         "--loss softmax looks at all 12 words for every prediction\n"
         "  it is a reference for vocabularies of up to 11\n"
         "  hint: give --loss negative, or a greater --min-count"
     )
-    monkeypatch.setattr(embedding_start, "MOST_SOFTMAX_WORDS", 12)
+    monkeypatch.setattr(initialization, "MOST_SOFTMAX_WORDS", 12)
     trained(loss="softmax", epochs=1)
 
 

@@ -16,8 +16,8 @@ from rnnkit.errors import DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
-from rnnkit.stages.vectors.train_embeddings import Cost, TrainEmbeddingsResult, run
+from rnnkit.stages.vectors.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult, run
+from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOptions
 
 VECTORS = Path("work/embeddings")
 
@@ -58,7 +58,7 @@ def test_several_files_are_one_text() -> None:
     write_topics(Path("one"), lines=100)
     write_topics(Path("two"), lines=100, seed=2)
     cost = run(TrainEmbeddingsOptions(text=[Path("one"), Path("two")], dry_run=True))
-    assert isinstance(cost, Cost)
+    assert isinstance(cost, EmbeddingTrainingEstimate)
     assert cost.tokens == sum(len(line.split()) for seed in (1, 2) for line in topic_lines(100, seed))
     trained(text=[Path("one"), Path("two")])
     assert manifest.load(VECTORS / manifest.NAME).inputs == {

@@ -19,8 +19,8 @@ from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, Rn
 from rnnkit.events import Event, Note, Progress, Warned
 from rnnkit.io import manifest
 from rnnkit.stages.vectors import neighbors
-from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
-from rnnkit.stages.vectors.train_embeddings import Cost, TrainEmbeddingsResult, run
+from rnnkit.stages.vectors.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult, run
+from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOptions
 from rnnkit.training import metrics
 
 TOKENS = sum(len(line.split()) for line in topic_lines())
@@ -229,7 +229,7 @@ def test_vectors_from_elsewhere_cannot_be_resumed(text: Path) -> None:
 
 def test_a_dry_run_writes_nothing(text: Path) -> None:
     cost = run(options(dry_run=True, subwords=True, buckets=100))
-    assert isinstance(cost, Cost)
+    assert isinstance(cost, EmbeddingTrainingEstimate)
     assert not Path("vectors").exists()
     rows = 2 * (12 + 4) + 100
     assert cost.as_dict() == {
@@ -238,7 +238,7 @@ def test_a_dry_run_writes_nothing(text: Path) -> None:
     assert cost.disk_bytes > 2 * cost.memory_bytes + 4 * TOKENS + 8 * LINES
     assert cost.lines[0] == f"words   12 of {TOKENS:,} in the text"
     trained()
-    assert isinstance(run(options(dry_run=True)), Cost), "it does not mind what is there"
+    assert isinstance(run(options(dry_run=True)), EmbeddingTrainingEstimate), "it does not mind what is there"
     assert len(Vectors.load(Path("vectors"))) == 12
 
 

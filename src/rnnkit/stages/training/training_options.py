@@ -6,7 +6,7 @@ from functools import partial
 
 from rnnkit.config import option
 from rnnkit.nn import kinds
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.training.presets import preset_option
 
 data = partial(option, None, help="Aligned data.", panel="Data", shown_default="WORK/data")
