@@ -84,9 +84,9 @@ def test_two_at_once_do_not_mix_their_lines(
 def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from rnnkit.decoding import translate
 
-    spell, seen = translate.spell, []
+    spell, seen = translate.detokenize_outputs, []
 
-    def interrupted(*words: object) -> translate.Translated:
+    def interrupted(*words: object) -> translate.TranslatedLine:
         seen.append(words)
         if len(seen) == 4:
             raise KeyboardInterrupt

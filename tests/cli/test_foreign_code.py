@@ -12,7 +12,7 @@ import pytest
 from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
 
 from rnnkit.cli.app import COMMANDS
-from rnnkit.events import ignore
+from rnnkit.events import null_listener
 from rnnkit.stages import demo
 
 MODULES = (

@@ -9,21 +9,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnkit.decoding.beam import beam_search
-from rnnkit.decoding.choice import Terms, Wish
+from rnnkit.decoding.beam_search import beam_search
+from rnnkit.decoding.constraints.token_constraints import BatchConstraints, Constraints
 from rnnkit.decoding.ensemble import Ensemble
 from rnnkit.decoding.exhaustive import exhaustive_search
-from rnnkit.decoding.forced import force
 from rnnkit.decoding.greedy import greedy_search
-from rnnkit.decoding.sampling import Sampling, random_numbers, sample
+from rnnkit.decoding.rescoring import score_targets
+from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 from .archs import ARCHS, SOURCES, batch, network
 
 WORDS = tuple(map(len, SOURCES))
 LIMITS = torch.tensor([6, 3, 5, 4])
-WISHES = (Wish(prefix=(5, 4)), Wish(phrases=((6, 4), (5,))), Wish(prefix=(6,), phrases=((4, 4),)), Wish())
+WISHES = (
+    Constraints(prefix=(5, 4)),
+    Constraints(phrases=((6, 4), (5,))),
+    Constraints(prefix=(6,), phrases=((4, 4),)),
+    Constraints(),
+)
 
 CHANGES: dict[str, dict[str, Any]] = {
     "greedy": {"beam": 1},
@@ -38,7 +43,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def found(stepper: Any, changes: dict[str, Any], terms: Terms, lines: list[int]) -> list[list[Hypothesis]]:
+def found(stepper: Any, changes: dict[str, Any], terms: BatchConstraints, lines: list[int]) -> list[list[Hypothesis]]:
     """What a search named in `CHANGES` finds."""
     options = SearchOptions(**changes)
     limit_B = terms.widen(LIMITS[[line - 1 for line in lines]], options)
@@ -46,7 +51,7 @@ def found(stepper: Any, changes: dict[str, Any], terms: Terms, lines: list[int])
         return exhaustive_search(stepper, limit_B.clamp_max(4), options)
     if changes == CHANGES["sampling"]:
         numbers = random_numbers(3, lines, options.nbest, int(limit_B.max()))
-        return sample(stepper, limit_B, options, Sampling(top_k=4, temperature=1.2), numbers, terms)
+        return sample(stepper, limit_B, options, SamplingOptions(top_k=4, temperature=1.2), numbers, terms)
     if options.beam == 1:
         return greedy_search(stepper, limit_B, options, terms)
     return beam_search(stepper, limit_B, options, terms=terms)
@@ -67,7 +72,7 @@ def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
 ) -> None:
     coverage = coverage if ARCHS[arch].get("attention") != "none" else 0.0
     options = SearchOptions(beam=90, alpha=alpha, coverage=coverage, nbest=5)
-    model, limit_B, terms = network(arch, seed), torch.tensor([4, 3, 4, 1]), Terms(words_B=WORDS)
+    model, limit_B, terms = network(arch, seed), torch.tensor([4, 3, 4, 1]), BatchConstraints(words_B=WORDS)
     assert_same(
         beam_search(batch(model), limit_B, options, terms=terms),
         exhaustive_search(batch(model), limit_B, options, terms),
@@ -83,9 +88,9 @@ def test_a_batch_decodes_each_sentence_as_if_alone(arch: str, name: str, seed: i
     if ARCHS[arch].get("attention") == "none":
         changes.pop("coverage", None)
     asking = asking and "groups" not in changes and "exhaustive" not in changes
-    together = found(batch(model), changes, Terms(WISHES if asking else (), WORDS), [1, 2, 3, 4])
+    together = found(batch(model), changes, BatchConstraints(WISHES if asking else (), WORDS), [1, 2, 3, 4])
     for place, source in enumerate(SOURCES):
-        terms = Terms(WISHES[place : place + 1] if asking else (), WORDS[place : place + 1])
+        terms = BatchConstraints(WISHES[place : place + 1] if asking else (), WORDS[place : place + 1])
         assert_same([together[place]], found(batch(model, [source]), changes, terms, [place + 1]))
 
 
@@ -95,7 +100,7 @@ def test_an_ensemble_of_one_is_the_model_itself(arch: str, name: str) -> None:
     changes, model = dict(CHANGES[name]), network(arch, seed=5)
     if ARCHS[arch].get("attention") == "none":
         changes.pop("coverage", None)
-    terms, lines = Terms(words_B=WORDS), [1, 2, 3, 4]
+    terms, lines = BatchConstraints(words_B=WORDS), [1, 2, 3, 4]
     alone = found(batch(model), changes, terms, lines)
     assert_same(alone, found(Ensemble([batch(model)]), changes, terms, lines))
     assert_same(alone, found(Ensemble([batch(model), batch(model)]), changes, terms, lines))
@@ -108,7 +113,7 @@ def test_forcing_gives_what_search_and_training_say(arch: str, seed: int) -> Non
     model = network(arch, seed)
     many = beam_search(batch(model), LIMITS, SearchOptions(beam=3, nbest=1), keep_attention=True)
     outputs = [[one.ids for one in hypotheses] for hypotheses in many]
-    log_p_BKT, attention_BKTS = force(batch(model), outputs)
+    log_p_BKT, attention_BKTS = score_targets(batch(model), outputs)
     for place, (one,) in enumerate(many):
         assert log_p_BKT[place, 0].sum().item() == pytest.approx(one.log_p, abs=1e-4)
         assert (log_p_BKT[place, 0, len(one.ids) + 1 :] == 0).all()

@@ -11,13 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny_models import SIZE, counts, speaker
 
-from rnnkit.decoding.beam import beam_search
-from rnnkit.decoding.ensemble import Ensemble, Fused
-from rnnkit.decoding.forced import force
+from rnnkit.decoding.beam_search import beam_search
+from rnnkit.decoding.ensemble import Ensemble, ShallowFusion
+from rnnkit.decoding.rescoring import score_targets
 from rnnkit.decoding.stepper import SearchOptions, Stepper
-from rnnkit.models.counted_prompts import CountedPrompts
-from rnnkit.models.prompts import Prompts
-from rnnkit.text.special import EOS
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.text.special_tokens import EOS
 
 from .tables import random_stepper
 
@@ -48,18 +47,18 @@ def test_the_surer_of_two_models_decides() -> None:
 
 @pytest.mark.parametrize("kind", ["network", "counts"])
 def test_fusion_adds_weighted_logarithms(kind: str) -> None:
-    def begin() -> Prompts | CountedPrompts:
-        return Prompts(speaker(), [()] * 2) if kind == "network" else CountedPrompts(counts(), [()] * 2)
+    def begin() -> NeuralPrompts | NgramPrompts:
+        return NeuralPrompts(speaker(), [()] * 2) if kind == "network" else NgramPrompts(counts(), [()] * 2)
 
     stepper = random_stepper(2, SIZE, seed=3)
     with torch.inference_mode():
-        fused = Fused(stepper, [begin()], [0.3])
+        fused = ShallowFusion(stepper, [begin()], [0.3])
     limit_B, options = torch.tensor([4, 5]), SearchOptions(beam=4, nbest=2)
     found = beam_search(fused, limit_B, options)
     outputs = [[one.ids for one in many] for many in found]
     with torch.inference_mode():
         speaking: Stepper[Any] = begin()
-        apart = [force(stepper, outputs)[0], force(speaking, outputs)[0]]
+        apart = [score_targets(stepper, outputs)[0], score_targets(speaking, outputs)[0]]
     wanted_BK = (apart[0] + 0.3 * apart[1]).sum(-1)
     for many, wanted_K in zip(found, wanted_BK.tolist(), strict=True):
         assert [one.log_p for one in many] == pytest.approx(wanted_K, abs=1e-4)

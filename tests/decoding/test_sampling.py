@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnkit.decoding.greedy import greedy_search
-from rnnkit.decoding.sampling import Sampling, draw, random_numbers, sample
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, score
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample, sample_tokens
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .tables import Prefixes, PrefixStepper, from_table, random_stepper
 
@@ -27,7 +27,7 @@ TABLE = {
 PLAIN = SearchOptions(beam=1, alpha=0)
 
 
-def sampled(samples: int, sampling: Sampling, seed: int = 5, limit: int = 3) -> list[Hypothesis]:
+def sampled(samples: int, sampling: SamplingOptions, seed: int = 5, limit: int = 3) -> list[Hypothesis]:
     numbers = random_numbers(seed, [1], samples, limit)
     (found,) = sample(from_table(TABLE, SIZE), torch.tensor([limit]), PLAIN, sampling, numbers)
     return found
@@ -57,7 +57,7 @@ def outputs(
 
 
 def test_outputs_come_as_often_as_they_are_likely() -> None:
-    assert_frequencies(sampled(20_000, Sampling()), outputs(TABLE[()], TABLE[(A,)], TABLE[(B,)]))
+    assert_frequencies(sampled(20_000, SamplingOptions()), outputs(TABLE[()], TABLE[(A,)], TABLE[(B,)]))
 
 
 def test_temperature_changes_how_often() -> None:
@@ -66,22 +66,22 @@ def test_temperature_changes_how_often() -> None:
         return {token: p**2 / total for token, p in table.items()}
 
     expected = outputs(squared(TABLE[()]), squared(TABLE[(A,)]), squared(TABLE[(B,)]))
-    assert_frequencies(sampled(20_000, Sampling(temperature=0.5)), expected)
+    assert_frequencies(sampled(20_000, SamplingOptions(temperature=0.5)), expected)
 
 
 def test_top_k_draws_from_the_likeliest_by_their_shares() -> None:
     expected = outputs({A: 5 / 8, B: 3 / 8}, {B: 0.25 / 0.85, C: 0.6 / 0.85}, TABLE[(B,)])
-    assert_frequencies(sampled(20_000, Sampling(top_k=2)), expected)
+    assert_frequencies(sampled(20_000, SamplingOptions(top_k=2)), expected)
 
 
 def test_top_p_draws_from_the_nucleus_by_their_shares() -> None:
     expected = outputs({A: 5 / 8, B: 3 / 8}, {B: 0.25 / 0.85, C: 0.6 / 0.85}, {EOS: 1.0})
-    assert_frequencies(sampled(20_000, Sampling(top_p=0.7)), expected)
+    assert_frequencies(sampled(20_000, SamplingOptions(top_p=0.7)), expected)
 
 
 def test_temperature_is_applied_before_the_nucleus_is_looked_for() -> None:
     # Squared and made to sum to one, A alone has 0.66.
-    found = sampled(2000, Sampling(temperature=0.5, top_p=0.6))
+    found = sampled(2000, SamplingOptions(temperature=0.5, top_p=0.6))
     assert {one.ids[:1] for one in found} == {(A,)}
 
 
@@ -94,9 +94,9 @@ def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> 
 @settings(max_examples=30)
 @given(
     seed=st.integers(0, 1000),
-    which=st.sampled_from([Sampling(top_k=1), Sampling(temperature=1e-6), Sampling(top_p=1e-9)]),
+    which=st.sampled_from([SamplingOptions(top_k=1), SamplingOptions(temperature=1e-6), SamplingOptions(top_p=1e-9)]),
 )
-def test_the_likeliest_alone_is_greedy_search(seed: int, which: Sampling) -> None:
+def test_the_likeliest_alone_is_greedy_search(seed: int, which: SamplingOptions) -> None:
     stepper = random_stepper(5, 9, seed, sharpness=2.0)
     limit_B = torch.tensor([3, 12, 1, 7, 5])
     numbers = random_numbers(seed, range(1, 6), 1, 12)
@@ -107,8 +107,8 @@ def test_the_likeliest_alone_is_greedy_search(seed: int, which: Sampling) -> Non
 @given(seed=st.integers(0, 1000))
 def test_options_that_leave_everything_are_plain_sampling(seed: int) -> None:
     limit_B, numbers = torch.tensor([6, 9, 4]), random_numbers(seed, [1, 2, 3], 2, 9)
-    plain = sample(random_stepper(3, 9, seed), limit_B, PLAIN, Sampling(), numbers)
-    for same in (Sampling(top_p=1.0), Sampling(top_k=9), Sampling(temperature=1.0, top_k=50)):
+    plain = sample(random_stepper(3, 9, seed), limit_B, PLAIN, SamplingOptions(), numbers)
+    for same in (SamplingOptions(top_p=1.0), SamplingOptions(top_k=9), SamplingOptions(temperature=1.0, top_k=50)):
         assert_same(sample(random_stepper(3, 9, seed), limit_B, PLAIN, same, numbers), plain)
 
 
@@ -116,7 +116,7 @@ def test_options_that_leave_everything_are_plain_sampling(seed: int) -> None:
 @given(seed=st.integers(0, 1000))
 def test_a_batch_draws_each_sentence_as_if_alone(seed: int) -> None:
     limit_B = torch.tensor([6, 2, 9, 4])
-    sampling = Sampling(temperature=1.3, top_k=5)
+    sampling = SamplingOptions(temperature=1.3, top_k=5)
     together = sample(random_stepper(4, 8, seed), limit_B, PLAIN, sampling, random_numbers(3, [7, 8, 9, 10], 3, 9))
     for sentence in range(4):
         numbers = random_numbers(3, [7 + sentence], 3, int(limit_B[sentence]))
@@ -143,12 +143,12 @@ def test_random_numbers_of_a_line_depend_on_nothing_but_seed_line_and_sample() -
 def test_what_may_not_be_said_is_not_drawn_and_log_probabilities_are_the_models() -> None:
     table = {(): {PAD: 0.2, BOS: 0.2, UNK: 0.3, A: 0.2, EOS: 0.1}, (A,): {UNK: 0.6, EOS: 0.4}}
     numbers = random_numbers(1, [1], 500, 4)
-    (found,) = sample(from_table(table, SIZE), torch.tensor([4]), PLAIN, Sampling(temperature=2.0), numbers)
+    (found,) = sample(from_table(table, SIZE), torch.tensor([4]), PLAIN, SamplingOptions(temperature=2.0), numbers)
     assert {one.ids for one in found} == {(), (A,)}
     for one in found:
         assert math.exp(one.log_p) == pytest.approx(0.1 if one.ids == () else 0.2 * 0.4)
     allowed = SearchOptions(beam=1, alpha=0, allow_unknown=True)
-    (found,) = sample(from_table(table, SIZE), torch.tensor([4]), allowed, Sampling(), numbers)
+    (found,) = sample(from_table(table, SIZE), torch.tensor([4]), allowed, SamplingOptions(), numbers)
     assert any(UNK in one.ids for one in found)
     assert not any({PAD, BOS} & set(one.ids) for one in found)
 
@@ -156,15 +156,15 @@ def test_what_may_not_be_said_is_not_drawn_and_log_probabilities_are_the_models(
 def test_outputs_are_ordered_by_their_scores() -> None:
     options = SearchOptions(beam=1, alpha=0.7)
     numbers = random_numbers(1, [1, 2], 9, 6)
-    for found in sample(random_stepper(2, 8, seed=3), torch.tensor([6, 4]), options, Sampling(), numbers):
+    for found in sample(random_stepper(2, 8, seed=3), torch.tensor([6, 4]), options, SamplingOptions(), numbers):
         assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
         for one in found:
-            assert one.score == pytest.approx(score(one.log_p, len(one.ids) + 1, 0.7))
+            assert one.score == pytest.approx(normalized_score(one.log_p, len(one.ids) + 1, 0.7))
 
 
 def test_a_number_at_the_very_end_draws_the_last_token_that_is_possible() -> None:
     score_11V = torch.tensor([[[-torch.inf, -1.0, -2.0, -torch.inf, -torch.inf]]], dtype=torch.float64)
     almost_one = math.nextafter(1.0, 0.0)
-    assert draw(score_11V, torch.tensor([[almost_one]], dtype=torch.float64)).item() == 2
-    assert draw(score_11V, torch.tensor([[1.0]], dtype=torch.float64)).item() == 2
-    assert draw(score_11V, torch.tensor([[0.0]], dtype=torch.float64)).item() == 1
+    assert sample_tokens(score_11V, torch.tensor([[almost_one]], dtype=torch.float64)).item() == 2
+    assert sample_tokens(score_11V, torch.tensor([[1.0]], dtype=torch.float64)).item() == 2
+    assert sample_tokens(score_11V, torch.tensor([[0.0]], dtype=torch.float64)).item() == 1

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnkit.decoding.beam import beam_search
+from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, score
+from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
 from rnnkit.errors import UsageError
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .tables import from_table, random_stepper
 
@@ -114,7 +114,7 @@ def test_every_output_is_well_formed(seed: int, beam: int, limit: int) -> None:
         for one in hypotheses:
             assert len(one.ids) < limit or limit == 1
             assert not set(one.ids) & {PAD, UNK, BOS, EOS}
-            assert one.score == pytest.approx(score(one.log_p, len(one.ids) + 1, 1.0))
+            assert one.score == pytest.approx(normalized_score(one.log_p, len(one.ids) + 1, 1.0))
 
 
 def test_a_beam_larger_than_the_vocabulary_is_no_trouble() -> None:

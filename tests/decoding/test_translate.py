@@ -16,35 +16,35 @@ import torch
 from tests.tiny_models import SIZE, tokenizer, translator, vocabulary
 
 from rnnkit.decoding import translate
-from rnnkit.decoding.alignment import pharaoh, replace_unknown
-from rnnkit.decoding.choice import Wish
-from rnnkit.decoding.halving import in_halves
-from rnnkit.decoding.pair_scores import score_pairs
-from rnnkit.decoding.sampling import Sampling
+from rnnkit.decoding.attention_alignment import format_pharaoh, replace_unknown
+from rnnkit.decoding.batch_execution import split_on_oom
+from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
+from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constraints
+from rnnkit.decoding.rescoring import score_pairs
+from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
-from rnnkit.decoding.translate import TranslationOptions, search_batches, spell, translate_lines
+from rnnkit.decoding.translate import TranslationOptions, detokenize_outputs, search_batches, translate_lines
 from rnnkit.decoding.translator import Translator
-from rnnkit.decoding.wishes import NO_WISH, Demands, Files, read_asked
 from rnnkit.errors import DataError
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import out_of_memory
-from rnnkit.text import special
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 LINES = ("the king sat", "", "a dog ran on the mat", "Zzz yyy", "the cat", "i am very very hungry")
 
 
-def model(seed: int = 1, **changes: Any) -> Model:
+def model(seed: int = 1, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **changes)
-    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
-def asked(lines: Sequence[str]) -> list[tuple[str, Wish]]:
-    return [(line, NO_WISH) for line in lines]
+def asked(lines: Sequence[str]) -> list[tuple[str, Constraints]]:
+    return [(line, UNCONSTRAINED) for line in lines]
 
 
-def translated(options: TranslationOptions, **changes: Any) -> list[translate.Translated]:
+def translated(options: TranslationOptions, **changes: Any) -> list[translate.TranslatedLine]:
     return list(translate_lines(Translator((model(),)), asked(LINES), options, **changes))
 
 
@@ -57,23 +57,23 @@ def test_every_worker_has_batches_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(translate, "_search", count)
     sources = [[4, 5, 6]] * 80
-    search_batches(Translator((model(),)), sources, [NO_WISH] * 80, TranslationOptions(SearchOptions(), 4096))
+    search_batches(Translator((model(),)), sources, [UNCONSTRAINED] * 80, TranslationOptions(SearchOptions(), 4096))
     assert sizes == [80]
     sizes.clear()
     search_batches(
-        Translator((model(),)), sources, [NO_WISH] * 80, TranslationOptions(SearchOptions(), 4096, workers=2)
+        Translator((model(),)), sources, [UNCONSTRAINED] * 80, TranslationOptions(SearchOptions(), 4096, workers=2)
     )
     assert sizes == [10] * 8
     sizes.clear()
     search_batches(
-        Translator((model(),)), sources[:2], [NO_WISH] * 2, TranslationOptions(SearchOptions(), 4096, workers=2)
+        Translator((model(),)), sources[:2], [UNCONSTRAINED] * 2, TranslationOptions(SearchOptions(), 4096, workers=2)
     )
     assert sizes == [1, 1]
 
 
-@pytest.mark.parametrize("sampling", [None, Sampling(), Sampling(temperature=2.0, top_k=7, top_p=0.8)])
+@pytest.mark.parametrize("sampling", [None, SamplingOptions(), SamplingOptions(temperature=2.0, top_k=7, top_p=0.8)])
 @pytest.mark.parametrize("keep_attention", [False, True])
-def test_batches_and_blocks_change_nothing(sampling: Sampling | None, keep_attention: bool) -> None:
+def test_batches_and_blocks_change_nothing(sampling: SamplingOptions | None, keep_attention: bool) -> None:
     search = SearchOptions(beam=3, nbest=3, allow_unknown=True)
     wanted = translated(TranslationOptions(search, 1, keep_attention, sampling=sampling, seed=4))
     assert [len(one.hypotheses) for one in wanted] == [3, 0, 3, 3, 3, 3]
@@ -91,7 +91,7 @@ def test_batches_and_blocks_change_nothing(sampling: Sampling | None, keep_atten
 
 
 def test_what_is_drawn_depends_on_the_seed_and_the_number_of_the_line() -> None:
-    options = TranslationOptions(SearchOptions(nbest=2), 100, sampling=Sampling(temperature=3.0), seed=1)
+    options = TranslationOptions(SearchOptions(nbest=2), 100, sampling=SamplingOptions(temperature=3.0), seed=1)
     first = translated(options)
     assert [one.outputs for one in translated(options, first_line=2)] != [one.outputs for one in first]
     tail = list(translate_lines(Translator((model(),)), asked(LINES[3:]), options, first_line=4))
@@ -143,7 +143,7 @@ def test_other_failures_are_not_taken_for_a_lack_of_memory() -> None:
         raise RuntimeError("shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        in_halves(work, [1, 2, 3])
+        split_on_oom(work, [1, 2, 3])
     assert not out_of_memory(RuntimeError("shapes"))
 
 
@@ -154,7 +154,7 @@ def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> 
     options = TranslationOptions(SearchOptions(), 1000)
 
     def peak(count: int) -> int:
-        lines = ((f"the king sat on the mat {number % 10}", NO_WISH) for number in range(count))
+        lines = ((f"the king sat on the mat {number % 10}", UNCONSTRAINED) for number in range(count))
         tracemalloc.start()
         for _ in translate_lines(Translator((model(),)), lines, options, block_lines=50):
             pass
@@ -175,7 +175,7 @@ def test_a_source_of_unknown_words_and_one_without_any_have_their_lines() -> Non
 
 
 def test_an_empty_source_of_which_something_is_asked_is_translated() -> None:
-    wish = Wish(prefix=(5, 6), phrases=((7,),))
+    wish = Constraints(prefix=(5, 6), phrases=((7,),))
     ((one,),) = search_batches(Translator((model(),)), [[]], [wish], TranslationOptions(SearchOptions(), 100))
     assert one.ids[:2] == (5, 6)
     assert 7 in one.ids
@@ -183,18 +183,18 @@ def test_an_empty_source_of_which_something_is_asked_is_translated() -> None:
 
 def test_links_go_from_each_output_token_to_what_it_looked_at_most() -> None:
     look_TS = torch.tensor([[0.1, 0.7, 0.2], [0.2, 0.1, 0.7], [0.0, 0.0, 1.0]])
-    one = Hypothesis((special.UNK, 5), -1.0, -1.0, look_TS)
-    assert pharaoh(one, 2) == "1-0 0-1"
+    one = Hypothesis((special_tokens.UNK, 5), -1.0, -1.0, look_TS)
+    assert format_pharaoh(one, 2) == "1-0 0-1"
     is_feature = tokenizer("words").is_feature
     assert replace_unknown(one, ("<unk>", "mat"), ("das", "Haus"), is_feature) == ("Haus", "mat")
-    assert (pharaoh(one, 0), replace_unknown(one, ("<unk>", "mat"), (), is_feature)) == ("", ("<unk>", "mat"))
+    assert (format_pharaoh(one, 0), replace_unknown(one, ("<unk>", "mat"), (), is_feature)) == ("", ("<unk>", "mat"))
 
 
 def test_no_unknown_word_becomes_a_feature_and_links_count_features() -> None:
     look_TS = torch.tensor([[0.6, 0.1, 0.3, 0.0], [0.1, 0.5, 0.4, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    one = Hypothesis((special.UNK, special.UNK), -1.0, -1.0, look_TS)
+    one = Hypothesis((special_tokens.UNK, special_tokens.UNK), -1.0, -1.0, look_TS)
     is_feature = FeaturedTokenizer(tokenizer("words")).is_feature
-    assert pharaoh(one, 3) == "0-0 1-1"
+    assert format_pharaoh(one, 3) == "0-0 1-1"
     assert replace_unknown(one, ("<unk>", "<unk>"), ("␉V", "das", "␉␉"), is_feature) == ("␉␉", "das")
     assert replace_unknown(one, ("<unk>", "<unk>"), ("␉V", "␉PST", "␉2"), is_feature) == ("<unk>", "<unk>")
 
@@ -209,8 +209,8 @@ def test_features_are_read_before_the_text_and_never_written() -> None:
     for hypothesis in king.hypotheses:
         assert hypothesis.attention is not None
         assert hypothesis.attention.shape[1] == len(king.source) + 1
-    said = replace(king.hypotheses[0], ids=(here.target_vocabulary.ids["the"], special.UNK, special.UNK))
-    spelled = spell(
+    said = replace(king.hypotheses[0], ids=(here.target_vocabulary.ids["the"], special_tokens.UNK, special_tokens.UNK))
+    spelled = detokenize_outputs(
         here, ("␉V", "king"), [replace(said, attention=torch.eye(4))], replace(options, replace_unknown=True)
     )
     assert spelled.outputs == ("the king king",)
@@ -218,12 +218,12 @@ def test_features_are_read_before_the_text_and_never_written() -> None:
 
 def test_a_token_that_looked_at_nothing_has_the_link_of_the_one_before() -> None:
     look_TS = torch.tensor([[0.0, 0.0, 0.0], [0.1, 0.7, 0.2], [0.0, 0.0, 0.3], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
-    assert pharaoh(Hypothesis((5, 6, 7, 8), -1.0, -1.0, look_TS), 2) == "0-0 1-1 1-2 1-3"
+    assert format_pharaoh(Hypothesis((5, 6, 7, 8), -1.0, -1.0, look_TS), 2) == "0-0 1-1 1-2 1-3"
 
 
 def test_a_lexicon_translates_what_was_looked_at_where_it_knows_it_and_known_words_stay() -> None:
     look_TS = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.7, 0.3, 0.0], [0.0, 0.0, 1.0]])
-    one = Hypothesis((special.UNK, special.UNK, 5), -1.0, -1.0, look_TS)
+    one = Hypothesis((special_tokens.UNK, special_tokens.UNK, 5), -1.0, -1.0, look_TS)
     lexicon, is_feature = {"Haus": "house", "mat": "Matte"}, tokenizer("words").is_feature
     assert replace_unknown(one, ("<unk>", "<unk>", "mat"), ("das", "Haus"), is_feature, lexicon) == (
         "house",
@@ -236,7 +236,7 @@ def test_a_lexicon_translates_what_was_looked_at_where_it_knows_it_and_known_wor
 def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     here = model()
     with torch.no_grad():
-        here.network.output_bias[special.UNK] = 50.0
+        here.network.output_bias[special_tokens.UNK] = 50.0
     search = SearchOptions(beam=2, allow_unknown=True, max_length=4)
     options = TranslationOptions(search, 100, keep_attention=True, replace_unknown=True)
     (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), options)
@@ -258,16 +258,18 @@ def read(
     sequences: str | None = None,
     skip: int = 0,
     **options: Any,
-) -> list[Wish]:
+) -> list[Constraints]:
     paths: list[Path | None] = []
     for name, text in (("p", prefixes), ("c", phrases), ("t", sequences)):
         paths.append(None if text is None else tmp_path / name)
         if text is not None:
             (tmp_path / name).write_text(text, encoding="utf-8")
-    return [wish for _, wish in read_asked(Demands(model(), Files(*paths)), lines, skip, **options)]
+    return [
+        wish for _, wish in read_constraints(ConstraintReader(model(), ConstraintFiles(*paths)), lines, skip, **options)
+    ]
 
 
-def texts(wishes: Sequence[Wish]) -> list[list[str]]:
+def texts(wishes: Sequence[Constraints]) -> list[list[str]]:
     return [[phrase.text for phrase in wish.texts] for wish in wishes]
 
 
@@ -278,8 +280,8 @@ def test_wishes_are_read_line_by_line(tmp_path: Path) -> None:
     assert texts(found) == [["cat", "the mat"], [], ["sat"]]
     assert [one.ids for one in found[0].texts[1].spellings] == [(ids["the"], ids["mat"])]
     assert [wish.phrases for wish in found] == [(), ((ids["￭."], ids["the"]), (ids["king"],)), ()]
-    assert read(tmp_path, ["a", "b"], "nonsense\nthe\n", skip=1) == [Wish((ids["the"],))]
-    assert read(tmp_path, ["a", "b"]) == [NO_WISH, NO_WISH]
+    assert read(tmp_path, ["a", "b"], "nonsense\nthe\n", skip=1) == [Constraints((ids["the"],))]
+    assert read(tmp_path, ["a", "b"]) == [UNCONSTRAINED, UNCONSTRAINED]
 
 
 @pytest.mark.parametrize(
@@ -325,7 +327,7 @@ def test_what_cannot_be_written_can_be_left_out_and_is_counted(tmp_path: Path, n
     heard: list[Any] = []
     found = read(tmp_path, "abcde", **UNKNOWN[name], lenient=True, listen=heard.append)  # type: ignore[arg-type]
     assert [one.text.partition(" were")[0] for one in heard] == ["3 prefixes and constraints"]
-    assert [wish != NO_WISH for wish in found] == [True, False, name != "prefix", False, False]
+    assert [wish != UNCONSTRAINED for wish in found] == [True, False, name != "prefix", False, False]
 
 
 def test_of_many_that_cannot_be_written_a_few_are_named(tmp_path: Path) -> None:
@@ -336,13 +338,13 @@ def test_of_many_that_cannot_be_written_a_few_are_named(tmp_path: Path) -> None:
 
 
 def test_demands_through_a_pipe_are_judged_line_by_line(tmp_path: Path) -> None:
-    def through(lenient: bool, heard: list[Any]) -> Iterator[Wish]:
+    def through(lenient: bool, heard: list[Any]) -> Iterator[Constraints]:
         pipe = tmp_path / f"pipe{lenient}"
         os.mkfifo(pipe)
         writer = threading.Thread(target=pipe.write_text, args=("cat\nX\nking\n",))
         writer.start()
-        demands = Demands(model(), Files(None, pipe))
-        for _, wish in read_asked(demands, ["a", "b", "c"], lenient=lenient, listen=heard.append):
+        demands = ConstraintReader(model(), ConstraintFiles(None, pipe))
+        for _, wish in read_constraints(demands, ["a", "b", "c"], lenient=lenient, listen=heard.append):
             yield wish
         writer.join()
 
@@ -358,21 +360,21 @@ def test_demands_through_a_pipe_are_judged_line_by_line(tmp_path: Path) -> None:
 def test_what_the_vocabulary_lacks_can_be_asked_for_where_it_can_be_copied(tmp_path: Path) -> None:
     (tmp_path / "p").write_text("the Brno\nthe Brno\n", encoding="utf-8")
     (tmp_path / "c").write_text("Brno cat\n\n", encoding="utf-8")
-    demands = Demands(model(copy=True), Files(tmp_path / "p", tmp_path / "c"), copies=True)
+    demands = ConstraintReader(model(copy=True), ConstraintFiles(tmp_path / "p", tmp_path / "c"), copies=True)
     lines = ["a Wien Brno", "a Brno"]
-    (_, first), (_, second) = read_asked(demands, lines, again=lambda: lines)
+    (_, first), (_, second) = read_constraints(demands, lines, again=lambda: lines)
     assert (first.prefix[1], second.prefix[1]) == (SIZE + 1, SIZE)
     assert [one.ids for one in first.texts[0].spellings] == [(SIZE + 1, vocabulary().ids["cat"])]
     lines[1] = "a Wien"
     with pytest.raises(DataError, match=r"p:2: the prefix 'the Brno' has 'Brno'"):
-        next(read_asked(demands, lines, again=lambda: lines))
+        next(read_constraints(demands, lines, again=lambda: lines))
 
 
 def test_features_of_a_prefix_that_cannot_be_read_are_named_by_line(tmp_path: Path) -> None:
     (tmp_path / "p").write_text("the\nthe\ta\tb\n", encoding="utf-8")
     here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
     with pytest.raises(DataError, match=r"p:2: the line has 2 TABs"):
-        list(read_asked(Demands(here, Files(tmp_path / "p")), ["a", "b"]))
+        list(read_constraints(ConstraintReader(here, ConstraintFiles(tmp_path / "p")), ["a", "b"]))
 
 
 def test_lines_are_not_read_before_they_are_needed(tmp_path: Path) -> None:
@@ -383,7 +385,7 @@ def test_lines_are_not_read_before_they_are_needed(tmp_path: Path) -> None:
             taken.append(line)
             yield line
 
-    some = read_asked(Demands(model(), Files()), lines())
+    some = read_constraints(ConstraintReader(model(), ConstraintFiles()), lines())
     next(translate_lines(Translator((model(),)), some, TranslationOptions(SearchOptions(beam=1), 100), block_lines=1))
     assert len(taken) == 1
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from tests.raising import raises
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
-from rnnkit.events import Event, Note, Progress, Warned, ignore
+from rnnkit.events import Event, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import manifest
 from rnnkit.stages.text import tokenize, vocab
 from rnnkit.stages.text.align import AlignOptions, run
-from rnnkit.text.special import EOS, PAD, UNK
-from rnnkit.text.tokenizers.store import identity
+from rnnkit.text.special_tokens import EOS, PAD, UNK
+from rnnkit.text.tokenizers.store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 TEXTS = {
@@ -43,7 +43,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def aligned(options: AlignOptions = PAIR, heard: list[Event] | None = None) -> AlignedData:
-    return AlignedData.open(run(replace(options, overwrite=True), ignore if heard is None else heard.append).data)
+    return AlignedData.open(
+        run(replace(options, overwrite=True), null_listener if heard is None else heard.append).data
+    )
 
 
 def test_empty_lines_of_one_side_can_be_kept(work: Path) -> None:
@@ -58,7 +60,9 @@ def test_parts_that_differ_in_blank_lines_are_named(work: Path) -> None:
     def warned(options: AlignOptions) -> list[str]:
         heard: list[Event] = []
         aligned(options, heard)
-        return [event.text for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")]
+        return [
+            event.text for event in heard if isinstance(event, WarningEvent) and event.text.startswith("blank lines")
+        ]
 
     (warning,) = warned(AlignOptions(text="de"))
     assert all(value in warning for value in ("train (1), valid (1)", "test_2016 (1)", "--keep-empty"))
@@ -73,7 +77,7 @@ def test_merge_warns_of_blank_lines(work: Path) -> None:
     heard: list[Event] = []
     for number in (1, 2):
         run(AlignOptions(text="de", shard=f"{number}/2"), heard.append)
-    assert not [event for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")]
+    assert not [event for event in heard if isinstance(event, WarningEvent) and event.text.startswith("blank lines")]
     run(AlignOptions(merge=True), heard.append)
     (warning,) = (event.text for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines"))
     assert "train (1), valid (1)" in warning
@@ -153,10 +157,10 @@ def test_a_vocabulary_for_each_side(work: Path) -> None:
 def test_the_manifest_names_what_was_used(work: Path) -> None:
     inputs = aligned().meta.inputs
     assert inputs["vocabulary"] == manifest.sha256(Path("work/vocab.tsv"))
-    assert inputs["tokenizer"] == identity(Path("work/tokenizer"))
+    assert inputs["tokenizer"] == read_tokenizer_identity(Path("work/tokenizer"))
     assert inputs["train.de"] == manifest.sha256(Path("work/tokens/train.de.tok"))
     assert inputs["test_2016.en"] == manifest.sha256(Path("work/tokens/test_2016.en.tok"))
-    assert manifest.faults(Path("work/data")) == []
+    assert manifest.find_mismatches(Path("work/data")) == []
 
 
 def test_the_same_command_gives_the_same_bytes(work: Path) -> None:

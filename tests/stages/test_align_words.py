@@ -13,9 +13,9 @@ from tests.workspaces import make_workspace
 
 from rnnkit.alignment.links import check_data, read_links
 from rnnkit.alignment.shortlist import Shortlist
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.text.align_words import AlignWordsOptions, run
@@ -58,7 +58,7 @@ def test_everything(work: Path) -> None:
     links = read_links(Path("links"), source_lengths, target_lengths)
     assert (result.pairs, result.links, len(links)) == (150, len(links.source_L), 150)
     check_data(Path("links"), data.folder)
-    assert manifest.faults(Path("links")) == []
+    assert manifest.find_mismatches(Path("links")) == []
     meta = manifest.read(Path("links"), "links", 1)
     assert meta.facts == {"sides": ["de", "en"], "pairs": 150, "links": result.links}
     assert meta.options["iterations"] == 2
@@ -77,7 +77,7 @@ def test_everything(work: Path) -> None:
     assert len(shortlist.always_F) == 9
     with raises(ArtefactError, "shortlist"):
         shortlist.check_vocabularies(digest, "0" * 64)
-    assert manifest.faults(Path("shortlist")) == []
+    assert manifest.find_mismatches(Path("shortlist")) == []
 
 
 def test_a_shortlist_is_forward_whatever_the_links_are(work: Path) -> None:
@@ -140,7 +140,7 @@ def test_the_place_of_links(work: Path) -> None:
     result = run(replace(options(work), output=None, split="valid"))
     assert result.path == work / "links"
     result.path.unlink()
-    manifest.place(result.path).unlink()
+    manifest.manifest_path(result.path).unlink()
 
 
 def test_compare(work: Path) -> None:

@@ -27,7 +27,7 @@ from tests.tiny_models import (
 )
 
 from rnnkit.errors import ArtefactError, FormatError, UsageError
-from rnnkit.events import Event, Note, Progress, ignore
+from rnnkit.events import Event, Note, Progress, null_listener
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.stages.inference.decode_record import record_place
@@ -435,5 +435,5 @@ def test_a_killed_process_loses_at_most_what_no_record_vouches_for(here: Path, n
     record = json.loads(Path("out.partial.decode.json").read_text(encoding="utf-8"))
     assert record["facts"]["lines"] > 0
     assert not Path("out").exists()
-    decode.write(replace(options, resume=True), ignore)
+    decode.write(replace(options, resume=True), null_listener)
     assert written(options) == whole(options)

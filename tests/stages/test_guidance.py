@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from tests.workspaces import make_workspace
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, Progress
 from rnnkit.io import manifest
-from rnnkit.models import weights
+from rnnkit.models import model_weights
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, align_words
 from rnnkit.stages.training import train, train_seq2seq
@@ -59,7 +59,7 @@ def model(work: Path) -> Path:
 
 
 def test_it_learns_is_measured_and_is_recorded(work: Path, model: Path) -> None:
-    records = [record for record in metrics.read(model / metrics.NAME) if "nll" in record]
+    records = [record for record in metrics.read(model / metrics.METRICS_FILE) if "nll" in record]
     found = [record["attention_loss"] for record in records]
     assert len(found) == 4
     assert all(0.5 < nats < 3 for nats in found)
@@ -86,7 +86,7 @@ def test_a_weight_of_nothing_is_no_guidance(work: Path, tmp_path: Path) -> None:
         assert (plain / name).read_bytes() == (nothing / name).read_bytes(), name
     for folder in (plain, nothing):
         assert "links" not in manifest.read(folder, "model", 1).inputs
-        assert all("attention_loss" not in record for record in metrics.read(folder / metrics.NAME))
+        assert all("attention_loss" not in record for record in metrics.read(folder / metrics.METRICS_FILE))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_model_without_guidance_can_be_tuned_with_it(work: Path, tmp_path: Pat
     shape = {"arch": "transformer", "heads": 2, "max_steps": 2, "mean_decay": 0.0}
     plain = trained(work, tmp_path / "plain", guided_attention=None, **shape)
     tuned = trained(work, tmp_path / "tuned", init_from=plain, learning_rate=0.0, **shape)
-    one, other = (weights.load(folder / "best.safetensors")[0] for folder in (plain, tuned))
+    one, other = (model_weights.load(folder / "best.safetensors")[0] for folder in (plain, tuned))
     assert all(bool((one[name] == other[name]).all()) for name in one)
 
 

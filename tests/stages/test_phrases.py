@@ -12,7 +12,7 @@ import pytest
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
-from rnnkit.events import Event, Note, Warned
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.text.phrases import PhrasesOptions, open_filter, run
 
@@ -60,7 +60,7 @@ def test_one_pass(corpus: Path) -> None:
     meta = manifest.read(Path("out.txt.phrases.tsv"), "phrases", 1)
     assert meta.facts == {"phrases": 3, "words": 16}
     assert meta.inputs.keys() == {"train.txt"}
-    assert manifest.faults(Path("out.txt.phrases.tsv")) == []
+    assert manifest.find_mismatches(Path("out.txt.phrases.tsv")) == []
 
 
 def test_several_passes_and_files_and_a_delimiter(corpus: Path) -> None:
@@ -110,7 +110,7 @@ TEXT_JOINED = ["new_york_city_is big", "", "new_york city", "a big york", "new_y
 
 
 def test_too_many_pairs_and_too_high_a_threshold_are_said(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnkit.text.pairs.BUFFER", 4)
+    monkeypatch.setattr("rnnkit.text.phrase_detection.BUFFER_WORDS", 4)
     heard: list[Event] = []
     run(options(max_pairs=2), heard.append)
     pruned = next(event.text for event in heard if isinstance(event, Warned))

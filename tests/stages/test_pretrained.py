@@ -18,7 +18,7 @@ from rnnkit.cli import app
 from rnnkit.errors import ArtefactError, ConfigError, DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
-from rnnkit.models import transfer, weights
+from rnnkit.models import model_weights, pretrained_embeddings
 from rnnkit.stages.inference import decode
 from rnnkit.stages.training import train_seq2seq
 from rnnkit.stages.training.outcome import TrainingResult
@@ -42,7 +42,9 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def vectors(work: Path) -> dict[str, NDArray[np.float64]]:
     """Vectors of half of the joint vocabulary, and of nothing that another token might be looked up as."""
     tokens = Vocabulary.load(work / "vocab.tsv").tokens[4:]
-    others = {spelling for token in tokens for spelling in transfer.spellings(token) if spelling != token}
+    others = {
+        spelling for token in tokens for spelling in pretrained_embeddings.spelling_variants(token) if spelling != token
+    }
     random = np.random.default_rng(7)
     return {token: random.normal(0.3, 0.5, DIMENSION).round(4) for token in tokens[::2] if token not in others}
 
@@ -68,7 +70,7 @@ def trained(work: Path, output: Path, listen: Any = lambda event: None, **change
     """The best weights of a run."""
     result = train_seq2seq.run(options(work, output, **changes), listen)
     assert isinstance(result, TrainingResult)
-    return weights.load(result.model / "best.safetensors")[0]
+    return model_weights.load(result.model / "best.safetensors")[0]
 
 
 def assert_rows_are_vectors(table_VD: torch.Tensor, work: Path, vectors: dict[str, NDArray[np.float64]]) -> None:
@@ -171,7 +173,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "cut" / name).read_bytes(), name
     whole, resumed = (manifest.load(tmp_path / run / "meta.json") for run in ("whole", "cut"))
     assert whole.inputs == resumed.inputs
-    assert manifest.faults(tmp_path / "cut") == []
+    assert manifest.find_mismatches(tmp_path / "cut") == []
 
 
 def test_other_vectors_under_the_same_name_are_noticed(

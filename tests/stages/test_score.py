@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests import tiny_models
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
 from rnnkit.evaluation.perplexity import make_reader
 from rnnkit.evaluation.perplexity import score as score_text
@@ -19,7 +19,7 @@ from rnnkit.events import Event, Note
 from rnnkit.stages.evaluation import score, score_inputs
 from rnnkit.stages.evaluation.score import LineScore, ScoreOptions, Summary
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 LINES = ["the king sat on the mat", "", "i am  very Ümlaut hungry", "the dog ran", "the dog ran", "the dog"] * 3
 SEEN = ["the dog ran on the mat", "the dog sat", "a king ran", "the dog sat"] * 4
@@ -53,11 +53,11 @@ def scored(wanted: ScoreOptions) -> tuple[list[LineScore], Summary]:
     return [line for line in lines if isinstance(line, LineScore)], summary
 
 
-def ids() -> Sentences:
+def ids() -> SentenceDataset:
     """What the models read of `LINES`."""
     table = tiny_models.vocabulary()
-    lines = [[*table.encode(line.split()), special.EOS] for line in LINES]
-    return Sentences(np.concatenate(lines), np.cumsum([0, *map(len, lines)]))
+    lines = [[*table.encode(line.split()), special_tokens.EOS] for line in LINES]
+    return SentenceDataset(np.concatenate(lines), np.cumsum([0, *map(len, lines)]))
 
 
 @pytest.mark.parametrize("model", ["stream", "line", "counts"])
@@ -74,7 +74,7 @@ def test_lines_and_the_whole_are_those_of_the_model(folders: dict[str, Path], mo
     assert [line.number for line in lines] == list(range(1, len(LINES) + 1))
     assert summary.score.perplexity == pytest.approx(math.exp(-expected.mean()), rel=1e-5)
     assert summary.score.known_perplexity == pytest.approx(
-        math.exp(-expected[text.ids != special.UNK].mean()), rel=1e-5
+        math.exp(-expected[text.ids != special_tokens.UNK].mean()), rel=1e-5
     )
     assert (summary.score.lines, summary.score.tokens, summary.score.unknown) == (18, len(text.ids), 3)
 
@@ -262,14 +262,14 @@ def aligned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_aligned_data_scores_as_its_text(aligned: Path, tmp_path: Path) -> None:
-    from rnnkit.models import language_store, store, weights
+    from rnnkit.models import lm_store, model_weights, store
     from rnnkit.text.vocabulary import Vocabulary
 
     network = tiny_models.speaker(size=len(Vocabulary.load(aligned / "vocab.tsv")))
     model = tmp_path / "model"
-    language_store.create(model, network.config, "en", aligned / "tokenizer", aligned / "vocab.tsv")
-    weights.save(model / "best.safetensors", weights.own_tensors(network), {})
-    store.seal(model, {}, {}, {}, finished=True)
+    lm_store.create_language_model(model, network.config, "en", aligned / "tokenizer", aligned / "vocab.tsv")
+    model_weights.save(model / "best.safetensors", model_weights.unique_tensors(network), {})
+    store.write_manifest(model, {}, {}, {}, finished=True)
     wanted = ScoreOptions(model=model, work=aligned, threads=1, device="cpu")
     by_text, whole = scored(replace(wanted, files=[aligned.parent / "test.en"], tokens=True))
     by_data, figures = scored(replace(wanted, split="test", tokens=True))

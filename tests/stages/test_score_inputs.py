@@ -15,7 +15,7 @@ from rnnkit.config import STDIN
 from rnnkit.errors import DataError
 from rnnkit.stages.evaluation import score_inputs
 from rnnkit.stages.evaluation.score_inputs import Scorer, open_scorer, read_text
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 
 class Keyboard(io.TextIOWrapper):

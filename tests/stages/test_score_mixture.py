@@ -12,7 +12,7 @@ from tests import tiny_models
 from tests.tiny_models import WORDS
 
 from rnnkit.errors import ArtefactError
-from rnnkit.events import Event, Warned, ignore
+from rnnkit.events import Event, WarningEvent, null_listener
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, ScoreOptions, Summary
@@ -58,7 +58,7 @@ def scored(
     options = replace(options, interpolate=[str(here / other) for other in others])
     if tune:
         options = replace(options, tune=here / "text")
-    *lines, summary = score.run(options, ignore if events is None else events.append)
+    *lines, summary = score.run(options, null_listener if events is None else events.append)
     assert isinstance(summary, Summary)
     return [token.log_p for line in lines if isinstance(line, LineScore) for token in line.tokens or ()], summary
 
@@ -73,7 +73,7 @@ def test_orders_of_one_model_mix_to_the_model_itself(here: Path, one: str, other
     mixed, summary = scored(here, one, other if tune else f"{other}:0.5", events=events, tune=tune)
     assert mixed == pytest.approx(alone, abs=1e-6)
     assert summary.parts[0].perplexity == pytest.approx(summary.parts[1].perplexity, rel=1e-6)
-    assert not [event for event in events if isinstance(event, Warned)]
+    assert not [event for event in events if isinstance(event, WarningEvent)]
 
 
 @pytest.mark.parametrize("arpa", ["own", "turned"])
@@ -92,7 +92,7 @@ def test_a_word_that_one_lacks_is_its_unknown_word_and_counted(here: Path) -> No
     for first, second, lacking in (("lstm", "more", "0 of 16 tokens"), ("more", "lstm", "1 of 17 tokens")):
         events: list[Event] = []
         mixed, summary = scored(here, first, f"{second}:0.5", events=events)
-        (warning,) = [event for event in events if isinstance(event, Warned)]
+        (warning,) = [event for event in events if isinstance(event, WarningEvent)]
         assert f"{lacking} of {here / first} are <unk> to {here / second}" in warning.text
         assert mixed == pytest.approx(np.log(0.5 * np.exp(alone) + 0.5 * np.exp(more)).tolist(), abs=1e-6)
         unknown = {Path(part.name).name: part.unknown for part in summary.parts}
@@ -127,7 +127,7 @@ def fused(here: Path, *speakers: str, events: list[Event] | None = None) -> list
         files=[here / "text"], model=[here / "translator"], fusion=[str(here / one) for one in speakers], beam=3,
         json=True, threads=1, device="cpu",
     )  # fmt: skip
-    return list(decode.run(options, ignore if events is None else events.append))
+    return list(decode.run(options, null_listener if events is None else events.append))
 
 
 def test_fusion_matches_by_spelling(here: Path) -> None:
@@ -136,7 +136,7 @@ def test_fusion_matches_by_spelling(here: Path) -> None:
     assert fused(here, "turned:0.7") == wanted
     events: list[Event] = []
     assert fused(here, "more:0.7", events=events) == wanted, "a translation cannot say the word that it lacks"
-    assert any("1 of 17 tokens" in event.text for event in events if isinstance(event, Warned))
+    assert any("1 of 17 tokens" in event.text for event in events if isinstance(event, WarningEvent))
     with pytest.raises(ArtefactError, match=r"translator and .*letters do not predict the same tokens"):
         fused(here, "letters")
 
@@ -185,6 +185,6 @@ def test_text_that_is_not_in_the_models_words_is_warned_of(
                 ScoreOptions(files=[tmp_path / "text"], model=here / model, threads=1, device="cpu"), events.append
             )
         )
-        found = [event.text for event in events if isinstance(event, Warned) and "does not know" in event.text]
+        found = [event.text for event in events if isinstance(event, WarningEvent) and "does not know" in event.text]
         assert len(found) == warned
         assert all(warning and warning in line and "`rnnkit tokenize`" in line for line in found)

@@ -55,7 +55,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "best.safetensors", "average.safetensors",
         "last", "snapshots", "metrics.jsonl", "curve.png", "README.md", "meta.json",
     }  # fmt: skip
-    assert manifest.faults(model) == []
+    assert manifest.find_mismatches(model) == []
     document = json.loads((model / "config.json").read_text())
     assert (document["task"], document["languages"]) == ("language-model", ["en"])
     card = (model / "README.md").read_text()
@@ -101,11 +101,11 @@ def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
     work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rnnkit.errors import Interrupted
-    from rnnkit.training import loss_scale
-    from rnnkit.training.language_model import LanguageModelTask
+    from rnnkit.training import loss_scaling
+    from rnnkit.training.lm_tasks import LanguageModelTask
 
-    monkeypatch.setattr(loss_scale, "START", 2.0**129)
-    monkeypatch.setattr(loss_scale, "GROWTH_EVERY", 3)
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**129)
+    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
     trained(work, tmp_path / "whole", **changes)
     step, taken = LanguageModelTask.step, []
 
@@ -225,17 +225,17 @@ def test_the_last_weights_can_be_used_and_damage_is_seen(model: Path, tmp_path: 
     import torch
 
     from rnnkit.errors import FormatError
-    from rnnkit.models import language_store
+    from rnnkit.models import lm_store
 
     copy = tmp_path / "copy"
     shutil.copytree(model, copy)
-    assert language_store.load(copy, "last", torch.device("cpu")).network.config.hidden == 12
+    assert lm_store.load_language_model(copy, "last", torch.device("cpu")).network.config.hidden == 12
     path = copy / "last" / "weights.safetensors"
     content = bytearray(path.read_bytes())
     content[-9] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(FormatError, match="is damaged"):
-        language_store.load(copy, "last", torch.device("cpu"))
+        lm_store.load_language_model(copy, "last", torch.device("cpu"))
 
 
 def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Pa
     assert {path.name for path in counted.model.iterdir() if not path.name.startswith(".")} == {
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "ngrams.safetensors", "meta.json"
     }  # fmt: skip
-    assert manifest.faults(counted.model) == []
+    assert manifest.find_mismatches(counted.model) == []
     assert len(counted.ngrams) == 3
     assert 1 < counted.perplexity < 500
     with pytest.raises(ArtefactError, match="already exists"):
@@ -313,7 +313,7 @@ def test_maximum_likelihood_is_infinitely_surprised(work: Path, tmp_path: Path) 
 def test_a_cloze_model_trains(work: Path, tmp_path: Path) -> None:
     result = trained(work, tmp_path / "cloze", cloze=True, bidirectional=True)
     assert json.loads((result.model / "config.json").read_text())["task"] == "cloze"
-    assert manifest.faults(result.model) == []
+    assert manifest.find_mismatches(result.model) == []
 
 
 def test_train_sends_text_here_and_pairs_there(work: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from rnnkit.io.workspace import Workspace
 
 if TYPE_CHECKING:
     from rnnkit.alignment.bitext import Side
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def open_aligned_data(
         UsageError: The number of vocabularies is wrong.
     """
     from rnnkit.alignment.bitext import make_side
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
     data = AlignedData.open(folder or workspace.data)
     if len(data.sides) != 2:

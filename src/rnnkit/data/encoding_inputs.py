@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.data.parts import Part, find_parts
+from rnnkit.data.corpus_splits import CorpusSplit, find_splits
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Warned
+from rnnkit.events import Listener, WarningEvent
 from rnnkit.io.workspace import Workspace
-from rnnkit.text.names import TRAIN, parse_name
 from rnnkit.text.token_files import (
+    TRAIN,
     TokenFile,
+    common_tokenizer,
     describe_tokenizer,
     find_token_files,
     open_token_file,
-    shared_tokenizer,
+    parse_name,
 )
-from rnnkit.text.vocabulary import Vocabulary, read_meta
+from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class EncodingInputs:
     """
 
     sides: tuple[str, ...]
-    parts: Sequence[Part]
+    parts: Sequence[CorpusSplit]
     vocabularies: Mapping[str, Vocabulary]
     digests: Mapping[str, str]
 
@@ -63,7 +64,7 @@ def find_inputs(
     if all(part.split == TRAIN for part in parts):
         listen(Warned("there is no validation split: `rnnkit train` needs one for early stopping and model selection"))
     files = [file for part in parts for file in part.files]
-    tokenizer = shared_tokenizer(files)
+    tokenizer = common_tokenizer(files)
     paths = _vocabulary_paths(workspace, sides, vocabularies)
     opened, digests = _open_vocabularies(paths, sides, files[0], tokenizer)
     if tokenizer is not None:
@@ -80,7 +81,9 @@ def _open_named(selected: tuple[str, ...], named: Mapping[str, Sequence[Path]]) 
         given = ", ".join(f"--{split} has {count}" for split, count in counts.items())
         raise UsageError("every split needs one token file, or every split two: source and target", given)
     parts = [
-        Part(split, split, tuple(open_token_file(path) for path in paths)) for split, paths in named.items() if paths
+        CorpusSplit(split, split, tuple(open_token_file(path) for path in paths))
+        for split, paths in named.items()
+        if paths
     ]
     sides = selected or tuple(file.language for file in parts[0].files)
     if len(sides) != len(parts[0].files):
@@ -114,7 +117,7 @@ def _open_workspace(
     sides = selected or tuple(languages)
     parts, left_out = find_parts(paths, sides)
     for line in left_out:
-        listen(Warned(line))
+        listen(WarningEvent(line))
     if not parts:
         raise DataError(
             f"{folder} has no train, valid or test split",
@@ -131,7 +134,7 @@ def _open_vocabularies(
     """Open the vocabulary of each side. Also returns the SHA-256 of each by its name in the manifest."""
     opened, digests = {}, {}
     for name, path in paths.items():
-        meta = read_meta(path)
+        meta = read_vocabulary_manifest(path)
         if meta.inputs.get("tokenizer") != tokenizer:
             raise ArtefactError(
                 "the vocabulary does not belong to the token files",

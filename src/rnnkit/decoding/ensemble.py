@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.stepper import Stepper
-from rnnkit.text import special
+from rnnkit.decoding.constraints.token_constraints import Constraints
+from rnnkit.decoding.stepper import Hypothesis, Stepper
+from rnnkit.text import special_tokens
 
-Many = tuple[Any, ...]
+TokenSequence = tuple[int, ...]
+
+States = tuple[Any, ...]
 """The states of the steppers, in order."""
 
 
@@ -33,11 +37,11 @@ class Ensemble:
     def __init__(self, steppers: Sequence[Stepper[Any]]) -> None:
         self._steppers = tuple(steppers)
 
-    def start(self) -> Many:
+    def start(self) -> States:
         """The states before the first token."""
         return tuple(stepper.start() for stepper in self._steppers)
 
-    def step(self, token_BK: Tensor, state: Many) -> tuple[Tensor, Many, Tensor | None]:
+    def step(self, token_BK: Tensor, state: States) -> tuple[Tensor, States, Tensor | None]:
         """Read the tokens chosen last; see `decoding.stepper.Stepper.step`. Attention is the mean of that of all."""
         results = [stepper.step(token_BK, one) for stepper, one in zip(self._steppers, state, strict=True)]
         total_BKV = results[0][0]
@@ -49,12 +53,12 @@ class Ensemble:
         weights_BKS = torch.stack([look.to(looks[0]) for look in looks]).mean(0) if looks else None
         return total_BKV, tuple(one for _, one, _ in results), weights_BKS
 
-    def select(self, state: Many, sentence_B: Tensor, row_BK: Tensor) -> Many:
+    def select(self, state: States, sentence_B: Tensor, row_BK: Tensor) -> States:
         """The states of the chosen sentences, each with the chosen rows."""
-        return _select(self._steppers, state, sentence_B, row_BK)
+        return _select_states(self._steppers, state, sentence_B, row_BK)
 
 
-class Fused:
+class ShallowFusion:
     """A model and language models of its target, which read what it says.
 
     Args:
@@ -67,11 +71,11 @@ class Fused:
         self._steppers = (stepper, *speakers)
         self._weights = tuple(weights)
 
-    def start(self) -> Many:
+    def start(self) -> States:
         """The states before the first token."""
         return tuple(stepper.start() for stepper in self._steppers)
 
-    def step(self, token_BK: Tensor, state: Many) -> tuple[Tensor, Many, Tensor | None]:
+    def step(self, token_BK: Tensor, state: States) -> tuple[Tensor, States, Tensor | None]:
         """Read the tokens chosen last; see `decoding.stepper.Stepper.step`. Attention is the model's."""
         results = [stepper.step(token_BK, one) for stepper, one in zip(self._steppers, state, strict=True)]
         total_BKV, _, weights_BKS = results[0]
@@ -79,12 +83,12 @@ class Fused:
             total_BKV = total_BKV + weight * log_q_BKV.to(total_BKV)
         return total_BKV, tuple(one for _, one, _ in results), weights_BKS
 
-    def select(self, state: Many, sentence_B: Tensor, row_BK: Tensor) -> Many:
+    def select(self, state: States, sentence_B: Tensor, row_BK: Tensor) -> States:
         """The states of the chosen sentences, each with the chosen rows."""
-        return _select(self._steppers, state, sentence_B, row_BK)
+        return _select_states(self._steppers, state, sentence_B, row_BK)
 
 
-class Respelled:
+class RemappedStepper:
     """A language model that numbers its tokens otherwise; to the search it has the rows of another vocabulary.
 
     Args:
@@ -112,7 +116,7 @@ class Respelled:
         return self._stepper.select(state, sentence_B, row_BK)
 
 
-class Widened:
+class ExtendedVocabularyStepper:
     """A stepper for a vocabulary with tokens of each sentence's own behind it, all of which are unknown to the stepper.
 
     Each of them is as probable as the unknown symbol: beside a translation model, which decides between them, a
@@ -135,9 +139,9 @@ class Widened:
 
     def step(self, token_BK: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
         """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
-        known_BK = token_BK.masked_fill(token_BK >= self._size, special.UNK)
+        known_BK = token_BK.masked_fill(token_BK >= self._size, special_tokens.UNK)
         log_p_BKV, state, weights_BKS = self._stepper.step(known_BK, state)
-        own_BKX = log_p_BKV[..., special.UNK : special.UNK + 1].expand(-1, -1, self._own)
+        own_BKX = log_p_BKV[..., special_tokens.UNK : special_tokens.UNK + 1].expand(-1, -1, self._own)
         return torch.cat([log_p_BKV, own_BKX], dim=-1), state, weights_BKS
 
     def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:
@@ -145,6 +149,45 @@ class Widened:
         return self._stepper.select(state, sentence_B, row_BK)
 
 
-def _select(steppers: Sequence[Stepper[Any]], state: Many, sentence_B: Tensor, row_BK: Tensor) -> Many:
+def _select_states(steppers: Sequence[Stepper[Any]], state: States, sentence_B: Tensor, row_BK: Tensor) -> States:
     pairs = zip(steppers, state, strict=True)
     return tuple(stepper.select(one, sentence_B, row_BK) for stepper, one in pairs)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The models of one direction, which have read a batch.
+
+    Attributes:
+        stepper: They.
+        right_to_left: Whether they say the target from its end.
+        share: Their share of all models.
+    """
+
+    stepper: Stepper[Any]
+    right_to_left: bool = False
+    share: float = 1.0
+
+    def turn(self, ids: Sequence[int]) -> TokenSequence:
+        """What is read as what is said, or the other way."""
+        return tuple(reversed(ids)) if self.right_to_left else tuple(ids)
+
+    def turn_wish(self, wish: Constraints) -> Constraints:
+        """Phrases as they are said. Raises ValueError where models that begin at the end are asked for a beginning."""
+        if not self.right_to_left or wish == Constraints():
+            return wish
+        if wish.prefix:
+            raise ValueError("a model that begins at the end was asked for a beginning")
+        texts = tuple(phrase.turned() for phrase in wish.texts)
+        return Constraints(phrases=tuple(map(self.turn, wish.phrases)), texts=texts, backwards=True)
+
+    def turn_attention(self, attention_TS: Tensor) -> Tensor:
+        """Attention in the order in which the output is read; that of the end symbol stays last."""
+        return torch.cat([attention_TS[:-1].flip(0), attention_TS[-1:]]) if self.right_to_left else attention_TS
+
+    def turn_hypothesis(self, hypothesis: Hypothesis) -> Hypothesis:
+        """The output as it is read, and its attention with it."""
+        if not self.right_to_left:
+            return hypothesis
+        look_TS = None if hypothesis.attention is None else self.turn_attention(hypothesis.attention)
+        return replace(hypothesis, ids=self.turn(hypothesis.ids), attention=look_TS)

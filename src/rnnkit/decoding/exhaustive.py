@@ -11,24 +11,29 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from rnnkit.decoding.choice import NOTHING, Choice, Terms
-from rnnkit.decoding.coverage import coverage_penalty
-from rnnkit.decoding.rules import Said
-from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, score
+from rnnkit.decoding.constraints.token_constraints import NO_CONSTRAINTS, BatchConstraints, ConstraintMask
+from rnnkit.decoding.stepper import (
+    Hypothesis,
+    PartialHypotheses,
+    SearchOptions,
+    Stepper,
+    coverage_penalty,
+    normalized_score,
+)
 from rnnkit.errors import UsageError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
-MOST_SEQUENCES = 1_000_000
+MAX_SEQUENCES = 1_000_000
 
 
 @dataclass
-class _Sentence(Generic[S]):
+class _SentenceSearch(Generic[S]):
     """One sentence under search, and the outputs found so far."""
 
     stepper: Stepper[S]
     options: SearchOptions
-    choice: Choice
+    choice: ConstraintMask
     sentence_B: Tensor
     limit_B: Tensor
     found: list[Hypothesis] = field(default_factory=list)
@@ -36,7 +41,7 @@ class _Sentence(Generic[S]):
 
 @torch.inference_mode()
 def exhaustive_search(
-    stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, terms: Terms = NOTHING
+    stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, terms: BatchConstraints = NO_CONSTRAINTS
 ) -> list[list[Hypothesis]]:
     """Find the best outputs of each sentence by looking at all of them.
 
@@ -52,9 +57,9 @@ def exhaustive_search(
     Raises:
         UsageError: There are more than a million sequences.
     """
-    choice, results = Choice(options, terms), []
+    choice, results = ConstraintMask(options, terms), []
     for index in range(len(limit_B)):
-        one = _Sentence(stepper, options, choice, torch.tensor([index]), limit_B[index : index + 1])
+        one = _SentenceSearch(stepper, options, choice, torch.tensor([index]), limit_B[index : index + 1])
         start = stepper.select(stepper.start(), one.sentence_B, torch.tensor([[0]]))
         _extend(one, start, (), 0.0, ())
         one.found.sort(key=lambda hypothesis: -hypothesis.score)
@@ -62,26 +67,30 @@ def exhaustive_search(
     return results
 
 
-def _extend(one: _Sentence[S], state: S, prefix: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]) -> None:
+def _extend(
+    one: _SentenceSearch[S], state: S, prefix: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
+) -> None:
     """Add every way to end `prefix`, then go on with every way to lengthen it."""
-    ids_11T = torch.tensor([[[special.BOS, *prefix]]])
+    ids_11T = torch.tensor([[[special_tokens.BOS, *prefix]]])
     log_p_11V, state, weights_11S = one.stepper.step(ids_11T[..., -1], state)
     if not prefix:
-        _refuse_many(log_p_11V.shape[-1], int(one.limit_B))
-    restricted_11V = one.choice.restrict(log_p_11V, Said(one.sentence_B, one.limit_B, ids_11T))
+        _check_search_space(log_p_11V.shape[-1], int(one.limit_B))
+    restricted_11V = one.choice.restrict(log_p_11V, PartialHypotheses(one.sentence_B, one.limit_B, ids_11T))
     if weights_11S is not None:
         attention = (*attention, weights_11S[0, 0].cpu())
     for token, value in enumerate(restricted_11V.squeeze().double().tolist()):
         if value == -torch.inf:
             continue
-        if token == special.EOS:
-            one.found.append(_hypothesis(one, prefix, log_p + value, attention))
+        if token == special_tokens.EOS:
+            one.found.append(_make_hypothesis(one, prefix, log_p + value, attention))
         else:
             _extend(one, state, (*prefix, token), log_p + value, attention)
 
 
-def _hypothesis(one: _Sentence[S], ids: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]) -> Hypothesis:
-    reached = score(log_p, len(ids) + 1, one.options.alpha)
+def _make_hypothesis(
+    one: _SentenceSearch[S], ids: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
+) -> Hypothesis:
+    reached = normalized_score(log_p, len(ids) + 1, one.options.alpha)
     attention_TS = torch.stack(attention) if attention else None
     if one.options.coverage and attention_TS is not None:
         words = one.choice.terms.words_B[int(one.sentence_B)]
@@ -89,8 +98,8 @@ def _hypothesis(one: _Sentence[S], ids: tuple[int, ...], log_p: float, attention
     return Hypothesis(ids, log_p, reached, attention_TS)
 
 
-def _refuse_many(size: int, limit: int) -> None:
-    if (size - 3) ** (limit - 1) > MOST_SEQUENCES:
+def _check_search_space(size: int, limit: int) -> None:
+    if (size - 3) ** (limit - 1) > MAX_SEQUENCES:
         raise UsageError(
             f"exhaustive search over {size} tokens and {limit} places looks at more than a million outputs",
             hint="it is meant for tiny vocabularies; use --beam",

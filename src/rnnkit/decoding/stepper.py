@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Stepper(Protocol[S]):
 
 
 @runtime_checkable
-class Ranker(Stepper[S], Protocol[S]):
+class RankingStepper(Stepper[S], Protocol[S]):
     """A stepper that can name the best tokens without writing down the probability of every one."""
 
     def rank(
@@ -130,11 +130,86 @@ class Hypothesis:
     finished: bool = True
 
 
-def score(log_p: float, length: int, alpha: float) -> float:
+def normalized_score(log_p: float, length: int, alpha: float) -> float:
     """Length-normalised score log p / L^alpha; `length` counts the end symbol."""
     return log_p / float(length**alpha)
 
 
-def forbidden(options: SearchOptions) -> list[int]:
+def forbidden_ids(options: SearchOptions) -> list[int]:
     """Ids that are never chosen."""
-    return [special.PAD, special.BOS] + ([] if options.allow_unknown else [special.UNK])
+    return [special_tokens.PAD, special_tokens.BOS] + ([] if options.allow_unknown else [special_tokens.UNK])
+
+
+MIN_COVERAGE = 1e-9
+"""Least attention that a source token is taken to have, so that no output is worth nothing."""
+
+
+def coverage_penalty(attention_TS: Tensor, words: int, beta: float) -> float:
+    """The penalty of one output.
+
+    Args:
+        attention_TS: Weights over the source for each token and the end symbol.
+        words: Source tokens that want to be covered; columns from there on, the end symbol and padding, do not count.
+        beta: Weight.
+    """
+    covered_S = attention_TS[:, :words].double().sum(0).clamp(MIN_COVERAGE, 1.0)
+    return beta * float(covered_S.log().sum())
+
+
+LENGTH_FACTOR: Final = 4
+LENGTH_MARGIN: Final = 100
+DEFAULT_TRAINING_LENGTH: Final = 500
+"""Tokens of the longest line of training where a model of an older rnnkit does not record it."""
+
+
+@dataclass(frozen=True)
+class TrainingLengths:
+    """Tokens of the longest source and target of training, the end symbol counted.
+
+    Attributes:
+        source: Of the source.
+        target: Of the target.
+        is_known: Whether they were recorded.
+    """
+
+    source: int = DEFAULT_TRAINING_LENGTH
+    target: int = DEFAULT_TRAINING_LENGTH
+    is_known: bool = False
+
+    @property
+    def most_source(self) -> int:
+        """Tokens of a source line that are read at most, the end symbol counted."""
+        return LENGTH_FACTOR * self.source + LENGTH_MARGIN
+
+    @property
+    def most_output(self) -> int:
+        """Tokens of an output at most, the end symbol counted."""
+        return LENGTH_FACTOR * self.target + LENGTH_MARGIN
+
+
+def max_training_lengths(each: Sequence[tuple[int, int] | None]) -> TrainingLengths:
+    """The longest lines of models that work together; None stands for a model that does not record them."""
+    known = [pair for pair in each if pair is not None]
+    if not known:
+        return TrainingLengths()
+    return TrainingLengths(max(source for source, _ in known), max(target for _, target in known), is_known=True)
+
+
+@dataclass(frozen=True)
+class PartialHypotheses:
+    """Rows under way.
+
+    Attributes:
+        sentence_B: Which sentences of the batch they belong to.
+        limit_B: Most tokens of the sentences' outputs, the end symbol counted.
+        ids_BKT: What each row has said, behind the start symbol.
+    """
+
+    sentence_B: Tensor
+    limit_B: Tensor
+    ids_BKT: Tensor
+
+    @property
+    def next_length(self) -> int:
+        """Tokens of a row with the one that is chosen next."""
+        return self.ids_BKT.shape[2]

@@ -11,28 +11,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.data.batching import pad, plan_epoch
-from rnnkit.decoding.alignment import replace_unknown
-from rnnkit.decoding.beam import beam_search
-from rnnkit.decoding.choice import Terms, Wish
-from rnnkit.decoding.direction import Way, agree
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
+from rnnkit.decoding.attention_alignment import replace_unknown
+from rnnkit.decoding.batch_execution import split_on_oom
+from rnnkit.decoding.beam_search import beam_search
+from rnnkit.decoding.constraints.token_constraints import (
+    UNCONSTRAINED,
+    BatchConstraints,
+    ConstrainedSource,
+    Constraints,
+)
+from rnnkit.decoding.ensemble import Direction
 from rnnkit.decoding.exhaustive import exhaustive_search
-from rnnkit.decoding.forced import force
 from rnnkit.decoding.greedy import greedy_search
-from rnnkit.decoding.halving import in_halves
-from rnnkit.decoding.sampling import Sampling, random_numbers, sample
+from rnnkit.decoding.rescoring import rerank_bidirectional, score_targets
+from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
-from rnnkit.decoding.translator import Translator, decode
-from rnnkit.decoding.wishes import NO_WISH, Asked
+from rnnkit.decoding.translator import Translator, decode_ids
 from rnnkit.errors import DataError
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import out_of_memory
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 BLOCK_LINES = 2000
 """Lines read before the first is written: enough to sort them into batches of like length."""
 
-BATCHES_A_WORKER = 4
+BATCHES_PER_WORKER = 4
 """Batches that each of several workers gets of a block, if they are not too small for that anyway."""
 
 
@@ -56,13 +60,13 @@ class TranslationOptions:
     keep_attention: bool = False
     replace_unknown: bool = False
     lexicon: Mapping[str, str] | None = None
-    sampling: Sampling | None = None
+    sampling: SamplingOptions | None = None
     seed: int = 1
     workers: int = 1
 
 
 @dataclass(frozen=True)
-class Translated:
+class TranslatedLine:
     """One line's outputs.
 
     Attributes:
@@ -83,7 +87,7 @@ class Translated:
 
 
 @dataclass(frozen=True)
-class _Sentence:
+class _SourceSentence:
     """One line to be searched for.
 
     Attributes:
@@ -96,16 +100,16 @@ class _Sentence:
     place: int
     line: int
     ids: np.ndarray
-    wish: Wish
+    wish: Constraints
 
 
 def translate_lines(
     translator: Translator,
-    lines: Iterable[Asked],
+    lines: Iterable[ConstrainedSource],
     options: TranslationOptions,
     first_line: int = 1,
     block_lines: int = BLOCK_LINES,
-) -> Iterator[Translated]:
+) -> Iterator[TranslatedLine]:
     """Translate raw lines, one result a line, in order.
 
     A line without tokens stays empty, unless something is asked of its translation.
@@ -130,22 +134,22 @@ def translate_lines(
 def translate_tokens(
     translator: Translator,
     sources: Sequence[Sequence[str]],
-    wishes: Sequence[Wish],
+    wishes: Sequence[Constraints],
     options: TranslationOptions,
     first_line: int = 1,
-) -> Iterator[Translated]:
+) -> Iterator[TranslatedLine]:
     """Translate lines that are in tokens: what `decode` writes for their text. Arguments as for `search_batches`."""
     read = [options.search.cut(tokens) for tokens in sources]
     encoded = [translator.encode(tokens) for tokens in read]
     found = search_batches(translator, [ids for ids, _ in encoded], wishes, options, first_line)
     for place, (tokens, (_, own), hypotheses) in enumerate(zip(read, encoded, found, strict=True)):
-        wish, one = wishes[place], spell(translator.main, tokens, hypotheses, options, own)
+        wish, one = wishes[place], detokenize_outputs(translator.main, tokens, hypotheses, options, own)
         met = tuple(map(wish.met, hypotheses, one.outputs)) if wish.constrains else ()
         yield replace(one, met=met, left_out=len(sources[place]) - len(tokens))
 
 
-def search_all(
-    model: Model,
+def search_sources(
+    model: LoadedSeq2Seq,
     sources: Sequence[Sequence[int]],
     options: SearchOptions,
     batch_tokens: int,
@@ -153,13 +157,13 @@ def search_all(
 ) -> list[list[Hypothesis]]:
     """Search for every source (ids without the end symbol), in batches of like length; results in input order."""
     how = TranslationOptions(options, batch_tokens, keep_attention)
-    return search_batches(Translator((model,)), sources, [NO_WISH] * len(sources), how)
+    return search_batches(Translator((model,)), sources, [UNCONSTRAINED] * len(sources), how)
 
 
 def search_batches(
     translator: Translator,
     sources: Sequence[Sequence[int]],
-    wishes: Sequence[Wish],
+    wishes: Sequence[Constraints],
     options: TranslationOptions,
     first_line: int = 1,
 ) -> list[list[Hypothesis]]:
@@ -181,7 +185,9 @@ def search_batches(
     """
     results: list[list[Hypothesis]] = [[] for _ in sources]
     sentences = [
-        _Sentence(place, first_line + place, np.array([*options.search.cut(ids), special.EOS], dtype=np.int64), wish)
+        _SourceSentence(
+            place, first_line + place, np.array([*options.search.cut(ids), special_tokens.EOS], dtype=np.int64), wish
+        )
         for place, (ids, wish) in enumerate(zip(sources, wishes, strict=True))
         if ids or wish.prefix or wish.constrains
     ]
@@ -189,25 +195,27 @@ def search_batches(
         return results
     lengths = np.array([len(one.ids) for one in sentences])
     # Batches enough that no worker waits long for another's last.
-    share = int(lengths.sum()) // (BATCHES_A_WORKER * options.workers) if options.workers > 1 else options.batch_tokens
+    share = (
+        int(lengths.sum()) // (BATCHES_PER_WORKER * options.workers) if options.workers > 1 else options.batch_tokens
+    )
     budget = max(min(options.batch_tokens, share), int(lengths.max()))
     plan = plan_epoch([lengths], budget, seed=0, epoch=0)
     # The longest first, so that no worker is left with one when the others are done.
     plan.sort(key=lambda batch: -int(lengths[batch].max()))
     batches = [[sentences[index] for index in batch] for batch in plan]
-    for chosen, found in zip(batches, _search_side_by_side(translator, batches, options), strict=True):
+    for chosen, found in zip(batches, _search_in_parallel(translator, batches, options), strict=True):
         for one, hypotheses in zip(chosen, found, strict=True):
             results[one.place] = hypotheses
     return results
 
 
-def _search_side_by_side(
-    translator: Translator, batches: Sequence[list[_Sentence]], options: TranslationOptions
+def _search_in_parallel(
+    translator: Translator, batches: Sequence[list[_SourceSentence]], options: TranslationOptions
 ) -> Iterator[list[list[Hypothesis]]]:
     """All batches, in order, by as many workers as are wanted."""
 
-    def run(chosen: list[_Sentence]) -> list[list[Hypothesis]]:
-        return in_halves(lambda some: _search(translator, some, options), chosen)
+    def run(chosen: list[_SourceSentence]) -> list[list[Hypothesis]]:
+        return split_on_oom(lambda some: _search(translator, some, options), chosen)
 
     workers = min(options.workers, len(batches))
     if workers <= 1:
@@ -218,7 +226,7 @@ def _search_side_by_side(
 
 
 def _search(
-    translator: Translator, sentences: Sequence[_Sentence], options: TranslationOptions
+    translator: Translator, sentences: Sequence[_SourceSentence], options: TranslationOptions
 ) -> list[list[Hypothesis]]:
     """One batch. Raises DataError where a single sentence does not fit into memory."""
     try:
@@ -236,43 +244,43 @@ def _search(
 
 @torch.inference_mode()
 def _search_batch(
-    translator: Translator, sentences: Sequence[_Sentence], options: TranslationOptions
+    translator: Translator, sentences: Sequence[_SourceSentence], options: TranslationOptions
 ) -> list[list[Hypothesis]]:
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad([one.ids for one in sentences]))
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences([one.ids for one in sentences]))
     ways = translator.begin(source_BS, lengths_B)
     if len(ways) == 1:
-        found = _search_one_way(ways[0], sentences, lengths_B, options)
+        found = _search_direction(ways[0], sentences, lengths_B, options)
     else:
         apart = replace(options, search=replace(options.search, nbest=options.search.beam))
-        each = [_search_one_way(way, sentences, lengths_B, apart) for way in ways]
-        found = agree(ways, each, options.search, options.keep_attention)
-    limits = _limits(sentences, lengths_B, options.search).tolist()
+        each = [_search_direction(way, sentences, lengths_B, apart) for way in ways]
+        found = rerank_bidirectional(ways, each, options.search, options.keep_attention)
+    limits = _output_limits(sentences, lengths_B, options.search).tolist()
     # Attention over this batch's padding says nothing.
     return [
-        [_trim(hypothesis, length, limit) for hypothesis in hypotheses]
+        [_trim_padding(hypothesis, length, limit) for hypothesis in hypotheses]
         for hypotheses, length, limit in zip(found, lengths_B.tolist(), limits, strict=True)
     ]
 
 
-def _limits(sentences: Sequence[_Sentence], lengths_B: Tensor, search: SearchOptions) -> Tensor:
+def _output_limits(sentences: Sequence[_SourceSentence], lengths_B: Tensor, search: SearchOptions) -> Tensor:
     """Most tokens of each sentence's outputs, the end symbol counted."""
-    terms = Terms([one.wish for one in sentences])
+    terms = BatchConstraints([one.wish for one in sentences])
     return terms.widen(torch.tensor([search.limit(length) for length in lengths_B.tolist()]), search)
 
 
-def _search_one_way(
-    way: Way, sentences: Sequence[_Sentence], lengths_B: Tensor, options: TranslationOptions
+def _search_direction(
+    way: Direction, sentences: Sequence[_SourceSentence], lengths_B: Tensor, options: TranslationOptions
 ) -> list[list[Hypothesis]]:
     """What models of one direction find, as it is read."""
     search, stepper = options.search, way.stepper
     wishes = [way.turn_wish(one.wish) for one in sentences]
-    asked = any(wish is not NO_WISH for wish in wishes)
-    terms = Terms(wishes if asked else (), (lengths_B - 1).tolist())
-    limit_B = _limits(sentences, lengths_B, search)
+    asked = any(wish is not UNCONSTRAINED for wish in wishes)
+    terms = BatchConstraints(wishes if asked else (), (lengths_B - 1).tolist())
+    limit_B = _output_limits(sentences, lengths_B, search)
     if options.sampling is not None:
         numbers = random_numbers(options.seed, [one.line for one in sentences], search.nbest, int(limit_B.max()))
         found = sample(stepper, limit_B, search, options.sampling, numbers, terms)
-        found = _attend(stepper, found) if options.keep_attention else found
+        found = _add_attention(stepper, found) if options.keep_attention else found
     elif search.exhaustive:
         found = exhaustive_search(stepper, limit_B, search, terms)
     elif search.beam == 1 and not options.keep_attention and not any(wish.constrains for wish in wishes):
@@ -282,9 +290,9 @@ def _search_one_way(
     return [[way.turn_hypothesis(one) for one in many] for many in found]
 
 
-def _attend(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
+def _add_attention(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
     """The same outputs with the attention that the model pays where it is made to say them."""
-    attention_BKTS = force(stepper, [[one.ids for one in many] for many in found])[1]
+    attention_BKTS = score_targets(stepper, [[one.ids for one in many] for many in found])[1]
     if attention_BKTS is None:
         return found
     return [
@@ -293,26 +301,26 @@ def _attend(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[lis
     ]
 
 
-def _trim(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis:
+def _trim_padding(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis:
     """The hypothesis of a sentence of that length, with whether it ended by itself."""
     look_TS = None if hypothesis.attention is None else hypothesis.attention[:, :length].clone()
     return replace(hypothesis, attention=look_TS, finished=len(hypothesis.ids) + 1 < limit)
 
 
-def spell(
-    model: Model,
+def detokenize_outputs(
+    model: LoadedSeq2Seq,
     source: Sequence[str],
     hypotheses: Sequence[Hypothesis],
     options: TranslationOptions,
     own: Sequence[str] = (),
-) -> Translated:
+) -> TranslatedLine:
     """Turn hypotheses into text; `own` are the source's tokens whose ids stand behind the vocabulary."""
     if options.replace_unknown and options.lexicon is not None:
         own = [options.lexicon.get(token, token) for token in own]
-    tokens = tuple(tuple(decode(model.target_vocabulary, hypothesis.ids, own)) for hypothesis in hypotheses)
+    tokens = tuple(tuple(decode_ids(model.target_vocabulary, hypothesis.ids, own)) for hypothesis in hypotheses)
     if options.replace_unknown:
         pairs = zip(hypotheses, tokens, strict=True)
         is_feature, lexicon = model.tokenizer.is_feature, options.lexicon
         tokens = tuple(replace_unknown(hypothesis, one, source, is_feature, lexicon) for hypothesis, one in pairs)
     outputs = tuple(model.tokenizer.detokenize(one) for one in tokens) or ("",)
-    return Translated(tuple(source), outputs, tokens, tuple(hypotheses))
+    return TranslatedLine(tuple(source), outputs, tokens, tuple(hypotheses))

@@ -11,23 +11,21 @@ import torch
 from torch import Tensor
 
 from rnnkit.alignment.shortlist import Shortlist
-from rnnkit.decoding.direction import Way
-from rnnkit.decoding.ensemble import Ensemble, Fused, Respelled, Widened
+from rnnkit.decoding.ensemble import Direction, Ensemble, ExtendedVocabularyStepper, RemappedStepper, ShallowFusion
 from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import manifest
-from rnnkit.models import language_store, store
-from rnnkit.models.counted_prompts import CountedPrompts
-from rnnkit.models.prompts import Prompts
-from rnnkit.models.store import Model
-from rnnkit.models.translation import Listed, Translation
+from rnnkit.models import lm_store, store
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.text import matching
-from rnnkit.text.tokenizers.store import identity
+from rnnkit.text import vocabulary_mapping
+from rnnkit.text.tokenizers.store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
-Begin = Callable[[int], Stepper[Any]]
+FusionModel = Callable[[int], Stepper[Any]]
 """A language model behind so many empty prompts."""
 
 
@@ -42,13 +40,13 @@ class Translator:
         shortlist: What the output layer may be asked for, given a batch's source words; everything, without one.
     """
 
-    models: tuple[Model, ...]
-    speakers: tuple[Begin, ...] = ()
+    models: tuple[LoadedSeq2Seq, ...]
+    speakers: tuple[FusionModel, ...] = ()
     weights: tuple[float, ...] = ()
     shortlist: Shortlist | None = None
 
     @property
-    def main(self) -> Model:
+    def main(self) -> LoadedSeq2Seq:
         """The model whose tokenizer and vocabularies are used."""
         return self.models[0]
 
@@ -69,20 +67,20 @@ class Translator:
 
     def encode(self, tokens: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
         """Ids of a source line's tokens, and the tokens whose ids stand behind the vocabulary; see `own_tokens`."""
-        own = own_tokens(self.main, tokens) if self.copies else ()
-        return encode(self.main.source_vocabulary, tokens, own), own
+        own = source_oov_tokens(self.main, tokens) if self.copies else ()
+        return encode_tokens(self.main.source_vocabulary, tokens, own), own
 
     @property
-    def right_to_left(self) -> tuple[Model, ...]:
+    def right_to_left(self) -> tuple[LoadedSeq2Seq, ...]:
         """The models that say the target from its end."""
         return tuple(model for model in self.models if model.network.config.right_to_left)
 
     @property
-    def left_to_right(self) -> tuple[Model, ...]:
+    def left_to_right(self) -> tuple[LoadedSeq2Seq, ...]:
         """The models that say the target from its beginning."""
         return tuple(model for model in self.models if not model.network.config.right_to_left)
 
-    def begin(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Way, ...]:
+    def begin(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Direction, ...]:
         """Read a batch.
 
         Args:
@@ -93,12 +91,12 @@ class Translator:
             The directions that there are, from left to right first.
         """
         return tuple(
-            Way(self._begin(models, source_BS, lengths_B), turned, len(models) / len(self.models))
+            Direction(self._begin(models, source_BS, lengths_B), turned, len(models) / len(self.models))
             for turned, models in ((False, self.left_to_right), (True, self.right_to_left))
             if models
         )
 
-    def _begin(self, models: Sequence[Model], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+    def _begin(self, models: Sequence[LoadedSeq2Seq], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
         """Models of one direction that choose together."""
         steppers = []
         for model in models:
@@ -106,19 +104,19 @@ class Translator:
             listed = None
             if self.shortlist is not None:
                 chosen = self.shortlist.choose(source_BS.numpy())
-                listed = Listed.of(*(torch.from_numpy(part).to(device) for part in chosen))
-            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device), listed))
+                listed = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in chosen))
+            steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), listed))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.speakers:
             return stepper
         speakers: list[Stepper[Any]] = [begin(len(lengths_B)) for begin in self.speakers]
         size = len(self.main.target_vocabulary)
         if (own := int(source_BS.max()) + 1 - size) > 0 and self.copies:
-            speakers = [Widened(speaker, size, own) for speaker in speakers]
-        return Fused(stepper, speakers, self.weights)
+            speakers = [ExtendedVocabularyStepper(speaker, size, own) for speaker in speakers]
+        return ShallowFusion(stepper, speakers, self.weights)
 
 
-def own_tokens(model: Model, tokens: Iterable[str]) -> tuple[str, ...]:
+def source_oov_tokens(model: LoadedSeq2Seq, tokens: Iterable[str]) -> tuple[str, ...]:
     """The tokens of a source line that the vocabulary lacks, each once, in order; features are not among them.
 
     The ids of these are counted on from the vocabulary's last one, for each line anew (See et al. 2017).
@@ -127,7 +125,7 @@ def own_tokens(model: Model, tokens: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(token for token in tokens if token not in known and not is_feature(token)))
 
 
-def encode(vocabulary: Vocabulary, tokens: Iterable[str], own: Sequence[str] = ()) -> list[int]:
+def encode_tokens(vocabulary: Vocabulary, tokens: Iterable[str], own: Sequence[str] = ()) -> list[int]:
     """Ids of tokens, of which `own` have ids behind the vocabulary's."""
     ids = vocabulary.encode(tokens := list(tokens))
     if not own:
@@ -136,20 +134,20 @@ def encode(vocabulary: Vocabulary, tokens: Iterable[str], own: Sequence[str] = (
     return [behind.get(token, row) for token, row in zip(tokens, ids, strict=True)]
 
 
-def decode(vocabulary: Vocabulary, ids: Iterable[int], own: Sequence[str] = ()) -> list[str]:
+def decode_ids(vocabulary: Vocabulary, ids: Iterable[int], own: Sequence[str] = ()) -> list[str]:
     """Tokens of ids, of which those behind the vocabulary's are of `own`."""
     size = len(vocabulary)
     return [vocabulary.tokens[row] if row < size else own[row - size] for row in ids]
 
 
-def load(
+def load_translator(
     folders: Sequence[Path],
     checkpoint: str,
     speakers: Sequence[tuple[Path, float]],
     device: torch.device,
     shortlist: Path | None = None,
     eight_bits: bool = False,
-    listen: Listener = ignore,
+    listen: Listener = null_listener,
 ) -> Translator:
     """Load translation models, and language models to fuse them with.
 
@@ -169,17 +167,17 @@ def load(
             cannot use one.
         FormatError: A file is damaged; the message names it.
     """
-    models = tuple(store.load(folder, checkpoint, device) for folder in folders)
+    models = tuple(store.load_seq2seq(folder, checkpoint, device) for folder in folders)
     for folder in folders[1:]:
-        _check_alike(folders[0], folder)
-    begins = [_open_speaker(models[0], folder, device, listen) for folder, _ in speakers]
+        _check_compatible(folders[0], folder)
+    begins = [_load_fusion_model(models[0], folder, device, listen) for folder, _ in speakers]
     for model in models:
-        model.network.prepare(eight_bits)
-    chosen = None if shortlist is None else _open_shortlist(shortlist, models)
+        model.network.prepare_for_inference(eight_bits)
+    chosen = None if shortlist is None else _load_shortlist(shortlist, models)
     return Translator(models, tuple(begins), tuple(weight for _, weight in speakers), chosen)
 
 
-def _open_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
+def _load_shortlist(folder: Path, models: Sequence[LoadedSeq2Seq]) -> Shortlist:
     """Open a shortlist that the models can use."""
     for model in models:
         if model.network.config.copy:
@@ -196,42 +194,55 @@ def _open_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
     return shortlist
 
 
-def _open_speaker(model: Model, folder: Path, device: torch.device, listen: Listener) -> Begin:
+def _load_fusion_model(model: LoadedSeq2Seq, folder: Path, device: torch.device, listen: Listener) -> FusionModel:
     """Open a language model that reads the target tokens of a translation model, matched by spelling."""
-    begin, vocabulary, weight_V = _load_speaker(folder, device)
+    begin, vocabulary, weight_V = _open_language_model(folder, device)
     target = model.target_vocabulary
     if vocabulary.tokens == target.tokens:
         return begin
-    found = matching.match(target, vocabulary, matching.weights(target), weight_V)
+    found = vocabulary_mapping.map_vocabulary(
+        target, vocabulary, vocabulary_mapping.token_frequencies(target), weight_V
+    )
     joint = model.source_vocabulary is target
-    matching.check(found, str(model.folder), str(folder), matching.LEAST_OF_JOINT if joint else matching.LEAST)
-    if warning := matching.describe(found, str(model.folder), str(folder)):
-        listen(Warned(warning))
+    vocabulary_mapping.check_overlap(
+        found,
+        str(model.folder),
+        str(folder),
+        vocabulary_mapping.MIN_JOINT_COVERAGE if joint else vocabulary_mapping.MIN_COVERAGE,
+    )
+    if warning := vocabulary_mapping.describe_mismatches(found, str(model.folder), str(folder)):
+        listen(WarningEvent(warning))
     row_V = torch.from_numpy(found.row_V)
-    return lambda sentences: Respelled(begin(sentences), row_V)
+    return lambda sentences: RemappedStepper(begin(sentences), row_V)
 
 
-def _load_speaker(folder: Path, device: torch.device) -> tuple[Begin, Vocabulary, matching.Weights]:
+def _open_language_model(
+    folder: Path, device: torch.device
+) -> tuple[FusionModel, Vocabulary, vocabulary_mapping.Frequencies]:
     """A language model with its tokens and how frequent they are."""
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
-    vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
+    vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
     if document["network"].get("arch") == "ngram":
         counts = ngram_store.load(folder / ngram_store.NAME)
-        weight_V = matching.weights(vocabulary, counts.unigrams())
-        return lambda sentences: CountedPrompts(counts, [()] * sentences), vocabulary, weight_V
-    network = language_store.load(folder, "best", device).network
-    return lambda sentences: Prompts(network, [()] * sentences), vocabulary, matching.weights(vocabulary)
+        weight_V = vocabulary_mapping.token_frequencies(vocabulary, counts.unigrams())
+        return lambda sentences: NgramPrompts(counts, [()] * sentences), vocabulary, weight_V
+    network = lm_store.load_language_model(folder, "best", device).network
+    return (
+        lambda sentences: NeuralPrompts(network, [()] * sentences),
+        vocabulary,
+        vocabulary_mapping.token_frequencies(vocabulary),
+    )
 
 
-def _check_alike(first: Path, other: Path) -> None:
+def _check_compatible(first: Path, other: Path) -> None:
     """Refuse a model that reads or says other tokens than the first."""
     for side, place in (("target", -1), ("source", 0)):
         ours, theirs = (
             folder / Path(store.read_config(folder)["vocabularies"][place]).name for folder in (first, other)
         )
         _check_vocabulary(side, ours, theirs, hint="models of an ensemble are trained on the same data")
-    if identity(first / "tokenizer") != identity(other / "tokenizer"):
+    if read_tokenizer_identity(first / "tokenizer") != read_tokenizer_identity(other / "tokenizer"):
         raise ArtefactError(
             f"{first} and {other} have different tokenizers", hint="models of an ensemble are trained on the same data"
         )

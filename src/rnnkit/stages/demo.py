@@ -158,8 +158,8 @@ class _CommandRunner:
     def __call__(self, *words: str) -> str:
         """Run a command and return its standard output. Its standard error, with the progress, is not redirected."""
         self._listen(Note(f"$ rnnkit {shlex.join(words)}"))
-        line = interpreter.command("-m", "rnnkit", *words)
-        done = subprocess.run(line, stdout=subprocess.PIPE, env=interpreter.environment(), check=False)
+        line = interpreter.interpreter_command("-m", "rnnkit", *words)
+        done = subprocess.run(line, stdout=subprocess.PIPE, env=interpreter.child_environment(), check=False)
         if done.returncode:
             raise RnnkitError(f"`rnnkit {words[0]}` failed with exit code {done.returncode}", "see its message above")
         return done.stdout.decode("utf-8")

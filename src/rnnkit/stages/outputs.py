@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 
 from rnnkit.config import STDIN, flag
 from rnnkit.errors import ArtefactError
-from rnnkit.io import atomic, manifest, replacing
+from rnnkit.io import artifact_output, atomic, manifest
 
 PANEL = "Output"
 """Panel of the options that name outputs. Paths in other panels are inputs, except for `OUTPUTS`."""
@@ -58,7 +58,7 @@ def claim_file(
     """
     if path == STDIN or atomic.is_stream(path):
         return
-    atomic.resolve(path)
+    atomic.resolve_output(path)
     if kind is not None:
         _check_name(path)
     refuse_inputs(path, [*input_paths(options), *others])
@@ -75,9 +75,9 @@ def claim_folder(options: OutputOptions, path: Path, *kinds: str, others: Iterab
     Raises:
         ArtefactError: The directory is not empty and may not be replaced, contains an input, or is a file.
     """
-    folder = replacing.resolve_folder(path)
+    folder = artifact_output.resolve_directory(path)
     refuse_inputs(folder, [*input_paths(options), *others])
-    if replacing.is_taken(folder):
+    if artifact_output.is_occupied(folder):
         if not options.overwrite:
             raise _already_exists(path, options)
         replacing.check_folder(folder, kinds)

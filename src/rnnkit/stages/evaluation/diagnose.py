@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.stages.evaluation.diagnose_flow import FlowResult, measure_flow
 from rnnkit.stages.evaluation.diagnose_options import DiagnoseOptions
 from rnnkit.stages.evaluation.diagnose_recall import RecallResult, measure_recall
@@ -18,7 +18,7 @@ rnnkit diagnose --arch rnn gru lstm --start uniform
 rnnkit diagnose --recall --arch rnn lstm"""
 
 
-def run(options: DiagnoseOptions, listen: Listener = ignore) -> FlowResult | RecallResult:
+def run(options: DiagnoseOptions, listen: Listener = null_listener) -> FlowResult | RecallResult:
     """Look at gradients, or with `recall` train networks that remember.
 
     Raises:

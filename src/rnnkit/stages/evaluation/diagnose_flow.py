@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import ArtefactError, DataError
-from rnnkit.events import Listener, Note, Progress, Warned
+from rnnkit.events import Listener, Note, Progress, WarningEvent
 from rnnkit.io.workspace import Workspace
 from rnnkit.reports.gradient_flow import describe, draw_flows, tabulate
 from rnnkit.stages.evaluation.diagnose_options import FLOW_HIDDEN, DiagnoseOptions
@@ -16,8 +16,8 @@ from rnnkit.stages.evaluation.diagnose_options import FLOW_HIDDEN, DiagnoseOptio
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.data.arrays import IntArray
     from rnnkit.evaluation.gradient_flow import Flow
+    from rnnkit.io.npy import IntArray
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.stages.evaluation.score_inputs import Lines, Scorer
 
@@ -135,14 +135,14 @@ def _open(folder: Path, options: DiagnoseOptions, listen: Listener) -> Named:
     config = scorer.network.config
     _check_chain(str(folder), config.arch, options.by)
     if config.context == "line":
-        listen(Warned(f"{folder} learned from single lines; here it reads them as one stream"))
+        listen(WarningEvent(f"{folder} learned from single lines; here it reads them as one stream"))
     ids = _read(scorer, options)
     try:
         places = choose_places(ids, options.steps, options.places)
     except ValueError as error:
         raise DataError(f"the text is too short for {folder}", str(error), hint="a lower --steps asks less") from None
     if len(places[1]) < options.places:
-        listen(Warned(f"the text has places for {folder}: {len(places[1])}, not {options.places}"))
+        listen(WarningEvent(f"the text has places for {folder}: {len(places[1])}, not {options.places}"))
     return Named(str(folder), config.arch, scorer.network, *places)
 
 
@@ -170,12 +170,12 @@ def _read(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
 def _draw(arch: str, options: DiagnoseOptions) -> Named:
     from rnnkit.evaluation import fresh_network
     from rnnkit.evaluation.gradient_flow import WARM, draw_places
-    from rnnkit.models.language_model import Config
+    from rnnkit.models.language_model import LMConfig
 
     name = f"new {arch}"
     _check_chain(name, arch, options.by)
     size = options.hidden or FLOW_HIDDEN
-    config = Config(
+    config = LMConfig(
         arch=arch, vocabulary=VOCABULARY, embedding=size, hidden=size, layers=options.layers,  # type: ignore[arg-type]
         heads=1, memory=WARM + options.steps + 1,
     )  # fmt: skip

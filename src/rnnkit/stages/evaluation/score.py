@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rnnkit.events import Listener, Note, Progress, Warned, ignore
+from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.evaluation import score_inputs, score_mixture, score_translation
 from rnnkit.stages.evaluation.score_options import (
@@ -39,7 +39,7 @@ rnnkit score test.de test.en --model work/model --summary
 rnnkit score --split test --json --output test.scores"""
 
 
-def run(options: ScoreOptions, listen: Listener = ignore) -> Iterator[LineScore | Summary]:
+def run(options: ScoreOptions, listen: Listener = null_listener) -> Iterator[LineScore | Summary]:
     """Score text; what is found comes as it is found.
 
     Yields:
@@ -61,7 +61,7 @@ def _run(options: ScoreOptions, shares: Shares, listen: Listener) -> Iterator[Li
 
     set_threads(options.threads)
     device = choose_device(options.device)
-    if store.read_config(options.folder)["task"] == store.TASK:
+    if store.read_config(options.folder)["task"] == store.SEQ2SEQ:
         check_translation(options)
         yield from score_translation.score(options, device, listen)
         return
@@ -111,7 +111,7 @@ def _score(
     from rnnkit.evaluation.language_scores import LanguageScore, measure
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.stages.evaluation.score_unknown import UnknownWords
-    from rnnkit.text.special import UNK
+    from rnnkit.text.special_tokens import UNK
 
     flatnesses = () if fitted.flatness is None else (fitted.flatness,)
     models = score_mixture.components(options, main, others, flatnesses)
@@ -131,7 +131,7 @@ def _score(
         listen(Progress("score", total.lines))
     listen(Progress("score", total.lines, finished=True))
     for caution in total.cautions:
-        listen(Warned(caution))
+        listen(WarningEvent(caution))
     strange.warn(listen)
     parts = [
         Part(name, float(weight), perplexity(-float(summed) / total.tokens), unknown)
@@ -153,7 +153,7 @@ def _groups(options: ScoreOptions, main: Scorer) -> Iterator[Lines]:
 def _lines(group: Lines, log_p_N: FloatArray, before: int, with_tokens: bool) -> Iterator[LineScore]:
     """The scores of a group's lines, of which `before` came before."""
     from rnnkit.evaluation.language_scores import measure
-    from rnnkit.text.special import UNK
+    from rnnkit.text.special_tokens import UNK
 
     for number, tokens in enumerate(group.tokens):
         place = slice(int(group.text.offsets[number]), int(group.text.offsets[number + 1]))

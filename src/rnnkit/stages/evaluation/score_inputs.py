@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING
 
 from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Warned
+from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.text import special
-from rnnkit.text.features import TAB
+from rnnkit.text import special_tokens
 from rnnkit.text.lines import batch_lines
-from rnnkit.text.normalise import NONE
+from rnnkit.text.normalizer import NONE
 from rnnkit.text.tokenizers import tokenizer
+from rnnkit.text.tokenizers.features import FEATURE_SEPARATOR
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    from rnnkit.data.aligned import Sentences
+    from rnnkit.data.aligned_data import SentenceDataset
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.ngrams.model import NgramModel
-    from rnnkit.text.matching import Matching
     from rnnkit.text.tokenizers.tokenizer import Tokenizer
     from rnnkit.text.vocabulary import Vocabulary
+    from rnnkit.text.vocabulary_mapping import VocabularyMapping
 
     FloatArray = NDArray[np.float64]
 
@@ -89,7 +89,7 @@ class Lines:
         reproduced: The lines that the tokens spell; None where the text was in ids.
     """
 
-    text: Sentences
+    text: SentenceDataset
     tokens: Sequence[Sequence[str]]
     raw: Sequence[str] | None
     reproduced: Sequence[str] | None = None
@@ -109,14 +109,14 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
         FormatError: A file is damaged; the message names it.
         UsageError: A checkpoint of counts was asked for.
     """
-    from rnnkit.models import language_store, store
+    from rnnkit.models import lm_store, store
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.text.tokenizers.store import identity
+    from rnnkit.text.tokenizers.store import read_tokenizer_identity
     from rnnkit.text.vocabulary import Vocabulary
 
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
-    path = folder / language_store.VOCABULARY
+    path = folder / lm_store.VOCABULARY_FILE
     counted = document["network"].get("arch") == NGRAM
     if counted and checkpoint != "best":
         raise UsageError(f"--checkpoint {checkpoint}: {folder} holds counts, which have no checkpoints")
@@ -124,10 +124,10 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
         folder=folder,
         vocabulary=Vocabulary.load(path),
         vocabulary_digest=manifest.sha256(path),
-        tokenizer=language_store.find_tokenizer(folder),
-        tokenizer_identity=identity(folder / "tokenizer") if (folder / "tokenizer").exists() else None,
+        tokenizer=lm_store.find_tokenizer(folder),
+        tokenizer_identity=read_tokenizer_identity(folder / "tokenizer") if (folder / "tokenizer").exists() else None,
         language=str(document["languages"][0]),
-        network=None if counted else language_store.load(folder, checkpoint, device).network,
+        network=None if counted else lm_store.load_language_model(folder, checkpoint, device).network,
         counts=ngram_store.load(folder / ngram_store.NAME) if counted else None,
     )
 
@@ -142,26 +142,26 @@ class Matched:
     """
 
     scorer: Scorer
-    matching: Matching | None = None
+    matching: VocabularyMapping | None = None
 
-    def read(self, group: Lines) -> Sentences:
+    def read(self, group: Lines) -> SentenceDataset:
         """The ids that the model has for lines in the main model's tokens: those of its own tokens spelt alike.
 
         A token that the main model lacks may be one that this one has. What this one lacks is its `<unk>`.
         """
         import numpy as np
 
-        from rnnkit.data.aligned import Sentences
+        from rnnkit.data.aligned_data import SentenceDataset
 
         if self.matching is None:
             return group.text
         ids = self.matching.row_V[np.asarray(group.text.ids, dtype=np.int64)]
         if group.raw is not None:
             table = self.scorer.vocabulary.ids
-            for place in np.flatnonzero(np.asarray(group.text.ids) == special.UNK).tolist():
+            for place in np.flatnonzero(np.asarray(group.text.ids) == special_tokens.UNK).tolist():
                 line = int(np.searchsorted(group.text.offsets, place, side="right")) - 1
-                ids[place] = table.get(group.tokens[line][place - int(group.text.offsets[line])], special.UNK)
-        return Sentences(ids, group.text.offsets)
+                ids[place] = table.get(group.tokens[line][place - int(group.text.offsets[line])], special_tokens.UNK)
+        return SentenceDataset(ids, group.text.offsets)
 
 
 def match_models(main: Scorer, other: Scorer, listen: Listener) -> Matched:
@@ -175,7 +175,7 @@ def match_models(main: Scorer, other: Scorer, listen: Listener) -> Matched:
     Raises:
         ArtefactError: They cut text differently, or most tokens do not match; both are named.
     """
-    from rnnkit.text import matching
+    from rnnkit.text import vocabulary_mapping
 
     names = str(main.folder), str(other.folder)
     if main.cuts and other.cuts and main.tokenizer_identity != other.tokenizer_identity:
@@ -186,17 +186,19 @@ def match_models(main: Scorer, other: Scorer, listen: Listener) -> Matched:
         )
     if main.vocabulary.tokens == other.vocabulary.tokens:
         return Matched(other)
-    found = matching.match(main.vocabulary, other.vocabulary, _frequencies(main), _frequencies(other))
-    matching.check(found, *names)
-    if warning := matching.describe(found, *names):
-        listen(Warned(warning))
+    found = vocabulary_mapping.map_vocabulary(
+        main.vocabulary, other.vocabulary, _frequencies(main), _frequencies(other)
+    )
+    vocabulary_mapping.check_overlap(found, *names)
+    if warning := vocabulary_mapping.describe_mismatches(found, *names):
+        listen(WarningEvent(warning))
     return Matched(other, found)
 
 
 def _frequencies(scorer: Scorer) -> FloatArray:
-    from rnnkit.text.matching import weights
+    from rnnkit.text.vocabulary_mapping import token_frequencies
 
-    return weights(scorer.vocabulary, None if scorer.counts is None else scorer.counts.unigrams())
+    return token_frequencies(scorer.vocabulary, None if scorer.counts is None else scorer.counts.unigrams())
 
 
 def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[Lines]:
@@ -207,7 +209,7 @@ def read_text(paths: Sequence[Path], scorer: Scorer) -> Iterator[Lines]:
     """
     live = STDIN in paths and sys.stdin.isatty()
     cutter = scorer.tokenizer
-    lines = (line for path in paths for line in tokenizer.read_text(path, cutter))
+    lines = (line for path in paths for line in tokenizer.read_raw_text(path, cutter))
     groups = batch_lines(lines, 1 if live else GROUP_LINES, GROUP_CHARACTERS)
     empty = True
     for raw in groups:
@@ -230,7 +232,7 @@ def spell(tokens: Sequence[str], raw: str, cutter: Tokenizer | None) -> str:
     """
     if cutter is None:
         return " ".join(tokens)
-    beside = "".join(raw.partition(TAB)[1:]) if cutter.features else ""
+    beside = "".join(raw.partition(FEATURE_SEPARATOR)[1:]) if cutter.features else ""
     return cutter.detokenize(tokens) + beside
 
 
@@ -242,7 +244,7 @@ def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[Lines]:
         ArtefactError: The data was made with another vocabulary or tokenizer than the model's.
         FormatError: A file of the data is damaged.
     """
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
     data = AlignedData.open(folder)
     side = data.sides[0] if len(data.sides) == 1 else scorer.language
@@ -254,15 +256,15 @@ def read_data(folder: Path, split: str, scorer: Scorer) -> Iterator[Lines]:
         yield Lines(_sentences(ids), [scorer.vocabulary.decode(line) for line in ids], None)
 
 
-def _sentences(ids: Iterable[Sequence[int]]) -> Sentences:
+def _sentences(ids: Iterable[Sequence[int]]) -> SentenceDataset:
     """Lines of ids, with EOS put behind each."""
     import numpy as np
 
-    from rnnkit.data.aligned import Sentences
+    from rnnkit.data.aligned_data import SentenceDataset
 
-    ended = [[*line, special.EOS] for line in ids]
+    ended = [[*line, special_tokens.EOS] for line in ids]
     offsets = np.concatenate(([0], np.cumsum([len(line) for line in ended], dtype=np.int64)))
-    return Sentences(np.array([row for line in ended for row in line], dtype=np.int64), offsets)
+    return SentenceDataset(np.array([row for line in ended for row in line], dtype=np.int64), offsets)
 
 
 def _check_data(made_from: Mapping[str, str], folder: Path, side: str, scorer: Scorer) -> None:

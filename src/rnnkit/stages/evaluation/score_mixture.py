@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rnnkit.data.aligned import Sentences
+    from rnnkit.data.aligned_data import SentenceDataset
     from rnnkit.evaluation.component import Component
     from rnnkit.evaluation.perplexity import Reader
     from rnnkit.models.language_model import LanguageModel
@@ -60,12 +60,12 @@ def components(
     return [first, *(_plain(other.scorer) for other in others)]
 
 
-def read(group: Lines, others: Sequence[Matched]) -> list[Sentences]:
+def read(group: Lines, others: Sequence[Matched]) -> list[SentenceDataset]:
     """The lines as each model reads them, the main one first."""
     return [group.text, *(other.read(group) for other in others)]
 
 
-def predict(models: Sequence[Component], texts: Sequence[Sentences]) -> FloatArray:
+def predict(models: Sequence[Component], texts: Sequence[SentenceDataset]) -> FloatArray:
     """Natural logarithm of the probability of each token (K, N): the models in order, then the cache's rows.
 
     Args:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Progress, Warned
+from rnnkit.events import Listener, Progress, WarningEvent
 from rnnkit.stages.evaluation import score_inputs
 from rnnkit.stages.evaluation.score_options import ScoreOptions
 from rnnkit.stages.evaluation.score_results import END, LineScore, Part, Summary, Token
 from rnnkit.stages.inference.decode_warnings import Lines
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,16 +35,16 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
     Raises:
         DataError: A file is missing or no text, they have different numbers of lines, or none.
     """
-    from rnnkit.decoding.lengths import longest_of
-    from rnnkit.decoding.pair_scores import score_pairs
-    from rnnkit.decoding.translator import Translator, encode
+    from rnnkit.decoding.rescoring import score_pairs
+    from rnnkit.decoding.stepper import max_training_lengths
+    from rnnkit.decoding.translator import Translator, encode_tokens
     from rnnkit.evaluation.language_scores import LanguageScore, measure
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.models import store
 
-    model = store.load(options.folder, options.checkpoint, device)
+    model = store.load_seq2seq(options.folder, options.checkpoint, device)
     translator = Translator((model,))
-    longest = longest_of([store.longest_pair(options.folder, model.languages)])
+    longest = max_training_lengths([store.training_max_lengths(options.folder, model.languages)])
     read, said, cut = longest.most_source - 1, longest.most_output - 1, Lines()
     total = LanguageScore()
     for group in _groups(options.files[0], options.files[1], model.tokenizer):
@@ -53,7 +53,9 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
         sources = [translator.encode(source[:read]) for source, _ in whole]
         tokens = [target[:said] for _, target in whole]
         # A token that the model can copy from this line's source is known.
-        targets = [encode(model.target_vocabulary, line, own) for line, (_, own) in zip(tokens, sources, strict=True)]
+        targets = [
+            encode_tokens(model.target_vocabulary, line, own) for line, (_, own) in zip(tokens, sources, strict=True)
+        ]
         scores = score_pairs(translator, [ids for ids, _ in sources], targets, first_line=total.lines + 1)
         for place, (_, raw) in enumerate(group):
             ids = _ended(targets[place])
@@ -69,13 +71,13 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
         listen(Progress("score", total.lines))
     listen(Progress("score", total.lines, finished=True))
     for caution in total.cautions:
-        listen(Warned(caution))
+        listen(WarningEvent(caution))
     if not total.lines:
         raise DataError(f"{options.files[0]} and {options.files[1]} are empty", "one sentence a line is expected")
     if cut.count:
         have = "1 line is" if cut.count == 1 else f"{cut.count:,} lines are"
         listen(
-            Warned(
+            WarningEvent(
                 f"{have} longer than what the model reads, four times the longest line of training and 100: only the "
                 f"first {read:,} tokens of a source and {said:,} of a target count: {cut}"
             )
@@ -85,7 +87,7 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
 
 def _groups(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[tuple[str, str]]]:
     """Lines of both files side by side, some at a time."""
-    lines = zip_longest(read_text(source, tokenizer), read_text(target, tokenizer))
+    lines = zip_longest(read_raw_text(source, tokenizer), read_raw_text(target, tokenizer))
     block: list[tuple[str, str]] = []
     for number, (left, right) in enumerate(lines, start=1):
         if left is None or right is None:
@@ -104,13 +106,13 @@ def _groups(source: Path, target: Path, tokenizer: Tokenizer) -> Iterator[list[t
 def _ended(ids: Sequence[int]) -> NDArray[np.int64]:
     import numpy as np
 
-    from rnnkit.text import special
+    from rnnkit.text import special_tokens
 
-    return np.array([*ids, special.EOS], dtype=np.int64)
+    return np.array([*ids, special_tokens.EOS], dtype=np.int64)
 
 
 def _tokens(tokens: Sequence[str], ids: Sequence[int], log_p: NDArray[np.float64]) -> tuple[Token, ...]:
-    from rnnkit.text.special import EOS, UNK
+    from rnnkit.text.special_tokens import EOS, UNK
 
     each = zip([*tokens, END], [*ids, EOS], log_p.tolist(), strict=True)
     return tuple(Token(text, row != UNK, value) for text, row, value in each)

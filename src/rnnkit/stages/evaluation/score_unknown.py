@@ -10,9 +10,9 @@ import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnkit.events import Listener, Warned
+from rnnkit.events import Listener, WarningEvent
 from rnnkit.stages.evaluation.score_inputs import IN_TOKENS, Scorer
-from rnnkit.text.special import EOS, UNK
+from rnnkit.text.special_tokens import EOS, UNK
 
 if TYPE_CHECKING:
     from rnnkit.stages.evaluation.score_inputs import Lines
@@ -53,7 +53,7 @@ class UnknownWords:
         touched = f", {self._touched:,} of which it knows without punctuation at their ends" if self._touched else ""
         folder = self._scorer.folder
         listen(
-            Warned(
+            WarningEvent(
                 f"{folder} does not know {self._unknown:,} of {self._words:,} words{touched}; it reads words between "
                 "blanks, as the text has them that it was estimated from: tokenize this text in the same way, for "
                 "example with `rnnkit tokenize`, and score the tokens"

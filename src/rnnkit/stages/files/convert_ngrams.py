@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rnnkit.config import STDIN, argument, as_dict, option
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.atomic import is_stream
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import claim_file, claim_folder
@@ -141,7 +141,7 @@ class _LoadedNgrams:
 
 def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
     from rnnkit.models import store
-    from rnnkit.models.language_store import VOCABULARY
+    from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.ngrams.arpa_reader import read_arpa
     from rnnkit.text.vocabulary import Vocabulary
@@ -177,10 +177,10 @@ def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOpt
     from rnnkit.io.artefact_output import atomic_folder
     from rnnkit.io.explained import copy_folder
     from rnnkit.models import store
-    from rnnkit.models.language_store import VOCABULARY
+    from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.text.normalise import Normalisation
-    from rnnkit.text.tokenizers.blanks import BlankTokenizer
+    from rnnkit.text.normalizer import Normalizer
+    from rnnkit.text.tokenizers.simple_tokenizers import KenLMTokenizer
     from rnnkit.text.tokenizers.store import save_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -188,12 +188,12 @@ def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOpt
     with atomic_folder(options.output, store.KIND) as partial:
         Vocabulary(tuple(loaded.tokens), (0,) * len(loaded.tokens)).save(partial / VOCABULARY)
         if source.is_dir() and (source / "tokenizer").exists():
-            copy_folder(source / "tokenizer", partial / "tokenizer")
+            copy_directory(source / "tokenizer", partial / "tokenizer")
         else:
-            save_tokenizer(BlankTokenizer(Normalisation("none")), partial / "tokenizer")
+            save_tokenizer(KenLMTokenizer(Normalizer("none")), partial / "tokenizer")
         ngram_store.save(partial / ngram_store.NAME, model)
         network = {"arch": "ngram", "order": model.order, "smoothing": model.facts.get("smoothing")}
-        store.write_config(partial, store.LANGUAGE_MODEL, ["und"], [VOCABULARY], network)
+        store.write_config(partial, store.LANGUAGE_MODEL, ["und"], [VOCABULARY_FILE], network)
         kept = {name: value for name, value in as_dict(options).items() if name not in ("work", "overwrite", "output")}
         facts = {"languages": ["und"], "ngrams": list(model.sizes)}
         store.seal(partial, kept, {"arpa": loaded.sha256}, facts, finished=True)

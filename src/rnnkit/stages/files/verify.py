@@ -9,8 +9,8 @@ from typing import Any
 
 from rnnkit.config import argument
 from rnnkit.errors import DataError, FormatError
-from rnnkit.events import Listener, Note, Progress, ignore
-from rnnkit.io import manifest, replacing
+from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.io import artifact_output, manifest
 
 EXAMPLE = """\
 rnnkit verify work
@@ -104,7 +104,7 @@ def _find_artefacts(path: Path) -> Iterator[Path]:
     Raises:
         DataError: There is none.
     """
-    inside = sorted(path.rglob(f"*{manifest.NAME}")) if path.is_dir() else [manifest.place(path)]
+    inside = sorted(path.rglob(f"*{manifest.NAME}")) if path.is_dir() else [manifest.manifest_path(path)]
     places = [place for place in inside if place.is_file() and not (path.is_dir() and _hidden(place.relative_to(path)))]
     if not places:
         if not path.exists():
@@ -127,7 +127,7 @@ def _hidden(path: Path) -> bool:
 def _find_faults(artefact: Path) -> list[str]:
     """Compare an artefact with its manifest. Raises FormatError if the manifest is malformed."""
     try:
-        return manifest.faults(artefact)
+        return manifest.find_mismatches(artefact)
     except (KeyError, TypeError, AttributeError) as error:
         place = manifest.place(artefact)
         raise FormatError(f"{place} is damaged", f"{type(error).__name__}: {error}", path=place) from error
@@ -155,7 +155,7 @@ def _is_unfinished(path: Path, artefacts: list[Path]) -> bool:
         # The manifest of an unfinished run does not list its weights, which still change.
         has_weights = any("/" not in name and name.endswith(WEIGHTS) for name in found.files)
         finished = found.facts.get("finished", has_weights or found.kind != MODEL)
-        return not finished and replacing.matches(path.relative_to(folder).as_posix(), patterns)
+        return not finished and artifact_output.matches_any(path.relative_to(folder).as_posix(), patterns)
     return False
 
 
@@ -170,7 +170,7 @@ def _find_weight_faults(path: Path) -> list[str]:
     from rnnkit.models import weights
 
     try:
-        weights.load(path)
+        model_weights.load(path)
     except FormatError as error:
         return [f"{path}: {'; '.join(error.details)}"]
     return []

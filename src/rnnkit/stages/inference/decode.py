@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnkit.config import STDIN
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, Progress, ignore
-from rnnkit.io.growing import growing_file
+from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.io.resumable_output import resumable_file
 from rnnkit.stages.inference import decode_record, decode_resume, decode_translation
 from rnnkit.stages.inference.decode_options import CONTINUATION_BEAM, DIVERSITY, DecodeOptions, check, given
-from rnnkit.text.tokenizers.tokenizer import read_text, warn_replaced
+from rnnkit.text.tokenizers.tokenizer import read_raw_text, warn_replaced_line_ends
 
 if TYPE_CHECKING:
-    from rnnkit.decoding.continuation import Continued, Narrator
-    from rnnkit.decoding.fill import Filled
-    from rnnkit.decoding.sampling import Sampling
+    from rnnkit.decoding.generate import GeneratedLine, TextGenerator
+    from rnnkit.decoding.infill import FilledLine
+    from rnnkit.decoding.sampling import SamplingOptions
     from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.stages.inference.decode_resume import Keeper
 
@@ -42,7 +42,7 @@ Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 Decoder = Callable[["DecodeOptions", Mapping[str, Any], "Keeper | None", Listener], Outputs]
 
 
-def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None = None) -> Iterator[str]:
+def run(options: DecodeOptions, listen: Listener = null_listener, keeper: Keeper | None = None) -> Iterator[str]:
     """Decode; the lines come as they are made.
 
     Args:
@@ -68,9 +68,9 @@ def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None
         listen(Note("--seed has no effect: nothing is drawn"))
     set_threads(options.threads)
     decoders: dict[str, Decoder] = {
-        store.TASK: _translate,
+        store.SEQ2SEQ: _translate,
         store.LANGUAGE_MODEL: _continue,
-        store.CLOZE: _fill,
+        store.MASKED_LM: _fill,
     }
     if keeper is None and options.resume:
         keeper = decode_resume.open_keeper(options)
@@ -78,7 +78,7 @@ def run(options: DecodeOptions, listen: Listener = ignore, keeper: Keeper | None
     return _lines(options, decoders[document["task"]](options, document, keeper, listen), done, listen)
 
 
-def write(options: DecodeOptions, listen: Listener = ignore) -> None:
+def write(options: DecodeOptions, listen: Listener = null_listener) -> None:
     """Decode into the output file, which keeps what was written, and a record of it, where the work is interrupted.
 
     Raises:
@@ -89,7 +89,7 @@ def write(options: DecodeOptions, listen: Listener = ignore) -> None:
     if not decode_record.is_recorded(options):
         if options.resume:
             raise UsageError(f"--resume continues a file, and {options.output} is something else")
-        with growing_file(options.output) as file:
+        with resumable_file(options.output) as file:
             file.writelines(f"{line}\n" for line in run(options, listen))
         return
     if not options.resume:
@@ -154,12 +154,12 @@ def _search(options: DecodeOptions, beam: int) -> SearchOptions:
     )
 
 
-def _sampling(options: DecodeOptions) -> Sampling | None:
-    from rnnkit.decoding.sampling import Sampling
+def _sampling(options: DecodeOptions) -> SamplingOptions | None:
+    from rnnkit.decoding.sampling import SamplingOptions
 
     if not options.draws:
         return None
-    return Sampling(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
+    return SamplingOptions(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
 
 
 def _translate(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
@@ -172,24 +172,23 @@ def _translate(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | No
 
 
 def _continue(options: DecodeOptions, document: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
-    from rnnkit.decoding import continuation
+    from rnnkit.decoding import generate
 
     narrator = _open_narrator(options, document, listen)
-    how = continuation.GenerationOptions(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
-    prompts = (line for path in options.files for line in read_text(path, narrator.tokenizer))
+    how = generate.GenerationOptions(_search(options, CONTINUATION_BEAM), _sampling(options), options.seed)
+    prompts = (line for path in options.files for line in read_raw_text(path, narrator.tokenizer))
     lines, done = _remaining(prompts, keeper)
-    ahead = _ahead(options, continuation.BLOCK_LINES)
-    for one in continuation.continue_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
+    ahead = _ahead(options, generate.BLOCK_LINES)
+    for one in generate.generate_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
         yield one.texts if options.prompt else one.continuations, _describe_continuation(one)
-    warn_replaced(narrator.tokenizer, listen)
+    warn_replaced_line_ends(narrator.tokenizer, listen)
 
 
-def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> Narrator:
+def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> TextGenerator:
     """The language model, of counts or of weights."""
-    from rnnkit.decoding.continuation import Narrator
-    from rnnkit.models import language_store
-    from rnnkit.models.counted_prompts import CountedPrompts
-    from rnnkit.models.prompts import Prompts
+    from rnnkit.decoding.generate import TextGenerator
+    from rnnkit.models import lm_store
+    from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.nn.device import choose_device
     from rnnkit.text.vocabulary import Vocabulary
@@ -199,17 +198,15 @@ def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: 
         if strange := given(options, ["checkpoint"]):
             raise UsageError(f"{strange[0]} {options.checkpoint}: {folder} holds counts, which have no checkpoints")
         counts = ngram_store.load(folder / ngram_store.NAME)
-        vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
+        vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
         listen(Note(f"{folder}: {counts.order}-grams, {language}"))
-        return Narrator(
-            lambda prompts: CountedPrompts(counts, prompts), vocabulary, language_store.find_tokenizer(folder)
-        )
-    speaker = language_store.load(folder, options.checkpoint, choose_device(options.device))
+        return TextGenerator(lambda prompts: NgramPrompts(counts, prompts), vocabulary, lm_store.find_tokenizer(folder))
+    speaker = lm_store.load_language_model(folder, options.checkpoint, choose_device(options.device))
     listen(Note(f"{folder}: {options.checkpoint} weights, {speaker.network.config.arch} {language}"))
-    return Narrator(lambda prompts: Prompts(speaker.network, prompts), speaker.vocabulary, speaker.tokenizer)
+    return TextGenerator(lambda prompts: NeuralPrompts(speaker.network, prompts), speaker.vocabulary, speaker.tokenizer)
 
 
-def _describe_continuation(continued: Continued) -> dict[str, Any]:
+def _describe_continuation(continued: GeneratedLine) -> dict[str, Any]:
     """One prompt's outputs as JSON. `ended` is false where a continuation was cut at its greatest length."""
     return {
         "prompt_tokens": list(continued.prompt),
@@ -235,22 +232,22 @@ def _describe_continuation(continued: Continued) -> dict[str, Any]:
 
 
 def _fill(options: DecodeOptions, _: Mapping[str, Any], keeper: Keeper | None, listen: Listener) -> Outputs:
-    from rnnkit.decoding import fill
-    from rnnkit.models import cloze_store
+    from rnnkit.decoding import infill
+    from rnnkit.models import lm_store
     from rnnkit.nn.device import choose_device
-    from rnnkit.text.gaps import read_gapped
+    from rnnkit.text.masked_lines import read_masked_lines
 
-    filler = cloze_store.load(options.folder, options.checkpoint, choose_device(options.device))
+    filler = lm_store.load_masked_lm(options.folder, options.checkpoint, choose_device(options.device))
     listen(Note(f"{filler.folder}: {options.checkpoint} weights, gaps of {filler.language}"))
     single = options.nbest > 1 and not options.json
-    lines, _done = _remaining(read_gapped(options.files, options.gap, filler.tokenizer, single), keeper)
-    ahead = _ahead(options, fill.BLOCK_LINES)
-    for one in fill.fill_lines(filler, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
+    lines, _done = _remaining(read_masked_lines(options.files, options.gap, filler.tokenizer, single), keeper)
+    ahead = _ahead(options, infill.BLOCK_LINES)
+    for one in infill.fill_lines(filler, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
         yield one.texts, _describe_filling(one)
-    warn_replaced(filler.tokenizer, listen)
+    warn_replaced_line_ends(filler.tokenizer, listen)
 
 
-def _describe_filling(filled: Filled) -> dict[str, Any]:
+def _describe_filling(filled: FilledLine) -> dict[str, Any]:
     """One line's fills as JSON: its gaps in the order in which they were filled, each with its candidates."""
     return {
         "outputs": [

@@ -139,7 +139,7 @@ def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
     for number, text in enumerate(options.fusion, start=1):
         yield from _of_model(_numbered("fusion", number), score_options.parse(text, "--fusion")[0], "best")
     if options.shortlist is not None:
-        manifest.load(manifest.place(options.shortlist))
+        manifest.load(manifest.manifest_path(options.shortlist))
         for path in sorted(options.shortlist.iterdir()):
             if path.is_file() and path.name != manifest.NAME and not path.name.startswith("."):
                 yield f"shortlist: {path.name}", path, False
@@ -154,7 +154,7 @@ def _of_model(part: str, folder: Path, checkpoint: str) -> Iterator[tuple[str, P
     counted = document["network"].get("arch") == "ngram"
     path = folder / ngram_store.NAME if counted else store.weights_path(folder, checkpoint)
     yield f"{part}: {path.name}", path, False
-    yield f"{part}: {store.CONFIG}", folder / store.CONFIG, False
+    yield f"{part}: {store.CONFIG_FILE}", folder / store.CONFIG_FILE, False
     for name in document["vocabularies"]:
         yield f"{part}: {name}", folder / name, False
     for file in sorted((folder / "tokenizer").rglob("*")):

@@ -10,8 +10,8 @@ from pathlib import Path
 from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import FormatError, UsageError
 from rnnkit.io.workspace import Workspace
-from rnnkit.stages import shared_options as usual
-from rnnkit.text.gaps import GAP, check_gap
+from rnnkit.stages import usual_options as usual
+from rnnkit.text.masked_lines import DEFAULT_GAP, check_gap
 
 CHECKPOINTS = ("best", "last", "average")
 TRANSLATION_BEAM, CONTINUATION_BEAM = 5, 1
@@ -147,7 +147,7 @@ class DecodeOptions:
     seed: int = option(1, help="Seed of what is drawn.", panel="Sampling", minimum=0)
     prompt: bool = option(True, help="Write the prompt before what follows it.", panel="Language models")
     fill: bool = option(False, help="Fill the gaps of each line.", panel="Cloze models")
-    gap: str = option(GAP, help="How a gap is written.", panel="Cloze models")
+    gap: str = option(DEFAULT_GAP, help="How a gap is written.", panel="Cloze models")
     replace_unknown: bool = option(
         False, help="Let the model say the unknown symbol, and write the source token that it looked at most.",
         panel="Attention",

@@ -15,7 +15,7 @@ from typing import Any
 
 from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, FormatError, RnnkitError
-from rnnkit.io import atomic, growing, manifest
+from rnnkit.io import atomic, manifest, resumable_output
 from rnnkit.stages.inference.decode_identity import STREAM, Identity, differences, identify, is_text_name
 from rnnkit.stages.inference.decode_options import DecodeOptions
 
@@ -48,7 +48,7 @@ class Extent:
         """The first bytes of a file, fewer where it is shorter."""
         found = cls()
         if path.is_file():
-            with growing.opened(path) as file:
+            with resumable_output.open_uncompressed(path) as file:
                 while found.size < size and (piece := file.read(min(size - found.size, _PIECE))):
                     found = found.plus(piece)
         return found
@@ -86,8 +86,11 @@ def is_recorded(options: DecodeOptions) -> bool:
 
 def refuse_foreign(options: DecodeOptions) -> None:
     """Keep files of the user that have the name of a record. Raises ArtefactError where there is one."""
-    partial = growing.partial(options.output)
-    for place in (record_place(partial), record_place(partial.with_name(partial.name.removesuffix(growing.ENDING)))):
+    partial = resumable_output.partial_path(options.output)
+    for place in (
+        record_place(partial),
+        record_place(partial.with_name(partial.name.removesuffix(resumable_output.PARTIAL_SUFFIX))),
+    ):
         if place.exists():
             try:
                 own = manifest.load(place).kind == KIND
@@ -113,8 +116,8 @@ def find(options: DecodeOptions, now: Identity | None = None) -> State:
             since, or has no record; the message names what differs.
         FormatError: The record is damaged.
     """
-    partial = growing.partial(options.output)
-    output = partial.with_name(partial.name.removesuffix(growing.ENDING))  # where a link leads
+    partial = resumable_output.partial_path(options.output)
+    output = partial.with_name(partial.name.removesuffix(resumable_output.PARTIAL_SUFFIX))  # where a link leads
     place = partial if partial.is_file() else output
     if not place.is_file():
         _refuse_strange_links(options)
@@ -128,7 +131,7 @@ def find(options: DecodeOptions, now: Identity | None = None) -> State:
     if state.links is None:
         _refuse_strange_links(options)
         return State()  # the links of all lines are missing: every line is decoded again
-    path = growing.partial(options.alignments)
+    path = resumable_output.partial_path(options.alignments)
     path = path if path.is_file() else options.alignments
     recorded = record.facts["alignments"]
     links = Extent.of(path, int(recorded["size"]))
@@ -146,7 +149,7 @@ def _refuse_strange_links(options: DecodeOptions) -> None:
     """Keep a file that `--alignments` names and no record vouches for. Raises ArtefactError where there is one."""
     if options.alignments is None:
         return
-    for path in (options.alignments, growing.partial(options.alignments)):
+    for path in (options.alignments, resumable_output.partial_path(options.alignments)):
         if path.is_file():
             raise ArtefactError(
                 f"{path} exists, and the record of {options.output} does not vouch for it",
@@ -157,9 +160,9 @@ def _refuse_strange_links(options: DecodeOptions) -> None:
 def _record_of(place: Path, options: DecodeOptions) -> tuple[manifest.Manifest, State]:
     """The record that vouches for what is at `place`. A kill just before the end leaves it under the partial's name."""
     places = [record_place(place)]
-    is_partial = place == growing.partial(options.output)
+    is_partial = place == resumable_output.partial_path(options.output)
     if not is_partial:
-        places.append(record_place(growing.partial(place)))
+        places.append(record_place(resumable_output.partial_path(place)))
     found = [_load(one) for one in places if one.is_file()]
     if not found:
         raise ArtefactError(
@@ -168,9 +171,9 @@ def _record_of(place: Path, options: DecodeOptions) -> tuple[manifest.Manifest, 
             hint="--overwrite begins anew",
         )
     for record in found:
-        with manifest.reading(places[0]):
+        with manifest.explain_damage(places[0]):
             state = _state(record, place)
-            whole = is_partial or state.output.size == growing.plain_size(place)
+            whole = is_partial or state.output.size == resumable_output.uncompressed_size(place)
             if state.output.as_dict() == record.facts["output"] and whole:
                 return record, state
     raise _changed(place)

@@ -17,9 +17,9 @@ from typing import IO, Any, TypeVar
 
 from rnnkit.errors import ArtefactError
 from rnnkit.events import Listener, Note
-from rnnkit.io import growing, manifest
+from rnnkit.io import manifest, resumable_output
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.durable import sync_file, sync_folder
+from rnnkit.io.durable import fsync_directory, fsync_path
 from rnnkit.stages.inference.decode_identity import Identity, identify
 from rnnkit.stages.inference.decode_options import DecodeOptions
 from rnnkit.stages.inference.decode_record import KIND, VERSION, Extent, State, find, record_place
@@ -45,8 +45,8 @@ class Keeper:
     def __init__(self, options: DecodeOptions, identity: Identity, start: State) -> None:
         self.start = start
         self.recording = False
-        self._partial = growing.partial(options.output)
-        self._whole = self._partial.with_name(self._partial.name.removesuffix(growing.ENDING))
+        self._partial = resumable_output.partial_path(options.output)
+        self._whole = self._partial.with_name(self._partial.name.removesuffix(resumable_output.PARTIAL_SUFFIX))
         self._each = options.group_lines
         self._identity = identity
         links = Extent() if start.links is None and options.alignments is not None else start.links
@@ -164,13 +164,13 @@ class Keeper:
             return
         with suppress(OSError, ArtefactError):  # on a full disk the record before this one holds
             for file in self._files:
-                sync_file(Path(file.name))
+                fsync_path(Path(file.name))
             self.save()
 
     def close(self) -> None:
         """Put the record beside the finished output."""
         record_place(self._partial).replace(record_place(self._whole))
-        sync_folder(self._whole.parent)
+        fsync_directory(self._whole.parent)
 
 
 def _check_present(file: IO[str]) -> None:
@@ -213,7 +213,7 @@ def write(lines: Iterator[str], options: DecodeOptions, keeper: Keeper, listen: 
         keeper: Of the output.
         listen: Gets a note of how much there was, and of what an interrupted run has left.
     """
-    partial = growing.partial(options.output)
+    partial = resumable_output.partial_path(options.output)
     if keeper.done:
         # Nothing is written before the lines that are already answered are read again and compared.
         first = list(islice(lines, 1))
@@ -223,16 +223,16 @@ def write(lines: Iterator[str], options: DecodeOptions, keeper: Keeper, listen: 
             return
         listen(Note(f"{options.output}: going on behind line {keeper.done:,}"))
         if not partial.is_file():
-            with growing.opened(options.output) as whole, atomic_file(partial, "wb") as copy:
+            with resumable_output.open_uncompressed(options.output) as whole, atomic_file(partial, "wb") as copy:
                 shutil.copyfileobj(whole, copy)
     keeper.save()
     try:
-        with growing.growing_file(options.output, keeper.done * options.group_lines) as file:
+        with resumable_output.resumable_file(options.output, keeper.done * options.group_lines) as file:
             keeper.write(lines, file)
             keeper.save(finished=True)
     except BaseException:
         keeper.leave()
-        if left := growing.whole_lines(partial) if partial.is_file() else 0:
+        if left := resumable_output.count_complete_lines(partial) if partial.is_file() else 0:
             listen(Note(f"{partial} has {left:,} lines; --resume goes on with them"))
         raise
     keeper.close()

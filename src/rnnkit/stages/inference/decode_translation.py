@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, Warned
-from rnnkit.io.growing import growing_file
+from rnnkit.events import Listener, Note, WarningEvent
+from rnnkit.io.resumable_output import resumable_file
 from rnnkit.stages.evaluation import score_options
 from rnnkit.stages.inference.decode_options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
-from rnnkit.text.special import NAMES
+from rnnkit.text.special_tokens import NAMES
 
 if TYPE_CHECKING:
     from rnnkit.decoding import translate as translation
-    from rnnkit.decoding.lengths import Longest
-    from rnnkit.decoding.sampling import Sampling
-    from rnnkit.decoding.stepper import SearchOptions
-    from rnnkit.decoding.translate import Translated
+    from rnnkit.decoding.constraints.token_constraints import ConstrainedSource
+    from rnnkit.decoding.sampling import SamplingOptions
+    from rnnkit.decoding.stepper import SearchOptions, TrainingLengths
+    from rnnkit.decoding.translate import TranslatedLine
     from rnnkit.decoding.translator import Translator
-    from rnnkit.decoding.wishes import Asked
     from rnnkit.reports.attention import Album
     from rnnkit.stages.inference.decode_resume import Keeper
 
@@ -34,7 +33,7 @@ Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
 def translate(
     options: DecodeOptions,
     search: SearchOptions,
-    sampling: Sampling | None,
+    sampling: SamplingOptions | None,
     keeper: Keeper | None,
     ahead: int,
     listen: Listener,
@@ -51,7 +50,7 @@ def translate(
     """
     from rnnkit.decoding import translate as translation
     from rnnkit.stages.inference.decode_warnings import Watch
-    from rnnkit.text.tokenizers.tokenizer import warn_replaced
+    from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
 
     translator = _open(options, listen)
     check_attention(options, translator.attends)
@@ -75,18 +74,20 @@ def translate(
         yield one.outputs, _describe(one)
     for warning in watch.warnings():
         listen(warning)
-    warn_replaced(translator.main.tokenizer, listen)
+    warn_replaced_line_ends(translator.main.tokenizer, listen)
 
 
-def _longest(translator: Translator) -> Longest:
-    from rnnkit.decoding.lengths import longest_of
+def _longest(translator: Translator) -> TrainingLengths:
+    from rnnkit.decoding.stepper import max_training_lengths
     from rnnkit.models import store
 
-    return longest_of([store.longest_pair(model.folder, model.languages) for model in translator.models])
+    return max_training_lengths(
+        [store.training_max_lengths(model.folder, model.languages) for model in translator.models]
+    )
 
 
 def _how(
-    options: DecodeOptions, translator: Translator, search: SearchOptions, sampling: Sampling | None, ahead: int
+    options: DecodeOptions, translator: Translator, search: SearchOptions, sampling: SamplingOptions | None, ahead: int
 ) -> translation.TranslationOptions:
     import torch
 
@@ -107,15 +108,15 @@ def _how(
 
 
 def _beside(
-    options: DecodeOptions, found: Iterator[Translated], done: int, keeper: Keeper | None, listen: Listener
-) -> Iterator[Translated]:
+    options: DecodeOptions, found: Iterator[TranslatedLine], done: int, keeper: Keeper | None, listen: Listener
+) -> Iterator[TranslatedLine]:
     """Write links and attention maps of what was found, and pass it on."""
     from rnnkit.reports.attention import open_album
 
     with ExitStack() as opened:
         links = album = None
         if options.alignments is not None:
-            links = opened.enter_context(growing_file(options.alignments, done * options.nbest))
+            links = opened.enter_context(resumable_file(options.alignments, done * options.nbest))
             if keeper is not None:
                 keeper.follow(links)
         if options.attention is not None:
@@ -135,29 +136,29 @@ def _beside(
 
 def _asked(
     options: DecodeOptions, translator: Translator, keeper: Keeper | None, listen: Listener
-) -> tuple[Iterator[Asked], int]:
+) -> tuple[Iterator[ConstrainedSource], int]:
     """The lines that are left to translate, with what is asked of them, and the number of the others."""
-    from rnnkit.decoding.wishes import Demands, Files, read_asked
-    from rnnkit.text.tokenizers.tokenizer import read_text
+    from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
+    from rnnkit.text.tokenizers.tokenizer import read_raw_text
 
     def read() -> Iterator[str]:
-        return (line for path in options.files for line in read_text(path, translator.main.tokenizer))
+        return (line for path in options.files for line in read_raw_text(path, translator.main.tokenizer))
 
-    beside = Files(options.prefix_file, options.constraints, options.constraint_tokens)
+    beside = ConstraintFiles(options.prefix_file, options.constraints, options.constraint_tokens)
     again = read if all(path.is_file() for path in options.files) else None
-    demands = Demands(translator.main, beside, translator.copies)
+    demands = ConstraintReader(translator.main, beside, translator.copies)
     lines, done = (read(), 0) if keeper is None else (keeper.read(read()), keeper.done)
-    return read_asked(demands, lines, done, options.skip_impossible, again, listen), done
+    return read_constraints(demands, lines, done, options.skip_impossible, again, listen), done
 
 
-def _count_unmet(found: Iterator[Translated], listen: Listener) -> Iterator[Translated]:
+def _count_unmet(found: Iterator[TranslatedLine], listen: Listener) -> Iterator[TranslatedLine]:
     """The same lines; at their end a warning if there are outputs without what they must have."""
     unmet = 0
     for one in found:
         unmet += not all(one.met)
         yield one
     if unmet:
-        listen(Warned(f"{unmet:,} lines have outputs without all of their constraints"))
+        listen(WarningEvent(f"{unmet:,} lines have outputs without all of their constraints"))
 
 
 def _open(options: DecodeOptions, listen: Listener) -> Translator:
@@ -169,7 +170,7 @@ def _open(options: DecodeOptions, listen: Listener) -> Translator:
     if options.int8 and device.type != "cpu":
         raise UsageError(f"--int8 is for the CPU, and the device is {device.type}", hint="add --device cpu")
     eight_bits = options.int8 and _eight_bits_pay(listen)
-    found = translator.load(
+    found = translator.load_translator(
         options.folders, options.checkpoint, speakers, device, options.shortlist, eight_bits, listen
     )
     for model in found.models:
@@ -187,7 +188,7 @@ def _eight_bits_pay(listen: Listener) -> bool:
     fast = int8.is_fast()
     if not fast:
         listen(
-            Warned(
+            WarningEvent(
                 "--int8 is not used: this processor lacks AVX-512, and without it weights of eight bits are slower "
                 "than those of float32"
             )
@@ -224,15 +225,15 @@ def _speaker(text: str) -> tuple[Path, float]:
     return folder, FUSION_WEIGHT if weight is None else weight
 
 
-def _links(one: Translated, nbest: int) -> str:
+def _links(one: TranslatedLine, nbest: int) -> str:
     """A line of links for each output line; empty where there is no output."""
-    from rnnkit.decoding.alignment import pharaoh
+    from rnnkit.decoding.attention_alignment import format_pharaoh
 
-    lines = [pharaoh(hypothesis, len(one.source)) for hypothesis in one.hypotheses]
+    lines = [format_pharaoh(hypothesis, len(one.source)) for hypothesis in one.hypotheses]
     return "".join(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
 
 
-def _show(album: Album, number: int, one: Translated, path: Path | None) -> None:
+def _show(album: Album, number: int, one: TranslatedLine, path: Path | None) -> None:
     """Put the map of a line's best output into the album, in JSON those of all."""
     from rnnkit.reports.attention import Map
 
@@ -243,7 +244,7 @@ def _show(album: Album, number: int, one: Translated, path: Path | None) -> None
             album.add(Map(number, one.source, tokens, hypothesis.attention.tolist()))
 
 
-def _describe(translated: Translated) -> dict[str, Any]:
+def _describe(translated: TranslatedLine) -> dict[str, Any]:
     """One line's outputs as JSON: source tokens, and each output with scores and attention.
 
     `finished` is false where an output was cut at its greatest length; `source_tokens_left_out` is there where the end

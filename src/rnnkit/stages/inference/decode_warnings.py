@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from rnnkit.events import Warned
+from rnnkit.events import WarningEvent
 
 if TYPE_CHECKING:
-    from rnnkit.decoding.lengths import Longest
-    from rnnkit.decoding.stepper import SearchOptions
-    from rnnkit.decoding.translate import Translated
+    from rnnkit.decoding.stepper import SearchOptions, TrainingLengths
+    from rnnkit.decoding.translate import TranslatedLine
 
 SHOWN: Final = 5
 """Line numbers that a warning names."""
@@ -47,13 +46,13 @@ class Watch:
         unfinished: Lines whose first output was cut at its greatest length.
     """
 
-    longest: Longest
+    longest: TrainingLengths
     search: SearchOptions
     long: Lines = field(default_factory=Lines)
     cut: Lines = field(default_factory=Lines)
     unfinished: Lines = field(default_factory=Lines)
 
-    def look(self, number: int, one: Translated) -> None:
+    def look(self, number: int, one: TranslatedLine) -> None:
         """Look at a line that was translated."""
         if one.left_out:
             self.cut.add(number)
@@ -62,7 +61,7 @@ class Watch:
         if one.hypotheses and not one.hypotheses[0].finished:
             self.unfinished.add(number)
 
-    def warnings(self) -> Iterator[Warned]:
+    def warnings(self) -> Iterator[WarningEvent]:
         """One warning of sources and one of outputs, where there is any."""
         long, cut = self.long, self.cut
         parts = []
@@ -78,11 +77,11 @@ class Watch:
                 "--max-source-length changes that"
             )
         if parts:
-            yield Warned("; ".join(parts))
+            yield WarningEvent("; ".join(parts))
         if self.unfinished.count:
             one = self.unfinished.count == 1
             what = "the output of 1 line was" if one else f"the outputs of {self.unfinished.count:,} lines were"
-            yield Warned(
+            yield WarningEvent(
                 f"{what} cut at the greatest length, perhaps in mid-word: {self.unfinished}; --max-length changes that"
             )
 

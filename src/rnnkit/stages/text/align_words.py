@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Warned, ignore
-from rnnkit.io.artefact_output import seal_file
-from rnnkit.io.spool import spooled
+from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.io.artifact_output import write_file_manifest
+from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import claim_file, claim_folder
-from rnnkit.text.names import TRAIN
+from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
     from rnnkit.alignment.agreement import Agreement
@@ -159,7 +159,7 @@ def run(options: AlignWordsOptions, listen: Listener = ignore) -> AlignWordsResu
         ArtefactError: An output already exists, or the data was encoded with another vocabulary.
         FormatError: The data is damaged.
     """
-    with spooled(options.files) as files, spooled([] if options.compare is None else [options.compare]) as gold:
+    with spool_pipes(options.files) as files, spool_pipes([] if options.compare is None else [options.compare]) as gold:
         compare = gold[0] if gold else None
         return _run(dataclasses.replace(options, files=files, compare=compare), options, listen)
 

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import STDIN, argument, as_dict, option
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, Progress, Warned, ignore
+from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import artefact_file
+from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.atomic import atomic_file, is_stream
-from rnnkit.io.spool import spooled
+from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.stages.outputs import claim_file
 from rnnkit.text.token_files import read_token_lines
 
 if TYPE_CHECKING:
-    from rnnkit.text.pairs import PairCounts
-    from rnnkit.text.phrases import Phrase, Phrases
+    from rnnkit.text.phrase_detection import BigramCounts, BigramPhrase, PhraseList
 
 EXAMPLE = """\
 rnnkit phrases train.txt --output train.phrases.txt
@@ -145,7 +144,7 @@ def run(options: PhrasesOptions, listen: Listener = ignore) -> PhrasesResult:
         FormatError: The phrase list is malformed.
         ArtefactError: An output already exists, or is one of the inputs.
     """
-    with spooled(options.files) as files:
+    with spool_pipes(options.files) as files:
         return _run(dataclasses.replace(options, files=files), as_dict(options), listen)
 
 
@@ -164,7 +163,7 @@ def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> Ph
     phrases = _load(options.phrases, listen) if options.phrases else _detect(options, listen)
     with ExitStack() as opened:
         files = [opened.enter_context(atomic_file(options.output))]
-        files += [opened.enter_context(artefact_file(path, KIND, VERSION)) for path in outputs[1:]]
+        files += [opened.enter_context(artifact_file(path, KIND, VERSION)) for path in outputs[1:]]
         for file in files[1:]:
             phrases.write(file)
         lines = before = after = 0
@@ -233,8 +232,8 @@ def _threshold(options: PhrasesOptions) -> float:
     return THRESHOLDS[options.scoring] if options.threshold is None else options.threshold
 
 
-def _load(path: Path, listen: Listener) -> Phrases:
-    from rnnkit.text.phrases import Phrases, is_changed
+def _load(path: Path, listen: Listener) -> PhraseList:
+    from rnnkit.text.phrase_detection import PhraseList, is_modified
 
     phrases = Phrases.load(path)
     if is_changed(path):
@@ -262,7 +261,7 @@ def _count(options: PhrasesOptions, phrases: Phrases, number: int, listen: Liste
     """Count words and pairs in pass `number`."""
     from rnnkit.text.pairs import PairCounts
 
-    counts = PairCounts(options.max_pairs)
+    counts = BigramCounts(options.max_pairs)
     join = phrases.joiner()
     for path in options.files:
         task, done = f"pass {number} {path.name}", 0
@@ -282,7 +281,7 @@ def _select(options: PhrasesOptions, counts: PairCounts, listen: Listener) -> tu
     from rnnkit.text.phrases import default_score, find, npmi
 
     discount = options.min_count if options.discount is None else options.discount
-    score = partial(npmi, words=counts.words)
+    score = partial(npmi_score, words=counts.words)
     if options.scoring == "default":
         score = partial(default_score, words=counts.words, discount=discount)
     found = find(counts.frequent(options.min_count), score, _threshold(options), options.delimiter)

@@ -11,9 +11,9 @@ from typing import Any
 
 from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Progress, Warned, ignore
+from rnnkit.events import Listener, Progress, WarningEvent, null_listener
 from rnnkit.io.manifest import Manifest
-from rnnkit.io.spool import spooled
+from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import claim_file
@@ -24,16 +24,18 @@ from rnnkit.text.counting import TokenCounter
 from rnnkit.text.names import TRAIN
 from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
 from rnnkit.text.token_files import (
-    MAX_LINE_BYTES,
+    MAX_TOKEN_LINE_BYTES,
+    TRAIN,
     TokenFile,
+    common_tokenizer,
     describe_tokenizer,
     find_token_files,
     open_token_file,
-    shared_tokenizer,
 )
-from rnnkit.text.tokenizers.spelling import BYTES
-from rnnkit.text.tokenizers.store import identity, load_tokenizer
-from rnnkit.text.vocabulary import KIND, VERSION, Vocabulary, read_meta
+from rnnkit.text.token_workers import TokenCounter
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
+from rnnkit.text.tokenizers.store import load_tokenizer, read_tokenizer_identity
+from rnnkit.text.vocabulary import KIND, VERSION, Vocabulary, read_vocabulary_manifest
 
 EXAMPLE = """\
 rnnkit vocab
@@ -145,12 +147,12 @@ def run(options: VocabOptions, listen: Listener = ignore) -> VocabResult:
         DataError: There are no token files, or one is missing, empty or not valid text.
         ArtefactError: A vocabulary already exists, or different tokenizers made the files.
     """
-    with spooled(options.files) as files:
+    with spool_pipes(options.files) as files:
         return _run(dataclasses.replace(options, files=files), listen)
 
 
 def _run(options: VocabOptions, listen: Listener) -> VocabResult:
-    shard = check(options.shard, options.merge)
+    shard = parse_shard(options.shard, options.merge)
     if options.merge:
         sources = _find_merge_sources(options)
         return VocabResult(tuple(_merge(path, found, options, listen) for path, found in sources.items()))
@@ -245,7 +247,7 @@ def _count_files(
         for file in files:
             task, done, tokens = f"count {file.path.name}", 0, 0
             span = None if shard is None else shard.span(count_lines(file.path))
-            blocks = (block for (block,) in read_blocks([file.path], MAX_LINE_BYTES, span=span))
+            blocks = (block for (block,) in read_line_blocks([file.path], MAX_TOKEN_LINE_BYTES, span=span))
             for counted in pool.map(block.portable() if pool.apart else block for block in blocks):
                 done += counted.lines
                 tokens += counted.tokens
@@ -309,7 +311,7 @@ def _read_all_counts(path: Path, meta: Manifest) -> dict[str, int]:
             path=path,
         )
     vocabulary = Vocabulary.load(path)
-    first = len(special.NAMES)
+    first = len(special_tokens.NAMES)
     return dict(zip(vocabulary.tokens[first:], vocabulary.counts[first:], strict=True))
 
 

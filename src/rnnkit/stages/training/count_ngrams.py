@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener
-from rnnkit.io import artefact_output
+from rnnkit.io import artifact_output
 from rnnkit.stages import outputs
 from rnnkit.stages.training import run_folder, training_inputs
 from rnnkit.stages.training.language_options import TrainLMOptions
@@ -97,11 +97,11 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> Counted | Co
         facts = made_from.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
         cost = Cost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
-        machine.announce(cost.memory_bytes, listen)
+        machine.report_limits(cost.memory_bytes, listen)
         return cost
     outputs.refuse_inputs(folder, outputs.input_paths(options))
     run_folder.refuse_taken(folder, options.overwrite, KIND)
-    with artefact_output.atomic_folder(folder, KIND) as partial:
+    with artifact_output.atomic_directory(folder, KIND) as partial:
         counted = _count(options, made_from, partial, listen)
     return dataclasses.replace(counted, model=folder)
 
@@ -138,12 +138,12 @@ def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, lis
 def _seal(options: TrainLMOptions, made_from: TrainingInputs, model: NgramModel, counted: Counted) -> None:
     """Make the folder a model directory that stands alone."""
     from rnnkit.models import store
-    from rnnkit.models.language_store import VOCABULARY
+    from rnnkit.models.lm_store import VOCABULARY_FILE
 
     folder, language = counted.model, made_from.data.sides[0]
-    store.lay_out(folder, made_from.tokenizer, {VOCABULARY: made_from.vocabularies[0]})
+    store.create_model_dir(folder, made_from.tokenizer, {VOCABULARY_FILE: made_from.vocabularies[0]})
     network = {"arch": "ngram", "order": model.order, "smoothing": options.smoothing}
-    store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY], network)
+    store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY_FILE], network)
     facts = {"languages": [language], "ngrams": list(counted.ngrams), "perplexity": counted.perplexity}
     kept = {name: value for name, value in run_folder.kept(options).items() if name in OWN}
-    store.seal(folder, kept, made_from.digests, facts, finished=True)
+    store.write_manifest(folder, kept, made_from.digests, facts, finished=True)

@@ -29,7 +29,7 @@ def initialise(network: nn.Module, task: str, source: Path, vocabularies: Sequen
             not mean the same.
         ConfigError: The model has another shape.
     """
-    from rnnkit.models import sequence_to_sequence, store, weights
+    from rnnkit.models import model_weights, sequence_to_sequence, store
     from rnnkit.text.vocabulary import Vocabulary
 
     document = store.read_config(source)
@@ -47,8 +47,10 @@ def initialise(network: nn.Module, task: str, source: Path, vocabularies: Sequen
     theirs_before = {field.name: field.default for field in dataclasses.fields(config)}
     _check_shape(dataclasses.asdict(config), {**theirs_before, **document["network"]}, source)
     path = store.weights_path(source, "best")
-    tensors, _ = weights.load(path)
-    weights.restore(network, sequence_to_sequence.current_names(tensors) if task == store.TASK else tensors, path)
+    tensors, _ = model_weights.load(path)
+    model_weights.copy_into(
+        network, sequence_to_sequence.upgrade_parameter_names(tensors) if task == store.SEQ2SEQ else tensors, path
+    )
 
 
 def _check_shape(ours: Mapping[str, Any], theirs: Mapping[str, Any], source: Path) -> None:

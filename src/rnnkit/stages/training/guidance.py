@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.io import manifest
-from rnnkit.text.names import TRAIN
+from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import AlignedData
-    from rnnkit.training.guidance import Guidance
+    from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.training.seq2seq_task import AttentionSupervision
 
 INPUT = "links"
 """Under this name the manifest of a model has the checksum of the links."""
@@ -54,10 +54,10 @@ class Guided:
         if self.file is None:
             return {}
         if not self.file.is_file():
-            raise DataError(f"there are no links at {self.file}", hint=manifest.MAKERS["links"])
+            raise DataError(f"there are no links at {self.file}", hint=manifest.CREATION_HINTS["links"])
         return {INPUT: manifest.sha256(self.file)}
 
-    def load(self, data: AlignedData) -> Guidance | None:
+    def load(self, data: AlignedData) -> AttentionSupervision | None:
         """The links of the data's training part.
 
         Raises:
@@ -68,7 +68,7 @@ class Guided:
         """
         from rnnkit.alignment.bitext import make_side
         from rnnkit.alignment.links import check_data, read_links
-        from rnnkit.training.guidance import Guidance
+        from rnnkit.training.seq2seq_task import AttentionSupervision
 
         if self.file is None:
             return None
@@ -77,5 +77,7 @@ class Guided:
         source_N, target_N = (side.length_N for side in sides)
         links = read_links(self.file, source_N, target_N)
         if not len(links.source_L):
-            raise DataError(f"{self.file} has no link", "all its lines are empty", hint=manifest.MAKERS["links"])
-        return Guidance(links, self.weight)
+            raise DataError(
+                f"{self.file} has no link", "all its lines are empty", hint=manifest.CREATION_HINTS["links"]
+            )
+        return AttentionSupervision(links, self.weight)

@@ -118,7 +118,7 @@ class TrainLMOptions:
     )
     optimizer: str | None = _preset("optimizer", "Optimisation", help="Optimizer.", choices=kinds.OPTIMIZERS)
     learning_rate: float | None = training.learning_rate(PRESETS)
-    schedule: str | None = _preset("schedule", "Optimisation", help="Rate over time.", choices=schedules.NAMES)
+    schedule: str | None = _preset("schedule", "Optimisation", help="Rate over time.", choices=schedules.SCHEDULES)
     warmup: int | None = training.warmup(PRESETS, help="Steps of linear warm-up; onecycle has its own.")
     clip: float | None = _preset("clip", "Optimisation", help="Norm that longer gradients are cut to; 0: none.",
                                  minimum=0)  # fmt: skip

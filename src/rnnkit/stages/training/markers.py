@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rnnkit.events import Listener, Warned
-from rnnkit.text.special import NAMES, UNK
+from rnnkit.events import Listener, WarningEvent
+from rnnkit.text.special_tokens import NAMES, UNK
 
 if TYPE_CHECKING:
     from rnnkit.text.vocabulary import Vocabulary
@@ -33,4 +33,4 @@ def warn_of_markers(vocabulary: Vocabulary, counted: bool, listen: Listener) -> 
         text += "; as it is, convert-ngrams cannot write the model: an ARPA file has each marker once"
     if unknown in found:
         text += f"; convert-ngrams --merge-unknown makes the text's {unknown} the unknown word of an ARPA file"
-    listen(Warned(text))
+    listen(WarningEvent(text))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from rnnkit.io.staged import RunFolder
+    from rnnkit.io.resumable_output import RunDirectory
     from rnnkit.stages.training.training_inputs import TrainingInputs
-    from rnnkit.training.loop import Counters
+    from rnnkit.training.trainer import TrainingCounters
 
 
 CURVE = "curve.png"
@@ -31,7 +31,7 @@ class Trained:
         languages: Of the text; source and target where there are two.
     """
 
-    folder: RunFolder
+    folder: RunDirectory
     network: nn.Module
     languages: tuple[str, ...]
 
@@ -65,8 +65,8 @@ def conclude(
     model: Trained,
     made_from: TrainingInputs,
     options: Mapping[str, Any],
-    counters: Counters,
-    listen: Listener = ignore,
+    counters: TrainingCounters,
+    listen: Listener = null_listener,
 ) -> None:
     """Average, draw, describe and seal.
 
@@ -77,20 +77,20 @@ def conclude(
         counters: Where the loop ended.
         listen: Warned of a picture that cannot be drawn, for whose sake no training fails.
     """
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
     from rnnkit.reports.card import Card, write_card
 
     folder = model.folder.path
     if options["average"]:
         snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
-        mean = weights.average([weights.load(path)[0] for path in snapshots])
-        weights.save(folder / "average.safetensors", mean, {"averaged": [path.name for path in snapshots]})
+        mean = model_weights.average_weights([model_weights.load(path)[0] for path in snapshots])
+        model_weights.save(folder / "average.safetensors", mean, {"averaged": [path.name for path in snapshots]})
     _draw_curve(folder, listen)
-    _, facts = weights.load(folder / "best.safetensors")
+    _, facts = model_weights.load(folder / "best.safetensors")
     card = Card(
         title=f"{options['arch']} {'-'.join(model.languages)}",
         languages=model.languages,
-        parameters=weights.count(model.network),
+        parameters=model_weights.count_parameters(model.network),
         network=dataclasses.asdict(cast(Any, model.network.config)),
         options=options,
         data=made_from.data.meta.facts,
@@ -109,21 +109,21 @@ def _draw_curve(folder: Path, listen: Listener) -> None:
     try:
         from rnnkit.reports.curve import draw_curve
 
-        draw_curve(folder / metrics.NAME, folder / CURVE)
+        draw_curve(folder / metrics.METRICS_FILE, folder / CURVE)
     except Exception as failure:
         listen(
-            Warned(
+            WarningEvent(
                 f"the learning curve was not drawn ({type(failure).__name__}: {failure}); all else is saved, "
                 f"and `rnnkit plot {folder}` draws it later"
             )
         )
 
 
-def result(folder: Path, counters: Counters) -> TrainingResult:
+def result(folder: Path, counters: TrainingCounters) -> TrainingResult:
     """What the run in a finished model directory came to."""
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
-    scores = _scores(weights.load(folder / "best.safetensors")[1])
+    scores = _scores(model_weights.load(folder / "best.safetensors")[1])
     return TrainingResult(folder, counters.step, counters.best_step, scores, counters.seconds, folder / CURVE)
 
 
@@ -135,13 +135,13 @@ def seal(
     model: Trained, made_from: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> None:
     """Write the manifest; with the result once the run is finished."""
-    from rnnkit.models import store, weights
+    from rnnkit.models import model_weights, store
 
     longest = made_from.data.meta.facts["splits"]["train"].get("longest")
     facts = {
         "languages": list(model.languages),
-        "parameters": weights.count(model.network),
+        "parameters": model_weights.count_parameters(model.network),
         **({} if longest is None else {"longest": dict(longest)}),
         **(result or {}),
     }
-    store.seal(model.folder.path, options, made_from.digests, facts, finished=result is not None)
+    store.write_manifest(model.folder.path, options, made_from.digests, facts, finished=result is not None)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from rnnkit.data.aligned import AlignedData
-    from rnnkit.models.cloze import Cloze
+    from rnnkit.data.aligned_data import AlignedData
     from rnnkit.models.language_model import LanguageModel
+    from rnnkit.models.masked_lm import MaskedLM
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
     from rnnkit.text.vocabulary import Vocabulary
 
@@ -79,7 +79,7 @@ class Pretrained:
 
     def fill(
         self,
-        network: SequenceToSequence | LanguageModel | Cloze,
+        network: SequenceToSequence | LanguageModel | MaskedLM,
         vocabularies: list[Vocabulary],
         data: AlignedData,
         listen: Listener,
@@ -91,7 +91,7 @@ class Pretrained:
             DataError: A file is missing or holds no vectors, or none for any token of the vocabulary.
         """
         from rnnkit.embeddings.vectors import Vectors
-        from rnnkit.models import transfer
+        from rnnkit.models import pretrained_embeddings
 
         for path, sides, embedding in self._tables(network, data):
             vectors = Vectors(loading.load_table(path, self.repair, listen))
@@ -102,20 +102,20 @@ class Pretrained:
                     hint=f"--embedding {vectors.dimension}",
                 )
             vocabulary = vocabularies[0 if data.sides[0] in sides else -1]
-            found = transfer.look_up(vocabulary, vectors)
+            found = pretrained_embeddings.match_vectors(vocabulary, vectors)
             if not len(found.rows):
                 raise _nothing_found(path, vocabulary, vectors.words[:3])
-            coverage = transfer.cover(found, count_tokens(data, sides))
+            coverage = pretrained_embeddings.measure_coverage(found, count_tokens(data, sides))
             listen(Note(f"{' and '.join(sides)} embeddings from {path}: {coverage}"))
-            transfer.fill(embedding, found)
+            pretrained_embeddings.init_embedding(embedding, found)
 
-    def freeze(self, network: SequenceToSequence | LanguageModel | Cloze, data: AlignedData) -> None:
+    def freeze(self, network: SequenceToSequence | LanguageModel | MaskedLM, data: AlignedData) -> None:
         """Take the embeddings that start from vectors out of what is learned, where that was asked for."""
         for _, _, embedding in self._tables(network, data):
             embedding.weight.requires_grad_(not self.frozen)
 
     def _tables(
-        self, network: SequenceToSequence | LanguageModel | Cloze, data: AlignedData
+        self, network: SequenceToSequence | LanguageModel | MaskedLM, data: AlignedData
     ) -> Iterator[tuple[Path, tuple[str, ...], nn.Embedding]]:
         """Each file of vectors with the languages and the embedding that it is for."""
         tables = network.input_embeddings
@@ -148,9 +148,9 @@ def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]
 
 
 def _nothing_found(path: Path, vocabulary: Vocabulary, words: list[str]) -> DataError:
-    from rnnkit.text import special
+    from rnnkit.text import special_tokens
 
-    tokens = vocabulary.tokens[len(special.NAMES) :][:3]
+    tokens = vocabulary.tokens[len(special_tokens.NAMES) :][:3]
     return DataError(
         f"{path} has no vector for any token of the vocabulary",
         f"the vocabulary has {', '.join(tokens)}; the vectors are of {', '.join(words)}",

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from rnnkit.config import as_dict, flag
 from rnnkit.errors import ArtefactError, ConfigError
-from rnnkit.events import Listener, Warned
-from rnnkit.io import manifest, replacing, staged
-from rnnkit.io.staged import RunFolder
+from rnnkit.events import Listener, WarningEvent
+from rnnkit.io import artifact_output, manifest, resumable_output
+from rnnkit.io.resumable_output import RunDirectory
 
 NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "restarts", "save_every", "samples")
 """Options of one call rather than of the run: a resumed run may have others."""
@@ -82,7 +82,7 @@ def _shown(value: Any) -> str:
     return "not given" if value is None or value == [] else str(value)
 
 
-def require_listed(folder: RunFolder) -> None:
+def require_listed(folder: RunDirectory) -> None:
     """Let the run stop when a file is gone that its manifest lists, but for those that change while it lasts.
 
     Raises:
@@ -99,7 +99,7 @@ def warn_of_threads(folder: Path, threads: int, listen: Listener) -> None:
     started_with = manifest.load(folder / manifest.NAME).options.get("threads") or threads
     if started_with != threads:
         listen(
-            Warned(
+            WarningEvent(
                 f"the run in {folder} was started with --threads {started_with}, and resumes with {threads}: "
                 "its weights will differ from those of an uninterrupted run by rounding"
             )
@@ -141,14 +141,14 @@ def refuse_taken(folder: Path, overwrite: bool, kind: str) -> None:
     Raises:
         ArtefactError: The folder holds something and may not be replaced. What a kill left half written may be.
     """
-    replacing.resolve_folder(folder)
-    if not overwrite and replacing.is_taken(folder):
+    artifact_output.resolve_directory(folder)
+    if not overwrite and artifact_output.is_occupied(folder):
         raise ArtefactError(f"{folder} already exists", hint="--resume continues its run, --overwrite replaces it")
-    replacing.check_folder(folder, (kind,))
+    artifact_output.check_replaceable_directory(folder, (kind,))
 
 
 @contextmanager
-def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunFolder]:
+def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunDirectory]:
     """Make room for a new run, and keep other writers out while it lasts.
 
     The run writes into a folder beside, which takes the name at `commit`: where there is something to replace with the
@@ -158,11 +158,11 @@ def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunFolder]:
         ArtefactError: As `refuse_taken`; or another run writes there.
     """
     refuse_taken(folder, overwrite, kind)
-    with staged.replace_at_commit(folder, kind) as place:
+    with resumable_output.staged_run_directory(folder, kind) as place:
         refuse_taken(folder, overwrite, kind)  # again, now that no other run can begin there
         yield place
 
 
-def resume(folder: Path) -> AbstractContextManager[RunFolder]:
+def resume(folder: Path) -> AbstractContextManager[RunDirectory]:
     """Take up a run, and keep other writers out while it lasts. Raises ArtefactError where another one writes there."""
-    return staged.take_up(folder)
+    return resumable_output.resume_run_directory(folder)

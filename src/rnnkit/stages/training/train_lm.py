@@ -6,29 +6,29 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training import language_options, pretrained, training_inputs, training_run
 from rnnkit.stages.training.language_options import NGRAM, TrainLMOptions
 from rnnkit.stages.training.outcome import TrainingResult
 from rnnkit.stages.training.training_run import Learner, Recipe
-from rnnkit.system.machine import keep_freed_memory
+from rnnkit.system.machine import retain_freed_memory
 
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.io.staged import RunFolder
-    from rnnkit.models.cloze import Cloze
-    from rnnkit.models.cloze import Config as ClozeConfig
-    from rnnkit.models.language_model import Config, LanguageModel
+    from rnnkit.io.resumable_output import RunDirectory
+    from rnnkit.models.language_model import LanguageModel, LMConfig
+    from rnnkit.models.masked_lm import MaskedLM
+    from rnnkit.models.masked_lm import MaskedLMConfig as ClozeConfig
     from rnnkit.nn.sampled_softmax import Proposal
     from rnnkit.stages.training.count_ngrams import Cost, Counted
     from rnnkit.stages.training.training_inputs import TrainingInputs
-    from rnnkit.training.estimate import Estimate
-    from rnnkit.training.optimisation import Settings as Changes
-    from rnnkit.training.processes import Group
+    from rnnkit.training.distributed import ProcessGroup
+    from rnnkit.training.dry_run import CostEstimate
+    from rnnkit.training.optimizer import OptimizerSettings as Changes
 
-    N = TypeVar("N", Cloze, LanguageModel)
+    N = TypeVar("N", MaskedLM, LanguageModel)
 
 EXAMPLE = """\
 rnnkit train-lm --arch lstm
@@ -40,7 +40,7 @@ rnnkit train-lm --resume"""
 __all__ = ["EXAMPLE", "TrainLMOptions", "run"]
 
 
-def run(options: TrainLMOptions, listen: Listener = ignore) -> TrainingResult | Estimate | Counted | Cost:
+def run(options: TrainLMOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate | Counted | Cost:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -62,7 +62,7 @@ def run(options: TrainLMOptions, listen: Listener = ignore) -> TrainingResult | 
     )
 
 
-def _recipe(options: TrainLMOptions, folder: RunFolder, group: Group, listen: Listener) -> Recipe:
+def _recipe(options: TrainLMOptions, folder: RunDirectory, group: ProcessGroup, listen: Listener) -> Recipe:
     prepare = _prepare_fill if options.cloze else _prepare
     return Recipe(
         open_inputs=lambda: training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer),
@@ -75,35 +75,37 @@ def _recipe(options: TrainLMOptions, folder: RunFolder, group: Group, listen: Li
 def _prepare(
     options: TrainLMOptions,
     made_from: TrainingInputs,
-    folder: RunFolder,
+    folder: RunDirectory,
     resuming: bool,
-    group: Group,
+    group: ProcessGroup,
     listen: Listener,
 ) -> Learner:
     """The model directory with its network, the task that trains it, the batches, and what measures it.
 
     A run that is resumed from a checkpoint needs no other weights to start from.
     """
-    from rnnkit.data.steps import Steps
-    from rnnkit.data.stream import Cutting, LineBatches, StreamBatches
+    from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
+    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.perplexity import make_validation
-    from rnnkit.models import language_store
+    from rnnkit.models import lm_store
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.nn.device import choose_output_precision
     from rnnkit.stages.training.markers import warn_of_markers
     from rnnkit.text.vocabulary import Vocabulary
-    from rnnkit.training.language_model import LanguageModelTask, Settings
-    from rnnkit.training.optimisation import Optimisation
+    from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask
+    from rnnkit.training.optimizer import NetworkOptimizer
 
     network = _start(options, made_from, resuming, group, listen, lambda size: LanguageModel(_config(options, size)))
     language = made_from.data.sides[0]
-    if group.first and not options.dry_run and not options.resume:
+    if group.is_main and not options.dry_run and not options.resume:
         warn_of_markers(Vocabulary.load(made_from.vocabularies[0]), False, listen)
-        language_store.create(folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
+        lm_store.create_language_model(
+            folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0]
+        )
     text = made_from.data.side("train", language)
-    optimisation = Optimisation(network, _changes(options), folder, group)
-    device = optimisation.device
-    settings = Settings(
+    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
+    device = optimizer.device
+    settings = LanguageModelObjective(
         activation=options.activation_penalty or 0.0,
         temporal=options.temporal_penalty or 0.0,
         proposal=_proposal(options, made_from, device),
@@ -111,20 +113,20 @@ def _prepare(
         output_precision=choose_output_precision(options.precision, device),
     )
     share = training_run.share(options, group)
-    columns = (options.columns or 1) * share.count
-    cutting = Cutting(columns, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
+    columns = (options.columns or 1) * share.batches_per_step
+    cutting = BpttLayout(columns, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
-        LineBatches(text, options.batch_tokens, options.seed)
+        LineBatchSampler(text, options.batch_tokens, options.seed)
         if options.context == "line"
-        else StreamBatches(text.stream(), cutting, options.seed)
+        else BpttBatchSampler(text.stream(), cutting, options.seed)
     )
     return Learner(
         folder=folder,
         network=network,
         languages=(language,),
-        task=LanguageModelTask(network, settings, optimisation),
-        batches=Steps(batches, share),
-        validate=make_validation(network, made_from.data.side("valid", language), optimisation.mean_weights),
+        task=LanguageModelTask(network, settings, optimizer),
+        batches=StepIterator(batches, share),
+        validate=make_validation(network, made_from.data.side("valid", language), optimizer.ema_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
         vocabulary=network.config.vocabulary,
@@ -134,40 +136,40 @@ def _prepare(
 def _prepare_fill(
     options: TrainLMOptions,
     made_from: TrainingInputs,
-    folder: RunFolder,
+    folder: RunDirectory,
     resuming: bool,
-    group: Group,
+    group: ProcessGroup,
     listen: Listener,
 ) -> Learner:
     """As `_prepare`, for a model that fills gaps."""
-    from rnnkit.data.batching import Batches
-    from rnnkit.data.steps import Steps
+    from rnnkit.data.batch_sampler import BatchSampler
+    from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.cloze import make_validation
-    from rnnkit.models import cloze_store
-    from rnnkit.models.cloze import Cloze
+    from rnnkit.models import lm_store
+    from rnnkit.models.masked_lm import MaskedLM
     from rnnkit.nn.device import choose_output_precision
-    from rnnkit.training.cloze import ClozeTask, Settings
-    from rnnkit.training.optimisation import Optimisation
+    from rnnkit.training.lm_tasks import MaskedLMObjective, MaskedLMTask
+    from rnnkit.training.optimizer import NetworkOptimizer
 
-    network = _start(options, made_from, resuming, group, listen, lambda size: Cloze(_cloze_config(options, size)))
+    network = _start(options, made_from, resuming, group, listen, lambda size: MaskedLM(_cloze_config(options, size)))
     language = made_from.data.sides[0]
-    if group.first and not options.dry_run and not options.resume:
-        cloze_store.create(folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
+    if group.is_main and not options.dry_run and not options.resume:
+        lm_store.create_masked_lm(folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
     lines, held_out = (made_from.data.side(split, language) for split in ("train", "valid"))
-    optimisation = Optimisation(network, _changes(options), folder, group)
-    device = optimisation.device
-    settings = Settings(
+    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
+    device = optimizer.device
+    settings = MaskedLMObjective(
         _precision(options, device),
         choose_output_precision(options.precision, device),
     )
-    batches = Batches([lines.lengths()], options.batch_tokens, options.seed)
+    batches = BatchSampler([lines.lengths()], options.batch_tokens, options.seed)
     return Learner(
         folder=folder,
         network=network,
         languages=(language,),
-        task=ClozeTask(network, lines, settings, optimisation),
-        batches=Steps(batches, training_run.share(options, group)),
-        validate=make_validation(network, held_out, optimisation.mean_weights),
+        task=MaskedLMTask(network, lines, settings, optimizer),
+        batches=StepIterator(batches, training_run.share(options, group)),
+        validate=make_validation(network, held_out, optimizer.ema_weights),
         epochs=_epochs(made_from),
         precision=settings.precision,
         vocabulary=network.config.vocabulary,
@@ -183,7 +185,7 @@ def _precision(options: TrainLMOptions, device: torch.device) -> torch.dtype:
 
 def _epochs(made_from: TrainingInputs) -> float:
     """Passes over a text of this size, where nobody says."""
-    from rnnkit.training.budget import default_epochs
+    from rnnkit.training.schedules import default_epochs
 
     return default_epochs(made_from.data.meta.facts["splits"]["train"]["tokens"][made_from.data.sides[0]])
 
@@ -192,7 +194,7 @@ def _start(
     options: TrainLMOptions,
     made_from: TrainingInputs,
     resuming: bool,
-    group: Group,
+    group: ProcessGroup,
     listen: Listener,
     build: Callable[[int], N],
 ) -> N:
@@ -205,8 +207,8 @@ def _start(
     from rnnkit.stages.training.fine_tuning import initialise
     from rnnkit.text.vocabulary import Vocabulary
 
-    set_threads(options.threads, group.place.local_size)
-    keep_freed_memory()
+    set_threads(options.threads, group.rank_info.local_world_size)
+    retain_freed_memory()
     device = choose_device(options.device)
     vocabularies = [Vocabulary.load(made_from.vocabularies[0])]
     torch.manual_seed(options.seed)
@@ -215,7 +217,7 @@ def _start(
         recompute.turn_on(network)
     vectors = _pretrained(options)
     if not resuming and options.init_from is not None:
-        initialise(network, store.CLOZE if options.cloze else store.LANGUAGE_MODEL, options.init_from, vocabularies)
+        initialise(network, store.MASKED_LM if options.cloze else store.LANGUAGE_MODEL, options.init_from, vocabularies)
     if not resuming:
         vectors.fill(network, vocabularies, made_from.data, listen)
     vectors.freeze(network, made_from.data)
@@ -234,10 +236,10 @@ def _proposal(options: TrainLMOptions, made_from: TrainingInputs, device: torch.
     return propose(unigram_weights(torch.from_numpy(counts_V)), options.sampled_softmax, device)
 
 
-def _config(options: TrainLMOptions, vocabulary: int) -> Config:
-    from rnnkit.models.language_model import Config
+def _config(options: TrainLMOptions, vocabulary: int) -> LMConfig:
+    from rnnkit.models.language_model import LMConfig
 
-    return Config(
+    return LMConfig(
         arch=options.arch,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
         vocabulary=vocabulary,
         embedding=options.embedding or 1,
@@ -257,24 +259,24 @@ def _config(options: TrainLMOptions, vocabulary: int) -> Config:
 
 
 def _cloze_config(options: TrainLMOptions, vocabulary: int) -> ClozeConfig:
-    from rnnkit.models import cloze
+    from rnnkit.models import masked_lm
 
-    known = {field.name for field in dataclasses.fields(cloze.Config)}
+    known = {field.name for field in dataclasses.fields(masked_lm.MaskedLMConfig)}
     shared = dataclasses.asdict(_config(options, vocabulary))
-    return cloze.Config(**{name: value for name, value in shared.items() if name in known})
+    return masked_lm.MaskedLMConfig(**{name: value for name, value in shared.items() if name in known})
 
 
 def _changes(options: TrainLMOptions) -> Changes:
-    from rnnkit.training.optimisation import Settings
+    from rnnkit.training.optimizer import OptimizerSettings
 
-    return Settings(
+    return OptimizerSettings(
         optimizer=options.optimizer,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
         weight_decay=options.weight_decay or 0.0,
         clip=options.clip or 0.0,
         clip_value=options.clip_value,
-        mean_decay=options.mean_decay or 0.0,
-        keep_last=options.average,
-        scaled=options.precision == "fp16",
+        ema_decay=options.mean_decay or 0.0,
+        keep_snapshots=options.average,
+        scale_loss=options.precision == "fp16",
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
 from rnnkit.stages.training import guidance, pretrained, training_inputs, training_run, translation_options
@@ -18,14 +18,14 @@ from rnnkit.stages.training.translation_options import TrainSeq2SeqOptions
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.data.aligned import AlignedData
-    from rnnkit.io.staged import RunFolder
-    from rnnkit.models.sequence_to_sequence import Config
-    from rnnkit.models.store import Model
+    from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.io.resumable_output import RunDirectory
+    from rnnkit.models.seq2seq_config import Seq2SeqConfig
+    from rnnkit.models.store import LoadedSeq2Seq
     from rnnkit.stages.training.training_inputs import TrainingInputs
-    from rnnkit.training.estimate import Estimate
-    from rnnkit.training.optimisation import Settings as Changes
-    from rnnkit.training.processes import Group
+    from rnnkit.training.distributed import ProcessGroup
+    from rnnkit.training.dry_run import CostEstimate
+    from rnnkit.training.optimizer import OptimizerSettings as Changes
 
 EXAMPLE = """\
 rnnkit train-seq2seq --arch lstm
@@ -39,7 +39,7 @@ __all__ = ["EXAMPLE", "TrainSeq2SeqOptions", "run"]
 VALIDATION_BEAM = 1
 
 
-def run(options: TrainSeq2SeqOptions, listen: Listener = ignore) -> TrainingResult | Estimate:
+def run(options: TrainSeq2SeqOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -57,7 +57,7 @@ def run(options: TrainSeq2SeqOptions, listen: Listener = ignore) -> TrainingResu
     )
 
 
-def _recipe(options: TrainSeq2SeqOptions, folder: RunFolder, group: Group, listen: Listener) -> Recipe:
+def _recipe(options: TrainSeq2SeqOptions, folder: RunDirectory, group: ProcessGroup, listen: Listener) -> Recipe:
     return Recipe(
         open_inputs=lambda: _open_inputs(options),
         vectors=_pretrained(options),
@@ -74,44 +74,43 @@ def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
 def _prepare(
     options: TrainSeq2SeqOptions,
     made_from: TrainingInputs,
-    folder: RunFolder,
+    folder: RunDirectory,
     resuming: bool,
-    group: Group,
+    group: ProcessGroup,
     listen: Listener,
 ) -> Learner:
     """The network in its model directory, the task that trains it, the batches, and what measures it."""
-    from rnnkit.data.batching import Batches
-    from rnnkit.data.steps import Steps
-    from rnnkit.decoding.lengths import longest_of
-    from rnnkit.decoding.stepper import SearchOptions
+    from rnnkit.data.batch_sampler import BatchSampler
+    from rnnkit.data.step_iterator import StepIterator
+    from rnnkit.decoding.stepper import SearchOptions, max_training_lengths
     from rnnkit.evaluation.translation import Measured, make_validation
-    from rnnkit.training.budget import default_epochs
-    from rnnkit.training.optimisation import Optimisation
-    from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings
+    from rnnkit.training.optimizer import NetworkOptimizer
+    from rnnkit.training.schedules import default_epochs
+    from rnnkit.training.seq2seq_task import Seq2SeqObjective, Seq2SeqTask
 
     data = made_from.data
     guide = _guided(options).load(data)
     model = _make_model(options, made_from, folder, resuming, group, listen)
     network = model.network
     source, target = (data.side("train", side) for side in data.sides)
-    optimisation = Optimisation(network, _changes(options), folder, group)
-    precision = _precision(options, optimisation.device)
+    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
+    precision = _precision(options, optimizer.device)
     batch_tokens = options.batch_tokens or 1
     known = data.meta.facts["splits"]["train"].get("longest")
-    longest = longest_of([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
+    longest = max_training_lengths([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
     # As `decode` will search with the finished model.
     search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
     measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
-    batches = Batches([source.lengths(), target.lengths()], batch_tokens, options.seed)
+    batches = BatchSampler([source.lengths(), target.lengths()], batch_tokens, options.seed)
     return Learner(
         folder=folder,
         network=network,
         languages=model.languages,
-        task=SequenceToSequenceTask(
-            network, source, target, Settings(options.label_smoothing or 0.0, precision), optimisation, guide
+        task=Seq2SeqTask(
+            network, source, target, Seq2SeqObjective(options.label_smoothing or 0.0, precision), optimizer, guide
         ),
-        batches=Steps(batches, training_run.share(options, group)),
-        validate=make_validation(model, data, measured, optimisation.mean_weights, listen),
+        batches=StepIterator(batches, training_run.share(options, group)),
+        validate=make_validation(model, data, measured, optimizer.ema_weights, listen),
         epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
         vocabulary=network.config.target_size,
         precision=precision,
@@ -121,11 +120,11 @@ def _prepare(
 def _make_model(
     options: TrainSeq2SeqOptions,
     made_from: TrainingInputs,
-    folder: RunFolder,
+    folder: RunDirectory,
     resuming: bool,
-    group: Group,
+    group: ProcessGroup,
     listen: Listener,
-) -> Model:
+) -> LoadedSeq2Seq:
     """The model directory with its network on its device.
 
     A run that is resumed from a checkpoint needs no other weights to start from.
@@ -140,7 +139,7 @@ def _make_model(
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
-    set_threads(options.threads, group.place.local_size)
+    set_threads(options.threads, group.rank_info.local_world_size)
     data = made_from.data
     languages = (data.sides[0], data.sides[1])
     tokenizer = cast(Path, made_from.tokenizer)  # `open_pairs` refuses data without one
@@ -151,13 +150,13 @@ def _make_model(
     if options.recompute:
         recompute.turn_on(network)
     if not resuming and options.init_from is not None:
-        initialise(network, store.TASK, options.init_from, loaded)
+        initialise(network, store.SEQ2SEQ, options.init_from, loaded)
     if not resuming:
         _pretrained(options).fill(network, loaded, data, listen)
     _pretrained(options).freeze(network, data)
-    if group.first and not options.dry_run and not options.resume:
-        store.create(folder.path, config, languages, tokenizer, made_from.vocabularies)
-    return store.Model(
+    if group.is_main and not options.dry_run and not options.resume:
+        store.create_seq2seq(folder.path, config, languages, tokenizer, made_from.vocabularies)
+    return store.LoadedSeq2Seq(
         folder=folder.path,
         network=network,
         tokenizer=load_tokenizer(tokenizer),
@@ -169,15 +168,15 @@ def _make_model(
 
 
 def _changes(options: TrainSeq2SeqOptions) -> Changes:
-    from rnnkit.training.optimisation import Settings
+    from rnnkit.training.optimizer import OptimizerSettings
 
-    return Settings(
+    return OptimizerSettings(
         optimizer=options.optimizer,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
         weight_decay=options.weight_decay,
         clip=options.clip,
-        mean_decay=options.mean_decay or 0.0,
-        keep_last=options.average,
-        scaled=options.precision == "fp16",
+        ema_decay=options.mean_decay or 0.0,
+        keep_snapshots=options.average,
+        scale_loss=options.precision == "fp16",
     )
 
 
@@ -190,8 +189,8 @@ def _precision(options: TrainSeq2SeqOptions, device: torch.device) -> torch.dtyp
     return devices.choose_precision(options.precision, device, options.hidden or 0, smallest)
 
 
-def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: bool) -> Config:
-    from rnnkit.models.sequence_to_sequence import Config
+def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: bool) -> Seq2SeqConfig:
+    from rnnkit.models.seq2seq_config import Seq2SeqConfig
 
     for asked, flag in ((options.joint_embeddings, "--joint-embeddings"), (options.copy, "--copy")):
         if asked and not joint_vocabulary:
@@ -199,7 +198,7 @@ def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: b
     source, target = data.sides
     headed, whole = options.attention == "multihead", options.arch in kinds.TRANSFORMERS
     # Names are held to the choices by `config.resolve`, and none of the preset's values is missing any more.
-    return Config(
+    return Seq2SeqConfig(
         arch=options.arch,  # type: ignore[arg-type]
         source_size=data.vocabulary_size(source),
         target_size=data.vocabulary_size(target),
@@ -215,8 +214,8 @@ def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: b
         joint=options.joint_embeddings,
         reset_inside=options.gru_reset == "inside",
         dropout=options.dropout or 0.0,
-        heads=options.heads or 1 if headed else Config.heads,
-        inner=options.inner or 0 if whole else Config.inner,
+        heads=options.heads or 1 if headed else Seq2SeqConfig.heads,
+        inner=options.inner or 0 if whole else Seq2SeqConfig.inner,
         norm=options.norm,  # type: ignore[arg-type]
         positions=options.positions,  # type: ignore[arg-type]
         cell=options.cell,  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def open_text(work: Path, data_folder: Path | None, vocabularies: list[Path], to
 def _open(
     work: Path, data_folder: Path | None, vocabularies: list[Path], tokenizer: Path | None, task: str
 ) -> TrainingInputs:
-    from rnnkit.data.aligned import AlignedData
-    from rnnkit.text.tokenizers.store import identity
+    from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.text.tokenizers.store import read_tokenizer_identity
 
     workspace = Workspace(work)
     data = AlignedData.open(data_folder or workspace.data)
@@ -90,7 +90,7 @@ def _open(
     folder = None
     if "tokenizer" in data.meta.inputs:
         folder = tokenizer or workspace.tokenizer
-        _check_belongs(data, "tokenizer", folder, identity(folder))
+        _check_belongs(data, "tokenizer", folder, read_tokenizer_identity(folder))
     elif tokenizer is not None:
         raise UsageError(f"--tokenizer {tokenizer}: {data.folder} was made from text that was tokenized elsewhere")
     digests = {"data": manifest.sha256(data.folder / manifest.NAME), **data.meta.inputs}

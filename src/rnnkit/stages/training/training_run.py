@@ -10,26 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.data.steps import Share
+from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, Warned, ignore
-from rnnkit.io.staged import RunFolder
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.stages import outputs
 from rnnkit.stages.training import outcome, pretrained, run_folder
 from rnnkit.stages.training.outcome import TrainingResult
-from rnnkit.system.machine import available_cores, shortage
-from rnnkit.training import processes, schedules
-from rnnkit.training.processes import Group
+from rnnkit.system.machine import available_cores, memory_shortage
+from rnnkit.training import distributed, schedules
+from rnnkit.training.distributed import ProcessGroup
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from rnnkit.stages.training.training_inputs import TrainingInputs
-    from rnnkit.training.estimate import Estimate
-    from rnnkit.training.loop import Loop, Plan
-    from rnnkit.training.network_task import NetworkTask
-    from rnnkit.training.task import CountedSource, Validate
+    from rnnkit.training.dry_run import CostEstimate
+    from rnnkit.training.task import EpochBatchIterator, Validate
+    from rnnkit.training.trainer import Trainer, TrainingPlan
+    from rnnkit.training.training_step import NetworkTask
 
 KIND = "model"
 """Kind of artefact that a run makes, and may replace."""
@@ -54,11 +54,11 @@ class Learner:
         precision: Type of the layers' products.
     """
 
-    folder: RunFolder
+    folder: RunDirectory
     network: nn.Module
     languages: tuple[str, ...]
     task: NetworkTask[Any]
-    batches: CountedSource[Any]
+    batches: EpochBatchIterator[Any]
     validate: Validate
     epochs: float
     vocabulary: int
@@ -79,12 +79,12 @@ class Recipe:
     open_inputs: Callable[[], TrainingInputs]
     vectors: pretrained.Pretrained
     prepare: Callable[[TrainingInputs, bool], Learner]
-    group: Group
+    group: ProcessGroup
 
 
 def run(
-    options: Any, folder: Path, recipe: Callable[[Any, Group, RunFolder], Recipe], listen: Listener
-) -> TrainingResult | Estimate:
+    options: Any, folder: Path, recipe: Callable[[Any, ProcessGroup, RunDirectory], Recipe], listen: Listener
+) -> TrainingResult | CostEstimate:
     """Train, or with `dry_run` say what it would cost.
 
     Args:
@@ -96,65 +96,65 @@ def run(
     Raises:
         DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
         UsageError: The options ask for several processes, and this one is alone, or among more or fewer.
-        LostProcess: Another process is gone; the last checkpoint is whole.
+        PeerLostError: Another process is gone; the last checkpoint is whole.
         ArtefactError: They do not belong together, or the output already exists or is in use.
         Interrupted: A signal came; everything is saved.
     """
     if options.dry_run:
-        return _estimate(options, recipe(options, Group(), RunFolder(folder)), listen)
+        return _estimate(options, recipe(options, ProcessGroup(), RunDirectory(folder)), listen)
     if not options.resume:
         outputs.refuse_inputs(folder, outputs.input_paths(options))
         run_folder.refuse_taken(folder, options.overwrite, KIND)
-    with processes.join(options.device) as group, _holding(folder, options, group) as place:
-        listen = listen if group.first else ignore
+    with distributed.join_process_group(options.device) as group, _holding(folder, options, group) as place:
+        listen = listen if group.is_main else null_listener
         if options.resume:
             options = run_folder.saved_options(folder, options)
         options = _with_threads(_with_processes(options, group), group)
-        if options.resume and group.first:
+        if options.resume and group.is_main:
             run_folder.warn_of_threads(folder, options.threads, listen)
         return _train(options, place, recipe(options, group, place), listen)
 
 
 @contextmanager
-def _holding(folder: Path, options: Any, group: Group) -> Iterator[RunFolder]:
+def _holding(folder: Path, options: Any, group: ProcessGroup) -> Iterator[RunDirectory]:
     """The first process makes room and keeps other runs out; the others wait for it, and it for them in the end."""
-    if not group.first:
-        group.wait()
-        yield RunFolder(folder)
-        group.wait()
+    if not group.is_main:
+        group.barrier()
+        yield RunDirectory(folder)
+        group.barrier()
         return
     room = run_folder.resume(folder) if options.resume else run_folder.begin(folder, options.overwrite, KIND)
     with room as place:
-        group.wait()
+        group.barrier()
         yield place
-        group.wait()
+        group.barrier()
 
 
-def _with_processes(options: Any, group: Group) -> Any:
+def _with_processes(options: Any, group: ProcessGroup) -> Any:
     """The options with as many processes as there are. Raises UsageError where they say another number."""
-    if options.processes not in (group.size, 1) or (options.resume and options.processes != group.size):
+    if options.processes not in (group.world_size, 1) or (options.resume and options.processes != group.world_size):
         raise UsageError(
-            f"--processes of the run is {options.processes}, and there are {group.size}",
+            f"--processes of the run is {options.processes}, and there are {group.world_size}",
             hint=f"`rnnkit train --processes {options.processes}` starts them, "
             f"or `torchrun --nproc-per-node {options.processes} -m rnnkit train`",
         )
-    return dataclasses.replace(options, processes=group.size)
+    return dataclasses.replace(options, processes=group.world_size)
 
 
-def _with_threads(options: Any, group: Group) -> Any:
+def _with_threads(options: Any, group: ProcessGroup) -> Any:
     """The options with the number of threads that is used, which the run is recorded with."""
-    share = max(1, available_cores() // group.place.local_size)
+    share = max(1, available_cores() // group.rank_info.local_world_size)
     return dataclasses.replace(options, threads=options.threads or share)
 
 
-def share(options: Any, group: Group) -> Share:
+def share(options: Any, group: ProcessGroup) -> ShardSpec:
     """What this process takes of each step; of a run that is only estimated, the first one's."""
-    return Share(options.accumulate, group.place.rank, options.processes)
+    return ShardSpec(options.accumulate, group.rank_info.rank, options.processes)
 
 
-def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) -> TrainingResult:
+def _train(options: Any, folder: RunDirectory, recipe: Recipe, listen: Listener) -> TrainingResult:
     from rnnkit.training import checkpoint, metrics
-    from rnnkit.training.rehearsal import memory_warning, rehearse
+    from rnnkit.training.dry_run import check_memory, memory_warning
 
     made_from = recipe.open_inputs()
     resuming = options.resume and checkpoint.exists(folder / "last")
@@ -163,22 +163,22 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
     if options.resume:
         run_folder.check_inputs(folder.path, made_from.digests)
     if options.resume and not resuming:
-        if recipe.group.first:
-            metrics.drop_after(folder / metrics.NAME, 0)
+        if recipe.group.is_main:
+            metrics.truncate_after(folder / metrics.METRICS_FILE, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
     group = recipe.group
-    fresh = group.first and not options.resume
+    fresh = group.is_main and not options.resume
     learner = recipe.prepare(made_from, resuming)
-    group.part_random(options.seed)
+    group.seed_per_rank(options.seed)
     trained = outcome.Trained(folder, learner.network, learner.languages)
     if fresh:
         outcome.seal(trained, made_from, run_folder.kept(options))
     if (warning := memory_warning(learner.network)) is not None:
-        listen(Warned(warning))
-    rehearse(learner.task, learner.batches.extremes(), next(learner.network.parameters()).device)
+        listen(WarningEvent(warning))
+    check_memory(learner.task, learner.batches.largest_batches(), next(learner.network.parameters()).device)
     if fresh and not folder.replaces:
         folder.commit()
-    if group.first:
+    if group.is_main:
         run_folder.require_listed(folder)
     plan = _plan(options, learner)
     loop = _make_loop(options, plan, learner, group, listen)
@@ -187,74 +187,81 @@ def _train(options: Any, folder: RunFolder, recipe: Recipe, listen: Listener) ->
         listen(Note(f"going on from step {loop.counters.step}"))
     _announce(options, learner, plan, listen)
     counters = loop.run()
-    if counters.skipped:
-        listen(Note(f"{counters.skipped:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"))
-    if group.first:
+    if counters.skipped_steps:
+        listen(
+            Note(
+                f"{counters.skipped_steps:,} of {counters.step:,} steps were skipped: their gradient overflowed float16"
+            )
+        )
+    if group.is_main:
         folder.check()
         outcome.conclude(trained, made_from, run_folder.kept(options), counters, listen)
-    group.wait()
+    group.barrier()
     listen(Note(f"best: step {counters.best_step:,} of {counters.step:,} after {counters.seconds / 60:.1f} minutes"))
     return outcome.result(folder.final, counters)
 
 
-def _estimate(options: Any, recipe: Recipe, listen: Listener) -> Estimate:
-    from rnnkit.models import weights
-    from rnnkit.training.estimate import estimate
-    from rnnkit.training.rehearsal import memory_warning
+def _estimate(options: Any, recipe: Recipe, listen: Listener) -> CostEstimate:
+    from rnnkit.models import model_weights
+    from rnnkit.training.dry_run import estimate_cost, memory_warning
 
     learner = recipe.prepare(recipe.open_inputs(), False)
     plan = _plan(options, learner)
     _announce(options, learner, plan, listen)
     network = learner.network
-    parameters, frozen = weights.count(network), weights.count_frozen(network)
+    parameters, frozen = model_weights.count_parameters(network), model_weights.count_frozen_parameters(network)
     warning = memory_warning(network)
     if warning is not None:
-        listen(Warned(warning))
-    found = estimate(learner.task, learner.batches, learner.validate, plan, parameters, frozen)
-    if warning is None and (warning := shortage(found.memory_bytes)) is not None:
-        listen(Warned(warning))
+        listen(WarningEvent(warning))
+    found = estimate_cost(learner.task, learner.batches, learner.validate, plan, parameters, frozen)
+    if warning is None and (warning := memory_shortage(found.memory_bytes)) is not None:
+        listen(WarningEvent(warning))
     return found
 
 
-def _plan(options: Any, learner: Learner) -> Plan:
+def _plan(options: Any, learner: Learner) -> TrainingPlan:
     """How long and how often, from the options and the size of the data."""
-    from rnnkit.training.loop import Plan
+    from rnnkit.training.trainer import TrainingPlan
 
     per_epoch = learner.batches.per_epoch
     steps = max(1, round((options.epochs or learner.epochs) * per_epoch))
-    return Plan(
+    return TrainingPlan(
         steps=min(steps, options.max_steps or steps),
         validate_every=options.validate_every or per_epoch,
         report_every=options.report_every,
         save_seconds=options.save_every,
         patience=options.patience,
-        hopeless=HOPELESS * math.log(max(2, learner.vocabulary)),
+        divergence_threshold=HOPELESS * math.log(max(2, learner.vocabulary)),
     )
 
 
-def _make_loop(options: Any, plan: Plan, learner: Learner, group: Group, listen: Listener) -> Loop[Any]:
-    from rnnkit.training.loop import Loop
+def _make_loop(
+    options: Any, plan: TrainingPlan, learner: Learner, group: ProcessGroup, listen: Listener
+) -> Trainer[Any]:
+    from rnnkit.training.trainer import Trainer
 
     schedule = schedules.Schedule(
         name=options.schedule, peak=options.learning_rate, warmup=min(options.warmup, plan.steps // 2), total=plan.steps
     )
-    return Loop(learner.task, learner.batches, schedule, plan, learner.folder, learner.validate, listen, group)
+    return Trainer(learner.task, learner.batches, schedule, plan, learner.folder, learner.validate, listen, group)
 
 
-def _announce(options: Any, learner: Learner, plan: Plan, listen: Listener) -> None:
+def _announce(options: Any, learner: Learner, plan: TrainingPlan, listen: Listener) -> None:
     import torch
 
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
     device = next(learner.network.parameters()).device
     precision = str(learner.precision).removeprefix("torch.")
-    frozen = weights.count_frozen(learner.network)
-    count = f"{weights.count(learner.network):,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+    frozen = model_weights.count_frozen_parameters(learner.network)
+    count = f"{model_weights.count_parameters(learner.network):,} parameters" + (
+        f", {frozen:,} of them frozen" if frozen else ""
+    )
     where = f"{device}, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
     where += f" in each of {options.processes} processes" if options.processes > 1 else ""
     listen(Note(f"{options.arch} {'-'.join(learner.languages)}: {count}, {precision} on {where}"))
     if learner.precision == torch.float16 and device.type == "cpu":
-        listen(Warned("--precision fp16 is for GPUs: most processors are slower with it than with fp32"))
+        listen(WarningEvent("--precision fp16 is for GPUs: most processors are slower with it than with fp32"))
     per_epoch = learner.batches.per_epoch
     epochs = plan.steps / per_epoch
     count = options.accumulate * options.processes

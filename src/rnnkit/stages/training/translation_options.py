@@ -147,7 +147,7 @@ class TrainSeq2SeqOptions:
         guidance.WEIGHT, help="Weight of --guided-attention beside the loss.", panel="Optimisation", minimum=0
     )
     learning_rate: float | None = training.learning_rate(SHOWN)
-    schedule: str = option("cosine", help="Rate after warm-up.", panel="Optimisation", choices=schedules.NAMES)
+    schedule: str = option("cosine", help="Rate after warm-up.", panel="Optimisation", choices=schedules.SCHEDULES)
     warmup: int | None = training.warmup(SHOWN, help="Steps of linear warm-up.")
     weight_decay: float = option(0.0, help="Weight decay.", panel="Optimisation", minimum=0)
     label_smoothing: float | None = _preset(

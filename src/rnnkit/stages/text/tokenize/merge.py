@@ -20,9 +20,9 @@ from rnnkit.stages.text.tokenize.options import (
     token_folder,
     tokenizer_folder,
 )
-from rnnkit.text import raw_lines, shards, token_files
-from rnnkit.text.tokenizers.learning import refuse_empty
+from rnnkit.text import shards, token_files
 from rnnkit.text.tokenizers.store import load_tokenizer
+from rnnkit.text.tokenizers.subword_training import check_not_empty
 
 
 def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
@@ -40,10 +40,10 @@ def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
     targets = [folder / name for name in _common_names(found)]
     for target in targets:
         claim_file(options, target, token_files.KIND)
-        claim_file(options, raw_lines.place(target))
-        token_files.refuse_foreign(target)
+        claim_file(options, token_files.raw_lines_path(target))
+        token_files.check_raw_lines_replaceable(target)
     tokenizer = load_tokenizer(tokenizer_folder(options))
-    with lock.hold(folder):
+    with lock.lock_directory(folder):
         merged = []
         with ExitStack() as outputs:
             for done, target in enumerate(targets, start=1):
@@ -95,7 +95,7 @@ def _common_names(found: Sequence[Path]) -> list[str]:
 
 def _write_manifest(metas: Sequence[Manifest], written: TokenizedFile) -> None:
     first = metas[0]
-    token_files.write_meta(
+    token_files.write_token_manifest(
         written.path,
         options=first.options,
         inputs=first.inputs,

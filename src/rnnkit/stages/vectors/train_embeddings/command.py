@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.embeddings.training_text import TrainingText, find_training_text
 from rnnkit.errors import Interrupted, UsageError
-from rnnkit.events import Listener, Note, Warned, ignore
-from rnnkit.io.repairs import Repairs
-from rnnkit.io.staged import RunFolder
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.io.resumable_output import RunDirectory
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
@@ -30,8 +30,8 @@ from rnnkit.system.machine import available_cores, peak_memory
 if TYPE_CHECKING:
     from rnnkit.embeddings.corpus import Corpus
     from rnnkit.embeddings.model import EmbeddingModel
-    from rnnkit.training.embeddings import EmbeddingTask, Slab
-    from rnnkit.training.loop import Counters, Loop
+    from rnnkit.training.trainer import Trainer, TrainingCounters
+    from rnnkit.training.word_vector_task import TokenBatch, WordVectorTask
 
 EXAMPLE = """\
 rnnkit train-embeddings wiki.txt
@@ -169,7 +169,7 @@ def _with_threads(options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
 
 
 def _train(
-    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
+    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> TrainEmbeddingsResult:
     from rnnkit.embeddings import run_directory
     from rnnkit.training import checkpoint, metrics
@@ -204,12 +204,12 @@ def _train(
 
 
 def _make_loop(
-    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
-) -> tuple[Loop[Slab], EmbeddingTask]:
+    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
+) -> tuple[Trainer[TokenBatch], WordVectorTask]:
     from rnnkit.embeddings.learner import Learner
-    from rnnkit.training.embeddings import EmbeddingTask, Slabs
-    from rnnkit.training.loop import Loop, Plan
     from rnnkit.training.schedules import Schedule
+    from rnnkit.training.trainer import Trainer, TrainingPlan
+    from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
     task = EmbeddingTask(corpus, Learner(initialization.make_config(options, model, corpus), threads))
@@ -223,7 +223,7 @@ def _make_loop(
             f"learning rate {rate:g}, {threads} {'thread' if threads == 1 else 'threads'}, seed {options.seed}"
         )
     )
-    return Loop(task, slabs, Schedule("linear", rate, 0, steps), plan, folder, None, listen), task
+    return Trainer(task, slabs, Schedule("linear", rate, 0, steps), plan, folder, None, listen), task
 
 
 def _load_kernels(listen: Listener) -> None:
@@ -241,7 +241,7 @@ def _make_result(
     options: TrainEmbeddingsOptions,
     model: EmbeddingModel,
     corpus: Corpus,
-    counters: Counters,
+    counters: TrainingCounters,
     loss: float,
     folder: Path,
 ) -> TrainEmbeddingsResult:
