@@ -87,7 +87,12 @@ def test_pairs_and_groups(run: Run) -> None:
 @pytest.mark.parametrize(
     ("command", "text", "out", "err"),
     [
-        ("similarity", "one two\n\nx\nman king\n", "one\ttwo\t0.9950\n\n\nman\tking\t0.7036\n", ":3: 'x' is not a pair"),
+        (
+            "similarity",
+            "one two\n\nx\nman king\n",
+            "one\ttwo\t0.9950\n\n\nman\tking\t0.7036\n",
+            ":3: 'x' is not a pair",
+        ),
         ("odd-one-out", "one man two\nqeen king man\n", "man\n\n", ":2: 'qeen' has no vector"),
     ],
 )

@@ -79,7 +79,9 @@ def test_merge_warns_of_blank_lines(work: Path) -> None:
         run(AlignOptions(text="de", shard=f"{number}/2"), heard.append)
     assert not [event for event in heard if isinstance(event, WarningEvent) and event.text.startswith("blank lines")]
     run(AlignOptions(merge=True), heard.append)
-    (warning,) = (event.text for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines"))
+    (warning,) = (
+        event.text for event in heard if isinstance(event, WarningEvent) and event.text.startswith("blank lines")
+    )
     assert "train (1), valid (1)" in warning
 
 
@@ -174,7 +176,7 @@ def test_lengths(work: Path) -> None:
     heard: list[Event] = []
     data = aligned(replace(PAIR, max_length=4), heard)
     assert dropped(data) == {"empty": 2, "too long": 1}
-    train, test = (event.text for event in heard if isinstance(event, Warned))
+    train, test = (event.text for event in heard if isinstance(event, WarningEvent))
     assert all(value in train for value in ("train", "3 of 6 lines", "2 empty, 1 too long"))
     assert all(value in test for value in ("test_2016", "1 lines"))
     data = aligned(replace(PAIR, max_length=4, long="truncate"))
@@ -256,12 +258,12 @@ def test_tokens_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     data = aligned(AlignOptions(train=[Path("ptb.txt")], vocab=[Path("vocab.tsv")]), heard)
     assert [data.side("train", "txt")[row].tolist() for row in (0, 1)] == [[4, UNK, 5, EOS], [UNK, UNK, EOS]]
     assert "tokenizer" not in data.meta.inputs
-    assert any("validation" in event.text for event in heard if isinstance(event, Warned))
+    assert any("validation" in event.text for event in heard if isinstance(event, WarningEvent))
 
 
 def test_a_vocabulary_of_other_tokens(work: Path) -> None:
     tokenize.run(tokenize.TokenizeOptions(files=[Path(name) for name in TEXTS], type="chars", overwrite=True))
-    made_by = f"work/tokens/train.de.tok: tokenizer {identity(Path('work/tokenizer'))[:12]}"
+    made_by = f"work/tokens/train.de.tok: tokenizer {read_tokenizer_identity(Path('work/tokenizer'))[:12]}"
     refused(ArtefactError, PAIR, "work/vocab.tsv: tokenizer ", made_by, "`rnnkit vocab --overwrite`")
     tokenize.run(tokenize.TokenizeOptions(files=[Path("valid.de")], type="words", overwrite=True))
     refused(ArtefactError, PAIR, "valid.de.tok")
@@ -309,7 +311,7 @@ def test_a_test_part_without_references_is_left_out(work: Path) -> None:
     Path("work/tokens/test_2016.en.tok").unlink()
     heard: list[Event] = []
     assert aligned(PAIR, heard).splits == ("train", "valid")
-    assert isinstance(heard[0], Warned)
+    assert isinstance(heard[0], WarningEvent)
     assert all(value in heard[0].text for value in ("test_2016", "en"))
 
 

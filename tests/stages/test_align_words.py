@@ -161,7 +161,7 @@ def test_long_pairs_are_reported_and_have_an_empty_line(work: Path) -> None:
     heard: list[Event] = []
     result = run(options(work, max_length=5), heard.append)
     assert result.too_long > 0
-    assert heard[0] == Warned(f"skipped {result.too_long:,} sentence pairs with more than 5 tokens")
+    assert heard[0] == WarningEvent(f"skipped {result.too_long:,} sentence pairs with more than 5 tokens")
     assert Path("links").read_text().splitlines().count("") >= result.too_long
 
 

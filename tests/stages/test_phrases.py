@@ -102,7 +102,7 @@ def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.Monkey
     found.write_text("".join(found.read_text().splitlines(keepends=True)[1:]))
     list(open_filter(PhrasesOptions(files=[Path("train.txt")], phrases=found), heard.append))
     (warning,) = heard
-    assert isinstance(warning, Warned)
+    assert isinstance(warning, WarningEvent)
     assert "out.txt.phrases.tsv" in warning.text
 
 
@@ -113,11 +113,13 @@ def test_too_many_pairs_and_too_high_a_threshold_are_said(corpus: Path, monkeypa
     monkeypatch.setattr("rnnkit.text.phrase_detection.BUFFER_WORDS", 4)
     heard: list[Event] = []
     run(options(max_pairs=2), heard.append)
-    pruned = next(event.text for event in heard if isinstance(event, Warned))
+    pruned = next(event.text for event in heard if isinstance(event, WarningEvent))
     assert all(value in pruned for value in ("more than 2", "by 1 or more", "--max-pairs"))
     run(options(threshold=1e6, overwrite=True), heard.append)
     assert Path("out.txt").read_text() == TEXT, "nothing is joined"
-    assert any("1e+06" in event.text and "--threshold" in event.text for event in heard if isinstance(event, Warned))
+    assert any(
+        "1e+06" in event.text and "--threshold" in event.text for event in heard if isinstance(event, WarningEvent)
+    )
 
 
 def test_what_is_there_already_or_read_is_not_replaced(corpus: Path) -> None:

@@ -19,7 +19,7 @@ from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError, Wor
 from rnnkit.events import Event, Progress
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.stages.text.tokenize import command as tokenize_command
-from rnnkit.text import blocks, cutting
+from rnnkit.text import blocks, token_workers
 from rnnkit.text.lines import read_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
 
@@ -39,7 +39,7 @@ def text(seed: int, lines: int = LINES) -> str:
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Texts of two sides, entered; blocks are so small that there are several of each file."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(blocks, "LINE_BLOCK_BYTES", 150)
+    monkeypatch.setattr(blocks, "BLOCK", 150)
     for seed, (name, lines) in enumerate({"train": LINES, "valid": 3}.items()):
         Path(f"{name}.de").write_text(text(seed, lines), encoding="utf-8")
         Path(f"{name}.en").write_text(text(seed + 9, lines), encoding="utf-8")

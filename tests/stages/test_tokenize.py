@@ -118,7 +118,7 @@ def test_overwrite_replaces_and_names_what_is_left_behind(corpus: Path) -> None:
     assert not Path("work/tokens/test.de.tok").exists()
     heard: Hear = []
     assert run(options("train.de", type="chars", overwrite=True), heard.append).learned
-    assert ["work/tokens/valid.de.tok" in event.text for event in heard if isinstance(event, Warned)] == [True]
+    assert ["work/tokens/valid.de.tok" in event.text for event in heard if isinstance(event, WarningEvent)] == [True]
     assert tokens("train.de")[-1] == "J a !"
     assert not run(options("valid.de", overwrite=True)).learned  # without train files the tokenizer stays
     assert tokens("valid.de")[-1] == "J a !"

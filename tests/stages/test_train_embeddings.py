@@ -17,7 +17,7 @@ from tests.topics import ENOUGH, LINES, WORDS, assert_topics_apart, topic_lines,
 
 from rnnkit.embeddings.vectors import Vectors
 from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, RnnkitError, TrainingError, UsageError
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.vectors import neighbors
 from rnnkit.stages.vectors.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult, run
@@ -278,7 +278,7 @@ def test_subsampling_that_keeps_nothing(text: Path) -> None:
     text.write_text("wine bread\n" * 9, encoding="utf-8")
     heard: list[Event] = []
     assert trained(heard.append, sample=1e-9).loss == 0
-    (warning,) = (event.text for event in heard if isinstance(event, Warned))
+    (warning,) = (event.text for event in heard if isinstance(event, WarningEvent))
     assert "--sample 1e-09" in warning
     assert not np.load("vectors/contexts.npy", allow_pickle=False).any()
 

@@ -79,7 +79,7 @@ def test_rare_tokens_and_a_limit(corpus: Path) -> None:
     assert rows("work/vocab.tsv") == ["a\t3"]
     heard: list[Event] = []
     run(VocabOptions(min_count=9, overwrite=True), heard.append)
-    assert isinstance(heard[-1], Warned)
+    assert isinstance(heard[-1], WarningEvent)
     assert all(value in heard[-1].text for value in ("work/vocab.tsv", "--min-count", "--max-size"))
 
 

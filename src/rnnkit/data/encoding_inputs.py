@@ -62,7 +62,11 @@ def find_inputs(
     """
     sides, parts = _open_named(sides, named) if any(named.values()) else _open_workspace(workspace, sides, listen)
     if all(part.split == TRAIN for part in parts):
-        listen(Warned("there is no validation split: `rnnkit train` needs one for early stopping and model selection"))
+        listen(
+            WarningEvent(
+                "there is no validation split: `rnnkit train` needs one for early stopping and model selection"
+            )
+        )
     files = [file for part in parts for file in part.files]
     tokenizer = common_tokenizer(files)
     paths = _vocabulary_paths(workspace, sides, vocabularies)
@@ -74,7 +78,9 @@ def find_inputs(
     return EncodingInputs(sides, parts, opened, digests)
 
 
-def _open_named(selected: tuple[str, ...], named: Mapping[str, Sequence[Path]]) -> tuple[tuple[str, ...], list[Part]]:
+def _open_named(
+    selected: tuple[str, ...], named: Mapping[str, Sequence[Path]]
+) -> tuple[tuple[str, ...], list[CorpusSplit]]:
     """Open the given token files. Returns sides and splits."""
     counts = {split: len(paths) for split, paths in named.items() if paths}
     if set(counts.values()) not in ({1}, {2}):
@@ -95,7 +101,7 @@ def _open_named(selected: tuple[str, ...], named: Mapping[str, Sequence[Path]]) 
 
 def _open_workspace(
     workspace: Workspace, selected: tuple[str, ...], listen: Listener
-) -> tuple[tuple[str, ...], list[Part]]:
+) -> tuple[tuple[str, ...], list[CorpusSplit]]:
     """Open the token files of the workspace. Returns sides and splits."""
     folder = workspace.tokens
     paths = find_token_files(folder)
@@ -115,7 +121,7 @@ def _open_workspace(
             path=folder,
         )
     sides = selected or tuple(languages)
-    parts, left_out = find_parts(paths, sides)
+    parts, left_out = find_splits(paths, sides)
     for line in left_out:
         listen(WarningEvent(line))
     if not parts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 
@@ -30,7 +30,7 @@ def load_table(path: Path, repair: bool, listen: Listener) -> Table:
     return table
 
 
-def load_vectors(path: Path | None, work: Path, repair: bool = False, listen: Listener = ignore) -> Vectors:
+def load_vectors(path: Path | None, work: Path, repair: bool = False, listen: Listener = null_listener) -> Vectors:
     """Load the vectors at `path`, by default those of the workspace `work`, for queries. Raises as `load_table`."""
     from rnnkit.embeddings.vectors import Vectors
 
@@ -40,5 +40,5 @@ def load_vectors(path: Path | None, work: Path, repair: bool = False, listen: Li
 def digest_vectors(path: Path) -> str | None:
     """Compute the SHA-256 of a vectors file or of a directory's manifest; None for a pipe, which is read only once."""
     if path.is_dir():
-        return manifest.sha256(manifest.place(path))
+        return manifest.sha256(manifest.manifest_path(path))
     return manifest.sha256(path) if path.is_file() else None

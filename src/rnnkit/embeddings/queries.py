@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:

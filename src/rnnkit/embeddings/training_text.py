@@ -13,8 +13,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
-from rnnkit.text.names import TRAIN, parse_name
-from rnnkit.text.token_files import find_token_files
+from rnnkit.text.token_files import TRAIN, find_token_files, parse_name
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.corpus import WordCounts
@@ -60,7 +59,7 @@ class TrainingText:
         return self._write_aligned(folder, min_count, listen)
 
     def _write_aligned(self, folder: Path, min_count: int, listen: Listener) -> WordCounts:
-        from rnnkit.data.aligned import AlignedData
+        from rnnkit.data.aligned_data import AlignedData
         from rnnkit.embeddings.corpus import select_words, write_sentences
         from rnnkit.text.vocabulary import Vocabulary
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from rnnkit.config import option
 from rnnkit.errors import DataError, RnnkitError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.stages import shared_options as shared
 from rnnkit.system import interpreter
 
@@ -84,7 +84,7 @@ class DemoResult:
         }
 
 
-def run(options: DemoOptions, listen: Listener = ignore) -> DemoResult:
+def run(options: DemoOptions, listen: Listener = null_listener) -> DemoResult:
     """Run the steps as commands in processes of their own, as a user would type them.
 
     Raises:

@@ -66,7 +66,7 @@ def claim_file(
         raise ArtefactError(f"{path} is also another output of this command", hint="choose another name", path=path)
     if path.exists() and not options.overwrite:
         raise _already_exists(path, options)
-    replacing.check_file(path, kind)
+    artifact_output.check_replaceable_file(path, kind)
 
 
 def claim_folder(options: OutputOptions, path: Path, *kinds: str, others: Iterable[Path] = ()) -> None:
@@ -80,7 +80,7 @@ def claim_folder(options: OutputOptions, path: Path, *kinds: str, others: Iterab
     if artifact_output.is_occupied(folder):
         if not options.overwrite:
             raise _already_exists(path, options)
-        replacing.check_folder(folder, kinds)
+        artifact_output.check_replaceable_directory(folder, kinds)
 
 
 def refuse_inputs(output: Path, inputs: Iterable[Path]) -> None:
@@ -127,7 +127,7 @@ def _paths(value: object) -> Iterator[Path]:
 
 def _check_name(path: Path) -> None:
     """Refuse a name that the manifest reader would reject."""
-    if not manifest.is_plain(path.name):
+    if not manifest.is_safe_name(path.name):
         raise ArtefactError(
             f"{path.name!r} is not a valid name for an artefact",
             "it contains a control character, or bytes that are not UTF-8",

@@ -106,7 +106,7 @@ class ConvertEmbeddingsResult:
         return fields if self.repairs is None else {**fields, "repairs": self.repairs.as_dict()}
 
 
-def run(options: ConvertEmbeddingsOptions, listen: Listener = ignore) -> ConvertEmbeddingsResult:
+def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> ConvertEmbeddingsResult:
     """Convert the vectors.
 
     Raises:

@@ -91,7 +91,7 @@ class ConvertNgramsResult:
         return len(self.ngrams)
 
 
-def run(options: ConvertNgramsOptions, listen: Listener = ignore) -> ConvertNgramsResult:
+def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> ConvertNgramsResult:
     """Convert the model.
 
     Raises:
@@ -166,16 +166,16 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
             hint="`rnnkit train-lm --arch ngram` trains one",
             path=source,
         )
-    vocabulary = Vocabulary.load(source / VOCABULARY)
+    vocabulary = Vocabulary.load(source / VOCABULARY_FILE)
     return _LoadedNgrams(
-        ngram_store.load(source / ngram_store.NAME), vocabulary.tokens, manifest.sha256(manifest.place(source))
+        ngram_store.load(source / ngram_store.NAME), vocabulary.tokens, manifest.sha256(manifest.manifest_path(source))
     )
 
 
 def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOptions) -> None:
     """Write a model directory like those of `train-lm`, by default with a tokenizer that splits at spaces and tabs."""
-    from rnnkit.io.artefact_output import atomic_folder
-    from rnnkit.io.explained import copy_folder
+    from rnnkit.io.artifact_output import atomic_directory
+    from rnnkit.io.durable import copy_directory
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
@@ -185,8 +185,8 @@ def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOpt
     from rnnkit.text.vocabulary import Vocabulary
 
     model = loaded.model
-    with atomic_folder(options.output, store.KIND) as partial:
-        Vocabulary(tuple(loaded.tokens), (0,) * len(loaded.tokens)).save(partial / VOCABULARY)
+    with atomic_directory(options.output, store.KIND) as partial:
+        Vocabulary(tuple(loaded.tokens), (0,) * len(loaded.tokens)).save(partial / VOCABULARY_FILE)
         if source.is_dir() and (source / "tokenizer").exists():
             copy_directory(source / "tokenizer", partial / "tokenizer")
         else:
@@ -196,20 +196,20 @@ def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOpt
         store.write_config(partial, store.LANGUAGE_MODEL, ["und"], [VOCABULARY_FILE], network)
         kept = {name: value for name, value in as_dict(options).items() if name not in ("work", "overwrite", "output")}
         facts = {"languages": ["und"], "ngrams": list(model.sizes)}
-        store.seal(partial, kept, {"arpa": loaded.sha256}, facts, finished=True)
+        store.write_manifest(partial, kept, {"arpa": loaded.sha256}, facts, finished=True)
         _check_opens(partial)
 
 
 def _check_opens(folder: Path) -> None:
     """Open a model directory as other commands do, so that an unusable one is never left behind."""
-    from rnnkit.models import language_store, store
+    from rnnkit.models import lm_store, store
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.text.vocabulary import Vocabulary
 
     store.read_config(folder)
-    language_store.find_tokenizer(folder)
+    lm_store.find_tokenizer(folder)
     model = ngram_store.load(folder / ngram_store.NAME)
-    entries = len(Vocabulary.load(folder / language_store.VOCABULARY))
+    entries = len(Vocabulary.load(folder / lm_store.VOCABULARY_FILE))
     if entries != model.vocabulary_size:
         raise FormatError(
             f"{folder}: the vocabulary has {entries:,} entries, but the n-gram model {model.vocabulary_size:,}",

@@ -68,7 +68,7 @@ class InspectResult:
         return {"artefacts": described, "differences": [asdict(difference) for difference in self.differences]}
 
 
-def run(options: InspectOptions, listen: Listener = ignore) -> InspectResult:
+def run(options: InspectOptions, listen: Listener = null_listener) -> InspectResult:
     """Describe each path, and compare two.
 
     Raises:

@@ -88,7 +88,7 @@ class PlotResult:
         return picture if self.repairs is None else {**picture, "repairs": self.repairs.as_dict()}
 
 
-def run(options: PlotOptions, listen: Listener = ignore) -> PlotResult:
+def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
     """Draw the figure.
 
     Raises:

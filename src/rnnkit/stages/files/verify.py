@@ -59,7 +59,7 @@ class VerifyResult:
         return {"files": self.files, "artefacts": self.artefacts}
 
 
-def run(options: VerifyOptions, listen: Listener = ignore) -> VerifyResult:
+def run(options: VerifyOptions, listen: Listener = null_listener) -> VerifyResult:
     """Verify every artefact at or below the paths.
 
     Raises:
@@ -71,9 +71,9 @@ def run(options: VerifyOptions, listen: Listener = ignore) -> VerifyResult:
     files: set[Path] = set()
     for done, artefact in enumerate(found):
         listen(Progress("verify", done, len(found), unit="artefacts"))
-        folder = manifest.place(artefact).parent
+        folder = manifest.manifest_path(artefact).parent
         faults |= dict.fromkeys(f"{folder / fault}" for fault in _find_faults(artefact))
-        files |= {folder / name for name in manifest.load(manifest.place(artefact)).files}
+        files |= {folder / name for name in manifest.load(manifest.manifest_path(artefact)).files}
     unlisted = _unlisted(options.paths, found, files)
     unfinished = [path for path in unlisted if _is_unfinished(path, found)]
     unrelated = [path for path in unlisted if path not in unfinished and not _is_of_artefact(path, found)]
@@ -129,13 +129,13 @@ def _find_faults(artefact: Path) -> list[str]:
     try:
         return manifest.find_mismatches(artefact)
     except (KeyError, TypeError, AttributeError) as error:
-        place = manifest.place(artefact)
+        place = manifest.manifest_path(artefact)
         raise FormatError(f"{place} is damaged", f"{type(error).__name__}: {error}", path=place) from error
 
 
 def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> list[Path]:
     """Find files at or below the paths that no manifest lists, except manifests and hidden files."""
-    places = {manifest.place(artefact) for artefact in artefacts}
+    places = {manifest.manifest_path(artefact) for artefact in artefacts}
     folders = [path for path in [*paths, *artefacts] if path.is_dir()]
     below = {path: folder for folder in reversed(folders) for path in folder.rglob("*")}
     return [
@@ -150,8 +150,8 @@ def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> lis
 def _is_unfinished(path: Path, artefacts: list[Path]) -> bool:
     """Return whether an unfinished run writes to a file, which its final manifest will list."""
     for folder in (parent for parent in path.parents if parent in artefacts):
-        found = manifest.load(manifest.place(folder))
-        patterns = replacing.FILES.get(found.kind, ())
+        found = manifest.load(manifest.manifest_path(folder))
+        patterns = artifact_output.RUN_FILES.get(found.kind, ())
         # The manifest of an unfinished run does not list its weights, which still change.
         has_weights = any("/" not in name and name.endswith(WEIGHTS) for name in found.files)
         finished = found.facts.get("finished", has_weights or found.kind != MODEL)
@@ -162,12 +162,12 @@ def _is_unfinished(path: Path, artefacts: list[Path]) -> bool:
 def _is_of_artefact(path: Path, artefacts: list[Path]) -> bool:
     """Return whether a file is inside an artefact, or has one of the names of `ARTEFACT_NAMES`."""
     inside = any(parent in artefacts for parent in path.parents)
-    return inside or replacing.matches(path.name, ARTEFACT_NAMES)
+    return inside or artifact_output.matches_any(path.name, ARTEFACT_NAMES)
 
 
 def _find_weight_faults(path: Path) -> list[str]:
     """Verify a weights file by the checksum that it contains."""
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
     try:
         model_weights.load(path)

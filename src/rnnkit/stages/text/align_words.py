@@ -150,7 +150,7 @@ class AlignWordsResult:
         return [", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.agreement.items())]
 
 
-def run(options: AlignWordsOptions, listen: Listener = ignore) -> AlignWordsResult:
+def run(options: AlignWordsOptions, listen: Listener = null_listener) -> AlignWordsResult:
     """Align the words.
 
     Raises:
@@ -182,7 +182,7 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
     bitext = make_bitext(corpus.source, corpus.target, options.max_length)
     gold = _read_gold(options.compare, corpus)
     if bitext.too_long:
-        listen(Warned(f"skipped {bitext.too_long:,} sentence pairs with more than {options.max_length} tokens"))
+        listen(WarningEvent(f"skipped {bitext.too_long:,} sentence pairs with more than {options.max_length} tokens"))
     began = time.monotonic()
     links, models = _align(options, corpus, bitext, options.threads or available_cores(), listen)
     seconds = time.monotonic() - began
@@ -274,7 +274,7 @@ def _seal(output: Path, options: AlignWordsOptions, corpus: ParallelCorpus, bite
     from rnnkit.alignment.links import KIND, VERSION
 
     facts = {"sides": list(corpus.names), "pairs": len(bitext), "links": len(links.source_L)}
-    seal_file(output, KIND, VERSION, options=_kept(options), inputs=corpus.digests, facts=facts)
+    write_file_manifest(output, KIND, VERSION, options=_kept(options), inputs=corpus.digests, facts=facts)
 
 
 def _write_tables(

@@ -39,7 +39,7 @@ class DetokenizeOptions:
     work: Path = shared.work()
 
 
-def open_filter(options: DetokenizeOptions, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: DetokenizeOptions, listen: Listener = null_listener) -> Iterator[str]:
     """Detokenize the files, or standard input, line by line.
 
     Raises:
@@ -66,4 +66,4 @@ def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
 def _warn_at_end(lines: Iterator[str], tokenizer: Tokenizer, listen: Listener) -> Iterator[str]:
     """Yield the lines, and warn at the end if some contained tokens that spell a line end."""
     yield from lines
-    warn_replaced(tokenizer, listen)
+    warn_replaced_line_ends(tokenizer, listen)

@@ -135,7 +135,7 @@ def is_filter(options: PhrasesOptions) -> bool:
     return options.output in (None, STDIN)
 
 
-def run(options: PhrasesOptions, listen: Listener = ignore) -> PhrasesResult:
+def run(options: PhrasesOptions, listen: Listener = null_listener) -> PhrasesResult:
     """Detect or load phrases, and write the text with phrases joined. Text and list appear together.
 
     Raises:
@@ -150,7 +150,7 @@ def run(options: PhrasesOptions, listen: Listener = ignore) -> PhrasesResult:
 
 def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> PhrasesResult:
     """Do the work of `run` on files that can be read repeatedly; the manifest records the options `given`."""
-    from rnnkit.text.phrases import KIND, VERSION, write_meta
+    from rnnkit.text.phrase_detection import KIND, VERSION, write_phrase_manifest
 
     assert options.output is not None
     _check(options)
@@ -173,13 +173,13 @@ def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> Ph
             before += len(words)
             after += len(joined)
     if outputs[1:]:
-        write_meta(outputs[1], given, inputs, {"phrases": len(phrases), "words": before})
+        write_phrase_manifest(outputs[1], given, inputs, {"phrases": len(phrases), "words": before})
     return PhrasesResult(
         options.output, lines, before, after, options.phrases or _list_path(options.output), len(phrases)
     )
 
 
-def open_filter(options: PhrasesOptions, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: PhrasesOptions, listen: Listener = null_listener) -> Iterator[str]:
     """Join the phrases of a list in the files, or in standard input, line by line.
 
     Raises:
@@ -235,31 +235,31 @@ def _threshold(options: PhrasesOptions) -> float:
 def _load(path: Path, listen: Listener) -> PhraseList:
     from rnnkit.text.phrase_detection import PhraseList, is_modified
 
-    phrases = Phrases.load(path)
-    if is_changed(path):
-        listen(Warned(f"{path} was changed after rnnkit wrote it; using it as it is"))
+    phrases = PhraseList.load(path)
+    if is_modified(path):
+        listen(WarningEvent(f"{path} was changed after rnnkit wrote it; using it as it is"))
     return phrases
 
 
-def _detect(options: PhrasesOptions, listen: Listener) -> Phrases:
+def _detect(options: PhrasesOptions, listen: Listener) -> PhraseList:
     """Detect phrases; each pass counts pairs in the text as joined by the earlier passes."""
-    from rnnkit.text.phrases import Phrases
+    from rnnkit.text.phrase_detection import PhraseList
 
-    found: list[tuple[Phrase, ...]] = []
+    found: list[tuple[BigramPhrase, ...]] = []
     for number in range(1, options.passes + 1):
-        counts = _count(options, Phrases(tuple(found)), number, listen)
+        counts = _count(options, PhraseList(tuple(found)), number, listen)
         found.append(_select(options, counts, listen))
         listen(Note(f"pass {number}: {len(found[-1]):,} phrases in {counts.words:,} words"))
         if not found[-1]:
             break
     if not found[0]:
-        listen(Warned(f"no pair has a score above {_threshold(options):g}; lower --threshold to find some"))
-    return Phrases(tuple(found))
+        listen(WarningEvent(f"no pair has a score above {_threshold(options):g}; lower --threshold to find some"))
+    return PhraseList(tuple(found))
 
 
-def _count(options: PhrasesOptions, phrases: Phrases, number: int, listen: Listener) -> PairCounts:
+def _count(options: PhrasesOptions, phrases: PhraseList, number: int, listen: Listener) -> BigramCounts:
     """Count words and pairs in pass `number`."""
-    from rnnkit.text.pairs import PairCounts
+    from rnnkit.text.phrase_detection import BigramCounts
 
     counts = BigramCounts(options.max_pairs)
     join = phrases.joiner()
@@ -276,18 +276,18 @@ def _count(options: PhrasesOptions, phrases: Phrases, number: int, listen: Liste
     return counts
 
 
-def _select(options: PhrasesOptions, counts: PairCounts, listen: Listener) -> tuple[Phrase, ...]:
+def _select(options: PhrasesOptions, counts: BigramCounts, listen: Listener) -> tuple[BigramPhrase, ...]:
     """Select the pairs with a score above the threshold."""
-    from rnnkit.text.phrases import default_score, find, npmi
+    from rnnkit.text.phrase_detection import default_score, find_phrases, npmi_score
 
     discount = options.min_count if options.discount is None else options.discount
     score = partial(npmi_score, words=counts.words)
     if options.scoring == "default":
         score = partial(default_score, words=counts.words, discount=discount)
-    found = find(counts.frequent(options.min_count), score, _threshold(options), options.delimiter)
+    found = find_phrases(counts.frequent(options.min_count), score, _threshold(options), options.delimiter)
     if counts.dropped:
         listen(
-            Warned(
+            WarningEvent(
                 f"more than {options.max_pairs:,} distinct pairs: rare ones were pruned, so some counts are too low by "
                 f"{counts.floor:,} or more; raise --max-pairs to keep more"
             )
@@ -295,7 +295,9 @@ def _select(options: PhrasesOptions, counts: PairCounts, listen: Listener) -> tu
     return found
 
 
-def _join(options: PhrasesOptions, phrases: Phrases, listen: Listener) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+def _join(
+    options: PhrasesOptions, phrases: PhraseList, listen: Listener
+) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """Yield the words of each line of the files, before and after joining."""
     join = phrases.joiner()
     for path in options.files:

@@ -97,5 +97,5 @@ def run(options: RepresentOptions, listen: Listener = null_listener) -> Represen
         shape = write_matrix(file, options.kind, sentences, data.vocabulary_size(side))
     facts = {"rows": shape.rows, "columns": shape.columns, "entries": shape.entries}
     inputs = {"data": manifest.sha256(data.folder / manifest.NAME)}
-    seal_file(output, KIND, VERSION, options=as_dict(options), inputs=inputs, facts=facts)
+    write_file_manifest(output, KIND, VERSION, options=as_dict(options), inputs=inputs, facts=facts)
     return RepresentResult(output, **facts)

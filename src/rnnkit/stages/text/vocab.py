@@ -17,12 +17,10 @@ from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import claim_file
-from rnnkit.system.workers import Pool
-from rnnkit.text import special
-from rnnkit.text.blocks import count_lines, read_blocks
-from rnnkit.text.counting import TokenCounter
-from rnnkit.text.names import TRAIN
-from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
+from rnnkit.system.workers import WorkerPool
+from rnnkit.text import special_tokens
+from rnnkit.text.blocks import count_lines, read_line_blocks
+from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
 from rnnkit.text.token_files import (
     MAX_TOKEN_LINE_BYTES,
     TRAIN,
@@ -140,7 +138,7 @@ class VocabResult:
         return {"vocabularies": [summary.as_dict() for summary in self.vocabularies]}
 
 
-def run(options: VocabOptions, listen: Listener = ignore) -> VocabResult:
+def run(options: VocabOptions, listen: Listener = null_listener) -> VocabResult:
     """Count the tokens in one pass, and write one vocabulary or one per language.
 
     Raises:
@@ -163,7 +161,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
             option="--min-count" if options.min_count > 1 else "--max-size",
         )
     files = _find_token_files(options)
-    made_by = shared_tokenizer(files)
+    made_by = common_tokenizer(files)
     tokenizer = {} if made_by is None else {"tokenizer": made_by}
     groups = _group_by_output(files, options)
     if shard is not None:
@@ -176,7 +174,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
     for path, members, counts in counted:
         counts.update(dict.fromkeys(pieces, 0))
         inputs = {file.path.name: file.sha256 for file in members} | tokenizer
-        results.append(_write(path, counts, byte_fallback, inputs, recorded(options), listen))
+        results.append(_write(path, counts, byte_fallback, inputs, recorded_options(options), listen))
     return VocabResult(tuple(results))
 
 
@@ -189,7 +187,7 @@ def _inspect_tokenizer(
         ArtefactError: Another tokenizer than `--tokenizer` made the token files.
     """
     folder = options.tokenizer or Workspace(options.work).tokenizer
-    if made_by is not None and (options.tokenizer or folder.exists()) and identity(folder) == made_by:
+    if made_by is not None and (options.tokenizer or folder.exists()) and read_tokenizer_identity(folder) == made_by:
         tokenizer = load_tokenizer(folder)
         return tokenizer.byte_fallback, tokenizer.pieces if options.min_count == 0 else ()
     if options.tokenizer:
@@ -203,7 +201,7 @@ def _inspect_tokenizer(
     byte_fallback = any(file.byte_fallback for file in files)
     if byte_fallback and options.min_count == 0:
         listen(
-            Warned(
+            WarningEvent(
                 f"the tokenizer of the token files is not at {folder}: pieces that do not occur in the text get no "
                 "entry; name it with --tokenizer"
             )
@@ -243,7 +241,7 @@ def _count_files(
     files: Sequence[TokenFile], shard: Shard | None, options: VocabOptions, listen: Listener
 ) -> Counter[str]:
     """Count the occurrences of each token."""
-    with Pool(TokenCounter, options.processes) as pool:
+    with WorkerPool(TokenCounter, options.processes) as pool:
         for file in files:
             task, done, tokens = f"count {file.path.name}", 0, 0
             span = None if shard is None else shard.span(count_lines(file.path))
@@ -281,11 +279,11 @@ def _merge(path: Path, sources: Sequence[Path], options: VocabOptions, listen: L
     """Add up vocabularies that contain every token of their text."""
     claim_file(options, path, KIND)
     if options.files:
-        metas = [read_meta(source) for source in sources]
-        known = recorded(options)
+        metas = [read_vocabulary_manifest(source) for source in sources]
+        known = recorded_options(options)
     else:
-        metas = read_metas(sources, KIND, VERSION)
-        own = {name: value for name, value in recorded(options).items() if name in ("min-count", "max-size")}
+        metas = read_shard_manifests(sources, KIND, VERSION)
+        own = {name: value for name, value in recorded_options(options).items() if name in ("min-count", "max-size")}
         known = {**metas[0].options, **own}
     counts: Counter[str] = Counter()
     inputs: dict[str, str] = {}
@@ -334,7 +332,7 @@ def _write(
     listen: Listener,
 ) -> VocabularySummary:
     """Build a vocabulary from the counts, with entries for all bytes in case of byte fallback, and save it."""
-    always = BYTES if byte_fallback else ()
+    always = BYTE_TOKENS if byte_fallback else ()
     max_size = options["max-size"]
     vocabulary = Vocabulary.from_counts(counts, options["min-count"], max_size, always)
     types = sum(count > 0 for count in counts.values())
@@ -343,9 +341,11 @@ def _write(
     if byte_fallback:
         facts["byte_fallback"] = True
     vocabulary.save(path, options=options, inputs=inputs, facts=facts)
-    if counts and len(vocabulary) == len(special.NAMES):
-        listen(Warned(f"{path} contains only the special symbols; lower --min-count or raise --max-size"))
+    if counts and len(vocabulary) == len(special_tokens.NAMES):
+        listen(WarningEvent(f"{path} contains only the special symbols; lower --min-count or raise --max-size"))
     if 0 < max_size < len(vocabulary) and byte_fallback:
-        minimum = f"{len(special.NAMES)} special symbols and {len(always)} bytes"
-        listen(Warned(f"{path} has {len(vocabulary)} entries, more than --max-size {max_size}: it needs {minimum}"))
+        minimum = f"{len(special_tokens.NAMES)} special symbols and {len(always)} bytes"
+        listen(
+            WarningEvent(f"{path} has {len(vocabulary)} entries, more than --max-size {max_size}: it needs {minimum}")
+        )
     return summary

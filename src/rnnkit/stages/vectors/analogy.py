@@ -11,7 +11,7 @@ from rnnkit.config import argument, option
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.vectors.neighbors import neighbor_lines, neighbor_objects
 
@@ -90,7 +90,7 @@ class Analogy:
         return {"question": str(self.expression), "answers": neighbor_objects(self.answers)}
 
 
-def run(options: AnalogyOptions, listen: Listener = ignore) -> Iterator[Analogy | FailedQuery | RepairReport]:
+def run(options: AnalogyOptions, listen: Listener = null_listener) -> Iterator[Analogy | FailedQuery | RepairReport]:
     """Solve the expressions.
 
     Yields:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.config import argument, option
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.reports.columns import aligned
 from rnnkit.stages import shared_options as shared
 
@@ -67,7 +67,9 @@ class Neighborhood:
         return {"question": self.word, "seen": self.seen, "neighbors": neighbor_objects(self.neighbors)}
 
 
-def run(options: NeighborsOptions, listen: Listener = ignore) -> Iterator[Neighborhood | FailedQuery | RepairReport]:
+def run(
+    options: NeighborsOptions, listen: Listener = null_listener
+) -> Iterator[Neighborhood | FailedQuery | RepairReport]:
     """Look up the words.
 
     Yields:

@@ -11,7 +11,7 @@ from rnnkit.config import argument, option
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.stages import shared_options as shared
 
 EXAMPLE = """\
@@ -55,7 +55,9 @@ class OddOneOut:
         return {"question": " ".join(self.words), "odd_one_out": self.odd}
 
 
-def run(options: OddOneOutOptions, listen: Listener = ignore) -> Iterator[OddOneOut | FailedQuery | RepairReport]:
+def run(
+    options: OddOneOutOptions, listen: Listener = null_listener
+) -> Iterator[OddOneOut | FailedQuery | RepairReport]:
     """Find the odd word of each group.
 
     Yields:

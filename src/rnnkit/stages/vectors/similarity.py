@@ -11,7 +11,7 @@ from rnnkit.config import argument, option
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.stages import shared_options as shared
 
 EXAMPLE = """\
@@ -56,7 +56,9 @@ class Similarity:
         return {"question": f"{self.first} {self.second}", "similarity": round(self.cosine, 4)}
 
 
-def run(options: SimilarityOptions, listen: Listener = ignore) -> Iterator[Similarity | FailedQuery | RepairReport]:
+def run(
+    options: SimilarityOptions, listen: Listener = null_listener
+) -> Iterator[Similarity | FailedQuery | RepairReport]:
     """Compare the words of each pair.
 
     Yields:

@@ -12,24 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Progress, ignore
-from rnnkit.io import artefact_output, lock
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.spool import spooled
+from rnnkit.events import Listener, Progress, null_listener
+from rnnkit.io import artifact_output, lock
+from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.outputs import claim_folder
 from rnnkit.stages.text.align.options import PAIR_LENGTH, AlignOptions, AlignResult
 from rnnkit.stages.text.align.report import report_split, warn_of_blank_lines
-from rnnkit.system.workers import Pool
-from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
-from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
-from rnnkit.text.token_files import MAX_LINE_BYTES
+from rnnkit.system.workers import WorkerPool
+from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
+from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, TEST, TRAIN, VALID, parse_name
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import Padding, SplitCounts
-    from rnnkit.data.alignment import Rules
+    from rnnkit.data.aligned_data import Padding, SplitCounts
+    from rnnkit.data.corpus_splits import CorpusSplit
+    from rnnkit.data.encoding import EncodingRules
     from rnnkit.data.encoding_inputs import EncodingInputs
-    from rnnkit.data.parts import Part
 
 EXAMPLE = """\
 rnnkit align --source de --target en
@@ -39,7 +38,7 @@ rnnkit align --source de --target en --max-ratio 3 --drop-duplicates --drop-leak
 rnnkit align --text en --shard 2/8      # on the second of eight machines, then on one: rnnkit align --merge"""
 
 
-def run(options: AlignOptions, listen: Listener = ignore) -> AlignResult:
+def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
     """Encode the token files.
 
     Raises:
@@ -47,31 +46,35 @@ def run(options: AlignOptions, listen: Listener = ignore) -> AlignResult:
         DataError: Token files or the vocabulary are missing, line counts differ, or a split has no sentences left.
         ArtefactError: The vocabulary does not belong to the tokens, or the output already exists.
     """
-    from rnnkit.data.aligned import KIND
+    from rnnkit.data.aligned_data import KIND
 
-    shard = check(options.shard, options.merge)
+    shard = parse_shard(options.shard, options.merge)
     whole = options.output or Workspace(options.work).data
     output = whole if shard is None else shard.place(whole)
-    with lock.hold(output.parent, "" if shard is None else output.name):
-        artefact_output.recover(output)
+    with lock.lock_directory(output.parent, "" if shard is None else output.name):
+        artifact_output.recover_directory(output)
         claim_folder(options, output, KIND)
         if options.merge:
             return _merge(output, listen)
-        with spooled(options.train) as train, spooled(options.valid) as valid, spooled(options.test) as test:
+        with (
+            spool_pipes(options.train) as train,
+            spool_pipes(options.valid) as valid,
+            spool_pipes(options.test) as test,
+        ):
             given = dataclasses.replace(options, train=train, valid=valid, test=test)
             return _encode(given, shard, output, listen)
 
 
 def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Listener) -> AlignResult:
     """Encode the data, or a shard of it."""
-    from rnnkit.data.aligned import KIND, PARALLEL, TEXT, Padding, write_meta
+    from rnnkit.data.aligned_data import KIND, PARALLEL, TEXT, Padding, write_data_manifest
     from rnnkit.data.encoding_inputs import find_inputs
 
     named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
     inputs = find_inputs(Workspace(options.work), _selected_sides(options), named, options.vocab, listen)
     _check_filters(options, inputs)
     padding = Padding(options.length, options.pad_side) if options.length else None
-    with atomic_folder(output, KIND) as folder:
+    with atomic_directory(output, KIND) as folder:
         encoder = _SplitEncoder(options, inputs, shard, padding, folder)
         splits = {}
         for part in inputs.parts:
@@ -80,13 +83,13 @@ def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Li
                 report_split(part.name, part.split, splits[part.name], [file.path for file in part.files], listen)
         if shard is None:
             warn_of_blank_lines(splits, listen)
-        write_meta(
+        write_data_manifest(
             folder,
             task=PARALLEL if len(inputs.sides) == 2 else TEXT,
             splits=splits,
             vocabulary_size={side: len(inputs.vocabularies[side]) for side in inputs.sides},
             padding=padding,
-            options=recorded(options),
+            options=recorded_options(options),
             inputs=inputs.digests,
         )
     return AlignResult(output, inputs.sides, splits)
@@ -94,12 +97,12 @@ def _encode(options: AlignOptions, shard: Shard | None, output: Path, listen: Li
 
 def _merge(output: Path, listen: Listener) -> AlignResult:
     """Join the data of all shards."""
-    from rnnkit.data.aligned import KIND, VERSION
-    from rnnkit.data.merging import merge_data
+    from rnnkit.data.aligned_data import KIND, VERSION
+    from rnnkit.data.shard_merging import merge_data
 
     found = find_shards(output)
-    metas = read_metas(found, KIND, VERSION)
-    with atomic_folder(output, KIND) as folder:
+    metas = read_shard_manifests(found, KIND, VERSION)
+    with atomic_directory(output, KIND) as folder:
         splits = merge_data(folder, found, metas, listen)
         for name, counts in splits.items():
             report_split(name, parse_name(Path(f"{name}.text")).split, counts, found, listen)
@@ -157,32 +160,31 @@ class _SplitEncoder:
     padding: Padding | None
     folder: Path
 
-    def encode(self, part: Part, listen: Listener) -> SplitCounts:
+    def encode(self, part: CorpusSplit, listen: Listener) -> SplitCounts:
         """Encode one split in worker processes."""
         import numpy as np
 
-        from rnnkit.data.aligned import SentenceWriter, SplitCounts
-        from rnnkit.data.alignment import Aligner, Duplicates
-        from rnnkit.data.filters import REASONS
-        from rnnkit.data.raw_copies import RawCopies
-        from rnnkit.text.blocks import read_blocks
+        from rnnkit.data.aligned_data import SentenceWriter, SplitCounts
+        from rnnkit.data.encoding import Deduplicator, EncodeWorker, RawLineCopier
+        from rnnkit.data.sentence_filters import REASONS
+        from rnnkit.text.blocks import read_line_blocks
 
         sides, vocabularies = self.inputs.sides, self.inputs.vocabularies
         paths = [file.path for file in part.files]
         span = None if self.shard is None else _shard_span(self.shard, paths)
         total = part.files[0].lines if span is None else span[1] - span[0]
-        make = partial(Aligner, [vocabularies[side].ids for side in sides], self._rules(part))
+        make = partial(EncodeWorker, [vocabularies[side].ids for side in sides], self._rules(part))
         dropped: Counter[str] = Counter()
-        duplicates = Duplicates()
+        duplicates = Deduplicator()
         lines = truncated = blank = 0
         with ExitStack() as stack:
             writers = [
                 stack.enter_context(SentenceWriter(self.folder, part.name, side, len(vocabularies[side]), self.padding))
                 for side in sides
             ]
-            copies = None if len(sides) == 1 else stack.enter_context(RawCopies(self.folder, part, sides, span))
-            pool = stack.enter_context(Pool(make, self.options.processes))
-            blocks = read_blocks(paths, MAX_LINE_BYTES, span=span)
+            copies = None if len(sides) == 1 else stack.enter_context(RawLineCopier(self.folder, part, sides, span))
+            pool = stack.enter_context(WorkerPool(make, self.options.processes))
+            blocks = read_line_blocks(paths, MAX_TOKEN_LINE_BYTES, span=span)
             items = (tuple(block.portable() for block in each) if pool.apart else each for each in blocks)
             for encoded in map(duplicates.drop, pool.map(items)):
                 lines += encoded.lines
@@ -200,11 +202,11 @@ class _SplitEncoder:
         reasons = {reason: dropped[reason] for reason in REASONS if dropped[reason]}
         return SplitCounts(counts, lines, reasons, truncated, blank)
 
-    def _rules(self, part: Part) -> Rules:
+    def _rules(self, part: CorpusSplit) -> EncodingRules:
         """Make the rules that drop and truncate the lines of a split."""
-        from rnnkit.data import filters
-        from rnnkit.data.alignment import Rules
-        from rnnkit.data.parts import read_sentences
+        from rnnkit.data import sentence_filters
+        from rnnkit.data.corpus_splits import read_sentences
+        from rnnkit.data.encoding import EncodingRules
 
         options = self.options
         train = part.split == TRAIN
@@ -213,9 +215,9 @@ class _SplitEncoder:
         held_out = None
         if train and options.drop_leaked:
             others = [other for other in self.inputs.parts if other.split != TRAIN]
-            prints = (filters.fingerprints(read_sentences(other), separator) for other in others)
+            prints = (sentence_filters.fingerprints(read_sentences(other), separator) for other in others)
             held_out = frozenset[int]().union(*prints)
-        return Rules(
+        return EncodingRules(
             drop_empty=part.split != TEST and not options.keep_empty,
             drop_longer=self._max_length() if part.split != TEST and options.long == "drop" else None,
             max_ratio=options.max_ratio if train else None,
@@ -233,7 +235,7 @@ class _SplitEncoder:
             return self.options.max_length
         return PAIR_LENGTH if len(self.inputs.sides) == 2 else None
 
-    def _truncation_length(self, part: Part) -> int | None:
+    def _truncation_length(self, part: CorpusSplit) -> int | None:
         """Return the length to which the sentences of a split are truncated; None is no limit."""
         truncates = self.options.long == "truncate" or part.split == TEST
         limits = [self.options.length, self._max_length() if truncates else None]
@@ -242,9 +244,9 @@ class _SplitEncoder:
 
 def _shard_span(shard: Shard, paths: Sequence[Path]) -> tuple[int, int]:
     """Return the range of lines of a shard. Raises DataError if the sides have different numbers of lines."""
-    from rnnkit.text.blocks import count_lines, unequal
+    from rnnkit.text.blocks import count_lines, length_mismatch
 
     counts = [count_lines(path) for path in paths]
     if len(set(counts)) > 1:
-        raise unequal(paths, counts)
+        raise length_mismatch(paths, counts)
     return shard.span(counts[0])

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, Warned
-from rnnkit.text.names import TEST
+from rnnkit.events import Listener, Note, WarningEvent
+from rnnkit.text.token_files import TEST
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import SplitCounts
+    from rnnkit.data.aligned_data import SplitCounts
 
 _DROPPED_WARNING: Final = 0.1
 """Share of dropped lines above which the note becomes a warning."""
@@ -52,16 +52,16 @@ def report_split(name: str, split: str, counts: SplitCounts, sources: Sequence[P
             path=sources[0],
         )
     if dropped > _DROPPED_WARNING * counts.lines:
-        listen(Warned(f"{name}: dropped {dropped:,} of {counts.lines:,} lines: {reasons}"))
+        listen(WarningEvent(f"{name}: dropped {dropped:,} of {counts.lines:,} lines: {reasons}"))
     elif dropped:
         listen(Note(f"{name}: dropped {reasons}"))
     if counts.truncated and split == TEST:
-        listen(Warned(f"{name}: truncated {counts.truncated:,} lines; scores on them cover only what is left"))
+        listen(WarningEvent(f"{name}: truncated {counts.truncated:,} lines; scores on them cover only what is left"))
 
 
 def warn_of_blank_lines(splits: Mapping[str, SplitCounts], listen: Listener) -> None:
     """Warn if blank lines of data with one side were dropped from some splits and kept in others."""
-    from rnnkit.data.filters import EMPTY
+    from rnnkit.data.sentence_filters import EMPTY
 
     dropped = {name: counts.dropped.get(EMPTY, 0) for name, counts in splits.items()}
     kept = {name: counts.blank for name, counts in splits.items()}
@@ -71,7 +71,7 @@ def warn_of_blank_lines(splits: Mapping[str, SplitCounts], listen: Listener) -> 
         ", ".join(f"{name} ({count:,})" for name, count in found.items() if count) for found in (dropped, kept)
     )
     listen(
-        Warned(
+        WarningEvent(
             f"blank lines are dropped from {without} but kept in {having}: scores there include blank lines, which the "
             "model is not trained on; --keep-empty keeps them in all splits, as WikiText results do"
         )

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, Progress, Warned, ignore
+from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import lock, manifest
 from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.text.tokenize.merge import merge
@@ -26,18 +26,24 @@ from rnnkit.stages.text.tokenize.options import (
     tokenizer_folder,
 )
 from rnnkit.system.machine import available_cores
-from rnnkit.system.workers import Pool
-from rnnkit.text import raw_lines, shards, token_files
-from rnnkit.text.blocks import Block, count_lines, read_blocks
-from rnnkit.text.cutting import Batch, Cutter, Piece
+from rnnkit.system.workers import WorkerPool
+from rnnkit.text import shards, token_files
+from rnnkit.text.blocks import LineBlock, count_lines, read_line_blocks
 from rnnkit.text.lines import batch_lines, read_lines
-from rnnkit.text.names import TEST, TRAIN, VALID, CorpusName, parse_name
-from rnnkit.text.normalise import NFC, NONE, Normalisation
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.learning import learn_from_files, refuse_empty
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.store import RULES, identity, load_matching, save_tokenizer, staged_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
+from rnnkit.text.normalizer import NFC, NONE, Normalizer
+from rnnkit.text.token_files import TEST, TRAIN, VALID, CorpusName, parse_name
+from rnnkit.text.token_workers import SamplingBatch, TokenizedBlock, TokenizeWorker
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
+from rnnkit.text.tokenizers.store import (
+    RULE_BASED_TOKENIZERS,
+    load_compatible_tokenizer,
+    read_tokenizer_identity,
+    save_tokenizer,
+    staged_tokenizer,
+)
+from rnnkit.text.tokenizers.subword_training import check_not_empty, train_from_files
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
 
 EXAMPLE = """\
 rnnkit tokenize train.de train.en valid.de valid.en --type unigram --size 8000
@@ -67,7 +73,7 @@ class _TokenizeJob:
     @property
     def raw(self) -> Path | None:
         """Path for a copy of the raw lines, which only valid and test files get."""
-        return raw_lines.place(self.target) if self.name.split in (VALID, TEST) else None
+        return token_files.raw_lines_path(self.target) if self.name.split in (VALID, TEST) else None
 
 
 def is_filter(options: TokenizeOptions) -> bool:
@@ -75,7 +81,7 @@ def is_filter(options: TokenizeOptions) -> bool:
     return options.files in ([], [STDIN]) and not options.merge
 
 
-def run(options: TokenizeOptions, listen: Listener = ignore) -> TokenizeResult:
+def run(options: TokenizeOptions, listen: Listener = null_listener) -> TokenizeResult:
     """Tokenize the files. All token files appear together, when the last one is complete.
 
     Raises:
@@ -83,16 +89,16 @@ def run(options: TokenizeOptions, listen: Listener = ignore) -> TokenizeResult:
         DataError: A text is missing, empty or not valid text, or there is no text to train a tokenizer on.
         ArtefactError: The existing tokenizer has other settings than the options, or a token file already exists.
     """
-    shard = shards.check(options.shard, options.merge)
+    shard = shards.parse_shard(options.shard, options.merge)
     if options.merge:
         return merge(options, listen)
     _check_samples(options)
     jobs = _plan(options, shard)
     folder = token_folder(options, shard)
-    with lock.hold(folder):
+    with lock.lock_directory(folder):
         with ExitStack() as outputs:
             tokenizer, place, learned = _open_or_create(options, jobs, shard, outputs, listen)
-            if options.samples and tokenizer.kind in RULES:
+            if options.samples and tokenizer.kind in RULE_BASED_TOKENIZERS:
                 raise _cannot_sample(tokenizer.kind)
             with _make_pool(options, place) as pool:
                 encoder = _FileTokenizer(tokenizer, options, shard, pool)
@@ -104,7 +110,7 @@ def run(options: TokenizeOptions, listen: Listener = ignore) -> TokenizeResult:
     return TokenizeResult(tokenizer_folder(options), tokenizer.options, learned, tuple(written))
 
 
-def open_filter(options: TokenizeOptions, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: TokenizeOptions, listen: Listener = null_listener) -> Iterator[str]:
     """Tokenize standard input line by line.
 
     Raises:
@@ -123,9 +129,9 @@ def open_filter(options: TokenizeOptions, listen: Listener = ignore) -> Iterator
         )
     folder = tokenizer_folder(options)
     if folder.exists():
-        tokenizer = load_matching(folder, _requested_settings(options))
-    elif options.type is not None and options.type in RULES:
-        tokenizer = _with_features(RULES[options.type](_normalization(options)), options)
+        tokenizer = load_compatible_tokenizer(folder, _requested_settings(options))
+    elif options.type is not None and options.type in RULE_BASED_TOKENIZERS:
+        tokenizer = _with_features(RULE_BASED_TOKENIZERS[options.type](_normalization(options)), options)
     else:
         raise DataError(
             f"there is no tokenizer at {folder}",
@@ -135,7 +141,7 @@ def open_filter(options: TokenizeOptions, listen: Listener = ignore) -> Iterator
         )
     if sys.stdin.isatty():
         listen(Note("reading text from the keyboard, one sentence per line; Ctrl-D ends the input"))
-    return filter_lines(read_text(STDIN, tokenizer), tokenizer)
+    return filter_lines(read_raw_text(STDIN, tokenizer), tokenizer)
 
 
 def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
@@ -145,7 +151,7 @@ def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
 
 
 def _check_samples(options: TokenizeOptions) -> None:
-    if options.samples and options.type in RULES:
+    if options.samples and options.type in RULE_BASED_TOKENIZERS:
         raise _cannot_sample(str(options.type))
     if options.samples and not any(parse_name(source).split == TRAIN for source in options.files):
         raise UsageError("--samples applies to train files only, and none is given", option="--samples")
@@ -179,7 +185,7 @@ def _plan(options: TokenizeOptions, shard: shards.Shard | None) -> list[_Tokeniz
         claim_file(options, target, token_files.KIND)
         if job.raw is not None:
             claim_file(options, job.raw)
-            token_files.refuse_foreign(target)
+            token_files.check_raw_lines_replaceable(target)
     return list(jobs.values())
 
 
@@ -205,11 +211,11 @@ def _open_or_create(
                 hint="create it first, on one machine: `rnnkit tokenize valid.LANG --learn-from train.LANG`",
                 path=folder,
             )
-        return load_matching(folder, _requested_settings(options)), folder, False
+        return load_compatible_tokenizer(folder, _requested_settings(options)), folder, False
     sources = options.learn_from or [job.source for job in jobs if job.name.split == TRAIN]
-    can_create = bool(sources) or options.type in RULES
+    can_create = bool(sources) or options.type in RULE_BASED_TOKENIZERS
     if folder.exists() and not (options.overwrite and can_create):
-        existing = load_matching(folder, _requested_settings(options))
+        existing = load_compatible_tokenizer(folder, _requested_settings(options))
         listen(Note(f"tokenizer {folder}: {existing}"))
         return existing, folder, False
     tokenizer, inputs, facts = _create(options, sources, listen)
@@ -226,10 +232,10 @@ def _create(
     """Make a tokenizer, trained on the sources unless it is rule-based; also returns its inputs and facts."""
     kind = options.type or DEFAULT_TYPE
     normalization = _normalization(options)
-    if kind in RULES:
+    if kind in RULE_BASED_TOKENIZERS:
         if options.size is not None:
             raise UsageError(f"--size applies to unigram and bpe tokenizers; --type is {kind}", option="--size")
-        return _with_features(RULES[kind](normalization), options), {}, {}
+        return _with_features(RULE_BASED_TOKENIZERS[kind](normalization), options), {}, {}
     if not sources:
         raise DataError(
             f"there is no tokenizer at {tokenizer_folder(options)}, and no train file to train one on",
@@ -239,19 +245,19 @@ def _create(
         )
     inputs = {source.name: manifest.sha256(source) for source in sources}
     limit = round(options.learn_size * 1e6)
-    subwords, facts = learn_from_files(
+    subwords, facts = train_from_files(
         sources, kind, options.size, normalization, limit, options.seed, listen, bool(options.features)
     )
     return _with_features(subwords, options), inputs, facts
 
 
-def _make_pool(options: TokenizeOptions, tokenizer: Path) -> Pool[Any, Piece]:
+def _make_pool(options: TokenizeOptions, tokenizer: Path) -> WorkerPool[Any, TokenizedBlock]:
     """Make the worker processes, among which SentencePiece's threads are divided."""
     processes = options.processes or available_cores()
     threads = -1  # SentencePiece: one per core
     if options.threads or processes > 1:
         threads = max(1, (options.threads or available_cores()) // processes)
-    return Pool(partial(Cutter, tokenizer, threads, options.samples, options.alpha), processes)
+    return WorkerPool(partial(TokenizeWorker, tokenizer, threads, options.samples, options.alpha), processes)
 
 
 @dataclass(frozen=True)
@@ -261,13 +267,13 @@ class _FileTokenizer:
     tokenizer: Tokenizer
     options: TokenizeOptions
     shard: shards.Shard | None
-    pool: Pool[Any, Piece]
+    pool: WorkerPool[Any, TokenizedBlock]
 
     def tokenize(self, job: _TokenizeJob, outputs: ExitStack, listen: Listener) -> TokenizedFile:
         """Write the tokens of one file; `outputs` completes the token file when it closes."""
         # Entered last is completed first: raw lines never appear without their token file and its manifest.
-        raw = None if job.raw is None else outputs.enter_context(token_files.create_raw(job.target))
-        output = outputs.enter_context(token_files.create(job.target))
+        raw = None if job.raw is None else outputs.enter_context(token_files.create_raw_lines(job.target))
+        output = outputs.enter_context(token_files.create_token_file(job.target))
         span = None if self.shard is None else self.shard.span(count_lines(job.source))
         total = None if span is None else span[1] - span[0]
         items: Iterable[Any] = (
@@ -284,33 +290,33 @@ class _FileTokenizer:
             tokens += piece.tokens
             listen(Progress(task, read, total))
         if self.shard is None:
-            refuse_empty(job.source, read, tokens)
+            check_not_empty(job.source, read, tokens)
         listen(Progress(task, read, read, finished=True))
         return TokenizedFile(job.target, lines, tokens)
 
-    def _batches(self, job: _TokenizeJob, span: tuple[int, int] | None) -> Iterator[Batch]:
+    def _batches(self, job: _TokenizeJob, span: tuple[int, int] | None) -> Iterator[SamplingBatch]:
         """Read batches of lines for sampling. A batch belongs to the shard of its first line, so shards share none."""
         read = 0
-        for batch in batch_lines(read_text(job.source, self.tokenizer)):
+        for batch in batch_lines(read_raw_text(job.source, self.tokenizer)):
             if span is None or span[0] <= read < span[1]:
                 # One seed per batch and file: the two sides of a corpus must not sample with the same numbers.
-                yield Batch(batch, zlib.crc32(f"{self.options.seed} {job.target.name} {read}".encode()))
+                yield SamplingBatch(batch, zlib.crc32(f"{self.options.seed} {job.target.name} {read}".encode()))
             read += len(batch)
 
 
-def _read_file(job: _TokenizeJob, span: tuple[int, int] | None, raw: IO[bytes] | None) -> Iterator[Block]:
+def _read_file(job: _TokenizeJob, span: tuple[int, int] | None, raw: IO[bytes] | None) -> Iterator[LineBlock]:
     """Read a file in blocks, and copy the lines to `raw`."""
-    for (block,) in read_blocks([job.source], span=span):
+    for (block,) in read_line_blocks([job.source], span=span):
         if raw is not None:
-            raw.write(raw_lines.encode(block.decode()))
+            raw.write(token_files.encode_raw_lines(block.decode()))
         yield block
 
 
 def _write_manifest(job: _TokenizeJob, file: TokenizedFile, options: TokenizeOptions, tokenizer: Tokenizer) -> None:
-    token_files.write_meta(
+    token_files.write_token_manifest(
         file.path,
-        options=shards.recorded(options),
-        inputs={"text": job.sha256, "tokenizer": identity(tokenizer_folder(options))},
+        options=shards.recorded_options(options),
+        inputs={"text": job.sha256, "tokenizer": read_tokenizer_identity(tokenizer_folder(options))},
         lines=file.lines,
         tokens=file.tokens,
         samples=options.samples if job.name.split == TRAIN else 0,
@@ -322,10 +328,13 @@ def _write_manifest(job: _TokenizeJob, file: TokenizedFile, options: TokenizeOpt
 
 def _warn_of_stale_files(folder: Path, options: TokenizeOptions, listen: Listener) -> None:
     """Warn of token files that were made with another tokenizer than the new one."""
-    new = identity(tokenizer_folder(options))
+    new = read_tokenizer_identity(tokenizer_folder(options))
     for path in token_files.find_token_files(folder):
-        if manifest.place(path).exists() and manifest.load(manifest.place(path)).inputs.get("tokenizer") != new:
-            listen(Warned(f"{path} was made with another tokenizer; tokenize its text again"))
+        if (
+            manifest.manifest_path(path).exists()
+            and manifest.load(manifest.manifest_path(path)).inputs.get("tokenizer") != new
+        ):
+            listen(WarningEvent(f"{path} was made with another tokenizer; tokenize its text again"))
 
 
 def _requested_settings(options: TokenizeOptions) -> dict[str, Any]:
@@ -337,7 +346,7 @@ def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
     return FeaturedTokenizer(tokenizer) if options.features else tokenizer
 
 
-def _normalization(options: TokenizeOptions) -> Normalisation:
+def _normalization(options: TokenizeOptions) -> Normalizer:
     """Return the normalization of each line. `spaces` has no token for white space, so it can never be exact."""
-    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != SpaceTokenizer.kinds[0]
-    return Normalisation(options.normalise or NFC, bool(options.lowercase), exact)
+    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != WhitespaceTokenizer.kinds[0]
+    return Normalizer(options.normalise or NFC, bool(options.lowercase), exact)

@@ -56,14 +56,14 @@ def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
 
 def _merge_file(target: Path, parts: Sequence[Path], outputs: ExitStack) -> tuple[list[Manifest], TokenizedFile]:
     """Join one token file and its raw lines; `outputs` completes the files. Also returns the shards' manifests."""
-    metas = shards.read_metas(parts, token_files.KIND, token_files.VERSION)
-    raw = outputs.enter_context(token_files.create_raw(target)) if _has_raw(metas) else None
-    output = outputs.enter_context(token_files.create(target))
+    metas = shards.read_shard_manifests(parts, token_files.KIND, token_files.VERSION)
+    raw = outputs.enter_context(token_files.create_raw_lines(target)) if _has_raw(metas) else None
+    output = outputs.enter_context(token_files.create_token_file(target))
     lines, tokens = (sum(int(meta.facts[name]) for meta in metas) for name in ("lines", "tokens"))
-    refuse_empty(target, lines, tokens)
+    check_not_empty(target, lines, tokens)
     _concatenate(parts, output)
     if raw is not None:
-        _concatenate([raw_lines.place(part) for part in parts], raw)
+        _concatenate([token_files.raw_lines_path(part) for part in parts], raw)
     return metas, TokenizedFile(target, lines, tokens)
 
 
@@ -75,7 +75,7 @@ def _concatenate(parts: Sequence[Path], output: IO[bytes]) -> None:
 
 def _has_raw(metas: Sequence[Manifest]) -> bool:
     """Return whether every shard of a token file has its raw lines."""
-    return all(any(name.endswith(raw_lines.ENDING) for name in meta.files) for meta in metas)
+    return all(any(name.endswith(token_files.RAW_SUFFIX) for name in meta.files) for meta in metas)
 
 
 def _common_names(found: Sequence[Path]) -> list[str]:

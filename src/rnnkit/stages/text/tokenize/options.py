@@ -9,11 +9,11 @@ from typing import Any
 from rnnkit.config import argument, option
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
-from rnnkit.text.normalise import FORMS, NFC
+from rnnkit.text.normalizer import FORMS, NFC
 from rnnkit.text.shards import Shard
-from rnnkit.text.tokenizers.learning import DEFAULT_SIZE
-from rnnkit.text.tokenizers.store import LEARNED, RULES
-from rnnkit.text.tokenizers.subwords import UNIGRAM
+from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.tokenizers.subword_tokenizer import UNIGRAM
+from rnnkit.text.tokenizers.subword_training import DEFAULT_SIZE
 
 DEFAULT_TYPE = UNIGRAM
 
@@ -36,7 +36,7 @@ class TokenizeOptions:
         None,
         help="words: words and punctuation; spaces: text that is already tokenized; chars: characters; bytes: UTF-8 "
         "bytes; unigram, bpe: SentencePiece subwords.",
-        choices=(*RULES, *LEARNED),
+        choices=(*RULE_BASED_TOKENIZERS, *SUBWORD_KINDS),
         shown_default=DEFAULT_TYPE,
         panel="Tokenizer",
     )

@@ -118,7 +118,7 @@ class EmbeddingTrainingEstimate:
 
 
 def run(
-    options: TrainEmbeddingsOptions, listen: Listener = ignore
+    options: TrainEmbeddingsOptions, listen: Listener = null_listener
 ) -> TrainEmbeddingsResult | EmbeddingTrainingEstimate:
     """Train word vectors or, with `dry_run`, estimate the resources.
 
@@ -179,7 +179,7 @@ def _train(
         loop.resume()
         listen(Note(f"resuming from step {loop.counters.step:,}"))
     elif options.resume:
-        metrics.drop_after(folder / metrics.NAME, 0)
+        metrics.truncate_after(folder / metrics.METRICS_FILE, 0)
         listen(Note(f"{folder} has no checkpoint yet: starting from the beginning"))
     try:
         counters = loop.run()
@@ -189,7 +189,7 @@ def _train(
         raise
     if not counters.tokens:  # `start_run` has made sure that some line has two words of the vocabulary
         listen(
-            Warned(
+            WarningEvent(
                 f"no training examples: subsampling (--sample {options.sample:g}) left no line with two words; "
                 "--sample 0 keeps all words"
             )
@@ -212,10 +212,10 @@ def _make_loop(
     from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
-    task = EmbeddingTask(corpus, Learner(initialization.make_config(options, model, corpus), threads))
-    slabs = Slabs(corpus, options.epochs)
+    task = WordVectorTask(corpus, Learner(initialization.make_config(options, model, corpus), threads))
+    slabs = TokenBatches(corpus, options.epochs)
     steps = options.epochs * slabs.per_epoch
-    plan = Plan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, keep_last=False)
+    plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, save_at_end=False)
     rate = options.learning_rate or default_learning_rate(options)
     listen(
         Note(
@@ -272,5 +272,5 @@ def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> EmbeddingTra
         tokens = open_text(temporary).tokens
         text_bytes = sum(path.stat().st_size for path in temporary.iterdir())
     matrix_bytes = lexicon.memory_bytes(vector_dimension(options))
-    machine.announce(matrix_bytes, listen)
+    machine.report_limits(matrix_bytes, listen)
     return EmbeddingTrainingEstimate(len(lexicon.words), tokens, matrix_bytes, 2 * matrix_bytes + text_bytes)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Final
 from rnnkit.errors import ConfigError, FormatError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.replacing import PART
-from rnnkit.io.staged import RunFolder
+from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
+from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.stages.training import run_folder
 from rnnkit.stages.vectors.train_embeddings.options import (
     TrainEmbeddingsOptions,
@@ -19,7 +18,7 @@ from rnnkit.stages.vectors.train_embeddings.options import (
     noise_exponent,
     vector_dimension,
 )
-from rnnkit.system.machine import available_bytes, available_cores
+from rnnkit.system.machine import available_cores, available_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,7 +102,11 @@ def _inherit(pretrained: Table, options: TrainEmbeddingsOptions) -> TrainEmbeddi
 
 
 def start_run(
-    options: TrainEmbeddingsOptions, pretrained: Table | None, text: TrainingText, folder: RunFolder, listen: Listener
+    options: TrainEmbeddingsOptions,
+    pretrained: Table | None,
+    text: TrainingText,
+    folder: RunDirectory,
+    listen: Listener,
 ) -> tuple[EmbeddingModel, Corpus]:
     """Encode the text, select the vocabulary, initialize the matrices, and write the first state of the run.
 
@@ -117,7 +120,7 @@ def start_run(
     from rnnkit.embeddings.learnable import refuse_unlearnable
     from rnnkit.embeddings.model import copy_vectors
 
-    with atomic_folder(folder / TEXT, PART) as temporary:
+    with atomic_directory(folder / TEXT, ARTIFACT_PART) as temporary:
         counted = text.write_ids(temporary, options.min_count, listen)
         lexicon, row_of = select_vocabulary(options, pretrained, counted)
         write_rows(temporary, counted.rows(row_of))
@@ -180,7 +183,7 @@ def select_vocabulary(
     import numpy as np
 
     from rnnkit.embeddings.model import Lexicon, choose_subwords, merge_words
-    from rnnkit.text import special
+    from rnnkit.text import special_tokens
 
     if pretrained is not None:
         words, counts, rows = merge_words(counted, pretrained)
@@ -188,7 +191,7 @@ def select_vocabulary(
     subwords = None
     if options.subwords:
         subwords = choose_subwords(counted.words, *ngram_lengths(options), options.buckets)
-    rows = np.arange(len(special.NAMES), len(special.NAMES) + len(counted.words)).astype(np.int32)
+    rows = np.arange(len(special_tokens.NAMES), len(special_tokens.NAMES) + len(counted.words)).astype(np.int32)
     return Lexicon(counted.words, counted.counts, subwords), rows
 
 
@@ -237,7 +240,7 @@ def _make_matrices(options: TrainEmbeddingsOptions, lexicon: Lexicon, listen: Li
             option="--loss",
         )
     dimension = vector_dimension(options)
-    required, available = lexicon.memory_bytes(dimension), available_bytes()
+    required, available = lexicon.memory_bytes(dimension), available_memory()
     listen(Note(f"{len(lexicon.words):,} words of dimension {dimension} take {required / 1e6:,.0f} MB of memory"))
     if required > available:
         raise ConfigError(
