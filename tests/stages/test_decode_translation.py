@@ -133,7 +133,7 @@ def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("lm:0", "leaves .*lm no say"), ("lm:2", "--fusion .*lm:2: a weight lies")]
+    ("text", "message"), [("lm:0", "leaves .*lm no say"), ("lm:2", "--fusion .*lm:2: .*between 0 and 1, got 2")]
 )
 def test_weights_of_fusion_that_make_no_sense(here: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -271,13 +271,13 @@ def test_a_translation_has_the_score_that_search_gave_it(here: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("files", "changes", "error", "message"),
     [
-        (["text"], {}, UsageError, "a translates: it scores a target file, given the source\n  one file was named"),
-        (["text"] * 3, {}, UsageError, "3 files were named"),
-        (["text", "short"], {}, DataError, "short ends with line 1, .*text has more"),
-        (["short", "text"], {}, DataError, "short ends with line 1, .*text has more"),
+        (["text"], {}, UsageError, "a is a translation model.*\n  1 file is given"),
+        (["text"] * 3, {}, UsageError, "3 files are given"),
+        (["text", "short"], {}, DataError, "short has 1 lines, .*text has more"),
+        (["short", "text"], {}, DataError, "short has 1 lines, .*text has more"),
         (["empty", "empty"], {}, DataError, "empty and .*empty are empty"),
-        (["text", "text"], {"cache": True, "cache_weight": 0.1}, UsageError, "--cache is for language models"),
-        (["-"], {"split": "test"}, UsageError, "--data and --split are for language models"),
+        (["text", "text"], {"cache": True, "cache_weight": 0.1}, UsageError, "--cache needs a language model"),
+        (["-"], {"split": "test"}, UsageError, "--data and --split need a language model"),
     ],
 )
 def test_translations_that_cannot_be_scored(
