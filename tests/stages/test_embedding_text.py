@@ -12,7 +12,7 @@ from tests.raising import raises
 from tests.topics import ENOUGH, WORDS, assert_topics_apart, topic_lines, write_topics
 
 from rnnkit.data.aligned_data import AlignedData
-from rnnkit.embeddings import directory
+from rnnkit.embeddings.formats import vectors_directory
 from rnnkit.errors import DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
@@ -88,7 +88,7 @@ def test_one_language_of_two() -> None:
     make_workspace("de", "en")
     refused(UsageError, "de and en", path="work/tokens", option="--language")
     trained(language="en")
-    words, _ = directory.read_words(VECTORS)
+    words, _ = vectors_directory.read_words(VECTORS)
     assert sorted(words) == [word.upper() for word in WORDS]
     refused(DataError, "fr", path="work/tokens", language="fr")
 
@@ -103,9 +103,9 @@ def test_aligned_data_has_the_words_of_its_tokens(length: int | None) -> None:
     heard: list[Event] = []
     run(TrainEmbeddingsOptions(data=Path("work/data"), **ENOUGH), heard.append)
     assert_topics_apart(VECTORS)
-    from_data, _ = directory.read_words(VECTORS)
+    from_data, _ = vectors_directory.read_words(VECTORS)
     trained(output=Path("from_tokens"))
-    from_tokens, _ = directory.read_words(Path("from_tokens"))
+    from_tokens, _ = vectors_directory.read_words(Path("from_tokens"))
     assert from_data.table == from_tokens.table, "the same words and counts"
     count = sum(len(line.split()) for line in topic_lines())
     assert heard[0] == Note(f"{count:,} words of en in work/data")
@@ -119,7 +119,7 @@ def test_one_side_of_aligned_data(separate: bool) -> None:
     refused(UsageError, "de and en", path="work/data", option="--language", data=data)
     refused(UsageError, "de and en", path="work/data", option="--language", data=data, language="fr")
     trained(data=data, language="en")
-    words, _ = directory.read_words(VECTORS)
+    words, _ = vectors_directory.read_words(VECTORS)
     assert sorted(words) == [word.upper() for word in WORDS]
 
 

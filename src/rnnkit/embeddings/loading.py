@@ -10,11 +10,11 @@ from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.table import Table
+    from rnnkit.embeddings.vector_table import VectorTable
     from rnnkit.embeddings.vectors import Vectors
 
 
-def load_table(path: Path, repair: bool, listen: Listener) -> Table:
+def load_table(path: Path, repair: bool, listen: Listener) -> VectorTable:
     """Read word vectors; one warning sums up what was repaired or skipped. Raises the errors of `formats.load`.
 
     Args:

@@ -16,7 +16,7 @@ from rnnkit.io.workspace import Workspace
 from rnnkit.text.token_files import TRAIN, find_token_files, parse_name
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.corpus import WordCounts
+    from rnnkit.embeddings.train.corpus import WordCounts
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class TrainingText:
         Raises:
             DataError: The text cannot be read, is empty, or has too few words with `min_count` occurrences.
         """
-        from rnnkit.embeddings.corpus import write_text
+        from rnnkit.embeddings.train.corpus import write_corpus
 
         if self.paths:
-            return write_text(self.paths, folder, min_count, listen)
+            return write_corpus(self.paths, folder, min_count, listen)
         return self._write_aligned(folder, min_count, listen)
 
     def _write_aligned(self, folder: Path, min_count: int, listen: Listener) -> WordCounts:
         from rnnkit.data.aligned_data import AlignedData
-        from rnnkit.embeddings.corpus import select_words, write_sentences
+        from rnnkit.embeddings.train.corpus import select_words, write_aligned_corpus
         from rnnkit.text.vocabulary import Vocabulary
 
         assert self.data is not None  # `find_training_text` sets `paths` otherwise
@@ -87,7 +87,7 @@ class TrainingText:
                 option="--vocab",
             )
         vocabulary = Vocabulary.load(path)
-        counts = write_sentences(data.side(TRAIN, language), folder, len(vocabulary))
+        counts = write_aligned_corpus(data.side(TRAIN, language), folder, len(vocabulary))
         listen(Note(f"{int(counts.sum()):,} words of {language} in {self.data}"))
         return select_words(counts, lambda index: vocabulary.tokens[index].encode(), min_count)
 

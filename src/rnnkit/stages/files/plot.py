@@ -143,7 +143,7 @@ def _plots_words(options: PlotOptions) -> bool:
 
 def _is_vectors(path: Path) -> bool:
     """Return whether a path holds vectors: a directory with such a manifest, or any file or pipe."""
-    from rnnkit.embeddings.directory import KIND
+    from rnnkit.embeddings.formats.vectors_directory import KIND
 
     if path.exists() and not path.is_dir():
         return True

@@ -17,7 +17,7 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
-from rnnkit.stages.training import run_folder
+from rnnkit.stages.training.setup import run_folder
 from rnnkit.stages.vectors.train_embeddings import initialization
 from rnnkit.stages.vectors.train_embeddings.options import (
     TrainEmbeddingsOptions,
@@ -28,8 +28,8 @@ from rnnkit.system import machine
 from rnnkit.system.machine import available_cores, peak_memory
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.corpus import Corpus
-    from rnnkit.embeddings.model import EmbeddingModel
+    from rnnkit.embeddings.train.corpus import Corpus
+    from rnnkit.embeddings.train.embedding_model import EmbeddingModel
     from rnnkit.training.trainer import Trainer, TrainingCounters
     from rnnkit.training.word_vector_task import TokenBatch, WordVectorTask
 
@@ -139,7 +139,7 @@ def run(
         return _resume(options, folder, listen)
     text = _find_text(options)
     outputs.refuse_inputs(folder, [*outputs.input_paths(options), *text.paths])
-    run_folder.refuse_taken(folder, options.overwrite, KIND)
+    run_folder.check_replaceable(folder, options.overwrite, KIND)
     _load_kernels(listen)
     options, pretrained = initialization.load_pretrained(_with_threads(options), listen)
     with run_folder.begin(folder, options.overwrite, KIND) as place:
@@ -171,7 +171,7 @@ def _with_threads(options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
 def _train(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> TrainEmbeddingsResult:
-    from rnnkit.embeddings import run_directory
+    from rnnkit.embeddings.formats import vectors_directory
     from rnnkit.training import checkpoint, metrics
 
     loop, task = _make_loop(options, model, corpus, folder, listen)
@@ -184,7 +184,7 @@ def _train(
     try:
         counters = loop.run()
     except Interrupted:
-        run_directory.update(folder.path, model.table(), {"finished": False})
+        vectors_directory.update_run(folder.path, model.table(), {"finished": False})
         listen(Note(f"wrote the vectors so far to {folder}"))
         raise
     if not counters.tokens:  # `start_run` has made sure that some line has two words of the vocabulary
@@ -196,7 +196,7 @@ def _train(
         )
     facts = {"finished": True, "tokens": corpus.tokens, "epochs": options.epochs, "loss": task.loss}
     folder.check()
-    run_directory.update(folder.path, model.table(), facts)
+    vectors_directory.update_run(folder.path, model.table(), facts)
     checkpoint.remove(folder / "last")
     shutil.rmtree(folder / initialization.TEXT)
     folder.commit()
@@ -206,13 +206,13 @@ def _train(
 def _make_loop(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> tuple[Trainer[TokenBatch], WordVectorTask]:
-    from rnnkit.embeddings.learner import Learner
+    from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
     from rnnkit.training.schedules import Schedule
     from rnnkit.training.trainer import Trainer, TrainingPlan
     from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
-    task = WordVectorTask(corpus, Learner(initialization.make_config(options, model, corpus), threads))
+    task = WordVectorTask(corpus, HogwildTrainer(initialization.make_config(options, model, corpus), threads))
     slabs = TokenBatches(corpus, options.epochs)
     steps = options.epochs * slabs.per_epoch
     plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, save_at_end=False)
@@ -232,9 +232,9 @@ def _load_kernels(listen: Listener) -> None:
     This comes first, so that the compiler's memory is released before the matrices are allocated.
     """
     with kernel_cache.tell(listen):
-        from rnnkit.embeddings import kernels
+        from rnnkit.embeddings.train import hogwild_trainer
 
-        kernels.prepare()
+        hogwild_trainer.compile_kernels()
 
 
 def _make_result(
@@ -247,7 +247,7 @@ def _make_result(
 ) -> TrainEmbeddingsResult:
     return TrainEmbeddingsResult(
         output=folder,
-        words=len(model.lexicon.words),
+        words=len(model.vocabulary.words),
         dimension=vector_dimension(options),
         tokens=corpus.tokens,
         epochs=options.epochs,
@@ -260,17 +260,17 @@ def _make_result(
 
 def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> EmbeddingTrainingEstimate:
     """Count the words in a temporary directory, and compute the sizes."""
-    from rnnkit.embeddings.corpus import open_text, write_rows
+    from rnnkit.embeddings.train.corpus import open_corpus, write_vocabulary_ids
 
     text = _find_text(options)
     options, pretrained = initialization.load_pretrained(options, listen)
     with tempfile.TemporaryDirectory() as name:
         temporary = Path(name)
         counted = text.write_ids(temporary, options.min_count, listen)
-        lexicon, row_of = initialization.select_vocabulary(options, pretrained, counted)
-        write_rows(temporary, counted.rows(row_of))
-        tokens = open_text(temporary).tokens
+        vocabulary, row_of = initialization.select_vocabulary(options, pretrained, counted)
+        write_vocabulary_ids(temporary, counted.rows(row_of))
+        tokens = open_corpus(temporary).tokens
         text_bytes = sum(path.stat().st_size for path in temporary.iterdir())
-    matrix_bytes = lexicon.memory_bytes(vector_dimension(options))
+    matrix_bytes = vocabulary.memory_bytes(vector_dimension(options))
     machine.report_limits(matrix_bytes, listen)
-    return EmbeddingTrainingEstimate(len(lexicon.words), tokens, matrix_bytes, 2 * matrix_bytes + text_bytes)
+    return EmbeddingTrainingEstimate(len(vocabulary.words), tokens, matrix_bytes, 2 * matrix_bytes + text_bytes)

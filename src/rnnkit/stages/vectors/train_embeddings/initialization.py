@@ -11,7 +11,7 @@ from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
 from rnnkit.io.resumable_output import RunDirectory
-from rnnkit.stages.training import run_folder
+from rnnkit.stages.training.setup import run_folder
 from rnnkit.stages.vectors.train_embeddings.options import (
     TrainEmbeddingsOptions,
     ngram_lengths,
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rnnkit.embeddings.corpus import Corpus, WordCounts
-    from rnnkit.embeddings.learner import Lesson
-    from rnnkit.embeddings.model import EmbeddingModel, Lexicon
-    from rnnkit.embeddings.table import Table
+    from rnnkit.embeddings.train.corpus import Corpus, WordCounts
+    from rnnkit.embeddings.train.embedding_model import EmbeddingModel, EmbeddingVocabulary
+    from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig
     from rnnkit.embeddings.training_text import TrainingText
+    from rnnkit.embeddings.vector_table import VectorTable
 
 TEXT: Final = "text"
 """Subdirectory of the vectors directory that holds the encoded text during the run."""
@@ -37,7 +37,9 @@ MAX_SOFTMAX_WORDS: Final = 20_000
 """Largest vocabulary for `--loss softmax`, whose cost per prediction grows with the vocabulary."""
 
 
-def load_pretrained(options: TrainEmbeddingsOptions, listen: Listener) -> tuple[TrainEmbeddingsOptions, Table | None]:
+def load_pretrained(
+    options: TrainEmbeddingsOptions, listen: Listener
+) -> tuple[TrainEmbeddingsOptions, VectorTable | None]:
     """Load the vectors of `--init-from`, before any text is read.
 
     Returns:
@@ -49,11 +51,11 @@ def load_pretrained(options: TrainEmbeddingsOptions, listen: Listener) -> tuple[
         UsageError: The shortest n-gram is longer than the longest.
     """
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.repaired_words import join_blanks
+    from rnnkit.embeddings.formats.word_repair import spaces_to_underscores
 
     pretrained = None
     if options.init_from is not None:
-        pretrained = join_blanks(formats.load(options.init_from, options.repair))
+        pretrained = spaces_to_underscores(formats.load(options.init_from, options.repair))
         if pretrained.repairs is not None:
             pretrained.repairs.warn(listen)
         options = _inherit(pretrained, options)
@@ -69,7 +71,7 @@ def load_pretrained(options: TrainEmbeddingsOptions, listen: Listener) -> tuple[
     ), pretrained
 
 
-def _inherit(pretrained: Table, options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
+def _inherit(pretrained: VectorTable, options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
     """Take dimension and n-grams over from pretrained vectors.
 
     Raises:
@@ -103,7 +105,7 @@ def _inherit(pretrained: Table, options: TrainEmbeddingsOptions) -> TrainEmbeddi
 
 def start_run(
     options: TrainEmbeddingsOptions,
-    pretrained: Table | None,
+    pretrained: VectorTable | None,
     text: TrainingText,
     folder: RunDirectory,
     listen: Listener,
@@ -115,30 +117,29 @@ def start_run(
         ConfigError: The matrices do not fit into memory.
         ArtefactError: The disk is full; an older vectors directory is left as it was.
     """
-    from rnnkit.embeddings import run_directory
-    from rnnkit.embeddings.corpus import open_text, write_rows
-    from rnnkit.embeddings.learnable import refuse_unlearnable
-    from rnnkit.embeddings.model import copy_vectors
+    from rnnkit.embeddings.formats import vectors_directory
+    from rnnkit.embeddings.train.corpus import check_trainable, open_corpus, write_vocabulary_ids
+    from rnnkit.embeddings.train.embedding_model import copy_pretrained_vectors
 
     with atomic_directory(folder / TEXT, ARTIFACT_PART) as temporary:
         counted = text.write_ids(temporary, options.min_count, listen)
-        lexicon, row_of = select_vocabulary(options, pretrained, counted)
-        write_rows(temporary, counted.rows(row_of))
-        corpus = open_text(temporary)
+        vocabulary, row_of = select_vocabulary(options, pretrained, counted)
+        write_vocabulary_ids(temporary, counted.rows(row_of))
+        corpus = open_corpus(temporary)
         listen(
             Note(
-                f"{corpus.tokens:,} words, {counted.different:,} distinct; {len(counted.words):,} occur at least "
+                f"{corpus.tokens:,} words, {counted.distinct:,} distinct; {len(counted.words):,} occur at least "
                 f"{options.min_count} times and cover {counted.counts.sum() / corpus.tokens:.1%} of the text"
             )
         )
-        refuse_unlearnable(corpus, options.min_count)
+        check_trainable(corpus, options.min_count)
         del corpus  # its memory maps refer to the temporary directory
-        model = _make_matrices(options, lexicon, listen)
+        model = _make_matrices(options, vocabulary, listen)
         if pretrained is not None:
-            copy_vectors(model, pretrained)
+            copy_pretrained_vectors(model, pretrained)
         inputs = text.digests(options.init_from)
-    run_directory.start(folder.path, model.table(), run_folder.kept(options), inputs)
-    return model, open_text(folder / TEXT)
+    vectors_directory.start_run(folder.path, model.table(), run_folder.run_options(options), inputs)
+    return model, open_corpus(folder / TEXT)
 
 
 def reopen_run(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> tuple[EmbeddingModel, Corpus]:
@@ -148,9 +149,9 @@ def reopen_run(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) 
         ConfigError: The run is finished.
         FormatError: A file is missing or damaged.
     """
-    from rnnkit.embeddings import directory
-    from rnnkit.embeddings.corpus import open_text
-    from rnnkit.embeddings.model import Lexicon
+    from rnnkit.embeddings.formats import vectors_directory
+    from rnnkit.embeddings.train.corpus import open_corpus
+    from rnnkit.embeddings.train.embedding_model import EmbeddingVocabulary
 
     if manifest.load(folder / manifest.NAME).facts.get("finished", True):  # converted vectors lack the fact
         raise ConfigError(
@@ -159,17 +160,17 @@ def reopen_run(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) 
             path=folder,
             option="--resume",
         )
-    words, subwords = directory.read_words(folder)
+    words, subwords = vectors_directory.read_words(folder)
     if words.counts is None:
-        path = folder / directory.VOCABULARY
+        path = folder / vectors_directory.VOCABULARY
         raise FormatError(f"{path} is damaged", "the word counts are missing", path=path)
-    model = _make_matrices(options, Lexicon(words.encoded(), words.counts, subwords), listen)
-    return model, open_text(folder / TEXT)
+    model = _make_matrices(options, EmbeddingVocabulary(words.encoded(), words.counts, subwords), listen)
+    return model, open_corpus(folder / TEXT)
 
 
 def select_vocabulary(
-    options: TrainEmbeddingsOptions, pretrained: Table | None, counted: WordCounts
-) -> tuple[Lexicon, NDArray[np.int32]]:
+    options: TrainEmbeddingsOptions, pretrained: VectorTable | None, counted: WordCounts
+) -> tuple[EmbeddingVocabulary, NDArray[np.int32]]:
     """Select the words that get vectors.
 
     Args:
@@ -182,72 +183,81 @@ def select_vocabulary(
     """
     import numpy as np
 
-    from rnnkit.embeddings.model import Lexicon, choose_subwords, merge_words
+    from rnnkit.embeddings.train.embedding_model import EmbeddingVocabulary, choose_subwords, merge_vocabularies
     from rnnkit.text import special_tokens
 
     if pretrained is not None:
-        words, counts, rows = merge_words(counted, pretrained)
-        return Lexicon(words, counts, pretrained.subwords), rows
+        words, counts, rows = merge_vocabularies(counted, pretrained)
+        return EmbeddingVocabulary(words, counts, pretrained.subwords), rows
     subwords = None
     if options.subwords:
         subwords = choose_subwords(counted.words, *ngram_lengths(options), options.buckets)
     rows = np.arange(len(special_tokens.NAMES), len(special_tokens.NAMES) + len(counted.words)).astype(np.int32)
-    return Lexicon(counted.words, counted.counts, subwords), rows
+    return EmbeddingVocabulary(counted.words, counted.counts, subwords), rows
 
 
-def make_config(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus) -> Lesson:
+def make_config(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus) -> EmbeddingTrainingConfig:
     """Make the training configuration: parameters, noise and subsampling distributions, and hyperparameters."""
-    from rnnkit.embeddings import chunk, sampling
-    from rnnkit.embeddings.hot_rows import MOST, busiest_rows
-    from rnnkit.embeddings.learner import Lesson
+    from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig
+    from rnnkit.kernels import negative_sampling, word2vec_chunk
+    from rnnkit.kernels.row_cache import MAX_CACHED_ROWS, most_used_rows
 
-    counts_V = corpus.counts(model.lexicon.rows)
-    skipgram = chunk.SUBWORD_SKIPGRAM if options.subwords else chunk.SKIPGRAM
-    loss = {"negative": chunk.NEGATIVE, "nce": chunk.CONTRASTIVE, "softmax": chunk.SOFTMAX}[options.loss]
-    method = chunk.Method(
-        kind=chunk.CBOW if options.method == "cbow" else skipgram,
+    counts_V = corpus.counts(model.vocabulary.rows)
+    skipgram = word2vec_chunk.SUBWORD_SKIP_GRAM if options.subwords else word2vec_chunk.SKIP_GRAM
+    losses = {
+        "negative": word2vec_chunk.NEGATIVE_SAMPLING,
+        "nce": word2vec_chunk.NCE,
+        "softmax": word2vec_chunk.SOFTMAX,
+    }
+    loss = losses[options.loss]
+    method = word2vec_chunk.TrainingMethod(
+        kind=word2vec_chunk.CBOW if options.method == "cbow" else skipgram,
         window=options.window,
-        dynamic=options.dynamic_window,
+        dynamic_window=options.dynamic_window,
         negatives=options.negatives,
         loss=loss,
         # Skip-gram's n-grams get the full gradient each, as in fastText: there are many per word, and a divided
         # gradient would hardly move them.
-        divided=options.method == "cbow" and options.cbow_gradient == "exact",
-        plain=options.plain_loops,
+        divide_gradient=options.method == "cbow" and options.cbow_gradient == "exact",
+        reference=options.plain_loops,
     )
-    keep_V = sampling.keep_probabilities(counts_V, options.sample)
-    return Lesson(
+    keep_V = negative_sampling.keep_probabilities(counts_V, options.sample)
+    return EmbeddingTrainingConfig(
         weights=model.weights,
         keep_V=keep_V,
-        noise=sampling.make_noise(counts_V, noise_exponent(options), options.negatives, loss == chunk.CONTRASTIVE),
+        noise=negative_sampling.make_noise_distribution(
+            counts_V, noise_exponent(options), options.negatives, loss == word2vec_chunk.NCE
+        ),
         composition=model.composition,
         method=method,
         seed=options.seed,
-        busiest=busiest_rows(model.composition, counts_V * keep_V, MOST),
+        cached_inputs=most_used_rows(model.composition, counts_V * keep_V, MAX_CACHED_ROWS),
     )
 
 
-def _make_matrices(options: TrainEmbeddingsOptions, lexicon: Lexicon, listen: Listener) -> EmbeddingModel:
+def _make_matrices(
+    options: TrainEmbeddingsOptions, vocabulary: EmbeddingVocabulary, listen: Listener
+) -> EmbeddingModel:
     """Initialize the matrices. Raises ConfigError if they do not fit into memory."""
-    from rnnkit.embeddings.hot_rows import copies
-    from rnnkit.embeddings.model import make_model
+    from rnnkit.embeddings.train.embedding_model import init_model
+    from rnnkit.kernels.row_cache import total_cache_rows
 
-    if options.loss == "softmax" and len(lexicon.words) > MAX_SOFTMAX_WORDS:
+    if options.loss == "softmax" and len(vocabulary.words) > MAX_SOFTMAX_WORDS:
         raise ConfigError(
-            f"--loss softmax computes a score for all {len(lexicon.words):,} words at every prediction",
+            f"--loss softmax computes a score for all {len(vocabulary.words):,} words at every prediction",
             f"it is a reference for vocabularies of up to {MAX_SOFTMAX_WORDS:,} words",
             hint="use --loss negative, or raise --min-count",
             option="--loss",
         )
     dimension = vector_dimension(options)
-    required, available = lexicon.memory_bytes(dimension), available_memory()
-    listen(Note(f"{len(lexicon.words):,} words of dimension {dimension} take {required / 1e6:,.0f} MB of memory"))
+    required, available = vocabulary.memory_bytes(dimension), available_memory()
+    listen(Note(f"{len(vocabulary.words):,} words of dimension {dimension} take {required / 1e6:,.0f} MB of memory"))
     if required > available:
         raise ConfigError(
             f"the vectors need {required / 1e9:,.1f} GB of memory, but only {available / 1e9:,.1f} GB are available",
-            hint="lower --dimension, or raise --min-count" + (", or lower --buckets" if lexicon.subwords else ""),
+            hint="lower --dimension, or raise --min-count" + (", or lower --buckets" if vocabulary.subwords else ""),
             option="--dimension",
         )
     # The softmax loops over all rows of the matrix and does not support per-thread copies of frequent rows.
-    copied = 0 if options.loss == "softmax" else copies(options.threads or available_cores(), lexicon.rows)
-    return make_model(lexicon, dimension, options.seed, copied, options.ngram_weights == "length")
+    copied = 0 if options.loss == "softmax" else total_cache_rows(options.threads or available_cores(), vocabulary.rows)
+    return init_model(vocabulary, dimension, options.seed, copied, options.ngram_weights == "length")
