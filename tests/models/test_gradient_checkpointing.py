@@ -16,7 +16,7 @@ from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.models.masked_lm import MaskedLMConfig as ClozeConfig
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.nn import recompute
+from rnnkit.nn import activation_checkpointing
 
 Case = tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]
 """How to make a network, and how to take its loss."""
@@ -93,7 +93,7 @@ def outcome(case: Case, again: bool) -> tuple[Tensor, dict[str, Tensor], int]:
     torch.manual_seed(1)
     network = make()
     if again:
-        recompute.turn_on(network)
+        activation_checkpointing.enable_checkpointing(network)
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
     tensors = []
@@ -115,7 +115,7 @@ def outcome(case: Case, again: bool) -> tuple[Tensor, dict[str, Tensor], int]:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_losses_and_gradients_are_the_same_and_less_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recompute, "SEGMENT", 5)
+    monkeypatch.setattr(activation_checkpointing, "MAX_SEGMENT_STEPS", 5)
     loss, gradients, kept = outcome(NETWORKS[name], again=False)
     found, others, less = outcome(NETWORKS[name], again=True)
     torch.testing.assert_close(found, loss, rtol=1e-6, atol=0)
@@ -141,7 +141,7 @@ def test_float16_runs_again_as_it_ran(arch: str) -> None:
         torch.manual_seed(1)
         network = speaker(arch=arch, embedding=12, dropout_embedding=0.0)()
         if again:
-            recompute.turn_on(network)
+            activation_checkpointing.enable_checkpointing(network)
         with torch.autocast("cpu", dtype=torch.float16):
             loss = speak(network)
         torch.autograd.backward(loss)

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.kinds import LanguageArch, LineContext
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
 from rnnkit.text import special_tokens
@@ -92,7 +92,7 @@ class LMOutput:
     state: LMState
 
 
-class LanguageModel(Recomputing):
+class LanguageModel(CheckpointedLayer):
     """The network of this file's head. Weights only: no tokenizer, no files, no search."""
 
     def __init__(self, config: LMConfig) -> None:
@@ -139,7 +139,7 @@ class LanguageModel(Recomputing):
 
     def loss(self, hidden_NE: Tensor, target_N: Tensor, kind: torch.dtype | None = None) -> Tensor:
         """Negative log-likelihood of the targets, summed, in nats; products in `kind`, or autocast's type."""
-        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, target_N, kind=kind)[0]
+        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, target_N, dtype=kind)[0]
 
     def sampled_loss(
         self, hidden_NE: Tensor, target_N: Tensor, proposal: Proposal, kind: torch.dtype | None = None
@@ -167,7 +167,7 @@ class LanguageModel(Recomputing):
         if isinstance(layer, TransformerLayer):
             read: tuple[Tensor, tuple[Tensor, ...]] = self.run(layer, x_BTE, state)
             return read
-        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.recompute)
+        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.checkpointing)
 
 
 def _make_layers(config: LMConfig) -> Sequence[LMLayer]:

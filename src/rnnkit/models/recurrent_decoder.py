@@ -32,22 +32,20 @@ from rnnkit.models.encoder_decoder import (
 from rnnkit.models.recurrent_encoder import ResidualStack
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.nn import dropout, kinds
-from rnnkit.nn.attention import Attention
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer, checkpoint_call, split_segments
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.cells import State
+from rnnkit.nn.cross_attention import CrossAttention
 from rnnkit.nn.kinds import RecurrentArch
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.location import LocationAttention
-from rnnkit.nn.monotonic import MonotonicAttention
-from rnnkit.nn.recompute import Recomputing, again, segments
-from rnnkit.nn.recurrent import RecurrentLayer
-from rnnkit.nn.recurrent_attention import RecurrentAttention, first_place
-from rnnkit.nn.transformer import MultiHead
+from rnnkit.nn.multihead_attention import MultiHeadAttention
+from rnnkit.nn.recurrent_attention import LocationAttention, MonotonicAttention, RecurrentAttention, initial_weights
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 CHECKPOINT_SEGMENT = 8
 """Steps of attention, and of input feeding, that are run again at once, at most: additive attention is large."""
 
 
-class RecurrentDecoder(Recomputing):
+class RecurrentDecoder(CheckpointedLayer):
     """The parallel wiring. Fits `memory.Decoder`."""
 
     def __init__(self, config: Seq2SeqConfig) -> None:
@@ -80,14 +78,14 @@ class RecurrentDecoder(Recomputing):
         """See `memory.Decoder`: keys and values; of a single head these are the states unless they were drawn in."""
         if self.config.attention == "none":
             return ()
-        if isinstance(self.attention, MultiHead):
+        if isinstance(self.attention, MultiHeadAttention):
             return self.attention.keys_values(states_BSH)
         return self.attention.keys(states_BSH), self.readout_context(states_BSH) if self.readout_folded else states_BSH
 
     def initial_state(self, encoded: EncoderOutput, source: SourceBatch) -> DecoderState:
         """See `memory.Decoder`: the bridge, and where attention starts."""
         goes_on = self.config.attention in kinds.RECURRENT_ATTENTIONS
-        alignment_BS = first_place(source.padding_BS) if goes_on else None
+        alignment_BS = initial_weights(source.padding_BS) if goes_on else None
         return DecoderState(self._initial_layer_states(encoded, source), alignment_BS=alignment_BS)
 
     def _initial_layer_states(self, encoded: EncoderOutput, source: SourceBatch) -> tuple[State, ...]:
@@ -107,12 +105,12 @@ class RecurrentDecoder(Recomputing):
         """See `memory.Decoder`."""
         first, *others = self._layers
         share = self.config.weight_drop if self.training else 0.0
-        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share, self.recompute)
+        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], share, self.checkpointing)
         context_BTH, weights_BTS = self._attend_segments(self.dropout(h_BTH), memory, state)
         x_BTH = self.skips.after(0, y_BTE, h_BTH)
         for depth, layer in enumerate(others, start=1):
             read_BTH = concat_features(self.skips.before(depth, x_BTH), context_BTH)
-            h_BTH, _ = run_layer(layer, read_BTH, state.layers[depth], share, self.recompute)
+            h_BTH, _ = run_layer(layer, read_BTH, state.layers[depth], share, self.checkpointing)
             x_BTH = self.skips.after(depth, x_BTH, h_BTH)
         return DecoderOutput(self.compute_readout(x_BTH, context_BTH), weights_BTS)
 
@@ -160,8 +158,10 @@ class RecurrentDecoder(Recomputing):
         if self.config.attention == "none":
             return None, None
         keys, values = memory.keys
-        if isinstance(self.attention, MultiHead):
-            return self.attention.weigh(query_BTH, keys, values, memory.source.allowed, self.config.guided_head)
+        if isinstance(self.attention, MultiHeadAttention):
+            return self.attention.forward_with_weights(
+                query_BTH, keys, values, memory.source.allowed, self.config.guided_head
+            )
         before = () if state.alignment_BS is None else (state.alignment_BS,)
         found: tuple[Tensor, Tensor] = self.attention(query_BTH, keys, values, memory.source.padding_BS, *before)
         return found
@@ -170,9 +170,12 @@ class RecurrentDecoder(Recomputing):
         self, query_BTH: Tensor, memory: Memory, state: DecoderState
     ) -> tuple[Tensor | None, Tensor | None]:
         """`look` for a whole target; where it is run again, some steps at a time, if they do not need each other."""
-        if not self.recompute or self.config.attention in ("none", *kinds.RECURRENT_ATTENTIONS):
+        if not self.checkpointing or self.config.attention in ("none", *kinds.RECURRENT_ATTENTIONS):
             return self.run(self.attend, query_BTH, memory, state)
-        found = [again(self.attend, piece_BTH, memory, state) for piece_BTH in segments(query_BTH, CHECKPOINT_SEGMENT)]
+        found = [
+            checkpoint_call(self.attend, piece_BTH, memory, state)
+            for piece_BTH in split_segments(query_BTH, CHECKPOINT_SEGMENT)
+        ]
         contexts, weights = zip(*found, strict=True)
         return torch.cat(contexts, dim=1), torch.cat(weights, dim=1)
 
@@ -219,7 +222,7 @@ class InputFeedingDecoder(RecurrentDecoder):
         share = self.config.weight_drop if self.training else 0.0
         dropped = [_dropconnect_weight(layer, share) for layer in self._layers]
         pieces = []
-        for piece_BTE in segments(y_BTE, CHECKPOINT_SEGMENT if self.recompute else y_BTE.shape[1]):
+        for piece_BTE in split_segments(y_BTE, CHECKPOINT_SEGMENT if self.checkpointing else y_BTE.shape[1]):
             piece, state = self.run(self._read, piece_BTE, memory, state, dropped)
             pieces.append(piece)
         return _concat_outputs(pieces)
@@ -253,14 +256,14 @@ class InputFeedingDecoder(RecurrentDecoder):
         return DecoderOutput(readout_BKR, weights_BKS), after
 
 
-def _make_attention(config: Seq2SeqConfig) -> Attention | RecurrentAttention | MultiHead:
+def _make_attention(config: Seq2SeqConfig) -> CrossAttention | RecurrentAttention | MultiHeadAttention:
     if config.attention == "multihead":
-        return MultiHead(config.hidden, config.heads)
+        return MultiHeadAttention(config.hidden, config.heads)
     if config.attention == "monotonic":
         return MonotonicAttention(config.hidden)
     if config.attention == "location":
         return LocationAttention(config.hidden)
-    return Attention(config.attention, config.hidden)
+    return CrossAttention(config.attention, config.hidden)
 
 
 def _concat_outputs(pieces: Sequence[DecoderOutput]) -> DecoderOutput:

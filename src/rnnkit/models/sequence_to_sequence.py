@@ -4,8 +4,8 @@
     r_t    = decoder(E_tgt y_1 … y_t, memory)                  recurrent_decoder.py, transformer_decoder.py
     p(y_{t+1}) = softmax(W r_t + b)                            W = E_tgt where it is tied (Press and Wolf 2017)
 
-and where tokens can be copied from the source, that mixed with attention (nn/copying.py). `memory.py` says what passes
-from part to part.
+and where tokens can be copied from the source, that mixed with attention (nn/pointer_generator.py). `memory.py` says
+what passes from part to part.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rnnkit.models.recurrent_decoder import InputFeedingDecoder, RecurrentDecode
 from rnnkit.models.recurrent_encoder import RecurrentEncoder
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.transformer_seq2seq import TransformerDecoder, TransformerEncoder
-from rnnkit.nn import copying, dropout, losses
+from rnnkit.nn import dropout, losses, pointer_generator
 from rnnkit.nn.device import autocast, choose_precision
 from rnnkit.nn.kinds import TRANSFORMERS
 from rnnkit.text import special_tokens
@@ -133,11 +133,13 @@ class SequenceToSequence(nn.Module):
         if not self.config.copy:
             return losses.fused_loss(readout_NR, self.output_weight, self.output_bias, target_N, smoothing)
         assert decoded.weights_BTS is not None
-        share_N = copying.copied_targets(decoded.weights_BTS, source_BS, target_BT)[real_BT]
+        share_N = pointer_generator.copy_probability(decoded.weights_BTS, source_BS, target_BT)[real_BT]
         left_BT1 = self._left_over(decoded.weights_BTS)
         left_N = None if left_BT1 is None else left_BT1[real_BT].squeeze(1)
         logits_NV = nn.functional.linear(readout_NR, self.output_weight, self.output_bias)
-        return copying.mixture_loss(logits_NV, target_N, share_N, self.gate(readout_NR).squeeze(1), smoothing, left_N)
+        return pointer_generator.mixture_loss(
+            logits_NV, target_N, share_N, self.gate(readout_NR).squeeze(1), smoothing, left_N
+        )
 
     def readouts(self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor) -> Tensor:
         """What goes into the output layer for each target position (B, T, R), with teacher forcing."""
@@ -184,7 +186,7 @@ class SequenceToSequence(nn.Module):
         """The map from readouts to logits, of these target ids alone where any are given."""
         whole = self.inference.output
         if whole is not None:
-            return whole if ids_C is None else whole.rows(ids_C)
+            return whole if ids_C is None else whole.select_outputs(ids_C)
         if ids_C is None:
             return partial(nn.functional.linear, weight=self.output_weight, bias=self.output_bias)
         return partial(nn.functional.linear, weight=self.output_weight[ids_C], bias=self.output_bias[ids_C])
@@ -210,21 +212,23 @@ class SequenceToSequence(nn.Module):
         if weights_BKS is None:  # without attention an own token is as probable as its share of the source
             weights_BKS = _uniform_attention(memory.padding_BS).expand(*readout_BKR.shape[:2], -1)
         if own is None:
-            share_BKV = copying.copied(weights_BKS.float(), memory.source.ids_BS, self.config.target_size)
+            share_BKV = pointer_generator.copy_distribution(
+                weights_BKS.float(), memory.source.ids_BS, self.config.target_size
+            )
         else:
             size = self.config.target_size + own.real_BX.shape[1]
-            share_BKV = copying.copied(weights_BKS.float(), own.ids_BS, size)
-            log_p_BKV = copying.share_unknown(log_p_BKV, share_BKV[..., self.config.target_size :])
+            share_BKV = pointer_generator.copy_distribution(weights_BKS.float(), own.ids_BS, size)
+            log_p_BKV = pointer_generator.split_unknown(log_p_BKV, share_BKV[..., self.config.target_size :])
         if self.config.copy:
             gate_BK1, left_BK1 = self.gate(readout_BKR).float(), self._left_over(weights_BKS)
-            log_p_BKV = copying.mix(log_p_BKV, share_BKV, gate_BK1, left_BK1)
+            log_p_BKV = pointer_generator.mixture_log_prob(log_p_BKV, share_BKV, gate_BK1, left_BK1)
         if own is not None:
             log_p_BKV[..., self.config.target_size :].masked_fill_(~own.real_BX.unsqueeze(1), -torch.inf)
         return log_p_BKV
 
     def _left_over(self, weights_BTS: Tensor) -> Tensor | None:
         """What monotonic attention has given to no place of the source; None of the others, whose weights sum to 1."""
-        return copying.left_over(weights_BTS) if self.config.attention == "monotonic" else None
+        return pointer_generator.unattended_mass(weights_BTS) if self.config.attention == "monotonic" else None
 
     def _read(self, table: nn.Embedding, ids_BT: Tensor) -> Tensor:
         """Embeddings of what is read, some words dropped in training."""

@@ -15,15 +15,13 @@ from torch import Tensor, nn
 
 from rnnkit.models.encoder_decoder import DecoderOutput, DecoderState, EncoderOutput, Memory, SourceBatch
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
-from rnnkit.nn import positions
-from rnnkit.nn.causal_attention import CausalAttention
+from rnnkit.nn import positional_encoding
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
 from rnnkit.nn.cells import State
 from rnnkit.nn.dropout import Dropout
-from rnnkit.nn.mingru import MinGRULayer
-from rnnkit.nn.recompute import Recomputing
-from rnnkit.nn.residual import Residual, closing_norm
-from rnnkit.nn.ssru import SSRULayer
-from rnnkit.nn.transformer import FeedForward, MultiHead
+from rnnkit.nn.mingru import MinGRULayer, SSRULayer
+from rnnkit.nn.multihead_attention import CausalAttention, MultiHeadAttention
+from rnnkit.nn.transformer import FeedForward, ResidualConnection, final_norm
 
 
 class TransformerEncoderBlock(nn.Module):
@@ -32,28 +30,28 @@ class TransformerEncoderBlock(nn.Module):
     def __init__(self, config: Seq2SeqConfig) -> None:
         super().__init__()
         size, drop = config.hidden, Dropout(config.dropout, config.locked)
-        self.attention = MultiHead(size, config.heads, rotary=config.positions == "rotary")
+        self.attention = MultiHeadAttention(size, config.heads, rotary=config.positions == "rotary")
         self.feed_forward = FeedForward(size, config.inner or 4 * size)
-        self.around_attention = Residual(size, config.norm, drop)
-        self.around_feed_forward = Residual(size, config.norm, drop)
+        self.around_attention = ResidualConnection(size, config.norm, drop)
+        self.around_feed_forward = ResidualConnection(size, config.norm, drop)
 
     def forward(self, x_BSE: Tensor, allowed: Tensor | None) -> Tensor:
         """Read sentences; `allowed` as in `MultiHead.forward`."""
-        read_BSE = self.around_attention.before(x_BSE)
+        read_BSE = self.around_attention.sublayer_input(x_BSE)
         found_BSE = self.attention(read_BSE, *self.attention.keys_values(read_BSE), allowed)
-        x_BSE = self.around_attention.after(x_BSE, found_BSE)
-        read_BSE = self.around_feed_forward.before(x_BSE)
-        return self.around_feed_forward.after(x_BSE, self.feed_forward(read_BSE))
+        x_BSE = self.around_attention.add(x_BSE, found_BSE)
+        read_BSE = self.around_feed_forward.sublayer_input(x_BSE)
+        return self.around_feed_forward.add(x_BSE, self.feed_forward(read_BSE))
 
 
-class TransformerEncoder(Recomputing):
+class TransformerEncoder(CheckpointedLayer):
     """Fits `memory.Encoder`."""
 
     def __init__(self, config: Seq2SeqConfig) -> None:
         super().__init__()
-        self.places = positions.SinusoidalPositions() if config.positions == "sinusoidal" else nn.Identity()
+        self.places = positional_encoding.SinusoidalPositions() if config.positions == "sinusoidal" else nn.Identity()
         self.blocks = nn.ModuleList(TransformerEncoderBlock(config) for _ in range(config.layers))
-        self.closing = closing_norm(config.hidden, config.norm)
+        self.closing = final_norm(config.hidden, config.norm)
 
     def forward(self, x_BSE: Tensor, lengths_B: Tensor, source: SourceBatch) -> EncoderOutput:
         """See `memory.Encoder`; lengths follow from the padding."""
@@ -74,11 +72,11 @@ class TransformerDecoderBlock(nn.Module):
         size, drop = config.hidden, Dropout(config.dropout, config.locked)
         self.guided = config.guided_head
         self.mixer = _make_mixer(config)
-        self.cross = MultiHead(size, config.heads)
+        self.cross = MultiHeadAttention(size, config.heads)
         self.feed_forward = FeedForward(size, config.inner or 4 * size)
-        self.around_mixer = Residual(size, config.norm, drop)
-        self.around_cross = Residual(size, config.norm, drop)
-        self.around_feed_forward = Residual(size, config.norm, drop)
+        self.around_mixer = ResidualConnection(size, config.norm, drop)
+        self.around_cross = ResidualConnection(size, config.norm, drop)
+        self.around_feed_forward = ResidualConnection(size, config.norm, drop)
 
     def forward(
         self, y_BTE: Tensor, state: State, keys: tuple[Tensor, Tensor], source: SourceBatch, need_weights: bool
@@ -88,25 +86,25 @@ class TransformerDecoderBlock(nn.Module):
 
     def mix(self, y_NTE: Tensor, state: State) -> tuple[Tensor, State]:
         """Read what was said before, on from a state."""
-        found_NTE, state = self.mixer(self.around_mixer.before(y_NTE), state)
-        return self.around_mixer.after(y_NTE, found_NTE), state
+        found_NTE, state = self.mixer(self.around_mixer.sublayer_input(y_NTE), state)
+        return self.around_mixer.add(y_NTE, found_NTE), state
 
     def attend(
         self, y_BTE: Tensor, keys: tuple[Tensor, Tensor], source: SourceBatch, need_weights: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Look at the memory and think about it; also its weights (B, T, S), see `weigh`, where they are wanted."""
-        read_BTE = self.around_cross.before(y_BTE)
+        read_BTE = self.around_cross.sublayer_input(y_BTE)
         weights_BTS: Tensor | None = None
         if need_weights:
-            found_BTE, weights_BTS = self.cross.weigh(read_BTE, *keys, source.allowed, self.guided)
+            found_BTE, weights_BTS = self.cross.forward_with_weights(read_BTE, *keys, source.allowed, self.guided)
         else:
             found_BTE = self.cross(read_BTE, *keys, source.allowed)
-        y_BTE = self.around_cross.after(y_BTE, found_BTE)
-        read_BTE = self.around_feed_forward.before(y_BTE)
-        return self.around_feed_forward.after(y_BTE, self.feed_forward(read_BTE)), weights_BTS
+        y_BTE = self.around_cross.add(y_BTE, found_BTE)
+        read_BTE = self.around_feed_forward.sublayer_input(y_BTE)
+        return self.around_feed_forward.add(y_BTE, self.feed_forward(read_BTE)), weights_BTS
 
 
-class TransformerDecoder(Recomputing):
+class TransformerDecoder(CheckpointedLayer):
     """Fits `memory.Decoder`. Its attention is that of the last block but one, which follows the words best.
 
     Garg et al. 2019 (arXiv:1909.02074) found so; of a single block it is that one's.
@@ -116,7 +114,7 @@ class TransformerDecoder(Recomputing):
         super().__init__()
         self.config = config
         self.blocks = nn.ModuleList(TransformerDecoderBlock(config) for _ in range(config.decoder_layers))
-        self.closing = closing_norm(config.hidden, config.norm)
+        self.closing = final_norm(config.hidden, config.norm)
         self.sinusoidal = config.arch == "transformer" and config.positions == "sinusoidal"
         self.aligner = max(0, config.decoder_layers - 2)
 
@@ -156,7 +154,11 @@ class TransformerDecoder(Recomputing):
 
     def _mark(self, y_BTE: Tensor, start: int, count: int) -> Tensor:
         """Mark places where embeddings carry them: a whole target's from 0 on, or the one place of a step's rows."""
-        return y_BTE + positions.sinusoids(count, y_BTE.shape[2], start).to(y_BTE) if self.sinusoidal else y_BTE
+        return (
+            y_BTE + positional_encoding.sinusoidal_encoding(count, y_BTE.shape[2], start).to(y_BTE)
+            if self.sinusoidal
+            else y_BTE
+        )
 
     @property
     def _blocks(self) -> Sequence[TransformerDecoderBlock]:

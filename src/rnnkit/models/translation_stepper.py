@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rnnkit.models.encoder_decoder import DecoderState, ExtendedVocabulary, Memory
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.nn import ranking
+from rnnkit.nn.topk_log_softmax import LogitMask, topk_log_softmax
 from rnnkit.text import special_tokens
 
 ROWS_PER_CHUNK = 192
@@ -127,9 +127,9 @@ class TranslationStepper:
         """The best tokens of some rows, which belong to those sentences, but for those columns; and how probable."""
         count = min(count, logits_NC.shape[1])
         if self._listed is None or state.shortlist_mask_BC is None:
-            return ranking.rank(logits_NC, count, never)
-        gates = ranking.Gates(state.shortlist_mask_BC, owner_N.to(state.shortlist_mask_BC.device))
-        log_p_NK, place_NK = ranking.rank(logits_NC, count, never, gates)
+            return topk_log_softmax(logits_NC, count, never)
+        gates = LogitMask(state.shortlist_mask_BC, owner_N.to(state.shortlist_mask_BC.device))
+        log_p_NK, place_NK = topk_log_softmax(logits_NC, count, never, gates)
         return log_p_NK, self._listed.ids_C[place_NK]
 
     def _read(self, token_BK: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState, Tensor | None]:

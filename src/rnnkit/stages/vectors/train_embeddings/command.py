@@ -231,7 +231,7 @@ def _load_kernels(listen: Listener) -> None:
 
     This comes first, so that the compiler's memory is released before the matrices are allocated.
     """
-    with kernel_cache.tell(listen):
+    with kernel_cache.report_to(listen):
         from rnnkit.embeddings.train import hogwild_trainer
 
         hogwild_trainer.compile_kernels()
