@@ -176,9 +176,10 @@ def test_lengths(work: Path) -> None:
     heard: list[Event] = []
     data = aligned(replace(PAIR, max_length=4), heard)
     assert dropped(data) == {"empty": 2, "too long": 1}
-    train, test = (event.text for event in heard if isinstance(event, WarningEvent))
-    assert all(value in train for value in ("train", "3 of 6 lines", "2 empty, 1 too long"))
-    assert all(value in test for value in ("test_2016", "1 lines"))
+    warnings = [event.text for event in heard if isinstance(event, WarningEvent)]
+    train, test = (next(text for text in warnings if text.startswith(name)) for name in ("train", "test_2016"))
+    assert all(value in train for value in ("3 of 6 lines", "2 empty, 1 too long"))
+    assert "1 lines" in test
     data = aligned(replace(PAIR, max_length=4, long="truncate"))
     assert words(data, "train", "de")[1] == "ein Mann und </s>"
     assert (dropped(data), data.meta.facts["splits"]["train"]["truncated"]) == ({"empty": 2}, 1)
