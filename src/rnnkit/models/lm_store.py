@@ -107,7 +107,7 @@ def load_network(
         device: Device of the network.
 
     Raises:
-        DataError: There is no model, or it lacks this checkpoint.
+        DataError: The model or this checkpoint does not exist.
         ArtefactError: The model is for another task.
         FormatError: A file is damaged; the message names it.
     """

@@ -186,7 +186,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read `config.json`.
 
     Raises:
-        DataError: There is no model.
+        DataError: The directory does not exist or has no model.
         FormatError: The file is damaged or of a newer version.
     """
     manifest.read(folder, KIND, VERSION)
@@ -252,7 +252,7 @@ def load_seq2seq(folder: Path, checkpoint: str, device: torch.device) -> LoadedS
         device: Device of the network.
 
     Raises:
-        DataError: There is no model, or it lacks this checkpoint.
+        DataError: The model or this checkpoint does not exist.
         ArtefactError: The model is for another task.
         FormatError: A file is damaged; the message names it.
     """
