@@ -32,7 +32,7 @@ import numpy as np
 import torch
 
 from meter import DISTURBED, Meter
-from rnnkit.data.stream import Cutting, StreamBatches
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
 from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.device import (
     SMALLEST_LAYERS_FOR_BFLOAT16,
@@ -117,7 +117,7 @@ def our_steps(network: Network, ids: np.ndarray, vocabulary: int, precision: str
         choose_output_precision(precision, device),
     )
     task = LanguageModelTask(model, LanguageModelObjective(0.0, 0.0, None, *kinds), optimizer)
-    for piece in StreamBatches(ids, Cutting(COLUMNS, STEPS), seed=1):
+    for piece in BpttBatchSampler(ids, BpttLayout(COLUMNS, STEPS), seed=1):
         yield task.step([piece], RATE).tokens
 
 

@@ -20,7 +20,7 @@ from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import search_sources
 from rnnkit.models import store
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 BATCH_TOKENS = 2048
 

@@ -20,16 +20,16 @@ from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.ngrams.options import NgramOptions as CountOptions
 from rnnkit.nn import kinds
-from rnnkit.text import special
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
+from rnnkit.text import special_tokens
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
 from rnnkit.text.tokenizers.store import save_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 WORDS = ("the", "a", "king", "queen", "cat", "dog", "sat", "ran", "on", "mat", "very", "hungry", "i", "am", "￭.", "￭,")
-SIZE = len(special.NAMES) + len(WORDS)
+SIZE = len(special_tokens.NAMES) + len(WORDS)
 
 TEXT = (
     "the king sat",
@@ -88,7 +88,7 @@ def translator(
 
 def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser-ney") -> NgramModel:
     """N-grams of a few lines."""
-    encoded = [[*vocabulary().encode(line.split()), special.EOS] for line in lines]
+    encoded = [[*vocabulary().encode(line.split()), special_tokens.EOS] for line in lines]
     offsets = np.cumsum([0, *(len(ids) for ids in encoded)])
     ids = np.concatenate([np.array(ids, dtype=np.uint16) for ids in encoded])
     return estimate(ids, offsets, SIZE, CountOptions(order=order, smoothing=smoothing))  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser
 
 def tokenizer(kind: str) -> Tokenizer:
     """`words` or `spaces`."""
-    return (WordTokenizer if kind == "words" else SpaceTokenizer)(Normalisation())
+    return (WordTokenizer if kind == "words" else WhitespaceTokenizer)(Normalizer())
 
 
 def speaker_folder(folder: Path, network: LanguageModel, kind: str | None = "words", more: Sequence[str] = ()) -> Path:

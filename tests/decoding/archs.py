@@ -10,7 +10,7 @@ from tests.tiny_models import translator
 
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.models.translation_stepper import TranslationStepper
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 ARCHS: Mapping[str, Mapping[str, Any]] = {
     "rnn": {"arch": "rnn", "layers": 2, "decoder_layers": 2},
@@ -43,6 +43,6 @@ def network(name: str, seed: int, size: int = SIZE, spread: float = 1.0) -> Sequ
 def batch(model: SequenceToSequence, sources: Sequence[Sequence[int]] = SOURCES) -> TranslationStepper:
     """Sentences, ready to be decoded together."""
     longest = max(map(len, sources)) + 1
-    ended = [[*ids, special.EOS, *[special.PAD] * (longest - 1 - len(ids))] for ids in sources]
+    ended = [[*ids, special_tokens.EOS, *[special_tokens.PAD] * (longest - 1 - len(ids))] for ids in sources]
     with torch.inference_mode():
         return TranslationStepper(model, torch.tensor(ended), torch.tensor([len(ids) + 1 for ids in sources]))

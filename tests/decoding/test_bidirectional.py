@@ -23,7 +23,7 @@ from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
 from rnnkit.decoding.translate import TranslationOptions, search_batches
 from rnnkit.decoding.translator import Translator
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 from .tables import PrefixStepper, random_stepper
 
@@ -107,12 +107,12 @@ def test_given_targets_are_scored_from_their_end(arch: str) -> None:
 
 
 def whole_space(size: int, longest: int) -> list[tuple[int, ...]]:
-    words = range(len(special.NAMES), size)
+    words = range(len(special_tokens.NAMES), size)
     return [ids for length in range(longest) for ids in itertools.product(words, repeat=length)]
 
 
 def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
-    ended = [*ids, special.EOS]
+    ended = [*ids, special_tokens.EOS]
     return sum(stepper._log_probabilities(sentence, ids[:at])[token] for at, token in enumerate(ended))
 
 
@@ -124,7 +124,7 @@ def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
 )
 def test_two_directions_agree_on_the_best_by_both(seed: int, alpha: float, share: float, few: int | None) -> None:
     """Where either finds every output, the best of all are found, also where the other has found but a few."""
-    sentences, size, longest = 3, len(special.NAMES) + 2, 4
+    sentences, size, longest = 3, len(special_tokens.NAMES) + 2, 4
     space = whole_space(size, longest)
     options = SearchOptions(beam=len(space), nbest=5, alpha=alpha)
     steppers = [random_stepper(sentences, size, seed + place, source=3) for place in range(2)]
@@ -184,7 +184,7 @@ def score_attention(one: LoadedSeq2Seq, outputs: list[tuple[int, ...]]) -> list[
     """What a model from right to left looks at, saying each output alone, as it is read."""
     looks = []
     for source, ids in zip(SOURCES, outputs, strict=True):
-        source_1S = torch.tensor([[*source, special.EOS]])
+        source_1S = torch.tensor([[*source, special_tokens.EOS]])
         with torch.inference_mode():
             (way,) = Translator((one,)).begin(source_1S, torch.tensor([source_1S.shape[1]]))
             look_11TS = score_targets(way.stepper, [[ids[::-1]]])[1]

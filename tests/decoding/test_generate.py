@@ -16,7 +16,7 @@ from rnnkit.models import prompts
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 LINES = ["the king", "", "a cat sat on the mat", "the zebra sat", "a", "the queen", "", "very hungry , the cat ran on"]
 HOW = {

@@ -11,10 +11,10 @@ from tests.tiny_models import SIZE, WORDS, filler, tokenizer, vocabulary
 from rnnkit.decoding.infill import FilledLine, fill_lines
 from rnnkit.models.lm_store import LoadedMaskedLM
 from rnnkit.models.masked_lm import MaskedLM
-from rnnkit.text.gaps import Gapped
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.masked_lines import MaskedTokens
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
-LINES: list[Gapped] = [
+LINES: list[MaskedTokens] = [
     ["the", None, "sat"],
     [None],
     ["a", "zebra", None, "on", "the", "mat", "￭."],
@@ -29,7 +29,7 @@ def opened(network: MaskedLM, kind: str | None = "words", more: tuple[str, ...] 
 
 
 def fill(
-    network: MaskedLM, lines: list[Gapped] = LINES, candidates: int = 3, batch_tokens: int = 1000
+    network: MaskedLM, lines: list[MaskedTokens] = LINES, candidates: int = 3, batch_tokens: int = 1000
 ) -> list[FilledLine]:
     return list(fill_lines(opened(network), lines, candidates, False, batch_tokens))
 

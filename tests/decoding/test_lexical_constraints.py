@@ -27,15 +27,13 @@ from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, transl
 from rnnkit.decoding.translator import Translator
 from rnnkit.models.prompts import NeuralPrompts
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.characters import CharacterTokenizer
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.learning import learn_subwords
-from rnnkit.text.tokenizers.octets import ByteTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import BYTES
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.simple_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer
+from rnnkit.text.tokenizers.subword_training import train_subwords
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 from .tables import random_stepper
@@ -62,13 +60,13 @@ KINDS = (
 @cache
 def tokenizer(kind: str) -> Tokenizer:
     kind, _, featured = kind.partition(" ")
-    plain: dict[str, Callable[[Normalisation], Tokenizer]] = {
+    plain: dict[str, Callable[[Normalizer], Tokenizer]] = {
         "words": WordTokenizer,
-        "spaces": SpaceTokenizer,
+        "spaces": WhitespaceTokenizer,
         "chars": CharacterTokenizer,
         "bytes": ByteTokenizer,
     }
-    found = plain[kind](Normalisation()) if kind in plain else learn_subwords(TEXT * 3, kind, None, Normalisation())
+    found = plain[kind](Normalizer()) if kind in plain else train_subwords(TEXT * 3, kind, None, Normalizer())
     return FeaturedTokenizer(found) if featured == "with features" else found
 
 
@@ -84,7 +82,7 @@ def model(kind: str, seed: int, **changes: Any) -> LoadedSeq2Seq:
         tokens += [token for phrase in PHRASES for token in cut.tokenize(phrase)]
         tokens += set("".join(PHRASES).replace(" ", ""))
     if "octets" in kind:
-        tokens += BYTES
+        tokens += BYTE_TOKENS
     table = Vocabulary.from_counts({token: tokens.count(token) for token in tokens})
     network = translator(seed=seed, size=len(table), spread=1.0, **changes)
     return LoadedSeq2Seq(Path("m"), network, cut, table, table, ("de", "en"), {})
@@ -217,7 +215,7 @@ def test_phrases_are_written_as_the_tokenizer_writes_them_in_every_place() -> No
 
 
 def test_a_vocabulary_without_a_space_has_no_word_boundaries() -> None:
-    cut = CharacterTokenizer(Normalisation())
+    cut = CharacterTokenizer(Normalizer())
     table = Vocabulary.from_counts(dict.fromkeys("abcdes", 1))
     here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
     wish = wished(here, ["ed", "s"])
@@ -235,7 +233,7 @@ def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
     backwards: bool, phrases: tuple[str, ...], seed: int
 ) -> None:
     table = Vocabulary.from_counts(dict.fromkeys("a,中▁", 1))
-    cut = CharacterTokenizer(Normalisation())
+    cut = CharacterTokenizer(Normalizer())
     here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
     wish = wished(here, list(phrases))
     if backwards:

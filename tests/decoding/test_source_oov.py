@@ -21,8 +21,8 @@ from rnnkit.decoding.translator import Translator, decode_ids, encode_tokens, so
 from rnnkit.models.prompts import NeuralPrompts
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.models.translation_stepper import TranslationStepper
-from rnnkit.text import special
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 SOURCES = (("the", "Brno", "Wien", "Brno"), ("the", "king"), ("Wien",), ("Aa", "Bb", "Cc", "on", "Dd"), ())
 
@@ -46,7 +46,7 @@ def model(seed: int = 1, copies: bool = True, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **({"arch": "gru"} | changes), copy=copies)
     with torch.no_grad():  # mostly unknown words, mostly copied
-        network.output_bias[special.UNK] += 6
+        network.output_bias[special_tokens.UNK] += 6
         if copies:
             network.gate.bias.sub_(4)
     return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
@@ -111,24 +111,24 @@ def test_scores_are_those_of_decoding(crew: str) -> None:
 def test_probabilities_sum_to_one_and_own_tokens_of_others_have_none(crew: str) -> None:
     here = CREWS[crew]
     encoded = [here.encode(source)[0] for source in SOURCES[:4]]
-    source_BS = torch.tensor([[*ids, special.EOS, *[special.PAD] * (5 - len(ids))] for ids in encoded])
+    source_BS = torch.tensor([[*ids, special_tokens.EOS, *[special_tokens.PAD] * (5 - len(ids))] for ids in encoded])
     way = here.begin(source_BS, torch.tensor([len(ids) + 1 for ids in encoded]))[0]
-    log_p_B1V, state, _ = way.stepper.step(torch.full((4, 1), special.BOS), way.stepper.start())
+    log_p_B1V, state, _ = way.stepper.step(torch.full((4, 1), special_tokens.BOS), way.stepper.start())
     assert log_p_B1V.shape[-1] == SIZE + 4
     torch.testing.assert_close(log_p_B1V.exp().sum(-1), torch.ones(4, 1))
     real_BX = log_p_B1V[:, 0, SIZE:] > -torch.inf
     assert real_BX.sum(-1).tolist() == [2, 0, 1, 4]
     log_p_B1V, _, _ = way.stepper.step(torch.full((4, 1), SIZE), state)  # an own token is read as unknown
-    unknown_B1V, _, _ = way.stepper.step(torch.full((4, 1), special.UNK), state)
+    unknown_B1V, _, _ = way.stepper.step(torch.full((4, 1), special_tokens.UNK), state)
     torch.testing.assert_close(log_p_B1V, unknown_B1V)
 
 
 def test_what_the_model_holds_for_unknown_is_shared_by_where_it_looks() -> None:
     """The part of the unknown symbol, as the model without own tokens has it, is split between these and the symbol."""
     network = model(3).network
-    source_1S, length_1 = torch.tensor([[4, SIZE, SIZE + 1, SIZE, special.EOS]]), torch.tensor([5])
-    unknown_1S = source_1S.masked_fill(source_1S >= SIZE, special.UNK)
-    first_11 = torch.tensor([[special.BOS]])
+    source_1S, length_1 = torch.tensor([[4, SIZE, SIZE + 1, SIZE, special_tokens.EOS]]), torch.tensor([5])
+    unknown_1S = source_1S.masked_fill(source_1S >= SIZE, special_tokens.UNK)
+    first_11 = torch.tensor([[special_tokens.BOS]])
     with torch.inference_mode():
         wide, plain = (
             TranslationStepper(network, source_1S, length_1),
@@ -136,8 +136,8 @@ def test_what_the_model_holds_for_unknown_is_shared_by_where_it_looks() -> None:
         )
         wide_V = wide.step(first_11, wide.start())[0].flatten().exp()
         plain_V = plain.step(first_11, plain.start())[0].flatten().exp()
-    own = [special.UNK, SIZE, SIZE + 1]
-    assert wide_V[own].sum() == pytest.approx(plain_V[special.UNK].item(), abs=1e-6)
+    own = [special_tokens.UNK, SIZE, SIZE + 1]
+    assert wide_V[own].sum() == pytest.approx(plain_V[special_tokens.UNK].item(), abs=1e-6)
     assert (wide_V[[SIZE, SIZE + 1]] > 0).all()
     torch.testing.assert_close(wide_V[2:SIZE], plain_V[2:])
 
@@ -146,7 +146,7 @@ def test_features_are_not_copied_and_a_lexicon_translates_what_is() -> None:
     here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
     assert source_oov_tokens(here, ("␉V", "Brno", "the", "␉␉x", "Brno")) == ("Brno", "␉␉x")
     ids = encode_tokens(vocabulary(), ("the", "Brno", "Wien"), ("Brno",))
-    assert (ids[1:], decode_ids(vocabulary(), ids, ("Brno",))) == ([SIZE, special.UNK], ["the", "Brno", "<unk>"])
+    assert (ids[1:], decode_ids(vocabulary(), ids, ("Brno",))) == ([SIZE, special_tokens.UNK], ["the", "Brno", "<unk>"])
     options = replace(SEARCHES["beam"], keep_attention=True, replace_unknown=True, lexicon={"Wien": "Vienna"})
     (one,) = translated(Translator((model(),)), [("Wien", "Wien")], options)
     assert "Vienna" in {token for tokens in one.tokens for token in tokens}
@@ -154,10 +154,10 @@ def test_features_are_not_copied_and_a_lexicon_translates_what_is() -> None:
 
 def test_a_model_that_does_not_copy_is_left_as_it_is() -> None:
     here = Translator((model(copies=False),))
-    assert here.encode(("the", "Brno")) == ([vocabulary().ids["the"], special.UNK], ())
+    assert here.encode(("the", "Brno")) == ([vocabulary().ids["the"], special_tokens.UNK], ())
     network = speaker(seed=4)
     sharpen(network, 4)
     wide = ExtendedVocabularyStepper(NeuralPrompts(network, [()]), SIZE, 2)
-    log_p_11V, _, _ = wide.step(torch.tensor([[special.BOS]]), wide.start())
+    log_p_11V, _, _ = wide.step(torch.tensor([[special_tokens.BOS]]), wide.start())
     assert log_p_11V.shape[-1] == SIZE + 2
-    assert log_p_11V[0, 0, SIZE:].tolist() == log_p_11V[0, 0, [special.UNK] * 2].tolist()
+    assert log_p_11V[0, 0, SIZE:].tolist() == log_p_11V[0, 0, [special_tokens.UNK] * 2].tolist()

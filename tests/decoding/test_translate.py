@@ -28,8 +28,8 @@ from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import out_of_memory
-from rnnkit.text import special
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 LINES = ("the king sat", "", "a dog ran on the mat", "Zzz yyy", "the cat", "i am very very hungry")
 
@@ -183,7 +183,7 @@ def test_an_empty_source_of_which_something_is_asked_is_translated() -> None:
 
 def test_links_go_from_each_output_token_to_what_it_looked_at_most() -> None:
     look_TS = torch.tensor([[0.1, 0.7, 0.2], [0.2, 0.1, 0.7], [0.0, 0.0, 1.0]])
-    one = Hypothesis((special.UNK, 5), -1.0, -1.0, look_TS)
+    one = Hypothesis((special_tokens.UNK, 5), -1.0, -1.0, look_TS)
     assert format_pharaoh(one, 2) == "1-0 0-1"
     is_feature = tokenizer("words").is_feature
     assert replace_unknown(one, ("<unk>", "mat"), ("das", "Haus"), is_feature) == ("Haus", "mat")
@@ -192,7 +192,7 @@ def test_links_go_from_each_output_token_to_what_it_looked_at_most() -> None:
 
 def test_no_unknown_word_becomes_a_feature_and_links_count_features() -> None:
     look_TS = torch.tensor([[0.6, 0.1, 0.3, 0.0], [0.1, 0.5, 0.4, 0.0], [0.0, 0.0, 0.0, 1.0]])
-    one = Hypothesis((special.UNK, special.UNK), -1.0, -1.0, look_TS)
+    one = Hypothesis((special_tokens.UNK, special_tokens.UNK), -1.0, -1.0, look_TS)
     is_feature = FeaturedTokenizer(tokenizer("words")).is_feature
     assert format_pharaoh(one, 3) == "0-0 1-1"
     assert replace_unknown(one, ("<unk>", "<unk>"), ("␉V", "das", "␉␉"), is_feature) == ("␉␉", "das")
@@ -209,7 +209,7 @@ def test_features_are_read_before_the_text_and_never_written() -> None:
     for hypothesis in king.hypotheses:
         assert hypothesis.attention is not None
         assert hypothesis.attention.shape[1] == len(king.source) + 1
-    said = replace(king.hypotheses[0], ids=(here.target_vocabulary.ids["the"], special.UNK, special.UNK))
+    said = replace(king.hypotheses[0], ids=(here.target_vocabulary.ids["the"], special_tokens.UNK, special_tokens.UNK))
     spelled = detokenize_outputs(
         here, ("␉V", "king"), [replace(said, attention=torch.eye(4))], replace(options, replace_unknown=True)
     )
@@ -223,7 +223,7 @@ def test_a_token_that_looked_at_nothing_has_the_link_of_the_one_before() -> None
 
 def test_a_lexicon_translates_what_was_looked_at_where_it_knows_it_and_known_words_stay() -> None:
     look_TS = torch.tensor([[0.1, 0.7, 0.2], [0.8, 0.1, 0.1], [0.7, 0.3, 0.0], [0.0, 0.0, 1.0]])
-    one = Hypothesis((special.UNK, special.UNK, 5), -1.0, -1.0, look_TS)
+    one = Hypothesis((special_tokens.UNK, special_tokens.UNK, 5), -1.0, -1.0, look_TS)
     lexicon, is_feature = {"Haus": "house", "mat": "Matte"}, tokenizer("words").is_feature
     assert replace_unknown(one, ("<unk>", "<unk>", "mat"), ("das", "Haus"), is_feature, lexicon) == (
         "house",
@@ -236,7 +236,7 @@ def test_a_lexicon_translates_what_was_looked_at_where_it_knows_it_and_known_wor
 def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     here = model()
     with torch.no_grad():
-        here.network.output_bias[special.UNK] = 50.0
+        here.network.output_bias[special_tokens.UNK] = 50.0
     search = SearchOptions(beam=2, allow_unknown=True, max_length=4)
     options = TranslationOptions(search, 100, keep_attention=True, replace_unknown=True)
     (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), options)

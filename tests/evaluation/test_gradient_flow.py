@@ -18,7 +18,7 @@ from rnnkit.models.language_model import LanguageModel
 from rnnkit.nn import kinds
 from rnnkit.nn.mingru import MinGRULayer
 from rnnkit.nn.recurrent import RecurrentLayer
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 ARCHS = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
 
@@ -189,7 +189,7 @@ def test_places_of_a_text() -> None:
     ids = np.arange(10, 10 + 4 * WARM, dtype=np.uint16)
     input_NT, target_N = choose_places(ids, 7, 5)
     assert input_NT.shape == (5, WARM + 8)
-    assert input_NT[0, 0] == special.EOS  # before the first token, as everywhere
+    assert input_NT[0, 0] == special_tokens.EOS  # before the first token, as everywhere
     assert input_NT[0, 1:].tolist() == list(range(10, 10 + WARM + 7))
     assert (target_N == input_NT[:, -1] + 1).all()
     assert target_N[-1] == ids[-1]
@@ -199,7 +199,7 @@ def test_places_of_a_text() -> None:
 def test_places_of_a_short_text() -> None:
     ids = np.array([7, 8, 9, 5, 3])
     input_NT, target_N = choose_places(ids, 4, 9)
-    assert (input_NT.tolist(), target_N.tolist()) == ([[special.EOS, 7, 8, 9, 5]], [3])
+    assert (input_NT.tolist(), target_N.tolist()) == ([[special_tokens.EOS, 7, 8, 9, 5]], [3])
     with pytest.raises(ValueError, match="5 steps back need 6 tokens, the text has 5"):
         choose_places(ids, 5, 9)
 

@@ -11,30 +11,30 @@ import pytest
 import torch
 from tests import tiny_models
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import DataError
 from rnnkit.evaluation import perplexity
 from rnnkit.evaluation.perplexity import FloatArray, LineReader, make_reader, score, score_stream
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.nn import kinds
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 from rnnkit.training.signals import StopRequest
 
 
-def text(lines: int = 23, seed: int = 1, longest: int = 11) -> Sentences:
+def text(lines: int = 23, seed: int = 1, longest: int = 11) -> SentenceDataset:
     """Lines of random words and random lengths, an empty line among them."""
     random = np.random.default_rng(seed)
     lengths = random.integers(0, longest, size=lines)
     lengths[3] = 0
-    parts = [[*random.integers(4, tiny_models.SIZE, size=length), special.EOS] for length in lengths]
+    parts = [[*random.integers(4, tiny_models.SIZE, size=length), special_tokens.EOS] for length in lengths]
     offsets = np.cumsum([0, *map(len, parts)])
-    return Sentences(np.concatenate(parts).astype(np.uint16), offsets)
+    return SentenceDataset(np.concatenate(parts).astype(np.uint16), offsets)
 
 
 @torch.no_grad()
 def one_by_one(network: LanguageModel, ids: Sequence[int]) -> FloatArray:
     """The definition: read a token, look at the distribution of the next."""
-    state, last, found = network.initial_state(1), special.EOS, []
+    state, last, found = network.initial_state(1), special_tokens.EOS, []
     for row in ids:
         reading = network.hidden_states(torch.tensor([[last]]), state)
         state, last = reading.state, row
@@ -75,7 +75,7 @@ def test_a_reader_goes_on_where_it_stopped(context: str) -> None:
     reader, parts = make_reader(network, block=5), []
     for begin in range(0, len(lines), 4):
         offsets = lines.offsets[begin : begin + 5]
-        parts.append(score(reader, Sentences(lines.ids[offsets[0] : offsets[-1]], offsets - offsets[0])))
+        parts.append(score(reader, SentenceDataset(lines.ids[offsets[0] : offsets[-1]], offsets - offsets[0])))
     np.testing.assert_allclose(np.concatenate(parts), score(make_reader(network), lines), rtol=1e-4)
 
 
@@ -155,8 +155,8 @@ def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
 
 
 def test_padding_is_not_predicted() -> None:
-    plain = Sentences(np.array([5, 6, 3, 7, 3]), np.array([0, 3, 5]))
-    padded = Sentences(np.array([5, 6, 3, 0, 0, 0, 7, 3]), np.array([0, 4, 8]), padded=True)
+    plain = SentenceDataset(np.array([5, 6, 3, 7, 3]), np.array([0, 3, 5]))
+    padded = SentenceDataset(np.array([5, 6, 3, 0, 0, 0, 7, 3]), np.array([0, 4, 8]), padded=True)
     network = tiny_models.speaker()
     one, other = (perplexity.make_validation(network, lines)(StopRequest()) for lines in (plain, padded))
     assert one == other
@@ -164,7 +164,7 @@ def test_padding_is_not_predicted() -> None:
 
 
 def test_an_empty_validation_part_is_refused() -> None:
-    nothing = Sentences(np.zeros(0, dtype=np.int64), np.array([0]))
+    nothing = SentenceDataset(np.zeros(0, dtype=np.int64), np.array([0]))
     with pytest.raises(DataError, match=r"^the validation part holds no token\n  hint: align a valid part as well$"):
         perplexity.make_validation(tiny_models.speaker(), nothing)
 

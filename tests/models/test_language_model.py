@@ -12,7 +12,7 @@ from torch import Tensor
 from rnnkit.models import language_model
 from rnnkit.models.language_model import LanguageModel, LMConfig, flatten_time_major, select_predictions
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
-from rnnkit.text.special import PAD
+from rnnkit.text.special_tokens import PAD
 
 V, T, B = 13, 11, 3
 

@@ -13,7 +13,7 @@ from tests.tiny_models import SIZE, filler, filler_folder, speaker, speaker_fold
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.models import lm_store, store
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 
 CPU = torch.device("cpu")
 
@@ -28,7 +28,7 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     assert isinstance(loaded.tokenizer, WordTokenizer)
     assert (loaded.vocabulary.tokens, loaded.language) == (vocabulary().tokens, "en")
     assert loaded.facts == {"step": 1}
-    assert manifest.faults(loaded.folder) == []
+    assert manifest.find_mismatches(loaded.folder) == []
 
 
 def test_a_model_of_tokens_has_no_tokenizer(tmp_path: Path) -> None:

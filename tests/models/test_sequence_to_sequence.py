@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnkit.data.batching import pad, shift_right
+from rnnkit.data.batch_sampler import pad_sequences, shift_right
 from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import SearchOptions
@@ -21,7 +21,7 @@ from rnnkit.models.translation_stepper import TranslationStepper
 from rnnkit.nn import kinds
 from rnnkit.nn.device import autocast
 from rnnkit.nn.losses import reference_loss
-from rnnkit.text.special import EOS, PAD
+from rnnkit.text.special_tokens import EOS, PAD
 
 SOURCE, TARGET = 13, 11
 TRANSFORMER = {"embedding": 8, "attention": "multihead", "inner": 9}
@@ -77,8 +77,8 @@ def sentences(count: int, size: int, seed: int) -> list[Any]:
 
 
 def batch(count: int = 5, source_size: int = SOURCE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    source_BS, lengths_B = pad(sentences(count, source_size, 1))
-    target_BT, _ = pad(sentences(count, TARGET, 2))
+    source_BS, lengths_B = pad_sequences(sentences(count, source_size, 1))
+    target_BT, _ = pad_sequences(sentences(count, TARGET, 2))
     arrays = (source_BS, lengths_B, shift_right(target_BT), target_BT)
     return tuple(torch.from_numpy(array) for array in arrays)  # type: ignore[return-value]
 
@@ -142,7 +142,7 @@ def test_decoding_alone_equals_decoding_in_a_batch(changes: dict[str, Any]) -> N
 
 @torch.inference_mode()
 def search(network: SequenceToSequence, sources: list[Any], options: SearchOptions) -> list[Any]:
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad(sources))
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences(sources))
     limit_B = torch.full((len(sources),), options.max_length)
     stepper = TranslationStepper(network, source_BS, lengths_B)
     return (greedy_search if options.beam == 1 else beam_search)(stepper, limit_B, options)
@@ -152,7 +152,7 @@ def search(network: SequenceToSequence, sources: list[Any], options: SearchOptio
 def test_greedy_is_a_beam_of_one(changes: dict[str, Any]) -> None:
     network = build(**changes)
     sources = sentences(7, network.config.source_size, seed=6)
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad(sources))
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences(sources))
     options = SearchOptions(beam=1, max_length=9)
     with torch.inference_mode():
         beam = beam_search(TranslationStepper(network, source_BS, lengths_B), torch.full((7,), 9), options)

@@ -75,7 +75,7 @@ def assert_same(folder: Path, output: str) -> None:
     """The vectors are those of the run that nothing happened to, byte for byte, and there is no checkpoint any more."""
     assert not any(path.is_dir() for path in (folder / output).iterdir())
     assert contents(folder / output) == contents(folder / "whole")
-    assert manifest.faults(folder / output) == []
+    assert manifest.find_mismatches(folder / output) == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

@@ -14,7 +14,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 PROMPTS = ["the king", "", "A zebra, hungry", "a cat sat on"]
 LINES = ["I am ___ very hungry", "___ king ___.", "the ___."]

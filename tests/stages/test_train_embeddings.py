@@ -16,7 +16,7 @@ from tests.topics import ENOUGH, LINES, WORDS, assert_topics_apart, topic_lines,
 
 from rnnkit.embeddings.vectors import Vectors
 from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, RnnkitError, UsageError
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.vectors import neighbors
 from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
@@ -92,7 +92,7 @@ def test_what_is_written(text: Path) -> None:
     result = trained()
     folder = Path("vectors")
     assert sorted(path.name for path in folder.iterdir()) == ALL_FILES
-    assert manifest.faults(folder) == []
+    assert manifest.find_mismatches(folder) == []
     meta = manifest.read(folder, "vectors", 1)
     assert meta.facts == {
         "words": 12, "dimension": 16, "subwords": None, "finished": True, "tokens": TOKENS, "epochs": 30,
@@ -284,7 +284,7 @@ def test_a_text_that_is_thinned_out(text: Path) -> None:
     heard: list[Event] = []
     assert trained(heard.append, sample=1e-9).loss == 0
     nothing = "nothing was learned: --sample 1e-09 thinned out so much that no line kept two words; "
-    assert Warned(f"{nothing}--sample 0 keeps all words") in heard
+    assert WarningEvent(f"{nothing}--sample 0 keeps all words") in heard
     assert not np.load("vectors/contexts.npy", allow_pickle=False).any()
 
 

@@ -12,13 +12,14 @@ import pytest
 from tests.workspaces import make_workspace
 
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.training import average, train, train_seq2seq, translation_options
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training import average, train, train_seq2seq
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
+from rnnkit.stages.training.train_seq2seq.options import PRESETS, apply_preset
 from rnnkit.training import loss_scaling, metrics
 from rnnkit.training.training_step import NetworkTask
 
@@ -62,7 +63,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "best.safetensors",
         "average.safetensors", "last", "snapshots", "metrics.jsonl", "curve.png", "README.md", "meta.json",
     }  # fmt: skip
-    assert manifest.faults(model) == []
+    assert manifest.find_mismatches(model) == []
     assert len(list((model / "snapshots").iterdir())) == 2
     card = (model / "README.md").read_text()
     assert "# lstm de-en" in card
@@ -122,18 +123,16 @@ def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: di
     assert lines[1] == "", "an empty line stays empty"
 
 
-@pytest.mark.parametrize("preset", translation_options.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("arch", ["lstm", "transformer", "hybrid"])
 def test_every_preset_says_all_that_is_left_open(preset: str, arch: str) -> None:
-    filled = translation_options.fill(TrainSeq2SeqOptions(preset=preset, arch=arch))
+    filled = apply_preset(TrainSeq2SeqOptions(preset=preset, arch=arch))
     missing = {field.name for field in dataclasses.fields(filled) if getattr(filled, field.name) is None}
     assert missing == {"data", "tokenizer", "init_from", "guided_attention", "output"}
     recurrent = "location" if preset.startswith(("g2p", "inflection")) else "dot"
     assert filled.attention == (recurrent if arch == "lstm" else "multihead")
     assert filled.hidden == filled.embedding or arch == "lstm"
-    given = translation_options.fill(
-        TrainSeq2SeqOptions(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0)
-    )
+    given = apply_preset(TrainSeq2SeqOptions(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0))
     assert (given.hidden, given.heads, given.layers, given.dropout) == (20, 5, 2, 0.0)
 
 
@@ -281,7 +280,7 @@ def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
     notes = [event.text for event in heard if isinstance(event, Note)]
     assert f"{skipped} of 24 steps were skipped: their gradient overflowed float16" in notes
     assert notes[0].endswith("float16 on cpu, 1 threads")
-    warnings = [event.text for event in heard if isinstance(event, Warned)]
+    warnings = [event.text for event in heard if isinstance(event, WarningEvent)]
     assert warnings[0] == "--precision fp16 is for GPUs: most processors are slower with it than with fp32"
     assert warnings[1].startswith("step 4: ")
 
@@ -434,9 +433,9 @@ def test_average_again_and_over_several_models(work: Path, model: Path, tmp_path
     before = (model / "average.safetensors").read_bytes()
     average.run(average.AverageOptions(models=[model]))
     assert (model / "average.safetensors").read_bytes() == before
-    assert manifest.faults(model) == []
+    assert manifest.find_mismatches(model) == []
     mean = average.run(average.AverageOptions(models=[model, model], output=tmp_path / "mean"))
-    assert manifest.faults(tmp_path / "mean") == []
+    assert manifest.find_mismatches(tmp_path / "mean") == []
     found, wanted = train_weights(mean.path), train_weights(model / "best.safetensors")
     assert all(bool((found[name] == wanted[name]).all()) for name in wanted), "the mean of a thing with itself"
 

@@ -40,7 +40,7 @@ def work(tmp_path: Path) -> Path:
     seal(root / "model", "best", "tokenizer/table")
     vocabulary = write(root / "vocab.tsv", b"<pad>\t0\n")
     described = describe_files(root, ["vocab.tsv"])
-    manifest.write(manifest.place(vocabulary), Manifest("vocabulary", 1, files=described))
+    manifest.write(manifest.manifest_path(vocabulary), Manifest("vocabulary", 1, files=described))
     return root
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import ArtefactError, FormatError
-from rnnkit.io import artefact_output, durable
+from rnnkit.io import artifact_output, durable
 from rnnkit.training import checkpoint
 from rnnkit.training.checkpoint import TrainingCheckpoint
 
@@ -41,7 +41,7 @@ def test_a_crash_between_renames_keeps_the_old_checkpoint(tmp_path: Path) -> Non
     folder = tmp_path / "last"
     checkpoint.save(folder, example(1))
     folder.rename(tmp_path / ".last.old")
-    artefact_output.recover(folder)
+    artifact_output.recover_directory(folder)
     assert checkpoint.exists(folder)
     assert checkpoint.load(folder).counters["loop"]["step"] == 1
 

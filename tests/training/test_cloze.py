@@ -11,10 +11,10 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, filler
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.batching import Batches
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
-from rnnkit.text.special import EOS, PAD
+from rnnkit.text.special_tokens import EOS, PAD
 from rnnkit.training.lm_tasks import MaskedLMObjective, MaskedLMTask, gather_lines, mean_masked_nll
 from rnnkit.training.optimizer import NetworkOptimizer
 from rnnkit.training.optimizer import OptimizerSettings as Changes
@@ -23,14 +23,16 @@ from rnnkit.training.signals import StopRequest
 LINES = [[4, 9, 6, 5, 12], [7], [15, 5, 4], [], [8, 8, 8, 8, 8, 8, 8], [10, 11]]
 
 
-def sentences(lines: list[list[int]], padded: bool = False) -> Sentences:
+def sentences(lines: list[list[int]], padded: bool = False) -> SentenceDataset:
     longest = max(map(len, lines)) + 1
     rows = [[*line, EOS, *([PAD] * (longest - len(line) - 1) if padded else [])] for line in lines]
     ids = np.array(list(itertools.chain.from_iterable(rows)), dtype=np.uint16)
-    return Sentences(ids, np.cumsum([0, *map(len, rows)]), padded)
+    return SentenceDataset(ids, np.cumsum([0, *map(len, rows)]), padded)
 
 
-def task(network: MaskedLM, folder: Path, lines: Sentences, optimizer: str = "adamw", **changes: Any) -> MaskedLMTask:
+def task(
+    network: MaskedLM, folder: Path, lines: SentenceDataset, optimizer: str = "adamw", **changes: Any
+) -> MaskedLMTask:
     how = Changes(optimizer, **changes)  # type: ignore[arg-type]
     return MaskedLMTask(network, lines, MaskedLMObjective(torch.float32), NetworkOptimizer(network, how, folder))
 
@@ -82,7 +84,7 @@ def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
     assert mean_masked_nll(filler(), sentences(LINES), stop) is None
 
 
-def steps(which: MaskedLMTask, batches: Batches, count: int) -> None:
+def steps(which: MaskedLMTask, batches: BatchSampler, count: int) -> None:
     for _ in range(count):
         which.step([next(batches)], 0.01)
 
@@ -90,7 +92,7 @@ def steps(which: MaskedLMTask, batches: Batches, count: int) -> None:
 def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path) -> None:
     lines = sentences(LINES)
     torch.manual_seed(4)
-    whole, batches = filler(), Batches([lines.lengths()], 12, seed=1)
+    whole, batches = filler(), BatchSampler([lines.lengths()], 12, seed=1)
     running = task(whole, tmp_path, lines, ema_decay=0.9)
     steps(running, batches, 3)
     state = {
@@ -100,7 +102,7 @@ def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path
     steps(running, batches, 4)
 
     resumed = filler(seed=99)
-    again, batches = task(resumed, tmp_path, lines, ema_decay=0.9), Batches([lines.lengths()], 12, seed=1)
+    again, batches = task(resumed, tmp_path, lines, ema_decay=0.9), BatchSampler([lines.lengths()], 12, seed=1)
     batches.load_state_dict(position)
     again.load_state_dict(state)
     steps(again, batches, 4)
@@ -117,7 +119,7 @@ def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str)
     network = MaskedLM(MaskedLMConfig(arch, SIZE, 16, 16, **plain))  # type: ignore[arg-type]
     data = sentences(lines)
     learner = task(network, tmp_path, data)
-    batches = Batches([data.lengths()], 100, seed=1)
+    batches = BatchSampler([data.lengths()], 100, seed=1)
     for _ in range(200):
         learner.step([next(batches)], 0.02)
     network.eval()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnkit.data.batching import Batches
+from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.training import dry_run
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.signals import StopRequest
@@ -50,7 +50,7 @@ LENGTHS = np.array([9, 3, 3, 3, 3, 3, 3, 5, 5, 5, 5])
 
 def test_steps_and_validations_are_reckoned(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    task, batches = Work(clock), Batches([LENGTHS], budget=9, seed=1)
+    task, batches = Work(clock), BatchSampler([LENGTHS], budget=9, seed=1)
 
     def validate(stop: StopRequest) -> Validation:
         clock.now += 6
@@ -66,7 +66,7 @@ def test_steps_and_validations_are_reckoned(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_slow_steps_are_not_timed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    task, batches = Work(clock), Batches([np.full(100, 30)], budget=3000, seed=1)
+    task, batches = Work(clock), BatchSampler([np.full(100, 30)], budget=3000, seed=1)
     dry_run.estimate_cost(task, batches, lambda stop: None, TrainingPlan(steps=70, validate_every=20), 1, 0)
     assert len(task.sizes) == 1 + dry_run.MIN_TIMED_STEPS
 
@@ -79,5 +79,5 @@ def test_a_short_output_makes_no_validation_longer(monkeypatch: pytest.MonkeyPat
         return Validation(0.0, {}, length_ratio=0.1)
 
     plan = TrainingPlan(steps=7, validate_every=7)
-    found = dry_run.estimate_cost(Work(clock), Batches([LENGTHS], 9, 1), validate, plan, 1, 0)
+    found = dry_run.estimate_cost(Work(clock), BatchSampler([LENGTHS], 9, 1), validate, plan, 1, 0)
     assert found.validation_seconds == pytest.approx(6)

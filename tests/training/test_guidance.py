@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rnnkit.alignment.agreement import Agreement, agreement
-from rnnkit.data.batching import Batches
+from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import kinds
@@ -104,7 +104,7 @@ def learnt(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, fl
     taught = None if weight is None else AttentionSupervision(pack(points), weight)
     optimizer = NetworkOptimizer(network, Changes("adam"), Path())
     task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.0, torch.float32), optimizer, taught)
-    batches = Batches([side.lengths() for side in data], 80, seed=1)
+    batches = BatchSampler([side.lengths() for side in data], 80, seed=1)
     reports = [task.step([batch], 1e-2) for batch in itertools.islice(batches, 50)]
     network.eval()
     source, target, points = copies(20, seed=9)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.steps import Share, Steps
-from rnnkit.data.stream import Cutting, StreamBatches
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
+from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.language_model import LMConfig as LanguageConfig
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 from rnnkit.training import loss_scaling
 from rnnkit.training.lm_tasks import LanguageModelObjective as LanguageSettings
 from rnnkit.training.lm_tasks import LanguageModelTask
@@ -29,10 +29,10 @@ TEXT = np.array([4, 5, 6, 7, 8, 9, EOS] * 40, np.uint16)
 CHANGES = OptimizerSettings("adam", weight_decay=0.01, ema_decay=0.9)
 
 
-def sentences(lengths: list[int]) -> Sentences:
+def sentences(lengths: list[int]) -> SentenceDataset:
     random = np.random.default_rng(3)
     ids = [np.append(random.integers(4, V, length), EOS) for length in lengths]
-    return Sentences(np.concatenate(ids).astype(np.uint16), np.cumsum([0, *map(len, ids)]))
+    return SentenceDataset(np.concatenate(ids).astype(np.uint16), np.cumsum([0, *map(len, ids)]))
 
 
 def translator(dropout: float = 0.0) -> Seq2SeqTask:
@@ -84,8 +84,8 @@ def test_batches_of_unlike_size_make_the_step_of_one_batch() -> None:
 
 def test_columns_read_apart_make_the_step_of_all_columns() -> None:
     whole, parts = speaker(), speaker()
-    batches = StreamBatches(TEXT, Cutting(6, 5), seed=1)
-    divided = Steps(StreamBatches(TEXT, Cutting(6, 5), seed=1), Share(3))
+    batches = BpttBatchSampler(TEXT, BpttLayout(6, 5), seed=1)
+    divided = StepIterator(BpttBatchSampler(TEXT, BpttLayout(6, 5), seed=1), ShardSpec(3))
     for _ in range(batches.per_epoch + 2):
         once, added = whole.step([next(batches)], 0.01), parts.step(next(divided), 0.01)
         assert added.tokens == once.tokens
@@ -139,7 +139,7 @@ def test_a_step_without_batches_changes_nothing() -> None:
 
 
 def test_each_part_carries_a_state_that_is_saved() -> None:
-    steps = Steps(StreamBatches(TEXT, Cutting(7, 5), seed=1), Share(3))
+    steps = StepIterator(BpttBatchSampler(TEXT, BpttLayout(7, 5), seed=1), ShardSpec(3))
     task, other = speaker(dropout=0.5), speaker(seed=2, dropout=0.5)
     task.step(next(steps), 0.01)
     task.step(next(steps), 0.01)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from tests.training.test_network_task import TEXT, half, speaker, translator
 
-from rnnkit.data.steps import Share, Steps
-from rnnkit.data.stream import Cutting, StreamBatches
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
+from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.errors import TrainingError
 from rnnkit.training.dry_run import check_memory
 from rnnkit.training.training_step import NetworkTask
@@ -29,8 +29,8 @@ def everything(task: NetworkTask[Any]) -> dict[str, np.ndarray[Any, Any]]:
 def test_the_first_step_is_the_same_with_and_without(kind: str) -> None:
     def make() -> tuple[NetworkTask[Any], Any]:
         if kind == "text":
-            batches = Steps(StreamBatches(TEXT, Cutting(4, 7), 1), Share(2))
-            return speaker(dropout=0.3), batches.extremes()
+            batches = StepIterator(BpttBatchSampler(TEXT, BpttLayout(4, 7), 1), ShardSpec(2))
+            return speaker(dropout=0.3), batches.largest_batches()
         return (translator(0.3) if kind == "translation" else half("lstm", torch.float16, 0.3)), PAIRS
 
     states = []

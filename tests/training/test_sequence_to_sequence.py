@@ -11,7 +11,7 @@ import torch
 
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.text.special import BOS, EOS, PAD
+from rnnkit.text.special_tokens import BOS, EOS, PAD
 from rnnkit.training.optimizer import NetworkOptimizer
 from rnnkit.training.optimizer import OptimizerSettings as Changes
 from rnnkit.training.seq2seq_task import (

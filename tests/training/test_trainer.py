@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.training import checkpoint, metrics
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.schedules import Schedule
@@ -194,7 +194,7 @@ def test_skipped_steps_are_counted_and_reported(tmp_path: Path) -> None:
     records = [record for record in metrics.read(tmp_path / metrics.METRICS_FILE) if "loss" in record]
     assert [(record["loss_scale"], record["skipped_steps"]) for record in records] == [(128, 3), (64, 1), (64, 0)]
     assert [record["gradient_norm"] for record in records] == [3, (5 + 6 + 8) / 3, (9 + 10 + 11 + 12) / 4]
-    assert [event.text for event in heard if isinstance(event, Warned)] == [
+    assert [event.text for event in heard if isinstance(event, WarningEvent)] == [
         "step 4: 3 of the last 4 steps were skipped, for their gradient overflowed float16; the loss scale is 128 now. "
         "--precision bf16 or fp32 skips none"
     ]

@@ -8,16 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.training.signals import StopRequest
 from rnnkit.training.training_step import VALIDATION_BATCH_TOKENS, mean_nll
 
 LENGTHS = (3, 7, 5, 1)
 
 
-def sentences(lengths: tuple[int, ...]) -> Sentences:
+def sentences(lengths: tuple[int, ...]) -> SentenceDataset:
     offsets = np.concatenate(([0], np.cumsum(lengths)))
-    return Sentences(np.full(offsets[-1], 4, dtype=np.int32), offsets, padded=False)
+    return SentenceDataset(np.full(offsets[-1], 4, dtype=np.int32), offsets, padded=False)
 
 
 def test_validation_weighs_sentences_by_their_tokens() -> None:

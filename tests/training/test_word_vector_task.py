@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.data.arrays import GrowingArray
 from rnnkit.embeddings.chunk import NEGATIVE, SKIPGRAM, Method
 from rnnkit.embeddings.composition import whole_words
 from rnnkit.embeddings.corpus import IDS, SEGMENTS, Corpus, open_text, write_rows
 from rnnkit.embeddings.learner import Learner, Lesson
 from rnnkit.embeddings.sampling import keep_probabilities, make_noise
 from rnnkit.embeddings.weights import make_weights
-from rnnkit.text import special
+from rnnkit.io.npy import NpyWriter
+from rnnkit.text import special_tokens
 from rnnkit.training import word_vector_task
 from rnnkit.training.word_vector_task import MIN_STEPS, TokenBatch, TokenBatches, WordVectorTask
 
-FIRST = len(special.NAMES)
+FIRST = len(special_tokens.NAMES)
 ROWS = FIRST + 7
 LENGTHS = [5, 0, 3, 12, 1, 7, 2, 0]
 
@@ -38,10 +38,10 @@ def written(folder: Path) -> Corpus:
     """A text of seven words, of which the first is too rare to have a row."""
     ids = np.random.default_rng(5).integers(0, 8, sum(LENGTHS))
     for name, values, dtype in ((IDS, ids, np.int32), (SEGMENTS, np.cumsum([0, *LENGTHS]), np.int64)):
-        file = GrowingArray(folder / name, dtype)
+        file = NpyWriter(folder / name, dtype)
         file.append(values)
         file.close()
-    write_rows(folder, np.array([special.UNK, *range(FIRST, ROWS)], np.int32))
+    write_rows(folder, np.array([special_tokens.UNK, *range(FIRST, ROWS)], np.int32))
     return open_text(folder)
 
 

@@ -87,7 +87,7 @@ def explain(failure: BaseException) -> tuple[str, int]:
     setting = _compiler_setting(failure)
     if setting is not None:
         return str(setting), FAILED
-    broken = installation.explain(failure)
+    broken = installation.explain_import_failure(failure)
     if broken is not None:
         return str(broken), broken.exit_code
     if isinstance(failure, OSError) and failure.errno is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from rnnkit.decoding.stepper import Hypothesis
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 def most_attended(hypothesis: Hypothesis, source_tokens: int) -> list[int]:
@@ -58,4 +58,4 @@ def replace_unknown(
     seen = [places[index] for index in hypothesis.attention[: len(hypothesis.ids), places].argmax(-1).tolist()]
     pairs = zip(hypothesis.ids, tokens, seen, strict=True)
     words = source if lexicon is None else [lexicon.get(word, word) for word in source]
-    return tuple(words[place] if row == special.UNK else token for row, token, place in pairs)
+    return tuple(words[place] if row == special_tokens.UNK else token for row, token, place in pairs)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rnnkit.decoding.constraints.lexical_constraints import LexicalConstraints
 from rnnkit.decoding.stepper import PartialHypotheses
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _pad_selection(part: BeamSelection, places: int) -> BeamSelection:
     return BeamSelection(
         pad(part.log_p_BK, (0, missing), value=-torch.inf),
         pad(part.row_BK, (0, missing), value=int(part.row_BK.min())),
-        pad(part.token_BK, (0, missing), value=special.EOS),
+        pad(part.token_BK, (0, missing), value=special_tokens.EOS),
     )
 
 

@@ -21,7 +21,7 @@ from rnnkit.decoding.stepper import (
     normalized_score,
 )
 from rnnkit.errors import UsageError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 MAX_SEQUENCES = 1_000_000
@@ -71,7 +71,7 @@ def _extend(
     one: _SentenceSearch[S], state: S, prefix: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
 ) -> None:
     """Add every way to end `prefix`, then go on with every way to lengthen it."""
-    ids_11T = torch.tensor([[[special.BOS, *prefix]]])
+    ids_11T = torch.tensor([[[special_tokens.BOS, *prefix]]])
     log_p_11V, state, weights_11S = one.stepper.step(ids_11T[..., -1], state)
     if not prefix:
         _check_search_space(log_p_11V.shape[-1], int(one.limit_B))
@@ -81,7 +81,7 @@ def _extend(
     for token, value in enumerate(restricted_11V.squeeze().double().tolist()):
         if value == -torch.inf:
             continue
-        if token == special.EOS:
+        if token == special_tokens.EOS:
             one.found.append(_make_hypothesis(one, prefix, log_p + value, attention))
         else:
             _extend(one, state, (*prefix, token), log_p + value, attention)

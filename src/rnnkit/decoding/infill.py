@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.generate import detokenize_line, forbidden_tokens
 from rnnkit.models.lm_store import LoadedMaskedLM
-from rnnkit.text import special
-from rnnkit.text.gaps import Gapped
+from rnnkit.text import special_tokens
+from rnnkit.text.masked_lines import MaskedTokens
 from rnnkit.text.vocabulary import Vocabulary
 
 BLOCK_LINES = 2000
@@ -82,7 +82,7 @@ class _PendingLine:
 
 def fill_lines(
     filler: LoadedMaskedLM,
-    lines: Iterable[Gapped],
+    lines: Iterable[MaskedTokens],
     candidates: int,
     allow_unknown: bool,
     batch_tokens: int,
@@ -99,7 +99,7 @@ def fill_lines(
         block_lines: Lines read ahead; 1 answers each as it comes.
     """
     remaining = iter(lines)
-    never = [special.EOS, *forbidden_tokens(filler.vocabulary, allow_unknown)]
+    never = [special_tokens.EOS, *forbidden_tokens(filler.vocabulary, allow_unknown)]
     while block := list(islice(remaining, block_lines)):
         opened = [_start_line(filler, line) for line in block]
         while waiting := [line for line in opened if line.places]:
@@ -110,9 +110,9 @@ def fill_lines(
             yield _make_filled_line(filler, tokens, line.gaps)
 
 
-def _start_line(filler: LoadedMaskedLM, tokens: Gapped) -> _PendingLine:
-    ids = [special.UNK if token is None else filler.vocabulary.encode([token])[0] for token in tokens]
-    return _PendingLine([*ids, special.EOS], [place for place, token in enumerate(tokens) if token is None])
+def _start_line(filler: LoadedMaskedLM, tokens: MaskedTokens) -> _PendingLine:
+    ids = [special_tokens.UNK if token is None else filler.vocabulary.encode([token])[0] for token in tokens]
+    return _PendingLine([*ids, special_tokens.EOS], [place for place, token in enumerate(tokens) if token is None])
 
 
 @torch.inference_mode()
@@ -121,7 +121,9 @@ def _fill_most_confident(
 ) -> None:
     """Read the lines and fill, in each, the gap whose best candidate is the likeliest."""
     device = next(filler.network.parameters()).device
-    ids_BT, lengths_B = (torch.from_numpy(array).to(device) for array in pad([np.array(line.ids) for line in lines]))
+    ids_BT, lengths_B = (
+        torch.from_numpy(array).to(device) for array in pad_sequences([np.array(line.ids) for line in lines])
+    )
     readout_BTE = filler.network.hidden_states(ids_BT, lengths_B)
     for line, readout_TE in zip(lines, readout_BTE, strict=True):
         log_p_NV = filler.network.log_probabilities(readout_TE[line.places]).cpu()
@@ -140,7 +142,7 @@ def _top_candidates(vocabulary: Vocabulary, log_p_V: Tensor, count: int) -> tupl
     return tuple(GapCandidate(row, vocabulary.tokens[row], log_p) for row, log_p in pairs)
 
 
-def _make_filled_line(filler: LoadedMaskedLM, tokens: Gapped, gaps: Sequence[FilledGap]) -> FilledLine:
+def _make_filled_line(filler: LoadedMaskedLM, tokens: MaskedTokens, gaps: Sequence[FilledGap]) -> FilledLine:
     if len(gaps) == 1:
         choices = [{gaps[0].place: candidate.token} for candidate in gaps[0].candidates]
     else:

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.batch_execution import split_on_oom
 from rnnkit.decoding.ensemble import Direction, TokenSequence
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, normalized_score
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
 from rnnkit.nn.device import out_of_memory
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -36,17 +36,17 @@ def score_targets(stepper: Stepper[S], outputs: Sequence[Sequence[Sequence[int]]
     """
     target_BKT = pad_targets(outputs)
     sentences, rows, longest = target_BKT.shape
-    length_B = (target_BKT != special.PAD).sum(-1).amax(-1)
+    length_B = (target_BKT != special_tokens.PAD).sum(-1).amax(-1)
     row_K = torch.arange(rows)
     alive = torch.arange(sentences)
-    state, read_BK = stepper.start(), torch.full((sentences, 1), special.BOS)
+    state, read_BK = stepper.start(), torch.full((sentences, 1), special_tokens.BOS)
     log_p_BKT = torch.zeros(sentences, rows, longest, dtype=torch.float64)
     look_BKTS: Tensor | None = None
     for step in range(longest):
         log_p_BKV, state, weights_BKS = stepper.step(read_BK, state)
         read_BK = target_BKT[alive, :, step]
         chosen_BK = log_p_BKV.expand(-1, rows, -1).gather(-1, read_BK.unsqueeze(-1).to(log_p_BKV.device)).squeeze(-1)
-        log_p_BKT[alive, :, step] = torch.where(read_BK == special.PAD, 0.0, chosen_BK.cpu().double())
+        log_p_BKT[alive, :, step] = torch.where(read_BK == special_tokens.PAD, 0.0, chosen_BK.cpu().double())
         if weights_BKS is not None:
             if look_BKTS is None:
                 look_BKTS = weights_BKS.new_zeros(sentences, rows, longest, weights_BKS.shape[-1], device="cpu")
@@ -63,7 +63,10 @@ def pad_targets(outputs: Sequence[Sequence[Sequence[int]]]) -> Tensor:
     """Outputs with their end symbols, side by side (B, K, T), padded on the right."""
     longest = 1 + max(len(one) for many in outputs for one in many)
     return torch.tensor(
-        [[[*one, special.EOS, *[special.PAD] * (longest - 1 - len(one))] for one in many] for many in outputs]
+        [
+            [[*one, special_tokens.EOS, *[special_tokens.PAD] * (longest - 1 - len(one))] for one in many]
+            for many in outputs
+        ]
     )
 
 
@@ -96,9 +99,9 @@ def score_pairs(
     lengths = [np.array([len(ids) + 1 for ids in side]) for side in (sources, targets)]
 
     def work(batch: Sequence[int]) -> list[NDArray[np.float64]]:
-        ended = [np.array([*sources[index], special.EOS], dtype=np.int64) for index in batch]
+        ended = [np.array([*sources[index], special_tokens.EOS], dtype=np.int64) for index in batch]
         with torch.inference_mode():
-            (way,) = translator.begin(*(torch.from_numpy(array) for array in pad(ended)))
+            (way,) = translator.begin(*(torch.from_numpy(array) for array in pad_sequences(ended)))
             log_p_BT = score_targets(way.stepper, [[way.turn(targets[index])] for index in batch])[0].squeeze(1).numpy()
         lengths = (len(targets[index]) for index in batch)
         return [np.array([*way.turn(row[:length]), row[length]]) for row, length in zip(log_p_BT, lengths, strict=True)]

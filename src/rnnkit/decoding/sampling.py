@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rnnkit.decoding.constraints.token_constraints import NO_CONSTRAINTS, BatchConstraints, ConstraintMask, check_finite
 from rnnkit.decoding.stepper import Hypothesis, PartialHypotheses, SearchOptions, Stepper, normalized_score
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -76,7 +76,7 @@ def sample(
     """
     sentences, samples, _ = number_BKT.shape
     choice, state, sentence_B = ConstraintMask(options, terms), stepper.start(), torch.arange(sentences)
-    ids_BKT = torch.full((sentences, 1, 1), special.BOS)
+    ids_BKT = torch.full((sentences, 1, 1), special_tokens.BOS)
     log_p_BK = torch.zeros(sentences, samples, dtype=torch.float64)
     done_BK = torch.zeros(sentences, samples, dtype=torch.bool)
     while not done_BK.all():
@@ -87,11 +87,11 @@ def sample(
         allowed_BKV = choice.restrict(step_BKV.cpu().double(), PartialHypotheses(sentence_B, limit_B, ids_BKT))
         check_finite(allowed_BKV.amax(-1))
         token_BK = sample_tokens(sampling.reshape(allowed_BKV), number_BKT[..., ids_BKT.shape[2] - 1])
-        token_BK = torch.where(done_BK, special.EOS, token_BK)
+        token_BK = torch.where(done_BK, special_tokens.EOS, token_BK)
         chosen_BK1 = token_BK.unsqueeze(-1)
         log_p_BK += torch.where(done_BK, 0.0, allowed_BKV.gather(-1, chosen_BK1).squeeze(-1))
         ids_BKT = torch.cat([ids_BKT, chosen_BK1], dim=-1)
-        done_BK = done_BK | (token_BK == special.EOS)
+        done_BK = done_BK | (token_BK == special_tokens.EOS)
     return [
         sorted((_make_hypothesis(*pair, options) for pair in zip(*many, strict=True)), key=lambda one: -one.score)
         for many in zip(ids_BKT[..., 1:].tolist(), log_p_BK.tolist(), strict=True)
@@ -109,7 +109,7 @@ def sample_tokens(score_BKV: Tensor, number_BK: Tensor) -> Tensor:
 
 
 def _make_hypothesis(row: list[int], log_p: float, options: SearchOptions) -> Hypothesis:
-    ids = tuple(row[: row.index(special.EOS)])
+    ids = tuple(row[: row.index(special_tokens.EOS)])
     return Hypothesis(ids, log_p, normalized_score(log_p, len(ids) + 1, options.alpha))
 
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -137,7 +137,7 @@ def normalized_score(log_p: float, length: int, alpha: float) -> float:
 
 def forbidden_ids(options: SearchOptions) -> list[int]:
     """Ids that are never chosen."""
-    return [special.PAD, special.BOS] + ([] if options.allow_unknown else [special.UNK])
+    return [special_tokens.PAD, special_tokens.BOS] + ([] if options.allow_unknown else [special_tokens.UNK])
 
 
 MIN_COVERAGE = 1e-9

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.attention_alignment import replace_unknown
 from rnnkit.decoding.batch_execution import split_on_oom
 from rnnkit.decoding.beam_search import beam_search
@@ -31,7 +31,7 @@ from rnnkit.decoding.translator import Translator, decode_ids
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import out_of_memory
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 BLOCK_LINES = 2000
 """Lines read before the first is written: enough to sort them into batches of like length."""
@@ -186,7 +186,7 @@ def search_batches(
     results: list[list[Hypothesis]] = [[] for _ in sources]
     sentences = [
         _SourceSentence(
-            place, first_line + place, np.array([*options.search.cut(ids), special.EOS], dtype=np.int64), wish
+            place, first_line + place, np.array([*options.search.cut(ids), special_tokens.EOS], dtype=np.int64), wish
         )
         for place, (ids, wish) in enumerate(zip(sources, wishes, strict=True))
         if ids or wish.prefix or wish.constrains
@@ -246,7 +246,7 @@ def _search(
 def _search_batch(
     translator: Translator, sentences: Sequence[_SourceSentence], options: TranslationOptions
 ) -> list[list[Hypothesis]]:
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad([one.ids for one in sentences]))
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences([one.ids for one in sentences]))
     ways = translator.begin(source_BS, lengths_B)
     if len(ways) == 1:
         found = _search_direction(ways[0], sentences, lengths_B, options)

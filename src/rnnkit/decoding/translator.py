@@ -14,15 +14,15 @@ from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.decoding.ensemble import Direction, Ensemble, ExtendedVocabularyStepper, RemappedStepper, ShallowFusion
 from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import manifest
 from rnnkit.models import lm_store, store
 from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.text import matching
-from rnnkit.text.tokenizers.store import identity
+from rnnkit.text import vocabulary_mapping
+from rnnkit.text.tokenizers.store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 FusionModel = Callable[[int], Stepper[Any]]
@@ -147,7 +147,7 @@ def load_translator(
     device: torch.device,
     shortlist: Path | None = None,
     eight_bits: bool = False,
-    listen: Listener = ignore,
+    listen: Listener = null_listener,
 ) -> Translator:
     """Load translation models, and language models to fuse them with.
 
@@ -200,26 +200,39 @@ def _load_fusion_model(model: LoadedSeq2Seq, folder: Path, device: torch.device,
     target = model.target_vocabulary
     if vocabulary.tokens == target.tokens:
         return begin
-    found = matching.match(target, vocabulary, matching.weights(target), weight_V)
+    found = vocabulary_mapping.map_vocabulary(
+        target, vocabulary, vocabulary_mapping.token_frequencies(target), weight_V
+    )
     joint = model.source_vocabulary is target
-    matching.check(found, str(model.folder), str(folder), matching.LEAST_OF_JOINT if joint else matching.LEAST)
-    if warning := matching.describe(found, str(model.folder), str(folder)):
-        listen(Warned(warning))
+    vocabulary_mapping.check_overlap(
+        found,
+        str(model.folder),
+        str(folder),
+        vocabulary_mapping.MIN_JOINT_COVERAGE if joint else vocabulary_mapping.MIN_COVERAGE,
+    )
+    if warning := vocabulary_mapping.describe_mismatches(found, str(model.folder), str(folder)):
+        listen(WarningEvent(warning))
     row_V = torch.from_numpy(found.row_V)
     return lambda sentences: RemappedStepper(begin(sentences), row_V)
 
 
-def _open_language_model(folder: Path, device: torch.device) -> tuple[FusionModel, Vocabulary, matching.Weights]:
+def _open_language_model(
+    folder: Path, device: torch.device
+) -> tuple[FusionModel, Vocabulary, vocabulary_mapping.Frequencies]:
     """A language model with its tokens and how frequent they are."""
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
     vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
     if document["network"].get("arch") == "ngram":
         counts = ngram_store.load(folder / ngram_store.NAME)
-        weight_V = matching.weights(vocabulary, counts.unigrams())
+        weight_V = vocabulary_mapping.token_frequencies(vocabulary, counts.unigrams())
         return lambda sentences: NgramPrompts(counts, [()] * sentences), vocabulary, weight_V
     network = lm_store.load_language_model(folder, "best", device).network
-    return lambda sentences: NeuralPrompts(network, [()] * sentences), vocabulary, matching.weights(vocabulary)
+    return (
+        lambda sentences: NeuralPrompts(network, [()] * sentences),
+        vocabulary,
+        vocabulary_mapping.token_frequencies(vocabulary),
+    )
 
 
 def _check_compatible(first: Path, other: Path) -> None:
@@ -229,7 +242,7 @@ def _check_compatible(first: Path, other: Path) -> None:
             folder / Path(store.read_config(folder)["vocabularies"][place]).name for folder in (first, other)
         )
         _check_vocabulary(side, ours, theirs, hint="models of an ensemble are trained on the same data")
-    if identity(first / "tokenizer") != identity(other / "tokenizer"):
+    if read_tokenizer_identity(first / "tokenizer") != read_tokenizer_identity(other / "tokenizer"):
         raise ArtefactError(
             f"{first} and {other} have different tokenizers", hint="models of an ensemble are trained on the same data"
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.training.lm_tasks import mean_masked_nll
 from rnnkit.training.signals import StopRequest
@@ -14,7 +14,7 @@ from rnnkit.training.task import Validation
 
 
 def make_validation(
-    network: MaskedLM, lines: Sentences, weights: Callable[[], AbstractContextManager[None]]
+    network: MaskedLM, lines: SentenceDataset, weights: Callable[[], AbstractContextManager[None]]
 ) -> Callable[[StopRequest], Validation | None]:
     """A function that validates the model as it is at the moment, and leaves no trace on it.
 

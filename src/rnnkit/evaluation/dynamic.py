@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.arrays import IntArray
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import TrainingError
 from rnnkit.evaluation.perplexity import Block, as_ids, full_precision, one_thread
+from rnnkit.io.npy import IntArray
 from rnnkit.models.language_model import LanguageModel, LMState, detach_state
 from rnnkit.nn.kinds import DynamicMethod
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 EPSILON = 5.0
 """Weights whose gradients are smaller than so many times the mean move as with `sgd`; only steeper ones are held back.
@@ -76,7 +76,7 @@ class DynamicReader:
         self._segments = self._tokens = 0
         self._begin()
 
-    def read(self, text: Sentences) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order, a segment or its rest at a time.
 
         A segment that the lines leave unfinished is learned from once the next lines have finished it.
@@ -96,7 +96,7 @@ class DynamicReader:
 
     def _begin(self) -> None:
         """Forget what was read, but not what was learned from it."""
-        self._last = special.EOS
+        self._last = special_tokens.EOS
         self._state: LMState | None = None
         self._pending_T: IntArray = np.zeros(0, dtype=np.int64)
 

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnkit.data.arrays import IntArray
+from rnnkit.io.npy import IntArray
 from rnnkit.models.language_model import LanguageModel, LMOutput, LMState
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 WARM = 50
 """Tokens read ahead of the first step that is looked at, so that it starts from a state as there is in a text."""
@@ -164,7 +164,7 @@ def choose_places(ids: IntArray, steps: int, places: int) -> tuple[Tensor, Tenso
     Raises:
         ValueError: The text has no place with so many tokens before it.
     """
-    stream = np.concatenate(([special.EOS], np.asarray(ids, dtype=np.int64)))
+    stream = np.concatenate(([special_tokens.EOS], np.asarray(ids, dtype=np.int64)))
     if len(stream) < steps + 2:
         raise ValueError(f"{steps} steps back need {steps + 1} tokens, the text has {len(ids)}")
     length = min(WARM + steps + 1, len(stream) - 1)
@@ -176,5 +176,5 @@ def choose_places(ids: IntArray, steps: int, places: int) -> tuple[Tensor, Tenso
 def draw_places(vocabulary: int, steps: int, places: int, seed: int) -> tuple[Tensor, Tensor]:
     """Tokens drawn at random, for networks that know no text. As `choose_places`."""
     random = np.random.default_rng(seed)
-    window_NT = random.integers(len(special.NAMES), vocabulary, size=(places, WARM + steps + 2))
+    window_NT = random.integers(len(special_tokens.NAMES), vocabulary, size=(places, WARM + steps + 2))
     return torch.from_numpy(window_NT[:, :-1]), torch.from_numpy(window_NT[:, -1])

@@ -23,11 +23,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.arrays import IntArray
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import DataError
+from rnnkit.io.npy import IntArray
 from rnnkit.models.language_model import LanguageModel, LMState
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
 
@@ -61,7 +61,7 @@ class Block:
 class Reader(Protocol):
     """Reads a text piece by piece; what it remembers of one piece it knows in the next."""
 
-    def read(self, text: Sentences) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order."""
         ...
 
@@ -77,10 +77,10 @@ class StreamReader:
     def __init__(self, network: LanguageModel, block: int = BLOCK) -> None:
         self._network = network
         self._block = block
-        self._last = special.EOS
+        self._last = special_tokens.EOS
         self._state: LMState | None = None
 
-    def read(self, text: Sentences) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order."""
         for begin in range(0, len(text.ids), self._block):
             yield self._read(text.ids[begin : begin + self._block])
@@ -112,7 +112,7 @@ class LineReader:
         self._block = block
         self._batch_tokens = batch_tokens
 
-    def read(self, text: Sentences) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order."""
         for first, end in _groups(text.offsets):
             begin, stop = int(text.offsets[first]), int(text.offsets[end])
@@ -138,7 +138,7 @@ class LineReader:
             place_BT = torch.from_numpy(begins[:, None] + np.minimum(steps, lengths[:, None] - 1)).to(target_N.device)
             input_BT = target_N[(place_BT - 1).clamp(min=0)]
             if start == 0:
-                input_BT[:, 0] = special.EOS
+                input_BT[:, 0] = special_tokens.EOS
             reading = network.hidden_states(input_BT, state)
             state = reading.state
             hidden_NE[place_BT[inside_BT]] = reading.hidden_BTE[inside_BT]
@@ -157,17 +157,17 @@ def score_stream(network: LanguageModel, ids: IntArray, block: int = BLOCK) -> F
         ids: All tokens, each line with its EOS.
         block: Tokens read at once; decides about nothing but time and memory.
     """
-    return score(StreamReader(network, block), Sentences(ids, np.array([0, len(ids)])))
+    return score(StreamReader(network, block), SentenceDataset(ids, np.array([0, len(ids)])))
 
 
-def score(reader: Reader, text: Sentences) -> FloatArray:
+def score(reader: Reader, text: SentenceDataset) -> FloatArray:
     """Natural logarithm of the probability of each token of a text without padding."""
     return np.concatenate([np.zeros(0), *(block.log_p_N for block in reader.read(text))])
 
 
 def make_validation(
     network: LanguageModel,
-    sentences: Sentences,
+    sentences: SentenceDataset,
     ema_weights: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> Callable[[StopRequest], Validation | None]:
     """A function that measures the network as it is at the moment, and leaves no trace on it.
@@ -207,12 +207,12 @@ def perplexity(loss: float) -> float:
         return math.inf
 
 
-def without_padding(sentences: Sentences) -> Sentences:
+def without_padding(sentences: SentenceDataset) -> SentenceDataset:
     """The same sentences one directly after the other."""
     if not sentences.padded:
         return sentences
     offsets = np.concatenate(([0], np.cumsum(sentences.lengths(), dtype=np.int64)))
-    return Sentences(sentences.ids[sentences.ids != special.PAD], offsets)
+    return SentenceDataset(sentences.ids[sentences.ids != special_tokens.PAD], offsets)
 
 
 @contextlib.contextmanager

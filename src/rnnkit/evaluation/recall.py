@@ -25,11 +25,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from rnnkit.data.batching import Ids
+from rnnkit.data.batch_sampler import Ids
 from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.evaluation import fresh_network
 from rnnkit.evaluation.perplexity import one_thread
-from rnnkit.events import ignore
+from rnnkit.events import null_listener
 from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.kinds import LanguageArch, Start
 from rnnkit.training.checkpoint import Arrays
@@ -250,7 +250,7 @@ def _learn(network: LanguageModel, task: RecallTask, settings: Settings, span: i
     while steps < settings.budget:
         wanted = min(CHECK_EVERY, settings.budget - steps)
         plan = TrainingPlan(wanted, wanted, report_every=wanted + 1, save_seconds=math.inf, save_at_end=False)
-        loop = Trainer(task, batches, Schedule("constant", RATE, 0, wanted), plan, folder, None, ignore)
+        loop = Trainer(task, batches, Schedule("constant", RATE, 0, wanted), plan, folder, None, null_listener)
         try:
             loop.run()
         except Interrupted as stop:

@@ -6,18 +6,18 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.decoding import translate
 from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translator import Translator
 from rnnkit.evaluation.bleu import BleuSettings, ChrfSettings, corpus_score
 from rnnkit.evaluation.error_rates import error_rate
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.text import special
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.tokenizer import warn_replaced
+from rnnkit.text import special_tokens
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
 from rnnkit.training.seq2seq_task import mean_target_nll
 from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
@@ -86,7 +86,7 @@ def make_validation(
     data: AlignedData,
     measured: Measured,
     weights: Callable[[], AbstractContextManager[None]],
-    listen: Listener = ignore,
+    listen: Listener = null_listener,
 ) -> Callable[[StopRequest], Validation | None]:
     """A function that validates the model as it is at the moment, and leaves no trace on it.
 
@@ -125,7 +125,7 @@ def make_validation(
             return None
         outputs, tokens = decoded
         if model.tokenizer.replaced:
-            warn_replaced(model.tokenizer, next(warnings, ignore))
+            warn_replaced_line_ends(model.tokenizer, next(warnings, null_listener))
         value = score_lines(measure, outputs, references)
         return Validation(
             score=value - TIE * nll,
@@ -157,7 +157,7 @@ def score_lines(measure: str, outputs: Sequence[str], references: Sequence[str])
 
 def _accuracy(outputs: Sequence[str], references: Sequence[str]) -> float:
     """Lines that are right, in percent: those that `rnnkit error-rate` does not count as wrong."""
-    clean = Normalisation()
+    clean = Normalizer()
     written, right = ([clean(line) for line in lines] for lines in (outputs, references))
     if not any(right):
         return 100 * sum(not line for line in written) / len(written)
@@ -188,9 +188,9 @@ def _read_ids(model: LoadedSeq2Seq, data: AlignedData, measured: Measured, count
     source, target = (data.side("valid", side) for side in data.sides)
     source_ids = [source[index][:-1].tolist() for index in range(count)]
     target_ids = [target[index][:-1].tolist() for index in range(count)]
-    if any(special.UNK in ids for ids in target_ids):
+    if any(special_tokens.UNK in ids for ids in target_ids):
         listen(
-            Warned(
+            WarningEvent(
                 f"{data.folder} has no raw lines of its valid part: unknown tokens of the references count as wrong "
                 "words, and the score is lower than that of `rnnkit bleu`; tokenize and align again to have the same"
             )
@@ -201,7 +201,7 @@ def _read_ids(model: LoadedSeq2Seq, data: AlignedData, measured: Measured, count
         tokens = model.target_vocabulary.decode(ids)
         references.append(
             tokenizer.detokenize(
-                [UNKNOWN if row == special.UNK else token for row, token in zip(ids, tokens, strict=True)]
+                [UNKNOWN if row == special_tokens.UNK else token for row, token in zip(ids, tokens, strict=True)]
             )
         )
 

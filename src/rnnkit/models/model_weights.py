@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.document import parse
-from rnnkit.io.regular import check_regular
+from rnnkit.io.safe_reading import check_regular, parse_json
 
 METADATA_KEY = "rnnkit"
 """Key of the header's entry."""
@@ -80,7 +79,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:
-            metadata = parse((file.metadata() or {}).get(METADATA_KEY, "{}"))
+            metadata = parse_json((file.metadata() or {}).get(METADATA_KEY, "{}"))
             if not isinstance(metadata, dict) or not isinstance(metadata.get("facts", {}), dict):
                 raise ValueError(f"the entry {METADATA_KEY} of its header has the wrong type")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping

@@ -17,7 +17,7 @@ from torch import Tensor
 from rnnkit.models import language_model
 from rnnkit.models.language_model import LanguageModel, LMState
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 PREFILL_CHUNK = 1024
 """Prompt tokens per forward computation of the prefill. The state carries over from chunk to chunk, so chunking does
@@ -51,7 +51,7 @@ class NeuralPrompts:
     def __init__(self, network: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
         self._network = network
         self._device = next(network.parameters()).device
-        input_BT = torch.tensor([[special.EOS, *prompt] for prompt in prompts], device=self._device)
+        input_BT = torch.tensor([[special_tokens.EOS, *prompt] for prompt in prompts], device=self._device)
         state = network.initial_state(len(prompts))
         for chunk_BT in torch.split(input_BT, PREFILL_CHUNK, dim=1):
             output = network.hidden_states(chunk_BT, state)

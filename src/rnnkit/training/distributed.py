@@ -19,7 +19,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from rnnkit.errors import TrainingError, UsageError
-from rnnkit.system.machine import end_with_parent
+from rnnkit.system.machine import terminate_with_parent
 from rnnkit.training import signals
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def join_process_group(device: str) -> Iterator[ProcessGroup]:
 
     from rnnkit.nn.device import choose_device
 
-    end_with_parent()
+    terminate_with_parent()
     kind = choose_device(device)
     if kind.type == "cuda":
         if where.local_world_size > torch.cuda.device_count():

@@ -13,7 +13,7 @@ from torch import nn
 
 from rnnkit.errors import TrainingError
 from rnnkit.nn.device import out_of_memory
-from rnnkit.system.machine import allowance, peak_memory, shortage
+from rnnkit.system.machine import memory_shortage, peak_memory, resource_limits
 from rnnkit.training import signals
 from rnnkit.training.task import EpochBatchIterator, Task, Validate
 from rnnkit.training.trainer import TrainingPlan
@@ -88,11 +88,11 @@ def estimate_cost(
         parameters: Numbers in the network.
         frozen: Those among them that are not trained.
     """
-    for batch in batches.extremes():
+    for batch in batches.largest_batches():
         task.step(batch, DRY_RUN_LEARNING_RATE)
     training = _mean_step_seconds(task, batches) * plan.steps
     validation = _validation_seconds(validate) * math.ceil(plan.steps / plan.validate_every)
-    allowed = allowance()
+    allowed = resource_limits()
     return CostEstimate(
         parameters=parameters,
         frozen=frozen,
@@ -147,7 +147,9 @@ def memory_warning(network: nn.Module) -> str | None:
     if any(parameter.device.type != "cpu" for parameter in parameters):
         return None
     copies = (4 if parameter.requires_grad else 1 for parameter in parameters)
-    return shortage(sum(_FLOAT32_BYTES * count * each.numel() for each, count in zip(parameters, copies, strict=True)))
+    return memory_shortage(
+        sum(_FLOAT32_BYTES * count * each.numel() for each, count in zip(parameters, copies, strict=True))
+    )
 
 
 def check_memory(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: torch.device) -> None:

@@ -111,13 +111,13 @@ def _silence_launcher() -> Iterator[None]:
 
     The processes that are started in it find in their environment whom they must not outlive.
     """
-    os.environ[interpreter.PARENT] = str(os.getpid())
+    os.environ[interpreter.PARENT_VARIABLE] = str(os.getpid())
     before, handlers = logging.root.manager.disable, {number: signal.getsignal(number) for number in _HANDLED_SIGNALS}
     logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        os.environ.pop(interpreter.PARENT, None)
+        os.environ.pop(interpreter.PARENT_VARIABLE, None)
         logging.disable(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)

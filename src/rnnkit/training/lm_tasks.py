@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.data import batching
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.stream import Piece
+from rnnkit.data import batch_sampler
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.bptt_batching import LanguageModelBatch
 from rnnkit.models import language_model, masked_lm
 from rnnkit.models.language_model import LanguageModel, LMOutput, LMState
 from rnnkit.models.masked_lm import MaskedLM
@@ -52,7 +52,7 @@ class LanguageModelObjective:
     output_precision: torch.dtype
 
 
-class LanguageModelTask(NetworkTask[Piece]):
+class LanguageModelTask(NetworkTask[LanguageModelBatch]):
     """Trains a network on pieces of a text.
 
     Args:
@@ -67,11 +67,11 @@ class LanguageModelTask(NetworkTask[Piece]):
         self._settings = settings
         self._carried: dict[int, LMState] = {}
 
-    def compute_loss(self, batch: Piece, part: int) -> BatchLoss:
+    def compute_loss(self, batch: LanguageModelBatch, part: int) -> BatchLoss:
         """The loss of one piece, from where the last one of its part ended."""
         input_BT = torch.from_numpy(batch.input_BT).to(self._device)
         target_BT = torch.from_numpy(batch.target_BT).to(self._device)
-        carried = None if batch.first else self._carried.get(part)
+        carried = None if batch.resets_state else self._carried.get(part)
         state = self._network.initial_state(len(input_BT)) if carried is None else carried
         with autocast(self._device, self._settings.precision):
             reading = self._network.hidden_states(input_BT, state)
@@ -82,7 +82,7 @@ class LanguageModelTask(NetworkTask[Piece]):
         mean = summed / tokens + activation_penalties(reading, self._settings.activation, self._settings.temporal)
         return BatchLoss(mean, nll, tokens)
 
-    def dry_run(self, batches: Sequence[Piece]) -> None:
+    def dry_run(self, batches: Sequence[LanguageModelBatch]) -> None:
         """As other tasks; no text was read either."""
         super().dry_run(batches)
         self._carried.clear()
@@ -159,7 +159,7 @@ class MaskedLMTask(NetworkTask[NDArray[np.int64]]):
     """
 
     def __init__(
-        self, network: MaskedLM, lines: Sentences, settings: MaskedLMObjective, optimizer: NetworkOptimizer
+        self, network: MaskedLM, lines: SentenceDataset, settings: MaskedLMObjective, optimizer: NetworkOptimizer
     ) -> None:
         super().__init__(network, optimizer)
         self._network = network
@@ -175,13 +175,13 @@ class MaskedLMTask(NetworkTask[NDArray[np.int64]]):
         return BatchLoss(loss / max(1, tokens), loss.detach(), tokens)
 
 
-def gather_lines(lines: Sentences, batch: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
+def gather_lines(lines: SentenceDataset, batch: NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
     """The lines of these numbers: ids (B, T) with EOS, padded on the right, and lengths (B,)."""
-    ids_BT, lengths_B = batching.pad([lines[int(index)] for index in batch])
+    ids_BT, lengths_B = batch_sampler.pad_sequences([lines[int(index)] for index in batch])
     return torch.from_numpy(ids_BT).to(device), torch.from_numpy(lengths_B).to(device)
 
 
-def mean_masked_nll(network: MaskedLM, lines: Sentences, stop: StopRequest) -> float | None:
+def mean_masked_nll(network: MaskedLM, lines: SentenceDataset, stop: StopRequest) -> float | None:
     """Negative log-likelihood of a token given both its sides, in nats, over a whole split in float32.
 
     Returns:

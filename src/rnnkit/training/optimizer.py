@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
-from rnnkit.io.staged import RunFolder
+from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.models import model_weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Arrays
@@ -86,7 +86,7 @@ class NetworkOptimizer:
         self,
         network: nn.Module,
         settings: OptimizerSettings,
-        folder: RunFolder | Path,
+        folder: RunDirectory | Path,
         group: ProcessGroup | None = None,
     ) -> None:
         self.group = group or ProcessGroup()

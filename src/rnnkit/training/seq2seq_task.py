@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.alignment.links import Links
-from rnnkit.data import batching
-from rnnkit.data.aligned import Sentences
+from rnnkit.data import batch_sampler
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.device import autocast
 from rnnkit.nn.guided_attention import LinkedPlaces, guided_loss
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 from rnnkit.training import training_step
 from rnnkit.training.optimizer import NetworkOptimizer
 from rnnkit.training.signals import StopRequest
@@ -84,8 +84,8 @@ class Seq2SeqTask(NetworkTask[NDArray[np.int64]]):
     def __init__(
         self,
         network: SequenceToSequence,
-        source: Sentences,
-        target: Sentences,
+        source: SentenceDataset,
+        target: SentenceDataset,
         settings: Seq2SeqObjective,
         optimizer: NetworkOptimizer,
         guidance: AttentionSupervision | None = None,
@@ -101,7 +101,7 @@ class Seq2SeqTask(NetworkTask[NDArray[np.int64]]):
         """The loss of the sentences of these numbers."""
         network, guidance = self._network, self._guidance
         pairs = gather_pairs(self._source, self._target, batch, self._device, network.config.right_to_left)
-        tokens = int((pairs.target_BT != special.PAD).sum())
+        tokens = int((pairs.target_BT != special_tokens.PAD).sum())
         with autocast(self._device, self._settings.precision):
             wanted = network.config.copy or guidance is not None
             decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, wanted)
@@ -128,30 +128,30 @@ class PairBatch:
 
 
 def gather_pairs(
-    source: Sentences,
-    target: Sentences,
+    source: SentenceDataset,
+    target: SentenceDataset,
     batch: NDArray[np.int64],
     device: torch.device,
     right_to_left: bool = False,
 ) -> PairBatch:
     """Put the sentences of these numbers together; from right to left, targets are turned round but for their end."""
-    source_BS, lengths_B = batching.pad([source[int(index)] for index in batch])
+    source_BS, lengths_B = batch_sampler.pad_sequences([source[int(index)] for index in batch])
     sentences: Iterable[NDArray[np.integer]] = (target[int(index)] for index in batch)
     if right_to_left:
         sentences = (np.concatenate([ids[-2::-1], ids[-1:]]) for ids in sentences)
-    target_BT, _ = batching.pad(list(sentences))
-    arrays = (source_BS, lengths_B, batching.shift_right(target_BT), target_BT)
+    target_BT, _ = batch_sampler.pad_sequences(list(sentences))
+    arrays = (source_BS, lengths_B, batch_sampler.shift_right(target_BT), target_BT)
     return PairBatch(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
 def reverse_links(linked: LinkedPlaces, target_BT: Tensor) -> LinkedPlaces:
     """Links of targets that are said from their end; the end symbol stays behind all words."""
-    words_B = (target_BT != special.PAD).sum(1) - 1
+    words_B = (target_BT != special_tokens.PAD).sum(1) - 1
     return replace(linked, target_L=words_B[linked.row_L] - 1 - linked.target_L)
 
 
 def mean_target_nll(
-    network: SequenceToSequence, source: Sentences, target: Sentences, stop: StopRequest
+    network: SequenceToSequence, source: SentenceDataset, target: SentenceDataset, stop: StopRequest
 ) -> float | None:
     """Negative log-likelihood of a target token, in nats, over a whole split in float32.
 
@@ -162,6 +162,6 @@ def mean_target_nll(
     def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
         pairs = gather_pairs(source, target, batch, device, network.config.right_to_left)
         _, nll = network.loss(pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, 0.0)
-        return nll.item(), int((pairs.target_BT != special.PAD).sum())
+        return nll.item(), int((pairs.target_BT != special_tokens.PAD).sum())
 
     return training_step.mean_nll(network, [source, target], measure, stop)

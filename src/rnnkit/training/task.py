@@ -110,7 +110,7 @@ class EpochBatchIterator(BatchIterator[B_co], Protocol[B_co]):
         """Batches of the pass under way."""
         ...
 
-    def extremes(self) -> Sequence[B_co]:
+    def largest_batches(self) -> Sequence[B_co]:
         """The batches of the pass under way that are the hardest to hold."""
         ...
 

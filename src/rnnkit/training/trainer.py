@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.events import Listener, Note, Progress, Warned
-from rnnkit.io.staged import RunFolder
+from rnnkit.events import Listener, Note, Progress, WarningEvent
+from rnnkit.io.resumable_output import RunDirectory
 from rnnkit.training import checkpoint, loss_scaling, metrics, signals
 from rnnkit.training.checkpoint import TrainingCheckpoint
 from rnnkit.training.distributed import ProcessGroup
@@ -157,7 +157,7 @@ class Trainer(Generic[B]):
         batches: BatchIterator[B],
         schedule: Schedule,
         plan: TrainingPlan,
-        folder: RunFolder | Path,
+        folder: RunDirectory | Path,
         validate: Validate | None,
         listen: Listener,
         group: ProcessGroup | None = None,
@@ -166,7 +166,7 @@ class Trainer(Generic[B]):
         self._batches = batches
         self._schedule = schedule
         self._plan = plan
-        self._folder = folder if isinstance(folder, RunFolder) else RunFolder(folder)
+        self._folder = folder if isinstance(folder, RunDirectory) else RunDirectory(folder)
         self._validate = validate
         self._listen = listen
         self._group = group or ProcessGroup()
@@ -354,7 +354,7 @@ class Trainer(Generic[B]):
         skipped, steps = record.get("skipped_steps", 0), len(self._window.reports)
         if skipped > max(SKIPPED_STEPS_TOLERATED, SKIPPED_SHARE_TO_WARN * steps):
             self._listen(
-                Warned(
+                WarningEvent(
                     f"step {self.counters.step}: {skipped} of the last {steps} steps were skipped, for their gradient "
                     f"overflowed float16; the loss scale is {record['loss_scale']:g} now. "
                     "--precision bf16 or fp32 skips none"

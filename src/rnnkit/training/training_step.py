@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rnnkit.data import batching
-from rnnkit.data.aligned import Sentences
+from rnnkit.data import batch_sampler
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.optimizer import NetworkOptimizer
 from rnnkit.training.signals import StopRequest
@@ -119,7 +119,9 @@ BatchNLL = Callable[[NDArray[np.int64], torch.device], tuple[float, int]]
 
 
 @torch.no_grad()
-def mean_nll(network: nn.Module, sides: Sequence[Sentences], measure: BatchNLL, stop: StopRequest) -> float | None:
+def mean_nll(
+    network: nn.Module, sides: Sequence[SentenceDataset], measure: BatchNLL, stop: StopRequest
+) -> float | None:
     """Negative log-likelihood of a token, in nats, over a whole split; the network does not drop meanwhile.
 
     Args:
@@ -136,7 +138,9 @@ def mean_nll(network: nn.Module, sides: Sequence[Sentences], measure: BatchNLL, 
     was_training = network.training
     network.eval()
     try:
-        for batch in batching.plan_epoch([side.lengths() for side in sides], VALIDATION_BATCH_TOKENS, seed=0, epoch=0):
+        for batch in batch_sampler.plan_epoch(
+            [side.lengths() for side in sides], VALIDATION_BATCH_TOKENS, seed=0, epoch=0
+        ):
             if stop:
                 return None
             nll, count = measure(batch, device)

@@ -15,7 +15,7 @@ from rnnkit.decoding.constraints.token_boundaries import VocabularyEdges
 from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, ConstrainedSource, Constraints
 from rnnkit.decoding.translator import source_oov_tokens
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.lines import read_lines
 
@@ -106,7 +106,7 @@ class ConstraintReader:
 
     def _phrase(self, text: str, own: Sequence[str], where: str) -> RequiredPhrase | None:
         tokenizer = self.model.tokenizer
-        if not (normal := tokenizer.normalisation(text)):
+        if not (normal := tokenizer.normalizer(text)):
             return None
         if not own and normal in self._written:
             found = self._written[normal]
@@ -136,7 +136,7 @@ def read_constraints(
     skip: int = 0,
     lenient: bool = False,
     again: Callable[[], Iterable[str]] | None = None,
-    listen: Listener = ignore,
+    listen: Listener = null_listener,
 ) -> Iterator[ConstrainedSource]:
     """Source lines with what is asked of them.
 
@@ -188,7 +188,7 @@ def _report_problems(demands: ConstraintReader, lenient: bool, listen: Listener)
         return
     rest = [f"and {len(problems) - _MAX_NAMED:,} more"] if len(problems) > _MAX_NAMED else []
     if lenient:
-        listen(Warned(f"{len(problems):,} prefixes and constraints were left out: {problems[0]}"))
+        listen(WarningEvent(f"{len(problems):,} prefixes and constraints were left out: {problems[0]}"))
         return
     raise DataError(
         *problems[:_MAX_NAMED], *rest,

@@ -27,13 +27,13 @@ from rnnkit.decoding.constraints.token_boundaries import (
     is_boundary,
 )
 from rnnkit.decoding.stepper import PartialHypotheses
-from rnnkit.text import special
-from rnnkit.text.boundaries import FREE
+from rnnkit.text import special_tokens
+from rnnkit.text.word_boundaries import BREAK
 
 _NO_TOKEN, _BEFORE_START = -1, -2
 """What stands where a spelling has no token, and before the first token of an output; they equal nothing."""
 
-_ANYWHERE_EDGE = TokenEdge(FREE, FREE, False, False)
+_ANYWHERE_EDGE = TokenEdge(BREAK, BREAK, False, False)
 """What a token sequence that may stand anywhere shows to its neighbours."""
 
 TokenSequences = Sequence[Sequence[int]]
@@ -198,7 +198,7 @@ class LexicalConstraints:
         goes_on_BKG &= ~self._each(progress.written_BKC, sentence_B)
         id_BKGN = self.id_BGN[sentence_B].unsqueeze(1).expand(*depth_BKG.shape, -1)
         next_BKG = id_BKGN.gather(-1, depth_BKG.unsqueeze(-1)).squeeze(-1)
-        return torch.where(goes_on_BKG, next_BKG, special.PAD), depth_BKG
+        return torch.where(goes_on_BKG, next_BKG, special_tokens.PAD), depth_BKG
 
     def bank(self, progress: LexicalProgress, token_BKM: Tensor, sentence_B: Tensor) -> Tensor:
         """Tokens of phrases that each candidate (B, K, M) has met; of what is under way the longest counts."""
@@ -221,7 +221,7 @@ class LexicalConstraints:
         progress = self.progress(said)
         device = allowed_BKV.device
         may_end_BK = progress.written_BKC.all(-1)
-        allowed_BKV[..., special.EOS] &= may_end_BK.to(device)
+        allowed_BKV[..., special_tokens.EOS] &= may_end_BK.to(device)
         room_BC, unmet_BKC = self.room_BC[sentence_B].unsqueeze(1), ~progress.met_BKC
         missing_BK = (room_BC * unmet_BKC).sum(-1)
         room_B1 = (said.limit_B - ids_BKT.shape[2] - 1).unsqueeze(1)
@@ -240,9 +240,9 @@ class LexicalConstraints:
         others_BKG = others_BKG - (room_BC * progress.unclear_BKC).sum(-1, keepdim=True) * settles_BKG
         fits_BKG = (room_B1 - 1).unsqueeze(-1) >= others_BKG + left_BKG
         only_BKV = torch.zeros_like(allowed_BKV)
-        only_BKV.scatter_(-1, torch.where(fits_BKG, wanted_BKG, special.PAD).to(device), True)
-        only_BKV[..., special.PAD] = False
-        only_BKV[..., special.EOS] = allowed_BKV[..., special.EOS]
+        only_BKV.scatter_(-1, torch.where(fits_BKG, wanted_BKG, special_tokens.PAD).to(device), True)
+        only_BKV[..., special_tokens.PAD] = False
+        only_BKV[..., special_tokens.EOS] = allowed_BKV[..., special_tokens.EOS]
         if not self._free:
             self._bridge(only_BKV, allowed_BKV, progress, sentence_B, forced_BK)
         allowed_BKV.copy_(torch.where(forced_BK.to(device).unsqueeze(-1), only_BKV, allowed_BKV))

@@ -19,14 +19,19 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from rnnkit.decoding.constraints.token_boundaries import TokenEdge, VocabularyEdges, token_edge
-from rnnkit.text.boundaries import is_closing, is_unspaced, kind, kind_behind, stands
-from rnnkit.text.features import marked
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import SPACE, byte_tokens, spell
-from rnnkit.text.tokenizers.subwords import SubwordTokenizer, escape
+from rnnkit.text.tokenizers.byte_tokens import METASPACE, to_byte_tokens, tokens_to_text
+from rnnkit.text.tokenizers.features import FeaturedTokenizer, escape_marks
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
+from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer, escape
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import JOINER, WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import JOINER, WordTokenizer
+from rnnkit.text.word_boundaries import (
+    class_as_left,
+    class_as_right,
+    is_closing_punctuation,
+    is_unspaced_script,
+    occurs_as_words,
+)
 
 _CONTEXTS: Final = ("(", "«", "中", "1", "a", ",", "あ")
 """What a phrase is put behind to see how it is cut inside a text."""
@@ -87,7 +92,7 @@ class RequiredPhrase:
 
     def is_in(self, text: str) -> bool:
         """Whether it stands in a text, at word boundaries where the vocabulary has any."""
-        return stands(self.text, text) if self.edges.spaced else self.text in text
+        return occurs_as_words(self.text, text) if self.edges.spaced else self.text in text
 
     def turned(self) -> RequiredPhrase:
         """The same, said from its end."""
@@ -109,7 +114,7 @@ def enumerate_spellings(tokenizer: Tokenizer, text: str, known: TokenIds) -> tup
     featured = isinstance(tokenizer, FeaturedTokenizer)
     inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
     for tokens, offered in _tokenizations(inner, text, known):
-        ids = tuple(known.get(token, -1) for token in (marked(tokens) if featured else tokens))
+        ids = tuple(known.get(token, -1) for token in (escape_marks(tokens) if featured else tokens))
         if ids and -1 not in ids and ids not in found:
             edge = _spelling_edge(tokenizer, tokens)
             found[ids] = Spelling(ids, edge, offered)
@@ -122,16 +127,16 @@ def enumerate_spellings(tokenizer: Tokenizer, text: str, known: TokenIds) -> tup
 def _spelling_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
     """What a sequence of tokens, without features, shows."""
     inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
-    if isinstance(inner, SpaceTokenizer | WordTokenizer):
+    if isinstance(inner, WhitespaceTokenizer | WordTokenizer):
         first, last = token_edge(inner, tokens[0]), token_edge(inner, tokens[-1])
         return TokenEdge(first.first, last.last, first.joins_left, last.joins_right)
-    text = spell(tokens)
-    return TokenEdge(kind(text[0]), kind_behind(text[-1]), True, True)
+    text = tokens_to_text(tokens)
+    return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), True, True)
 
 
 def _tokenizations(tokenizer: Tokenizer, text: str, known: TokenIds) -> Iterator[tuple[list[str], Placement]]:
     """Token sequences of a phrase, and where they are offered. They may have tokens that are not known."""
-    spaced = not is_unspaced(text[0]) and not is_closing(text[0])  # whether a space stands before it
+    spaced = not is_unspaced_script(text[0]) and not is_closing_punctuation(text[0])  # whether a space stands before it
     tokens = tokenizer.split(text)
     if isinstance(tokenizer, WordTokenizer):
         first, last = tokens[0].removeprefix(JOINER), tokens[-1].removesuffix(JOINER)
@@ -140,13 +145,13 @@ def _tokenizations(tokenizer: Tokenizer, text: str, known: TokenIds) -> Iterator
             for right in [last, last + JOINER] if len(tokens) > 1 else [whole[-1], whole[-1] + JOINER]:
                 yield [*whole[:-1], right], ALWAYS if spaced or left.startswith(JOINER) else START
         return
-    if isinstance(tokenizer, SpaceTokenizer):
+    if isinstance(tokenizer, WhitespaceTokenizer):
         yield tokens, ALWAYS
         return
     if not isinstance(tokenizer, SubwordTokenizer):
         yield tokens, ALWAYS
         if spaced:
-            yield [SPACE, *tokens], INSIDE
+            yield [METASPACE, *tokens], INSIDE
         return
     yield tokens, ALWAYS if spaced else START
     inside = [cut for cut in _inner_tokenizations(tokenizer, text, tokens) if all(token in known for token in cut)]
@@ -154,7 +159,7 @@ def _tokenizations(tokenizer: Tokenizer, text: str, known: TokenIds) -> Iterator
     for cut in inside:
         yield cut, ALWAYS
         if spaced and not all(token in known for token in tokens):
-            yield [SPACE, *cut], ALWAYS
+            yield [METASPACE, *cut], ALWAYS
 
 
 def _inner_tokenizations(tokenizer: SubwordTokenizer, text: str, tokens: list[str]) -> list[list[str]]:
@@ -162,13 +167,13 @@ def _inner_tokenizations(tokenizer: SubwordTokenizer, text: str, tokens: list[st
     found = []
     for neighbour in _CONTEXTS:
         cut, written = tokenizer.split(neighbour + text), escape(text)
-        found += [cut[begin:] for begin in range(1, len(cut)) if spell(cut[begin:]) == written][:1]
-    first = tokens[0].removeprefix(SPACE)
+        found += [cut[begin:] for begin in range(1, len(cut)) if tokens_to_text(cut[begin:]) == written][:1]
+    first = tokens[0].removeprefix(METASPACE)
     found.append([first, *tokens[1:]] if first else tokens[1:])
     return [list(cut) for cut in dict.fromkeys(map(tuple, found)) if cut]
 
 
 def _spell_by_character(text: str, known: TokenIds) -> list[str]:
     """A phrase letter by letter, the letters that are not known in bytes."""
-    letters = text.replace(" ", SPACE)
-    return [token for letter in letters for token in ([letter] if letter in known else byte_tokens(letter))]
+    letters = text.replace(" ", METASPACE)
+    return [token for letter in letters for token in ([letter] if letter in known else to_byte_tokens(letter))]

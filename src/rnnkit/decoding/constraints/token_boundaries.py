@@ -1,8 +1,8 @@
 """What tokens show to their neighbours: enough to tell whether a word boundary lies between two of them.
 
-A token's first and last character are of a kind (`text/boundaries.py`). Tokens that a space is written between have a
-boundary there whatever they are; of tokens that are written against each other the characters decide. A character that
-is written as several byte tokens is put together from these.
+The first and last character of a token belong to a class (`text/word_boundaries.py`). Tokens that a space is written
+between have a boundary there whatever they are; of tokens written against each other the characters decide. A character
+that is written as several byte tokens is put together from these.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from rnnkit.text import special
-from rnnkit.text.boundaries import FREE, MARK, WORD, kind, kind_behind
-from rnnkit.text.features import is_feature, unmarked
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import BYTES, SPACE
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS, METASPACE
+from rnnkit.text.tokenizers.features import FeaturedTokenizer, is_feature, remove_features
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import JOINER, WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import JOINER, WordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
+from rnnkit.text.word_boundaries import BREAK, EXTEND, WORD, class_as_left, class_as_right
 
 INCOMPLETE: Final = 3
 """A byte token that begins or ends a character which it alone does not tell."""
 UNBREAKABLE: Final = 4
 """A token that may be written as any text or none: no boundary at either side."""
 
-_BYTE_VALUES: Final = {token: value for value, token in enumerate(BYTES)}
+_BYTE_VALUES: Final = {token: value for value, token in enumerate(BYTE_TOKENS)}
 _LARGEST_ASCII: Final = 0x7F
 
 
@@ -53,7 +52,7 @@ class TokenEdge:
     octet: int = -1
 
 
-_SPACED_EDGE: Final = TokenEdge(FREE, FREE, False, False)
+_SPACED_EDGE: Final = TokenEdge(BREAK, BREAK, False, False)
 _UNBREAKABLE_EDGE: Final = TokenEdge(UNBREAKABLE, UNBREAKABLE, True, True)
 
 
@@ -62,19 +61,19 @@ def token_edge(tokenizer: Tokenizer, token: str) -> TokenEdge:
     if isinstance(tokenizer, FeaturedTokenizer):
         tokenizer = tokenizer.text
         if is_feature(token):
-            return _SPACED_EDGE if isinstance(tokenizer, SpaceTokenizer) else _UNBREAKABLE_EDGE
-        (token,) = unmarked([token])
-    if isinstance(tokenizer, SpaceTokenizer):
+            return _SPACED_EDGE if isinstance(tokenizer, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
+        (token,) = remove_features([token])
+    if isinstance(tokenizer, WhitespaceTokenizer):
         return _SPACED_EDGE
     if isinstance(tokenizer, WordTokenizer):
         text, left, right = token.strip(JOINER), token.startswith(JOINER), token.endswith(JOINER)
-        return TokenEdge(kind(text[0]), kind_behind(text[-1]), left, right) if text else _UNBREAKABLE_EDGE
+        return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), left, right) if text else _UNBREAKABLE_EDGE
     value = _BYTE_VALUES.get(token)
     if value is not None and value > _LARGEST_ASCII:
         begins, continues = 0xC2 <= value <= 0xF4, value <= 0xBF
-        return TokenEdge(INCOMPLETE if begins else FREE, INCOMPLETE if continues else FREE, True, True, value)
-    text = token.replace(SPACE, " ") if value is None else chr(value)
-    return TokenEdge(kind(text[0]), kind_behind(text[-1]), True, True)
+        return TokenEdge(INCOMPLETE if begins else BREAK, INCOMPLETE if continues else BREAK, True, True, value)
+    text = token.replace(METASPACE, " ") if value is None else chr(value)
+    return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), True, True)
 
 
 @dataclass(frozen=True)
@@ -102,11 +101,11 @@ class VocabularyEdges:
     def of_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> VocabularyEdges:
         """What the tokens of a vocabulary show; the unknown symbol may stand for anything."""
         text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
-        writes_spaces = isinstance(text, SpaceTokenizer | WordTokenizer)
-        spaced = writes_spaces or any(SPACE in token for token in vocabulary.ids)
+        writes_spaces = isinstance(text, WhitespaceTokenizer | WordTokenizer)
+        spaced = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
         every = [token_edge(tokenizer, token) for token in vocabulary.tokens]
-        every[special.EOS] = _SPACED_EDGE
-        every[special.UNK] = _SPACED_EDGE if isinstance(text, SpaceTokenizer) else _UNBREAKABLE_EDGE
+        every[special_tokens.EOS] = _SPACED_EDGE
+        every[special_tokens.UNK] = _SPACED_EDGE if isinstance(text, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
         return cls._of(every, spaced)
 
     @classmethod
@@ -135,7 +134,7 @@ def is_boundary(left: Tensor, right: Tensor, hopeful: bool = False) -> Tensor:
         hopeful: The answer for a character that is not known yet.
     """
     words = (left == WORD) & (right == WORD)
-    stuck = (left == UNBREAKABLE) | (right == UNBREAKABLE) | (right == MARK)
+    stuck = (left == UNBREAKABLE) | (right == UNBREAKABLE) | (right == EXTEND)
     unknown = (left == INCOMPLETE) | (right == INCOMPLETE)
     return ~words & ~stuck & (~unknown | hopeful)
 
@@ -155,7 +154,7 @@ def resolve_bytes(first_RT: Tensor, last_RT: Tensor, octet_RT: Tensor, backwards
     if not bool((octet_RT > _LARGEST_ASCII).any()):
         return first_RT, last_RT
     first_RT, last_RT = first_RT.clone(), last_RT.clone()
-    last_RT[_is_continuation_byte(octet_RT)] = FREE
+    last_RT[_is_continuation_byte(octet_RT)] = BREAK
     length = octet_RT.shape[1]
     following_RT = torch.nn.functional.pad(octet_RT, (0, 3), value=-1)
     for need, (low, high) in _LEAD_BYTES.items():
@@ -167,7 +166,7 @@ def resolve_bytes(first_RT: Tensor, last_RT: Tensor, octet_RT: Tensor, backwards
             cut_RT[:, max(0, length - step) :] |= whole_RT[:, max(0, length - step) :]
             whole_RT = whole_RT & _is_continuation_byte(next_RT)
             point_RT = point_RT << 6 | next_RT & 0x3F
-        first_RT[lead_RT] = FREE
+        first_RT[lead_RT] = BREAK
         if not backwards:
             first_RT[lead_RT & cut_RT & ~whole_RT] = INCOMPLETE
         row_N, place_N = whole_RT.nonzero(as_tuple=True)
@@ -195,8 +194,8 @@ def _character_kinds(point: int, octets: int) -> tuple[int, int]:
     """Kinds of a character of that many bytes, as what begins and as what ends a text; `FREE` where there is none."""
     least = {2: 0x80, 3: 0x800, 4: 0x10000}[octets]
     if not least <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:
-        return FREE, FREE
-    return kind(chr(point)), kind_behind(chr(point))
+        return BREAK, BREAK
+    return class_as_right(chr(point)), class_as_left(chr(point))
 
 
 @dataclass(frozen=True)
@@ -268,8 +267,8 @@ class BatchEdges:
         first, last = (part.view(shape).flip(-1) if self._backwards else part.view(shape) for part in (first, last))
         front = torch.nn.functional.pad
         return self._in_order(
-            EdgeSides(front(first, (1, 0), value=FREE), front(left, (1, 0))),
-            EdgeSides(front(last, (1, 0), value=FREE), front(right, (1, 0))),
+            EdgeSides(front(first, (1, 0), value=BREAK), front(left, (1, 0))),
+            EdgeSides(front(last, (1, 0), value=BREAK), front(right, (1, 0))),
         )
 
     def _look_up(self, ids_BKM: Tensor, sentence_B: Tensor) -> tuple[Tensor, ...]:

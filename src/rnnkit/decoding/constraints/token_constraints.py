@@ -16,7 +16,7 @@ from rnnkit.decoding.constraints.lexical_constraints import LexicalConstraints
 from rnnkit.decoding.constraints.phrase_spellings import RequiredPhrase
 from rnnkit.decoding.stepper import Hypothesis, PartialHypotheses, SearchOptions, forbidden_ids
 from rnnkit.errors import FormatError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 FORCED_LOG_P = -1e4
 """Log-probability of a token that must be chosen though the model holds it impossible."""
@@ -128,7 +128,7 @@ class ConstraintMask:
         for rule in self._rules:
             rule.narrow(allowed_BKV, said)
         allowed_BKV[last_B] = False
-        allowed_BKV[..., special.EOS] |= ~allowed_BKV.any(-1)
+        allowed_BKV[..., special_tokens.EOS] |= ~allowed_BKV.any(-1)
         log_p_BKV = log_p_BKV.masked_fill(~allowed_BKV, -torch.inf)
         stuck_BK1 = log_p_BKV.amax(-1, keepdim=True) == -torch.inf
         return torch.where(stuck_BK1 & allowed_BKV, FORCED_LOG_P, log_p_BKV)
@@ -136,9 +136,9 @@ class ConstraintMask:
 
 def _force_eos(log_p_BKV: Tensor, last_B: Tensor) -> Tensor:
     """Leave only the end symbol to these sentences."""
-    ends_BK = log_p_BKV[..., special.EOS].clone()
+    ends_BK = log_p_BKV[..., special_tokens.EOS].clone()
     log_p_BKV = log_p_BKV.masked_fill(last_B[:, None, None], -torch.inf)
-    log_p_BKV[..., special.EOS] = torch.where(last_B[:, None], ends_BK.clamp_min(FORCED_LOG_P), ends_BK)
+    log_p_BKV[..., special_tokens.EOS] = torch.where(last_B[:, None], ends_BK.clamp_min(FORCED_LOG_P), ends_BK)
     return log_p_BKV
 
 
@@ -169,7 +169,7 @@ class MinLength:
     def narrow(self, allowed_BKV: Tensor, said: PartialHypotheses) -> None:
         """See `Rule.narrow`."""
         if said.next_length < self.tokens:
-            allowed_BKV[..., special.EOS] = False
+            allowed_BKV[..., special_tokens.EOS] = False
 
 
 @dataclass(frozen=True)
@@ -188,10 +188,10 @@ class NoRepeatNgram:
         last_BKN = ids_BKT[..., length - self.order + 1 :]
         again_BKW = (seen_BKWN[..., :-1] == last_BKN.unsqueeze(-2)).all(-1)
         # Padding is never chosen, so that it may stand for nothing to cross off.
-        token_BKW = torch.where(again_BKW, seen_BKWN[..., -1], special.PAD)
-        ends_BK = allowed_BKV[..., special.EOS].clone()
+        token_BKW = torch.where(again_BKW, seen_BKWN[..., -1], special_tokens.PAD)
+        ends_BK = allowed_BKV[..., special_tokens.EOS].clone()
         allowed_BKV.scatter_(-1, token_BKW.to(allowed_BKV.device), False)
-        allowed_BKV[..., special.EOS] = ends_BK
+        allowed_BKV[..., special_tokens.EOS] = ends_BK
 
 
 class ForcedPrefix:
@@ -203,7 +203,7 @@ class ForcedPrefix:
 
     def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
         longest = max((len(one) for one in prefixes), default=0)
-        rows = [[*one, *[special.PAD] * (longest - len(one))] for one in prefixes]
+        rows = [[*one, *[special_tokens.PAD] * (longest - len(one))] for one in prefixes]
         self._ids_BP = torch.tensor(rows, dtype=torch.long).view(len(prefixes), longest)
 
     def narrow(self, allowed_BKV: Tensor, said: PartialHypotheses) -> None:
@@ -212,7 +212,7 @@ class ForcedPrefix:
         if place >= self._ids_BP.shape[1]:
             return
         token_B = self._ids_BP[said.sentence_B, place].to(allowed_BKV.device)
-        given_B = token_B != special.PAD
+        given_B = token_B != special_tokens.PAD
         allowed_BKV[given_B] = False
         allowed_BKV[given_B, :, token_B[given_B]] = True
 

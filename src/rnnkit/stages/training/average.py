@@ -9,10 +9,10 @@ from typing import Any
 
 from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import lock, manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.explained import copy_folder
+from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.durable import copy_directory
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_folder
@@ -54,7 +54,7 @@ class AverageResult:
         return {"path": str(self.path), "averaged": [str(path) for path in self.averaged]}
 
 
-def run(options: AverageOptions, listen: Listener = ignore) -> AverageResult:
+def run(options: AverageOptions, listen: Listener = null_listener) -> AverageResult:
     """Average.
 
     Raises:
@@ -79,7 +79,7 @@ def _average_snapshots(folder: Path, options: AverageOptions, listen: Listener) 
     if not snapshots:
         raise DataError(f"{folder} kept no snapshots", hint="train with --average 5, say")
     path = folder / "average.safetensors"
-    with lock.hold(folder):
+    with lock.lock_directory(folder):
         mean = model_weights.average_weights([model_weights.load(snapshot)[0] for snapshot in snapshots])
         model_weights.save(path, mean, {"averaged": [snapshot.name for snapshot in snapshots]})
         meta = manifest.load(folder / manifest.NAME)
@@ -104,8 +104,8 @@ def _average_models(models: list[Path], output: Path, options: AverageOptions, l
     paths = [store.weights_path(folder, "best") for folder in models]
     mean = model_weights.average_weights([model_weights.load(path)[0] for path in paths])
     meta = manifest.load(first / manifest.NAME)
-    with atomic_folder(output, store.KIND) as temporary:
-        copy_folder(first / "tokenizer", temporary / "tokenizer")
+    with atomic_directory(output, store.KIND) as temporary:
+        copy_directory(first / "tokenizer", temporary / "tokenizer")
         for name in (store.CONFIG_FILE, *configs[0]["vocabularies"]):
             shutil.copyfile(first / name, temporary / name)
         for path in first.glob(f"*.{manifest.NAME}"):
