@@ -11,7 +11,7 @@ from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
-from rnnkit.text.special import BOS, EOS, UNK
+from rnnkit.text.special_tokens import BOS, EOS, UNK
 
 PROMPTS = [[4, 9, 6], [7, 7, 12], [15, 5, 4]]
 FIRST = torch.full((3, 1), BOS)

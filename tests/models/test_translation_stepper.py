@@ -12,7 +12,7 @@ from rnnkit.models.recurrent_decoder import RecurrentDecoder
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 SIZE = 90
 SHAPES: dict[str, dict[str, Any]] = {
@@ -31,7 +31,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "hybrid": {"arch": "hybrid", "embedding": 8, "heads": 2},
     "copy": {"arch": "lstm", "copy": True, "joint": True},
 }
-SOURCES = [[4, 5, 6, 4, special.EOS], [6, special.EOS], [5, 1, 7, special.EOS]]
+SOURCES = [[4, 5, 6, 4, special_tokens.EOS], [6, special_tokens.EOS], [5, 1, 7, special_tokens.EOS]]
 every_shape = pytest.mark.parametrize("name", SHAPES)
 
 
@@ -48,7 +48,7 @@ def network(name: str, seed: int = 1) -> SequenceToSequence:
 def translation(model: SequenceToSequence, ids_C: torch.Tensor | None = None) -> TranslationStepper:
     """A batch whose sentences all have the same shortlist."""
     longest = max(map(len, SOURCES))
-    padded = [ids + [special.PAD] * (longest - len(ids)) for ids in SOURCES]
+    padded = [ids + [special_tokens.PAD] * (longest - len(ids)) for ids in SOURCES]
     with torch.inference_mode():
         shortlist = (
             None
@@ -62,7 +62,7 @@ def translation(model: SequenceToSequence, ids_C: torch.Tensor | None = None) ->
 def walk(stepper: TranslationStepper, steps: int = 4) -> list[torch.Tensor]:
     """Log-probabilities of some steps with two rows a sentence, which swap or share their parent."""
     state, found = stepper.start(), []
-    token_BK, turns = torch.full((len(SOURCES), 1), special.BOS), [[0, 0], [1, 0], [1, 1], [0, 1]]
+    token_BK, turns = torch.full((len(SOURCES), 1), special_tokens.BOS), [[0, 0], [1, 0], [1, 1], [0, 1]]
     for step in range(steps):
         log_p_BKV, state, _ = stepper.step(token_BK, state)
         found.append(log_p_BKV)
@@ -74,7 +74,7 @@ def walk(stepper: TranslationStepper, steps: int = 4) -> list[torch.Tensor]:
 @every_shape
 @torch.inference_mode()
 def test_ranked_tokens_are_the_best_of_all(name: str) -> None:
-    stepper, forbidden = translation(network(name)), [special.PAD, special.UNK, special.BOS]
+    stepper, forbidden = translation(network(name)), [special_tokens.PAD, special_tokens.UNK, special_tokens.BOS]
     token_BK = torch.tensor([[4], [5], [6]])
     all_BKV, _, weights_BKS = stepper.step(token_BK, stepper.start())
     best_BKN, token_BKN, state, same_BKS = stepper.rank(token_BK, stepper.start(), 4, forbidden)
@@ -88,7 +88,7 @@ def test_ranked_tokens_are_the_best_of_all(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm", "copy", "transformer"])
-@pytest.mark.parametrize("ids", [None, [special.UNK, special.EOS, 7, 20, 21, 89]])
+@pytest.mark.parametrize("ids", [None, [special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89]])
 @torch.inference_mode()
 def test_dead_rows_are_left_out(name: str, ids: list[int] | None) -> None:
     if name == "copy" and ids:
@@ -100,8 +100,8 @@ def test_dead_rows_are_left_out(name: str, ids: list[int] | None) -> None:
         torch.tensor([[4, 9], [7, 8], [5, 6]]),
         torch.tensor([[True, False], [True, True], [False, True]]),
     )
-    all_BKN, all_token_BKN, _, _ = stepper.rank(token_BK, state, 2, [special.UNK])
-    best_BKN, token_BKN, _, _ = stepper.rank(token_BK, state, 2, [special.UNK], live_BK)
+    all_BKN, all_token_BKN, _, _ = stepper.rank(token_BK, state, 2, [special_tokens.UNK])
+    best_BKN, token_BKN, _, _ = stepper.rank(token_BK, state, 2, [special_tokens.UNK], live_BK)
     torch.testing.assert_close(best_BKN[live_BK], all_BKN[live_BK], rtol=1e-5, atol=1e-5)
     assert torch.equal(token_BKN[live_BK], all_token_BKN[live_BK])
     assert (best_BKN[~live_BK] == -torch.inf).all()
@@ -109,17 +109,17 @@ def test_dead_rows_are_left_out(name: str, ids: list[int] | None) -> None:
 
 @torch.inference_mode()
 def test_fewer_come_from_a_small_vocabulary() -> None:
-    stepper = translation(network("lstm"), torch.tensor([special.UNK, special.EOS, 10]))
-    log_p_BKN, token_BKN, _, _ = stepper.rank(torch.tensor([[4], [5], [6]]), stepper.start(), 5, [special.UNK])
+    stepper = translation(network("lstm"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 10]))
+    log_p_BKN, token_BKN, _, _ = stepper.rank(torch.tensor([[4], [5], [6]]), stepper.start(), 5, [special_tokens.UNK])
     assert token_BKN.shape == (3, 1, 3)
     assert (log_p_BKN[..., -1] == -torch.inf).all(), "<unk> is in the shortlist, and forbidden"
-    assert token_BKN[..., :2].sort().values.tolist() == [[[special.EOS, 10]]] * 3
+    assert token_BKN[..., :2].sort().values.tolist() == [[[special_tokens.EOS, 10]]] * 3
 
 
 @pytest.mark.parametrize("name", [name for name in SHAPES if name != "copy"])
 @torch.inference_mode()
 def test_a_shortlist_is_normalized(name: str) -> None:
-    model, ids_C = network(name), torch.tensor([special.UNK, special.EOS, 7, 20, 21, 89])
+    model, ids_C = network(name), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
     token_BK = torch.tensor([[4], [5], [6]])
     whole_BKV = translation(model).step(token_BK, translation(model).start())[0]
     short = translation(model, ids_C)
@@ -127,7 +127,7 @@ def test_a_shortlist_is_normalized(name: str) -> None:
     wanted_BKC = torch.log_softmax(whole_BKV[..., ids_C], dim=-1)
     torch.testing.assert_close(found_BKV[..., ids_C], wanted_BKC, rtol=1e-4, atol=1e-5)
     assert found_BKV.exp().sum(-1).tolist() == [[pytest.approx(1, abs=1e-5)]] * 3
-    best_BKN, token_BKN, _, _ = short.rank(token_BK, short.start(), 2, [special.UNK])
+    best_BKN, token_BKN, _, _ = short.rank(token_BK, short.start(), 2, [special_tokens.UNK])
     wanted_BKC[..., 0] = -torch.inf
     torch.testing.assert_close(best_BKN, wanted_BKC.topk(2).values, rtol=1e-4, atol=1e-5)
     assert torch.equal(token_BKN, ids_C[wanted_BKC.topk(2).indices])
@@ -135,12 +135,12 @@ def test_a_shortlist_is_normalized(name: str) -> None:
 
 @torch.inference_mode()
 def test_tokens_of_other_shortlists_have_no_probability() -> None:
-    model, ids_C = network("gru"), torch.tensor([special.UNK, special.EOS, 7, 20, 21, 89])
+    model, ids_C = network("gru"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
     member_BC = torch.tensor(
         [[True] * 6, [True, True, False, False, True, True], [True, True, True, False, False, False]]
     )
     longest = max(map(len, SOURCES))
-    source_BS = torch.tensor([ids + [special.PAD] * (longest - len(ids)) for ids in SOURCES])
+    source_BS = torch.tensor([ids + [special_tokens.PAD] * (longest - len(ids)) for ids in SOURCES])
     lengths_B, token_BK = torch.tensor([len(ids) for ids in SOURCES]), torch.tensor([[4], [5], [6]])
     together = TranslationStepper(model, source_BS, lengths_B, VocabularyShortlist.from_members(ids_C, member_BC))
     log_p_BKV, state, _ = together.step(token_BK, together.start())
@@ -155,10 +155,10 @@ def test_tokens_of_other_shortlists_have_no_probability() -> None:
         wanted_1KV = alone.step(token_BK[one], alone.start())[0]
         torch.testing.assert_close(log_p_BKV[one], wanted_1KV, rtol=1e-4, atol=1e-5)
     chosen = together.select(state, torch.tensor([2, 1]), torch.zeros(2, 1, dtype=torch.long))
-    best_BKN, token_BKN, _, _ = together.rank(torch.tensor([[7], [4]]), chosen, 4, [special.UNK])
-    assert token_BKN[0, 0, :2].sort().values.tolist() == [special.EOS, 7]
+    best_BKN, token_BKN, _, _ = together.rank(torch.tensor([[7], [4]]), chosen, 4, [special_tokens.UNK])
+    assert token_BKN[0, 0, :2].sort().values.tolist() == [special_tokens.EOS, 7]
     assert (best_BKN[0, 0] > -torch.inf).tolist() == [True, True, False, False]
-    assert token_BKN[1, 0, :3].sort().values.tolist() == [special.EOS, 21, 89]
+    assert token_BKN[1, 0, :3].sort().values.tolist() == [special_tokens.EOS, 21, 89]
 
 
 @every_shape
@@ -183,7 +183,7 @@ def test_int8_is_close_to_float32(name: str) -> None:
 
 @torch.inference_mode()
 def test_int8_with_a_shortlist() -> None:
-    ready, ids_C = network("lstm"), torch.tensor([special.UNK, special.EOS, 7, 20, 21, 89])
+    ready, ids_C = network("lstm"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
     ready.prepare_for_inference(int8=True)
     token_BK = torch.tensor([[4], [5], [6]])
     whole_BKV = translation(ready).step(token_BK, translation(ready).start())[0]

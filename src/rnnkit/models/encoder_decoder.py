@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.nn.cells import State
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class SourceBatch:
     @classmethod
     def from_ids(cls, ids_BS: Tensor) -> SourceBatch:
         """Build a batch from padded ids."""
-        padding_BS = ids_BS == special.PAD
+        padding_BS = ids_BS == special_tokens.PAD
         # On a GPU the test for padding would synchronize with the host.
         unpadded = not ids_BS.is_cuda and not padding_BS.any()
         return cls(ids_BS, padding_BS, None if unpadded else ~padding_BS[:, None, None])

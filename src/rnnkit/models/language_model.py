@@ -30,7 +30,7 @@ from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 LMLayer = Layer | TransformerLayer
 
@@ -213,7 +213,7 @@ def select_predictions(hidden_BTE: Tensor, target_BT: Tensor, padded: bool) -> t
     hidden_NE, target_N = flatten_time_major(hidden_BTE), flatten_time_major(target_BT)
     if not padded:
         return hidden_NE, target_N
-    real_N = target_N != special.PAD
+    real_N = target_N != special_tokens.PAD
     return hidden_NE[real_N], target_N[real_N]
 
 

@@ -33,7 +33,7 @@ from rnnkit.nn.kinds import LanguageArch
 from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.recurrent import gather_steps, reverse_index
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 INIT_RANGE = 0.1
 """Embeddings are initialized uniformly in [-INIT_RANGE, INIT_RANGE]."""
@@ -113,7 +113,7 @@ class MaskedLM(Recomputing):
             The hidden states (B, T, E). Those at EOS and at padding have no meaning.
         """
         ids_BT = self._replace_inputs(ids_BT)
-        shifted_BT = torch.cat([torch.full_like(ids_BT[:, :1], special.BOS), ids_BT[:, :-1]], dim=1)
+        shifted_BT = torch.cat([torch.full_like(ids_BT[:, :1], special_tokens.BOS), ids_BT[:, :-1]], dim=1)
         reversal_BT = reverse_index(lengths_B, ids_BT.shape[1])
         left_BTH = self._run_stack(self.forwards, shifted_BT)
         right_BTH = gather_steps(self._run_stack(self.backwards, ids_BT.gather(1, reversal_BT)), reversal_BT)
@@ -147,7 +147,9 @@ class MaskedLM(Recomputing):
         if not self.training or self.config.blanked == 0:
             return ids_BT
         drawn_BT = torch.rand(ids_BT.shape, device=ids_BT.device) < self.config.blanked
-        return ids_BT.masked_fill(drawn_BT & (ids_BT != special.EOS) & (ids_BT != special.PAD), special.UNK)
+        return ids_BT.masked_fill(
+            drawn_BT & (ids_BT != special_tokens.EOS) & (ids_BT != special_tokens.PAD), special_tokens.UNK
+        )
 
     def _run_stack(self, stack: nn.ModuleList, ids_BT: Tensor) -> Tensor:
         """Compute the hidden states of the last layer of one direction (B, T, H)."""

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from rnnkit.embeddings.vectors import Vectors
-from rnnkit.text import special
-from rnnkit.text.tokenizers.spelling import SPACE
-from rnnkit.text.tokenizers.words import JOINER
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.byte_tokens import METASPACE
+from rnnkit.text.tokenizers.word_tokenizer import JOINER
 from rnnkit.text.vocabulary import Vocabulary
 
 
@@ -71,7 +71,7 @@ def match_vectors(vocabulary: Vocabulary, vectors: Vectors) -> MatchedVectors:
     whole: dict[int, NDArray[np.float32]] = {}
     composed: dict[int, NDArray[np.float32]] = {}
     for row, token in enumerate(vocabulary.tokens):
-        if row < len(special.NAMES):
+        if row < len(special_tokens.NAMES):
             continue
         spelling = next((spelling for spelling in spelling_variants(token) if spelling in vectors), None)
         vector = vectors.table.vector(strip_markers(token) if spelling is None else spelling)
@@ -84,7 +84,7 @@ def match_vectors(vocabulary: Vocabulary, vectors: Vectors) -> MatchedVectors:
 
 def strip_markers(token: str) -> str:
     """Remove word-boundary markers from a token; a token that consists of markers stays."""
-    return token.removeprefix(SPACE).strip(JOINER) or token
+    return token.removeprefix(METASPACE).strip(JOINER) or token
 
 
 def spelling_variants(token: str) -> Iterator[str]:
@@ -103,7 +103,7 @@ def measure_coverage(matched: MatchedVectors, counts_V: NDArray[np.int64]) -> Ve
         counts_V: Frequency of each entry in the text; special tokens are ignored.
     """
     counts_V = counts_V.copy()
-    counts_V[: len(special.NAMES)] = 0
+    counts_V[: len(special_tokens.NAMES)] = 0
     whole, composed = np.split(matched.rows, [len(matched.rows) - matched.composed])
     covered = int(counts_V[matched.rows].sum())
     return VectorCoverage(
@@ -129,5 +129,5 @@ def init_embedding(embedding: nn.Embedding, matched: MatchedVectors) -> None:
         deviation_D = vectors_ND.std(dim=0, correction=0)
     table_VD = vectors_ND.mean(dim=0) + deviation_D * torch.randn(embedding.num_embeddings, embedding.embedding_dim)
     table_VD[torch.from_numpy(matched.rows)] = vectors_ND
-    table_VD[special.PAD] = 0
+    table_VD[special_tokens.PAD] = 0
     embedding.weight.copy_(table_VD)

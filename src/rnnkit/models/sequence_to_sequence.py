@@ -28,7 +28,7 @@ from rnnkit.models.transformer_seq2seq import TransformerDecoder, TransformerEnc
 from rnnkit.nn import copying, dropout, losses
 from rnnkit.nn.device import autocast, choose_precision
 from rnnkit.nn.kinds import TRANSFORMERS
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 T = TypeVar("T")
 
@@ -126,7 +126,7 @@ class SequenceToSequence(nn.Module):
         self, decoded: DecoderOutput, source_BS: Tensor, target_BT: Tensor, smoothing: float
     ) -> tuple[Tensor, Tensor]:
         """Compute `loss` from the decoder's output, which a network that copies needs with attention weights."""
-        real_BT = target_BT != special.PAD
+        real_BT = target_BT != special_tokens.PAD
         readout_NR, target_N = decoded.readout_BTR[real_BT], target_BT[real_BT]
         if not self.config.copy:
             return losses.fused_loss(readout_NR, self.output_weight, self.output_bias, target_N, smoothing)
@@ -248,9 +248,9 @@ def upgrade_parameter_names(tensors: Mapping[str, T]) -> dict[str, T]:
 
 def _make_embedding(vocabulary: int, size: int) -> nn.Embedding:
     """Build an embedding table whose vectors have length about one, so that a tied output layer has small logits."""
-    table = nn.Embedding(vocabulary, size, padding_idx=special.PAD)
+    table = nn.Embedding(vocabulary, size, padding_idx=special_tokens.PAD)
     nn.init.normal_(table.weight, std=1 / math.sqrt(size))
-    nn.init.zeros_(table.weight[special.PAD].detach())
+    nn.init.zeros_(table.weight[special_tokens.PAD].detach())
     return table
 
 

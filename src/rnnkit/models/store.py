@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.io import manifest, replacing
+from rnnkit.io import artifact_output, manifest
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.document import read_document
-from rnnkit.io.explained import copy_folder, explain_os_errors
+from rnnkit.io.durable import copy_directory, explain_os_errors
+from rnnkit.io.safe_reading import read_json
 from rnnkit.models import model_weights
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence, upgrade_parameter_names
@@ -34,7 +34,7 @@ from rnnkit.text.vocabulary import Vocabulary
 KIND = "model"
 VERSION = 1
 CONFIG_FILE = "config.json"
-OWN_FILES = replacing.FILES[KIND]
+OWN_FILES = artifact_output.RUN_FILES[KIND]
 
 SEQ2SEQ = "sequence-to-sequence"
 LANGUAGE_MODEL = "language-model"
@@ -117,11 +117,11 @@ def create_model_dir(folder: Path, tokenizer: Path | None, vocabularies: Mapping
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if tokenizer is not None:
-            copy_folder(tokenizer, folder / "tokenizer")
+            copy_directory(tokenizer, folder / "tokenizer")
         for name, path in vocabularies.items():
             shutil.copyfile(path, folder / name)
             # `align` checks the vocabulary's tokenizer by its manifest when it prepares data for fine-tuning.
-            shutil.copyfile(manifest.place(path), folder / f"{name}.{manifest.NAME}")
+            shutil.copyfile(manifest.manifest_path(path), folder / f"{name}.{manifest.NAME}")
 
 
 def write_config(
@@ -164,7 +164,9 @@ def write_manifest(
     check_complete(folder)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     # A listed file is removed by --overwrite, so files that a user has put into the directory are not listed.
-    listed = [path for path in files if path.parts[0] != "last" and replacing.matches(path.as_posix(), OWN_FILES)]
+    listed = [
+        path for path in files if path.parts[0] != "last" and artifact_output.matches_any(path.as_posix(), OWN_FILES)
+    ]
     names = [path.as_posix() for path in listed if finished or path.suffix not in (".safetensors", ".jsonl", ".png")]
     described = manifest.describe_files(folder, names)
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, described, facts))
@@ -192,7 +194,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     manifest.read(folder, KIND, VERSION)
     path = folder / CONFIG_FILE
     try:
-        document = read_document(path)
+        document = read_json(path)
         if not isinstance(document, dict) or not document.keys() >= {"task", "languages", "vocabularies", "network"}:
             raise ValueError("it lacks task, languages, vocabularies or network")
         _check_config_types(document)
@@ -213,7 +215,7 @@ def training_max_lengths(folder: Path, languages: tuple[str, str]) -> tuple[int,
     facts = manifest.load(path).facts
     if "longest" not in facts:
         return None
-    with manifest.reading(path):
+    with manifest.explain_damage(path):
         source, target = (int(facts["longest"][language]) for language in languages)
         return source, target
 
@@ -225,7 +227,7 @@ def _check_config_types(document: Mapping[str, Any]) -> None:
         if (
             not isinstance(names, list)
             or not names
-            or not all(isinstance(n, str) and manifest.is_plain(n) for n in names)
+            or not all(isinstance(n, str) and manifest.is_safe_name(n) for n in names)
         ):
             raise ValueError(f"{key} are {str(names)[:80]}")
     network = document["network"]

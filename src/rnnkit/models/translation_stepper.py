@@ -16,7 +16,7 @@ from torch import Tensor
 from rnnkit.models.encoder_decoder import DecoderState, ExtendedVocabulary, Memory
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import ranking
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 ROWS_PER_CHUNK = 192
 """Rows whose logits are computed and ranked together, so that the logits stay in the processor's cache."""
@@ -174,7 +174,7 @@ class TranslationStepper:
 
 def _replace_oov(ids: Tensor, size: int) -> Tensor:
     """Replace ids beyond a vocabulary of this size by <unk>."""
-    return ids.masked_fill(ids >= size, special.UNK)
+    return ids.masked_fill(ids >= size, special_tokens.UNK)
 
 
 def _is_identity(index_B: Tensor) -> bool:
