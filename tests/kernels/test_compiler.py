@@ -12,11 +12,11 @@ from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
 
 from rnnkit import embeddings
-from rnnkit.embeddings.compiled import inlined, kernel
 from rnnkit.errors import ConfigError
 from rnnkit.events import Event, Note
 from rnnkit.kernels import compiler, kernel_cache
 from rnnkit.kernels.compiler import Compiler
+from rnnkit.kernels.word_vector_compiler import inlined, kernel
 
 
 def _double(number: int) -> int:

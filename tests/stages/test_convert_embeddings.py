@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from rnnkit.cli import app
-from rnnkit.embeddings import Vectors, directory, formats
-from rnnkit.embeddings.subwords import Subwords
-from rnnkit.embeddings.table import Table
+from rnnkit.embeddings import Vectors, formats
+from rnnkit.embeddings.formats import vectors_directory
+from rnnkit.embeddings.subword_ngrams import Subwords
+from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
@@ -22,20 +23,20 @@ WORDS = ["the", "straße", "New\u00a0York"]
 
 
 @pytest.fixture
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VectorTable:
     """Vectors in a workspace, entered."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("RNNKIT_")]:
         monkeypatch.delenv(name)
     numbers = np.random.default_rng(3)
     rows, buckets = (numbers.normal(size=(count, 5)).astype(np.float32) for count in (3, 11))
-    table = Table.of(WORDS, rows, [9, 5, 1], Subwords(2, 3, 11), buckets)
-    directory.write(Path("work/embeddings"), table)
+    table = VectorTable.of(WORDS, rows, [9, 5, 1], Subwords(2, 3, 11), buckets)
+    vectors_directory.write(Path("work/embeddings"), table)
     return table
 
 
 @pytest.mark.parametrize("format", [format for format in FORMATS if format != "projector"])
-def test_every_format_can_be_read_again(table: Table, format: str) -> None:
+def test_every_format_can_be_read_again(table: VectorTable, format: str) -> None:
     result = run(ConvertEmbeddingsOptions(Path("new/out"), to=format))
     assert result.lines == (f"new/out: 3 words of dimension 5 as {format}",)
     assert result.as_dict() == {"path": "new/out", "format": format, "words": 3, "dimension": 5}
@@ -48,7 +49,7 @@ def test_every_format_can_be_read_again(table: Table, format: str) -> None:
     assert meta.inputs == {"vectors": manifest.sha256(Path("work/embeddings/meta.json"))}
 
 
-def test_there_and_back_again(table: Table) -> None:
+def test_there_and_back_again(table: VectorTable) -> None:
     run(ConvertEmbeddingsOptions(Path("vectors.vec")))
     run(ConvertEmbeddingsOptions(Path("imported"), vectors=Path("vectors.vec")))
     assert formats.load(Path("imported")).matrix_VD.tobytes() == table.matrix_VD.tobytes()
@@ -56,14 +57,14 @@ def test_there_and_back_again(table: Table) -> None:
 
 
 @pytest.mark.parametrize("format", ["directory", "fasttext-binary"])
-def test_ngrams_are_kept(table: Table, format: str) -> None:
+def test_ngrams_are_kept(table: VectorTable, format: str) -> None:
     heard: list[Event] = []
     run(ConvertEmbeddingsOptions(Path("out"), to=format), heard.append)
     assert heard == []
     assert Vectors.load(Path("out"))["unseen"] == pytest.approx(Vectors(table)["unseen"], abs=1e-6)
 
 
-def test_ngrams_that_are_left_behind_are_reported(table: Table) -> None:
+def test_ngrams_that_are_left_behind_are_reported(table: VectorTable) -> None:
     heard: list[Event] = []
     run(ConvertEmbeddingsOptions(Path("out.txt")), heard.append)
     assert heard == [Note("word2vec has no place for the vectors of n-grams: words not in it will have none")]
@@ -72,13 +73,13 @@ def test_ngrams_that_are_left_behind_are_reported(table: Table) -> None:
     assert heard == []
 
 
-def test_the_first_words(table: Table) -> None:
+def test_the_first_words(table: VectorTable) -> None:
     assert run(ConvertEmbeddingsOptions(Path("out"), top=2)).words == 2
     assert list(formats.load(Path("out")).words) == WORDS[:2]
     assert run(ConvertEmbeddingsOptions(Path("all"), top=99)).words == 3
 
 
-def test_projector(table: Table) -> None:
+def test_projector(table: VectorTable) -> None:
     run(ConvertEmbeddingsOptions(Path("out"), to="projector", top=2))
     assert Path("out/metadata.tsv").read_text(encoding="utf-8") == "word\tcount\nthe\t9\nstraße\t5\n"
     assert len(Path("out/vectors.tsv").read_text().splitlines()) == 2
@@ -94,14 +95,14 @@ def test_projector(table: Table) -> None:
         ("out.txt.gz", "say it: --to directory or word2vec or word2vec-binary or fasttext or fasttext-binary or glove"),
     ],
 )
-def test_names_that_say_nothing(table: Table, name: str, hint: str) -> None:
+def test_names_that_say_nothing(table: VectorTable, name: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         run(ConvertEmbeddingsOptions(Path(name)))
     assert caught.value.what == f"the name {name} does not say which format is meant"
     assert str(caught.value.hint).startswith(hint)
 
 
-def test_nothing_is_overwritten_silently(table: Table) -> None:
+def test_nothing_is_overwritten_silently(table: VectorTable) -> None:
     for output in ("out.txt", "out"):
         run(ConvertEmbeddingsOptions(Path(output)))
         with pytest.raises(ArtefactError, match=f"{output} already exists\n  hint: --overwrite replaces it"):
@@ -110,13 +111,13 @@ def test_nothing_is_overwritten_silently(table: Table) -> None:
         assert len(formats.load(Path(output)).words) == 1
 
 
-def test_a_directory_is_not_replaced_by_itself(table: Table) -> None:
+def test_a_directory_is_not_replaced_by_itself(table: VectorTable) -> None:
     with pytest.raises(ArtefactError, match="work/embeddings is an input; it is not replaced"):
         run(ConvertEmbeddingsOptions(Path("work/embeddings"), top=2, overwrite=True))
     assert np.array_equal(formats.load(Path("work/embeddings")).matrix_VD, table.matrix_VD)
 
 
-def test_folders_of_other_things_stay(table: Table) -> None:
+def test_folders_of_other_things_stay(table: VectorTable) -> None:
     Path("photos").mkdir()
     Path("photos/cat").write_text("meow")
     manifest.write(Path("data/meta.json"), manifest.Manifest("data", 1))
@@ -132,21 +133,21 @@ def test_folders_of_other_things_stay(table: Table) -> None:
         run(ConvertEmbeddingsOptions(Path("photos/cat"), overwrite=True))
 
 
-def test_a_word_that_the_format_cannot_carry(table: Table) -> None:
-    directory.write(Path("one"), Table.of(["5"], np.ones((1, 1), np.float32)))
+def test_a_word_that_the_format_cannot_carry(table: VectorTable) -> None:
+    vectors_directory.write(Path("one"), VectorTable.of(["5"], np.ones((1, 1), np.float32)))
     with pytest.raises(DataError, match="vectors of one number cannot be written as GloVe's text"):
         run(ConvertEmbeddingsOptions(Path("out.txt"), vectors=Path("one"), to="glove"))
     assert not Path("out.txt").exists()
 
 
-def test_a_line_that_is_wrong(table: Table) -> None:
+def test_a_line_that_is_wrong(table: VectorTable) -> None:
     Path("bad.txt").write_text("2 3\na 1 2 3\nb 1 2\n")
     with pytest.raises(DataError, match=r"bad\.txt:3: 2 numbers behind the word, 3 are wanted"):
         run(ConvertEmbeddingsOptions(Path("out"), vectors=Path("bad.txt")))
     assert not Path("out").exists()
 
 
-def test_the_command_line(table: Table, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line(table: VectorTable, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["convert-embeddings", "out.txt", "--top", "2"]) == 0
     out, err = capsys.readouterr()
     assert out == ""

@@ -11,7 +11,7 @@ import pytest
 from tests.topics import ENOUGH, WORDS, assert_topics_apart, topic_lines, write_topics
 
 from rnnkit.data.aligned_data import AlignedData
-from rnnkit.embeddings import directory
+from rnnkit.embeddings.formats import vectors_directory
 from rnnkit.errors import DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.io import manifest
@@ -88,7 +88,7 @@ def test_one_language_of_two() -> None:
         "  hint: --language de learns from one; name the files to learn from several at once"
     )
     trained(language="en")
-    words, _ = directory.read_words(VECTORS)
+    words, _ = vectors_directory.read_words(VECTORS)
     assert sorted(words) == [word.upper() for word in WORDS]
     assert refused(DataError, language="fr").startswith("work/tokens has no training text of fr\n")
 
@@ -106,9 +106,9 @@ def test_aligned_data_has_the_words_of_its_tokens(length: int | None) -> None:
     heard: list[Event] = []
     run(TrainEmbeddingsOptions(data=Path("work/data"), **ENOUGH), heard.append)
     assert_topics_apart(VECTORS)
-    from_data, _ = directory.read_words(VECTORS)
+    from_data, _ = vectors_directory.read_words(VECTORS)
     trained(output=Path("from_tokens"))
-    from_tokens, _ = directory.read_words(Path("from_tokens"))
+    from_tokens, _ = vectors_directory.read_words(Path("from_tokens"))
     assert from_data.table == from_tokens.table, "the same words and counts"
     count = sum(len(line.split()) for line in topic_lines())
     assert heard[0] == Note(f"{count:,} words of en in work/data")
@@ -122,7 +122,7 @@ def test_one_side_of_aligned_data(separate: bool) -> None:
     assert refused(UsageError, data=data) == "work/data has the sides de and en\n  hint: --language de chooses one"
     assert refused(UsageError, data=data, language="fr").startswith("work/data has the sides de and en\n")
     trained(data=data, language="en")
-    words, _ = directory.read_words(VECTORS)
+    words, _ = vectors_directory.read_words(VECTORS)
     assert sorted(words) == [word.upper() for word in WORDS]
 
 

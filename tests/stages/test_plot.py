@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tests.word_vectors import ROYALS, write_vectors
 
-from rnnkit.embeddings.directory import write
-from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.formats.vectors_directory import write
+from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.vectors import UnknownWord
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Event, Note
@@ -24,7 +24,7 @@ def work(tmp_path: Path) -> Path:
     (folder / "model").mkdir(parents=True)
     for step in (5, 10):
         metrics.append(folder / "model" / metrics.METRICS_FILE, {"step": step, "nll": 30 / step})
-    table = Table.of(list(ROYALS), np.array(list(ROYALS.values()), dtype=np.float32))
+    table = VectorTable.of(list(ROYALS), np.array(list(ROYALS.values()), dtype=np.float32))
     write(folder / "embeddings", table)
     return folder
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from tests.word_vectors import write_vectors
 
-from rnnkit.embeddings.directory import write
-from rnnkit.embeddings.subwords import Subwords
-from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.formats.vectors_directory import write
+from rnnkit.embeddings.subword_ngrams import Subwords
+from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.stages.vectors import analogy, neighbors, odd_one_out, similarity
@@ -72,7 +72,7 @@ def test_an_unknown_word_stops_no_other(vectors: Path) -> None:
 
 def test_an_unseen_word_is_composed_and_said_to_be(tmp_path: Path) -> None:
     rows_VD, buckets_KD = np.eye(2, 3, dtype=np.float32), np.ones((5, 3), dtype=np.float32)
-    table = Table.of(["sun", "moon"], rows_VD, None, Subwords(2, 3, 5), buckets_KD)
+    table = VectorTable.of(["sun", "moon"], rows_VD, None, Subwords(2, 3, 5), buckets_KD)
     write(tmp_path / "work" / "embeddings", table)
     (answer,) = neighbors.run(neighbors.NeighborsOptions(words=["sunny"], work=tmp_path / "work"))
     assert answer.lines[0] == "sunny (never seen, composed of its n-grams)"

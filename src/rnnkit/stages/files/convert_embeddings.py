@@ -17,7 +17,7 @@ from rnnkit.stages.outputs import claim_file, claim_folder
 from rnnkit.stages.vectors import vector_options as vector
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.table import Table
+    from rnnkit.embeddings.vector_table import VectorTable
 
 EXAMPLE = """\
 rnnkit convert-embeddings vectors.txt
@@ -115,7 +115,7 @@ def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> 
         FormatError: The vectors directory is damaged.
     """
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.repaired_words import join_blanks
+    from rnnkit.embeddings.formats.word_repair import spaces_to_underscores
 
     output, format = options.output, options.to or _guess(options.output)
     source = options.vectors or Workspace(options.work).embeddings
@@ -129,7 +129,7 @@ def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> 
     if table.subwords is not None and format not in KEEP_SUBWORDS:
         listen(Note(f"{format} has no place for the vectors of n-grams: words not in it will have none"))
     if format not in KEEP_BLANKS:
-        table = join_blanks(table)
+        table = spaces_to_underscores(table)
     if table.repairs is not None:
         table.repairs.warn(listen)
     digest = vector.digest(source)
@@ -146,17 +146,20 @@ def _guess(output: Path) -> str:
     return known
 
 
-def _write(output: Path, format: str, table: Table, options: ConvertEmbeddingsOptions, inputs: dict[str, str]) -> None:
-    from rnnkit.embeddings import directory, formats, projector
+def _write(
+    output: Path, format: str, table: VectorTable, options: ConvertEmbeddingsOptions, inputs: dict[str, str]
+) -> None:
+    from rnnkit.embeddings import formats
+    from rnnkit.embeddings.formats import projector, vectors_directory
     from rnnkit.io.artifact_output import announce_kind, atomic_directory, write_file_manifest
 
     if format == DIRECTORY:
-        directory.write(output, table, options=as_dict(options), inputs=inputs)
+        vectors_directory.write(output, table, options=as_dict(options), inputs=inputs)
         return
     facts = {"format": format, "words": len(table.words), "dimension": table.dimension}
     if format == PROJECTOR:
         with atomic_directory(output, EXPORT) as temporary:
-            projector.fill(temporary, table)
+            projector.write_files(temporary, table)
             files = manifest.describe_files(temporary, [projector.VECTORS, projector.METADATA])
             found = manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts)
             manifest.write(temporary / manifest.NAME, found)

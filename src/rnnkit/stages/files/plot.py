@@ -135,7 +135,7 @@ def _wants_words(options: PlotOptions) -> bool:
 
 def _is_vectors(path: Path) -> bool:
     """Whether vectors are at a path: a directory whose manifest says so, or a file or pipe, which no model is."""
-    from rnnkit.embeddings.directory import KIND
+    from rnnkit.embeddings.formats.vectors_directory import KIND
 
     if path.exists() and not path.is_dir():
         return True

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from rnnkit.embeddings.corpus import Corpus, WordCounts
-    from rnnkit.embeddings.learner import Lesson
-    from rnnkit.embeddings.model import EmbeddingModel, Lexicon
-    from rnnkit.embeddings.table import Table
+    from rnnkit.embeddings.train.corpus import Corpus, WordCounts
+    from rnnkit.embeddings.train.embedding_model import EmbeddingModel, EmbeddingVocabulary
+    from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig
+    from rnnkit.embeddings.vector_table import VectorTable
     from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
 
 TEXT: Final = "text"
@@ -34,7 +34,9 @@ MOST_SOFTMAX_WORDS: Final = 20_000
 """The full softmax looks at every word for every prediction."""
 
 
-def open_vectors(options: TrainEmbeddingsOptions, listen: Listener) -> tuple[TrainEmbeddingsOptions, Table | None]:
+def open_vectors(
+    options: TrainEmbeddingsOptions, listen: Listener
+) -> tuple[TrainEmbeddingsOptions, VectorTable | None]:
     """Open the vectors of `init_from`, before any text is read.
 
     Returns:
@@ -46,11 +48,11 @@ def open_vectors(options: TrainEmbeddingsOptions, listen: Listener) -> tuple[Tra
         UsageError: The shortest n-gram is longer than the longest.
     """
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.repaired_words import join_blanks
+    from rnnkit.embeddings.formats.word_repair import spaces_to_underscores
 
     known = None
     if options.init_from is not None:
-        known = join_blanks(formats.load(options.init_from, options.repair))
+        known = spaces_to_underscores(formats.load(options.init_from, options.repair))
         if known.repairs is not None:
             known.repairs.warn(listen)
         options = _like(known, options)
@@ -63,7 +65,7 @@ def open_vectors(options: TrainEmbeddingsOptions, listen: Listener) -> tuple[Tra
     ), known
 
 
-def _like(known: Table, options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
+def _like(known: VectorTable, options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
     """The options with the dimension and the n-grams of known vectors, where none were given.
 
     Raises:
@@ -92,7 +94,11 @@ def _like(known: Table, options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptio
 
 
 def begin(
-    options: TrainEmbeddingsOptions, known: Table | None, paths: Sequence[Path], folder: RunDirectory, listen: Listener
+    options: TrainEmbeddingsOptions,
+    known: VectorTable | None,
+    paths: Sequence[Path],
+    folder: RunDirectory,
+    listen: Listener,
 ) -> tuple[EmbeddingModel, Corpus]:
     """Read the text, choose the words, and start the vectors directory.
 
@@ -101,31 +107,30 @@ def begin(
         ConfigError: The memory does not suffice.
         ArtefactError: The disk is full; what was there before is whole.
     """
-    from rnnkit.embeddings import run_directory
-    from rnnkit.embeddings.corpus import open_text, write_rows
-    from rnnkit.embeddings.learnable import refuse_unlearnable
-    from rnnkit.embeddings.model import copy_vectors
+    from rnnkit.embeddings.formats import vectors_directory
+    from rnnkit.embeddings.train.corpus import check_trainable, open_corpus, write_vocabulary_ids
+    from rnnkit.embeddings.train.embedding_model import copy_pretrained_vectors
 
     with atomic_directory(folder / TEXT, ARTIFACT_PART) as text:
         found = embedding_text.write_numbers(options, paths, text, listen)
-        lexicon, row_of = choose_words(options, known, found)
-        write_rows(text, found.rows(row_of))
-        corpus = open_text(text)
+        vocabulary, row_of = choose_words(options, known, found)
+        write_vocabulary_ids(text, found.rows(row_of))
+        corpus = open_corpus(text)
         tokens = corpus.tokens
         listen(
             Note(
-                f"{tokens:,} words, {found.different:,} different; {len(found.words):,} come {options.min_count} "
+                f"{tokens:,} words, {found.distinct:,} different; {len(found.words):,} come {options.min_count} "
                 f"times or more and make {found.counts.sum() / tokens:.1%} of the text"
             )
         )
-        refuse_unlearnable(corpus, options.min_count)
+        check_trainable(corpus, options.min_count)
         del corpus  # its files are mapped, and take another place
-        model = _make(options, lexicon, listen)
+        model = _make(options, vocabulary, listen)
         if known is not None:
-            copy_vectors(model, known)
+            copy_pretrained_vectors(model, known)
         inputs = embedding_text.digests(options, paths)
-    run_directory.start(folder.path, model.table(), run_folder.run_options(options), inputs)
-    return model, open_text(folder / TEXT)
+    vectors_directory.start_run(folder.path, model.table(), run_folder.run_options(options), inputs)
+    return model, open_corpus(folder / TEXT)
 
 
 def reopen(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> tuple[EmbeddingModel, Corpus]:
@@ -135,22 +140,22 @@ def reopen(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> t
         ConfigError: The run is finished.
         FormatError: Something is damaged.
     """
-    from rnnkit.embeddings import directory
-    from rnnkit.embeddings.corpus import open_text
-    from rnnkit.embeddings.model import Lexicon
+    from rnnkit.embeddings.formats import vectors_directory
+    from rnnkit.embeddings.train.corpus import open_corpus
+    from rnnkit.embeddings.train.embedding_model import EmbeddingVocabulary
 
     if manifest.load(folder / manifest.NAME).facts.get("finished", True):  # vectors from elsewhere do not say
         raise ConfigError(f"the run in {folder} is finished", hint="--init-from goes on with its vectors and new text")
-    words, subwords = directory.read_words(folder)
+    words, subwords = vectors_directory.read_words(folder)
     if words.counts is None:
-        raise FormatError(f"{folder / directory.VOCABULARY} is damaged", "it has no counts")
-    model = _make(options, Lexicon(words.encoded(), words.counts, subwords), listen)
-    return model, open_text(folder / TEXT)
+        raise FormatError(f"{folder / vectors_directory.VOCABULARY} is damaged", "it has no counts")
+    model = _make(options, EmbeddingVocabulary(words.encoded(), words.counts, subwords), listen)
+    return model, open_corpus(folder / TEXT)
 
 
 def choose_words(
-    options: TrainEmbeddingsOptions, known: Table | None, found: WordCounts
-) -> tuple[Lexicon, NDArray[np.int32]]:
+    options: TrainEmbeddingsOptions, known: VectorTable | None, found: WordCounts
+) -> tuple[EmbeddingVocabulary, NDArray[np.int32]]:
     """The words that get vectors, and the row of each found word.
 
     Args:
@@ -160,67 +165,73 @@ def choose_words(
     """
     import numpy as np
 
-    from rnnkit.embeddings.model import Lexicon, choose_subwords, merge_words
+    from rnnkit.embeddings.train.embedding_model import EmbeddingVocabulary, choose_subwords, merge_vocabularies
     from rnnkit.text import special_tokens
 
     if known is not None:
-        words, counts, rows = merge_words(found, known)
-        return Lexicon(words, counts, known.subwords), rows
+        words, counts, rows = merge_vocabularies(found, known)
+        return EmbeddingVocabulary(words, counts, known.subwords), rows
     subwords = choose_subwords(found.words, *ngrams(options), options.buckets) if options.subwords else None
     rows = np.arange(len(special_tokens.NAMES), len(special_tokens.NAMES) + len(found.words)).astype(np.int32)
-    return Lexicon(found.words, found.counts, subwords), rows
+    return EmbeddingVocabulary(found.words, found.counts, subwords), rows
 
 
-def make_lesson(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus) -> Lesson:
+def make_lesson(options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus) -> EmbeddingTrainingConfig:
     """What is learned, and how."""
-    from rnnkit.embeddings import chunk, sampling
-    from rnnkit.embeddings.hot_rows import MOST, busiest_rows
-    from rnnkit.embeddings.learner import Lesson
+    from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig
+    from rnnkit.kernels import negative_sampling, word2vec_chunk
+    from rnnkit.kernels.row_cache import MAX_CACHED_ROWS, most_used_rows
 
-    counts_V = corpus.counts(model.lexicon.rows)
-    skipgram = chunk.SUBWORD_SKIPGRAM if options.subwords else chunk.SKIPGRAM
-    loss = {"negative": chunk.NEGATIVE, "nce": chunk.CONTRASTIVE, "softmax": chunk.SOFTMAX}[options.loss]
-    method = chunk.Method(
-        kind=chunk.CBOW if options.method == "cbow" else skipgram,
+    counts_V = corpus.counts(model.vocabulary.rows)
+    skipgram = word2vec_chunk.SUBWORD_SKIP_GRAM if options.subwords else word2vec_chunk.SKIP_GRAM
+    loss = {"negative": word2vec_chunk.NEGATIVE_SAMPLING, "nce": word2vec_chunk.NCE, "softmax": word2vec_chunk.SOFTMAX}[
+        options.loss
+    ]
+    method = word2vec_chunk.TrainingMethod(
+        kind=word2vec_chunk.CBOW if options.method == "cbow" else skipgram,
         window=options.window,
-        dynamic=options.dynamic_window,
+        dynamic_window=options.dynamic_window,
         negatives=options.negatives,
         loss=loss,
         # N-grams learn as in fastText, each from all of the gradient: they are many, and would hardly move else.
-        divided=options.method == "cbow" and options.cbow_gradient == "exact",
-        plain=options.plain_loops,
+        divide_gradient=options.method == "cbow" and options.cbow_gradient == "exact",
+        reference=options.plain_loops,
     )
-    keep_V = sampling.keep_probabilities(counts_V, options.sample)
-    return Lesson(
+    keep_V = negative_sampling.keep_probabilities(counts_V, options.sample)
+    return EmbeddingTrainingConfig(
         weights=model.weights,
         keep_V=keep_V,
-        noise=sampling.make_noise(counts_V, noise_exponent(options), options.negatives, loss == chunk.CONTRASTIVE),
+        noise=negative_sampling.make_noise_distribution(
+            counts_V, noise_exponent(options), options.negatives, loss == word2vec_chunk.NCE
+        ),
         composition=model.composition,
         method=method,
         seed=options.seed,
-        busiest=busiest_rows(model.composition, counts_V * keep_V, MOST),
+        cached_inputs=most_used_rows(model.composition, counts_V * keep_V, MAX_CACHED_ROWS),
     )
 
 
-def _make(options: TrainEmbeddingsOptions, lexicon: Lexicon, listen: Listener) -> EmbeddingModel:
+def _make(options: TrainEmbeddingsOptions, vocabulary: EmbeddingVocabulary, listen: Listener) -> EmbeddingModel:
     """The matrices, if there is room for them."""
-    from rnnkit.embeddings.hot_rows import copies
-    from rnnkit.embeddings.model import make_model
+    from rnnkit.embeddings.train.embedding_model import init_model
+    from rnnkit.kernels.row_cache import total_cache_rows
 
-    if options.loss == "softmax" and len(lexicon.words) > MOST_SOFTMAX_WORDS:
+    if options.loss == "softmax" and len(vocabulary.words) > MOST_SOFTMAX_WORDS:
         raise ConfigError(
-            f"--loss softmax looks at all {len(lexicon.words):,} words for every prediction",
+            f"--loss softmax looks at all {len(vocabulary.words):,} words for every prediction",
             f"it is a reference for vocabularies of up to {MOST_SOFTMAX_WORDS:,}",
             hint="give --loss negative, or a greater --min-count",
         )
-    needed, free = lexicon.memory_bytes(dimension(options)), available_memory()
-    listen(Note(f"{len(lexicon.words):,} words of {dimension(options)} numbers take {needed / 1e6:,.0f} MB of memory"))
+    needed, free = vocabulary.memory_bytes(dimension(options)), available_memory()
+    size = f"{needed / 1e6:,.0f} MB"
+    listen(Note(f"{len(vocabulary.words):,} words of {dimension(options)} numbers take {size} of memory"))
     if needed > free:
         raise ConfigError(
             f"the vectors need {needed / 1e9:,.1f} GB of memory, {free / 1e9:,.1f} GB are free",
-            hint="a smaller --dimension, a greater --min-count" + (" or fewer --buckets" if lexicon.subwords else ""),
+            hint="a smaller --dimension, a greater --min-count"
+            + (" or fewer --buckets" if vocabulary.subwords else ""),
         )
     alone = options.loss == "softmax"  # which goes over all rows and knows of no copies
-    copied = 0 if alone else copies(options.threads or available_cores(), lexicon.rows)
+    copied = 0 if alone else total_cache_rows(options.threads or available_cores(), vocabulary.rows)
     by_length = options.ngram_weights == "length"
-    return make_model(lexicon, dimension(options), options.seed, copied, by_length)
+    return init_model(vocabulary, dimension(options), options.seed, copied, by_length)

@@ -13,7 +13,7 @@ from rnnkit.io.workspace import Workspace
 from rnnkit.stages.vectors import vector_options
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.corpus import WordCounts
+    from rnnkit.embeddings.train.corpus import WordCounts
     from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
 
 
@@ -78,16 +78,16 @@ def write_numbers(options: TrainEmbeddingsOptions, paths: Sequence[Path], folder
     Raises:
         DataError: The text cannot be read, is empty, or has too few words.
     """
-    from rnnkit.embeddings.corpus import write_text
+    from rnnkit.embeddings.train.corpus import write_corpus
 
     if paths:
-        return write_text(paths, folder, options.min_count, listen)
+        return write_corpus(paths, folder, options.min_count, listen)
     return _write_aligned(options, folder, listen)
 
 
 def _write_aligned(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> WordCounts:
     from rnnkit.data.aligned_data import AlignedData
-    from rnnkit.embeddings.corpus import select_words, write_sentences
+    from rnnkit.embeddings.train.corpus import select_words, write_aligned_corpus
     from rnnkit.text.vocabulary import Vocabulary
 
     assert options.data is not None  # `find_text` returns no paths otherwise
@@ -109,6 +109,6 @@ def _write_aligned(options: TrainEmbeddingsOptions, folder: Path, listen: Listen
             hint="--vocab names the right one",
         )
     vocabulary = Vocabulary.load(path)
-    counts = write_sentences(data.side("train", language), folder, len(vocabulary))
+    counts = write_aligned_corpus(data.side("train", language), folder, len(vocabulary))
     listen(Note(f"{int(counts.sum()):,} words of {language} in {options.data}"))
     return select_words(counts, lambda number: vocabulary.tokens[number].encode(), options.min_count)

@@ -23,8 +23,8 @@ from rnnkit.system import machine
 from rnnkit.system.machine import available_cores, peak_memory
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.corpus import Corpus
-    from rnnkit.embeddings.model import EmbeddingModel
+    from rnnkit.embeddings.train.corpus import Corpus
+    from rnnkit.embeddings.train.embedding_model import EmbeddingModel
     from rnnkit.training.trainer import Trainer, TrainingCounters
     from rnnkit.training.word_vector_task import TokenBatch, WordVectorTask
 
@@ -161,7 +161,7 @@ def _with_threads(options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
 def _train(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> TrainEmbeddingsResult:
-    from rnnkit.embeddings import run_directory
+    from rnnkit.embeddings.formats import vectors_directory
     from rnnkit.training import checkpoint, metrics
 
     loop, task = _make_loop(options, model, corpus, folder, listen)
@@ -174,7 +174,7 @@ def _train(
     try:
         counters = loop.run()
     except Interrupted:
-        run_directory.update(folder.path, model.table(), {"finished": False})
+        vectors_directory.update_run(folder.path, model.table(), {"finished": False})
         listen(Note(f"the vectors as they are now are in {folder}"))
         raise
     if not counters.tokens:  # some line has two words that could be kept, or the run would not have started
@@ -186,7 +186,7 @@ def _train(
         )
     facts = {"finished": True, "tokens": corpus.tokens, "epochs": options.epochs, "loss": task.loss}
     folder.check()
-    run_directory.update(folder.path, model.table(), facts)
+    vectors_directory.update_run(folder.path, model.table(), facts)
     checkpoint.remove(folder / "last")
     shutil.rmtree(folder / embedding_start.TEXT)
     folder.commit()
@@ -196,13 +196,13 @@ def _train(
 def _make_loop(
     options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> tuple[Trainer[TokenBatch], WordVectorTask]:
-    from rnnkit.embeddings.learner import Learner
+    from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
     from rnnkit.training.schedules import Schedule
     from rnnkit.training.trainer import Trainer, TrainingPlan
     from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
-    task = WordVectorTask(corpus, Learner(embedding_start.make_lesson(options, model, corpus), threads))
+    task = WordVectorTask(corpus, HogwildTrainer(embedding_start.make_lesson(options, model, corpus), threads))
     slabs = TokenBatches(corpus, options.epochs)
     steps = options.epochs * slabs.per_epoch
     plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, save_at_end=False)
@@ -222,9 +222,9 @@ def _load_kernels(listen: Listener) -> None:
     It comes first, so that the compiler's memory is given back before the matrices take theirs.
     """
     with kernel_cache.tell(listen):
-        from rnnkit.embeddings import kernels
+        from rnnkit.embeddings.train import hogwild_trainer
 
-        kernels.prepare()
+        hogwild_trainer.compile_kernels()
 
 
 def _result(
@@ -237,7 +237,7 @@ def _result(
 ) -> TrainEmbeddingsResult:
     return TrainEmbeddingsResult(
         output=folder,
-        words=len(model.lexicon.words),
+        words=len(model.vocabulary.words),
         dimension=dimension(options),
         tokens=corpus.tokens,
         epochs=options.epochs,
@@ -250,17 +250,17 @@ def _result(
 
 def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> Cost:
     """Count the words, in a folder that is gone afterwards."""
-    from rnnkit.embeddings.corpus import open_text, write_rows
+    from rnnkit.embeddings.train.corpus import open_corpus, write_vocabulary_ids
 
     paths = embedding_text.find_text(options)
     options, known = embedding_start.open_vectors(options, listen)
     with tempfile.TemporaryDirectory() as name:
         text = Path(name)
         found = embedding_text.write_numbers(options, paths, text, listen)
-        lexicon, row_of = embedding_start.choose_words(options, known, found)
-        write_rows(text, found.rows(row_of))
-        tokens = open_text(text).tokens
+        vocabulary, row_of = embedding_start.choose_words(options, known, found)
+        write_vocabulary_ids(text, found.rows(row_of))
+        tokens = open_corpus(text).tokens
         numbers = sum(path.stat().st_size for path in text.iterdir())
-    matrices = lexicon.memory_bytes(dimension(options))
+    matrices = vocabulary.memory_bytes(dimension(options))
     machine.report_limits(matrices, listen)
-    return Cost(len(lexicon.words), tokens, matrices, 2 * matrices + numbers)
+    return Cost(len(vocabulary.words), tokens, matrices, 2 * matrices + numbers)

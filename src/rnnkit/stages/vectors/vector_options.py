@@ -11,7 +11,7 @@ from rnnkit.events import Listener
 from rnnkit.io import manifest
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.table import Table
+    from rnnkit.embeddings.vector_table import VectorTable
 
 vectors = partial(
     option, None, help="Vectors directory, or a file of word2vec, fastText or GloVe.", shown_default="WORK/embeddings"
@@ -22,7 +22,7 @@ restrict = partial(
 )  # fmt: skip
 
 
-def load(path: Path, repair: bool, listen: Listener) -> Table:
+def load(path: Path, repair: bool, listen: Listener) -> VectorTable:
     """Read word vectors, in one warning what was repaired or skipped. Raises as `formats.load`.
 
     Args:
