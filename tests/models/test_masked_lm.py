@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig, prediction_mask
 from rnnkit.nn import losses
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 LINES = [[4, 9, 6, 5, 12], [7], [15, 5, 4], [], [8, 8, 8, 8, 8, 8, 8]]

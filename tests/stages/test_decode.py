@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from tests.workspaces import CORPORA, make_workspace
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Event, WarningEvent
-from rnnkit.kernels import processor
+from rnnkit.kernels import dispatch
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.stages.text import align_words
@@ -176,11 +177,12 @@ def test_eight_bits_and_a_shortlist_say_much_the_same(model: Path, text: Path, s
         assert same >= 32, f"of 64, with {changes}"
 
 
-@pytest.mark.parametrize("lacking", ["HAS_LANES", "HAS_BYTES"])
+@pytest.mark.parametrize("lacking", ["avx2_fma", "avx512_bytes"])
 def test_eight_bits_make_room_for_float32_where_they_are_slower(
     model: Path, text: Path, lacking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, lacking, False)
+    features = replace(dispatch.cpu_features(), **{lacking: False})
+    monkeypatch.setattr(dispatch, "cpu_features", lambda: features)
     heard: list[Event] = []
     options = DecodeOptions(files=[text], model=[model], int8=True, threads=1)
     found = list(decode.run(options, heard.append))

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from rnnkit.models.encoder_decoder import EncoderOutput, SourceBatch
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.nn.bidirectional import EncoderLayer
 from rnnkit.nn.cells import State
 from rnnkit.nn.dropout import Dropout
-from rnnkit.nn.encoder_layer import EncoderLayer
 from rnnkit.nn.kinds import RecurrentArch
 
 MIN_RESIDUAL_LAYERS = 3

@@ -221,7 +221,7 @@ def _load_kernels(listen: Listener) -> None:
 
     It comes first, so that the compiler's memory is given back before the matrices take theirs.
     """
-    with kernel_cache.tell(listen):
+    with kernel_cache.report_to(listen):
         from rnnkit.embeddings.train import hogwild_trainer
 
         hogwild_trainer.compile_kernels()

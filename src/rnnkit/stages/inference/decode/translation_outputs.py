@@ -183,9 +183,9 @@ def _open(options: DecodeOptions, listen: Listener) -> Translator:
 
 def _eight_bits_pay(listen: Listener) -> bool:
     """Whether weights of eight bits make decoding faster here; warns where they do not."""
-    from rnnkit.nn import int8
+    from rnnkit.kernels import dispatch
 
-    fast = int8.is_fast()
+    fast = dispatch.int8_is_fast()
     if not fast:
         listen(
             WarningEvent(

@@ -177,7 +177,7 @@ class TrainSeq2SeqOptions:
     )
     measure: str | None = _preset(
         "measure", "Output", help="What chooses the best weights; auto: BLEU, of short outputs chrF.",
-        choices=kinds.MEASURES,
+        choices=kinds.VALIDATION_METRICS,
     )  # fmt: skip
     samples: int = option(3, help="Sample translations shown at a validation.", panel="Output", minimum=0)
     average: int = training.average()
