@@ -14,7 +14,7 @@ from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.nn import recompute
+from rnnkit.nn import activation_checkpointing
 
 Case = tuple[Callable[[], nn.Module], Callable[[nn.Module], Tensor]]
 """How to make a network, and how to take its loss."""
@@ -91,7 +91,7 @@ def outcome(case: Case, checkpointing: bool) -> tuple[Tensor, dict[str, Tensor],
     torch.manual_seed(1)
     network = make()
     if checkpointing:
-        recompute.turn_on(network)
+        activation_checkpointing.enable_checkpointing(network)
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
     tensors = []
@@ -113,7 +113,7 @@ def outcome(case: Case, checkpointing: bool) -> tuple[Tensor, dict[str, Tensor],
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_losses_and_gradients_with_less_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recompute, "SEGMENT", 5)
+    monkeypatch.setattr(activation_checkpointing, "SEGMENT", 5)
     loss, gradients, kept = outcome(NETWORKS[name], checkpointing=False)
     found, others, less = outcome(NETWORKS[name], checkpointing=True)
     torch.testing.assert_close(found, loss, rtol=1e-6, atol=0)
@@ -139,7 +139,7 @@ def test_float16_is_recomputed_in_float16(arch: str) -> None:
         torch.manual_seed(1)
         network = language_model_of(arch=arch, embedding=12, dropout_embedding=0.0)()
         if checkpointing:
-            recompute.turn_on(network)
+            activation_checkpointing.enable_checkpointing(network)
         with torch.autocast("cpu", dtype=torch.float16):
             loss = lm_loss(network)
         torch.autograd.backward(loss)

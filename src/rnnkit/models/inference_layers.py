@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rnnkit.nn.int8 import Int8Linear
-from rnnkit.nn.packed import PackedLinear
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.kernels.dispatch import cpu_features
+from rnnkit.nn.inference_linear import Int8Linear, PackedLinear
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 InferenceLinear = Int8Linear | PackedLinear
 
@@ -39,9 +39,7 @@ def choose_inference_linear(
         return Int8Linear
     if device.type != "cpu":
         return None
-    from rnnkit.kernels import processor  # imports the compiler
-
-    return PackedLinear if processor.HAS_LANES else None
+    return PackedLinear if cpu_features().avx2_fma else None
 
 
 def replace_linear_layers(network: nn.Module, make: Callable[[Tensor, Tensor | None], InferenceLinear]) -> None:
@@ -51,7 +49,7 @@ def replace_linear_layers(network: nn.Module, make: Callable[[Tensor, Tensor | N
     """
     for module in list(network.modules()):
         if isinstance(module, RecurrentLayer):
-            module.step_maps = make(*module.input_weights), make(*module.hidden_weights)
+            module.step_linears = make(*module.input_weights), make(*module.hidden_weights)
         for name, child in module.named_children():
             if isinstance(child, nn.Linear):
                 setattr(module, name, make(child.weight, child.bias))

@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.kinds import LanguageArch, LineContext
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
 from rnnkit.text import special_tokens
@@ -96,7 +96,7 @@ class LMOutput:
     state: LMState
 
 
-class LanguageModel(Recomputing):
+class LanguageModel(CheckpointedLayer):
     """Network of the equations above: weights only, without tokenizer, files or search."""
 
     def __init__(self, config: LMConfig) -> None:
@@ -149,7 +149,7 @@ class LanguageModel(Recomputing):
             target_N: Target ids.
             dtype: Precision of the output layer's matrix products; autocast's unless given.
         """
-        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, target_N, kind=dtype)[0]
+        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, target_N, dtype=dtype)[0]
 
     def sampled_loss(
         self, hidden_NE: Tensor, target_N: Tensor, proposal: Proposal, dtype: torch.dtype | None = None
@@ -177,7 +177,7 @@ class LanguageModel(Recomputing):
         if isinstance(layer, TransformerLayer):
             output: tuple[Tensor, tuple[Tensor, ...]] = self.run(layer, x_BTE, state)
             return output
-        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.recompute)
+        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.checkpointing)
 
 
 def _make_layers(config: LMConfig) -> Sequence[LMLayer]:

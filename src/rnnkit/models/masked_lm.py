@@ -29,10 +29,10 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.kinds import LanguageArch
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.recompute import Recomputing
-from rnnkit.nn.recurrent import gather_steps, reverse_index
+from rnnkit.nn.recurrent_layer import gather_steps, reverse_index
 from rnnkit.text import special_tokens
 
 INIT_RANGE = 0.1
@@ -74,7 +74,7 @@ class MaskedLMConfig:
     blanked: float = 0.05
 
 
-class MaskedLM(Recomputing):
+class MaskedLM(CheckpointedLayer):
     """Network of the equations above: weights only, without tokenizer, files or search.
 
     Raises:
@@ -132,7 +132,7 @@ class MaskedLM(Recomputing):
         """
         real_BT = prediction_mask(ids_BT, lengths_B)
         hidden_NE = self.hidden_states(ids_BT, lengths_B)[real_BT]
-        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, ids_BT[real_BT], kind=dtype)[0]
+        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, ids_BT[real_BT], dtype=dtype)[0]
 
     def nll(self, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
         """Compute the exact negative log-likelihood of each target (N,), in nats."""
@@ -161,7 +161,7 @@ class MaskedLM(Recomputing):
         x_BTE = dropout.locked_dropout(embedded_TBE.transpose(0, 1), config.dropout_input, self.training)
         weight_drop = config.weight_drop if self.training else 0.0
         for layer in cast(Sequence[Layer], stack):
-            h_BTH, _ = run_layer(layer, x_BTE, None, weight_drop, self.recompute)
+            h_BTH, _ = run_layer(layer, x_BTE, None, weight_drop, self.checkpointing)
             if config.residual and h_BTH.shape == x_BTE.shape:
                 h_BTH = h_BTH + x_BTE
             x_BTE = dropout.locked_dropout(h_BTH, config.dropout_hidden, self.training)

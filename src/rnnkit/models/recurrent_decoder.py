@@ -35,23 +35,21 @@ from rnnkit.models.encoder_decoder import (
 from rnnkit.models.recurrent_encoder import ResidualStack
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.nn import dropout, kinds
-from rnnkit.nn.attention import Attention
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer, checkpoint_call, split_segments
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.cells import State
+from rnnkit.nn.cross_attention import CrossAttention
 from rnnkit.nn.kinds import RecurrentArch
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.location import LocationAttention
-from rnnkit.nn.monotonic import MonotonicAttention
-from rnnkit.nn.recompute import Recomputing, again, segments
-from rnnkit.nn.recurrent import RecurrentLayer
-from rnnkit.nn.recurrent_attention import RecurrentAttention, first_place
-from rnnkit.nn.transformer import MultiHead
+from rnnkit.nn.multihead_attention import MultiHeadAttention
+from rnnkit.nn.recurrent_attention import LocationAttention, MonotonicAttention, RecurrentAttention, initial_weights
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 CHECKPOINT_SEGMENT = 8
 """Most steps of attention, or of input feeding, per segment of activation checkpointing. The activations of additive
 attention (T x S x H) are large, so segments are short."""
 
 
-class RecurrentDecoder(Recomputing):
+class RecurrentDecoder(CheckpointedLayer):
     """The parallel decoder. Satisfies `encoder_decoder.Decoder`."""
 
     def __init__(self, config: Seq2SeqConfig) -> None:
@@ -84,14 +82,14 @@ class RecurrentDecoder(Recomputing):
         """See `encoder_decoder.Decoder`: keys and values. Single-head values are the states, or W_c m if folded."""
         if self.config.attention == "none":
             return ()
-        if isinstance(self.attention, MultiHead):
+        if isinstance(self.attention, MultiHeadAttention):
             return self.attention.keys_values(states_BSH)
         return self.attention.keys(states_BSH), self.readout_context(states_BSH) if self.readout_folded else states_BSH
 
     def initial_state(self, encoded: EncoderOutput, source: SourceBatch) -> DecoderState:
         """See `encoder_decoder.Decoder`: the bridge, and the initial weights of recurrent attention."""
         is_recurrent = self.config.attention in kinds.RECURRENT_ATTENTIONS
-        alignment_BS = first_place(source.padding_BS) if is_recurrent else None
+        alignment_BS = initial_weights(source.padding_BS) if is_recurrent else None
         return DecoderState(self._initial_layer_states(encoded, source), alignment_BS=alignment_BS)
 
     def _initial_layer_states(self, encoded: EncoderOutput, source: SourceBatch) -> tuple[State, ...]:
@@ -111,12 +109,12 @@ class RecurrentDecoder(Recomputing):
         """See `encoder_decoder.Decoder`."""
         first, *others = self._layers
         weight_drop = self.config.weight_drop if self.training else 0.0
-        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], weight_drop, self.recompute)
+        h_BTH, _ = run_layer(first, y_BTE, state.layers[0], weight_drop, self.checkpointing)
         context_BTH, weights_BTS = self._attend_segments(self.dropout(h_BTH), memory, state)
         x_BTH = self.skips.layer_output(0, y_BTE, h_BTH)
         for depth, layer in enumerate(others, start=1):
             input_BTH = concat_features(self.skips.layer_input(depth, x_BTH), context_BTH)
-            h_BTH, _ = run_layer(layer, input_BTH, state.layers[depth], weight_drop, self.recompute)
+            h_BTH, _ = run_layer(layer, input_BTH, state.layers[depth], weight_drop, self.checkpointing)
             x_BTH = self.skips.layer_output(depth, x_BTH, h_BTH)
         return DecoderOutput(self.compute_readout(x_BTH, context_BTH), weights_BTS)
 
@@ -172,8 +170,10 @@ class RecurrentDecoder(Recomputing):
         if self.config.attention == "none":
             return None, None
         keys, values = memory.keys
-        if isinstance(self.attention, MultiHead):
-            return self.attention.weigh(query_BTH, keys, values, memory.source.attention_mask, self.config.guided_head)
+        if isinstance(self.attention, MultiHeadAttention):
+            return self.attention.forward_with_weights(
+                query_BTH, keys, values, memory.source.attention_mask, self.config.guided_head
+            )
         previous = () if state.alignment_BS is None else (state.alignment_BS,)
         attended: tuple[Tensor, Tensor] = self.attention(query_BTH, keys, values, memory.source.padding_BS, *previous)
         return attended
@@ -182,9 +182,12 @@ class RecurrentDecoder(Recomputing):
         self, query_BTH: Tensor, memory: Memory, state: DecoderState
     ) -> tuple[Tensor | None, Tensor | None]:
         """Attend for a whole target; with activation checkpointing in segments, if the steps are independent."""
-        if not self.recompute or self.config.attention in ("none", *kinds.RECURRENT_ATTENTIONS):
+        if not self.checkpointing or self.config.attention in ("none", *kinds.RECURRENT_ATTENTIONS):
             return self.run(self.attend, query_BTH, memory, state)
-        attended = [again(self.attend, part_BTH, memory, state) for part_BTH in segments(query_BTH, CHECKPOINT_SEGMENT)]
+        attended = [
+            checkpoint_call(self.attend, part_BTH, memory, state)
+            for part_BTH in split_segments(query_BTH, CHECKPOINT_SEGMENT)
+        ]
         contexts, weights = zip(*attended, strict=True)
         return torch.cat(contexts, dim=1), torch.cat(weights, dim=1)
 
@@ -230,7 +233,7 @@ class InputFeedingDecoder(RecurrentDecoder):
         weight_drop = self.config.weight_drop if self.training else 0.0
         dropped = [_dropconnect_weight(layer, weight_drop) for layer in self._layers]
         outputs = []
-        for segment_BTE in segments(y_BTE, CHECKPOINT_SEGMENT if self.recompute else y_BTE.shape[1]):
+        for segment_BTE in split_segments(y_BTE, CHECKPOINT_SEGMENT if self.checkpointing else y_BTE.shape[1]):
             output, state = self.run(self._run_segment, segment_BTE, memory, state, dropped)
             outputs.append(output)
         return _concat_outputs(outputs)
@@ -264,14 +267,14 @@ class InputFeedingDecoder(RecurrentDecoder):
         return DecoderOutput(readout_BKR, weights_BKS), next_state
 
 
-def _make_attention(config: Seq2SeqConfig) -> Attention | RecurrentAttention | MultiHead:
+def _make_attention(config: Seq2SeqConfig) -> CrossAttention | RecurrentAttention | MultiHeadAttention:
     if config.attention == "multihead":
-        return MultiHead(config.hidden, config.heads)
+        return MultiHeadAttention(config.hidden, config.heads)
     if config.attention == "monotonic":
         return MonotonicAttention(config.hidden)
     if config.attention == "location":
         return LocationAttention(config.hidden)
-    return Attention(config.attention, config.hidden)
+    return CrossAttention(config.attention, config.hidden)
 
 
 def _concat_outputs(outputs: Sequence[DecoderOutput]) -> DecoderOutput:

@@ -4,7 +4,7 @@
     r_t    = decoder(E_tgt y_1 … y_t, memory)                  recurrent_decoder.py, transformer_seq2seq.py
     p(y_{t+1}) = softmax(W r_t + b)                            W = E_tgt if tied (Press and Wolf 2017)
 
-With a pointer-generator (nn/copying.py), p is mixed with the attention weights of the source tokens.
+With a pointer-generator (nn/pointer_generator.py), p is mixed with the attention weights of the source tokens.
 `encoder_decoder.py` defines the interfaces between the parts and the shape letters; V target vocabulary.
 """
 
@@ -25,7 +25,7 @@ from rnnkit.models.recurrent_decoder import InputFeedingDecoder, RecurrentDecode
 from rnnkit.models.recurrent_encoder import RecurrentEncoder
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.transformer_seq2seq import TransformerDecoder, TransformerEncoder
-from rnnkit.nn import copying, dropout, losses
+from rnnkit.nn import dropout, losses, pointer_generator
 from rnnkit.nn.device import autocast, choose_precision
 from rnnkit.nn.kinds import TRANSFORMERS
 from rnnkit.text import special_tokens
@@ -131,12 +131,12 @@ class SequenceToSequence(nn.Module):
         if not self.config.copy:
             return losses.fused_loss(readout_NR, self.output_weight, self.output_bias, target_N, smoothing)
         assert decoded.weights_BTS is not None
-        copy_N = copying.copied_targets(decoded.weights_BTS, source_BS, target_BT)[real_BT]
+        copy_N = pointer_generator.copy_probability(decoded.weights_BTS, source_BS, target_BT)[real_BT]
         unattended_BT1 = self._unattended_mass(decoded.weights_BTS)
         unattended_N = None if unattended_BT1 is None else unattended_BT1[real_BT].squeeze(1)
         logits_NV = nn.functional.linear(readout_NR, self.output_weight, self.output_bias)
         gate_N = self.gate(readout_NR).squeeze(1)
-        return copying.mixture_loss(logits_NV, target_N, copy_N, gate_N, smoothing, unattended_N)
+        return pointer_generator.mixture_loss(logits_NV, target_N, copy_N, gate_N, smoothing, unattended_N)
 
     def readouts(self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor) -> Tensor:
         """Compute the input of the output layer at each target position (B, T, R), with teacher forcing."""
@@ -183,7 +183,7 @@ class SequenceToSequence(nn.Module):
         """Return the function from readouts to logits, restricted to the target ids `ids_C` if given."""
         inference_output = self.inference.output
         if inference_output is not None:
-            return inference_output if ids_C is None else inference_output.rows(ids_C)
+            return inference_output if ids_C is None else inference_output.select_outputs(ids_C)
         if ids_C is None:
             return partial(nn.functional.linear, weight=self.output_weight, bias=self.output_bias)
         return partial(nn.functional.linear, weight=self.output_weight[ids_C], bias=self.output_bias[ids_C])
@@ -209,21 +209,23 @@ class SequenceToSequence(nn.Module):
         if weights_BKS is None:  # without attention all positions of the source count alike
             weights_BKS = _uniform_attention(memory.padding_BS).expand(*readout_BKR.shape[:2], -1)
         if extended is None:
-            copy_BKV = copying.copied(weights_BKS.float(), memory.source.ids_BS, self.config.target_size)
+            copy_BKV = pointer_generator.copy_distribution(
+                weights_BKS.float(), memory.source.ids_BS, self.config.target_size
+            )
         else:
             size = self.config.target_size + extended.present_BX.shape[1]
-            copy_BKV = copying.copied(weights_BKS.float(), extended.ids_BS, size)
-            log_p_BKV = copying.share_unknown(log_p_BKV, copy_BKV[..., self.config.target_size :])
+            copy_BKV = pointer_generator.copy_distribution(weights_BKS.float(), extended.ids_BS, size)
+            log_p_BKV = pointer_generator.split_unknown(log_p_BKV, copy_BKV[..., self.config.target_size :])
         if self.config.copy:
             gate_BK1, unattended_BK1 = self.gate(readout_BKR).float(), self._unattended_mass(weights_BKS)
-            log_p_BKV = copying.mix(log_p_BKV, copy_BKV, gate_BK1, unattended_BK1)
+            log_p_BKV = pointer_generator.mixture_log_prob(log_p_BKV, copy_BKV, gate_BK1, unattended_BK1)
         if extended is not None:
             log_p_BKV[..., self.config.target_size :].masked_fill_(~extended.present_BX.unsqueeze(1), -torch.inf)
         return log_p_BKV
 
     def _unattended_mass(self, weights_BTS: Tensor) -> Tensor | None:
         """Return the mass missing from monotonic attention weights; None for other attention, whose sum is 1."""
-        return copying.left_over(weights_BTS) if self.config.attention == "monotonic" else None
+        return pointer_generator.unattended_mass(weights_BTS) if self.config.attention == "monotonic" else None
 
     def _embed(self, table: nn.Embedding, ids_BT: Tensor) -> Tensor:
         """Look up scaled embeddings; in training with dropout, and embedding dropout if configured."""

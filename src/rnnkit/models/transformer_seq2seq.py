@@ -30,15 +30,13 @@ from torch import Tensor, nn
 
 from rnnkit.models.encoder_decoder import DecoderOutput, DecoderState, EncoderOutput, Memory, SourceBatch
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
-from rnnkit.nn import positions
-from rnnkit.nn.causal_attention import CausalAttention
+from rnnkit.nn import positional_encoding
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
 from rnnkit.nn.cells import State
 from rnnkit.nn.dropout import Dropout
-from rnnkit.nn.mingru import MinGRULayer
-from rnnkit.nn.recompute import Recomputing
-from rnnkit.nn.residual import Residual, closing_norm
-from rnnkit.nn.ssru import SSRULayer
-from rnnkit.nn.transformer import FeedForward, MultiHead
+from rnnkit.nn.mingru import MinGRULayer, SSRULayer
+from rnnkit.nn.multihead_attention import CausalAttention, MultiHeadAttention
+from rnnkit.nn.transformer import FeedForward, ResidualConnection, final_norm
 
 Mixer = CausalAttention | SSRULayer | MinGRULayer
 """A sublayer that mixes the target positions before each token."""
@@ -50,28 +48,30 @@ class TransformerEncoderBlock(nn.Module):
     def __init__(self, config: Seq2SeqConfig) -> None:
         super().__init__()
         size, drop = config.hidden, Dropout(config.dropout, config.locked)
-        self.attention = MultiHead(size, config.heads, rotary=config.positions == "rotary")
+        self.attention = MultiHeadAttention(size, config.heads, rotary=config.positions == "rotary")
         self.feed_forward = FeedForward(size, config.inner or 4 * size)
-        self.around_attention = Residual(size, config.norm, drop)
-        self.around_feed_forward = Residual(size, config.norm, drop)
+        self.around_attention = ResidualConnection(size, config.norm, drop)
+        self.around_feed_forward = ResidualConnection(size, config.norm, drop)
 
     def forward(self, x_BSE: Tensor, attention_mask: Tensor | None) -> Tensor:
         """Run the block; `attention_mask` as in `SourceBatch`."""
-        input_BSE = self.around_attention.before(x_BSE)
+        input_BSE = self.around_attention.sublayer_input(x_BSE)
         attended_BSE = self.attention(input_BSE, *self.attention.keys_values(input_BSE), attention_mask)
-        x_BSE = self.around_attention.after(x_BSE, attended_BSE)
-        input_BSE = self.around_feed_forward.before(x_BSE)
-        return self.around_feed_forward.after(x_BSE, self.feed_forward(input_BSE))
+        x_BSE = self.around_attention.add(x_BSE, attended_BSE)
+        input_BSE = self.around_feed_forward.sublayer_input(x_BSE)
+        return self.around_feed_forward.add(x_BSE, self.feed_forward(input_BSE))
 
 
-class TransformerEncoder(Recomputing):
+class TransformerEncoder(CheckpointedLayer):
     """Stack of encoder blocks. Satisfies `encoder_decoder.Encoder`."""
 
     def __init__(self, config: Seq2SeqConfig) -> None:
         super().__init__()
-        self.positions = positions.SinusoidalPositions() if config.positions == "sinusoidal" else nn.Identity()
+        self.positions = (
+            positional_encoding.SinusoidalPositions() if config.positions == "sinusoidal" else nn.Identity()
+        )
         self.blocks = nn.ModuleList(TransformerEncoderBlock(config) for _ in range(config.layers))
-        self.closing = closing_norm(config.hidden, config.norm)
+        self.closing = final_norm(config.hidden, config.norm)
 
     def forward(self, x_BSE: Tensor, lengths_B: Tensor, source: SourceBatch) -> EncoderOutput:
         """See `encoder_decoder.Encoder`; the attention mask stands for the lengths."""
@@ -89,11 +89,11 @@ class TransformerDecoderBlock(nn.Module):
         size, drop = config.hidden, Dropout(config.dropout, config.locked)
         self.guided_head = config.guided_head
         self.mixer = _make_mixer(config)
-        self.cross = MultiHead(size, config.heads)
+        self.cross = MultiHeadAttention(size, config.heads)
         self.feed_forward = FeedForward(size, config.inner or 4 * size)
-        self.around_mixer = Residual(size, config.norm, drop)
-        self.around_cross = Residual(size, config.norm, drop)
-        self.around_feed_forward = Residual(size, config.norm, drop)
+        self.around_mixer = ResidualConnection(size, config.norm, drop)
+        self.around_cross = ResidualConnection(size, config.norm, drop)
+        self.around_feed_forward = ResidualConnection(size, config.norm, drop)
 
     def forward(
         self, y_BTE: Tensor, state: State, keys: tuple[Tensor, Tensor], source: SourceBatch, need_weights: bool
@@ -103,8 +103,8 @@ class TransformerDecoderBlock(nn.Module):
 
     def mix(self, y_NTE: Tensor, state: State) -> tuple[Tensor, State]:
         """Run the mixer from a state; return its output and next state."""
-        mixed_NTE, state = self.mixer(self.around_mixer.before(y_NTE), state)
-        return self.around_mixer.after(y_NTE, mixed_NTE), state
+        mixed_NTE, state = self.mixer(self.around_mixer.sublayer_input(y_NTE), state)
+        return self.around_mixer.add(y_NTE, mixed_NTE), state
 
     def attend(
         self, y_BTE: Tensor, keys: tuple[Tensor, Tensor], source: SourceBatch, need_weights: bool
@@ -120,18 +120,20 @@ class TransformerDecoderBlock(nn.Module):
         Returns:
             The block's output (B, T, E), and the attention weights (B, T, S) or None.
         """
-        input_BTE = self.around_cross.before(y_BTE)
+        input_BTE = self.around_cross.sublayer_input(y_BTE)
         weights_BTS: Tensor | None = None
         if need_weights:
-            attended_BTE, weights_BTS = self.cross.weigh(input_BTE, *keys, source.attention_mask, self.guided_head)
+            attended_BTE, weights_BTS = self.cross.forward_with_weights(
+                input_BTE, *keys, source.attention_mask, self.guided_head
+            )
         else:
             attended_BTE = self.cross(input_BTE, *keys, source.attention_mask)
-        y_BTE = self.around_cross.after(y_BTE, attended_BTE)
-        input_BTE = self.around_feed_forward.before(y_BTE)
-        return self.around_feed_forward.after(y_BTE, self.feed_forward(input_BTE)), weights_BTS
+        y_BTE = self.around_cross.add(y_BTE, attended_BTE)
+        input_BTE = self.around_feed_forward.sublayer_input(y_BTE)
+        return self.around_feed_forward.add(y_BTE, self.feed_forward(input_BTE)), weights_BTS
 
 
-class TransformerDecoder(Recomputing):
+class TransformerDecoder(CheckpointedLayer):
     """Stack of decoder blocks. Satisfies `encoder_decoder.Decoder`.
 
     It reports the cross-attention of the last block but one, which aligns words best (Garg et al. 2019,
@@ -142,7 +144,7 @@ class TransformerDecoder(Recomputing):
         super().__init__()
         self.config = config
         self.blocks = nn.ModuleList(TransformerDecoderBlock(config) for _ in range(config.decoder_layers))
-        self.closing = closing_norm(config.hidden, config.norm)
+        self.closing = final_norm(config.hidden, config.norm)
         self.sinusoidal = config.arch == "transformer" and config.positions == "sinusoidal"
         self.alignment_layer = max(0, config.decoder_layers - 2)
 
@@ -179,7 +181,11 @@ class TransformerDecoder(Recomputing):
 
     def _add_positions(self, y_BTE: Tensor, start: int, count: int) -> Tensor:
         """Add sinusoidal encodings of `count` positions from `start`: a whole target, or one position for all rows."""
-        return y_BTE + positions.sinusoids(count, y_BTE.shape[2], start).to(y_BTE) if self.sinusoidal else y_BTE
+        return (
+            y_BTE + positional_encoding.sinusoidal_encoding(count, y_BTE.shape[2], start).to(y_BTE)
+            if self.sinusoidal
+            else y_BTE
+        )
 
     @property
     def _blocks(self) -> Sequence[TransformerDecoderBlock]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rnnkit.models.encoder_decoder import DecoderState, ExtendedVocabulary, Memory
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.nn import ranking
+from rnnkit.nn import topk_log_softmax
 from rnnkit.text import special_tokens
 
 ROWS_PER_CHUNK = 192
@@ -146,9 +146,9 @@ class TranslationStepper:
         """
         count = min(count, logits_NC.shape[1])
         if self._shortlist is None or state.shortlist_mask_BC is None:
-            return ranking.rank(logits_NC, count, forbidden)
-        mask = ranking.Gates(state.shortlist_mask_BC, sentence_N.to(state.shortlist_mask_BC.device))
-        log_p_NK, column_NK = ranking.rank(logits_NC, count, forbidden, mask)
+            return topk_log_softmax.topk_log_softmax(logits_NC, count, forbidden)
+        mask = topk_log_softmax.LogitMask(state.shortlist_mask_BC, sentence_N.to(state.shortlist_mask_BC.device))
+        log_p_NK, column_NK = topk_log_softmax.topk_log_softmax(logits_NC, count, forbidden, mask)
         return log_p_NK, self._shortlist.ids_C[column_NK]
 
     def _advance(self, token_BK: Tensor, state: TranslationState) -> tuple[Tensor, TranslationState, Tensor | None]:
