@@ -146,7 +146,8 @@ def test_attention_follows_links_sooner_where_they_teach_it(changes: dict[str, A
     assert reports[0].nll == before[0].nll, "the same start"
 
 
-def test_links_are_counted_by_token_and_a_batch_without_any_learns_on() -> None:
+def test_attention_loss_is_a_mean_over_linked_tokens() -> None:
+    """A batch without links still trains."""
     network = build(arch="gru")
     data = sentences([[4, 5, 6], [7]]), sentences([[6, 5], [7, 7, 7]])
     guidance = AttentionSupervision(pack([[(0, 1), (1, 1), (2, 0)], []]), 0.2)
