@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
 from rnnkit.text.special_tokens import NAMES
 

@@ -1,4 +1,4 @@
-"""What `align` reads: token files and vocabularies, checked to belong together."""
+"""Inputs of `rnnkit align`: token files and vocabularies, checked to belong together."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 
 @dataclass(frozen=True)
-class AlignInputs:
-    """Artefacts that belong together.
+class EncodingInputs:
+    """Token files and vocabularies that belong together.
 
     Attributes:
         sides: Languages, the source first.
-        parts: Train, valid and test as far as they are there.
-        vocabularies: By side; the same one for both where it is joint.
-        digests: sha256 of the vocabularies and token files, identity of the tokenizer.
+        parts: The splits: train, valid and test sets, as far as there are any.
+        vocabularies: Vocabulary of each side; both sides have the same if it is joint.
+        digests: SHA-256 of the vocabularies and token files, and the identity of the tokenizer.
     """
 
     sides: tuple[str, ...]
@@ -45,24 +45,28 @@ def find_inputs(
     named: Mapping[str, Sequence[Path]],
     vocabularies: Sequence[Path],
     listen: Listener,
-) -> AlignInputs:
-    """Open the files that were named, or where none was, those of the workspace.
+) -> EncodingInputs:
+    """Open the given token files or, if there are none, those of the workspace; and their vocabularies.
 
     Args:
-        workspace: Where to look for what is not named.
-        sides: Languages asked for, the source first; none to take what the files are.
-        named: Token files by split.
-        vocabularies: Vocabulary files.
-        listen: Is told what was left out or is missing.
+        workspace: Where files are that are not given.
+        sides: Selected languages, the source first; empty to infer them from the files.
+        named: Given token files by split.
+        vocabularies: Given vocabulary files.
+        listen: Receives warnings of test files left out and of a missing validation split.
 
     Raises:
-        UsageError: The files do not fit the sides.
-        DataError: Something is missing.
+        UsageError: The files do not match the sides.
+        DataError: A file is missing.
         ArtefactError: Different tokenizers made the token files or the vocabulary.
     """
-    sides, parts = _named(sides, named) if any(named.values()) else _in_workspace(workspace, sides, listen)
+    sides, parts = _open_named(sides, named) if any(named.values()) else _open_workspace(workspace, sides, listen)
     if all(part.split == TRAIN for part in parts):
-        listen(WarningEvent("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights"))
+        listen(
+            WarningEvent(
+                "there is no validation split: `rnnkit train` needs one for early stopping and model selection"
+            )
+        )
     files = [file for part in parts for file in part.files]
     tokenizer = common_tokenizer(files)
     paths = _vocabulary_paths(workspace, sides, vocabularies)
@@ -71,55 +75,61 @@ def find_inputs(
         digests["tokenizer"] = tokenizer
     for part in parts:
         digests |= {f"{part.name}.{side}": file.sha256 for side, file in zip(sides, part.files, strict=True)}
-    return AlignInputs(sides, parts, opened, digests)
+    return EncodingInputs(sides, parts, opened, digests)
 
 
-def _named(asked: tuple[str, ...], named: Mapping[str, Sequence[Path]]) -> tuple[tuple[str, ...], list[CorpusSplit]]:
-    """Sides and parts of the files on the command line."""
-    numbers = {split: len(paths) for split, paths in named.items() if paths}
-    if set(numbers.values()) not in ({1}, {2}):
-        given = ", ".join(f"--{split} has {number}" for split, number in numbers.items())
-        raise UsageError("give each part one token file, or each part two: source and target", given)
+def _open_named(
+    selected: tuple[str, ...], named: Mapping[str, Sequence[Path]]
+) -> tuple[tuple[str, ...], list[CorpusSplit]]:
+    """Open the given token files. Returns sides and splits."""
+    counts = {split: len(paths) for split, paths in named.items() if paths}
+    if set(counts.values()) not in ({1}, {2}):
+        given = ", ".join(f"--{split} has {count}" for split, count in counts.items())
+        raise UsageError("every split needs one token file, or every split two: source and target", given)
     parts = [
         CorpusSplit(split, split, tuple(open_token_file(path) for path in paths))
         for split, paths in named.items()
         if paths
     ]
-    sides = asked or tuple(file.language for file in parts[0].files)
+    sides = selected or tuple(file.language for file in parts[0].files)
     if len(sides) != len(parts[0].files):
-        raise UsageError(f"{len(parts[0].files)} files a part do not fit the sides {', '.join(sides)}")
+        raise UsageError(f"{len(parts[0].files)} token files per split do not match the sides {', '.join(sides)}")
     if len(sides) == 2 and sides[0] == sides[1]:
         sides = ("source", "target")
     return sides, parts
 
 
-def _in_workspace(
-    workspace: Workspace, asked: tuple[str, ...], listen: Listener
+def _open_workspace(
+    workspace: Workspace, selected: tuple[str, ...], listen: Listener
 ) -> tuple[tuple[str, ...], list[CorpusSplit]]:
-    """Sides and parts of the workspace's token files."""
+    """Open the token files of the workspace. Returns sides and splits."""
     folder = workspace.tokens
     paths = find_token_files(folder)
     if not paths:
-        raise DataError(f"there are no token files in {folder}", hint="`rnnkit tokenize FILE…` makes them")
+        raise DataError(f"there are no token files in {folder}", hint="`rnnkit tokenize FILE…` makes them", path=folder)
     languages = sorted({parse_name(path).language for path in paths})
-    if missing := [side for side in asked if side not in languages]:
+    if missing := [side for side in selected if side not in languages]:
         raise DataError(
-            f"there is no token file *.{missing[0]}.tok in {folder}", f"languages there: {', '.join(languages)}"
+            f"there is no token file *.{missing[0]}.tok in {folder}",
+            f"available languages: {', '.join(languages)}",
+            path=folder,
         )
-    if not asked and len(languages) > 1:
+    if not selected and len(languages) > 1:
         raise UsageError(
             f"{folder} has several languages: {', '.join(languages)}",
-            hint="say which: --source LANG --target LANG for two sides, --text LANG for one",
+            hint="select --source LANG --target LANG for two sides, or --text LANG for one",
+            path=folder,
         )
-    sides = asked or tuple(languages)
+    sides = selected or tuple(languages)
     parts, left_out = find_splits(paths, sides)
     for line in left_out:
         listen(WarningEvent(line))
     if not parts:
         raise DataError(
-            f"{folder} has no train, valid or test part",
+            f"{folder} has no train, valid or test split",
             f"it has {', '.join(path.name for path in paths)}",
             hint="name the files: --train FILE…",
+            path=folder,
         )
     return sides, parts
 
@@ -127,7 +137,7 @@ def _in_workspace(
 def _open_vocabularies(
     paths: Mapping[str, Path], sides: Sequence[str], tokens: TokenFile, tokenizer: str | None
 ) -> tuple[dict[str, Vocabulary], dict[str, str]]:
-    """The vocabulary of each side, and sha256 of each by its name in the manifest."""
+    """Open the vocabulary of each side. Also returns the SHA-256 of each by its name in the manifest."""
     opened, digests = {}, {}
     for name, path in paths.items():
         meta = read_vocabulary_manifest(path)
@@ -136,7 +146,8 @@ def _open_vocabularies(
                 "the vocabulary does not belong to the token files",
                 f"{path}: {describe_tokenizer(meta.inputs.get('tokenizer'))}",
                 f"{tokens.path}: {describe_tokenizer(tokenizer)}",
-                hint="count the tokens again: `rnnkit vocab --overwrite`",
+                hint="build it again: `rnnkit vocab --overwrite`",
+                path=path,
             )
         opened[name] = Vocabulary.load(path)
         digests[name] = str(meta.files[path.name]["sha256"])
@@ -145,27 +156,30 @@ def _open_vocabularies(
 
 
 def _vocabulary_paths(workspace: Workspace, sides: Sequence[str], named: Sequence[Path]) -> dict[str, Path]:
-    """Vocabulary files by their name in the manifest: `vocabulary`, or `vocabulary.LANG` for each side."""
+    """Return vocabulary files by their name in the manifest: `vocabulary`, or `vocabulary.LANG` for each side."""
     if len(named) == 1:
         return {"vocabulary": named[0]}
     if named:
         if len(named) != len(sides):
-            raise UsageError(f"--vocab names {len(named)} files for {len(sides)} sides")
+            raise UsageError(f"--vocab has {len(named)} files for {len(sides)} sides", option="--vocab")
         return {f"vocabulary.{side}": path for side, path in zip(sides, named, strict=True)}
     joint = workspace.vocabulary()
     separate = {f"vocabulary.{side}": workspace.vocabulary(side) for side in sides}
-    there = [path for path in separate.values() if path.exists()]
-    if joint.exists() and there:
+    existing = [path for path in separate.values() if path.exists()]
+    if joint.exists() and existing:
         raise ArtefactError(
-            f"both {joint} and {there[0]} are there",
-            hint="say which with --vocab, or remove what is out of date",
+            f"both {joint} and {existing[0]} exist",
+            hint="select one with --vocab, or remove the one that is out of date",
+            path=joint,
+            option="--vocab",
         )
     if joint.exists():
         return {"vocabulary": joint}
-    if len(there) == len(sides):
+    if len(existing) == len(sides):
         return separate
-    missing = next(path for path in separate.values() if path not in there)
+    missing = next(path for path in separate.values() if path not in existing) if existing else joint
     raise DataError(
-        f"there is no vocabulary {missing if there else joint}",
-        hint="`rnnkit vocab` makes it from the tokens of the training part",
+        f"there is no vocabulary {missing}",
+        hint="`rnnkit vocab` builds it from the tokens of the train split",
+        path=missing,
     )

@@ -1,4 +1,4 @@
-"""`rnnkit train-embeddings`: text in, word vectors out."""
+"""`rnnkit train-embeddings`: the command, from options to the finished vectors directory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.embeddings.training_text import TrainingText, find_training_text
 from rnnkit.errors import Interrupted, UsageError
 from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.resumable_output import RunDirectory
@@ -17,8 +18,12 @@ from rnnkit.io.workspace import Workspace
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
 from rnnkit.stages.training.setup import run_folder
-from rnnkit.stages.vectors import embedding_start, embedding_text
-from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions, default_rate, dimension
+from rnnkit.stages.vectors.train_embeddings import initialization
+from rnnkit.stages.vectors.train_embeddings.options import (
+    TrainEmbeddingsOptions,
+    default_learning_rate,
+    vector_dimension,
+)
 from rnnkit.system import machine
 from rnnkit.system.machine import available_cores, peak_memory
 
@@ -36,24 +41,24 @@ rnnkit train-embeddings more.txt --init-from work/embeddings --output work/more"
 
 KIND = "vectors"
 REPORT_EVERY = 20
-"""Steps from one line of metrics to the next."""
+"""Steps between two lines of metrics."""
 
 
 @dataclass(frozen=True)
 class TrainEmbeddingsResult:
-    """What a training run came to.
+    """The outcome of a training run.
 
     Attributes:
         output: The vectors directory.
         words: Words that have a vector.
-        dimension: Numbers in a vector.
-        tokens: Words of running text in one pass.
-        epochs: Passes.
-        loss: Mean of what was optimised in the last pass, in nats a prediction.
-        seconds: Time of training, over all resumptions.
-        words_per_second: Words of running text, rare ones counted, by the time of training.
-        memory_bytes: Most memory that the process has held.
-        repairs: What was repaired in the vectors that training started from; None where they were read strictly.
+        dimension: Vector dimension.
+        tokens: Words of running text per epoch.
+        epochs: Passes over the text.
+        loss: Mean loss over the last epoch, in nats per prediction.
+        seconds: Training time, including earlier sessions of a resumed run.
+        words_per_second: Words of running text, words without a vector included, per second of training.
+        memory_bytes: Peak memory of the process.
+        repairs: Repairs made in the vectors of `--init-from`; None without `--repair`.
     """
 
     output: Path
@@ -68,29 +73,29 @@ class TrainEmbeddingsResult:
     repairs: Repairs | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
-        known = {**dataclasses.asdict(dataclasses.replace(self, repairs=None)), "output": str(self.output)}
-        del known["repairs"]
-        return known if self.repairs is None else {**known, "repairs": self.repairs.as_dict()}
+        """Return the result as JSON."""
+        fields = {**dataclasses.asdict(dataclasses.replace(self, repairs=None)), "output": str(self.output)}
+        del fields["repairs"]
+        return fields if self.repairs is None else {**fields, "repairs": self.repairs.as_dict()}
 
     @property
     def lines(self) -> list[str]:
-        """The result for people."""
+        """The result as text."""
         return [
-            f"{self.output}: {self.words:,} vectors of {self.dimension} numbers",
-            f"loss {self.loss:.4f} in the last pass; {self.words_per_second:,.0f} words/s",
+            f"{self.output}: {self.words:,} vectors of dimension {self.dimension}",
+            f"loss {self.loss:.4f} in the last epoch; {self.words_per_second:,.0f} words/s",
         ]
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What a run would take.
+class EmbeddingTrainingEstimate:
+    """The resources that a run would need, as `--dry-run` reports them.
 
     Attributes:
         words: Words that get a vector.
-        tokens: Words of running text in one pass.
-        memory_bytes: Of the matrices that are learned.
-        disk_bytes: Of the vectors directory at most, while the run goes on.
+        tokens: Words of running text per epoch.
+        memory_bytes: Size of the trained matrices.
+        disk_bytes: Maximum size of the vectors directory during the run.
     """
 
     words: int
@@ -99,42 +104,48 @@ class Cost:
     disk_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """The cost as JSON."""
+        """Return the estimate as JSON."""
         return dataclasses.asdict(self)
 
     @property
     def lines(self) -> list[str]:
-        """The cost for people."""
+        """The estimate as text."""
         return [
-            f"words   {self.words:,} of {self.tokens:,} in the text",
-            f"memory  {self.memory_bytes / 1e6:,.0f} MB for what is learned",
+            f"words   {self.words:,}, from {self.tokens:,} words of running text",
+            f"memory  {self.memory_bytes / 1e6:,.0f} MB for the parameters",
             f"disk    {self.disk_bytes / 1e6:,.0f} MB at most",
         ]
 
 
-def run(options: TrainEmbeddingsOptions, listen: Listener = null_listener) -> TrainEmbeddingsResult | Cost:
-    """Train, or with `dry_run` say what it would cost.
+def run(
+    options: TrainEmbeddingsOptions, listen: Listener = null_listener
+) -> TrainEmbeddingsResult | EmbeddingTrainingEstimate:
+    """Train word vectors or, with `dry_run`, estimate the resources.
 
     Raises:
         DataError: The text cannot be read, or has too few words.
-        ConfigError: `init_from` does not fit the options, or the matrices do not fit the memory.
+        ConfigError: The vectors of `init_from` contradict the options, or the matrices do not fit into memory.
         ArtefactError: The output already exists or is in use.
-        Interrupted: A signal came; everything is saved, and the vectors as they were are written.
+        Interrupted: A signal arrived; the state is saved, and the vectors so far are written.
     """
-    _check(options)
+    if options.text and options.resume:
+        raise UsageError(
+            "--resume takes no text: the run has stored it in encoded form", hint="leave out TEXT", option="--resume"
+        )
     folder = options.output or Workspace(options.work).embeddings
     if options.dry_run:
         return _estimate(options, listen)
     if options.resume:
         return _resume(options, folder, listen)
-    paths = embedding_text.find_text(options)
-    outputs.refuse_inputs(folder, [*outputs.input_paths(options), *paths])
+    text = _find_text(options)
+    outputs.refuse_inputs(folder, [*outputs.input_paths(options), *text.paths])
     run_folder.check_replaceable(folder, options.overwrite, KIND)
     _load_kernels(listen)
-    options, known = embedding_start.open_vectors(_with_threads(options), listen)
+    options, pretrained = initialization.load_pretrained(_with_threads(options), listen)
     with run_folder.begin(folder, options.overwrite, KIND) as place:
-        model, corpus = embedding_start.begin(options, known, paths, place, listen)
-        repairs, known = known.repairs if known else None, None  # the model has the vectors from here on
+        model, corpus = initialization.start_run(options, pretrained, text, place, listen)
+        # The model holds the vectors from here on: release the loaded copy.
+        repairs, pretrained = pretrained.repairs if pretrained else None, None
         if not place.replaces:
             place.commit()
         return dataclasses.replace(_train(options, model, corpus, place, listen), repairs=repairs)
@@ -145,16 +156,15 @@ def _resume(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> 
         _load_kernels(listen)
         options = _with_threads(run_folder.saved_options(folder, options, KIND))
         run_folder.warn_of_threads(folder, options.threads, listen)
-        return _train(options, *embedding_start.reopen(options, folder, listen), place, listen)
+        return _train(options, *initialization.reopen_run(options, folder, listen), place, listen)
 
 
-def _check(options: TrainEmbeddingsOptions) -> None:
-    if options.text and options.resume:
-        raise UsageError("--resume has its text already", "the run keeps it as numbers", hint="leave out the text")
+def _find_text(options: TrainEmbeddingsOptions) -> TrainingText:
+    return find_training_text(Workspace(options.work), options.text, options.data, options.vocab, options.language)
 
 
 def _with_threads(options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
-    """The options with the number of threads that is used, which the run is recorded with."""
+    """Replace `threads` 0 by the number of cores, which the manifest of the run records."""
     return dataclasses.replace(options, threads=options.threads or available_cores())
 
 
@@ -167,20 +177,20 @@ def _train(
     loop, task = _make_loop(options, model, corpus, folder, listen)
     if options.resume and checkpoint.exists(folder / "last"):
         loop.resume()
-        listen(Note(f"going on from step {loop.counters.step:,}"))
+        listen(Note(f"resuming from step {loop.counters.step:,}"))
     elif options.resume:
         metrics.truncate_after(folder / metrics.METRICS_FILE, 0)
-        listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
+        listen(Note(f"{folder} has no checkpoint yet: starting from the beginning"))
     try:
         counters = loop.run()
     except Interrupted:
         vectors_directory.update_run(folder.path, model.table(), {"finished": False})
-        listen(Note(f"the vectors as they are now are in {folder}"))
+        listen(Note(f"wrote the vectors so far to {folder}"))
         raise
-    if not counters.tokens:  # some line has two words that could be kept, or the run would not have started
+    if not counters.tokens:  # `start_run` has made sure that some line has two words of the vocabulary
         listen(
             WarningEvent(
-                f"nothing was learned: --sample {options.sample:g} thinned out so much that no line kept two words; "
+                f"no training examples: subsampling (--sample {options.sample:g}) left no line with two words; "
                 "--sample 0 keeps all words"
             )
         )
@@ -188,9 +198,9 @@ def _train(
     folder.check()
     vectors_directory.update_run(folder.path, model.table(), facts)
     checkpoint.remove(folder / "last")
-    shutil.rmtree(folder / embedding_start.TEXT)
+    shutil.rmtree(folder / initialization.TEXT)
     folder.commit()
-    return _result(options, model, corpus, counters, task.loss, folder.final)
+    return _make_result(options, model, corpus, counters, task.loss, folder.final)
 
 
 def _make_loop(
@@ -202,11 +212,11 @@ def _make_loop(
     from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
-    task = WordVectorTask(corpus, HogwildTrainer(embedding_start.make_lesson(options, model, corpus), threads))
+    task = WordVectorTask(corpus, HogwildTrainer(initialization.make_config(options, model, corpus), threads))
     slabs = TokenBatches(corpus, options.epochs)
     steps = options.epochs * slabs.per_epoch
     plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, save_at_end=False)
-    rate = options.learning_rate or default_rate(options)
+    rate = options.learning_rate or default_learning_rate(options)
     listen(
         Note(
             f"{options.method}{' with n-grams' if options.subwords else ''}, {options.loss} loss, "
@@ -217,9 +227,9 @@ def _make_loop(
 
 
 def _load_kernels(listen: Listener) -> None:
-    """Load or compile what is needed, and say what the wait is for, where it is one.
+    """Load or compile the training kernels, with a note if that takes long.
 
-    It comes first, so that the compiler's memory is given back before the matrices take theirs.
+    This comes first, so that the compiler's memory is released before the matrices are allocated.
     """
     with kernel_cache.report_to(listen):
         from rnnkit.embeddings.train import hogwild_trainer
@@ -227,7 +237,7 @@ def _load_kernels(listen: Listener) -> None:
         hogwild_trainer.compile_kernels()
 
 
-def _result(
+def _make_result(
     options: TrainEmbeddingsOptions,
     model: EmbeddingModel,
     corpus: Corpus,
@@ -238,7 +248,7 @@ def _result(
     return TrainEmbeddingsResult(
         output=folder,
         words=len(model.vocabulary.words),
-        dimension=dimension(options),
+        dimension=vector_dimension(options),
         tokens=corpus.tokens,
         epochs=options.epochs,
         loss=loss,
@@ -248,19 +258,19 @@ def _result(
     )
 
 
-def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> Cost:
-    """Count the words, in a folder that is gone afterwards."""
+def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> EmbeddingTrainingEstimate:
+    """Count the words in a temporary directory, and compute the sizes."""
     from rnnkit.embeddings.train.corpus import open_corpus, write_vocabulary_ids
 
-    paths = embedding_text.find_text(options)
-    options, known = embedding_start.open_vectors(options, listen)
+    text = _find_text(options)
+    options, pretrained = initialization.load_pretrained(options, listen)
     with tempfile.TemporaryDirectory() as name:
-        text = Path(name)
-        found = embedding_text.write_numbers(options, paths, text, listen)
-        vocabulary, row_of = embedding_start.choose_words(options, known, found)
-        write_vocabulary_ids(text, found.rows(row_of))
-        tokens = open_corpus(text).tokens
-        numbers = sum(path.stat().st_size for path in text.iterdir())
-    matrices = vocabulary.memory_bytes(dimension(options))
-    machine.report_limits(matrices, listen)
-    return Cost(len(vocabulary.words), tokens, matrices, 2 * matrices + numbers)
+        temporary = Path(name)
+        counted = text.write_ids(temporary, options.min_count, listen)
+        vocabulary, row_of = initialization.select_vocabulary(options, pretrained, counted)
+        write_vocabulary_ids(temporary, counted.rows(row_of))
+        tokens = open_corpus(temporary).tokens
+        text_bytes = sum(path.stat().st_size for path in temporary.iterdir())
+    matrix_bytes = vocabulary.memory_bytes(vector_dimension(options))
+    machine.report_limits(matrix_bytes, listen)
+    return EmbeddingTrainingEstimate(len(vocabulary.words), tokens, matrix_bytes, 2 * matrix_bytes + text_bytes)

@@ -1,4 +1,4 @@
-"""Networks whose layers run again: the same losses and gradients with dropout, and less that is kept for them."""
+"""Activation checkpointing of whole networks: same losses and gradients with dropout, less memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.models import language_model
-from rnnkit.models.language_model import LanguageModel
-from rnnkit.models.language_model import LMConfig as LanguageConfig
-from rnnkit.models.masked_lm import MaskedLM
-from rnnkit.models.masked_lm import MaskedLMConfig as ClozeConfig
+from rnnkit.models.language_model import LanguageModel, LMConfig
+from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import activation_checkpointing
@@ -29,8 +27,8 @@ def ids(steps: int, seed: int = 1) -> Tensor:
     return torch.randint(4, V, (B, steps), generator=torch.Generator().manual_seed(seed))
 
 
-def speak(network: nn.Module) -> Tensor:
-    """The loss of two pieces of a text, the second from where the first has ended."""
+def lm_loss(network: nn.Module) -> Tensor:
+    """The loss of two consecutive segments of a text."""
     assert isinstance(network, LanguageModel)
     state, total = network.initial_state(B), torch.zeros(())
     for seed in (1, 2):
@@ -40,12 +38,12 @@ def speak(network: nn.Module) -> Tensor:
     return total
 
 
-def fill(network: nn.Module) -> Tensor:
+def masked_lm_loss(network: nn.Module) -> Tensor:
     assert isinstance(network, MaskedLM)
     return network.loss(ids(T), torch.tensor([T, 5, 1]))
 
 
-def translate(network: nn.Module) -> Tensor:
+def seq2seq_loss(network: nn.Module) -> Tensor:
     assert isinstance(network, SequenceToSequence)
     source_BS, lengths_B = ids(S), torch.tensor([S, 5, 1])
     for row, length in enumerate(lengths_B.tolist()):
@@ -53,46 +51,46 @@ def translate(network: nn.Module) -> Tensor:
     return network.loss(source_BS, lengths_B, ids(T, 2), ids(T, 3), 0.1)[0]
 
 
-def speaker(**changes: Any) -> Callable[[], nn.Module]:
+def language_model_of(**changes: Any) -> Callable[[], nn.Module]:
     shape = {"arch": "lstm", "embedding": 8, "hidden": 12, "layers": 3, **DROPPED, **changes}
-    return lambda: LanguageModel(LanguageConfig(vocabulary=V, **shape))
+    return lambda: LanguageModel(LMConfig(vocabulary=V, **shape))
 
 
-def filler(**changes: Any) -> Callable[[], nn.Module]:
+def masked_lm_of(**changes: Any) -> Callable[[], nn.Module]:
     shape = {"arch": "lstm", "embedding": 8, "hidden": 12, "layers": 2, **DROPPED, **changes}
-    return lambda: MaskedLM(ClozeConfig(vocabulary=V, **shape))
+    return lambda: MaskedLM(MaskedLMConfig(vocabulary=V, **shape))
 
 
-def translator(**changes: Any) -> Callable[[], nn.Module]:
+def seq2seq_of(**changes: Any) -> Callable[[], nn.Module]:
     shape = {"arch": "lstm", "embedding": 12, "hidden": 12, "layers": 2, "decoder_layers": 2, "heads": 3, **changes}
     return lambda: SequenceToSequence(Seq2SeqConfig(source_size=V, target_size=V, **{"dropout": 0.3, **shape}))
 
 
 WHOLE = {"attention": "multihead"}
 NETWORKS: dict[str, Case] = {
-    "lstm": (speaker(weight_drop=0.4), speak),
-    "gru": (speaker(arch="gru", residual=True), speak),
-    "mingru": (speaker(arch="mingru"), speak),
-    "transformer": (speaker(arch="transformer", embedding=12, memory=5), speak),
-    "cloze": (filler(weight_drop=0.4), fill),
-    "parallel": (translator(weight_drop=0.4, attention="additive"), translate),
-    "last": (translator(bridge="last", bidirectional=False), translate),
-    "monotonic": (translator(arch="gru", attention="monotonic"), translate),
-    "location": (translator(attention="location"), translate),
-    "feeding": (translator(arch="gru", input_feeding=True, weight_drop=0.4), translate),
-    "monotonic feeding": (translator(arch="rnn", input_feeding=True, attention="monotonic"), translate),
-    "copying": (translator(**WHOLE, arch="transformer", copy=True), translate),
-    "sinusoidal": (translator(**WHOLE, arch="transformer", norm="post", positions="sinusoidal"), translate),
-    "hybrid": (translator(**WHOLE, arch="hybrid", locked=True), translate),
+    "lstm": (language_model_of(weight_drop=0.4), lm_loss),
+    "gru": (language_model_of(arch="gru", residual=True), lm_loss),
+    "mingru": (language_model_of(arch="mingru"), lm_loss),
+    "transformer": (language_model_of(arch="transformer", embedding=12, memory=5), lm_loss),
+    "masked lm": (masked_lm_of(weight_drop=0.4), masked_lm_loss),
+    "parallel": (seq2seq_of(weight_drop=0.4, attention="additive"), seq2seq_loss),
+    "last": (seq2seq_of(bridge="last", bidirectional=False), seq2seq_loss),
+    "monotonic": (seq2seq_of(arch="gru", attention="monotonic"), seq2seq_loss),
+    "location": (seq2seq_of(attention="location"), seq2seq_loss),
+    "feeding": (seq2seq_of(arch="gru", input_feeding=True, weight_drop=0.4), seq2seq_loss),
+    "monotonic feeding": (seq2seq_of(arch="rnn", input_feeding=True, attention="monotonic"), seq2seq_loss),
+    "copying": (seq2seq_of(**WHOLE, arch="transformer", copy=True), seq2seq_loss),
+    "sinusoidal": (seq2seq_of(**WHOLE, arch="transformer", norm="post", positions="sinusoidal"), seq2seq_loss),
+    "hybrid": (seq2seq_of(**WHOLE, arch="hybrid", locked=True), seq2seq_loss),
 }
 
 
-def outcome(case: Case, again: bool) -> tuple[Tensor, dict[str, Tensor], int]:
-    """Loss, gradients, and bytes that autograd has kept between the loss and its gradient, weights left out."""
+def outcome(case: Case, checkpointing: bool) -> tuple[Tensor, dict[str, Tensor], int]:
+    """Loss, gradients, and bytes that autograd saves for the backward pass, without weights."""
     make, measure = case
     torch.manual_seed(1)
     network = make()
-    if again:
+    if checkpointing:
         activation_checkpointing.enable_checkpointing(network)
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
@@ -102,7 +100,7 @@ def outcome(case: Case, again: bool) -> tuple[Tensor, dict[str, Tensor], int]:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes()
-            tensors.append(tensor)  # so that no other gets the same place in memory
+            tensors.append(tensor)  # so that no other tensor gets the same address
         return tensor
 
     torch.manual_seed(2)
@@ -114,10 +112,10 @@ def outcome(case: Case, again: bool) -> tuple[Tensor, dict[str, Tensor], int]:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_losses_and_gradients_are_the_same_and_less_is_kept(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activation_checkpointing, "MAX_SEGMENT_STEPS", 5)
-    loss, gradients, kept = outcome(NETWORKS[name], again=False)
-    found, others, less = outcome(NETWORKS[name], again=True)
+def test_same_losses_and_gradients_with_less_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activation_checkpointing, "SEGMENT", 5)
+    loss, gradients, kept = outcome(NETWORKS[name], checkpointing=False)
+    found, others, less = outcome(NETWORKS[name], checkpointing=True)
     torch.testing.assert_close(found, loss, rtol=1e-6, atol=0)
     assert others.keys() == gradients.keys()
     for key, gradient in gradients.items():
@@ -126,32 +124,32 @@ def test_losses_and_gradients_are_the_same_and_less_is_kept(name: str, monkeypat
 
 
 @pytest.mark.parametrize("name", ["transformer", "copying", "sinusoidal", "hybrid"])
-def test_layers_that_are_not_cut_give_the_same_bits(name: str) -> None:
-    loss, gradients, _ = outcome(NETWORKS[name], again=False)
-    found, others, _ = outcome(NETWORKS[name], again=True)
+def test_unsegmented_layers_give_the_same_bits(name: str) -> None:
+    loss, gradients, _ = outcome(NETWORKS[name], checkpointing=False)
+    found, others, _ = outcome(NETWORKS[name], checkpointing=True)
     assert torch.equal(found, loss)
     assert all(torch.equal(others[key], gradient) for key, gradient in gradients.items())
 
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
-def test_float16_runs_again_as_it_ran(arch: str) -> None:
-    """Autocast is what it was the first time, although nobody has it on while gradients are taken."""
+def test_float16_is_recomputed_in_float16(arch: str) -> None:
+    """The recomputation uses autocast as the forward pass did, although it is off in the backward pass."""
     grads = []
-    for again in (False, True):
+    for checkpointing in (False, True):
         torch.manual_seed(1)
-        network = speaker(arch=arch, embedding=12, dropout_embedding=0.0)()
-        if again:
+        network = language_model_of(arch=arch, embedding=12, dropout_embedding=0.0)()
+        if checkpointing:
             activation_checkpointing.enable_checkpointing(network)
         with torch.autocast("cpu", dtype=torch.float16):
-            loss = speak(network)
+            loss = lm_loss(network)
         torch.autograd.backward(loss)
         grads.append([parameter.grad for parameter in network.parameters() if parameter.grad is not None])
     for found, expected in zip(*grads, strict=True):
         assert (found - expected).norm() < 2e-3 * expected.norm()
 
 
-def test_deep_networks_keep_little_more_than_what_layers_hand_on() -> None:
-    """In long sequences what is kept grows with what goes into layers, not with what they find on their way."""
-    deep = speaker(layers=6, embedding=12, arch="transformer", memory=T), speak
-    kept, less = (outcome(deep, again)[2] for again in (False, True))
+def test_deep_networks_keep_little_but_layer_inputs() -> None:
+    """In long sequences, memory grows with the inputs of layers, not with their activations."""
+    deep = language_model_of(layers=6, embedding=12, arch="transformer", memory=T), lm_loss
+    kept, less = (outcome(deep, checkpointing)[2] for checkpointing in (False, True))
     assert less < kept / 3
