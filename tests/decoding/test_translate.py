@@ -27,7 +27,7 @@ from rnnkit.decoding.translate import TranslationOptions, detokenize_outputs, se
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special_tokens
 from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
@@ -144,7 +144,7 @@ def test_other_failures_are_not_taken_for_a_lack_of_memory() -> None:
 
     with pytest.raises(RuntimeError, match="shapes"):
         split_on_oom(work, [1, 2, 3])
-    assert not out_of_memory(RuntimeError("shapes"))
+    assert not is_out_of_memory(RuntimeError("shapes"))
 
 
 def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import torch
 
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,7 +26,7 @@ def split_on_oom(work: Callable[[Sequence[T]], list[R]], items: Sequence[T]) -> 
     try:
         return work(items)
     except (MemoryError, RuntimeError) as failure:
-        if len(items) == 1 or not out_of_memory(failure):
+        if len(items) == 1 or not is_out_of_memory(failure):
             raise
     # Only here, where the failure and all that it held are gone, is there memory to try again.
     if torch.cuda.is_available():

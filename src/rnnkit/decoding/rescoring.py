@@ -16,7 +16,7 @@ from rnnkit.decoding.ensemble import Direction, TokenSequence
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, normalized_score
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special_tokens
 
 S = TypeVar("S")
@@ -111,7 +111,7 @@ def score_pairs(
         try:
             found = split_on_oom(work, places)
         except (MemoryError, RuntimeError) as failure:
-            if not out_of_memory(failure):
+            if not is_out_of_memory(failure):
                 raise
             longest = max(places, key=lambda index: len(sources[index]) + len(targets[index]))
             raise DataError(f"line {first_line + longest} does not fit into memory", "it was scored alone") from failure

@@ -30,7 +30,7 @@ from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
 from rnnkit.decoding.translator import Translator, decode_ids
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special_tokens
 
 BLOCK_LINES = 2000
@@ -232,7 +232,7 @@ def _search(
     try:
         return _search_batch(translator, sentences, options)
     except (MemoryError, RuntimeError) as failure:
-        if len(sentences) > 1 or not out_of_memory(failure):
+        if len(sentences) > 1 or not is_out_of_memory(failure):
             raise
         one, beam = sentences[0], options.search.beam
     raise DataError(
