@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnnkit.config import argument, option
 from rnnkit.nn import kinds
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 
 FLOW_HIDDEN, RECALL_HIDDEN = 256, 32
 RECALLERS = ("rnn", "gru", "lstm", "mingru")
@@ -50,7 +50,7 @@ class DiagnoseOptions:
     )  # fmt: skip
     layers: int = option(1, help="Number of layers.", panel="Networks", minimum=1)
     start: str = option(
-        "orthogonal", help="Initialization of recurrent matrices.", panel="Networks", choices=kinds.STARTS
+        "orthogonal", help="Initialization of recurrent matrices.", panel="Networks", choices=kinds.INITIALIZATIONS
     )
     seed: int = option(1, help="Random seed of weights and tokens.", panel="Networks", minimum=0)
     checkpoint: str = option(

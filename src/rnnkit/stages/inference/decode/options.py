@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.io.workspace import Workspace
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.text.masked_lines import DEFAULT_GAP
 
 if TYPE_CHECKING:

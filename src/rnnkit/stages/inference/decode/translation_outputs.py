@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.inference.decode.option_checks import check_attention, check_directions
 from rnnkit.stages.inference.decode.options import (
     FUSION_WEIGHT,
@@ -189,9 +189,9 @@ def _open_translator(options: DecodeOptions, listen: Listener) -> Translator:
 
 def _is_int8_faster(listen: Listener) -> bool:
     """Return whether int8 weights are faster on this CPU; warn if they are not."""
-    from rnnkit.nn import int8
+    from rnnkit.kernels import dispatch
 
-    fast = int8.is_fast()
+    fast = dispatch.int8_is_fast()
     if not fast:
         listen(
             WarningEvent(
@@ -207,11 +207,11 @@ def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str
     Raises:
         DataError: The file is missing, a line is malformed, or it has other tokens than the model.
     """
-    from rnnkit.alignment.lexicon import read_likeliest
+    from rnnkit.alignment.translation_table import read_best_translations
 
     if options.lexicon is None:
         return None
-    found, known = read_likeliest(options.lexicon), translator.main.source_vocabulary
+    found, known = read_best_translations(options.lexicon), translator.main.source_vocabulary
     if known.ids.keys().isdisjoint(found):
         shown = ", ".join(known.tokens[len(NAMES) :][:3])
         raise DataError(

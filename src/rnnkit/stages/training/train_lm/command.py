@@ -167,11 +167,11 @@ def _prepare(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> tuple[
 def _initialize(run: TrainingRun[TrainLMOptions], network: N, inputs: TrainingInputs, vocabulary: Vocabulary) -> None:
     """Load the initial weights that the options name; a checkpoint replaces those of a resumed run."""
     from rnnkit.models import store
-    from rnnkit.nn import recompute
+    from rnnkit.nn import activation_checkpointing
 
     options, embeddings = run.options, _embeddings(run.options)
     if options.recompute:
-        recompute.turn_on(network)
+        activation_checkpointing.enable_checkpointing(network)
     if not run.from_checkpoint and options.init_from is not None:
         task = store.MASKED_LM if options.cloze else store.LANGUAGE_MODEL
         load_initial_weights(network, task, options.init_from, [vocabulary])
@@ -207,9 +207,9 @@ def _proposal(options: TrainLMOptions, inputs: TrainingInputs, device: torch.dev
 
 def _precision(options: TrainLMOptions, device: torch.device) -> torch.dtype:
     """Return the data type of matrix multiplications, which span whole segments."""
-    from rnnkit.nn.device import SMALLEST_LAYERS_FOR_BFLOAT16, choose_precision
+    from rnnkit.nn.device import MIN_HIDDEN_FOR_BF16_SEQUENCES, choose_precision
 
-    return choose_precision(options.precision, device, options.hidden or 0, SMALLEST_LAYERS_FOR_BFLOAT16)
+    return choose_precision(options.precision, device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES)
 
 
 def _default_epochs(inputs: TrainingInputs) -> float:

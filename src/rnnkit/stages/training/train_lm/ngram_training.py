@@ -17,7 +17,7 @@ from rnnkit.stages.training.train_lm.options import TrainLMOptions
 from rnnkit.system import machine
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
     from rnnkit.stages.training.setup.training_inputs import TrainingInputs
 
 KIND = "model"
@@ -97,7 +97,7 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainin
     inputs = training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer)
     language = inputs.data.sides[0]
     if options.dry_run:
-        from rnnkit.ngrams.estimate import estimated_bytes
+        from rnnkit.ngrams.ngram_estimation import estimated_bytes
 
         facts = inputs.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
@@ -114,7 +114,7 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainin
 def _estimate(options: TrainLMOptions, inputs: TrainingInputs, folder: Path, listen: Listener) -> NgramTrainingResult:
     from rnnkit.evaluation.perplexity import perplexity, without_padding
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.estimate import estimate
+    from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
     from rnnkit.ngrams.options import NgramOptions
     from rnnkit.stages.training.setup.training_inputs import warn_of_markers
     from rnnkit.text.vocabulary import Vocabulary
@@ -130,7 +130,7 @@ def _estimate(options: TrainLMOptions, inputs: TrainingInputs, folder: Path, lis
         add=options.add_k,
         closed=options.closed,
     )
-    model = estimate(text.ids, text.offsets, inputs.data.vocabulary_size(language), settings, listen)
+    model = estimate_ngram_model(text.ids, text.offsets, inputs.data.vocabulary_size(language), settings, listen)
     ngram_store.save(folder / ngram_store.NAME, model)
     seconds = time.monotonic() - began
     log_p = model.score(held_out.ids, held_out.offsets)

@@ -113,7 +113,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
 
     from rnnkit.models import store
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
-    from rnnkit.nn import recompute
+    from rnnkit.nn import activation_checkpointing
     from rnnkit.nn.device import choose_device, set_threads
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
@@ -126,7 +126,7 @@ def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(choose_device(options.device))
     if options.recompute:
-        recompute.turn_on(network)
+        activation_checkpointing.enable_checkpointing(network)
     embeddings = _embeddings(options)
     if not run.from_checkpoint and options.init_from is not None:
         load_initial_weights(network, store.SEQ2SEQ, options.init_from, vocabularies)
@@ -165,7 +165,7 @@ def _precision(options: TrainSeq2SeqOptions, device: torch.device) -> torch.dtyp
     from rnnkit.nn import device as devices
 
     is_transformer = options.arch in kinds.TRANSFORMERS
-    smallest = devices.SMALLEST_LAYERS_FOR_BFLOAT16 if is_transformer else devices.SMALLEST_FOR_BFLOAT16
+    smallest = devices.MIN_HIDDEN_FOR_BF16_SEQUENCES if is_transformer else devices.MIN_HIDDEN_FOR_BF16
     return devices.choose_precision(options.precision, device, options.hidden or 0, smallest)
 
 
