@@ -81,11 +81,11 @@ def test_case(options: EvaluateEmbeddingsOptions) -> None:
     assert "        1      1          3" in run(replace(options, lowercase=False)).lines[2]
 
 
-def test_lines_that_are_not_understood_are_counted(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
+def test_malformed_lines_are_counted(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
     odd = write(tmp_path, "odd", ANALOGIES + "a b c\n\nd\n")
     heard: list[Event] = []
     run(replace(options, files=[odd]), heard.append)
-    assert heard == [WarningEvent(f"{odd}: 2 lines are not understood and left out, the first is line 7")]
+    assert heard == [WarningEvent(f"{odd}: 2 lines are malformed and skipped, the first is line 7")]
 
 
 def test_a_file_whose_words_are_strange(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
