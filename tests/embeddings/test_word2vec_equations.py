@@ -65,7 +65,7 @@ def plain_loss(model: SkipGram | ContinuousBagOfWords, with_noise: bool) -> floa
 
 @pytest.mark.parametrize("with_noise", [False, True])
 @pytest.mark.parametrize("kind", MODELS)
-def test_loss_of_windows_is_the_equation_word_by_word(kind: Kind, with_noise: bool) -> None:
+def test_window_loss_equals_the_equation(kind: Kind, with_noise: bool) -> None:
     model = make(kind)
     context_BC, real_BC, output_BO, labels_BO = windows()
     noise_BO = log_noise(output_BO) if with_noise else None
@@ -74,7 +74,7 @@ def test_loss_of_windows_is_the_equation_word_by_word(kind: Kind, with_noise: bo
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_softmax_loss_is_the_equation_word_by_word(kind: Kind) -> None:
+def test_softmax_loss_equals_the_equation(kind: Kind) -> None:
     model = make(kind)
     context_BC, real_BC, output_BO, _ = windows()
     total = 0.0
@@ -102,7 +102,7 @@ def test_gradients_equal_finite_differences(kind: Kind, way: str) -> None:
     assert torch.autograd.gradcheck(loss, tuple(model.parameters()))
 
 
-def test_a_mean_has_a_share_of_the_gradient_for_each_context_word() -> None:
+def test_cbow_gradient_is_shared_by_context_words() -> None:
     """Where word2vec.c gives each context word the whole gradient of the hidden vector."""
     model = make(ContinuousBagOfWords)
     context_BC, real_BC, output_BO, labels_BO = (part[:1] for part in windows())
@@ -114,7 +114,7 @@ def test_a_mean_has_a_share_of_the_gradient_for_each_context_word() -> None:
     torch.testing.assert_close(grad_VD[1:4], whole_1D.expand(3, -1) / 3)
 
 
-def test_a_new_model_finds_every_word_equally_likely() -> None:
+def test_initial_model_is_uniform() -> None:
     context_BC, real_BC, output_BO, labels_BO = windows()
     model = SkipGram(VOCABULARY, DIMENSION)
     hidden_vectors = int(real_BC.sum())
@@ -126,7 +126,7 @@ def test_a_new_model_finds_every_word_equally_likely() -> None:
 
 
 @pytest.mark.parametrize("score", [-1e4, -200.0, 0.0, 200.0, 1e4])
-def test_large_scores_neither_overflow_nor_vanish(score: float) -> None:
+def test_large_scores_do_not_overflow(score: float) -> None:
     scores_BO = torch.tensor([[score, score]], requires_grad=True)
     loss = negative_sampling_loss(scores_BO, torch.tensor([[1, 0]]))
     # log sigma(s) + log sigma(-s) is -|s| but for 2 log(1 + e^-|s|)
@@ -136,7 +136,7 @@ def test_large_scores_neither_overflow_nor_vanish(score: float) -> None:
     assert grad_BO.tolist()[0] == pytest.approx([sigma - 1, sigma], abs=1e-7)
 
 
-def test_noise_contrastive_estimation_finds_probabilities_that_sum_to_one_by_themselves() -> None:
+def test_nce_finds_normalized_probabilities() -> None:
     """At the least loss exp(s) is the data's distribution, whatever the noise's; negative sampling's is not."""
     counts = torch.tensor([7, 5, 3, 2, 1])
     noise = torch.tensor([4, 6, 9, 5, 12])  # two noise words for each right one
@@ -161,7 +161,7 @@ def test_noise_contrastive_estimation_finds_probabilities_that_sum_to_one_by_the
     torch.testing.assert_close(found["negative-sampling"], counts / noise.double())
 
 
-def test_with_much_noise_the_gradient_goes_to_that_of_the_softmax() -> None:
+def test_nce_gradient_approaches_the_softmax() -> None:
     torch.manual_seed(2)
     scores_1V = torch.log_softmax(torch.randn(1, 5, dtype=torch.float64), dim=-1).requires_grad_()
     centre_1 = torch.tensor([3])

@@ -16,7 +16,7 @@ from rnnkit.nn.bidirectional import make_layer, run_layer
 
 
 @given(st.integers(1, 40), st.integers(1, 12))
-def test_segments_are_alike_and_together_the_whole(steps: int, most: int) -> None:
+def test_segments_are_balanced_and_cover_all_steps(steps: int, most: int) -> None:
     x_BTE = torch.arange(3.0 * steps).view(3, steps, 1)
     pieces = activation_checkpointing.split_segments(x_BTE, most)
     sizes = [piece.shape[1] for piece in pieces]
@@ -26,7 +26,7 @@ def test_segments_are_alike_and_together_the_whole(steps: int, most: int) -> Non
     assert torch.equal(torch.cat(list(pieces), dim=1), x_BTE)
 
 
-def test_the_second_run_drops_what_the_first_has_dropped() -> None:
+def test_recomputation_replays_dropout_masks() -> None:
     masks = []
 
     def drop(x: torch.Tensor) -> torch.Tensor:
@@ -47,7 +47,7 @@ def test_the_second_run_drops_what_the_first_has_dropped() -> None:
     assert torch.equal(torch.rand(3), after), "whoever draws next draws what he would have drawn"
 
 
-def test_without_a_gradient_nothing_runs_again() -> None:
+def test_nothing_is_recomputed_without_gradients() -> None:
     seen: list[Tensor] = []
 
     def look(x: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ def test_without_a_gradient_nothing_runs_again() -> None:
     assert len(seen) == 1
 
 
-def test_only_parts_that_can_do_so_are_turned_on() -> None:
+def test_enabling_affects_only_supporting_modules() -> None:
     network = nn.Sequential(CheckpointedLayer(), nn.Linear(3, 3), nn.Sequential(CheckpointedLayer()))
     other = CheckpointedLayer()
     activation_checkpointing.enable_checkpointing(network)
@@ -70,7 +70,7 @@ def test_only_parts_that_can_do_so_are_turned_on() -> None:
 @pytest.mark.parametrize("arch", ["rnn", "gru", "lstm", "mingru"])
 @pytest.mark.parametrize("weight_drop", [0.0, 0.5])
 @pytest.mark.parametrize("given_state", [True, False])
-def test_a_layer_in_segments_is_the_layer(
+def test_segmented_layer_equals_the_layer(
     arch: Any, weight_drop: float, given_state: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activation_checkpointing, "MAX_SEGMENT_STEPS", 3)

@@ -30,7 +30,7 @@ def drawn(seed: int, share: float) -> tuple[Tensor, Tensor]:
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), share=st.sampled_from([0.0, 0.1, 0.4, 1.0]))
-def test_it_is_its_equation_and_so_is_its_gradient(seed: int, share: float) -> None:
+def test_loss_and_gradient_equal_the_equation(seed: int, share: float) -> None:
     scores_BTS, linked_BTS = drawn(seed, share)
     found = []
     linked = places(linked_BTS)
@@ -45,7 +45,7 @@ def test_it_is_its_equation_and_so_is_its_gradient(seed: int, share: float) -> N
     torch.testing.assert_close(*found)
 
 
-def test_it_is_cross_entropy_with_the_links_in_equal_shares() -> None:
+def test_loss_is_cross_entropy_with_uniform_links() -> None:
     scores_BTS, linked_BTS = drawn(3, 0.4)
     weights_BTS = torch.softmax(scores_BTS, dim=-1).tolist()
     expected = 0.0
@@ -58,7 +58,7 @@ def test_it_is_cross_entropy_with_the_links_in_equal_shares() -> None:
     )
 
 
-def test_the_gradient_of_the_scores_is_attention_less_the_links_shares() -> None:
+def test_score_gradient_is_attention_minus_target() -> None:
     """Of scores it is a - G for linked tokens and nothing for others: the least is where a = G, at log n nats."""
     scores_BTS, linked_BTS = drawn(5, 0.15)
     scores_BTS.requires_grad_()
@@ -73,7 +73,7 @@ def test_the_gradient_of_the_scores_is_attention_less_the_links_shares() -> None
     torch.testing.assert_close(guided_attention_loss(share_BTS, places(linked_BTS)), least)
 
 
-def test_what_nobody_looks_at_costs_much_and_not_everything() -> None:
+def test_zero_attention_has_a_large_but_finite_loss() -> None:
     weights_BTS = torch.tensor([[[1.0, 0.0]]], requires_grad=True)
     loss = guided_attention_loss(weights_BTS, places(torch.tensor([[[False, True]]])))
     assert 60 < loss.item() < math.inf
@@ -82,7 +82,7 @@ def test_what_nobody_looks_at_costs_much_and_not_everything() -> None:
     assert weights_BTS.grad.isfinite().all()
 
 
-def test_without_links_there_is_no_loss() -> None:
+def test_no_links_give_zero_loss() -> None:
     scores_BTS, linked_BTS = drawn(1, 0.0)
     scores_BTS.requires_grad_()
     loss = guided_attention_loss(torch.softmax(scores_BTS, dim=-1), places(linked_BTS))

@@ -34,17 +34,17 @@ def case(rows: int, steps: int, places: int, seed: int = 1) -> tuple[Tensor, Ten
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_values_and_gradients_equal_those_of_the_loop(shape: tuple[int, int, int]) -> None:
+def test_values_and_gradients_equal_the_reference(shape: tuple[int, int, int]) -> None:
     assert_alike(location_alignments, reference_location_alignments, case(*shape))
 
 
-def test_gradient_is_that_of_finite_differences() -> None:
+def test_gradient_equals_finite_differences() -> None:
     energies_NTS, jumps_NTJ, before_NS = case(1, 3, 5)
     assert torch.autograd.gradcheck(location_alignments, (energies_NTS, jumps_NTJ, before_NS))
 
 
 @given(seed=st.integers(0, 10_000))
-def test_weights_sum_to_one_and_leave_padding_out(seed: int) -> None:
+def test_weights_sum_to_one_and_exclude_padding(seed: int) -> None:
     energies_NTS, jumps_NTJ, before_NS = case(3, 5, 7, seed)
     found_NTS = location_alignments(energies_NTS, jumps_NTJ, before_NS)
     torch.testing.assert_close(found_NTS.sum(2), torch.ones(3, 5, dtype=torch.float64))
@@ -52,7 +52,7 @@ def test_weights_sum_to_one_and_leave_padding_out(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10_000), cut=st.integers(1, 4))
-def test_going_on_from_weights_is_going_on(seed: int, cut: int) -> None:
+def test_resuming_from_weights_equals_one_run(seed: int, cut: int) -> None:
     energies_NTS, jumps_NTJ, before_NS = case(3, 5, 7, seed)
     whole_NTS = location_alignments(energies_NTS, jumps_NTJ, before_NS)
     first_NTS = location_alignments(energies_NTS[:, :cut], jumps_NTJ[:, :cut], before_NS)
@@ -61,7 +61,7 @@ def test_going_on_from_weights_is_going_on(seed: int, cut: int) -> None:
 
 
 @pytest.mark.parametrize("distance", range(-MAX_SHIFT, MAX_SHIFT + 1))
-def test_a_step_goes_as_far_as_it_wants_though_all_places_look_alike(distance: int) -> None:
+def test_filter_shifts_attention_among_equal_positions(distance: int) -> None:
     """What content cannot tell: of equal places each step finds the one that lies so far from the last."""
     places, begin = 4 * MAX_SHIFT + 1, 2 * MAX_SHIFT
     jumps_1TJ = torch.zeros(1, 2, FILTER)
@@ -72,7 +72,7 @@ def test_a_step_goes_as_far_as_it_wants_though_all_places_look_alike(distance: i
     assert (found_1TS.max(2).values > 0.999).all()
 
 
-def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
+def test_module_equals_the_equations_and_excludes_padding() -> None:
     attention, query_BTH, memory_BSH, context_BTH, weights_BTS = attend(LocationAttention)
     for row, length in enumerate(LENGTHS):
         real_SH = memory_BSH[row, :length]

@@ -30,7 +30,7 @@ def assert_same(logits_NV: torch.Tensor, count: int, forbidden: list[int]) -> No
     scale=some.sampled_from([1e-3, 1.0, 30.0]),
     seed=some.integers(0, 999),
 )
-def test_equals_the_softmax(rows: int, columns: int, count: int, forbidden: set[int], scale: float, seed: int) -> None:
+def test_equals_log_softmax_and_topk(rows: int, columns: int, count: int, forbidden: set[int], scale: float, seed: int) -> None:
     torch.manual_seed(seed)
     allowed = [column for column in forbidden if column < columns]
     assert_same(scale * torch.randn(rows, columns), min(count, columns), allowed)
@@ -41,7 +41,7 @@ def test_equals_the_softmax(rows: int, columns: int, count: int, forbidden: set[
     columns=some.integers(3, 300),
     seed=some.integers(0, 99),
 )
-def test_what_is_shut_has_no_share(owners: list[int], columns: int, seed: int) -> None:
+def test_masked_tokens_have_no_probability(owners: list[int], columns: int, seed: int) -> None:
     torch.manual_seed(seed)
     logits_NV, open_BV = 3 * torch.randn(len(owners), columns), torch.rand(3, columns) < 0.4
     open_BV[:, -1] = True
@@ -57,12 +57,12 @@ def test_what_is_shut_has_no_share(owners: list[int], columns: int, seed: int) -
                 assert log_p == pytest.approx(torch.log_softmax(listed, 0)[place].item(), abs=1e-5)
 
 
-def test_equal_numbers_come_in_the_order_of_their_columns() -> None:
+def test_ties_are_ordered_by_id() -> None:
     logits_NV = torch.zeros(3, 131)
     assert topk_log_softmax(logits_NV, 4, [0, 2])[1].tolist() == [[1, 3, 4, 5]] * 3
 
 
-def test_minus_infinity_stands_for_what_cannot_be_taken() -> None:
+def test_missing_candidates_are_minus_infinity() -> None:
     logits_NV = torch.full((2, 70), -math.inf)
     logits_NV[:, 65] = 1.0
     log_p_NK, place_NK = topk_log_softmax(logits_NV, 3, [0])
@@ -71,7 +71,7 @@ def test_minus_infinity_stands_for_what_cannot_be_taken() -> None:
 
 
 @pytest.mark.parametrize("column", [3, 128])
-def test_what_is_no_number_is_seen(column: int) -> None:
+def test_nan_logits_give_nan(column: int) -> None:
     logits_NV = torch.zeros(2, 130)
     logits_NV[1, column] = math.nan
     log_p_NK, _ = topk_log_softmax(logits_NV, 2)
@@ -79,7 +79,7 @@ def test_what_is_no_number_is_seen(column: int) -> None:
     assert log_p_NK[1].isnan().all()
 
 
-def test_other_types_and_far_columns_take_the_softmax() -> None:
+def test_other_dtypes_and_large_excluded_ids_fall_back() -> None:
     torch.manual_seed(1)
     assert_same(torch.randn(3, 90).double().float()[:, ::2], 5, [])
     half_NV = torch.randn(3, 90).bfloat16()

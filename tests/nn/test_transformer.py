@@ -46,7 +46,7 @@ def in_pieces(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Tenso
 
 
 @pytest.mark.parametrize("masked", ["nowhere", "window", "padding"])
-def test_fused_attention_equals_the_equation_in_values_and_gradients(masked: str) -> None:
+def test_fused_attention_and_gradients_equal_the_equation(masked: str) -> None:
     torch.manual_seed(2)
     q_BNTD, k_BNSD, v_BNSD = (torch.randn(3, 5, steps, 7, requires_grad=True) for steps in (4, 9, 9))
     lengths_B = torch.tensor([9, 1, 5])
@@ -61,7 +61,7 @@ def test_fused_attention_equals_the_equation_in_values_and_gradients(masked: str
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_weighing_finds_the_same_and_says_where_the_heads_looked(masked: bool) -> None:
+def test_forward_with_weights_equals_forward(masked: bool) -> None:
     torch.manual_seed(4)
     heads, x_BTE, memory_BSE = MultiHeadAttention(SIZE, HEADS), tokens(4), tokens(9)
     padding = torch.arange(9) >= torch.tensor([9, 1, 5])[:, None]
@@ -78,7 +78,7 @@ def test_weighing_finds_the_same_and_says_where_the_heads_looked(masked: bool) -
     torch.testing.assert_close(first_BTS, torch.softmax(scores_BNTS, dim=-1)[:, 0])
 
 
-def test_attention_is_the_weighted_mean_that_the_paper_says() -> None:
+def test_attention_is_a_softmax_weighted_mean() -> None:
     """softmax(q . k / sqrt(d)) in plain numbers; a forbidden key has no weight."""
     q, keys, values = [1.0, 2.0], [[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]], [[1.0], [10.0], [1000.0]]
     weights = [math.exp((q[0] * k[0] + q[1] * k[1]) / math.sqrt(2)) for k in keys[:2]]
@@ -88,7 +88,7 @@ def test_attention_is_the_weighted_mean_that_the_paper_says() -> None:
     assert found.item() == pytest.approx(expected)
 
 
-def test_a_layer_on_the_reference_is_the_same_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layer_on_reference_attention_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     module, x_BTE = layer(), tokens()
     fused_BTE, _ = in_pieces(module, x_BTE, 7)
     fused = torch.autograd.grad(fused_BTE.square().sum(), list(module.parameters()))
@@ -106,7 +106,7 @@ def test_a_layer_on_the_reference_is_the_same_layer(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("memory", [0, 1, 4, STEPS, 100])
 @pytest.mark.parametrize("piece", [1, 2, 3, 7])
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_a_text_in_pieces_is_the_text_at_once(memory: int, piece: int, norm: Norm) -> None:
+def test_segmented_text_equals_the_whole_text(memory: int, piece: int, norm: Norm) -> None:
     module, x_BTE = layer(memory, norm), tokens()
     whole_BTE, whole_cache = module(x_BTE)
     pieces_BTE, cache = in_pieces(module, x_BTE, piece)
@@ -116,7 +116,7 @@ def test_a_text_in_pieces_is_the_text_at_once(memory: int, piece: int, norm: Nor
         torch.testing.assert_close(part, whole)
 
 
-def test_gradients_flow_through_pieces_too() -> None:
+def test_gradients_flow_across_segments() -> None:
     module, x_BTE = layer(), tokens()
     parameters = list(module.parameters())
     whole = torch.autograd.grad(module(x_BTE)[0].square().sum(), parameters)
@@ -125,7 +125,7 @@ def test_gradients_flow_through_pieces_too() -> None:
 
 
 @pytest.mark.parametrize("memory", [0, 2, 100])
-def test_a_token_depends_on_itself_and_the_memory_before_it_and_nothing_else(memory: int) -> None:
+def test_token_depends_on_its_window_only(memory: int) -> None:
     module, x_BTE = layer(memory), tokens()
     y_BTE, _ = module(x_BTE)
     for place in range(STEPS):
@@ -137,7 +137,7 @@ def test_a_token_depends_on_itself_and_the_memory_before_it_and_nothing_else(mem
         ]
 
 
-def test_order_matters_within_the_window_and_the_place_in_the_text_does_not() -> None:
+def test_positions_are_relative_to_the_window() -> None:
     module, x_BTE = layer(), tokens()
     y_BTE, _ = module(x_BTE)
     swapped_BTE = x_BTE[:, [1, 0, *range(2, STEPS)]]
@@ -146,7 +146,7 @@ def test_order_matters_within_the_window_and_the_place_in_the_text_does_not() ->
     torch.testing.assert_close(later_BTE[:, 6 + 4 :], y_BTE[:, 4:], rtol=1e-4, atol=1e-5)
 
 
-def test_rows_of_a_cache_are_hypotheses() -> None:
+def test_cache_rows_can_be_selected() -> None:
     module, x_BTE = layer(), tokens()
     _, cache = module(x_BTE)
     index = torch.tensor([2, 0, 2, 1])
@@ -155,7 +155,7 @@ def test_rows_of_a_cache_are_hypotheses() -> None:
     torch.testing.assert_close(chosen_BTE, every_BTE[index])
 
 
-def test_norms_stand_where_they_are_asked_for() -> None:
+def test_pre_and_post_norm_equal_their_equations() -> None:
     """Pre: x + f(norm(x)), closed by a norm. Post: norm(x + f(x)). In the equations' own words."""
     x_BTE = tokens(1)  # alone, a token attends to itself, so attention is an affine map of it
     for norm in ("pre", "post"):
@@ -175,19 +175,19 @@ def test_norms_stand_where_they_are_asked_for() -> None:
         torch.testing.assert_close(module(x_BTE)[0], y)
 
 
-def test_only_the_last_of_a_stack_with_norms_in_front_closes_it() -> None:
+def test_only_the_last_pre_norm_layer_normalizes_its_output() -> None:
     assert isinstance(TransformerLayer(6, 2, 3, last=True).closing, nn.LayerNorm)
     assert isinstance(TransformerLayer(6, 2, 3).closing, nn.Identity)
     assert isinstance(TransformerLayer(6, 2, 3, norm="post", last=True).closing, nn.Identity)
 
 
-def test_the_feed_forward_network_is_its_equation() -> None:
+def test_feed_forward_equals_its_equation() -> None:
     module, x_BTE = FeedForward(5, 7), torch.randn(3, 4, 5)
     inner = (x_BTE @ module.inner.weight.T + module.inner.bias).clamp(min=0)
     torch.testing.assert_close(module(x_BTE), inner @ module.outer.weight.T + module.outer.bias)
 
 
-def test_multi_head_attention_agrees_with_torchs_over_a_padded_memory() -> None:
+def test_multi_head_attention_agrees_with_torch() -> None:
     """As a decoder will look at an encoder: other lengths, padding, no order of its own."""
     torch.manual_seed(3)
     module, theirs = MultiHeadAttention(SIZE, HEADS), nn.MultiheadAttention(SIZE, HEADS, batch_first=True)
@@ -208,18 +208,18 @@ def test_multi_head_attention_agrees_with_torchs_over_a_padded_memory() -> None:
     ("steps", "keys", "memory", "rows"),
     [(3, 3, None, ["x..", "xx.", "xxx"]), (2, 4, 1, [".xx.", "..xx"]), (2, 3, 9, ["xx.", "xxx"]), (1, 3, 1, [".xx"])],
 )
-def test_windows(steps: int, keys: int, memory: int | None, rows: list[str]) -> None:
+def test_causal_mask_with_a_window(steps: int, keys: int, memory: int | None, rows: list[str]) -> None:
     allowed_TS = causal_mask(steps, keys, memory, torch.device("cpu"))
     assert allowed_TS is not None
     assert ["".join("x" if allowed else "." for allowed in row) for row in allowed_TS.tolist()] == rows
 
 
-def test_one_step_needs_no_window() -> None:
+def test_single_query_needs_no_mask() -> None:
     assert causal_mask(1, 5, 4, torch.device("cpu")) is None
     assert causal_mask(1, 5, None, torch.device("cpu")) is None
 
 
-def test_dropout_falls_on_what_is_added_and_in_training_alone() -> None:
+def test_dropout_acts_on_sublayer_outputs_in_training() -> None:
     module, x_BTE = layer(dropout=0.5), tokens()
     torch.manual_seed(0)
     first, second = module(x_BTE)[0], module(x_BTE)[0]
@@ -232,7 +232,7 @@ def test_dropout_falls_on_what_is_added_and_in_training_alone() -> None:
     torch.testing.assert_close(module(x_BTE)[0], layer()(x_BTE)[0])
 
 
-def test_autocast_goes_on_from_a_cache_of_either_type() -> None:
+def test_autocast_accepts_a_cache_of_either_dtype() -> None:
     module, x_BTE = layer(), tokens()
     exact_BTE, cache = module(x_BTE)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -243,6 +243,6 @@ def test_autocast_goes_on_from_a_cache_of_either_type() -> None:
     torch.testing.assert_close(close_BTE.float(), exact_BTE, rtol=0.1, atol=0.1)
 
 
-def test_heads_that_do_not_divide_the_size_are_refused() -> None:
+def test_heads_must_divide_the_size() -> None:
     with raises(ConfigError, 4, 15, "1, 3, 5, 15", option="--heads"):
         TransformerLayer(15, 4, 8)
