@@ -96,17 +96,13 @@ def test_entry_that_cannot_be_loaded_is_recompiled(monkeypatch: pytest.MonkeyPat
     assert not _compile(sources).stats.cache_hits
 
 
-def test_disabled_compiler_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, sources: Path
-) -> None:
+def test_disabled_compiler_is_an_error(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     with raises(ConfigError, "NUMBA_DISABLE_JIT"):
         _compile(sources)
 
 
-def test_compilation_is_reported_only_when_it_happens(
-    monkeypatch: pytest.MonkeyPatch, sources: Path
-) -> None:
+def test_compilation_is_reported_only_when_it_happens(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     monkeypatch.setattr(kernel_cache, "_reported", set())
     heard: list[Event] = []
     with kernel_cache.report_to(heard.append):

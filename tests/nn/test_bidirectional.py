@@ -1,4 +1,4 @@
-"""One recurrent layer of each kind, by its name."""
+"""Recurrent layers by architecture, and encoder layers over padded sentences."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_encoder_layer_ignores_padding(arch: Any, bidirectional: bool) -> None:
 @pytest.mark.parametrize("arch", [*kinds.ARCHS, "mingru"])
 @pytest.mark.parametrize("want_last", [True, False])
 def test_encoder_runs_float32_under_fp16_autocast_on_cpu(arch: Any, want_last: bool) -> None:
-    """For so few rows by torch's layers, for more by our own kernels; what comes in may be float16."""
+    """One sentence runs on torch's layers, five on our kernels; the input may be float16."""
     for batch in (1, 5):
         torch.manual_seed(1)
         layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional=True)
@@ -81,6 +81,6 @@ def test_weight_drop_acts_in_training_only(arch: Any) -> None:
     x_BSE, lengths_B = torch.randn(BATCH, STEPS, INPUT), torch.tensor([7, 1, 3])
     first, second = (layer(x_BSE, lengths_B)[0] for _ in range(2))
     assert not torch.equal(first, second)
-    torch.testing.assert_close(first[1, 0], second[1, 0])  # a sentence's first step has no state before it
+    torch.testing.assert_close(first[1, 0], second[1, 0])  # the first step of a sentence has no previous state
     layer.eval()
     assert torch.equal(layer(x_BSE, lengths_B)[0], layer(x_BSE, lengths_B)[0])

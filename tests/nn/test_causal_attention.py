@@ -1,4 +1,4 @@
-"""A decoder's self-attention against its equations, at once and step by step."""
+"""Causal self-attention against its equations, over whole texts and in segments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def made(rotary: bool) -> tuple[CausalAttention, Tensor]:
 
 
 def equations(module: CausalAttention, x_BTE: Tensor) -> Tensor:
-    """Token by token, head by head."""
+    """Compute the layer token by token and head by head."""
     parts = module.attention
     q_BTE, (k_BTE, v_BTE) = parts.query(x_BTE), parts.key_value(x_BTE).chunk(2, dim=-1)
     heads = []

@@ -1,4 +1,4 @@
-"""Attention against its formulas, and its mask."""
+"""Cross-attention against its equations, its mask and its kernel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def attend(kind: Any) -> tuple[CrossAttention, Any, Any, Any, Any, Any]:
 
 
 def score(attention: CrossAttention, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    """One score as its formula."""
+    """Compute one score by its equation."""
     if attention.kind == "dot":
         return query @ key / math.sqrt(SIZE)
     if attention.kind == "general":

@@ -1,4 +1,4 @@
-"""Which device and which precision a name means."""
+"""Choice of device, precision and threads."""
 
 from __future__ import annotations
 

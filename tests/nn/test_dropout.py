@@ -1,4 +1,4 @@
-"""Dropout that recurrent networks can bear: what is dropped together, what is expected, who gets the gradient."""
+"""Dropout: which elements share a mask, expectations and gradients."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_elementwise_dropout_drops_at_its_rate(kind: torch.dtype) -> None:
     assert abs((kept == 0).double().mean().item() - RATE) < 0.006  # four standard errors
     assert set(kept.flatten().tolist()) == {0.0, torch.tensor(1 / (1 - RATE), dtype=kind).item()}
     assert not torch.equal(kept[:, :1].expand_as(kept), kept)
-    neighbours = ((kept[..., 1:] == 0) & (kept[..., :-1] == 0)).double().mean().item()
-    assert abs(neighbours - RATE**2) < 0.006, "each number for itself"
+    neighbors = ((kept[..., 1:] == 0) & (kept[..., :-1] == 0)).double().mean().item()
+    assert abs(neighbors - RATE**2) < 0.006, "elements are independent"
 
 
 def test_elementwise_dropout_accepts_any_memory_order() -> None:

@@ -1,4 +1,4 @@
-"""The gradients of a recurrent network as a textbook derives them, against autograd and against the layers that run.
+"""Backpropagation through time as derived in textbooks, against autograd and against the fused layers.
 
 The network: h_t = tanh(W_h h_{t-1} + W_x x_t + b), z = W_y h_T + b_y, y^ = softmax(z), L = -log y^_label.
 """
@@ -27,7 +27,7 @@ def loss_of(scores_Z: Tensor) -> Tensor:
 
 @pytest.fixture
 def unrolled() -> tuple[RNNCell, list[Tensor], nn.Linear]:
-    """A cell, its states h_0 ... h_T, which keep their gradients, and the output layer; L has been derived."""
+    """Return a cell, its states h_0 ... h_T with retained gradients, and the output layer, after backpropagation."""
     torch.manual_seed(7)
     cell, output = RNNCell(INPUT, HIDDEN).double(), nn.Linear(HIDDEN, CLASSES).double()
     for parameter in cell.parameters():
@@ -84,7 +84,7 @@ def test_gradient_factors_multiply_over_steps(unrolled: tuple[RNNCell, list[Tens
 
 
 def test_hidden_matrix_gradient_sums_over_steps(unrolled: tuple[RNNCell, list[Tensor], nn.Linear]) -> None:
-    """dL/dW_h = sum_t diag(1 - h_t^2) dL/dh_t h_{t-1}^T, each step as if it had a matrix of its own."""
+    """dL/dW_h = sum_t diag(1 - h_t^2) dL/dh_t h_{t-1}^T, each step with its own copy of the matrix."""
     cell, states, _ = unrolled
     total_HH = torch.zeros(HIDDEN, HIDDEN, dtype=torch.float64)
     for before_1H, after_1H in pairwise(states):
@@ -94,7 +94,7 @@ def test_hidden_matrix_gradient_sums_over_steps(unrolled: tuple[RNNCell, list[Te
 
 
 def test_layer_has_the_textbook_gradients() -> None:
-    """Of all rows of a batch: the initial state's by the product, the hidden matrix's by the sum."""
+    """For a batch: the gradient of the initial state is a product, that of the hidden matrix a sum."""
     torch.manual_seed(8)
     layer, rows = RecurrentLayer("rnn", INPUT, HIDDEN), 4
     start_BH = torch.randn(rows, HIDDEN, requires_grad=True)

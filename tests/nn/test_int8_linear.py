@@ -1,4 +1,4 @@
-"""Maps of eight bits: near the map they stand for, equal to their own equations, and each row for itself."""
+"""Int8 linear layers: the kernels against the reference, the rounding error, and independence of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fused output loss against the plain one, and the exact probabilities."""
+"""The fused loss against the reference, and exact probabilities."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_fused_loss_and_gradients_equal_the_reference(
     expected_loss, expected_nll = reference_loss(*leaves, target_N, smoothing)
     torch.testing.assert_close(loss, expected_loss, rtol=1e-5, atol=0)
     torch.testing.assert_close(nll, expected_nll, rtol=1e-5, atol=0)
-    # Scaled, as a mean over tokens would scale it.
+    # Scaled, as by a mean over tokens.
     torch.testing.assert_close(
         torch.autograd.grad(loss / 13, leaves), torch.autograd.grad(expected_loss / 13, leaves), rtol=1e-4, atol=1e-6
     )
@@ -86,7 +86,7 @@ def test_16_bit_loss_and_gradient_are_close(kind: torch.dtype, tolerance: float)
 
 
 def test_float16_subnormal_probability_is_not_used() -> None:
-    """A target of probability 9e-8, of which float16 makes 1.2e-7: the loss comes from the logits."""
+    """For a target of probability 9e-8, which float16 rounds to 1.2e-7, the loss comes from the logits."""
     weight_VH, bias_V = torch.zeros(VOCABULARY, 3), torch.zeros(VOCABULARY)
     bias_V[4] = 16.2
     _, nll_N = fused_loss_and_nll(torch.zeros(5, 3), weight_VH, bias_V, torch.full((5,), 2), dtype=torch.float16)
@@ -106,7 +106,7 @@ def test_dtype_argument_equals_autocast() -> None:
 
 
 def test_bfloat16_gradient_is_unbiased() -> None:
-    """Errors of rounding must cancel, or they would be learnt: the part of them along the gradient is about none."""
+    """Rounding errors must cancel, else they would be learned: their component along the gradient is near zero."""
     torch.manual_seed(5)
     rows, size, width = 3000, 301, 17
     hidden_NH, weight_VH, bias_V = torch.randn(rows, width), torch.randn(size, width), torch.randn(size)
@@ -147,7 +147,7 @@ def test_no_rows_give_zero_loss() -> None:
 
 
 def test_logit_gradient_is_prediction_minus_target() -> None:
-    """The notes: dL/dz = y_hat - y, so dL/dW = (y_hat - y) h^T and dL/dh = W^T (y_hat - y)."""
+    """dL/dz = y_hat - y, hence dL/dW = (y_hat - y) h^T and dL/dh = W^T (y_hat - y)."""
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     loss, _ = fused_loss(hidden_NH, weight_VH, bias_V, target_N, 0.0)
     grad_hidden, grad_weight, grad_bias = torch.autograd.grad(loss, (hidden_NH, weight_VH, bias_V))

@@ -1,4 +1,4 @@
-"""The minimal gated unit: kernel and scan against the equations of its cell, values and gradients."""
+"""minGRU: kernel and scan against the equations of the cell, values and gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnkit.nn.cells import MinGRUCell, unroll
 from rnnkit.nn.mingru import MinGRULayer, gated_scan
 
 SIZES = [(3, 7, 5, 4), (16, 1, 3, 17), (20, 5, 33, 40), (1, 33, 6, 100), (5, 4, 7, 32), (2, 9, 16, 8)]
-"""Batch, steps, size of the inputs, size of the states: all large enough for the kernel."""
+"""Batch, steps, input size, hidden size: all large enough for the kernel."""
 
 
 def layer_and_inputs(batch: int, steps: int, input_size: int, size: int) -> tuple[MinGRULayer, Tensor, Tensor]:

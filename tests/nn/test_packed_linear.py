@@ -1,4 +1,4 @@
-"""Maps laid out for some rows: equal to their equation, and each row for itself."""
+"""Linear layers with packed weights: equal to `nn.Linear`, row by row."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_loss_of_copy_only_tokens_is_finite() -> None:
 
 @pytest.mark.parametrize("gate", [-3.0, 0.0, 4.0])
 def test_unk_probability_is_split_with_oov_tokens(gate: float) -> None:
-    """Two of the source's tokens have no row in the vocabulary: SIZE at two places, and SIZE + 1."""
+    """Two tokens of the source are out of vocabulary: SIZE at two positions, and SIZE + 1."""
     weights_BTS, source_BS = weights_and_source(1)
     source_BS[:, 0], source_BS[:, 2:4], unknown_BS = SIZE + 1, SIZE, source_BS.clone()
     unknown_BS[:, [0, 2, 3]] = special_tokens.UNK

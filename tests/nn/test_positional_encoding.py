@@ -1,4 +1,4 @@
-"""Positions: the paper's waves, learned rows, and turns that know only distances."""
+"""Sinusoidal and rotary positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kinds of attention share in which a step goes on from the weights of the step before."""
+"""Properties common to all attention that depends on previous weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_initial_weights_lie_on_the_first_position() -> None:
 
 @pytest.mark.parametrize("kind", [MonotonicAttention, LocationAttention])
 def test_hypotheses_of_a_sentence_are_independent(kind: type[RecurrentAttention]) -> None:
-    """Five queries of one step, from five alignments, are five steps apart; of one row they follow each other."""
+    """Five queries of one step with five alignments are independent; those of one row follow each other."""
     torch.manual_seed(2)
     attention = kind(SIZE).eval()
     query_BKH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)

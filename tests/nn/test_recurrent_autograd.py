@@ -1,4 +1,4 @@
-"""The kernels of recurrent layers against the equations of the cells, as autograd sees them."""
+"""Autograd functions over the recurrent kernels against the equations of the cells."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rnnkit.nn.cells import State, unroll
 from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 SIZES = [(3, 7, 5, 4), (1, 1, 3, 17), (1, 5, 6, 33), (20, 1, 7, 6), (11, 4, 16, 66), (5, 3, 7, 32), (9, 2, 33, 16)]
-"""Batch, steps, size of the inputs, size of the states."""
+"""Batch, steps, input size, hidden size."""
 
 
 @pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
+def _restored_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -44,7 +44,7 @@ def run(layer: RecurrentLayer, x_BTE: Tensor, state: State) -> tuple[Tensor, Sta
 
 
 def loss_of(h_BTH: Tensor, last: State) -> Tensor:
-    """Of all outputs and all parts of the last state, each with a weight of its own."""
+    """Return a loss of all outputs and all parts of the last state, each with its own weight."""
     torch.manual_seed(0)
     return (h_BTH.float() * torch.randn(h_BTH.shape)).sum() + sum(
         (part * torch.randn(part.shape)).sum() for part in last
@@ -85,7 +85,7 @@ def test_memory_order_does_not_matter(arch: Any) -> None:
     scattered_BTE.requires_grad_()
     (h_BTH, _), (other_BTH, _) = run(layer, x_BTE, state), run(layer, scattered_BTE, state)
     assert torch.equal(h_BTH, other_BTH)
-    (found,) = torch.autograd.grad(other_BTH.sum(), scattered_BTE)  # the gradient of a sum has no memory of its own
+    (found,) = torch.autograd.grad(other_BTH.sum(), scattered_BTE)  # the gradient of a sum is an expanded tensor
     (expected,) = torch.autograd.grad((h_BTH * torch.ones(5, 6, 8)).sum(), x_BTE)
     assert torch.equal(found, expected)
 
@@ -127,9 +127,7 @@ def test_in_place_changes_of_outputs_are_rejected() -> None:
 
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
-def test_autocast_has_no_effect_without_bf16_support(
-    arch: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_autocast_has_no_effect_without_bf16_support(arch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = make(arch, 3, 7, 5, 5)
     expected_BTH, _ = run(*odd)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -1,4 +1,4 @@
-"""The fused layers against the equations of the cells: values and gradients, with padding, in awkward sizes."""
+"""Fused layers against the equations of the cells: values and gradients, with padding, in awkward sizes."""
 
 from __future__ import annotations
 

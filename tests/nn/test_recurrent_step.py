@@ -1,4 +1,4 @@
-"""A step by the compiled kernel, by its equations, and by the cells."""
+"""One recurrent step: the kernel, the reference and the cells."""
 
 from __future__ import annotations
 

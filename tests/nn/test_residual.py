@@ -1,4 +1,4 @@
-"""What stands around a sub-layer, before and after."""
+"""Residual connections with pre- and post-norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sampled output loss against its equation, the exact loss and the laws of sampling."""
+"""Sampled softmax against its equation, the exact loss and the properties of the sampling."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_loss_and_gradients_equal_the_equation(count: int, seed: int) -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(count, seed)
-    target_N[:2] = ids_K[0].clamp(min=0)  # a hit, unless nothing was drawn
+    target_N[:2] = ids_K[0].clamp(min=0)  # a target in the sample, unless it is empty
     loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     expected, expected_N = reference_sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     torch.testing.assert_close(loss, expected)
@@ -162,7 +162,7 @@ def test_samples_are_drawn_on_the_cpu_for_any_device() -> None:
 
 
 def test_gradient_vanishes_at_the_true_probabilities() -> None:
-    """On average over samples, and over targets as often as they are probable, though a sample holds 4 of 31."""
+    """The mean gradient over samples of 4 of 31 tokens, and over targets drawn by their probability, is zero."""
     p_V = torch.softmax(torch.linspace(2, -2, VOCABULARY), 0)
     bias_V = p_V.log().requires_grad_()
     target_N = torch.repeat_interleave(torch.arange(VOCABULARY), (p_V * 500).round().long())
@@ -177,4 +177,4 @@ def test_gradient_vanishes_at_the_true_probabilities() -> None:
         grad_V.copy_(torch.autograd.grad(loss / len(target_N), [bias_V])[0])
     z_V = grads_DV.mean(0) / (grads_DV.std(0) / len(grads_DV) ** 0.5)
     assert z_V.abs().max() < 4
-    assert (z_V**2).mean() < 2  # 1 where there is nothing but chance
+    assert (z_V**2).mean() < 2  # 1 for chance alone

@@ -1,4 +1,4 @@
-"""The doubling scan against the loop that it replaces."""
+"""The doubling scan against the step-by-step reference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simpler simple recurrent unit against its equations."""
+"""SSRU against its equations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The best of each row by the compiled kernel and by the softmax."""
+"""Top-k log-softmax: the kernel against the reference."""
 
 from __future__ import annotations
 
@@ -12,49 +12,51 @@ from hypothesis import strategies as some
 from rnnkit.nn.topk_log_softmax import LogitMask, reference_topk_log_softmax, topk_log_softmax
 
 
-def assert_same(logits_NV: torch.Tensor, count: int, forbidden: list[int]) -> None:
-    log_p_NK, place_NK = topk_log_softmax(logits_NV, count, forbidden)
-    wanted_NK, _ = reference_topk_log_softmax(logits_NV, count, forbidden)
+def assert_same(logits_NV: torch.Tensor, count: int, excluded: list[int]) -> None:
+    log_p_NK, id_NK = topk_log_softmax(logits_NV, count, excluded)
+    wanted_NK, _ = reference_topk_log_softmax(logits_NV, count, excluded)
     torch.testing.assert_close(log_p_NK, wanted_NK, rtol=1e-5, atol=1e-5)
-    own_NK = torch.log_softmax(logits_NV, dim=-1).gather(1, place_NK)
+    own_NK = torch.log_softmax(logits_NV, dim=-1).gather(1, id_NK)
     kept_NK = log_p_NK > -math.inf
     torch.testing.assert_close(own_NK[kept_NK], log_p_NK[kept_NK], rtol=1e-5, atol=1e-5)
-    assert not torch.isin(place_NK[kept_NK], torch.tensor(forbidden, dtype=torch.long)).any()
+    assert not torch.isin(id_NK[kept_NK], torch.tensor(excluded, dtype=torch.long)).any()
 
 
 @given(
     rows=some.integers(1, 7),
     columns=some.integers(1, 300),
     count=some.integers(1, 9),
-    forbidden=some.sets(some.integers(0, 9), max_size=3),
+    excluded=some.sets(some.integers(0, 9), max_size=3),
     scale=some.sampled_from([1e-3, 1.0, 30.0]),
     seed=some.integers(0, 999),
 )
-def test_equals_log_softmax_and_topk(rows: int, columns: int, count: int, forbidden: set[int], scale: float, seed: int) -> None:
+def test_equals_log_softmax_and_topk(
+    rows: int, columns: int, count: int, excluded: set[int], scale: float, seed: int
+) -> None:
     torch.manual_seed(seed)
-    allowed = [column for column in forbidden if column < columns]
+    allowed = [column for column in excluded if column < columns]
     assert_same(scale * torch.randn(rows, columns), min(count, columns), allowed)
 
 
 @given(
-    owners=some.lists(some.integers(0, 2), min_size=1, max_size=7),
+    sentences=some.lists(some.integers(0, 2), min_size=1, max_size=7),
     columns=some.integers(3, 300),
     seed=some.integers(0, 99),
 )
-def test_masked_tokens_have_no_probability(owners: list[int], columns: int, seed: int) -> None:
+def test_masked_tokens_have_no_probability(sentences: list[int], columns: int, seed: int) -> None:
     torch.manual_seed(seed)
-    logits_NV, open_BV = 3 * torch.randn(len(owners), columns), torch.rand(3, columns) < 0.4
+    logits_NV, open_BV = 3 * torch.randn(len(sentences), columns), torch.rand(3, columns) < 0.4
     open_BV[:, -1] = True
-    gates = LogitMask(torch.zeros(3, columns).masked_fill(~open_BV, -math.inf), torch.tensor(owners))
-    log_p_NK, place_NK = topk_log_softmax(logits_NV, 3, [0], gates)
-    wanted_NK, _ = reference_topk_log_softmax(logits_NV, 3, [0], gates)
+    mask = LogitMask(torch.zeros(3, columns).masked_fill(~open_BV, -math.inf), torch.tensor(sentences))
+    log_p_NK, id_NK = topk_log_softmax(logits_NV, 3, [0], mask)
+    wanted_NK, _ = reference_topk_log_softmax(logits_NV, 3, [0], mask)
     torch.testing.assert_close(log_p_NK, wanted_NK, rtol=1e-5, atol=1e-5)
-    for row, owner in enumerate(owners):
-        listed = logits_NV[row].masked_fill(~open_BV[owner], -math.inf)
-        for log_p, place in zip(log_p_NK[row].tolist(), place_NK[row].tolist(), strict=True):
+    for row, sentence in enumerate(sentences):
+        listed = logits_NV[row].masked_fill(~open_BV[sentence], -math.inf)
+        for log_p, id_ in zip(log_p_NK[row].tolist(), id_NK[row].tolist(), strict=True):
             if log_p > -math.inf:
-                assert open_BV[owner, place] and place != 0
-                assert log_p == pytest.approx(torch.log_softmax(listed, 0)[place].item(), abs=1e-5)
+                assert open_BV[sentence, id_] and id_ != 0
+                assert log_p == pytest.approx(torch.log_softmax(listed, 0)[id_].item(), abs=1e-5)
 
 
 def test_ties_are_ordered_by_id() -> None:
@@ -65,8 +67,8 @@ def test_ties_are_ordered_by_id() -> None:
 def test_missing_candidates_are_minus_infinity() -> None:
     logits_NV = torch.full((2, 70), -math.inf)
     logits_NV[:, 65] = 1.0
-    log_p_NK, place_NK = topk_log_softmax(logits_NV, 3, [0])
-    assert log_p_NK[:, 0].tolist() == [0.0, 0.0] and place_NK[:, 0].tolist() == [65, 65]
+    log_p_NK, id_NK = topk_log_softmax(logits_NV, 3, [0])
+    assert log_p_NK[:, 0].tolist() == [0.0, 0.0] and id_NK[:, 0].tolist() == [65, 65]
     assert (log_p_NK[:, 1:] == -math.inf).all()
 
 

@@ -1,4 +1,4 @@
-"""The Transformer's parts against their equations, and a text in pieces against the whole."""
+"""Multi-head attention and Transformer layers against their equations, and segmented texts against whole ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH, STEPS, SIZE, HEADS = 3, 11, 15, 5
 def layer(memory: int = 4, norm: Norm = "pre", **options: float) -> TransformerLayer:
     torch.manual_seed(0)
     made = TransformerLayer(SIZE, HEADS, memory, inner=7, norm=norm, last=True, **options)
-    for parameter in made.parameters():  # biases and norms that do something
+    for parameter in made.parameters():  # nonzero biases, and norms that are not the identity
         nn.init.normal_(parameter, std=0.5)
     return made
 
@@ -37,7 +37,7 @@ def tokens(steps: int = STEPS) -> Tensor:
     return torch.randn(BATCH, steps, SIZE)
 
 
-def in_pieces(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Tensor, KVCache]:
+def in_segments(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Tensor, KVCache]:
     cache, outputs = module.zero_state(x_BTE), []
     for piece_BTE in torch.split(x_BTE, size, dim=1):
         y_BTE, cache = module(piece_BTE, cache)
@@ -79,7 +79,7 @@ def test_forward_with_weights_equals_forward(masked: bool) -> None:
 
 
 def test_attention_is_a_softmax_weighted_mean() -> None:
-    """softmax(q . k / sqrt(d)) in plain numbers; a forbidden key has no weight."""
+    """Weights are softmax(q . k / sqrt(d)); a masked key has weight 0."""
     q, keys, values = [1.0, 2.0], [[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]], [[1.0], [10.0], [1000.0]]
     weights = [math.exp((q[0] * k[0] + q[1] * k[1]) / math.sqrt(2)) for k in keys[:2]]
     expected = sum(w * v[0] for w, v in zip(weights, values, strict=False)) / sum(weights)
@@ -90,14 +90,14 @@ def test_attention_is_a_softmax_weighted_mean() -> None:
 
 def test_layer_on_reference_attention_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     module, x_BTE = layer(), tokens()
-    fused_BTE, _ = in_pieces(module, x_BTE, 7)
+    fused_BTE, _ = in_segments(module, x_BTE, 7)
     fused = torch.autograd.grad(fused_BTE.square().sum(), list(module.parameters()))
     monkeypatch.setattr(
         multihead_attention,
         "scaled_dot_product_attention",
         lambda q, k, v, mask, dropout: reference_attention(q, k, v, mask),
     )
-    plain_BTE, _ = in_pieces(module, x_BTE, 7)
+    plain_BTE, _ = in_segments(module, x_BTE, 7)
     torch.testing.assert_close(fused_BTE, plain_BTE, rtol=1e-4, atol=1e-5)
     plain = torch.autograd.grad(plain_BTE.square().sum(), list(module.parameters()))
     torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-4)
@@ -109,7 +109,7 @@ def test_layer_on_reference_attention_is_the_same(monkeypatch: pytest.MonkeyPatc
 def test_segmented_text_equals_the_whole_text(memory: int, piece: int, norm: Norm) -> None:
     module, x_BTE = layer(memory, norm), tokens()
     whole_BTE, whole_cache = module(x_BTE)
-    pieces_BTE, cache = in_pieces(module, x_BTE, piece)
+    pieces_BTE, cache = in_segments(module, x_BTE, piece)
     torch.testing.assert_close(pieces_BTE, whole_BTE, rtol=1e-4, atol=1e-5)
     for part, whole in zip(cache, whole_cache, strict=True):
         assert part.shape == (BATCH, HEADS, min(memory, STEPS), SIZE // HEADS)
@@ -120,7 +120,7 @@ def test_gradients_flow_across_segments() -> None:
     module, x_BTE = layer(), tokens()
     parameters = list(module.parameters())
     whole = torch.autograd.grad(module(x_BTE)[0].square().sum(), parameters)
-    pieces = torch.autograd.grad(in_pieces(module, x_BTE, 3)[0].square().sum(), parameters)
+    pieces = torch.autograd.grad(in_segments(module, x_BTE, 3)[0].square().sum(), parameters)
     torch.testing.assert_close(pieces, whole, rtol=1e-3, atol=1e-4)
 
 
@@ -130,7 +130,7 @@ def test_token_depends_on_its_window_only(memory: int) -> None:
     y_BTE, _ = module(x_BTE)
     for place in range(STEPS):
         changed_BTE = x_BTE.clone()
-        changed_BTE[:, place] *= -1  # a sum would not get past a norm
+        changed_BTE[:, place] *= -1  # an added constant would not pass the layer norm
         moved_T = (module(changed_BTE)[0] - y_BTE).abs().amax((0, 2))
         assert [step for step in range(STEPS) if moved_T[step] > 1e-4] == [
             step for step in range(STEPS) if place <= step <= place + memory
@@ -156,8 +156,8 @@ def test_cache_rows_can_be_selected() -> None:
 
 
 def test_pre_and_post_norm_equal_their_equations() -> None:
-    """Pre: x + f(norm(x)), closed by a norm. Post: norm(x + f(x)). In the equations' own words."""
-    x_BTE = tokens(1)  # alone, a token attends to itself, so attention is an affine map of it
+    """Pre-norm: x + f(norm(x)), with a final norm. Post-norm: norm(x + f(x))."""
+    x_BTE = tokens(1)  # a single token attends to itself, so that attention is an affine map
     for norm in ("pre", "post"):
         module = layer(norm=norm)
         heads, forward = module.attention, module.feed_forward
@@ -188,7 +188,7 @@ def test_feed_forward_equals_its_equation() -> None:
 
 
 def test_multi_head_attention_agrees_with_torch() -> None:
-    """As a decoder will look at an encoder: other lengths, padding, no order of its own."""
+    """As cross-attention: other lengths, padding, and no dependence on the order of the memory."""
     torch.manual_seed(3)
     module, theirs = MultiHeadAttention(SIZE, HEADS), nn.MultiheadAttention(SIZE, HEADS, batch_first=True)
     theirs.in_proj_weight.data = torch.cat([module.query.weight, module.key_value.weight]).detach()
@@ -199,7 +199,7 @@ def test_multi_head_attention_agrees_with_torch() -> None:
     found = module(x_BTE, *module.keys_values(memory_BSE), ~padding_BS[:, None, None])
     expected, _ = theirs(x_BTE, memory_BSE, memory_BSE, key_padding_mask=padding_BS)
     torch.testing.assert_close(found, expected)
-    order = torch.tensor([3, 0, 2, 1])  # of the one sentence whose first four places are real
+    order = torch.tensor([3, 0, 2, 1])  # of the sentence with four tokens
     shuffled = module(x_BTE[2:], *module.keys_values(memory_BSE[2:, order]))
     torch.testing.assert_close(shuffled, found[2:])
 
@@ -236,7 +236,7 @@ def test_autocast_accepts_a_cache_of_either_dtype() -> None:
     module, x_BTE = layer(), tokens()
     exact_BTE, cache = module(x_BTE)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        close_BTE, half_cache = in_pieces(module, x_BTE, 3)
+        close_BTE, half_cache = in_segments(module, x_BTE, 3)
         assert module(x_BTE, cache)[1][0].dtype == torch.bfloat16
     assert half_cache[0].dtype == torch.bfloat16
     assert module(x_BTE, half_cache)[1][0].dtype == torch.float32
