@@ -1,4 +1,4 @@
-"""The Transformer against its equations, written plainly, and what its two halves may see."""
+"""Transformer against a plain implementation of its equations, and its masks."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_readouts_and_gradients_are_those_of_the_equations(norm: str, places: st
 
 
 @pytest.mark.parametrize("arch", ["transformer", "hybrid"])
-def test_a_target_position_depends_on_what_comes_before_it_and_not_after(arch: str) -> None:
+def test_a_target_position_depends_on_earlier_ones_only(arch: str) -> None:
     network = build(arch=arch)
     source_BS, lengths_B, input_BT = sentences()
     before_BTR = network.readouts(source_BS, lengths_B, input_BT)
@@ -122,7 +122,7 @@ def test_a_target_position_depends_on_what_comes_before_it_and_not_after(arch: s
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_what_a_step_says_of_its_attention_is_what_the_whole_target_says(layers: int) -> None:
+def test_steps_report_the_attention_of_a_whole_target(layers: int) -> None:
     network = build(decoder_layers=layers)
     source_BS, lengths_B, input_BT = sentences()
     whole, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
@@ -137,9 +137,7 @@ def test_what_a_step_says_of_its_attention_is_what_the_whole_target_says(layers:
 
 
 @pytest.mark.parametrize("arch", ["transformer", "hybrid"])
-def test_rows_share_the_memory_of_their_sentence_and_its_keys_are_made_once(
-    arch: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_share_memory_keys_computed_once(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = build(arch=arch)
     source_BS, lengths_B, _ = sentences()
     stepper = TranslationStepper(network, source_BS, lengths_B)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.raising import raises
 from tests.workspaces import CORPORA, make_workspace
 
 from rnnkit.alignment.shortlist import Shortlist
@@ -123,7 +124,7 @@ def test_more_outputs_than_the_beam_holds_are_refused(model: Path, text: Path) -
 def test_a_model_that_is_not_there_is_named_with_what_makes_it(text: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no model at .*\n  hint: `rnnkit train` makes it"):  # noqa: RUF043
         decoded(tmp_path / "nothing", text)
-    with pytest.raises(DataError, match="has no average checkpoint"):
+    with raises(DataError, "average", option="--checkpoint"):
         decoded(_model_without_average(tmp_path, text), text, checkpoint="average")
 
 
@@ -212,8 +213,7 @@ def test_a_shortlist_of_another_vocabulary_is_refused(model: Path, text: Path, s
     meta = json.loads((copy / "meta.json").read_text(encoding="utf-8"))
     meta["inputs"]["vocabulary.target"] = "0" * 64
     (copy / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-    with pytest.raises(ArtefactError) as caught:
+    with raises(ArtefactError, path=copy):
         decoded(model, text, shortlist=copy)
-    assert f"the shortlist {copy} belongs to another vocabulary" in str(caught.value)
     with pytest.raises(DataError, match="there is no"):
         decoded(model, text, shortlist=tmp_path / "nothing")

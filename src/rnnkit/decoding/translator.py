@@ -103,7 +103,7 @@ class Translator:
             device = next(model.network.parameters()).device
             listed = None
             if self.shortlist is not None:
-                chosen = self.shortlist.choose(source_BS.numpy())
+                chosen = self.shortlist.batch_candidates(source_BS.numpy())
                 listed = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in chosen))
             steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), listed))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)

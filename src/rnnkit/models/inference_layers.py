@@ -1,4 +1,4 @@
-"""What stands in for a decoder's affine maps while it goes step by step: in eight bits, or laid out for few rows."""
+"""Replacements of linear layers for inference: int8 weights, or weights packed for the kernels of small batches."""
 
 from __future__ import annotations
 
@@ -15,11 +15,27 @@ from rnnkit.nn.recurrent_layer import RecurrentLayer
 InferenceLinear = Int8Linear | PackedLinear
 
 
+@dataclass(frozen=True)
+class InferenceLayers:
+    """Precomputed parts of a network for decoding; the defaults leave the network as trained.
+
+    Attributes:
+        projections_VG: Input projection of every target embedding in a recurrent decoder's first layer, which replaces
+            a matrix product per step by a lookup.
+        output: Replacement of the output layer.
+        encoder_dtype: Precision of the encoder's matrix products, which int8 does not affect.
+    """
+
+    projections_VG: Tensor | None = None
+    output: InferenceLinear | None = None
+    encoder_dtype: torch.dtype = torch.float32
+
+
 def choose_inference_linear(
-    device: torch.device, eight_bits: bool
+    device: torch.device, int8: bool
 ) -> Callable[[Tensor, Tensor | None], InferenceLinear] | None:
-    """The kind of maps that is the fastest there; None where the network's own are."""
-    if eight_bits:
+    """Return the constructor of the fastest linear layer on a device; None for `nn.Linear` itself."""
+    if int8:
         return Int8Linear
     if device.type != "cpu":
         return None
@@ -27,9 +43,9 @@ def choose_inference_linear(
 
 
 def replace_linear_layers(network: nn.Module, make: Callable[[Tensor, Tensor | None], InferenceLinear]) -> None:
-    """Put maps of a kind in the place of every affine map within a network, and of those of single recurrent steps.
+    """Replace, in place, all linear layers and the single-step products of recurrent layers.
 
-    It happens in place, and what comes out is for decoding: it has no gradients.
+    The network is for inference afterwards: the replacements have no gradients.
     """
     for module in list(network.modules()):
         if isinstance(module, RecurrentLayer):
@@ -37,18 +53,3 @@ def replace_linear_layers(network: nn.Module, make: Callable[[Tensor, Tensor | N
         for name, child in module.named_children():
             if isinstance(child, nn.Linear):
                 setattr(module, name, make(child.weight, child.bias))
-
-
-@dataclass(frozen=True)
-class InferenceLayers:
-    """Nothing, until a network is made ready for decoding.
-
-    Attributes:
-        projections_VG: What a recurrent decoder's first layer makes of each target token, looked up, not multiplied.
-        output: What stands in for the output layer.
-        encoding: Type of the encoder's products, which eight bits leave alone; float32 changes nothing.
-    """
-
-    projections_VG: Tensor | None = None
-    output: InferenceLinear | None = None
-    encoding: torch.dtype = torch.float32

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnnkit.config import argument, option
 from rnnkit.nn import kinds
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 
 FLOW_HIDDEN, RECALL_HIDDEN = 256, 32
 RECALLERS = ("rnn", "gru", "lstm", "mingru")
