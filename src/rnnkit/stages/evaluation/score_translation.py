@@ -45,7 +45,7 @@ def score(options: ScoreOptions, device: torch.device, listen: Listener) -> Iter
     model = store.load(options.folder, options.checkpoint, device)
     translator = Translator((model,))
     longest = max_training_lengths([store.longest_pair(options.folder, model.languages)])
-    read, said, cut = longest.most_source - 1, longest.most_output - 1, Lines()
+    read, said, cut = longest.max_source_length - 1, longest.max_output_length - 1, Lines()
     total = LanguageScore()
     for group in _groups(options.files[0], options.files[1], model.tokenizer):
         whole = [(model.tokenizer.tokenize(source), model.tokenizer.tokenize(target)) for source, target in group]
