@@ -32,8 +32,8 @@ import numpy as np
 import torch
 
 from meter import DISTURBED, Meter
-from rnnkit.data.stream import Cutting, StreamBatches
-from rnnkit.models.language_model import Config, LanguageModel
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
+from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.device import (
     SMALLEST_LAYERS_FOR_BFLOAT16,
     choose_output_precision,
@@ -41,9 +41,9 @@ from rnnkit.nn.device import (
     set_threads,
 )
 from rnnkit.text.vocabulary import Vocabulary
-from rnnkit.training.language_model import LanguageModelTask, Settings
-from rnnkit.training.optimisation import Optimisation
-from rnnkit.training.optimisation import Settings as Changes
+from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask
+from rnnkit.training.optimizer import NetworkOptimizer
+from rnnkit.training.optimizer import OptimizerSettings as Changes
 from tables import markdown, spread
 from word_language_model import CLIP, RATE, Example, WordLanguageModel, train
 
@@ -98,7 +98,7 @@ def read_text() -> tuple[dict[str, np.ndarray], Vocabulary]:
 def our_steps(network: Network, ids: np.ndarray, vocabulary: int, precision: str) -> Iterator[int]:
     """The training steps of rnnkit, with the example's optimiser; yields the tokens of each."""
     torch.manual_seed(1)
-    config = Config(
+    config = LMConfig(
         network.arch,  # type: ignore[arg-type]
         vocabulary,
         network.size,
@@ -110,14 +110,14 @@ def our_steps(network: Network, ids: np.ndarray, vocabulary: int, precision: str
         dropout_hidden=DROPOUT,
     )
     model = LanguageModel(config)
-    optimisation = Optimisation(model, Changes(optimizer="sgd", clip=CLIP), Path())
+    optimizer = NetworkOptimizer(model, Changes(optimizer="sgd", clip=CLIP), Path())
     device = torch.device("cpu")
     kinds = (
         choose_precision(precision, device, network.size, SMALLEST_LAYERS_FOR_BFLOAT16),
         choose_output_precision(precision, device),
     )
-    task = LanguageModelTask(model, Settings(0.0, 0.0, None, *kinds), optimisation)
-    for piece in StreamBatches(ids, Cutting(COLUMNS, STEPS), seed=1):
+    task = LanguageModelTask(model, LanguageModelObjective(0.0, 0.0, None, *kinds), optimizer)
+    for piece in BpttBatchSampler(ids, BpttLayout(COLUMNS, STEPS), seed=1):
         yield task.step([piece], RATE).tokens
 
 

@@ -43,7 +43,7 @@ from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import LN10
 from rnnkit.ngrams.options import NgramOptions
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 from rnnkit.text.vocabulary import Vocabulary
 from tables import markdown, spread
 

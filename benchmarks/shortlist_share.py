@@ -19,8 +19,8 @@ from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import search_sources
 from rnnkit.models import store
-from rnnkit.models.store import Model
-from rnnkit.text.special import EOS
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.text.special_tokens import EOS
 
 BATCH_TOKENS = 2048
 
@@ -33,12 +33,12 @@ def main() -> None:
     parser.add_argument("--shortlist", type=Path, required=True)
     parser.add_argument("--beam", type=int, default=5)
     options = parser.parse_args()
-    model = store.load(options.model, "best", torch.device("cpu"))
+    model = store.load_seq2seq(options.model, "best", torch.device("cpu"))
     lines = options.source.read_text(encoding="utf-8").splitlines()
     print(report(model, Shortlist.open(options.shortlist), lines, options.beam))
 
 
-def report(model: Model, shortlist: Shortlist, lines: list[str], beam: int) -> str:
+def report(model: LoadedSeq2Seq, shortlist: Shortlist, lines: list[str], beam: int) -> str:
     """A sentence of the shares, and of how long the shortlists are.
 
     Args:

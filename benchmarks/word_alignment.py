@@ -40,7 +40,7 @@ from rnnkit.alignment.bitext import Bitext, make_bitext, make_side
 from rnnkit.alignment.links import Links, read_links
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.alignment.symmetry import GROW_DIAG_FINAL_AND, symmetrise
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.stages.text import align, align_words, tokenize, vocab
 from tables import markdown, spread
 

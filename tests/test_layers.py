@@ -124,7 +124,7 @@ def test_nothing_forbidden_is_imported_or_called() -> None:
         forbidden = tops & FORBIDDEN_IMPORTS
         forbidden |= {name for name in names if name.startswith("typer._")}
         forbidden |= {name for name in names if ".utils" in name and "torch.utils.checkpoint" not in name}
-        if package in NO_TORCH or here == "training.loop":
+        if package in NO_TORCH or here == "training.trainer":
             forbidden |= tops & {"torch"}
         if package != "cli" and here != "console":
             forbidden |= tops & {"typer", "rich"}

@@ -10,25 +10,26 @@ import numpy as np
 import torch
 from torch import nn
 
-from rnnkit.models import cloze, cloze_store, language_model, language_store, store, weights
-from rnnkit.models.cloze import Cloze
+from rnnkit.models import language_model, lm_store, masked_lm, model_weights, store
 from rnnkit.models.language_model import LanguageModel
-from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.models.masked_lm import MaskedLM
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.ngrams.options import NgramOptions as CountOptions
 from rnnkit.nn import kinds
-from rnnkit.text import special
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
+from rnnkit.text import special_tokens
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
 from rnnkit.text.tokenizers.store import save_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 WORDS = ("the", "a", "king", "queen", "cat", "dog", "sat", "ran", "on", "mat", "very", "hungry", "i", "am", "￭.", "￭,")
-SIZE = len(special.NAMES) + len(WORDS)
+SIZE = len(special_tokens.NAMES) + len(WORDS)
 
 TEXT = (
     "the king sat",
@@ -60,15 +61,15 @@ def speaker(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any)
     shape = {"embedding": 7, "hidden": 5, "layers": 2, **changes}
     if arch == "transformer":
         shape = {**shape, "embedding": 6, "hidden": 6, "heads": 2}
-    network = LanguageModel(language_model.Config(arch, size, **shape))  # type: ignore[arg-type]
+    network = LanguageModel(language_model.LMConfig(arch, size, **shape))  # type: ignore[arg-type]
     sharpen(network, seed)
     return network.eval()
 
 
-def filler(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) -> Cloze:
+def filler(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) -> MaskedLM:
     """A cloze model in evaluation mode."""
     shape: dict[str, Any] = {"embedding": 7, "hidden": 5, "layers": 2, **changes}
-    network = Cloze(cloze.Config(arch, size, **shape))  # type: ignore[arg-type]
+    network = MaskedLM(masked_lm.MaskedLMConfig(arch, size, **shape))  # type: ignore[arg-type]
     sharpen(network, seed)
     return network.eval()
 
@@ -80,14 +81,14 @@ def translator(
     shape: dict[str, Any] = {"embedding": 6, "hidden": 6, "heads": 2, "joint": True, **changes}
     if arch in kinds.TRANSFORMERS:
         shape = {"attention": "multihead", "inner": 5, **shape}
-    network = SequenceToSequence(Config(arch, size, size, **shape))  # type: ignore[arg-type]
+    network = SequenceToSequence(Seq2SeqConfig(arch, size, size, **shape))  # type: ignore[arg-type]
     sharpen(network, seed, spread)
     return network.eval()
 
 
 def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser-ney") -> NgramModel:
     """N-grams of a few lines."""
-    encoded = [[*vocabulary().encode(line.split()), special.EOS] for line in lines]
+    encoded = [[*vocabulary().encode(line.split()), special_tokens.EOS] for line in lines]
     offsets = np.cumsum([0, *(len(ids) for ids in encoded)])
     ids = np.concatenate([np.array(ids, dtype=np.uint16) for ids in encoded])
     return estimate(ids, offsets, SIZE, CountOptions(order=order, smoothing=smoothing))  # type: ignore[arg-type]
@@ -95,19 +96,19 @@ def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser
 
 def tokenizer(kind: str) -> Tokenizer:
     """`words` or `spaces`."""
-    return (WordTokenizer if kind == "words" else SpaceTokenizer)(Normalisation())
+    return (WordTokenizer if kind == "words" else WhitespaceTokenizer)(Normalizer())
 
 
 def speaker_folder(folder: Path, network: LanguageModel, kind: str | None = "words", more: Sequence[str] = ()) -> Path:
     """The directory of a language model; `kind` is its tokenizer's, None for none."""
     parts = _parts(folder, kind, more)
-    language_store.create(folder / "model", network.config, "en", *parts)
+    lm_store.create_language_model(folder / "model", network.config, "en", *parts)
     return _finish(folder / "model", network)
 
 
-def filler_folder(folder: Path, network: Cloze, kind: str | None = "words", more: Sequence[str] = ()) -> Path:
+def filler_folder(folder: Path, network: MaskedLM, kind: str | None = "words", more: Sequence[str] = ()) -> Path:
     """The directory of a cloze model."""
-    cloze_store.create(folder / "model", network.config, "en", *_parts(folder, kind, more))
+    lm_store.create_masked_lm(folder / "model", network.config, "en", *_parts(folder, kind, more))
     return _finish(folder / "model", network)
 
 
@@ -115,7 +116,7 @@ def translator_folder(folder: Path, network: SequenceToSequence, kind: str = "wo
     """The directory of a translation model with one vocabulary."""
     tokenizer_folder, table = _parts(folder, kind, more)
     assert tokenizer_folder is not None
-    store.create(folder / "model", network.config, ("de", "en"), tokenizer_folder, [table])
+    store.create_seq2seq(folder / "model", network.config, ("de", "en"), tokenizer_folder, [table])
     return _finish(folder / "model", network)
 
 
@@ -123,11 +124,11 @@ def counts_folder(folder: Path, model: NgramModel, kind: str | None = "words") -
     """The directory of a counted language model."""
     path = folder / "model"
     tokenizer_folder, table = _parts(folder, kind, ())
-    store.lay_out(path, tokenizer_folder, {language_store.VOCABULARY: table})
+    store.create_model_dir(path, tokenizer_folder, {lm_store.VOCABULARY_FILE: table})
     ngram_store.save(path / ngram_store.NAME, model)
     network = {"arch": "ngram", "order": model.order}
-    store.write_config(path, store.LANGUAGE_MODEL, ["en"], [language_store.VOCABULARY], network)
-    store.seal(path, {}, {}, {}, finished=True)
+    store.write_config(path, store.LANGUAGE_MODEL, ["en"], [lm_store.VOCABULARY_FILE], network)
+    store.write_manifest(path, {}, {}, {}, finished=True)
     return path
 
 
@@ -141,6 +142,6 @@ def _parts(folder: Path, kind: str | None, more: Sequence[str]) -> tuple[Path | 
 
 
 def _finish(path: Path, network: nn.Module) -> Path:
-    weights.save(path / "best.safetensors", weights.own_tensors(network), {"step": 1})
-    store.seal(path, {}, {}, {}, finished=True)
+    model_weights.save(path / "best.safetensors", model_weights.unique_tensors(network), {"step": 1})
+    store.write_manifest(path, {}, {}, {}, finished=True)
     return path

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
-from rnnkit.errors import visible, visible_json, visible_line
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.errors import escape_control, escape_json, escape_line
+from rnnkit.events import Event, Note, Progress, WarningEvent
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -89,9 +89,9 @@ class Console:
         try:
             match event:
                 case Note(text):
-                    self._say(visible_line(text))
-                case Warned(text):
-                    self._say(visible_line(text), ("warning:", YELLOW))
+                    self._say(escape_line(text))
+                case WarningEvent(text):
+                    self._say(escape_line(text), ("warning:", YELLOW))
                 case Progress():
                     self._follow(event)
         except OSError:  # a closed terminal or pipe; what the stage does goes on unseen
@@ -117,7 +117,7 @@ class Console:
         live = sys.stdout.isatty()
         if live:
             self._clear()
-        sys.stdout.write(f"{visible(line) if live else line}\n")
+        sys.stdout.write(f"{escape_control(line) if live else line}\n")
         if live:
             sys.stdout.flush()
 
@@ -131,18 +131,18 @@ class Console:
 
     def show(self, line: str) -> None:
         """Print one line for people, escaped."""
-        self.write(visible_line(line))
+        self.write(escape_line(line))
 
     def show_document(self, document: Mapping[str, Any]) -> None:
         """Print one JSON object, with escapes for all that might steer a terminal."""
-        self.write(visible_json(json.dumps(document, ensure_ascii=False)))
+        self.write(escape_json(json.dumps(document, ensure_ascii=False)))
 
     def report(self, text: str, document: Mapping[str, Any]) -> None:
         """Print a result for people, or the same facts as one JSON object where `--json` asked for it."""
         if self.json:
             self.show_document(document)
         else:
-            self.write(visible(text))
+            self.write(escape_control(text))
 
     def summarise(self, lines: Iterable[str], document: Mapping[str, Any]) -> None:
         """Say what became of files, where the files themselves are the result; or print it as one JSON object."""
@@ -169,7 +169,7 @@ class Console:
             if self._animated:
                 self._draw(event, task, now)
             else:
-                self._say(visible_line(f"{event.task}: {', '.join(_words(event, task, now))}"))
+                self._say(escape_line(f"{event.task}: {', '.join(_words(event, task, now))}"))
 
     def _finish(self, event: Progress, task: _Task, now: float) -> None:
         """Take the bar away and leave one line, unless nobody waited or another task, of which it is a part, runs."""
@@ -180,7 +180,7 @@ class Console:
         self._clear()
         if now - task.started >= AT_ONCE:
             total = f"{event.done:,} {event.unit} in {duration(now - task.started)}"
-            self._say(visible_line(f"{event.task}: {', '.join([total, *_facts(event)])}"))
+            self._say(escape_line(f"{event.task}: {', '.join([total, *_facts(event)])}"))
 
     def _draw(self, event: Progress, task: _Task, now: float) -> None:
         if self._bars is None:
@@ -188,9 +188,9 @@ class Console:
             for other in self._tasks.values():
                 other.bar = None
             self._bars.start()
-        words = visible_line("  ".join(_words(event, task, now)))
+        words = escape_line("  ".join(_words(event, task, now)))
         if task.bar is None:
-            task.bar = self._bars.add_task(visible_line(event.task), total=event.total, words=words)
+            task.bar = self._bars.add_task(escape_line(event.task), total=event.total, words=words)
         self._bars.update(task.bar, completed=event.done, total=event.total, words=words, refresh=True)
 
     def _clear(self) -> None:
@@ -217,7 +217,7 @@ def say(text: str, mark: Mark | None = None) -> None:
 
 
 def _marked(text: str, mark: Mark | None) -> str:
-    return f"{paint(*mark, sys.stderr)} {visible(text)}" if mark else visible(text)
+    return f"{paint(*mark, sys.stderr)} {escape_control(text)}" if mark else escape_control(text)
 
 
 def is_animated(stream: IO[str]) -> bool:

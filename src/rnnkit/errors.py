@@ -14,17 +14,17 @@ _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u206
 line ends other than the usual one, and halves of surrogate pairs, which stand for bytes that are not UTF-8."""
 
 
-def visible(text: str) -> str:
+def escape_control(text: str) -> str:
     r"""A text as a terminal may get it: `\x1b` in the place of what would steer it. Tabs and line ends stay."""
     return _UNSAFE.sub(lambda found: _escape(ord(found[0])), text)
 
 
-def visible_line(text: str) -> str:
+def escape_line(text: str) -> str:
     """The same in one line, whatever it holds."""
-    return visible(text).replace("\n", "\\n")
+    return escape_control(text).replace("\n", "\\n")
 
 
-def visible_json(document: str) -> str:
+def escape_json(document: str) -> str:
     """JSON or TOML as a terminal may get it: the same document, its strings with more escapes."""
     return _UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", document)
 
@@ -74,10 +74,10 @@ class RnnkitError(Exception):
 
     def __str__(self) -> str:
         """Escaped, and with each part where it belongs: a file's name may hold line ends and control characters."""
-        lines = [visible_line(self.what)]
-        lines += [f"  {line}" for detail in self.details for line in visible(detail).split("\n")]
+        lines = [escape_line(self.what)]
+        lines += [f"  {line}" for detail in self.details for line in escape_control(detail).split("\n")]
         if self.hint:
-            lines.append(f"  hint: {visible_line(self.hint)}")
+            lines.append(f"  hint: {escape_line(self.hint)}")
         return "\n".join(lines)
 
 

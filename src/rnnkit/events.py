@@ -18,7 +18,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Warned:
+class WarningEvent:
     """One line the user should look at: something was dropped, or will probably disappoint."""
 
     text: str
@@ -45,9 +45,9 @@ class Progress:
     finished: bool = False
 
 
-Event = Note | Warned | Progress
+Event = Note | WarningEvent | Progress
 Listener = Callable[[Event], None]
 
 
-def ignore(event: Event) -> None:
+def null_listener(event: Event) -> None:
     """A listener that hears nothing."""

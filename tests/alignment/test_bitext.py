@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from rnnkit.alignment import bitext as bitexts
 from rnnkit.alignment.bitext import make_side
-from rnnkit.data.aligned import Sentences
-from rnnkit.text.special import EOS, PAD
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.text.special_tokens import EOS, PAD
 
 from .samples import Pairs, lay, pairs_of
 
@@ -29,7 +29,7 @@ def test_sides(lines: Lines, width: int, left: bool, ended: bool) -> None:
         rows = [[*pad, *row] if left else [*row, *pad] for row, pad in zip(rows, pads, strict=True)]
     ids = np.array([word for row in rows for word in row], dtype=np.uint16)
     offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    side = make_side(Sentences(ids, offsets, padded=bool(width)), 9)
+    side = make_side(SentenceDataset(ids, offsets, padded=bool(width)), 9)
     found = [
         side.ids[begin : begin + length].tolist() for begin, length in zip(side.begin_N, side.length_N, strict=True)
     ]

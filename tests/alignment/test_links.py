@@ -117,7 +117,7 @@ def test_no_file(tmp_path: Path) -> None:
 def seal(path: Path, data: Path) -> None:
     inputs = {"data": manifest.sha256(data / manifest.NAME)}
     files = manifest.describe_files(path.parent, [path.name])
-    manifest.write(manifest.place(path), manifest.Manifest(KIND, VERSION, {}, inputs, files))
+    manifest.write(manifest.manifest_path(path), manifest.Manifest(KIND, VERSION, {}, inputs, files))
 
 
 def test_links_of_other_data_are_refused(tmp_path: Path) -> None:
@@ -137,6 +137,6 @@ def test_links_of_other_data_are_refused(tmp_path: Path) -> None:
     path.write_text("0-1\n")
     with pytest.raises(ArtefactError, match="is not as it was written"):
         check_data(path, data)
-    manifest.place(path).write_text("{")
+    manifest.manifest_path(path).write_text("{")
     with pytest.raises(FormatError, match="is damaged"):
         check_data(path, data)

@@ -14,7 +14,7 @@ from rnnkit.alignment.lexicon import Lexicon
 from rnnkit.alignment.shortlist import Shortlist, make_rows, most_frequent, write_shortlist
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 DIGESTS = {"vocabulary.source": "5" * 64, "vocabulary.target": "7" * 64}
 ROWS = {4: [9, 5, 7], 5: [], 6: [5], 7: [11, 10, 9, 8, 7]}

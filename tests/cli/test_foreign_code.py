@@ -12,7 +12,7 @@ import pytest
 from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace
 
 from rnnkit.cli.app import COMMANDS
-from rnnkit.events import ignore
+from rnnkit.events import null_listener
 from rnnkit.stages import demo
 
 MODULES = (
@@ -116,7 +116,7 @@ def test_python_m(workspace: Path, script: Path, words: list[str]) -> None:
 
 def test_the_commands_of_the_demo(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
-    assert "lines: 150\n" in demo._Caller(ignore)("inspect", "train.de")
+    assert "lines: 150\n" in demo._Caller(null_listener)("inspect", "train.de")
     assert not (workspace / "ran").exists()
 
 

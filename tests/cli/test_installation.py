@@ -13,7 +13,7 @@ import pytest
 from tests import tiny_models
 from tests.workspaces import SMALL, make_workspace
 
-from rnnkit.system.installation import PACKAGES
+from rnnkit.system.installation import REQUIRED_PACKAGES
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,17 +65,17 @@ def test_the_list_is_that_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     names = [re.match(r"[\w-]+", wanted) for wanted in project["project"]["dependencies"]]
     assert set(NEEDING) <= {name[0] for name in names if name}
-    assert set(PACKAGES) <= {name[0] for name in names if name}
+    assert set(REQUIRED_PACKAGES) <= {name[0] for name in names if name}
 
 
-@pytest.mark.parametrize("name", [name for name in PACKAGES if name != "rich"])
+@pytest.mark.parametrize("name", [name for name in REQUIRED_PACKAGES if name != "rich"])
 def test_a_package_that_is_not_installed(folder: Path, name: str) -> None:
     done = run(folder, MISSING.format(name=name), *NEEDING[name])
     assert done.returncode == 1
     assert done.stderr == f"error: {name} is not installed, and rnnkit needs it\n  hint: pip install {name}\n"
 
 
-@pytest.mark.parametrize("name", [name for name in PACKAGES if name != "rich"])
+@pytest.mark.parametrize("name", [name for name in REQUIRED_PACKAGES if name != "rich"])
 def test_a_package_that_cannot_be_imported(folder: Path, name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").write_text("raise OSError('libfoo.so.7: cannot open\\x1b[31m')\n")

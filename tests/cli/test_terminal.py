@@ -18,8 +18,8 @@ from rnnkit.cli import signature
 from rnnkit.cli.app import COMMANDS
 from rnnkit.config import required
 from rnnkit.console import Console
-from rnnkit.errors import RnnkitError, visible, visible_json, visible_line
-from rnnkit.events import Note, Progress, Warned
+from rnnkit.errors import RnnkitError, escape_control, escape_json, escape_line
+from rnnkit.events import Note, Progress, WarningEvent
 
 from .conftest import Outcome, Run
 
@@ -204,7 +204,7 @@ def test_print_config(run: Run) -> None:
 
 EVENTS: dict[str, Callable[[], Any]] = {
     "note": lambda: Note(NAME),
-    "warning": lambda: Warned(NAME),
+    "warning": lambda: WarningEvent(NAME),
     "progress": lambda: Progress(NAME, 1, 2, NAME, {NAME: NAME}),
 }
 
@@ -236,15 +236,15 @@ def test_data_is_escaped_on_a_terminal_only(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     console.write(EVIL)
     plain, escaped = (capsys.readouterr().out.removesuffix("\n")).split("\n")
-    assert (plain, escaped) == (EVIL, visible(EVIL))
+    assert (plain, escaped) == (EVIL, escape_control(EVIL))
 
 
 def test_what_is_made_of_it() -> None:
-    assert visible("a\tb\nc\\d ü 王 ‏") == "a\tb\nc\\d ü 王 ‏"
-    assert visible("\x1b\x9b\u202e\udcff\ud800") == r"\x1b\x9b\u202e\xff\ud800"
-    assert visible_line("a\nb") == r"a\nb"
+    assert escape_control("a\tb\nc\\d ü 王 ‏") == "a\tb\nc\\d ü 王 ‏"
+    assert escape_control("\x1b\x9b\u202e\udcff\ud800") == r"\x1b\x9b\u202e\xff\ud800"
+    assert escape_line("a\nb") == r"a\nb"
     document = {EVIL: [EVIL, "\x00"]}
-    shown = visible_json(json.dumps(document, ensure_ascii=False))
+    shown = escape_json(json.dumps(document, ensure_ascii=False))
     assert STEERING.search(shown) is None
     assert json.loads(shown) == document
 

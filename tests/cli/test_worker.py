@@ -15,7 +15,7 @@ from rnnkit.console import Console
 from rnnkit.errors import TrainingError, UsageError
 from rnnkit.io import manifest
 from rnnkit.stages.training import train, train_lm, train_seq2seq
-from rnnkit.training.launcher import Ending
+from rnnkit.training.launcher import LaunchResult
 
 from .conftest import Run
 
@@ -120,12 +120,12 @@ def test_processes_are_started_once_and_not_for_an_estimate(monkeypatch: pytest.
     assert launching.wanted(options(tmp_path, processes=3)) == 0, "this is one of them"
 
 
-def endings(monkeypatch: pytest.MonkeyPatch, *given: Ending, then: Any = lambda: None) -> list[list[str]]:
+def endings(monkeypatch: pytest.MonkeyPatch, *given: LaunchResult, then: Any = lambda: None) -> list[list[str]]:
     """Have the launcher end so, each time in turn; returns the words that it is started with."""
     started: list[list[str]] = []
     remaining = iter(given)
 
-    def launch(words: list[str], processes: int) -> Ending:
+    def launch(words: list[str], processes: int) -> LaunchResult:
         started.append(words)
         then()
         return next(remaining)
@@ -135,7 +135,7 @@ def endings(monkeypatch: pytest.MonkeyPatch, *given: Ending, then: Any = lambda:
 
 
 def test_a_killed_process_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    endings(monkeypatch, Ending(137, (1, "SIGKILL")))
+    endings(monkeypatch, LaunchResult(137, (1, "SIGKILL")))
     with pytest.raises(TrainingError, match=r"process 1 was killed \(SIGKILL\)") as raised:
         launching.start("train-lm", options(tmp_path), 2, Console(quiet=True))
     assert "--restarts N" in str(raised.value)
@@ -144,9 +144,9 @@ def test_a_killed_process_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_run_is_started_again_where_it_was_killed_and_not_where_it_failed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    killed = Ending(137, (1, "SIGKILL"))
+    killed = LaunchResult(137, (1, "SIGKILL"))
     meant = options(tmp_path, overwrite=True, restarts=2)
-    started = endings(monkeypatch, killed, Ending(1), then=lambda: (tmp_path / "meta.json").write_text("{}"))
+    started = endings(monkeypatch, killed, LaunchResult(1), then=lambda: (tmp_path / "meta.json").write_text("{}"))
     assert launching.start("train-lm", meant, 2, Console(quiet=True)) == 1
     assert ["--overwrite" in words for words in started] == [True, False]
     assert ["--resume" in words for words in started] == [False, True]
@@ -157,6 +157,6 @@ def test_what_was_killed_before_it_wrote_anything_starts_from_the_beginning(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "meta.json").write_text("of another run")
-    started = endings(monkeypatch, Ending(137, (0, "SIGKILL")), Ending(0))
+    started = endings(monkeypatch, LaunchResult(137, (0, "SIGKILL")), LaunchResult(0))
     assert launching.start("train-lm", options(tmp_path, overwrite=True, restarts=1), 2, Console(quiet=True)) == 0
     assert ["--overwrite" in words for words in started] == [True, True]

@@ -18,7 +18,7 @@ from rnnkit.cli.command import Command
 from rnnkit.config import argument, as_dict, option
 from rnnkit.console import Console
 from rnnkit.errors import DataError, Interrupted
-from rnnkit.events import Note, Progress, Warned
+from rnnkit.events import Note, Progress, WarningEvent
 
 EXAMPLE = "rnnkit toy --beam 3 a.txt"
 
@@ -82,7 +82,7 @@ def act(stage: ModuleType, options: ToyOptions, console: Console) -> int | None:
 def talk(console: Console) -> None:
     """Send every kind of event, and print one result."""
     console.listen(Note("a note with [brackets]"))
-    console.listen(Warned("a warning"))
+    console.listen(WarningEvent("a warning"))
     for done in range(31):
         console.listen(Progress("work", done, 30, "steps", {"loss": "0.5"}, finished=done == 30))
         time.sleep(0.04)

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnkit.data.batching import Batches, pad, plan_epoch, shift_right
-from rnnkit.text.special import BOS, PAD
+from rnnkit.data.batch_sampler import BatchSampler, pad_sequences, plan_epoch, shift_right
+from rnnkit.text.special_tokens import BOS, PAD
 
 
 def lengths(pairs: list[tuple[int, int]]) -> list[np.ndarray]:
@@ -50,19 +50,19 @@ def test_sentences_of_like_length_share_a_batch() -> None:
 
 def test_batches_taken_up_again_go_on_where_they_were() -> None:
     sides = lengths([(index % 7 + 1, index % 5 + 1) for index in range(50)])
-    whole = Batches(sides, 20, seed=3)
+    whole = BatchSampler(sides, 20, seed=3)
     for _ in range(whole.per_epoch + 3):
         next(whole)
     state = whole.state_dict()
     assert state == {"epoch": 1, "batch": 3}
-    again = Batches(sides, 20, seed=3)
+    again = BatchSampler(sides, 20, seed=3)
     again.load_state_dict(state)
     for _ in range(whole.per_epoch):
         assert next(whole).tolist() == next(again).tolist()
 
 
 def test_padding_goes_to_the_right_and_the_decoder_reads_the_target_shifted() -> None:
-    padded, counts = pad([np.array([5, 6, 3]), np.array([7, 3])])
+    padded, counts = pad_sequences([np.array([5, 6, 3]), np.array([7, 3])])
     assert padded.tolist() == [[5, 6, 3], [7, 3, PAD]]
     assert counts.tolist() == [3, 2]
     assert shift_right(padded).tolist() == [[BOS, 5, 6], [BOS, 7, 3]]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from rnnkit.embeddings import composition as compositions
 from rnnkit.embeddings.composition import mean_rows, own_rows, whole_words, with_subwords
 from rnnkit.embeddings.subwords import Subwords
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
-FIRST = len(special.NAMES)
+FIRST = len(special_tokens.NAMES)
 WORDS = ["the", "a", "straße", "日本語", "the-the", "🙂"]
 
 characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\0")

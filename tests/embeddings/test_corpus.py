@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.embeddings import corpus as corpora
 from rnnkit.embeddings.chunk import LONGEST
 from rnnkit.embeddings.corpus import (
@@ -24,10 +24,10 @@ from rnnkit.embeddings.corpus import (
     write_text,
 )
 from rnnkit.errors import DataError, FormatError
-from rnnkit.events import Event, Progress, ignore
-from rnnkit.text import special
+from rnnkit.events import Event, Progress, null_listener
+from rnnkit.text import special_tokens
 
-FIRST = len(special.NAMES)
+FIRST = len(special_tokens.NAMES)
 
 
 def made(folder: Path, *texts: str, min_count: int = 1) -> tuple[WordCounts, Corpus]:
@@ -35,7 +35,7 @@ def made(folder: Path, *texts: str, min_count: int = 1) -> tuple[WordCounts, Cor
     paths = [folder / f"{number}.txt" for number in range(len(texts))]
     for path, text in zip(paths, texts, strict=True):
         path.write_text(text, encoding="utf-8")
-    found = write_text(paths, folder, min_count, ignore)
+    found = write_text(paths, folder, min_count, null_listener)
     write_rows(folder, found.rows(np.arange(FIRST, FIRST + len(found.words), dtype=np.int32)))
     return found, open_text(folder)
 
@@ -121,7 +121,7 @@ def test_aligned_sentences_are_segments(tmp_path: Path, lengths: list[int], monk
     generator = np.random.default_rng(3)
     ids = generator.integers(0, 9, sum(lengths)).astype(np.uint16)
     offsets = np.cumsum([0, *lengths])
-    counts = write_sentences(Sentences(ids, offsets), tmp_path, 11)
+    counts = write_sentences(SentenceDataset(ids, offsets), tmp_path, 11)
     assert counts.tolist() == [0] * FIRST + np.bincount(ids, minlength=11)[FIRST:].tolist()
     write_rows(tmp_path, np.arange(11, dtype=np.int32))
     corpus = open_text(tmp_path)

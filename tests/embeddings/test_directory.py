@@ -59,7 +59,7 @@ def test_files_as_the_formats_page_has_them(tmp_path: Path) -> None:
     assert (meta.kind, meta.version, meta.options, meta.inputs) == ("vectors", 1, {"top": 5}, {"vectors": "ab"})
     assert meta.facts == {"words": 2, "dimension": 3, "subwords": None}
     assert sorted(meta.files) == ["vectors.npy", "vocab.tsv"]
-    assert manifest.faults(folder) == []
+    assert manifest.find_mismatches(folder) == []
 
 
 def test_contexts_are_kept_and_a_log_that_grows_is_not_listed(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_full_disk_keeps_the_old_directory(tmp_path: Path, limit_files: Callab
     with pytest.raises(ArtefactError, match=f"the disk is full: {folder} was not written"):
         write(folder, make_table(7))
     assert len(formats.load(folder).words) == 5
-    assert manifest.faults(folder) == []
+    assert manifest.find_mismatches(folder) == []
     assert list(tmp_path.iterdir()) == [folder]
 
 

@@ -14,9 +14,9 @@ from rnnkit.embeddings.learner import Learner, Lesson
 from rnnkit.embeddings.sampling import keep_probabilities, make_noise
 from rnnkit.embeddings.subwords import Subwords
 from rnnkit.embeddings.weights import make_weights
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
-FIRST = len(special.NAMES)
+FIRST = len(special_tokens.NAMES)
 WORDS = 11
 ROWS = FIRST + WORDS
 SUBWORDS = Subwords(1, 2, 7)

@@ -23,9 +23,9 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.weights import padded, rows_of
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import ConfigError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
-FIRST = len(special.NAMES)
+FIRST = len(special_tokens.NAMES)
 FOUND = WordCounts([b"new", b"the", b"a"], np.array([80, 7, 7]), np.array([2, 0, 1]), different=5)
 
 
@@ -90,7 +90,7 @@ def test_merged_words_have_the_counts_of_both() -> None:
     ]  # fmt: skip
     assert counts.tolist() == [907, 80, 70, 70, 7, 5, 1]
     assert rows.tolist() == [FIRST + 1, FIRST + 0, FIRST + 4]
-    assert FOUND.rows(rows).tolist() == [FIRST, FIRST + 4, FIRST + 1, special.UNK, special.UNK]
+    assert FOUND.rows(rows).tolist() == [FIRST, FIRST + 4, FIRST + 1, special_tokens.UNK, special_tokens.UNK]
 
 
 def test_words_that_nobody_counted_come_last() -> None:

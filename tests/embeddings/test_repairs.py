@@ -15,7 +15,7 @@ import pytest
 
 from rnnkit.embeddings import Vectors, formats
 from rnnkit.errors import DataError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 
 from .imperfect import CUT, HOPELESS, OF, REPAIRABLE, THE, File, model, row
 from .samples import make_table
@@ -50,7 +50,7 @@ def test_an_imperfect_file_is_repaired(tmp_path: Path, file: File, pack: Callabl
     heard: list[Event] = []
     table.repairs.warn(heard.append)
     (warning,) = heard
-    assert isinstance(warning, Warned)
+    assert isinstance(warning, WarningEvent)
     assert all(f"{kind} ({count:,})" in warning.text for kind, count in file.counts.items())
 
 

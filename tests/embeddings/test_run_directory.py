@@ -51,7 +51,7 @@ def test_vectors_take_the_place_of_older_ones(run: Path) -> None:
     ]  # fmt: skip
     meta = manifest.load(run / manifest.NAME)
     assert (meta.options, meta.inputs, meta.facts["finished"]) == ({"dimension": 3}, {"text.1": "ab"}, True)
-    assert manifest.faults(run) == []
+    assert manifest.find_mismatches(run) == []
 
 
 def test_a_full_disk_leaves_the_old_vectors(run: Path, limit_files: Callable[[int], None]) -> None:
@@ -60,7 +60,7 @@ def test_a_full_disk_leaves_the_old_vectors(run: Path, limit_files: Callable[[in
     with pytest.raises(ArtefactError, match=r"the disk is full: .*\n.*what was there before is untouched"):
         run_directory.update(run, table(3), {"finished": True})
     assert same_bits(formats.load(run).matrix_VD, table(2).matrix_VD)
-    assert manifest.faults(run) == []
+    assert manifest.find_mismatches(run) == []
     assert not (run / "new").exists()
 
 
@@ -70,10 +70,10 @@ def test_a_kill_amid_the_exchange_leaves_vectors_that_can_be_read(run: Path, mon
     def killed(folder: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_directory, "sync_folder", killed)
+    monkeypatch.setattr(run_directory, "fsync_directory", killed)
     with pytest.raises(KeyboardInterrupt):
         run_directory.update(run, table(3), {"finished": True})
     monkeypatch.undo()
     assert same_bits(formats.load(run).matrix_VD, table(3).matrix_VD)
     run_directory.update(run, table(4), {"finished": True})
-    assert manifest.faults(run) == []
+    assert manifest.find_mismatches(run) == []

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.embeddings.word_table import WordTable
-from rnnkit.text.word_blocks import ASCII_SPACES
+from rnnkit.text.blocks import ASCII_SPACES
 
 SAME_HASH = [
     ("8yn0iYCKYHlIj4-BwPqk", "GReLUrM4wMqfg9yzV3KQ"),

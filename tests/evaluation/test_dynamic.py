@@ -11,23 +11,25 @@ import torch
 from tests import tiny_models
 from torch import Tensor
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import TrainingError
 from rnnkit.evaluation.dynamic import DynamicReader, Settings, reference_step
 from rnnkit.evaluation.perplexity import FloatArray, make_reader, score
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.nn import kinds
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
-def text(lines: int = 8, seed: int = 2) -> Sentences:
+def text(lines: int = 8, seed: int = 2) -> SentenceDataset:
     """Lines of random words."""
     random = np.random.default_rng(seed)
-    parts = [[*random.integers(4, tiny_models.SIZE, size=size), special.EOS] for size in random.integers(0, 9, lines)]
-    return Sentences(np.concatenate(parts).astype(np.uint16), np.cumsum([0, *map(len, parts)]))
+    parts = [
+        [*random.integers(4, tiny_models.SIZE, size=size), special_tokens.EOS] for size in random.integers(0, 9, lines)
+    ]
+    return SentenceDataset(np.concatenate(parts).astype(np.uint16), np.cumsum([0, *map(len, parts)]))
 
 
-def dynamic(network: LanguageModel, settings: Settings, lines: Sentences) -> FloatArray:
+def dynamic(network: LanguageModel, settings: Settings, lines: SentenceDataset) -> FloatArray:
     return score(DynamicReader(network, settings), lines)
 
 
@@ -55,7 +57,8 @@ def test_the_network_and_its_surroundings_stay_as_they_are(context: str, method:
 
 def gradients(network: LanguageModel, ids: list[int], last: int, state: object) -> tuple[dict[str, Tensor], object]:
     """Those of one segment's mean loss, by plain autograd; and the state behind it."""
-    reading = network.read(torch.tensor([[last, *ids[:-1]]]), network.start(1) if state is None else state)  # type: ignore[arg-type]
+    before = network.initial_state(1) if state is None else state
+    reading = network.hidden_states(torch.tensor([[last, *ids[:-1]]]), before)  # type: ignore[arg-type]
     log_p_TV = network.log_probabilities(reading.hidden_BTE[0])
     names, weights = zip(*network.named_parameters(), strict=True)
     slopes = torch.autograd.grad(torch.nn.functional.nll_loss(log_p_TV, torch.tensor(ids)), weights)
@@ -72,13 +75,13 @@ def test_steps_are_those_of_the_equations(method: kinds.DynamicMethod, tied: boo
     settings = Settings(method, 0.05, decay, 4)
     ids = [5, 6, 3, 7, 8, 9, 5, 3, 6, 6, 4, 3]
     reader = DynamicReader(network, settings)
-    for _ in reader.read(Sentences(np.array(ids), np.array([0, len(ids)]))):
+    for _ in reader.read(SentenceDataset(np.array(ids), np.array([0, len(ids)]))):
         pass
 
     def laid() -> Tensor:
         return torch.cat([weight.detach().flatten() for weight in plain.parameters()])
 
-    trained, seen, state, last = laid(), [], None, special.EOS
+    trained, seen, state, last = laid(), [], None, special_tokens.EOS
     for begin in range(0, len(ids), 4):
         segment = ids[begin : begin + 4]
         found, state = gradients(plain, segment, last, state)
@@ -104,7 +107,7 @@ def test_nothing_is_learned_from_a_segment_before_it_is_scored(method: kinds.Dyn
 def test_a_text_that_repeats_itself_is_learned(context: str, method: kinds.DynamicMethod, rate: float) -> None:
     network = tiny_models.speaker(context=context)
     lines = [[5, 9, 7, 3], [11, 12, 6, 8, 3]] * 12
-    repeated = Sentences(np.concatenate(lines), np.cumsum([0, *map(len, lines)]))
+    repeated = SentenceDataset(np.concatenate(lines), np.cumsum([0, *map(len, lines)]))
     plain = -score(make_reader(network), repeated).mean()
     learned = -dynamic(network, Settings(method, rate, 0.001, 5), repeated).mean()
     assert learned < plain - 0.2
@@ -117,7 +120,7 @@ def test_a_reader_goes_on_learning_where_it_stopped(context: str) -> None:
     settings = Settings("rms", 0.02, 0.01, 4)
     reader, parts = DynamicReader(network, settings), []
     for number in range(len(lines)):
-        parts.append(score(reader, Sentences(lines[number], np.array([0, len(lines[number])]))))
+        parts.append(score(reader, SentenceDataset(lines[number], np.array([0, len(lines[number])]))))
     np.testing.assert_allclose(np.concatenate(parts), dynamic(network, settings, lines), rtol=1e-4)
 
 

@@ -9,7 +9,7 @@ import torch
 
 from rnnkit.evaluation import fresh_network
 from rnnkit.evaluation.perplexity import one_thread
-from rnnkit.models.language_model import Config
+from rnnkit.models.language_model import LMConfig
 from rnnkit.nn import kinds
 from rnnkit.nn.recurrent import RecurrentLayer
 
@@ -26,7 +26,7 @@ def _one_thread() -> Iterator[None]:
 @pytest.mark.parametrize("start", kinds.STARTS)
 @pytest.mark.parametrize("arch", ARCHS)
 def test_the_seed_decides_and_nothing_outside_changes(arch: kinds.LanguageArch, start: kinds.Start) -> None:
-    config = Config(arch, 11, embedding=5, hidden=7, layers=2)
+    config = LMConfig(arch, 11, embedding=5, hidden=7, layers=2)
     torch.manual_seed(5)
     before = torch.get_rng_state()
     one, same, other = (fresh_network.draw(config, start, seed) for seed in (1, 1, 2))
@@ -37,7 +37,7 @@ def test_the_seed_decides_and_nothing_outside_changes(arch: kinds.LanguageArch, 
 
 
 def test_orthogonal_state_matrices() -> None:
-    layer = fresh_network.draw(Config("rnn", 11, hidden=7, embedding=7), "orthogonal", 3).layers[0]
+    layer = fresh_network.draw(LMConfig("rnn", 11, hidden=7, embedding=7), "orthogonal", 3).layers[0]
     assert isinstance(layer, RecurrentLayer)
     weight = layer.hidden_weights[0]
     torch.testing.assert_close(weight @ weight.T, torch.eye(7))
@@ -45,7 +45,7 @@ def test_orthogonal_state_matrices() -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_uniform_weights_are_those_of_torch_s_layers(arch: kinds.LanguageArch) -> None:
-    network = fresh_network.draw(Config(arch, 11, hidden=49, embedding=5, layers=2, tied=False), "uniform", 3)
+    network = fresh_network.draw(LMConfig(arch, 11, hidden=49, embedding=5, layers=2, tied=False), "uniform", 3)
     numbers = torch.cat([parameter.detach().flatten() for parameter in network.layers.parameters()])
     assert float(numbers.abs().max()) <= 1 / 7
     assert float(numbers.abs().max()) > 0.99 / 7

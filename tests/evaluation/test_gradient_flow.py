@@ -18,7 +18,7 @@ from rnnkit.models.language_model import LanguageModel
 from rnnkit.nn import kinds
 from rnnkit.nn.mingru import MinGRULayer
 from rnnkit.nn.recurrent import RecurrentLayer
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 ARCHS = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
 
@@ -108,14 +108,14 @@ def test_every_unit_agrees_with_the_definition(arch: str, layers: int, residual:
     network = tiny_models.speaker(arch, layers=layers, embedding=5, residual=residual, dropout=0.5).double()
     input_NT, target_N = tokens(3, 9)
     found_KN = by_state(network, input_NT, target_N, 7)
-    reading = network.read(input_NT, network.start(3))
+    reading = network.hidden_states(input_NT, network.initial_state(3))
     hidden_NE = reading.hidden_BTE[:, -1].detach().requires_grad_()
     (first_NE,) = torch.autograd.grad(loss(network, hidden_NE, target_N), hidden_NE)
     torch.testing.assert_close(found_KN[0], first_NE.norm(dim=1), rtol=1e-10, atol=0)
     for back in (1, 2, 7):
-        before = network.read(input_NT[:, :-back], network.start(3)).state
+        before = network.hidden_states(input_NT[:, :-back], network.initial_state(3)).state
         leaves = tuple(tuple(part.detach().requires_grad_() for part in layer) for layer in before)
-        after = network.read(input_NT[:, -back:], leaves).hidden_BTE[:, -1]
+        after = network.hidden_states(input_NT[:, -back:], leaves).hidden_BTE[:, -1]
         flat = [part for layer in leaves for part in layer]
         wanted = torch.cat(torch.autograd.grad(loss(network, after, target_N), flat), dim=1)
         torch.testing.assert_close(found_KN[back], wanted.norm(dim=1), rtol=1e-10, atol=0)
@@ -132,7 +132,7 @@ def test_inputs_agree_with_the_gradient_of_the_embeddings(arch: str, residual: b
     input_1T = torch.randperm(tiny_models.SIZE - 4, generator=torch.Generator().manual_seed(2))[:9].unsqueeze(0) + 4
     target_1 = torch.tensor([5])
     found_K1 = by_input(network, input_1T, target_1, 6)
-    hidden_1E = network.read(input_1T, network.start(1)).hidden_BTE[:, -1]
+    hidden_1E = network.hidden_states(input_1T, network.initial_state(1)).hidden_BTE[:, -1]
     (rows_VE,) = torch.autograd.grad(loss(network, hidden_1E, target_1), network.embedding.weight)
     torch.testing.assert_close(found_K1[:, 0], rows_VE[input_1T[0].flip(0)[:7]].norm(dim=1), rtol=1e-10, atol=0)
 
@@ -189,7 +189,7 @@ def test_places_of_a_text() -> None:
     ids = np.arange(10, 10 + 4 * WARM, dtype=np.uint16)
     input_NT, target_N = choose_places(ids, 7, 5)
     assert input_NT.shape == (5, WARM + 8)
-    assert input_NT[0, 0] == special.EOS  # before the first token, as everywhere
+    assert input_NT[0, 0] == special_tokens.EOS  # before the first token, as everywhere
     assert input_NT[0, 1:].tolist() == list(range(10, 10 + WARM + 7))
     assert (target_N == input_NT[:, -1] + 1).all()
     assert target_N[-1] == ids[-1]
@@ -199,7 +199,7 @@ def test_places_of_a_text() -> None:
 def test_places_of_a_short_text() -> None:
     ids = np.array([7, 8, 9, 5, 3])
     input_NT, target_N = choose_places(ids, 4, 9)
-    assert (input_NT.tolist(), target_N.tolist()) == ([[special.EOS, 7, 8, 9, 5]], [3])
+    assert (input_NT.tolist(), target_N.tolist()) == ([[special_tokens.EOS, 7, 8, 9, 5]], [3])
     with pytest.raises(ValueError, match="5 steps back need 6 tokens, the text has 5"):
         choose_places(ids, 5, 9)
 

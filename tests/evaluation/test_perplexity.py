@@ -11,32 +11,32 @@ import pytest
 import torch
 from tests import tiny_models
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import DataError
 from rnnkit.evaluation import perplexity
 from rnnkit.evaluation.perplexity import FloatArray, LineReader, make_reader, score, score_stream
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.nn import kinds
-from rnnkit.text import special
-from rnnkit.training.signals import Stop
+from rnnkit.text import special_tokens
+from rnnkit.training.signals import StopRequest
 
 
-def text(lines: int = 23, seed: int = 1, longest: int = 11) -> Sentences:
+def text(lines: int = 23, seed: int = 1, longest: int = 11) -> SentenceDataset:
     """Lines of random words and random lengths, an empty line among them."""
     random = np.random.default_rng(seed)
     lengths = random.integers(0, longest, size=lines)
     lengths[3] = 0
-    parts = [[*random.integers(4, tiny_models.SIZE, size=length), special.EOS] for length in lengths]
+    parts = [[*random.integers(4, tiny_models.SIZE, size=length), special_tokens.EOS] for length in lengths]
     offsets = np.cumsum([0, *map(len, parts)])
-    return Sentences(np.concatenate(parts).astype(np.uint16), offsets)
+    return SentenceDataset(np.concatenate(parts).astype(np.uint16), offsets)
 
 
 @torch.no_grad()
 def one_by_one(network: LanguageModel, ids: Sequence[int]) -> FloatArray:
     """The definition: read a token, look at the distribution of the next."""
-    state, last, found = network.start(1), special.EOS, []
+    state, last, found = network.initial_state(1), special_tokens.EOS, []
     for row in ids:
-        reading = network.read(torch.tensor([[last]]), state)
+        reading = network.hidden_states(torch.tensor([[last]]), state)
         state, last = reading.state, row
         found.append(float(network.log_probabilities(reading.hidden_BTE[:, 0])[0, row]))
     return np.array(found)
@@ -75,7 +75,7 @@ def test_a_reader_goes_on_where_it_stopped(context: str) -> None:
     reader, parts = make_reader(network, block=5), []
     for begin in range(0, len(lines), 4):
         offsets = lines.offsets[begin : begin + 5]
-        parts.append(score(reader, Sentences(lines.ids[offsets[0] : offsets[-1]], offsets - offsets[0])))
+        parts.append(score(reader, SentenceDataset(lines.ids[offsets[0] : offsets[-1]], offsets - offsets[0])))
     np.testing.assert_allclose(np.concatenate(parts), score(make_reader(network), lines), rtol=1e-4)
 
 
@@ -123,7 +123,7 @@ def test_a_reader_that_is_left_half_way_leaves_no_trace_either() -> None:
 @pytest.mark.parametrize("context", kinds.LINE_CONTEXTS)
 def test_validation_is_the_mean_over_tokens(context: str) -> None:
     network, lines = tiny_models.speaker(context=context), text()
-    found = perplexity.make_validation(network, lines)(Stop())
+    found = perplexity.make_validation(network, lines)(StopRequest())
     assert found is not None
     loss = -float(score(make_reader(network), lines).mean())
     assert found.facts == pytest.approx({"loss": loss, "perplexity": math.exp(loss)}, rel=1e-6)
@@ -142,29 +142,29 @@ def test_validation_looks_at_the_weights_it_is_told_to() -> None:
         yield
         network.load_state_dict(own)
 
-    found = perplexity.make_validation(network, lines, uniform)(Stop())
+    found = perplexity.make_validation(network, lines, uniform)(StopRequest())
     assert found is not None
     assert found.facts["perplexity"] == pytest.approx(tiny_models.SIZE, rel=1e-5)
 
 
 def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
-    stop = Stop()
+    stop = StopRequest()
     validate = perplexity.make_validation(tiny_models.speaker(), text())
-    stop.number = 15
+    stop.signum = 15
     assert validate(stop) is None
 
 
 def test_padding_is_not_predicted() -> None:
-    plain = Sentences(np.array([5, 6, 3, 7, 3]), np.array([0, 3, 5]))
-    padded = Sentences(np.array([5, 6, 3, 0, 0, 0, 7, 3]), np.array([0, 4, 8]), padded=True)
+    plain = SentenceDataset(np.array([5, 6, 3, 7, 3]), np.array([0, 3, 5]))
+    padded = SentenceDataset(np.array([5, 6, 3, 0, 0, 0, 7, 3]), np.array([0, 4, 8]), padded=True)
     network = tiny_models.speaker()
-    one, other = (perplexity.make_validation(network, lines)(Stop()) for lines in (plain, padded))
+    one, other = (perplexity.make_validation(network, lines)(StopRequest()) for lines in (plain, padded))
     assert one == other
     assert perplexity.without_padding(padded).offsets.tolist() == [0, 3, 5]
 
 
 def test_an_empty_validation_part_is_refused() -> None:
-    nothing = Sentences(np.zeros(0, dtype=np.int64), np.array([0]))
+    nothing = SentenceDataset(np.zeros(0, dtype=np.int64), np.array([0]))
     with pytest.raises(DataError, match=r"^the validation part holds no token\n  hint: align a valid part as well$"):
         perplexity.make_validation(tiny_models.speaker(), nothing)
 

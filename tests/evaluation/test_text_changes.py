@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.evaluation.text_changes import KINDS, changes
-from rnnkit.text.normalise import FORMS, Normalisation
+from rnnkit.text.normalizer import FORMS, Normalizer
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_kinds(raw: str, reproduced: str, kinds: set[str]) -> None:
 
 @given(st.text(), st.sampled_from(FORMS), st.booleans())
 def test_something_is_named_exactly_where_something_changed(text: str, form: str, lowercase: bool) -> None:
-    reproduced = Normalisation(form, lowercase)(text)
+    reproduced = Normalizer(form, lowercase)(text)
     found = changes(text, reproduced)
     assert found <= set(KINDS)
     assert bool(found) == (text != reproduced)

@@ -13,18 +13,18 @@ import pytest
 import torch
 from tests.reliability.runs import finish, start
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.evaluation.translation import UNKNOWN, Measured, make_validation
-from rnnkit.events import Event, Note, Warned
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.models import store
 from rnnkit.stages.evaluation import bleu, error_rate
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.outcome import TrainingResult
-from rnnkit.training.signals import Stop
+from rnnkit.stages.training.setup.model_directory import TrainingResult
+from rnnkit.training.signals import StopRequest
 
 WORDS = ("der", "Hund", "sieht", "einen", "alten", "Mann", "im", "Garten", "und", "Schnee")
 SAID = ("the", "dog", "sees", "an", "old", "man", "in", "Garden", "and", "snow")
@@ -107,10 +107,10 @@ def measured_by_commands(folder: Path, model: Path, count: int) -> dict[str, flo
 
 def measured_in_training(work: Path, model: Path, count: int, heard: list[Event]) -> dict[str, float]:
     """What a validation measures with the same weights."""
-    data, loaded, found = AlignedData.open(work / "data"), store.load(model, "best", torch.device("cpu")), {}
+    data, loaded, found = AlignedData.open(work / "data"), store.load_seq2seq(model, "best", torch.device("cpu")), {}
     for measure in ("bleu", "chrf", "accuracy"):
         what = Measured(count, measure, 2, SearchOptions(beam=1), 240)
-        validation = make_validation(loaded, data, what, nullcontext, heard.append)(Stop())
+        validation = make_validation(loaded, data, what, nullcontext, heard.append)(StopRequest())
         assert validation is not None
         found[measure] = validation.facts[measure]
     return found
@@ -130,7 +130,7 @@ def test_validation_gives_the_figures_of_the_commands(tmp_path: Path, name: str)
         assert measured_in_training(work, result.model, count, heard) == figures[-1], f"{count} lines"
     assert result.scores["chrf"] == figures[0]["chrf"], "while it trained"
     assert figures[0]["chrf"] > 3, "there is something to measure"
-    assert not [event for event in heard if isinstance(event, Warned)]
+    assert not [event for event in heard if isinstance(event, WarningEvent)]
     shown = [event.text for event in heard if isinstance(event, Note) and "(reference: " in event.text]
     reference = kept_lines(tmp_path, "bb", 1)[0]
     assert shown[0].endswith(f" (reference: {reference})")
@@ -157,11 +157,11 @@ def test_data_without_raw_lines_counts_an_unknown_token_as_one_wrong_word(tmp_pa
     without_raw_lines(work)
     heard: list[Event] = []
     found = measured_in_training(work, result.model, 16, heard)
-    warned = [event.text for event in heard if isinstance(event, Warned)]
+    warned = [event.text for event in heard if isinstance(event, WarningEvent)]
     assert len(warned) == 3, "one for each validation that was made"
     assert warned[0].startswith(f"{work / 'data'} has no raw lines of its valid part: unknown tokens")
     known = measured_by_commands(tmp_path, result.model, 16)
-    model = store.load(result.model, "best", torch.device("cpu"))
+    model = store.load_seq2seq(result.model, "best", torch.device("cpu"))
     references = []
     for line in kept_lines(tmp_path, "bb", 16):
         tokens = [
@@ -224,5 +224,5 @@ def test_several_processes_validate_alike(tmp_path: Path) -> None:
     small = ["--arch", "gru", "--hidden", "24", "--embedding", "16", "--batch-tokens", "120", "--max-steps", "30"]
     more = ["--validate-every", "30", "--learning-rate", "0.01", "--measure", "chrf", "--threads", "1"]
     finish(start(work, model, "--processes", "2", *small, *more))
-    scores = store.load(model, "best", torch.device("cpu")).facts
+    scores = store.load_seq2seq(model, "best", torch.device("cpu")).facts
     assert scores["chrf"] == measured_by_commands(tmp_path, model, 16)["chrf"]

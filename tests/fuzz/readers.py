@@ -19,23 +19,23 @@ from tests.tiny_models import translator, translator_folder
 from rnnkit.alignment.links import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.config import resolve
-from rnnkit.data.aligned import AlignedData, SentenceWriter, SplitCounts, write_meta
-from rnnkit.data.arrays import open_array
+from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
 from rnnkit.embeddings import directory, fasttext_binary, formats, glove, word2vec_binary, word2vec_text
 from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.io import manifest
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.npy import open_array
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 from rnnkit.text.lines import read_lines
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.phrases import Phrases
-from rnnkit.text.tokenizers.subwords import SubwordTokenizer
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.phrase_detection import PhraseList
+from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training import checkpoint, metrics
 
@@ -123,7 +123,7 @@ def _data(folder: Path) -> None:
                 writer.append(ids)
     counts = SplitCounts({side: writer.counts for side, writer in writers.items()}, 3, {})
     sizes = {"de": 9, "en": 9}
-    write_meta(
+    write_data_manifest(
         folder, task="parallel", splits={"train": counts}, vocabulary_size=sizes, padding=None, options={}, inputs={}
     )
 
@@ -142,7 +142,7 @@ def _made(make: Callable[[Path], object], name: str) -> Callable[[], list[bytes]
 
 def _read_data(path: Path) -> object:
     data = AlignedData.open(path.parent)
-    return [data.side(split, side).lengths() for split in data.splits for side in data.sides], manifest.faults(
+    return [data.side(split, side).lengths() for split in data.splits for side in data.sides], manifest.find_mismatches(
         path.parent
     )
 
@@ -159,7 +159,7 @@ def _counts(folder: Path) -> None:
 
 def _ask(model: NgramModel) -> object:
     """Walk through all that was read."""
-    model.score(np.array([special.UNK, special.EOS]), np.array([0, 2]))
+    model.score(np.array([special_tokens.UNK, special_tokens.EOS]), np.array([0, 2]))
     return [model.log_probabilities(state) for state in range(len(model.backoff_I))]
 
 
@@ -172,18 +172,20 @@ def _read_model(path: Path) -> object:
 
     from rnnkit.models import store
 
-    return store.load(path.parent, "best", torch.device("cpu"))
+    return store.load_seq2seq(path.parent, "best", torch.device("cpu"))
 
 
 def _checkpoint(folder: Path) -> None:
-    checkpoint.save(folder / "last", checkpoint.Checkpoint({"loop": {"step": 3}}, {"weights": {"a": np.ones(3)}}))
+    checkpoint.save(
+        folder / "last", checkpoint.TrainingCheckpoint({"loop": {"step": 3}}, {"weights": {"a": np.ones(3)}})
+    )
 
 
 def _read_weights(path: Path) -> object:
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
-    tensors, facts = weights.load(path)
-    weights.refuse_wild(tensors, path)
+    tensors, facts = model_weights.load(path)
+    model_weights.check_finite_weights(tensors, path)
     return facts
 
 
@@ -209,7 +211,7 @@ def _pieces() -> list[bytes]:
 
 
 def _read_pieces(path: Path) -> object:
-    return SubwordTokenizer("unigram", path.read_bytes(), Normalisation("nfc")).tokenize("the house of mice")
+    return SubwordTokenizer("unigram", path.read_bytes(), Normalizer("nfc")).tokenize("the house of mice")
 
 
 def _read_configuration(path: Path) -> object:
@@ -285,8 +287,8 @@ READERS = (
         _made(_shortlist, "list/offsets.npy"), _shortlist,
     ),
     Reader("links", "links", lambda path: read_links(path, _LENGTHS, _LENGTHS, True), lambda: [_LINKS]),
-    Reader("phrases", "phrases.tsv", Phrases.load, lambda: [_PHRASES]),
-    Reader("metrics", metrics.NAME, lambda path: list(metrics.read(path)), lambda: [_METRICS]),
+    Reader("phrases", "phrases.tsv", PhraseList.load, lambda: [_PHRASES]),
+    Reader("metrics", metrics.METRICS_FILE, lambda path: list(metrics.read(path)), lambda: [_METRICS]),
     Reader("configuration", "rnnkit.toml", _read_configuration, lambda: [_CONFIGURATION]),
     Reader("weights", "best.safetensors", _read_weights, _made(_model, "model/best.safetensors")),
     Reader("network", "model/config.json", _read_model, _made(_model, "model/config.json"), _model),

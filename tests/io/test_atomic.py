@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError
-from rnnkit.io import owner
+from rnnkit.io import lock
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.explained import explain_os_errors
+from rnnkit.io.durable import explain_os_errors
 
 
 class Fault(Exception):
@@ -110,7 +110,7 @@ def test_a_name_as_long_as_a_name_can_be(tmp_path: Path) -> None:
     with atomic_file(path) as file:
         file.write("long")
     assert path.read_text() == "long"
-    left = owner.temporary(path).name.replace(f".{os.getpid()}@", ".999999999@")
+    left = lock.temporary_path(path).name.replace(f".{os.getpid()}@", ".999999999@")
     (tmp_path / left).touch()
     with atomic_file(path) as file:
         file.write("longer")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.io.document import LONGEST, parse, read_document
+from rnnkit.io.safe_reading import MAX_JSON_BYTES, parse_json, read_json
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 
@@ -17,7 +17,7 @@ LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) 
 @given(st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)), st.booleans())
 def test_what_was_written_is_read(value: object, plain: bool) -> None:
     text = json.dumps(value, ensure_ascii=plain)
-    assert parse(text) == parse(text.encode()) == value
+    assert parse_json(text) == parse_json(text.encode()) == value
 
 
 @pytest.mark.parametrize(
@@ -33,18 +33,18 @@ def test_what_was_written_is_read(value: object, plain: bool) -> None:
 )
 def test_what_is_no_document_is_a_value_error(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse(text)
+        parse_json(text)
     with pytest.raises(ValueError, match=f"{message}|invalid continuation byte"):
-        parse(text.encode("utf-8", "surrogatepass"))
+        parse_json(text.encode("utf-8", "surrogatepass"))
 
 
 def test_pairs_of_surrogates_are_text() -> None:
-    assert parse('"\\uD83D\\ude00"') == "\U0001f600"
+    assert parse_json('"\\uD83D\\ude00"') == "\U0001f600"
 
 
 def test_a_long_file_is_not_read(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_bytes(b" " * LONGEST + b"1")
+    (tmp_path / "a.json").write_bytes(b" " * MAX_JSON_BYTES + b"1")
     with pytest.raises(ValueError, match="4,194,305 bytes are too many for such a file, 4,194,304 is the most"):
-        read_document(tmp_path / "a.json")
-    (tmp_path / "a.json").write_bytes(b" " * (LONGEST - 1) + b"1")
-    assert read_document(tmp_path / "a.json") == 1
+        read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_bytes(b" " * (MAX_JSON_BYTES - 1) + b"1")
+    assert read_json(tmp_path / "a.json") == 1

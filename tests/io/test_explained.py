@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError
-from rnnkit.io.explained import copy_folder, explain_os_errors
+from rnnkit.io.durable import copy_directory, explain_os_errors
 
 
 def test_a_folder_is_copied_with_what_is_in_it(tmp_path: Path) -> None:
@@ -16,8 +16,8 @@ def test_a_folder_is_copied_with_what_is_in_it(tmp_path: Path) -> None:
     (source / "inner").mkdir(parents=True)
     (source / "inner" / "file").write_bytes(b"\0ab")
     (source / "empty").mkdir()
-    copy_folder(source, target)
-    copy_folder(source, target)
+    copy_directory(source, target)
+    copy_directory(source, target)
     assert sorted(str(path.relative_to(target)) for path in target.rglob("*")) == ["empty", "inner", "inner/file"]
     assert (target / "inner" / "file").read_bytes() == b"\0ab"
 
@@ -29,4 +29,4 @@ def test_a_disk_that_fills_up_during_a_copy_is_named(tmp_path: Path, limit_files
     limit_files(1000)
     said = r"^the disk is full: .*target was not written\n  File too large; "
     with pytest.raises(ArtefactError, match=said), explain_os_errors(target):
-        copy_folder(source, target)
+        copy_directory(source, target)

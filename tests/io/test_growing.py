@@ -13,19 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import ArtefactError
-from rnnkit.io.growing import growing_file, only_writer, partial, refuse_partial, whole_lines
+from rnnkit.io.resumable_output import (
+    check_no_partial,
+    count_complete_lines,
+    exclusive_writer,
+    partial_path,
+    resumable_file,
+)
 
 TAKE = """
 import sys
 from pathlib import Path
-from rnnkit.io.growing import only_writer
-with only_writer(Path(sys.argv[1])):
+from rnnkit.io.resumable_output import exclusive_writer
+with exclusive_writer(Path(sys.argv[1])):
     print("mine")
 """
 
 
 def grow(path: Path, lines: list[str], keep: int = 0, stop: bool = False) -> None:
-    with growing_file(path, keep) as file:
+    with resumable_file(path, keep) as file:
         file.writelines(f"{line}\n" for line in lines)
         if stop:
             raise KeyboardInterrupt
@@ -36,7 +42,7 @@ def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
     grow(path, ["a", "ü"])
     assert path.read_text(encoding="utf-8") == "a\nü\n"
     assert list(path.parent.iterdir()) == [path]
-    assert whole_lines(path) == 2
+    assert count_complete_lines(path) == 2
 
 
 def test_what_was_written_stays_and_is_gone_on_with(tmp_path: Path) -> None:
@@ -48,12 +54,12 @@ def test_what_was_written_stays_and_is_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(
         ArtefactError, match=r"out\.partial is what an interrupted run left of .*\n  hint: --resume goes on"
     ):
-        refuse_partial(path)
-    assert whole_lines(path) == 3
+        check_no_partial(path)
+    assert count_complete_lines(path) == 3
     grow(path, ["x", "y"], keep=2)
     assert path.read_text(encoding="utf-8") == "a\nb\nx\ny\n"
-    assert not partial(path).exists()
-    refuse_partial(path)
+    assert not partial_path(path).exists()
+    check_no_partial(path)
 
 
 def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
@@ -65,7 +71,7 @@ def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
 def test_a_file_made_by_other_means_is_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_bytes(b"a\nb\nhalf a li")
-    assert whole_lines(path) == 2
+    assert count_complete_lines(path) == 2
     grow(path, ["c"], keep=2)
     assert path.read_bytes() == b"a\nb\nc\n"
 
@@ -75,7 +81,7 @@ def test_whole_lines_are_those_with_an_end(tmp_path_factory: pytest.TempPathFact
     path = tmp_path_factory.mktemp("grow") / "out"
     path.write_bytes(text)
     lines = text.split(b"\n")[:-1]
-    assert whole_lines(path) == len(lines)
+    assert count_complete_lines(path) == len(lines)
     keep = min(keep, len(lines))
     grow(path, ["new"], keep)
     assert path.read_bytes() == b"".join(line + b"\n" for line in [*lines[:keep], b"new"])
@@ -85,17 +91,17 @@ def test_a_full_disk_keeps_what_fitted(tmp_path: Path, limit_files: Callable[[in
     limit_files(3 * 8192)
     with pytest.raises(ArtefactError, match=r"the disk is full: .*out\.partial was not written"):
         grow(tmp_path / "out", [f"{number:09d}" for number in range(5000)])
-    assert whole_lines(tmp_path / "out") == 3 * 8192 // 10
+    assert count_complete_lines(tmp_path / "out") == 3 * 8192 // 10
 
 
 def test_one_process_writes(tmp_path: Path) -> None:
     here, there = tmp_path / "new" / "out", tmp_path / "links"
-    with only_writer(here, there):
+    with exclusive_writer(here, there):
         other = subprocess.run(
             [sys.executable, "-c", TAKE, str(there)], capture_output=True, text=True, timeout=60, check=False
         )
         assert other.stdout == "", "the block of the second process did not run"
         assert f"{there} is in use\n  process {os.getpid()} on " in other.stderr
     assert list(tmp_path.rglob(".*")) == [], "no lock stays behind"
-    with only_writer(there):
+    with exclusive_writer(there):
         pass

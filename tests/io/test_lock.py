@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError
-from rnnkit.io import owner
-from rnnkit.io.lock import NAME, hold
+from rnnkit.io import lock
+from rnnkit.io.lock import LOCK_NAME, lock_directory
 
 
 def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
     folder = tmp_path / "new"
-    with hold(folder):
-        assert (folder / NAME).read_text() == owner.name()
+    with lock_directory(folder):
+        assert (folder / LOCK_NAME).read_text() == lock.process_identity()
         (folder / "written").touch()
     assert [path.name for path in folder.iterdir()] == ["written"]
 
 
 def test_a_folder_made_for_nothing_goes_again(tmp_path: Path) -> None:
-    with hold(tmp_path / "a" / "b"):
+    with lock_directory(tmp_path / "a" / "b"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -34,31 +34,31 @@ def test_a_folder_made_for_nothing_goes_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", [None, "elsewhere"], ids=["living process", "another host"])
 def test_a_second_writer_is_told_who_holds_it(tmp_path: Path, host: str | None) -> None:
     holder = f"{os.getppid()} {host or socket.gethostname()}"
-    (tmp_path / NAME).write_text(holder)
-    with pytest.raises(ArtefactError) as caught, hold(tmp_path):
+    (tmp_path / LOCK_NAME).write_text(holder)
+    with pytest.raises(ArtefactError) as caught, lock_directory(tmp_path):
         pass
     process, name = holder.split()
     assert str(caught.value) == (
         f"{tmp_path} is in use\n"
         f"  process {process} on {name} writes to it\n"
-        f"  hint: wait for it; if it is certain that no such process runs, delete {tmp_path / NAME}"
+        f"  hint: wait for it; if it is certain that no such process runs, delete {tmp_path / LOCK_NAME}"
     )
-    assert (tmp_path / NAME).exists()
+    assert (tmp_path / LOCK_NAME).exists()
 
 
 def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    (tmp_path / NAME).write_text(f"{done.stdout.decode().strip()} {socket.gethostname()}")
-    with hold(tmp_path):
-        assert (tmp_path / NAME).read_text().startswith(f"{os.getpid()} ")
-    (tmp_path / NAME).write_text("torn")
-    with hold(tmp_path):
+    (tmp_path / LOCK_NAME).write_text(f"{done.stdout.decode().strip()} {socket.gethostname()}")
+    with lock_directory(tmp_path):
+        assert (tmp_path / LOCK_NAME).read_text().startswith(f"{os.getpid()} ")
+    (tmp_path / LOCK_NAME).write_text("torn")
+    with lock_directory(tmp_path):
         pass
 
 
 def name(**changed: str) -> str:
     """This process's name with some parts changed: process, host, started, boot, space."""
-    parts = dict(zip(("process", "host", "started", "boot", "space"), owner.name().split(" "), strict=True))
+    parts = dict(zip(("process", "host", "started", "boot", "space"), lock.process_identity().split(" "), strict=True))
     return " ".join({**parts, **changed}.values())
 
 
@@ -72,10 +72,10 @@ GONE = {
 
 @pytest.mark.parametrize("holder", GONE.values(), ids=GONE)
 def test_a_lock_whose_owner_cannot_live_is_taken_over(tmp_path: Path, holder: str) -> None:
-    (tmp_path / NAME).write_text(holder)
-    with hold(tmp_path):
-        assert (tmp_path / NAME).read_text() == owner.name()
-    assert not (tmp_path / NAME).exists()
+    (tmp_path / LOCK_NAME).write_text(holder)
+    with lock_directory(tmp_path):
+        assert (tmp_path / LOCK_NAME).read_text() == lock.process_identity()
+    assert not (tmp_path / LOCK_NAME).exists()
 
 
 HOLD = """
@@ -91,50 +91,50 @@ with open(sys.argv[1], "r+") as file:
     "holder", [*GONE.values(), f"999999999 {socket.gethostname()}", ""], ids=[*GONE, "an older rnnkit", "no name yet"]
 )
 def test_a_lock_held_out_of_sight_is_in_use(tmp_path: Path, holder: str) -> None:
-    path = tmp_path / NAME
+    path = tmp_path / LOCK_NAME
     path.write_text(holder)
     with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(ArtefactError, match=f"{tmp_path} is in use"), hold(tmp_path):
+        with pytest.raises(ArtefactError, match=f"{tmp_path} is in use"), lock_directory(tmp_path):
             pass
         other.kill()
-    with hold(tmp_path):
+    with lock_directory(tmp_path):
         pass
 
 
 def test_without_flock_the_name_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(owner, "lock", lambda descriptor: None)
+    monkeypatch.setattr(lock, "try_flock", lambda descriptor: None)
     for holder, free in ((name(boot="0123456789ab"), True), (name(space="4026000000"), False), (name(host="x"), False)):
-        (tmp_path / NAME).write_text(holder)
+        (tmp_path / LOCK_NAME).write_text(holder)
         if free:
-            with hold(tmp_path):
+            with lock_directory(tmp_path):
                 pass
         else:
-            with pytest.raises(ArtefactError, match="is in use"), hold(tmp_path):
+            with pytest.raises(ArtefactError, match="is in use"), lock_directory(tmp_path):
                 pass
 
 
 def test_a_process_may_hold_its_own_lock_twice(tmp_path: Path) -> None:
-    with hold(tmp_path):
-        with hold(tmp_path):
+    with lock_directory(tmp_path):
+        with lock_directory(tmp_path):
             pass
-        assert (tmp_path / NAME).exists(), "the inner block does not release it"
-    assert not (tmp_path / NAME).exists()
+        assert (tmp_path / LOCK_NAME).exists(), "the inner block does not release it"
+    assert not (tmp_path / LOCK_NAME).exists()
 
 
 def test_a_lock_moves_with_its_folder(tmp_path: Path) -> None:
-    with hold(tmp_path / "a") as held:
+    with lock_directory(tmp_path / "a") as held:
         (tmp_path / "a").rename(tmp_path / "b")
-        held.path = tmp_path / "b" / NAME
+        held.path = tmp_path / "b" / LOCK_NAME
         assert held.path.exists()
     assert list((tmp_path / "b").iterdir()) == []
 
 
 def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("precious")
-    (tmp_path / NAME).symlink_to(tmp_path / "precious")
-    with pytest.raises(ArtefactError, match="cannot write"), hold(tmp_path):
+    (tmp_path / LOCK_NAME).symlink_to(tmp_path / "precious")
+    with pytest.raises(ArtefactError, match="cannot write"), lock_directory(tmp_path):
         pass
     assert (tmp_path / "precious").read_text() == "precious"
 
@@ -144,18 +144,18 @@ def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path: Path) -> None:
     log = tmp_path / "log"
     program = (
         "import sys, time; from pathlib import Path; from rnnkit.errors import ArtefactError\n"
-        "from rnnkit.io.lock import hold\n"
+        "from rnnkit.io.lock import lock_directory\n"
         "folder, log, start = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])\n"
         "time.sleep(max(0.0, start - time.time()))\n"
         "try:\n"
-        "    with hold(folder), log.open('a') as file:\n"
+        "    with lock_directory(folder), log.open('a') as file:\n"
         "        print('in', file=file, flush=True); time.sleep(0.05); print('out', file=file, flush=True)\n"
         "except ArtefactError as error:\n"
         "    assert 'is in use' in str(error)\n"
     )
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / NAME).write_text(f"{done.stdout.decode().strip()} {socket.gethostname()}")
+    (folder / LOCK_NAME).write_text(f"{done.stdout.decode().strip()} {socket.gethostname()}")
     start = str(time.time() + 2)
     many = [subprocess.Popen([sys.executable, "-c", program, folder, log, start]) for _ in range(5)]
     assert [process.wait() for process in many] == [0] * 5
@@ -166,19 +166,19 @@ def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path: Path) -> None:
 
 
 def test_a_lock_that_another_process_took_meanwhile_stays(tmp_path: Path) -> None:
-    with hold(tmp_path):
-        (tmp_path / NAME).write_text("1 elsewhere")
-    assert (tmp_path / NAME).read_text() == "1 elsewhere"
+    with lock_directory(tmp_path):
+        (tmp_path / LOCK_NAME).write_text("1 elsewhere")
+    assert (tmp_path / LOCK_NAME).read_text() == "1 elsewhere"
 
 
 def test_a_full_disk_leaves_no_empty_lock(tmp_path: Path, limit_files: Callable[[int], None]) -> None:
     limit_files(0)
-    with pytest.raises(ArtefactError, match=f"the disk is full: {tmp_path} was not written"), hold(tmp_path):
+    with pytest.raises(ArtefactError, match=f"the disk is full: {tmp_path} was not written"), lock_directory(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArtefactError, match="cannot write"), hold(tmp_path / "file"):
+    with pytest.raises(ArtefactError, match="cannot write"), lock_directory(tmp_path / "file"):
         pass

@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.io.manifest import Manifest, describe_files, faults, load, place, read, reading, sha256, write
+from rnnkit.io.manifest import (
+    Manifest,
+    describe_files,
+    explain_damage,
+    find_mismatches,
+    load,
+    manifest_path,
+    read,
+    sha256,
+    write,
+)
 
 
 def artefact(folder: Path) -> Path:
@@ -19,7 +29,7 @@ def artefact(folder: Path) -> Path:
     (folder / "a").write_text("aa")
     (folder / "b").write_text("b")
     files = describe_files(folder, ["b", "a"])
-    write(place(folder), Manifest("thing", 2, {"size": 3}, {"text": "abc"}, files, {"lines": 1}))
+    write(manifest_path(folder), Manifest("thing", 2, {"size": 3}, {"text": "abc"}, files, {"lines": 1}))
     return folder
 
 
@@ -30,15 +40,15 @@ def test_written_and_read_are_equal(tmp_path: Path) -> None:
     assert list(manifest.files) == ["a", "b"]
     assert (manifest.options, manifest.inputs, manifest.facts) == ({"size": 3}, {"text": "abc"}, {"lines": 1})
     assert sha256(tmp_path / "a") == digest
-    before = place(tmp_path).read_bytes()
-    write(place(tmp_path), manifest)
-    assert place(tmp_path).read_bytes() == before
+    before = manifest_path(tmp_path).read_bytes()
+    write(manifest_path(tmp_path), manifest)
+    assert manifest_path(tmp_path).read_bytes() == before
 
 
 def test_a_single_file_has_its_manifest_beside_it(tmp_path: Path) -> None:
     (tmp_path / "vocab.tsv").write_text("")
-    assert place(tmp_path / "vocab.tsv") == tmp_path / "vocab.tsv.meta.json"
-    assert place(tmp_path) == tmp_path / "meta.json"
+    assert manifest_path(tmp_path / "vocab.tsv") == tmp_path / "vocab.tsv.meta.json"
+    assert manifest_path(tmp_path) == tmp_path / "meta.json"
 
 
 def test_missing_foreign_and_newer_artefacts(tmp_path: Path) -> None:
@@ -66,7 +76,7 @@ def test_missing_foreign_and_newer_artefacts(tmp_path: Path) -> None:
     [("options", 3), ("files", ["a"]), ("files", {"a": {}}), ("inputs", None), ("version", "new"), ("facts", "ab")],
 )
 def test_a_manifest_of_the_wrong_shape_is_damaged(tmp_path: Path, key: str, value: object) -> None:
-    path = place(artefact(tmp_path))
+    path = manifest_path(artefact(tmp_path))
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(FormatError, match="is damaged"):
         load(path)
@@ -87,30 +97,30 @@ def test_a_folder_in_its_place_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_faults_are_found_by_name(tmp_path: Path) -> None:
-    assert faults(artefact(tmp_path)) == []
+    assert find_mismatches(artefact(tmp_path)) == []
     (tmp_path / "a").write_text("ab")
     (tmp_path / "b").unlink()
-    assert faults(tmp_path) == ["a: its bytes have changed (sha256 differs)", "b: missing"]
+    assert find_mismatches(tmp_path) == ["a: its bytes have changed (sha256 differs)", "b: missing"]
     (tmp_path / "a").write_text("a")
-    assert faults(tmp_path)[0] == "a: 1 bytes, 2 were written"
+    assert find_mismatches(tmp_path)[0] == "a: 1 bytes, 2 were written"
 
 
 def test_a_name_longer_than_any_file_has_is_missing(tmp_path: Path) -> None:
-    name, document = 300 * "a", json.loads(place(artefact(tmp_path)).read_text())
+    name, document = 300 * "a", json.loads(manifest_path(artefact(tmp_path)).read_text())
     files = {**document["files"], name: {"sha256": "", "size": 0}}
     del document["sha256"]
-    place(tmp_path).write_text(json.dumps({**document, "files": files}))
-    assert faults(tmp_path) == [f"{name}: missing"]
+    manifest_path(tmp_path).write_text(json.dumps({**document, "files": files}))
+    assert find_mismatches(tmp_path) == [f"{name}: missing"]
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/hostname", "a/../../b", "..", "", "a//b", "a\0b"])
 def test_names_do_not_lead_outside(tmp_path: Path, name: str) -> None:
     document = {"kind": "thing", "version": 1, "options": {}, "inputs": {}, "facts": {}}
-    place(tmp_path).write_text(json.dumps({**document, "files": {name: {"sha256": "", "size": 0}}}))
+    manifest_path(tmp_path).write_text(json.dumps({**document, "files": {name: {"sha256": "", "size": 0}}}))
     with pytest.raises(FormatError) as caught:
-        load(place(tmp_path))
+        load(manifest_path(tmp_path))
     assert str(caught.value) == (
-        f"{place(tmp_path)} is damaged\n  the name {name!r} leads outside the artefact's folder"
+        f"{manifest_path(tmp_path)} is damaged\n  the name {name!r} leads outside the artefact's folder"
     )
 
 
@@ -119,14 +129,14 @@ def test_links_do_not_lead_outside(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     folder = artefact(tmp_path / "folder")
     (tmp_path / "named").symlink_to(folder)
-    assert faults(tmp_path / "named") == []  # whoever names a link means what it leads to
+    assert find_mismatches(tmp_path / "named") == []  # whoever names a link means what it leads to
     (folder / "a").rename(folder / "c")
     (folder / "a").symlink_to("c")
-    assert faults(folder) == []
+    assert find_mismatches(folder) == []
     (folder / "a").unlink()
     (folder / "a").symlink_to(tmp_path / "secret")
     with pytest.raises(FormatError) as caught:
-        load(place(folder))
+        load(manifest_path(folder))
     assert str(caught.value) == (
         f"{folder / 'a'} is a link that leads outside the artefact's folder\n"
         "  hint: copy the folder with what its links lead to: `cp -rL`"
@@ -134,18 +144,18 @@ def test_links_do_not_lead_outside(tmp_path: Path) -> None:
 
 
 def test_a_manifest_knows_itself(tmp_path: Path) -> None:
-    path = place(artefact(tmp_path))
+    path = manifest_path(artefact(tmp_path))
     written = path.read_text()
     path.write_text(written.replace('"size": 3', '"size": 4'))
-    assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    assert find_mismatches(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
     path.write_text(written.rstrip("\n"))
-    assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    assert find_mismatches(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
     path.write_text(written.replace('\n  "sha256"', '\n  "sha255"'))
-    assert faults(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    assert find_mismatches(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
     document = json.loads(written)
     del document["sha256"]
     path.write_text(json.dumps(document))
-    assert faults(tmp_path) == []  # as the first rnnkit wrote them
+    assert find_mismatches(tmp_path) == []  # as the first rnnkit wrote them
 
 
 def test_a_reader_moves_nothing(tmp_path: Path) -> None:
@@ -159,7 +169,7 @@ def test_a_reader_moves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("version", "what"), [("1e999", "OverflowError"), ("[" * 100_000, "nested too deeply")])
 def test_wild_values_are_damage(tmp_path: Path, version: str, what: str) -> None:
-    path = place(artefact(tmp_path))
+    path = manifest_path(artefact(tmp_path))
     path.write_text(path.read_text().replace('"version": 2', f'"version": {version}'))
     with pytest.raises(FormatError, match=what):
         load(path)
@@ -175,13 +185,16 @@ def test_wild_values_are_damage(tmp_path: Path, version: str, what: str) -> None
     ],
 )
 def test_facts_that_are_not_what_they_should_be_are_damage(facts: dict[str, Any], what: str) -> None:
-    with pytest.raises(FormatError, match=r"^thing/meta\.json is damaged") as caught, reading(Path("thing/meta.json")):
+    with (
+        pytest.raises(FormatError, match=r"^thing/meta\.json is damaged") as caught,
+        explain_damage(Path("thing/meta.json")),
+    ):
         int(facts["lines"])
     assert re.fullmatch(what, caught.value.details[0])
 
 
 def test_what_goes_wrong_for_other_reasons_is_no_damage() -> None:
-    with pytest.raises(PermissionError), reading(Path("thing/meta.json")):
+    with pytest.raises(PermissionError), explain_damage(Path("thing/meta.json")):
         raise PermissionError
 
 

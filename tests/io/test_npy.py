@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from rnnkit.io.npy import MAGIC, map_array, read_header
+from rnnkit.io.npy import MAGIC, map_npy, read_header
 
 TYPES = st.sampled_from(["<f4", "<f8", "<i8", "<u2", ">i4", "|b1"])
 
@@ -23,7 +23,7 @@ def test_arrays_are_those_that_numpy_wrote(
     array = data.draw(arrays.arrays(data.draw(TYPES), arrays.array_shapes(min_dims=0, max_dims=3, min_side=0)))
     path = tmp_path_factory.getbasetemp() / "array.npy"
     np.save(path, np.array(array, order="F" if fortran else "C"))
-    found = map_array(path)
+    found = map_npy(path)
     np.testing.assert_array_equal(found, array)
     assert (found.dtype, found.shape) == (array.dtype, array.shape)
     assert not found.flags.writeable
@@ -64,10 +64,10 @@ def test_sizes_that_lie_are_refused(tmp_path: Path, shape: str, message: str) ->
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}"
     (tmp_path / "a.npy").write_bytes(_file(header, bytes(8)))
     with pytest.raises(ValueError, match=message):
-        map_array(tmp_path / "a.npy")
+        map_npy(tmp_path / "a.npy")
 
 
 def test_objects_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(ValueError, match="it holds pickled objects, which could run code"):
-        map_array(tmp_path / "a.npy")
+        map_npy(tmp_path / "a.npy")

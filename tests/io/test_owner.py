@@ -10,29 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.io import owner
+from rnnkit.io import lock
 
 HOST = socket.gethostname()
 
 
 def test_processes_are_alive_or_gone() -> None:
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    assert owner.is_alive(owner.name())
-    assert owner.is_alive(f"{os.getppid()} {HOST}")
-    assert not owner.is_alive(f"{gone.stdout.decode().strip()} {HOST}")
-    assert owner.is_alive("1 elsewhere")
+    assert lock.is_process_alive(lock.process_identity())
+    assert lock.is_process_alive(f"{os.getppid()} {HOST}")
+    assert not lock.is_process_alive(f"{gone.stdout.decode().strip()} {HOST}")
+    assert lock.is_process_alive("1 elsewhere")
 
 
 @pytest.mark.parametrize("nonsense", ["", "torn", "-1 here", f"{10**30} {HOST}", "1.5"])
 def test_nonsense_owns_nothing(nonsense: str) -> None:
-    assert not owner.is_alive(nonsense)
+    assert not lock.is_process_alive(nonsense)
 
 
 def test_only_the_dead_ones_files_are_swept(tmp_path: Path) -> None:
-    mine = owner.temporary(tmp_path / "a[b]")
+    mine = lock.temporary_path(tmp_path / "a[b]")
     gone = f"{10**30}@{HOST}.partial"
     kept = [mine.name, f".a[b].meta.json.{gone}", ".a[b].7@elsewhere.partial", f".other.{gone}", "a[b].partial"]
     for name in (*kept, f".a[b].{gone}"):
         (tmp_path / name).touch()
-    owner.sweep(tmp_path / "a[b]")
+    lock.remove_stale_temporaries(tmp_path / "a[b]")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)

@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError
-from rnnkit.io.spool import spooled
+from rnnkit.io.safe_reading import spool_pipes
 
 
 def feed(pipe: Path, content: bytes) -> threading.Thread:
@@ -24,7 +24,7 @@ def test_only_pipes_are_copied(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("text")
     writer = feed(tmp_path / "pipe", b"through\n")
     given = [tmp_path / "text", tmp_path / "pipe", STDIN, tmp_path / "none", tmp_path, Path(os.devnull)]
-    with spooled(given) as found:
+    with spool_pipes(given) as found:
         assert [one for one in found if one not in given] == [found[1]]
         assert found[1].name == "pipe"
         assert [found[1].read_bytes() for _ in range(2)] == [b"through\n"] * 2
@@ -36,7 +36,7 @@ def test_two_pipes_of_one_name(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         feed(tmp_path / name / "63", name.encode())
-    with spooled([tmp_path / "a" / "63", tmp_path / "b" / "63"]) as found:
+    with spool_pipes([tmp_path / "a" / "63", tmp_path / "b" / "63"]) as found:
         assert [one.read_text() for one in found] == ["a", "b"]
 
 
@@ -48,6 +48,6 @@ def test_a_pipe_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("shutil.copyfileobj", fail)
     keeper = os.open(tmp_path / "pipe", os.O_RDWR)
-    with pytest.raises(DataError, match=f"cannot read {tmp_path / 'pipe'}"), spooled([tmp_path / "pipe"]):
+    with pytest.raises(DataError, match=f"cannot read {tmp_path / 'pipe'}"), spool_pipes([tmp_path / "pipe"]):
         pass
     os.close(keeper)

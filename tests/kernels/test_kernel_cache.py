@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.kernels import kernel_cache
 from rnnkit.kernels.kernel_cache import MAGIC, Store
 
@@ -54,7 +54,7 @@ def forget_folders() -> None:
 
 
 def texts(heard: list[Event]) -> list[str]:
-    return [event.text for event in heard if isinstance(event, Warned)]
+    return [event.text for event in heard if isinstance(event, WarningEvent)]
 
 
 def test_only_the_user_can_look_at_the_files(store: Store, file: Path) -> None:
@@ -225,4 +225,4 @@ def test_warnings_alone_can_be_listened_to(heard: list[Event]) -> None:
     with kernel_cache.tell_warnings(alone.append):
         kernel_cache.compiling()
         kernel_cache._warn("the disk is full")
-    assert [type(event) for event in alone] == [Warned]
+    assert [type(event) for event in alone] == [WarningEvent]

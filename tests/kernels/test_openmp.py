@@ -10,9 +10,11 @@ import threading
 import pytest
 
 from rnnkit.kernels import openmp
-from rnnkit.system.machine import available_cores, has_loaded, seconds_in_line
+from rnnkit.system.machine import available_cores, is_library_loaded, run_queue_wait_seconds
 
-WATCHED = has_loaded(openmp.GNU) and openmp.parallel_region() is not None and seconds_in_line() is not None
+WATCHED = (
+    is_library_loaded(openmp.GNU) and openmp.parallel_region() is not None and run_queue_wait_seconds() is not None
+)
 """Whether this machine has what the watch needs."""
 
 STEPS = """
@@ -90,7 +92,7 @@ def test_another_openmp_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_system_that_does_not_say_who_stands_in_line_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmp, "seconds_in_line", lambda: None)
+    monkeypatch.setattr(openmp, "run_queue_wait_seconds", lambda: None)
     assert not openmp.watch_cores.__wrapped__()
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, counts, vocabulary
 
-from rnnkit.models.counted_prompts import CountedPrompts
+from rnnkit.models.prompts import NgramPrompts
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text.special import BOS, EOS, UNK
+from rnnkit.text.special_tokens import BOS, EOS, UNK
 
 FIRST = torch.full((3, 1), BOS)
 
@@ -26,7 +26,7 @@ def test_steps_say_what_scoring_the_line_says(order: int) -> None:
     model = counts(order=order)
     prompts = [vocabulary().encode(line.split()) for line in ("the", "the cat sat on the mat", "zebra sat")]
     assert prompts[2][0] == UNK
-    stepper = CountedPrompts(model, prompts)
+    stepper = NgramPrompts(model, prompts)
     first_B1V, state, _ = stepper.step(FIRST, stepper.start())
     state = stepper.select(state, torch.tensor([0, 2]), torch.tensor([[0, 0], [0, 0]]))
     second_BKV, state, _ = stepper.step(torch.tensor([[6, 8], [EOS, 4]]), state)
@@ -45,7 +45,7 @@ def test_steps_say_what_scoring_the_line_says(order: int) -> None:
 
 def test_an_empty_prompt_is_the_beginning_of_a_line() -> None:
     model = counts()
-    stepper = CountedPrompts(model, [[]])
+    stepper = NgramPrompts(model, [[]])
     first_11V, _, _ = stepper.step(FIRST[:1], stepper.start())
     assert first_11V[0, 0].tolist() == pytest.approx(expected(model, []))
     assert first_11V.exp().sum().item() == pytest.approx(1)

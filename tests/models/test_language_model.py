@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from rnnkit.models import language_model
-from rnnkit.models.language_model import Config, LanguageModel, flat, predictions
+from rnnkit.models.language_model import LanguageModel, LMConfig, flatten_time_major, select_predictions
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
-from rnnkit.text.special import PAD
+from rnnkit.text.special_tokens import PAD
 
 V, T, B = 13, 11, 3
 
@@ -20,7 +20,7 @@ V, T, B = 13, 11, 3
 def make(arch: str = "lstm", **changes: Any) -> LanguageModel:
     torch.manual_seed(5)
     sizes = {"embedding": 8, "hidden": 8} if arch == "transformer" else {"embedding": 6, "hidden": 10}
-    config = Config(arch, V, layers=2, heads=2, memory=64, **{**sizes, **changes})  # type: ignore[arg-type]
+    config = LMConfig(arch, V, layers=2, heads=2, memory=64, **{**sizes, **changes})  # type: ignore[arg-type]
     return LanguageModel(config)
 
 
@@ -33,12 +33,12 @@ def text(rows: int = B, steps: int = T) -> Tensor:
 def test_a_carried_state_equals_one_long_pass(arch: str, residual: bool) -> None:
     network = make(arch, residual=residual).eval()
     ids_BT = text()
-    whole = network.read(ids_BT, network.start(B)).hidden_BTE
+    whole = network.hidden_states(ids_BT, network.initial_state(B)).hidden_BTE
     for steps in (1, 3, 7):
-        state = network.start(B)
+        state = network.initial_state(B)
         parts = []
         for begin in range(0, T, steps):
-            reading = network.read(ids_BT[:, begin : begin + steps], state)
+            reading = network.hidden_states(ids_BT[:, begin : begin + steps], state)
             state = reading.state
             parts.append(reading.hidden_BTE)
         torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-5)
@@ -51,7 +51,7 @@ def test_nothing_behind_a_token_reaches_it_and_rows_do_not_meet(arch: str) -> No
     other_BT = ids_BT.clone()
     other_BT[:, 7:] = (other_BT[:, 7:] - 4 + 3) % (V - 4) + 4
     other_BT[0] = 5
-    before, after = (network.read(ids, network.start(B)).hidden_BTE for ids in (ids_BT, other_BT))
+    before, after = (network.hidden_states(ids, network.initial_state(B)).hidden_BTE for ids in (ids_BT, other_BT))
     torch.testing.assert_close(before[1:, :7], after[1:, :7])
     assert not torch.allclose(before[1:, 7:], after[1:, 7:])
 
@@ -60,10 +60,10 @@ def test_nothing_behind_a_token_reaches_it_and_rows_do_not_meet(arch: str) -> No
 def test_states_are_chosen_by_row(arch: str) -> None:
     network = make(arch).eval()
     ids_BT = text()
-    state = network.read(ids_BT, network.start(B)).state
+    state = network.hidden_states(ids_BT, network.initial_state(B)).state
     rows = torch.tensor([2, 0, 2, 1])
-    chosen = network.read(ids_BT[rows, :2], language_model.select(state, rows)).hidden_BTE
-    plain = network.read(ids_BT[:, :2], state).hidden_BTE[rows]
+    chosen = network.hidden_states(ids_BT[rows, :2], language_model.select_state(state, rows)).hidden_BTE
+    plain = network.hidden_states(ids_BT[:, :2], state).hidden_BTE[rows]
     torch.testing.assert_close(chosen, plain)
 
 
@@ -72,8 +72,8 @@ def test_states_are_chosen_by_row(arch: str) -> None:
 def test_loss_nll_and_probabilities_agree_and_everything_learns(arch: str, tied: bool) -> None:
     network = make(arch, tied=tied).eval()
     ids_BT = text()
-    hidden_BTE = network.read(ids_BT[:, :-1], network.start(B)).hidden_BTE
-    hidden_NE, target_N = predictions(hidden_BTE, ids_BT[:, 1:], padded=False)
+    hidden_BTE = network.hidden_states(ids_BT[:, :-1], network.initial_state(B)).hidden_BTE
+    hidden_NE, target_N = select_predictions(hidden_BTE, ids_BT[:, 1:], padded=False)
     log_p_NV = network.log_probabilities(hidden_NE)
     torch.testing.assert_close(log_p_NV.exp().sum(-1), torch.ones(len(target_N)))
     expected_N = -log_p_NV[torch.arange(len(target_N)), target_N]
@@ -89,10 +89,10 @@ def test_loss_nll_and_probabilities_agree_and_everything_learns(arch: str, tied:
 def test_predictions_leave_padding_out_and_stand_in_the_order_of_time() -> None:
     hidden_BTE = torch.arange(6.0).reshape(2, 3, 1)
     target_BT = torch.tensor([[5, 6, 7], [8, PAD, PAD]])
-    hidden_NE, target_N = predictions(hidden_BTE, target_BT, padded=True)
+    hidden_NE, target_N = select_predictions(hidden_BTE, target_BT, padded=True)
     assert target_N.tolist() == [5, 8, 6, 7]
     assert hidden_NE.flatten().tolist() == [0, 3, 1, 2]
-    assert flat(target_BT).tolist() == [5, 8, 6, PAD, 7, PAD]
+    assert flatten_time_major(target_BT).tolist() == [5, 8, 6, PAD, 7, PAD]
 
 
 @pytest.mark.parametrize("arch", ["rnn", "gru", "lstm"])
@@ -102,10 +102,10 @@ def test_weight_drop_acts_in_training_alone_and_reaches_the_weights(arch: str) -
     plain = make(arch, **dry)
     plain.load_state_dict(network.state_dict())
     ids_BT = text()
-    dropped, again = (network.read(ids_BT, network.start(B)).hidden_BTE for _ in range(2))
+    dropped, again = (network.hidden_states(ids_BT, network.initial_state(B)).hidden_BTE for _ in range(2))
     assert not torch.allclose(dropped, again), "a new mask for each piece"
-    whole = plain.read(ids_BT, plain.start(B)).hidden_BTE
-    torch.testing.assert_close(network.eval().read(ids_BT, network.start(B)).hidden_BTE, whole)
+    whole = plain.hidden_states(ids_BT, plain.initial_state(B)).hidden_BTE
+    torch.testing.assert_close(network.eval().hidden_states(ids_BT, network.initial_state(B)).hidden_BTE, whole)
     torch.autograd.backward(dropped.pow(2).sum())
     for name, parameter in network.named_parameters():
         if "weight_hh" in name:
@@ -120,16 +120,16 @@ def test_each_dropout_does_something_in_training_and_nothing_else() -> None:
     ids_BT = text()
     for name in quiet:
         network = make("gru", **{**quiet, name: 0.5})
-        one, two = (network.read(ids_BT, network.start(B)).hidden_BTE for _ in range(2))
+        one, two = (network.hidden_states(ids_BT, network.initial_state(B)).hidden_BTE for _ in range(2))
         assert not torch.equal(one, two), name
         network.eval()
-        one, two = (network.read(ids_BT, network.start(B)).hidden_BTE for _ in range(2))
+        one, two = (network.hidden_states(ids_BT, network.initial_state(B)).hidden_BTE for _ in range(2))
         assert torch.equal(one, two), name
 
 
 def test_the_output_is_dropped_alike_at_all_steps() -> None:
     network = make("lstm", dropout=0.5, dropout_input=0.0, dropout_hidden=0.0)
-    reading = network.read(text(), network.start(B))
+    reading = network.hidden_states(text(), network.initial_state(B))
     gone_BTE = reading.hidden_BTE == 0
     assert gone_BTE.any()
     assert (gone_BTE == gone_BTE[:, :1]).all()
@@ -137,9 +137,9 @@ def test_the_output_is_dropped_alike_at_all_steps() -> None:
 
 
 def test_the_last_layer_has_the_size_of_the_embeddings_where_they_are_tied() -> None:
-    assert make("lstm").read(text(), make("lstm").start(B)).hidden_BTE.shape == (B, T, 6)
+    assert make("lstm").hidden_states(text(), make("lstm").initial_state(B)).hidden_BTE.shape == (B, T, 6)
     untied = make("lstm", tied=False)
-    assert untied.read(text(), untied.start(B)).hidden_BTE.shape == (B, T, 10)
+    assert untied.hidden_states(text(), untied.initial_state(B)).hidden_BTE.shape == (B, T, 10)
     network = make("lstm")
     assert network.output_weight is network.embedding.weight
     assert network.input_embeddings == (network.embedding,)
@@ -147,13 +147,13 @@ def test_the_last_layer_has_the_size_of_the_embeddings_where_they_are_tied() -> 
 
 def test_detached_states_have_no_history() -> None:
     network = make("lstm")
-    state = network.read(text(), network.start(B)).state
+    state = network.hidden_states(text(), network.initial_state(B)).state
     assert all(part.requires_grad for layer in state for part in layer)
-    assert not any(part.requires_grad for layer in language_model.detach(state) for part in layer)
+    assert not any(part.requires_grad for layer in language_model.detach_state(state) for part in layer)
 
 
 def test_a_new_model_is_nearly_uniform() -> None:
     network = make("lstm").eval()
-    hidden_BTE = network.read(text(), network.start(B)).hidden_BTE
-    nll = network.nll(flat(hidden_BTE), flat(text())).mean().item()
+    hidden_BTE = network.hidden_states(text(), network.initial_state(B)).hidden_BTE
+    nll = network.nll(flatten_time_major(hidden_BTE), flatten_time_major(text())).mean().item()
     assert nll == pytest.approx(math.log(V), rel=0.05)

@@ -7,9 +7,9 @@ import torch
 from tests.tiny_models import SIZE, speaker
 
 from rnnkit.models.language_model import LanguageModel
-from rnnkit.models.prompts import Prompts
+from rnnkit.models.prompts import NeuralPrompts
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
-from rnnkit.text.special import BOS, EOS
+from rnnkit.text.special_tokens import BOS, EOS
 
 PROMPTS = [[4, 9, 6], [7, 7, 12], [15, 5, 4]]
 FIRST = torch.full((3, 1), BOS)
@@ -18,7 +18,7 @@ FIRST = torch.full((3, 1), BOS)
 @torch.no_grad()
 def reread(network: LanguageModel, ids: list[int]) -> torch.Tensor:
     """Log-probabilities of what follows the ids, read in one go behind an end symbol (V,)."""
-    reading = network.read(torch.tensor([[EOS, *ids]]), network.start(1))
+    reading = network.hidden_states(torch.tensor([[EOS, *ids]]), network.initial_state(1))
     return network.log_probabilities(reading.hidden_BTE[:, -1])[0]
 
 
@@ -26,7 +26,7 @@ def reread(network: LanguageModel, ids: list[int]) -> torch.Tensor:
 @torch.no_grad()
 def test_steps_say_what_reading_the_whole_line_says(arch: str) -> None:
     network = speaker(arch)
-    stepper = Prompts(network, PROMPTS)
+    stepper = NeuralPrompts(network, PROMPTS)
     first_B1V, state, weights = stepper.step(FIRST, stepper.start())
     assert first_B1V.shape == (3, 1, SIZE)
     assert weights is None
@@ -48,7 +48,7 @@ def test_steps_say_what_reading_the_whole_line_says(arch: str) -> None:
 @torch.no_grad()
 def test_selected_rows_go_on_as_themselves(arch: str) -> None:
     network = speaker(arch)
-    stepper = Prompts(network, PROMPTS)
+    stepper = NeuralPrompts(network, PROMPTS)
     _, state, _ = stepper.step(FIRST, stepper.start())
     state = stepper.select(state, torch.arange(3), torch.zeros(3, 3, dtype=torch.long))
     _, state, _ = stepper.step(torch.tensor([[4, 5, 6]] * 3), state)
@@ -63,7 +63,7 @@ def test_selected_rows_go_on_as_themselves(arch: str) -> None:
 def test_a_prompt_may_be_longer_than_a_transformer_looks_back() -> None:
     network = speaker("transformer", memory=3)
     prompt = [4, 9, 6, 7, 7, 12, 15, 5, 4, 8, 11]
-    stepper = Prompts(network, [prompt])
+    stepper = NeuralPrompts(network, [prompt])
     first_11V, state, _ = stepper.step(FIRST[:1], stepper.start())
     torch.testing.assert_close(first_11V[0, 0], reread(network, prompt), atol=1e-5, rtol=1e-5)
     second_11V, _, _ = stepper.step(torch.tensor([[6]]), state)
@@ -72,7 +72,7 @@ def test_a_prompt_may_be_longer_than_a_transformer_looks_back() -> None:
 
 @torch.no_grad()
 def test_sentences_can_be_selected_before_the_first_step() -> None:
-    stepper = Prompts(speaker(), PROMPTS)
+    stepper = NeuralPrompts(speaker(), PROMPTS)
     together_B1V, _, _ = stepper.step(FIRST, stepper.start())
     start = stepper.select(stepper.start(), torch.tensor([2]), torch.tensor([[0]]))
     assert torch.equal(stepper.step(FIRST[:1], start)[0], together_B1V[2:])
@@ -81,6 +81,6 @@ def test_sentences_can_be_selected_before_the_first_step() -> None:
 @torch.no_grad()
 def test_an_empty_prompt_is_a_beginning() -> None:
     network = speaker()
-    stepper = Prompts(network, [[], []])
+    stepper = NeuralPrompts(network, [[], []])
     first_B1V, _, _ = stepper.step(FIRST[:2], stepper.start())
     torch.testing.assert_close(first_B1V[1, 0], reread(network, []))

@@ -11,16 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnkit.data.batching import pad, shift_right
+from rnnkit.data.batch_sampler import pad_sequences, shift_right
 from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
-from rnnkit.models.translation import Translation
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.models.translation_stepper import TranslationStepper
 from rnnkit.nn import kinds
 from rnnkit.nn.device import autocast
 from rnnkit.nn.losses import reference_loss
-from rnnkit.text.special import EOS, PAD
+from rnnkit.text.special_tokens import EOS, PAD
 
 SOURCE, TARGET = 13, 11
 TRANSFORMER = {"embedding": 8, "attention": "multihead", "inner": 9}
@@ -60,7 +61,7 @@ OTHERS = [
 def build(**changes: Any) -> SequenceToSequence:
     torch.manual_seed(7)
     settings = {"arch": "lstm", "source_size": SOURCE, "embedding": 6, "hidden": 8, "dropout": 0.5, **changes}
-    network = SequenceToSequence(Config(target_size=TARGET, **settings)).eval()
+    network = SequenceToSequence(Seq2SeqConfig(target_size=TARGET, **settings)).eval()
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.6)
     return network
@@ -76,8 +77,8 @@ def sentences(count: int, size: int, seed: int) -> list[Any]:
 
 
 def batch(count: int = 5, source_size: int = SOURCE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    source_BS, lengths_B = pad(sentences(count, source_size, 1))
-    target_BT, _ = pad(sentences(count, TARGET, 2))
+    source_BS, lengths_B = pad_sequences(sentences(count, source_size, 1))
+    target_BT, _ = pad_sequences(sentences(count, TARGET, 2))
     arrays = (source_BS, lengths_B, shift_right(target_BT), target_BT)
     return tuple(torch.from_numpy(array) for array in arrays)  # type: ignore[return-value]
 
@@ -111,7 +112,7 @@ def test_single_steps_look_where_teacher_forcing_looks_and_a_guided_head_is_one_
     found = []
     for guided in (False, True):
         network = build(**changes, guided_head=guided)
-        decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+        decoded, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
         assert decoded.weights_BTS is not None
         torch.testing.assert_close(decoded.readout_BTR, network.readouts(source_BS, lengths_B, input_BT))
         _, state = network.encode(source_BS, lengths_B)
@@ -140,9 +141,9 @@ def test_decoding_alone_is_decoding_in_a_batch_of_mixed_lengths(changes: dict[st
 
 @torch.inference_mode()
 def search(network: SequenceToSequence, sources: list[Any], options: SearchOptions) -> list[Any]:
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad(sources))
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences(sources))
     limit_B = torch.full((len(sources),), options.max_length)
-    stepper = Translation(network, source_BS, lengths_B)
+    stepper = TranslationStepper(network, source_BS, lengths_B)
     return (greedy_search if options.beam == 1 else beam_search)(stepper, limit_B, options)
 
 
@@ -150,10 +151,10 @@ def search(network: SequenceToSequence, sources: list[Any], options: SearchOptio
 def test_greedy_is_a_beam_of_one(changes: dict[str, Any]) -> None:
     network = build(**changes)
     sources = sentences(7, network.config.source_size, seed=6)
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad(sources))
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences(sources))
     options = SearchOptions(beam=1, max_length=9)
     with torch.inference_mode():
-        beam = beam_search(Translation(network, source_BS, lengths_B), torch.full((7,), 9), options)
+        beam = beam_search(TranslationStepper(network, source_BS, lengths_B), torch.full((7,), 9), options)
     greedy = search(network, sources, options)
     assert [one[0].ids for one in beam] == [one[0].ids for one in greedy]
     assert [one[0].score for one in beam] == pytest.approx([one[0].score for one in greedy], abs=1e-5)
@@ -235,7 +236,7 @@ def test_a_copied_token_needs_no_place_in_the_output_layer() -> None:
     torch.nn.init.zeros_(network.gate.weight)
     torch.nn.init.constant_(network.gate.bias, -60.0)
     source_BS, lengths_B, input_BT, _ = batch(source_size=TARGET)
-    decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+    decoded, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
     log_p_BTV = network.log_probabilities(decoded.readout_BTR, decoded.weights_BTS, memory)
     torch.testing.assert_close(log_p_BTV.exp().sum(-1), torch.ones(input_BT.shape))
     for row in range(len(source_BS)):
@@ -248,7 +249,7 @@ def test_copying_learns_by_the_loss_that_its_probabilities_have(attention: str) 
     network = build(joint=True, source_size=TARGET, copy=True, attention=attention)
     source_BS, lengths_B, input_BT, target_BT = batch(source_size=TARGET)
     _, nll = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.0)
-    decoded, memory = network.decode(source_BS, lengths_B, input_BT, want_weights=True)
+    decoded, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
     log_p_BTV = network.log_probabilities(decoded.readout_BTR, decoded.weights_BTS, memory)
     torch.testing.assert_close(log_p_BTV.exp().sum(-1), torch.ones(input_BT.shape))
     by_token = log_p_BTV.gather(2, target_BT.unsqueeze(-1)).squeeze(-1)
@@ -259,7 +260,7 @@ def toy_losses(steps: int, **changes: Any) -> list[float]:
     """Losses in nats a token of learning to say a sentence of five tokens backwards."""
     torch.manual_seed(3)
     sizes: dict[str, Any] = {"embedding": 24, "hidden": 24, "layers": 8, "decoder_layers": 8, "dropout": 0.0}
-    network = SequenceToSequence(Config("lstm", SOURCE, SOURCE, **{**sizes, **changes})).train()
+    network = SequenceToSequence(Seq2SeqConfig("lstm", SOURCE, SOURCE, **{**sizes, **changes})).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
     found = []
     for _ in range(steps):
@@ -284,4 +285,4 @@ def test_eight_layers_learn_with_ways_around_them_and_norms_and_not_without() ->
 
 def test_config_is_plain_data() -> None:
     config = build(arch="gru").config
-    assert Config(**dataclasses.asdict(config)) == config
+    assert Seq2SeqConfig(**dataclasses.asdict(config)) == config

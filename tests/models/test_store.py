@@ -15,8 +15,8 @@ from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.models import store
 
 
-def load(folder: Path, checkpoint: str = "best") -> store.Model:
-    return store.load(folder, checkpoint, torch.device("cpu"))
+def load(folder: Path, checkpoint: str = "best") -> store.LoadedSeq2Seq:
+    return store.load_seq2seq(folder, checkpoint, torch.device("cpu"))
 
 
 def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -31,14 +31,14 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["task", "languages", "vocabularies", "network"])
 def test_a_key_that_is_missing_or_misspelt_is_a_damage(tmp_path: Path, key: str) -> None:
     folder = translator_folder(tmp_path, translator())
-    document = json.loads((folder / store.CONFIG).read_text())
+    document = json.loads((folder / store.CONFIG_FILE).read_text())
     value = document.pop(key)
     for more in ({}, {f"{key}s": value}):
-        (folder / store.CONFIG).write_text(json.dumps({**document, **more}))
+        (folder / store.CONFIG_FILE).write_text(json.dumps({**document, **more}))
         with pytest.raises(FormatError) as caught:
             load(folder)
         assert str(caught.value) == (
-            f"{folder / store.CONFIG} is damaged\n  keys are missing\n  hint: copy the model directory again"
+            f"{folder / store.CONFIG_FILE} is damaged\n  keys are missing\n  hint: copy the model directory again"
         )
 
 
@@ -56,18 +56,18 @@ def test_a_key_that_is_missing_or_misspelt_is_a_damage(tmp_path: Path, key: str)
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str) -> None:
     folder = translator_folder(tmp_path, translator())
-    document = json.loads((folder / store.CONFIG).read_text())
+    document = json.loads((folder / store.CONFIG_FILE).read_text())
     change(document)
-    (folder / store.CONFIG).write_text(json.dumps(document))
+    (folder / store.CONFIG_FILE).write_text(json.dumps(document))
     with pytest.raises(FormatError) as caught:
         load(folder)
-    assert message in str(caught.value) and str(folder / store.CONFIG) in str(caught.value)
+    assert message in str(caught.value) and str(folder / store.CONFIG_FILE) in str(caught.value)
 
 
 def test_a_model_for_something_else_is_no_translation_model(tmp_path: Path) -> None:
     folder = translator_folder(tmp_path, translator())
-    document = json.loads((folder / store.CONFIG).read_text())
-    (folder / store.CONFIG).write_text(json.dumps({**document, "task": "dancing"}))
+    document = json.loads((folder / store.CONFIG_FILE).read_text())
+    (folder / store.CONFIG_FILE).write_text(json.dumps({**document, "task": "dancing"}))
     with pytest.raises(ArtefactError, match="its task is dancing"):
         load(folder)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rnnkit.ngrams.estimate import estimate
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.ngrams.options import NgramOptions
-from rnnkit.text.special import BOS, EOS, NAMES, PAD
+from rnnkit.text.special_tokens import BOS, EOS, NAMES, PAD
 
 Lines = list[list[int]]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.ngrams import reference
-from rnnkit.text.special import EOS, UNK
+from rnnkit.text.special_tokens import EOS, UNK
 
 from .samples import OUTCOMES, SIZE, Lines, lines_of, make_model
 from .test_kneser_ney import assert_same, histories

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import ArtefactError, DataError
-from rnnkit.events import Event, Note, Warned
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.ngrams.arpa import ngrams, write_arpa
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text.special import BOS, EOS, NAMES, UNK
+from rnnkit.text.special_tokens import BOS, EOS, NAMES, UNK
 
 from .samples import TOKENS, Lines, lay, lines_of, make_model, random_lines
 
@@ -94,13 +94,15 @@ def test_nothing_is_told_where_there_is_nothing_to_tell(tmp_path: Path) -> None:
 def test_orders_that_kenlm_does_not_read_are_warned_of(tmp_path: Path, order: int) -> None:
     events: list[Event] = []
     write_arpa(make_model(order=order), TOKENS, tmp_path / "a", listen=events.append)
-    assert events == [Warned(f"KenLM as it is usually built does not read models of order {order}, only of 2 to 6")]
+    assert events == [
+        WarningEvent(f"KenLM as it is usually built does not read models of order {order}, only of 2 to 6")
+    ]
 
 
 def test_a_word_that_kenlm_takes_for_unknown_is_warned_of(tmp_path: Path) -> None:
     events: list[Event] = []
     write_arpa(make_model(order=2), [*TOKENS[:-1], "<UNK>"], tmp_path / "a", listen=events.append)
-    assert events == [Warned("the vocabulary has the word <UNK>, which KenLM takes for the unknown word <unk>")]
+    assert events == [WarningEvent("the vocabulary has the word <UNK>, which KenLM takes for the unknown word <unk>")]
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import DataError, FormatError, RnnkitError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.ngrams import store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text.special import BOS, EOS, NAMES, UNK
+from rnnkit.text.special_tokens import BOS, EOS, NAMES, UNK
 
 from .samples import make_model
 
@@ -108,7 +108,7 @@ def test_without_unk_kenlms_number_is_taken_and_said(tmp_path: Path) -> None:
     path.write_text(replaced(7).replace("ngram 1=5", "ngram 1=4"), encoding="utf-8")
     events: list[Event] = []
     model, _ = read_arpa(path, events.append)
-    assert events == [Warned(f"{path} has no <unk>: the logarithm of an unknown word is taken to be -100")]
+    assert events == [WarningEvent(f"{path} has no <unk>: the logarithm of an unknown word is taken to be -100")]
     assert model.log_probabilities(0)[UNK] == pytest.approx(-100 * math.log(10))
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import DataError, FormatError, RnnkitError
-from rnnkit.events import Event, Warned
-from rnnkit.io.repairs import Repairs
+from rnnkit.events import Event, WarningEvent
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import arpa_repair, store
 from rnnkit.ngrams.arpa_reader import read_arpa
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text.special import EOS, NAMES, UNK
+from rnnkit.text.special_tokens import EOS, NAMES, UNK
 
 from .test_arpa_reader import FAULTS, GOOD, VARIANTS, replaced
 
@@ -109,7 +109,9 @@ def test_one_warning_has_the_counts(tmp_path: Path) -> None:
     path, events = tmp_path / "a.arpa", list[Event]()
     path.write_text("by hand\n" + GOOD.replace("\t", " "), encoding="utf-8")
     read_arpa(path, events.append, Repairs(path))
-    assert events == [Warned(f"{path}: repaired or skipped: lines before \\data\\ (1), rows with blanks for tabs (9)")]
+    assert events == [
+        WarningEvent(f"{path}: repaired or skipped: lines before \\data\\ (1), rows with blanks for tabs (9)")
+    ]
 
 
 def test_words_that_are_not_utf8_keep_their_ngrams(tmp_path: Path) -> None:

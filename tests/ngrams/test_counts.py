@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rnnkit.ngrams import reference
 from rnnkit.ngrams.counts import Level, adjust, count, group, select, sort_stably
 from rnnkit.ngrams.estimate import lay_out
-from rnnkit.text.special import BOS, EOS
+from rnnkit.text.special_tokens import BOS, EOS
 
 from .samples import SIZE, Lines, lay, lines_of, random_lines
 

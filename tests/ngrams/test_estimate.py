@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import DataError
-from rnnkit.events import Event, Note, Warned
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.ngrams.estimate import choose_discounts, estimate, estimated_bytes, lay_out
 from rnnkit.ngrams.options import NgramOptions
-from rnnkit.text.special import BOS, EOS
+from rnnkit.text.special_tokens import BOS, EOS
 
 from .samples import SIZE, lay, make_model, random_lines
 
@@ -70,7 +70,7 @@ def test_what_was_counted_is_told_and_kept() -> None:
 def test_a_thin_text_takes_the_fallback_and_says_so() -> None:
     events: list[Event] = []
     model = estimate(*lay([[4, 5, EOS]]), SIZE, NgramOptions(order=2, fallback=(0.25, 1, 1.5)), events.append)
-    warnings = [event.text for event in events if isinstance(event, Warned)]
+    warnings = [event.text for event in events if isinstance(event, WarningEvent)]
     assert warnings == [
         f"the text is too thin for discounts of {order}-grams: none has the count 2; 0.25, 1, 1.5 are used instead"
         for order in (1, 2)

@@ -23,7 +23,7 @@ from rnnkit.ngrams.counts import adjust, count, select
 from rnnkit.ngrams.estimate import assemble, estimate, lay_out
 from rnnkit.ngrams.model import NgramModel
 from rnnkit.ngrams.options import NgramOptions
-from rnnkit.text.special import BOS, EOS, NAMES, PAD
+from rnnkit.text.special_tokens import BOS, EOS, NAMES, PAD
 from rnnkit.text.vocabulary import Vocabulary
 
 from .samples import TOKENS, make_model, random_lines

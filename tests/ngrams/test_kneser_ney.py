@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rnnkit.ngrams import reference
 from rnnkit.ngrams.discounts import Discounts
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .samples import OUTCOMES, Lines, lines_of, make_model, random_lines
 

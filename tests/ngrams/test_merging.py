@@ -7,7 +7,7 @@ import pytest
 
 from rnnkit.errors import DataError
 from rnnkit.ngrams.merging import merge
-from rnnkit.text.special import UNK
+from rnnkit.text.special_tokens import UNK
 
 from .samples import make_model, random_lines
 

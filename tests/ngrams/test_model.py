@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rnnkit.errors import DataError
 from rnnkit.ngrams import walk
 from rnnkit.ngrams.model import ROOT, NgramModel
-from rnnkit.text.special import BOS, EOS, PAD
+from rnnkit.text.special_tokens import BOS, EOS, PAD
 
 from .samples import OUTCOMES, SIZE, Lines, lay, lines_of, make_model, random_lines
 

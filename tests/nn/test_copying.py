@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rnnkit.nn import copying
 from rnnkit.nn.losses import reference_loss
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 BATCH, TARGET, SOURCE, SIZE = 3, 5, 7, 11
 
@@ -86,17 +86,19 @@ def test_the_part_of_the_unknown_symbol_is_split_between_own_tokens_and_itself(g
     """Two of the source's tokens have no row in the vocabulary: SIZE at two places, and SIZE + 1."""
     weights_BTS, source_BS = weights_and_source(1)
     source_BS[:, 0], source_BS[:, 2:4], unknown_BS = SIZE + 1, SIZE, source_BS.clone()
-    unknown_BS[:, [0, 2, 3]] = special.UNK
+    unknown_BS[:, [0, 2, 3]] = special_tokens.UNK
     logits_BTV, gate_BT1 = torch.randn(BATCH, TARGET, SIZE), torch.full((BATCH, TARGET, 1), gate)
     log_p_BTV = torch.log_softmax(logits_BTV, dim=-1)
     trained_BTV = copying.mix(log_p_BTV, copying.copied(weights_BTS, unknown_BS, SIZE), gate_BT1).exp()
     share_BTV = copying.copied(weights_BTS, source_BS, SIZE + 2)
     wide_BTV = copying.mix(copying.share_unknown(log_p_BTV, share_BTV[..., SIZE:]), share_BTV, gate_BT1).exp()
-    others = [row for row in range(SIZE) if row != special.UNK]
+    others = [row for row in range(SIZE) if row != special_tokens.UNK]
     torch.testing.assert_close(wide_BTV[..., others], trained_BTV[..., others])
-    torch.testing.assert_close(wide_BTV[..., [special.UNK, SIZE, SIZE + 1]].sum(-1), trained_BTV[..., special.UNK])
+    torch.testing.assert_close(
+        wide_BTV[..., [special_tokens.UNK, SIZE, SIZE + 1]].sum(-1), trained_BTV[..., special_tokens.UNK]
+    )
     generated = torch.sigmoid(torch.tensor(gate))
-    unknown_BT = log_p_BTV[..., special.UNK].exp()
+    unknown_BT = log_p_BTV[..., special_tokens.UNK].exp()
     for token, places in ((SIZE, [2, 3]), (SIZE + 1, [0])):
         look_BT = weights_BTS[..., places].sum(-1)
         torch.testing.assert_close(wide_BTV[..., token], look_BT * (generated * unknown_BT + 1 - generated))

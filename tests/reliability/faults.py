@@ -18,7 +18,7 @@ from tests.reliability.child import Child, Ended, call
 from tests.reliability.stages import Stage
 
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import recover as recover_folder
+from rnnkit.io.artifact_output import recover_directory as recover_folder
 
 Contents = dict[str, dict[str, bytes] | None]
 
@@ -269,9 +269,11 @@ def _damage(bench: Bench, stage: Stage, dice: random.Random, change: Callable[[b
         if file.read_bytes() == whole:
             return []
         name, roots = str(file.relative_to(folder)), [folder / made for made in stage.makes]
-        root = next(root for root in roots if file == root or file == manifest.place(root) or root in file.parents)
+        root = next(
+            root for root in roots if file == root or file == manifest.manifest_path(root) or root in file.parents
+        )
         found = []
-        if manifest.place(root).exists() or root.is_dir():
+        if manifest.manifest_path(root).exists() or root.is_dir():
             verified = call(["verify", str(root.relative_to(folder))], folder)
             if not ("without a checksum" in verified.err and name in verified.err):
                 found = [f"verify {name}: {fault}" for fault in complaints(verified, (), (name, file.name))]
@@ -290,7 +292,7 @@ def files_of(path: Path) -> list[Path]:
     """The files of an artefact, its manifest among them."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if file.is_file())
-    return [file for file in (path, manifest.place(path)) if file.exists()]
+    return [file for file in (path, manifest.manifest_path(path)) if file.exists()]
 
 
 def _remove(path: Path) -> None:

@@ -171,7 +171,7 @@ def other_model(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
 def _exchange_input(bench: Bench, stage: Stage, folder: Path, dice: random.Random) -> list[str]:
     """Put an input of another text in the place of one; returns what a message may call it."""
     place = dice.choice(stage.reads)
-    for path in (bench.old / place, manifest.place(bench.old / place)):
+    for path in (bench.old / place, manifest.manifest_path(bench.old / place)):
         target = folder / path.relative_to(bench.old)
         if path.is_dir():
             shutil.rmtree(target)
@@ -201,7 +201,7 @@ def _incomplete(bench: Bench, stage: Stage, folder: Path) -> list[str]:
     """What carries a manifest and lacks something, in the folder that was made anew."""
     found = []
     for made in stage.makes:
-        place = manifest.place(folder / made)
+        place = manifest.manifest_path(folder / made)
         if not place.exists():
             continue
         try:
@@ -211,8 +211,8 @@ def _incomplete(bench: Bench, stage: Stage, folder: Path) -> list[str]:
             continue
         found += [f"{made}: {fault}" for fault in stages.faults(folder, made)]
         if listed and (bench.new / made).is_dir() and "best.safetensors" in listed:
-            found += [f"{made}: without {name}" for name in manifest.load(manifest.place(bench.new / made)).files
-                      if name not in listed and name != "curve.png"]  # fmt: skip
+            new = manifest.load(manifest.manifest_path(bench.new / made)).files
+            found += [f"{made}: without {name}" for name in new if name not in listed and name != "curve.png"]
     return found
 
 
@@ -258,7 +258,7 @@ def changes(folder: Path, before: Tree) -> list[str]:
 
 def _is_made(folder: Path, stage: Stage, path: Path) -> bool:
     roots = [folder / made for made in stage.makes]
-    return any(root == path or root in path.parents or path == manifest.place(root) for root in roots)
+    return any(root == path or root in path.parents or path == manifest.manifest_path(root) for root in roots)
 
 
 def _bytes(path: Path) -> bytes | None:
@@ -284,16 +284,16 @@ def _notes(path: Path, dice: random.Random) -> bool:
 
 def _text(path: Path, dice: random.Random) -> bool:
     """A text of the user in the place of an artefact that has a manifest."""
-    if not manifest.place(path).is_file() or path.is_dir():
+    if not manifest.manifest_path(path).is_file() or path.is_dir():
         return False
-    manifest.place(path).unlink()
+    manifest.manifest_path(path).unlink()
     path.write_text("precious")
     return True
 
 
 def _other_kind(path: Path, dice: random.Random) -> bool:
     """An artefact of another kind."""
-    place = manifest.place(path)
+    place = manifest.manifest_path(path)
     if not place.is_file():
         return False
     found = manifest.load(place)

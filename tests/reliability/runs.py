@@ -51,7 +51,7 @@ def assert_same(model: Path, whole: Path) -> None:
     carried = "last/carried.safetensors"
     for name in (*SAME, *([carried] if (whole / carried).exists() else [])):
         assert (model / name).read_bytes() == (whole / name).read_bytes(), name
-    assert manifest.faults(model) == []
+    assert manifest.find_mismatches(model) == []
 
 
 def begin(work: Path, model: Path, small: Sequence[str]) -> subprocess.Popen[str]:

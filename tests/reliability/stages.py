@@ -154,11 +154,11 @@ def litter(folder: Path) -> list[str]:
 def faults(folder: Path, made: str) -> list[str]:
     """What the checksums say against a path."""
     path = folder / made
-    if manifest.place(path).exists():
-        return manifest.faults(path)
+    if manifest.manifest_path(path).exists():
+        return manifest.find_mismatches(path)
     places = sorted(path.rglob(f"*{manifest.NAME}")) if path.is_dir() else []
     beside = [place.with_name(place.name.removesuffix(f".{manifest.NAME}")) for place in places]
-    return [fault for file in beside for fault in manifest.faults(file)]
+    return [fault for file in beside for fault in manifest.find_mismatches(file)]
 
 
 def _varies(name: str) -> bool:

@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but what measures time, the manifest with its checksum, and what a kill left half written."""
-    left_out = (metrics.NAME, manifest.NAME)
+    left_out = (metrics.METRICS_FILE, manifest.NAME)
     files = (path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in left_out)
     return {path.name: path.read_bytes() for path in files}
 
@@ -75,7 +75,7 @@ def assert_same(folder: Path, output: str) -> None:
     """The vectors are those of the run that nothing happened to, byte for byte, and there is no checkpoint any more."""
     assert not any(path.is_dir() for path in (folder / output).iterdir())
     assert contents(folder / output) == contents(folder / "whole")
-    assert manifest.faults(folder / output) == []
+    assert manifest.find_mismatches(folder / output) == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

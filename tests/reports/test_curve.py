@@ -13,7 +13,7 @@ from rnnkit.training import metrics
 
 @pytest.fixture
 def measured(tmp_path: Path) -> Path:
-    path = tmp_path / metrics.NAME
+    path = tmp_path / metrics.METRICS_FILE
     for step in (50, 100):
         metrics.append(path, {"step": step, "nll": 300 / step})
         metrics.append(path, {"step": step, "validation": {"loss": 250 / step, "bleu": step / 5}})
@@ -53,4 +53,4 @@ def test_an_unknown_ending_lists_the_known_ones(measured: Path) -> None:
 
 def test_nothing_measured_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no measurements yet"):
-        draw_curve(tmp_path / metrics.NAME, tmp_path / "curve.png")
+        draw_curve(tmp_path / metrics.METRICS_FILE, tmp_path / "curve.png")

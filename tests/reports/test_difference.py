@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from rnnkit.errors import FormatError
 from rnnkit.stages.files.inspect import InspectOptions, run
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 from rnnkit.text.vocabulary import Vocabulary
 
 
@@ -97,7 +97,7 @@ def test_texts_and_vocabularies(tmp_path: Path) -> None:
     write(tmp_path / "long", "x" * 100 + "\n")
     assert told(first, tmp_path / "long")[-1].endswith(f"| {'x' * 59}…")
     for name, tokens in (("v.tsv", ["a", "b"]), ("w.tsv", ["a", "c"])):
-        Vocabulary((*special.NAMES, *tokens), (0,) * len(special.NAMES) + (2, 1)).save(tmp_path / name)
+        Vocabulary((*special_tokens.NAMES, *tokens), (0,) * len(special_tokens.NAMES) + (2, 1)).save(tmp_path / name)
     assert told(tmp_path / "v.tsv", tmp_path / "w.tsv")[-1].startswith("line 6, the first of 1 that differ: b\t1 | c")
 
 

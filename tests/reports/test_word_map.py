@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.reports import word_map
 from rnnkit.reports.projection import Projection
 from rnnkit.reports.word_map import draw_map
@@ -71,4 +71,4 @@ def test_axes_that_mean_nothing_have_no_numbers(tmp_path: Path) -> None:
 def test_characters_that_no_font_has_are_reported(tmp_path: Path) -> None:
     heard: list[Event] = []
     draw_map(["\ue000", "one", "\ue001"], crowd(3), "", tmp_path / "map.png", heard.append)
-    assert heard == [Warned(f"{tmp_path / 'map.png'}: no installed font can draw 2 of the characters")]
+    assert heard == [WarningEvent(f"{tmp_path / 'map.png'}: no installed font can draw 2 of the characters")]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
-from rnnkit.events import Event, Note, Progress, Warned, ignore
+from rnnkit.events import Event, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import manifest
 from rnnkit.stages.text import tokenize, vocab
 from rnnkit.stages.text.align import AlignOptions, run
-from rnnkit.text.special import EOS, PAD, UNK
-from rnnkit.text.tokenizers.store import identity
+from rnnkit.text.special_tokens import EOS, PAD, UNK
+from rnnkit.text.tokenizers.store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 TEXTS = {
@@ -42,7 +42,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def aligned(options: AlignOptions = PAIR, heard: list[Event] | None = None) -> AlignedData:
-    return AlignedData.open(run(replace(options, overwrite=True), ignore if heard is None else heard.append).data)
+    return AlignedData.open(
+        run(replace(options, overwrite=True), null_listener if heard is None else heard.append).data
+    )
 
 
 def test_empty_lines_of_one_side_can_be_kept(work: Path) -> None:
@@ -57,7 +59,9 @@ def test_parts_that_differ_in_blank_lines_are_named(work: Path) -> None:
     def warned(options: AlignOptions) -> list[str]:
         heard: list[Event] = []
         aligned(options, heard)
-        return [event.text for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")]
+        return [
+            event.text for event in heard if isinstance(event, WarningEvent) and event.text.startswith("blank lines")
+        ]
 
     expected = (
         "blank lines are dropped from train (1), valid (1) and kept in test_2016 (1): figures there count lines of a "
@@ -76,10 +80,10 @@ def test_shards_that_differ_in_blank_lines_are_named_when_they_are_merged(work: 
     heard: list[Event] = []
     for number in (1, 2):
         run(AlignOptions(text="de", shard=f"{number}/2"), heard.append)
-    assert not [event for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")]
+    assert not [event for event in heard if isinstance(event, WarningEvent) and event.text.startswith("blank lines")]
     run(AlignOptions(merge=True), heard.append)
     assert [
-        event.text[:57] for event in heard if isinstance(event, Warned) and event.text.startswith("blank lines")
+        event.text[:57] for event in heard if isinstance(event, WarningEvent) and event.text.startswith("blank lines")
     ] == ["blank lines are dropped from train (1), valid (1) and kep"]
 
 
@@ -157,10 +161,10 @@ def refused_after_separate() -> str:
 def test_the_manifest_names_what_was_used(work: Path) -> None:
     inputs = aligned().meta.inputs
     assert inputs["vocabulary"] == manifest.sha256(Path("work/vocab.tsv"))
-    assert inputs["tokenizer"] == identity(Path("work/tokenizer"))
+    assert inputs["tokenizer"] == read_tokenizer_identity(Path("work/tokenizer"))
     assert inputs["train.de"] == manifest.sha256(Path("work/tokens/train.de.tok"))
     assert inputs["test_2016.en"] == manifest.sha256(Path("work/tokens/test_2016.en.tok"))
-    assert manifest.faults(Path("work/data")) == []
+    assert manifest.find_mismatches(Path("work/data")) == []
 
 
 def test_the_same_command_gives_the_same_bytes(work: Path) -> None:
@@ -174,9 +178,9 @@ def test_lengths(work: Path) -> None:
     heard: list[Event] = []
     data = aligned(replace(PAIR, max_length=4), heard)
     assert dropped(data) == {"empty": 2, "too long": 1}
-    assert Warned("train: 3 of 6 lines were dropped: 2 empty, 1 too long") in heard
+    assert WarningEvent("train: 3 of 6 lines were dropped: 2 empty, 1 too long") in heard
     test = "test_2016: 1 lines were cut; figures for them are those of their beginning"
-    assert Warned(test) in heard
+    assert WarningEvent(test) in heard
     data = aligned(replace(PAIR, max_length=4, long="truncate"))
     assert words(data, "train", "de")[1] == "ein Mann und </s>"
     assert (dropped(data), data.meta.facts["splits"]["train"]["truncated"]) == ({"empty": 2}, 1)
@@ -267,7 +271,10 @@ def test_tokens_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     data = aligned(AlignOptions(train=[Path("ptb.txt")], vocab=[Path("vocab.tsv")]), heard)
     assert [data.side("train", "txt")[row].tolist() for row in (0, 1)] == [[4, UNK, 5, EOS], [UNK, UNK, EOS]]
     assert "tokenizer" not in data.meta.inputs
-    assert Warned("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights") in heard
+    assert (
+        WarningEvent("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights")
+        in heard
+    )
 
 
 def test_a_vocabulary_of_other_tokens(work: Path) -> None:
@@ -275,7 +282,7 @@ def test_a_vocabulary_of_other_tokens(work: Path) -> None:
     what, vocabulary, tokens, hint = refused(ArtefactError, PAIR).splitlines()
     assert what == "the vocabulary does not belong to the token files"
     assert vocabulary.startswith("  work/vocab.tsv: tokenizer ")
-    assert tokens == f"  work/tokens/train.de.tok: tokenizer {identity(Path('work/tokenizer'))[:12]}"
+    assert tokens == f"  work/tokens/train.de.tok: tokenizer {read_tokenizer_identity(Path('work/tokenizer'))[:12]}"
     assert hint == "  hint: count the tokens again: `rnnkit vocab --overwrite`"
     tokenize.run(tokenize.TokenizeOptions(files=[Path("valid.de")], type="words", overwrite=True))
     assert refused(ArtefactError, PAIR).startswith("token files of different tokenizers do not go together")
@@ -344,7 +351,7 @@ def test_a_test_part_without_references_is_left_out(work: Path) -> None:
     Path("work/tokens/test_2016.en.tok").unlink()
     heard: list[Event] = []
     assert aligned(PAIR, heard).splits == ("train", "valid")
-    assert heard[0] == Warned("test_2016 is left out: it has no en side")
+    assert heard[0] == WarningEvent("test_2016 is left out: it has no en side")
 
 
 def test_nothing_is_overwritten_and_an_error_keeps_the_old_data(work: Path) -> None:

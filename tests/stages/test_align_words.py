@@ -12,9 +12,9 @@ from tests.workspaces import make_workspace
 
 from rnnkit.alignment.links import check_data, read_links
 from rnnkit.alignment.shortlist import Shortlist
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.text.align_words import AlignWordsOptions, run
@@ -51,7 +51,7 @@ def test_everything(work: Path) -> None:
     links = read_links(Path("links"), source_lengths, target_lengths)
     assert (result.pairs, result.links, len(links)) == (150, len(links.source_L), 150)
     check_data(Path("links"), data.folder)
-    assert manifest.faults(Path("links")) == []
+    assert manifest.find_mismatches(Path("links")) == []
     meta = manifest.read(Path("links"), "links", 1)
     assert meta.facts == {"sides": ["de", "en"], "pairs": 150, "links": result.links}
     assert meta.options["iterations"] == 2
@@ -70,7 +70,7 @@ def test_everything(work: Path) -> None:
     assert len(shortlist.always_F) == 9
     with pytest.raises(ArtefactError, match="belongs to another vocabulary"):
         shortlist.check_vocabularies(digest, "0" * 64)
-    assert manifest.faults(Path("shortlist")) == []
+    assert manifest.find_mismatches(Path("shortlist")) == []
 
 
 def test_a_shortlist_is_forward_whatever_the_links_are(work: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_place_of_links(work: Path) -> None:
     result = run(replace(options(work), output=None, split="valid"))
     assert result.path == work / "links"
     result.path.unlink()
-    manifest.place(result.path).unlink()
+    manifest.manifest_path(result.path).unlink()
 
 
 def test_compare(work: Path) -> None:
@@ -156,7 +156,7 @@ def test_long_pairs_are_told_and_have_an_empty_line(work: Path) -> None:
     heard: list[Event] = []
     result = run(options(work, max_length=5), heard.append)
     assert result.too_long > 0
-    assert heard[0] == Warned(f"{result.too_long:,} sentence pairs of more than 5 tokens get no links")
+    assert heard[0] == WarningEvent(f"{result.too_long:,} sentence pairs of more than 5 tokens get no links")
     assert Path("links").read_text().splitlines().count("") >= result.too_long
 
 

@@ -17,7 +17,7 @@ import pytest
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.bleu import METRICS
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation.bleu import BleuOptions, BleuResult, run
 
 # The full stop that stands alone, the no-break space and the line separator are what tokenizers differ in.
@@ -239,14 +239,14 @@ def test_files_that_cannot_be_scored(tmp_path: Path, right: str | None, written:
 def test_blank_hypotheses_are_counted(tmp_path: Path) -> None:
     heard: list[Event] = []
     result = run(BleuOptions([write(tmp_path, "right", "a\nb\n")], write(tmp_path, "written", "\n\n")), heard.append)
-    assert heard == [Warned("2 of 2 hypotheses are blank")]
+    assert heard == [WarningEvent("2 of 2 hypotheses are blank")]
     assert result.numbers == ("0.0",)
 
 
 def warnings(chosen: BleuOptions) -> list[str]:
     heard: list[Event] = []
     run(chosen, heard.append)
-    return [event.text for event in heard if isinstance(event, Warned)]
+    return [event.text for event in heard if isinstance(event, WarningEvent)]
 
 
 def test_a_baseline_that_is_a_copy_gets_no_star(corpus: Path, tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_hypotheses_that_look_tokenized_get_a_warning(tmp_path: Path) -> None:
     heard: list[Event] = []
     run(BleuOptions([path], path), heard.append)
     [event] = heard
-    assert isinstance(event, Warned)
+    assert isinstance(event, WarningEvent)
     assert event.text.startswith("100 hypotheses end in a free-standing full stop")
     heard.clear()
     run(BleuOptions([path], path, metric=["chrf"]), heard.append)

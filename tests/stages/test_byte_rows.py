@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 from rnnkit.text.tokenizers import Tokenizer, load_tokenizer
-from rnnkit.text.tokenizers.spelling import BYTES
-from rnnkit.text.vocabulary import Vocabulary, read_meta
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
+from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 KINDS = ("bytes", "unigram", "bpe")
 DE = ["ein Mann sitzt im Garten", "zwei Hunde spielen im Schnee", "der Mann liest ein Buch", ""] * 6
@@ -60,8 +60,8 @@ def test_no_token_of_any_text_is_unknown(kind: str, separate: bool, text: str) -
     for vocabulary in vocabularies:
         tokens = tokenizer.tokenize(text)
         ids = vocabulary.encode(tokens)
-        assert special.UNK not in ids
-        assert tokenizer.detokenize(vocabulary.decode(ids)) == tokenizer.normalisation(text)
+        assert special_tokens.UNK not in ids
+        assert tokenizer.detokenize(vocabulary.decode(ids)) == tokenizer.normalizer(text)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -69,7 +69,7 @@ def test_no_token_of_any_text_is_unknown(kind: str, separate: bool, text: str) -
 @given(text=TEXTS.map(lambda text: text.replace("\t", "")))
 def test_nor_beside_features(kind: str, text: str) -> None:
     tokenizer, (vocabulary,) = opened(kind, False, features=True)
-    assert special.UNK not in vocabulary.encode(tokenizer.tokenize(text))
+    assert special_tokens.UNK not in vocabulary.encode(tokenizer.tokenize(text))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -87,21 +87,21 @@ def test_limits_never_drop_a_byte(tmp_path: Path, kind: str, limits: dict[str, i
     heard: list[Event] = []
     vocab.run(vocab.VocabOptions(work=work, output=output, **limits), heard.append)  # type: ignore[arg-type]
     vocabulary = Vocabulary.load(output)
-    assert set(BYTES) <= set(vocabulary.tokens)
+    assert set(BYTE_TOKENS) <= set(vocabulary.tokens)
     counts = dict(zip(vocabulary.tokens, vocabulary.counts, strict=True))
     whole = Vocabulary.load(work / "vocab.tsv")
     assert all(count == whole.counts[whole.tokens.index(token)] for token, count in counts.items())
-    others = [token for token in vocabulary.tokens[4:] if token not in BYTES]
+    others = [token for token in vocabulary.tokens[4:] if token not in BYTE_TOKENS]
     assert all(counts[token] >= limits.get("min_count", 0) for token in others)
     if size := limits.get("max_size"):
         assert len(vocabulary) == max(260, min(size, len(whole)))
-        assert bool([event for event in heard if isinstance(event, Warned)]) == (size == 10)
+        assert bool([event for event in heard if isinstance(event, WarningEvent)]) == (size == 10)
     assert vocabulary.tokens[4:] == tuple(sorted(vocabulary.tokens[4:], key=lambda token: (-counts[token], token)))
 
 
 @pytest.mark.parametrize("kind", ["words", "chars", "spaces"])
 def test_other_tokenizers_have_no_such_rows(kind: str) -> None:
-    assert not set(BYTES) & set(Vocabulary.load(workspace(kind) / "vocab.tsv").tokens)
+    assert not set(BYTE_TOKENS) & set(Vocabulary.load(workspace(kind) / "vocab.tsv").tokens)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -111,7 +111,7 @@ def test_shards_make_the_same(tmp_path: Path, kind: str) -> None:
         vocab.run(vocab.VocabOptions(work=work, shard=f"{number}/2", output=tmp_path / "vocab.tsv"))
     vocab.run(vocab.VocabOptions(merge=True, output=tmp_path / "vocab.tsv"))
     assert (tmp_path / "vocab.tsv").read_bytes() == (work / "vocab.tsv").read_bytes()
-    assert read_meta(tmp_path / "vocab.tsv").facts == read_meta(work / "vocab.tsv").facts
+    assert read_vocabulary_manifest(tmp_path / "vocab.tsv").facts == read_vocabulary_manifest(work / "vocab.tsv").facts
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,8 +121,8 @@ def test_token_files_without_their_tokenizer(tmp_path: Path, kind: str) -> None:
     files = [work / "tokens" / f"train.{side}.tok" for side in ("de", "en")]
     elsewhere = vocab.VocabOptions(files, work=tmp_path, output=tmp_path / "vocab.tsv")
     vocab.run(elsewhere, heard.append)
-    assert set(BYTES) <= set(Vocabulary.load(tmp_path / "vocab.tsv").tokens)
-    warned = [event.text for event in heard if isinstance(event, Warned)]
+    assert set(BYTE_TOKENS) <= set(Vocabulary.load(tmp_path / "vocab.tsv").tokens)
+    warned = [event.text for event in heard if isinstance(event, WarningEvent)]
     assert len(warned) == 1
     assert warned[0].startswith(f"the tokenizer of the token files is not at {tmp_path / 'tokenizer'}")
     other = load_other(tmp_path)
@@ -133,9 +133,9 @@ def test_token_files_without_their_tokenizer(tmp_path: Path, kind: str) -> None:
 
 
 def load_other(folder: Path) -> Path:
-    from rnnkit.text.normalise import Normalisation
+    from rnnkit.text.normalizer import Normalizer
     from rnnkit.text.tokenizers import save_tokenizer
-    from rnnkit.text.tokenizers.words import WordTokenizer
+    from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 
-    save_tokenizer(WordTokenizer(Normalisation()), folder / "other")
+    save_tokenizer(WordTokenizer(Normalizer()), folder / "other")
     return folder / "other"

@@ -42,8 +42,8 @@ def test_every_format_can_be_read_again(table: Table, format: str) -> None:
     vectors = Vectors.load(Path("new/out"))
     assert list(vectors.words) == WORDS
     assert np.allclose(vectors.matrix_VD, table.matrix_VD, atol=1e-6)
-    assert manifest.faults(Path("new/out")) == []
-    meta = manifest.load(manifest.place(Path("new/out")))
+    assert manifest.find_mismatches(Path("new/out")) == []
+    meta = manifest.load(manifest.manifest_path(Path("new/out")))
     assert meta.kind == ("vectors" if format == "directory" else "exported-vectors")
     assert meta.inputs == {"vectors": manifest.sha256(Path("work/embeddings/meta.json"))}
 

@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 from tests.workspaces import make_text_workspace
 
 from rnnkit.cli import app
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.ngrams import arpa_reader, store
 from rnnkit.stages.evaluation import score
@@ -51,7 +51,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_there_and_back_every_probability_is_the_same(work: Path, tmp_path: Path, name: str) -> None:
     convert_ngrams.run(ConvertNgramsOptions(tmp_path / name, model=work / "model"))
     result = convert_ngrams.run(ConvertNgramsOptions(tmp_path / "back", model=tmp_path / name))
-    assert manifest.faults(tmp_path / "back") == []
+    assert manifest.find_mismatches(tmp_path / "back") == []
     ours, theirs = store.load(work / "model" / store.NAME), store.load(tmp_path / "back" / store.NAME)
     assert result.ngrams[1:] == tuple(ours.sizes)[1:]
     text = AlignedData.open(work / "data").side("valid", "en")
@@ -293,7 +293,7 @@ def trained(folder: Path, texts: Path, **options: Any) -> list[str]:
     align.run(align.AlignOptions(work=folder))
     events: list[Event] = []
     train_lm.run(train_lm.TrainLMOptions(work=folder, **options), events.append)
-    return [event.text for event in events if isinstance(event, Warned)]
+    return [event.text for event in events if isinstance(event, WarningEvent)]
 
 
 def test_markers_in_the_text_are_warned_of_and_the_remedies_work(marked: Path, tmp_path: Path) -> None:

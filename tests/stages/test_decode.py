@@ -16,13 +16,13 @@ from tests.workspaces import CORPORA, make_workspace
 
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.kernels import processor
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
 from rnnkit.stages.text import align_words
 from rnnkit.stages.training import train_seq2seq
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 from rnnkit.text.vocabulary import Vocabulary
 
 
@@ -183,7 +183,7 @@ def test_eight_bits_make_room_for_float32_where_they_are_slower(
     heard: list[Event] = []
     options = DecodeOptions(files=[text], model=[model], int8=True, threads=1)
     found = list(decode.run(options, heard.append))
-    assert [event.text for event in heard if isinstance(event, Warned) and "--int8" in event.text] == [
+    assert [event.text for event in heard if isinstance(event, WarningEvent) and "--int8" in event.text] == [
         "--int8 is not used: this processor lacks AVX-512, and without it weights of eight bits are slower than "
         "those of float32"
     ]
@@ -198,7 +198,9 @@ def test_a_shortlist_knows_nothing_of_the_lines_beside(model: Path, text: Path, 
 def test_words_that_are_not_on_the_list_are_not_said(model: Path, text: Path, shortlist: Path) -> None:
     document = json.loads(decoded(model, text, shortlist=shortlist, batch_tokens=1, json=True)[1])
     words = Vocabulary.load(model / "vocab.tsv")
-    allowed = Shortlist.open(shortlist).candidates(np.array([*words.encode(document["source_tokens"]), special.EOS]))
+    allowed = Shortlist.open(shortlist).candidates(
+        np.array([*words.encode(document["source_tokens"]), special_tokens.EOS])
+    )
     assert set(words.encode(document["outputs"][0]["tokens"])) <= set(allowed.tolist())
 
 

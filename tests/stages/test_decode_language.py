@@ -14,7 +14,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, Note
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 PROMPTS = ["the king", "", "A zebra, hungry", "a cat sat on"]
 LINES = ["I am ___ very hungry", "___ king ___.", "the ___."]
@@ -99,9 +99,9 @@ def _read(network: Any, prompt: list[str], output: dict[str, Any]) -> float:
     from tests.tiny_models import vocabulary
 
     ids = vocabulary().encode([*prompt, *output["tokens"]]) + ([EOS] if output["ended"] else [])
-    state, last, total = network.start(1), EOS, 0.0
+    state, last, total = network.initial_state(1), EOS, 0.0
     for place, token in enumerate(ids):
-        reading = network.read(torch.tensor([[last]]), state)
+        reading = network.hidden_states(torch.tensor([[last]]), state)
         if place >= len(prompt):
             total += network.log_probabilities(reading.hidden_BTE[:, -1])[0, token].item()
         state, last = reading.state, token

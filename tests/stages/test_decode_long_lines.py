@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.tiny_models import translator, translator_folder
 
-from rnnkit.events import Event, Note, Warned
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.models import store
 from rnnkit.stages.evaluation import score
@@ -27,7 +27,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A model that records the longest lines of training, as it ends seldom if ever."""
     folder = translator_folder(tmp_path_factory.mktemp(request.param), translator(request.param, seed=2, spread=1.0))
     meta = manifest.load(folder / manifest.NAME)
-    store.seal(folder, meta.options, meta.inputs, {**meta.facts, "longest": LONGEST}, finished=True)
+    store.write_manifest(folder, meta.options, meta.inputs, {**meta.facts, "longest": LONGEST}, finished=True)
     return folder
 
 
@@ -41,7 +41,7 @@ def text(tmp_path: Path) -> Path:
 def decoded(model: Path, text: Path, **changes: Any) -> tuple[list[dict[str, Any]], list[str]]:
     heard: list[Event] = []
     lines = list(decode.run(DecodeOptions(files=[text], model=[model], threads=1, json=True, **changes), heard.append))
-    return [json.loads(line) for line in lines], [one.text for one in heard if isinstance(one, Warned)]
+    return [json.loads(line) for line in lines], [one.text for one in heard if isinstance(one, WarningEvent)]
 
 
 @pytest.mark.parametrize("beam", [1, 5])
@@ -96,14 +96,14 @@ def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
     heard: list[Event] = []
     lines = list(score.run(score.ScoreOptions(files=[text, text], model=model, threads=1), heard.append))
     assert [one.score.tokens for one in lines[:-1]] == [4, 1, 13, 124, 4, 124]
-    warning = next(one.text for one in heard if isinstance(one, Warned) and "longer" in one.text)
-    assert warning.startswith("2 lines are longer than what the model reads")
-    assert warning.endswith("only the first 131 tokens of a source and 123 of a target count: lines 4, 6")
+    warning = next(one.text for one in heard if isinstance(one, WarningEvent) and "exceed" in one.text)
+    assert warning.startswith("2 lines exceed")
+    assert all(value in warning for value in ("131 tokens", "123 of a target")) and warning.endswith("lines 4, 6")
 
 
 def test_the_mean_of_models_keeps_the_record(model: Path, tmp_path: Path) -> None:
     average.run(average.AverageOptions(models=[model, model], output=tmp_path / "mean"))
-    assert store.longest_pair(tmp_path / "mean", ("de", "en")) == (8, 6)
+    assert store.training_max_lengths(tmp_path / "mean", ("de", "en")) == (8, 6)
 
 
 def test_pictures_of_attention_are_counted(model: Path, tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ from tests.tiny_models import (
 )
 
 from rnnkit.errors import ArtefactError, FormatError, UsageError
-from rnnkit.events import Event, Note, Progress, ignore
+from rnnkit.events import Event, Note, Progress, null_listener
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
-from rnnkit.stages.inference.decode_record import record_place
+from rnnkit.stages.inference.decode.record import record_path
 
 STOPPED = 100
 """Lines after which a run is interrupted."""
@@ -397,7 +397,7 @@ def test_a_device_has_no_record(here: Path) -> None:
     options = asked(KINDS["translation"], output=Path("/dev/null"), resume=True)
     with pytest.raises(UsageError, match="--resume continues a file, and /dev/null is something else"):
         decode.write(options)
-    assert not record_place(Path("/dev/null")).exists()
+    assert not record_path(Path("/dev/null")).exists()
 
 
 KILLED = """
@@ -435,5 +435,5 @@ def test_a_killed_process_loses_at_most_what_no_record_vouches_for(here: Path, n
     record = json.loads(Path("out.partial.decode.json").read_text(encoding="utf-8"))
     assert record["facts"]["lines"] > 0
     assert not Path("out").exists()
-    decode.write(replace(options, resume=True), ignore)
+    decode.write(replace(options, resume=True), null_listener)
     assert written(options) == whole(options)

@@ -13,16 +13,16 @@ from tests import tiny_models
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
-from rnnkit.events import Warned
-from rnnkit.models import weights
+from rnnkit.events import WarningEvent
+from rnnkit.models import model_weights
 from rnnkit.ngrams.arpa import write_arpa
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
-from rnnkit.text import special
-from rnnkit.text.special import NAMES
+from rnnkit.text import special_tokens
+from rnnkit.text.special_tokens import NAMES
 
 LINES = ("the king sat on the mat", "", "Zzz yyy", "a dog ran", "the queen", "i am very hungry", "the cat sat") * 2
 
@@ -133,7 +133,7 @@ def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("lm:0", "leaves .*lm no say"), ("lm:2", "--fusion .*lm:2: a weight lies")]
+    ("text", "message"), [("lm:0", "leaves .*lm no say"), ("lm:2", "--fusion .*lm:2: .*between 0 and 1, got 2")]
 )
 def test_weights_of_fusion_that_make_no_sense(here: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -173,7 +173,7 @@ def test_a_model_without_attention_says_so(here: Path) -> None:
 def test_unknown_words_are_written_as_the_lexicon_translates_what_they_looked_at(here: Path, tmp_path: Path) -> None:
     network = translator(seed=1, spread=1.0)
     with torch.no_grad():
-        network.output_bias[special.UNK] = 99.0
+        network.output_bias[special_tokens.UNK] = 99.0
     model, lexicon = translator_folder(tmp_path, network), tmp_path / "lexicon"
     lexicon.write_text("the\tder\t0.2\nthe\tdas\t0.7\nZzz\tSchnarch\t1\nking\t<unk>\t0.9\n", encoding="utf-8")
     asked: dict[str, Any] = {"model": [model], "replace_unknown": True, "max_length": 4, "json": True}
@@ -238,7 +238,7 @@ def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Pat
     folder = translator_folder(tmp_path, network)
     with pytest.raises(FormatError, match=r"best\.safetensors: tensor output_bias has numbers that are none \(NaN or"):
         decoded(here, model=[folder])
-    assert weights.own_tensors(network)
+    assert model_weights.unique_tensors(network)
 
 
 def scored(here: Path, files: list[str], **changes: Any) -> tuple[list[LineScore], Summary]:
@@ -271,13 +271,13 @@ def test_a_translation_has_the_score_that_search_gave_it(here: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("files", "changes", "error", "message"),
     [
-        (["text"], {}, UsageError, "a translates: it scores a target file, given the source\n  one file was named"),
-        (["text"] * 3, {}, UsageError, "3 files were named"),
-        (["text", "short"], {}, DataError, "short ends with line 1, .*text has more"),
-        (["short", "text"], {}, DataError, "short ends with line 1, .*text has more"),
+        (["text"], {}, UsageError, "a is a translation model.*\n  1 file is given"),
+        (["text"] * 3, {}, UsageError, "3 files are given"),
+        (["text", "short"], {}, DataError, "short has 1 lines, .*text has more"),
+        (["short", "text"], {}, DataError, "short has 1 lines, .*text has more"),
         (["empty", "empty"], {}, DataError, "empty and .*empty are empty"),
-        (["text", "text"], {"cache": True, "cache_weight": 0.1}, UsageError, "--cache is for language models"),
-        (["-"], {"split": "test"}, UsageError, "--data and --split are for language models"),
+        (["text", "text"], {"cache": True, "cache_weight": 0.1}, UsageError, "--cache needs a language model"),
+        (["-"], {"split": "test"}, UsageError, "--data and --split need a language model"),
     ],
 )
 def test_translations_that_cannot_be_scored(
@@ -318,7 +318,7 @@ def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
         files=[here / "text"], model=[here / "a"], constraints=here / "impossible", skip_impossible=True, threads=1
     )
     assert all("cat" in line for line in list(decode.run(options, heard.append))[::2])
-    warnings = [event.text.split(" were")[0] for event in heard if isinstance(event, Warned)]
+    warnings = [event.text.split(" were")[0] for event in heard if isinstance(event, WarningEvent)]
     assert "7 prefixes and constraints" in warnings
 
 
@@ -326,7 +326,7 @@ def test_a_model_that_copies_writes_unknown_words_and_scores_them_alike(here: Pa
     network = translator(seed=5, spread=1.0, copy=True)
     with torch.no_grad():
         network.gate.bias.sub_(6)
-        network.output_bias[special.UNK] += 6
+        network.output_bias[special_tokens.UNK] += 6
     translator_folder(here / "copy.d", network, "spaces").rename(here / "copy")
     lines = [json.loads(line) for line in decoded(here, model=["copy"], json=True, beam=3, nbest=2)]
     assert any(set(one["tokens"]) & {"Zzz", "yyy"} for one in lines[2]["outputs"])

@@ -11,15 +11,15 @@ import pytest
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError
 from rnnkit.stages.text.detokenize import DetokenizeOptions, open_filter
-from rnnkit.text.normalise import Normalisation
+from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers import save_tokenizer
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     """A workspace with a tokenizer of words."""
-    save_tokenizer(WordTokenizer(Normalisation()), tmp_path / "work" / "tokenizer")
+    save_tokenizer(WordTokenizer(Normalizer()), tmp_path / "work" / "tokenizer")
     return tmp_path / "work"
 
 

@@ -17,10 +17,10 @@ from rnnkit.config import resolve
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.evaluation.gradient_flow import by_state, choose_places
 from rnnkit.evaluation.perplexity import one_thread
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.stages.evaluation import diagnose
 from rnnkit.stages.evaluation.diagnose import DiagnoseOptions, FlowResult, RecallResult, run
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 SENTENCE = "the king sat on the mat"
 
@@ -64,7 +64,7 @@ def test_models_read_the_text(models: list[Path], text: Path) -> None:
     assert list(result.flows) == [str(model) for model in models]
     assert heard[-1] == Progress("gradient flow", 2, 2, "models", finished=True)
     vocabulary = tiny_models.vocabulary()
-    ids = np.array([*vocabulary.encode(SENTENCE.split()), special.EOS] * 300)
+    ids = np.array([*vocabulary.encode(SENTENCE.split()), special_tokens.EOS] * 300)
     for arch, flow in zip(("rnn", "lstm"), result.flows.values(), strict=True):
         places = choose_places(ids[: 5 * (50 + 6 + 2) + 1025 * 7], 6, 5)
         wanted = by_state(tiny_models.speaker(arch).double(), *places, 6).mean(dim=1)
@@ -135,7 +135,7 @@ def test_a_text_with_fewer_places(models: list[Path], tmp_path: Path) -> None:
     short.write_text(f"{SENTENCE}\n", encoding="utf-8")
     heard: list[Event] = []
     result = flow_of(DiagnoseOptions(models[:1], text=short, steps=5), heard)
-    assert Warned(f"the text has places for {models[0]}: 1, not 64") in heard
+    assert WarningEvent(f"the text has places for {models[0]}: 1, not 64") in heard
     assert result.lines[0].endswith("its norm, at one place")
 
 
@@ -143,7 +143,7 @@ def test_a_model_of_lines_is_told_about(tmp_path: Path, text: Path) -> None:
     model = tiny_models.speaker_folder(tmp_path / "lines", tiny_models.speaker("gru", context="line"))
     heard: list[Event] = []
     flow_of(DiagnoseOptions([model], text=text, steps=6, places=5), heard)
-    assert Warned(f"{model} learned from single lines; here it reads them as one stream") in heard
+    assert WarningEvent(f"{model} learned from single lines; here it reads them as one stream") in heard
 
 
 def test_no_model(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.topics import ENOUGH, WORDS, assert_topics_apart, topic_lines, write_topics
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.embeddings import directory
 from rnnkit.errors import DataError, RnnkitError, UsageError
 from rnnkit.events import Event, Note

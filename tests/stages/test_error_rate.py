@@ -11,7 +11,7 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation.error_rate import ErrorRateOptions, run
 
 
@@ -101,7 +101,7 @@ def test_blank_hypotheses_are_counted(tmp_path: Path) -> None:
     result = run(
         ErrorRateOptions([write(tmp_path, "right", "a\nb\n")], write(tmp_path, "written", "a\n \n")), heard.append
     )
-    assert heard == [Warned("1 of 2 hypotheses are blank")]
+    assert heard == [WarningEvent("1 of 2 hypotheses are blank")]
     assert result.numbers == ("50.00", "50.00", "50.00")
 
 
@@ -134,7 +134,7 @@ def test_options_that_do_not_go_together(values: dict[str, object], message: str
 def heard_by(options: ErrorRateOptions) -> list[str]:
     heard: list[Event] = []
     run(options, heard.append)
-    return [event.text for event in heard if isinstance(event, Warned)]
+    return [event.text for event in heard if isinstance(event, WarningEvent)]
 
 
 def test_a_question_whose_lines_stand_apart_is_named(tmp_path: Path) -> None:

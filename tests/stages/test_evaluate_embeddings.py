@@ -9,7 +9,7 @@ import pytest
 from tests.word_vectors import write_vectors
 
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation.evaluate_embeddings import EvaluateEmbeddingsOptions, run
 
 ANALOGIES = """\
@@ -84,7 +84,7 @@ def test_lines_that_are_not_understood_are_counted(options: EvaluateEmbeddingsOp
     odd = write(tmp_path, "odd", ANALOGIES + "a b c\n\nd\n")
     heard: list[Event] = []
     run(replace(options, files=[odd]), heard.append)
-    assert heard == [Warned(f"{odd}: 2 lines are not understood and left out, the first is line 7")]
+    assert heard == [WarningEvent(f"{odd}: 2 lines are not understood and left out, the first is line 7")]
 
 
 def test_a_file_whose_words_are_strange(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_file_whose_words_are_strange(options: EvaluateEmbeddingsOptions, tmp_
     heard: list[Event] = []
     result = run(replace(options, files=[strange, options.files[1]]), heard.append)
     assert result.numbers == ("-", "1.0000")
-    assert heard == [Warned(f"{strange}: nothing could be measured, its words have no vectors")]
+    assert heard == [WarningEvent(f"{strange}: nothing could be measured, its words have no vectors")]
     with pytest.raises(DataError, match="nothing could be measured: no question has a vector for each of its words"):
         run(replace(options, files=[strange]))
 
@@ -113,7 +113,7 @@ def test_a_correlation_that_is_not_defined(
     path = write(tmp_path, "undefined", text)
     heard: list[Event] = []
     result = run(replace(options, files=[path, options.files[1]]), heard.append)
-    assert heard == [Warned(f"{path}: the correlation is not defined because {why}")]
+    assert heard == [WarningEvent(f"{path}: the correlation is not defined because {why}")]
     assert result.numbers == ("-", "1.0000")
     assert result.lines[2] == f"  not defined: {why}"
     assert result.as_dict()["scores"][0]["undefined"] == why

@@ -13,19 +13,19 @@ import pytest
 import torch
 from tests.byte_models import KINDS, LINE_END, RETURN, filling, make, parts, speaking, translating
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.evaluation.translation import Measured, make_validation
-from rnnkit.events import Event, Listener, Warned
+from rnnkit.events import Event, Listener, WarningEvent
 from rnnkit.models import store
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, detokenize, tokenize
-from rnnkit.text.lines import one_line
+from rnnkit.text.lines import replace_line_ends
 from rnnkit.text.tokenizers import Tokenizer
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.store import LEARNED, RULES
-from rnnkit.training.signals import Stop
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.training.signals import StopRequest
 
 TEXT = ["a", "a a", "", "a a a"]
 
@@ -73,11 +73,11 @@ def from_scoring(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[in
     found = list(score.run(score.ScoreOptions([text], model=model, tokens=True, threads=1), listen))
     lines = [line for one in found if isinstance(one, score.LineScore) for line in one.lines]
     yield len(lines), lines
-    listen(Warned("␊ (LF) or ␍ (CR): tokens are shown as they are"))
+    listen(WarningEvent("␊ (LF) or ␍ (CR): tokens are shown as they are"))
 
 
 def from_validation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple[int, list[str]]]:
-    model = store.load(translating(folder, kind), "best", torch.device("cpu"))
+    model = store.load_seq2seq(translating(folder, kind), "best", torch.device("cpu"))
     for name in ("train.de", "train.en", "valid.de", "valid.en"):
         (folder / name).write_text("a\na a\n", encoding="utf-8")
     splits, sides = ("train", "valid"), ("de", "en")
@@ -91,7 +91,7 @@ def from_validation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple
     table = [folder / "vocab.tsv"]
     data = align.run(align.AlignOptions(**named, vocab=table, output=folder / "data")).data  # type: ignore[arg-type]
     what = Measured(2, "chrf", 2, SearchOptions(beam=1, min_length=3), 100)
-    found = make_validation(model, AlignedData.open(data), what, nullcontext, listen)(Stop())
+    found = make_validation(model, AlignedData.open(data), what, nullcontext, listen)(StopRequest())
     assert found is not None
     yield 2, list(found.lines)
 
@@ -117,14 +117,14 @@ def test_every_line_stays_one_line(tmp_path: Path, name: str, kind: str) -> None
             assert "\n" not in line and "\r" not in line
             written += "".join(one["text"] for one in json.loads(line)["outputs"]) if line[:1] == "{" else line
     assert "\n" not in written and "\r" not in written
-    warned = [event.text for event in heard if isinstance(event, Warned) and "␊ (LF)" in event.text]
-    if kind in ("bytes", *LEARNED):
+    warned = [event.text for event in heard if isinstance(event, WarningEvent) and "␊ (LF)" in event.text]
+    if kind in ("bytes", *SUBWORD_KINDS):
         assert "␊" in written or "␍" in written or name == "score --tokens"
         assert warned
 
 
 def test_tokenizers_write_lines_by_the_one_mechanism() -> None:
-    for kind in (*RULES, *LEARNED):
+    for kind in (*RULE_BASED_TOKENIZERS, *SUBWORD_KINDS):
         for tokenizer in (make(kind), FeaturedTokenizer(make(kind))):
             assert type(tokenizer).detokenize is Tokenizer.detokenize
             assert tokenizer.detokenize(["a\nb"]) in ("a␊b", "␊b")
@@ -134,8 +134,8 @@ def test_tokenizers_write_lines_by_the_one_mechanism() -> None:
 
 
 def test_signs() -> None:
-    assert one_line("a\r\nb") == "a␍␊b"
-    assert one_line("a\u2028\x85\x0b") == "a\u2028\x85\x0b", "which end no line"
+    assert replace_line_ends("a\r\nb") == "a␍␊b"
+    assert replace_line_ends("a\u2028\x85\x0b") == "a\u2028\x85\x0b", "which end no line"
 
 
 def test_the_warning_counts_lines_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_the_warning_counts_lines_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert [next(lines), heard] == ["␊␊", []]
     assert list(lines) == ["a", "␍"]
     assert heard == [
-        Warned(
+        WarningEvent(
             "2 lines have tokens that spell a line end; ␊ (LF) or ␍ (CR) is written in its place, "
             "so that each stays one line"
         )

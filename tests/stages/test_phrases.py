@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
-from rnnkit.events import Event, Note, Warned
+from rnnkit.events import Event, Note, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.text.phrases import PhrasesOptions, open_filter, run
 
@@ -57,7 +57,7 @@ def test_one_pass(corpus: Path) -> None:
     meta = manifest.read(Path("out.txt.phrases.tsv"), "phrases", 1)
     assert meta.facts == {"phrases": 3, "words": 16}
     assert meta.inputs.keys() == {"train.txt"}
-    assert manifest.faults(Path("out.txt.phrases.tsv")) == []
+    assert manifest.find_mismatches(Path("out.txt.phrases.tsv")) == []
 
 
 def test_several_passes_and_files_and_a_delimiter(corpus: Path) -> None:
@@ -98,23 +98,23 @@ def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.Monkey
     heard: list[Event] = []
     found.write_text("".join(found.read_text().splitlines(keepends=True)[1:]))
     list(open_filter(PhrasesOptions(files=[Path("train.txt")], phrases=found), heard.append))
-    assert heard == [Warned("out.txt.phrases.tsv has changed since it was written; it is used as it is now")]
+    assert heard == [WarningEvent("out.txt.phrases.tsv has changed since it was written; it is used as it is now")]
 
 
 TEXT_JOINED = ["new_york_city_is big", "", "new_york city", "a big york", "new_york_city_is new"]
 
 
 def test_too_many_pairs_and_too_high_a_threshold_are_said(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rnnkit.text.pairs.BUFFER", 4)
+    monkeypatch.setattr("rnnkit.text.phrase_detection.BUFFER_WORDS", 4)
     heard: list[Event] = []
     run(options(max_pairs=2), heard.append)
-    assert next(event.text for event in heard if isinstance(event, Warned)) == (
+    assert next(event.text for event in heard if isinstance(event, WarningEvent)) == (
         "more than 2 different pairs: rare ones were forgotten on the way, so that some counts are too low by 1 or "
         "more; --max-pairs keeps more"
     )
     run(options(threshold=1e6, overwrite=True), heard.append)
     assert Path("out.txt").read_text() == TEXT, "nothing is joined"
-    assert Warned("no pair scores more than 1e+06; a lower --threshold finds some") in heard
+    assert WarningEvent("no pair scores more than 1e+06; a lower --threshold finds some") in heard
 
 
 def test_what_is_there_already_or_read_is_not_replaced(corpus: Path) -> None:

@@ -23,7 +23,7 @@ def work(tmp_path: Path) -> Path:
     folder = tmp_path / "work"
     (folder / "model").mkdir(parents=True)
     for step in (5, 10):
-        metrics.append(folder / "model" / metrics.NAME, {"step": step, "nll": 30 / step})
+        metrics.append(folder / "model" / metrics.METRICS_FILE, {"step": step, "nll": 30 / step})
     table = Table.of(list(ROYALS), np.array(list(ROYALS.values()), dtype=np.float32))
     write(folder / "embeddings", table)
     return folder

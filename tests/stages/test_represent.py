@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 from rnnkit.stages.text import align, tokenize, vocab
@@ -33,8 +33,10 @@ def test_bags_of_words(work: Path) -> None:
     arrays = np.load(result.path, allow_pickle=False)
     assert arrays["indptr"].tolist() == [0, 4, 5]
     assert sorted(arrays["data"].tolist()) == [1, 1, 1, 1, 2]
-    assert manifest.faults(result.path) == []
-    assert manifest.load(manifest.place(result.path)).inputs == {"data": manifest.sha256(work / "data" / "meta.json")}
+    assert manifest.find_mismatches(result.path) == []
+    assert manifest.load(manifest.manifest_path(result.path)).inputs == {
+        "data": manifest.sha256(work / "data" / "meta.json")
+    }
 
 
 def test_one_hot_rows(work: Path) -> None:

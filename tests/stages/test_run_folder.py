@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import lock, manifest
-from rnnkit.stages.training import run_folder
+from rnnkit.stages.training.setup import run_folder
 
 KIND = "model"
 
@@ -42,7 +42,7 @@ def test_a_free_place_is_taken_at_once(tmp_path: Path, there: str, overwrite: bo
         folder.mkdir()
     if there == "what a kill left":
         (folder / ".text.partial").mkdir()
-        (folder / lock.NAME).write_text(f"999999999 {socket.gethostname()}", encoding="utf-8")
+        (folder / lock.LOCK_NAME).write_text(f"999999999 {socket.gethostname()}", encoding="utf-8")
     with run_folder.begin(folder, overwrite, KIND) as run:
         assert not run.replaces
         fill(run.path, "new")
@@ -106,7 +106,7 @@ def test_the_old_run_stays_until_the_new_one_commits(tmp_path: Path, commits: bo
 
 def held_by_another(folder: Path) -> None:
     """Take the lock as another process would."""
-    with lock.hold_file(folder / lock.NAME, folder) as held:
+    with lock.lock_file(folder / lock.LOCK_NAME, folder) as held:
         if held.descriptor is None:
             raise ArtefactError("in use")
 
@@ -134,7 +134,7 @@ def test_another_kind_stays(tmp_path: Path) -> None:
 
 def test_a_run_in_progress_is_not_replaced(tmp_path: Path) -> None:
     folder = fill(tmp_path / "model", "old")
-    (folder / lock.NAME).write_text(f"{os.getppid()} {socket.gethostname()}", encoding="utf-8")
+    (folder / lock.LOCK_NAME).write_text(f"{os.getppid()} {socket.gethostname()}", encoding="utf-8")
     with pytest.raises(ArtefactError, match="is in use"), run_folder.begin(folder, True, KIND):
         pass
     assert text(folder) == "old"
@@ -146,7 +146,7 @@ def test_files_that_a_run_needs_are_missed(tmp_path: Path) -> None:
             (run / name).write_text("{}")
         files = manifest.describe_files(run.path, ["config.json", "best.safetensors"])
         manifest.write(run / manifest.NAME, manifest.Manifest(KIND, 1, {"arch": "gru"}, files=files))
-        run_folder.require_listed(run)
+        run_folder.require_listed_files(run)
         (run / "best.safetensors").unlink()  # it changes while the run lasts
         run.check()
         (run / "config.json").unlink()

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError, WorkerError
 from rnnkit.events import Event, Progress
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.text import blocks, cutting
+from rnnkit.text import blocks, token_workers
 from rnnkit.text.lines import read_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
 
@@ -37,7 +37,7 @@ def text(seed: int, lines: int = LINES) -> str:
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Texts of two sides, entered; blocks are so small that there are several of each file."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(blocks, "BLOCK", 150)
+    monkeypatch.setattr(blocks, "LINE_BLOCK_BYTES", 150)
     for seed, (name, lines) in enumerate({"train": LINES, "valid": 3}.items()):
         Path(f"{name}.de").write_text(text(seed, lines), encoding="utf-8")
         Path(f"{name}.en").write_text(text(seed + 9, lines), encoding="utf-8")
@@ -117,7 +117,7 @@ def test_samples_of_several_processes_spell_the_text(corpus: Path) -> None:
     tokenizer = load_tokenizer(tokenize.run(drawn).tokenizer)
     for name in ("train.de", "train.en"):
         lines = Path("work/tokens", f"{name}.tok").read_text(encoding="utf-8").split("\n")[:-1]
-        wanted = [tokenizer.normalisation(line) for line in read_lines(Path(name))]
+        wanted = [tokenizer.normalizer(line) for line in read_lines(Path(name))]
         assert [tokenizer.detokenize(line.split()) for line in lines] == [line for line in wanted for _ in range(3)]
 
 
@@ -197,17 +197,17 @@ def test_progress_is_that_of_the_whole(corpus: Path) -> None:
 
 
 def test_a_process_that_is_killed(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenize, "Cutter", Dies)
+    monkeypatch.setattr(tokenize, "TokenizeWorker", Dies)
     message = refused(WorkerError, tokenize.TokenizeOptions([Path("train.de")], type="words", processes=2))
     assert message.startswith("a worker process was ended by signal 9 (SIGKILL)\n  process ")
     assert not Path("work/tokens/train.de.tok").exists()
     assert active_children() == []
 
 
-class Dies(cutting.Cutter):
+class Dies(token_workers.TokenizeWorker):
     """Is killed at its first block."""
 
-    def do(self, item: blocks.Block | cutting.Batch) -> cutting.Piece:
+    def do(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
         import os
         import signal
 

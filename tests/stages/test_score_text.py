@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests import tiny_models
 
-from rnnkit.events import Event, Warned
+from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import ScoreOptions, Summary
 from rnnkit.stages.text import align, detokenize, tokenize, vocab
@@ -50,7 +50,7 @@ def scored(options: ScoreOptions) -> tuple[Summary, list[str]]:
     heard: list[Event] = []
     *_, summary = score.run(options, heard.append)
     assert isinstance(summary, Summary)
-    return summary, [event.text for event in heard if isinstance(event, Warned)]
+    return summary, [event.text for event in heard if isinstance(event, WarningEvent)]
 
 
 def rows(summary: Summary) -> dict[str, str]:

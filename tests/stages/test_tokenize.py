@@ -14,13 +14,13 @@ import pytest
 
 from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.text import detokenize
 from rnnkit.stages.text.tokenize import TokenizeOptions, TokenizeResult, is_filter, open_filter, run
-from rnnkit.text.normalise import Normalisation
+from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers import load_tokenizer
-from rnnkit.text.tokenizers.store import identity
+from rnnkit.text.tokenizers.store import read_tokenizer_identity
 
 DE = ["Zwei Hunde spielen im Schnee.", "", "  Ein Mann  schläft\u00a0hier. ", "</s> ▁ ￭ <0x0A>", "Ja!"] * 8
 EN = ["Two dogs play in the snow.", "", "A man sleeps here.", "<unk>", "Yes!"] * 8
@@ -64,16 +64,19 @@ def test_one_line_out_for_each_line_in_and_back(corpus: Path, kind: str) -> None
     assert [bool(line) for line in tokens("train.de")] == [bool(line) for line in DE]
     assert result.files[0].tokens == sum(len(line.split()) for line in tokens("train.de"))
     back = detokenize.open_filter(detokenize.DetokenizeOptions(files=[Path("work/tokens/train.de.tok")]))
-    assert list(back) == [Normalisation()(line) for line in DE]
+    assert list(back) == [Normalizer()(line) for line in DE]
 
 
 def test_manifests_name_what_was_used(corpus: Path) -> None:
     run(options("train.de", "train.en"))
     meta = manifest.read(Path("work/tokens/train.de.tok"), "tokens", 1)
-    assert meta.inputs == {"text": manifest.sha256(Path("train.de")), "tokenizer": identity(Path("work/tokenizer"))}
+    assert meta.inputs == {
+        "text": manifest.sha256(Path("train.de")),
+        "tokenizer": read_tokenizer_identity(Path("work/tokenizer")),
+    }
     assert meta.facts["lines"] == 40
     assert (meta.facts["split"], meta.facts["language"], meta.facts["samples"]) == ("train", "de", 0)
-    assert manifest.faults(Path("work/tokens/train.de.tok")) == []
+    assert manifest.find_mismatches(Path("work/tokens/train.de.tok")) == []
     learned = manifest.read(Path("work/tokenizer"), "tokenizer", 1)
     assert learned.inputs == {name: manifest.sha256(Path(name)) for name in ("train.de", "train.en")}
 
@@ -112,7 +115,7 @@ def test_overwrite_replaces_and_names_what_is_left_behind(corpus: Path) -> None:
     assert not Path("work/tokens/test.de.tok").exists()
     heard: Hear = []
     assert run(options("train.de", type="chars", overwrite=True), heard.append).learned
-    assert Warned("work/tokens/valid.de.tok was made by another tokenizer; tokenize its text again") in heard
+    assert WarningEvent("work/tokens/valid.de.tok was made by another tokenizer; tokenize its text again") in heard
     assert tokens("train.de")[-1] == "J a !"
     assert not run(options("valid.de", overwrite=True)).learned  # without train files the tokenizer stays
     assert tokens("valid.de")[-1] == "J a !"
@@ -131,13 +134,13 @@ def test_raw_lines_of_held_out_parts_are_kept(corpus: Path) -> None:
     run(options("train.de", "valid.de", "test.de", type="words"))
     assert sorted(path.name for path in Path("work/tokens").glob("*.raw")) == ["test.de.tok.raw", "valid.de.tok.raw"]
     assert Path("work/tokens/valid.de.tok.raw").read_bytes() == Path("valid.de").read_bytes()
-    assert manifest.faults(Path("work/tokens/valid.de.tok")) == []
+    assert manifest.find_mismatches(Path("work/tokens/valid.de.tok")) == []
     Path("work/tokens/valid.de.tok.raw").write_text("other\n", encoding="utf-8")
-    assert manifest.faults(Path("work/tokens/valid.de.tok")) == [
+    assert manifest.find_mismatches(Path("work/tokens/valid.de.tok")) == [
         f"valid.de.tok.raw: 6 bytes, {Path('valid.de').stat().st_size} were written"
     ]
     run(options("valid.de", overwrite=True))
-    assert manifest.faults(Path("work/tokens/valid.de.tok")) == []
+    assert manifest.find_mismatches(Path("work/tokens/valid.de.tok")) == []
     Path("out").mkdir()
     Path("out/test.de.tok.raw").write_text("mine\n", encoding="utf-8")
     message = refused(ArtefactError, options("test.de", output=Path("out"), overwrite=True))
@@ -211,7 +214,7 @@ def test_samples_of_train_lines_stay_parallel(corpus: Path, kind: str) -> None:
     for name, lines in (("train.de", DE), ("train.en", EN)):
         drawn = tokens(name)
         assert [tokenizer.detokenize(line.split()) for line in drawn] == [
-            Normalisation()(line) for line in lines for _ in range(3)
+            Normalizer()(line) for line in lines for _ in range(3)
         ]
         assert len(set(drawn)) > 2 * len(set(lines))
     assert manifest.read(Path("work/tokens/train.de.tok"), "tokens", 1).facts["samples"] == 3

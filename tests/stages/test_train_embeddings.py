@@ -16,7 +16,7 @@ from tests.topics import ENOUGH, LINES, WORDS, assert_topics_apart, topic_lines,
 
 from rnnkit.embeddings.vectors import Vectors
 from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, RnnkitError, UsageError
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.vectors import neighbors
 from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
@@ -73,9 +73,11 @@ def stop_at(step: int, number: signal.Signals = signal.SIGTERM) -> Callable[[Eve
 
 def artefact(folder: Path) -> dict[str, object]:
     """Every file but what measures time, and the manifest without the checksum of that."""
-    found: dict[str, object] = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != metrics.NAME}
+    found: dict[str, object] = {
+        path.name: path.read_bytes() for path in folder.iterdir() if path.name != metrics.METRICS_FILE
+    }
     listed = manifest.load(folder / manifest.NAME)
-    files = {name: entry for name, entry in listed.files.items() if name != metrics.NAME}
+    files = {name: entry for name, entry in listed.files.items() if name != metrics.METRICS_FILE}
     return {**found, manifest.NAME: replace(listed, files=files)}
 
 
@@ -90,7 +92,7 @@ def test_what_is_written(text: Path) -> None:
     result = trained()
     folder = Path("vectors")
     assert sorted(path.name for path in folder.iterdir()) == ALL_FILES
-    assert manifest.faults(folder) == []
+    assert manifest.find_mismatches(folder) == []
     meta = manifest.read(folder, "vectors", 1)
     assert meta.facts == {
         "words": 12, "dimension": 16, "subwords": None, "finished": True, "tokens": TOKENS, "epochs": 30,
@@ -103,7 +105,7 @@ def test_what_is_written(text: Path) -> None:
     counted = " ".join(topic_lines()).split()
     assert vectors.counts is not None
     assert vectors.counts.tolist() == [counted.count(word) for word in vectors.words]
-    records = list(metrics.read(folder / metrics.NAME))
+    records = list(metrics.read(folder / metrics.METRICS_FILE))
     assert [record["step"] for record in records] == list(range(20, records[-1]["step"] + 1, 20))
     assert records[0]["loss"] > records[-1]["loss"] > 0
     assert records[0]["learning_rate"] > records[-1]["learning_rate"] > 0
@@ -173,7 +175,7 @@ def test_an_interrupted_run_ends_as_one_never_interrupted(text: Path, method: di
     assert isinstance(result, TrainEmbeddingsResult)
     assert Note(f"going on from step {step}") in heard
     assert artefact(Path("vectors")) == artefact(Path("whole"))
-    steps = [record["step"] for record in metrics.read(Path("vectors") / metrics.NAME)]
+    steps = [record["step"] for record in metrics.read(Path("vectors") / metrics.METRICS_FILE)]
     assert steps == sorted(set(steps)), "nothing is measured twice"
 
 
@@ -282,7 +284,7 @@ def test_a_text_that_is_thinned_out(text: Path) -> None:
     heard: list[Event] = []
     assert trained(heard.append, sample=1e-9).loss == 0
     nothing = "nothing was learned: --sample 1e-09 thinned out so much that no line kept two words; "
-    assert Warned(f"{nothing}--sample 0 keeps all words") in heard
+    assert WarningEvent(f"{nothing}--sample 0 keeps all words") in heard
     assert not np.load("vectors/contexts.npy", allow_pickle=False).any()
 
 

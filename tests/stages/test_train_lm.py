@@ -16,9 +16,9 @@ from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.training import train, train_lm
-from rnnkit.stages.training.count_ngrams import Cost, Counted
-from rnnkit.stages.training.language_options import PRESETS, TrainLMOptions, fill
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training.setup.model_directory import TrainingResult
+from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
+from rnnkit.stages.training.train_lm.options import PRESETS, TrainLMOptions, apply_preset
 from rnnkit.stages.vectors import embedding_options, train_embeddings
 
 SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors",
@@ -54,7 +54,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "best.safetensors", "average.safetensors",
         "last", "snapshots", "metrics.jsonl", "curve.png", "README.md", "meta.json",
     }  # fmt: skip
-    assert manifest.faults(model) == []
+    assert manifest.find_mismatches(model) == []
     document = json.loads((model / "config.json").read_text())
     assert (document["task"], document["languages"]) == ("language-model", ["en"])
     card = (model / "README.md").read_text()
@@ -100,11 +100,11 @@ def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
     work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rnnkit.errors import Interrupted
-    from rnnkit.training import loss_scale
-    from rnnkit.training.language_model import LanguageModelTask
+    from rnnkit.training import loss_scaling
+    from rnnkit.training.lm_tasks import LanguageModelTask
 
-    monkeypatch.setattr(loss_scale, "START", 2.0**129)
-    monkeypatch.setattr(loss_scale, "GROWTH_EVERY", 3)
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**129)
+    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
     trained(work, tmp_path / "whole", **changes)
     step, taken = LanguageModelTask.step, []
 
@@ -128,13 +128,13 @@ def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
 
 
 def test_presets_fill_what_was_not_given() -> None:
-    filled = fill(TrainLMOptions(preset="awd", hidden=7))
+    filled = apply_preset(TrainLMOptions(preset="awd", hidden=7))
     assert filled.hidden == 7
     assert {name: getattr(filled, name) for name in PRESETS["awd"] if name != "hidden"} == {
         name: value for name, value in PRESETS["awd"].items() if name != "hidden"
     }
-    assert fill(TrainLMOptions()).layers == PRESETS["small"]["layers"]
-    assert fill(TrainLMOptions(arch="transformer", hidden=64)).embedding == 64
+    assert apply_preset(TrainLMOptions()).layers == PRESETS["small"]["layers"]
+    assert apply_preset(TrainLMOptions(arch="transformer", hidden=64)).embedding == 64
 
 
 @pytest.mark.slow
@@ -224,17 +224,17 @@ def test_the_last_weights_can_be_used_and_damage_is_seen(model: Path, tmp_path: 
     import torch
 
     from rnnkit.errors import FormatError
-    from rnnkit.models import language_store
+    from rnnkit.models import lm_store
 
     copy = tmp_path / "copy"
     shutil.copytree(model, copy)
-    assert language_store.load(copy, "last", torch.device("cpu")).network.config.hidden == 12
+    assert lm_store.load_language_model(copy, "last", torch.device("cpu")).network.config.hidden == 12
     path = copy / "last" / "weights.safetensors"
     content = bytearray(path.read_bytes())
     content[-9] ^= 1
     path.write_bytes(bytes(content))
     with pytest.raises(FormatError, match="is damaged"):
-        language_store.load(copy, "last", torch.device("cpu"))
+        lm_store.load_language_model(copy, "last", torch.device("cpu"))
 
 
 def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path, tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) ->
     assert estimate.as_dict()["steps"] == 24
     assert not (tmp_path / "model").exists()
     cost = train_lm.run(options(work, tmp_path / "model", dry_run=True, arch="ngram"))
-    assert isinstance(cost, Cost)
+    assert isinstance(cost, NgramTrainingCost)
     assert cost.memory_bytes > 0
 
 
@@ -285,11 +285,11 @@ def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
 
 def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Path) -> None:
     counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", order=3))
-    assert isinstance(counted, Counted)
+    assert isinstance(counted, NgramTrainingResult)
     assert {path.name for path in counted.model.iterdir() if not path.name.startswith(".")} == {
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "ngrams.safetensors", "meta.json"
     }  # fmt: skip
-    assert manifest.faults(counted.model) == []
+    assert manifest.find_mismatches(counted.model) == []
     assert len(counted.ngrams) == 3
     assert 1 < counted.perplexity < 500
     with pytest.raises(ArtefactError, match="already exists"):
@@ -299,20 +299,20 @@ def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Pa
 @pytest.mark.parametrize("changes", [{"smoothing": "add-k", "add_k": 0.1}, {"prune": [0, 0, 1]}, {"closed": False}])
 def test_counts_can_be_smoothed_and_pruned(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", order=3, **changes))
-    assert isinstance(counted, Counted)
+    assert isinstance(counted, NgramTrainingResult)
     assert math.isfinite(counted.perplexity)
 
 
 def test_maximum_likelihood_is_infinitely_surprised(work: Path, tmp_path: Path) -> None:
     counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", smoothing="maximum-likelihood"))
-    assert isinstance(counted, Counted)
+    assert isinstance(counted, NgramTrainingResult)
     assert counted.perplexity == math.inf
 
 
 def test_a_cloze_model_trains(work: Path, tmp_path: Path) -> None:
     result = trained(work, tmp_path / "cloze", cloze=True, bidirectional=True)
     assert json.loads((result.model / "config.json").read_text())["task"] == "cloze"
-    assert manifest.faults(result.model) == []
+    assert manifest.find_mismatches(result.model) == []
 
 
 def test_train_sends_text_here_and_pairs_there(work: Path, tmp_path: Path) -> None:

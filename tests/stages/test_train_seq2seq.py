@@ -12,15 +12,16 @@ import pytest
 from tests.workspaces import make_workspace
 
 from rnnkit.errors import ArtefactError, ConfigError, DataError, FormatError, TrainingError, UsageError
-from rnnkit.events import Event, Note, Progress, Warned
+from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.training import average, train, train_seq2seq, translation_options
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training import average, train, train_seq2seq
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
-from rnnkit.training import loss_scale, metrics
-from rnnkit.training.network_task import NetworkTask
+from rnnkit.stages.training.train_seq2seq.options import PRESETS, apply_preset
+from rnnkit.training import loss_scaling, metrics
+from rnnkit.training.training_step import NetworkTask
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "best.safetensors",
         "average.safetensors", "last", "snapshots", "metrics.jsonl", "curve.png", "README.md", "meta.json",
     }  # fmt: skip
-    assert manifest.faults(model) == []
+    assert manifest.find_mismatches(model) == []
     assert len(list((model / "snapshots").iterdir())) == 2
     card = (model / "README.md").read_text()
     assert "# lstm de-en" in card
@@ -72,7 +73,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
 
 
 def test_metrics_have_steps_and_validations(model: Path) -> None:
-    records = list(metrics.read(model / metrics.NAME))
+    records = list(metrics.read(model / metrics.METRICS_FILE))
     assert [record["step"] for record in records if "nll" in record] == [4, 8, 12, 16, 20, 24]
     validations = [record for record in records if "validation" in record]
     assert [record["step"] for record in validations] == [8, 16, 24]
@@ -82,7 +83,7 @@ def test_metrics_have_steps_and_validations(model: Path) -> None:
 
 def test_the_loss_decides_where_nothing_is_right_yet(work: Path, tmp_path: Path) -> None:
     result = trained(work, tmp_path / "model", measure="accuracy", patience=1)
-    checks = [r["validation"] for r in metrics.read(tmp_path / "model" / metrics.NAME) if "validation" in r]
+    checks = [r["validation"] for r in metrics.read(tmp_path / "model" / metrics.METRICS_FILE) if "validation" in r]
     assert [check["accuracy"] for check in checks] == [0, 0, 0]
     assert checks[0]["loss"] > checks[1]["loss"] > checks[2]["loss"]
     assert result.best_step == 24
@@ -122,18 +123,16 @@ def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: di
     assert lines[1] == "", "an empty line stays empty"
 
 
-@pytest.mark.parametrize("preset", translation_options.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("arch", ["lstm", "transformer", "hybrid"])
 def test_every_preset_says_all_that_is_left_open(preset: str, arch: str) -> None:
-    filled = translation_options.fill(TrainSeq2SeqOptions(preset=preset, arch=arch))
+    filled = apply_preset(TrainSeq2SeqOptions(preset=preset, arch=arch))
     missing = {field.name for field in dataclasses.fields(filled) if getattr(filled, field.name) is None}
     assert missing == {"data", "tokenizer", "init_from", "guided_attention", "output"}
     recurrent = "location" if preset.startswith(("g2p", "inflection")) else "dot"
     assert filled.attention == (recurrent if arch == "lstm" else "multihead")
     assert filled.hidden == filled.embedding or arch == "lstm"
-    given = translation_options.fill(
-        TrainSeq2SeqOptions(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0)
-    )
+    given = apply_preset(TrainSeq2SeqOptions(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0))
     assert (given.hidden, given.heads, given.layers, given.dropout) == (20, 5, 2, 0.0)
 
 
@@ -186,7 +185,11 @@ def test_the_mean_of_the_weights_is_what_is_validated_and_kept(work: Path, tmp_p
     assert all(bool((best[name] == plain_last[name]).all()) for name in best)
     assert all(bool((plain_last[name] == last[name]).all()) for name in last), "the mean changes nothing but itself"
     losses = [
-        next(record["validation"]["loss"] for record in metrics.read(folder / metrics.NAME) if "validation" in record)
+        next(
+            record["validation"]["loss"]
+            for record in metrics.read(folder / metrics.METRICS_FILE)
+            if "validation" in record
+        )
         for folder in (moved, plain)
     ]
     assert losses[0] != losses[1]
@@ -194,16 +197,16 @@ def test_the_mean_of_the_weights_is_what_is_validated_and_kept(work: Path, tmp_p
 
 def test_weights_under_their_old_names_are_read_and_tuned_on(work: Path, model: Path, tmp_path: Path) -> None:
     """What a directory of the first version of the format holds: fewer keys in its configuration, flatter names."""
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
     old = tmp_path / "old"
     shutil.copytree(model, old)
-    tensors, facts = weights.load(old / "best.safetensors")
+    tensors, facts = model_weights.load(old / "best.safetensors")
     for new, before in ((".layers.", "."), ("decoder.attention.", "attention."), ("decoder.bridge.", "bridge."),
                         ("decoder.readout.", "readout.")):  # fmt: skip
         tensors = {name.replace(new, before): tensor for name, tensor in tensors.items()}
     assert {"encoder.0.forwards.fused.weight_ih_l0", "decoder.0.fused.weight_hh_l0", "bridge.weight"} <= set(tensors)
-    weights.save(old / "best.safetensors", tensors, facts)
+    model_weights.save(old / "best.safetensors", tensors, facts)
     document = json.loads((old / "config.json").read_text())
     for name in ("heads", "inner", "norm", "positions", "cell", "residual", "layer_norm", "locked", "copy"):
         del document["network"][name]
@@ -243,15 +246,15 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
     assert isinstance(resumed, TrainingResult)
     for name in ("best.safetensors", "average.safetensors", "last/weights.safetensors", "last/optimiser.safetensors"):
         assert (folder / name).read_bytes() == (model / name).read_bytes(), name
-    steps = [record["step"] for record in metrics.read(folder / metrics.NAME) if "nll" in record]
+    steps = [record["step"] for record in metrics.read(folder / metrics.METRICS_FILE) if "nll" in record]
     assert steps == [4, 8, 12, 16, 20, 24]
 
 
 def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_scale, "START", 2.0**26)
-    monkeypatch.setattr(loss_scale, "GROWTH_EVERY", 3)
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**26)
+    monkeypatch.setattr(loss_scaling, "GROWTH_INTERVAL", 3)
     changes = {"arch": "transformer", "embedding": 12, "precision": "fp16", "accumulate": 2}
     heard: list[Event] = []
     whole = train_seq2seq.run(options(work, tmp_path / "whole", **changes), heard.append)
@@ -268,7 +271,7 @@ def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
     same = ("best", "last/weights", "last/optimiser", "last/loss-scale")
     for name in (f"{part}.safetensors" for part in same):
         assert (resumed.model / name).read_bytes() == (whole.model / name).read_bytes(), name
-    lines = [[(record["loss_scale"], record["skipped_steps"]) for record in metrics.read(model / metrics.NAME)
+    lines = [[(record["loss_scale"], record["skipped_steps"]) for record in metrics.read(model / metrics.METRICS_FILE)
               if "nll" in record] for model in (whole.model, resumed.model)]  # fmt: skip
     assert lines[0] == lines[1]
     skipped = sum(count for _, count in lines[0])
@@ -277,7 +280,7 @@ def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
     notes = [event.text for event in heard if isinstance(event, Note)]
     assert f"{skipped} of 24 steps were skipped: their gradient overflowed float16" in notes
     assert notes[0].endswith("float16 on cpu, 1 threads")
-    warnings = [event.text for event in heard if isinstance(event, Warned)]
+    warnings = [event.text for event in heard if isinstance(event, WarningEvent)]
     assert warnings[0] == "--precision fp16 is for GPUs: most processors are slower with it than with fp32"
     assert warnings[1].startswith("step 4: ")
 
@@ -307,13 +310,13 @@ def test_a_batch_that_does_not_fit_leaves_nothing_in_the_way(
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(NetworkTask, "rehearse", fail)
+        patched.setattr(NetworkTask, "dry_run", fail)
         with pytest.raises(TrainingError, match="a batch does not fit into memory"):
             trained(work, tmp_path / "model")
     assert not (tmp_path / "model").exists()
     assert trained(work, tmp_path / "model", max_steps=2).steps == 2
     with monkeypatch.context() as patched:
-        patched.setattr(NetworkTask, "rehearse", fail)
+        patched.setattr(NetworkTask, "dry_run", fail)
         with pytest.raises(TrainingError, match="a batch does not fit into memory"):
             trained(work, tmp_path / "model", max_steps=2, resume=True)
     assert (tmp_path / "model" / "last").exists()
@@ -329,9 +332,9 @@ def test_fine_tuning_starts_from_the_other_models_weights(work: Path, model: Pat
 
 
 def train_weights(path: Path) -> dict[str, Any]:
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
-    return dict(weights.load(path)[0])
+    return dict(model_weights.load(path)[0])
 
 
 def test_fine_tuning_broken_off_before_its_first_checkpoint_starts_again_from_the_other_model(
@@ -430,9 +433,9 @@ def test_average_again_and_over_several_models(work: Path, model: Path, tmp_path
     before = (model / "average.safetensors").read_bytes()
     average.run(average.AverageOptions(models=[model]))
     assert (model / "average.safetensors").read_bytes() == before
-    assert manifest.faults(model) == []
+    assert manifest.find_mismatches(model) == []
     mean = average.run(average.AverageOptions(models=[model, model], output=tmp_path / "mean"))
-    assert manifest.faults(tmp_path / "mean") == []
+    assert manifest.find_mismatches(tmp_path / "mean") == []
     found, wanted = train_weights(mean.path), train_weights(model / "best.safetensors")
     assert all(bool((found[name] == wanted[name]).all()) for name in wanted), "the mean of a thing with itself"
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from rnnkit.data.steps import Share
+from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
-from rnnkit.stages.training import training_run
+from rnnkit.stages.training.setup import training_run
 from rnnkit.stages.training.train_lm import TrainLMOptions
-from rnnkit.training.processes import Group, Place
+from rnnkit.training.distributed import ProcessGroup, RankInfo
 
 
-class Among(Group):
+class Among(ProcessGroup):
     def __init__(self, size: int) -> None:
-        self.place = Place(1, size, 1, size)
+        self.rank_info = RankInfo(1, size, 1, size)
 
 
 def test_a_run_has_the_processes_that_were_started() -> None:
-    assert training_run._with_processes(TrainLMOptions(), Group()).processes == 1
+    assert training_run._with_processes(TrainLMOptions(), ProcessGroup()).processes == 1
     assert training_run._with_processes(TrainLMOptions(), Among(3)).processes == 3
     assert training_run._with_processes(TrainLMOptions(processes=3), Among(3)).processes == 3
 
@@ -31,5 +31,5 @@ def test_another_number_is_refused(processes: int, size: int, resume: bool) -> N
 
 
 def test_an_estimate_takes_the_first_ones_share() -> None:
-    assert training_run.share(TrainLMOptions(accumulate=5, processes=3), Group()) == Share(5, 0, 3)
-    assert training_run.share(TrainLMOptions(accumulate=5, processes=3), Among(3)) == Share(5, 1, 3)
+    assert training_run.shard_spec(TrainLMOptions(accumulate=5, processes=3), ProcessGroup()) == ShardSpec(5, 0, 3)
+    assert training_run.shard_spec(TrainLMOptions(accumulate=5, processes=3), Among(3)) == ShardSpec(5, 1, 3)

@@ -13,7 +13,7 @@ from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Event, Note, Progress
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Manifest, describe_files
-from rnnkit.models import weights
+from rnnkit.models import model_weights
 from rnnkit.stages.files.verify import VerifyOptions, VerifyResult, run
 
 
@@ -39,7 +39,7 @@ def work(tmp_path: Path) -> Path:
     seal(root / "model", "best", "tokenizer/table")
     vocabulary = write(root / "vocab.tsv", b"<pad>\t0\n")
     described = describe_files(root, ["vocab.tsv"])
-    manifest.write(manifest.place(vocabulary), Manifest("vocabulary", 1, files=described))
+    manifest.write(manifest.manifest_path(vocabulary), Manifest("vocabulary", 1, files=described))
     return root
 
 
@@ -97,7 +97,7 @@ def test_links_are_no_exception(work: Path, link: str) -> None:
 
 @pytest.mark.parametrize("manifests", [["model/meta.json"], ["model/last/meta.json", "vocab.tsv.meta.json"]])
 def test_artefacts_that_have_lost_their_manifest(work: Path, manifests: list[str]) -> None:
-    weights.save(work / "model" / "average.safetensors", {"weight": torch.ones(3)}, {"step": 4})
+    model_weights.save(work / "model" / "average.safetensors", {"weight": torch.ones(3)}, {"step": 4})
     for name in manifests:
         (work / name).unlink()
     with pytest.raises(FormatError, match="no manifest lists it"):
@@ -123,7 +123,7 @@ def test_a_run_that_is_not_finished(tmp_path: Path) -> None:
     notes = [event for event in heard if isinstance(event, Note)]
     assert notes == [Note(f"of a run that is not finished, so not checked: {log}")]
     path = tmp_path / "best.safetensors"
-    weights.save(path, {"weight": torch.ones(3)}, {"step": 4})
+    model_weights.save(path, {"weight": torch.ones(3)}, {"step": 4})
     assert verify(tmp_path).files == 2
     content = bytearray(path.read_bytes())
     content[-1] ^= 1

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError, DataError, RnnkitError
-from rnnkit.events import Event, Progress, Warned
+from rnnkit.events import Event, Progress, WarningEvent
 from rnnkit.stages.text import tokenize
 from rnnkit.stages.text.vocab import VocabOptions, run
-from rnnkit.text.tokenizers.store import identity
-from rnnkit.text.vocabulary import Vocabulary, read_meta
+from rnnkit.text.tokenizers.store import read_tokenizer_identity
+from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 DE = "ein Hund und ein </s>\n\nein Mann\n"
 EN = "a dog and a </s>\n\na man\n"
@@ -49,9 +49,9 @@ def test_one_vocabulary_of_the_train_files(corpus: Path) -> None:
     assert json.loads(json.dumps(result.as_dict())) == {
         "vocabularies": [{"path": "work/vocab.tsv", "rows": 16, "tokens": 20, "types": 12, "covered": 20}]
     }
-    meta = read_meta(Path("work/vocab.tsv"))
+    meta = read_vocabulary_manifest(Path("work/vocab.tsv"))
     assert meta.inputs.keys() == {"train.de.tok", "train.en.tok", "tokenizer"}
-    assert meta.inputs["tokenizer"] == identity(Path("work/tokenizer"))
+    assert meta.inputs["tokenizer"] == read_tokenizer_identity(Path("work/tokenizer"))
     assert meta.facts == {"rows": 16, "tokens": 20, "types": 12, "covered": 20}
 
 
@@ -72,7 +72,7 @@ def test_rare_tokens_and_a_limit(corpus: Path) -> None:
     assert rows("work/vocab.tsv") == ["a\t3"]
     heard: list[Event] = []
     run(VocabOptions(min_count=9, overwrite=True), heard.append)
-    assert heard[-1] == Warned(
+    assert heard[-1] == WarningEvent(
         "work/vocab.tsv has no row but the special symbols; lower --min-count or raise --max-size"
     )
 
@@ -82,7 +82,7 @@ def test_a_token_file_from_elsewhere(tmp_path: Path) -> None:
     path.write_bytes(b" the <unk>  the\r\n\r\nN </s>\n")
     run(VocabOptions(files=[path], output=tmp_path / "vocab.tsv"))
     assert Vocabulary.load(tmp_path / "vocab.tsv").tokens[4:] == ("the", "</s>", "<unk>", "N")
-    assert read_meta(tmp_path / "vocab.tsv").inputs.keys() == {"ptb.train.txt"}
+    assert read_vocabulary_manifest(tmp_path / "vocab.tsv").inputs.keys() == {"ptb.train.txt"}
 
 
 def test_counting_tells_how_far_it_is(corpus: Path) -> None:

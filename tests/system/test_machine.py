@@ -13,20 +13,20 @@ import pytest
 
 from rnnkit.system import cgroups, machine
 from rnnkit.system.machine import (
-    available_bytes,
     available_cores,
-    has_loaded,
+    available_memory,
+    is_library_loaded,
     peak_memory,
-    release_code,
-    seconds_in_line,
+    release_library_pages,
+    run_queue_wait_seconds,
 )
 
 LIMITED = "import resource; resource.setrlimit(resource.{kind}, (1 << 30, 1 << 31)); "
-PRINT_FREE = "from rnnkit.system.machine import available_bytes; print(available_bytes())"
+PRINT_FREE = "from rnnkit.system.machine import available_memory; print(available_memory())"
 
 
 def test_memory_that_is_free() -> None:
-    assert 1 << 20 < available_bytes() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 1 << 20 < available_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @pytest.mark.parametrize("kind", ["RLIMIT_AS", "RLIMIT_DATA"])
@@ -45,7 +45,7 @@ def test_a_system_that_does_not_say_is_taken_for_empty(
         facts.write_text(content, encoding="ascii")
     monkeypatch.setattr(machine, "_MEMORY", facts)
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert available_bytes() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert available_memory() == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_cores_are_those_of_this_process() -> None:
@@ -61,20 +61,20 @@ def test_threads_that_end_while_they_are_looked_at_stand_in_no_line(
     (tmp_path / "2" / "schedstat").symlink_to(tmp_path / "gone")
     (tmp_path / "3" / "schedstat").write_text("5 250000000 7\n", encoding="ascii")
     monkeypatch.setattr(machine, "_TASKS", tmp_path)
-    assert seconds_in_line() == 1.75
+    assert run_queue_wait_seconds() == 1.75
 
 
 def test_a_system_that_keeps_no_lines_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_TASKS", tmp_path / "none")
-    assert seconds_in_line() is None
+    assert run_queue_wait_seconds() is None
 
 
 def test_a_library_is_known_by_part_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     maps = tmp_path / "maps"
     monkeypatch.setattr(machine, "_MAPPINGS", maps)
-    assert not has_loaded("libgomp")
+    assert not is_library_loaded("libgomp")
     maps.write_text("7f00-7f01 r-xp 00000000 00:00 0 /usr/lib/libgomp.so.1\n", encoding="utf-8")
-    assert [has_loaded("libgomp"), has_loaded("libiomp5")] == [True, False]
+    assert [is_library_loaded("libgomp"), is_library_loaded("libiomp5")] == [True, False]
 
 
 def test_the_peak_is_in_bytes() -> None:
@@ -105,12 +105,12 @@ def test_released_code_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     matrix = np.random.default_rng(3).normal(size=(37, 37))
     before = matrix @ matrix
-    release_code("numpy")
-    release_code("libc.so")
-    release_code("there is no such library")
+    release_library_pages("numpy")
+    release_library_pages("libc.so")
+    release_library_pages("there is no such library")
     assert np.array_equal(matrix @ matrix, before)
     monkeypatch.setattr(machine, "_MAPPINGS", tmp_path / "none")
-    release_code("numpy")
+    release_library_pages("numpy")
 
 
 FILES_OF_THE_SYSTEM = ("_MEMORY", "_MAPPINGS", "_STATUS", "_TASKS")
@@ -134,12 +134,12 @@ def no_proc(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
 def test_a_system_without_proc_is_served(no_proc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert available_cores() == os.cpu_count()
-    assert available_bytes() > 1 << 20
+    assert available_memory() > 1 << 20
     assert peak_memory() >= 1 << 24
-    assert seconds_in_line() is None
-    assert not has_loaded("libgomp")
-    release_code("there is no such library")
-    assert machine.allowance().memory > 1 << 20
+    assert run_queue_wait_seconds() is None
+    assert not is_library_loaded("libgomp")
+    release_library_pages("there is no such library")
+    assert machine.resource_limits().memory > 1 << 20
 
 
 @pytest.mark.parametrize("system", ["no library", "no functions", "not Linux"])
@@ -152,9 +152,9 @@ def test_a_c_library_without_these_functions_is_left_alone(system: str, monkeypa
     monkeypatch.setattr(ctypes, "CDLL", open_library)
     if system == "not Linux":
         monkeypatch.setattr(sys, "platform", "darwin")
-    machine.keep_freed_memory()
-    machine.end_with_parent()
-    release_code("libc.so")
+    machine.retain_freed_memory()
+    machine.terminate_with_parent()
+    release_library_pages("libc.so")
 
 
 def test_a_machine_that_does_not_report_its_memory_has_no_limit(monkeypatch: pytest.MonkeyPatch, no_proc: Path) -> None:
@@ -163,4 +163,4 @@ def test_a_machine_that_does_not_report_its_memory_has_no_limit(monkeypatch: pyt
 
     monkeypatch.setattr(os, "sysconf", refuse)
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert available_bytes() == machine.memory_limit() == 1 << 60
+    assert available_memory() == machine.memory_limit() == 1 << 60

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import DataError, WorkerError
-from rnnkit.system.workers import Pool
+from rnnkit.system.workers import WorkerPool
 
 
 class Square:
@@ -44,7 +44,7 @@ def children() -> list[str]:
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_results_come_in_order(processes: int) -> None:
-    with Pool(Square, processes) as pool:
+    with WorkerPool(Square, processes) as pool:
         assert pool.apart == (processes > 1)
         assert list(pool.map(range(17))) == [number * number for number in range(17)]
         assert list(pool.map([])) == []
@@ -60,7 +60,7 @@ def test_little_is_given_out_ahead() -> None:
         given.append(item)
         return item
 
-    with Pool(Square, 2) as pool:
+    with WorkerPool(Square, 2) as pool:
         next(pool.map(map(number, range(100))))
         assert len(given) < 12
 
@@ -71,7 +71,7 @@ def test_errors_come_in_their_turn(processes: int) -> None:
         yield from (1, 4, -1, 5)
         raise DataError("behind the other error")
 
-    with Pool(Square, processes) as pool:
+    with WorkerPool(Square, processes) as pool:
         results = pool.map(numbers())
         assert [next(results), next(results)] == [1, 16]
         with pytest.raises(DataError) as caught:
@@ -88,7 +88,10 @@ def broken() -> Iterator[int]:
 
 
 def test_what_nobody_expected_keeps_its_traceback() -> None:
-    with Pool(Square, 2) as pool, pytest.raises(RuntimeError, match="LookupError: nobody expected this") as caught:
+    with (
+        WorkerPool(Square, 2) as pool,
+        pytest.raises(RuntimeError, match="LookupError: nobody expected this") as caught,
+    ):
         list(pool.map([-2]))
     assert "in do" in "".join(caught.value.__notes__)
 
@@ -98,7 +101,7 @@ def test_what_nobody_expected_keeps_its_traceback() -> None:
     [(-3, "was ended by signal 9 (SIGKILL)", "fewer --processes"), (-4, "ended with exit status 3", "--processes 1")],
 )
 def test_a_process_that_dies(harm: int, reason: str, hint: str) -> None:
-    with pytest.raises(WorkerError) as caught, Pool(Square, 2) as pool:
+    with pytest.raises(WorkerError) as caught, WorkerPool(Square, 2) as pool:
         list(pool.map([5, harm, 5, 5]))
     assert caught.value.what == f"a worker process {reason}"
     assert hint in str(caught.value.hint)
@@ -106,7 +109,7 @@ def test_a_process_that_dies(harm: int, reason: str, hint: str) -> None:
 
 
 def test_leaving_early_ends_the_processes() -> None:
-    with pytest.raises(KeyboardInterrupt), Pool(Square, 2) as pool:
+    with pytest.raises(KeyboardInterrupt), WorkerPool(Square, 2) as pool:
         next(pool.map(range(9)))
         assert len(children()) == 2
         raise KeyboardInterrupt

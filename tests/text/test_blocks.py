@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
-from rnnkit.text.blocks import Block, count_lines, read_blocks
+from rnnkit.text.blocks import LineBlock, count_lines, read_line_blocks
 from rnnkit.text.lines import read_lines
 
 LINES = st.lists(st.text(alphabet="aä\u2028\r\x85\f \ufeff", max_size=7), max_size=9)
@@ -28,7 +28,7 @@ def write(path: Path, content: bytes, pack: bool = False) -> Path:
     return path
 
 
-def lines_of(blocks: Iterator[tuple[Block, ...]], max_bytes: int = 99) -> list[list[str]]:
+def lines_of(blocks: Iterator[tuple[LineBlock, ...]], max_bytes: int = 99) -> list[list[str]]:
     """The lines of each file, every block read twice: as it is here, and as another process reads it."""
     sides: dict[Path, list[str]] = {}
     for block in (block for each in blocks for block in each):
@@ -47,7 +47,7 @@ def test_blocks_are_the_lines_of_the_file(
     content = b"\xef\xbb\xbf" * mark + "\n".join(lines).encode() + b"\n" * ended
     path = write(folder / "text", content, pack)
     wanted = list(read_lines(path))
-    assert lines_of(read_blocks([path], size=size)) == ([wanted] if wanted else [])
+    assert lines_of(read_line_blocks([path], size=size)) == ([wanted] if wanted else [])
     assert count_lines(path) == len(wanted)
 
 
@@ -56,10 +56,10 @@ def test_sides_stay_in_step(folder: Path, first: list[str], second: list[str], s
     paths = [write(folder / name, "".join(f"{line}\n" for line in side).encode())
              for name, side in (("a", first), ("b", second))]  # fmt: skip
     if len(first) == len(second):
-        assert lines_of(read_blocks(paths, size=size)) == [list(read_lines(path)) for path in paths if first]
+        assert lines_of(read_line_blocks(paths, size=size)) == [list(read_lines(path)) for path in paths if first]
         return
     with pytest.raises(DataError) as caught:
-        lines_of(read_blocks(paths, size=size))
+        lines_of(read_line_blocks(paths, size=size))
     assert str(caught.value).splitlines()[:2] == [
         "source and target differ in length",
         f"  {paths[0]} has {len(first)} lines, {paths[1]} has {len(second)}; "
@@ -71,7 +71,7 @@ def test_sides_stay_in_step(folder: Path, first: list[str], second: list[str], s
 def test_a_span_of_lines(folder: Path, lines: list[str], size: int, start: int, more: int) -> None:
     path = write(folder / "span", "".join(f"{line}\n" for line in lines).encode())
     wanted = list(read_lines(path))[start : start + more]
-    blocks = [block for (block,) in read_blocks([path], size=size, span=(start, start + more))]
+    blocks = [block for (block,) in read_line_blocks([path], size=size, span=(start, start + more))]
     assert [line for block in blocks for line in block.decode()] == wanted
     assert not blocks or blocks[0].first == start + 1
 
@@ -90,7 +90,7 @@ FAULTS = {
 def test_faults_are_named_by_the_line_of_the_file(tmp_path: Path, content: bytes, size: int) -> None:
     path = write(tmp_path / "text", content)
     with pytest.raises(DataError) as caught:
-        lines_of(read_blocks([path], 11, size), 11)
+        lines_of(read_line_blocks([path], 11, size), 11)
     assert caught.value.what == f"{path}{FAULTS[content]}"
     with pytest.raises(DataError) as reference:
         list(read_lines(path, 11))
@@ -101,14 +101,14 @@ def test_a_damaged_gzip_file(tmp_path: Path) -> None:
     path = tmp_path / "text.gz"
     path.write_bytes(gzip.compress(b"a b\n" * 10_000)[:-40])
     with pytest.raises(DataError, match=r"cannot read .*text\.gz beyond line [0-9]+"):
-        lines_of(read_blocks([path], size=100))
+        lines_of(read_line_blocks([path], size=100))
     with pytest.raises(DataError, match="cannot read"):
         count_lines(path)
 
 
 def test_a_file_that_is_gone(tmp_path: Path) -> None:
     path = write(tmp_path / "text", b"a\nb\n")
-    (block,) = next(iter(read_blocks([path])))
+    (block,) = next(iter(read_line_blocks([path])))
     path.unlink()
     with pytest.raises(DataError, match=r"cannot read .*text beyond line 0"):
         block.portable().decode()

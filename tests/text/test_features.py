@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
-from rnnkit.text.features import MARK, is_feature, marked, part, tokens_of, unmarked
+from rnnkit.text.tokenizers.features import (
+    FEATURE_MARK,
+    escape_marks,
+    feature_tokens,
+    is_feature,
+    remove_features,
+    split_features,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,14 +32,14 @@ from rnnkit.text.features import MARK, is_feature, marked, part, tokens_of, unma
     ],
 )
 def test_columns(line: str, text: str, tokens: str) -> None:
-    found, column = part(line)
+    found, column = split_features(line)
     assert found == text
-    assert tokens_of(column, "nfc") == tokens.split()
+    assert feature_tokens(column, "nfc") == tokens.split()
 
 
 def test_other_forms() -> None:
-    assert tokens_of("ﬁ;U\u0308", "nfkc") == ["␉fi", "␉Ü"]
-    assert tokens_of("ﬁ;U\u0308", "none") == ["␉ﬁ", "␉U\u0308"]
+    assert feature_tokens("ﬁ;U\u0308", "nfkc") == ["␉fi", "␉Ü"]
+    assert feature_tokens("ﬁ;U\u0308", "none") == ["␉ﬁ", "␉U\u0308"]
 
 
 @pytest.mark.parametrize(
@@ -49,20 +56,20 @@ def test_other_forms() -> None:
 )
 def test_lines_that_cannot_be_read_are_named(line: str, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        part(line, "train.de:7")
+        split_features(line, "train.de:7")
     assert str(caught.value).startswith(message)
     with pytest.raises(DataError) as caught:
-        part(line)
+        split_features(line)
     assert str(caught.value).startswith(message.removeprefix("train.de:7: "))
 
 
-TOKENS = st.lists(st.text([MARK, "V", "▁"], min_size=1, max_size=4), max_size=6)
+TOKENS = st.lists(st.text([FEATURE_MARK, "V", "▁"], min_size=1, max_size=4), max_size=6)
 
 
 @given(found=TOKENS, text=TOKENS)
 def test_features_and_text_are_told_apart(found: list[str], text: list[str]) -> None:
-    features = [MARK + token.replace(MARK, "x") for token in found]
+    features = [FEATURE_MARK + token.replace(FEATURE_MARK, "x") for token in found]
     assert all(map(is_feature, features))
-    assert not any(map(is_feature, marked(text)))
-    assert unmarked(features + marked(text)) == text
-    assert unmarked(marked(text) + features) == text
+    assert not any(map(is_feature, escape_marks(text)))
+    assert remove_features(features + escape_marks(text)) == text
+    assert remove_features(escape_marks(text) + features) == text

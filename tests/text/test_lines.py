@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
-from rnnkit.text.lines import MAX_BYTES, STDIN, batch_lines, decode_lines, read_lines
+from rnnkit.text.lines import MAX_LINE_BYTES, STDIN, batch_lines, decode_lines, read_lines
 
 
 def refused(path: Path) -> str:
@@ -80,7 +80,7 @@ def test_bytes_that_are_no_text_are_named_by_line_and_byte(tmp_path: Path) -> No
 
 
 def test_a_long_line_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
-    path = made(tmp_path, b"a" * MAX_BYTES + b"\r\n" + b"b" * 50_000_000)
+    path = made(tmp_path, b"a" * MAX_LINE_BYTES + b"\r\n" + b"b" * 50_000_000)
     assert refused(path) == (
         f"{path}:2: the line is longer than 1,000,000 bytes\n"
         "  hint: one sentence a line is expected; is this a text file?"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rnnkit.text.names import CorpusName, parse_name
+from rnnkit.text.token_files import CorpusName, parse_name
 
 
 @pytest.mark.parametrize(

@@ -12,28 +12,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.text.pairs import Pair
-from rnnkit.text.phrases import Phrase, Phrases, default_score, find, npmi
+from rnnkit.text.phrase_detection import Bigram, BigramPhrase, PhraseList, default_score, find_phrases, npmi_score
 
-NEW_YORK = Phrase("new_york", "new", "york", 7, 12.5)
-YORK_CITY = Phrase("york_city", "york", "city", 5, 11.0)
-BIG_APPLE = Phrase("new_york_city", "new_york", "city", 5, 3.25)
+NEW_YORK = BigramPhrase("new_york", "new", "york", 7, 12.5)
+YORK_CITY = BigramPhrase("york_city", "york", "city", 5, 11.0)
+BIG_APPLE = BigramPhrase("new_york_city", "new_york", "city", 5, 3.25)
 
 
-def joined(text: str, *passes: tuple[Phrase, ...]) -> str:
-    return " ".join(Phrases(passes).joiner()(text.split()))
+def joined(text: str, *passes: tuple[BigramPhrase, ...]) -> str:
+    return " ".join(PhraseList(passes).joiner()(text.split()))
 
 
 def test_default_score_is_the_paper_s() -> None:
-    assert default_score(Pair("a", "b", 8, 10, 12), words=240, discount=5) == pytest.approx((8 - 5) / (10 * 12) * 240)
-    assert default_score(Pair("a", "b", 2, 4, 5), words=10, discount=0) == pytest.approx(1), "chance is one"
+    assert default_score(Bigram("a", "b", 8, 10, 12), words=240, discount=5) == pytest.approx((8 - 5) / (10 * 12) * 240)
+    assert default_score(Bigram("a", "b", 2, 4, 5), words=10, discount=0) == pytest.approx(1), "chance is one"
 
 
 @given(st.integers(1, 50), st.integers(0, 50), st.integers(0, 50), st.integers(1, 500))
 def test_npmi_lies_between_minus_one_and_one(count: int, more_first: int, more_second: int, more: int) -> None:
-    pair = Pair("a", "b", count, count + more_first, count + more_second)
+    pair = Bigram("a", "b", count, count + more_first, count + more_second)
     words = pair.first_count + pair.second_count + more
-    score = npmi(pair, words)
+    score = npmi_score(pair, words)
     assert -1 <= score <= 1 + 1e-12
     p_first, p_second, p_both = pair.first_count / words, pair.second_count / words, count / words
     assert score == pytest.approx(math.log(p_both / (p_first * p_second)) / -math.log(p_both), abs=1e-12)
@@ -42,8 +41,8 @@ def test_npmi_lies_between_minus_one_and_one(count: int, more_first: int, more_s
 
 
 def test_phrases_score_more_than_the_threshold_and_come_best_first() -> None:
-    pairs = [Pair("x", "y", 3, 3, 4), Pair("a", "c", 3, 3, 3), Pair("a", "b", 3, 3, 3), Pair("z", "z", 1, 9, 9)]
-    found = find(pairs, partial(default_score, words=36, discount=1), threshold=0, delimiter="+")
+    pairs = [Bigram("x", "y", 3, 3, 4), Bigram("a", "c", 3, 3, 3), Bigram("a", "b", 3, 3, 3), Bigram("z", "z", 1, 9, 9)]
+    found = find_phrases(pairs, partial(default_score, words=36, discount=1), threshold=0, delimiter="+")
     assert [(phrase.joined, phrase.score) for phrase in found] == [("a+b", 8.0), ("a+c", 8.0), ("x+y", 6.0)]
 
 
@@ -54,18 +53,18 @@ def test_joining_goes_from_left_to_right_and_passes_follow_one_another() -> None
     assert joined("new york city new", first, (BIG_APPLE,)) == "new_york_city new"
     assert joined("new", first) == "new"
     assert joined("", first) == ""
-    doubled = (Phrase("a_a", "a", "a", 9, 9.0),)
+    doubled = (BigramPhrase("a_a", "a", "a", 9, 9.0),)
     assert joined("a a a a a", doubled) == "a_a a_a a"
 
 
 def test_a_list_is_read_as_it_was_written(tmp_path: Path) -> None:
-    phrases = Phrases(((NEW_YORK, YORK_CITY), (BIG_APPLE,)))
+    phrases = PhraseList(((NEW_YORK, YORK_CITY), (BIG_APPLE,)))
     file = io.StringIO()
     phrases.write(file)
     assert file.getvalue().splitlines()[2] == "new_york_city\t5\t3.25\t2\tnew_york city"
     path = tmp_path / "list.tsv"
     path.write_text(file.getvalue(), encoding="utf-8")
-    assert Phrases.load(path) == phrases
+    assert PhraseList.load(path) == phrases
     assert len(phrases) == 3
 
 
@@ -84,10 +83,10 @@ def test_what_is_no_phrase_list(tmp_path: Path, row: str, message: str) -> None:
     path = tmp_path / "list.tsv"
     path.write_text(f"york_city\t5\t11\t1\tyork city\n{row}\n", encoding="utf-8")
     with pytest.raises(FormatError) as raised:
-        Phrases.load(path)
+        PhraseList.load(path)
     assert str(raised.value).startswith(f"{path}:2: {message}")
 
 
 def test_a_list_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no file"):
-        Phrases.load(tmp_path / "none.tsv")
+        PhraseList.load(tmp_path / "none.tsv")

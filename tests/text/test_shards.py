@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.text.shards import Shard, check, find_shards
+from rnnkit.text.shards import Shard, find_shards, parse_shard
 
 
 @given(st.integers(0, 50), st.integers(1, 9))
@@ -21,14 +21,14 @@ def test_every_line_is_in_one_shard(lines: int, count: int) -> None:
 
 
 def test_spelling() -> None:
-    assert check("2/8", False) == Shard(2, 8)
-    assert check(None, True) is None
+    assert parse_shard("2/8", False) == Shard(2, 8)
+    assert parse_shard(None, True) is None
     assert str(Shard(2, 8)) == "2-of-8"
     for wrong in ("0/3", "4/3", "2", "a/b", "1/2/3", "-1/3", ""):
         with pytest.raises(UsageError, match="--shard wants I/N with I from 1 to N, such as 2/8, not"):
-            check(wrong, False)
+            parse_shard(wrong, False)
     with pytest.raises(UsageError, match="--shard makes a part and --merge puts the parts together"):
-        check("1/2", True)
+        parse_shard("1/2", True)
 
 
 def test_places(tmp_path: Path) -> None:

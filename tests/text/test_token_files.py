@@ -8,19 +8,21 @@ import pytest
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.text.token_files import (
+    common_tokenizer,
     describe_tokenizer,
     find_token_files,
     open_token_file,
     read_token_lines,
-    shared_tokenizer,
-    write_meta,
+    write_token_manifest,
 )
 
 
 def made(path: Path, tokenizer: str | None = None, text: str = "a b\n") -> Path:
     path.write_text(text, encoding="utf-8")
     if tokenizer is not None:
-        write_meta(path, options={}, inputs={"tokenizer": tokenizer}, lines=1, tokens=2, samples=3, features=True)
+        write_token_manifest(
+            path, options={}, inputs={"tokenizer": tokenizer}, lines=1, tokens=2, samples=3, features=True
+        )
     return path
 
 
@@ -55,10 +57,10 @@ def test_only_token_files_are_found(tmp_path: Path) -> None:
 
 def test_one_tokenizer_for_all(tmp_path: Path) -> None:
     files = [open_token_file(made(tmp_path / f"{name}.tok", name[0] * 20)) for name in ("a1", "a2", "b1")]
-    assert shared_tokenizer(files[:2]) == "a" * 20
-    assert shared_tokenizer([]) is None
+    assert common_tokenizer(files[:2]) == "a" * 20
+    assert common_tokenizer([]) is None
     with pytest.raises(ArtefactError) as caught:
-        shared_tokenizer(files)
+        common_tokenizer(files)
     assert caught.value.details == (
         f"{tmp_path / 'a1.tok'}: tokenizer aaaaaaaaaaaa",
         f"{tmp_path / 'b1.tok'}: tokenizer bbbbbbbbbbbb",

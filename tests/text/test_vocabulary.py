@@ -18,8 +18,8 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.stages.text import vocab
-from rnnkit.text import special
-from rnnkit.text.vocabulary import Vocabulary, read_meta
+from rnnkit.text import special_tokens
+from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 SPECIALS = "<pad>\t0\n<unk>\t0\n<s>\t0\n</s>\t0\n"
 TOKENS = st.text(min_size=1).filter(lambda token: token.split() == [token] and "\0" not in token)
@@ -45,12 +45,12 @@ def test_typing_a_special_symbol_injects_nothing(tmp_path: Path) -> None:
     text = ["</s>", "<unk>", "a", "<pad>", "</s>"]
     vocabulary = Vocabulary.from_counts(Counter(text))
     ids = vocabulary.encode([*text, "new"])
-    assert min(ids[:-1]) >= len(special.NAMES)
-    assert ids[-1] == special.UNK
+    assert min(ids[:-1]) >= len(special_tokens.NAMES)
+    assert ids[-1] == special_tokens.UNK
     assert vocabulary.decode(ids[:-1]) == text
     vocabulary.save(tmp_path / "vocab.tsv")
     assert Vocabulary.load(tmp_path / "vocab.tsv") == vocabulary
-    assert Vocabulary.from_counts({}).encode(special.NAMES) == [special.UNK] * 4
+    assert Vocabulary.from_counts({}).encode(special_tokens.NAMES) == [special_tokens.UNK] * 4
 
 
 @given(st.dictionaries(TOKENS, st.integers(1, 10**15)))
@@ -65,11 +65,11 @@ def test_saved_and_loaded_are_equal(tmp_path_factory: pytest.TempPathFactory, co
 def test_the_manifest_names_what_was_counted(tmp_path: Path) -> None:
     path = tmp_path / "vocab.tsv"
     Vocabulary.from_counts({"a": 1}).save(path, inputs={"tokenizer": "abc"}, facts={"tokens": 1})
-    meta = read_meta(path)
+    meta = read_vocabulary_manifest(path)
     assert (meta.kind, meta.inputs, meta.facts) == ("vocabulary", {"tokenizer": "abc"}, {"rows": 5, "tokens": 1})
     path.write_text(SPECIALS, encoding="utf-8")
     with pytest.raises(FormatError, match=r"is damaged\n  vocab.tsv: .* bytes, .* were written"):
-        read_meta(path)
+        read_vocabulary_manifest(path)
 
 
 def test_missing_vocabulary_and_missing_manifest(tmp_path: Path) -> None:
@@ -77,16 +77,16 @@ def test_missing_vocabulary_and_missing_manifest(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no file"):
         Vocabulary.load(path)
     with pytest.raises(DataError, match="there is no vocabulary at"):
-        read_meta(path)
+        read_vocabulary_manifest(path)
     path.write_text(SPECIALS, encoding="utf-8")
     with pytest.raises(DataError, match=r"vocab.tsv.meta.json is missing"):
-        read_meta(path)
+        read_vocabulary_manifest(path)
     path.unlink()
     Vocabulary.from_counts({}).save(path)
     meta = path.with_name("vocab.tsv.meta.json")
     meta.write_text(meta.read_text().replace('"vocabulary"', '"tokens"'))
     with pytest.raises(ArtefactError, match="is tokens, not vocabulary"):
-        read_meta(path)
+        read_vocabulary_manifest(path)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ WHITE = [
 
 def test_white_space_that_separates_nothing_is_written_and_read(tmp_path: Path) -> None:
     words = [text for letter in WHITE if letter not in " \t\r\n\0" for text in (letter, f"new{letter}york")]
-    written = Vocabulary((*special.NAMES, *words), (0,) * (len(words) + 4))
+    written = Vocabulary((*special_tokens.NAMES, *words), (0,) * (len(words) + 4))
     written.save(tmp_path / "vocab.tsv")
     assert Vocabulary.load(tmp_path / "vocab.tsv") == written
 
@@ -135,7 +135,7 @@ def write_vectors(folder: Path, words: list[str]) -> None:
 
 def write_table(folder: Path, words: list[str]) -> None:
     folder.mkdir()
-    Vocabulary((*special.NAMES, *words), (0, 0, 0, 0, *[1] * len(words))).save(folder / "vocab.tsv")
+    Vocabulary((*special_tokens.NAMES, *words), (0, 0, 0, 0, *[1] * len(words))).save(folder / "vocab.tsv")
 
 
 def count_tokens(folder: Path, words: list[str]) -> None:
@@ -157,7 +157,7 @@ def test_whatever_writes_a_vocabulary_writes_what_can_be_read(
 
 @pytest.mark.parametrize("token", ["", "a b", "a\tb", "a\rb", "a\nb", "a\0b", "\udc80", "the", "x" * 32_000_000])
 def test_what_could_not_be_read_is_not_written(tmp_path: Path, token: str) -> None:
-    tokens = (*special.NAMES, "the", token)
+    tokens = (*special_tokens.NAMES, "the", token)
     with pytest.raises(FormatError, match=r"vocab\.tsv:6: "):
         Vocabulary(tokens, (0,) * len(tokens)).save(tmp_path / "vocab.tsv")
     assert not list(tmp_path.iterdir())
@@ -167,4 +167,4 @@ def test_special_symbols_come_first_in_what_is_written(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"vocab\.tsv:2: <unk> is missing"):
         Vocabulary(("<pad>", "the"), (0, 0)).save(tmp_path / "vocab.tsv")
     with pytest.raises(FormatError, match="it has 3 rows"):
-        Vocabulary(special.NAMES[:3], (0, 0, 0)).save(tmp_path / "vocab.tsv")
+        Vocabulary(special_tokens.NAMES[:3], (0, 0, 0)).save(tmp_path / "vocab.tsv")

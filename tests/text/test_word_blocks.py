@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
+from rnnkit.text.blocks import ASCII_SPACES, read_word_blocks
 from rnnkit.text.lines import BOM, STDIN, read_lines
-from rnnkit.text.word_blocks import ASCII_SPACES, read_word_blocks
 
 SPACES = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
 """What `str.split` parts words at."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from rnnkit.alignment.links import Links
-from rnnkit.data.aligned import Sentences
-from rnnkit.text.special import EOS
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.text.special_tokens import EOS
 
 Points = list[list[tuple[int, int]]]
 """Of each pair, the places of a source and a target word that are linked."""
 
 
-def sentences(rows: list[list[int]]) -> Sentences:
+def sentences(rows: list[list[int]]) -> SentenceDataset:
     """Ids without end symbols as one side of a split."""
     ended = [[*row, EOS] for row in rows]
-    return Sentences(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
+    return SentenceDataset(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
 
 
 def pack(points: Points) -> Links:

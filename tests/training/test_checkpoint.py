@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import ArtefactError, FormatError
-from rnnkit.io import artefact_output, durable
+from rnnkit.io import artifact_output, durable
 from rnnkit.training import checkpoint
-from rnnkit.training.checkpoint import Checkpoint
+from rnnkit.training.checkpoint import TrainingCheckpoint
 
 
-def example(step: int) -> Checkpoint:
-    return Checkpoint(
+def example(step: int) -> TrainingCheckpoint:
+    return TrainingCheckpoint(
         {"loop": {"step": step}},
         {"weights": {"w": np.full((3, 5), step, dtype=np.float32)}, "random": {"cpu": np.arange(7, dtype=np.uint8)}},
     )
@@ -33,7 +33,7 @@ def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
 
 def test_an_array_with_strides_is_saved_as_it_reads(tmp_path: Path) -> None:
     array = np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1)[1:]
-    checkpoint.save(tmp_path / "last", Checkpoint({}, {"carried": {"0.0": array}}))
+    checkpoint.save(tmp_path / "last", TrainingCheckpoint({}, {"carried": {"0.0": array}}))
     np.testing.assert_array_equal(checkpoint.load(tmp_path / "last").arrays["carried"]["0.0"], array)
 
 
@@ -41,7 +41,7 @@ def test_a_crash_between_the_two_renames_leaves_the_old_checkpoint(tmp_path: Pat
     folder = tmp_path / "last"
     checkpoint.save(folder, example(1))
     folder.rename(tmp_path / ".last.old")
-    artefact_output.recover(folder)
+    artifact_output.recover_directory(folder)
     assert checkpoint.exists(folder)
     assert checkpoint.load(folder).counters["loop"]["step"] == 1
 

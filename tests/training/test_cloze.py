@@ -11,35 +11,37 @@ import pytest
 import torch
 from tests.tiny_models import SIZE, filler
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.batching import Batches
-from rnnkit.models.cloze import Cloze, Config
-from rnnkit.text.special import EOS, PAD
-from rnnkit.training.cloze import ClozeTask, Settings, gather, mean_nll
-from rnnkit.training.optimisation import Optimisation
-from rnnkit.training.optimisation import Settings as Changes
-from rnnkit.training.signals import Stop
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.batch_sampler import BatchSampler
+from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
+from rnnkit.text.special_tokens import EOS, PAD
+from rnnkit.training.lm_tasks import MaskedLMObjective, MaskedLMTask, gather_lines, mean_masked_nll
+from rnnkit.training.optimizer import NetworkOptimizer
+from rnnkit.training.optimizer import OptimizerSettings as Changes
+from rnnkit.training.signals import StopRequest
 
 LINES = [[4, 9, 6, 5, 12], [7], [15, 5, 4], [], [8, 8, 8, 8, 8, 8, 8], [10, 11]]
 
 
-def sentences(lines: list[list[int]], padded: bool = False) -> Sentences:
+def sentences(lines: list[list[int]], padded: bool = False) -> SentenceDataset:
     longest = max(map(len, lines)) + 1
     rows = [[*line, EOS, *([PAD] * (longest - len(line) - 1) if padded else [])] for line in lines]
     ids = np.array(list(itertools.chain.from_iterable(rows)), dtype=np.uint16)
-    return Sentences(ids, np.cumsum([0, *map(len, rows)]), padded)
+    return SentenceDataset(ids, np.cumsum([0, *map(len, rows)]), padded)
 
 
-def task(network: Cloze, folder: Path, lines: Sentences, optimizer: str = "adamw", **changes: Any) -> ClozeTask:
+def task(
+    network: MaskedLM, folder: Path, lines: SentenceDataset, optimizer: str = "adamw", **changes: Any
+) -> MaskedLMTask:
     how = Changes(optimizer, **changes)  # type: ignore[arg-type]
-    return ClozeTask(network, lines, Settings(torch.float32), Optimisation(network, how, folder))
+    return MaskedLMTask(network, lines, MaskedLMObjective(torch.float32), NetworkOptimizer(network, how, folder))
 
 
 def test_a_step_counts_every_token_but_the_ends_and_learns_from_their_mean(tmp_path: Path) -> None:
     network = filler(dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, blanked=0.0)
     lines = sentences(LINES)
     batch = np.array([0, 2, 3])
-    ids_BT, lengths_B = gather(lines, batch, torch.device("cpu"))
+    ids_BT, lengths_B = gather_lines(lines, batch, torch.device("cpu"))
     loss = network.loss(ids_BT, lengths_B)
     gradients = torch.autograd.grad(loss / 8, list(network.parameters()))
     before = [parameter.detach().clone() for parameter in network.parameters()]
@@ -68,21 +70,21 @@ def test_validation_is_the_mean_over_all_tokens_line_by_line(padded: bool) -> No
     lines = sentences(LINES, padded)
     total = 0.0
     for index, line in enumerate(LINES):
-        ids_BT, lengths_B = gather(lines, np.array([index]), torch.device("cpu"))
-        log_p_TV = network.log_probabilities(network.read(ids_BT, lengths_B)[0])
+        ids_BT, lengths_B = gather_lines(lines, np.array([index]), torch.device("cpu"))
+        log_p_TV = network.log_probabilities(network.hidden_states(ids_BT, lengths_B)[0])
         total -= sum(log_p_TV[place, token].item() for place, token in enumerate(line))
     network.train()
-    assert mean_nll(network, lines, Stop()) == pytest.approx(total / 18, rel=1e-5)
+    assert mean_masked_nll(network, lines, StopRequest()) == pytest.approx(total / 18, rel=1e-5)
     assert network.training, "validation leaves the mode as it was"
 
 
 def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
-    stop = Stop()
-    stop.number = 15
-    assert mean_nll(filler(), sentences(LINES), stop) is None
+    stop = StopRequest()
+    stop.signum = 15
+    assert mean_masked_nll(filler(), sentences(LINES), stop) is None
 
 
-def steps(which: ClozeTask, batches: Batches, count: int) -> None:
+def steps(which: MaskedLMTask, batches: BatchSampler, count: int) -> None:
     for _ in range(count):
         which.step([next(batches)], 0.01)
 
@@ -90,8 +92,8 @@ def steps(which: ClozeTask, batches: Batches, count: int) -> None:
 def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path) -> None:
     lines = sentences(LINES)
     torch.manual_seed(4)
-    whole, batches = filler(), Batches([lines.lengths()], 12, seed=1)
-    running = task(whole, tmp_path, lines, mean_decay=0.9)
+    whole, batches = filler(), BatchSampler([lines.lengths()], 12, seed=1)
+    running = task(whole, tmp_path, lines, ema_decay=0.9)
     steps(running, batches, 3)
     state = {
         group: {name: array.copy() for name, array in arrays.items()} for group, arrays in running.state_dict().items()
@@ -100,7 +102,7 @@ def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path
     steps(running, batches, 4)
 
     resumed = filler(seed=99)
-    again, batches = task(resumed, tmp_path, lines, mean_decay=0.9), Batches([lines.lengths()], 12, seed=1)
+    again, batches = task(resumed, tmp_path, lines, ema_decay=0.9), BatchSampler([lines.lengths()], 12, seed=1)
     batches.load_state_dict(position)
     again.load_state_dict(state)
     steps(again, batches, 4)
@@ -113,16 +115,17 @@ def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str)
     """In `x y z` the middle is decided by both ends, by neither alone: y = 10 + (x + z) mod 3."""
     lines = [[4 + x, 10 + (x + z) % 3, 4 + z] for x in range(4) for z in range(4)]
     torch.manual_seed(2)
-    network = Cloze(Config(arch, SIZE, 16, 16, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, blanked=0.0))  # type: ignore[arg-type]
+    plain = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0, "blanked": 0.0}
+    network = MaskedLM(MaskedLMConfig(arch, SIZE, 16, 16, **plain))  # type: ignore[arg-type]
     data = sentences(lines)
     learner = task(network, tmp_path, data)
-    batches = Batches([data.lengths()], 100, seed=1)
+    batches = BatchSampler([data.lengths()], 100, seed=1)
     for _ in range(200):
         learner.step([next(batches)], 0.02)
     network.eval()
-    ids_BT, lengths_B = gather(data, np.arange(len(lines)), torch.device("cpu"))
+    ids_BT, lengths_B = gather_lines(data, np.arange(len(lines)), torch.device("cpu"))
     with torch.no_grad():
-        log_p_NV = network.log_probabilities(network.read(ids_BT, lengths_B)[:, 1])
+        log_p_NV = network.log_probabilities(network.hidden_states(ids_BT, lengths_B)[:, 1])
     right_N = log_p_NV.argmax(-1) == ids_BT[:, 1]
     assert right_N.all()
     # One end alone leaves shares of 1/2, 1/4 and 1/4: 1.04 nats.
@@ -130,5 +133,5 @@ def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str)
 
 
 def test_weights_are_kept_under_their_name(tmp_path: Path) -> None:
-    task(filler(), tmp_path, sentences(LINES)).keep("best", {"step": 3})
+    task(filler(), tmp_path, sentences(LINES)).save_weights("best", {"step": 3})
     assert (tmp_path / "best.safetensors").exists()

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rnnkit.data.batching import Batches
-from rnnkit.training import estimate
+from rnnkit.data.batch_sampler import BatchSampler
+from rnnkit.training import dry_run
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import Plan
-from rnnkit.training.signals import Stop
+from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import StepReport, Validation
+from rnnkit.training.trainer import TrainingPlan
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr("rnnkit.training.estimate.time.perf_counter", lambda: self.now)
+        monkeypatch.setattr("rnnkit.training.dry_run.time.perf_counter", lambda: self.now)
 
 
 class Work:
@@ -41,7 +41,7 @@ class Work:
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None: ...
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None: ...
+    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None: ...
 
 
 LENGTHS = np.array([9, 3, 3, 3, 3, 3, 3, 5, 5, 5, 5])
@@ -50,13 +50,13 @@ LENGTHS = np.array([9, 3, 3, 3, 3, 3, 3, 5, 5, 5, 5])
 
 def test_steps_and_validations_are_reckoned(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    task, batches = Work(clock), Batches([LENGTHS], budget=9, seed=1)
+    task, batches = Work(clock), BatchSampler([LENGTHS], budget=9, seed=1)
 
-    def validate(stop: Stop) -> Validation:
+    def validate(stop: StopRequest) -> Validation:
         clock.now += 6
         return Validation(0.0, {}, length_ratio=3.0)
 
-    found = estimate.estimate(task, batches, validate, Plan(steps=70, validate_every=20), 1000, 200)
+    found = dry_run.estimate_cost(task, batches, validate, TrainingPlan(steps=70, validate_every=20), 1000, 200)
     assert task.sizes[:2] == [1, 3], "the longest sentence, then the most sentences"
     assert found.training_seconds == pytest.approx(70 * 0.1 * sum(task.sizes[2:]) / len(task.sizes[2:]))
     assert found.validation_seconds == pytest.approx(4 * 2.0), "four, and a learned model speaks a third as long"
@@ -66,18 +66,18 @@ def test_steps_and_validations_are_reckoned(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_slow_steps_are_not_timed_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    task, batches = Work(clock), Batches([np.full(100, 30)], budget=3000, seed=1)
-    estimate.estimate(task, batches, lambda stop: None, Plan(steps=70, validate_every=20), 1, 0)
-    assert len(task.sizes) == 1 + estimate.FEWEST
+    task, batches = Work(clock), BatchSampler([np.full(100, 30)], budget=3000, seed=1)
+    dry_run.estimate_cost(task, batches, lambda stop: None, TrainingPlan(steps=70, validate_every=20), 1, 0)
+    assert len(task.sizes) == 1 + dry_run.MIN_TIMED_STEPS
 
 
 def test_a_short_output_makes_no_validation_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
 
-    def validate(stop: Stop) -> Validation:
+    def validate(stop: StopRequest) -> Validation:
         clock.now += 6
         return Validation(0.0, {}, length_ratio=0.1)
 
-    plan = Plan(steps=7, validate_every=7)
-    found = estimate.estimate(Work(clock), Batches([LENGTHS], 9, 1), validate, plan, 1, 0)
+    plan = TrainingPlan(steps=7, validate_every=7)
+    found = dry_run.estimate_cost(Work(clock), BatchSampler([LENGTHS], 9, 1), validate, plan, 1, 0)
     assert found.validation_seconds == pytest.approx(6)

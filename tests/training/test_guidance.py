@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from rnnkit.alignment.agreement import Agreement, agreement
-from rnnkit.data.batching import Batches
-from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
+from rnnkit.data.batch_sampler import BatchSampler
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import kinds
 from rnnkit.nn.guided_attention import guided_loss, reference_guided_loss
-from rnnkit.training.guidance import Guidance
-from rnnkit.training.optimisation import Optimisation
-from rnnkit.training.optimisation import Settings as Changes
-from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings, gather_pairs
+from rnnkit.training.optimizer import NetworkOptimizer
+from rnnkit.training.optimizer import OptimizerSettings as Changes
+from rnnkit.training.seq2seq_task import AttentionSupervision, Seq2SeqObjective, Seq2SeqTask, gather_pairs
 
 from .pairs import Points, pack, sentences
 
@@ -45,7 +45,7 @@ def build(seed: int = 3, **changes: Any) -> SequenceToSequence:
     torch.manual_seed(seed)
     shape = {"embedding": 16, "hidden": 16, "heads": 2, "joint": True, "dropout": 0.0, **changes}
     shape["guided_head"] = shape.get("attention") == "multihead"
-    return SequenceToSequence(Config(source_size=SIZE, target_size=SIZE, **shape))
+    return SequenceToSequence(Seq2SeqConfig(source_size=SIZE, target_size=SIZE, **shape))
 
 
 def copies(count: int, seed: int) -> tuple[list[list[int]], list[list[int]], Points]:
@@ -62,7 +62,7 @@ def test_the_links_of_a_batch_whatever_its_order(data: st.DataObject) -> None:
     link = st.tuples(st.integers(0, 6), st.integers(0, 4))
     points = data.draw(st.lists(st.lists(link, max_size=8), min_size=1, max_size=7))
     batch = data.draw(st.lists(st.integers(0, len(points) - 1), min_size=1, max_size=5))
-    linked = Guidance(pack(points), 0.2).linked(np.array(batch), CPU)
+    linked = AttentionSupervision(pack(points), 0.2).batch_links(np.array(batch), CPU)
     places = zip(linked.row_L.tolist(), linked.source_L.tolist(), linked.target_L.tolist(), strict=True)
     assert sorted(places) == sorted((row, *link) for row, pair in enumerate(batch) for link in set(points[pair]))
     assert linked.tokens == sum(len({target for _, target in points[pair]}) for pair in batch)
@@ -72,12 +72,12 @@ def test_the_links_of_a_batch_whatever_its_order(data: st.DataObject) -> None:
     torch.testing.assert_close(guided_loss(weights_BTS, linked), reference_guided_loss(weights_BTS, linked_BTS))
 
 
-def attention_loss(network: SequenceToSequence, data: Any, guidance: Guidance, batch: list[int]) -> Tensor:
+def attention_loss(network: SequenceToSequence, data: Any, guidance: AttentionSupervision, batch: list[int]) -> Tensor:
     source, target = data
     pairs = gather_pairs(source, target, np.array(batch), CPU)
-    decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, want_weights=True)
+    decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights=True)
     assert decoded.weights_BTS is not None
-    return guided_loss(decoded.weights_BTS, guidance.linked(np.array(batch), CPU))
+    return guided_loss(decoded.weights_BTS, guidance.batch_links(np.array(batch), CPU))
 
 
 @pytest.mark.parametrize("changes", EVERY, ids=str)
@@ -85,7 +85,7 @@ def test_padding_and_company_change_neither_loss_nor_gradient(changes: dict[str,
     network = build(**changes).eval()  # monotonic attention draws noise while it trains
     source, target, points = copies(5, seed=2)
     points[3] = []
-    data, guidance = (sentences(source), sentences(target)), Guidance(pack(points), 0.2)
+    data, guidance = (sentences(source), sentences(target)), AttentionSupervision(pack(points), 0.2)
     together = attention_loss(network, data, guidance, [4, 0, 3, 2])
     alone = sum(attention_loss(network, data, guidance, [pair]) for pair in (4, 0, 2))
     assert isinstance(alone, Tensor)
@@ -101,17 +101,20 @@ def learnt(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, fl
     """After 50 steps, on other sentences: agreement of attention with their links, nats a linked token; the reports."""
     network, (source, target, points) = build(**changes), copies(60, seed=1)
     data = sentences(source), sentences(target)
-    taught = None if weight is None else Guidance(pack(points), weight)
-    optimisation = Optimisation(network, Changes("adam"), Path())
-    task = SequenceToSequenceTask(network, *data, Settings(0.0, torch.float32), optimisation, taught)
-    batches = Batches([side.lengths() for side in data], 80, seed=1)
+    taught = None if weight is None else AttentionSupervision(pack(points), weight)
+    optimizer = NetworkOptimizer(network, Changes("adam"), Path())
+    task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.0, torch.float32), optimizer, taught)
+    batches = BatchSampler([side.lengths() for side in data], 80, seed=1)
     reports = [task.step([batch], 1e-2) for batch in itertools.islice(batches, 50)]
     network.eval()
     source, target, points = copies(20, seed=9)
-    pairs, linked = gather_pairs(sentences(source), sentences(target), np.arange(20), CPU), Guidance(pack(points), 1.0)
-    places = linked.linked(np.arange(20), CPU)
+    pairs, linked = (
+        gather_pairs(sentences(source), sentences(target), np.arange(20), CPU),
+        AttentionSupervision(pack(points), 1.0),
+    )
+    places = linked.batch_links(np.arange(20), CPU)
     with torch.inference_mode():
-        decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, want_weights=True)
+        decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights=True)
         assert decoded.weights_BTS is not None
         nats = guided_loss(decoded.weights_BTS, places).item() / places.tokens
     looked = [
@@ -144,9 +147,9 @@ def test_attention_follows_links_sooner_where_they_teach_it(changes: dict[str, A
 def test_links_are_counted_by_token_and_a_batch_without_any_learns_on() -> None:
     network = build(arch="gru")
     data = sentences([[4, 5, 6], [7]]), sentences([[6, 5], [7, 7, 7]])
-    guidance = Guidance(pack([[(0, 1), (1, 1), (2, 0)], []]), 0.2)
-    optimisation = Optimisation(network, Changes("adam"), Path())
-    task = SequenceToSequenceTask(network, *data, Settings(0.1, torch.float32), optimisation, guidance)
+    guidance = AttentionSupervision(pack([[(0, 1), (1, 1), (2, 0)], []]), 0.2)
+    optimizer = NetworkOptimizer(network, Changes("adam"), Path())
+    task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.1, torch.float32), optimizer, guidance)
     linked, bare = task.step([np.array([0])], 1e-3), task.step([np.array([1])], 1e-3)
     assert linked.guided is not None
     assert (linked.guided.tokens, bare.guided) == (2, None)
@@ -160,14 +163,18 @@ def test_the_weight_scales_the_gradient_of_the_links_alone() -> None:
     data, batch = (sentences(source), sentences(target)), np.arange(5)
     for weight in (0.0, 0.2, 3.0):
         network = build(arch="lstm")
-        guidance = Guidance(pack(points), weight)
-        pairs, linked = gather_pairs(*data, batch, CPU), guidance.linked(batch, CPU)
+        guidance = AttentionSupervision(pack(points), weight)
+        pairs, linked = gather_pairs(*data, batch, CPU), guidance.batch_links(batch, CPU)
         loss, _ = network.loss(pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, 0.1)
         whole = loss / sum(len(row) + 1 for row in target)
         whole = whole + weight * attention_loss(network, data, guidance, batch.tolist()) / linked.tokens
         grads = torch.autograd.grad(whole, list(network.parameters()), allow_unused=True)
         norm = math.sqrt(sum(float((grad**2).sum()) for grad in grads if grad is not None))
-        task = SequenceToSequenceTask(
-            network, *data, Settings(0.1, torch.float32), Optimisation(network, Changes("adam"), Path()), guidance
+        task = Seq2SeqTask(
+            network,
+            *data,
+            Seq2SeqObjective(0.1, torch.float32),
+            NetworkOptimizer(network, Changes("adam"), Path()),
+            guidance,
         )
         assert task.step([batch], 0.0).gradient_norm == pytest.approx(norm, rel=1e-4)

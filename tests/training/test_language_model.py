@@ -11,30 +11,32 @@ import numpy as np
 import pytest
 import torch
 
-from rnnkit.data.stream import Cutting, StreamBatches, line_piece
-from rnnkit.models.language_model import Config, LanguageModel
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, collate_lines
+from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
-from rnnkit.text.special import EOS
-from rnnkit.training.language_model import LanguageModelTask, Settings, penalties
-from rnnkit.training.optimisation import Optimisation
-from rnnkit.training.optimisation import Settings as Changes
+from rnnkit.text.special_tokens import EOS
+from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask, activation_penalties
+from rnnkit.training.optimizer import NetworkOptimizer
+from rnnkit.training.optimizer import OptimizerSettings as Changes
 
 V = 11
 TEXT = np.array([4, 5, 6, 7, 8, EOS] * 40, np.uint16)
-PLAIN = Settings(0.0, 0.0, None, torch.float32, torch.float32)
+PLAIN = LanguageModelObjective(0.0, 0.0, None, torch.float32, torch.float32)
 
 
-def make(arch: str = "lstm", settings: Settings = PLAIN, seed: int = 1, **changes: Any) -> LanguageModelTask:
+def make(
+    arch: str = "lstm", settings: LanguageModelObjective = PLAIN, seed: int = 1, **changes: Any
+) -> LanguageModelTask:
     torch.manual_seed(seed)
-    config = Config(arch, V, 8, 8, heads=2, memory=16, **changes)  # type: ignore[arg-type]
+    config = LMConfig(arch, V, 8, 8, heads=2, memory=16, **changes)  # type: ignore[arg-type]
     network = LanguageModel(config)
-    return LanguageModelTask(network, settings, Optimisation(network, Changes("adam"), Path()))
+    return LanguageModelTask(network, settings, NetworkOptimizer(network, Changes("adam"), Path()))
 
 
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
 def test_it_learns_a_text_that_repeats_itself(arch: str) -> None:
     task = make(arch)
-    reports = [task.step([piece], 2e-2) for piece in islice(StreamBatches(TEXT, Cutting(4, 7), 1), 60)]
+    reports = [task.step([piece], 2e-2) for piece in islice(BpttBatchSampler(TEXT, BpttLayout(4, 7), 1), 60)]
     assert reports[0].nll / reports[0].tokens == pytest.approx(math.log(V), rel=0.1)
     assert reports[-1].nll / reports[-1].tokens < 1.2
     assert reports[0].loss == pytest.approx(reports[0].nll)
@@ -43,10 +45,10 @@ def test_it_learns_a_text_that_repeats_itself(arch: str) -> None:
 
 def test_the_state_is_carried_within_a_pass_and_dropped_between_passes() -> None:
     dry: dict[str, Any] = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0}
-    first, second = islice(StreamBatches(TEXT, Cutting(3, 7, shuffled=False), 1), 2)
+    first, second = islice(BpttBatchSampler(TEXT, BpttLayout(3, 7, rotate=False), 1), 2)
     carried, fresh = make(**dry), make(**dry)
     carried.step([first], 0.0)
-    afresh = type(second)(second.input_BT, second.target_BT, first=True)
+    afresh = type(second)(second.input_BT, second.target_BT, resets_state=True)
     assert carried.step([second], 0.0).nll != fresh.step([afresh], 0.0).nll
     assert carried.step([afresh], 0.0).nll == fresh.step([afresh], 0.0).nll
 
@@ -54,35 +56,35 @@ def test_the_state_is_carried_within_a_pass_and_dropped_between_passes() -> None
 def test_penalties_are_their_equations() -> None:
     task = make()
     network = task._network
-    reading = network.read(torch.from_numpy(TEXT[:12].astype(np.int64)).view(2, 6), network.start(2))
+    reading = network.hidden_states(torch.from_numpy(TEXT[:12].astype(np.int64)).view(2, 6), network.initial_state(2))
     change = reading.raw_BTE[:, 1:] - reading.raw_BTE[:, :-1]
     expected = 2 * (reading.hidden_BTE**2).mean() + 3 * (change**2).mean()
-    found = penalties(reading, 2.0, 3.0)
+    found = activation_penalties(reading, 2.0, 3.0)
     assert isinstance(found, torch.Tensor)
     torch.testing.assert_close(found, expected)
-    assert penalties(reading, 0.0, 0.0) == 0
-    single = network.read(torch.tensor([[4]]), network.start(1))
-    assert penalties(single, 0.0, 1.0) == 0
+    assert activation_penalties(reading, 0.0, 0.0) == 0
+    single = network.hidden_states(torch.tensor([[4]]), network.initial_state(1))
+    assert activation_penalties(single, 0.0, 1.0) == 0
 
 
 def test_penalties_are_part_of_the_loss_and_not_of_the_likelihood() -> None:
-    piece = next(StreamBatches(TEXT, Cutting(3, 7), 1))
+    piece = next(BpttBatchSampler(TEXT, BpttLayout(3, 7), 1))
     plain, strict = (
         make().step([piece], 0.0),
-        make(settings=Settings(2.0, 1.0, None, torch.float32, torch.float32)).step([piece], 0.0),
+        make(settings=LanguageModelObjective(2.0, 1.0, None, torch.float32, torch.float32)).step([piece], 0.0),
     )
     assert strict.nll == plain.nll
     assert strict.loss > plain.loss
 
 
 def test_lines_count_no_padding() -> None:
-    piece = line_piece([np.array([4, 5, EOS]), np.array([6, EOS]), np.array([EOS])])
+    piece = collate_lines([np.array([4, 5, EOS]), np.array([6, EOS]), np.array([EOS])])
     assert make(context="line").step([piece], 1e-3).tokens == 6
 
 
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
 def test_what_is_saved_in_mid_pass_is_enough_to_go_on_bit_for_bit(arch: str) -> None:
-    batches = StreamBatches(TEXT, Cutting(3, 7), seed=2)
+    batches = BpttBatchSampler(TEXT, BpttLayout(3, 7), seed=2)
     task, other = make(arch), make(arch, seed=9)
     for piece in islice(batches, 5):
         task.step([piece], 1e-2)

@@ -12,7 +12,7 @@ from rnnkit.training import metrics
 
 
 def test_records_come_back_in_order(tmp_path: Path) -> None:
-    path = tmp_path / metrics.NAME
+    path = tmp_path / metrics.METRICS_FILE
     records: list[dict[str, Any]] = [{"step": 5, "loss": 1.5}, {"step": 10, "validation": {"bleu": 3.0}}]
     for record in records:
         metrics.append(path, record)
@@ -20,22 +20,22 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
 
 
 def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / metrics.NAME
+    path = tmp_path / metrics.METRICS_FILE
     path.write_text('{"step": 5}\n{"step": 1')
     assert list(metrics.read(path)) == [{"step": 5}]
 
 
 def test_damage_further_up_is_named_by_line(tmp_path: Path) -> None:
-    path = tmp_path / metrics.NAME
+    path = tmp_path / metrics.METRICS_FILE
     path.write_text('{"step": 5}\nnonsense\n{"step": 7}\n')
     with pytest.raises(FormatError, match=r"metrics\.jsonl:2: not a JSON object"):
         list(metrics.read(path))
 
 
 def test_what_was_measured_after_a_step_is_forgotten(tmp_path: Path) -> None:
-    path = tmp_path / metrics.NAME
-    metrics.drop_after(path, 5)
+    path = tmp_path / metrics.METRICS_FILE
+    metrics.truncate_after(path, 5)
     assert not path.exists()
     path.write_text('{"step": 5}\n{"step": 10}\n{"step": 15}\n{"st')
-    metrics.drop_after(path, 10)
+    metrics.truncate_after(path, 10)
     assert path.read_text() == '{"step": 5}\n{"step": 10}\n'

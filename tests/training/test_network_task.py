@@ -9,37 +9,38 @@ import numpy as np
 import pytest
 import torch
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.steps import Share, Steps
-from rnnkit.data.stream import Cutting, StreamBatches
-from rnnkit.models.language_model import Config as LanguageConfig
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
+from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.models.language_model import LanguageModel
-from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
-from rnnkit.text.special import EOS
-from rnnkit.training import loss_scale
-from rnnkit.training.language_model import LanguageModelTask
-from rnnkit.training.language_model import Settings as LanguageSettings
-from rnnkit.training.optimisation import Optimisation, Settings
-from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask
-from rnnkit.training.sequence_to_sequence import Settings as PairSettings
+from rnnkit.models.language_model import LMConfig as LanguageConfig
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.text.special_tokens import EOS
+from rnnkit.training import loss_scaling
+from rnnkit.training.lm_tasks import LanguageModelObjective as LanguageSettings
+from rnnkit.training.lm_tasks import LanguageModelTask
+from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
+from rnnkit.training.seq2seq_task import Seq2SeqObjective as PairSettings
+from rnnkit.training.seq2seq_task import Seq2SeqTask
 
 V = 11
 TEXT = np.array([4, 5, 6, 7, 8, 9, EOS] * 40, np.uint16)
-CHANGES = Settings("adam", weight_decay=0.01, mean_decay=0.9)
+CHANGES = OptimizerSettings("adam", weight_decay=0.01, ema_decay=0.9)
 
 
-def sentences(lengths: list[int]) -> Sentences:
+def sentences(lengths: list[int]) -> SentenceDataset:
     random = np.random.default_rng(3)
     ids = [np.append(random.integers(4, V, length), EOS) for length in lengths]
-    return Sentences(np.concatenate(ids).astype(np.uint16), np.cumsum([0, *map(len, ids)]))
+    return SentenceDataset(np.concatenate(ids).astype(np.uint16), np.cumsum([0, *map(len, ids)]))
 
 
-def translator(dropout: float = 0.0) -> SequenceToSequenceTask:
+def translator(dropout: float = 0.0) -> Seq2SeqTask:
     torch.manual_seed(1)
-    network = SequenceToSequence(Config("lstm", V, V, 6, 6, dropout=dropout))
-    optimisation = Optimisation(network, CHANGES, Path())
+    network = SequenceToSequence(Seq2SeqConfig("lstm", V, V, 6, 6, dropout=dropout))
+    optimizer = NetworkOptimizer(network, CHANGES, Path())
     source, target = sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2])
-    return SequenceToSequenceTask(network, source, target, PairSettings(0.1, torch.float32), optimisation)
+    return Seq2SeqTask(network, source, target, PairSettings(0.1, torch.float32), optimizer)
 
 
 def speaker(seed: int = 1, **changes: Any) -> LanguageModelTask:
@@ -47,17 +48,17 @@ def speaker(seed: int = 1, **changes: Any) -> LanguageModelTask:
     dry = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0, **changes}
     network = LanguageModel(LanguageConfig("lstm", V, 8, 8, **dry))
     settings = LanguageSettings(2.0, 1.0, None, torch.float32, torch.float32)
-    return LanguageModelTask(network, settings, Optimisation(network, CHANGES, Path()))
+    return LanguageModelTask(network, settings, NetworkOptimizer(network, CHANGES, Path()))
 
 
-def half(arch: str, precision: torch.dtype, dropout: float = 0.0) -> SequenceToSequenceTask:
+def half(arch: str, precision: torch.dtype, dropout: float = 0.0) -> Seq2SeqTask:
     torch.manual_seed(1)
     shape = {"attention": "multihead", "heads": 2} if arch == "transformer" else {}
-    network = SequenceToSequence(Config(arch, V, V, 6, 6, dropout=dropout, **shape))  # type: ignore[arg-type]
-    changes = Settings("sgd", scaled=precision == torch.float16)
-    optimisation = Optimisation(network, changes, Path())
-    return SequenceToSequenceTask(
-        network, sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2]), PairSettings(0.1, precision), optimisation
+    network = SequenceToSequence(Seq2SeqConfig(arch, V, V, 6, 6, dropout=dropout, **shape))  # type: ignore[arg-type]
+    changes = OptimizerSettings("sgd", scale_loss=precision == torch.float16)
+    optimizer = NetworkOptimizer(network, changes, Path())
+    return Seq2SeqTask(
+        network, sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2]), PairSettings(0.1, precision), optimizer
     )
 
 
@@ -83,8 +84,8 @@ def test_batches_of_unlike_size_make_the_step_of_one_batch() -> None:
 
 def test_columns_read_apart_make_the_step_of_all_columns() -> None:
     whole, parts = speaker(), speaker()
-    batches = StreamBatches(TEXT, Cutting(6, 5), seed=1)
-    divided = Steps(StreamBatches(TEXT, Cutting(6, 5), seed=1), Share(3))
+    batches = BpttBatchSampler(TEXT, BpttLayout(6, 5), seed=1)
+    divided = StepIterator(BpttBatchSampler(TEXT, BpttLayout(6, 5), seed=1), ShardSpec(3))
     for _ in range(batches.per_epoch + 2):
         once, added = whole.step([next(batches)], 0.01), parts.step(next(divided), 0.01)
         assert added.tokens == once.tokens
@@ -96,7 +97,7 @@ def test_columns_read_apart_make_the_step_of_all_columns() -> None:
 def test_float16_takes_the_steps_of_float32_however_many_batches_make_one(
     arch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_scale, "START", 2.0**10)  # the mean of two tokens has a large gradient
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**10)  # the mean of two tokens has a large gradient
     exact, whole, parts = half(arch, torch.float32), half(arch, torch.float16), half(arch, torch.float16)
     for _ in range(3):
         expected, once = exact.step([np.arange(5)], 0.1), whole.step([np.arange(5)], 0.1)
@@ -113,7 +114,7 @@ def test_float16_takes_the_steps_of_float32_however_many_batches_make_one(
 
 
 def test_what_overflows_float16_is_skipped_until_the_scale_has_come_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss_scale, "START", 2.0**24)
+    monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**24)
     task = half("transformer", torch.float16)
     before = weights(task)
     skipped: list[bool] = []
@@ -139,7 +140,7 @@ def test_a_step_without_batches_changes_nothing() -> None:
 
 
 def test_each_part_carries_a_state_that_is_saved() -> None:
-    steps = Steps(StreamBatches(TEXT, Cutting(7, 5), seed=1), Share(3))
+    steps = StepIterator(BpttBatchSampler(TEXT, BpttLayout(7, 5), seed=1), ShardSpec(3))
     task, other = speaker(dropout=0.5), speaker(seed=2, dropout=0.5)
     task.step(next(steps), 0.01)
     task.step(next(steps), 0.01)

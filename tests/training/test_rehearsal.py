@@ -9,11 +9,11 @@ import pytest
 import torch
 from tests.training.test_network_task import TEXT, half, speaker, translator
 
-from rnnkit.data.steps import Share, Steps
-from rnnkit.data.stream import Cutting, StreamBatches
+from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
+from rnnkit.data.step_iterator import ShardSpec, StepIterator
 from rnnkit.errors import TrainingError
-from rnnkit.training.network_task import NetworkTask
-from rnnkit.training.rehearsal import rehearse
+from rnnkit.training.dry_run import check_memory
+from rnnkit.training.training_step import NetworkTask
 
 CPU = torch.device("cpu")
 PAIRS = [[np.array([1, 4])], [np.array([0, 2, 3]), np.array([1])]]
@@ -29,8 +29,8 @@ def everything(task: NetworkTask[Any]) -> dict[str, np.ndarray[Any, Any]]:
 def test_the_first_step_is_the_same_with_and_without(kind: str) -> None:
     def make() -> tuple[NetworkTask[Any], Any]:
         if kind == "text":
-            batches = Steps(StreamBatches(TEXT, Cutting(4, 7), 1), Share(2))
-            return speaker(dropout=0.3), batches.extremes()
+            batches = StepIterator(BpttBatchSampler(TEXT, BpttLayout(4, 7), 1), ShardSpec(2))
+            return speaker(dropout=0.3), batches.largest_batches()
         return (translator(0.3) if kind == "translation" else half("lstm", torch.float16, 0.3)), PAIRS
 
     states = []
@@ -38,7 +38,7 @@ def test_the_first_step_is_the_same_with_and_without(kind: str) -> None:
         task, steps = make()
         torch.manual_seed(7)
         if rehearsed:
-            rehearse(task, steps, CPU)
+            check_memory(task, steps, CPU)
         task.step(steps[0], 0.01)
         states.append(everything(task))
     assert states[0].keys() == states[1].keys()
@@ -60,9 +60,9 @@ def test_what_does_not_fit_is_said(failure: Exception, monkeypatch: pytest.Monke
     def measure(batch: Any, part: int) -> Any:
         raise failure
 
-    monkeypatch.setattr(task, "measure", measure)
+    monkeypatch.setattr(task, "compute_loss", measure)
     with pytest.raises(TrainingError) as caught:
-        rehearse(task, PAIRS, CPU)
+        check_memory(task, PAIRS, CPU)
     assert str(caught.value) == (
         "a batch does not fit into memory\n"
         "  the largest were tried before the first step; what was saved before is untouched\n"
@@ -77,6 +77,6 @@ def test_other_failures_stay_what_they_are(monkeypatch: pytest.MonkeyPatch) -> N
     def measure(batch: Any, part: int) -> Any:
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(task, "measure", measure)
+    monkeypatch.setattr(task, "compute_loss", measure)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        rehearse(task, PAIRS, CPU)
+        check_memory(task, PAIRS, CPU)

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from rnnkit.training.schedules import NAMES, Schedule
+from rnnkit.training.schedules import SCHEDULES, Schedule
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "onecycle"])
+@pytest.mark.parametrize("name", [name for name in SCHEDULES if name != "onecycle"])
 def test_every_schedule_warms_up_to_the_peak(name: str) -> None:
     schedule = Schedule(name, peak=0.4, warmup=4, total=20)  # type: ignore[arg-type]
     assert [schedule.rate(step) for step in range(1, 5)] == pytest.approx([0.1, 0.2, 0.3, 0.4])
@@ -51,7 +51,7 @@ def test_plateau_halves_when_patience_runs_out_and_waits_anew() -> None:
     schedule = Schedule("plateau", peak=1.0, warmup=0, total=10, plateau_patience=2)
     rates = []
     for improved in (True, False, False, False, True, False, False):
-        schedule.observe(improved)
+        schedule.update(improved)
         rates.append(schedule.rate(5))
     assert rates == [1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25]
 
@@ -59,8 +59,8 @@ def test_plateau_halves_when_patience_runs_out_and_waits_anew() -> None:
 def test_a_schedule_goes_on_from_its_state() -> None:
     first, second = (Schedule("plateau", peak=1.0, warmup=0, total=10) for _ in range(2))
     for improved in (True, False, False, False):
-        first.observe(improved)
+        first.update(improved)
     second.load_state_dict(first.state_dict())
-    first.observe(False)
-    second.observe(False)
+    first.update(False)
+    second.update(False)
     assert first.rate(9) == second.rate(9) == 0.25

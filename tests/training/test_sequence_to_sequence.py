@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence
-from rnnkit.text.special import BOS, EOS, PAD
-from rnnkit.training.guidance import Guidance
-from rnnkit.training.optimisation import Optimisation
-from rnnkit.training.optimisation import Settings as Changes
-from rnnkit.training.sequence_to_sequence import SequenceToSequenceTask, Settings, gather_pairs, mean_nll
-from rnnkit.training.signals import Stop
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.text.special_tokens import BOS, EOS, PAD
+from rnnkit.training.optimizer import NetworkOptimizer
+from rnnkit.training.optimizer import OptimizerSettings as Changes
+from rnnkit.training.seq2seq_task import (
+    AttentionSupervision,
+    Seq2SeqObjective,
+    Seq2SeqTask,
+    gather_pairs,
+    mean_target_nll,
+)
+from rnnkit.training.signals import StopRequest
 
 from .pairs import pack, sentences
 
@@ -29,15 +35,15 @@ LINKS = [[(0, 0), (4, 2), (2, 2)], [], [(0, 6), (1, 0), (2, 3)]]
 def build(**changes: Any) -> SequenceToSequence:
     torch.manual_seed(3)
     shape = {"embedding": 6, "hidden": 6, "dropout": 0.0, **changes}
-    return SequenceToSequence(Config("lstm", SIZE, SIZE, **shape))
+    return SequenceToSequence(Seq2SeqConfig("lstm", SIZE, SIZE, **shape))
 
 
-def guidance(turned: bool) -> Guidance:
+def guidance(turned: bool) -> AttentionSupervision:
     points = [
         [(source, len(target) - 1 - place if turned else place) for source, place in links]
         for links, target in zip(LINKS, TARGET, strict=True)
     ]
-    return Guidance(pack(points), 0.5)
+    return AttentionSupervision(pack(points), 0.5)
 
 
 def test_targets_are_turned_round_but_for_their_end() -> None:
@@ -57,16 +63,17 @@ def test_loss_and_gradients_are_those_of_turned_text(tmp_path: Path, guided: boo
     for right_to_left in (True, False):
         network, source = build(right_to_left=right_to_left), sentences(SOURCE)
         target = sentences(TARGET if right_to_left else [row[::-1] for row in TARGET])
-        task = SequenceToSequenceTask(
-            network, source, target, Settings(0.1, torch.float32), Optimisation(network, Changes("adam"), tmp_path),
+        task = Seq2SeqTask(
+            network, source, target, Seq2SeqObjective(0.1, torch.float32),
+            NetworkOptimizer(network, Changes("adam"), tmp_path),
             guidance(not right_to_left) if guided else None,
         )  # fmt: skip
-        measured = task.measure(np.array([0, 2, 1]), 0)
+        measured = task.compute_loss(np.array([0, 2, 1]), 0)
         assert (measured.pull is not None) == guided
         loss = measured.mean if measured.pull is None else measured.mean + measured.pull
         losses.append(loss.item())
         gradients.append(torch.autograd.grad(loss, list(network.parameters()), allow_unused=True))
-        likelihoods.append(mean_nll(network, source, target, Stop()))
+        likelihoods.append(mean_target_nll(network, source, target, StopRequest()))
     assert losses[0] == pytest.approx(losses[1])
     assert likelihoods[0] == pytest.approx(likelihoods[1])
     torch.testing.assert_close(*gradients)

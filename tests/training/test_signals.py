@@ -15,26 +15,26 @@ from rnnkit.training import signals
 WAITING = """
 import signal, sys, time
 from rnnkit.training import signals
-with signals.catch() as stop:
+with signals.catch_stop_signals() as stop:
     print("ready", flush=True)
     while not stop:
         time.sleep(0.01)
     signal.raise_signal(signal.SIGTERM)
     print("in the same moment", flush=True)
-    time.sleep(signals.MOMENT + 0.1)
+    time.sleep(signals.DEBOUNCE_SECONDS + 0.1)
     signal.raise_signal(signal.SIGTERM)
 print("never")
 """
 
 
-@pytest.mark.parametrize("number", signals.CAUGHT)
+@pytest.mark.parametrize("number", signals.STOP_SIGNALS)
 def test_a_signal_sets_the_flag_and_the_old_handler_comes_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with signals.catch() as stop:
+    with signals.catch_stop_signals() as stop:
         assert not stop
         signal.raise_signal(number)
         assert stop
-        assert stop.number == number
+        assert stop.signum == number
     assert signal.getsignal(number) is before
 
 
@@ -51,7 +51,7 @@ def test_outside_the_main_thread_nothing_is_caught() -> None:
     before, seen = signal.getsignal(signal.SIGTERM), []
 
     def look() -> None:
-        with signals.catch() as stop:
+        with signals.catch_stop_signals() as stop:
             seen.append((bool(stop), signal.getsignal(signal.SIGTERM) is before))
 
     thread = threading.Thread(target=look)
@@ -82,7 +82,7 @@ def lose():
     del here
 
 try:
-    with signals.raising({{signal.SIGTERM: signals.Terminated, signal.SIGINT: KeyboardInterrupt}}):
+    with signals.raise_on_signals({{signal.SIGTERM: signals.Terminated, signal.SIGINT: KeyboardInterrupt}}):
         try:
             {how}()
             time.sleep(20)
@@ -104,20 +104,20 @@ def test_an_exception_that_is_lost_is_raised_again_and_disturbs_no_cleaning(how:
 
 
 def test_a_stage_that_listens_gets_the_signal_that_came_before() -> None:
-    with signals.raising({signal.SIGTERM: signals.Terminated}):
+    with signals.raise_on_signals({signal.SIGTERM: signals.Terminated}):
         delivery = signals._deliveries[-1]
         with pytest.raises(signals.Terminated):
             delivery.handle(signal.SIGTERM, None)
-        with signals.catch() as stop:
-            assert stop.number == signal.SIGTERM
-        assert signals.arrived() == 0, "it is handed over"
+        with signals.catch_stop_signals() as stop:
+            assert stop.signum == signal.SIGTERM
+        assert signals.take_pending() == 0, "it is handed over"
 
 
 def test_a_block_inside_takes_over_what_came_during_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "_is_importing", lambda frame: frame is not None)
-    with signals.raising({signal.SIGTERM: signals.Terminated}):
+    with signals.raise_on_signals({signal.SIGTERM: signals.Terminated}):
         signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt), signals.raising({signal.SIGTERM: KeyboardInterrupt}):
+        with pytest.raises(KeyboardInterrupt), signals.raise_on_signals({signal.SIGTERM: KeyboardInterrupt}):
             pytest.fail("it is raised at once")
 
 
@@ -125,7 +125,7 @@ SECOND = """
 import signal, time
 from rnnkit.training import signals
 
-with signals.raising({signal.SIGTERM: signals.Terminated}):
+with signals.raise_on_signals({signal.SIGTERM: signals.Terminated}):
     try:
         print("waiting", flush=True)
         time.sleep(60)
@@ -140,6 +140,6 @@ def test_a_second_signal_ends_a_cleaning_that_hangs() -> None:
     assert process.stdout is not None
     for line in ("waiting", "cleaning"):
         assert process.stdout.readline() == f"{line}\n"
-        time.sleep(2 * signals.MOMENT)
+        time.sleep(2 * signals.DEBOUNCE_SECONDS)
         process.send_signal(signal.SIGTERM)
     assert process.wait(20) == -signal.SIGTERM

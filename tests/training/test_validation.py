@@ -8,16 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.training.signals import Stop
-from rnnkit.training.validation import BATCH_TOKENS, mean_nll
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.training.signals import StopRequest
+from rnnkit.training.training_step import VALIDATION_BATCH_TOKENS, mean_nll
 
 LENGTHS = (3, 7, 5, 1)
 
 
-def sentences(lengths: tuple[int, ...]) -> Sentences:
+def sentences(lengths: tuple[int, ...]) -> SentenceDataset:
     offsets = np.concatenate(([0], np.cumsum(lengths)))
-    return Sentences(np.full(offsets[-1], 4, dtype=np.int32), offsets, padded=False)
+    return SentenceDataset(np.full(offsets[-1], 4, dtype=np.int32), offsets, padded=False)
 
 
 def test_every_sentence_counts_once_by_its_tokens_and_the_mode_is_put_back() -> None:
@@ -30,25 +30,25 @@ def test_every_sentence_counts_once_by_its_tokens_and_the_mode_is_put_back() -> 
         seen.extend(batch.tolist())
         return sum(2.0**row for row in batch.tolist()), sum(LENGTHS[row] for row in batch)
 
-    assert mean_nll(network, [sentences(LENGTHS)], measure, Stop()) == 15 / 16
+    assert mean_nll(network, [sentences(LENGTHS)], measure, StopRequest()) == 15 / 16
     assert sorted(seen) == [0, 1, 2, 3]
     assert network.training
 
 
 def test_all_sides_of_a_batch_fit_its_tokens() -> None:
-    long, sizes = BATCH_TOKENS // 2, list[int]()
+    long, sizes = VALIDATION_BATCH_TOKENS // 2, list[int]()
 
     def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
         sizes.append(len(batch))
         return 1.0, 1
 
     sides = [sentences((1,) * 5), sentences((long,) * 5)]
-    assert mean_nll(nn.Linear(1, 1), sides, measure, Stop()) == 1.0
+    assert mean_nll(nn.Linear(1, 1), sides, measure, StopRequest()) == 1.0
     assert sorted(sizes) == [1, 2, 2]
 
 
 def test_a_stop_ends_it_without_a_figure_and_an_error_puts_the_mode_back() -> None:
-    network, stop = nn.Linear(3, 5), Stop()
+    network, stop = nn.Linear(3, 5), StopRequest()
 
     def fail(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
         raise ValueError("no figure")
@@ -56,6 +56,6 @@ def test_a_stop_ends_it_without_a_figure_and_an_error_puts_the_mode_back() -> No
     with pytest.raises(ValueError, match="no figure"):
         mean_nll(network, [sentences(LENGTHS)], fail, stop)
     assert network.training
-    stop.number = 15
+    stop.signum = 15
     assert mean_nll(network, [sentences(LENGTHS)], fail, stop) is None
     assert network.training

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.arrays import IntArray
-from rnnkit.text.special import EOS
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.io.npy import IntArray
+from rnnkit.text.special_tokens import EOS
 
 CHUNK_PRODUCT = 1 << 17
 """Pairs of words, one of each side, that are looked at in one go. How a text is cut depends on the text alone."""
@@ -116,7 +116,7 @@ def make_bitext(source: Side, target: Side, longest: int) -> Bitext:
     return Bitext(cut[0], cut[1], int(long_N.sum()))
 
 
-def make_side(sentences: Sentences, size: int) -> Side:
+def make_side(sentences: SentenceDataset, size: int) -> Side:
     """One side of aligned data, without padding and end symbols.
 
     Args:

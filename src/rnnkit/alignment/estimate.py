@@ -18,7 +18,7 @@ from rnnkit.alignment import diagonal, hmm
 from rnnkit.alignment.bitext import Bitext, Chunk
 from rnnkit.alignment.options import HMM, AlignmentOptions
 from rnnkit.alignment.pair_table import PairTable, count_scale, make_table, normalise
-from rnnkit.events import Listener, Progress, ignore
+from rnnkit.events import Listener, Progress, null_listener
 
 _ROWS_A_TASK = 1 << 10
 
@@ -45,7 +45,7 @@ class Model:
 
 
 def estimate(
-    bitext: Bitext, options: AlignmentOptions, threads: int = 1, listen: Listener = ignore, task: str = ""
+    bitext: Bitext, options: AlignmentOptions, threads: int = 1, listen: Listener = null_listener, task: str = ""
 ) -> Model:
     """Learn a direction.
 

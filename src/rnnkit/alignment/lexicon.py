@@ -17,7 +17,7 @@ from rnnkit.alignment.pair_table import EMPTY, PairTable
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
 from rnnkit.text.lines import read_lines
-from rnnkit.text.special import NAMES, UNK
+from rnnkit.text.special_tokens import NAMES, UNK
 
 LEAST: Final = 1e-4
 """Translations that are less probable than this are left out."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import artefact_file
+from rnnkit.io.artifact_output import artifact_file
 from rnnkit.text.lines import read_lines
 
 KIND: Final = "links"
@@ -86,7 +86,7 @@ class Links:
 
 def write_links(links: Links, path: Path) -> None:
     """Write a file of links, whole or not at all. Raises ArtefactError where it cannot be written."""
-    with artefact_file(path, KIND, VERSION) as file:
+    with artifact_file(path, KIND, VERSION) as file:
         file.writelines(f"{line}\n" for line in links.lines())
 
 
@@ -144,10 +144,10 @@ def check_data(path: Path, data: Path) -> None:
     Raises:
         ArtefactError: Other data's words were linked, or the file has changed since it was written.
     """
-    if not manifest.place(path).exists():
+    if not manifest.manifest_path(path).exists():
         return
     meta = manifest.read(path, KIND, VERSION)
-    if faults := manifest.faults(path):
+    if faults := manifest.find_mismatches(path):
         raise ArtefactError(f"{path} is not as it was written", *faults, hint="`rnnkit align-words` makes it again")
     digest = manifest.sha256(data / manifest.NAME)
     if meta.inputs.get("data", digest) != digest:

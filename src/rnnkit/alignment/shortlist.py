@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.alignment.lexicon import Lexicon
-from rnnkit.data.arrays import IntArray, open_array
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.text.special import EOS, NAMES, UNK
+from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.npy import IntArray, open_array
+from rnnkit.text.special_tokens import EOS, NAMES, UNK
 
 KIND: Final = "shortlist"
 VERSION: Final = 1
@@ -63,7 +63,7 @@ class Shortlist:
             FormatError: A file is missing, damaged or of a newer version; the message names it.
         """
         meta = manifest.read(folder, KIND, VERSION)
-        with manifest.reading(folder / manifest.NAME):
+        with manifest.explain_damage(folder / manifest.NAME):
             source_size, target_size = (int(size) for size in meta.facts["vocabulary_size"])
         offset_S1 = open_array(folder / _OFFSETS, (np.int64,))
         target_C, always_F = (open_array(folder / name, (np.int32,)) for name in (_TARGETS, _ALWAYS))
@@ -193,7 +193,7 @@ def write_shortlist(
         ArtefactError: It cannot be written.
     """
     offset_S1, target_C = rows
-    with atomic_folder(folder, KIND) as partial:
+    with atomic_directory(folder, KIND) as partial:
         arrays = {_OFFSETS: offset_S1.astype("<i8"), _TARGETS: target_C.astype("<i4"), _ALWAYS: always_F.astype("<i4")}
         for name, array in arrays.items():
             np.save(partial / name, array, allow_pickle=False)

@@ -2,8 +2,8 @@
 
 import sys
 
-from rnnkit.system import platforms
+from rnnkit.system import installation
 
 # Here and not in `main`: the imports that lead there would fail first.
-if (_refusal := platforms.refusal()) is not None:
+if (_refusal := installation.unsupported_platform()) is not None:
     sys.exit(f"error: {_refusal}")

@@ -23,7 +23,7 @@ from rnnkit.cli import (
     use,
 )
 from rnnkit.cli.command import Command, register, register_name, spellings
-from rnnkit.errors import visible
+from rnnkit.errors import escape_control
 
 GROUPS: dict[str, tuple[Command, ...]] = {
     "Text": text.COMMANDS,
@@ -114,7 +114,7 @@ def version() -> str:
             torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
         )
     except (ImportError, OSError) as error:  # a broken installation is a reason to ask for versions
-        release, device = visible(f"cannot be used: {error}"), "unknown"
+        release, device = escape_control(f"cannot be used: {error}"), "unknown"
     return f"rnnkit {rnnkit.__version__}\nPython {platform.python_version()}\ntorch {release}\ndevice {device}"
 
 

@@ -48,7 +48,7 @@ def guard(work: Callable[[], int | None], debug: bool) -> int:
     except BaseException as failure:
         if debug:
             _speak("".join(traceback.format_exception(failure)).rstrip())
-        if (number := signals.arrived()) and not isinstance(failure, Interrupted):
+        if (number := signals.take_pending()) and not isinstance(failure, Interrupted):
             failure = _STOPS[number]()  # whatever the signal's exception was turned into on its way
         text, code = explain(failure)
         if worker.may_explain():
@@ -87,7 +87,7 @@ def explain(failure: BaseException) -> tuple[str, int]:
     setting = _compiler_setting(failure)
     if setting is not None:
         return str(setting), FAILED
-    broken = installation.explain(failure)
+    broken = installation.explain_import_failure(failure)
     if broken is not None:
         return str(broken), broken.exit_code
     if isinstance(failure, OSError) and failure.errno is not None:
@@ -115,7 +115,7 @@ def termination() -> Iterator[None]:
     before = warnings.showwarning
     warnings.showwarning = _show_warning
     try:
-        with signals.raising(_STOPS):
+        with signals.raise_on_signals(_STOPS):
             yield
     finally:
         warnings.showwarning = before

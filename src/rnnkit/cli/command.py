@@ -20,10 +20,10 @@ import typer
 from rnnkit.cli import boundary, pages, places, signature, worker
 from rnnkit.config import option, resolve, to_toml
 from rnnkit.console import Console
-from rnnkit.errors import visible_json, visible_line
-from rnnkit.events import Warned
-from rnnkit.system.machine import available_cores, limit_libraries
-from rnnkit.training.processes import place
+from rnnkit.errors import escape_json, escape_line
+from rnnkit.events import WarningEvent
+from rnnkit.system.machine import available_cores, limit_library_threads
+from rnnkit.training.distributed import rank_from_environment
 
 _CAPITALS = {"lm": "LM", "seq2seq": "Seq2Seq"}
 """Words of a command's name that its options class spells otherwise than with one capital."""
@@ -52,7 +52,7 @@ def report(stage: ModuleType, options: Any, console: Console) -> None:
     result = stage.run(options, console.listen)
     short = getattr(result, "brief", getattr(result, "numbers", result.lines))
     lines = short if console.quiet else result.lines
-    console.report("\n".join(map(visible_line, lines)), result.as_dict())
+    console.report("\n".join(map(escape_line, lines)), result.as_dict())
 
 
 def make(stage: ModuleType, options: Any, console: Console) -> None:
@@ -139,7 +139,7 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
     json = command.json and common.json
     with Console(quiet=quiet, json=json, debug=common.debug, silent=worker.silent()) as console:
         if common.print_config:
-            console.write(visible_json(to_toml(command.name, options).rstrip()))
+            console.write(escape_json(to_toml(command.name, options).rstrip()))
             return boundary.DONE
         from rnnkit.kernels import kernel_cache
 
@@ -150,7 +150,7 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
             for output in outputs.output_paths(options):
                 outputs.refuse_inputs(output, [common.config])
         _warn_of_many_processes(options, console)
-        limit_libraries()
+        limit_library_threads()
         with kernel_cache.tell_warnings(console.listen):
             return command.act(command.stage, options, console)
 
@@ -158,9 +158,9 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
 def _warn_of_many_processes(options: Any, console: Console) -> None:
     """More processes than cores are slower than fewer, and take more memory."""
     processes, cores = getattr(options, "processes", 1), available_cores()
-    if processes > cores and place().size == 1:
+    if processes > cores and rank_from_environment().world_size == 1:
         have = "1 core" if cores == 1 else f"{cores} cores"
-        console.listen(Warned(f"{processes} processes share {have}: --processes {cores} is faster"))
+        console.listen(WarningEvent(f"{processes} processes share {have}: --processes {cores} is faster"))
 
 
 def spellings(command: Command) -> dict[str, bool]:

@@ -9,16 +9,16 @@ from typing import Any
 from rnnkit.cli import signature
 from rnnkit.console import Console
 from rnnkit.errors import TrainingError
-from rnnkit.events import Warned
+from rnnkit.events import WarningEvent
 from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 from rnnkit.system import interpreter
-from rnnkit.training.processes import place
+from rnnkit.training.distributed import rank_from_environment
 
 
 def wanted(options: Any) -> int:
     """The processes to start from here: none where they are started already, or nothing is trained."""
-    if options.dry_run or place().size > 1:
+    if options.dry_run or rank_from_environment().world_size > 1:
         return 0
     processes = options.processes
     if options.resume and processes == 1:
@@ -47,13 +47,13 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
     before = _manifest(folder)
     for left in reversed(range(options.restarts + 1)):
         typed = [command, *signature.words(options), *console.words()]
-        ending = launch(interpreter.command("-m", "rnnkit", *typed), processes)
+        ending = launch(interpreter.interpreter_command("-m", "rnnkit", *typed), processes)
         if ending.killed is None:
             return ending.code
         rank, name = ending.killed
         what = f"process {rank} was killed ({name})"
         if left:
-            console.listen(Warned(f"{what}; the run goes on from its last checkpoint"))
+            console.listen(WarningEvent(f"{what}; the run goes on from its last checkpoint"))
             if _manifest(folder) != before:  # else it was killed before anything of this run was written
                 options = dataclasses.replace(options, resume=True, overwrite=False)
     raise TrainingError(what, hint="--resume goes on from the last checkpoint, --restarts N does so by itself")

@@ -17,19 +17,19 @@ def main() -> None:
     import os
     import sys
 
-    from rnnkit.errors import visible
+    from rnnkit.errors import escape_control
     from rnnkit.system import installation, interpreter
 
-    interpreter.protect()
-    if interpreter.PARENT in os.environ:
-        _end_with_parent(os.environ.pop(interpreter.PARENT))
+    interpreter.protect_imports()
+    if interpreter.PARENT_VARIABLE in os.environ:
+        _end_with_parent(os.environ.pop(interpreter.PARENT_VARIABLE))
     try:
         from rnnkit.cli import app
     except Exception as failure:
-        broken = installation.explain(failure)
+        broken = installation.explain_import_failure(failure)
         if broken is None or "--debug" in sys.argv:
             raise
-        sys.stderr.write(f"error: {visible(str(broken))}\n")
+        sys.stderr.write(f"error: {escape_control(str(broken))}\n")
         sys.exit(1)
     sys.exit(app.run(sys.argv[1:]))
 
@@ -39,8 +39,8 @@ def _end_with_parent(parent: str) -> None:
     import os
     import sys
 
-    from rnnkit.system.machine import end_with_parent
+    from rnnkit.system.machine import terminate_with_parent
 
-    end_with_parent()
+    terminate_with_parent()
     if parent != str(os.getppid()):
         sys.exit(143)

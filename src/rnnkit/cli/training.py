@@ -8,7 +8,7 @@ from typing import Any
 from rnnkit.cli import launching
 from rnnkit.cli.command import Command
 from rnnkit.console import Console, duration
-from rnnkit.system.machine import Allowance, size
+from rnnkit.system.machine import ResourceLimits, format_bytes
 
 
 def train(stage: ModuleType, options: Any, console: Console) -> int | None:
@@ -51,9 +51,9 @@ def _cost(estimate: Any) -> list[str]:
         "parameters": f"{estimate.parameters:,}{frozen}",
         "batches": f"{estimate.batches_per_epoch:,} an epoch",
         "steps": f"{estimate.steps:,} ({estimate.epochs:.1f} epochs)",
-        "memory": size(estimate.memory_bytes),
-        "disk": size(estimate.checkpoint_bytes),
-        "machine": str(Allowance(estimate.cores, estimate.threads, estimate.memory_limit_bytes)),
+        "memory": format_bytes(estimate.memory_bytes),
+        "disk": format_bytes(estimate.checkpoint_bytes),
+        "machine": str(ResourceLimits(estimate.cores, estimate.threads, estimate.memory_limit_bytes)),
         "time": f"about {duration(estimate.seconds)}, validation among it",
     }
     return [f"{name:<10}  {value}" for name, value in facts.items()]

@@ -11,7 +11,7 @@ from rnnkit.cli import filters
 from rnnkit.cli.command import Command
 from rnnkit.config import STDIN
 from rnnkit.console import Console
-from rnnkit.io import growing
+from rnnkit.io import resumable_output
 
 
 def pictures(path: Path) -> list[Path]:
@@ -28,7 +28,7 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
 
     outputs = [path for path in (options.output, options.alignments) if path is not None]
     # Nobody else may add lines between the look at what is there and the first line of this run.
-    with growing.only_writer(*(path for path in outputs if path != STDIN)):
+    with resumable_output.exclusive_writer(*(path for path in outputs if path != STDIN)):
         for path in outputs:
             others = [other for other in outputs if other is not path]
             if options.resume:
@@ -36,7 +36,7 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
                 continue
             claim_file(options, path, beside=others)
             if path != STDIN and not options.overwrite:
-                growing.refuse_partial(path)
+                resumable_output.check_no_partial(path)
         if options.attention is not None and not options.resume:
             for picture in pictures(options.attention):
                 claim_file(options, picture, beside=outputs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnnkit.errors import UsageError
-from rnnkit.training.processes import place
+from rnnkit.training.distributed import rank_from_environment
 
 FIRST_WORD = 0.5
 """Seconds that the others leave to the first process when all of them fail alike."""
@@ -19,19 +19,19 @@ _ERRORS = "TORCHELASTIC_ERROR_FILE"
 
 def silent() -> bool:
     """Whether another process says how it goes."""
-    return place().rank > 0
+    return rank_from_environment().rank > 0
 
 
 def mark(text: str) -> str:
     """What a process says of its own failure, with its number where it is not the first."""
-    rank = place().rank
+    rank = rank_from_environment().rank
     return f"process {rank}: {text}" if rank else text
 
 
 def may_explain() -> bool:
     """Whether nobody has explained yet why the run ends: what one process meets, the others meet or notice."""
-    where = place()
-    if where.size == 1 or _ERRORS not in os.environ:
+    where = rank_from_environment()
+    if where.world_size == 1 or _ERRORS not in os.environ:
         return True
     if where.rank:
         time.sleep(FIRST_WORD)
@@ -50,7 +50,7 @@ def refuse_several(command: str, options: Any) -> None:
     Raises:
         UsageError: As it says.
     """
-    size = place().size
+    size = rank_from_environment().world_size
     if size > 1 and not hasattr(options, "processes"):
         raise UsageError(
             f"`rnnkit {command}` runs in one process, and {size} were started",

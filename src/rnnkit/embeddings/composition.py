@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.subwords import Subwords
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 _BLOCK = 8192
 
@@ -49,7 +49,7 @@ def with_subwords(words: Sequence[bytes], subwords: Subwords, by_length: bool = 
         subwords: Which n-grams there are.
         by_length: N-grams count by their length; else all parts and rates are 1, as in fastText.
     """
-    specials = len(special.NAMES)
+    specials = len(special_tokens.NAMES)
     starts, buckets = subwords.table([word.decode() for word in words])
     starts_V = np.concatenate([np.zeros(specials, np.int64), starts + np.arange(len(starts))])
     rows = np.empty(starts_V[-1], np.int32)
@@ -68,7 +68,7 @@ def mean_rows(inputs_RD: NDArray[np.float32], composition: Composition) -> NDArr
     """The vector of each vocabulary row, (V, D); the special symbols', which are made of nothing, are zero."""
     starts_V = composition.starts_V
     vectors_VD = np.zeros((len(starts_V) - 1, inputs_RD.shape[1]), np.float32)
-    for first in range(len(special.NAMES), len(vectors_VD), _BLOCK):
+    for first in range(len(special_tokens.NAMES), len(vectors_VD), _BLOCK):
         last = min(first + _BLOCK, len(vectors_VD))
         places = slice(starts_V[first], starts_V[last])
         members = inputs_RD[composition.rows[places]]

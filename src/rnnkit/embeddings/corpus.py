@@ -19,14 +19,14 @@ from typing import IO, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.arrays import GrowingArray, IntArray, open_array
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.embeddings.chunk import LONGEST
 from rnnkit.embeddings.word_table import WordTable
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Progress
-from rnnkit.text import special
-from rnnkit.text.word_blocks import read_word_blocks
+from rnnkit.io.npy import IntArray, NpyWriter, open_array
+from rnnkit.text import special_tokens
+from rnnkit.text.blocks import read_word_blocks
 
 IDS: Final = "ids.npy"
 SEGMENTS: Final = "segments.npy"
@@ -61,7 +61,7 @@ class Corpus:
         counts = np.zeros(size, np.int64)
         for start in range(0, len(self.ids), _BLOCK):
             counts += np.bincount(self.rows[self.read(start, start + _BLOCK)], minlength=size)
-        counts[: len(special.NAMES)] = 0
+        counts[: len(special_tokens.NAMES)] = 0
         return counts
 
     def slab(self, first: int, last: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -94,7 +94,7 @@ class WordCounts:
 
     def rows(self, row_of: NDArray[np.int32]) -> NDArray[np.int32]:
         """For each number its row, `row_of` being the rows of `words`."""
-        rows = np.full(self.different, special.UNK, np.int32)
+        rows = np.full(self.different, special_tokens.UNK, np.int32)
         rows[self.numbers] = row_of
         return rows
 
@@ -113,8 +113,8 @@ def write_text(paths: Iterable[Path], folder: Path, min_count: int, listen: List
     """
     table = WordTable(LONGEST)
     with ExitStack() as stack:
-        ids = stack.enter_context(closing(GrowingArray(folder / IDS, np.int32)))
-        segments = stack.enter_context(closing(GrowingArray(folder / SEGMENTS, np.int64)))
+        ids = stack.enter_context(closing(NpyWriter(folder / IDS, np.int32)))
+        segments = stack.enter_context(closing(NpyWriter(folder / SEGMENTS, np.int64)))
         segments.append(np.zeros(1, np.int64))
         for path in paths:
             for block in read_word_blocks(path, _BLOCK):
@@ -172,7 +172,7 @@ def open_text(folder: str | os.PathLike[str]) -> Corpus:
     return Corpus(file, ids, segments, np.asarray(open_array(folder / ROWS, (np.int32,)), np.int32))
 
 
-def write_sentences(sentences: Sentences, folder: Path, size: int) -> NDArray[np.int64]:
+def write_sentences(sentences: SentenceDataset, folder: Path, size: int) -> NDArray[np.int64]:
     """Write aligned sentences as text in numbers, all but `rows.npy`.
 
     Args:
@@ -185,21 +185,21 @@ def write_sentences(sentences: Sentences, folder: Path, size: int) -> NDArray[np
     """
     counts = np.zeros(size, np.int64)
     with (
-        closing(GrowingArray(folder / IDS, np.int32)) as ids,
-        closing(GrowingArray(folder / SEGMENTS, np.int64)) as ends,
+        closing(NpyWriter(folder / IDS, np.int32)) as ids,
+        closing(NpyWriter(folder / SEGMENTS, np.int64)) as ends,
     ):
         ends.append(_cut_segments(sentences.offsets))
         for start in range(0, len(sentences.ids), _BLOCK):
             block = np.asarray(sentences.ids[start : start + _BLOCK], np.int32)
             counts += np.bincount(block, minlength=size)
             ids.append(block)
-    counts[: len(special.NAMES)] = 0
+    counts[: len(special_tokens.NAMES)] = 0
     return counts
 
 
 def write_rows(folder: Path, rows: NDArray[np.int32]) -> None:
     """Write `rows.npy`."""
-    with closing(GrowingArray(folder / ROWS, np.int32)) as file:
+    with closing(NpyWriter(folder / ROWS, np.int32)) as file:
         file.append(rows)
 
 

@@ -19,10 +19,10 @@ from rnnkit.embeddings.table import Matrix, Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.npy import map_array
-from rnnkit.io.regular import open_regular
-from rnnkit.text import special
+from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.npy import map_npy
+from rnnkit.io.safe_reading import open_regular
+from rnnkit.text import special_tokens
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.subwords import Subwords
@@ -39,7 +39,7 @@ METRICS: Final = "metrics.jsonl"
 
 _FILES: Final = (VOCABULARY, VECTORS, CONTEXTS, SUBWORDS)
 
-_SPECIAL_ROWS = re.compile(b"".join(b"%b\t[0-9]+\n" % re.escape(name.encode()) for name in special.NAMES))
+_SPECIAL_ROWS = re.compile(b"".join(b"%b\t[0-9]+\n" % re.escape(name.encode()) for name in special_tokens.NAMES))
 _BLOCK_ROWS = 8192
 _AGAIN = "copy the directory again, or make it again with --overwrite"
 
@@ -60,15 +60,15 @@ def read(folder: str | os.PathLike[str]) -> Table:
             f"{folder} holds a run that has not written its vectors yet",
             hint="`rnnkit train-embeddings --resume` goes on with it",
         )
-    rows = len(words) + len(special.NAMES)
-    matrix_VD = _map(folder / VECTORS, rows, dimension)[len(special.NAMES) :]
+    rows = len(words) + len(special_tokens.NAMES)
+    matrix_VD = _map(folder / VECTORS, rows, dimension)[len(special_tokens.NAMES) :]
     has_contexts = CONTEXTS in meta.files
     return Table(
         words,
         matrix_VD,
         subwords,
         _map(folder / SUBWORDS, subwords.buckets, dimension) if subwords else None,
-        _map(folder / CONTEXTS, rows, dimension)[len(special.NAMES) :] if has_contexts else None,
+        _map(folder / CONTEXTS, rows, dimension)[len(special_tokens.NAMES) :] if has_contexts else None,
         str(folder),
     )
 
@@ -105,7 +105,7 @@ def write(
         ArtefactError: It cannot be written.
     """
     refuse_unfit(table, "a vectors directory", b" \r")
-    with atomic_folder(Path(folder), KIND) as temporary:
+    with atomic_directory(Path(folder), KIND) as temporary:
         fill(temporary, table)
         seal(temporary, table, options=options, inputs=inputs, facts=facts)
 
@@ -113,9 +113,9 @@ def write(
 def fill(folder: Path, table: Table) -> None:
     """Write the vocabulary and the arrays into a folder."""
     write_words(folder, table.words)
-    _save(folder / VECTORS, table.matrix_VD, len(special.NAMES))
+    _save(folder / VECTORS, table.matrix_VD, len(special_tokens.NAMES))
     if table.contexts_VD is not None:
-        _save(folder / CONTEXTS, table.contexts_VD, len(special.NAMES))
+        _save(folder / CONTEXTS, table.contexts_VD, len(special_tokens.NAMES))
     if table.buckets_KD is not None:
         _save(folder / SUBWORDS, table.buckets_KD, 0)
 
@@ -123,7 +123,7 @@ def fill(folder: Path, table: Table) -> None:
 def write_words(folder: Path, words: Words) -> None:
     """Write the vocabulary into a folder."""
     with (folder / VOCABULARY).open("wb") as file:
-        file.writelines(b"%b\t0\n" % name.encode() for name in special.NAMES)
+        file.writelines(b"%b\t0\n" % name.encode() for name in special_tokens.NAMES)
         file.write(words.table)
 
 
@@ -150,7 +150,7 @@ def seal(
 
 def _open_words(folder: Path, meta: manifest.Manifest) -> tuple[Words, Subwords | None, int]:
     """The words, how they are cut, and the dimension."""
-    with manifest.reading(folder / manifest.NAME):
+    with manifest.explain_damage(folder / manifest.NAME):
         count, dimension = int(meta.facts["words"]), int(meta.facts["dimension"])
         cut = meta.facts["subwords"]
         subwords = _subwords(cut) if cut else None
@@ -181,8 +181,8 @@ def _read_words(path: Path, count: int) -> Words:
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
     if not _SPECIAL_ROWS.match(table):
-        raise FormatError(f"{path} is damaged", f"its first rows are not {' '.join(special.NAMES)}", hint=_AGAIN)
-    words = Words.from_table(table, str(path), skip=len(special.NAMES))
+        raise FormatError(f"{path} is damaged", f"its first rows are not {' '.join(special_tokens.NAMES)}", hint=_AGAIN)
+    words = Words.from_table(table, str(path), skip=len(special_tokens.NAMES))
     if len(words) != count:
         raise FormatError(f"{path} is damaged", f"it has {len(words):,} words, meta.json says {count:,}", hint=_AGAIN)
     return words
@@ -191,7 +191,7 @@ def _read_words(path: Path, count: int) -> Words:
 def _map(path: Path, rows: int, dimension: int) -> Matrix:
     """Map an array into memory, read-only."""
     try:
-        array = map_array(path)
+        array = map_npy(path)
     except (OSError, ValueError) as error:
         raise FormatError(f"{path} is damaged or missing", str(error), hint=_AGAIN) from error
     if array.dtype != np.dtype("<f4") or array.shape != (rows, dimension):

@@ -25,8 +25,8 @@ from rnnkit.embeddings.table import Matrix, Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.repairs import Repairs
-from rnnkit.text import special
+from rnnkit.io.safe_reading import Repairs
+from rnnkit.text import special_tokens
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.subwords import Subwords
@@ -266,7 +266,7 @@ def _ngram_sums(
     words: Sequence[bytes], subwords: Subwords, buckets_KD: Matrix
 ) -> Iterator[tuple[slice, NDArray[np.float64], NDArray[np.int64]]]:
     """Blocks of words: their places, the sums (N, D) of their n-grams' rows, and the numbers (N, 1) of n-grams."""
-    sentence_end = special.NAMES[special.EOS].encode()
+    sentence_end = special_tokens.NAMES[special_tokens.EOS].encode()
     for start in range(0, len(words), _BLOCK_ROWS):
         block = slice(start, min(start + _BLOCK_ROWS, len(words)))
         starts, rows = subwords.table(words[block])

@@ -14,7 +14,7 @@ from rnnkit.embeddings.source import Source, open_source
 from rnnkit.embeddings.table import Table
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 WORD2VEC: Final = "word2vec"
 WORD2VEC_BINARY: Final = "word2vec-binary"
@@ -69,7 +69,7 @@ def load(path: str | os.PathLike[str], repair: bool = False) -> Table:
     """
     path = Path(path)
     if not path.exists():
-        hint = manifest.moved_aside(path) or manifest.MAKERS[directory.KIND]
+        hint = manifest.interrupted_replacement_hint(path) or manifest.CREATION_HINTS[directory.KIND]
         raise DataError(f"there are no vectors at {path}", hint=hint)
     repairs = Repairs(path) if repair else None
     if path.is_dir():

@@ -14,7 +14,7 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 FEWEST_NUMBERS: Final = 2
 """A word and one number is a row of a table of counts, or word2vec's header."""

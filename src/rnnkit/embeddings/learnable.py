@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.corpus import Corpus
 from rnnkit.errors import DataError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 _BLOCK = 1 << 17  # words that are looked at together
 
@@ -31,7 +31,7 @@ def refuse_unlearnable(corpus: Corpus, min_count: int) -> None:
             hint="text without spaces between words must be cut into tokens first: `rnnkit tokenize train.LANG --type "
             "unigram` (or bpe, chars); text with a word a line needs its sentences on one line each",
         )
-    if not any(_has_pair(rows >= len(special.NAMES), bounds) for _, rows, bounds in _blocks(corpus)):
+    if not any(_has_pair(rows >= len(special_tokens.NAMES), bounds) for _, rows, bounds in _blocks(corpus)):
         raise DataError(
             f"nothing can be learned: no line has two words that come --min-count {min_count} times or more",
             hint="give more text, or a lower --min-count",

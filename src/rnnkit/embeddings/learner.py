@@ -14,7 +14,7 @@ from rnnkit.embeddings.composition import Composition
 from rnnkit.embeddings.hot_rows import INTERVAL, NGRAM_INTERVAL, HotRows, own_composition
 from rnnkit.embeddings.sampling import Noise
 from rnnkit.embeddings.weights import Weights, copied_rows
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 _Chunk = tuple[NDArray[np.int32], NDArray[np.int64], int, np.uint64, float]
 """Words, where segments begin, words before, seed and rate."""
@@ -61,7 +61,7 @@ class Learner:
         self._places: list[_Place] = []
         for thread in range(threads):
             # The rows of the special symbols are never looked at, and each thread has one of its own to write to.
-            spare = thread % len(special.NAMES)
+            spare = thread % len(special_tokens.NAMES)
             hot = _copies(lesson, thread, threads)
             room = make_room(lesson.weights, lesson.composition, lesson.method, spare)
             self._places.append(_Place(room, spare, hot, own_composition(lesson.composition, hot)))

@@ -16,12 +16,12 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.weights import Weights, make_weights, memory_bytes, rows_of
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import ConfigError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 MOST_BUCKETS: Final = 2_000_000
 """Rows for n-grams where nobody says how many."""
 
-_SPECIALS = len(special.NAMES)
+_SPECIALS = len(special_tokens.NAMES)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from rnnkit.embeddings.source import Source
 from rnnkit.embeddings.spelling import is_numbers, is_utf8
 from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 CUT_OFF = "entries cut off at the end"
 TRAILING = "trailing bytes that are not entries"

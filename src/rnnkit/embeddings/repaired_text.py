@@ -22,7 +22,7 @@ from rnnkit.embeddings.source import BLOCK, Source
 from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 WRONG_COUNT: Final = "wrong header counts"
 WRONG_DIMENSION: Final = "wrong header dimensions"

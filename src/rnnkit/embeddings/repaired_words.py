@@ -13,7 +13,7 @@ from rnnkit.embeddings.spelling import NOWHERE, Where, is_utf8
 from rnnkit.embeddings.table import Matrix, Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 NOT_UTF8 = "words that are not UTF-8"
 CONTROLS = "words with control characters"

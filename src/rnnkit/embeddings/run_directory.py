@@ -10,10 +10,8 @@ from typing import Any, Final
 from rnnkit.embeddings import directory
 from rnnkit.embeddings.table import Table
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.durable import sync_folder
-from rnnkit.io.explained import explain_os_errors
-from rnnkit.io.replacing import PART
+from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
+from rnnkit.io.durable import explain_os_errors, fsync_directory
 
 _NEW: Final = "new"
 
@@ -49,11 +47,11 @@ def update(folder: Path, table: Table, facts: Mapping[str, Any]) -> None:
         ArtefactError: They cannot be written; the old ones are whole.
     """
     started = manifest.load(folder / manifest.NAME)
-    with atomic_folder(folder / _NEW, PART) as temporary:
+    with atomic_directory(folder / _NEW, ARTIFACT_PART) as temporary:
         directory.fill(temporary, table)
     with explain_os_errors(folder):
         for path in sorted((folder / _NEW).iterdir()):
             path.replace(folder / path.name)
-        sync_folder(folder)
+        fsync_directory(folder)
         shutil.rmtree(folder / _NEW)
     directory.seal(folder, table, options=started.options, inputs=started.inputs, facts=facts)

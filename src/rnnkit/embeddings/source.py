@@ -14,7 +14,7 @@ from typing import Final
 
 from rnnkit.embeddings.unpacked import DAMAGE, Readable, unpack
 from rnnkit.errors import DataError
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 BLOCK: Final = 1 << 22
 """Bytes read at a time."""

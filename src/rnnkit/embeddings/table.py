@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import FormatError
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.subwords import Subwords

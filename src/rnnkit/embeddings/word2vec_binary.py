@@ -19,7 +19,7 @@ from rnnkit.embeddings.word2vec_text import read_header
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 _BLOCK_ROWS = 4096
 _COPY = "copy the file again"

@@ -15,7 +15,7 @@ from rnnkit.embeddings.table import Table
 from rnnkit.embeddings.words import Words
 from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 
 HEADER: Final = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,18}) (\d{1,9})[ \r]*")
 _LONGEST_HEADER = 64

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.compiled import inlined, kernel
-from rnnkit.text.word_blocks import ASCII_SPACES
+from rnnkit.text.blocks import ASCII_SPACES
 
 _EMPTY = np.int32(-1)
 _BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # of FNV-1a with 64 bits

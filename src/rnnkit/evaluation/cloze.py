@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.models.cloze import Cloze
-from rnnkit.training.cloze import mean_nll
-from rnnkit.training.signals import Stop
+from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.models.masked_lm import MaskedLM
+from rnnkit.training.lm_tasks import mean_masked_nll
+from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
 
 
 def make_validation(
-    network: Cloze, lines: Sentences, weights: Callable[[], AbstractContextManager[None]]
-) -> Callable[[Stop], Validation | None]:
+    network: MaskedLM, lines: SentenceDataset, weights: Callable[[], AbstractContextManager[None]]
+) -> Callable[[StopRequest], Validation | None]:
     """A function that validates the model as it is at the moment, and leaves no trace on it.
 
     Args:
@@ -24,9 +24,9 @@ def make_validation(
         weights: A context in which the network has the weights that are to be measured.
     """
 
-    def validate(stop: Stop) -> Validation | None:
+    def validate(stop: StopRequest) -> Validation | None:
         with weights():
-            nll = mean_nll(network, lines, stop)
+            nll = mean_masked_nll(network, lines, stop)
         return None if nll is None else Validation(score=-nll, facts={"loss": nll, "perplexity": math.exp(nll)})
 
     return validate

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data.aligned import Sentences
+from rnnkit.data.aligned_data import SentenceDataset
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.cache import NeuralCache
@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float64]
 class Component(Protocol):
     """A model that goes on reading where it stopped."""
 
-    def rows(self, text: Sentences) -> FloatArray:
+    def rows(self, text: SentenceDataset) -> FloatArray:
         """Natural logarithm of the probability of each token of the next lines, shape (rows, N)."""
         ...
 
@@ -42,7 +42,7 @@ class Network:
         self._reader = reader
         self._cache = cache
 
-    def rows(self, text: Sentences) -> FloatArray:
+    def rows(self, text: SentenceDataset) -> FloatArray:
         """The model's row, then the cache's, one a flatness."""
         blocks = []
         for block in self._reader.read(text):
@@ -63,7 +63,7 @@ class Counts:
         self._model = model
         self._cache = cache
 
-    def rows(self, text: Sentences) -> FloatArray:
+    def rows(self, text: SentenceDataset) -> FloatArray:
         """The model's row, then the cache's."""
         log_p_N = self._model.score(text.ids, text.offsets)
         rows = [log_p_N] if self._cache is None else [log_p_N, self._cache.score(text.ids, log_p_N)]

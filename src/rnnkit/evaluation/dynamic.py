@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.arrays import IntArray
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import TrainingError
 from rnnkit.evaluation.perplexity import Block, as_ids, full_precision, one_thread
-from rnnkit.models.language_model import LanguageModel, State, detach
+from rnnkit.io.npy import IntArray
+from rnnkit.models.language_model import LanguageModel, LMState, detach_state
 from rnnkit.nn.kinds import DynamicMethod
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 EPSILON = 5.0
 """Weights whose gradients are smaller than so many times the mean move as with `sgd`; only steeper ones are held back.
@@ -76,7 +76,7 @@ class DynamicReader:
         self._segments = self._tokens = 0
         self._begin()
 
-    def read(self, text: Sentences) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order, a segment or its rest at a time.
 
         A segment that the lines leave unfinished is learned from once the next lines have finished it.
@@ -96,8 +96,8 @@ class DynamicReader:
 
     def _begin(self) -> None:
         """Forget what was read, but not what was learned from it."""
-        self._last = special.EOS
-        self._state: State | None = None
+        self._last = special_tokens.EOS
+        self._state: LMState | None = None
         self._pending_T: IntArray = np.zeros(0, dtype=np.int64)
 
     def _read(self, ids_T: IntArray, ends: bool) -> Block:
@@ -109,8 +109,8 @@ class DynamicReader:
         with torch.enable_grad(), torch.autocast(device.type, enabled=False), full_precision(), one_thread(device):
             target_T = as_ids(segment_T, device)
             input_T = torch.cat([target_T.new_tensor([self._last]), target_T[:-1]])
-            state = network.start(1) if self._state is None else self._state
-            reading = network.read(input_T.unsqueeze(0), state)
+            state = network.initial_state(1) if self._state is None else self._state
+            reading = network.hidden_states(input_T.unsqueeze(0), state)
             hidden_TE = reading.hidden_BTE[0]
             logits_TV = torch.nn.functional.linear(hidden_TE, network.output_weight, network.output_bias)
             log_p_T = torch.log_softmax(logits_TV, dim=-1).gather(1, target_T.unsqueeze(1)).squeeze(1)
@@ -121,7 +121,7 @@ class DynamicReader:
                 return found
             slopes = torch.autograd.grad(-log_p_T.mean(), self._weights, materialize_grads=True)
             self._learn([slope.contiguous() for slope in slopes])
-        self._last, self._state, self._pending_T = int(ids_T[-1]), detach(reading.state), segment_T[:0]
+        self._last, self._state, self._pending_T = int(ids_T[-1]), detach_state(reading.state), segment_T[:0]
         return found
 
     def _check(self, found: Block) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rnnkit.models.language_model import Config, LanguageModel
+from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.kinds import Start
 
 
-def draw(config: Config, start: Start, seed: int) -> LanguageModel:
+def draw(config: LMConfig, start: Start, seed: int) -> LanguageModel:
     """A new network; random states outside are left as they are.
 
     Args:

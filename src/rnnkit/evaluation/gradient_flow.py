@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from rnnkit.data.arrays import IntArray
-from rnnkit.models.language_model import LanguageModel, Reading, State
-from rnnkit.text import special
+from rnnkit.io.npy import IntArray
+from rnnkit.models.language_model import LanguageModel, LMOutput, LMState
+from rnnkit.text import special_tokens
 
 WARM = 50
 """Tokens read ahead of the first step that is looked at, so that it starts from a state as there is in a text."""
@@ -98,7 +98,7 @@ def by_state(network: LanguageModel, input_NT: Tensor, target_N: Tensor, steps: 
     state = _read_ahead(network, input_NT[:, : input_NT.shape[1] - steps])
     cuts = [tuple(part.requires_grad_() for layer in state for part in layer)]
     for input_N in input_NT[:, input_NT.shape[1] - steps :].unbind(1):
-        reading = network.read(input_N.unsqueeze(1), state)
+        reading = network.hidden_states(input_N.unsqueeze(1), state)
         # A copy of its own, so that c_t does not count what reaches the loss through h_t of the same step.
         state = tuple(tuple(part.clone() for part in layer) for layer in reading.state)
         cuts.append(tuple(part for layer in state for part in layer))
@@ -118,7 +118,7 @@ def by_input(network: LanguageModel, input_NT: Tensor, target_N: Tensor, steps: 
     # Each token read gets a row of its own in a table that stands in for the embeddings.
     table_VE = network.embedding.weight.detach()[read_NT.flatten()].requires_grad_()
     rows_NT = torch.arange(read_NT.numel()).view_as(read_NT)
-    reading: Reading = torch.func.functional_call(
+    reading: LMOutput = torch.func.functional_call(
         _Reader(network), {"network.embedding.weight": table_VE}, (rows_NT, state), tie_weights=False
     )
     (gradient_VE,) = torch.autograd.grad(_loss(network, reading.hidden_BTE[:, -1], target_N), table_VE)
@@ -133,15 +133,15 @@ class _Reader(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, input_BT: Tensor, state: State) -> Reading:
-        return self.network.read(input_BT, state)
+    def forward(self, input_BT: Tensor, state: LMState) -> LMOutput:
+        return self.network.hidden_states(input_BT, state)
 
 
 @torch.no_grad()
-def _read_ahead(network: LanguageModel, input_NT: Tensor) -> State:
+def _read_ahead(network: LanguageModel, input_NT: Tensor) -> LMState:
     """What is remembered after these tokens, of which there may be none."""
-    state = network.start(len(input_NT))
-    return network.read(input_NT, state).state if input_NT.shape[1] else state
+    state = network.initial_state(len(input_NT))
+    return network.hidden_states(input_NT, state).state if input_NT.shape[1] else state
 
 
 def _loss(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def choose_places(ids: IntArray, steps: int, places: int) -> tuple[Tensor, Tenso
     Raises:
         ValueError: The text has no place with so many tokens before it.
     """
-    stream = np.concatenate(([special.EOS], np.asarray(ids, dtype=np.int64)))
+    stream = np.concatenate(([special_tokens.EOS], np.asarray(ids, dtype=np.int64)))
     if len(stream) < steps + 2:
         raise ValueError(f"{steps} steps back need {steps + 1} tokens, the text has {len(ids)}")
     length = min(WARM + steps + 1, len(stream) - 1)
@@ -176,5 +176,5 @@ def choose_places(ids: IntArray, steps: int, places: int) -> tuple[Tensor, Tenso
 def draw_places(vocabulary: int, steps: int, places: int, seed: int) -> tuple[Tensor, Tensor]:
     """Tokens drawn at random, for networks that know no text. As `choose_places`."""
     random = np.random.default_rng(seed)
-    window_NT = random.integers(len(special.NAMES), vocabulary, size=(places, WARM + steps + 2))
+    window_NT = random.integers(len(special_tokens.NAMES), vocabulary, size=(places, WARM + steps + 2))
     return torch.from_numpy(window_NT[:, :-1]), torch.from_numpy(window_NT[:, -1])

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data.arrays import IntArray
 from rnnkit.evaluation.text_changes import KINDS, changes
-from rnnkit.text import special
+from rnnkit.io.npy import IntArray
+from rnnkit.text import special_tokens
 
 MUCH_UNKNOWN = 0.05
 """Share of unknown tokens above which figures do not compare with another model's."""
@@ -198,7 +198,7 @@ def measure(
     """
     text = raw if reproduced is None else reproduced
     found = [] if raw is None or text is None else list(filter(None, map(changes, raw, text)))
-    unknown_N = np.asarray(ids_N) == special.UNK
+    unknown_N = np.asarray(ids_N) == special_tokens.UNK
     return LanguageScore(
         lines=lines,
         tokens=len(ids_N),

@@ -23,12 +23,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.data.aligned import Sentences
-from rnnkit.data.arrays import IntArray
+from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import DataError
-from rnnkit.models.language_model import LanguageModel, State
-from rnnkit.text import special
-from rnnkit.training.signals import Stop
+from rnnkit.io.npy import IntArray
+from rnnkit.models.language_model import LanguageModel, LMState
+from rnnkit.text import special_tokens
+from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
 
 FloatArray = NDArray[np.float64]
@@ -61,7 +61,7 @@ class Block:
 class Reader(Protocol):
     """Reads a text piece by piece; what it remembers of one piece it knows in the next."""
 
-    def read(self, text: Sentences) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order."""
         ...
 
@@ -77,10 +77,10 @@ class StreamReader:
     def __init__(self, network: LanguageModel, block: int = BLOCK) -> None:
         self._network = network
         self._block = block
-        self._last = special.EOS
-        self._state: State | None = None
+        self._last = special_tokens.EOS
+        self._state: LMState | None = None
 
-    def read(self, text: Sentences) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order."""
         for begin in range(0, len(text.ids), self._block):
             yield self._read(text.ids[begin : begin + self._block])
@@ -90,9 +90,9 @@ class StreamReader:
             device = network.output_bias.device
             target_T = as_ids(ids_T, device)
             input_T = torch.cat([target_T.new_tensor([self._last]), target_T[:-1]])
-            state = network.start(1) if self._state is None else self._state
+            state = network.initial_state(1) if self._state is None else self._state
             with one_thread(device):
-                reading = network.read(input_T.unsqueeze(0), state)
+                reading = network.hidden_states(input_T.unsqueeze(0), state)
             self._last, self._state = int(ids_T[-1]), reading.state
             hidden_TE = reading.hidden_BTE[0]
             return Block(hidden_TE, target_T, log_probabilities(network, hidden_TE, target_T))
@@ -112,7 +112,7 @@ class LineReader:
         self._block = block
         self._batch_tokens = batch_tokens
 
-    def read(self, text: Sentences) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[Block]:
         """Predict the tokens of the next lines, in order."""
         for first, end in _groups(text.offsets):
             begin, stop = int(text.offsets[first]), int(text.offsets[end])
@@ -131,15 +131,15 @@ class LineReader:
         self, network: LanguageModel, target_N: Tensor, begins: IntArray, lengths: IntArray, hidden_NE: Tensor
     ) -> None:
         """Read some lines side by side, and put what the output layer saw where it belongs."""
-        state = network.start(len(begins))
+        state = network.initial_state(len(begins))
         for start in range(0, int(lengths.max()), self._block):
             steps = np.arange(start, min(start + self._block, int(lengths.max())))
             inside_BT = torch.from_numpy(steps < lengths[:, None]).to(target_N.device)
             place_BT = torch.from_numpy(begins[:, None] + np.minimum(steps, lengths[:, None] - 1)).to(target_N.device)
             input_BT = target_N[(place_BT - 1).clamp(min=0)]
             if start == 0:
-                input_BT[:, 0] = special.EOS
-            reading = network.read(input_BT, state)
+                input_BT[:, 0] = special_tokens.EOS
+            reading = network.hidden_states(input_BT, state)
             state = reading.state
             hidden_NE[place_BT[inside_BT]] = reading.hidden_BTE[inside_BT]
 
@@ -157,19 +157,19 @@ def score_stream(network: LanguageModel, ids: IntArray, block: int = BLOCK) -> F
         ids: All tokens, each line with its EOS.
         block: Tokens read at once; decides about nothing but time and memory.
     """
-    return score(StreamReader(network, block), Sentences(ids, np.array([0, len(ids)])))
+    return score(StreamReader(network, block), SentenceDataset(ids, np.array([0, len(ids)])))
 
 
-def score(reader: Reader, text: Sentences) -> FloatArray:
+def score(reader: Reader, text: SentenceDataset) -> FloatArray:
     """Natural logarithm of the probability of each token of a text without padding."""
     return np.concatenate([np.zeros(0), *(block.log_p_N for block in reader.read(text))])
 
 
 def make_validation(
     network: LanguageModel,
-    sentences: Sentences,
-    mean_weights: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
-) -> Callable[[Stop], Validation | None]:
+    sentences: SentenceDataset,
+    ema_weights: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
+) -> Callable[[StopRequest], Validation | None]:
     """A function that measures the network as it is at the moment, and leaves no trace on it.
 
     Its facts are `loss`, nats a token, and `perplexity`.
@@ -177,7 +177,7 @@ def make_validation(
     Args:
         network: The model under training.
         sentences: The validation part.
-        mean_weights: A context in which the network has the weights that are to be measured.
+        ema_weights: A context in which the network has the weights that are to be measured.
 
     Raises:
         DataError: The validation part is empty.
@@ -186,9 +186,9 @@ def make_validation(
         raise DataError("the validation part holds no token", hint="align a valid part as well")
     text = without_padding(sentences)
 
-    def validate(stop: Stop) -> Validation | None:
+    def validate(stop: StopRequest) -> Validation | None:
         total = 0.0
-        with mean_weights():
+        with ema_weights():
             for block in make_reader(network).read(text):
                 if stop:
                     return None
@@ -207,12 +207,12 @@ def perplexity(loss: float) -> float:
         return math.inf
 
 
-def without_padding(sentences: Sentences) -> Sentences:
+def without_padding(sentences: SentenceDataset) -> SentenceDataset:
     """The same sentences one directly after the other."""
     if not sentences.padded:
         return sentences
     offsets = np.concatenate(([0], np.cumsum(sentences.lengths(), dtype=np.int64)))
-    return Sentences(sentences.ids[sentences.ids != special.PAD], offsets)
+    return SentenceDataset(sentences.ids[sentences.ids != special_tokens.PAD], offsets)
 
 
 @contextlib.contextmanager

@@ -25,19 +25,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from rnnkit.data.batching import Ids
+from rnnkit.data.batch_sampler import Ids
 from rnnkit.errors import Interrupted, TrainingError
 from rnnkit.evaluation import fresh_network
 from rnnkit.evaluation.perplexity import one_thread
-from rnnkit.events import ignore
-from rnnkit.models.language_model import Config, LanguageModel
+from rnnkit.events import null_listener
+from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.kinds import LanguageArch, Start
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.loop import Loop, Plan
-from rnnkit.training.optimisation import Optimisation
-from rnnkit.training.optimisation import Settings as OptimisationSettings
+from rnnkit.training.optimizer import NetworkOptimizer
+from rnnkit.training.optimizer import OptimizerSettings as OptimisationSettings
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import StepReport
+from rnnkit.training.trainer import Trainer, TrainingPlan
 
 BATCH = 32
 RATE = 3e-3
@@ -173,32 +173,32 @@ class RecallTask:
 
     def __init__(self, network: LanguageModel, folder: Path) -> None:
         self._network = network
-        self._optimisation = Optimisation(network, OptimisationSettings("adam"), folder)
+        self._optimizer = NetworkOptimizer(network, OptimisationSettings("adam"), folder)
 
     def step(self, batch: Questions, rate: float) -> StepReport:
         """One step on one batch."""
         logits_BV = answer(self._network, batch)
         loss = nn.functional.cross_entropy(logits_BV, torch.from_numpy(batch.answer_B))
-        norm = self._optimisation.step(loss, rate)
+        norm = self._optimizer.step(loss, rate)
         size = len(batch.answer_B)
         return StepReport(loss.item() * size, loss.item() * size, size, norm)
 
     def state_dict(self) -> Mapping[str, Arrays]:
         """What `Optimisation` keeps."""
-        return self._optimisation.state_dict()
+        return self._optimizer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
         """Take up where `state_dict` was made."""
-        self._optimisation.load_state_dict(state)
+        self._optimizer.load_state_dict(state)
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write the weights."""
-        self._optimisation.keep(name, facts)
+        self._optimizer.save_weights(name, facts)
 
 
 def answer(network: LanguageModel, batch: Questions) -> torch.Tensor:
     """What the network makes of each question: logits (B, V)."""
-    reading = network.read(torch.from_numpy(batch.input_BT), network.start(len(batch.input_BT)))
+    reading = network.hidden_states(torch.from_numpy(batch.input_BT), network.initial_state(len(batch.input_BT)))
     return nn.functional.linear(reading.hidden_BTE[:, -1], network.output_weight, network.output_bias)
 
 
@@ -235,7 +235,7 @@ def climb(settings: Settings, spans: Sequence[int], hear: Callable[[Rung], None]
 def make_network(settings: Settings, longest: int) -> LanguageModel:
     """A new network, which drops nothing. A Transformer sees the whole of the longest span."""
     size = settings.hidden
-    config = Config(
+    config = LMConfig(
         arch=settings.arch, vocabulary=settings.vocabulary, embedding=size, hidden=size, layers=settings.layers,
         tied=False, memory=longest + 1, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0,
     )  # fmt: skip
@@ -249,8 +249,8 @@ def _learn(network: LanguageModel, task: RecallTask, settings: Settings, span: i
     steps, share = 0, 0.0
     while steps < settings.budget:
         wanted = min(CHECK_EVERY, settings.budget - steps)
-        plan = Plan(wanted, wanted, report_every=wanted + 1, save_seconds=math.inf, keep_last=False)
-        loop = Loop(task, batches, Schedule("constant", RATE, 0, wanted), plan, folder, None, ignore)
+        plan = TrainingPlan(wanted, wanted, report_every=wanted + 1, save_seconds=math.inf, save_at_end=False)
+        loop = Trainer(task, batches, Schedule("constant", RATE, 0, wanted), plan, folder, None, null_listener)
         try:
             loop.run()
         except Interrupted as stop:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, Warned
+from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.text.lines import read_lines
 
 SHORT = 2 / 3
@@ -110,10 +110,12 @@ def look(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Li
     lines = len(hypotheses)
     blank = sum(not line.strip() for line in hypotheses)
     if blank:
-        listen(Warned(f"{blank} of {lines} hypotheses are blank"))
+        listen(WarningEvent(f"{blank} of {lines} hypotheses are blank"))
     unanswered = sum(not any(answer.strip() for answer in variants) for variants in answers)
     if unanswered:
-        listen(Warned(f"{unanswered} of {lines} lines have a blank reference: whatever is written there is wrong"))
+        listen(
+            WarningEvent(f"{unanswered} of {lines} lines have a blank reference: whatever is written there is wrong")
+        )
     written = right = 0
     for line, variants in zip(hypotheses, answers, strict=True):
         length = _letters(line)
@@ -123,7 +125,7 @@ def look(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Li
     if written < SHORT * right or written > right / SHORT:
         than = "short" if written < right else "long"
         listen(
-            Warned(
+            WarningEvent(
                 f"the hypotheses are too {than}: {written:,} characters where the references have {right:,} "
                 f"({100 * written / right:.0f} %), blank lines and spaces not counted"
             )

@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from rnnkit.data.aligned import AlignedData
+from rnnkit.data.aligned_data import AlignedData
 from rnnkit.decoding import translate
 from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translator import Translator
 from rnnkit.evaluation.bleu import BleuSettings, ChrfSettings, corpus_score
 from rnnkit.evaluation.error_rates import error_rate
-from rnnkit.events import Listener, Warned, ignore
-from rnnkit.models.store import Model
-from rnnkit.text import special
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.tokenizer import warn_replaced
-from rnnkit.training.sequence_to_sequence import mean_nll
-from rnnkit.training.signals import Stop
+from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.text import special_tokens
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
+from rnnkit.training.seq2seq_task import mean_target_nll
+from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
 
 BLOCK = 200
@@ -68,7 +68,7 @@ class HeldOut:
     references: Sequence[str]
     translate: Callable[[int, int], tuple[list[str], int]]
 
-    def decode(self, stop: Stop) -> tuple[list[str], int] | None:
+    def decode(self, stop: StopRequest) -> tuple[list[str], int] | None:
         """The text of all sentences, and the tokens in all; None where the stop flag was set meanwhile."""
         outputs: list[str] = []
         tokens = 0
@@ -82,12 +82,12 @@ class HeldOut:
 
 
 def make_validation(
-    model: Model,
+    model: LoadedSeq2Seq,
     data: AlignedData,
     measured: Measured,
     weights: Callable[[], AbstractContextManager[None]],
-    listen: Listener = ignore,
-) -> Callable[[Stop], Validation | None]:
+    listen: Listener = null_listener,
+) -> Callable[[StopRequest], Validation | None]:
     """A function that validates the model as it is at the moment, and leaves no trace on it.
 
     Its figures are those of `rnnkit decode --beam 1` and `rnnkit bleu` or `rnnkit error-rate` on the same lines, where
@@ -108,12 +108,12 @@ def make_validation(
     warnings = iter([listen])  # one for the run
     shown = [index * count // measured.samples for index in range(measured.samples)] if count else []
 
-    def validate(stop: Stop) -> Validation | None:
+    def validate(stop: StopRequest) -> Validation | None:
         with weights():
             return look(stop)
 
-    def look(stop: Stop) -> Validation | None:
-        nll = mean_nll(model.network, source, target, stop)
+    def look(stop: StopRequest) -> Validation | None:
+        nll = mean_target_nll(model.network, source, target, stop)
         if nll is None:
             return None
         if not count:
@@ -125,7 +125,7 @@ def make_validation(
             return None
         outputs, tokens = decoded
         if model.tokenizer.replaced:
-            warn_replaced(model.tokenizer, next(warnings, ignore))
+            warn_replaced_line_ends(model.tokenizer, next(warnings, null_listener))
         value = score_lines(measure, outputs, references)
         return Validation(
             score=value - TIE * nll,
@@ -157,14 +157,16 @@ def score_lines(measure: str, outputs: Sequence[str], references: Sequence[str])
 
 def _accuracy(outputs: Sequence[str], references: Sequence[str]) -> float:
     """Lines that are right, in percent: those that `rnnkit error-rate` does not count as wrong."""
-    clean = Normalisation()
+    clean = Normalizer()
     written, right = ([clean(line) for line in lines] for lines in (outputs, references))
     if not any(right):
         return 100 * sum(not line for line in written) / len(written)
     return 100 - error_rate(written, [[line] for line in right], "lines").percent
 
 
-def _read_held_out(model: Model, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:
+def _read_held_out(
+    model: LoadedSeq2Seq, data: AlignedData, measured: Measured, count: int, listen: Listener
+) -> HeldOut:
     """The first sentences of the `valid` split."""
     sources, references = (data.raw_lines("valid", side, count) for side in data.sides)
     translator = Translator((model,))
@@ -181,14 +183,14 @@ def _read_held_out(model: Model, data: AlignedData, measured: Measured, count: i
     return HeldOut(sources, [model.tokenizer.part(line)[0] for line in references], decode)
 
 
-def _read_ids(model: Model, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:
+def _read_ids(model: LoadedSeq2Seq, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:
     """The same of data without raw lines, from its ids."""
     source, target = (data.side("valid", side) for side in data.sides)
     source_ids = [source[index][:-1].tolist() for index in range(count)]
     target_ids = [target[index][:-1].tolist() for index in range(count)]
-    if any(special.UNK in ids for ids in target_ids):
+    if any(special_tokens.UNK in ids for ids in target_ids):
         listen(
-            Warned(
+            WarningEvent(
                 f"{data.folder} has no raw lines of its valid part: unknown tokens of the references count as wrong "
                 "words, and the score is lower than that of `rnnkit bleu`; tokenize and align again to have the same"
             )
@@ -199,7 +201,7 @@ def _read_ids(model: Model, data: AlignedData, measured: Measured, count: int, l
         tokens = model.target_vocabulary.decode(ids)
         references.append(
             tokenizer.detokenize(
-                [UNKNOWN if row == special.UNK else token for row, token in zip(ids, tokens, strict=True)]
+                [UNKNOWN if row == special_tokens.UNK else token for row, token in zip(ids, tokens, strict=True)]
             )
         )
 

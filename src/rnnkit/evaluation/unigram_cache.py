@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.data.arrays import IntArray
+from rnnkit.io.npy import IntArray
 
 FloatArray = NDArray[np.float64]
 

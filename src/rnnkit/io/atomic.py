@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.errors import ArtefactError
-from rnnkit.io import durable, owner
-from rnnkit.io.explained import explain_os_errors
+from rnnkit.io import durable, lock
+from rnnkit.io.durable import explain_os_errors
 
-GZIP = ".gz"
+GZIP_SUFFIX = ".gz"
 """Ending of a name whose file is compressed."""
 
 _LEVEL = 6
@@ -47,19 +47,19 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
             with _open_stream(path) as raw, _encoded(raw, path, mode) as file:
                 yield file
             return
-        target = resolve(path)
-        temporary = owner.temporary(target)
+        target = resolve_output(path)
+        temporary = lock.temporary_path(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        owner.sweep(target)
+        lock.remove_stale_temporaries(target)
         try:
             with temporary.open("wb") as raw:
-                owner.lock(raw.fileno())  # a sign of life for processes that cannot see this one's number
+                lock.try_flock(raw.fileno())  # a sign of life for processes that cannot see this one's number
                 _keep_mode(raw.fileno(), target)
                 with _encoded(raw, path, mode) as file:
                     yield file
-                durable.sync(raw)
+                durable.fsync(raw)
                 temporary.replace(target)
-            durable.sync_folder(target.parent)
+            durable.fsync_directory(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -75,7 +75,7 @@ def is_stream(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def resolve(path: Path) -> Path:
+def resolve_output(path: Path) -> Path:
     """The file that an output leads to, through links.
 
     Raises:
@@ -129,7 +129,7 @@ def _encoded(raw: IO[bytes], path: Path, mode: str) -> Iterator[IO[Any]]:
     """A file as a writer takes it: of text or bytes, compressed where its name asks for that."""
     with ExitStack() as stack:
         file: Any = raw
-        if path.name.endswith(GZIP):  # no name and no time in it: equal work gives equal bytes
+        if path.name.endswith(GZIP_SUFFIX):  # no name and no time in it: equal work gives equal bytes
             file = stack.enter_context(gzip.GzipFile("", "wb", _LEVEL, raw, 0))
         if "b" in mode:
             yield file

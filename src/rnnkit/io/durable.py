@@ -7,9 +7,12 @@ import fcntl
 import os
 import shutil
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from rnnkit.errors import ArtefactError
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -21,7 +24,7 @@ _RENAME_SWAP = 2
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM)
 
 
-def sync(file: IO[Any]) -> None:
+def fsync(file: IO[Any]) -> None:
     """Wait until an open file's bytes are on the disk.
 
     On macOS `fsync` stops at the disk's own cache, which a power cut empties; `F_FULLFSYNC` does not.
@@ -30,10 +33,10 @@ def sync(file: IO[Any]) -> None:
         OSError: The disk is full, or the bytes are lost.
     """
     file.flush()
-    sync_descriptor(file.fileno())
+    fsync_descriptor(file.fileno())
 
 
-def sync_descriptor(descriptor: int) -> None:
+def fsync_descriptor(descriptor: int) -> None:
     """The same for a descriptor. File systems without sync are left to themselves."""
     try:
         if hasattr(fcntl, "F_FULLFSYNC"):
@@ -46,13 +49,13 @@ def sync_descriptor(descriptor: int) -> None:
             raise
 
 
-def sync_file(path: Path) -> None:
+def fsync_path(path: Path) -> None:
     """Wait until a file's bytes are on the disk."""
     with path.open("rb") as file:
-        sync_descriptor(file.fileno())
+        fsync_descriptor(file.fileno())
 
 
-def sync_folder(path: Path) -> None:
+def fsync_directory(path: Path) -> None:
     """Wait until a folder's names are on the disk; a rename is lasting only after this.
 
     This is best effort: SMB, FUSE and WSL refuse it for folders, and what was renamed is written all the same.
@@ -60,12 +63,12 @@ def sync_folder(path: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            sync_descriptor(descriptor)
+            fsync_descriptor(descriptor)
         finally:
             os.close(descriptor)
 
 
-def exchange(new: Path, path: Path, aside: Path) -> None:
+def replace_directory(new: Path, path: Path, aside: Path) -> None:
     """Give a folder the name of another, which is removed.
 
     The names are swapped in one system call where there is one, so that a reader finds the old folder or the new one.
@@ -78,18 +81,18 @@ def exchange(new: Path, path: Path, aside: Path) -> None:
     """
     if not path.exists():
         new.rename(path)
-    elif _swap(new, path):
-        sync_folder(path.parent)
+    elif _exchange_names(new, path):
+        fsync_directory(path.parent)
         shutil.rmtree(new, ignore_errors=True)
     else:
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
         new.rename(path)
-    sync_folder(path.parent)
+    fsync_directory(path.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def _swap(first: Path, second: Path) -> bool:
+def _exchange_names(first: Path, second: Path) -> bool:
     """Exchange two names; False where the system or the file system cannot."""
     import ctypes
 
@@ -104,3 +107,44 @@ def _swap(first: Path, second: Path) -> bool:
     if failed and ctypes.get_errno() not in _UNSUPPORTED:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(second))
     return not failed
+
+
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The system's words for a disk, a share of it or a file that is full."""
+
+
+@contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says while writing `path` into an error that a user can act on."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        full = error.errno in DISK_FULL_ERRNOS or (
+            error.errno is None and "written" in str(error)
+        )  # the latter is NumPy's word
+        hint = "free some space and run the command again" if full else "check the folder's permissions"
+        what = "the disk is full" if full else "cannot write"
+        raise ArtefactError(
+            f"{what}: {path} was not written",
+            f"{error.strerror or error}; what was there before is untouched",
+            hint=hint,
+        ) from error
+
+
+def copy_directory(source: Path, target: Path) -> None:
+    """Copy the files of a folder into another, which is made where it is missing.
+
+    `shutil.copytree` collects what went wrong in an error of its own, from which a full disk can no longer be told.
+
+    Raises:
+        OSError: The first that the system gave.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.rglob("*")):
+        place = target / path.relative_to(source)
+        if path.is_dir():
+            place.mkdir(exist_ok=True)
+        else:
+            shutil.copyfile(path, place)

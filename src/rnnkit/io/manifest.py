@@ -18,8 +18,7 @@ from typing import Any
 import rnnkit
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.document import LONGEST, read_document
-from rnnkit.io.regular import open_regular, read_regular
+from rnnkit.io.safe_reading import MAX_JSON_BYTES, open_regular, read_json, read_regular
 
 NAME = "meta.json"
 CHECKSUM = "sha256"
@@ -27,7 +26,7 @@ CHECKSUM = "sha256"
 
 _FIRST_KEYS = {"kind", "version", "rnnkit", "facts", "options", "inputs", "files"}
 
-MAKERS = {
+CREATION_HINTS = {
     "tokens": "`rnnkit tokenize` makes token files",
     "tokenizer": "`rnnkit tokenize` makes it from the training text",
     "vocabulary": "`rnnkit vocab` makes it",
@@ -61,7 +60,7 @@ class Manifest:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def place(artefact: Path) -> Path:
+def manifest_path(artefact: Path) -> Path:
     """Where the manifest of a file or directory is."""
     return artefact / NAME if artefact.is_dir() else artefact.with_name(f"{artefact.name}.{NAME}")
 
@@ -97,13 +96,16 @@ def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
     """
     if not artefact.exists():
         there_is = "there are" if kind.endswith("s") else "there is"
-        raise DataError(f"{there_is} no {kind} at {artefact}", hint=moved_aside(artefact) or MAKERS.get(kind))
+        raise DataError(
+            f"{there_is} no {kind} at {artefact}",
+            hint=interrupted_replacement_hint(artefact) or CREATION_HINTS.get(kind),
+        )
     if kind == "model" and artefact.is_file():
         raise DataError(
             f"{artefact} is a file, and a model is a directory",
             hint=f"an ARPA file becomes one by `rnnkit convert-ngrams DIR --model {artefact}`",
         )
-    manifest = load(place(artefact))
+    manifest = load(manifest_path(artefact))
     if manifest.kind != kind:
         raise ArtefactError(f"{artefact} is {manifest.kind}, not {kind}")
     if manifest.version > newest_version:
@@ -114,7 +116,7 @@ def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
     return manifest
 
 
-def moved_aside(artefact: Path) -> str | None:
+def interrupted_replacement_hint(artefact: Path) -> str | None:
     """A hint where a crash has left a folder under the name that `durable.exchange` gives it between two renames."""
     aside = artefact.with_name(f".{artefact.name}.old") if artefact.name else artefact
     if not aside.exists():
@@ -130,8 +132,8 @@ def load(path: Path) -> Manifest:
         FormatError: It is not what rnnkit writes, or a name in it leads outside its folder.
     """
     try:
-        with reading(path):
-            document = read_document(path)
+        with explain_damage(path):
+            document = read_json(path)
             found = Manifest(
                 kind=str(document["kind"]),
                 version=int(document["version"]),
@@ -157,7 +159,7 @@ def load(path: Path) -> Manifest:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def explain_damage(path: Path) -> Iterator[None]:
     """Says that the manifest at `path` is damaged where what is read out of it is missing or not what it should be.
 
     Raises:
@@ -187,12 +189,12 @@ def sha256(path: Path) -> str:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
 
 
-def faults(artefact: Path) -> list[str]:
+def find_mismatches(artefact: Path) -> list[str]:
     """Check the manifest and every file that it names; returns one line for each that is missing or changed.
 
     Raises: As `load`.
     """
-    path = place(artefact)
+    path = manifest_path(artefact)
     manifest = load(path)
     found = [] if _is_as_written(path) else [f"{path.name}: its words have changed (sha256 differs)"]
     for name, entry in manifest.files.items():
@@ -214,7 +216,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def is_plain(name: str) -> bool:
+def is_safe_name(name: str) -> bool:
     """Whether a word from a file can be part of a file's name, and that name stays in its folder."""
     return name not in ("", ".", "..") and name.isprintable() and not {"/", "\\"} & set(name)
 
@@ -223,7 +225,7 @@ def _refuse_outside(path: Path, names: Iterable[str]) -> None:
     """Raise FormatError where a name leads out of the folder of a manifest; its files would be another's."""
     folder = path.parent
     for name in names:
-        if not all(map(is_plain, name.split("/"))):
+        if not all(map(is_safe_name, name.split("/"))):
             raise FormatError(f"{path} is damaged", f"the name {name!r} leads outside the artefact's folder")
         # The manifest beside a single file may stand with it among links that somebody made.
         # Of a link to itself `realpath` gives the link, which is then found missing; `resolve` raises RuntimeError.
@@ -246,8 +248,8 @@ def _text(document: Mapping[str, Any]) -> str:
 
 def _is_as_written(path: Path) -> bool:
     """Whether a manifest has not changed, byte for byte. One without a checksum is believed."""
-    document = read_document(path)
+    document = read_json(path)
     if CHECKSUM not in document:
         return set(document) <= _FIRST_KEYS
-    same = read_regular(path, LONGEST) == _text(document).encode("utf-8", "surrogatepass")
+    same = read_regular(path, MAX_JSON_BYTES) == _text(document).encode("utf-8", "surrogatepass")
     return same and bool(document[CHECKSUM] == _checksum(document))

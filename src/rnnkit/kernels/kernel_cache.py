@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from rnnkit.events import Event, Listener, Note, Warned
+from rnnkit.events import Event, Listener, Note, WarningEvent
 
 VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable that names a folder for compiled kernels."""
@@ -51,7 +51,7 @@ def tell(listen: Listener) -> Iterator[None]:
 @contextmanager
 def tell_warnings(listen: Listener) -> Iterator[None]:
     """As `tell`, of a cache that cannot be used alone."""
-    with tell(lambda event: listen(event) if isinstance(event, Warned) else None):
+    with tell(lambda event: listen(event) if isinstance(event, WarningEvent) else None):
         yield
 
 
@@ -266,7 +266,7 @@ _HEAD_SIZE = len(MAGIC) + 64 + 1
 
 def _warn(text: str) -> None:
     """Report the first of the things that are wrong with the cache."""
-    _report("warning", Warned(text))
+    _report("warning", WarningEvent(text))
 
 
 def _report(kind: str, event: Event) -> None:

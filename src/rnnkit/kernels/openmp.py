@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from rnnkit.system.machine import has_loaded, processors, seconds_in_line
+from rnnkit.system.machine import is_library_loaded, run_queue_wait_seconds, usable_processors
 
 CROWDED, QUIET = 0.25, 0.1
 """Seconds in each second that all threads together stand in line: cores are shared from the one on, until the other.
@@ -58,7 +58,7 @@ def watch_cores() -> bool:
         Whether that is watched: not where users decide themselves, or OpenMP or the system is another.
     """
     decided = any(variable in os.environ for variable in DECIDED_BY_USER)
-    if decided or not has_loaded(GNU) or parallel_region() is None or seconds_in_line() is None:
+    if decided or not is_library_loaded(GNU) or parallel_region() is None or run_queue_wait_seconds() is None:
         return False
     threading.Thread(target=_watch, name="watch of the cores", daemon=True).start()
     return True
@@ -74,7 +74,7 @@ class Watch:
 
     def __init__(self, now: float, in_line: float) -> None:
         self._last = now, in_line
-        self._too_many = processors() + 1  # by themselves: work may have fewer threads for a moment
+        self._too_many = usable_processors() + 1  # by themselves: work may have fewer threads for a moment
         self._leave: threading.Event | None = None
 
     @property
@@ -103,7 +103,7 @@ def keep_sleepers(threads: int, leave: threading.Event) -> None:
 
 
 def _watch() -> None:
-    watch = Watch(time.monotonic(), seconds_in_line() or 0.0)
+    watch = Watch(time.monotonic(), run_queue_wait_seconds() or 0.0)
     while True:
         time.sleep(INTERVAL)
-        watch.look(time.monotonic(), seconds_in_line() or 0.0)
+        watch.look(time.monotonic(), run_queue_wait_seconds() or 0.0)

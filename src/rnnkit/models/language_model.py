@@ -27,19 +27,19 @@ from rnnkit.nn.layer import Layer, make_layer, run_layer
 from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
-AnyLayer = Layer | TransformerLayer
+LMLayer = Layer | TransformerLayer
 
-State = tuple[tuple[Tensor, ...], ...]
+LMState = tuple[tuple[Tensor, ...], ...]
 """What each layer remembers; every tensor has the batch first."""
 
-START = 0.1
+INIT_RANGE = 0.1
 """Embeddings start uniform within this."""
 
 
 @dataclass(frozen=True)
-class Config:
+class LMConfig:
     """Everything that fixes the shape of the network and what it reads.
 
     Attributes:
@@ -78,7 +78,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LMOutput:
     """What reading a batch came to.
 
     Attributes:
@@ -89,18 +89,18 @@ class Reading:
 
     raw_BTE: Tensor
     hidden_BTE: Tensor
-    state: State
+    state: LMState
 
 
 class LanguageModel(Recomputing):
     """The network of this file's head. Weights only: no tokenizer, no files, no search."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: LMConfig) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocabulary, config.embedding)
-        nn.init.uniform_(self.embedding.weight, -START, START)
-        self.layers = nn.ModuleList(_layers(config))
+        nn.init.uniform_(self.embedding.weight, -INIT_RANGE, INIT_RANGE)
+        self.layers = nn.ModuleList(_make_layers(config))
         rows = config.vocabulary
         self.output_weight = self.embedding.weight if config.tied else _output_matrix(rows, config.hidden)
         self.output_bias = nn.Parameter(torch.zeros(config.vocabulary))
@@ -113,12 +113,12 @@ class LanguageModel(Recomputing):
         """The table of what is read."""
         return (self.embedding,)
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> LMState:
         """What is remembered before anything was read, for this many rows."""
         like = self.output_bias.new_empty(batch, 1)
         return tuple(layer.zero_state(like) for layer in self._layers())
 
-    def read(self, input_BT: Tensor, state: State) -> Reading:
+    def hidden_states(self, input_BT: Tensor, state: LMState) -> LMOutput:
         """Read on from a state; in training mode with dropout."""
         config = self.config
         # Time first in memory: what recurrent layers want, and free for all others.
@@ -135,7 +135,7 @@ class LanguageModel(Recomputing):
                 raw_BTE = raw_BTE + x_BTE
             between = number + 1 < config.layers
             x_BTE = self._lock(raw_BTE, self._between if between else config.dropout)
-        return Reading(raw_BTE, x_BTE, tuple(last))
+        return LMOutput(raw_BTE, x_BTE, tuple(last))
 
     def loss(self, hidden_NE: Tensor, target_N: Tensor, kind: torch.dtype | None = None) -> Tensor:
         """Negative log-likelihood of the targets, summed, in nats; products in `kind`, or autocast's type."""
@@ -160,17 +160,17 @@ class LanguageModel(Recomputing):
     def _lock(self, x_BTE: Tensor, share: float) -> Tensor:
         return dropout.locked_dropout(x_BTE, share, self.training)
 
-    def _layers(self) -> Sequence[AnyLayer]:
-        return cast(Sequence[AnyLayer], self.layers)
+    def _layers(self) -> Sequence[LMLayer]:
+        return cast(Sequence[LMLayer], self.layers)
 
-    def _run(self, layer: AnyLayer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _run(self, layer: LMLayer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         if isinstance(layer, TransformerLayer):
             read: tuple[Tensor, tuple[Tensor, ...]] = self.run(layer, x_BTE, state)
             return read
         return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.recompute)
 
 
-def _layers(config: Config) -> Sequence[AnyLayer]:
+def _make_layers(config: LMConfig) -> Sequence[LMLayer]:
     if config.arch == "transformer":
         shape = config.hidden, config.heads, config.memory
         last = config.layers - 1
@@ -184,28 +184,28 @@ def _layers(config: Config) -> Sequence[AnyLayer]:
 
 
 def _output_matrix(rows: int, size: int) -> nn.Parameter:
-    return nn.Parameter(torch.empty(rows, size).uniform_(-START, START))
+    return nn.Parameter(torch.empty(rows, size).uniform_(-INIT_RANGE, INIT_RANGE))
 
 
-def flat(steps_BT: Tensor) -> Tensor:
+def flatten_time_major(steps_BT: Tensor) -> Tensor:
     """One row a prediction, time first: the order in which recurrent layers leave them, so that nothing is copied."""
     return steps_BT.transpose(0, 1).flatten(0, 1)
 
 
-def predictions(hidden_BTE: Tensor, target_BT: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
+def select_predictions(hidden_BTE: Tensor, target_BT: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
     """What the output layer sees and should say, one row a prediction; padding, where there is some, left out."""
-    hidden_NE, target_N = flat(hidden_BTE), flat(target_BT)
+    hidden_NE, target_N = flatten_time_major(hidden_BTE), flatten_time_major(target_BT)
     if not padded:
         return hidden_NE, target_N
-    wanted_N = target_N != special.PAD
+    wanted_N = target_N != special_tokens.PAD
     return hidden_NE[wanted_N], target_N[wanted_N]
 
 
-def detach(state: State) -> State:
+def detach_state(state: LMState) -> LMState:
     """The same state, through which no gradient flows back: where truncated backpropagation cuts."""
     return tuple(tuple(part.detach() for part in layer) for layer in state)
 
 
-def select(state: State, rows: Tensor) -> State:
+def select_state(state: LMState, rows: Tensor) -> LMState:
     """The states of these rows, in this order."""
     return tuple(tuple(part[rows] for part in layer) for layer in state)

@@ -19,24 +19,22 @@ from typing import TypeVar, cast
 import torch
 from torch import Tensor, nn
 
-from rnnkit.models.memory import Decoded, Decoder, DecoderState, Encoder, Memory, Source
-from rnnkit.models.prepared import Prepared
-from rnnkit.models.recurrent_decoder import FeedingDecoder, RecurrentDecoder
+from rnnkit.models.encoder_decoder import Decoder, DecoderOutput, DecoderState, Encoder, Memory, SourceBatch
+from rnnkit.models.inference_layers import InferenceLayers, choose_inference_linear, replace_linear_layers
+from rnnkit.models.recurrent_decoder import InputFeedingDecoder, RecurrentDecoder
 from rnnkit.models.recurrent_encoder import RecurrentEncoder
-from rnnkit.models.sequence_config import Config
-from rnnkit.models.step_maps import choose_maps, replace_maps
-from rnnkit.models.transformer_decoder import TransformerDecoder
-from rnnkit.models.transformer_encoder import TransformerEncoder
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.transformer_seq2seq import TransformerDecoder, TransformerEncoder
 from rnnkit.nn import copying, dropout, losses
 from rnnkit.nn.device import autocast, choose_precision
 from rnnkit.nn.kinds import TRANSFORMERS
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
-__all__ = ["Config", "DecoderState", "Memory", "SequenceToSequence", "current_names"]
+__all__ = ["DecoderState", "Memory", "Seq2SeqConfig", "SequenceToSequence", "upgrade_parameter_names"]
 
 T = TypeVar("T")
 
-OLD_NAMES = (
+RENAMED_PARAMETERS = (
     (r"^(encoder|decoder)\.(\d+)\.", r"\1.layers.\2."),
     (r"^(attention|bridge|readout)\.", r"decoder.\1."),
 )
@@ -46,18 +44,18 @@ OLD_NAMES = (
 class SequenceToSequence(nn.Module):
     """The network of this file's head. Weights only: no tokenizer, no files, no search."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Seq2SeqConfig) -> None:
         super().__init__()
         self.config = config
         self.dropout = dropout.Dropout(config.dropout, config.locked)
-        self.source_embedding = _embedding(config.source_size, config.embedding)
+        self.source_embedding = _make_embedding(config.source_size, config.embedding)
         self.target_embedding = (
-            self.source_embedding if config.joint else _embedding(config.target_size, config.embedding)
+            self.source_embedding if config.joint else _make_embedding(config.target_size, config.embedding)
         )
         # Rows of length one as output weights, values of variance one as inputs.
         self._scale = math.sqrt(config.embedding)
-        self.encoder: Encoder = _encoder(config)
-        self.decoder: Decoder = _decoder(config)
+        self.encoder: Encoder = _make_encoder(config)
+        self.decoder: Decoder = _make_decoder(config)
         self.output_bias = nn.Parameter(torch.zeros(config.target_size))
         if config.tied:
             self.output_weight = self.target_embedding.weight
@@ -66,7 +64,7 @@ class SequenceToSequence(nn.Module):
             nn.init.normal_(self.output_weight, std=1 / math.sqrt(config.readout))
         if config.copy:
             self.gate = nn.Linear(config.readout, 1)
-        self.prepared = Prepared()
+        self.inference = InferenceLayers()
 
     @property
     def input_embeddings(self) -> tuple[nn.Embedding, ...]:
@@ -83,30 +81,30 @@ class SequenceToSequence(nn.Module):
         Returns:
             The memory, and the state in which the decoder starts.
         """
-        source = Source.of(source_BS)
-        with autocast(source_BS.device, self.prepared.encoding):
+        source = SourceBatch.from_ids(source_BS)
+        with autocast(source_BS.device, self.inference.encoding):
             encoded = self.encoder(self._read(self.source_embedding, source_BS), lengths_B, source)
-        if self.prepared.encoding != torch.float32:
+        if self.inference.encoding != torch.float32:
             encoded = encoded.to(torch.float32)
         memory = Memory(encoded.states_BSH, self.decoder.keys(encoded.states_BSH), source)
-        return memory, self.decoder.start(encoded, source)
+        return memory, self.decoder.initial_state(encoded, source)
 
     def decode(
-        self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor, want_weights: bool = False
-    ) -> tuple[Decoded, Memory]:
+        self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor, need_weights: bool = False
+    ) -> tuple[DecoderOutput, Memory]:
         """Read source and target with teacher forcing.
 
         Args:
             source_BS: Source ids, padded on the right.
             lengths_B: Source lengths.
             input_BT: Target ids shifted right: what the decoder reads.
-            want_weights: Whether attention weights must be among the results; else they are where they cost nothing.
+            need_weights: Whether attention weights must be among the results; else they are where they cost nothing.
 
         Returns:
             What the decoder says about each target position, and the memory.
         """
         memory, state = self.encode(source_BS, lengths_B)
-        return self.decoder(self._read(self.target_embedding, input_BT), memory, state, want_weights), memory
+        return self.decoder(self._read(self.target_embedding, input_BT), memory, state, need_weights), memory
 
     def loss(
         self, source_BS: Tensor, lengths_B: Tensor, input_BT: Tensor, target_BT: Tensor, smoothing: float
@@ -123,12 +121,14 @@ class SequenceToSequence(nn.Module):
         Returns:
             The loss to optimise and the negative log-likelihood, in nats, summed over the target tokens.
         """
-        decoded, _ = self.decode(source_BS, lengths_B, input_BT, want_weights=self.config.copy)
-        return self.judge(decoded, source_BS, target_BT, smoothing)
+        decoded, _ = self.decode(source_BS, lengths_B, input_BT, need_weights=self.config.copy)
+        return self.compute_loss(decoded, source_BS, target_BT, smoothing)
 
-    def judge(self, decoded: Decoded, source_BS: Tensor, target_BT: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    def compute_loss(
+        self, decoded: DecoderOutput, source_BS: Tensor, target_BT: Tensor, smoothing: float
+    ) -> tuple[Tensor, Tensor]:
         """`loss` of what the decoder has said; where the network copies, with its attention weights."""
-        real_BT = target_BT != special.PAD
+        real_BT = target_BT != special_tokens.PAD
         readout_NR, target_N = decoded.readout_BTR[real_BT], target_BT[real_BT]
         if not self.config.copy:
             return losses.fused_loss(readout_NR, self.output_weight, self.output_bias, target_N, smoothing)
@@ -154,35 +154,35 @@ class SequenceToSequence(nn.Module):
         Returns:
             The readouts (B, K, R), the next state, and the attention weights (B, K, S) or None without attention.
         """
-        if self.prepared.products_VG is None:
+        if self.inference.projections_VG is None:
             decoded, state = self.decoder.step(self._read(self.target_embedding, token_BK), memory, state)
         else:
             decoder = cast(RecurrentDecoder, self.decoder)
-            decoded, state = decoder.step_from_products(self.prepared.products_VG, token_BK, memory, state)
+            decoded, state = decoder.step_from_projections(self.inference.projections_VG, token_BK, memory, state)
         return decoded.readout_BTR, state, decoded.weights_BTS
 
-    def prepare(self, eight_bits: bool = False) -> None:
+    def prepare_for_inference(self, int8: bool = False) -> None:
         """Make ready for decoding: what every step needs of the weights alone is made once. They must not change after.
 
         Args:
-            eight_bits: Whether maps of single steps and the output layer go by weights of eight bits, on the CPU.
+            int8: Whether maps of single steps and the output layer go by weights of eight bits, on the CPU.
         """
-        products_VG = None
+        projections_VG = None
         if isinstance(self.decoder, RecurrentDecoder) and self.output_weight.device.type == "cpu":
             with torch.inference_mode():
-                products_VG = self.decoder.products(self._scale * self.target_embedding.weight)
+                projections_VG = self.decoder.input_projections(self._scale * self.target_embedding.weight)
         if isinstance(self.decoder, RecurrentDecoder):
-            self.decoder.draw_in()
-        make, output = choose_maps(self.output_weight.device, eight_bits), None
+            self.decoder.fold_readout_into_memory()
+        make, output = choose_inference_linear(self.output_weight.device, int8), None
         if make is not None:
             output = make(self.output_weight, self.output_bias)
-            replace_maps(cast(nn.Module, self.decoder), make)
-        encoding = choose_precision("auto" if eight_bits else "fp32", self.output_weight.device, self.config.hidden)
-        self.prepared = Prepared(products_VG, output, encoding)
+            replace_linear_layers(cast(nn.Module, self.decoder), make)
+        encoding = choose_precision("auto" if int8 else "fp32", self.output_weight.device, self.config.hidden)
+        self.inference = InferenceLayers(projections_VG, output, encoding)
 
     def output_layer(self, ids_C: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """The map from readouts to logits, of these target ids alone where any are given."""
-        whole = self.prepared.output
+        whole = self.inference.output
         if whole is not None:
             return whole if ids_C is None else whole.rows(ids_C)
         if ids_C is None:
@@ -208,7 +208,7 @@ class SequenceToSequence(nn.Module):
             return log_p_BKV
         assert memory is not None
         if weights_BKS is None:  # without attention an own token is as probable as its share of the source
-            weights_BKS = _evenly(memory.padding_BS).expand(*readout_BKR.shape[:2], -1)
+            weights_BKS = _uniform_attention(memory.padding_BS).expand(*readout_BKR.shape[:2], -1)
         if own is None:
             share_BKV = copying.copied(weights_BKS.float(), memory.source.ids_BS, self.config.target_size)
         else:
@@ -234,32 +234,32 @@ class SequenceToSequence(nn.Module):
         return read_BTE
 
 
-def _evenly(padding_BS: Tensor) -> Tensor:
+def _uniform_attention(padding_BS: Tensor) -> Tensor:
     """The same weight for every token of a sentence (B, 1, S)."""
     return ((~padding_BS).float() / (~padding_BS).sum(-1, keepdim=True)).unsqueeze(1)
 
 
-def current_names(tensors: Mapping[str, T]) -> dict[str, T]:
+def upgrade_parameter_names(tensors: Mapping[str, T]) -> dict[str, T]:
     """The same tensors under the names that this version gives them."""
     found = dict(tensors)
-    for old, new in OLD_NAMES:
+    for old, new in RENAMED_PARAMETERS:
         found = {re.sub(old, new, name): tensor for name, tensor in found.items()}
     return found
 
 
-def _embedding(rows: int, size: int) -> nn.Embedding:
+def _make_embedding(rows: int, size: int) -> nn.Embedding:
     """Rows of length about one, so that a tied output layer starts with small logits."""
-    table = nn.Embedding(rows, size, padding_idx=special.PAD)
+    table = nn.Embedding(rows, size, padding_idx=special_tokens.PAD)
     nn.init.normal_(table.weight, std=1 / math.sqrt(size))
-    nn.init.zeros_(table.weight[special.PAD].detach())
+    nn.init.zeros_(table.weight[special_tokens.PAD].detach())
     return table
 
 
-def _encoder(config: Config) -> RecurrentEncoder | TransformerEncoder:
+def _make_encoder(config: Seq2SeqConfig) -> RecurrentEncoder | TransformerEncoder:
     return TransformerEncoder(config) if config.arch in TRANSFORMERS else RecurrentEncoder(config)
 
 
-def _decoder(config: Config) -> RecurrentDecoder | TransformerDecoder:
+def _make_decoder(config: Seq2SeqConfig) -> RecurrentDecoder | TransformerDecoder:
     if config.arch in TRANSFORMERS:
         return TransformerDecoder(config)
-    return FeedingDecoder(config) if config.input_feeding else RecurrentDecoder(config)
+    return InputFeedingDecoder(config) if config.input_feeding else RecurrentDecoder(config)

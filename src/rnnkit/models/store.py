@@ -17,28 +17,29 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.io import manifest, replacing
+from rnnkit.io import artifact_output, manifest
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.document import read_document
-from rnnkit.io.explained import copy_folder, explain_os_errors
-from rnnkit.models import weights
-from rnnkit.models.sequence_to_sequence import Config, SequenceToSequence, current_names
+from rnnkit.io.durable import copy_directory, explain_os_errors
+from rnnkit.io.safe_reading import read_json
+from rnnkit.models import model_weights
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.sequence_to_sequence import SequenceToSequence, upgrade_parameter_names
 from rnnkit.text.tokenizers.store import load_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 KIND = "model"
 VERSION = 1
-CONFIG = "config.json"
-OWN = replacing.FILES[KIND]
-TASK = "sequence-to-sequence"
-_LARGEST = 1 << 40
+CONFIG_FILE = "config.json"
+OWN_FILES = artifact_output.RUN_FILES[KIND]
+SEQ2SEQ = "sequence-to-sequence"
+_MAX_CONFIG_VALUE = 1 << 40
 LANGUAGE_MODEL = "language-model"
-CLOZE = "cloze"
-USES = {
-    TASK: "it translates: `rnnkit decode` takes its source lines",
+MASKED_LM = "cloze"
+TASK_DESCRIPTIONS = {
+    SEQ2SEQ: "it translates: `rnnkit decode` takes its source lines",
     LANGUAGE_MODEL: "it is a language model: `rnnkit score` measures text, `rnnkit decode` goes on from a prompt",
-    CLOZE: "it is a cloze model: `rnnkit decode --fill` fills the gaps of a line",
+    MASKED_LM: "it is a cloze model: `rnnkit decode --fill` fills the gaps of a line",
 }
 """What a model of each task is good for."""
 
@@ -48,7 +49,7 @@ CHECKPOINTS: tuple[CheckpointName, ...] = ("best", "last", "average")
 
 
 @dataclass(frozen=True)
-class Model:
+class LoadedSeq2Seq:
     """A model directory, loaded.
 
     Attributes:
@@ -70,7 +71,9 @@ class Model:
     facts: Mapping[str, Any]
 
 
-def create(folder: Path, config: Config, languages: tuple[str, str], tokenizer: Path, vocabularies: list[Path]) -> None:
+def create_seq2seq(
+    folder: Path, config: Seq2SeqConfig, languages: tuple[str, str], tokenizer: Path, vocabularies: list[Path]
+) -> None:
     """Start a model directory: its configuration, tokenizer and vocabulary; no weights yet.
 
     Args:
@@ -84,11 +87,11 @@ def create(folder: Path, config: Config, languages: tuple[str, str], tokenizer: 
         ArtefactError: The directory cannot be written.
     """
     names = vocabulary_names(len(vocabularies), languages)
-    lay_out(folder, tokenizer, dict(zip(names, vocabularies, strict=True)))
-    write_config(folder, TASK, languages, names, dataclasses.asdict(config))
+    create_model_dir(folder, tokenizer, dict(zip(names, vocabularies, strict=True)))
+    write_config(folder, SEQ2SEQ, languages, names, dataclasses.asdict(config))
 
 
-def lay_out(folder: Path, tokenizer: Path | None, vocabularies: Mapping[str, Path]) -> None:
+def create_model_dir(folder: Path, tokenizer: Path | None, vocabularies: Mapping[str, Path]) -> None:
     """Copy what a model needs to read raw text into its directory.
 
     Args:
@@ -102,11 +105,11 @@ def lay_out(folder: Path, tokenizer: Path | None, vocabularies: Mapping[str, Pat
     with explain_os_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         if tokenizer is not None:
-            copy_folder(tokenizer, folder / "tokenizer")
+            copy_directory(tokenizer, folder / "tokenizer")
         for name, path in vocabularies.items():
             shutil.copyfile(path, folder / name)
             # Its manifest says which tokenizer it belongs to: `align` asks for that when data is made for fine-tuning.
-            shutil.copyfile(manifest.place(path), folder / f"{name}.{manifest.NAME}")
+            shutil.copyfile(manifest.manifest_path(path), folder / f"{name}.{manifest.NAME}")
 
 
 def write_config(
@@ -119,7 +122,7 @@ def write_config(
         "vocabularies": list(vocabularies),
         "network": dict(network),
     }
-    with atomic_file(folder / CONFIG) as file:
+    with atomic_file(folder / CONFIG_FILE) as file:
         file.write(json.dumps(document, indent=2) + "\n")
 
 
@@ -128,7 +131,7 @@ def vocabulary_names(count: int, languages: tuple[str, str]) -> list[str]:
     return ["vocab.tsv"] if count == 1 else [f"vocab.{language}.tsv" for language in languages]
 
 
-def seal(
+def write_manifest(
     folder: Path, options: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any], finished: bool
 ) -> None:
     """Write `meta.json` with the checksums of the files.
@@ -139,16 +142,18 @@ def seal(
     Weights and metrics change while a run goes on, so they are listed only once it is `finished`; until then the
     weights' own headers and the `meta.json` of `last/` vouch for them.
     """
-    refuse_incomplete(folder)
+    check_complete(folder)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     # Files that a user puts into the folder are not the model's: --overwrite would remove them with it.
-    listed = [path for path in files if path.parts[0] != "last" and replacing.matches(path.as_posix(), OWN)]
+    listed = [
+        path for path in files if path.parts[0] != "last" and artifact_output.matches_any(path.as_posix(), OWN_FILES)
+    ]
     names = [path.as_posix() for path in listed if finished or path.suffix not in (".safetensors", ".jsonl", ".png")]
     described = manifest.describe_files(folder, names)
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, described, facts))
 
 
-def refuse_incomplete(folder: Path) -> None:
+def check_complete(folder: Path) -> None:
     """Raise ArtefactError where a file that the folder's manifest lists is gone, as during or after a run."""
     place = folder / manifest.NAME
     if place.exists() and (gone := [name for name in manifest.load(place).files if not (folder / name).exists()]):
@@ -168,18 +173,20 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     manifest.read(folder, KIND, VERSION)
     try:
-        document = read_document(folder / CONFIG)
+        document = read_json(folder / CONFIG_FILE)
         if not isinstance(document, dict) or not document.keys() >= {"task", "languages", "vocabularies", "network"}:
             raise ValueError("keys are missing")
-        _check_kinds(document)
+        _check_config_types(document)
     except FileNotFoundError:
-        raise FormatError(f"{folder / CONFIG} is missing", hint="copy the model directory again") from None
+        raise FormatError(f"{folder / CONFIG_FILE} is missing", hint="copy the model directory again") from None
     except (OSError, ValueError) as error:
-        raise FormatError(f"{folder / CONFIG} is damaged", str(error), hint="copy the model directory again") from error
+        raise FormatError(
+            f"{folder / CONFIG_FILE} is damaged", str(error), hint="copy the model directory again"
+        ) from error
     return document
 
 
-def longest_pair(folder: Path, languages: tuple[str, str]) -> tuple[int, int] | None:
+def training_max_lengths(folder: Path, languages: tuple[str, str]) -> tuple[int, int] | None:
     """Tokens of the longest source and target of training, the end symbol counted; None where they are not recorded.
 
     Raises:
@@ -189,35 +196,37 @@ def longest_pair(folder: Path, languages: tuple[str, str]) -> tuple[int, int] | 
     facts = manifest.load(path).facts
     if "longest" not in facts:
         return None
-    with manifest.reading(path):
+    with manifest.explain_damage(path):
         source, target = (int(facts["longest"][language]) for language in languages)
         return source, target
 
 
-def _check_kinds(document: Mapping[str, Any]) -> None:
+def _check_config_types(document: Mapping[str, Any]) -> None:
     """Raise ValueError where a part of `config.json` is of another kind than it must be."""
     for key in ("languages", "vocabularies"):
         names = document[key]
         if (
             not isinstance(names, list)
             or not names
-            or not all(isinstance(n, str) and manifest.is_plain(n) for n in names)
+            or not all(isinstance(n, str) and manifest.is_safe_name(n) for n in names)
         ):
             raise ValueError(f"{key} are {str(names)[:80]}")
     network = document["network"]
     if not isinstance(network, dict) or not isinstance(document["task"], str):
         raise ValueError("network or task is of another kind")
-    if wrong := [key for key, value in network.items() if isinstance(value, int) and not 0 <= value <= _LARGEST]:
+    if wrong := [
+        key for key, value in network.items() if isinstance(value, int) and not 0 <= value <= _MAX_CONFIG_VALUE
+    ]:
         raise ValueError(f"{wrong[0]} is {network[wrong[0]]}")
 
 
 def check_task(folder: Path, found: str, wanted: str) -> None:
     """Refuse a model that is for something else. Raises ArtefactError, and says what the model is for."""
     if found != wanted:
-        raise ArtefactError(f"{folder} is no {wanted} model", USES.get(found, f"its task is {found}"))
+        raise ArtefactError(f"{folder} is no {wanted} model", TASK_DESCRIPTIONS.get(found, f"its task is {found}"))
 
 
-def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
+def load_seq2seq(folder: Path, checkpoint: str, device: torch.device) -> LoadedSeq2Seq:
     """Load a model directory for use.
 
     Args:
@@ -230,15 +239,19 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
         FormatError: A file is damaged; the message names it.
     """
     document = read_config(folder)
-    check_task(folder, document["task"], TASK)
+    check_task(folder, document["task"], SEQ2SEQ)
     languages = document["languages"]
     if len(languages) != 2:
-        raise FormatError(f"{folder / CONFIG} is damaged", f"a translation has two languages, not {len(languages)}")
+        raise FormatError(
+            f"{folder / CONFIG_FILE} is damaged", f"a translation has two languages, not {len(languages)}"
+        )
     path = weights_path(folder, checkpoint)
-    loaded, facts = weights.load(path)
-    weights.refuse_wild(loaded, path)
-    tensors = current_names(loaded)
-    network = build(folder, document["network"], lambda shape: SequenceToSequence(Config(**shape)), tensors, path)
+    loaded, facts = model_weights.load(path)
+    model_weights.check_finite_weights(loaded, path)
+    tensors = upgrade_parameter_names(loaded)
+    network = build_network(
+        folder, document["network"], lambda shape: SequenceToSequence(Seq2SeqConfig(**shape)), tensors, path
+    )
     config = network.config
     vocabularies = [Vocabulary.load(folder / name) for name in document["vocabularies"]]
     for vocabulary, size in zip(
@@ -246,7 +259,7 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
     ):
         if len(vocabulary) != size:
             raise FormatError(f"a vocabulary of {folder} has {len(vocabulary)} rows, config.json says {size}")
-    return Model(
+    return LoadedSeq2Seq(
         folder=folder,
         network=network.to(device).eval(),
         tokenizer=load_tokenizer(folder / "tokenizer"),
@@ -257,7 +270,7 @@ def load(folder: Path, checkpoint: str, device: torch.device) -> Model:
     )
 
 
-def build(
+def build_network(
     folder: Path, shape: Mapping[str, Any], make: Callable[[Mapping[str, Any]], N], tensors: Mapping[str, Tensor],
     path: Path,
 ) -> N:  # fmt: skip
@@ -275,13 +288,13 @@ def build(
             far larger than its weights.
     """
     try:
-        if weights.may_be_larger(shape, tensors):
+        if model_weights.may_exceed_weights(shape, tensors):
             with torch.device("meta"):  # which has shapes and no values
-                weights.check(make(shape), tensors, path)
+                model_weights.check_shapes(make(shape), tensors, path)
         network = make(shape)
     except (TypeError, ValueError, LookupError, RuntimeError, ZeroDivisionError, AttributeError) as error:
-        raise FormatError(f"{folder / CONFIG} describes no network", str(error)) from error
-    weights.restore(network, tensors, path)
+        raise FormatError(f"{folder / CONFIG_FILE} describes no network", str(error)) from error
+    model_weights.copy_into(network, tensors, path)
     return network
 
 

@@ -28,14 +28,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, Warned, ignore
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.io.atomic import atomic_file
 from rnnkit.ngrams.arpa_kernels import LONGEST_NUMBER, format_rows
 from rnnkit.ngrams.counts import Ints
 from rnnkit.ngrams.lexicon import join
 from rnnkit.ngrams.merging import merge
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 IMPOSSIBLE: Final = -99.0
 """What stands for the logarithm of 0."""
@@ -48,7 +48,7 @@ _BLOCK = 1 << 16
 
 
 def write_arpa(
-    model: NgramModel, tokens: Sequence[str], path: Path, merge_unknown: bool = False, listen: Listener = ignore
+    model: NgramModel, tokens: Sequence[str], path: Path, merge_unknown: bool = False, listen: Listener = null_listener
 ) -> None:
     """Write a model as an ARPA file.
 
@@ -65,16 +65,18 @@ def write_arpa(
     """
     if len(tokens) != model.vocabulary_size:
         raise DataError(f"the vocabulary has {len(tokens):,} rows, the model {model.vocabulary_size:,}")
-    left_out = {special.PAD}
-    unknown = special.NAMES[special.UNK]
-    if merge_unknown and unknown in tokens[len(special.NAMES) :]:
-        row = tokens.index(unknown, len(special.NAMES))
-        model, absent = merge(model, row, special.UNK)
+    left_out = {special_tokens.PAD}
+    unknown = special_tokens.NAMES[special_tokens.UNK]
+    if merge_unknown and unknown in tokens[len(special_tokens.NAMES) :]:
+        row = tokens.index(unknown, len(special_tokens.NAMES))
+        model, absent = merge(model, row, special_tokens.UNK)
         left_out.add(absent)
     row_W = np.array([row for row in range(len(tokens)) if row not in left_out], dtype=np.int32)
     _check_words(tokens, row_W.tolist(), listen)
     if model.order not in _KENLM_ORDERS:
-        listen(Warned(f"KenLM as it is usually built does not read models of order {model.order}, only of 2 to 6"))
+        listen(
+            WarningEvent(f"KenLM as it is usually built does not read models of order {model.order}, only of 2 to 6")
+        )
     spelled = join([token.encode() for token in tokens])
     with atomic_file(path, "wb") as file:
         sizes = [len(row_W), *model.sizes[1:]]
@@ -111,16 +113,16 @@ def _check_words(tokens: Sequence[str], rows: Sequence[int], listen: Listener) -
             raise DataError(f"row {row} of the vocabulary, {token!r}, cannot be a word of an ARPA file")
         if seen.setdefault(token, row) == row:
             continue
-        words = "</?s>" if token in special.NAMES[special.BOS :] else token
+        words = "</?s>" if token in special_tokens.NAMES[special_tokens.BOS :] else token
         hint = f"spell it otherwise in the training text, or remove it (`sed -E 's#{words}##g' TEXT`), and train again"
-        if token == special.NAMES[special.UNK]:
+        if token == special_tokens.NAMES[special_tokens.UNK]:
             hint = "let both be one in the file (`--merge-unknown`), or " + hint
         raise DataError(
             f"rows {seen[token]} and {row} of the vocabulary are both spelt {token}; an ARPA file has each word once",
             hint=hint,
         )
     if "<UNK>" in seen:
-        listen(Warned("the vocabulary has the word <UNK>, which KenLM takes for the unknown word <unk>"))
+        listen(WarningEvent("the vocabulary has the word <UNK>, which KenLM takes for the unknown word <unk>"))
 
 
 def _nodes(model: NgramModel, order: int, row_W: Ints) -> Iterator[NDArray[np.integer[Any]]]:
@@ -135,7 +137,7 @@ def _nodes(model: NgramModel, order: int, row_W: Ints) -> Iterator[NDArray[np.in
 def _weights(model: NgramModel, node_M: NDArray[np.integer[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Logarithms of probabilities, minus infinity for 0, and of back-off weights, NaN where none is written."""
     log10_M = np.array(model.log10_A[node_M])
-    log10_M[node_M == 1 + special.BOS] = 0.0
+    log10_M[node_M == 1 + special_tokens.BOS] = 0.0
     backoff_M = np.full(len(node_M), np.nan, dtype=np.float32)
     if int(node_M[-1]) < len(model.backoff_I):
         backoff_M = np.array(model.backoff_I[node_M])

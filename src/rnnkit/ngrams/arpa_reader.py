@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.events import Listener, ignore
-from rnnkit.io.repairs import Repairs
+from rnnkit.events import Listener, null_listener
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams.arpa_kernels import parse_rows
 from rnnkit.ngrams.arpa_repair import read_repaired
 from rnnkit.ngrams.arpa_source import Digest, open_source
@@ -37,7 +37,7 @@ _BLOCK = 1 << 16
 
 
 def read_arpa(
-    path: Path, listen: Listener = ignore, repairs: Repairs | None = None, digest: Digest | None = None
+    path: Path, listen: Listener = null_listener, repairs: Repairs | None = None, digest: Digest | None = None
 ) -> tuple[NgramModel, list[str]]:
     """Read an ARPA file or pipe, plain or compressed by gzip, bzip2 or xz.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Listener
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams.arpa_kernels import parse_rows
 from rnnkit.ngrams.arpa_text import ArpaText, first_line, show
 from rnnkit.ngrams.arpa_words import COUNT, Weights, number_words, plant, row_form

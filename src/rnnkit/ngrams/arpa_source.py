@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from rnnkit.errors import DataError
+from rnnkit.text.compression import decompressed
 from rnnkit.text.lines import STDIN
-from rnnkit.text.packed import unpacked
 
 
 class Digest(Protocol):
@@ -51,7 +51,7 @@ def open_source(path: Path, digest: Digest | None = None) -> Iterator[IO[bytes]]
 
 @contextmanager
 def _stream(file: IO[bytes], digest: Digest | None) -> Iterator[IO[bytes]]:
-    with unpacked(io.BufferedReader(_Watched(file, digest))) as stream:
+    with decompressed(io.BufferedReader(_Watched(file, digest))) as stream:
         yield stream
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.ngrams.arpa_kernels import Octets
-from rnnkit.text.lines import BOM, DAMAGE, MAX_BYTES, refuse_utf16
+from rnnkit.text.lines import BOM, MAX_LINE_BYTES, READ_ERRORS, check_not_utf16
 
 _CHUNK = 1 << 22
 
@@ -51,15 +51,15 @@ class ArpaText:
     def line(self) -> bytes | None:
         """The next line without its end, or None behind the last."""
         end = self._buffer.find(b"\n", self._at)
-        while end < 0 and len(self._buffer) - self._at <= MAX_BYTES and self._fill():
+        while end < 0 and len(self._buffer) - self._at <= MAX_LINE_BYTES and self._fill():
             end = self._buffer.find(b"\n", self._at)
         if end < 0:
             if self._at == len(self._buffer):
                 return None
             end = len(self._buffer)
-        if end - self._at > MAX_BYTES:
+        if end - self._at > MAX_LINE_BYTES:
             raise DataError(
-                f"{self.name}:{self.number + 1}: the line is longer than {MAX_BYTES:,} bytes",
+                f"{self.name}:{self.number + 1}: the line is longer than {MAX_LINE_BYTES:,} bytes",
                 "this is no ARPA file",
             )
         line = self._buffer[self._at : end]
@@ -85,7 +85,7 @@ class ArpaText:
         end = self._buffer.rfind(b"\n", self._at)
         while end < 0 and self._fill():
             end = self._buffer.rfind(b"\n", self._at)
-            if len(self._buffer) > MAX_BYTES:
+            if len(self._buffer) > MAX_LINE_BYTES:
                 break
         return np.frombuffer(self._buffer, dtype=np.uint8)[self._at : end + 1] if end >= 0 else np.zeros(0, np.uint8)
 
@@ -97,7 +97,7 @@ class ArpaText:
     def _fill(self) -> bool:
         try:
             chunk = self._file.read(_CHUNK)
-        except DAMAGE as error:
+        except READ_ERRORS as error:
             raise FormatError(
                 f"cannot read {self.name} beyond line {self.number}",
                 str(error),
@@ -131,7 +131,7 @@ def first_line(text: ArpaText) -> bytes:
         DataError: The file is empty, or of another kind; the message says which.
     """
     line = text.line()
-    refuse_utf16(line or b"", text.name)
+    check_not_utf16(line or b"", text.name)
     line = line and line.removeprefix(BOM)
     while line is not None and (not line.strip() or line.startswith(b"#")):
         line = text.line()

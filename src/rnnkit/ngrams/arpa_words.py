@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from rnnkit.errors import FormatError
-from rnnkit.events import Listener, Warned
+from rnnkit.events import Listener, WarningEvent
 from rnnkit.ngrams.trie import Trie
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 COUNT: Final = re.compile(rb"ngram[ \t]+(\d{1,9})[ \t]*=[ \t]*(\d{1,18})[ \t]*")
 """A line of the header: an order, and how many n-grams it has."""
@@ -47,7 +47,7 @@ def number_words(
     Raises:
         FormatError: A marker of the beginning or the end of a line is missing.
     """
-    unknown, start, end = (name.encode() for name in special.NAMES[special.UNK :])
+    unknown, start, end = (name.encode() for name in special_tokens.NAMES[special_tokens.UNK :])
     for marker in (start, end):
         if marker not in weights:
             raise FormatError(
@@ -55,16 +55,18 @@ def number_words(
                 "without it no line can be scored",
                 hint="what made the model must mark where sentences begin and end",
             )
-    row_of = {start: special.BOS, end: special.EOS}
+    row_of = {start: special_tokens.BOS, end: special_tokens.EOS}
     if unknown in weights or b"<UNK>" not in weights:
-        row_of[unknown] = special.UNK
+        row_of[unknown] = special_tokens.UNK
     else:
-        row_of[b"<UNK>"] = special.UNK
+        row_of[b"<UNK>"] = special_tokens.UNK
     if not weights.keys() & {unknown, b"<UNK>"}:
-        listen(Warned(f"{name} has no <unk>: the logarithm of an unknown word is taken to be {MISSING_UNKNOWN:g}"))
+        listen(
+            WarningEvent(f"{name} has no <unk>: the logarithm of an unknown word is taken to be {MISSING_UNKNOWN:g}")
+        )
     ordinary = [word for word in weights if word not in row_of]
-    row_of.update((word, row) for row, word in enumerate(ordinary, start=len(special.NAMES)))
-    return [*special.NAMES, *(spelled.get(word) or word.decode() for word in ordinary)], row_of
+    row_of.update((word, row) for row, word in enumerate(ordinary, start=len(special_tokens.NAMES)))
+    return [*special_tokens.NAMES, *(spelled.get(word) or word.decode() for word in ordinary)], row_of
 
 
 def plant(weights: Mapping[bytes, Weights], row_of: Mapping[bytes, int], size: int) -> Trie:
@@ -73,5 +75,7 @@ def plant(weights: Mapping[bytes, Weights], row_of: Mapping[bytes, int], size: i
     backoff_V = np.zeros(size, dtype=np.float32)
     rows = np.array([row_of[word] for word in weights])
     log10_V[rows], backoff_V[rows] = np.array(list(weights.values()), dtype=np.float32).T
-    log10_V[[special.PAD, special.BOS]] = -np.inf  # what is never predicted, whatever the file says of <s>
+    log10_V[
+        [special_tokens.PAD, special_tokens.BOS]
+    ] = -np.inf  # what is never predicted, whatever the file says of <s>
     return Trie(log10_V, backoff_V)

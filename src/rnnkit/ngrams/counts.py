@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.ngrams.compiled import kernel
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -68,14 +68,14 @@ def count(text_P: Ints, vocabulary_size: int, order: int) -> Iterator[Level]:
     """
     by_word_P, begins_V1 = sort_stably(np.arange(len(text_P), dtype=np.int32), text_P, vocabulary_size)
     count_V = np.diff(begins_V1)
-    count_V[special.BOS] = 0
+    count_V[special_tokens.BOS] = 0
     words_V = np.arange(vocabulary_size, dtype=np.int32)
-    from_start = slice(special.BOS, special.BOS + 1)
+    from_start = slice(special_tokens.BOS, special_tokens.BOS + 1)
     whole = np.array([0, vocabulary_size], dtype=np.int32)
     level = Level(words_V, np.zeros(vocabulary_size, dtype=np.int32), count_V, whole, from_start)
     yield level
     ends_P = text_P  # the n-gram of the present order that ends at each position, -1 where there is none
-    starts_P = text_P == special.BOS
+    starts_P = text_P == special_tokens.BOS
     for _ in range(1, order):
         context_P = np.empty_like(ends_P)
         context_P[:1], context_P[1:] = -1, ends_P[:-1]

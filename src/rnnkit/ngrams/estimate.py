@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, Warned, ignore
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
 from rnnkit.ngrams import add_k, kneser_ney
 from rnnkit.ngrams.counts import Flags, Floats, Ints, Level, adjust, count, select
 from rnnkit.ngrams.discounts import Discounts, discounts
 from rnnkit.ngrams.model import IntArray, NgramModel
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.ngrams.walk import Singles
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 MOST = 2**31 - 1
 """Positions of a text, and n-grams of a model: they are numbered in 32 bits."""
@@ -25,7 +25,7 @@ _POSITION_BYTES, _NGRAM_BYTES = 24, 56
 
 
 def estimate(
-    ids: IntArray, offsets: IntArray, vocabulary_size: int, options: NgramOptions, listen: Listener = ignore
+    ids: IntArray, offsets: IntArray, vocabulary_size: int, options: NgramOptions, listen: Listener = null_listener
 ) -> NgramModel:
     """Estimate a model.
 
@@ -83,19 +83,23 @@ def lay_out(ids: IntArray, offsets: IntArray, vocabulary_size: int, closed: bool
     word_P = np.ones(len(text_P), dtype=np.bool_)
     word_P[starts_L + np.arange(lines)] = False
     text_P[word_P] = ids
-    text_P[~word_P] = special.BOS
+    text_P[~word_P] = special_tokens.BOS
     _check_special(text_P, word_P, closed)
     return text_P
 
 
-def choose_discounts(adjusted: Sequence[Ints], fallback: Discounts, listen: Listener = ignore) -> list[Discounts]:
+def choose_discounts(
+    adjusted: Sequence[Ints], fallback: Discounts, listen: Listener = null_listener
+) -> list[Discounts]:
     """The discounts of each order; the fallback, and a warning, where the text does not tell them."""
     chosen = []
     for order, count_N in enumerate(adjusted, start=1):
         found = discounts(count_N)
         if isinstance(found, str):
             used = ", ".join(f"{discount:g}" for discount in fallback)
-            listen(Warned(f"the text is too thin for discounts of {order}-grams: {found}; {used} are used instead"))
+            listen(
+                WarningEvent(f"the text is too thin for discounts of {order}-grams: {found}; {used} are used instead")
+            )
         chosen.append(fallback if isinstance(found, str) else found)
     return chosen
 
@@ -143,26 +147,26 @@ def assemble(
 def _outcomes(vocabulary_size: int, closed: bool) -> Flags:
     """What can be predicted."""
     outcome_V = np.ones(vocabulary_size, dtype=np.bool_)
-    outcome_V[[special.PAD, special.BOS]] = False
+    outcome_V[[special_tokens.PAD, special_tokens.BOS]] = False
     if closed:
-        outcome_V[special.UNK] = False
+        outcome_V[special_tokens.UNK] = False
     return outcome_V
 
 
 def _check_special(text_P: Ints, word_P: Flags, closed: bool) -> None:
     for row, hint in (
-        (special.PAD, "align the text without a fixed length"),
-        (special.BOS, "<s> is put before each line by itself"),
+        (special_tokens.PAD, "align the text without a fixed length"),
+        (special_tokens.BOS, "<s> is put before each line by itself"),
     ):
         if found := np.count_nonzero(text_P[word_P] == row):
-            raise DataError(f"the text holds {special.NAMES[row]} {found:,} times", hint=hint)
-    ends_P = text_P == special.EOS
+            raise DataError(f"the text holds {special_tokens.NAMES[row]} {found:,} times", hint=hint)
+    ends_P = text_P == special_tokens.EOS
     if ends_P[0] or not ends_P[-1] or np.any(ends_P[:-1] == word_P[1:]):
         raise DataError(
             "a line does not end with </s>, or has it within",
             "each line has one, at its end, as `rnnkit align` writes it",
         )
-    unknown = np.count_nonzero(text_P == special.UNK)
+    unknown = np.count_nonzero(text_P == special_tokens.UNK)
     if closed and unknown:
         raise DataError(
             f"the text holds {unknown:,} unknown words, and the vocabulary is said to be closed",

@@ -28,7 +28,7 @@ from rnnkit.errors import DataError
 from rnnkit.ngrams import walk
 from rnnkit.ngrams.counts import Floats, Ints
 from rnnkit.ngrams.walk import Orders, Singles
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 IntArray = NDArray[np.integer[Any]]
 
@@ -89,7 +89,7 @@ class NgramModel:
 
     def start(self) -> int:
         """The state at the beginning of a line: <s> was read."""
-        return 1 + special.BOS if self.order > 1 else ROOT
+        return 1 + special_tokens.BOS if self.order > 1 else ROOT
 
     def read(self, ids: Sequence[int] | IntArray, state: int = ROOT) -> int:
         """The state after reading ids; only the last `order - 1` of them matter.
@@ -125,7 +125,7 @@ class NgramModel:
             log10_V += self.backoff_I[context]
             words = slice(int(self.begins_I1[context]), int(self.begins_I1[context + 1]))
             log10_V[self.word_A[words]] = self.log10_A[words]
-        log10_V[[special.PAD, special.BOS]] = -np.inf
+        log10_V[[special_tokens.PAD, special_tokens.BOS]] = -np.inf
         return log10_V * LN10
 
     def score(self, ids: IntArray, offsets: IntArray) -> Floats:
@@ -170,13 +170,13 @@ class NgramModel:
         """Raise DataError where an id cannot be read, or not predicted."""
         wrong_M = (ids_M < 0) | (ids_M >= self.vocabulary_size)
         if targets:
-            wrong_M |= (ids_M == special.PAD) | (ids_M == special.BOS)
+            wrong_M |= (ids_M == special_tokens.PAD) | (ids_M == special_tokens.BOS)
         if not wrong_M.any():
             return
         place = int(np.argmax(wrong_M))
         wrong = int(ids_M[place])
-        if wrong in (special.PAD, special.BOS):
-            raise DataError(f"id {wrong} ({special.NAMES[wrong]}) at place {begin + place:,} is never predicted")
+        if wrong in (special_tokens.PAD, special_tokens.BOS):
+            raise DataError(f"id {wrong} ({special_tokens.NAMES[wrong]}) at place {begin + place:,} is never predicted")
         raise self._outside(wrong, f" at place {begin + place:,}")
 
     def _outside(self, word: int, where: str = "") -> DataError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from rnnkit.text.special import BOS
+from rnnkit.text.special_tokens import BOS
 
 Ngram = tuple[int, ...]
 Counts = Mapping[Ngram, int]

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.document import parse
-from rnnkit.io.regular import open_regular
+from rnnkit.io.safe_reading import open_regular, parse_json
 from rnnkit.ngrams.model import NgramModel
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 NAME: Final = "ngrams.safetensors"
 """Name of the file in a model directory."""
@@ -83,7 +82,7 @@ def load(path: Path) -> NgramModel:
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror)) from error
     try:
-        about = parse(header["__metadata__"][ENTRY])
+        about = parse_json(header["__metadata__"][ENTRY])
         version = int(about["version"])
         if version > VERSION:
             raise FormatError(
@@ -164,7 +163,7 @@ def _read_header(file: IO[bytes], path: Path) -> tuple[dict[str, Any], int]:
     if len(start) < 8 or length > _LONGEST_HEADER:
         raise FormatError(f"{path} holds no n-gram model", "it does not begin as a safetensors file", hint=_AGAIN)
     try:
-        header = parse(file.read(length))
+        header = parse_json(file.read(length))
         if not isinstance(header, dict):
             raise ValueError("it is no JSON object")
     except ValueError as error:
@@ -190,7 +189,7 @@ def _misfit(model: NgramModel, path: Path, begin: int) -> str | None:
         return "its arrays are of different lengths"
     if path.stat().st_size != begin + 4 * (3 * nodes + 2 * inner + 1):
         return "bytes stand behind its last array"
-    if model.order < 1 or model.vocabulary_size < len(special.NAMES) or nodes < 1 + model.vocabulary_size:
+    if model.order < 1 or model.vocabulary_size < len(special_tokens.NAMES) or nodes < 1 + model.vocabulary_size:
         return f"order {model.order} and {model.vocabulary_size} words do not fit {nodes} n-grams"
     levels = model.level_begins
     if sorted(levels) != list(levels) or levels[-1] != nodes or levels[2] != 1 + model.vocabulary_size:

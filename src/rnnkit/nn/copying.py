@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 TINY = 1e-30
 """In place of a probability of nothing, whose logarithm would be no number."""
@@ -47,10 +47,10 @@ def share_unknown(log_p_BTV: Tensor, share_BTX: Tensor) -> Tensor:
         log_p_BTV: Log-probabilities of generating the tokens of the vocabulary.
         share_BTX: What the own tokens get from the places where the source has them.
     """
-    unknown_BT1 = log_p_BTV[..., special.UNK : special.UNK + 1]
+    unknown_BT1 = log_p_BTV[..., special_tokens.UNK : special_tokens.UNK + 1]
     rest_BT1 = unknown_BT1 + (1 - share_BTX.sum(-1, keepdim=True)).clamp_min(TINY).log()
     own_BTX = unknown_BT1 + share_BTX.clamp_min(TINY).log()
-    before, behind = log_p_BTV[..., : special.UNK], log_p_BTV[..., special.UNK + 1 :]
+    before, behind = log_p_BTV[..., : special_tokens.UNK], log_p_BTV[..., special_tokens.UNK + 1 :]
     return torch.cat([before, rest_BT1, behind, own_BTX], dim=-1)
 
 

@@ -41,7 +41,7 @@ def choose_precision(
     """The type of matrix products in training; weights and optimiser stay in float32.
 
     `auto` is bfloat16 where the hardware multiplies it natively and the products are large enough to gain by it,
-    float32 elsewhere. It is never float16, whose gradients need a scaled loss (`training/loss_scale.py`).
+    float32 elsewhere. It is never float16, whose gradients need a scaled loss (`training/loss_scaling.py`).
 
     Args:
         name: `auto`, `fp32`, `bf16` or `fp16`.

@@ -14,11 +14,11 @@ from typing import Any
 from rnnkit.config import did_you_mean
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
-from rnnkit.io.document import read_document
+from rnnkit.io.safe_reading import read_json
 from rnnkit.reports.binary_facts import binary_facts
 from rnnkit.reports.text_facts import text_facts
 from rnnkit.reports.vector_facts import vector_facts
-from rnnkit.text import special, vocabulary
+from rnnkit.text import special_tokens, vocabulary
 
 HEADLINES = ("shape", "type", "values", "metadata", "pieces")
 """What is said of a file where it is one of many."""
@@ -89,7 +89,7 @@ def artefacts(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name.endswith(manifest.NAME):
             continue
-        if manifest.place(path).is_file():
+        if manifest.manifest_path(path).is_file():
             yield path
         elif depth > 1 and _is_searched(path, folder):
             yield from artefacts(path, depth - 1)
@@ -102,8 +102,8 @@ def _is_searched(path: Path, folder: Path) -> bool:
 
 def _describe_folder(path: Path) -> Description:
     parts = tuple(describe(part) for part in artefacts(path))
-    if manifest.place(path).is_file():
-        meta = manifest.load(manifest.place(path))
+    if manifest.manifest_path(path).is_file():
+        meta = manifest.load(manifest.manifest_path(path))
         files = {name: _file_facts(path / name, entry) for name, entry in meta.files.items()}
         return Description(path, meta.kind, {**_config_facts(path), **_manifest_facts(meta), "files": files}, parts)
     if parts:
@@ -126,9 +126,9 @@ def _describe_file(path: Path) -> Description:
     kind, facts = known
     if kind == vocabulary.KIND:
         facts |= _vocabulary_facts(path)
-    if not manifest.place(path).is_file():
+    if not manifest.manifest_path(path).is_file():
         return Description(path, kind, facts)
-    meta = manifest.load(manifest.place(path))
+    meta = manifest.load(manifest.manifest_path(path))
     return Description(path, meta.kind, {**_manifest_facts(meta), **facts})
 
 
@@ -147,7 +147,7 @@ def _config_facts(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return {"config": read_document(path)}
+        return {"config": read_json(path)}
     except ValueError as error:
         raise FormatError(f"{path} is damaged", str(error)) from error
 
@@ -171,13 +171,13 @@ def _text_kind(path: Path) -> str:
         start = file.read(32)
     if not start:
         return "empty file"
-    return vocabulary.KIND if start.startswith(f"{special.NAMES[special.PAD]}\t".encode()) else "text"
+    return vocabulary.KIND if start.startswith(f"{special_tokens.NAMES[special_tokens.PAD]}\t".encode()) else "text"
 
 
 def _vocabulary_facts(path: Path) -> dict[str, Any]:
     """Size and the first rows. Raises FormatError where it is damaged."""
     table = vocabulary.Vocabulary.load(path)
-    first = len(special.NAMES)
+    first = len(special_tokens.NAMES)
     return {"rows": len(table), "tokens_counted": sum(table.counts), "most_frequent": list(table.tokens[first:][:10])}
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from rnnkit.errors import visible_line
+from rnnkit.errors import escape_line
 from rnnkit.io.atomic import atomic_file
 from rnnkit.reports import picture
 
@@ -125,5 +125,5 @@ def draw(one: Map, path: Path) -> None:
         axes.set_xticks(range(len(columns)), [""] * len(columns), rotation=90)
         axes.set_yticks(range(len(rows)), [""] * len(rows))
         for axis, tokens in ((axes.xaxis, columns), (axes.yaxis, rows)):
-            axis.set_ticklabels([visible_line(token) for token in tokens], parse_math=False)
+            axis.set_ticklabels([escape_line(token) for token in tokens], parse_math=False)
         picture.save(figure, path)

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rnnkit.errors import FormatError
-from rnnkit.io.document import parse
-from rnnkit.io.regular import open_regular
+from rnnkit.io.safe_reading import open_regular, parse_json
 
 NPY = b"\x93NUMPY"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -104,7 +103,7 @@ def _tensors(path: Path) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """The format's header holds text only; rnnkit writes numbers and tables there as JSON."""
     try:
-        return parse(text)
+        return parse_json(text)
     except ValueError:
         return text
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import rnnkit
-from rnnkit.errors import visible_line
+from rnnkit.errors import escape_line
 from rnnkit.io.atomic import atomic_file
 
 NAME = "README.md"
@@ -78,7 +78,7 @@ def render(card: Card) -> str:
             f"rnnkit {rnnkit.__version__}. The weights in `best.safetensors` are those of step {best:,}.",
             "",
             "```",
-            f"rnnkit {command} --model DIR < {shlex.quote(f'text.{visible_line(language)}').replace('`', '')}",
+            f"rnnkit {command} --model DIR < {shlex.quote(f'text.{escape_line(language)}').replace('`', '')}",
             "```",
             "",
             "## Validation",
@@ -103,7 +103,7 @@ def _table(left: str, right: str, rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _plain(text: str) -> str:
     """A text that Markdown shows as it is, whatever comes from the names of files: no tags, links, cells or lines."""
-    return _MARKUP.sub(r"\\\g<0>", visible_line(text))
+    return _MARKUP.sub(r"\\\g<0>", escape_line(text))
 
 
 _MARKUP = re.compile(r"[\\`*<>\[\]|~&#$!]")

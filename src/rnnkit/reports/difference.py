@@ -85,7 +85,7 @@ def _facts(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Diff
 
 def _contents(name: str, first: Path, second: Path) -> Iterator[Difference]:
     """What two files of one name or kind hold."""
-    if first.name == second.name == metrics.NAME:
+    if first.name == second.name == metrics.METRICS_FILE:
         yield from _metrics(name, first, second)
     elif first.suffix == second.suffix == ".safetensors":
         yield from _tensors(name, first, second)
@@ -136,10 +136,10 @@ def _tensors(name: str, first: Path, second: Path) -> Iterator[Difference]:
 
 
 def _arrays(name: str, first: Path, second: Path) -> Iterator[Difference]:
-    from rnnkit.io.npy import map_array
+    from rnnkit.io.npy import map_npy
 
     try:
-        one, other = map_array(first), map_array(second)
+        one, other = map_npy(first), map_npy(second)
     except ValueError as error:
         raise FormatError(f"{first} or {second} is damaged", str(error)) from error
     found = _apart(name or "values", one, other)

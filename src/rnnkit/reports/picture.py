@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rnnkit.errors import DataError, visible_line
+from rnnkit.errors import DataError, escape_line
 from rnnkit.io.atomic import atomic_file
 
 DOTS_PER_INCH = 120
@@ -56,7 +56,7 @@ def write_plainly(texts: Sequence[Any], words: Sequence[str]) -> None:
     """
     for text, word in zip(texts, words, strict=True):
         text.set_parse_math(False)
-        text.set_text(visible_line(word))
+        text.set_text(escape_line(word))
 
 
 def save(figure: Any, picture: Path) -> None:

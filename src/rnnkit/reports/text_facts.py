@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rnnkit.errors import DataError
-from rnnkit.text.lines import MAX_BYTES
+from rnnkit.text.lines import MAX_LINE_BYTES
 
 LONGEST = 1 << 26
 """Longest line that is read, in bytes, so that a file without line ends cannot fill the memory."""
@@ -56,8 +56,8 @@ class TextFacts:
         body = body.removesuffix(b"\r")
         if b"\0" in body:
             self.faults.setdefault("NUL byte", f"line {self.lines}, byte {body.index(0) + 1}")
-        if len(body) > MAX_BYTES:
-            self.faults.setdefault(f"longer than {MAX_BYTES:,} bytes", f"line {self.lines}")
+        if len(body) > MAX_LINE_BYTES:
+            self.faults.setdefault(f"longer than {MAX_LINE_BYTES:,} bytes", f"line {self.lines}")
         try:
             line = body.decode("utf-8")
         except UnicodeDecodeError as error:

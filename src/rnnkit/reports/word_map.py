@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.errors import visible_line
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.errors import escape_line
+from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.reports.picture import DOTS_PER_INCH, new_figure, own_style, save
 from rnnkit.reports.projection import Projection
 
@@ -41,7 +41,7 @@ FALLBACK_FONTS = (
 
 
 def draw_map(
-    words: Sequence[str], projection: Projection, title: str, picture: Path, listen: Listener = ignore
+    words: Sequence[str], projection: Projection, title: str, picture: Path, listen: Listener = null_listener
 ) -> None:
     """Draw words where their vectors are.
 
@@ -61,7 +61,7 @@ def draw_map(
         figure = new_figure((INCHES[0] * scale, INCHES[1] * scale))
         axis = figure.add_subplot()
         axis.scatter(*projection.points_N2.T, s=12, color="C0", linewidths=0)
-        axis.set_title(visible_line(title), parse_math=False)
+        axis.set_title(escape_line(title), parse_math=False)
         axis.set_xlabel(projection.axes[0])
         axis.set_ylabel(projection.axes[1])
         axis.set_aspect("equal", adjustable="datalim")
@@ -69,11 +69,11 @@ def draw_map(
         axis.grid(alpha=0.2)
         if not any(projection.axes):
             axis.tick_params(labelbottom=False, labelleft=False, length=0)
-        _write_names(figure, axis, [visible_line(word) for word in words], projection.points_N2)
+        _write_names(figure, axis, [escape_line(word) for word in words], projection.points_N2)
         save(figure, picture)
     missing = {str(warning.message) for warning in caught if "Glyph" in str(warning.message)}
     if missing:
-        listen(Warned(f"{picture}: no installed font can draw {len(missing)} of the characters"))
+        listen(WarningEvent(f"{picture}: no installed font can draw {len(missing)} of the characters"))
 
 
 def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Places) -> None:

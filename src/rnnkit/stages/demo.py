@@ -12,7 +12,7 @@ from typing import Any
 
 from rnnkit.config import option
 from rnnkit.errors import DataError, RnnkitError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.stages import usual_options as usual
 from rnnkit.system import interpreter
 
@@ -83,7 +83,7 @@ class DemoResult:
         }
 
 
-def run(options: DemoOptions, listen: Listener = ignore) -> DemoResult:
+def run(options: DemoOptions, listen: Listener = null_listener) -> DemoResult:
     """Run the chain as commands of their own, as a user would type them.
 
     Raises:
@@ -155,8 +155,8 @@ class _Caller:
     def __call__(self, *words: str) -> str:
         """Run one; returns what it wrote to stdout. Its stderr, with its progress, goes to the user's."""
         self._listen(Note(f"$ rnnkit {shlex.join(words)}"))
-        line = interpreter.command("-m", "rnnkit", *words)
-        done = subprocess.run(line, stdout=subprocess.PIPE, env=interpreter.environment(), check=False)
+        line = interpreter.interpreter_command("-m", "rnnkit", *words)
+        done = subprocess.run(line, stdout=subprocess.PIPE, env=interpreter.child_environment(), check=False)
         if done.returncode:
             raise RnnkitError(f"`rnnkit {words[0]}` failed with exit code {done.returncode}", "its message is above")
         return done.stdout.decode("utf-8")

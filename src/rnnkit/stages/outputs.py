@@ -11,7 +11,7 @@ from typing import Any
 
 from rnnkit.config import STDIN, flag
 from rnnkit.errors import ArtefactError
-from rnnkit.io import atomic, manifest, replacing
+from rnnkit.io import artifact_output, atomic, manifest
 
 PANEL = "Output"
 """Panel of the options that name outputs; every other path is an input, but for `OUTPUTS`."""
@@ -40,7 +40,7 @@ def claim_file(
     """
     if path == STDIN or atomic.is_stream(path):
         return
-    atomic.resolve(path)
+    atomic.resolve_output(path)
     if kind is not None:
         _refuse_unrecordable(path)
     refuse_inputs(path, [*input_paths(options), *others])
@@ -48,7 +48,7 @@ def claim_file(
         raise ArtefactError(f"{path} is another output of this command", hint="give each output a name of its own")
     if path.exists() and not options.overwrite:
         raise _exists(path, options)
-    replacing.check_file(path, kind)
+    artifact_output.check_replaceable_file(path, kind)
 
 
 def claim_folder(options: Any, path: Path, *kinds: str, others: Iterable[Path] = ()) -> None:
@@ -57,12 +57,12 @@ def claim_folder(options: Any, path: Path, *kinds: str, others: Iterable[Path] =
     Raises:
         ArtefactError: It holds something and may not be replaced, an input is in it, or it is a file.
     """
-    folder = replacing.resolve_folder(path)
+    folder = artifact_output.resolve_directory(path)
     refuse_inputs(folder, [*input_paths(options), *others])
-    if replacing.is_taken(folder):
+    if artifact_output.is_occupied(folder):
         if not options.overwrite:
             raise _exists(path, options)
-        replacing.check_folder(folder, kinds)
+        artifact_output.check_replaceable_directory(folder, kinds)
 
 
 def refuse_inputs(output: Path, inputs: Iterable[Path]) -> None:
@@ -105,7 +105,7 @@ def _paths(value: Any) -> Iterator[Path]:
 
 def _refuse_unrecordable(path: Path) -> None:
     """Refuse a name that a manifest cannot hold: its reader takes such a name for damage."""
-    if not manifest.is_plain(path.name):
+    if not manifest.is_safe_name(path.name):
         raise ArtefactError(
             f"{path.name!r} cannot be the name of an artefact",
             "it holds a control character, or bytes that are not UTF-8",

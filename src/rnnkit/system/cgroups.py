@@ -21,7 +21,7 @@ _UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True)
-class Limits:
+class CgroupLimits:
     """The tightest limits on this process. None: not limited.
 
     Attributes:
@@ -35,7 +35,7 @@ class Limits:
     free: int | None = None
 
 
-def read(root: Path | None = None) -> Limits:
+def read_limits(root: Path | None = None) -> CgroupLimits:
     """The limits on this process; none where the system has no groups, or their files cannot be read.
 
     Args:
@@ -52,7 +52,7 @@ def read(root: Path | None = None) -> Limits:
                 for limit, left in _memory(folder):
                     memory.append(limit)
                     free.append(left)
-    return Limits(min(cores, default=None), min(memory, default=None), min(free, default=None))
+    return CgroupLimits(min(cores, default=None), min(memory, default=None), min(free, default=None))
 
 
 def _groups(root: Path) -> Iterator[tuple[frozenset[str], Path, Path]]:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from importlib import import_module
 from types import TracebackType
 
 from rnnkit.errors import RnnkitError
 
-PACKAGES = ("typer", "rich", "torch", "sentencepiece", "sacrebleu", "numpy", "numba", "safetensors", "matplotlib")
+REQUIRED_PACKAGES = (
+    "typer",
+    "rich",
+    "torch",
+    "sentencepiece",
+    "sacrebleu",
+    "numpy",
+    "numba",
+    "safetensors",
+    "matplotlib",
+)
 """Required packages; each is imported by its own name."""
 
 
@@ -17,9 +28,9 @@ class InstallationError(RnnkitError):
     """A package that rnnkit needs is missing or cannot be imported."""
 
 
-def explain(failure: BaseException) -> InstallationError | None:
+def explain_import_failure(failure: BaseException) -> InstallationError | None:
     """The failure in words, where it comes from what is installed; None for any other failure."""
-    if isinstance(failure, ModuleNotFoundError) and failure.name in PACKAGES:
+    if isinstance(failure, ModuleNotFoundError) and failure.name in REQUIRED_PACKAGES:
         return InstallationError(
             f"{failure.name} is not installed, and rnnkit needs it", hint=f"pip install {failure.name}"
         )
@@ -61,7 +72,32 @@ def _importing(trace: TracebackType | None) -> str | None:
     while trace is not None:
         frame = trace.tb_frame
         package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if frame.f_code.co_name == "<module>" and package in PACKAGES:
+        if frame.f_code.co_name == "<module>" and package in REQUIRED_PACKAGES:
             found = package
         trace = trace.tb_next
     return found
+
+
+SUPPORTED_PLATFORMS = "Linux (x86-64 and aarch64) and macOS (Apple silicon)"
+"""What the documentation states. Tests run on Linux on x86-64."""
+
+_OTHERS = {"win32": "Windows", "cygwin": "Cygwin", "emscripten": "Emscripten", "wasi": "WASI"}
+_NEEDED = ("fcntl", "resource")
+"""Modules of Python that only systems of the Unix family have: locks that end with their process, limits."""
+
+
+def unsupported_platform() -> str | None:
+    """Why rnnkit cannot run here, with the way out; None where it can."""
+    name = _OTHERS.get(sys.platform)
+    if name is None:
+        try:
+            for module in _NEEDED:
+                import_module(module)
+        except ImportError:
+            name = sys.platform
+        else:
+            return None
+    lines = [f"rnnkit runs on {SUPPORTED_PLATFORMS}, not on {name}"]
+    if name in ("Windows", "Cygwin"):
+        lines.append("  hint: install it in the Windows Subsystem for Linux (WSL 2), where it runs as on Linux")
+    return "\n".join(lines)

@@ -22,24 +22,24 @@ else:  # the classes would cost every command some 5 ms, and what they are for d
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - this file imports little
 """Folder in which this `rnnkit` was found."""
 
-READ_SETTINGS = {"matplotlib": None, "numba.core.config": "_config_fname"}
+SETTINGS_READERS = {"matplotlib": None, "numba.core.config": "_config_fname"}
 """Modules that read a file of the current folder while they are imported; where one reads it again later, the variable
 that holds the file's name."""
 
-PARENT = "_RNNKIT_PARENT"
+PARENT_VARIABLE = "_RNNKIT_PARENT"
 """Environment variable with the number of the process that started this one and that it must not outlive."""
 
 
-def command(*words: str) -> list[str]:
+def interpreter_command(*words: str) -> list[str]:
     """The command line of another interpreter like this one, which does not search the current folder for modules."""
     return [sys.executable, "-P", *words]
 
 
-def environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The environment variables with which other interpreters find the same modules, and none in the current folder."""
     variables = {**os.environ, "PYTHONSAFEPATH": "1"}
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    named = [entry for entry in given if entry not in _HERE]
+    named = [entry for entry in given if entry not in _CURRENT_DIRECTORY]
     if ROOT not in {os.path.realpath(entry) for entry in [*named, *_installed()]}:
         named.append(ROOT)
     if named != given:
@@ -49,23 +49,25 @@ def environment() -> dict[str, str]:
 
 def search_path() -> list[str]:
     """`sys.path` with this `rnnkit`, and without the current folder where that is not named by its full path."""
-    unwanted = set(_HERE)
-    if _HERE & {*os.environ.get("PYTHONPATH", "x").split(os.pathsep)}:  # which Python has made a full path of
+    unwanted = set(_CURRENT_DIRECTORY)
+    if _CURRENT_DIRECTORY & {
+        *os.environ.get("PYTHONPATH", "x").split(os.pathsep)
+    }:  # which Python has made a full path of
         unwanted.add(os.path.realpath(os.curdir))
     path = [entry for entry in sys.path if entry not in unwanted]
     return path if ROOT in {os.path.realpath(entry) for entry in path} else [*path, ROOT]
 
 
-def protect() -> None:
+def protect_imports() -> None:
     """Keep this process, and all that it starts from here on, from running what lies in the current folder."""
     sys.path[:] = search_path()
-    os.environ.update(environment())
+    os.environ.update(child_environment())
     os.environ["MPLBACKEND"] = "agg"  # pictures become files, and any other might have to be installed
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
-_HERE = {"", os.curdir}
+_CURRENT_DIRECTORY = {"", os.curdir}
 """How a search path names the current folder."""
 
 
@@ -79,7 +81,7 @@ class _Finder(MetaPathFinder):
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The module's own spec with another loader; None for all other modules."""
-        if name not in READ_SETTINGS:
+        if name not in SETTINGS_READERS:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
         spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
@@ -102,7 +104,7 @@ class _Loader(Loader):
         """Run the module's code."""
         with _in_root_folder():
             self._own.exec_module(module)
-        name = READ_SETTINGS[module.__name__]
+        name = SETTINGS_READERS[module.__name__]
         if name is not None:
             setattr(module, name, os.devnull)
 

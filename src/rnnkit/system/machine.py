@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.events import Listener, Note, Warned
+from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.system import cgroups
 
 _MEMORY, _MAPPINGS, _STATUS = Path("/proc/meminfo"), Path("/proc/self/maps"), Path("/proc/self/status")
@@ -28,12 +28,12 @@ _SIGNAL_OF_PARENT = 1
 _UNKNOWN_MEMORY = 1 << 60
 """Bytes that are assumed where the system does not report its memory: no limit."""
 
-THREADS = "OMP_NUM_THREADS"
+THREADS_VARIABLE = "OMP_NUM_THREADS"
 """Variable that OpenMP and the libraries of linear algebra read."""
 
 
 @dataclass(frozen=True)
-class Allowance:
+class ResourceLimits:
     """What this process may take of the machine: the hardware, or the limits of its container where these are lower.
 
     Attributes:
@@ -50,18 +50,18 @@ class Allowance:
         cores, threads = f"{self.cores:.2g}", f"{self.threads}"
         return (
             f"{cores} {'core' if cores == '1' else 'cores'}, {threads} {'thread' if threads == '1' else 'threads'}, "
-            f"{size(self.memory)} of memory"
+            f"{format_bytes(self.memory)} of memory"
         )
 
 
-def allowance() -> Allowance:
+def resource_limits() -> ResourceLimits:
     """What this process may take."""
-    quota = cgroups.read().cores
-    cores = float(processors()) if quota is None else min(float(processors()), quota)
-    return Allowance(cores, available_cores(), memory_limit())
+    quota = cgroups.read_limits().cores
+    cores = float(usable_processors()) if quota is None else min(float(usable_processors()), quota)
+    return ResourceLimits(cores, available_cores(), memory_limit())
 
 
-def shortage(needed: int) -> str | None:
+def memory_shortage(needed: int) -> str | None:
     """A warning where work takes more memory than this process may hold; None where it fits.
 
     Args:
@@ -71,29 +71,29 @@ def shortage(needed: int) -> str | None:
     if needed <= limit:
         return None
     return (
-        f"this takes about {size(needed)} of memory, and this process may use {size(limit)}: the system may end it "
-        "without a message"
+        f"this takes about {format_bytes(needed)} of memory, and this process may use {format_bytes(limit)}: "
+        "the system may end it without a message"
     )
 
 
-def announce(needed: int, listen: Listener) -> None:
+def report_limits(needed: int, listen: Listener) -> None:
     """Report what this process may take of the machine, and warn where that is too little.
 
     Args:
         needed: Bytes of memory that the work takes.
         listen: Gets the events.
     """
-    listen(Note(f"this process may use {allowance()}"))
-    if (warning := shortage(needed)) is not None:
-        listen(Warned(warning))
+    listen(Note(f"this process may use {resource_limits()}"))
+    if (warning := memory_shortage(needed)) is not None:
+        listen(WarningEvent(warning))
 
 
-def size(count: int) -> str:
+def format_bytes(count: int) -> str:
     """A number of bytes in the unit that suits it: `600 MB`, `1.5 GB`."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def processors() -> int:
+def usable_processors() -> int:
     """Processors that this process may run on, of whose time it may have less."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -102,11 +102,11 @@ def processors() -> int:
 
 def available_cores() -> int:
     """Threads that can work side by side: one a processor, or as many as the quota of a container keeps busy."""
-    quota = cgroups.read().cores
-    return processors() if quota is None else max(1, min(processors(), math.ceil(quota)))
+    quota = cgroups.read_limits().cores
+    return usable_processors() if quota is None else max(1, min(usable_processors(), math.ceil(quota)))
 
 
-def limit_libraries(variables: MutableMapping[str, str] = os.environ) -> None:
+def limit_library_threads(variables: MutableMapping[str, str] = os.environ) -> None:
     """Let libraries start as many threads as the quota of a container keeps busy: they count processors.
 
     It comes before they are loaded. Without a quota, or where the user has set the variable, nothing changes.
@@ -115,16 +115,16 @@ def limit_libraries(variables: MutableMapping[str, str] = os.environ) -> None:
         variables: The environment.
     """
     threads = available_cores()
-    if threads < processors():
-        variables.setdefault(THREADS, str(threads))
+    if threads < usable_processors():
+        variables.setdefault(THREADS_VARIABLE, str(threads))
 
 
 def memory_limit() -> int:
     """Bytes of memory that this process may hold: the machine's, or what its container or a resource limit allows."""
-    return min(_machine_memory(), cgroups.read().memory or _UNKNOWN_MEMORY, _process_limit())
+    return min(_machine_memory(), cgroups.read_limits().memory or _UNKNOWN_MEMORY, _process_limit())
 
 
-def available_bytes() -> int:
+def available_memory() -> int:
     """Memory that can be taken without pushing out what others hold; a guess where the system does not say.
 
     Files that a container holds in its cache and has not used lately are free: they make room.
@@ -134,7 +134,7 @@ def available_bytes() -> int:
         free = int(facts["MemAvailable"].split()[0]) * 1024
     except (KeyError, ValueError, IndexError):
         free = _machine_memory()
-    below_limit = cgroups.read().free
+    below_limit = cgroups.read_limits().free
     return min(free, _UNKNOWN_MEMORY if below_limit is None else below_limit, _process_limit())
 
 
@@ -151,7 +151,7 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def seconds_in_line() -> float | None:
+def run_queue_wait_seconds() -> float | None:
     """How long this process' threads together have stood in line for a core; None where the system does not say.
 
     Threads that have ended are not counted.
@@ -163,12 +163,12 @@ def seconds_in_line() -> float | None:
     return sum(waited) / 1e9 if waited else None
 
 
-def has_loaded(library: str) -> bool:
+def is_library_loaded(library: str) -> bool:
     """Whether this process has loaded a library with this in its name; False where the system does not say."""
     return library in _text(_MAPPINGS)
 
 
-def keep_freed_memory() -> None:
+def retain_freed_memory() -> None:
     """Let the allocator keep what is freed for the next that asks, however large, until the process ends.
 
     A training step that is like the one before frees and asks for the same tensors. Otherwise each goes back to the
@@ -180,14 +180,14 @@ def keep_freed_memory() -> None:
         system.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def end_with_parent() -> None:
+def terminate_with_parent() -> None:
     """Get SIGTERM when the process that started this one is gone, be it killed. Only Linux is asked."""
     system = _system_library()
     if system is not None and hasattr(system, "prctl"):
         system.prctl(_SIGNAL_OF_PARENT, int(signal.SIGTERM), 0, 0, 0)
 
 
-def release_code(library: str) -> None:
+def release_library_pages(library: str) -> None:
     """Give back the memory that a library's code takes until it runs again, and what it has freed of its own.
 
     A compiler that has done its work is half a hundred megabytes that nobody looks at. Only Linux is asked.

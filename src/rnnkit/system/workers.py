@@ -21,13 +21,13 @@ from rnnkit.system.machine import available_cores
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
-AHEAD = 3
+MAX_AHEAD = 3
 """Items given out, for each process, before the result of the first is taken: what bounds the memory."""
 
-PATIENCE = 5.0
+EXIT_TIMEOUT = 5.0
 """Seconds that a process is given to end by itself."""
 
-_GONE = (EOFError, ConnectionError)
+_PIPE_CLOSED = (EOFError, ConnectionError)
 """What a pipe says when nobody is at its other end."""
 
 Item = TypeVar("Item")
@@ -55,7 +55,7 @@ class _Child:
     number: int | None = None
 
 
-class Pool(Generic[Item, Result]):
+class WorkerPool(Generic[Item, Result]):
     """Processes that do the same work; with one, the work is done here and nothing is started.
 
     A context manager: when its block ends, by whatever way, so have the processes.
@@ -71,7 +71,7 @@ class Pool(Generic[Item, Result]):
         self._here: Worker[Item, Result] | None = None
         self._children: list[_Child] = []
 
-    def __enter__(self) -> Pool[Item, Result]:
+    def __enter__(self) -> WorkerPool[Item, Result]:
         if self._count == 1:
             self._here = self._make()
             return self
@@ -106,7 +106,7 @@ class Pool(Generic[Item, Result]):
         given, taken, more = 0, 0, True
         while more or taken < given:
             idle = [child for child in self._children if child.number is None]
-            while more and idle and given - taken < AHEAD * self._count:
+            while more and idle and given - taken < MAX_AHEAD * self._count:
                 try:
                     item = next(waiting)
                 except StopIteration:
@@ -186,7 +186,9 @@ def _start() -> _Child:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         process = subprocess.Popen(
-            interpreter.command("-c", program), pass_fds=[theirs.fileno()], env=interpreter.environment()
+            interpreter.interpreter_command("-c", program),
+            pass_fds=[theirs.fileno()],
+            env=interpreter.child_environment(),
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -202,7 +204,7 @@ def _send(child: _Child, number: int, item: Any) -> None:
 def _tell(child: _Child, what: Any) -> None:
     try:
         child.pipe.send(what)
-    except _GONE:
+    except _PIPE_CLOSED:
         raise _death(child) from None
 
 
@@ -210,7 +212,7 @@ def _take(child: _Child) -> _Answer:
     """The answer of a process, which is idle then."""
     try:
         answer: _Answer = child.pipe.recv()
-    except _GONE:
+    except _PIPE_CLOSED:
         raise _death(child) from None
     child.number = None
     return answer
@@ -236,7 +238,7 @@ def _death(child: _Child) -> WorkerError:
 def _exit_code(child: _Child) -> int | None:
     """How a process ended; None where it still runs after some patience."""
     try:
-        return child.process.wait(PATIENCE)
+        return child.process.wait(EXIT_TIMEOUT)
     except subprocess.TimeoutExpired:
         return None
 
@@ -249,11 +251,11 @@ def serve(descriptor: int) -> None:
     """
     from multiprocessing.connection import Connection
 
-    interpreter.protect()
+    interpreter.protect_imports()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     worker: Worker[Any, Any] | None = None
-    with suppress(*_GONE), Connection(descriptor) as pipe:
+    with suppress(*_PIPE_CLOSED), Connection(descriptor) as pipe:
         make = pipe.recv()
         while True:
             item = pipe.recv()

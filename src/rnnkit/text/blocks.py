@@ -17,16 +17,26 @@ from pathlib import Path
 from typing import IO, Final
 
 from rnnkit.errors import DataError
-from rnnkit.text.lines import BOM, DAMAGE, MAX_BYTES, decode_lines, opened, too_long
+from rnnkit.text.lines import (
+    BOM,
+    MAX_LINE_BYTES,
+    READ_ERRORS,
+    STDIN,
+    check_not_utf16,
+    decode_lines,
+    decode_text,
+    line_too_long,
+    open_text,
+)
 
-BLOCK: Final = 1_000_000
+LINE_BLOCK_BYTES: Final = 1_000_000
 """Bytes of a block, about; not more than a line may have, so that a block of several lines holds none too long."""
 
 _PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Block:
+class LineBlock:
     """Whole lines of a text file.
 
     Attributes:
@@ -45,11 +55,11 @@ class Block:
     start: int | None
     raw: bytes | None
 
-    def portable(self) -> Block:
+    def portable(self) -> LineBlock:
         """The same block for another process: without its bytes, where that can read them itself."""
         return self if self.start is None else replace(self, raw=None)
 
-    def decode(self, max_bytes: int = MAX_BYTES) -> list[str]:
+    def decode(self, max_bytes: int = MAX_LINE_BYTES) -> list[str]:
         """Its lines without their ends; all at once, where nothing is wrong. Raises as `read_lines`."""
         raw = self._read()
         text = None if len(raw) > max_bytes or b"\0" in raw else _decoded(raw)
@@ -74,9 +84,9 @@ class Block:
             raise DataError(f"cannot read {self.path} beyond line {self.first - 1}", str(error.strerror)) from error
 
 
-def read_blocks(
-    paths: Sequence[Path], max_bytes: int = MAX_BYTES, size: int | None = None, span: tuple[int, int] | None = None
-) -> Iterator[tuple[Block, ...]]:
+def read_line_blocks(
+    paths: Sequence[Path], max_bytes: int = MAX_LINE_BYTES, size: int | None = None, span: tuple[int, int] | None = None
+) -> Iterator[tuple[LineBlock, ...]]:
     """Read text files in step: each time a block of every file, all of the same number of lines.
 
     Args:
@@ -89,9 +99,9 @@ def read_blocks(
         DataError: A file is missing or damaged, has too long a line, or the files have different numbers of lines. What
             is inside the lines is looked at by `Block.decode`.
     """
-    size = size or BLOCK
+    size = size or LINE_BLOCK_BYTES
     with ExitStack() as stack:
-        sources = [_Source(path, stack.enter_context(opened(path)), max_bytes) for path in paths]
+        sources = [_LineBlockReader(path, stack.enter_context(open_text(path)), max_bytes) for path in paths]
         start, stop = span or (0, None)
         for source in sources:
             source.skip(start, size)
@@ -103,16 +113,16 @@ def read_blocks(
                 break
             yield tuple(source.take(lines) for source in sources)
         if stop is None and len({bool(source.rest) for source in sources}) > 1:
-            raise unequal(paths, [source.line - 1 + source.count() for source in sources])
+            raise length_mismatch(paths, [source.line - 1 + source.count() for source in sources])
 
 
 def count_lines(path: Path) -> int:
     """Lines of a text file, as `wc -l` counts them; a last one without an end counts too. Raises as `read_blocks`."""
-    with opened(path) as file:
-        return _Source(path, file, MAX_BYTES).count()
+    with open_text(path) as file:
+        return _LineBlockReader(path, file, MAX_LINE_BYTES).count()
 
 
-def unequal(paths: Sequence[Path], counts: Sequence[int]) -> DataError:
+def length_mismatch(paths: Sequence[Path], counts: Sequence[int]) -> DataError:
     """The error of two sides that do not fit; `counts` are their lines."""
     return DataError(
         "source and target differ in length",
@@ -122,7 +132,7 @@ def unequal(paths: Sequence[Path], counts: Sequence[int]) -> DataError:
     )
 
 
-class _Source:
+class _LineBlockReader:
     """An open file and what was read of it that no block has yet.
 
     Attributes:
@@ -146,12 +156,12 @@ class _Source:
         """Read on, to about `size` bytes or a whole line; returns how many whole lines are there."""
         while not self._over and (len(self.rest) < size or b"\n" not in self.rest):
             if len(self.rest) > self._max_bytes + len(BOM) + 1 and b"\n" not in self.rest:
-                raise too_long(str(self.path), self.line, self._max_bytes)
+                raise line_too_long(str(self.path), self.line, self._max_bytes)
             self.rest += self._read(size - len(self.rest) if len(self.rest) < size else size)
         self.ends = self.rest.count(b"\n")
         return self.ends + (self._over and not self.rest.endswith(b"\n") and bool(self.rest))
 
-    def take(self, lines: int) -> Block:
+    def take(self, lines: int) -> LineBlock:
         """The next so many lines; `fill` has said that there are as many."""
         if lines > self.ends:
             end = len(self.rest)
@@ -162,7 +172,7 @@ class _Source:
             for _ in range(lines):
                 end = self.rest.index(b"\n", end) + 1
         raw, self.rest = self.rest[:end], self.rest[end:]
-        block = Block(self.path, self.line, lines, len(raw), self._start if self._plain else None, raw)
+        block = LineBlock(self.path, self.line, lines, len(raw), self._start if self._plain else None, raw)
         self.line += lines
         self._start += len(raw)
         return block
@@ -182,7 +192,7 @@ class _Source:
     def _read(self, size: int) -> bytes:
         try:
             piece = self._file.read(size)
-        except DAMAGE as error:
+        except READ_ERRORS as error:
             before = self.line - 1 + self.rest.count(b"\n")
             raise DataError(f"cannot read {self.path} beyond line {before}", str(error)) from error
         self._over = not piece
@@ -194,3 +204,76 @@ def _decoded(raw: bytes) -> str | None:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+WORD_BLOCK_BYTES: Final = 1 << 20
+"""Bytes that are read at a time, and about the longest word."""
+
+ASCII_SPACES: Final = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
+"""Bytes that `str.split` takes for white space."""
+
+_OTHER_SPACES = tuple("\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000") + tuple(map(chr, range(0x2000, 0x200B)))
+
+
+def read_word_blocks(path: Path, size: int = WORD_BLOCK_BYTES) -> Iterator[bytes]:
+    """Yield the text of a file in blocks that end where a word ends.
+
+    White space beyond ASCII becomes a blank, so that words stand between `ASCII_SPACES`; a line ends with LF.
+
+    Args:
+        path: The file; `-` is standard input.
+        size: Bytes to read at a time.
+
+    Raises:
+        DataError: The file is missing, unreadable, UTF-16 or not UTF-8, holds a NUL byte, or a word longer than
+            `size`; the message names the line.
+    """
+    name = "standard input" if path == STDIN else str(path)
+    line, column = 1, 0
+    with open_text(path) as file:
+        for raw in _cut_blocks(file, name, size):
+            text = decode_text(raw, name, line, column)
+            ends = raw.count(b"\n")
+            line += ends
+            column = len(raw) - raw.rfind(b"\n") - 1 if ends else column + len(raw)
+            yield raw if text.isascii() else _blank_spaces(text).encode()
+
+
+def _blank_spaces(text: str) -> str:
+    for space in _OTHER_SPACES:
+        if space in text:  # a search for each is quicker than one pass that looks at every character
+            text = text.replace(space, " ")
+    return text
+
+
+def _cut_blocks(file: IO[bytes], name: str, size: int) -> Iterator[bytes]:
+    """The bytes of an open file, cut behind white space."""
+    rest, lines = _read(file, len(BOM), name, 0), 0
+    check_not_utf16(rest, name)
+    rest = rest.removeprefix(BOM)
+    while read := _read(file, size, name, lines):
+        block = rest + read
+        end = _last_space(block)
+        if end == 0 and len(block) > size:
+            raise DataError(
+                f"{name}:{lines + 1}: a word is longer than {size:,} bytes",
+                hint="words are expected with blanks between them; is this a text file?",
+            )
+        rest = block[end:]
+        lines += block.count(b"\n", 0, end)
+        if end:
+            yield block[:end]
+    if rest:
+        yield rest
+
+
+def _read(file: IO[bytes], size: int, name: str, lines: int) -> bytes:
+    try:
+        return file.read(size)
+    except READ_ERRORS as error:
+        raise DataError(f"cannot read {name} beyond line {lines}", str(error)) from error
+
+
+def _last_space(block: bytes) -> int:
+    """Bytes up to the last white space, that one counted; 0 where there is none."""
+    return 1 + max(block.rfind(bytes([space])) for space in ASCII_SPACES)

@@ -18,20 +18,20 @@ from typing import IO
 
 from rnnkit.errors import DataError
 
-MAX_BYTES = 1_000_000
+MAX_LINE_BYTES = 1_000_000
 """Longest line that is read, in bytes."""
 
 STDIN = Path("-")
 _GZIP = b"\x1f\x8b"
 BOM = b"\xef\xbb\xbf"
-DAMAGE = (OSError, EOFError, zlib.error)
+READ_ERRORS = (OSError, EOFError, zlib.error)
 """What reading an opened file may raise; gzip reports damage only then."""
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _SIGNS = str.maketrans({"\n": "␊", "\r": "␍"})
 
 
-def one_line(text: str) -> str:
+def replace_line_ends(text: str) -> str:
     """Text that a file can hold as one line: `␊` stands for LF and `␍` for CR, which some programs take for a line end.
 
     Only tokens that a model chose or a user typed spell an LF; a line that was read has none.
@@ -39,7 +39,7 @@ def one_line(text: str) -> str:
     return text.translate(_SIGNS) if "\n" in text or "\r" in text else text
 
 
-def read_lines(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[str]:
+def read_lines(path: Path, max_bytes: int = MAX_LINE_BYTES) -> Iterator[str]:
     """Yield the lines of a text file without their ends.
 
     Args:
@@ -51,11 +51,11 @@ def read_lines(path: Path, max_bytes: int = MAX_BYTES) -> Iterator[str]:
             longer than allowed; the message names the line and the byte.
     """
     name = "standard input" if path == STDIN else str(path)
-    with opened(path) as file:
+    with open_text(path) as file:
         yield from decode_lines(file, name, max_bytes)
 
 
-def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES, first: int = 1) -> Iterator[str]:
+def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_LINE_BYTES, first: int = 1) -> Iterator[str]:
     """Yield the lines of an open binary stream. Raises as `read_lines`.
 
     Args:
@@ -68,17 +68,17 @@ def decode_lines(file: IO[bytes], name: str, max_bytes: int = MAX_BYTES, first: 
     while True:
         try:
             raw = file.readline(max_bytes + 2)
-        except DAMAGE as error:
+        except READ_ERRORS as error:
             raise DataError(f"cannot read {name} beyond line {number}", str(error)) from error
         if not raw:
             return
         number += 1
         if number == 1:
-            refuse_utf16(raw, name)
+            check_not_utf16(raw, name)
             raw = raw.removeprefix(BOM)
         raw = raw.removesuffix(b"\n").removesuffix(b"\r")
         if len(raw) > max_bytes:
-            raise too_long(name, number, max_bytes)
+            raise line_too_long(name, number, max_bytes)
         yield decode_text(raw, name, number)
 
 
@@ -109,7 +109,7 @@ def decode_text(raw: bytes, name: str, line: int, column: int = 0) -> str:
         ) from None
 
 
-def too_long(name: str, line: int, max_bytes: int) -> DataError:
+def line_too_long(name: str, line: int, max_bytes: int) -> DataError:
     """The error of a line that passes the cap."""
     return DataError(
         f"{name}:{line}: the line is longer than {max_bytes:,} bytes",
@@ -145,7 +145,7 @@ def batch_lines(lines: Iterable[str], most: int = 4096, characters: int = 1 << 2
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def open_text(path: Path) -> Iterator[IO[bytes]]:
     """The bytes of a file, decompressed where it is gzip. Standard input stays open afterwards.
 
     Raises:
@@ -170,7 +170,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             yield unpacked  # type: ignore[misc]
 
 
-def refuse_utf16(first: bytes, name: str) -> None:
+def check_not_utf16(first: bytes, name: str) -> None:
     """Raise DataError where a file's first bytes are those of UTF-16."""
     if first.startswith(_UTF16):
         raise DataError(f"{name} is UTF-16, UTF-8 is wanted", hint="`iconv -f UTF-16 -t UTF-8 FILE` converts it")

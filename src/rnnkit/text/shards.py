@@ -16,7 +16,7 @@ from rnnkit.config import as_dict
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.io import manifest
 
-NOT_RECORDED: Final = ("processes", "shard", "merge")
+UNRECORDED_OPTIONS: Final = ("processes", "shard", "merge")
 """Options that decide who does the work, and nothing about what comes out: artefacts do not hold them."""
 
 _OF_THE_MACHINE: Final = {
@@ -55,12 +55,12 @@ class Shard:
         return whole.with_name(f"{whole.stem}.{self}{whole.suffix}")
 
 
-def recorded(options: Any) -> dict[str, Any]:
+def recorded_options(options: Any) -> dict[str, Any]:
     """The options of a stage as its artefacts hold them."""
-    return {name: value for name, value in as_dict(options).items() if name not in NOT_RECORDED}
+    return {name: value for name, value in as_dict(options).items() if name not in UNRECORDED_OPTIONS}
 
 
-def check(shard: str | None, merge: bool) -> Shard | None:
+def parse_shard(shard: str | None, merge: bool) -> Shard | None:
     """The shard that the options ask for. Raises UsageError where they cannot be meant."""
     if shard is not None and merge:
         raise UsageError("--shard makes a part and --merge puts the parts together: give one of them")
@@ -103,7 +103,7 @@ def find_shards(whole: Path) -> list[Path]:
     return [found[shard] for shard in wanted]
 
 
-def read_metas(shards: Sequence[Path], kind: str, version: int) -> list[manifest.Manifest]:
+def read_shard_manifests(shards: Sequence[Path], kind: str, version: int) -> list[manifest.Manifest]:
     """The manifests of shards that are whole and were made of the same things in the same way.
 
     Raises:
@@ -112,7 +112,7 @@ def read_metas(shards: Sequence[Path], kind: str, version: int) -> list[manifest
     metas = []
     for path in shards:
         metas.append(manifest.read(path, kind, version))
-        if faults := manifest.faults(path):
+        if faults := manifest.find_mismatches(path):
             raise ArtefactError(f"the shard {path} is damaged", *faults, hint="make it again")
         first, last = metas[0], metas[-1]
         differing = sorted(

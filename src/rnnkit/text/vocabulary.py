@@ -15,13 +15,13 @@ from typing import Any, Final
 
 from rnnkit.errors import FormatError
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import artefact_file, seal_file
-from rnnkit.text import special
-from rnnkit.text.lines import MAX_BYTES, read_lines
+from rnnkit.io.artifact_output import artifact_file, write_file_manifest
+from rnnkit.text import special_tokens
+from rnnkit.text.lines import MAX_LINE_BYTES, read_lines
 
 KIND: Final = "vocabulary"
 VERSION: Final = 1
-MAX_ROW_BYTES: Final = 32 * MAX_BYTES
+MAX_ROW_BYTES: Final = 32 * MAX_LINE_BYTES
 """Longest row that is read: a token can be as long as a line of a token file."""
 
 _LONGEST: Final = MAX_ROW_BYTES - 20
@@ -58,10 +58,10 @@ class Vocabulary:
         kept = {token: counts.get(token, 0) for token in always}
         rows = sorted((-count, token) for token, count in counts.items() if count >= min_count and token not in kept)
         if max_size:
-            rows = rows[: max(0, max_size - len(special.NAMES) - len(kept))]
+            rows = rows[: max(0, max_size - len(special_tokens.NAMES) - len(kept))]
         rows = sorted(rows + [(-count, token) for token, count in kept.items()])
-        tokens = (*special.NAMES, *(token for _, token in rows))
-        return cls(tokens, (*[0] * len(special.NAMES), *(-count for count, _ in rows)))
+        tokens = (*special_tokens.NAMES, *(token for _, token in rows))
+        return cls(tokens, (*[0] * len(special_tokens.NAMES), *(-count for count, _ in rows)))
 
     @classmethod
     def load(cls, path: Path) -> Vocabulary:
@@ -77,7 +77,7 @@ class Vocabulary:
         counts: list[int] = []
         for number, line in enumerate(read_lines(path, MAX_ROW_BYTES), start=1):
             token, count = _parse_row(line, f"{path}:{number}")
-            if number <= len(special.NAMES):
+            if number <= len(special_tokens.NAMES):
                 _check_special(token, number, path)
             tokens.append(token)
             counts.append(count)
@@ -105,9 +105,11 @@ class Vocabulary:
             FormatError: `load` would refuse a row; the message names its line. Nothing is written.
         """
         _check(self.tokens, path)
-        with artefact_file(path, KIND, VERSION) as file:
+        with artifact_file(path, KIND, VERSION) as file:
             file.writelines(f"{token}\t{count}\n" for token, count in zip(self.tokens, self.counts, strict=True))
-        seal_file(path, KIND, VERSION, options=options, inputs=inputs, facts={"rows": len(self), **(facts or {})})
+        write_file_manifest(
+            path, KIND, VERSION, options=options, inputs=inputs, facts={"rows": len(self), **(facts or {})}
+        )
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -115,20 +117,20 @@ class Vocabulary:
     @cached_property
     def ids(self) -> Mapping[str, int]:
         """Id of each ordinary token. The special symbols have no entry: no text is one of them."""
-        first = len(special.NAMES)
+        first = len(special_tokens.NAMES)
         return {token: row for row, token in enumerate(self.tokens[first:], start=first)}
 
     def encode(self, tokens: Iterable[str]) -> list[int]:
         """The tokens' ids, UNK for a token without a row. Neither BOS nor EOS is added."""
         get = self.ids.get
-        return [get(token, special.UNK) for token in tokens]
+        return [get(token, special_tokens.UNK) for token in tokens]
 
     def decode(self, ids: Iterable[int]) -> list[str]:
         """The rows' tokens; special symbols by their names."""
         return [self.tokens[row] for row in ids]
 
 
-def read_meta(path: Path) -> manifest.Manifest:
+def read_vocabulary_manifest(path: Path) -> manifest.Manifest:
     """The manifest of a vocabulary file.
 
     Raises:
@@ -137,7 +139,7 @@ def read_meta(path: Path) -> manifest.Manifest:
         FormatError: The manifest is damaged or newer, or the vocabulary has changed since it was written.
     """
     meta = manifest.read(path, KIND, VERSION)
-    if faults := manifest.faults(path):
+    if faults := manifest.find_mismatches(path):
         raise FormatError(f"the vocabulary {path} is damaged", *faults, hint="make it again with `rnnkit vocab`")
     return meta
 
@@ -162,19 +164,19 @@ def _check(tokens: Sequence[str], path: Path) -> None:
             )
         if 4 * len(token) > _LONGEST and len(token.encode()) > _LONGEST:
             raise FormatError(f"{path}:{number}: the token is longer than {_LONGEST:,} bytes")
-        if number <= len(special.NAMES):
+        if number <= len(special_tokens.NAMES):
             _check_special(token, number, path)
         elif lines.setdefault(token, number) != number:
             raise FormatError(f"{path}:{number}: {token!r} has a row already", f"the first is line {lines[token]}")
-    if len(tokens) < len(special.NAMES):
+    if len(tokens) < len(special_tokens.NAMES):
         raise FormatError(f"{path} is not a vocabulary", f"it has {len(tokens)} rows, the special symbols take 4")
 
 
 def _check_special(token: str, number: int, path: Path) -> None:
-    wanted = special.NAMES[number - 1]
+    wanted = special_tokens.NAMES[number - 1]
     if token != wanted:
         raise FormatError(
             f"{path}:{number}: {wanted} is missing",
-            f"the first rows of a vocabulary are {' '.join(special.NAMES)}, this one is {token!r}",
+            f"the first rows of a vocabulary are {' '.join(special_tokens.NAMES)}, this one is {token!r}",
             hint="`rnnkit vocab FILE…` makes a vocabulary from token files",
         )

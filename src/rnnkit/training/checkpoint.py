@@ -21,10 +21,8 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import FormatError
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.document import read_document
-from rnnkit.io.regular import check_regular
-from rnnkit.io.replacing import PART
+from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
+from rnnkit.io.safe_reading import check_regular, read_json
 
 Arrays = Mapping[str, NDArray[Any]]
 FORMAT_VERSION = 1
@@ -32,7 +30,7 @@ _STATE = "state.json"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainingCheckpoint:
     """A moment of a run.
 
     Attributes:
@@ -44,7 +42,7 @@ class Checkpoint:
     arrays: Mapping[str, Arrays]
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> None:
+def save(folder: Path, checkpoint: TrainingCheckpoint) -> None:
     """Write a checkpoint in place of the one that is there.
 
     Raises:
@@ -52,7 +50,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     """
     from safetensors.numpy import save as to_bytes
 
-    with atomic_folder(folder, PART) as temporary:
+    with atomic_directory(folder, ARTIFACT_PART) as temporary:
         names = [_STATE]
         (temporary / _STATE).write_text(json.dumps(checkpoint.counters, indent=2) + "\n", encoding="utf-8")
         for group, arrays in checkpoint.arrays.items():
@@ -75,7 +73,7 @@ def remove(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def load(folder: Path) -> Checkpoint:
+def load(folder: Path) -> TrainingCheckpoint:
     """Read a checkpoint.
 
     Raises:
@@ -85,7 +83,7 @@ def load(folder: Path) -> Checkpoint:
     from safetensors.numpy import load_file
 
     manifest.read(folder, "checkpoint", FORMAT_VERSION)
-    faults = manifest.faults(folder)
+    faults = manifest.find_mismatches(folder)
     if faults:
         raise FormatError(
             f"the checkpoint {folder} is damaged",
@@ -94,7 +92,7 @@ def load(folder: Path) -> Checkpoint:
         )
     path = folder / _STATE
     try:
-        counters = read_document(path)
+        counters = read_json(path)
         if not isinstance(counters, dict):
             raise ValueError("it is no JSON object")
         arrays = {}
@@ -103,4 +101,4 @@ def load(folder: Path) -> Checkpoint:
             arrays[path.stem] = load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
         raise FormatError(f"{path} is damaged", str(error)) from error
-    return Checkpoint(counters, arrays)
+    return TrainingCheckpoint(counters, arrays)

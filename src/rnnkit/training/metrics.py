@@ -10,11 +10,10 @@ from typing import Any
 
 from rnnkit.errors import FormatError
 from rnnkit.io.atomic import atomic_file
-from rnnkit.io.document import parse
-from rnnkit.io.explained import explain_os_errors
-from rnnkit.io.regular import open_regular
+from rnnkit.io.durable import explain_os_errors
+from rnnkit.io.safe_reading import open_regular, parse_json
 
-NAME = "metrics.jsonl"
+METRICS_FILE = "metrics.jsonl"
 _LONGEST_LINE = 1 << 20
 
 
@@ -41,7 +40,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             if line == b"\n":
                 continue
             try:
-                record = parse(line)
+                record = parse_json(line)
                 if not isinstance(record, dict) or not isinstance(record.get("step"), int):
                     raise ValueError("a record is an object with the number of its step")
             except ValueError as error:
@@ -51,7 +50,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def drop_after(path: Path, step: int) -> None:
+def truncate_after(path: Path, step: int) -> None:
     """Forget what was measured after a step: a resumed run measures it again."""
     if not path.exists():
         return

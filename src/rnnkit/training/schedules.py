@@ -17,12 +17,12 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Name = Literal["cosine", "linear", "plateau", "constant", "onecycle"]
-NAMES: tuple[Name, ...] = ("cosine", "linear", "plateau", "constant", "onecycle")
+ScheduleName = Literal["cosine", "linear", "plateau", "constant", "onecycle"]
+SCHEDULES: tuple[ScheduleName, ...] = ("cosine", "linear", "plateau", "constant", "onecycle")
 PLATEAU_FACTOR = 0.5
-CYCLE_START = 1 / 25
-CYCLE_END = 1e-4
-CYCLE_RISE = 0.3
+ONE_CYCLE_START = 1 / 25
+ONE_CYCLE_END = 1e-4
+ONE_CYCLE_RISE = 0.3
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Schedule:
         waiting: Validations since the last improvement or halving.
     """
 
-    name: Name
+    name: ScheduleName
     peak: float
     warmup: int
     total: int
@@ -50,7 +50,7 @@ class Schedule:
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 1."""
         if self.name == "onecycle":
-            return self.peak * one_cycle(step / max(1, self.total))
+            return self.peak * one_cycle_factor(step / max(1, self.total))
         if step <= self.warmup:
             return self.peak * step / self.warmup
         if self.name == "cosine":
@@ -60,7 +60,7 @@ class Schedule:
             return self.peak * max(0.0, 1 - (step - 1 - self.warmup) / max(1, self.total - self.warmup))
         return self.peak * PLATEAU_FACTOR**self.reductions
 
-    def observe(self, improved: bool) -> None:
+    def update(self, improved: bool) -> None:
         """Hear how a validation went."""
         self.waiting = 0 if improved else self.waiting + 1
         if self.name == "plateau" and self.waiting >= self.plateau_patience:
@@ -76,9 +76,24 @@ class Schedule:
         self.reductions, self.waiting = state["reductions"], state["waiting"]
 
 
-def one_cycle(done: float) -> float:
+def one_cycle_factor(done: float) -> float:
     """Share of the peak rate when this share of a cycle is over: a small one, 1 at `CYCLE_RISE`, next to nothing."""
-    if done < CYCLE_RISE:
-        return CYCLE_START + (1 - CYCLE_START) * (1 - math.cos(math.pi * done / CYCLE_RISE)) / 2
-    fallen = (min(1.0, done) - CYCLE_RISE) / (1 - CYCLE_RISE)
-    return CYCLE_END + (1 - CYCLE_END) * (1 + math.cos(math.pi * fallen)) / 2
+    if done < ONE_CYCLE_RISE:
+        return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * (1 - math.cos(math.pi * done / ONE_CYCLE_RISE)) / 2
+    fallen = (min(1.0, done) - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)
+    return ONE_CYCLE_END + (1 - ONE_CYCLE_END) * (1 + math.cos(math.pi * fallen)) / 2
+
+
+MIN_EPOCHS = 3
+MAX_EPOCHS = 60
+EPOCHS_TIMES_SQRT_TOKENS = 9_000
+"""Epochs times the square root of the target tokens: 14 passes over 420,000, 28 over 100,000, 9 over a million."""
+
+
+def default_epochs(target_tokens: int) -> int:
+    """Passes over a training part of this many target tokens.
+
+    Small corpora are read more often, but not so often that all cost the same: the passes fall with the square root
+    of the size.
+    """
+    return min(MAX_EPOCHS, max(MIN_EPOCHS, round(EPOCHS_TIMES_SQRT_TOKENS / math.sqrt(max(1, target_tokens)))))

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
 
-CAUGHT = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-MOMENT = 0.5
+DEBOUNCE_SECONDS = 0.5
 """Seconds after the first signal in which another one means nothing new."""
 
 
-AGAIN = 0.2
+RETRY_SECONDS = 0.2
 """Seconds after which an exception that something has caught by mistake is raised again."""
 
-IMPORTING = 2.0
+IMPORT_GRACE_SECONDS = 2.0
 """Seconds that an import has to finish first: exceptions inside one are often lost or end the process abruptly."""
 
 
@@ -34,7 +34,7 @@ class Terminated(BaseException):
     """SIGTERM where no stage listens for it; files being written are cleaned up on its way out."""
 
 
-class Delivery:
+class SignalDelivery:
     """Raises an exception for a signal, in the main thread, again and again until it has arrived.
 
     An exception that a handler raises at any moment may come to nothing: in a callback, in a destructor, in code that
@@ -58,7 +58,7 @@ class Delivery:
         if not self._number:
             self._number, self._since = number, now
             self.attempt(0, frame)
-        elif now - self._since > MOMENT:
+        elif now - self._since > DEBOUNCE_SECONDS:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
@@ -66,8 +66,8 @@ class Delivery:
         """Raise the exception, unless it is on its way; and come back later. This is the handler of SIGALRM."""
         if not self._number or self._settled:
             return
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
-        early = time.monotonic() - self._since < IMPORTING
+        signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
+        early = time.monotonic() - self._since < IMPORT_GRACE_SECONDS
         if not self.is_handled() and not (early and _is_importing(frame)):
             self._raised = self._exceptions[self._number]()
             raise self._raised
@@ -95,12 +95,12 @@ class Delivery:
             sys.__unraisablehook__(lost)
 
 
-_deliveries: list[Delivery] = []
+_deliveries: list[SignalDelivery] = []
 """Those whose block is running; the last one has the signals."""
 
 
 @contextmanager
-def raising(exceptions: Mapping[int, Callable[[], BaseException]]) -> Iterator[None]:
+def raise_on_signals(exceptions: Mapping[int, Callable[[], BaseException]]) -> Iterator[None]:
     """Raise an exception in the block for each of these signals, except those that this process ignores.
 
     A signal that came before, in the block of another such call around this one, and was not yet raised, is taken over.
@@ -111,11 +111,11 @@ def raising(exceptions: Mapping[int, Callable[[], BaseException]]) -> Iterator[N
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    delivery = Delivery(exceptions)
+    delivery = SignalDelivery(exceptions)
     handlers = {number: delivery.handle for number in exceptions if signal.getsignal(number) is not signal.SIG_IGN}
     before = {number: signal.getsignal(number) for number in (*handlers, signal.SIGALRM)}
     hook = sys.unraisablehook
-    pending = arrived()
+    pending = take_pending()
     _deliveries.append(delivery)
     try:
         signal.signal(signal.SIGALRM, delivery.attempt)
@@ -133,23 +133,23 @@ def raising(exceptions: Mapping[int, Callable[[], BaseException]]) -> Iterator[N
         _deliveries.remove(delivery)
 
 
-def arrived() -> int:
+def take_pending() -> int:
     """Stop raising for the signal that came, if one did; returns its number, else 0."""
     return next((number for delivery in reversed(_deliveries) if (number := delivery.settle())), 0)
 
 
 @contextmanager
-def at_once() -> Iterator[None]:
+def default_handlers() -> Iterator[None]:
     """Let the signals end the process in the block, which is code outside Python that waits and runs no handler."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    old = {number: signal.getsignal(number) for number in CAUGHT}
+    old = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     handled = [number for number, handler in old.items() if handler is not signal.SIG_IGN]
     try:
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
-        if before := arrived():  # just before, and not yet raised
+        if before := take_pending():  # just before, and not yet raised
             signal.raise_signal(before)
         yield
     finally:
@@ -165,41 +165,41 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-class Stop:
+class StopRequest:
     """Whether somebody asked to stop; `number` is the signal's, 0 while nobody did, and `since` when it came."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.signum = 0
         self.since = 0.0
 
     def __bool__(self) -> bool:
-        return self.number != 0
+        return self.signum != 0
 
 
 @contextmanager
-def catch() -> Iterator[Stop]:
+def catch_stop_signals() -> Iterator[StopRequest]:
     """Catch the signals while the block runs; the old handlers are back afterwards.
 
     Outside the main thread signals cannot be caught, and the flag is never set.
     """
-    stop = Stop()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    old = {number: signal.getsignal(number) for number in CAUGHT}
+    old = {number: signal.getsignal(number) for number in STOP_SIGNALS}
 
     def handle(number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if not stop:
-            stop.number, stop.since = number, now
-        elif now - stop.since > MOMENT:
+            stop.signum, stop.since = number, now
+        elif now - stop.since > DEBOUNCE_SECONDS:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
     try:
-        for number in CAUGHT:
+        for number in STOP_SIGNALS:
             signal.signal(number, handle)
-        if before := arrived():  # just before, and not yet raised
+        if before := take_pending():  # just before, and not yet raised
             handle(before, None)
         yield stop
     finally:

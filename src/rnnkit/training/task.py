@@ -14,7 +14,7 @@ B_contra = TypeVar("B_contra", contravariant=True)
 
 
 @dataclass(frozen=True)
-class Guided:
+class AttentionLoss:
     """How far attention was from the links that teach it.
 
     Attributes:
@@ -27,7 +27,7 @@ class Guided:
 
 
 @dataclass(frozen=True)
-class Scaling:
+class LossScaling:
     """How a step fared whose loss was scaled (`loss_scale.py`).
 
     Attributes:
@@ -58,8 +58,8 @@ class StepReport:
     tokens: int
     gradient_norm: float = 0.0
     words: int | None = None
-    guided: Guided | None = None
-    scaling: Scaling | None = None
+    guided: AttentionLoss | None = None
+    scaling: LossScaling | None = None
 
 
 class Task(Protocol[B_contra]):
@@ -77,12 +77,12 @@ class Task(Protocol[B_contra]):
         """Take up where `state_dict` was made."""
         ...
 
-    def keep(self, name: str, facts: Mapping[str, Any]) -> None:
+    def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
         """Write the present weights into the model directory under this name, such as `best`."""
         ...
 
 
-class Source(Protocol[B_co]):
+class BatchIterator(Protocol[B_co]):
     """Endless batches whose position can be saved."""
 
     def __iter__(self) -> Iterator[B_co]:
@@ -102,7 +102,7 @@ class Source(Protocol[B_co]):
         ...
 
 
-class CountedSource(Source[B_co], Protocol[B_co]):
+class EpochBatchIterator(BatchIterator[B_co], Protocol[B_co]):
     """Batches that know how many make a pass over the data."""
 
     @property
@@ -110,7 +110,7 @@ class CountedSource(Source[B_co], Protocol[B_co]):
         """Batches of the pass under way."""
         ...
 
-    def extremes(self) -> Sequence[B_co]:
+    def largest_batches(self) -> Sequence[B_co]:
         """The batches of the pass under way that are the hardest to hold."""
         ...
 
@@ -132,5 +132,5 @@ class Validation:
     length_ratio: float = 1.0
 
 
-Validate = Callable[[signals.Stop], Validation | None]
+Validate = Callable[[signals.StopRequest], Validation | None]
 """Validates, or gives up and returns None when it sees that a stop was asked for."""

@@ -10,34 +10,42 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnkit.errors import FormatError
-from rnnkit.text.normalise import NONE, Normalisation
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.learning import learn_subwords
-from rnnkit.text.tokenizers.spelling import WHITE_SPACE
-from rnnkit.text.tokenizers.store import LEARNED, RULES, identity, load_tokenizer, save_tokenizer
+from rnnkit.text.normalizer import NONE, Normalizer
+from rnnkit.text.tokenizers.byte_tokens import OTHER_WHITE_SPACE
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.store import (
+    RULE_BASED_TOKENIZERS,
+    SUBWORD_KINDS,
+    load_tokenizer,
+    read_tokenizer_identity,
+    save_tokenizer,
+)
+from rnnkit.text.tokenizers.subword_training import train_subwords
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
 from .texts import TEXTS
 
-EXACT = Normalisation(NONE, exact=True)
-FOLDED = Normalisation(NONE)
-KINDS = tuple(kind for kind in (*RULES, *LEARNED) if kind != "spaces")
+EXACT = Normalizer(NONE, exact=True)
+FOLDED = Normalizer(NONE)
+KINDS = tuple(kind for kind in (*RULE_BASED_TOKENIZERS, *SUBWORD_KINDS) if kind != "spaces")
 LINE_ENDS = "\n\r"
-SPACED = st.text(st.sampled_from(f"  {WHITE_SPACE}a\u0301￭▁␛⑪_<0x>中,"), max_size=20)
+SPACED = st.text(st.sampled_from(f"  {OTHER_WHITE_SPACE}a\u0301￭▁␛⑪_<0x>中,"), max_size=20)
 LINES = st.one_of(TEXTS, SPACED).map(lambda text: text.translate(dict.fromkeys(map(ord, LINE_ENDS))))
 
 
 @cache
 def make(kind: str) -> Tokenizer:
-    if kind in RULES:
-        return RULES[kind](EXACT)
-    return learn_subwords(
+    if kind in RULE_BASED_TOKENIZERS:
+        return RULE_BASED_TOKENIZERS[kind](EXACT)
+    return train_subwords(
         ["il dit\u00a0: «\u00a0non\u00a0»", "  deux  espaces\t", "deux mots ␛⑪"] * 5, kind, None, EXACT
     )
 
 
 def test_white_space_is_all_that_python_splits_at() -> None:
-    assert sorted(f" {WHITE_SPACE}") == [character for character in map(chr, range(0x110000)) if character.isspace()]
+    assert sorted(f" {OTHER_WHITE_SPACE}") == [
+        character for character in map(chr, range(0x110000)) if character.isspace()
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -83,19 +91,27 @@ def test_words(line: str, tokens: str) -> None:
 
 
 def test_spaces_keep_tokens_only() -> None:
-    tokenizer = RULES["spaces"](EXACT)
+    tokenizer = RULE_BASED_TOKENIZERS["spaces"](EXACT)
     assert tokenizer.tokenize("  a\u00a0b \t c ") == ["a", "b", "c"]
     assert tokenizer.detokenize(["a", "b", "c"]) == "a b c"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_older_folders_cut_as_before(tmp_path: Path, kind: str) -> None:
-    old = RULES[kind](FOLDED) if kind in RULES else learn_subwords(["a b", " c"] * 5, kind, None, FOLDED)
-    new = RULES[kind](EXACT) if kind in RULES else learn_subwords(["a b", " c"] * 5, kind, None, EXACT)
+    old = (
+        RULE_BASED_TOKENIZERS[kind](FOLDED)
+        if kind in RULE_BASED_TOKENIZERS
+        else train_subwords(["a b", " c"] * 5, kind, None, FOLDED)
+    )
+    new = (
+        RULE_BASED_TOKENIZERS[kind](EXACT)
+        if kind in RULE_BASED_TOKENIZERS
+        else train_subwords(["a b", " c"] * 5, kind, None, EXACT)
+    )
     assert "exact" not in old.options and new.options["exact"] is True
     save_tokenizer(old, tmp_path / "old")
     save_tokenizer(new, tmp_path / "new")
-    assert identity(tmp_path / "old") != identity(tmp_path / "new")
+    assert read_tokenizer_identity(tmp_path / "old") != read_tokenizer_identity(tmp_path / "new")
     line = "  a\u00a0 b\t"
     folded, exact = load_tokenizer(tmp_path / "old"), load_tokenizer(tmp_path / "new")
     assert folded.detokenize(folded.tokenize(line)) == "a b"
@@ -107,7 +123,7 @@ def test_older_folders_cut_as_before(tmp_path: Path, kind: str) -> None:
         load_tokenizer(tmp_path / "new")
 
 
-@pytest.mark.parametrize("kind", ["words", "bytes", *LEARNED])
+@pytest.mark.parametrize("kind", ["words", "bytes", *SUBWORD_KINDS])
 def test_a_line_end_is_never_written(kind: str) -> None:
     tokenizer = make(kind)
     assert tokenizer.detokenize(["<0x0A>", "a", "<0x0D>", "<0x0A>"]).translate({32: None}) == "␊a␍␊"

@@ -12,19 +12,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
-from rnnkit.text.features import MARK
-from rnnkit.text.normalise import Normalisation
+from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.token_files import read_token_lines
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.learning import learn_from_files, learn_subwords
-from rnnkit.text.tokenizers.store import LEARNED, RULES
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
+from rnnkit.text.tokenizers.features import FEATURE_MARK, FeaturedTokenizer
+from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.tokenizers.subword_training import train_from_files, train_subwords
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
 from rnnkit.text.vocabulary import Vocabulary
 
 from .texts import TEXTS
 
-NFC = Normalisation()
-KINDS = (*RULES, *LEARNED)
+NFC = Normalizer()
+KINDS = (*RULE_BASED_TOKENIZERS, *SUBWORD_KINDS)
 
 WITHOUT_TABS = st.one_of(TEXTS, st.text("␉V▁ ", max_size=9)).map(lambda text: text.replace("\t", " "))
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t;␉"), min_size=1, max_size=8)
@@ -36,9 +35,9 @@ FEATURES = st.lists(
 
 @cache
 def plain(kind: str) -> Tokenizer:
-    if kind in RULES:
-        return RULES[kind](NFC)
-    return learn_subwords(["ein Mann ␉ ein Wort", "␉␉ ein anderer Mann"] * 5, kind, None, NFC)
+    if kind in RULE_BASED_TOKENIZERS:
+        return RULE_BASED_TOKENIZERS[kind](NFC)
+    return train_subwords(["ein Mann ␉ ein Wort", "␉␉ ein anderer Mann"] * 5, kind, None, NFC)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -48,7 +47,7 @@ def test_text_and_features_come_back(kind: str, text: str, names: list[str], sep
     tokenizer = FeaturedTokenizer(plain(kind))
     line = f"{text}\t{separator.join(names)}" if names else text
     tokens = tokenizer.tokenize(line)
-    assert tokens[: len(names)] == [MARK + name for name in names]
+    assert tokens[: len(names)] == [FEATURE_MARK + name for name in names]
     assert not any(tokenizer.is_feature(token) for token in tokens[len(names) :])
     assert all(tokenizer.is_feature(token) for token in tokens[: len(names)])
     assert tokenizer.detokenize(tokens) == tokenizer.detokenize(tokens[len(names) :]) == NFC(text)
@@ -56,7 +55,7 @@ def test_text_and_features_come_back(kind: str, text: str, names: list[str], sep
     assert " ".join(tokens).split() == tokens
     assert tokenizer.tokenize_batch([line, "a", line], threads=2) == [tokens, tokenizer.tokenize("a"), tokens]
     assert tokenizer.join_batch([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
-    if MARK not in text:
+    if FEATURE_MARK not in text:
         assert tokens[len(names) :] == plain(kind).tokenize(text), "marks change nothing else"
 
 
@@ -93,7 +92,7 @@ def test_text_that_looks_like_a_feature() -> None:
 
 
 def test_case_is_the_texts() -> None:
-    tokenizer = FeaturedTokenizer(RULES["words"](Normalisation("nfc", lowercase=True)))
+    tokenizer = FeaturedTokenizer(RULE_BASED_TOKENIZERS["words"](Normalizer("nfc", lowercase=True)))
     assert tokenizer.tokenize("Ein Wort\tV;Pst") == ["␉V", "␉Pst", "ein", "wort"]
 
 
@@ -107,29 +106,29 @@ def test_samples_all_have_their_lines_features() -> None:
         FeaturedTokenizer(plain("chars")).sample_batch(["a"], 2, 0.1, 5)
 
 
-@pytest.mark.parametrize("kind", LEARNED)
+@pytest.mark.parametrize("kind", SUBWORD_KINDS)
 def test_nothing_is_learned_of_features(tmp_path: Path, kind: str) -> None:
     texts = ["ein Mann", "ein anderer Mann", "", "kein Wort"] * 4
     (tmp_path / "a").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     (tmp_path / "b").write_text("".join(f"{text}\tqqq;QQQ;qqq\n" for text in texts), encoding="utf-8")
     models = [
-        learn_from_files([tmp_path / name], kind, None, NFC, 1000, 1, features=True)[0].model for name in ("a", "b")
+        train_from_files([tmp_path / name], kind, None, NFC, 1000, 1, features=True)[0].model for name in ("a", "b")
     ]
     assert models[0] == models[1]
-    assert learn_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1)[0].model != models[0]
+    assert train_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1)[0].model != models[0]
     (tmp_path / "b").write_text("ein\na\tb\tc\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"b:2: the line has 2 TABs"):
-        learn_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1, features=True)
+        train_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1, features=True)
     (tmp_path / "b").write_text("\tV\n", encoding="utf-8")
     with pytest.raises(DataError, match="b has only blank lines"):
-        learn_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1, features=True)
+        train_from_files([tmp_path / "b"], kind, None, NFC, 1000, 1, features=True)
 
 
 def test_files_are_read_for_a_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a\tV\nb\n\tx\t\n", encoding="utf-8")
     lines = ["a\tV", "b", "\tx\t"]
-    assert list(read_text(tmp_path / "a", None)) == list(read_text(tmp_path / "a", plain("words"))) == lines
-    reading = read_text(tmp_path / "a", FeaturedTokenizer(plain("words")))
+    assert list(read_raw_text(tmp_path / "a", None)) == list(read_raw_text(tmp_path / "a", plain("words"))) == lines
+    reading = read_raw_text(tmp_path / "a", FeaturedTokenizer(plain("words")))
     assert [next(reading), next(reading)] == lines[:2]
     with pytest.raises(DataError, match=r"a:3: the line has 2 TABs"):
         next(reading)

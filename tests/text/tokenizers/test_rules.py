@@ -6,21 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.characters import CharacterTokenizer
-from rnnkit.text.tokenizers.octets import ByteTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import BYTES, byte_tokens, spell
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS, to_byte_tokens, tokens_to_text
+from rnnkit.text.tokenizers.simple_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 
 from .texts import TEXTS
 
-NFC = Normalisation()
+NFC = Normalizer()
 WORDS = WordTokenizer(NFC)
 CHARACTERS = CharacterTokenizer(NFC)
 OCTETS = ByteTokenizer(NFC)
-SPACES = SpaceTokenizer(NFC)
+SPACES = WhitespaceTokenizer(NFC)
 
 
 @pytest.mark.parametrize("tokenizer", [WORDS, CHARACTERS, OCTETS, SPACES], ids=str)
@@ -97,12 +95,12 @@ def test_bytes_that_are_no_utf8_are_shown_as_such() -> None:
 
 
 def test_spelling_of_bytes() -> None:
-    assert (BYTES[0], BYTES[10], BYTES[255]) == ("<0x00>", "<0x0A>", "<0xFF>")
-    assert spell(byte_tokens("né▁")) == "né▁"
+    assert (BYTE_TOKENS[0], BYTE_TOKENS[10], BYTE_TOKENS[255]) == ("<0x00>", "<0x0A>", "<0xFF>")
+    assert tokens_to_text(to_byte_tokens("né▁")) == "né▁"
 
 
 def test_settings_are_said() -> None:
-    tokenizer = CharacterTokenizer(Normalisation("nfkc", lowercase=True))
+    tokenizer = CharacterTokenizer(Normalizer("nfkc", lowercase=True))
     assert tokenizer.options == {"type": "chars", "normalise": "nfkc", "lowercase": True}
     assert str(tokenizer) == "chars, nfkc, lower case"
     assert tokenizer.tokenize("ﬁX") == ["f", "i", "x"]

@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
-from rnnkit.text.normalise import Normalisation
+from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers import Tokenizer, load_tokenizer, save_tokenizer
-from rnnkit.text.tokenizers.characters import CharacterTokenizer
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.learning import learn_subwords
-from rnnkit.text.tokenizers.store import identity, load_matching
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.simple_tokenizers import CharacterTokenizer
+from rnnkit.text.tokenizers.store import load_compatible_tokenizer, read_tokenizer_identity
+from rnnkit.text.tokenizers.subword_training import train_subwords
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 
 LINE = "Ein Mann, ein Wort ﬁ"
 
 
 def bpe() -> Tokenizer:
-    return learn_subwords([LINE, "ein anderer Mann"] * 3, "bpe", None, Normalisation())
+    return train_subwords([LINE, "ein anderer Mann"] * 3, "bpe", None, Normalizer())
 
 
 def edit(folder: Path, old: str, new: str) -> None:
@@ -34,10 +34,10 @@ def edit(folder: Path, old: str, new: str) -> None:
 @pytest.mark.parametrize(
     "tokenizer",
     [
-        WordTokenizer(Normalisation("nfkc", lowercase=True)),
-        CharacterTokenizer(Normalisation("none")),
+        WordTokenizer(Normalizer("nfkc", lowercase=True)),
+        CharacterTokenizer(Normalizer("none")),
         bpe(),
-        FeaturedTokenizer(CharacterTokenizer(Normalisation())),
+        FeaturedTokenizer(CharacterTokenizer(Normalizer())),
         FeaturedTokenizer(bpe()),
     ],
     ids=str,
@@ -56,16 +56,23 @@ def test_identity_is_what_decides_about_tokens(tmp_path: Path) -> None:
     save_tokenizer(bpe(), tmp_path / "a", {"train.de": "abc"})
     save_tokenizer(load_tokenizer(tmp_path / "a"), tmp_path / "b")
     shutil.copytree(tmp_path / "b", tmp_path / "c")
-    assert identity(tmp_path / "a") == identity(tmp_path / "b") == identity(tmp_path / "c")
-    save_tokenizer(WordTokenizer(Normalisation()), tmp_path / "d")
-    save_tokenizer(WordTokenizer(Normalisation(lowercase=True)), tmp_path / "e")
-    assert len({identity(tmp_path / name) for name in "ade"}) == 3
+    assert (
+        read_tokenizer_identity(tmp_path / "a")
+        == read_tokenizer_identity(tmp_path / "b")
+        == read_tokenizer_identity(tmp_path / "c")
+    )
+    save_tokenizer(WordTokenizer(Normalizer()), tmp_path / "d")
+    save_tokenizer(WordTokenizer(Normalizer(lowercase=True)), tmp_path / "e")
+    assert len({read_tokenizer_identity(tmp_path / name) for name in "ade"}) == 3
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "tokenizer"
-    save_tokenizer(WordTokenizer(Normalisation()), folder)
-    assert load_matching(folder, {"type": "words", "lowercase": False, "normalise": None, "size": None}).kind == "words"
+    save_tokenizer(WordTokenizer(Normalizer()), folder)
+    assert (
+        load_compatible_tokenizer(folder, {"type": "words", "lowercase": False, "normalise": None, "size": None}).kind
+        == "words"
+    )
     for asked, message in (
         (
             {"type": "bpe"},
@@ -75,26 +82,26 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         ({"size": 9}, "was made without --size, not with --size 9"),
     ):
         with pytest.raises(ArtefactError) as caught:
-            load_matching(folder, asked)
+            load_compatible_tokenizer(folder, asked)
         assert str(caught.value).startswith(f"the tokenizer {folder} {message}")
 
 
 def test_features_are_asked_for_and_left_out(tmp_path: Path) -> None:
     plain, featured = tmp_path / "plain", tmp_path / "featured"
-    save_tokenizer(WordTokenizer(Normalisation()), plain)
-    save_tokenizer(FeaturedTokenizer(WordTokenizer(Normalisation())), featured)
-    assert identity(plain) != identity(featured)
+    save_tokenizer(WordTokenizer(Normalizer()), plain)
+    save_tokenizer(FeaturedTokenizer(WordTokenizer(Normalizer())), featured)
+    assert read_tokenizer_identity(plain) != read_tokenizer_identity(featured)
     options = json.loads((plain / "meta.json").read_text(encoding="utf-8"))["options"]
     assert options == {"type": "words", "normalise": "nfc", "lowercase": False}, "as folders before there were features"
     assert load_tokenizer(plain).tokenize("a\tb") == ["a", "b"]
-    assert str(load_matching(featured, {"features": None})) == "words, nfc, features"
-    assert str(load_matching(plain, {"features": False})) == "words, nfc"
+    assert str(load_compatible_tokenizer(featured, {"features": None})) == "words, nfc, features"
+    assert str(load_compatible_tokenizer(plain, {"features": False})) == "words, nfc"
     for folder, asked, message in (
         (plain, True, "was made without --features, not with --features true\n  it is words, nfc\n"),
         (featured, False, "was made with --features true, not with --features false\n  it is words, nfc, features\n"),
     ):
         with pytest.raises(ArtefactError) as caught:
-            load_matching(folder, {"features": asked})
+            load_compatible_tokenizer(folder, {"features": asked})
         assert str(caught.value).startswith(f"the tokenizer {folder} {message}")
     edit(featured, '"features": true', '"features": "yes"')
     with pytest.raises(FormatError, match=r"this rnnkit knows no such tokenizer\n  type 'words', .*, features 'yes'\n"):
@@ -132,7 +139,7 @@ def test_damaged_foreign_and_newer_folders(tmp_path: Path) -> None:
 
 
 def test_sentencepiece_is_imported_only_where_it_is_needed(tmp_path: Path) -> None:
-    save_tokenizer(WordTokenizer(Normalisation()), tmp_path / "tokenizer")
+    save_tokenizer(WordTokenizer(Normalizer()), tmp_path / "tokenizer")
     program = (
         "import sys; from pathlib import Path; from rnnkit.text.tokenizers import load_tokenizer; "
         f"load_tokenizer(Path({str(tmp_path / 'tokenizer')!r})); print({{'sentencepiece', 'numpy'}} & set(sys.modules))"

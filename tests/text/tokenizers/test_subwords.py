@@ -11,13 +11,13 @@ from hypothesis import given, settings
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Event, Note
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.learning import DEFAULT_SIZE, learn_from_files, learn_subwords
-from rnnkit.text.tokenizers.subwords import BPE, UNIGRAM, SubwordTokenizer, escape
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.subword_tokenizer import BPE, UNIGRAM, SubwordTokenizer, escape
+from rnnkit.text.tokenizers.subword_training import DEFAULT_SIZE, train_from_files, train_subwords
 
 from .texts import TEXTS
 
-NFC = Normalisation()
+NFC = Normalizer()
 SYLLABLES = ("ka", "to", "mi", "ren", "schö", "ne", "burg", "stadt", "lein", "ung", "über", "haus")
 INJECTED = ["hello </s> <unk> <0x0A> ▁ <pad>", "</s>", "<unk>", "<0x0A>x<0x0A>", "x▁y ␛_ ▅ ⁇"]
 
@@ -33,7 +33,7 @@ def text() -> list[str]:
 
 @cache
 def learned(kind: str) -> SubwordTokenizer:
-    return learn_subwords(text(), kind, 500, NFC)
+    return train_subwords(text(), kind, 500, NFC)
 
 
 @pytest.mark.parametrize("kind", [UNIGRAM, BPE])
@@ -82,12 +82,12 @@ def test_samples_spell_the_line_and_follow_the_seed(kind: str) -> None:
 @pytest.mark.parametrize("kind", [UNIGRAM, BPE])
 def test_a_small_text_lowers_the_default_and_refuses_more(kind: str) -> None:
     lines = ["the cat sat on the mat", "a dog ran"]
-    tokenizer = learn_subwords(lines, kind, None, NFC)
+    tokenizer = train_subwords(lines, kind, None, NFC)
     size = tokenizer.options["size"]
     assert 256 < size < DEFAULT_SIZE
-    assert learn_subwords(lines, kind, size, NFC).model == tokenizer.model
+    assert train_subwords(lines, kind, size, NFC).model == tokenizer.model
     with pytest.raises(DataError) as caught:
-        learn_subwords(lines, kind, 5000, NFC)
+        train_subwords(lines, kind, 5000, NFC)
     assert str(caught.value) == (
         "--size 5000 is more than the text supports\n"
         f"  {size} is the largest possible size for --type {kind} on it\n"
@@ -97,30 +97,30 @@ def test_a_small_text_lowers_the_default_and_refuses_more(kind: str) -> None:
 
 def test_a_size_below_the_alphabet_is_refused() -> None:
     with pytest.raises(DataError) as caught:
-        learn_subwords(["the cat sat on the mat"], UNIGRAM, 100, NFC)
+        train_subwords(["the cat sat on the mat"], UNIGRAM, 100, NFC)
     what, why, hint = str(caught.value).splitlines()
     assert what == "--size 100 is too small for the text"
     size = int(why.split()[-2])
     assert hint == f"  hint: give --size {size} or more"
-    assert learn_subwords(["the cat sat on the mat"], UNIGRAM, size, NFC).options["size"] == size
+    assert train_subwords(["the cat sat on the mat"], UNIGRAM, size, NFC).options["size"] == size
 
 
 @pytest.mark.parametrize("lines", [[], ["", ""], ["▅"]], ids=["nothing", "blank", "a mark that is left out"])
 def test_nothing_to_learn_from(lines: list[str]) -> None:
     with pytest.raises(DataError, match="there is no text to learn a tokenizer from"):
-        learn_subwords(lines, UNIGRAM, None, NFC)
+        train_subwords(lines, UNIGRAM, None, NFC)
 
 
 def test_long_lines_are_learned_from() -> None:
     long = " ".join(["wörterbuch"] * 2000)
-    assert learn_subwords([long], BPE, None, NFC).tokenize("wörterbuch") == ["▁wörterbuch"]
+    assert train_subwords([long], BPE, None, NFC).tokenize("wörterbuch") == ["▁wörterbuch"]
 
 
 def test_rare_characters_become_bytes_where_there_are_many() -> None:
     rare = "".join(chr(point) for point in range(0x4E00, 0x4E00 + 100))
-    tokenizer = learn_subwords([rare, *["好的" * 1000] * 200], UNIGRAM, 261, NFC)
+    tokenizer = train_subwords([rare, *["好的" * 1000] * 200], UNIGRAM, 261, NFC)
     assert tokenizer.tokenize("\u4e11") == ["▁", "<0xE4>", "<0xB8>", "<0x91>"]
-    tokenizer = learn_subwords([rare, *["好的" * 1000] * 200], UNIGRAM, None, NFC)
+    tokenizer = train_subwords([rare, *["好的" * 1000] * 200], UNIGRAM, None, NFC)
     assert tokenizer.tokenize("\u4e11") == ["▁", "\u4e11"]
 
 
@@ -128,13 +128,13 @@ def test_files_are_sampled_where_there_is_much(tmp_path: Path) -> None:
     path = tmp_path / "train.de"
     path.write_text("\n".join(text()) + "\n\n", encoding="utf-8")
     heard: list[Event] = []
-    tokenizer, facts = learn_from_files([path], UNIGRAM, 300, NFC, 10_000, 1, heard.append)
+    tokenizer, facts = train_from_files([path], UNIGRAM, 300, NFC, 10_000, 1, heard.append)
     assert facts["lines"] == len(text())
     assert 0 < facts["lines_used"] < facts["lines"]
     message = f"learning from {facts['lines_used']} of {facts['lines']} lines, 0.01 MB drawn at random (--learn-size)"
     assert heard == [Note(message)]
-    assert learn_from_files([path], UNIGRAM, 300, NFC, 10_000, 1)[0].model == tokenizer.model
-    assert learn_from_files([path], UNIGRAM, 300, NFC, 10_000, 2)[0].model != tokenizer.model
+    assert train_from_files([path], UNIGRAM, 300, NFC, 10_000, 1)[0].model == tokenizer.model
+    assert train_from_files([path], UNIGRAM, 300, NFC, 10_000, 2)[0].model != tokenizer.model
 
 
 def test_bytes_that_are_no_model() -> None:
@@ -143,6 +143,6 @@ def test_bytes_that_are_no_model() -> None:
 
 
 def test_a_model_with_a_piece_that_is_no_text() -> None:
-    model = learn_subwords(text(), UNIGRAM, 300, NFC).model
+    model = train_subwords(text(), UNIGRAM, 300, NFC).model
     with pytest.raises(FormatError, match="this is not a SentencePiece model, or it is damaged"):
         SubwordTokenizer(UNIGRAM, model.replace("▁".encode(), b"\xff\xff\xff"), NFC)

@@ -32,7 +32,7 @@ from rnnkit.evaluation.segments import (
     read_side,
     refuse_stdin_twice,
 )
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.bootstrap import Comparison
@@ -201,7 +201,7 @@ class BleuResult:
         }
 
 
-def run(options: BleuOptions, listen: Listener = ignore) -> BleuResult:
+def run(options: BleuOptions, listen: Listener = null_listener) -> BleuResult:
     """Read the files and score them.
 
     Raises:
@@ -231,7 +231,7 @@ def run(options: BleuOptions, listen: Listener = ignore) -> BleuResult:
     cautions = [text for score in scores for text in score.cautions]
     cautions += [text for comparison in comparisons for text in comparison.cautions]
     for text in cautions:
-        listen(Warned(text))
+        listen(WarningEvent(text))
     systems = (describe(options.baseline) if options.baseline else "", describe(options.hypotheses))
     return BleuResult(tuple(scores), tuple(comparisons), systems, options.sentence, width)
 
@@ -305,7 +305,7 @@ def _warn_tokenized(options: BleuOptions, segments: Segments, listen: Listener) 
     free_standing = sum(line.endswith(" .") for line in segments.hypotheses)
     if "bleu" in options.metric and free_standing >= TOKENIZED_LINES:
         listen(
-            Warned(
+            WarningEvent(
                 f"{free_standing} hypotheses end in a free-standing full stop; scores are meant for detokenized text "
                 "(`rnnkit detokenize`)"
             )

@@ -20,8 +20,8 @@ from rnnkit.evaluation.segments import (
     read_side,
     refuse_stdin_twice,
 )
-from rnnkit.events import Listener, Warned, ignore
-from rnnkit.text.normalise import FORMS, NFC, Normalisation
+from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.text.normalizer import FORMS, NFC, Normalizer
 
 EXAMPLE = """\
 rnnkit decode < test.words | rnnkit error-rate test.phones
@@ -96,7 +96,7 @@ class ErrorRateResult:
         return {"rates": [rate.as_dict(self.width) for rate in self.rates], "answers": self.answers}
 
 
-def run(options: ErrorRateOptions, listen: Listener = ignore) -> ErrorRateResult:
+def run(options: ErrorRateOptions, listen: Listener = null_listener) -> ErrorRateResult:
     """Read the files and count what is wrong.
 
     Raises:
@@ -107,7 +107,7 @@ def run(options: ErrorRateOptions, listen: Listener = ignore) -> ErrorRateResult
     announce_stdin([options.hypotheses], listen)
     hypotheses, answers = _read(options, listen)
     look(hypotheses, answers, listen)
-    clean = Normalisation(options.normalise, options.lowercase)
+    clean = Normalizer(options.normalise, options.lowercase)
     written = [clean(line) for line in hypotheses]
     right = [[clean(answer) for answer in variants] for variants in answers]
     rates = tuple(error_rate(written, right, unit) for unit in UNITS if unit in options.unit)
@@ -169,7 +169,7 @@ def _read_keyed(options: ErrorRateOptions, listen: Listener) -> tuple[list[str],
         )
     check_counts(options.hypotheses, len(hypotheses), path, len(questions), what="questions")
     if again:
-        listen(Warned(f"{describe(path)}: {apart}"))
+        listen(WarningEvent(f"{describe(path)}: {apart}"))
     return hypotheses, answers
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.config import argument, option
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import describe
-from rnnkit.events import Listener, Warned, ignore
-from rnnkit.io.repairs import Repairs
+from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.reports.columns import aligned
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.vectors import vector_options as vector
@@ -186,7 +186,7 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
-def run(options: EvaluateEmbeddingsOptions, listen: Listener = ignore) -> EvaluateEmbeddingsResult:
+def run(options: EvaluateEmbeddingsOptions, listen: Listener = null_listener) -> EvaluateEmbeddingsResult:
     """Test the vectors.
 
     Raises:
@@ -222,9 +222,9 @@ def _score(
         score, bad = _correlate(path, lines, vectors, options)
     if bad:
         lines_are = "1 line is" if len(bad) == 1 else f"{len(bad):,} lines are"
-        listen(Warned(f"{describe(path)}: {lines_are} not understood and left out, the first is line {bad[0]}"))
+        listen(WarningEvent(f"{describe(path)}: {lines_are} not understood and left out, the first is line {bad[0]}"))
     if not score.measured:
-        listen(Warned(f"{describe(path)}: {score.why}"))
+        listen(WarningEvent(f"{describe(path)}: {score.why}"))
     return score
 
 

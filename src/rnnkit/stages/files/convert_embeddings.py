@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file, claim_folder
@@ -105,7 +105,7 @@ class ConvertEmbeddingsResult:
         return known if self.repairs is None else {**known, "repairs": self.repairs.as_dict()}
 
 
-def run(options: ConvertEmbeddingsOptions, listen: Listener = ignore) -> ConvertEmbeddingsResult:
+def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> ConvertEmbeddingsResult:
     """Read and write.
 
     Raises:
@@ -148,19 +148,19 @@ def _guess(output: Path) -> str:
 
 def _write(output: Path, format: str, table: Table, options: ConvertEmbeddingsOptions, inputs: dict[str, str]) -> None:
     from rnnkit.embeddings import directory, formats, projector
-    from rnnkit.io.artefact_output import announced, atomic_folder, seal_file
+    from rnnkit.io.artifact_output import announce_kind, atomic_directory, write_file_manifest
 
     if format == DIRECTORY:
         directory.write(output, table, options=as_dict(options), inputs=inputs)
         return
     facts = {"format": format, "words": len(table.words), "dimension": table.dimension}
     if format == PROJECTOR:
-        with atomic_folder(output, EXPORT) as temporary:
+        with atomic_directory(output, EXPORT) as temporary:
             projector.fill(temporary, table)
             files = manifest.describe_files(temporary, [projector.VECTORS, projector.METADATA])
             found = manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts)
             manifest.write(temporary / manifest.NAME, found)
         return
-    with announced(output, EXPORT, VERSION):
+    with announce_kind(output, EXPORT, VERSION):
         formats.WRITERS[format](output, table)
-    seal_file(output, EXPORT, VERSION, options=as_dict(options), inputs=inputs, facts=facts)
+    write_file_manifest(output, EXPORT, VERSION, options=as_dict(options), inputs=inputs, facts=facts)

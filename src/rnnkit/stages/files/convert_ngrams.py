@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rnnkit.config import STDIN, argument, as_dict, option
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.atomic import is_stream
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file, claim_folder
@@ -88,7 +88,7 @@ class ConvertNgramsResult:
         return len(self.ngrams)
 
 
-def run(options: ConvertNgramsOptions, listen: Listener = ignore) -> ConvertNgramsResult:
+def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> ConvertNgramsResult:
     """Convert.
 
     Raises:
@@ -133,7 +133,7 @@ class _Read:
 
 def _read(source: Path, repair: bool, listen: Listener) -> _Read:
     from rnnkit.models import store
-    from rnnkit.models.language_store import VOCABULARY
+    from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.ngrams.arpa_reader import read_arpa
     from rnnkit.text.vocabulary import Vocabulary
@@ -151,48 +151,48 @@ def _read(source: Path, repair: bool, listen: Listener) -> _Read:
         raise ArtefactError(
             f"{source} has no counts", "ARPA files hold n-grams", hint="`rnnkit train-lm --arch ngram` makes them"
         )
-    vocabulary = Vocabulary.load(source / VOCABULARY)
+    vocabulary = Vocabulary.load(source / VOCABULARY_FILE)
     return _Read(
-        ngram_store.load(source / ngram_store.NAME), vocabulary.tokens, manifest.sha256(manifest.place(source))
+        ngram_store.load(source / ngram_store.NAME), vocabulary.tokens, manifest.sha256(manifest.manifest_path(source))
     )
 
 
 def _write_folder(read: _Read, source: Path, options: ConvertNgramsOptions) -> None:
     """A model directory like those that `train-lm` makes, with a tokenizer that cuts text at blanks."""
-    from rnnkit.io.artefact_output import atomic_folder
-    from rnnkit.io.explained import copy_folder
+    from rnnkit.io.artifact_output import atomic_directory
+    from rnnkit.io.durable import copy_directory
     from rnnkit.models import store
-    from rnnkit.models.language_store import VOCABULARY
+    from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.text.normalise import Normalisation
-    from rnnkit.text.tokenizers.blanks import BlankTokenizer
+    from rnnkit.text.normalizer import Normalizer
+    from rnnkit.text.tokenizers.simple_tokenizers import KenLMTokenizer
     from rnnkit.text.tokenizers.store import save_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
     model = read.model
-    with atomic_folder(options.output, store.KIND) as partial:
-        Vocabulary(tuple(read.tokens), (0,) * len(read.tokens)).save(partial / VOCABULARY)
+    with atomic_directory(options.output, store.KIND) as partial:
+        Vocabulary(tuple(read.tokens), (0,) * len(read.tokens)).save(partial / VOCABULARY_FILE)
         if source.is_dir() and (source / "tokenizer").exists():
-            copy_folder(source / "tokenizer", partial / "tokenizer")
+            copy_directory(source / "tokenizer", partial / "tokenizer")
         else:
-            save_tokenizer(BlankTokenizer(Normalisation("none")), partial / "tokenizer")
+            save_tokenizer(KenLMTokenizer(Normalizer("none")), partial / "tokenizer")
         ngram_store.save(partial / ngram_store.NAME, model)
         network = {"arch": "ngram", "order": model.order, "smoothing": model.facts.get("smoothing")}
-        store.write_config(partial, store.LANGUAGE_MODEL, ["und"], [VOCABULARY], network)
+        store.write_config(partial, store.LANGUAGE_MODEL, ["und"], [VOCABULARY_FILE], network)
         kept = {name: value for name, value in as_dict(options).items() if name not in ("work", "overwrite", "output")}
         facts = {"languages": ["und"], "ngrams": list(model.sizes)}
-        store.seal(partial, kept, {"arpa": read.sha256}, facts, finished=True)
+        store.write_manifest(partial, kept, {"arpa": read.sha256}, facts, finished=True)
         _open_once(partial)
 
 
 def _open_once(folder: Path) -> None:
     """Open a model directory as the commands that use it do, so that none is left behind that cannot be opened."""
-    from rnnkit.models import language_store, store
+    from rnnkit.models import lm_store, store
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.text.vocabulary import Vocabulary
 
     store.read_config(folder)
-    language_store.find_tokenizer(folder)
-    model, rows = ngram_store.load(folder / ngram_store.NAME), len(Vocabulary.load(folder / language_store.VOCABULARY))
+    lm_store.find_tokenizer(folder)
+    model, rows = ngram_store.load(folder / ngram_store.NAME), len(Vocabulary.load(folder / lm_store.VOCABULARY_FILE))
     if rows != model.vocabulary_size:
         raise FormatError(f"{folder}: the vocabulary has {rows:,} rows, the n-grams {model.vocabulary_size:,} words")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import argument
-from rnnkit.events import Listener, ignore
-from rnnkit.io.spool import spooled
+from rnnkit.events import Listener, null_listener
+from rnnkit.io.safe_reading import spool_pipes
 
 if TYPE_CHECKING:
     from rnnkit.reports.artefact import Description
@@ -68,7 +68,7 @@ class InspectResult:
         return {"artefacts": described, "differences": [asdict(difference) for difference in self.differences]}
 
 
-def run(options: InspectOptions, listen: Listener = ignore) -> InspectResult:
+def run(options: InspectOptions, listen: Listener = null_listener) -> InspectResult:
     """Look at each path, and hold two against each other.
 
     Raises:
@@ -78,7 +78,7 @@ def run(options: InspectOptions, listen: Listener = ignore) -> InspectResult:
     from rnnkit.reports.artefact import describe
     from rnnkit.reports.difference import differences
 
-    with spooled(options.paths, named=False) as paths:
+    with spool_pipes(options.paths, named=False) as paths:
         described = tuple(
             dataclasses.replace(describe(found), path=path) for found, path in zip(paths, options.paths, strict=True)
         )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import argument, option
 from rnnkit.errors import DataError, RnnkitError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
-from rnnkit.io.repairs import Repairs
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.reports.projection import METHODS
 from rnnkit.stages import usual_options as usual
@@ -84,7 +84,7 @@ class PlotResult:
         return picture if self.repairs is None else {**picture, "repairs": self.repairs.as_dict()}
 
 
-def run(options: PlotOptions, listen: Listener = ignore) -> PlotResult:
+def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
     """Draw.
 
     Raises:
@@ -105,7 +105,7 @@ def _draw_curve(options: PlotOptions) -> Path:
     picture = options.output or model / "curve.png"
     if options.output is not None:
         claim_file(options, picture)
-    draw_curve(model / metrics.NAME, picture)
+    draw_curve(model / metrics.METRICS_FILE, picture)
     return picture
 
 
@@ -140,7 +140,7 @@ def _is_vectors(path: Path) -> bool:
     if path.exists() and not path.is_dir():
         return True
     try:
-        return manifest.load(manifest.place(path)).kind == KIND
+        return manifest.load(manifest.manifest_path(path)).kind == KIND
     except RnnkitError:
         return False  # a run that is still going on has no whole manifest
 

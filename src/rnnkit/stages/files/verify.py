@@ -9,8 +9,8 @@ from typing import Any
 
 from rnnkit.config import argument
 from rnnkit.errors import DataError, FormatError
-from rnnkit.events import Listener, Note, Progress, ignore
-from rnnkit.io import manifest, replacing
+from rnnkit.events import Listener, Note, Progress, null_listener
+from rnnkit.io import artifact_output, manifest
 
 EXAMPLE = """\
 rnnkit verify work
@@ -62,7 +62,7 @@ class VerifyResult:
         return {"files": self.files, "artefacts": self.artefacts}
 
 
-def run(options: VerifyOptions, listen: Listener = ignore) -> VerifyResult:
+def run(options: VerifyOptions, listen: Listener = null_listener) -> VerifyResult:
     """Check every artefact at or below the paths.
 
     Raises:
@@ -74,9 +74,9 @@ def run(options: VerifyOptions, listen: Listener = ignore) -> VerifyResult:
     files: set[Path] = set()
     for done, artefact in enumerate(found):
         listen(Progress("verify", done, len(found), unit="artefacts"))
-        folder = manifest.place(artefact).parent
+        folder = manifest.manifest_path(artefact).parent
         faults |= dict.fromkeys(f"{folder / fault}" for fault in _faults(artefact))
-        files |= {folder / name for name in manifest.load(manifest.place(artefact)).files}
+        files |= {folder / name for name in manifest.load(manifest.manifest_path(artefact)).files}
     unlisted = _unlisted(options.paths, found, files)
     growing = [path for path in unlisted if _is_growing(path, found)]
     loose = [path for path in unlisted if path not in growing and not _is_of_artefact(path, found)]
@@ -107,7 +107,7 @@ def _artefacts(path: Path) -> Iterator[Path]:
     Raises:
         DataError: There is none.
     """
-    inside = sorted(path.rglob(f"*{manifest.NAME}")) if path.is_dir() else [manifest.place(path)]
+    inside = sorted(path.rglob(f"*{manifest.NAME}")) if path.is_dir() else [manifest.manifest_path(path)]
     places = [place for place in inside if place.is_file() and not (path.is_dir() and _hidden(place.relative_to(path)))]
     if not places:
         exists = path.exists()
@@ -129,15 +129,15 @@ def _hidden(path: Path) -> bool:
 
 def _faults(artefact: Path) -> list[str]:
     try:
-        return manifest.faults(artefact)
+        return manifest.find_mismatches(artefact)
     except (KeyError, TypeError, AttributeError) as error:
-        place = manifest.place(artefact)
+        place = manifest.manifest_path(artefact)
         raise FormatError(f"{place} is damaged", f"{type(error).__name__}: {error}") from error
 
 
 def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> list[Path]:
     """Files at or below the paths that no manifest lists, but for manifests and hidden files."""
-    places = {manifest.place(artefact) for artefact in artefacts}
+    places = {manifest.manifest_path(artefact) for artefact in artefacts}
     folders = [path for path in [*paths, *artefacts] if path.is_dir()]
     below = {path: folder for folder in reversed(folders) for path in folder.rglob("*")}
     return [
@@ -152,27 +152,27 @@ def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> lis
 def _is_growing(path: Path, artefacts: list[Path]) -> bool:
     """Whether a run that is not finished writes to a file: its manifest lists it in the end."""
     for folder in (parent for parent in path.parents if parent in artefacts):
-        found = manifest.load(manifest.place(folder))
-        patterns = replacing.FILES.get(found.kind, ())
+        found = manifest.load(manifest.manifest_path(folder))
+        patterns = artifact_output.RUN_FILES.get(found.kind, ())
         # A run lists its weights when it is finished: until then they change.
         has_weights = any("/" not in name and name.endswith(WEIGHTS) for name in found.files)
         finished = found.facts.get("finished", has_weights or found.kind != MODEL)
-        return not finished and replacing.matches(path.relative_to(folder).as_posix(), patterns)
+        return not finished and artifact_output.matches_any(path.relative_to(folder).as_posix(), patterns)
     return False
 
 
 def _is_of_artefact(path: Path, artefacts: list[Path]) -> bool:
     """Whether a file is inside an artefact's folder, or has a name that only files of artefacts have."""
     inside = any(parent in artefacts for parent in path.parents)
-    return inside or replacing.matches(path.name, NAMES)
+    return inside or artifact_output.matches_any(path.name, NAMES)
 
 
 def _own_faults(path: Path) -> list[str]:
     """Faults of weights, which hold their own checksum."""
-    from rnnkit.models import weights
+    from rnnkit.models import model_weights
 
     try:
-        weights.load(path)
+        model_weights.load(path)
     except FormatError as error:
         return [f"{path}: {'; '.join(error.details)}"]
     return []

@@ -13,24 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Progress, ignore
-from rnnkit.io import artefact_output, lock
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.spool import spooled
+from rnnkit.events import Listener, Progress, null_listener
+from rnnkit.io import artifact_output, lock
+from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_folder
 from rnnkit.stages.text import scale_options as scale
 from rnnkit.stages.text.align_report import describe, judge, warn_blank
-from rnnkit.system.workers import Pool
-from rnnkit.text.names import TEST, TRAIN, VALID, parse_name
-from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
-from rnnkit.text.token_files import MAX_LINE_BYTES
+from rnnkit.system.workers import WorkerPool
+from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
+from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, TEST, TRAIN, VALID, parse_name
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import Padding, SplitCounts
-    from rnnkit.data.alignment import Rules
-    from rnnkit.data.parts import Part
+    from rnnkit.data.aligned_data import Padding, SplitCounts
+    from rnnkit.data.corpus_splits import CorpusSplit
+    from rnnkit.data.encoding import EncodingRules
     from rnnkit.stages.text.align_inputs import AlignInputs
 
 EXAMPLE = """\
@@ -148,7 +147,7 @@ class AlignResult:
         return {"data": str(self.data), "sides": list(self.sides), "splits": splits}
 
 
-def run(options: AlignOptions, listen: Listener = ignore) -> AlignResult:
+def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
     """Make the data.
 
     Raises:
@@ -156,31 +155,35 @@ def run(options: AlignOptions, listen: Listener = ignore) -> AlignResult:
         DataError: Token files or the vocabulary are missing, line counts differ, or nothing is left of a part.
         ArtefactError: The vocabulary does not belong to the tokens, or the output already exists.
     """
-    from rnnkit.data.aligned import KIND
+    from rnnkit.data.aligned_data import KIND
 
-    shard = check(options.shard, options.merge)
+    shard = parse_shard(options.shard, options.merge)
     whole = options.output or Workspace(options.work).data
     output = whole if shard is None else shard.place(whole)
-    with lock.hold(output.parent, "" if shard is None else output.name):
-        artefact_output.recover(output)
+    with lock.lock_directory(output.parent, "" if shard is None else output.name):
+        artifact_output.recover_directory(output)
         claim_folder(options, output, KIND)
         if options.merge:
             return _merge(options, output, listen)
-        with spooled(options.train) as train, spooled(options.valid) as valid, spooled(options.test) as test:
+        with (
+            spool_pipes(options.train) as train,
+            spool_pipes(options.valid) as valid,
+            spool_pipes(options.test) as test,
+        ):
             given = dataclasses.replace(options, train=train, valid=valid, test=test)
             return _make(given, shard, output, listen)
 
 
 def _make(options: AlignOptions, shard: Shard | None, output: Path, listen: Listener) -> AlignResult:
     """Make the data, or a shard of it."""
-    from rnnkit.data.aligned import KIND, PARALLEL, TEXT, Padding, write_meta
+    from rnnkit.data.aligned_data import KIND, PARALLEL, TEXT, Padding, write_data_manifest
     from rnnkit.stages.text.align_inputs import find_inputs
 
     named = {TRAIN: options.train, VALID: options.valid, TEST: options.test}
     inputs = find_inputs(Workspace(options.work), _sides(options), named, options.vocab, listen)
     _check(options, inputs)
     padding = Padding(options.length, options.pad_side) if options.length else None
-    with atomic_folder(output, KIND) as folder:
+    with atomic_directory(output, KIND) as folder:
         splits = {}
         for part in inputs.parts:
             splits[part.name] = _write(part, inputs, options, shard, padding, folder, listen)
@@ -188,13 +191,13 @@ def _make(options: AlignOptions, shard: Shard | None, output: Path, listen: List
                 judge(part.name, part.split, splits[part.name], [str(file.path) for file in part.files], listen)
         if shard is None:
             warn_blank(splits, listen)
-        write_meta(
+        write_data_manifest(
             folder,
             task=PARALLEL if len(inputs.sides) == 2 else TEXT,
             splits=splits,
             vocabulary_size={side: len(inputs.vocabularies[side]) for side in inputs.sides},
             padding=padding,
-            options=recorded(options),
+            options=recorded_options(options),
             inputs=inputs.digests,
         )
     return AlignResult(output, inputs.sides, splits)
@@ -202,12 +205,12 @@ def _make(options: AlignOptions, shard: Shard | None, output: Path, listen: List
 
 def _merge(options: AlignOptions, output: Path, listen: Listener) -> AlignResult:
     """Join the data of all shards."""
-    from rnnkit.data.aligned import KIND, VERSION
-    from rnnkit.data.merging import merge_data
+    from rnnkit.data.aligned_data import KIND, VERSION
+    from rnnkit.data.shard_merging import merge_data
 
     found = find_shards(output)
-    metas = read_metas(found, KIND, VERSION)
-    with atomic_folder(output, KIND) as folder:
+    metas = read_shard_manifests(found, KIND, VERSION)
+    with atomic_directory(output, KIND) as folder:
         splits = merge_data(folder, found, metas, listen)
         for name, counts in splits.items():
             judge(name, parse_name(Path(f"{name}.text")).split, counts, [str(path) for path in found], listen)
@@ -248,7 +251,7 @@ def _check(options: AlignOptions, inputs: AlignInputs) -> None:
 
 
 def _write(
-    part: Part,
+    part: CorpusSplit,
     inputs: AlignInputs,
     options: AlignOptions,
     shard: Shard | None,
@@ -259,18 +262,19 @@ def _write(
     """Write one part, or a shard of it."""
     import numpy as np
 
-    from rnnkit.data.aligned import SentenceWriter, SplitCounts
-    from rnnkit.data.alignment import Aligner, Duplicates
-    from rnnkit.data.filters import REASONS
-    from rnnkit.data.raw_copies import RawCopies
-    from rnnkit.text.blocks import read_blocks
+    from rnnkit.data.aligned_data import SentenceWriter, SplitCounts
+    from rnnkit.data.encoding import Deduplicator, EncodeWorker, RawLineCopier
+    from rnnkit.data.sentence_filters import REASONS
+    from rnnkit.text.blocks import read_line_blocks
 
     paths = [file.path for file in part.files]
     span = None if shard is None else _span(shard, paths)
     total = part.files[0].lines if span is None else span[1] - span[0]
-    make = partial(Aligner, [inputs.vocabularies[side].ids for side in inputs.sides], _rules(part, inputs, options))
+    make = partial(
+        EncodeWorker, [inputs.vocabularies[side].ids for side in inputs.sides], _rules(part, inputs, options)
+    )
     dropped: Counter[str] = Counter()
-    duplicates = Duplicates()
+    duplicates = Deduplicator()
     lines = truncated = blank = 0
     one_sided = len(inputs.sides) == 1
     with ExitStack() as stack:
@@ -278,9 +282,9 @@ def _write(
             stack.enter_context(SentenceWriter(folder, part.name, side, len(inputs.vocabularies[side]), padding))
             for side in inputs.sides
         ]
-        copies = None if one_sided else stack.enter_context(RawCopies(folder, part, inputs.sides, span))
-        pool = stack.enter_context(Pool(make, options.processes))
-        blocks = read_blocks(paths, MAX_LINE_BYTES, span=span)
+        copies = None if one_sided else stack.enter_context(RawLineCopier(folder, part, inputs.sides, span))
+        pool = stack.enter_context(WorkerPool(make, options.processes))
+        blocks = read_line_blocks(paths, MAX_TOKEN_LINE_BYTES, span=span)
         items = (tuple(block.portable() for block in sides) if pool.apart else sides for sides in blocks)
         for aligned in map(duplicates.drop, pool.map(items)):
             lines += aligned.lines
@@ -301,19 +305,19 @@ def _write(
 
 def _span(shard: Shard, paths: Sequence[Path]) -> tuple[int, int]:
     """The lines of a shard. Raises DataError where the sides have different numbers of them."""
-    from rnnkit.text.blocks import count_lines, unequal
+    from rnnkit.text.blocks import count_lines, length_mismatch
 
     counts = [count_lines(path) for path in paths]
     if len(set(counts)) > 1:
-        raise unequal(paths, counts)
+        raise length_mismatch(paths, counts)
     return shard.span(counts[0])
 
 
-def _rules(part: Part, inputs: AlignInputs, options: AlignOptions) -> Rules:
+def _rules(part: CorpusSplit, inputs: AlignInputs, options: AlignOptions) -> EncodingRules:
     """What becomes of the lines of a part."""
-    from rnnkit.data import filters
-    from rnnkit.data.alignment import Rules
-    from rnnkit.data.parts import read_sentences
+    from rnnkit.data import sentence_filters
+    from rnnkit.data.corpus_splits import read_sentences
+    from rnnkit.data.encoding import EncodingRules
 
     train = part.split == TRAIN
     # Random segmentations of a text differ from its best one in nothing but where they are cut.
@@ -321,8 +325,10 @@ def _rules(part: Part, inputs: AlignInputs, options: AlignOptions) -> Rules:
     held_out = None
     if train and options.drop_leaked:
         judges = [other for other in inputs.parts if other.split != TRAIN]
-        held_out = frozenset[int]().union(*(filters.fingerprints(read_sentences(other), separator) for other in judges))
-    return Rules(
+        held_out = frozenset[int]().union(
+            *(sentence_filters.fingerprints(read_sentences(other), separator) for other in judges)
+        )
+    return EncodingRules(
         drop_empty=part.split != TEST and not options.keep_empty,
         drop_longer=_max_length(inputs, options) if part.split != TEST and options.long == "drop" else None,
         max_ratio=options.max_ratio if train else None,
@@ -342,7 +348,7 @@ def _max_length(inputs: AlignInputs, options: AlignOptions) -> int | None:
     return PAIR_LENGTH if len(inputs.sides) == 2 else None
 
 
-def _limit(part: Part, inputs: AlignInputs, options: AlignOptions) -> int | None:
+def _limit(part: CorpusSplit, inputs: AlignInputs, options: AlignOptions) -> int | None:
     """The length at which sentences of a part are cut, None for nowhere."""
     cuts = options.long == "truncate" or part.split == TEST
     limits = [options.length, _max_length(inputs, options) if cuts else None]

@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.data.parts import Part, find_parts
+from rnnkit.data.corpus_splits import CorpusSplit, find_splits
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Warned
+from rnnkit.events import Listener, WarningEvent
 from rnnkit.io.workspace import Workspace
-from rnnkit.text.names import TRAIN, parse_name
 from rnnkit.text.token_files import (
+    TRAIN,
     TokenFile,
+    common_tokenizer,
     describe_tokenizer,
     find_token_files,
     open_token_file,
-    shared_tokenizer,
+    parse_name,
 )
-from rnnkit.text.vocabulary import Vocabulary, read_meta
+from rnnkit.text.vocabulary import Vocabulary, read_vocabulary_manifest
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class AlignInputs:
     """
 
     sides: tuple[str, ...]
-    parts: Sequence[Part]
+    parts: Sequence[CorpusSplit]
     vocabularies: Mapping[str, Vocabulary]
     digests: Mapping[str, str]
 
@@ -61,9 +62,9 @@ def find_inputs(
     """
     sides, parts = _named(sides, named) if any(named.values()) else _in_workspace(workspace, sides, listen)
     if all(part.split == TRAIN for part in parts):
-        listen(Warned("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights"))
+        listen(WarningEvent("there is no valid part: `rnnkit train` needs one, to stop and to choose the best weights"))
     files = [file for part in parts for file in part.files]
-    tokenizer = shared_tokenizer(files)
+    tokenizer = common_tokenizer(files)
     paths = _vocabulary_paths(workspace, sides, vocabularies)
     opened, digests = _open_vocabularies(paths, sides, files[0], tokenizer)
     if tokenizer is not None:
@@ -73,14 +74,16 @@ def find_inputs(
     return AlignInputs(sides, parts, opened, digests)
 
 
-def _named(asked: tuple[str, ...], named: Mapping[str, Sequence[Path]]) -> tuple[tuple[str, ...], list[Part]]:
+def _named(asked: tuple[str, ...], named: Mapping[str, Sequence[Path]]) -> tuple[tuple[str, ...], list[CorpusSplit]]:
     """Sides and parts of the files on the command line."""
     numbers = {split: len(paths) for split, paths in named.items() if paths}
     if set(numbers.values()) not in ({1}, {2}):
         given = ", ".join(f"--{split} has {number}" for split, number in numbers.items())
         raise UsageError("give each part one token file, or each part two: source and target", given)
     parts = [
-        Part(split, split, tuple(open_token_file(path) for path in paths)) for split, paths in named.items() if paths
+        CorpusSplit(split, split, tuple(open_token_file(path) for path in paths))
+        for split, paths in named.items()
+        if paths
     ]
     sides = asked or tuple(file.language for file in parts[0].files)
     if len(sides) != len(parts[0].files):
@@ -90,7 +93,9 @@ def _named(asked: tuple[str, ...], named: Mapping[str, Sequence[Path]]) -> tuple
     return sides, parts
 
 
-def _in_workspace(workspace: Workspace, asked: tuple[str, ...], listen: Listener) -> tuple[tuple[str, ...], list[Part]]:
+def _in_workspace(
+    workspace: Workspace, asked: tuple[str, ...], listen: Listener
+) -> tuple[tuple[str, ...], list[CorpusSplit]]:
     """Sides and parts of the workspace's token files."""
     folder = workspace.tokens
     paths = find_token_files(folder)
@@ -107,9 +112,9 @@ def _in_workspace(workspace: Workspace, asked: tuple[str, ...], listen: Listener
             hint="say which: --source LANG --target LANG for two sides, --text LANG for one",
         )
     sides = asked or tuple(languages)
-    parts, left_out = find_parts(paths, sides)
+    parts, left_out = find_splits(paths, sides)
     for line in left_out:
-        listen(Warned(line))
+        listen(WarningEvent(line))
     if not parts:
         raise DataError(
             f"{folder} has no train, valid or test part",
@@ -125,7 +130,7 @@ def _open_vocabularies(
     """The vocabulary of each side, and sha256 of each by its name in the manifest."""
     opened, digests = {}, {}
     for name, path in paths.items():
-        meta = read_meta(path)
+        meta = read_vocabulary_manifest(path)
         if meta.inputs.get("tokenizer") != tokenizer:
             raise ArtefactError(
                 "the vocabulary does not belong to the token files",

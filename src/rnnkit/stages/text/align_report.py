@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, Warned
-from rnnkit.text.names import TEST
+from rnnkit.events import Listener, Note, WarningEvent
+from rnnkit.text.token_files import TEST
 
 if TYPE_CHECKING:
-    from rnnkit.data.aligned import SplitCounts
+    from rnnkit.data.aligned_data import SplitCounts
 
 _MANY_DROPPED: Final = 0.1
 
@@ -38,11 +38,13 @@ def judge(name: str, split: str, counts: SplitCounts, places: Sequence[str], lis
             hint="see --max-length, --long and the filters" if reasons else None,
         )
     if dropped > _MANY_DROPPED * counts.lines:
-        listen(Warned(f"{name}: {dropped:,} of {counts.lines:,} lines were dropped: {reasons}"))
+        listen(WarningEvent(f"{name}: {dropped:,} of {counts.lines:,} lines were dropped: {reasons}"))
     elif dropped:
         listen(Note(f"{name}: dropped {reasons}"))
     if counts.truncated and split == TEST:
-        listen(Warned(f"{name}: {counts.truncated:,} lines were cut; figures for them are those of their beginning"))
+        listen(
+            WarningEvent(f"{name}: {counts.truncated:,} lines were cut; figures for them are those of their beginning")
+        )
 
 
 def warn_blank(splits: Mapping[str, SplitCounts], listen: Listener) -> None:
@@ -52,7 +54,7 @@ def warn_blank(splits: Mapping[str, SplitCounts], listen: Listener) -> None:
         splits: What became of each part.
         listen: Gets the warning.
     """
-    from rnnkit.data.filters import EMPTY
+    from rnnkit.data.sentence_filters import EMPTY
 
     dropped = {name: counts.dropped.get(EMPTY, 0) for name, counts in splits.items()}
     kept = {name: counts.blank for name, counts in splits.items()}
@@ -62,7 +64,7 @@ def warn_blank(splits: Mapping[str, SplitCounts], listen: Listener) -> None:
         ", ".join(f"{name} ({number:,})" for name, number in found.items() if number) for found in (dropped, kept)
     )
     listen(
-        Warned(
+        WarningEvent(
             f"blank lines are dropped from {without} and kept in {having}: figures there count lines of a kind that "
             "the model has never read; align with --keep-empty to keep them in all parts, as WikiText's figures do"
         )

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, Warned, ignore
-from rnnkit.io.artefact_output import seal_file
-from rnnkit.io.spool import spooled
+from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.io.artifact_output import write_file_manifest
+from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file, claim_folder
-from rnnkit.text.names import TRAIN
+from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
     from rnnkit.alignment.agreement import Agreement
@@ -143,7 +143,7 @@ class AlignWordsResult:
         return [", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.agreement.items())]
 
 
-def run(options: AlignWordsOptions, listen: Listener = ignore) -> AlignWordsResult:
+def run(options: AlignWordsOptions, listen: Listener = null_listener) -> AlignWordsResult:
     """Align words.
 
     Raises:
@@ -152,7 +152,7 @@ def run(options: AlignWordsOptions, listen: Listener = ignore) -> AlignWordsResu
         ArtefactError: An output already exists, or the vocabulary is not the data's.
         FormatError: The data is damaged.
     """
-    with spooled(options.files) as files, spooled([] if options.compare is None else [options.compare]) as gold:
+    with spool_pipes(options.files) as files, spool_pipes([] if options.compare is None else [options.compare]) as gold:
         compare = gold[0] if gold else None
         return _run(dataclasses.replace(options, files=files, compare=compare), options, listen)
 
@@ -175,7 +175,9 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
     bitext = make_bitext(words.source, words.target, options.max_length)
     gold = _read_gold(options.compare, words)
     if bitext.too_long:
-        listen(Warned(f"{bitext.too_long:,} sentence pairs of more than {options.max_length} tokens get no links"))
+        listen(
+            WarningEvent(f"{bitext.too_long:,} sentence pairs of more than {options.max_length} tokens get no links")
+        )
     began = time.monotonic()
     links, models = _align(options, words, bitext, options.threads or available_cores(), listen)
     seconds = time.monotonic() - began
@@ -261,7 +263,7 @@ def _seal(output: Path, options: AlignWordsOptions, words: WordPairs, bitext: Bi
     from rnnkit.alignment.links import KIND, VERSION
 
     facts = {"sides": list(words.names), "pairs": len(bitext), "links": len(links.source_L)}
-    seal_file(output, KIND, VERSION, options=_kept(options), inputs=words.digests, facts=facts)
+    write_file_manifest(output, KIND, VERSION, options=_kept(options), inputs=words.digests, facts=facts)
 
 
 def _write_tables(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rnnkit.config import STDIN, argument, option
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.text.token_files import read_token_lines
 from rnnkit.text.tokenizers.store import load_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, warn_replaced
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, warn_replaced_line_ends
 
 EXAMPLE = """\
 rnnkit detokenize work/tokens/test.de.tok > test.de
@@ -39,7 +39,7 @@ class DetokenizeOptions:
     work: Path = usual.work(help="Workspace.")
 
 
-def open_filter(options: DetokenizeOptions, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: DetokenizeOptions, listen: Listener = null_listener) -> Iterator[str]:
     """The text of the files, or of standard input, line by line.
 
     Raises:
@@ -60,7 +60,7 @@ def open_filter(options: DetokenizeOptions, listen: Listener = ignore) -> Iterat
 def _reported(lines: Iterator[str], tokenizer: Tokenizer, listen: Listener) -> Iterator[str]:
     """The lines, and a warning at their end where some had tokens that spell a line end."""
     yield from lines
-    warn_replaced(tokenizer, listen)
+    warn_replaced_line_ends(tokenizer, listen)
 
 
 def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:

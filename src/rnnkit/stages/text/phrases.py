@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import STDIN, argument, as_dict, option
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, Progress, Warned, ignore
+from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import artefact_file
+from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.atomic import atomic_file, is_stream
-from rnnkit.io.spool import spooled
+from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.stages.outputs import claim_file
 from rnnkit.text.token_files import read_token_lines
 
 if TYPE_CHECKING:
-    from rnnkit.text.pairs import PairCounts
-    from rnnkit.text.phrases import Phrase, Phrases
+    from rnnkit.text.phrase_detection import BigramCounts, BigramPhrase, PhraseList
 
 EXAMPLE = """\
 rnnkit phrases train.txt --output train.phrases.txt
@@ -132,7 +131,7 @@ def is_filter(options: PhrasesOptions) -> bool:
     return options.output in (None, STDIN)
 
 
-def run(options: PhrasesOptions, listen: Listener = ignore) -> PhrasesResult:
+def run(options: PhrasesOptions, listen: Listener = null_listener) -> PhrasesResult:
     """Learn phrases or read them, and write the text with phrases joined; text and list appear together.
 
     Raises:
@@ -141,13 +140,13 @@ def run(options: PhrasesOptions, listen: Listener = ignore) -> PhrasesResult:
         FormatError: The phrase list to apply is none.
         ArtefactError: An output already exists, or is one of the inputs.
     """
-    with spooled(options.files) as files:
+    with spool_pipes(options.files) as files:
         return _run(dataclasses.replace(options, files=files), as_dict(options), listen)
 
 
 def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> PhrasesResult:
     """The same for files that can be read more than once; the list's manifest records the options as `given`."""
-    from rnnkit.text.phrases import KIND, VERSION
+    from rnnkit.text.phrase_detection import KIND, VERSION
 
     assert options.output is not None
     _check(options)
@@ -160,7 +159,7 @@ def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> Ph
     phrases = _load(options.phrases, listen) if options.phrases else _learn(options, listen)
     with ExitStack() as opened:
         files = [opened.enter_context(atomic_file(options.output))]
-        files += [opened.enter_context(artefact_file(path, KIND, VERSION)) for path in outputs[1:]]
+        files += [opened.enter_context(artifact_file(path, KIND, VERSION)) for path in outputs[1:]]
         for file in files[1:]:
             phrases.write(file)
         lines = before = after = 0
@@ -170,15 +169,15 @@ def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> Ph
             before += len(words)
             after += len(joined)
     if outputs[1:]:
-        from rnnkit.text.phrases import write_meta
+        from rnnkit.text.phrase_detection import write_phrase_manifest
 
-        write_meta(outputs[1], given, inputs, {"phrases": len(phrases), "words": before})
+        write_phrase_manifest(outputs[1], given, inputs, {"phrases": len(phrases), "words": before})
     return PhrasesResult(
         options.output, lines, before, after, options.phrases or _list_path(options.output), len(phrases)
     )
 
 
-def open_filter(options: PhrasesOptions, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: PhrasesOptions, listen: Listener = null_listener) -> Iterator[str]:
     """The text of the files, or of standard input, with the phrases of a list joined.
 
     Raises:
@@ -222,35 +221,35 @@ def _threshold(options: PhrasesOptions) -> float:
     return THRESHOLDS[options.scoring] if options.threshold is None else options.threshold
 
 
-def _load(path: Path, listen: Listener) -> Phrases:
-    from rnnkit.text.phrases import Phrases, is_changed
+def _load(path: Path, listen: Listener) -> PhraseList:
+    from rnnkit.text.phrase_detection import PhraseList, is_modified
 
-    phrases = Phrases.load(path)
-    if is_changed(path):
-        listen(Warned(f"{path} has changed since it was written; it is used as it is now"))
+    phrases = PhraseList.load(path)
+    if is_modified(path):
+        listen(WarningEvent(f"{path} has changed since it was written; it is used as it is now"))
     return phrases
 
 
-def _learn(options: PhrasesOptions, listen: Listener) -> Phrases:
+def _learn(options: PhrasesOptions, listen: Listener) -> PhraseList:
     """Pass after pass over the files: what the earlier passes found is joined, and the rest counted."""
-    from rnnkit.text.phrases import Phrases
+    from rnnkit.text.phrase_detection import PhraseList
 
-    found: list[tuple[Phrase, ...]] = []
+    found: list[tuple[BigramPhrase, ...]] = []
     for which in range(1, options.passes + 1):
-        counts = _count(options, Phrases(tuple(found)), which, listen)
+        counts = _count(options, PhraseList(tuple(found)), which, listen)
         found.append(_choose(options, counts, listen))
         listen(Note(f"pass {which}: {len(found[-1]):,} phrases among {counts.words:,} words"))
         if not found[-1]:
             break
     if not found[0]:
-        listen(Warned(f"no pair scores more than {_threshold(options):g}; a lower --threshold finds some"))
-    return Phrases(tuple(found))
+        listen(WarningEvent(f"no pair scores more than {_threshold(options):g}; a lower --threshold finds some"))
+    return PhraseList(tuple(found))
 
 
-def _count(options: PhrasesOptions, phrases: Phrases, which: int, listen: Listener) -> PairCounts:
-    from rnnkit.text.pairs import PairCounts
+def _count(options: PhrasesOptions, phrases: PhraseList, which: int, listen: Listener) -> BigramCounts:
+    from rnnkit.text.phrase_detection import BigramCounts
 
-    counts = PairCounts(options.max_pairs)
+    counts = BigramCounts(options.max_pairs)
     join = phrases.joiner()
     for path in options.files:
         task, done = f"pass {which} {path.name}", 0
@@ -264,18 +263,18 @@ def _count(options: PhrasesOptions, phrases: Phrases, which: int, listen: Listen
     return counts
 
 
-def _choose(options: PhrasesOptions, counts: PairCounts, listen: Listener) -> tuple[Phrase, ...]:
-    from rnnkit.text.phrases import default_score, find, npmi
+def _choose(options: PhrasesOptions, counts: BigramCounts, listen: Listener) -> tuple[BigramPhrase, ...]:
+    from rnnkit.text.phrase_detection import default_score, find_phrases, npmi_score
 
     discount = options.min_count if options.discount is None else options.discount
-    score = partial(npmi, words=counts.words)
+    score = partial(npmi_score, words=counts.words)
     if options.scoring == "default":
         score = partial(default_score, words=counts.words, discount=discount)
     pairs = counts.frequent(options.min_count)
-    found = find(pairs, score, _threshold(options), options.delimiter)
+    found = find_phrases(pairs, score, _threshold(options), options.delimiter)
     if counts.dropped:
         listen(
-            Warned(
+            WarningEvent(
                 f"more than {options.max_pairs:,} different pairs: rare ones were forgotten on the way, so that some "
                 f"counts are too low by {counts.floor:,} or more; --max-pairs keeps more"
             )
@@ -284,7 +283,7 @@ def _choose(options: PhrasesOptions, counts: PairCounts, listen: Listener) -> tu
 
 
 def _joined(
-    options: PhrasesOptions, phrases: Phrases, listen: Listener
+    options: PhrasesOptions, phrases: PhraseList, listen: Listener
 ) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """The words of each line of the files, before and after phrases are joined."""
     join = phrases.joiner()

@@ -8,13 +8,13 @@ from typing import Any
 
 from rnnkit.config import as_dict, option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import artefact_file, seal_file
+from rnnkit.io.artifact_output import artifact_file, write_file_manifest
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file
-from rnnkit.text.names import TRAIN
+from rnnkit.text.token_files import TRAIN
 
 EXAMPLE = """\
 rnnkit represent --kind bow --side en
@@ -69,7 +69,7 @@ class RepresentResult:
         return {"path": str(self.path), "rows": self.rows, "columns": self.columns, "entries": self.entries}
 
 
-def run(options: RepresentOptions, listen: Listener = ignore) -> RepresentResult:
+def run(options: RepresentOptions, listen: Listener = null_listener) -> RepresentResult:
     """Write the matrix. Memory does not grow with the data.
 
     Raises:
@@ -78,8 +78,8 @@ def run(options: RepresentOptions, listen: Listener = ignore) -> RepresentResult
         ArtefactError: The output already exists.
         FormatError: The data is damaged.
     """
-    from rnnkit.data.aligned import AlignedData
-    from rnnkit.data.representations import write_matrix
+    from rnnkit.data.aligned_data import AlignedData
+    from rnnkit.data.sparse_matrices import write_matrix
 
     workspace = Workspace(options.work)
     data = AlignedData.open(options.data or workspace.data)
@@ -89,10 +89,10 @@ def run(options: RepresentOptions, listen: Listener = ignore) -> RepresentResult
     sentences = data.side(options.split, side)
     output = options.output or workspace.root / f"{options.split}.{side}.{options.kind}.npz"
     claim_file(options, output, KIND)
-    with artefact_file(output, KIND, VERSION, "wb") as file:
+    with artifact_file(output, KIND, VERSION, "wb") as file:
         shape = write_matrix(file, options.kind, sentences, data.vocabulary_size(side))
     result = RepresentResult(output, shape.rows, shape.columns, shape.entries)
     facts = {"rows": result.rows, "columns": result.columns, "entries": result.entries}
     inputs = {"data": manifest.sha256(data.folder / manifest.NAME)}
-    seal_file(output, KIND, VERSION, options=as_dict(options), inputs=inputs, facts=facts)
+    write_file_manifest(output, KIND, VERSION, options=as_dict(options), inputs=inputs, facts=facts)
     return result

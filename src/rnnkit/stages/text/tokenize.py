@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
-from rnnkit.events import Listener, Note, Progress, Warned, ignore
+from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import lock, manifest
 from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.text.tokenize_merge import merge
@@ -26,18 +26,24 @@ from rnnkit.stages.text.tokenize_options import (
     tokenizer_folder,
 )
 from rnnkit.system.machine import available_cores
-from rnnkit.system.workers import Pool
-from rnnkit.text import raw_lines, shards, token_files
-from rnnkit.text.blocks import Block, count_lines, read_blocks
-from rnnkit.text.cutting import Batch, Cutter, Piece
+from rnnkit.system.workers import WorkerPool
+from rnnkit.text import shards, token_files
+from rnnkit.text.blocks import LineBlock, count_lines, read_line_blocks
 from rnnkit.text.lines import batch_lines, read_lines
-from rnnkit.text.names import TEST, TRAIN, VALID, CorpusName, parse_name
-from rnnkit.text.normalise import NFC, NONE, Normalisation
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.learning import learn_from_files, refuse_empty
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.store import RULES, identity, load_matching, save_tokenizer, staged_tokenizer
-from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_text
+from rnnkit.text.normalizer import NFC, NONE, Normalizer
+from rnnkit.text.token_files import TEST, TRAIN, VALID, CorpusName, parse_name
+from rnnkit.text.token_workers import SamplingBatch, TokenizedBlock, TokenizeWorker
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
+from rnnkit.text.tokenizers.store import (
+    RULE_BASED_TOKENIZERS,
+    load_compatible_tokenizer,
+    read_tokenizer_identity,
+    save_tokenizer,
+    staged_tokenizer,
+)
+from rnnkit.text.tokenizers.subword_training import check_not_empty, train_from_files
+from rnnkit.text.tokenizers.tokenizer import Tokenizer, read_raw_text
 
 EXAMPLE = """\
 rnnkit tokenize train.de train.en valid.de valid.en --type unigram --size 8000
@@ -62,7 +68,7 @@ class _Job:
     @property
     def raw(self) -> Path | None:
         """Where the raw lines go; None for what is not held out."""
-        return raw_lines.place(self.target) if self.name.split in (VALID, TEST) else None
+        return token_files.raw_lines_path(self.target) if self.name.split in (VALID, TEST) else None
 
 
 def is_filter(options: TokenizeOptions) -> bool:
@@ -70,7 +76,7 @@ def is_filter(options: TokenizeOptions) -> bool:
     return options.files in ([], [STDIN]) and not options.merge
 
 
-def run(options: TokenizeOptions, listen: Listener = ignore) -> TokenizeResult:
+def run(options: TokenizeOptions, listen: Listener = null_listener) -> TokenizeResult:
     """Tokenize the files; all their token files appear together, when the last is done.
 
     Raises:
@@ -78,16 +84,16 @@ def run(options: TokenizeOptions, listen: Listener = ignore) -> TokenizeResult:
         DataError: A text is missing, empty or not text, or there is nothing to learn a tokenizer from.
         ArtefactError: The tokenizer there is another than was asked for, or a token file already exists.
     """
-    shard = shards.check(options.shard, options.merge)
+    shard = shards.parse_shard(options.shard, options.merge)
     if options.merge:
         return merge(options, listen)
     _check_samples(options)
     jobs = _plan(options, shard)
     tokens_folder = token_folder(options, shard)
-    with lock.hold(tokens_folder):
+    with lock.lock_directory(tokens_folder):
         with ExitStack() as outputs:
             tokenizer, place, learned = _find_or_make(options, jobs, shard, outputs, listen)
-            if options.samples and tokenizer.kind in RULES:
+            if options.samples and tokenizer.kind in RULE_BASED_TOKENIZERS:
                 raise _no_samples(tokenizer.kind)
             with _pool(options, place) as pool:
                 written = [_tokenize(job, shard, tokenizer, options, pool, outputs, listen) for job in jobs]
@@ -98,7 +104,7 @@ def run(options: TokenizeOptions, listen: Listener = ignore) -> TokenizeResult:
     return TokenizeResult(tokenizer_folder(options), tokenizer.options, learned, tuple(written))
 
 
-def open_filter(options: TokenizeOptions, listen: Listener = ignore) -> Iterator[str]:
+def open_filter(options: TokenizeOptions, listen: Listener = null_listener) -> Iterator[str]:
     """Standard input tokenized line by line.
 
     Raises:
@@ -112,16 +118,16 @@ def open_filter(options: TokenizeOptions, listen: Listener = ignore) -> Iterator
         raise UsageError(f"--{wanted[0]} needs files, a filter has none")
     folder = tokenizer_folder(options)
     if folder.exists():
-        tokenizer = load_matching(folder, _asked(options))
-    elif options.type is not None and options.type in RULES:
-        tokenizer = _with_features(RULES[options.type](_normalisation(options)), options)
+        tokenizer = load_compatible_tokenizer(folder, _asked(options))
+    elif options.type is not None and options.type in RULE_BASED_TOKENIZERS:
+        tokenizer = _with_features(RULE_BASED_TOKENIZERS[options.type](_normalisation(options)), options)
     else:
         raise DataError(
             f"there is no tokenizer at {folder}", hint="`rnnkit tokenize train.LANG` learns one; --model names another"
         )
     if sys.stdin.isatty():
         listen(Note("reading text from the keyboard, one sentence a line; Ctrl-D ends it"))
-    return filter_lines(read_text(STDIN, tokenizer), tokenizer)
+    return filter_lines(read_raw_text(STDIN, tokenizer), tokenizer)
 
 
 def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
@@ -131,7 +137,7 @@ def filter_lines(lines: Iterable[str], tokenizer: Tokenizer) -> Iterator[str]:
 
 
 def _check_samples(options: TokenizeOptions) -> None:
-    if options.samples and options.type in RULES:
+    if options.samples and options.type in RULE_BASED_TOKENIZERS:
         raise _no_samples(str(options.type))
     if options.samples and not any(parse_name(source).split == TRAIN for source in options.files):
         raise UsageError("--samples is for train files, and none is given")
@@ -162,7 +168,7 @@ def _plan(options: TokenizeOptions, shard: shards.Shard | None) -> list[_Job]:
         claim_file(options, target, token_files.KIND)
         if job.raw is not None:
             claim_file(options, job.raw)
-            token_files.refuse_foreign(target)
+            token_files.check_raw_lines_replaceable(target)
     return list(jobs.values())
 
 
@@ -177,26 +183,26 @@ def _find_or_make(
                 f"there is no tokenizer at {folder}, and no shard makes one: all must use the same",
                 hint="make it first, on one machine: `rnnkit tokenize valid.LANG --learn-from train.LANG`",
             )
-        return load_matching(folder, _asked(options)), folder, False
+        return load_compatible_tokenizer(folder, _asked(options)), folder, False
     sources = options.learn_from or [job.source for job in jobs if job.name.split == TRAIN]
-    can_make = bool(sources) or options.type in RULES
+    can_make = bool(sources) or options.type in RULE_BASED_TOKENIZERS
     if folder.exists() and not (options.overwrite and can_make):
-        known = load_matching(folder, _asked(options))
+        known = load_compatible_tokenizer(folder, _asked(options))
         listen(Note(f"tokenizer {folder}: {known}"))
         return known, folder, False
     kind = options.type or DEFAULT_TYPE
-    normalisation = _normalisation(options)
+    normalizer = _normalisation(options)
     tokenizer: Tokenizer
     inputs, facts = dict[str, str](), dict[str, Any]()
-    if kind in RULES:
+    if kind in RULE_BASED_TOKENIZERS:
         if options.size is not None:
             raise UsageError(f"--size is for unigram and bpe, --type is {kind}")
-        tokenizer = _with_features(RULES[kind](normalisation), options)
+        tokenizer = _with_features(RULE_BASED_TOKENIZERS[kind](normalizer), options)
     elif sources:
         inputs = {source.name: manifest.sha256(source) for source in sources}
         limit = round(options.learn_size * 1e6)
-        subwords, facts = learn_from_files(
-            sources, kind, options.size, normalisation, limit, options.seed, listen, bool(options.features)
+        subwords, facts = train_from_files(
+            sources, kind, options.size, normalizer, limit, options.seed, listen, bool(options.features)
         )
         tokenizer = _with_features(subwords, options)
     else:
@@ -211,13 +217,13 @@ def _find_or_make(
     return tokenizer, folder, True
 
 
-def _pool(options: TokenizeOptions, tokenizer: Path) -> Pool[Any, Piece]:
+def _pool(options: TokenizeOptions, tokenizer: Path) -> WorkerPool[Any, TokenizedBlock]:
     """The processes; SentencePiece's threads are shared among them."""
     processes = options.processes or available_cores()
     threads = -1  # SentencePiece's word for one a core
     if options.threads or processes > 1:
         threads = max(1, (options.threads or available_cores()) // processes)
-    return Pool(partial(Cutter, tokenizer, threads, options.samples, options.alpha), processes)
+    return WorkerPool(partial(TokenizeWorker, tokenizer, threads, options.samples, options.alpha), processes)
 
 
 def _tokenize(
@@ -225,14 +231,14 @@ def _tokenize(
     shard: shards.Shard | None,
     tokenizer: Tokenizer,
     options: TokenizeOptions,
-    pool: Pool[Any, Piece],
+    pool: WorkerPool[Any, TokenizedBlock],
     outputs: ExitStack,
     listen: Listener,
 ) -> Tokenized:
     """Write the tokens of one file, or of its part, into a file that `outputs` finishes."""
     # What is entered last is finished first: raw lines never stand without their token file and its manifest.
-    raw = None if job.raw is None else outputs.enter_context(token_files.create_raw(job.target))
-    output = outputs.enter_context(token_files.create(job.target))
+    raw = None if job.raw is None else outputs.enter_context(token_files.create_raw_lines(job.target))
+    output = outputs.enter_context(token_files.create_token_file(job.target))
     span = None if shard is None else shard.span(count_lines(job.source))
     total = None if span is None else span[1] - span[0]
     samples = options.samples and job.name.split == TRAIN
@@ -250,35 +256,35 @@ def _tokenize(
         tokens += piece.tokens
         listen(Progress(task, read, total))
     if shard is None:
-        refuse_empty(job.source, read, tokens)
+        check_not_empty(job.source, read, tokens)
     listen(Progress(task, read, read, finished=True))
     return Tokenized(job.target, lines, tokens)
 
 
-def _blocks(job: _Job, span: tuple[int, int] | None, raw: IO[bytes] | None) -> Iterator[Block]:
+def _blocks(job: _Job, span: tuple[int, int] | None, raw: IO[bytes] | None) -> Iterator[LineBlock]:
     """The blocks of a file, whose lines are written to `raw` as they are read."""
-    for (block,) in read_blocks([job.source], span=span):
+    for (block,) in read_line_blocks([job.source], span=span):
         if raw is not None:
-            raw.write(raw_lines.encode(block.decode()))
+            raw.write(token_files.encode_raw_lines(block.decode()))
         yield block
 
 
-def _batches(job: _Job, tokenizer: Tokenizer, seed: int, span: tuple[int, int] | None) -> Iterator[Batch]:
+def _batches(job: _Job, tokenizer: Tokenizer, seed: int, span: tuple[int, int] | None) -> Iterator[SamplingBatch]:
     """Lines whose segmentations are drawn together: the same ones in whatever shard their first line is."""
     read = 0
-    for batch in batch_lines(read_text(job.source, tokenizer)):
+    for batch in batch_lines(read_raw_text(job.source, tokenizer)):
         if span is None or span[0] <= read < span[1]:
             # A seed for each batch of each file: two sides of a corpus must not draw the same numbers.
-            yield Batch(batch, zlib.crc32(f"{seed} {job.target.name} {read}".encode()))
+            yield SamplingBatch(batch, zlib.crc32(f"{seed} {job.target.name} {read}".encode()))
         read += len(batch)
 
 
 def _describe(job: _Job, result: Tokenized, options: TokenizeOptions, tokenizer: Tokenizer) -> None:
-    inputs = {"text": job.sha256, "tokenizer": identity(tokenizer_folder(options))}
+    inputs = {"text": job.sha256, "tokenizer": read_tokenizer_identity(tokenizer_folder(options))}
     samples = options.samples if job.name.split == TRAIN else 0
-    token_files.write_meta(
+    token_files.write_token_manifest(
         result.path,
-        options=shards.recorded(options),
+        options=shards.recorded_options(options),
         inputs=inputs,
         lines=result.lines,
         tokens=result.tokens,
@@ -291,10 +297,13 @@ def _describe(job: _Job, result: Tokenized, options: TokenizeOptions, tokenizer:
 
 def _warn_left_behind(folder: Path, options: TokenizeOptions, listen: Listener) -> None:
     """Name the token files that the tokenizer before this one made."""
-    new = identity(tokenizer_folder(options))
+    new = read_tokenizer_identity(tokenizer_folder(options))
     for path in token_files.find_token_files(folder):
-        if manifest.place(path).exists() and manifest.load(manifest.place(path)).inputs.get("tokenizer") != new:
-            listen(Warned(f"{path} was made by another tokenizer; tokenize its text again"))
+        if (
+            manifest.manifest_path(path).exists()
+            and manifest.load(manifest.manifest_path(path)).inputs.get("tokenizer") != new
+        ):
+            listen(WarningEvent(f"{path} was made by another tokenizer; tokenize its text again"))
 
 
 def _asked(options: TokenizeOptions) -> dict[str, Any]:
@@ -306,7 +315,7 @@ def _with_features(tokenizer: Tokenizer, options: TokenizeOptions) -> Tokenizer:
     return FeaturedTokenizer(tokenizer) if options.features else tokenizer
 
 
-def _normalisation(options: TokenizeOptions) -> Normalisation:
+def _normalisation(options: TokenizeOptions) -> Normalizer:
     """What is done to each line; `spaces` has no token for white space, so it cannot keep any."""
-    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != SpaceTokenizer.kinds[0]
-    return Normalisation(options.normalise or NFC, bool(options.lowercase), exact)
+    exact = options.normalise == NONE and (options.type or DEFAULT_TYPE) != WhitespaceTokenizer.kinds[0]
+    return Normalizer(options.normalise or NFC, bool(options.lowercase), exact)

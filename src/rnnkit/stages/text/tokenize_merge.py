@@ -20,9 +20,9 @@ from rnnkit.stages.text.tokenize_options import (
     token_folder,
     tokenizer_folder,
 )
-from rnnkit.text import raw_lines, shards, token_files
-from rnnkit.text.tokenizers.learning import refuse_empty
+from rnnkit.text import shards, token_files
 from rnnkit.text.tokenizers.store import load_tokenizer
+from rnnkit.text.tokenizers.subword_training import check_not_empty
 
 
 def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
@@ -41,23 +41,23 @@ def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
     targets = [folder / name for name in names]
     for target in targets:
         claim_file(options, target, token_files.KIND)
-        claim_file(options, raw_lines.place(target))
-        token_files.refuse_foreign(target)
+        claim_file(options, token_files.raw_lines_path(target))
+        token_files.check_raw_lines_replaceable(target)
     tokenizer = load_tokenizer(tokenizer_folder(options))
-    with lock.hold(folder):
+    with lock.lock_directory(folder):
         merged = []
         with ExitStack() as outputs:
             for done, target in enumerate(targets, start=1):
                 parts = [shard / target.name for shard in found]
-                metas = shards.read_metas(parts, token_files.KIND, token_files.VERSION)
-                raw = outputs.enter_context(token_files.create_raw(target)) if _has_raw(metas) else None
-                output = outputs.enter_context(token_files.create(target))
+                metas = shards.read_shard_manifests(parts, token_files.KIND, token_files.VERSION)
+                raw = outputs.enter_context(token_files.create_raw_lines(target)) if _has_raw(metas) else None
+                output = outputs.enter_context(token_files.create_token_file(target))
                 lines, tokens = (sum(int(meta.facts[name]) for meta in metas) for name in ("lines", "tokens"))
-                refuse_empty(target, lines, tokens)
+                check_not_empty(target, lines, tokens)
                 merged.append((metas, Tokenized(target, lines, tokens)))
                 _join(parts, output)
                 if raw is not None:
-                    _join([raw_lines.place(part) for part in parts], raw)
+                    _join([token_files.raw_lines_path(part) for part in parts], raw)
                 listen(Progress("merge", done, len(targets), "files", finished=done == len(targets)))
         for metas, written in merged:
             _describe(metas, written)
@@ -72,7 +72,7 @@ def _join(parts: Sequence[Path], output: IO[bytes]) -> None:
 
 def _has_raw(metas: Sequence[Manifest]) -> bool:
     """Whether each shard of a token file has its raw lines."""
-    return all(any(name.endswith(raw_lines.ENDING) for name in meta.files) for meta in metas)
+    return all(any(name.endswith(token_files.RAW_SUFFIX) for name in meta.files) for meta in metas)
 
 
 def _names(found: list[Path]) -> list[str]:
@@ -91,7 +91,7 @@ def _names(found: list[Path]) -> list[str]:
 
 def _describe(metas: Sequence[Manifest], written: Tokenized) -> None:
     first = metas[0]
-    token_files.write_meta(
+    token_files.write_token_manifest(
         written.path,
         options=first.options,
         inputs=first.inputs,

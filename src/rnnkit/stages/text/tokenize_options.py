@@ -10,11 +10,11 @@ from rnnkit.config import argument, option
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.text import scale_options as scale
-from rnnkit.text.normalise import FORMS, NFC
+from rnnkit.text.normalizer import FORMS, NFC
 from rnnkit.text.shards import Shard
-from rnnkit.text.tokenizers.learning import DEFAULT_SIZE
-from rnnkit.text.tokenizers.store import LEARNED, RULES
-from rnnkit.text.tokenizers.subwords import UNIGRAM
+from rnnkit.text.tokenizers.store import RULE_BASED_TOKENIZERS, SUBWORD_KINDS
+from rnnkit.text.tokenizers.subword_tokenizer import UNIGRAM
+from rnnkit.text.tokenizers.subword_training import DEFAULT_SIZE
 
 DEFAULT_TYPE = UNIGRAM
 
@@ -36,7 +36,7 @@ class TokenizeOptions:
     type: str | None = option(
         None,
         help="words and punctuation; spaces for text in tokens already; chars; bytes; SentencePiece: unigram, bpe.",
-        choices=(*RULES, *LEARNED),
+        choices=(*RULE_BASED_TOKENIZERS, *SUBWORD_KINDS),
         shown_default=DEFAULT_TYPE,
         panel="Tokenizer",
     )

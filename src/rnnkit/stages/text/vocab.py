@@ -11,30 +11,30 @@ from typing import Any
 
 from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Progress, Warned, ignore
+from rnnkit.events import Listener, Progress, WarningEvent, null_listener
 from rnnkit.io.manifest import Manifest
-from rnnkit.io.spool import spooled
+from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_file
 from rnnkit.stages.text import scale_options as scale
-from rnnkit.system.workers import Pool
-from rnnkit.text import special
-from rnnkit.text.blocks import count_lines, read_blocks
-from rnnkit.text.counting import TokenCounter
-from rnnkit.text.names import TRAIN
-from rnnkit.text.shards import Shard, check, find_shards, read_metas, recorded
+from rnnkit.system.workers import WorkerPool
+from rnnkit.text import special_tokens
+from rnnkit.text.blocks import count_lines, read_line_blocks
+from rnnkit.text.shards import Shard, find_shards, parse_shard, read_shard_manifests, recorded_options
 from rnnkit.text.token_files import (
-    MAX_LINE_BYTES,
+    MAX_TOKEN_LINE_BYTES,
+    TRAIN,
     TokenFile,
+    common_tokenizer,
     describe_tokenizer,
     find_token_files,
     open_token_file,
-    shared_tokenizer,
 )
-from rnnkit.text.tokenizers.spelling import BYTES
-from rnnkit.text.tokenizers.store import identity, load_tokenizer
-from rnnkit.text.vocabulary import KIND, VERSION, Vocabulary, read_meta
+from rnnkit.text.token_workers import TokenCounter
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
+from rnnkit.text.tokenizers.store import load_tokenizer, read_tokenizer_identity
+from rnnkit.text.vocabulary import KIND, VERSION, Vocabulary, read_vocabulary_manifest
 
 EXAMPLE = """\
 rnnkit vocab
@@ -133,19 +133,19 @@ class VocabResult:
         return {"vocabularies": [{**asdict(counted), "path": str(counted.path)} for counted in self.vocabularies]}
 
 
-def run(options: VocabOptions, listen: Listener = ignore) -> VocabResult:
+def run(options: VocabOptions, listen: Listener = null_listener) -> VocabResult:
     """Count in one pass and write one vocabulary, or one for each language.
 
     Raises:
         DataError: There are no token files, or one is missing, empty or not text.
         ArtefactError: A vocabulary already exists, or the files were made by different tokenizers.
     """
-    with spooled(options.files) as files:
+    with spool_pipes(options.files) as files:
         return _run(dataclasses.replace(options, files=files), listen)
 
 
 def _run(options: VocabOptions, listen: Listener) -> VocabResult:
-    shard = check(options.shard, options.merge)
+    shard = parse_shard(options.shard, options.merge)
     if options.merge:
         return VocabResult(tuple(_merge(path, found, options, listen) for path, found in _found(options).items()))
     if shard is not None and (options.min_count > 1 or options.max_size):
@@ -154,7 +154,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
             hint="give --min-count and --max-size with --merge",
         )
     files = _find(options)
-    tokenizer = {} if (found := shared_tokenizer(files)) is None else {"tokenizer": found}
+    tokenizer = {} if (found := common_tokenizer(files)) is None else {"tokenizer": found}
     groups = {path if shard is None else shard.place(path): files for path, files in _group(files, options).items()}
     _refuse_existing(list(groups), options)
     spelled, pieces = _unmet(files, found, options, listen)
@@ -163,7 +163,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
     for path, members, counts in counted:
         counts.update(dict.fromkeys(pieces, 0))
         inputs = {file.path.name: file.sha256 for file in members} | tokenizer
-        results.append(_write(path, counts, spelled, inputs, recorded(options), listen))
+        results.append(_write(path, counts, spelled, inputs, recorded_options(options), listen))
     return VocabResult(tuple(results))
 
 
@@ -176,7 +176,11 @@ def _unmet(
         ArtefactError: The tokenizer that was named did not make the token files.
     """
     folder = options.tokenizer or Workspace(options.work).tokenizer
-    if tokenizer is not None and (options.tokenizer or folder.exists()) and identity(folder) == tokenizer:
+    if (
+        tokenizer is not None
+        and (options.tokenizer or folder.exists())
+        and read_tokenizer_identity(folder) == tokenizer
+    ):
         known = load_tokenizer(folder)
         return known.byte_fallback, known.pieces if options.min_count == 0 else ()
     if options.tokenizer:
@@ -188,7 +192,7 @@ def _unmet(
     spelled = any(file.byte_fallback for file in files)
     if spelled and options.min_count == 0:
         listen(
-            Warned(
+            WarningEvent(
                 f"the tokenizer of the token files is not at {folder}: its pieces that the text does not have get no "
                 "row; name it with --tokenizer"
             )
@@ -232,11 +236,11 @@ def _count_files(
     files: Sequence[TokenFile], shard: Shard | None, options: VocabOptions, listen: Listener
 ) -> Counter[str]:
     """Occurrences of each token."""
-    with Pool(TokenCounter, options.processes) as pool:
+    with WorkerPool(TokenCounter, options.processes) as pool:
         for file in files:
             task, done, tokens = f"count {file.path.name}", 0, 0
             span = None if shard is None else shard.span(count_lines(file.path))
-            blocks = (block for (block,) in read_blocks([file.path], MAX_LINE_BYTES, span=span))
+            blocks = (block for (block,) in read_line_blocks([file.path], MAX_TOKEN_LINE_BYTES, span=span))
             for counted in pool.map(block.portable() if pool.apart else block for block in blocks):
                 done += counted.lines
                 tokens += counted.tokens
@@ -269,12 +273,12 @@ def _found(options: VocabOptions) -> dict[Path, list[Path]]:
 def _merge(path: Path, found: Sequence[Path], options: VocabOptions, listen: Listener) -> Counted:
     """Add up vocabularies that have every token."""
     _refuse_existing([path], options)
-    chosen = {name: value for name, value in recorded(options).items() if name in ("min-count", "max-size")}
+    chosen = {name: value for name, value in recorded_options(options).items() if name in ("min-count", "max-size")}
     if options.files:
-        metas = [read_meta(one) for one in found]
-        known = recorded(options)
+        metas = [read_vocabulary_manifest(one) for one in found]
+        known = recorded_options(options)
     else:
-        metas = read_metas(found, KIND, VERSION)
+        metas = read_shard_manifests(found, KIND, VERSION)
         known = {**metas[0].options, **chosen}
     counts: Counter[str] = Counter()
     inputs: dict[str, str] = {}
@@ -299,7 +303,7 @@ def _every_token(path: Path, meta: Manifest) -> dict[str, int]:
             hint="count again without them, and give them with --merge",
         )
     vocabulary = Vocabulary.load(path)
-    first = len(special.NAMES)
+    first = len(special_tokens.NAMES)
     return dict(zip(vocabulary.tokens[first:], vocabulary.counts[first:], strict=True))
 
 
@@ -321,7 +325,7 @@ def _write(
     listen: Listener,
 ) -> Counted:
     """Make a vocabulary of the counts, with a row for each byte where the tokenizer can write it, and save it."""
-    always = BYTES if spelled else ()
+    always = BYTE_TOKENS if spelled else ()
     vocabulary = Vocabulary.from_counts(counts, options["min-count"], options["max-size"], always)
     types = sum(count > 0 for count in counts.values())
     counted = Counted(path, len(vocabulary), counts.total(), types, sum(vocabulary.counts))
@@ -329,9 +333,9 @@ def _write(
     if spelled:
         facts["byte_fallback"] = True
     vocabulary.save(path, options=options, inputs=inputs, facts=facts)
-    if counts and len(vocabulary) == len(special.NAMES):
-        listen(Warned(f"{path} has no row but the special symbols; lower --min-count or raise --max-size"))
+    if counts and len(vocabulary) == len(special_tokens.NAMES):
+        listen(WarningEvent(f"{path} has no row but the special symbols; lower --min-count or raise --max-size"))
     if 0 < options["max-size"] < len(vocabulary) and spelled:
-        rows = f"{len(special.NAMES)} special symbols and {len(always)} bytes"
-        listen(Warned(f"{path} has {len(vocabulary)} rows, more than --max-size: it has at least {rows}"))
+        rows = f"{len(special_tokens.NAMES)} special symbols and {len(always)} bytes"
+        listen(WarningEvent(f"{path} has {len(vocabulary)} rows, more than --max-size: it has at least {rows}"))
     return counted

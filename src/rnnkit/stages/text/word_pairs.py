@@ -13,7 +13,7 @@ from rnnkit.io.workspace import Workspace
 
 if TYPE_CHECKING:
     from rnnkit.alignment.bitext import Side
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def open_data(workspace: Workspace, folder: Path | None, split: str, vocabularie
         UsageError: The vocabularies do not fit the sides.
     """
     from rnnkit.alignment.bitext import make_side
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
     data = AlignedData.open(folder or workspace.data)
     if len(data.sides) != 2:

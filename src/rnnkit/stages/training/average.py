@@ -9,10 +9,10 @@ from typing import Any
 
 from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.events import Listener, Note, ignore
+from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import lock, manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.explained import copy_folder
+from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.durable import copy_directory
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.outputs import claim_folder
@@ -54,7 +54,7 @@ class AverageResult:
         return {"path": str(self.path), "averaged": [str(path) for path in self.averaged]}
 
 
-def run(options: AverageOptions, listen: Listener = ignore) -> AverageResult:
+def run(options: AverageOptions, listen: Listener = null_listener) -> AverageResult:
     """Average.
 
     Raises:
@@ -70,7 +70,7 @@ def run(options: AverageOptions, listen: Listener = ignore) -> AverageResult:
 
 
 def _average_snapshots(folder: Path, options: AverageOptions, listen: Listener) -> AverageResult:
-    from rnnkit.models import store, weights
+    from rnnkit.models import model_weights, store
 
     if options.output is not None:
         raise UsageError("--output is for several models; one model gets its average beside its best weights")
@@ -79,18 +79,18 @@ def _average_snapshots(folder: Path, options: AverageOptions, listen: Listener) 
     if not snapshots:
         raise DataError(f"{folder} kept no snapshots", hint="train with --average 5, say")
     path = folder / "average.safetensors"
-    with lock.hold(folder):
-        mean = weights.average([weights.load(snapshot)[0] for snapshot in snapshots])
-        weights.save(path, mean, {"averaged": [snapshot.name for snapshot in snapshots]})
+    with lock.lock_directory(folder):
+        mean = model_weights.average_weights([model_weights.load(snapshot)[0] for snapshot in snapshots])
+        model_weights.save(path, mean, {"averaged": [snapshot.name for snapshot in snapshots]})
         meta = manifest.load(folder / manifest.NAME)
         if meta.files.keys() & {"best.safetensors"}:
-            store.seal(folder, meta.options, meta.inputs, meta.facts, finished=True)
+            store.write_manifest(folder, meta.options, meta.inputs, meta.facts, finished=True)
     listen(Note(f"{path}: the mean of {len(snapshots)} snapshots"))
     return AverageResult(path, snapshots)
 
 
 def _average_models(models: list[Path], output: Path, options: AverageOptions, listen: Listener) -> AverageResult:
-    from rnnkit.models import store, weights
+    from rnnkit.models import model_weights, store
 
     claim_folder(options, output, store.KIND)
     configs = [store.read_config(folder) for folder in models]
@@ -102,17 +102,19 @@ def _average_models(models: list[Path], output: Path, options: AverageOptions, l
             if manifest.sha256(folder / name) != manifest.sha256(first / name):
                 raise ArtefactError(f"{folder} and {first} have different vocabularies", f"{name} differs")
     paths = [store.weights_path(folder, "best") for folder in models]
-    mean = weights.average([weights.load(path)[0] for path in paths])
+    mean = model_weights.average_weights([model_weights.load(path)[0] for path in paths])
     meta = manifest.load(first / manifest.NAME)
-    with atomic_folder(output, store.KIND) as temporary:
-        copy_folder(first / "tokenizer", temporary / "tokenizer")
-        for name in (store.CONFIG, *configs[0]["vocabularies"]):
+    with atomic_directory(output, store.KIND) as temporary:
+        copy_directory(first / "tokenizer", temporary / "tokenizer")
+        for name in (store.CONFIG_FILE, *configs[0]["vocabularies"]):
             shutil.copyfile(first / name, temporary / name)
         for path in first.glob(f"*.{manifest.NAME}"):
             shutil.copyfile(path, temporary / path.name)
-        weights.save(temporary / "best.safetensors", mean, {"averaged": [str(path) for path in paths]})
+        model_weights.save(temporary / "best.safetensors", mean, {"averaged": [str(path) for path in paths]})
         digests = {f"model.{number}": manifest.sha256(path) for number, path in enumerate(paths, start=1)}
         kept = {"longest": meta.facts["longest"]} if "longest" in meta.facts else {}
-        store.seal(temporary, meta.options, digests, {"languages": configs[0]["languages"], **kept}, finished=True)
+        store.write_manifest(
+            temporary, meta.options, digests, {"languages": configs[0]["languages"], **kept}, finished=True
+        )
     listen(Note(f"{output}: the mean of {len(models)} models"))
     return AverageResult(output / "best.safetensors", paths)

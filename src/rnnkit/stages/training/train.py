@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import flag, plain, resolve
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training import train_lm, train_seq2seq
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from rnnkit.stages.training.count_ngrams import Cost, Counted
-    from rnnkit.training.estimate import Estimate
+    from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
+    from rnnkit.training.dry_run import CostEstimate
 
 EXAMPLE = """\
 rnnkit train --arch lstm
@@ -80,17 +80,21 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 TrainOptions: type[Any] = _union([train_seq2seq.TrainSeq2SeqOptions, train_lm.TrainLMOptions])
 
 
-def run(options: Any, listen: Listener = ignore) -> TrainingResult | Estimate | Counted | Cost:
+def run(
+    options: Any, listen: Listener = null_listener
+) -> TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost:
     """Train what the data is for.
 
     Raises:
         UsageError: An option that models of this kind do not have; and as the trainer's own `run`.
     """
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
 
     data = AlignedData.open(options.data or Workspace(options.work).data)
     command, stage, kind = TRAINERS[data.task]
-    result: TrainingResult | Estimate | Counted | Cost = stage.run(_narrow(options, kind, command), listen)
+    result: TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost = stage.run(
+        _narrow(options, kind, command), listen
+    )
     return result
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import argument, option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.vectors import vector_options as vector
 from rnnkit.stages.vectors.questions import (
@@ -98,7 +98,7 @@ class Analogy:
         return {"question": str(self.expression), "answers": neighbor_objects(self.answers)}
 
 
-def run(options: AnalogyOptions, listen: Listener = ignore) -> Iterator[Analogy | Unanswered | Repaired]:
+def run(options: AnalogyOptions, listen: Listener = null_listener) -> Iterator[Analogy | Unanswered | Repaired]:
     """Solve the expressions; the answers come one by one.
 
     Yields:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Final
 from rnnkit.errors import ConfigError, FormatError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.replacing import PART
-from rnnkit.io.staged import RunFolder
-from rnnkit.stages.training import run_folder
+from rnnkit.io.artifact_output import ARTIFACT_PART, atomic_directory
+from rnnkit.io.resumable_output import RunDirectory
+from rnnkit.stages.training.setup import run_folder
 from rnnkit.stages.vectors import embedding_text
 from rnnkit.stages.vectors.embedding_options import dimension, ngrams, noise_exponent
-from rnnkit.system.machine import available_bytes, available_cores
+from rnnkit.system.machine import available_cores, available_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +92,7 @@ def _like(known: Table, options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptio
 
 
 def begin(
-    options: TrainEmbeddingsOptions, known: Table | None, paths: Sequence[Path], folder: RunFolder, listen: Listener
+    options: TrainEmbeddingsOptions, known: Table | None, paths: Sequence[Path], folder: RunDirectory, listen: Listener
 ) -> tuple[EmbeddingModel, Corpus]:
     """Read the text, choose the words, and start the vectors directory.
 
@@ -107,7 +106,7 @@ def begin(
     from rnnkit.embeddings.learnable import refuse_unlearnable
     from rnnkit.embeddings.model import copy_vectors
 
-    with atomic_folder(folder / TEXT, PART) as text:
+    with atomic_directory(folder / TEXT, ARTIFACT_PART) as text:
         found = embedding_text.write_numbers(options, paths, text, listen)
         lexicon, row_of = choose_words(options, known, found)
         write_rows(text, found.rows(row_of))
@@ -125,7 +124,7 @@ def begin(
         if known is not None:
             copy_vectors(model, known)
         inputs = embedding_text.digests(options, paths)
-    run_directory.start(folder.path, model.table(), run_folder.kept(options), inputs)
+    run_directory.start(folder.path, model.table(), run_folder.run_options(options), inputs)
     return model, open_text(folder / TEXT)
 
 
@@ -162,13 +161,13 @@ def choose_words(
     import numpy as np
 
     from rnnkit.embeddings.model import Lexicon, choose_subwords, merge_words
-    from rnnkit.text import special
+    from rnnkit.text import special_tokens
 
     if known is not None:
         words, counts, rows = merge_words(found, known)
         return Lexicon(words, counts, known.subwords), rows
     subwords = choose_subwords(found.words, *ngrams(options), options.buckets) if options.subwords else None
-    rows = np.arange(len(special.NAMES), len(special.NAMES) + len(found.words)).astype(np.int32)
+    rows = np.arange(len(special_tokens.NAMES), len(special_tokens.NAMES) + len(found.words)).astype(np.int32)
     return Lexicon(found.words, found.counts, subwords), rows
 
 
@@ -214,7 +213,7 @@ def _make(options: TrainEmbeddingsOptions, lexicon: Lexicon, listen: Listener) -
             f"it is a reference for vocabularies of up to {MOST_SOFTMAX_WORDS:,}",
             hint="give --loss negative, or a greater --min-count",
         )
-    needed, free = lexicon.memory_bytes(dimension(options)), available_bytes()
+    needed, free = lexicon.memory_bytes(dimension(options)), available_memory()
     listen(Note(f"{len(lexicon.words):,} words of {dimension(options)} numbers take {needed / 1e6:,.0f} MB of memory"))
     if needed > free:
         raise ConfigError(

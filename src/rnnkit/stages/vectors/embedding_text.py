@@ -25,8 +25,7 @@ def find_text(options: TrainEmbeddingsOptions) -> tuple[Path, ...]:
         DataError: A file is missing, or none is given and the workspace has no token files of a `train` part.
     """
     from rnnkit.config import STDIN
-    from rnnkit.text.names import parse_name
-    from rnnkit.text.token_files import find_token_files
+    from rnnkit.text.token_files import find_token_files, parse_name
 
     if options.data is not None:
         if options.text:
@@ -87,7 +86,7 @@ def write_numbers(options: TrainEmbeddingsOptions, paths: Sequence[Path], folder
 
 
 def _write_aligned(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> WordCounts:
-    from rnnkit.data.aligned import AlignedData
+    from rnnkit.data.aligned_data import AlignedData
     from rnnkit.embeddings.corpus import select_words, write_sentences
     from rnnkit.text.vocabulary import Vocabulary
 

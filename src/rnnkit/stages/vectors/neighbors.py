@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import argument, option
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.vectors import vector_options as vector
 from rnnkit.stages.vectors.questions import (
@@ -75,7 +75,7 @@ class Neighborhood:
         return {"question": self.word, "seen": self.seen, "neighbors": neighbor_objects(self.neighbors)}
 
 
-def run(options: NeighborsOptions, listen: Listener = ignore) -> Iterator[Neighborhood | Unanswered | Repaired]:
+def run(options: NeighborsOptions, listen: Listener = null_listener) -> Iterator[Neighborhood | Unanswered | Repaired]:
     """Look the words up; the answers come one by one.
 
     Yields:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rnnkit.config import argument, option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.vectors import vector_options as vector
 from rnnkit.stages.vectors.questions import Repaired, Unanswered, answer_all, answer_lines, list_repairs, load_vectors
@@ -58,7 +58,7 @@ class OddOneOut:
         return {"question": " ".join(self.words), "odd_one_out": self.odd}
 
 
-def run(options: OddOneOutOptions, listen: Listener = ignore) -> Iterator[OddOneOut | Unanswered | Repaired]:
+def run(options: OddOneOutOptions, listen: Listener = null_listener) -> Iterator[OddOneOut | Unanswered | Repaired]:
     """Find the odd ones; the answers come one by one.
 
     Yields:

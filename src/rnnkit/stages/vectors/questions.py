@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, RnnkitError
-from rnnkit.events import Listener, Note, ignore
-from rnnkit.io.repairs import Repairs
+from rnnkit.events import Listener, Note, null_listener
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.reports.columns import aligned
 from rnnkit.stages.vectors import vector_options
@@ -62,7 +62,7 @@ class Repaired:
         return {"repairs": self.repairs.as_dict()}
 
 
-def load_vectors(vectors: Path | None, work: Path, repair: bool = False, listen: Listener = ignore) -> Vectors:
+def load_vectors(vectors: Path | None, work: Path, repair: bool = False, listen: Listener = null_listener) -> Vectors:
     """The vectors at a path, or the workspace's. Raises as `Vectors.load`."""
     from rnnkit.embeddings.vectors import Vectors
 

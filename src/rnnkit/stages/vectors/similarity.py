@@ -9,7 +9,7 @@ from typing import Any
 
 from rnnkit.config import argument, option
 from rnnkit.errors import UsageError
-from rnnkit.events import Listener, ignore
+from rnnkit.events import Listener, null_listener
 from rnnkit.stages import usual_options as usual
 from rnnkit.stages.vectors import vector_options as vector
 from rnnkit.stages.vectors.questions import Repaired, Unanswered, answer_all, answer_lines, list_repairs, load_vectors
@@ -56,7 +56,7 @@ class Similarity:
         return {"question": f"{self.first} {self.second}", "similarity": round(self.cosine, 4)}
 
 
-def run(options: SimilarityOptions, listen: Listener = ignore) -> Iterator[Similarity | Unanswered | Repaired]:
+def run(options: SimilarityOptions, listen: Listener = null_listener) -> Iterator[Similarity | Unanswered | Repaired]:
     """Compare the words; the answers come one by one.
 
     Yields:

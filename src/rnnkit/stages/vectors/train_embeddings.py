@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import Interrupted, UsageError
-from rnnkit.events import Listener, Note, Warned, ignore
-from rnnkit.io.repairs import Repairs
-from rnnkit.io.staged import RunFolder
+from rnnkit.events import Listener, Note, WarningEvent, null_listener
+from rnnkit.io.resumable_output import RunDirectory
+from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.kernels import kernel_cache
 from rnnkit.stages import outputs
-from rnnkit.stages.training import run_folder
+from rnnkit.stages.training.setup import run_folder
 from rnnkit.stages.vectors import embedding_start, embedding_text
 from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions, default_rate, dimension
 from rnnkit.system import machine
@@ -25,8 +25,8 @@ from rnnkit.system.machine import available_cores, peak_memory
 if TYPE_CHECKING:
     from rnnkit.embeddings.corpus import Corpus
     from rnnkit.embeddings.model import EmbeddingModel
-    from rnnkit.training.embeddings import EmbeddingTask, Slab
-    from rnnkit.training.loop import Counters, Loop
+    from rnnkit.training.trainer import Trainer, TrainingCounters
+    from rnnkit.training.word_vector_task import TokenBatch, WordVectorTask
 
 EXAMPLE = """\
 rnnkit train-embeddings wiki.txt
@@ -112,7 +112,7 @@ class Cost:
         ]
 
 
-def run(options: TrainEmbeddingsOptions, listen: Listener = ignore) -> TrainEmbeddingsResult | Cost:
+def run(options: TrainEmbeddingsOptions, listen: Listener = null_listener) -> TrainEmbeddingsResult | Cost:
     """Train, or with `dry_run` say what it would cost.
 
     Raises:
@@ -129,7 +129,7 @@ def run(options: TrainEmbeddingsOptions, listen: Listener = ignore) -> TrainEmbe
         return _resume(options, folder, listen)
     paths = embedding_text.find_text(options)
     outputs.refuse_inputs(folder, [*outputs.input_paths(options), *paths])
-    run_folder.refuse_taken(folder, options.overwrite, KIND)
+    run_folder.check_replaceable(folder, options.overwrite, KIND)
     _load_kernels(listen)
     options, known = embedding_start.open_vectors(_with_threads(options), listen)
     with run_folder.begin(folder, options.overwrite, KIND) as place:
@@ -159,7 +159,7 @@ def _with_threads(options: TrainEmbeddingsOptions) -> TrainEmbeddingsOptions:
 
 
 def _train(
-    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
+    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
 ) -> TrainEmbeddingsResult:
     from rnnkit.embeddings import run_directory
     from rnnkit.training import checkpoint, metrics
@@ -169,7 +169,7 @@ def _train(
         loop.resume()
         listen(Note(f"going on from step {loop.counters.step:,}"))
     elif options.resume:
-        metrics.drop_after(folder / metrics.NAME, 0)
+        metrics.truncate_after(folder / metrics.METRICS_FILE, 0)
         listen(Note(f"{folder} has no checkpoint yet: training starts from the beginning"))
     try:
         counters = loop.run()
@@ -179,7 +179,7 @@ def _train(
         raise
     if not counters.tokens:  # some line has two words that could be kept, or the run would not have started
         listen(
-            Warned(
+            WarningEvent(
                 f"nothing was learned: --sample {options.sample:g} thinned out so much that no line kept two words; "
                 "--sample 0 keeps all words"
             )
@@ -194,18 +194,18 @@ def _train(
 
 
 def _make_loop(
-    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunFolder, listen: Listener
-) -> tuple[Loop[Slab], EmbeddingTask]:
+    options: TrainEmbeddingsOptions, model: EmbeddingModel, corpus: Corpus, folder: RunDirectory, listen: Listener
+) -> tuple[Trainer[TokenBatch], WordVectorTask]:
     from rnnkit.embeddings.learner import Learner
-    from rnnkit.training.embeddings import EmbeddingTask, Slabs
-    from rnnkit.training.loop import Loop, Plan
     from rnnkit.training.schedules import Schedule
+    from rnnkit.training.trainer import Trainer, TrainingPlan
+    from rnnkit.training.word_vector_task import TokenBatches, WordVectorTask
 
     threads = options.threads or available_cores()
-    task = EmbeddingTask(corpus, Learner(embedding_start.make_lesson(options, model, corpus), threads))
-    slabs = Slabs(corpus, options.epochs)
+    task = WordVectorTask(corpus, Learner(embedding_start.make_lesson(options, model, corpus), threads))
+    slabs = TokenBatches(corpus, options.epochs)
     steps = options.epochs * slabs.per_epoch
-    plan = Plan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, keep_last=False)
+    plan = TrainingPlan(steps, steps, report_every=REPORT_EVERY, save_seconds=options.save_every, save_at_end=False)
     rate = options.learning_rate or default_rate(options)
     listen(
         Note(
@@ -213,7 +213,7 @@ def _make_loop(
             f"learning rate {rate:g}, {threads} {'thread' if threads == 1 else 'threads'}, seed {options.seed}"
         )
     )
-    return Loop(task, slabs, Schedule("linear", rate, 0, steps), plan, folder, None, listen), task
+    return Trainer(task, slabs, Schedule("linear", rate, 0, steps), plan, folder, None, listen), task
 
 
 def _load_kernels(listen: Listener) -> None:
@@ -231,7 +231,7 @@ def _result(
     options: TrainEmbeddingsOptions,
     model: EmbeddingModel,
     corpus: Corpus,
-    counters: Counters,
+    counters: TrainingCounters,
     loss: float,
     folder: Path,
 ) -> TrainEmbeddingsResult:
@@ -262,5 +262,5 @@ def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> Cost:
         tokens = open_text(text).tokens
         numbers = sum(path.stat().st_size for path in text.iterdir())
     matrices = lexicon.memory_bytes(dimension(options))
-    machine.announce(matrices, listen)
+    machine.report_limits(matrices, listen)
     return Cost(len(lexicon.words), tokens, matrices, 2 * matrices + numbers)

@@ -41,5 +41,5 @@ def load(path: Path, repair: bool, listen: Listener) -> Table:
 def digest(path: Path) -> str | None:
     """sha256 of a file of vectors, of a directory's manifest; None for a pipe, which can be read only once."""
     if path.is_dir():
-        return manifest.sha256(manifest.place(path))
+        return manifest.sha256(manifest.manifest_path(path))
     return manifest.sha256(path) if path.is_file() else None

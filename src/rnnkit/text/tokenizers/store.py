@@ -11,17 +11,19 @@ from typing import Final
 
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.io import manifest
-from rnnkit.io.artefact_output import atomic_folder
-from rnnkit.io.regular import read_regular
-from rnnkit.text.normalise import FORMS, NONE, Normalisation
-from rnnkit.text.tokenizers.blanks import BlankTokenizer
-from rnnkit.text.tokenizers.characters import CharacterTokenizer
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.octets import ByteTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.subwords import SubwordTokenizer
+from rnnkit.io.artifact_output import atomic_directory
+from rnnkit.io.safe_reading import read_regular
+from rnnkit.text.normalizer import FORMS, NONE, Normalizer
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.simple_tokenizers import (
+    ByteTokenizer,
+    CharacterTokenizer,
+    KenLMTokenizer,
+    WhitespaceTokenizer,
+)
+from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 
 KIND: Final = "tokenizer"
 VERSION: Final = 1
@@ -30,17 +32,19 @@ MODEL: Final = "model.spm"
 _LARGEST_MODEL: Final = 1 << 28
 """Bytes of the largest SentencePiece model that is read; one of a million pieces has some 30 million."""
 
-RULES: Final[Mapping[str, type[WordTokenizer | SpaceTokenizer | CharacterTokenizer | ByteTokenizer]]] = {
+RULE_BASED_TOKENIZERS: Final[
+    Mapping[str, type[WordTokenizer | WhitespaceTokenizer | CharacterTokenizer | ByteTokenizer]]
+] = {
     kind: tokenizer
-    for tokenizer in (WordTokenizer, SpaceTokenizer, CharacterTokenizer, ByteTokenizer)
+    for tokenizer in (WordTokenizer, WhitespaceTokenizer, CharacterTokenizer, ByteTokenizer)
     for kind in tokenizer.kinds
 }
 """The kinds that need no text to learn from."""
 
-IMPORTED: Final[Mapping[str, type[BlankTokenizer]]] = dict.fromkeys(BlankTokenizer.kinds, BlankTokenizer)
+IMPORTED_TOKENIZERS: Final[Mapping[str, type[KenLMTokenizer]]] = dict.fromkeys(KenLMTokenizer.kinds, KenLMTokenizer)
 """The kinds that only imported models have: `rnnkit tokenize` does not make them."""
 
-LEARNED: Final = SubwordTokenizer.kinds
+SUBWORD_KINDS: Final = SubwordTokenizer.kinds
 """The kinds that do."""
 
 
@@ -86,7 +90,7 @@ def staged_tokenizer(
     Raises:
         ArtefactError: The folder cannot be written.
     """
-    with atomic_folder(folder, KIND) as partial:
+    with atomic_directory(folder, KIND) as partial:
         names = []
         text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
         if isinstance(text, SubwordTokenizer):
@@ -110,33 +114,37 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     kind, form, lowercase = (meta.options.get(name) for name in ("type", "normalise", "lowercase"))
     features = meta.options.get("features", False)  # which folders without them do not mention
     exact = meta.options.get("exact", False)
-    known = kind in (*RULES, *IMPORTED, *LEARNED) and isinstance(features, bool) and (exact is False or form == NONE)
+    known = (
+        kind in (*RULE_BASED_TOKENIZERS, *IMPORTED_TOKENIZERS, *SUBWORD_KINDS)
+        and isinstance(features, bool)
+        and (exact is False or form == NONE)
+    )
     if not known or form not in FORMS or not isinstance(lowercase, bool):
         raise FormatError(
             f"{folder / manifest.NAME}: this rnnkit knows no such tokenizer",
             f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}, exact {exact!r}, features {features!r}",
             hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
         )
-    text = _load_text(folder, str(kind), Normalisation(form, lowercase, exact is True))
+    text = _load_text(folder, str(kind), Normalizer(form, lowercase, exact is True))
     return FeaturedTokenizer(text) if features else text
 
 
-def _load_text(folder: Path, kind: str, normalisation: Normalisation) -> Tokenizer:
+def _load_text(folder: Path, kind: str, normalizer: Normalizer) -> Tokenizer:
     """What cuts a line's text."""
-    if kind in RULES:
-        return RULES[kind](normalisation)
-    if kind in IMPORTED:
-        return IMPORTED[kind](normalisation)
-    if faults := manifest.faults(folder):
+    if kind in RULE_BASED_TOKENIZERS:
+        return RULE_BASED_TOKENIZERS[kind](normalizer)
+    if kind in IMPORTED_TOKENIZERS:
+        return IMPORTED_TOKENIZERS[kind](normalizer)
+    if faults := manifest.find_mismatches(folder):
         raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy it again, or make it again")
     try:
-        return SubwordTokenizer(kind, read_regular(folder / MODEL, _LARGEST_MODEL), normalisation)
+        return SubwordTokenizer(kind, read_regular(folder / MODEL, _LARGEST_MODEL), normalizer)
     except (OSError, ValueError, FormatError) as error:
         why = [error.what, *error.details] if isinstance(error, FormatError) else [str(error)]
         raise FormatError(f"{folder / MODEL} is damaged", *why, hint="copy it again, or make it again") from error
 
 
-def load_matching(folder: Path, asked: Mapping[str, object]) -> Tokenizer:
+def load_compatible_tokenizer(folder: Path, asked: Mapping[str, object]) -> Tokenizer:
     """Read a tokenizer's folder and refuse it where other settings were asked for.
 
     Args:
@@ -161,7 +169,7 @@ def load_matching(folder: Path, asked: Mapping[str, object]) -> Tokenizer:
     return tokenizer
 
 
-def identity(folder: Path) -> str:
+def read_tokenizer_identity(folder: Path) -> str:
     """What tells a tokenizer's tokens from another's: the same wherever it was copied, whoever wrote it.
 
     Raises:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from rnnkit.events import Listener, Warned
-from rnnkit.text.lines import STDIN, one_line, read_lines
-from rnnkit.text.normalise import Normalisation
+from rnnkit.events import Listener, WarningEvent
+from rnnkit.text.lines import STDIN, read_lines, replace_line_ends
+from rnnkit.text.normalizer import Normalizer
 
 
 class Tokenizer(ABC):
@@ -18,7 +18,7 @@ class Tokenizer(ABC):
     `detokenize(tokenize(line))` is the normalised line, whatever the line holds.
 
     Args:
-        normalisation: What is done to each line first.
+        normalizer: What is done to each line first.
 
     Attributes:
         replaced: Lines of `detokenize` in which a sign stands for a line end.
@@ -27,8 +27,8 @@ class Tokenizer(ABC):
     kinds: ClassVar[tuple[str, ...]]
     """The names that the class answers to in `--type`."""
 
-    def __init__(self, normalisation: Normalisation) -> None:
-        self.normalisation = normalisation
+    def __init__(self, normalizer: Normalizer) -> None:
+        self.normalizer = normalizer
         self.replaced = 0
 
     @property
@@ -39,8 +39,8 @@ class Tokenizer(ABC):
     @property
     def options(self) -> dict[str, Any]:
         """Everything that decides about its tokens, as it is stored and compared."""
-        exact = {"exact": True} if self.normalisation.exact else {}  # which older folders do not mention
-        form, lowercase = self.normalisation.form, self.normalisation.lowercase
+        exact = {"exact": True} if self.normalizer.exact else {}  # which older folders do not mention
+        form, lowercase = self.normalizer.form, self.normalizer.lowercase
         return {"type": self.kind, "normalise": form, "lowercase": lowercase, **exact}
 
     @property
@@ -66,7 +66,7 @@ class Tokenizer(ABC):
 
     def tokenize(self, line: str) -> list[str]:
         """The tokens of a line; none for a line of white space, unless white space is kept."""
-        return self.split(self.normalisation(line))
+        return self.split(self.normalizer(line))
 
     def tokenize_batch(self, lines: Sequence[str], threads: int = 1) -> list[list[str]]:
         """The tokens of each line. The number of threads decides about nothing but the time."""
@@ -103,16 +103,16 @@ class Tokenizer(ABC):
     def detokenize(self, tokens: Sequence[str]) -> str:
         """The line that the tokens spell. Signs stand for line ends in it (`text/lines.py`); such lines are counted."""
         text = self.join(tokens)
-        line = one_line(text)
+        line = replace_line_ends(text)
         self.replaced += line != text
         return line
 
 
-def warn_replaced(tokenizer: Tokenizer | None, listen: Listener) -> None:
+def warn_replaced_line_ends(tokenizer: Tokenizer | None, listen: Listener) -> None:
     """Send a warning if `detokenize` has put a sign in place of a line end, and count anew."""
     if tokenizer is not None and tokenizer.replaced:
         listen(
-            Warned(
+            WarningEvent(
                 f"{tokenizer.replaced:,} lines have tokens that spell a line end; "
                 "␊ (LF) or ␍ (CR) is written in its place, so that each stays one line"
             )
@@ -120,7 +120,7 @@ def warn_replaced(tokenizer: Tokenizer | None, listen: Listener) -> None:
         tokenizer.replaced = 0
 
 
-def read_text(path: Path, tokenizer: Tokenizer | None) -> Iterator[str]:
+def read_raw_text(path: Path, tokenizer: Tokenizer | None) -> Iterator[str]:
     """The lines of a raw text, those that the tokenizer cannot read refused by file and line.
 
     Args:

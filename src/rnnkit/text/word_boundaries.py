@@ -1,0 +1,97 @@
+"""Word boundaries between characters, for phrases that are looked for in a text.
+
+There is no boundary between two letters or digits of scripts that put spaces between words, and none in front of a
+combining mark. Everywhere else there is: at spaces and punctuation, and between any two characters of which one is of a
+script that is written without spaces (line-break classes ID and SA of Unicode, with kana and bopomofo).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+from typing import Final, Literal
+
+BoundaryClass = Literal[0, 1, 2]
+
+BREAK: Final = 0
+"""A space, punctuation, a symbol, or a letter of a script without spaces."""
+WORD: Final = 1
+"""A letter, digit or mark of a script that puts spaces between words."""
+EXTEND: Final = 2
+"""A character that belongs to the one before: a combining mark, a joiner, a skin tone of an emoji."""
+
+_UNSPACED: Final = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x0F00, 0x0FFF),  # Tibetan
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19DF),  # Tai Le, New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x2E80, 0x2FDF),  # radicals
+    (0x3005, 0x3007),
+    (0x3021, 0x3029),
+    (0x3031, 0x312F),  # kana, bopomofo
+    (0x31A0, 0x31FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xA000, 0xA4CF),  # Yi
+    (0xA9E0, 0xA9FF),
+    (0xAA60, 0xAADF),  # Myanmar, Tai Viet
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),
+    (0x1B000, 0x1B16F),
+    (0x20000, 0x3FFFF),
+)
+_JOINERS: Final = "\u200c\u200d"
+_SKIN_TONES: Final = (0x1F3FB, 0x1F3FF)
+_VARIANTS: Final = (0xFE00, 0xFE0F)
+_CLOSING: Final = frozenset(".,;:!?%…‥。、，．：；！？؟،؛।॥៕។၊။")
+
+
+@lru_cache(maxsize=1 << 16)
+def class_as_right(character: str) -> BoundaryClass:
+    """What a character is to the one that stands before it: `FREE`, `WORD` or `MARK`."""
+    point = ord(character)
+    category = unicodedata.category(character)[0]
+    if category == "M" or character in _JOINERS or _SKIN_TONES[0] <= point <= _SKIN_TONES[1]:
+        return EXTEND
+    return WORD if category in "LN" and not is_unspaced_script(character) else BREAK
+
+
+@lru_cache(maxsize=1 << 16)
+def class_as_left(character: str) -> BoundaryClass:
+    """What a character is to the one that stands behind it: `FREE` or `WORD`."""
+    found = class_as_right(character)
+    if found != EXTEND:
+        return found
+    point = ord(character)
+    stands_alone = is_unspaced_script(character) or _VARIANTS[0] <= point <= _VARIANTS[1]
+    return BREAK if stands_alone or _SKIN_TONES[0] <= point <= _SKIN_TONES[1] else WORD
+
+
+def is_unspaced_script(character: str) -> bool:
+    """Whether a character is of a script that puts no spaces between words."""
+    point = ord(character)
+    return point >= _UNSPACED[0][0] and any(low <= point <= high for low, high in _UNSPACED)
+
+
+def is_closing_punctuation(character: str) -> bool:
+    """Whether a character is punctuation that stands against the word before it, such as a comma or a bracket."""
+    return unicodedata.category(character) in ("Pe", "Pf") or character in _CLOSING
+
+
+def is_boundary(left: str, right: str) -> bool:
+    """Whether a word can end with the character `left` and another can begin with `right`, side by side."""
+    return class_as_right(right) != EXTEND and not (class_as_left(left) == WORD and class_as_right(right) == WORD)
+
+
+def occurs_as_words(phrase: str, text: str) -> bool:
+    """Whether a phrase stands in a text with a word boundary at its start and at its end."""
+    begin = text.find(phrase)
+    while begin >= 0:
+        end = begin + len(phrase)
+        starts = begin == 0 or is_boundary(text[begin - 1], phrase[0])
+        if starts and (end == len(text) or is_boundary(phrase[-1], text[end])):
+            return True
+        begin = text.find(phrase, begin + 1)
+    return False

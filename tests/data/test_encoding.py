@@ -1,0 +1,74 @@
+"""Blocks to ids, and what is left out of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rnnkit.data.aligned_data import Padding, SentenceWriter
+from rnnkit.data.encoding import Deduplicator, EncodedBlock, EncodeWorker, EncodingRules
+from rnnkit.text.blocks import LineBlock
+from rnnkit.text.special_tokens import EOS, PAD, UNK
+
+IDS = {"a": 4, "b": 5}
+
+
+def block(*lines: str) -> LineBlock:
+    raw = "".join(f"{line}\n" for line in lines).encode()
+    return LineBlock(Path("text"), 1, len(lines), len(raw), 0, raw)
+
+
+def sentences(aligned: EncodedBlock, side: int) -> list[list[int]]:
+    ids, lengths = aligned.sides[side]
+    return [part.tolist() for part in np.split(ids, np.cumsum(lengths)[:-1])] if len(lengths) else []
+
+
+def test_two_sides() -> None:
+    aligned = EncodeWorker([IDS, {"x": 4}], EncodingRules(drop_longer=4)).do(
+        (block("a b", "a", "", "a a a a"), block("x", "y", "x", "x"))
+    )
+    assert (sentences(aligned, 0), sentences(aligned, 1)) == ([[4, 5, EOS], [4, EOS]], [[4, EOS], [UNK, EOS]])
+    assert (aligned.lines, aligned.dropped, aligned.cut.tolist()) == (4, {"empty": 1, "too long": 1}, [False, False])
+
+
+def test_long_sentences_are_cut_on_either_side() -> None:
+    for right, wanted in ((True, [4, 4, EOS]), (False, [5, 5, EOS])):
+        aligned = EncodeWorker([IDS], EncodingRules(limit=3, cut_right=right)).do((block("a a b b", "a"),))
+        assert sentences(aligned, 0) == [wanted, [4, EOS]]
+        assert aligned.cut.tolist() == [True, False]
+
+
+@given(st.lists(st.lists(st.sampled_from(["", "a", "b", "a b", "c"]), max_size=5), max_size=5))
+def test_a_duplicate_is_a_line_of_this_or_an_earlier_block(parts: list[list[str]]) -> None:
+    aligner, duplicates = EncodeWorker([IDS], EncodingRules(duplicates=True)), Deduplicator()
+    done = [duplicates.drop(aligner.do((block(*part),))) for part in parts]
+    lines = [line for part in parts for line in part if line]
+    wanted = [[*(IDS.get(token, UNK) for token in line.split()), EOS] for line in dict.fromkeys(lines)]
+    assert [sentence for each in done for sentence in sentences(each, 0)] == wanted
+    assert sum(each.dropped.get("duplicate", 0) for each in done) == len(lines) - len(set(lines))
+
+
+@given(st.lists(st.lists(st.integers(4, 9), max_size=4), min_size=1, max_size=7), st.sampled_from(["right", "left"]))
+def test_padded_rows(rows: list[list[int]], side: str) -> None:
+    ids = np.array([value for row in rows for value in [*row, EOS]], np.uint16)
+    lengths = np.array([len(row) + 1 for row in rows])
+    for row, found in zip(rows, Padding(7, side).apply(ids, lengths).tolist(), strict=True):
+        pads = [PAD] * (6 - len(row))
+        assert found == ([*row, EOS, *pads] if side == "right" else [*pads, *row, EOS])
+
+
+def test_sentences_together_are_sentences_one_by_one(tmp_path: Path) -> None:
+    rows = [[4, EOS], [EOS], [UNK, 5, 4, EOS]]
+    with SentenceWriter(tmp_path, "one", "de", 10) as one, SentenceWriter(tmp_path, "all", "de", 10) as every:
+        for row in rows:
+            one.append(row)
+        every.extend(
+            np.array([value for row in rows for value in row], np.uint16), np.array([len(row) for row in rows])
+        )
+        every.extend(np.zeros(0, np.uint16), np.zeros(0, np.int64))
+    assert one.counts == every.counts
+    for name in ("ids", "offsets"):
+        assert (tmp_path / f"one.de.{name}.npy").read_bytes() == (tmp_path / f"all.de.{name}.npy").read_bytes()

@@ -1,0 +1,211 @@
+"""A batch under translation: the best tokens against all tokens, shortlists, and networks made ready for decoding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from rnnkit.models.encoder_decoder import DecoderState
+from rnnkit.models.recurrent_decoder import RecurrentDecoder
+from rnnkit.models.seq2seq_config import Seq2SeqConfig
+from rnnkit.models.sequence_to_sequence import SequenceToSequence
+from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
+from rnnkit.text import special_tokens
+
+SIZE = 90
+SHAPES: dict[str, dict[str, Any]] = {
+    "rnn": {"arch": "rnn", "layers": 2, "decoder_layers": 2},
+    "gru": {"arch": "gru", "attention": "general", "bridge": "last"},
+    "gru inside": {"arch": "gru", "reset_inside": True},
+    "lstm": {"arch": "lstm", "decoder_layers": 3},
+    "mingru": {"arch": "mingru"},
+    "feeding": {"arch": "lstm", "input_feeding": True, "attention": "additive"},
+    "blind": {"arch": "gru", "attention": "none", "bidirectional": False, "tied": False},
+    "multihead": {"arch": "lstm", "attention": "multihead", "heads": 2},
+    "monotonic": {"arch": "gru", "attention": "monotonic", "decoder_layers": 2},
+    "monotonic feeding": {"arch": "lstm", "attention": "monotonic", "input_feeding": True},
+    "location": {"arch": "lstm", "attention": "location"},
+    "transformer": {"arch": "transformer", "embedding": 8, "heads": 2, "decoder_layers": 2},
+    "hybrid": {"arch": "hybrid", "embedding": 8, "heads": 2},
+    "copy": {"arch": "lstm", "copy": True, "joint": True},
+}
+SOURCES = [[4, 5, 6, 4, special_tokens.EOS], [6, special_tokens.EOS], [5, 1, 7, special_tokens.EOS]]
+every_shape = pytest.mark.parametrize("name", SHAPES)
+
+
+def network(name: str, seed: int = 1) -> SequenceToSequence:
+    torch.manual_seed(seed)
+    shape = {"embedding": 6, "hidden": 8, **SHAPES[name]}
+    made = SequenceToSequence(Seq2SeqConfig(source_size=SIZE, target_size=SIZE, dropout=0.0, **shape)).eval()
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.normal_(0, 0.5)
+    return made
+
+
+def translation(model: SequenceToSequence, ids_C: torch.Tensor | None = None) -> TranslationStepper:
+    """A batch whose sentences may all say what is on the list."""
+    longest = max(map(len, SOURCES))
+    padded = [ids + [special_tokens.PAD] * (longest - len(ids)) for ids in SOURCES]
+    with torch.inference_mode():
+        listed = (
+            None
+            if ids_C is None
+            else VocabularyShortlist.from_members(ids_C, torch.ones(len(SOURCES), len(ids_C), dtype=torch.bool))
+        )
+        return TranslationStepper(model, torch.tensor(padded), torch.tensor([len(ids) for ids in SOURCES]), listed)
+
+
+@torch.inference_mode()
+def walk(stepper: TranslationStepper, steps: int = 4) -> list[torch.Tensor]:
+    """Log-probabilities of some steps with two rows a sentence, which turn round or go on from the same one."""
+    state, found = stepper.start(), []
+    token_BK, turns = torch.full((len(SOURCES), 1), special_tokens.BOS), [[0, 0], [1, 0], [1, 1], [0, 1]]
+    for step in range(steps):
+        log_p_BKV, state, _ = stepper.step(token_BK, state)
+        found.append(log_p_BKV)
+        state = stepper.select(state, torch.arange(len(SOURCES)), torch.tensor([turns[step]] * len(SOURCES)))
+        token_BK = torch.tensor([[4 + step, 9], [7, 8 + step], [30, 4]])
+    return found
+
+
+@every_shape
+@torch.inference_mode()
+def test_the_best_tokens_are_the_best_of_all(name: str) -> None:
+    stepper, forbidden = translation(network(name)), [special_tokens.PAD, special_tokens.UNK, special_tokens.BOS]
+    token_BK = torch.tensor([[4], [5], [6]])
+    all_BKV, _, weights_BKS = stepper.step(token_BK, stepper.start())
+    best_BKN, token_BKN, state, same_BKS = stepper.rank(token_BK, stepper.start(), 4, forbidden)
+    all_BKV[..., forbidden] = -torch.inf
+    torch.testing.assert_close(best_BKN, all_BKV.topk(4).values, rtol=1e-4, atol=1e-5)
+    assert torch.equal(token_BKN, all_BKV.topk(4).indices)
+    if weights_BKS is not None and same_BKS is not None:
+        torch.testing.assert_close(weights_BKS, same_BKS)
+    again_BKV = stepper.step(token_BK, stepper.select(state, torch.arange(3), torch.zeros(3, 1, dtype=torch.long)))[0]
+    assert torch.isfinite(again_BKV).all()
+
+
+@pytest.mark.parametrize("name", ["lstm", "copy", "transformer"])
+@pytest.mark.parametrize("ids", [None, [special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89]])
+@torch.inference_mode()
+def test_rows_that_do_not_matter_are_left_out(name: str, ids: list[int] | None) -> None:
+    if name == "copy" and ids:
+        pytest.skip("a network that copies has no list")
+    stepper = translation(network(name), None if ids is None else torch.tensor(ids))
+    state, row_BK = stepper.start(), torch.zeros(3, 2, dtype=torch.long)
+    state = stepper.select(stepper.step(torch.tensor([[4], [5], [6]]), state)[1], torch.arange(3), row_BK)
+    token_BK, live_BK = (
+        torch.tensor([[4, 9], [7, 8], [5, 6]]),
+        torch.tensor([[True, False], [True, True], [False, True]]),
+    )
+    all_BKN, all_token_BKN, _, _ = stepper.rank(token_BK, state, 2, [special_tokens.UNK])
+    best_BKN, token_BKN, _, _ = stepper.rank(token_BK, state, 2, [special_tokens.UNK], live_BK)
+    torch.testing.assert_close(best_BKN[live_BK], all_BKN[live_BK], rtol=1e-5, atol=1e-5)
+    assert torch.equal(token_BKN[live_BK], all_token_BKN[live_BK])
+    assert (best_BKN[~live_BK] == -torch.inf).all()
+
+
+@torch.inference_mode()
+def test_fewer_come_from_a_small_vocabulary() -> None:
+    stepper = translation(network("lstm"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 10]))
+    log_p_BKN, token_BKN, _, _ = stepper.rank(torch.tensor([[4], [5], [6]]), stepper.start(), 5, [special_tokens.UNK])
+    assert token_BKN.shape == (3, 1, 3)
+    assert (log_p_BKN[..., -1] == -torch.inf).all(), "the unknown symbol is there, and forbidden"
+    assert token_BKN[..., :2].sort().values.tolist() == [[[special_tokens.EOS, 10]]] * 3
+
+
+@pytest.mark.parametrize("name", [name for name in SHAPES if name != "copy"])
+@torch.inference_mode()
+def test_a_shortlist_shares_out_all_probability(name: str) -> None:
+    model, ids_C = network(name), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
+    token_BK = torch.tensor([[4], [5], [6]])
+    whole_BKV = translation(model).step(token_BK, translation(model).start())[0]
+    short = translation(model, ids_C)
+    found_BKV = short.step(token_BK, short.start())[0]
+    wanted_BKC = torch.log_softmax(whole_BKV[..., ids_C], dim=-1)
+    torch.testing.assert_close(found_BKV[..., ids_C], wanted_BKC, rtol=1e-4, atol=1e-5)
+    assert found_BKV.exp().sum(-1).tolist() == [[pytest.approx(1, abs=1e-5)]] * 3
+    best_BKN, token_BKN, _, _ = short.rank(token_BK, short.start(), 2, [special_tokens.UNK])
+    wanted_BKC[..., 0] = -torch.inf
+    torch.testing.assert_close(best_BKN, wanted_BKC.topk(2).values, rtol=1e-4, atol=1e-5)
+    assert torch.equal(token_BKN, ids_C[wanted_BKC.topk(2).indices])
+
+
+@torch.inference_mode()
+def test_what_is_on_others_lists_alone_has_no_share() -> None:
+    model, ids_C = network("gru"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
+    own_BC = torch.tensor([[True] * 6, [True, True, False, False, True, True], [True, True, True, False, False, False]])
+    longest = max(map(len, SOURCES))
+    source_BS = torch.tensor([ids + [special_tokens.PAD] * (longest - len(ids)) for ids in SOURCES])
+    lengths_B, token_BK = torch.tensor([len(ids) for ids in SOURCES]), torch.tensor([[4], [5], [6]])
+    together = TranslationStepper(model, source_BS, lengths_B, VocabularyShortlist.from_members(ids_C, own_BC))
+    log_p_BKV, state, _ = together.step(token_BK, together.start())
+    for place, own_C in enumerate(own_BC):
+        one = slice(place, place + 1)
+        alone = TranslationStepper(
+            model,
+            source_BS[one],
+            lengths_B[one],
+            VocabularyShortlist.from_members(ids_C[own_C], own_C[own_C].unsqueeze(0)),
+        )
+        wanted_1KV = alone.step(token_BK[one], alone.start())[0]
+        torch.testing.assert_close(log_p_BKV[one], wanted_1KV, rtol=1e-4, atol=1e-5)
+    chosen = together.select(state, torch.tensor([2, 1]), torch.zeros(2, 1, dtype=torch.long))
+    best_BKN, token_BKN, _, _ = together.rank(torch.tensor([[7], [4]]), chosen, 4, [special_tokens.UNK])
+    assert token_BKN[0, 0, :2].sort().values.tolist() == [special_tokens.EOS, 7]
+    assert (best_BKN[0, 0] > -torch.inf).tolist() == [True, True, False, False]
+    assert token_BKN[1, 0, :3].sort().values.tolist() == [special_tokens.EOS, 21, 89]
+
+
+@every_shape
+def test_what_is_looked_up_is_what_would_be_multiplied(name: str) -> None:
+    plain, ready = network(name), network(name)
+    ready.prepare_for_inference()
+    recurrent = plain.config.arch in ("rnn", "gru", "lstm") and not plain.config.input_feeding
+    assert (ready.inference.projections_VG is not None) == recurrent
+    for found_BKV, wanted_BKV in zip(walk(translation(ready)), walk(translation(plain)), strict=True):
+        torch.testing.assert_close(found_BKV, wanted_BKV, rtol=1e-4, atol=1e-5)
+
+
+@every_shape
+def test_eight_bits_say_nearly_the_same(name: str) -> None:
+    plain, ready = network(name), network(name)
+    ready.prepare_for_inference(int8=True)
+    for found_BKV, wanted_BKV in zip(walk(translation(ready)), walk(translation(plain)), strict=True):
+        share_BK = (found_BKV.exp() - wanted_BKV.exp()).abs().sum(-1) / 2
+        assert share_BK.max() < 0.1, "of all probability"
+        assert not torch.equal(found_BKV, wanted_BKV)
+
+
+@torch.inference_mode()
+def test_eight_bits_with_a_shortlist() -> None:
+    ready, ids_C = network("lstm"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
+    ready.prepare_for_inference(int8=True)
+    token_BK = torch.tensor([[4], [5], [6]])
+    whole_BKV = translation(ready).step(token_BK, translation(ready).start())[0]
+    short = translation(ready, ids_C)
+    found_BKV = short.step(token_BK, short.start())[0][..., ids_C]
+    torch.testing.assert_close(found_BKV, torch.log_softmax(whole_BKV[..., ids_C], dim=-1), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["gru", "lstm", "feeding", "monotonic", "monotonic feeding", "location", "multihead", "blind"]
+)
+def test_the_readout_is_drawn_into_the_memory_where_the_context_goes_nowhere_else(name: str) -> None:
+    ready = network(name)
+    ready.prepare_for_inference()
+    assert isinstance(ready.decoder, RecurrentDecoder)
+    assert ready.decoder.readout_folded == (name in ("gru", "feeding", "monotonic feeding", "location"))
+
+
+def test_a_state_is_kept_once_though_several_rows_go_on_from_it() -> None:
+    state = DecoderState((tuple(torch.randn(5, 3) for _ in range(2)),)).select(torch.tensor([3, 1, 3, 3, 1, 4]))
+    once, apart = state.deduplicate_parents(), state.expand_parents()
+    assert [len(part) for part in once.layers[0]] == [3, 3] and once.parent_N is not None
+    assert apart.parent_N is None
+    for shared, own in zip(once.layers[0], apart.layers[0], strict=True):
+        assert torch.equal(shared[once.parent_N], own)
+    further = state.select(torch.tensor([5, 0])).expand_parents()
+    assert torch.equal(further.layers[0][0], state.layers[0][0][[4, 3]])

@@ -1,0 +1,225 @@
+"""Processes that agree: what each says reaches all, gradients are added, and a loss of one is noticed by the others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from rnnkit.errors import ConfigError
+from rnnkit.training import launcher
+from rnnkit.training.distributed import PeerLostError, ProcessGroup, RankInfo, rank_from_environment
+from rnnkit.training.launcher import LaunchResult, launch
+from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
+
+AMONG = {"MASTER_ADDR": "localhost", "RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+
+AGREEING = """
+import os, sys
+import numpy as np
+import torch
+from pathlib import Path
+from rnnkit.training import shared_memory
+from rnnkit.training.distributed import join_process_group
+
+def refuse(*given):
+    raise OSError("somebody else's")
+
+with join_process_group("cpu") as group:
+    rank = group.rank_info.rank
+    if rank and sys.argv[2] == "apart":
+        shared_memory.attach_shared_memory = refuse
+    assert (group.world_size, group.is_main) == (2, rank == 0)
+    assert list(group.all_reduce_max(rank, 5 - rank)) == [1, 5]
+    assert list(group.broadcast(rank + 0.5, -1.0)) == [0.5, -1.0]
+    assert list(group.all_reduce_sum(rank + 1, 0.25)) == [3.0, 0.5]
+    tensor = torch.full((3, 5), float(rank))
+    group.broadcast_tensors([tensor])
+    assert (tensor == 0).all()
+
+    both, one, none = (torch.nn.Parameter(torch.zeros(size)) for size in ((3, 5), (7,), (2,)))
+    both.grad = torch.full((3, 5), rank + 1.0)
+    if rank:
+        one.grad = torch.arange(7.0)
+    group.all_reduce_gradients([both, one, none], 2.0 - rank)
+    assert (both.grad == 2 * 1 + 1 * 2).all()
+    assert torch.equal(one.grad, torch.arange(7.0))
+    assert none.grad is None, "nobody has a gradient of it"
+    group.all_reduce_gradients([none], 1.0)
+    assert none.grad is None
+    for step in range(3):
+        both.grad, one.grad = torch.full((3, 5), float(step)), None
+        group.all_reduce_gradients([both, one, none], 1.0)
+        assert (both.grad == 2 * step).all() and one.grad is None
+    shared = sys.argv[2] == "shared" and hasattr(os, "memfd_create")
+    assert {isinstance(how, shared_memory.SharedMemorySum) for how in group._sums.values()} == {shared}
+
+    arrays = {"a": np.full((rank + 2, 3), rank, np.float32), "b": np.arange(rank, dtype=np.uint8)}
+    collected = group.gather_arrays(arrays)
+    if group.is_main:
+        assert set(collected) == {"a", "b", "process-1:a", "process-1:b"}
+        assert collected["process-1:a"].shape == (3, 3)
+    whole = {**arrays, "process-1:a": np.ones(7), "process-2:a": np.zeros(7)}
+    assert set(group.local_arrays(whole)) == ({"a"} if rank else {"a", "b"})
+
+    torch.manual_seed(1)
+    group.seed_per_rank(1)
+    drawn = torch.rand(3)
+    first = drawn.clone()
+    group.broadcast_tensors([first])
+    assert torch.equal(first, drawn) == group.is_main
+    Path(sys.argv[1], str(rank)).touch()
+"""
+
+OVERFLOWING = """
+import sys
+from pathlib import Path
+import torch
+from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings, UpdateResult
+from rnnkit.training.distributed import join_process_group
+from rnnkit.training.task import LossScaling
+
+with join_process_group("cpu") as group:
+    rank = group.rank_info.rank
+    torch.manual_seed(rank)
+    network = torch.nn.Linear(3, 5)
+    optimizer = NetworkOptimizer(network, OptimizerSettings("adam", scale_loss=True), Path(), group)
+    before = network.weight.detach().clone()
+    seen = []
+    for worst in (1.0, float("inf"), 1.0):
+        optimizer.backward(network.weight.sum() * (worst if rank == 1 else 1.0), 3 + rank)
+        seen.append(optimizer.update(7, 0.1))
+    assert [change.scaling for change in seen] == [
+        LossScaling(2.0**16, False), LossScaling(2.0**15, True), LossScaling(2.0**15, False)
+    ]
+    assert seen[0] == UpdateResult(seen[2].norm, seen[0].scaling)
+    first = network.weight.detach().clone()
+    group.broadcast_tensors([first])
+    assert torch.equal(first, network.weight), "the processes have gone apart"
+    assert not torch.equal(first, before)
+    Path(sys.argv[1], str(rank)).touch()
+"""
+
+LEAVING = """
+import contextlib, sys
+from pathlib import Path
+from rnnkit.training.distributed import join_process_group
+
+def talkers():
+    return [name for path in Path("/proc/self/task").glob("*/comm") if "gloo" in (name := path.read_text())]
+
+with contextlib.suppress(ZeroDivisionError), join_process_group("cpu") as group:
+    import torch._dynamo  # as an optimiser does; all that torch knows of distributed training comes with it
+    group.barrier()
+    assert talkers()
+    1 / int(sys.argv[2])
+assert not talkers()
+Path(sys.argv[1], str(group.rank_info.rank)).touch()
+"""
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from rnnkit.training.distributed import PeerLostError, join_process_group
+
+# The launcher ends the others as soon as it knows, which can be before they have noticed.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+with join_process_group("cpu") as group:
+    group.barrier()
+    if group.rank_info.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        group.barrier()
+    except PeerLostError as failure:
+        assert "a process of this run is gone" in str(failure)
+        assert "--resume" in str(failure)
+        Path(sys.argv[1], "noticed").touch()
+        sys.exit(3)
+"""
+
+
+def test_a_process_finds_its_place_in_the_environment() -> None:
+    assert rank_from_environment(AMONG) == RankInfo(3, 4, 1, 2)
+    assert rank_from_environment({}) == RankInfo(0, 1, 0, 1)
+
+
+@pytest.mark.parametrize("name", AMONG)
+def test_who_is_told_half_is_alone(name: str) -> None:
+    assert rank_from_environment({key: value for key, value in AMONG.items() if key != name}) == RankInfo()
+
+
+def test_one_process_agrees_with_itself() -> None:
+    group = ProcessGroup()
+    assert group.is_main
+    assert (group.all_reduce_max(3, 1), group.broadcast(2.0), group.all_reduce_sum(1.0)) == ((3, 1), (2.0,), (1.0,))
+    arrays = {"cpu": np.arange(3)}
+    assert group.local_arrays(group.gather_arrays(arrays)) == arrays
+    parameter, other = torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.arange(3.0)
+    group.all_reduce_gradients([parameter, other], 0.5)
+    assert torch.equal(parameter.grad, torch.tensor([0.0, 0.5, 1.0]))
+    assert other.grad is None
+
+
+@pytest.mark.parametrize("memory", ["shared", "apart"])
+def test_two_processes_agree(tmp_path: Path, memory: str) -> None:
+    ending = launch([sys.executable, "-c", AGREEING, str(tmp_path), memory], 2)
+    assert ending == LaunchResult(0)
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
+
+
+def test_a_gradient_that_overflows_in_one_process_is_skipped_by_all(tmp_path: Path) -> None:
+    ending = launch([sys.executable, "-c", OVERFLOWING, str(tmp_path)], 2)
+    assert ending == LaunchResult(0)
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="finds the threads in /proc")
+@pytest.mark.parametrize("divisor", ["1", "0"], ids=["done", "failed"])
+def test_nothing_of_the_group_outlives_it(tmp_path: Path, divisor: str) -> None:
+    """A thread of it that is still at work when Python ends would abort the process."""
+    ending = launch([sys.executable, "-c", LEAVING, str(tmp_path), divisor], 2)
+    assert ending == LaunchResult(0)
+    assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
+
+
+def test_a_lost_process_is_noticed_and_named(tmp_path: Path) -> None:
+    ending = launch([sys.executable, "-c", DYING, str(tmp_path)], 2)
+    assert ending == LaunchResult(128 + 9, (1, "SIGKILL"))
+    assert (tmp_path / "noticed").exists()
+
+
+@pytest.mark.parametrize(
+    ("failures", "expected"),
+    [
+        ({0: (1, 5), 1: (-9, 5)}, LaunchResult(137, (1, "SIGKILL"))),
+        ({0: (-15, 9), 1: (2, 5)}, LaunchResult(2)),
+        ({0: (-15, 5), 1: (-9, 5)}, LaunchResult(137, (1, "SIGKILL"))),
+        ({0: (-6, 5), 1: (-9, 5)}, LaunchResult(137, (1, "SIGKILL"))),
+        ({1: (1, 5), 0: (3, 5)}, LaunchResult(3)),
+    ],
+)
+def test_what_failed_first_decides(failures: dict[int, tuple[int, int]], expected: LaunchResult) -> None:
+    seen = {rank: SimpleNamespace(exitcode=code, timestamp=when) for rank, (code, when) in failures.items()}
+    assert launcher._first_failure(seen) == expected
+
+
+def test_a_checkpoint_of_two_processes_is_not_for_one() -> None:
+    torch.manual_seed(1)
+    optimizer = NetworkOptimizer(torch.nn.Linear(3, 5), OptimizerSettings("adam"), Path("model"))
+    state = {**optimizer.state_dict()}
+    state["random"] = {**state["random"], "process-1:cpu": state["random"]["cpu"]}
+    with pytest.raises(ConfigError, match="made by 2 processes, not 1") as raised:
+        optimizer.load_state_dict(state)
+    assert "go on with --processes 2" in str(raised.value)
+
+
+def test_the_error_for_a_loss_says_how_to_go_on() -> None:
+    assert str(PeerLostError("Connection closed by peer\nand so on")) == (
+        "a process of this run is gone\n  Connection closed by peer\n  the last checkpoint is whole\n"
+        "  hint: the same command with --resume goes on from there"
+    )
