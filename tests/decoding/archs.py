@@ -9,8 +9,8 @@ import torch
 from tests.tiny_models import translator
 
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
-from rnnkit.models.translation import Translation
-from rnnkit.text import special
+from rnnkit.models.translation_stepper import TranslationStepper
+from rnnkit.text import special_tokens
 
 ARCHS: Mapping[str, Mapping[str, Any]] = {
     "rnn": {"arch": "rnn", "layers": 2, "decoder_layers": 2},
@@ -40,9 +40,9 @@ def network(name: str, seed: int, size: int = SIZE, spread: float = 1.0) -> Sequ
     return translator(seed=seed, size=size, spread=spread, **ARCHS[name])
 
 
-def batch(model: SequenceToSequence, sources: Sequence[Sequence[int]] = SOURCES) -> Translation:
+def batch(model: SequenceToSequence, sources: Sequence[Sequence[int]] = SOURCES) -> TranslationStepper:
     """Encode sentences as one batch."""
     longest = max(map(len, sources)) + 1
-    ended = [[*ids, special.EOS, *[special.PAD] * (longest - 1 - len(ids))] for ids in sources]
+    ended = [[*ids, special_tokens.EOS, *[special_tokens.PAD] * (longest - 1 - len(ids))] for ids in sources]
     with torch.inference_mode():
-        return Translation(model, torch.tensor(ended), torch.tensor([len(ids) + 1 for ids in sources]))
+        return TranslationStepper(model, torch.tensor(ended), torch.tensor([len(ids) + 1 for ids in sources]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from rnnkit.decoding.stepper import SearchOptions, normalized_score
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 from .tables import PrefixStepper
 
@@ -14,7 +14,7 @@ Found = list[tuple[tuple[int, ...], float, float]]
 
 def reference_beam(stepper: PrefixStepper, sentence: int, limit: int, options: SearchOptions, words: int = 0) -> Found:
     """Return ids, log-probability and score of the n-best list."""
-    never = {special.PAD, special.BOS} | (set() if options.allow_unknown else {special.UNK})
+    never = {special_tokens.PAD, special_tokens.BOS} | (set() if options.allow_unknown else {special_tokens.UNK})
     living: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     finished: Found = []
     while living and len(finished) < options.beam:
@@ -26,7 +26,7 @@ def reference_beam(stepper: PrefixStepper, sentence: int, limit: int, options: S
                     (*ids, token)[at : at + options.no_repeat_ngram]
                     for at in range(length + 1 - options.no_repeat_ngram)
                 ]
-                ends = token == special.EOS
+                ends = token == special_tokens.EOS
                 repeats = options.no_repeat_ngram and not ends and seen.count(seen[-1]) > 1 if seen else False
                 early, late = ends and length < options.min_length, not ends and length >= limit
                 if not (token in never or repeats or early or late):
@@ -34,7 +34,7 @@ def reference_beam(stepper: PrefixStepper, sentence: int, limit: int, options: S
         grown.sort(key=lambda pair: -pair[1])
         best, living = grown[: options.beam - len(finished)], []
         for ids, log_p in best:
-            if ids[-1] != special.EOS:
+            if ids[-1] != special_tokens.EOS:
                 living.append((ids, log_p))
                 continue
             reached = normalized_score(log_p, len(ids), options.alpha)

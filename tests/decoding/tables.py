@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 Search = Callable[[Stepper[object], Tensor, SearchOptions], list[list[Hypothesis]]]
 
@@ -60,7 +60,9 @@ class PrefixStepper:
 
 def from_table(table: Mapping[tuple[int, ...], Mapping[int, float]], size: int) -> PrefixStepper:
     """Create a stepper over one sentence from probabilities by prefix; uniform after a prefix not in the table."""
-    spread = dict.fromkeys([special.EOS, *range(len(special.NAMES), size)], 1 / (size - len(special.NAMES) + 1))
+    spread = dict.fromkeys(
+        [special_tokens.EOS, *range(len(special_tokens.NAMES), size)], 1 / (size - len(special_tokens.NAMES) + 1)
+    )
 
     def log_probabilities(_: int, prefix: tuple[int, ...]) -> list[float]:
         known = table.get(prefix, spread)

@@ -17,7 +17,7 @@ from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.rescoring import score_targets
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 from .archs import ARCHS, SOURCES, batch, network
 

@@ -13,7 +13,7 @@ from rnnkit.decoding.constraints.token_constraints import BatchConstraints
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.errors import FormatError
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 from .reference import reference_beam
 from .tables import PrefixStepper, only, random_stepper

@@ -22,8 +22,8 @@ from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
 from rnnkit.decoding.translate import TranslationOptions, search_batches
 from rnnkit.decoding.translator import Translator
-from rnnkit.models.store import Model
-from rnnkit.text import special
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.text import special_tokens
 
 from .tables import PrefixStepper, random_stepper
 
@@ -31,14 +31,14 @@ SOURCES: tuple[list[int], ...] = ([4, 5, 6], [7, 8, 9, 10, 11, 5, 4], [12], [], 
 ARCHS = ["lstm", "transformer", "hybrid"]
 
 
-def model(seed: int, **changes: Any) -> Model:
+def model(seed: int, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **changes)
-    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
 def searched(
-    models: tuple[Model, ...], options: TranslationOptions, per_sentence: list[Constraints] | None = None
+    models: tuple[LoadedSeq2Seq, ...], options: TranslationOptions, per_sentence: list[Constraints] | None = None
 ) -> list[list[Hypothesis]]:
     return search_batches(Translator(models), SOURCES, per_sentence or [UNCONSTRAINED] * len(SOURCES), options)
 
@@ -107,12 +107,12 @@ def test_targets_are_scored_right_to_left(arch: str) -> None:
 
 
 def whole_space(size: int, longest: int) -> list[tuple[int, ...]]:
-    words = range(len(special.NAMES), size)
+    words = range(len(special_tokens.NAMES), size)
     return [ids for length in range(longest) for ids in itertools.product(words, repeat=length)]
 
 
 def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
-    ended = [*ids, special.EOS]
+    ended = [*ids, special_tokens.EOS]
     return sum(stepper._log_probabilities(sentence, ids[:at])[token] for at, token in enumerate(ended))
 
 
@@ -122,13 +122,13 @@ def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
     weight=st.sampled_from([0.25, 0.5]),
     few=st.sampled_from([None, 0, 1]),
 )
-def test_reranking_uses_both_directions(seed: int, alpha: float, share: float, few: int | None) -> None:
+def test_reranking_uses_both_directions(seed: int, alpha: float, weight: float, few: int | None) -> None:
     """If one direction finds every output, the best are found even if the other finds only a few."""
-    sentences, size, longest = 3, len(special.NAMES) + 2, 4
+    sentences, size, longest = 3, len(special_tokens.NAMES) + 2, 4
     space = whole_space(size, longest)
     options = SearchOptions(beam=len(space), nbest=5, alpha=alpha)
     steppers = [random_stepper(sentences, size, seed + place, source=3) for place in range(2)]
-    directions = [Direction(steppers[0], weight=1 - share), Direction(steppers[1], True, share)]
+    directions = [Direction(steppers[0], weight=1 - weight), Direction(steppers[1], True, weight)]
     every = replace(options, nbest=options.beam)
     limit_B = torch.full((sentences,), longest)
     each = [
@@ -183,11 +183,11 @@ def test_attention_comes_from_a_direction_that_has_it() -> None:
             torch.testing.assert_close(many[0].attention, wanted_TS[: len(many[0].ids) + 1])
 
 
-def score_attention(one: Model, outputs: list[tuple[int, ...]]) -> list[torch.Tensor]:
+def score_attention(one: LoadedSeq2Seq, outputs: list[tuple[int, ...]]) -> list[torch.Tensor]:
     """Return the attention of a right-to-left model for each output alone, in reading order."""
     looks = []
     for source, ids in zip(SOURCES, outputs, strict=True):
-        source_1S = torch.tensor([[*source, special.EOS]])
+        source_1S = torch.tensor([[*source, special_tokens.EOS]])
         with torch.inference_mode():
             (direction,) = Translator((one,)).start_batch(source_1S, torch.tensor([source_1S.shape[1]]))
             attention_11TS = score_targets(direction.stepper, [[ids[::-1]]])[1]

@@ -14,7 +14,7 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.generate import ConstrainedStepper
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .tables import from_table, random_stepper
 

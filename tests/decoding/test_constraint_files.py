@@ -16,14 +16,14 @@ from tests.tiny_models import SIZE, tokenizer, translator, vocabulary
 from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
 from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, Constraints
 from rnnkit.errors import DataError
-from rnnkit.models.store import Model
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 
-def model(seed: int = 1, **changes: Any) -> Model:
+def model(seed: int = 1, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **changes)
-    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
 def read(

@@ -15,9 +15,8 @@ from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.ensemble import Ensemble, ShallowFusion
 from rnnkit.decoding.rescoring import score_targets
 from rnnkit.decoding.stepper import SearchOptions, Stepper
-from rnnkit.models.counted_prompts import CountedPrompts
-from rnnkit.models.prompts import Prompts
-from rnnkit.text.special import EOS
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.text.special_tokens import EOS
 
 from .tables import random_stepper
 
@@ -48,8 +47,8 @@ def test_confident_model_dominates_ensemble() -> None:
 
 @pytest.mark.parametrize("kind", ["network", "counts"])
 def test_shallow_fusion_adds_weighted_log_probabilities(kind: str) -> None:
-    def begin() -> Prompts | CountedPrompts:
-        return Prompts(speaker(), [()] * 2) if kind == "network" else CountedPrompts(counts(), [()] * 2)
+    def begin() -> NeuralPrompts | NgramPrompts:
+        return NeuralPrompts(speaker(), [()] * 2) if kind == "network" else NgramPrompts(counts(), [()] * 2)
 
     stepper = random_stepper(2, SIZE, seed=3)
     with torch.inference_mode():

@@ -13,11 +13,10 @@ from rnnkit.decoding.generate import GeneratedLine, GenerationOptions, TextGener
 from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.models import prompts
-from rnnkit.models.counted_prompts import CountedPrompts
 from rnnkit.models.language_model import LanguageModel
-from rnnkit.models.prompts import Prompts
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 LINES = ["the king", "", "a cat sat on the mat", "the zebra sat", "a", "the queen", "", "very hungry , the cat ran on"]
 HOW = {
@@ -31,13 +30,13 @@ HOW = {
 
 def neural(network: LanguageModel, kind: str | None = "words", more: Sequence[str] = ()) -> TextGenerator:
     return TextGenerator(
-        lambda prompts: Prompts(network, prompts), vocabulary(*more), None if kind is None else tokenizer(kind)
+        lambda prompts: NeuralPrompts(network, prompts), vocabulary(*more), None if kind is None else tokenizer(kind)
     )
 
 
 def counted(smoothing: str = "kneser-ney") -> TextGenerator:
     model = counts(smoothing=smoothing)
-    return TextGenerator(lambda prompts: CountedPrompts(model, prompts), vocabulary(), tokenizer("spaces"))
+    return TextGenerator(lambda prompts: NgramPrompts(model, prompts), vocabulary(), tokenizer("spaces"))
 
 
 def ids_of(generator: TextGenerator, one: GeneratedLine, place: int = 0) -> list[int]:
@@ -47,7 +46,7 @@ def ids_of(generator: TextGenerator, one: GeneratedLine, place: int = 0) -> list
 @torch.no_grad()
 def reading(network: LanguageModel, ids: list[int], behind: int) -> float:
     """Sum the log-probabilities of the ids after the prompt, scored in one pass."""
-    hidden_BTE = network.read(torch.tensor([[EOS, *ids[:-1]]]), network.start(1)).hidden_BTE
+    hidden_BTE = network.hidden_states(torch.tensor([[EOS, *ids[:-1]]]), network.initial_state(1)).hidden_BTE
     return -network.nll(hidden_BTE[0, behind:], torch.tensor(ids[behind:])).double().sum().item() if ids[behind:] else 0
 
 
@@ -114,7 +113,7 @@ def test_greedy_takes_the_most_probable_allowed_token() -> None:
     (found,) = generate_lines(generator, ["the cat"], HOW["greedy"], batch_tokens=50)
     ids = [4, 8]
     for token in (*found.hypotheses[0].ids, *([EOS] if found.ended[0] else [])):
-        hidden_BTE = network.read(torch.tensor([[EOS, *ids]]), network.start(1)).hidden_BTE
+        hidden_BTE = network.hidden_states(torch.tensor([[EOS, *ids]]), network.initial_state(1)).hidden_BTE
         log_p_V = network.log_probabilities(hidden_BTE[:, -1])[0]
         log_p_V[[PAD, UNK, BOS]] = -torch.inf
         assert token == int(log_p_V.argmax())
@@ -192,9 +191,9 @@ def test_long_prompt_in_chunks_equals_the_whole(arch: str, monkeypatch: pytest.M
     network = speaker(arch)
     text = [[5 + place % (SIZE - 5) for place in range(50)]]
     with torch.inference_mode():
-        whole = Prompts(network, text).start().first_BKV
-        monkeypatch.setattr(prompts, "PIECE", 7)
-        pieces = Prompts(network, text).start().first_BKV
+        whole = NeuralPrompts(network, text).start().first_BKV
+        monkeypatch.setattr(prompts, "PREFILL_CHUNK", 7)
+        pieces = NeuralPrompts(network, text).start().first_BKV
     assert whole is not None
     assert pieces is not None
     torch.testing.assert_close(pieces, whole)

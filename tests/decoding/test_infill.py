@@ -9,12 +9,12 @@ import torch
 from tests.tiny_models import SIZE, WORDS, filler, tokenizer, vocabulary
 
 from rnnkit.decoding.infill import FilledLine, fill_lines
-from rnnkit.models.cloze import Cloze
-from rnnkit.models.cloze_store import Filler
-from rnnkit.text.gaps import Gapped
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.models.lm_store import LoadedMaskedLM
+from rnnkit.models.masked_lm import MaskedLM
+from rnnkit.text.masked_lines import MaskedTokens
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
-LINES: list[Gapped] = [
+LINES: list[MaskedTokens] = [
     ["the", None, "sat"],
     [None],
     ["a", "zebra", None, "on", "the", "mat", "￭."],
@@ -24,21 +24,21 @@ LINES: list[Gapped] = [
 ]
 
 
-def opened(network: Cloze, kind: str | None = "words", more: tuple[str, ...] = ()) -> Filler:
-    return Filler(Path(), network, None if kind is None else tokenizer(kind), vocabulary(*more), "en", {})
+def opened(network: MaskedLM, kind: str | None = "words", more: tuple[str, ...] = ()) -> LoadedMaskedLM:
+    return LoadedMaskedLM(Path(), network, None if kind is None else tokenizer(kind), vocabulary(*more), "en", {})
 
 
 def fill(
-    network: Cloze, lines: list[Gapped] = LINES, candidates: int = 3, batch_tokens: int = 1000
+    network: MaskedLM, lines: list[MaskedTokens] = LINES, candidates: int = 3, batch_tokens: int = 1000
 ) -> list[FilledLine]:
     return list(fill_lines(opened(network), lines, candidates, False, batch_tokens))
 
 
 @torch.no_grad()
-def log_probabilities(network: Cloze, tokens: list[str | None], position: int) -> torch.Tensor:
+def log_probabilities(network: MaskedLM, tokens: list[str | None], position: int) -> torch.Tensor:
     """Return the distribution at one position of a line, other gaps read as <unk> (V,)."""
     ids = [UNK if token is None else vocabulary().encode([token])[0] for token in tokens]
-    readout_BTE = network.read(torch.tensor([[*ids, EOS]]), torch.tensor([len(ids) + 1]))
+    readout_BTE = network.hidden_states(torch.tensor([[*ids, EOS]]), torch.tensor([len(ids) + 1]))
     return network.log_probabilities(readout_BTE[:, position])[0]
 
 

@@ -25,17 +25,15 @@ from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import Translator
-from rnnkit.models.prompts import Prompts
-from rnnkit.models.store import Model
-from rnnkit.text.normalise import Normalisation
-from rnnkit.text.tokenizers.characters import CharacterTokenizer
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.learning import learn_subwords
-from rnnkit.text.tokenizers.octets import ByteTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import BYTES
+from rnnkit.models.prompts import NeuralPrompts
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.text.normalizer import Normalizer
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
+from rnnkit.text.tokenizers.simple_tokenizers import ByteTokenizer, CharacterTokenizer, WhitespaceTokenizer
+from rnnkit.text.tokenizers.subword_training import train_subwords
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import WordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
 from .tables import random_stepper
@@ -62,18 +60,18 @@ KINDS = (
 @cache
 def tokenizer(kind: str) -> Tokenizer:
     kind, _, featured = kind.partition(" ")
-    plain: dict[str, Callable[[Normalisation], Tokenizer]] = {
+    plain: dict[str, Callable[[Normalizer], Tokenizer]] = {
         "words": WordTokenizer,
-        "spaces": SpaceTokenizer,
+        "spaces": WhitespaceTokenizer,
         "chars": CharacterTokenizer,
         "bytes": ByteTokenizer,
     }
-    found = plain[kind](Normalisation()) if kind in plain else learn_subwords(TEXT * 3, kind, None, Normalisation())
+    found = plain[kind](Normalizer()) if kind in plain else train_subwords(TEXT * 3, kind, None, Normalizer())
     return FeaturedTokenizer(found) if featured == "with features" else found
 
 
 @cache
-def model(kind: str, seed: int, **changes: Any) -> Model:
+def model(kind: str, seed: int, **changes: Any) -> LoadedSeq2Seq:
     cut = tokenizer(kind)
     tokens = [token for line in TEXT for token in cut.tokenize(line)]
     if kind == "spaces":
@@ -84,10 +82,10 @@ def model(kind: str, seed: int, **changes: Any) -> Model:
         tokens += [token for phrase in PHRASES for token in cut.tokenize(phrase)]
         tokens += set("".join(PHRASES).replace(" ", ""))
     if "octets" in kind:
-        tokens += BYTES
+        tokens += BYTE_TOKENS
     table = Vocabulary.from_counts({token: tokens.count(token) for token in tokens})
     network = translator(seed=seed, size=len(table), spread=1.0, **changes)
-    return Model(Path("m"), network, cut, table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, cut, table, table, ("de", "en"), {})
 
 
 def is_word(character: str) -> bool:
@@ -119,7 +117,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def constraints_for(here: Model, phrases: list[str], prefix: str = "") -> Constraints:
+def constraints_for(here: LoadedSeq2Seq, phrases: list[str], prefix: str = "") -> Constraints:
     reader = ConstraintReader(here, ConstraintFiles())
     found = reader.read(1, "", [prefix, "\t".join(phrases), ""])
     assert not reader.problems
@@ -127,7 +125,7 @@ def constraints_for(here: Model, phrases: list[str], prefix: str = "") -> Constr
 
 
 def found(
-    translators: tuple[Model, ...], per_sentence: list[Constraints], search: str, **changes: Any
+    translators: tuple[LoadedSeq2Seq, ...], per_sentence: list[Constraints], search: str, **changes: Any
 ) -> list[TranslatedLine]:
     sampling = SamplingOptions(temperature=1.5) if search == "sampling" else None
     options = TranslationOptions(SearchOptions(**SEARCHES[search]), 1000, sampling=sampling)
@@ -171,7 +169,7 @@ def test_ensembles_directions_and_fusion_keep_constraints(kind: str, asked: list
     check(found((one, other), per_sentence, "beam"), asked)
     check(found((one, reverse), per_sentence, "beam"), asked)
     network = speaker(size=len(one.target_vocabulary))
-    fused = {"fusion_models": (lambda sentences: Prompts(network, [()] * sentences),), "weights": (0.4,)}
+    fused = {"fusion_models": (lambda sentences: NeuralPrompts(network, [()] * sentences),), "weights": (0.4,)}
     check(found((one,), per_sentence, "beam", **fused), asked)
 
 
@@ -203,7 +201,7 @@ def test_batch_equals_single_sentences(kind: str) -> None:
     assert not together[1].constraints_met
 
 
-def shown(here: Model, phrase: str) -> list[tuple[str, str]]:
+def shown(here: LoadedSeq2Seq, phrase: str) -> list[tuple[str, str]]:
     (one,) = constraints_for(here, [phrase]).phrases
     return [(" ".join(here.target_vocabulary.decode(way.ids)), way.placement) for way in one.spellings]
 
@@ -222,9 +220,9 @@ def test_spellings_follow_the_tokenizer() -> None:
 
 
 def test_vocabulary_without_space_has_no_boundaries() -> None:
-    cut = CharacterTokenizer(Normalisation())
+    cut = CharacterTokenizer(Normalizer())
     table = Vocabulary.from_counts(dict.fromkeys("abcdes", 1))
-    here = Model(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
+    here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
     constraints = constraints_for(here, ["ed", "s"])
     (one,) = translate_tokens(
         Translator((here,)), [list("abe")], [constraints], TranslationOptions(SearchOptions(min_length=7), 100)
@@ -238,8 +236,8 @@ def test_vocabulary_without_space_has_no_boundaries() -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_full_beam_equals_exhaustive_search(right_to_left: bool, phrases: tuple[str, ...], seed: int) -> None:
     table = Vocabulary.from_counts(dict.fromkeys("a,中▁", 1))
-    cut = CharacterTokenizer(Normalisation())
-    here = Model(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
+    cut = CharacterTokenizer(Normalizer())
+    here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
     constraints = constraints_for(here, list(phrases))
     if right_to_left:
         constraints = Direction(random_stepper(1, 8, seed), right_to_left=True).reorder_constraints(constraints)

@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.tiny_models import translator
 
-from rnnkit.data.batching import pad
+from rnnkit.data.batch_sampler import pad_sequences
 from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
-from rnnkit.models.translation import Translation
+from rnnkit.models.translation_stepper import TranslationStepper
 from rnnkit.nn import kinds
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 SIZE = 7
 VARIANTS: list[dict[str, Any]] = [
@@ -29,14 +29,16 @@ VARIANTS: list[dict[str, Any]] = [
 ]
 
 
-def stepper(changes: dict[str, Any], seed: int) -> Translation:
+def stepper(changes: dict[str, Any], seed: int) -> TranslationStepper:
     """Encode three sentences of different lengths."""
     network = translator(size=SIZE, seed=seed, **changes)
     generator = torch.Generator().manual_seed(seed)
     lengths = (4, 1, 2)
     sentences = [torch.cat([torch.randint(4, SIZE, (n,), generator=generator), torch.tensor([EOS])]) for n in lengths]
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad([sentence.numpy() for sentence in sentences]))
-    return Translation(network, source_BS, lengths_B)
+    source_BS, lengths_B = (
+        torch.from_numpy(array) for array in pad_sequences([sentence.numpy() for sentence in sentences])
+    )
+    return TranslationStepper(network, source_BS, lengths_B)
 
 
 def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:

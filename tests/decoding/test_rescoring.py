@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rnnkit.decoding.rescoring import score_targets
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 from .tables import Prefixes, PrefixStepper, only, random_stepper
 

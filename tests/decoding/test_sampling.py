@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample, sample_tokens
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .tables import Prefixes, PrefixStepper, from_table, random_stepper
 

@@ -15,7 +15,7 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, normalized_score
 from rnnkit.errors import UsageError
-from rnnkit.text.special import BOS, EOS, PAD, UNK
+from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 from .tables import from_table, random_stepper
 

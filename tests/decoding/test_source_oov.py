@@ -18,11 +18,11 @@ from rnnkit.decoding.sampling import SamplingOptions
 from rnnkit.decoding.stepper import SearchOptions
 from rnnkit.decoding.translate import TranslatedLine, TranslationOptions, translate_tokens
 from rnnkit.decoding.translator import Translator, decode_ids, encode_tokens, source_oov_tokens
-from rnnkit.models.prompts import Prompts
-from rnnkit.models.store import Model
-from rnnkit.models.translation import Translation
-from rnnkit.text import special
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.models.prompts import NeuralPrompts
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.models.translation_stepper import TranslationStepper
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 SOURCES = (("the", "Brno", "Wien", "Brno"), ("the", "king"), ("Wien",), ("Aa", "Bb", "Cc", "on", "Dd"), ())
 
@@ -42,14 +42,14 @@ SEARCHES = {
 }
 
 
-def model(seed: int = 1, copies: bool = True, **changes: Any) -> Model:
+def model(seed: int = 1, copies: bool = True, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **({"arch": "gru"} | changes), copy=copies)
     with torch.no_grad():  # mostly unknown words, mostly copied
-        network.output_bias[special.UNK] += 6
+        network.output_bias[special_tokens.UNK] += 6
         if copies:
             network.gate.bias.sub_(4)
-    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
 def translated(
@@ -67,7 +67,7 @@ def ensembles() -> dict[str, Translator]:
         "with a blind one": Translator((model(1), model(2, copies=False, attention="none"))),
         "both directions": Translator((model(1), model(2, right_to_left=True))),
         "backwards and blind": Translator((model(1, right_to_left=True), model(2, copies=False, attention="none"))),
-        "fused": Translator((model(1),), (lambda count: Prompts(language, [()] * count),), (0.3,)),
+        "fused": Translator((model(1),), (lambda count: NeuralPrompts(language, [()] * count),), (0.3,)),
     }
 
 
@@ -112,30 +112,33 @@ def test_extended_distribution_sums_to_one(ensemble: str) -> None:
     """Out-of-vocabulary tokens of other lines have probability zero."""
     here = CREWS[ensemble]
     encoded = [here.encode(source)[0] for source in SOURCES[:4]]
-    source_BS = torch.tensor([[*ids, special.EOS, *[special.PAD] * (5 - len(ids))] for ids in encoded])
+    source_BS = torch.tensor([[*ids, special_tokens.EOS, *[special_tokens.PAD] * (5 - len(ids))] for ids in encoded])
     direction = here.start_batch(source_BS, torch.tensor([len(ids) + 1 for ids in encoded]))[0]
-    log_p_B1V, state, _ = direction.stepper.step(torch.full((4, 1), special.BOS), direction.stepper.start())
+    log_p_B1V, state, _ = direction.stepper.step(torch.full((4, 1), special_tokens.BOS), direction.stepper.start())
     assert log_p_B1V.shape[-1] == SIZE + 4
     torch.testing.assert_close(log_p_B1V.exp().sum(-1), torch.ones(4, 1))
     real_BX = log_p_B1V[:, 0, SIZE:] > -torch.inf
     assert real_BX.sum(-1).tolist() == [2, 0, 1, 4]
     log_p_B1V, _, _ = direction.stepper.step(torch.full((4, 1), SIZE), state)  # read as <unk>
-    unknown_B1V, _, _ = direction.stepper.step(torch.full((4, 1), special.UNK), state)
+    unknown_B1V, _, _ = direction.stepper.step(torch.full((4, 1), special_tokens.UNK), state)
     torch.testing.assert_close(log_p_B1V, unknown_B1V)
 
 
 def test_unk_probability_is_split_by_attention() -> None:
     """The probability of <unk> without copying is split between <unk> and the out-of-vocabulary tokens."""
     network = model(3).network
-    source_1S, length_1 = torch.tensor([[4, SIZE, SIZE + 1, SIZE, special.EOS]]), torch.tensor([5])
-    unknown_1S = source_1S.masked_fill(source_1S >= SIZE, special.UNK)
-    first_11 = torch.tensor([[special.BOS]])
+    source_1S, length_1 = torch.tensor([[4, SIZE, SIZE + 1, SIZE, special_tokens.EOS]]), torch.tensor([5])
+    unknown_1S = source_1S.masked_fill(source_1S >= SIZE, special_tokens.UNK)
+    first_11 = torch.tensor([[special_tokens.BOS]])
     with torch.inference_mode():
-        wide, plain = Translation(network, source_1S, length_1), Translation(network, unknown_1S, length_1)
+        wide, plain = (
+            TranslationStepper(network, source_1S, length_1),
+            TranslationStepper(network, unknown_1S, length_1),
+        )
         wide_V = wide.step(first_11, wide.start())[0].flatten().exp()
         plain_V = plain.step(first_11, plain.start())[0].flatten().exp()
-    own = [special.UNK, SIZE, SIZE + 1]
-    assert wide_V[own].sum() == pytest.approx(plain_V[special.UNK].item(), abs=1e-6)
+    own = [special_tokens.UNK, SIZE, SIZE + 1]
+    assert wide_V[own].sum() == pytest.approx(plain_V[special_tokens.UNK].item(), abs=1e-6)
     assert (wide_V[[SIZE, SIZE + 1]] > 0).all()
     torch.testing.assert_close(wide_V[2:SIZE], plain_V[2:])
 
@@ -144,7 +147,7 @@ def test_features_are_not_copied_and_lexicon_applies() -> None:
     here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
     assert source_oov_tokens(here, ("␉V", "Brno", "the", "␉␉x", "Brno")) == ("Brno", "␉␉x")
     ids = encode_tokens(vocabulary(), ("the", "Brno", "Wien"), ("Brno",))
-    assert (ids[1:], decode_ids(vocabulary(), ids, ("Brno",))) == ([SIZE, special.UNK], ["the", "Brno", "<unk>"])
+    assert (ids[1:], decode_ids(vocabulary(), ids, ("Brno",))) == ([SIZE, special_tokens.UNK], ["the", "Brno", "<unk>"])
     options = replace(SEARCHES["beam"], keep_attention=True, replace_unknown=True, lexicon={"Wien": "Vienna"})
     (one,) = translated(Translator((model(),)), [("Wien", "Wien")], options)
     assert "Vienna" in {token for tokens in one.tokens for token in tokens}
@@ -152,10 +155,10 @@ def test_features_are_not_copied_and_lexicon_applies() -> None:
 
 def test_model_without_copy_mechanism_is_unchanged() -> None:
     here = Translator((model(copies=False),))
-    assert here.encode(("the", "Brno")) == ([vocabulary().ids["the"], special.UNK], ())
+    assert here.encode(("the", "Brno")) == ([vocabulary().ids["the"], special_tokens.UNK], ())
     network = speaker(seed=4)
     sharpen(network, 4)
-    wide = ExtendedVocabularyStepper(Prompts(network, [()]), SIZE, 2)
-    log_p_11V, _, _ = wide.step(torch.tensor([[special.BOS]]), wide.start())
+    wide = ExtendedVocabularyStepper(NeuralPrompts(network, [()]), SIZE, 2)
+    log_p_11V, _, _ = wide.step(torch.tensor([[special_tokens.BOS]]), wide.start())
     assert log_p_11V.shape[-1] == SIZE + 2
-    assert log_p_11V[0, 0, SIZE:].tolist() == log_p_11V[0, 0, [special.UNK] * 2].tolist()
+    assert log_p_11V[0, 0, SIZE:].tolist() == log_p_11V[0, 0, [special_tokens.UNK] * 2].tolist()

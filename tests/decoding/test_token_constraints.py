@@ -16,7 +16,7 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions
-from rnnkit.text.special import EOS
+from rnnkit.text.special_tokens import EOS
 
 from .tables import PrefixStepper, only, random_stepper
 

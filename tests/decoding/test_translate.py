@@ -24,18 +24,18 @@ from rnnkit.decoding.stepper import Hypothesis, SearchOptions
 from rnnkit.decoding.translate import TranslationOptions, detokenize_outputs, search_batches, translate_lines
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
-from rnnkit.models.store import Model
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.nn.device import out_of_memory
-from rnnkit.text import special
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 LINES = ("the king sat", "", "a dog ran on the mat", "Zzz yyy", "the cat", "i am very very hungry")
 
 
-def model(seed: int = 1, **changes: Any) -> Model:
+def model(seed: int = 1, **changes: Any) -> LoadedSeq2Seq:
     table = vocabulary()
     network = translator(seed=seed, spread=1.0, **changes)
-    return Model(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
+    return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
 def asked(lines: Sequence[str]) -> list[tuple[str, Constraints]]:
@@ -190,7 +190,9 @@ def test_source_features_are_encoded_but_not_output() -> None:
     for hypothesis in king.hypotheses:
         assert hypothesis.attention is not None
         assert hypothesis.attention.shape[1] == len(king.source) + 1
-    hypothesis = replace(king.hypotheses[0], ids=(here.target_vocabulary.ids["the"], special.UNK, special.UNK))
+    hypothesis = replace(
+        king.hypotheses[0], ids=(here.target_vocabulary.ids["the"], special_tokens.UNK, special_tokens.UNK)
+    )
     spelled = detokenize_outputs(
         here, ("␉V", "king"), [replace(hypothesis, attention=torch.eye(4))], replace(options, replace_unknown=True)
     )
@@ -200,7 +202,7 @@ def test_source_features_are_encoded_but_not_output() -> None:
 def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
     here = model()
     with torch.no_grad():
-        here.network.output_bias[special.UNK] = 50.0
+        here.network.output_bias[special_tokens.UNK] = 50.0
     search = SearchOptions(beam=2, allow_unknown=True, max_length=4)
     options = TranslationOptions(search, 100, keep_attention=True, replace_unknown=True)
     (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), options)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from rnnkit.decoding.stepper import Hypothesis
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 
 def most_attended(hypothesis: Hypothesis, source_length: int) -> list[int]:
@@ -61,5 +61,6 @@ def replace_unknown(
     replacements = source if lexicon is None else [lexicon.get(word, word) for word in source]
     triples = zip(hypothesis.ids, tokens, attended, strict=True)
     return tuple(
-        replacements[positions[index]] if token_id == special.UNK else token for token_id, token, index in triples
+        replacements[positions[index]] if token_id == special_tokens.UNK else token
+        for token_id, token, index in triples
     )

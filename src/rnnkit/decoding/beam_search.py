@@ -47,7 +47,7 @@ from rnnkit.decoding.stepper import (
     coverage_penalty,
     normalized_score,
 )
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -139,7 +139,7 @@ def beam_search(
         limit_B=limit_B,
         free_slots_BG=torch.full((sentences, options.groups), options.beam // options.groups),
         log_p_BK=torch.zeros(sentences, 1, dtype=torch.float64),
-        ids_BKT=torch.full((sentences, 1, 1), special.BOS),
+        ids_BKT=torch.full((sentences, 1, 1), special_tokens.BOS),
         state=stepper.start(),
     )
     while len(beams.sentence_B):
@@ -154,7 +154,7 @@ def _advance(search: _SearchContext[S], beams: _ActiveBeams[S]) -> _ActiveBeams[
     ids_BKT = torch.cat([beams.ids_BKT[every_B1, chosen.row_BK], chosen.token_BK.unsqueeze(-1)], dim=-1)
     attention_BKTS = _append_attention(beams, weights_BKS, chosen.row_BK) if search.keep_attention else None
 
-    ends_BK = (chosen.token_BK == special.EOS) & (chosen.log_p_BK > -torch.inf)
+    ends_BK = (chosen.token_BK == special_tokens.EOS) & (chosen.log_p_BK > -torch.inf)
     free_slots_BG = beams.free_slots_BG
     if ends_BK.any():
         _collect_finished(search, beams.sentence_B, ids_BKT, chosen.log_p_BK, ends_BK, attention_BKTS)

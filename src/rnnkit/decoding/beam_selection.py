@@ -25,7 +25,7 @@ from torch import Tensor
 
 from rnnkit.decoding.constraints.lexical_constraints import LexicalConstraints
 from rnnkit.decoding.stepper import PartialHypotheses
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 TOPK_CHUNK = 64
 """Tokens per chunk."""
@@ -172,7 +172,7 @@ def _pad_selection(selection: BeamSelection, group_size: int) -> BeamSelection:
     return BeamSelection(
         pad(selection.log_p_BK, (0, missing), value=-torch.inf),
         pad(selection.row_BK, (0, missing), value=int(selection.row_BK.min())),
-        pad(selection.token_BK, (0, missing), value=special.EOS),
+        pad(selection.token_BK, (0, missing), value=special_tokens.EOS),
     )
 
 

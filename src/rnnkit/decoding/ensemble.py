@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rnnkit.decoding.constraints.token_constraints import Constraints
 from rnnkit.decoding.stepper import Hypothesis, Stepper
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 TokenSequence = tuple[int, ...]
 
@@ -140,9 +140,9 @@ class ExtendedVocabularyStepper:
 
     def step(self, token_BK: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
         """See `Stepper.step`."""
-        known_BK = token_BK.masked_fill(token_BK >= self._size, special.UNK)
+        known_BK = token_BK.masked_fill(token_BK >= self._size, special_tokens.UNK)
         log_p_BKV, state, weights_BKS = self._stepper.step(known_BK, state)
-        oov_BKX = log_p_BKV[..., special.UNK : special.UNK + 1].expand(-1, -1, self._oov)
+        oov_BKX = log_p_BKV[..., special_tokens.UNK : special_tokens.UNK + 1].expand(-1, -1, self._oov)
         return torch.cat([log_p_BKV, oov_BKX], dim=-1), state, weights_BKS
 
     def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:

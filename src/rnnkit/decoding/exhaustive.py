@@ -22,7 +22,7 @@ from rnnkit.decoding.stepper import (
     normalized_score,
 )
 from rnnkit.errors import UsageError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 MAX_SEQUENCES = 1_000_000
@@ -72,7 +72,7 @@ def _extend(
     search: _SentenceSearch[S], state: S, prefix: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
 ) -> None:
     """Add every output that begins with `prefix`."""
-    ids_11T = torch.tensor([[[special.BOS, *prefix]]])
+    ids_11T = torch.tensor([[[special_tokens.BOS, *prefix]]])
     log_p_11V, state, weights_11S = search.stepper.step(ids_11T[..., -1], state)
     if not prefix:
         _check_search_space(log_p_11V.shape[-1], int(search.limit_B))
@@ -82,7 +82,7 @@ def _extend(
     for token, value in enumerate(masked_11V.squeeze().double().tolist()):
         if value == -torch.inf:
             continue
-        if token == special.EOS:
+        if token == special_tokens.EOS:
             search.found.append(_make_hypothesis(search, prefix, log_p + value, attention))
         else:
             _extend(search, state, (*prefix, token), log_p + value, attention)

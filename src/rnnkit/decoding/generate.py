@@ -20,8 +20,8 @@ from rnnkit.decoding.exhaustive import exhaustive_search
 from rnnkit.decoding.greedy import greedy_search
 from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, forbidden_ids
-from rnnkit.text import special
-from rnnkit.text.lines import one_line
+from rnnkit.text import special_tokens
+from rnnkit.text.lines import replace_line_ends
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -134,13 +134,13 @@ class ConstrainedStepper(Generic[S]):
         """See `Stepper.step`."""
         if state.length == self._limit:
             log_p_BKV = torch.full((*token_BK.shape, self._size), -torch.inf)
-            log_p_BKV[..., special.EOS] = 0.0
+            log_p_BKV[..., special_tokens.EOS] = 0.0
             return log_p_BKV, ConstrainedState(state.inner, state.length + 1), None
         log_p_BKV, inner, _ = self._stepper.step(token_BK, state.inner)
         log_p_BKV = log_p_BKV.cpu().clone()
         log_p_BKV[..., self._forbidden] = -torch.inf
         impossible_BK = log_p_BKV.max(dim=-1).values == -torch.inf
-        log_p_BKV[..., special.EOS].masked_fill_(impossible_BK, 0.0)
+        log_p_BKV[..., special_tokens.EOS].masked_fill_(impossible_BK, 0.0)
         return log_p_BKV, ConstrainedState(inner, state.length + 1), None
 
     def select(self, state: ConstrainedState[S], sentence_B: Tensor, row_BK: Tensor) -> ConstrainedState[S]:
@@ -226,7 +226,7 @@ def forbidden_tokens(vocabulary: Vocabulary, allow_unknown: bool) -> list[int]:
 
     Preprocessed corpora write rare words as the text `<unk>`, which is an ordinary entry; it counts as unknown too.
     """
-    name = special.NAMES[special.UNK]
+    name = special_tokens.NAMES[special_tokens.UNK]
     written = [vocabulary.ids[name]] if name in vocabulary.ids and not allow_unknown else []
     return [*forbidden_ids(SearchOptions(allow_unknown=allow_unknown)), *written]
 
@@ -253,4 +253,4 @@ def tokenize_line(tokenizer: Tokenizer | None, line: str) -> list[str]:
 
 def detokenize_line(tokenizer: Tokenizer | None, tokens: Sequence[str]) -> str:
     """Detokenize; without a tokenizer, join tokens with spaces."""
-    return one_line(" ".join(tokens)) if tokenizer is None else tokenizer.detokenize(tokens)
+    return replace_line_ends(" ".join(tokens)) if tokenizer is None else tokenizer.detokenize(tokens)

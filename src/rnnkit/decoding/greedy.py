@@ -26,7 +26,7 @@ from rnnkit.decoding.stepper import (
     Stepper,
     normalized_score,
 )
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -51,7 +51,7 @@ def greedy_search(
     """
     sentences, mask = len(limit_B), ConstraintMask(options, constraints)
     state, sentence_B = stepper.start(), torch.arange(sentences)
-    ids_BT = torch.full((sentences, 1), special.BOS)
+    ids_BT = torch.full((sentences, 1), special_tokens.BOS)
     log_p_B = torch.zeros(sentences, dtype=torch.float64)
     done_B = torch.zeros(sentences, dtype=torch.bool)
     while not done_B.all():
@@ -66,14 +66,14 @@ def greedy_search(
             best_B, token_B = best.cpu().double(), token.cpu()
         check_not_nan(best_B)
         log_p_B += torch.where(done_B, 0.0, best_B)
-        token_B = torch.where(done_B, special.EOS, token_B)
+        token_B = torch.where(done_B, special_tokens.EOS, token_B)
         ids_BT = torch.cat([ids_BT, token_B.unsqueeze(1)], dim=1)
-        done_B = done_B | (token_B == special.EOS)
+        done_B = done_B | (token_B == special_tokens.EOS)
     pairs = zip(ids_BT[:, 1:].tolist(), log_p_B.tolist(), strict=True)
     return [_make_hypothesis(ids, log_p, options) for ids, log_p in pairs]
 
 
 def _make_hypothesis(padded: list[int], log_p: float, options: SearchOptions) -> list[Hypothesis]:
     """Cut the ids at EOS and score them."""
-    ids = tuple(padded[: padded.index(special.EOS)])
+    ids = tuple(padded[: padded.index(special_tokens.EOS)])
     return [Hypothesis(ids, log_p, normalized_score(log_p, len(ids) + 1, options.alpha))]

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.generate import detokenize_line, forbidden_tokens
-from rnnkit.models.cloze_store import Filler
-from rnnkit.text import special
-from rnnkit.text.gaps import Gapped
+from rnnkit.models.lm_store import LoadedMaskedLM
+from rnnkit.text import special_tokens
+from rnnkit.text.masked_lines import MaskedTokens
 from rnnkit.text.vocabulary import Vocabulary
 
 BLOCK_LINES = 2000
@@ -87,8 +87,8 @@ class _PendingLine:
 
 
 def fill_lines(
-    model: Filler,
-    lines: Iterable[Gapped],
+    model: LoadedMaskedLM,
+    lines: Iterable[MaskedTokens],
     candidates: int,
     allow_unknown: bool,
     batch_tokens: int,
@@ -105,7 +105,7 @@ def fill_lines(
         block_lines: Lines to read ahead; 1 fills each line as soon as it arrives.
     """
     remaining = iter(lines)
-    forbidden = [special.EOS, *forbidden_tokens(model.vocabulary, allow_unknown)]
+    forbidden = [special_tokens.EOS, *forbidden_tokens(model.vocabulary, allow_unknown)]
     while block := list(islice(remaining, block_lines)):
         pending = [_start_line(model, line) for line in block]
         while unfinished := [line for line in pending if line.open_positions]:
@@ -116,19 +116,23 @@ def fill_lines(
             yield _make_filled_line(model, tokens, line.gaps)
 
 
-def _start_line(model: Filler, tokens: Gapped) -> _PendingLine:
-    ids = [special.UNK if token is None else model.vocabulary.encode([token])[0] for token in tokens]
-    return _PendingLine([*ids, special.EOS], [position for position, token in enumerate(tokens) if token is None])
+def _start_line(model: LoadedMaskedLM, tokens: MaskedTokens) -> _PendingLine:
+    ids = [special_tokens.UNK if token is None else model.vocabulary.encode([token])[0] for token in tokens]
+    return _PendingLine(
+        [*ids, special_tokens.EOS], [position for position, token in enumerate(tokens) if token is None]
+    )
 
 
 @torch.inference_mode()
 def _fill_most_confident(
-    model: Filler, lines: Sequence[_PendingLine], candidates: int, forbidden: Sequence[int]
+    model: LoadedMaskedLM, lines: Sequence[_PendingLine], candidates: int, forbidden: Sequence[int]
 ) -> None:
     """Run the network on a batch and fill, in each line, the gap whose best candidate is the most probable."""
     device = next(model.network.parameters()).device
-    ids_BT, lengths_B = (torch.from_numpy(array).to(device) for array in pad([np.array(line.ids) for line in lines]))
-    readout_BTE = model.network.read(ids_BT, lengths_B)
+    ids_BT, lengths_B = (
+        torch.from_numpy(array).to(device) for array in pad_sequences([np.array(line.ids) for line in lines])
+    )
+    readout_BTE = model.network.hidden_states(ids_BT, lengths_B)
     for line, readout_TE in zip(lines, readout_BTE, strict=True):
         log_p_NV = model.network.log_probabilities(readout_TE[line.open_positions]).cpu()
         log_p_NV[:, list(forbidden)] = -torch.inf
@@ -146,7 +150,7 @@ def _top_candidates(vocabulary: Vocabulary, log_p_V: Tensor, count: int) -> tupl
     return tuple(GapCandidate(token_id, vocabulary.tokens[token_id], log_p) for token_id, log_p in pairs)
 
 
-def _make_filled_line(model: Filler, tokens: Gapped, gaps: Sequence[FilledGap]) -> FilledLine:
+def _make_filled_line(model: LoadedMaskedLM, tokens: MaskedTokens, gaps: Sequence[FilledGap]) -> FilledLine:
     if len(gaps) == 1:
         fillings = [{gaps[0].position: candidate.token} for candidate in gaps[0].candidates]
     else:

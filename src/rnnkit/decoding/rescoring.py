@@ -24,13 +24,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.batch_execution import run_batches
 from rnnkit.decoding.ensemble import Direction, TokenSequence
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper, normalized_score
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -51,17 +51,17 @@ def score_targets(stepper: Stepper[S], outputs: Sequence[Sequence[Sequence[int]]
     """
     target_BKT = pad_targets(outputs)
     sentences, rows, longest = target_BKT.shape
-    length_B = (target_BKT != special.PAD).sum(-1).amax(-1)
+    length_B = (target_BKT != special_tokens.PAD).sum(-1).amax(-1)
     row_K = torch.arange(rows)
     active_B = torch.arange(sentences)
-    state, input_BK = stepper.start(), torch.full((sentences, 1), special.BOS)
+    state, input_BK = stepper.start(), torch.full((sentences, 1), special_tokens.BOS)
     log_p_BKT = torch.zeros(sentences, rows, longest, dtype=torch.float64)
     attention_BKTS: Tensor | None = None
     for step in range(longest):
         log_p_BKV, state, weights_BKS = stepper.step(input_BK, state)
         input_BK = target_BKT[active_B, :, step]
         gold_BK = log_p_BKV.expand(-1, rows, -1).gather(-1, input_BK.unsqueeze(-1).to(log_p_BKV.device)).squeeze(-1)
-        log_p_BKT[active_B, :, step] = torch.where(input_BK == special.PAD, 0.0, gold_BK.cpu().double())
+        log_p_BKT[active_B, :, step] = torch.where(input_BK == special_tokens.PAD, 0.0, gold_BK.cpu().double())
         if weights_BKS is not None:
             if attention_BKTS is None:
                 size = (sentences, rows, longest, weights_BKS.shape[-1])
@@ -79,7 +79,10 @@ def pad_targets(outputs: Sequence[Sequence[Sequence[int]]]) -> Tensor:
     """Append EOS to outputs and pad them on the right (B, K, T)."""
     longest = 1 + max(len(ids) for each in outputs for ids in each)
     return torch.tensor(
-        [[[*ids, special.EOS, *[special.PAD] * (longest - 1 - len(ids))] for ids in each] for each in outputs]
+        [
+            [[*ids, special_tokens.EOS, *[special_tokens.PAD] * (longest - 1 - len(ids))] for ids in each]
+            for each in outputs
+        ]
     )
 
 
@@ -110,7 +113,7 @@ def score_pairs(
 
     @torch.inference_mode()
     def score_batch(batch: Sequence[int]) -> list[NDArray[np.float64]]:
-        padded = pad([np.array([*sources[index], special.EOS], dtype=np.int64) for index in batch])
+        padded = pad_sequences([np.array([*sources[index], special_tokens.EOS], dtype=np.int64) for index in batch])
         (direction,) = translator.start_batch(*(torch.from_numpy(array) for array in padded))
         outputs = [[direction.reorder(targets[index])] for index in batch]
         log_p_BT = score_targets(direction.stepper, outputs)[0].squeeze(1).numpy()

@@ -23,7 +23,7 @@ from rnnkit.decoding.constraints.token_constraints import (
     check_not_nan,
 )
 from rnnkit.decoding.stepper import Hypothesis, PartialHypotheses, SearchOptions, Stepper, normalized_score
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 
@@ -133,7 +133,7 @@ def sample(
     """
     sentences, samples, _ = number_BKT.shape
     mask, state, sentence_B = ConstraintMask(options, constraints), stepper.start(), torch.arange(sentences)
-    ids_BKT = torch.full((sentences, 1, 1), special.BOS)
+    ids_BKT = torch.full((sentences, 1, 1), special_tokens.BOS)
     log_p_BK = torch.zeros(sentences, samples, dtype=torch.float64)
     done_BK = torch.zeros(sentences, samples, dtype=torch.bool)
     while not done_BK.all():
@@ -144,11 +144,11 @@ def sample(
         masked_BKV = mask.apply(step_BKV.cpu().double(), PartialHypotheses(sentence_B, limit_B, ids_BKT))
         check_not_nan(masked_BKV.amax(-1))
         token_BK = sample_tokens(sampling.filter(masked_BKV), number_BKT[..., ids_BKT.shape[2] - 1])
-        token_BK = torch.where(done_BK, special.EOS, token_BK)
+        token_BK = torch.where(done_BK, special_tokens.EOS, token_BK)
         token_BK1 = token_BK.unsqueeze(-1)
         log_p_BK += torch.where(done_BK, 0.0, masked_BKV.gather(-1, token_BK1).squeeze(-1))
         ids_BKT = torch.cat([ids_BKT, token_BK1], dim=-1)
-        done_BK = done_BK | (token_BK == special.EOS)
+        done_BK = done_BK | (token_BK == special_tokens.EOS)
     return [
         sorted((_make_hypothesis(*pair, options) for pair in zip(*outputs, strict=True)), key=lambda one: -one.score)
         for outputs in zip(ids_BKT[..., 1:].tolist(), log_p_BK.tolist(), strict=True)
@@ -167,5 +167,5 @@ def sample_tokens(logits_BKV: Tensor, number_BK: Tensor) -> Tensor:
 
 def _make_hypothesis(padded: list[int], log_p: float, options: SearchOptions) -> Hypothesis:
     """Cut the ids at EOS and score them."""
-    ids = tuple(padded[: padded.index(special.EOS)])
+    ids = tuple(padded[: padded.index(special_tokens.EOS)])
     return Hypothesis(ids, log_p, normalized_score(log_p, len(ids) + 1, options.alpha))

@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -224,4 +224,4 @@ def coverage_penalty(attention_TS: Tensor, source_length: int, beta: float) -> f
 
 def forbidden_ids(options: SearchOptions) -> list[int]:
     """Return the ids that no search generates: padding, BOS and, unless allowed, <unk>."""
-    return [special.PAD, special.BOS] + ([] if options.allow_unknown else [special.UNK])
+    return [special_tokens.PAD, special_tokens.BOS] + ([] if options.allow_unknown else [special_tokens.UNK])

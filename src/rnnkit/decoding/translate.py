@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rnnkit.data.batching import pad, plan_epoch
+from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.attention_alignment import replace_unknown
 from rnnkit.decoding.batch_execution import run_batches
 from rnnkit.decoding.beam_search import beam_search
@@ -33,8 +33,8 @@ from rnnkit.decoding.sampling import SamplingOptions, random_numbers, sample
 from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
 from rnnkit.decoding.translator import Translator, decode_ids
 from rnnkit.errors import DataError
-from rnnkit.models.store import Model
-from rnnkit.text import special
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.text import special_tokens
 
 BLOCK_LINES = 2000
 """Lines read before the first is written: enough to form batches of similar length."""
@@ -148,12 +148,14 @@ def translate_tokens(
     for index, (tokens, (_, oov), hypotheses) in enumerate(zip(truncated, encoded, found, strict=True)):
         line = detokenize_outputs(translator.main, tokens, hypotheses, options, oov)
         constraints = per_sentence[index]
-        met = tuple(map(constraints.satisfied_by, hypotheses, line.outputs)) if constraints.is_lexical else ()
-        yield replace(line, constraints_met=met, truncated_tokens=len(sources[index]) - len(tokens))
+        constraints_met = (
+            tuple(map(constraints.satisfied_by, hypotheses, line.outputs)) if constraints.is_lexical else ()
+        )
+        yield replace(line, constraints_met=constraints_met, truncated_tokens=len(sources[index]) - len(tokens))
 
 
 def search_sources(
-    model: Model,
+    model: LoadedSeq2Seq,
     sources: Sequence[Sequence[int]],
     options: SearchOptions,
     batch_tokens: int,
@@ -215,7 +217,7 @@ def search_batches(
 
 
 def _with_eos(ids: Sequence[int]) -> np.ndarray:
-    return np.array([*ids, special.EOS], dtype=np.int64)
+    return np.array([*ids, special_tokens.EOS], dtype=np.int64)
 
 
 def _plan_batches(sentences: Sequence[_SourceSentence], options: TranslationOptions) -> list[list[_SourceSentence]]:
@@ -235,7 +237,7 @@ def _search_batch(
     translator: Translator, sentences: Sequence[_SourceSentence], options: TranslationOptions
 ) -> list[list[Hypothesis]]:
     """Decode one batch with the models of each direction, and combine the directions."""
-    source_BS, lengths_B = (torch.from_numpy(array) for array in pad([one.ids for one in sentences]))
+    source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences([one.ids for one in sentences]))
     directions = translator.start_batch(source_BS, lengths_B)
     if len(directions) == 1:
         found = _search_direction(directions[0], sentences, lengths_B, options)
@@ -300,7 +302,7 @@ def _trim_padding(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis
 
 
 def detokenize_outputs(
-    model: Model,
+    model: LoadedSeq2Seq,
     source: Sequence[str],
     hypotheses: Sequence[Hypothesis],
     options: TranslationOptions,

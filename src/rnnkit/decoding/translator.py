@@ -14,16 +14,15 @@ from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.decoding.ensemble import Direction, Ensemble, ExtendedVocabularyStepper, RemappedStepper, ShallowFusion
 from rnnkit.decoding.stepper import Stepper
 from rnnkit.errors import ArtefactError
-from rnnkit.events import Listener, Warned, ignore
+from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io import manifest
-from rnnkit.models import language_store, store
-from rnnkit.models.counted_prompts import CountedPrompts
-from rnnkit.models.prompts import Prompts
-from rnnkit.models.store import Model
-from rnnkit.models.translation import Listed, Translation
+from rnnkit.models import lm_store, store
+from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
+from rnnkit.models.store import LoadedSeq2Seq
+from rnnkit.models.translation_stepper import TranslationStepper, VocabularyShortlist
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.text import matching
-from rnnkit.text.tokenizers.store import identity
+from rnnkit.text import vocabulary_mapping
+from rnnkit.text.tokenizers.store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 FusionModel = Callable[[int], Stepper[Any]]
@@ -44,13 +43,13 @@ class Translator:
         shortlist: Restricts the output layer to likely translations of a batch's source tokens; None for all tokens.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[LoadedSeq2Seq, ...]
     fusion_models: tuple[FusionModel, ...] = ()
     weights: tuple[float, ...] = ()
     shortlist: Shortlist | None = None
 
     @property
-    def main(self) -> Model:
+    def main(self) -> LoadedSeq2Seq:
         """The first model, whose tokenizer and vocabularies are used."""
         return self.models[0]
 
@@ -75,12 +74,12 @@ class Translator:
         return encode_tokens(self.main.source_vocabulary, tokens, oov), oov
 
     @property
-    def right_to_left(self) -> tuple[Model, ...]:
+    def right_to_left(self) -> tuple[LoadedSeq2Seq, ...]:
         """The models that generate the target from its end."""
         return tuple(model for model in self.models if model.network.config.right_to_left)
 
     @property
-    def left_to_right(self) -> tuple[Model, ...]:
+    def left_to_right(self) -> tuple[LoadedSeq2Seq, ...]:
         """The models that generate the target from its beginning."""
         return tuple(model for model in self.models if not model.network.config.right_to_left)
 
@@ -100,7 +99,7 @@ class Translator:
             if models
         )
 
-    def _combine(self, models: Sequence[Model], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+    def _combine(self, models: Sequence[LoadedSeq2Seq], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
         """Encode a batch with the models of one direction and combine their steppers."""
         steppers = []
         for model in models:
@@ -108,8 +107,8 @@ class Translator:
             candidates = None
             if self.shortlist is not None:
                 ids = self.shortlist.choose(source_BS.numpy())
-                candidates = Listed.of(*(torch.from_numpy(part).to(device) for part in ids))
-            steppers.append(Translation(model.network, source_BS.to(device), lengths_B.to(device), candidates))
+                candidates = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in ids))
+            steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), candidates))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
         if not self.fusion_models:
             return stepper
@@ -120,7 +119,7 @@ class Translator:
         return ShallowFusion(stepper, fusion_models, self.weights)
 
 
-def source_oov_tokens(model: Model, tokens: Iterable[str]) -> tuple[str, ...]:
+def source_oov_tokens(model: LoadedSeq2Seq, tokens: Iterable[str]) -> tuple[str, ...]:
     """Return the distinct out-of-vocabulary tokens of a source line, in order, without features.
 
     A copy mechanism extends the vocabulary of the line by these tokens (See et al. 2017, arXiv:1704.04368): their ids
@@ -152,7 +151,7 @@ def load_translator(
     device: torch.device,
     shortlist: Path | None = None,
     int8: bool = False,
-    listen: Listener = ignore,
+    listen: Listener = null_listener,
 ) -> Translator:
     """Load translation models, and language models for shallow fusion.
 
@@ -172,17 +171,17 @@ def load_translator(
             mechanism and cannot use it.
         FormatError: A file is damaged; names the file.
     """
-    models = tuple(store.load(folder, checkpoint, device) for folder in model_dirs)
+    models = tuple(store.load_seq2seq(folder, checkpoint, device) for folder in model_dirs)
     for folder in model_dirs[1:]:
         _check_compatible(model_dirs[0], folder)
     fusion_models = [_load_fusion_model(models[0], folder, device, listen) for folder, _ in fusion]
     for model in models:
-        model.network.prepare(int8)
+        model.network.prepare_for_inference(int8)
     opened = None if shortlist is None else _load_shortlist(shortlist, models)
     return Translator(models, tuple(fusion_models), tuple(weight for _, weight in fusion), opened)
 
 
-def _load_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
+def _load_shortlist(folder: Path, models: Sequence[LoadedSeq2Seq]) -> Shortlist:
     """Open a vocabulary shortlist and check that the models can use it."""
     for model in models:
         if model.network.config.copy:
@@ -201,33 +200,41 @@ def _load_shortlist(folder: Path, models: Sequence[Model]) -> Shortlist:
     return shortlist
 
 
-def _load_fusion_model(model: Model, folder: Path, device: torch.device, listen: Listener) -> FusionModel:
+def _load_fusion_model(model: LoadedSeq2Seq, folder: Path, device: torch.device, listen: Listener) -> FusionModel:
     """Load a language model for shallow fusion; tokens are matched by spelling if the vocabularies differ."""
     start, vocabulary, weight_V = _open_language_model(folder, device)
     target = model.target_vocabulary
     if vocabulary.tokens == target.tokens:
         return start
-    matched = matching.match(target, vocabulary, matching.weights(target), weight_V)
+    matched = vocabulary_mapping.map_vocabulary(
+        target, vocabulary, vocabulary_mapping.token_frequencies(target), weight_V
+    )
     is_joint = model.source_vocabulary is target
-    threshold = matching.LEAST_OF_JOINT if is_joint else matching.LEAST
-    matching.check(matched, str(model.folder), str(folder), threshold)
-    if warning := matching.describe(matched, str(model.folder), str(folder)):
-        listen(Warned(warning))
+    threshold = vocabulary_mapping.MIN_JOINT_COVERAGE if is_joint else vocabulary_mapping.MIN_COVERAGE
+    vocabulary_mapping.check_overlap(matched, str(model.folder), str(folder), threshold)
+    if warning := vocabulary_mapping.describe_mismatches(matched, str(model.folder), str(folder)):
+        listen(WarningEvent(warning))
     id_V = torch.from_numpy(matched.row_V)
     return lambda sentences: RemappedStepper(start(sentences), id_V)
 
 
-def _open_language_model(folder: Path, device: torch.device) -> tuple[FusionModel, Vocabulary, matching.Weights]:
+def _open_language_model(
+    folder: Path, device: torch.device
+) -> tuple[FusionModel, Vocabulary, vocabulary_mapping.Frequencies]:
     """Open a neural or n-gram language model with its vocabulary and the frequencies of its tokens."""
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
-    vocabulary = Vocabulary.load(folder / language_store.VOCABULARY)
+    vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
     if document["network"].get("arch") == "ngram":
         counts = ngram_store.load(folder / ngram_store.NAME)
-        weight_V = matching.weights(vocabulary, counts.unigrams())
-        return lambda sentences: CountedPrompts(counts, [()] * sentences), vocabulary, weight_V
-    network = language_store.load(folder, "best", device).network
-    return lambda sentences: Prompts(network, [()] * sentences), vocabulary, matching.weights(vocabulary)
+        weight_V = vocabulary_mapping.token_frequencies(vocabulary, counts.unigrams())
+        return lambda sentences: NgramPrompts(counts, [()] * sentences), vocabulary, weight_V
+    network = lm_store.load_language_model(folder, "best", device).network
+    return (
+        lambda sentences: NeuralPrompts(network, [()] * sentences),
+        vocabulary,
+        vocabulary_mapping.token_frequencies(vocabulary),
+    )
 
 
 def _check_compatible(first: Path, other: Path) -> None:
@@ -235,7 +242,7 @@ def _check_compatible(first: Path, other: Path) -> None:
     for side, index in (("target", -1), ("source", 0)):
         paths = [folder / Path(store.read_config(folder)["vocabularies"][index]).name for folder in (first, other)]
         _check_vocabularies(side, *paths)
-    if identity(first / "tokenizer") != identity(other / "tokenizer"):
+    if read_tokenizer_identity(first / "tokenizer") != read_tokenizer_identity(other / "tokenizer"):
         raise ArtefactError(f"{first} and {other} have different tokenizers", hint=_ENSEMBLE_HINT, path=other)
 
 

@@ -15,8 +15,8 @@ from rnnkit.decoding.constraints.token_boundaries import VocabularyEdges
 from rnnkit.decoding.constraints.token_constraints import UNCONSTRAINED, ConstrainedSource, Constraints
 from rnnkit.decoding.translator import source_oov_tokens
 from rnnkit.errors import DataError
-from rnnkit.events import Listener, Warned, ignore
-from rnnkit.models.store import Model
+from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.lines import read_lines
 
 _MAX_LISTED = 5
@@ -75,7 +75,7 @@ class ConstraintReader:
         problems: Unsatisfiable constraints found so far.
     """
 
-    model: Model
+    model: LoadedSeq2Seq
     files: ConstraintFiles
     copies: bool = False
     problems: list[UnsatisfiableConstraint] = field(default_factory=list)
@@ -122,7 +122,7 @@ class ConstraintReader:
 
     def _read_phrase(self, text: str, oov: Sequence[str], number: int) -> RequiredPhrase | None:
         tokenizer = self.model.tokenizer
-        if not (normalized := tokenizer.normalisation(text)):
+        if not (normalized := tokenizer.normalizer(text)):
             return None
         if not oov and normalized in self._phrases:
             phrase = self._phrases[normalized]
@@ -155,7 +155,7 @@ def read_constraints(
     skip: int = 0,
     lenient: bool = False,
     again: Callable[[], Iterable[str]] | None = None,
-    listen: Listener = ignore,
+    listen: Listener = null_listener,
 ) -> Iterator[ConstrainedSource]:
     """Pair source lines with their constraints.
 
@@ -212,7 +212,7 @@ def _report_problems(reader: ConstraintReader, lenient: bool, listen: Listener) 
     if not problems:
         return
     if lenient:
-        listen(Warned(f"{len(problems):,} prefixes and constraints were dropped; the first: {problems[0]}"))
+        listen(WarningEvent(f"{len(problems):,} prefixes and constraints were dropped; the first: {problems[0]}"))
         return
     rest = [f"and {len(problems) - _MAX_LISTED:,} more"] if len(problems) > _MAX_LISTED else []
     raise DataError(

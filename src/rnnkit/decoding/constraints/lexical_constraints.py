@@ -34,13 +34,13 @@ from rnnkit.decoding.constraints.token_boundaries import (
     is_boundary,
 )
 from rnnkit.decoding.stepper import PartialHypotheses
-from rnnkit.text import special
-from rnnkit.text.boundaries import FREE
+from rnnkit.text import special_tokens
+from rnnkit.text.word_boundaries import BREAK
 
 _NO_TOKEN, _BEFORE_START = -1, -2
 """Padding of spellings, and of outputs on the left; equal to no id and different from each other."""
 
-_ANYWHERE_EDGE = TokenEdge(FREE, FREE, False, False)
+_ANYWHERE_EDGE = TokenEdge(BREAK, BREAK, False, False)
 """Edge of an id sequence, which may occur anywhere."""
 
 IdSequences = Sequence[Sequence[int]]
@@ -213,7 +213,7 @@ class LexicalConstraints:
         continues_BKG &= ~self._to_spellings(progress.met_at_end_BKC, sentence_B)
         id_BKGN = self.id_BGN[sentence_B].unsqueeze(1).expand(*depth_BKG.shape, -1)
         next_BKG = id_BKGN.gather(-1, depth_BKG.unsqueeze(-1)).squeeze(-1)
-        return torch.where(continues_BKG, next_BKG, special.PAD), depth_BKG
+        return torch.where(continues_BKG, next_BKG, special_tokens.PAD), depth_BKG
 
     def bank(self, progress: LexicalProgress, token_BKM: Tensor, sentence_B: Tensor) -> Tensor:
         """Return the bank of each candidate (B, K, M): the number of constraint tokens that it has met.
@@ -240,7 +240,7 @@ class LexicalConstraints:
         progress = self.progress(partial)
         device = allowed_BKV.device
         may_end_BK = progress.met_at_end_BKC.all(-1)
-        allowed_BKV[..., special.EOS] &= may_end_BK.to(device)
+        allowed_BKV[..., special_tokens.EOS] &= may_end_BK.to(device)
         max_tokens_B1C, unmet_BKC = self.max_tokens_BC[sentence_B].unsqueeze(1), ~progress.met_BKC
         missing_BK = (max_tokens_B1C * unmet_BKC).sum(-1)
         remaining_B1 = (partial.limit_B - ids_BKT.shape[2] - 1).unsqueeze(1)
@@ -261,9 +261,9 @@ class LexicalConstraints:
         others_BKG = others_BKG - (max_tokens_B1C * progress.undecided_BKC).sum(-1, keepdim=True) * decides_BKG
         fits_BKG = (remaining_B1 - 1).unsqueeze(-1) >= others_BKG + rest_BKG
         only_BKV = torch.zeros_like(allowed_BKV)
-        only_BKV.scatter_(-1, torch.where(fits_BKG, next_BKG, special.PAD).to(device), True)
-        only_BKV[..., special.PAD] = False
-        only_BKV[..., special.EOS] = allowed_BKV[..., special.EOS]
+        only_BKV.scatter_(-1, torch.where(fits_BKG, next_BKG, special_tokens.PAD).to(device), True)
+        only_BKV[..., special_tokens.PAD] = False
+        only_BKV[..., special_tokens.EOS] = allowed_BKV[..., special_tokens.EOS]
         if self._edges is not None:
             self._allow_bridges(self._edges, only_BKV, allowed_BKV, progress, sentence_B, forced_BK)
         allowed_BKV.copy_(torch.where(forced_BK.to(device).unsqueeze(-1), only_BKV, allowed_BKV))

@@ -19,14 +19,19 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from rnnkit.decoding.constraints.token_boundaries import TokenEdge, VocabularyEdges, token_edge
-from rnnkit.text.boundaries import is_closing, is_unspaced, kind, kind_behind, stands
-from rnnkit.text.features import marked
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import SPACE, byte_tokens, spell
-from rnnkit.text.tokenizers.subwords import SubwordTokenizer, escape
+from rnnkit.text.tokenizers.byte_tokens import METASPACE, to_byte_tokens, tokens_to_text
+from rnnkit.text.tokenizers.features import FeaturedTokenizer, escape_marks
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
+from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer, escape
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import JOINER, WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import JOINER, WordTokenizer
+from rnnkit.text.word_boundaries import (
+    class_as_left,
+    class_as_right,
+    is_closing_punctuation,
+    is_unspaced_script,
+    occurs_as_words,
+)
 
 _CONTEXTS: Final = ("(", "«", "中", "1", "a", ",", "あ")
 """Characters put before a phrase to find out how the tokenizer splits it inside a text."""
@@ -92,7 +97,7 @@ class RequiredPhrase:
 
     def is_in(self, text: str) -> bool:
         """Return whether a text contains the phrase, at word boundaries if the vocabulary can write spaces."""
-        return stands(self.text, text) if self.edges.has_spaces else self.text in text
+        return occurs_as_words(self.text, text) if self.edges.has_spaces else self.text in text
 
     def reverse(self) -> RequiredPhrase:
         """Return the phrase with its spellings in right-to-left order."""
@@ -111,7 +116,7 @@ def enumerate_spellings(tokenizer: Tokenizer, text: str, ids: TokenIds) -> tuple
     featured = isinstance(tokenizer, FeaturedTokenizer)
     inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
     for tokens, placement in _tokenizations(inner, text, ids):
-        sequence = tuple(ids.get(token, -1) for token in (marked(tokens) if featured else tokens))
+        sequence = tuple(ids.get(token, -1) for token in (escape_marks(tokens) if featured else tokens))
         if sequence and -1 not in sequence and sequence not in found:
             found[sequence] = Spelling(sequence, _sequence_edge(tokenizer, tokens), placement)
     spellings = tuple(found.values())
@@ -123,16 +128,16 @@ def enumerate_spellings(tokenizer: Tokenizer, text: str, ids: TokenIds) -> tuple
 def _sequence_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
     """Return the edge of a sequence of tokens without features."""
     inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
-    if isinstance(inner, SpaceTokenizer | WordTokenizer):
+    if isinstance(inner, WhitespaceTokenizer | WordTokenizer):
         first, last = token_edge(inner, tokens[0]), token_edge(inner, tokens[-1])
         return TokenEdge(first.first, last.last, first.joins_left, last.joins_right)
-    text = spell(tokens)
-    return TokenEdge(kind(text[0]), kind_behind(text[-1]), True, True)
+    text = tokens_to_text(tokens)
+    return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), True, True)
 
 
 def _tokenizations(tokenizer: Tokenizer, text: str, ids: TokenIds) -> Iterator[tuple[list[str], Placement]]:
     """Generate token sequences of a phrase with their placements; the vocabulary may lack some of the tokens."""
-    follows_space = not is_unspaced(text[0]) and not is_closing(text[0])
+    follows_space = not is_unspaced_script(text[0]) and not is_closing_punctuation(text[0])
     tokens = tokenizer.split(text)
     if isinstance(tokenizer, WordTokenizer):
         first, last = tokens[0].removeprefix(JOINER), tokens[-1].removesuffix(JOINER)
@@ -141,13 +146,13 @@ def _tokenizations(tokenizer: Tokenizer, text: str, ids: TokenIds) -> Iterator[t
             for right in [last, last + JOINER] if len(tokens) > 1 else [whole[-1], whole[-1] + JOINER]:
                 yield [*whole[:-1], right], ALWAYS if follows_space or left.startswith(JOINER) else START
         return
-    if isinstance(tokenizer, SpaceTokenizer):
+    if isinstance(tokenizer, WhitespaceTokenizer):
         yield tokens, ALWAYS
         return
     if not isinstance(tokenizer, SubwordTokenizer):
         yield tokens, ALWAYS
         if follows_space:
-            yield [SPACE, *tokens], INSIDE
+            yield [METASPACE, *tokens], INSIDE
         return
     yield tokens, ALWAYS if follows_space else START
     inner = [split for split in _inner_tokenizations(tokenizer, text, tokens) if all(token in ids for token in split)]
@@ -155,7 +160,7 @@ def _tokenizations(tokenizer: Tokenizer, text: str, ids: TokenIds) -> Iterator[t
     for split in inner:
         yield split, ALWAYS
         if follows_space and not all(token in ids for token in tokens):
-            yield [SPACE, *split], ALWAYS
+            yield [METASPACE, *split], ALWAYS
 
 
 def _inner_tokenizations(tokenizer: SubwordTokenizer, text: str, tokens: list[str]) -> list[list[str]]:
@@ -163,13 +168,13 @@ def _inner_tokenizations(tokenizer: SubwordTokenizer, text: str, tokens: list[st
     found = []
     for context in _CONTEXTS:
         split, written = tokenizer.split(context + text), escape(text)
-        found += [split[start:] for start in range(1, len(split)) if spell(split[start:]) == written][:1]
-    first = tokens[0].removeprefix(SPACE)
+        found += [split[start:] for start in range(1, len(split)) if tokens_to_text(split[start:]) == written][:1]
+    first = tokens[0].removeprefix(METASPACE)
     found.append([first, *tokens[1:]] if first else tokens[1:])
     return [list(split) for split in dict.fromkeys(map(tuple, found)) if split]
 
 
 def _spell_by_character(text: str, ids: TokenIds) -> list[str]:
     """Split a phrase into characters, and into bytes where the vocabulary lacks a character."""
-    characters = text.replace(" ", SPACE)
-    return [token for one in characters for token in ([one] if one in ids else byte_tokens(one))]
+    characters = text.replace(" ", METASPACE)
+    return [token for one in characters for token in ([one] if one in ids else to_byte_tokens(one))]

@@ -1,7 +1,7 @@
 """Word boundaries between tokens, from the boundary classes of their first and last characters.
 
 Tokens that the detokenizer separates by a space always have a boundary between them. For tokens that it joins, the two
-adjacent characters decide (`text/boundaries.py`). Characters spelled as several byte tokens are decoded first.
+adjacent characters decide (`text/word_boundaries.py`). Characters spelled as several byte tokens are decoded first.
 
 Shapes: R rows, T tokens, V vocabulary entries, B sentences, M tokens to look up, N sentences that were selected.
 """
@@ -16,22 +16,21 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from rnnkit.text import special
-from rnnkit.text.boundaries import FREE, MARK, WORD, kind, kind_behind
-from rnnkit.text.features import is_feature, unmarked
-from rnnkit.text.tokenizers.featured import FeaturedTokenizer
-from rnnkit.text.tokenizers.spaces import SpaceTokenizer
-from rnnkit.text.tokenizers.spelling import BYTES, SPACE
+from rnnkit.text import special_tokens
+from rnnkit.text.tokenizers.byte_tokens import BYTE_TOKENS, METASPACE
+from rnnkit.text.tokenizers.features import FeaturedTokenizer, is_feature, remove_features
+from rnnkit.text.tokenizers.simple_tokenizers import WhitespaceTokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
-from rnnkit.text.tokenizers.words import JOINER, WordTokenizer
+from rnnkit.text.tokenizers.word_tokenizer import JOINER, WordTokenizer
 from rnnkit.text.vocabulary import Vocabulary
+from rnnkit.text.word_boundaries import BREAK, EXTEND, WORD, class_as_left, class_as_right
 
 INCOMPLETE: Final = 3
 """Boundary class of a byte token that starts or ends a character which needs further bytes."""
 UNBREAKABLE: Final = 4
 """Boundary class of a token that may be detokenized to any text or to none: no boundary on either side."""
 
-_BYTE_VALUES: Final = {token: value for value, token in enumerate(BYTES)}
+_BYTE_VALUES: Final = {token: value for value, token in enumerate(BYTE_TOKENS)}
 _MAX_ASCII: Final = 0x7F
 
 _LEAD_BYTES: Final = {2: (0xC2, 0xDF), 3: (0xE0, 0xEF), 4: (0xF0, 0xF4)}
@@ -57,7 +56,7 @@ class TokenEdge:
     byte: int = -1
 
 
-_SPACED_EDGE: Final = TokenEdge(FREE, FREE, False, False)
+_SPACED_EDGE: Final = TokenEdge(BREAK, BREAK, False, False)
 _UNBREAKABLE_EDGE: Final = TokenEdge(UNBREAKABLE, UNBREAKABLE, True, True)
 
 
@@ -66,19 +65,19 @@ def token_edge(tokenizer: Tokenizer, token: str) -> TokenEdge:
     if isinstance(tokenizer, FeaturedTokenizer):
         tokenizer = tokenizer.text
         if is_feature(token):
-            return _SPACED_EDGE if isinstance(tokenizer, SpaceTokenizer) else _UNBREAKABLE_EDGE
-        (token,) = unmarked([token])
-    if isinstance(tokenizer, SpaceTokenizer):
+            return _SPACED_EDGE if isinstance(tokenizer, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
+        (token,) = remove_features([token])
+    if isinstance(tokenizer, WhitespaceTokenizer):
         return _SPACED_EDGE
     if isinstance(tokenizer, WordTokenizer):
         text, left, right = token.strip(JOINER), token.startswith(JOINER), token.endswith(JOINER)
-        return TokenEdge(kind(text[0]), kind_behind(text[-1]), left, right) if text else _UNBREAKABLE_EDGE
+        return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), left, right) if text else _UNBREAKABLE_EDGE
     value = _BYTE_VALUES.get(token)
     if value is not None and value > _MAX_ASCII:
         starts, continues = 0xC2 <= value <= 0xF4, value <= 0xBF
-        return TokenEdge(INCOMPLETE if starts else FREE, INCOMPLETE if continues else FREE, True, True, value)
-    text = token.replace(SPACE, " ") if value is None else chr(value)
-    return TokenEdge(kind(text[0]), kind_behind(text[-1]), True, True)
+        return TokenEdge(INCOMPLETE if starts else BREAK, INCOMPLETE if continues else BREAK, True, True, value)
+    text = token.replace(METASPACE, " ") if value is None else chr(value)
+    return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), True, True)
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,11 @@ class VocabularyEdges:
     def from_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> VocabularyEdges:
         """Compute the edges of a vocabulary; <unk> may stand for any text."""
         text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
-        writes_spaces = isinstance(text, SpaceTokenizer | WordTokenizer)
-        has_spaces = writes_spaces or any(SPACE in token for token in vocabulary.ids)
+        writes_spaces = isinstance(text, WhitespaceTokenizer | WordTokenizer)
+        has_spaces = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
         edges = [token_edge(tokenizer, token) for token in vocabulary.tokens]
-        edges[special.EOS] = _SPACED_EDGE
-        edges[special.UNK] = _SPACED_EDGE if isinstance(text, SpaceTokenizer) else _UNBREAKABLE_EDGE
+        edges[special_tokens.EOS] = _SPACED_EDGE
+        edges[special_tokens.UNK] = _SPACED_EDGE if isinstance(text, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
         return cls._from_edges(edges, has_spaces)
 
     @classmethod
@@ -139,7 +138,7 @@ def is_boundary(left: Tensor, right: Tensor, if_incomplete: bool = False) -> Ten
         if_incomplete: Result if a character is incomplete but could make a boundary.
     """
     inside_word = (left == WORD) & (right == WORD)
-    unbreakable = (left == UNBREAKABLE) | (right == UNBREAKABLE) | (right == MARK)
+    unbreakable = (left == UNBREAKABLE) | (right == UNBREAKABLE) | (right == EXTEND)
     incomplete = (left == INCOMPLETE) | (right == INCOMPLETE)
     return ~inside_word & ~unbreakable & (~incomplete | if_incomplete)
 
@@ -160,7 +159,7 @@ def resolve_bytes(first_RT: Tensor, last_RT: Tensor, byte_RT: Tensor, right_to_l
     if not bool((byte_RT > _MAX_ASCII).any()):
         return first_RT, last_RT
     first_RT, last_RT = first_RT.clone(), last_RT.clone()
-    last_RT[_is_continuation_byte(byte_RT)] = FREE
+    last_RT[_is_continuation_byte(byte_RT)] = BREAK
     length = byte_RT.shape[1]
     following_RT = torch.nn.functional.pad(byte_RT, (0, 3), value=-1)
     for count, (low, high) in _LEAD_BYTES.items():
@@ -172,7 +171,7 @@ def resolve_bytes(first_RT: Tensor, last_RT: Tensor, byte_RT: Tensor, right_to_l
             truncated_RT[:, max(0, length - offset) :] |= valid_RT[:, max(0, length - offset) :]
             valid_RT = valid_RT & _is_continuation_byte(next_RT)
             point_RT = point_RT << 6 | next_RT & 0x3F
-        first_RT[lead_RT] = FREE
+        first_RT[lead_RT] = BREAK
         if not right_to_left:
             first_RT[lead_RT & truncated_RT & ~valid_RT] = INCOMPLETE
         row_N, position_N = valid_RT.nonzero(as_tuple=True)
@@ -199,8 +198,8 @@ def _character_classes(point: int, count: int) -> tuple[int, int]:
     """
     least = {2: 0x80, 3: 0x800, 4: 0x10000}[count]
     if not least <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:
-        return FREE, FREE
-    return kind(chr(point)), kind_behind(chr(point))
+        return BREAK, BREAK
+    return class_as_right(chr(point)), class_as_left(chr(point))
 
 
 @dataclass(frozen=True)
@@ -275,8 +274,8 @@ class BatchEdges:
         first, last = (part.view(shape).flip(-1) if self._right_to_left else part.view(shape) for part in resolved)
         pad = torch.nn.functional.pad
         return self._in_generation_order(
-            EdgeSides(pad(first, (1, 0), value=FREE), pad(left, (1, 0))),
-            EdgeSides(pad(last, (1, 0), value=FREE), pad(right, (1, 0))),
+            EdgeSides(pad(first, (1, 0), value=BREAK), pad(left, (1, 0))),
+            EdgeSides(pad(last, (1, 0), value=BREAK), pad(right, (1, 0))),
         )
 
     def _look_up(self, ids_BKM: Tensor, sentence_B: Tensor) -> tuple[Tensor, ...]:

@@ -18,7 +18,7 @@ from rnnkit.decoding.constraints.lexical_constraints import LexicalConstraints
 from rnnkit.decoding.constraints.phrase_spellings import RequiredPhrase
 from rnnkit.decoding.stepper import Hypothesis, PartialHypotheses, SearchOptions, forbidden_ids
 from rnnkit.errors import FormatError
-from rnnkit.text import special
+from rnnkit.text import special_tokens
 
 FORCED_LOG_P = -1e4
 """Log-probability of a token that a constraint forces although the model assigns it probability zero."""
@@ -110,7 +110,7 @@ class MinLength:
     def apply_mask(self, allowed_BKV: Tensor, partial: PartialHypotheses) -> None:
         """See `TokenConstraint.apply_mask`."""
         if partial.next_length < self.tokens:
-            allowed_BKV[..., special.EOS] = False
+            allowed_BKV[..., special_tokens.EOS] = False
 
 
 @dataclass(frozen=True)
@@ -133,10 +133,10 @@ class NoRepeatNgram:
         last_BKN = ids_BKT[..., length - self.order + 1 :]
         repeats_BKW = (seen_BKWN[..., :-1] == last_BKN.unsqueeze(-2)).all(-1)
         # Padding is always forbidden, so it serves as the index where there is nothing to forbid.
-        token_BKW = torch.where(repeats_BKW, seen_BKWN[..., -1], special.PAD)
-        eos_BK = allowed_BKV[..., special.EOS].clone()
+        token_BKW = torch.where(repeats_BKW, seen_BKWN[..., -1], special_tokens.PAD)
+        eos_BK = allowed_BKV[..., special_tokens.EOS].clone()
         allowed_BKV.scatter_(-1, token_BKW.to(allowed_BKV.device), False)
-        allowed_BKV[..., special.EOS] = eos_BK
+        allowed_BKV[..., special_tokens.EOS] = eos_BK
 
 
 class ForcedPrefix:
@@ -148,7 +148,7 @@ class ForcedPrefix:
 
     def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
         longest = max((len(prefix) for prefix in prefixes), default=0)
-        padded = [[*prefix, *[special.PAD] * (longest - len(prefix))] for prefix in prefixes]
+        padded = [[*prefix, *[special_tokens.PAD] * (longest - len(prefix))] for prefix in prefixes]
         self._ids_BP = torch.tensor(padded, dtype=torch.long).view(len(prefixes), longest)
 
     def apply_mask(self, allowed_BKV: Tensor, partial: PartialHypotheses) -> None:
@@ -157,7 +157,7 @@ class ForcedPrefix:
         if position >= self._ids_BP.shape[1]:
             return
         token_B = self._ids_BP[partial.sentence_B, position].to(allowed_BKV.device)
-        forced_B = token_B != special.PAD
+        forced_B = token_B != special_tokens.PAD
         allowed_BKV[forced_B] = False
         allowed_BKV[forced_B, :, token_B[forced_B]] = True
 
@@ -214,7 +214,7 @@ class ConstraintMask:
         for constraint in self._active:
             constraint.apply_mask(allowed_BKV, partial)
         allowed_BKV[last_B] = False
-        allowed_BKV[..., special.EOS] |= ~allowed_BKV.any(-1)
+        allowed_BKV[..., special_tokens.EOS] |= ~allowed_BKV.any(-1)
         log_p_BKV = log_p_BKV.masked_fill(~allowed_BKV, -torch.inf)
         impossible_BK1 = log_p_BKV.amax(-1, keepdim=True) == -torch.inf
         return torch.where(impossible_BK1 & allowed_BKV, FORCED_LOG_P, log_p_BKV)
@@ -222,9 +222,9 @@ class ConstraintMask:
 
 def _force_eos(log_p_BKV: Tensor, last_B: Tensor) -> Tensor:
     """Allow only EOS in the sentences of the mask `last_B`."""
-    eos_BK = log_p_BKV[..., special.EOS].clone()
+    eos_BK = log_p_BKV[..., special_tokens.EOS].clone()
     log_p_BKV = log_p_BKV.masked_fill(last_B[:, None, None], -torch.inf)
-    log_p_BKV[..., special.EOS] = torch.where(last_B[:, None], eos_BK.clamp_min(FORCED_LOG_P), eos_BK)
+    log_p_BKV[..., special_tokens.EOS] = torch.where(last_B[:, None], eos_BK.clamp_min(FORCED_LOG_P), eos_BK)
     return log_p_BKV
 
 
