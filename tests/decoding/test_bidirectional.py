@@ -143,7 +143,7 @@ def test_reranking_uses_both_directions(seed: int, alpha: float, weight: float, 
     found = rerank_bidirectional(directions, each, options, keep_attention=True)
     for sentence, many in enumerate(found):
         total = {
-            ids: (1 - share) * log_p(steppers[0], sentence, ids) + share * log_p(steppers[1], sentence, ids[::-1])
+            ids: (1 - weight) * log_p(steppers[0], sentence, ids) + weight * log_p(steppers[1], sentence, ids[::-1])
             for ids in space
         }
         wanted = sorted((normalized_score(value, len(ids) + 1, alpha) for ids, value in total.items()), reverse=True)
