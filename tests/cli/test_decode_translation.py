@@ -58,10 +58,8 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
     finished = run(*words[:-1], "--resume")
     assert (finished.code, finished.err) == (0, "out is finished: all 6 lines of the text are decoded\n")
     assert [Path(name).read_text(encoding="utf-8") for name in ("out", "links")] == wanted
-    assert (
-        run(*words).err
-        == "error: out already exists\n  hint: --overwrite replaces it; --output or --work names another path\n"
-    )
+    taken = run(*words).err
+    assert all(value in taken for value in ("error: out ", "--overwrite", "--output", "--work"))
 
 
 @pytest.mark.parametrize("taken", ["out", "links"])

@@ -25,7 +25,7 @@ from rnnkit.decoding.translate import TranslationOptions, detokenize_outputs, se
 from rnnkit.decoding.translator import Translator
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.text import special_tokens
 from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
@@ -143,7 +143,7 @@ def test_other_errors_are_not_out_of_memory() -> None:
 
     with pytest.raises(RuntimeError, match="shapes"):
         split_on_oom(work, [1, 2, 3], lambda item: DataError(f"{item} is too large"))
-    assert not out_of_memory(RuntimeError("shapes"))
+    assert not is_out_of_memory(RuntimeError("shapes"))
 
 
 def test_memory_is_independent_of_the_number_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:

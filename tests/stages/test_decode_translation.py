@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests import tiny_models
+from tests.raising import raises
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
@@ -123,8 +124,8 @@ def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
             {"fusion": ["strange"]},
             "a and .*strange do not predict the same tokens\n  by spelling and weighted .*strange has 0.0%",
         ),
-        ({"fusion": ["b"]}, "b is no language-model model"),
-        ({"model": ["a", "lm"]}, "lm is no sequence-to-sequence model"),
+        ({"fusion": ["b"]}, "b is not a language model"),
+        ({"model": ["a", "lm"]}, "lm is not a sequence-to-sequence model"),
     ],
 )
 def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any], message: str) -> None:
@@ -236,7 +237,7 @@ def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Pat
     with torch.no_grad():
         network.output_bias[5] = torch.nan
     folder = translator_folder(tmp_path, network)
-    with pytest.raises(FormatError, match=r"best\.safetensors: tensor output_bias has numbers that are none \(NaN or"):
+    with raises(FormatError, "output_bias", "NaN", path=folder / "best.safetensors"):
         decoded(here, model=[folder])
     assert model_weights.unique_tensors(network)
 

@@ -4,5 +4,5 @@ from pathlib import Path
 
 from rnnkit.kernels.compiler import Compiler
 
-_compiler = Compiler(Path(__file__).parent, reordered=True)
+_compiler = Compiler(Path(__file__).parent, reassociate=True)
 kernel, inlined = _compiler.kernel, _compiler.inlined

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -52,7 +52,7 @@ def split_on_oom(
     try:
         return work(items)
     except (MemoryError, RuntimeError) as failure:
-        if not out_of_memory(failure):
+        if not is_out_of_memory(failure):
             raise
     # Outside the handler the failure and all tensors that its traceback holds are released.
     if len(items) == 1:

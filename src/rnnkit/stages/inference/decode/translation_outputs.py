@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
 from rnnkit.text.special_tokens import NAMES
 
@@ -183,9 +183,9 @@ def _open(options: DecodeOptions, listen: Listener) -> Translator:
 
 def _eight_bits_pay(listen: Listener) -> bool:
     """Whether weights of eight bits make decoding faster here; warns where they do not."""
-    from rnnkit.nn import int8
+    from rnnkit.kernels import dispatch
 
-    fast = int8.is_fast()
+    fast = dispatch.int8_is_fast()
     if not fast:
         listen(
             WarningEvent(
