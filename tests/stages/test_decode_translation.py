@@ -16,7 +16,7 @@ from tests.tiny_models import translator, translator_folder
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import WarningEvent
 from rnnkit.models import model_weights
-from rnnkit.ngrams.arpa import write_arpa
+from rnnkit.ngrams import write_arpa
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams

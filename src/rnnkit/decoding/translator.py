@@ -106,7 +106,7 @@ class Translator:
             device = next(model.network.parameters()).device
             candidates = None
             if self.shortlist is not None:
-                ids = self.shortlist.choose(source_BS.numpy())
+                ids = self.shortlist.batch_candidates(source_BS.numpy())
                 candidates = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in ids))
             steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), candidates))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)

@@ -202,11 +202,11 @@ def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str
     Raises:
         DataError: There is no such file, a row is malformed, or it is of other tokens than the model's.
     """
-    from rnnkit.alignment.lexicon import read_likeliest
+    from rnnkit.alignment.translation_table import read_best_translations
 
     if options.lexicon is None:
         return None
-    found, known = read_likeliest(options.lexicon), translator.main.source_vocabulary
+    found, known = read_best_translations(options.lexicon), translator.main.source_vocabulary
     if known.ids.keys().isdisjoint(found):
         shown = ", ".join(known.tokens[len(NAMES) :][:3])
         raise DataError(
