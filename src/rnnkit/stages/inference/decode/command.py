@@ -237,7 +237,7 @@ def _describe_filled(filled: FilledLine) -> dict[str, Any]:
         ],
         "gaps": [
             {
-                "place": gap.place,
+                "place": gap.position,
                 "candidates": [
                     {"token": candidate.token, "probability": math.exp(candidate.log_p)} for candidate in gap.candidates
                 ],

@@ -54,9 +54,9 @@ class LengthWarnings:
 
     def add(self, number: int, translated: TranslatedLine) -> None:
         """Count a translated line."""
-        if translated.left_out:
+        if translated.truncated_tokens:
             self.truncated.add(number)
-        if self.longest.is_known and len(translated.source) + translated.left_out + 1 > self.longest.source:
+        if self.longest.is_known and len(translated.source) + translated.truncated_tokens + 1 > self.longest.source:
             self.long.add(number)
         if translated.hypotheses and not translated.hypotheses[0].finished:
             self.unfinished.add(number)
@@ -74,7 +74,7 @@ class LengthWarnings:
         if truncated.count:
             were = "was" if truncated.count == 1 else "were"
             parts.append(
-                f"{_lines(truncated.count)} {were} truncated to {self.search.most_source:,} tokens: {truncated}; "
+                f"{_lines(truncated.count)} {were} truncated to {self.search.max_source_length:,} tokens: {truncated}; "
                 "see --max-source-length"
             )
         if parts:

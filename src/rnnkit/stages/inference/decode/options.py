@@ -225,7 +225,7 @@ def search_options(options: DecodeOptions, default_beam: int) -> SearchOptions:
         allow_unknown=options.allow_unknown or options.replace_unknown,
         exhaustive=options.exhaustive,
         min_length=options.min_length,
-        no_repeat=options.no_repeat_ngram,
+        no_repeat_ngram=options.no_repeat_ngram,
         groups=options.beam_groups,
         diversity=DIVERSITY if options.diversity is None else options.diversity,
         coverage=options.coverage_penalty,

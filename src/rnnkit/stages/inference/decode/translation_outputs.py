@@ -50,7 +50,7 @@ def translate(options: DecodeOptions, recorded: RecordedOutput | None, listen: L
     from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
 
     translator = _open_translator(options, listen)
-    check_attention(options, translator.attends)
+    check_attention(options, translator.has_attention)
     check_directions(
         options, *([model.folder for model in group] for group in (translator.left_to_right, translator.right_to_left))
     )
@@ -58,8 +58,8 @@ def translate(options: DecodeOptions, recorded: RecordedOutput | None, listen: L
     ahead = lines_ahead(options, translation.BLOCK_LINES)
     search = replace(
         search_options(options, TRANSLATION_BEAM),
-        most_source=options.max_source_length or longest.most_source,
-        most_output=longest.most_output,
+        max_source_length=options.max_source_length or longest.max_source_length,
+        max_output_length=longest.max_output_length,
     )
     settings = _translation_options(options, translator, search, ahead)
     sources, done = _read_sources(options, translator, recorded, listen)
@@ -96,7 +96,7 @@ def _translation_options(
     return translation.TranslationOptions(
         search=search,
         batch_tokens=options.batch_tokens,
-        keep_attention=keep and translator.attends,
+        keep_attention=keep and translator.has_attention,
         replace_unknown=options.replace_unknown,
         lexicon=_lexicon(options, translator),
         sampling=sampling_options(options),
@@ -158,7 +158,7 @@ def _count_unmet(translated: Iterator[TranslatedLine], listen: Listener) -> Iter
     """Pass the lines through, and warn at the end if outputs do not satisfy their constraints."""
     unmet = 0
     for line in translated:
-        unmet += not all(line.met)
+        unmet += not all(line.constraints_met)
         yield line
     if unmet:
         lines = "1 line has" if unmet == 1 else f"{unmet:,} lines have"
@@ -260,8 +260,8 @@ def _describe(translated: TranslatedLine) -> dict[str, Any]:
     source was truncated. `attention` has a row for each target token and EOS, and a column for each source token and
     EOS; it is null for models without attention. `constraints_met` is present if the line has constraints.
     """
-    met = translated.met
-    truncated = {"source_tokens_left_out": translated.left_out} if translated.left_out else {}
+    met = translated.constraints_met
+    truncated = {"source_tokens_left_out": translated.truncated_tokens} if translated.truncated_tokens else {}
     return {
         "source_tokens": list(translated.source),
         **truncated,

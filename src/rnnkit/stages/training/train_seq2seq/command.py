@@ -99,7 +99,9 @@ def _validation(options: TrainSeq2SeqOptions, data: AlignedData) -> Measured:
 
     known = data.meta.facts["splits"]["train"].get("longest")
     longest = max_training_lengths([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
-    search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
+    search = SearchOptions(
+        beam=VALIDATION_BEAM, max_source_length=longest.max_source_length, max_output_length=longest.max_output_length
+    )
     batch_tokens = 2 * (options.batch_tokens or 1)
     return Measured(options.validate_lines, options.measure or "auto", options.samples, search, batch_tokens)
 
