@@ -272,7 +272,7 @@ def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
     assert f"{skipped} of 24 steps were skipped: the gradient overflowed float16" in notes
     assert notes[0].endswith("float16 on cpu, 1 threads")
     warnings = [event.text for event in heard if isinstance(event, WarningEvent)]
-    assert warnings[0] == "--precision fp16 is for GPUs: most processors are slower with it than with fp32"
+    assert warnings[0] == "--precision fp16 is for GPUs: on most CPUs it is slower than fp32"
     assert warnings[1].startswith("step 4: ")
 
 
