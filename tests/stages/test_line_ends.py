@@ -130,7 +130,7 @@ def test_tokenizers_write_lines_by_the_one_mechanism() -> None:
             assert tokenizer.detokenize(["a\nb"]) in ("a␊b", "␊b")
     source = Path(__file__).parents[2] / "src" / "rnnkit"
     others = [path for path in source.rglob("*.py") if path.parent.name != "tokenizers"]
-    assert not [path for path in others if "tokenizer.join(" in path.read_text(encoding="utf-8")]
+    assert not [path for path in others if "tokenizer.join_tokens(" in path.read_text(encoding="utf-8")]
 
 
 def test_signs() -> None:

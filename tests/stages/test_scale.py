@@ -207,12 +207,12 @@ def test_a_process_that_is_killed(corpus: Path, monkeypatch: pytest.MonkeyPatch)
 class Dies(token_workers.TokenizeWorker):
     """Is killed at its first block."""
 
-    def do(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
+    def process(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
         import os
         import signal
 
         os.kill(os.getpid(), signal.SIGKILL)
-        return super().do(item)
+        return super().process(item)
 
 
 def test_a_shard_is_data_of_its_own(corpus: Path) -> None:

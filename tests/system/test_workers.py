@@ -20,7 +20,7 @@ class Square:
     def __init__(self) -> None:
         self.done = 0
 
-    def do(self, item: int) -> int:
+    def process(self, item: int) -> int:
         if item == -1:
             raise DataError("a number below zero", "file:7", hint="leave it out")
         if item == -2:
@@ -45,7 +45,7 @@ def children() -> list[str]:
 @pytest.mark.parametrize("processes", [1, 3])
 def test_results_come_in_order(processes: int) -> None:
     with WorkerPool(Square, processes) as pool:
-        assert pool.apart == (processes > 1)
+        assert pool.is_parallel == (processes > 1)
         assert list(pool.map(range(17))) == [number * number for number in range(17)]
         assert list(pool.map([])) == []
         assert list(pool.map([5])) == [25]

@@ -14,7 +14,7 @@ from rnnkit.text.shards import Shard, find_shards, parse_shard
 
 @given(st.integers(0, 50), st.integers(1, 9))
 def test_every_line_is_in_one_shard(lines: int, count: int) -> None:
-    spans = [Shard(number, count).span(lines) for number in range(1, count + 1)]
+    spans = [Shard(number, count).line_range(lines) for number in range(1, count + 1)]
     assert [line for start, stop in spans for line in range(start, stop)] == list(range(lines))
     sizes = [stop - start for start, stop in spans]
     assert max(sizes) - min(sizes) <= 1
@@ -32,8 +32,8 @@ def test_spelling() -> None:
 
 
 def test_places(tmp_path: Path) -> None:
-    assert Shard(2, 8).place(tmp_path / "vocab.de.tsv") == tmp_path / "vocab.de.2-of-8.tsv"
-    assert Shard(2, 8).place(tmp_path / "data") == tmp_path / "data.2-of-8"
+    assert Shard(2, 8).path_of(tmp_path / "vocab.de.tsv") == tmp_path / "vocab.de.2-of-8.tsv"
+    assert Shard(2, 8).path_of(tmp_path / "data") == tmp_path / "data.2-of-8"
 
 
 def test_shards_are_found_in_order(tmp_path: Path) -> None:
@@ -41,10 +41,10 @@ def test_shards_are_found_in_order(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         find_shards(whole)
     assert str(caught.value).splitlines()[0] == f"there are no shards of {whole}"
-    wanted = [Shard(number, 11).place(whole) for number in range(1, 12)]
+    wanted = [Shard(number, 11).path_of(whole) for number in range(1, 12)]
     for path in wanted:
         path.touch()
-    Shard(1, 2).place(tmp_path / "vocab.de.tsv").touch()
+    Shard(1, 2).path_of(tmp_path / "vocab.de.tsv").touch()
     assert find_shards(whole) == wanted
     wanted[2].unlink()
     wanted[4].unlink()
@@ -53,6 +53,6 @@ def test_shards_are_found_in_order(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"there is no {wanted[2]}, and 1 more\n  9 of 11 shards are there\n  hint: run the command with --shard 3/11"
     )
-    Shard(1, 2).place(whole).touch()
+    Shard(1, 2).path_of(whole).touch()
     with pytest.raises(ArtefactError, match="of 2 and of 11"):
         find_shards(whole)

@@ -212,7 +212,7 @@ def _load_fusion_model(model: LoadedSeq2Seq, folder: Path, device: torch.device,
     )
     if warning := vocabulary_mapping.describe_mismatches(found, str(model.folder), str(folder)):
         listen(WarningEvent(warning))
-    row_V = torch.from_numpy(found.row_V)
+    row_V = torch.from_numpy(found.other_id_V)
     return lambda sentences: RemappedStepper(begin(sentences), row_V)
 
 

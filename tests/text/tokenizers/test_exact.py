@@ -58,8 +58,8 @@ def test_every_text_comes_back_as_it_was(kind: str, line: str) -> None:
     assert " ".join(tokens).split() == tokens, "no token holds white space"
     assert bool(tokens) == bool(line)
     assert tokenizer.tokenize_batch([line, "a"], threads=2) == [tokens, tokenizer.tokenize("a")]
-    assert tokenizer.join_batch([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
-    assert tokenizer.replaced == 0
+    assert tokenizer.tokenize_to_lines([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
+    assert tokenizer.replaced_line_ends == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -127,5 +127,5 @@ def test_older_folders_cut_as_before(tmp_path: Path, kind: str) -> None:
 def test_a_line_end_is_never_written(kind: str) -> None:
     tokenizer = make(kind)
     assert tokenizer.detokenize(["<0x0A>", "a", "<0x0D>", "<0x0A>"]).translate({32: None}) == "␊a␍␊"
-    assert tokenizer.replaced == 1
-    tokenizer.replaced = 0
+    assert tokenizer.replaced_line_ends == 1
+    tokenizer.replaced_line_ends = 0

@@ -46,7 +46,7 @@ def test_every_text_comes_back(kind: str, line: str) -> None:
     assert " ".join(tokens).split() == tokens
     assert "<unk>" not in tokens
     assert tokenizer.tokenize_batch([line, "a"], threads=2) == [tokens, tokenizer.tokenize("a")]
-    assert tokenizer.join_batch([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
+    assert tokenizer.tokenize_to_lines([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
 
 
 @pytest.mark.parametrize("kind", [UNIGRAM, BPE])

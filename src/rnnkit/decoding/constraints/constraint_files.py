@@ -101,7 +101,7 @@ class ConstraintReader:
         return ChainMap(behind, cast(dict[str, int], ids)) if own else ids
 
     def _prefix(self, text: str, own: Sequence[str], where: str) -> tuple[int, ...]:
-        self.model.tokenizer.part(text, where)  # features that cannot be read are refused by their place
+        self.model.tokenizer.split_features(text, where)  # features that cannot be read are refused by their place
         return self._encode(self.model.tokenizer.tokenize(text), own, f"{where}: the prefix {text!r}") or ()
 
     def _phrase(self, text: str, own: Sequence[str], where: str) -> RequiredPhrase | None:
@@ -117,7 +117,7 @@ class ConstraintReader:
             if not own and len(self._written) < _CACHE_SIZE:
                 self._written[normal] = found
         if found is None:
-            self._encode(tokenizer.split(normal), own, f"{where}: the phrase {text!r}")
+            self._encode(tokenizer.tokenize_normalized(normal), own, f"{where}: the phrase {text!r}")
         return found
 
     def _encode(self, tokens: Sequence[str], own: Sequence[str], what: str) -> tuple[int, ...] | None:

@@ -112,7 +112,7 @@ def enumerate_spellings(tokenizer: Tokenizer, text: str, known: TokenIds) -> tup
     """
     found: dict[tuple[int, ...], Spelling] = {}
     featured = isinstance(tokenizer, FeaturedTokenizer)
-    inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+    inner = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
     for tokens, offered in _tokenizations(inner, text, known):
         ids = tuple(known.get(token, -1) for token in (escape_marks(tokens) if featured else tokens))
         if ids and -1 not in ids and ids not in found:
@@ -126,7 +126,7 @@ def enumerate_spellings(tokenizer: Tokenizer, text: str, known: TokenIds) -> tup
 
 def _spelling_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
     """What a sequence of tokens, without features, shows."""
-    inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+    inner = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
     if isinstance(inner, WhitespaceTokenizer | WordTokenizer):
         first, last = token_edge(inner, tokens[0]), token_edge(inner, tokens[-1])
         return TokenEdge(first.first, last.last, first.joins_left, last.joins_right)
@@ -137,7 +137,7 @@ def _spelling_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
 def _tokenizations(tokenizer: Tokenizer, text: str, known: TokenIds) -> Iterator[tuple[list[str], Placement]]:
     """Token sequences of a phrase, and where they are offered. They may have tokens that are not known."""
     spaced = not is_unspaced_script(text[0]) and not is_closing_punctuation(text[0])  # whether a space stands before it
-    tokens = tokenizer.split(text)
+    tokens = tokenizer.tokenize_normalized(text)
     if isinstance(tokenizer, WordTokenizer):
         first, last = tokens[0].removeprefix(JOINER), tokens[-1].removesuffix(JOINER)
         for left in (first, JOINER + first):
@@ -166,7 +166,7 @@ def _inner_tokenizations(tokenizer: SubwordTokenizer, text: str, tokens: list[st
     """Ways to cut a phrase that does not begin with a space, each once."""
     found = []
     for neighbour in _CONTEXTS:
-        cut, written = tokenizer.split(neighbour + text), escape(text)
+        cut, written = tokenizer.tokenize_normalized(neighbour + text), escape(text)
         found += [cut[begin:] for begin in range(1, len(cut)) if tokens_to_text(cut[begin:]) == written][:1]
     first = tokens[0].removeprefix(METASPACE)
     found.append([first, *tokens[1:]] if first else tokens[1:])

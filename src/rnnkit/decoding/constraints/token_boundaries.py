@@ -59,7 +59,7 @@ _UNBREAKABLE_EDGE: Final = TokenEdge(UNBREAKABLE, UNBREAKABLE, True, True)
 def token_edge(tokenizer: Tokenizer, token: str) -> TokenEdge:
     """What a token of a tokenizer shows."""
     if isinstance(tokenizer, FeaturedTokenizer):
-        tokenizer = tokenizer.text
+        tokenizer = tokenizer.text_tokenizer
         if is_feature(token):
             return _SPACED_EDGE if isinstance(tokenizer, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
         (token,) = remove_features([token])
@@ -100,7 +100,7 @@ class VocabularyEdges:
     @classmethod
     def of_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> VocabularyEdges:
         """What the tokens of a vocabulary show; the unknown symbol may stand for anything."""
-        text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+        text = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
         writes_spaces = isinstance(text, WhitespaceTokenizer | WordTokenizer)
         spaced = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
         every = [token_edge(tokenizer, token) for token in vocabulary.tokens]

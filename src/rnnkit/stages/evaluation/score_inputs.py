@@ -155,7 +155,7 @@ class Matched:
 
         if self.matching is None:
             return group.text
-        ids = self.matching.row_V[np.asarray(group.text.ids, dtype=np.int64)]
+        ids = self.matching.other_id_V[np.asarray(group.text.ids, dtype=np.int64)]
         if group.raw is not None:
             table = self.scorer.vocabulary.ids
             for place in np.flatnonzero(np.asarray(group.text.ids) == special_tokens.UNK).tolist():

@@ -159,7 +159,7 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
 
     shard = parse_shard(options.shard, options.merge)
     whole = options.output or Workspace(options.work).data
-    output = whole if shard is None else shard.place(whole)
+    output = whole if shard is None else shard.path_of(whole)
     with lock.lock_directory(output.parent, "" if shard is None else output.name):
         artifact_output.recover_directory(output)
         claim_folder(options, output, KIND)
@@ -284,12 +284,12 @@ def _write(
         ]
         copies = None if one_sided else stack.enter_context(RawLineCopier(folder, part, inputs.sides, span))
         pool = stack.enter_context(WorkerPool(make, options.processes))
-        blocks = read_line_blocks(paths, MAX_TOKEN_LINE_BYTES, span=span)
-        items = (tuple(block.portable() for block in sides) if pool.apart else sides for sides in blocks)
-        for aligned in map(duplicates.drop, pool.map(items)):
+        blocks = read_line_blocks(paths, MAX_TOKEN_LINE_BYTES, line_range=span)
+        items = (tuple(block.for_other_process() for block in sides) if pool.is_parallel else sides for sides in blocks)
+        for aligned in map(duplicates.deduplicate, pool.map(items)):
             lines += aligned.lines
             dropped.update(aligned.dropped)
-            truncated += int(aligned.cut.sum())
+            truncated += int(aligned.truncated.sum())
             for writer, (ids, lengths) in zip(writers, aligned.sides, strict=True):
                 writer.extend(ids, lengths)
             if copies is not None:
@@ -310,7 +310,7 @@ def _span(shard: Shard, paths: Sequence[Path]) -> tuple[int, int]:
     counts = [count_lines(path) for path in paths]
     if len(set(counts)) > 1:
         raise length_mismatch(paths, counts)
-    return shard.span(counts[0])
+    return shard.line_range(counts[0])
 
 
 def _rules(part: CorpusSplit, inputs: AlignInputs, options: AlignOptions) -> EncodingRules:
@@ -330,14 +330,14 @@ def _rules(part: CorpusSplit, inputs: AlignInputs, options: AlignOptions) -> Enc
         )
     return EncodingRules(
         drop_empty=part.split != TEST and not options.keep_empty,
-        drop_longer=_max_length(inputs, options) if part.split != TEST and options.long == "drop" else None,
+        max_length=_max_length(inputs, options) if part.split != TEST and options.long == "drop" else None,
         max_ratio=options.max_ratio if train else None,
         features=part.features,
         held_out=held_out,
         separator=separator,
-        duplicates=train and options.drop_duplicates,
-        limit=_limit(part, inputs, options),
-        cut_right=options.truncate_side == "right",
+        deduplicate=train and options.drop_duplicates,
+        truncate_to=_limit(part, inputs, options),
+        truncate_right=options.truncate_side == "right",
     )
 
 

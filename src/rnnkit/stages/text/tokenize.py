@@ -239,19 +239,19 @@ def _tokenize(
     # What is entered last is finished first: raw lines never stand without their token file and its manifest.
     raw = None if job.raw is None else outputs.enter_context(token_files.create_raw_lines(job.target))
     output = outputs.enter_context(token_files.create_token_file(job.target))
-    span = None if shard is None else shard.span(count_lines(job.source))
+    span = None if shard is None else shard.line_range(count_lines(job.source))
     total = None if span is None else span[1] - span[0]
     samples = options.samples and job.name.split == TRAIN
     items: Iterable[Any] = (
         _batches(job, tokenizer, options.seed, span)
         if samples
-        else (block.portable() if pool.apart else block for block in _blocks(job, span, raw))
+        else (block.for_other_process() if pool.is_parallel else block for block in _blocks(job, span, raw))
     )
     task = f"tokenize {job.source.name}"
     read = lines = tokens = 0
     for piece in pool.map(items):
         output.write(piece.text)
-        read += piece.read
+        read += piece.text_lines
         lines += piece.lines
         tokens += piece.tokens
         listen(Progress(task, read, total))
@@ -263,7 +263,7 @@ def _tokenize(
 
 def _blocks(job: _Job, span: tuple[int, int] | None, raw: IO[bytes] | None) -> Iterator[LineBlock]:
     """The blocks of a file, whose lines are written to `raw` as they are read."""
-    for (block,) in read_line_blocks([job.source], span=span):
+    for (block,) in read_line_blocks([job.source], line_range=span):
         if raw is not None:
             raw.write(token_files.encode_raw_lines(block.decode()))
         yield block

@@ -160,4 +160,4 @@ def tokenizer_folder(options: TokenizeOptions) -> Path:
 def token_folder(options: TokenizeOptions, shard: Shard | None = None) -> Path:
     """Where the token files, or those of a shard, will be."""
     whole = options.output or Workspace(options.work).tokens
-    return whole if shard is None else shard.place(whole)
+    return whole if shard is None else shard.path_of(whole)

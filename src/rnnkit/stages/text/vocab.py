@@ -155,7 +155,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
         )
     files = _find(options)
     tokenizer = {} if (found := common_tokenizer(files)) is None else {"tokenizer": found}
-    groups = {path if shard is None else shard.place(path): files for path, files in _group(files, options).items()}
+    groups = {path if shard is None else shard.path_of(path): files for path, files in _group(files, options).items()}
     _refuse_existing(list(groups), options)
     spelled, pieces = _unmet(files, found, options, listen)
     counted = [(path, members, _count_files(members, shard, options, listen)) for path, members in groups.items()]
@@ -239,9 +239,9 @@ def _count_files(
     with WorkerPool(TokenCounter, options.processes) as pool:
         for file in files:
             task, done, tokens = f"count {file.path.name}", 0, 0
-            span = None if shard is None else shard.span(count_lines(file.path))
-            blocks = (block for (block,) in read_line_blocks([file.path], MAX_TOKEN_LINE_BYTES, span=span))
-            for counted in pool.map(block.portable() if pool.apart else block for block in blocks):
+            span = None if shard is None else shard.line_range(count_lines(file.path))
+            blocks = (block for (block,) in read_line_blocks([file.path], MAX_TOKEN_LINE_BYTES, line_range=span))
+            for counted in pool.map(block.for_other_process() if pool.is_parallel else block for block in blocks):
                 done += counted.lines
                 tokens += counted.tokens
                 listen(Progress(task, done, file.lines if span is None else span[1] - span[0]))
