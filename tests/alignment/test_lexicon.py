@@ -111,5 +111,5 @@ def test_no_lexicon(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("")
     with pytest.raises(DataError, match="empty is empty\n  hint: `rnnkit align-words --lexicon FILE` makes a lexicon"):
         read_likeliest(tmp_path / "empty")
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match="does not exist"):
         read_likeliest(tmp_path / "none")

@@ -110,7 +110,7 @@ def test_wrong_number_of_lines(tmp_path: Path, text: str, found: str) -> None:
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no file"):
+    with pytest.raises(DataError, match="does not exist"):
         read_links(tmp_path / "none", SEVEN, SEVEN)
 
 

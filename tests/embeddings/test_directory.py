@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from tests.file_limits import limit_files
+from tests.raising import raises
 
 from rnnkit.embeddings import Vectors, directory, formats
 from rnnkit.embeddings.table import Table
@@ -204,10 +205,9 @@ def test_words_that_no_vocabulary_carries(tmp_path: Path, word: str) -> None:
         directory.write(tmp_path / "embeddings", Table.of([word], random_matrix(1)))
 
 
-def test_a_full_disk_keeps_the_old_directory(tmp_path: Path, limit_files: Callable[[int], None]) -> None:
+def test_a_full_disk_keeps_the_old_directory(tmp_path: Path) -> None:
     folder = write(tmp_path / "embeddings")
-    limit_files(150)
-    with pytest.raises(ArtefactError, match=f"the disk is full: {folder} was not written"):
+    with raises(ArtefactError, path=folder), limit_files(150):
         write(folder, make_table(7))
     assert len(formats.load(folder).words) == 5
     assert manifest.find_mismatches(folder) == []

@@ -44,7 +44,7 @@ def test_pairs_of_surrogates_are_text() -> None:
 
 def test_a_long_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(b" " * MAX_JSON_BYTES + b"1")
-    with pytest.raises(ValueError, match="4,194,305 bytes are too many for such a file, 4,194,304 is the most"):
+    with pytest.raises(ValueError, match=r"4,194,305 bytes .* 4,194,304"):
         read_json(tmp_path / "a.json")
     (tmp_path / "a.json").write_bytes(b" " * (MAX_JSON_BYTES - 1) + b"1")
     assert read_json(tmp_path / "a.json") == 1

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.file_limits import limit_files
+from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Event, Note, WarningEvent
@@ -138,10 +140,8 @@ def test_the_text_pad_is_an_ordinary_word(tmp_path: Path) -> None:
     assert_equal(read, model)
 
 
-def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path, limit_files: object) -> None:
-    assert callable(limit_files)
-    limit_files(300)
-    with pytest.raises(ArtefactError, match=r"a\.arpa was not written"):
+def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    with raises(ArtefactError, path=tmp_path / "a.arpa"), limit_files(300):
         write_arpa(make_model(order=3), TOKENS, tmp_path / "a.arpa")
     assert list(tmp_path.iterdir()) == []
 

@@ -252,7 +252,7 @@ def test_lines_of_duplicates_are_named(tmp_path: Path) -> None:
         (b"the cat sat\n", ":1: this is no ARPA file: there is no \\data\\\n  its first line is 'the cat sat'"),
         (b"the\n" * 3 + GOOD.encode(), ":1: this is no ARPA file"),
         (b"\\1-grams:\n", ":1: this is no ARPA file"),
-        (b"\xff\xfe" + GOOD.encode("utf-16-le"), "is UTF-16, UTF-8 is wanted"),
+        (b"\xff\xfe" + GOOD.encode("utf-16-le"), "is UTF-16, not UTF-8"),
         (GOOD.encode().replace(b"cat", b"c\xe4t"), ":11:8: not UTF-8 (byte 0xe4)"),
         (GOOD.encode().replace(b"cat", b"c\0t"), ":11:8: NUL byte"),
         (b"x" * 1_200_000, ":1: the line is longer than 1,000,000 bytes"),

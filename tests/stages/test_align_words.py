@@ -177,7 +177,7 @@ def test_nothing_is_overwritten(work: Path) -> None:
         path.unlink()
     Path("shortlist").mkdir()
     Path("shortlist/notes").write_text("mine")
-    assert refused(ArtefactError, replace(given, overwrite=True)).startswith("shortlist is not an artefact of rnnkit")
+    assert refused(ArtefactError, replace(given, overwrite=True)).startswith("shortlist is not an artifact of rnnkit")
     Path("shortlist/notes").unlink()
     run(given)
     before = Path("links").read_bytes()

@@ -7,13 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.file_limits import limit_files
 from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topics
 
 from rnnkit.embeddings.vectors import Vectors
@@ -180,7 +180,7 @@ def test_what_is_there_is_replaced_when_that_is_asked_for() -> None:
         "old already exists\n  hint: --resume continues its run, --overwrite replaces it"
     )
     (OLD / "notes.txt").write_text("mine", encoding="utf-8")
-    assert refused(ArtefactError, output=OLD, overwrite=True).startswith("old holds files that rnnkit did not write")
+    assert refused(ArtefactError, output=OLD, overwrite=True).startswith("old contains files that rnnkit did not write")
     (OLD / "notes.txt").unlink()
     trained(output=OLD, overwrite=True, dimension=7)
     assert Vectors.load(OLD).dimension == 7
@@ -208,10 +208,11 @@ def test_a_bad_text_or_option_costs_no_vectors(kind: type[RnnkitError], changes:
     trained()
 
 
-def test_a_full_disk_costs_no_vectors(limit_files: Callable[[int], None]) -> None:
+def test_a_full_disk_costs_no_vectors() -> None:
     before = files(OLD)
-    limit_files(5000)
-    assert refused(ArtefactError, output=OLD, overwrite=True).startswith("the disk is full: old/text was not written\n")
+    with limit_files(5000):
+        error = refused(ArtefactError, output=OLD, overwrite=True)
+    assert error.startswith("the disk is full: old/text was not written\n")
     assert files(OLD) == before
 
 
@@ -241,8 +242,8 @@ def test_a_folder_of_somebody_else_is_not_replaced() -> None:
     (Path("new") / "poetry.lock").write_text("mine", encoding="utf-8")
     assert refused(ArtefactError).startswith("new already exists\n")
     assert refused(ArtefactError, overwrite=True) == (
-        "new is not an artefact of rnnkit: it is not replaced\n"
-        "  it has no meta.json, and holds poetry.lock\n"
+        "new is not an artifact of rnnkit: it is not replaced\n"
+        "  it has no meta.json, and contains poetry.lock\n"
         "  hint: choose another name, or remove the folder yourself"
     )
 

@@ -155,7 +155,7 @@ def test_what_does_not_go_together() -> None:
         "--language chooses among the workspace's files; the text is named already"
     )
     assert refused(DataError, text=[*text, Path("none")]) == "there is no file none"
-    assert refused(DataError, data=Path("none")) == "there is no data at none\n  hint: `rnnkit align` makes it"
+    assert "none\n  hint: `rnnkit align`" in refused(DataError, data=Path("none"))
 
 
 def test_text_that_is_none() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.raising import raises
 from tests.workspaces import make_workspace
 
 from rnnkit.data.aligned_data import AlignedData
@@ -121,7 +122,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(work: Path, mode
     with pytest.raises(ArtefactError, match=r"was started with other data\n  changed since: links\n"):
         resume(work, folder)
     links.unlink()
-    with pytest.raises(DataError, match=rf"there are no links at {links}\n  hint: `rnnkit align-words` makes them"):
+    with raises(DataError, "rnnkit align-words", path=links):
         resume(work, folder)
     links.write_text(text)
     with pytest.raises(ConfigError, match=r"--guided-weight: 0\.2 in the run, 0\.5 now"):
@@ -179,9 +180,9 @@ def test_links_that_do_not_fit_are_named_by_line(work: Path, tmp_path: Path, lin
 def test_other_links_that_teach_nothing_are_refused(work: Path, tmp_path: Path) -> None:
     links = tmp_path / "links"
     links.write_text("\n" * len(AlignedData.open(work / "data").side("train", "de")))
-    assert refused(DataError, work, tmp_path / "model", guided_attention=links) == (
-        f"{links} has no link\n  all its lines are empty\n  hint: `rnnkit align-words` makes them"
-    )
+    message = refused(DataError, work, tmp_path / "model", guided_attention=links)
+    assert message.startswith(f"{links} has no ")
+    assert "`rnnkit align-words`" in message
     data = tmp_path / "data"
     align.run(align.AlignOptions(source="de", target="en", work=work, output=data))
     text = refused(ArtefactError, work, tmp_path / "model", data=data)

@@ -148,7 +148,6 @@ def test_the_warning_counts_lines_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(lines) == ["a", "␍"]
     assert heard == [
         WarningEvent(
-            "2 lines have tokens that spell a line end; ␊ (LF) or ␍ (CR) is written in its place, "
-            "so that each stays one line"
+            "2 lines have tokens that spell a line end; ␊ (LF) or ␍ (CR) replaces it, so that each stays one line"
         )
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.raising import raises
 from tests.word_vectors import write_vectors
 
 from rnnkit.embeddings.directory import write
@@ -98,7 +99,7 @@ def test_a_person_is_told_what_is_waited_for(vectors: Path, typed: Typed, monkey
 
 
 def test_there_must_be_vectors(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="work/embeddings\n  hint: `rnnkit train-embeddings` makes them"):
+    with raises(DataError, "rnnkit train-embeddings", path=tmp_path / "work" / "embeddings"):
         neighbors.run(neighbors.NeighborsOptions(words=["king"], work=tmp_path / "work"))
 
 

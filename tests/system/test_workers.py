@@ -93,7 +93,7 @@ def test_what_nobody_expected_keeps_its_traceback() -> None:
         pytest.raises(RuntimeError, match="LookupError: nobody expected this") as caught,
     ):
         list(pool.map([-2]))
-    assert "in do" in "".join(caught.value.__notes__)
+    assert "in process" in "".join(caught.value.__notes__)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import DataError
 from rnnkit.text.blocks import LineBlock, count_lines, read_line_blocks
@@ -59,13 +60,9 @@ def test_sides_stay_in_step(folder: Path, first: list[str], second: list[str], s
         expected = [list(read_lines(path)) for path in paths if first]
         assert lines_of(read_line_blocks(paths, block_bytes=size)) == expected
         return
-    with pytest.raises(DataError) as caught:
+    counts = f"{paths[0]} has {len(first)} lines, {paths[1]} has {len(second)}; "
+    with raises(DataError, counts, line=min(len(first), len(second))):
         lines_of(read_line_blocks(paths, block_bytes=size))
-    assert str(caught.value).splitlines()[:2] == [
-        "source and target differ in length",
-        f"  {paths[0]} has {len(first)} lines, {paths[1]} has {len(second)}; "
-        f"the last pair that both have is line {min(len(first), len(second))}",
-    ]
 
 
 @given(LINES, SIZES, st.integers(0, 9), st.integers(0, 9))
@@ -82,7 +79,7 @@ FAULTS = {
     b"a\n\0\n": ":2:1: NUL byte",
     b"a\nb\n" + b"c" * 12 + b"\nd\n": ":3: the line is longer than 11 bytes",
     b"a\nb\n" + b"c" * 12: ":3: the line is longer than 11 bytes",
-    b"\xff\xfea\0\n\0": " is UTF-16, UTF-8 is wanted",
+    b"\xff\xfea\0\n\0": " is UTF-16, not UTF-8",
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.text.phrase_detection import Bigram, BigramPhrase, PhraseList, default_score, find_phrases, npmi_score
@@ -69,24 +70,23 @@ def test_a_list_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("row", "value"),
     [
-        ("new_york", "no phrase"),
-        ("new_york\t7\t12.5\t1\tnew", "no phrase"),
-        ("new_york\t7\t12.5\t1\tnew york city", "no phrase"),
-        ("new york\t7\t12.5\t1\tnew york", "no phrase"),
-        ("new_york\tx\t12.5\t1\tnew york", "count, score and pass are numbers, not x, 12.5, 1"),
-        ("new_york\t7\t12.5\t0\tnew york", "count, score and pass are numbers, not 7, 12.5, 0"),
+        ("new_york", "PHRASE<TAB>COUNT"),
+        ("new_york\t7\t12.5\t1\tnew", "PHRASE<TAB>COUNT"),
+        ("new_york\t7\t12.5\t1\tnew york city", "PHRASE<TAB>COUNT"),
+        ("new york\t7\t12.5\t1\tnew york", "PHRASE<TAB>COUNT"),
+        ("new_york\tx\t12.5\t1\tnew york", "x, 12.5, 1"),
+        ("new_york\t7\t12.5\t0\tnew york", "7, 12.5, 0"),
     ],
 )
-def test_what_is_no_phrase_list(tmp_path: Path, row: str, message: str) -> None:
+def test_what_is_no_phrase_list(tmp_path: Path, row: str, value: str) -> None:
     path = tmp_path / "list.tsv"
     path.write_text(f"york_city\t5\t11\t1\tyork city\n{row}\n", encoding="utf-8")
-    with pytest.raises(FormatError) as raised:
+    with raises(FormatError, f"{path}:2: ", value, path=path, line=2):
         PhraseList.load(path)
-    assert str(raised.value).startswith(f"{path}:2: {message}")
 
 
 def test_a_list_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no file"):
+    with raises(DataError, path=tmp_path / "none.tsv"):
         PhraseList.load(tmp_path / "none.tsv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.text.token_files import (
@@ -43,10 +44,8 @@ def test_missing_and_changed_files(tmp_path: Path) -> None:
         open_token_file(tmp_path / "train.de.tok")
     path = made(tmp_path / "train.de.tok", "abc")
     path.write_text("a c\n", encoding="utf-8")
-    with pytest.raises(ArtefactError) as caught:
+    with raises(ArtefactError, f"{path} has changed", f"delete {path}.meta.json", path=path):
         open_token_file(path)
-    assert str(caught.value).splitlines()[0] == f"{path} has changed since `rnnkit tokenize` wrote it"
-    assert caught.value.hint == f"make it again; if the change was meant, delete {path}.meta.json"
 
 
 def test_only_token_files_are_found(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.embeddings import directory
 from rnnkit.embeddings.table import Table
@@ -68,13 +69,13 @@ def test_the_manifest_names_what_was_counted(tmp_path: Path) -> None:
     meta = read_vocabulary_manifest(path)
     assert (meta.kind, meta.inputs, meta.facts) == ("vocabulary", {"tokenizer": "abc"}, {"rows": 5, "tokens": 1})
     path.write_text(SPECIALS, encoding="utf-8")
-    with pytest.raises(FormatError, match=r"is damaged\n  vocab.tsv: .* bytes, .* were written"):
+    with pytest.raises(FormatError, match=r"is damaged\n  vocab.tsv: .* bytes, expected "):
         read_vocabulary_manifest(path)
 
 
 def test_missing_vocabulary_and_missing_manifest(tmp_path: Path) -> None:
     path = tmp_path / "vocab.tsv"
-    with pytest.raises(DataError, match="there is no file"):
+    with raises(DataError, path=path):
         Vocabulary.load(path)
     with pytest.raises(DataError, match="there is no vocabulary at"):
         read_vocabulary_manifest(path)
@@ -90,22 +91,24 @@ def test_missing_vocabulary_and_missing_manifest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("rows", "line", "values"),
     [
-        ("a\t1\nb\t1\na\t1\n", "{path}:7: 'a' has a row already\n  the first is line 5"),
-        ("a 1\n", "{path}:5: no tab\n  a row is `token<TAB>count`"),
-        ("a\tmany\n", "{path}:5: the count 'many' is not a whole number"),
-        ("a\t-1\n", "{path}:5: the count '-1' is not a whole number"),
-        ("a\t²\n", "{path}:5: the count '²' is not a whole number"),
-        ("a\t" + "9" * 5000 + "\n", "{path}:5: the count '" + "9" * 5000 + "' is not a whole number"),
-        ("\t1\n", "{path}:5: '' cannot be a token\n  a token is not empty and holds no white space"),
-        ("a\rb\t1\n", "{path}:5: 'a\\rb' cannot be a token\n  a token is not empty and holds no white space"),
+        ("a\t1\nb\t1\na\t1\n", 7, ["'a'", "line 5"]),
+        ("a 1\n", 5, ["token<TAB>count"]),
+        ("a\tmany\n", 5, ["'many'"]),
+        ("a\t-1\n", 5, ["'-1'"]),
+        ("a\t²\n", 5, ["'²'"]),
+        ("a\t" + "9" * 5000 + "\n", 5, ["'" + "9" * 5000 + "'"]),
+        ("\t1\n", 5, ["''"]),
+        ("a\rb\t1\n", 5, ["'a\\rb'"]),
     ],
     ids=["duplicate", "no tab", "word", "negative", "superscript", "huge", "empty", "carriage return"],
 )
-def test_damaged_rows_are_named(tmp_path: Path, rows: str, message: str) -> None:
+def test_damaged_rows_are_named(tmp_path: Path, rows: str, line: int, values: list[str]) -> None:
     path = tmp_path / "vocab.tsv"
-    assert refused(path, SPECIALS + rows) == message.format(path=path)
+    path.write_text(SPECIALS + rows, encoding="utf-8", newline="")
+    with raises(FormatError, f"{path}:{line}: ", *values, path=path, line=line):
+        Vocabulary.load(path)
 
 
 def test_special_symbols_stand_first(tmp_path: Path) -> None:
@@ -166,5 +169,5 @@ def test_what_could_not_be_read_is_not_written(tmp_path: Path, token: str) -> No
 def test_special_symbols_come_first_in_what_is_written(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"vocab\.tsv:2: <unk> is missing"):
         Vocabulary(("<pad>", "the"), (0, 0)).save(tmp_path / "vocab.tsv")
-    with pytest.raises(FormatError, match="it has 3 rows"):
+    with pytest.raises(FormatError, match="it has 3 entries"):
         Vocabulary(special_tokens.NAMES[:3], (0, 0, 0)).save(tmp_path / "vocab.tsv")

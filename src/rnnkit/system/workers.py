@@ -121,13 +121,13 @@ class WorkerPool(Generic[Item, Result]):
         if self._local is not None:
             yield from map(self._local.process, items)
             return
-        waiting, replies = iter(items), dict[int, _Reply]()
+        pending, replies = iter(items), dict[int, _Reply]()
         sent, taken, more = 0, 0, True
         while more or taken < sent:
             idle = [child for child in self._children if child.index is None]
             while more and idle and sent - taken < MAX_AHEAD * self._count:
                 try:
-                    item = next(waiting)
+                    item = next(pending)
                 except StopIteration:
                     more = False
                     break

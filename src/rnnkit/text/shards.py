@@ -95,8 +95,8 @@ def find_shards(whole: Path) -> list[Path]:
             hint="remove the outdated ones",
             path=whole,
         )
-    wanted = [Shard(number, counts[0]) for number in range(1, counts[0] + 1)]
-    if missing := [shard for shard in wanted if shard not in found]:
+    expected = [Shard(number, counts[0]) for number in range(1, counts[0] + 1)]
+    if missing := [shard for shard in expected if shard not in found]:
         others = f", and {len(missing) - 1} more" if missing[1:] else ""
         raise DataError(
             f"there is no {missing[0].path_of(whole)}{others}",
@@ -104,7 +104,7 @@ def find_shards(whole: Path) -> list[Path]:
             hint=f"run the command with --shard {missing[0].number}/{counts[0]}",
             path=missing[0].path_of(whole),
         )
-    return [found[shard] for shard in wanted]
+    return [found[shard] for shard in expected]
 
 
 def read_shard_manifests(shards: Sequence[Path], kind: str, version: int) -> list[manifest.Manifest]:

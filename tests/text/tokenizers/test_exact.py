@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import FormatError
 from rnnkit.text.normalizer import NONE, Normalizer
@@ -119,7 +120,7 @@ def test_older_folders_cut_as_before(tmp_path: Path, kind: str) -> None:
     assert str(exact).endswith("none, white space kept")
     meta = tmp_path / "new" / "meta.json"
     meta.write_text(meta.read_text(encoding="utf-8").replace('"none"', '"nfc"'), encoding="utf-8")
-    with pytest.raises(FormatError, match="this rnnkit knows no such tokenizer"):
+    with raises(FormatError, "exact True", path=meta):
         load_tokenizer(tmp_path / "new")
 
 

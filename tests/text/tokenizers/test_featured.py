@@ -102,7 +102,7 @@ def test_samples_all_have_their_lines_features() -> None:
     assert [row[:2] == ["␉V", "␉x"] for row in rows] == [True] * 3 + [False] * 3
     assert [tokenizer.detokenize(row) for row in rows] == ["ein Mann"] * 3 + ["ein ␉"] * 3
     assert [[token for token in row if token.startswith("␉V")] for row in rows[3:]] == [[], [], []]
-    with pytest.raises(TypeError, match=r"^chars cuts a line in one way only$"):
+    with pytest.raises(TypeError, match="chars"):
         FeaturedTokenizer(plain("chars")).sample_batch(["a"], 2, 0.1, 5)
 
 
