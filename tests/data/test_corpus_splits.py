@@ -51,7 +51,7 @@ def test_files_are_grouped_by_name(tmp_path: Path) -> None:
     assert find_splits(list(tmp_path.glob("*.tok")), ["fr"]) == ([], [])
 
 
-def test_a_side_is_missing_or_there_twice(tmp_path: Path) -> None:
+def test_a_missing_or_ambiguous_side(tmp_path: Path) -> None:
     with raises(DataError, "train.de.tok", "`rnnkit tokenize train.en`"):
         find_splits(written(tmp_path, train_de="a\n"), ["de", "en"])
     paths = written(tmp_path, train_de="a\n", train_2_de="a\n")

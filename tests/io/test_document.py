@@ -31,7 +31,7 @@ def test_what_was_written_is_read(value: object, plain: bool) -> None:
         ("1" * 5000, "4300 digits"),
     ],
 )
-def test_what_is_no_document_is_a_value_error(text: str, message: str) -> None:
+def test_malformed_json_is_a_value_error(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_json(text)
     with pytest.raises(ValueError, match=f"{message}|invalid continuation byte"):

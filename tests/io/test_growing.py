@@ -46,7 +46,7 @@ def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert count_complete_lines(path) == 2
 
 
-def test_what_was_written_stays_and_is_gone_on_with(tmp_path: Path) -> None:
+def test_an_interrupted_file_is_kept_and_resumed(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("old\n", encoding="utf-8")
     with pytest.raises(KeyboardInterrupt):
@@ -67,7 +67,7 @@ def test_nothing_written_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_made_by_other_means_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_file_from_elsewhere_is_resumed(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_bytes(b"a\nb\nhalf a li")
     assert count_complete_lines(path) == 2

@@ -26,14 +26,14 @@ def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["written"]
 
 
-def test_a_folder_made_for_nothing_goes_again(tmp_path: Path) -> None:
+def test_an_unused_directory_is_removed(tmp_path: Path) -> None:
     with lock_directory(tmp_path / "a" / "b"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("host", [None, "elsewhere"], ids=["living process", "another host"])
-def test_a_second_writer_is_told_who_holds_it(tmp_path: Path, host: str | None) -> None:
+def test_a_second_writer_sees_the_owner(tmp_path: Path, host: str | None) -> None:
     holder = f"{os.getppid()} {host or socket.gethostname()}"
     (tmp_path / LOCK_NAME).write_text(holder)
     with pytest.raises(ArtefactError) as caught, lock_directory(tmp_path):
@@ -91,7 +91,7 @@ with open(sys.argv[1], "r+") as file:
 @pytest.mark.parametrize(
     "holder", [*GONE.values(), f"999999999 {socket.gethostname()}", ""], ids=[*GONE, "an older rnnkit", "no name yet"]
 )
-def test_a_lock_held_out_of_sight_is_in_use(tmp_path: Path, holder: str) -> None:
+def test_a_lock_held_in_another_container_is_in_use(tmp_path: Path, holder: str) -> None:
     path = tmp_path / LOCK_NAME
     path.write_text(holder)
     with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True) as other:
@@ -104,7 +104,7 @@ def test_a_lock_held_out_of_sight_is_in_use(tmp_path: Path, holder: str) -> None
         pass
 
 
-def test_without_flock_the_name_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_flock_the_identity_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "try_flock", lambda descriptor: None)
     for holder, free in ((name(boot="0123456789ab"), True), (name(space="4026000000"), False), (name(host="x"), False)):
         (tmp_path / LOCK_NAME).write_text(holder)
@@ -140,7 +140,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "precious"
 
 
-def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path: Path) -> None:
+def test_one_of_many_processes_takes_over_a_stale_lock(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     log = tmp_path / "log"
     program = (

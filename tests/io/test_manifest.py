@@ -97,7 +97,7 @@ def test_a_folder_in_its_place_cannot_be_read(tmp_path: Path) -> None:
         load(tmp_path / "meta.json")
 
 
-def test_faults_are_found_by_name(tmp_path: Path) -> None:
+def test_mismatches_are_found_by_name(tmp_path: Path) -> None:
     assert find_mismatches(artefact(tmp_path)) == []
     (tmp_path / "a").write_text("ab")
     (tmp_path / "b").unlink()
@@ -137,7 +137,7 @@ def test_links_do_not_lead_outside(tmp_path: Path) -> None:
         load(manifest_path(folder))
 
 
-def test_a_manifest_knows_itself(tmp_path: Path) -> None:
+def test_a_changed_manifest_is_detected(tmp_path: Path) -> None:
     path = manifest_path(artefact(tmp_path))
     written = path.read_text()
     path.write_text(written.replace('"size": 3', '"size": 4'))
@@ -162,7 +162,7 @@ def test_a_reader_moves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("version", "what"), [("1e999", "OverflowError"), ("[" * 100_000, "nested too deeply")])
-def test_wild_values_are_damage(tmp_path: Path, version: str, what: str) -> None:
+def test_extreme_values_are_damage(tmp_path: Path, version: str, what: str) -> None:
     path = manifest_path(artefact(tmp_path))
     path.write_text(path.read_text().replace('"version": 2', f'"version": {version}'))
     with pytest.raises(FormatError, match=what):
@@ -187,7 +187,7 @@ def test_facts_that_are_not_what_they_should_be_are_damage(facts: dict[str, Any]
     assert re.fullmatch(what, caught.value.details[0])
 
 
-def test_what_goes_wrong_for_other_reasons_is_no_damage() -> None:
+def test_other_errors_are_not_damage() -> None:
     with pytest.raises(PermissionError), explain_damage(Path("thing/meta.json")):
         raise PermissionError
 

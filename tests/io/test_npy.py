@@ -51,7 +51,7 @@ def _file(header: str, values: bytes = b"", length: int | None = None) -> bytes:
         (_file("{'descr': 'no', 'fortran_order': False, 'shape': (1,)}"), "its header is malformed: TypeError"),
     ],
 )
-def test_what_is_no_header_is_refused(content: bytes, message: str) -> None:
+def test_malformed_headers_are_refused(content: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_header(io.BytesIO(content))
 
@@ -60,7 +60,7 @@ def test_what_is_no_header_is_refused(content: bytes, message: str) -> None:
     ("shape", "message"),
     [("(3,)", "8 bytes of values, expected 12 "), ("(1,)", "8 bytes of values, expected 4 ")],
 )
-def test_sizes_that_lie_are_refused(tmp_path: Path, shape: str, message: str) -> None:
+def test_wrong_sizes_are_refused(tmp_path: Path, shape: str, message: str) -> None:
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}"
     (tmp_path / "a.npy").write_bytes(_file(header, bytes(8)))
     with pytest.raises(ValueError, match=message):

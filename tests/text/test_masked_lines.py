@@ -113,7 +113,7 @@ def test_more_gaps_than_can_be_ranked_are_named(tmp_path: Path) -> None:
         list(read_masked_lines([path], "___", WORDS, single=True))
 
 
-def test_features_stand_before_what_is_cut(tmp_path: Path) -> None:
+def test_features_precede_masked_tokens(tmp_path: Path) -> None:
     featured = FeaturedTokenizer(WORDS)
     assert tokenize_masked("I am ___.\tformal;___", "___", featured) == ["␉formal", "␉___", "I", "am", None, "￭."]
     assert tokenize_masked("I\t___", "___", WORDS) == ["I", None]

@@ -41,13 +41,13 @@ def test_npmi_lies_between_minus_one_and_one(count: int, more_first: int, more_s
         assert score == pytest.approx(1), "two words that only occur together"
 
 
-def test_phrases_score_more_than_the_threshold_and_come_best_first() -> None:
+def test_phrases_above_the_threshold_by_descending_score() -> None:
     pairs = [Bigram("x", "y", 3, 3, 4), Bigram("a", "c", 3, 3, 3), Bigram("a", "b", 3, 3, 3), Bigram("z", "z", 1, 9, 9)]
     found = find_phrases(pairs, partial(default_score, words=36, discount=1), threshold=0, delimiter="+")
     assert [(phrase.joined, phrase.score) for phrase in found] == [("a+b", 8.0), ("a+c", 8.0), ("x+y", 6.0)]
 
 
-def test_joining_goes_from_left_to_right_and_passes_follow_one_another() -> None:
+def test_joining_is_left_to_right_pass_by_pass() -> None:
     first = (NEW_YORK, YORK_CITY)
     assert joined("in new york city", first) == "in new_york city"
     assert joined("york city new york", first) == "york_city new_york"
@@ -80,13 +80,13 @@ def test_a_list_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("new_york\t7\t12.5\t0\tnew york", "7, 12.5, 0"),
     ],
 )
-def test_what_is_no_phrase_list(tmp_path: Path, row: str, value: str) -> None:
+def test_malformed_phrase_lists_are_refused(tmp_path: Path, row: str, value: str) -> None:
     path = tmp_path / "list.tsv"
     path.write_text(f"york_city\t5\t11\t1\tyork city\n{row}\n", encoding="utf-8")
     with raises(FormatError, f"{path}:2: ", value, path=path, line=2):
         PhraseList.load(path)
 
 
-def test_a_list_that_is_missing(tmp_path: Path) -> None:
+def test_a_missing_phrase_list(tmp_path: Path) -> None:
     with raises(DataError, path=tmp_path / "none.tsv"):
         PhraseList.load(tmp_path / "none.tsv")

@@ -21,7 +21,7 @@ def test_every_line_is_in_one_shard(lines: int, count: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_spelling() -> None:
+def test_shard_option() -> None:
     assert parse_shard("2/8", False) == Shard(2, 8)
     assert parse_shard(None, True) is None
     assert str(Shard(2, 8)) == "2-of-8"
@@ -32,7 +32,7 @@ def test_spelling() -> None:
         parse_shard("1/2", True)
 
 
-def test_places(tmp_path: Path) -> None:
+def test_shard_paths(tmp_path: Path) -> None:
     assert Shard(2, 8).path_of(tmp_path / "vocab.de.tsv") == tmp_path / "vocab.de.2-of-8.tsv"
     assert Shard(2, 8).path_of(tmp_path / "data") == tmp_path / "data.2-of-8"
 

@@ -111,7 +111,7 @@ def test_damaged_rows_are_named(tmp_path: Path, rows: str, line: int, values: li
         Vocabulary.load(path)
 
 
-def test_special_symbols_stand_first(tmp_path: Path) -> None:
+def test_special_tokens_come_first(tmp_path: Path) -> None:
     path = tmp_path / "vocab.tsv"
     assert refused(path, "the\t9\n").splitlines()[0] == f"{path}:1: <pad> is missing"
     assert refused(path, "<pad>\t0\n").splitlines()[0] == f"{path} is not a vocabulary"
@@ -149,7 +149,7 @@ def count_tokens(folder: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("write", [write_vectors, write_table, count_tokens])
-def test_whatever_writes_a_vocabulary_writes_what_can_be_read(
+def test_every_writer_of_vocabularies_is_readable(
     tmp_path: Path, write: Callable[[Path, list[str]], None]
 ) -> None:
     words = [f"new{letter}york" for letter in WHITE if letter not in " \t\r\n\0"]
@@ -159,14 +159,14 @@ def test_whatever_writes_a_vocabulary_writes_what_can_be_read(
 
 
 @pytest.mark.parametrize("token", ["", "a b", "a\tb", "a\rb", "a\nb", "a\0b", "\udc80", "the", "x" * 32_000_000])
-def test_what_could_not_be_read_is_not_written(tmp_path: Path, token: str) -> None:
+def test_unreadable_tokens_are_not_written(tmp_path: Path, token: str) -> None:
     tokens = (*special_tokens.NAMES, "the", token)
     with pytest.raises(FormatError, match=r"vocab\.tsv:6: "):
         Vocabulary(tokens, (0,) * len(tokens)).save(tmp_path / "vocab.tsv")
     assert not list(tmp_path.iterdir())
 
 
-def test_special_symbols_come_first_in_what_is_written(tmp_path: Path) -> None:
+def test_special_tokens_come_first_on_write(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"vocab\.tsv:2: <unk> is missing"):
         Vocabulary(("<pad>", "the"), (0, 0)).save(tmp_path / "vocab.tsv")
     with pytest.raises(FormatError, match="it has 3 entries"):

@@ -41,7 +41,7 @@ def test_every_row_goes_to_its_like(ours: list[str], theirs: list[str]) -> None:
     assert (vocabulary_mapping.describe_mismatches(match, "A", "B") is None) == (not match.missing and not match.extra)
 
 
-def test_the_text_unk_is_the_unknown_word_of_a_vocabulary_without_it() -> None:
+def test_literal_unk_maps_to_the_unknown_token() -> None:
     match = found(table("<unk>", "a"), table("a"))
     assert match.other_id_V.tolist() == [0, 1, 2, 3, UNK, 4]
     assert (match.missing, match.extra, match.coverage) == (0, 0, 1.0)

@@ -98,7 +98,7 @@ def test_spaces_keep_tokens_only() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_older_folders_cut_as_before(tmp_path: Path, kind: str) -> None:
+def test_older_directories_tokenize_as_before(tmp_path: Path, kind: str) -> None:
     old = (
         RULE_BASED_TOKENIZERS[kind](FOLDED)
         if kind in RULE_BASED_TOKENIZERS

@@ -107,7 +107,7 @@ def test_samples_all_have_their_lines_features() -> None:
 
 
 @pytest.mark.parametrize("kind", SUBWORD_KINDS)
-def test_nothing_is_learned_of_features(tmp_path: Path, kind: str) -> None:
+def test_features_are_not_part_of_the_training_text(tmp_path: Path, kind: str) -> None:
     texts = ["ein Mann", "ein anderer Mann", "", "kein Wort"] * 4
     (tmp_path / "a").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     (tmp_path / "b").write_text("".join(f"{text}\tqqq;QQQ;qqq\n" for text in texts), encoding="utf-8")

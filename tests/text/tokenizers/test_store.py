@@ -67,7 +67,7 @@ def test_identity_is_what_decides_about_tokens(tmp_path: Path) -> None:
     assert len({read_tokenizer_identity(tmp_path / name) for name in "ade"}) == 3
 
 
-def test_other_settings_are_refused(tmp_path: Path) -> None:
+def test_incompatible_settings_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "tokenizer"
     save_tokenizer(WordTokenizer(Normalizer()), folder)
     assert (
@@ -87,7 +87,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         assert str(caught.value).startswith(f"the tokenizer {folder} {message}")
 
 
-def test_features_are_asked_for_and_left_out(tmp_path: Path) -> None:
+def test_the_features_setting_is_compared(tmp_path: Path) -> None:
     plain, featured = tmp_path / "plain", tmp_path / "featured"
     save_tokenizer(WordTokenizer(Normalizer()), plain)
     save_tokenizer(FeaturedTokenizer(WordTokenizer(Normalizer())), featured)
@@ -109,7 +109,7 @@ def test_features_are_asked_for_and_left_out(tmp_path: Path) -> None:
         load_tokenizer(featured)
 
 
-def test_damaged_foreign_and_newer_folders(tmp_path: Path) -> None:
+def test_damaged_foreign_and_newer_directories(tmp_path: Path) -> None:
     folder = tmp_path / "tokenizer"
     with pytest.raises(DataError, match="there is no tokenizer at"):
         load_tokenizer(folder)

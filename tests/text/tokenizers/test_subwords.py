@@ -102,17 +102,17 @@ def test_a_size_below_the_alphabet_is_refused() -> None:
 
 
 @pytest.mark.parametrize("lines", [[], ["", ""], ["▅"]], ids=["nothing", "blank", "a mark that is left out"])
-def test_nothing_to_learn_from(lines: list[str]) -> None:
+def test_empty_training_text(lines: list[str]) -> None:
     with raises(DataError, "no text"):
         train_subwords(lines, UNIGRAM, None, NFC)
 
 
-def test_long_lines_are_learned_from() -> None:
+def test_long_lines_are_part_of_the_training_text() -> None:
     long = " ".join(["wörterbuch"] * 2000)
     assert train_subwords([long], BPE, None, NFC).tokenize("wörterbuch") == ["▁wörterbuch"]
 
 
-def test_rare_characters_become_bytes_where_there_are_many() -> None:
+def test_rare_characters_of_large_alphabets_become_bytes() -> None:
     rare = "".join(chr(point) for point in range(0x4E00, 0x4E00 + 100))
     tokenizer = train_subwords([rare, *["好的" * 1000] * 200], UNIGRAM, 261, NFC)
     assert tokenizer.tokenize("\u4e11") == ["▁", "<0xE4>", "<0xB8>", "<0x91>"]
@@ -120,7 +120,7 @@ def test_rare_characters_become_bytes_where_there_are_many() -> None:
     assert tokenizer.tokenize("\u4e11") == ["▁", "\u4e11"]
 
 
-def test_files_are_sampled_where_there_is_much(tmp_path: Path) -> None:
+def test_large_files_are_sampled(tmp_path: Path) -> None:
     path = tmp_path / "train.de"
     path.write_text("\n".join(text()) + "\n\n", encoding="utf-8")
     heard: list[Event] = []
@@ -134,12 +134,12 @@ def test_files_are_sampled_where_there_is_much(tmp_path: Path) -> None:
     assert train_from_files([path], UNIGRAM, 300, NFC, 10_000, 2)[0].model != tokenizer.model
 
 
-def test_bytes_that_are_no_model() -> None:
+def test_bytes_that_are_not_a_model() -> None:
     with pytest.raises(FormatError, match="this is not a SentencePiece model, or it is damaged"):
         SubwordTokenizer(UNIGRAM, b"nothing of the kind", NFC)
 
 
-def test_a_model_with_a_piece_that_is_no_text() -> None:
+def test_a_model_with_a_piece_that_is_not_utf8() -> None:
     model = train_subwords(text(), UNIGRAM, 300, NFC).model
     with pytest.raises(FormatError, match="this is not a SentencePiece model, or it is damaged"):
         SubwordTokenizer(UNIGRAM, model.replace("▁".encode(), b"\xff\xff\xff"), NFC)
