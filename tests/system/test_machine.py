@@ -52,9 +52,7 @@ def test_cores_are_those_of_this_process() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
 
 
-def test_threads_that_end_meanwhile_are_not_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_end_meanwhile_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in ("1", "2", "3"):
         (tmp_path / thread).mkdir()
     (tmp_path / "1" / "schedstat").write_text("5 1500000000 7\n", encoding="ascii")

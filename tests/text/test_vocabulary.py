@@ -149,9 +149,7 @@ def count_tokens(folder: Path, words: list[str]) -> None:
 
 
 @pytest.mark.parametrize("write", [write_vectors, write_table, count_tokens])
-def test_every_writer_of_vocabularies_is_readable(
-    tmp_path: Path, write: Callable[[Path, list[str]], None]
-) -> None:
+def test_every_writer_of_vocabularies_is_readable(tmp_path: Path, write: Callable[[Path, list[str]], None]) -> None:
     words = [f"new{letter}york" for letter in WHITE if letter not in " \t\r\n\0"]
     write(tmp_path / "v", words)
     read = Vocabulary.load(tmp_path / "v" / "vocab.tsv").tokens[4:]
