@@ -68,28 +68,26 @@ def test_output_is_written_to_a_file_and_kept(score: Run) -> None:
     assert score("test.txt", "--model", "a/model", "--tokens", "--output", "scores").out == ""
     assert Path("scores").read_text(encoding="utf-8") == expected
     again = score("test.txt", "--model", "a/model", "--output", "scores")
-    assert (again.code, again.err) == (
-        1,
-        "error: scores already exists\n  hint: --overwrite replaces it; --output or --work names another path\n",
-    )
+    assert again.code == 1
+    assert all(value in again.err for value in ("error: scores ", "--overwrite", "--output", "--work"))
 
 
 def test_weights_are_fitted_and_reported(score: Run) -> None:
     outcome = score("test.txt", "--model", "a/model", "--interpolate", "b/model", "--tune", "test.txt", "--summary")
     assert outcome.code == 0
-    assert outcome.err.startswith("fitted on test.txt: a/model 0.")
+    assert outcome.err.startswith("fitted on test.txt (perplexity ")
     names = [line.split()[0] for line in outcome.out.splitlines()[-3:]]
-    assert names == ["mixed", "a/model", "b/model"]
+    assert names == ["component", "a/model", "b/model"]
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["--interpolate", "b/model"], 2, "error: the weight of b/model is not known\n  hint: --tune FILE fits"),
+        (["--interpolate", "b/model"], 2, "error: the weight of b/model is missing\n  hint: give"),
         (
             ["--interpolate", "b/model:1.2"],
             2,
-            "error: --interpolate b/model:1.2: a weight lies between 0 and 1, not at",
+            "error: --interpolate b/model:1.2: the weight must be between 0 and 1, got 1.2\n",
         ),
         (["--cache-weight", "2", "--cache"], 2, "error: --cache-weight must be at most 1, not 2.0\n"),
         (["--model", "nothing"], 1, "error: there is no model at nothing\n"),

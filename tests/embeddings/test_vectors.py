@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.embeddings.samples import SUBWORDS, make_table, random_matrix
 
 import rnnkit.embeddings
 from rnnkit.embeddings import Vectors
 from rnnkit.embeddings.vectors import Neighbor, UnknownWord
 from rnnkit.errors import FormatError, UsageError
-
-from .samples import SUBWORDS, make_table, random_matrix
 
 NAMES = ["one", "two", "three", "four", "five", "six", "seven"]
 
@@ -163,7 +162,7 @@ def test_unseen_words_are_composed_of_their_ngrams() -> None:
 
 
 def test_a_word_too_short_for_any_ngram_is_unknown() -> None:
-    from rnnkit.embeddings.subwords import Subwords
+    from rnnkit.embeddings.subword_ngrams import Subwords
 
     vectors = Vectors.of(["long"], random_matrix(1), None, Subwords(4, 6, 5), random_matrix(5))
     assert vectors["ab"].shape == (3,)

@@ -23,7 +23,7 @@ from rnnkit.stages.evaluation import bleu, error_rate
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
 from rnnkit.stages.training import train_seq2seq
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.training.signals import StopRequest
 
 WORDS = ("der", "Hund", "sieht", "einen", "alten", "Mann", "im", "Garten", "und", "Schnee")

@@ -1,4 +1,4 @@
-"""The functions of lanes against torch's in double precision, at the edges too."""
+"""Activation functions of SIMD vectors against torch in double precision, limits included."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnkit.kernels import team
+from rnnkit.kernels import threads
 from rnnkit.kernels.activations import sigmoid, tanh
-from rnnkit.kernels.lanes import WIDTH, load, store
-from rnnkit.kernels.team import FIELDS, claim
+from rnnkit.kernels.simd import WIDTH, load, store
+from rnnkit.kernels.threads import FIRST_FIELD, next_task
 
-COUNT, SOURCE, SIGMOIDS, TANHS = range(FIELDS, FIELDS + 4)
+COUNT, SOURCE, SIGMOIDS, TANHS = range(FIRST_FIELD, FIRST_FIELD + 4)
 
 
-def apply_both(job: Any) -> None:
-    if claim(job) == 0:
-        for j in range(0, job[COUNT], WIDTH):
-            left = job[COUNT] - j
-            x = load(job[SOURCE], j, left, False)
-            store(job[SIGMOIDS], j, sigmoid(x), left, False)
-            store(job[TANHS], j, tanh(x), left, False)
+def apply_both(args: Any) -> None:
+    if next_task(args) == 0:
+        for j in range(0, args[COUNT], WIDTH):
+            remaining = args[COUNT] - j
+            x = load(args[SOURCE], j, remaining, False)
+            store(args[SIGMOIDS], j, sigmoid(x), remaining, False)
+            store(args[TANHS], j, tanh(x), remaining, False)
 
 
 def both(x: Tensor) -> tuple[Tensor, Tensor]:
     found = torch.full((2, len(x) + 1), 7.0)
-    team.run(apply_both, [len(x), x, found[0], found[1]], 1)
-    assert found[:, -1].tolist() == [7.0, 7.0]  # nothing is written behind the last number
+    threads.parallel_for(apply_both, [len(x), x, found[0], found[1]], 1)
+    assert found[:, -1].tolist() == [7.0, 7.0]  # nothing is written after the last element
     return found[0, :-1], found[1, :-1]
 
 

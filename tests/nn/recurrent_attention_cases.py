@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from rnnkit.nn.recurrent_attention import RecurrentAttention, first_place
+from rnnkit.nn.recurrent_attention import RecurrentAttention, initial_weights
 
 A = TypeVar("A", bound=RecurrentAttention)
 
@@ -51,5 +51,5 @@ def attend(kind: type[A], training: bool = False) -> Attended[A]:
     query_BTH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)
     padding_BS = torch.arange(SOURCE).unsqueeze(0) >= torch.tensor(LENGTHS).unsqueeze(1)
     keys_BSH = attention.keys(memory_BSH)
-    context_BTH, weights_BTS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, first_place(padding_BS))
+    context_BTH, weights_BTS = attention(query_BTH, keys_BSH, memory_BSH, padding_BS, initial_weights(padding_BS))
     return Attended(attention, query_BTH, memory_BSH, context_BTH, weights_BTS)

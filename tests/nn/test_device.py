@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.raising import raises
 
 from rnnkit.errors import UsageError
 from rnnkit.nn import device
@@ -28,19 +29,19 @@ def test_a_precision_that_was_asked_for_is_kept() -> None:
 
 def test_float16_on_a_cpu_is_seen_under_autocast_alone() -> None:
     x = torch.zeros(3)
-    seen = [device.float16_on_cpu(x)]
+    seen = [device.is_fp16_autocast_on_cpu(x)]
     for kind in (torch.bfloat16, torch.float16):
         with device.autocast(x.device, kind):
-            seen.append(device.float16_on_cpu(x))
+            seen.append(device.is_fp16_autocast_on_cpu(x))
     with torch.autocast("cpu", dtype=torch.float16):
-        seen.append(device.float16_on_cpu(x.to("meta")))
+        seen.append(device.is_fp16_autocast_on_cpu(x.to("meta")))
     assert seen == [False, False, True, False]
 
 
 def test_cuda_that_is_not_there_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device.choose_device("auto") == torch.device("cpu")
-    with pytest.raises(UsageError, match="torch finds no CUDA device here\n  hint: --device auto"):
+    with raises(UsageError, "--device cuda", "--device auto", option="--device"):
         device.choose_device("cuda")
 
 

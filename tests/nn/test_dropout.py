@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 RATE = 0.4
 
@@ -25,7 +25,7 @@ def test_locked_dropout_drops_the_same_features_at_every_step_but_not_in_every_r
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float64])
 def test_plain_dropout_drops_single_numbers_at_its_rate(kind: torch.dtype) -> None:
-    kept = dropout.plain_dropout(torch.ones(101, 7, 143, dtype=kind), RATE)
+    kept = dropout.elementwise_dropout(torch.ones(101, 7, 143, dtype=kind), RATE)
     assert kept.dtype == kind
     assert abs((kept == 0).double().mean().item() - RATE) < 0.006  # four standard errors
     assert set(kept.flatten().tolist()) == {0.0, torch.tensor(1 / (1 - RATE), dtype=kind).item()}
@@ -37,10 +37,10 @@ def test_plain_dropout_drops_single_numbers_at_its_rate(kind: torch.dtype) -> No
 def test_plain_dropout_takes_any_order_in_memory_and_gives_the_gradient_what_it_kept() -> None:
     for x in (torch.randn(7, 3, 5).transpose(0, 1), torch.randn(3, 5)[:, ::2], torch.randn(1, 4).expand(3, 4)):
         x = x.detach().requires_grad_()
-        y = dropout.plain_dropout(x, RATE)
+        y = dropout.elementwise_dropout(x, RATE)
         (gradient,) = torch.autograd.grad(y.sum(), x)
         torch.testing.assert_close(y, x * gradient)
-    assert dropout.plain_dropout(x, RATE, training=False) is x
+    assert dropout.elementwise_dropout(x, RATE, training=False) is x
 
 
 def test_the_module_drops_in_training_only_and_locked_where_asked() -> None:

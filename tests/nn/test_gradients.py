@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn.cells import RNNCell
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 STEPS, INPUT, HIDDEN, CLASSES, LABEL = 5, 3, 4, 7, 2
 

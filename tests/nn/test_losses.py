@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rnnkit.nn import losses
-from rnnkit.nn.losses import exact_nll, fused_loss, fused_row_losses, log_probabilities, reference_loss
+from rnnkit.nn.losses import exact_nll, fused_loss, fused_loss_and_nll, log_probabilities, reference_loss
 
 ROWS, HIDDEN, VOCABULARY = 11, 5, 7
 
@@ -23,7 +23,7 @@ def inputs(dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, ...]:
 
 def rows_at_once(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "CHUNK_BYTES", rows * VOCABULARY * 4)
-    monkeypatch.setattr(losses, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(losses, "MIN_CHUNK_ROWS", 1)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
@@ -56,7 +56,7 @@ def test_gradients_keep_the_precision_of_doubles() -> None:
 def test_improbable_targets_do_not_underflow(kind: torch.dtype) -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     target_N[::2] = torch.argmin(hidden_NH @ weight_VH.T, dim=-1)[::2]
-    loss, nll = fused_loss(100 * hidden_NH, weight_VH, bias_V, target_N, kind=kind)
+    loss, nll = fused_loss(100 * hidden_NH, weight_VH, bias_V, target_N, dtype=kind)
     expected, _ = reference_loss(100 * hidden_NH, weight_VH, bias_V, target_N, 0.0)
     assert expected > 2000, "no target here is as improbable as float32 cannot say"
     torch.testing.assert_close(nll, expected, rtol=1e-5 if kind == torch.float32 else 0.01, atol=0)
@@ -67,7 +67,7 @@ def test_an_impossible_target_among_equals_costs_what_it_should() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     bias_V = torch.zeros(VOCABULARY)
     bias_V[target_N[0]] = -200.0
-    _, nll_N = fused_row_losses(hidden_NH, 0 * weight_VH, bias_V, target_N)
+    _, nll_N = fused_loss_and_nll(hidden_NH, 0 * weight_VH, bias_V, target_N)
     others = math.log(VOCABULARY - 1)
     expected = [200 + others if target == target_N[0] else others for target in target_N]
     assert nll_N.tolist() == pytest.approx(expected, rel=1e-6)
@@ -89,17 +89,17 @@ def test_in_float16_a_probability_without_digits_is_not_looked_at() -> None:
     """A target of probability 9e-8, of which float16 makes 1.2e-7: the loss comes from the logits."""
     weight_VH, bias_V = torch.zeros(VOCABULARY, 3), torch.zeros(VOCABULARY)
     bias_V[4] = 16.2
-    _, nll_N = fused_row_losses(torch.zeros(5, 3), weight_VH, bias_V, torch.full((5,), 2), kind=torch.float16)
+    _, nll_N = fused_loss_and_nll(torch.zeros(5, 3), weight_VH, bias_V, torch.full((5,), 2), dtype=torch.float16)
     assert nll_N.tolist() == pytest.approx([16.2] * 5, abs=0.01)
 
 
 def test_the_kind_of_products_can_be_named_and_autocast_says_the_same() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
-    named, _ = fused_loss(*leaves, target_N, kind=torch.bfloat16)
+    named, _ = fused_loss(*leaves, target_N, dtype=torch.bfloat16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         autocast, _ = fused_loss(*leaves, target_N)
-        exact, _ = fused_loss(*leaves, target_N, kind=torch.float32)
+        exact, _ = fused_loss(*leaves, target_N, dtype=torch.float32)
     assert named == autocast
     assert named != exact
     torch.testing.assert_close(exact, fused_loss(*leaves, target_N)[0])
@@ -112,7 +112,7 @@ def test_in_bfloat16_the_gradient_leans_to_no_side() -> None:
     hidden_NH, weight_VH, bias_V = torch.randn(rows, width), torch.randn(size, width), torch.randn(size)
     leaves = tuple(leaf.requires_grad_() for leaf in (hidden_NH, weight_VH, bias_V))
     target_N = torch.randint(0, size, (rows,))
-    found = torch.autograd.grad(fused_loss(hidden_NH, weight_VH, bias_V, target_N, kind=torch.bfloat16)[0], leaves)
+    found = torch.autograd.grad(fused_loss(hidden_NH, weight_VH, bias_V, target_N, dtype=torch.bfloat16)[0], leaves)
     wanted = torch.autograd.grad(reference_loss(hidden_NH, weight_VH, bias_V, target_N, 0.0)[0], leaves)
     for grad, right in zip(found, wanted, strict=True):
         error, right = (grad - right).double(), right.double()
@@ -122,7 +122,7 @@ def test_in_bfloat16_the_gradient_leans_to_no_side() -> None:
 
 def test_each_row_can_be_had_and_they_sum_to_the_loss() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
-    loss, nll_N = fused_row_losses(hidden_NH, weight_VH, bias_V, target_N)
+    loss, nll_N = fused_loss_and_nll(hidden_NH, weight_VH, bias_V, target_N)
     log_p_NV = torch.log_softmax(hidden_NH @ weight_VH.T + bias_V, -1)
     torch.testing.assert_close(nll_N, -log_p_NV[range(ROWS), target_N])
     torch.testing.assert_close(loss, nll_N.sum())
@@ -195,11 +195,11 @@ def test_chunks_are_equal_but_for_one_row_and_within_the_bytes(
     count: int, most: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows_at_once(most, monkeypatch)
-    chunks = list(losses._chunks(count, VOCABULARY, torch.empty(0)))
+    chunks = list(losses._row_chunks(count, VOCABULARY, torch.empty(0)))
     assert [rows.stop - rows.start for rows in chunks] == sizes
     assert [row for rows in chunks for row in range(rows.start, rows.stop)] == list(range(count))
 
 
 def test_chunks_of_a_huge_vocabulary_have_rows_enough_for_a_product() -> None:
-    chunks = list(losses._chunks(700, 10_000_000, torch.empty(0)))
+    chunks = list(losses._row_chunks(700, 10_000_000, torch.empty(0)))
     assert [rows.stop - rows.start for rows in chunks] == [233, 233, 234]

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnnkit.kernels.processor import HAS_HALF
-from rnnkit.nn import recurrent
-from rnnkit.nn.cells import MinGRUCell, scan
+from rnnkit.kernels import dispatch
+from rnnkit.kernels.dispatch import cpu_features
+from rnnkit.nn.cells import MinGRUCell, unroll
 from rnnkit.nn.mingru import MinGRULayer, gated_scan
 
 SIZES = [(3, 7, 5, 4), (16, 1, 3, 17), (20, 5, 33, 40), (1, 33, 6, 100), (5, 4, 7, 32), (2, 9, 16, 8)]
@@ -37,10 +37,10 @@ def test_layer_equals_its_equations_in_values_and_gradients(
     sizes: tuple[int, int, int, int], by_kernel: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layer, x_BTE, start_BH = layer_and_inputs(*sizes)
-    assert x_BTE.shape[0] * x_BTE.shape[1] >= recurrent.SMALLEST_FOR_KERNELS
-    monkeypatch.setattr("rnnkit.nn.mingru.kernels_fit", lambda x, weight: by_kernel)
+    assert x_BTE.shape[0] * x_BTE.shape[1] >= dispatch.MIN_ROWS_FOR_KERNELS
+    monkeypatch.setattr("rnnkit.nn.mingru.layer_kernels_apply", lambda x, weight: by_kernel)
     h_BTH, (last_BH,) = layer(x_BTE, (start_BH,))
-    plain_BTH, (plain_last_BH,) = scan(layer.as_cell(), x_BTE, (start_BH,))
+    plain_BTH, (plain_last_BH,) = unroll(layer.as_cell(), x_BTE, (start_BH,))
     torch.testing.assert_close(h_BTH, plain_BTH)
     torch.testing.assert_close(last_BH, plain_last_BH)
     found = gradients(layer, x_BTE, start_BH, h_BTH, last_BH)
@@ -87,10 +87,10 @@ def test_carried_state_equals_one_long_pass() -> None:
 def test_autocast_stays_close_and_carries_float32(by_kernel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     layer, x_BTE, start_BH = layer_and_inputs(4, 9, 16, 20)
     exact_BTH, exact_last = layer(x_BTE, (start_BH,))
-    monkeypatch.setattr("rnnkit.nn.mingru.kernels_fit", lambda x, weight: by_kernel)
+    monkeypatch.setattr("rnnkit.nn.mingru.layer_kernels_apply", lambda x, weight: by_kernel)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         h_BTH, (last_BH,) = layer(x_BTE, (start_BH,))
-    assert h_BTH.dtype == (torch.bfloat16 if HAS_HALF or not by_kernel else torch.float32)
+    assert h_BTH.dtype == (torch.bfloat16 if cpu_features().avx512_bf16 or not by_kernel else torch.float32)
     assert last_BH.dtype == torch.float32
     torch.testing.assert_close(h_BTH.float(), exact_BTH, rtol=0, atol=0.05)
     found = gradients(layer, x_BTE, start_BH, h_BTH, last_BH)

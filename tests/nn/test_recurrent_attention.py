@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rnnkit.nn.location import LocationAttention
-from rnnkit.nn.monotonic import MonotonicAttention
-from rnnkit.nn.recurrent_attention import RecurrentAttention, first_place
+from rnnkit.nn.recurrent_attention import LocationAttention, MonotonicAttention, RecurrentAttention, initial_weights
 
 BATCH, STEPS, SOURCE, SIZE = 3, 5, 7, 4
 LENGTHS = (7, 2, 5)
@@ -15,7 +13,7 @@ LENGTHS = (7, 2, 5)
 
 def test_all_is_at_the_first_place_before_the_first_step() -> None:
     padding_BS = torch.tensor([[False, False, True], [False, True, True]])
-    assert first_place(padding_BS).tolist() == [[1, 0, 0], [1, 0, 0]]
+    assert initial_weights(padding_BS).tolist() == [[1, 0, 0], [1, 0, 0]]
 
 
 @pytest.mark.parametrize("kind", [MonotonicAttention, LocationAttention])

@@ -7,8 +7,7 @@ import torch
 
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import Arch
-from rnnkit.nn.recurrent import RecurrentLayer
-from rnnkit.nn.recurrent_step import advance, reference_advance
+from rnnkit.nn.recurrent_layer import RecurrentLayer, recurrent_step, reference_recurrent_step
 
 ARCHS: list[Arch] = ["rnn", "gru", "lstm"]
 
@@ -31,9 +30,9 @@ def test_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
     with torch.no_grad():
         table_VG = torch.nn.functional.linear(x_VE, *layer.input_weights)
         sums_NG = torch.nn.functional.linear(state[0], *layer.hidden_weights)
-        found = advance(arch, table_VG, token_N, sums_NG, state)
+        found = recurrent_step(arch, table_VG, token_N, sums_NG, state)
         assert_same(found, layer.as_cell()(x_VE[token_N], state))
-        assert_same(found, reference_advance(arch, table_VG[token_N], sums_NG, state))
+        assert_same(found, reference_recurrent_step(arch, table_VG[token_N], sums_NG, state))
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -58,6 +57,6 @@ def test_other_types_take_the_equations(arch: Arch) -> None:
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[arch]
     table_VG, sums_NG = torch.randn(4, gates * 3).double(), torch.randn(2, gates * 3).double()
     state = tuple(torch.randn(2, 3).double() for _ in range(2 if arch == "lstm" else 1))
-    found = advance(arch, table_VG, torch.tensor([3, 0]), sums_NG, state)
+    found = recurrent_step(arch, table_VG, torch.tensor([3, 0]), sums_NG, state)
     assert found[0].dtype == torch.float64
-    assert_same(found, reference_advance(arch, table_VG[[3, 0]], sums_NG, state))
+    assert_same(found, reference_recurrent_step(arch, table_VG[[3, 0]], sums_NG, state))

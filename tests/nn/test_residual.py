@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rnnkit.nn.dropout import Dropout
-from rnnkit.nn.residual import Residual, closing_norm
+from rnnkit.nn.transformer import ResidualConnection, final_norm
 
 SIZE = 7
 
@@ -18,22 +18,22 @@ def parts() -> tuple[torch.Tensor, nn.Module]:
 
 def test_pre_norm_leaves_the_way_through_as_it_is() -> None:
     x_BTE, layer = parts()
-    around = Residual(SIZE, "pre", Dropout(0.5)).eval()
-    found_BTE = around.after(x_BTE, layer(around.before(x_BTE)))
+    around = ResidualConnection(SIZE, "pre", Dropout(0.5)).eval()
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
     torch.testing.assert_close(found_BTE, x_BTE + layer(nn.functional.layer_norm(x_BTE, (SIZE,))))
-    assert isinstance(closing_norm(SIZE, "pre"), nn.LayerNorm)
+    assert isinstance(final_norm(SIZE, "pre"), nn.LayerNorm)
 
 
 def test_post_norm_normalises_the_sum() -> None:
     x_BTE, layer = parts()
-    around = Residual(SIZE, "post", Dropout(0.5)).eval()
-    found_BTE = around.after(x_BTE, layer(around.before(x_BTE)))
+    around = ResidualConnection(SIZE, "post", Dropout(0.5)).eval()
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
     torch.testing.assert_close(found_BTE, nn.functional.layer_norm(x_BTE + layer(x_BTE), (SIZE,)))
-    assert closing_norm(SIZE, "post")(x_BTE) is x_BTE
+    assert final_norm(SIZE, "post")(x_BTE) is x_BTE
 
 
 def test_training_drops_what_is_added_and_nothing_else() -> None:
     x_BTE, _ = parts()
-    around = Residual(SIZE, "pre", Dropout(0.9)).train()
-    kept = around.after(x_BTE, torch.ones_like(x_BTE)) - x_BTE
+    around = ResidualConnection(SIZE, "pre", Dropout(0.9)).train()
+    kept = around.add(x_BTE, torch.ones_like(x_BTE)) - x_BTE
     assert set(kept.round(decimals=3).flatten().tolist()) == {0.0, 10.0}

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from rnnkit.nn.losses import reference_loss
 from rnnkit.nn.sampled_softmax import (
-    ALIGNED,
-    NOTHING,
-    log_uniform_weights,
+    NO_TOKEN,
+    SIZE_MULTIPLE,
     propose,
     reference_sampled_loss,
     sampled_loss,
@@ -29,8 +26,14 @@ def inputs() -> tuple[torch.Tensor, ...]:
     return hidden_NH, weight_VH, bias_V, torch.randint(0, VOCABULARY, (ROWS,))
 
 
+def zipf_weights(size: int) -> torch.Tensor:
+    """Return weights by Zipf's law for ids in order of falling frequency: log((v + 2) / (v + 1))."""
+    ids_V = torch.arange(size, dtype=torch.float64)
+    return torch.log((ids_V + 2) / (ids_V + 1))
+
+
 def sample(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    proposal = propose(log_uniform_weights(VOCABULARY), count)
+    proposal = propose(zipf_weights(VOCABULARY), count)
     torch.manual_seed(seed)
     return proposal.draw(), proposal.log_inclusion_V
 
@@ -55,7 +58,7 @@ def test_a_sample_of_everything_is_the_exact_loss() -> None:
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(VOCABULARY + 5)
     target_N[:2] = torch.tensor([0, VOCABULARY - 1])
-    assert ids_K.tolist() == [*range(VOCABULARY), *[NOTHING] * (ALIGNED - VOCABULARY)]
+    assert ids_K.tolist() == [*range(VOCABULARY), *[NO_TOKEN] * (SIZE_MULTIPLE - VOCABULARY)]
     loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     exact, _ = reference_loss(hidden_NH, weight_VH, bias_V, target_N, 0.0)
     torch.testing.assert_close(loss, exact)
@@ -64,7 +67,7 @@ def test_a_sample_of_everything_is_the_exact_loss() -> None:
 
 def test_the_estimated_sum_of_exponentials_is_right_on_average() -> None:
     hidden_NH, weight_VH, bias_V, target_N = (part.detach() for part in inputs())
-    proposal = propose(log_uniform_weights(VOCABULARY), 7)
+    proposal = propose(zipf_weights(VOCABULARY), 7)
     exact_N = -torch.log_softmax(hidden_NH @ weight_VH.T + bias_V, -1)[range(ROWS), target_N]
     ratios_DN = torch.empty(400, ROWS, dtype=torch.float64)
     for ratios_N in ratios_DN:
@@ -86,8 +89,8 @@ def test_tokens_are_drawn_as_often_as_is_said() -> None:
     turns = 4000
     for _ in range(turns):
         ids_K = proposal.draw()
-        assert len(ids_K) == ALIGNED
-        real_K = ids_K[ids_K != NOTHING]
+        assert len(ids_K) == SIZE_MULTIPLE
+        real_K = ids_K[ids_K != NO_TOKEN]
         assert (real_K.diff() > 0).all()
         drawn_V[real_K] += 1
     spread_V = (inclusion_V * (1 - inclusion_V) / turns).sqrt()
@@ -98,13 +101,13 @@ def test_a_sample_may_be_empty() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     torch.manual_seed(0)
     proposal = propose(torch.ones(VOCABULARY), 1)
-    empty_K = next(ids_K for ids_K in (proposal.draw() for _ in range(99)) if set(ids_K.tolist()) == {NOTHING})
+    empty_K = next(ids_K for ids_K in (proposal.draw() for _ in range(99)) if set(ids_K.tolist()) == {NO_TOKEN})
     loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, empty_K, proposal.log_inclusion_V)
     assert loss == 0 and not nll_N.any()
 
 
 def test_no_sample_is_an_odd_size() -> None:
-    proposal = propose(log_uniform_weights(1000), 130)
+    proposal = propose(zipf_weights(1000), 130)
     sizes = {len(proposal.draw()) for _ in range(200)}
     assert sizes <= {64, 128, 192, 256} and len(sizes) > 1
 
@@ -117,14 +120,8 @@ def test_weights_that_leave_no_choice_are_still_probabilities() -> None:
     assert propose(weights_V, 6).inclusion_V.tolist() == propose(weights_V, 60).inclusion_V.tolist() == [1.0] * 6
 
 
-def test_log_uniform_weights_follow_zipf() -> None:
-    weights_V = log_uniform_weights(1000)
-    assert weights_V.sum().item() == pytest.approx(math.log(1001))
-    assert (weights_V[9] / weights_V[99]).item() == pytest.approx(10, rel=0.1)
-
-
 def test_the_global_generator_decides_so_that_a_resumed_run_draws_the_same() -> None:
-    proposal = propose(log_uniform_weights(101), 7)
+    proposal = propose(zipf_weights(101), 7)
     torch.manual_seed(3)
     proposal.draw()
     state = torch.get_rng_state()
@@ -139,7 +136,7 @@ def test_only_rows_in_use_get_a_gradient() -> None:
     ids_K, log_inclusion_V = sample(3)
     loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     grad_VH, grad_V = torch.autograd.grad(loss, (weight_VH, bias_V))
-    used = (set(ids_K.tolist()) | set(target_N.tolist())) - {NOTHING}
+    used = (set(ids_K.tolist()) | set(target_N.tolist())) - {NO_TOKEN}
     assert set(grad_VH.abs().sum(1).nonzero().flatten().tolist()) == used
     assert set(grad_V.nonzero().flatten().tolist()) == used
 
@@ -159,7 +156,7 @@ def test_in_bfloat16_it_stays_close_and_autocast_chooses() -> None:
 
 
 def test_samples_come_from_the_cpu_wherever_the_model_is() -> None:
-    proposal = propose(log_uniform_weights(9), 4, torch.device("meta"))
+    proposal = propose(zipf_weights(9), 4, torch.device("meta"))
     assert proposal.log_inclusion_V.is_meta and not proposal.inclusion_V.is_meta
     assert proposal.draw().is_meta
 

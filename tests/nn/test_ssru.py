@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnnkit.nn.ssru import SSRULayer
+from rnnkit.nn.mingru import SSRULayer
 
 BATCH, STEPS, SIZE = 3, 7, 5
 

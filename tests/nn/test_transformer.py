@@ -6,20 +6,20 @@ import math
 
 import pytest
 import torch
+from tests.raising import raises
 from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
-from rnnkit.nn import transformer
+from rnnkit.nn import multihead_attention
 from rnnkit.nn.kinds import Norm
-from rnnkit.nn.transformer import (
-    Cache,
-    FeedForward,
-    MultiHead,
-    TransformerLayer,
-    attention,
+from rnnkit.nn.multihead_attention import (
+    KVCache,
+    MultiHeadAttention,
+    causal_mask,
     reference_attention,
-    window,
+    scaled_dot_product_attention,
 )
+from rnnkit.nn.transformer import FeedForward, TransformerLayer
 
 BATCH, STEPS, SIZE, HEADS = 3, 11, 15, 5
 
@@ -37,7 +37,7 @@ def tokens(steps: int = STEPS) -> Tensor:
     return torch.randn(BATCH, steps, SIZE)
 
 
-def in_pieces(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Tensor, Cache]:
+def in_pieces(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Tensor, KVCache]:
     cache, outputs = module.zero_state(x_BTE), []
     for piece_BTE in torch.split(x_BTE, size, dim=1):
         y_BTE, cache = module(piece_BTE, cache)
@@ -51,8 +51,8 @@ def test_fused_attention_equals_the_equation_in_values_and_gradients(masked: str
     q_BNTD, k_BNSD, v_BNSD = (torch.randn(3, 5, steps, 7, requires_grad=True) for steps in (4, 9, 9))
     lengths_B = torch.tensor([9, 1, 5])
     padding = (torch.arange(9) < lengths_B[:, None])[:, None, None]
-    allowed = {"nowhere": None, "window": window(4, 9, 3, q_BNTD.device), "padding": padding}[masked]
-    found = attention(q_BNTD, k_BNSD, v_BNSD, allowed)
+    allowed = {"nowhere": None, "window": causal_mask(4, 9, 3, q_BNTD.device), "padding": padding}[masked]
+    found = scaled_dot_product_attention(q_BNTD, k_BNSD, v_BNSD, allowed)
     expected = reference_attention(q_BNTD, k_BNSD, v_BNSD, allowed)
     torch.testing.assert_close(found, expected)
     leaves, upstream = (q_BNTD, k_BNSD, v_BNSD), torch.randn_like(found)
@@ -63,17 +63,17 @@ def test_fused_attention_equals_the_equation_in_values_and_gradients(masked: str
 @pytest.mark.parametrize("masked", [True, False])
 def test_weighing_finds_the_same_and_says_where_the_heads_looked(masked: bool) -> None:
     torch.manual_seed(4)
-    heads, x_BTE, memory_BSE = MultiHead(SIZE, HEADS), tokens(4), tokens(9)
+    heads, x_BTE, memory_BSE = MultiHeadAttention(SIZE, HEADS), tokens(4), tokens(9)
     padding = torch.arange(9) >= torch.tensor([9, 1, 5])[:, None]
     allowed = ~padding[:, None, None] if masked else None
     keys = heads.keys_values(memory_BSE)
-    found_BTE, weights_BTS = heads.weigh(x_BTE, *keys, allowed)
+    found_BTE, weights_BTS = heads.forward_with_weights(x_BTE, *keys, allowed)
     torch.testing.assert_close(found_BTE, heads(x_BTE, *keys, allowed))
     scores_BNTS = heads.queries(x_BTE) @ keys[0].transpose(-1, -2) / math.sqrt(SIZE // HEADS)
     if masked:
         scores_BNTS = scores_BNTS.masked_fill(padding[:, None, None], -math.inf)
     torch.testing.assert_close(weights_BTS, torch.softmax(scores_BNTS, dim=-1).mean(1))
-    again_BTE, first_BTS = heads.weigh(x_BTE, *keys, allowed, first=True)
+    again_BTE, first_BTS = heads.forward_with_weights(x_BTE, *keys, allowed, first_head=True)
     torch.testing.assert_close(again_BTE, found_BTE)
     torch.testing.assert_close(first_BTS, torch.softmax(scores_BNTS, dim=-1)[:, 0])
 
@@ -93,7 +93,9 @@ def test_a_layer_on_the_reference_is_the_same_layer(monkeypatch: pytest.MonkeyPa
     fused_BTE, _ = in_pieces(module, x_BTE, 7)
     fused = torch.autograd.grad(fused_BTE.square().sum(), list(module.parameters()))
     monkeypatch.setattr(
-        transformer, "attention", lambda q, k, v, allowed, dropout: reference_attention(q, k, v, allowed)
+        multihead_attention,
+        "scaled_dot_product_attention",
+        lambda q, k, v, mask, dropout: reference_attention(q, k, v, mask),
     )
     plain_BTE, _ = in_pieces(module, x_BTE, 7)
     torch.testing.assert_close(fused_BTE, plain_BTE, rtol=1e-4, atol=1e-5)
@@ -160,7 +162,7 @@ def test_norms_stand_where_they_are_asked_for() -> None:
         module = layer(norm=norm)
         heads, forward = module.attention, module.feed_forward
 
-        def attend(x: Tensor, heads: MultiHead = heads) -> Tensor:
+        def attend(x: Tensor, heads: MultiHeadAttention = heads) -> Tensor:
             _, values = heads.keys_values(x)
             return heads.output(values.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
@@ -188,7 +190,7 @@ def test_the_feed_forward_network_is_its_equation() -> None:
 def test_multi_head_attention_agrees_with_torchs_over_a_padded_memory() -> None:
     """As a decoder will look at an encoder: other lengths, padding, no order of its own."""
     torch.manual_seed(3)
-    module, theirs = MultiHead(SIZE, HEADS), nn.MultiheadAttention(SIZE, HEADS, batch_first=True)
+    module, theirs = MultiHeadAttention(SIZE, HEADS), nn.MultiheadAttention(SIZE, HEADS, batch_first=True)
     theirs.in_proj_weight.data = torch.cat([module.query.weight, module.key_value.weight]).detach()
     theirs.in_proj_bias.data = torch.cat([module.query.bias, module.key_value.bias]).detach()
     theirs.out_proj.load_state_dict(module.output.state_dict())
@@ -207,14 +209,14 @@ def test_multi_head_attention_agrees_with_torchs_over_a_padded_memory() -> None:
     [(3, 3, None, ["x..", "xx.", "xxx"]), (2, 4, 1, [".xx.", "..xx"]), (2, 3, 9, ["xx.", "xxx"]), (1, 3, 1, [".xx"])],
 )
 def test_windows(steps: int, keys: int, memory: int | None, rows: list[str]) -> None:
-    allowed_TS = window(steps, keys, memory, torch.device("cpu"))
+    allowed_TS = causal_mask(steps, keys, memory, torch.device("cpu"))
     assert allowed_TS is not None
     assert ["".join("x" if allowed else "." for allowed in row) for row in allowed_TS.tolist()] == rows
 
 
 def test_one_step_needs_no_window() -> None:
-    assert window(1, 5, 4, torch.device("cpu")) is None
-    assert window(1, 5, None, torch.device("cpu")) is None
+    assert causal_mask(1, 5, 4, torch.device("cpu")) is None
+    assert causal_mask(1, 5, None, torch.device("cpu")) is None
 
 
 def test_dropout_falls_on_what_is_added_and_in_training_alone() -> None:
@@ -242,9 +244,5 @@ def test_autocast_goes_on_from_a_cache_of_either_type() -> None:
 
 
 def test_heads_that_do_not_divide_the_size_are_refused() -> None:
-    with pytest.raises(ConfigError) as caught:
+    with raises(ConfigError, 4, 15, "1, 3, 5, 15", option="--heads"):
         TransformerLayer(15, 4, 8)
-    assert str(caught.value).splitlines() == [
-        "4 heads cannot share a hidden size of 15",
-        "  hint: numbers of heads that can: 1, 3, 5, 15",
-    ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rnnkit.errors import FormatError, UsageError
-from rnnkit.stages.inference.decode_options import DecodeOptions, check, check_attention
+from rnnkit.stages.inference.decode.options import DecodeOptions, check, check_attention
 
 TRANSLATION, LANGUAGE_MODEL, CLOZE = "sequence-to-sequence", "language-model", "cloze"
 

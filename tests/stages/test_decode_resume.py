@@ -30,7 +30,7 @@ from rnnkit.errors import ArtefactError, FormatError, UsageError
 from rnnkit.events import Event, Note, Progress, null_listener
 from rnnkit.stages.inference import decode
 from rnnkit.stages.inference.decode import DecodeOptions
-from rnnkit.stages.inference.decode_record import record_place
+from rnnkit.stages.inference.decode.record import record_path
 
 STOPPED = 100
 """Lines after which a run is interrupted."""
@@ -397,7 +397,7 @@ def test_a_device_has_no_record(here: Path) -> None:
     options = asked(KINDS["translation"], output=Path("/dev/null"), resume=True)
     with pytest.raises(UsageError, match="--resume continues a file, and /dev/null is something else"):
         decode.write(options)
-    assert not record_place(Path("/dev/null")).exists()
+    assert not record_path(Path("/dev/null")).exists()
 
 
 KILLED = """

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 from tests import tiny_models
+from tests.raising import raises
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import WarningEvent
 from rnnkit.models import model_weights
-from rnnkit.ngrams.arpa import write_arpa
+from rnnkit.ngrams import write_arpa
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
@@ -116,15 +117,15 @@ def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
     [
         (
             {"model": ["a", "other"]},
-            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: models of",
+            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: ",
         ),
         ({"model": ["a", "spaces"]}, "a and .*spaces have different tokenizers"),
         (
             {"fusion": ["strange"]},
             "a and .*strange do not predict the same tokens\n  by spelling and weighted .*strange has 0.0%",
         ),
-        ({"fusion": ["b"]}, "b is no language-model model"),
-        ({"model": ["a", "lm"]}, "lm is no sequence-to-sequence model"),
+        ({"fusion": ["b"]}, "b is not a language model"),
+        ({"model": ["a", "lm"]}, "lm is not a sequence-to-sequence model"),
     ],
 )
 def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any], message: str) -> None:
@@ -133,7 +134,7 @@ def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("lm:0", "leaves .*lm no say"), ("lm:2", "--fusion .*lm:2: a weight lies")]
+    ("text", "message"), [("lm:0", "leaves .*lm no say"), ("lm:2", "--fusion .*lm:2: .*between 0 and 1, got 2")]
 )
 def test_weights_of_fusion_that_make_no_sense(here: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
@@ -236,7 +237,7 @@ def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Pat
     with torch.no_grad():
         network.output_bias[5] = torch.nan
     folder = translator_folder(tmp_path, network)
-    with pytest.raises(FormatError, match=r"best\.safetensors: tensor output_bias has numbers that are none \(NaN or"):
+    with raises(FormatError, "output_bias", "NaN", path=folder / "best.safetensors"):
         decoded(here, model=[folder])
     assert model_weights.unique_tensors(network)
 
@@ -271,13 +272,13 @@ def test_a_translation_has_the_score_that_search_gave_it(here: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("files", "changes", "error", "message"),
     [
-        (["text"], {}, UsageError, "a translates: it scores a target file, given the source\n  one file was named"),
-        (["text"] * 3, {}, UsageError, "3 files were named"),
-        (["text", "short"], {}, DataError, "short ends with line 1, .*text has more"),
-        (["short", "text"], {}, DataError, "short ends with line 1, .*text has more"),
+        (["text"], {}, UsageError, "a is a translation model.*\n  1 file is given"),
+        (["text"] * 3, {}, UsageError, "3 files are given"),
+        (["text", "short"], {}, DataError, "short has 1 lines, .*text has more"),
+        (["short", "text"], {}, DataError, "short has 1 lines, .*text has more"),
         (["empty", "empty"], {}, DataError, "empty and .*empty are empty"),
-        (["text", "text"], {"cache": True, "cache_weight": 0.1}, UsageError, "--cache is for language models"),
-        (["-"], {"split": "test"}, UsageError, "--data and --split are for language models"),
+        (["text", "text"], {"cache": True, "cache_weight": 0.1}, UsageError, "--cache needs a language model"),
+        (["-"], {"split": "test"}, UsageError, "--data and --split need a language model"),
     ],
 )
 def test_translations_that_cannot_be_scored(
@@ -310,7 +311,7 @@ def test_constraints_are_whole_words_and_token_sequences_stand_anywhere(here: Pa
 
 def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
     (here / "impossible").write_text("cat\tZzz\n\n" * 7, encoding="utf-8")
-    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' has 'Zzz'") as caught:
+    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' .*'Zzz'") as caught:
         decoded(here, constraints="impossible")
     assert caught.value.details[-1].startswith("and 2 more")
     heard: list[Any] = []

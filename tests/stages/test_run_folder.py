@@ -10,7 +10,7 @@ import pytest
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import lock, manifest
-from rnnkit.stages.training import run_folder
+from rnnkit.stages.training.setup import run_folder
 
 KIND = "model"
 
@@ -146,7 +146,7 @@ def test_files_that_a_run_needs_are_missed(tmp_path: Path) -> None:
             (run / name).write_text("{}")
         files = manifest.describe_files(run.path, ["config.json", "best.safetensors"])
         manifest.write(run / manifest.NAME, manifest.Manifest(KIND, 1, {"arch": "gru"}, files=files))
-        run_folder.require_listed(run)
+        run_folder.require_listed_files(run)
         (run / "best.safetensors").unlink()  # it changes while the run lasts
         run.check()
         (run / "config.json").unlink()

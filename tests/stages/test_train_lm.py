@@ -16,10 +16,11 @@ from rnnkit.events import Event, Note
 from rnnkit.io import manifest
 from rnnkit.stages.text import align
 from rnnkit.stages.training import train, train_lm
-from rnnkit.stages.training.count_ngrams import Cost, Counted
-from rnnkit.stages.training.language_options import PRESETS, TrainLMOptions, fill
-from rnnkit.stages.training.outcome import TrainingResult
-from rnnkit.stages.vectors import embedding_options, train_embeddings
+from rnnkit.stages.training.setup.model_directory import TrainingResult
+from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
+from rnnkit.stages.training.train_lm.options import PRESETS, TrainLMOptions, apply_preset
+from rnnkit.stages.vectors import train_embeddings
+from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsOptions
 
 SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors",
         "last/loss-scale.safetensors")  # fmt: skip
@@ -128,13 +129,13 @@ def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
 
 
 def test_presets_fill_what_was_not_given() -> None:
-    filled = fill(TrainLMOptions(preset="awd", hidden=7))
+    filled = apply_preset(TrainLMOptions(preset="awd", hidden=7))
     assert filled.hidden == 7
     assert {name: getattr(filled, name) for name in PRESETS["awd"] if name != "hidden"} == {
         name: value for name, value in PRESETS["awd"].items() if name != "hidden"
     }
-    assert fill(TrainLMOptions()).layers == PRESETS["small"]["layers"]
-    assert fill(TrainLMOptions(arch="transformer", hidden=64)).embedding == 64
+    assert apply_preset(TrainLMOptions()).layers == PRESETS["small"]["layers"]
+    assert apply_preset(TrainLMOptions(arch="transformer", hidden=64)).embedding == 64
 
 
 @pytest.mark.slow
@@ -247,7 +248,7 @@ def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path,
 
 def test_embeddings_start_from_word_vectors(work: Path, tmp_path: Path) -> None:
     train_embeddings.run(
-        embedding_options.TrainEmbeddingsOptions(
+        TrainEmbeddingsOptions(
             text=[work / "tokens" / "train.en.tok"], dimension=10, min_count=1, epochs=1, threads=1, work=tmp_path,
         )
     )  # fmt: skip
@@ -264,7 +265,7 @@ def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) ->
     assert estimate.as_dict()["steps"] == 24
     assert not (tmp_path / "model").exists()
     cost = train_lm.run(options(work, tmp_path / "model", dry_run=True, arch="ngram"))
-    assert isinstance(cost, Cost)
+    assert isinstance(cost, NgramTrainingCost)
     assert cost.memory_bytes > 0
 
 
@@ -277,7 +278,7 @@ def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
     assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
     assert manifest.read(again, "model", 1).options["recompute"] is True
     turned_on: list[Any] = []
-    monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)
+    monkeypatch.setattr("rnnkit.nn.activation_checkpointing.enable_checkpointing", turned_on.append)
     for wanted in (False, True):
         train_lm.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=wanted, **changes))
     assert len(turned_on) == 1
@@ -285,7 +286,7 @@ def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
 
 def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Path) -> None:
     counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", order=3))
-    assert isinstance(counted, Counted)
+    assert isinstance(counted, NgramTrainingResult)
     assert {path.name for path in counted.model.iterdir() if not path.name.startswith(".")} == {
         "config.json", "tokenizer", "vocab.tsv", "vocab.tsv.meta.json", "ngrams.safetensors", "meta.json"
     }  # fmt: skip
@@ -299,13 +300,13 @@ def test_counting_makes_a_model_directory_that_is_whole(work: Path, tmp_path: Pa
 @pytest.mark.parametrize("changes", [{"smoothing": "add-k", "add_k": 0.1}, {"prune": [0, 0, 1]}, {"closed": False}])
 def test_counts_can_be_smoothed_and_pruned(work: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", order=3, **changes))
-    assert isinstance(counted, Counted)
+    assert isinstance(counted, NgramTrainingResult)
     assert math.isfinite(counted.perplexity)
 
 
 def test_maximum_likelihood_is_infinitely_surprised(work: Path, tmp_path: Path) -> None:
     counted = train_lm.run(options(work, tmp_path / "counts", arch="ngram", smoothing="maximum-likelihood"))
-    assert isinstance(counted, Counted)
+    assert isinstance(counted, NgramTrainingResult)
     assert counted.perplexity == math.inf
 
 

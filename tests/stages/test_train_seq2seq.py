@@ -17,9 +17,10 @@ from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.inference import decode
 from rnnkit.stages.text import align, tokenize, vocab
-from rnnkit.stages.training import average, train, train_seq2seq, translation_options
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training import average, train, train_seq2seq
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_seq2seq import TrainSeq2SeqOptions
+from rnnkit.stages.training.train_seq2seq.options import PRESETS, apply_preset
 from rnnkit.training import loss_scaling, metrics
 from rnnkit.training.training_step import NetworkTask
 
@@ -123,18 +124,16 @@ def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: di
     assert lines[1] == "", "an empty line stays empty"
 
 
-@pytest.mark.parametrize("preset", translation_options.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("arch", ["lstm", "transformer", "hybrid"])
 def test_every_preset_says_all_that_is_left_open(preset: str, arch: str) -> None:
-    filled = translation_options.fill(TrainSeq2SeqOptions(preset=preset, arch=arch))
+    filled = apply_preset(TrainSeq2SeqOptions(preset=preset, arch=arch))
     missing = {field.name for field in dataclasses.fields(filled) if getattr(filled, field.name) is None}
     assert missing == {"data", "tokenizer", "init_from", "guided_attention", "output"}
     recurrent = "location" if preset.startswith(("g2p", "inflection")) else "dot"
     assert filled.attention == (recurrent if arch == "lstm" else "multihead")
     assert filled.hidden == filled.embedding or arch == "lstm"
-    given = translation_options.fill(
-        TrainSeq2SeqOptions(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0)
-    )
+    given = apply_preset(TrainSeq2SeqOptions(preset=preset, arch=arch, hidden=20, heads=5, layers=2, dropout=0.0))
     assert (given.hidden, given.heads, given.layers, given.dropout) == (20, 5, 2, 0.0)
 
 
@@ -420,7 +419,7 @@ def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
     assert all(float((found[name] - wanted[name]).abs().max()) <= margin for name in wanted)
     assert manifest.read(again, "model", 1).options["recompute"] is True
     turned_on: list[Any] = []
-    monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)
+    monkeypatch.setattr("rnnkit.nn.activation_checkpointing.enable_checkpointing", turned_on.append)
     for recomputed in (False, True):
         train_seq2seq.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=recomputed, **changes))
     assert len(turned_on) == 1

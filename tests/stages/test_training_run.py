@@ -6,7 +6,7 @@ import pytest
 
 from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
-from rnnkit.stages.training import training_run
+from rnnkit.stages.training.setup import training_run
 from rnnkit.stages.training.train_lm import TrainLMOptions
 from rnnkit.training.distributed import ProcessGroup, RankInfo
 
@@ -31,5 +31,5 @@ def test_another_number_is_refused(processes: int, size: int, resume: bool) -> N
 
 
 def test_an_estimate_takes_the_first_ones_share() -> None:
-    assert training_run.share(TrainLMOptions(accumulate=5, processes=3), ProcessGroup()) == ShardSpec(5, 0, 3)
-    assert training_run.share(TrainLMOptions(accumulate=5, processes=3), Among(3)) == ShardSpec(5, 1, 3)
+    assert training_run.shard_spec(TrainLMOptions(accumulate=5, processes=3), ProcessGroup()) == ShardSpec(5, 0, 3)
+    assert training_run.shard_spec(TrainLMOptions(accumulate=5, processes=3), Among(3)) == ShardSpec(5, 1, 3)

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.raising import raises
 
-from rnnkit.embeddings import directory
-from rnnkit.embeddings.table import Table
-from rnnkit.embeddings.words import Words
+from rnnkit.embeddings.formats import vectors_directory
+from rnnkit.embeddings.vector_table import VectorTable
+from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.stages.text import vocab
 from rnnkit.text import special_tokens
@@ -133,7 +133,9 @@ def test_white_space_that_separates_nothing_is_written_and_read(tmp_path: Path) 
 
 
 def write_vectors(folder: Path, words: list[str]) -> None:
-    directory.write(folder, Table(Words.from_list(words, [1] * len(words)), np.ones((len(words), 2), np.float32)))
+    vectors_directory.write(
+        folder, VectorTable(WordIndex.from_list(words, [1] * len(words)), np.ones((len(words), 2), np.float32))
+    )
 
 
 def write_table(folder: Path, words: list[str]) -> None:

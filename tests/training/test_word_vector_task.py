@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.embeddings.chunk import NEGATIVE, SKIPGRAM, Method
-from rnnkit.embeddings.composition import whole_words
-from rnnkit.embeddings.corpus import IDS, SEGMENTS, Corpus, open_text, write_rows
-from rnnkit.embeddings.learner import Learner, Lesson
-from rnnkit.embeddings.sampling import keep_probabilities, make_noise
-from rnnkit.embeddings.weights import make_weights
+from rnnkit.embeddings.train.corpus import IDS, SEGMENTS, Corpus, open_corpus, write_vocabulary_ids
+from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
+from rnnkit.embeddings.train.word_composition import whole_words
 from rnnkit.io.npy import NpyWriter
+from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
+from rnnkit.kernels.word2vec_arrays import init_weights
+from rnnkit.kernels.word2vec_chunk import NEGATIVE_SAMPLING, SKIP_GRAM, TrainingMethod
 from rnnkit.text import special_tokens
 from rnnkit.training import word_vector_task
 from rnnkit.training.word_vector_task import MIN_STEPS, TokenBatch, TokenBatches, WordVectorTask
@@ -41,21 +41,21 @@ def written(folder: Path) -> Corpus:
         file = NpyWriter(folder / name, dtype)
         file.append(values)
         file.close()
-    write_rows(folder, np.array([special_tokens.UNK, *range(FIRST, ROWS)], np.int32))
-    return open_text(folder)
+    write_vocabulary_ids(folder, np.array([special_tokens.UNK, *range(FIRST, ROWS)], np.int32))
+    return open_corpus(folder)
 
 
 def make_task(corpus: Corpus) -> WordVectorTask:
     counts_V = corpus.counts(ROWS)
-    lesson = Lesson(
-        make_weights(ROWS, ROWS, 5, FIRST, seed=1),
+    lesson = EmbeddingTrainingConfig(
+        init_weights(ROWS, ROWS, 5, FIRST, seed=1),
         keep_probabilities(counts_V, 0),
-        make_noise(counts_V, 0.75, 3, contrastive=False),
+        make_noise_distribution(counts_V, 0.75, 3, is_nce=False),
         whole_words(),
-        Method(SKIPGRAM, 3, False, 3, NEGATIVE, False, False),
+        TrainingMethod(SKIP_GRAM, 3, False, 3, NEGATIVE_SAMPLING, False, False),
         seed=1,
     )
-    return WordVectorTask(corpus, Learner(lesson, 1))
+    return WordVectorTask(corpus, HogwildTrainer(lesson, 1))
 
 
 @given(lengths, st.integers(1, 5), st.integers(1, 20))

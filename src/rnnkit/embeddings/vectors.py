@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from rnnkit.config import did_you_mean
 from rnnkit.embeddings import formats
-from rnnkit.embeddings.table import Matrix, Table
-from rnnkit.embeddings.words import Words
+from rnnkit.embeddings.vector_table import Matrix, VectorTable
+from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.subwords import Subwords
+    from rnnkit.embeddings.subword_ngrams import Subwords
 
 _BLOCK_ROWS = 8192
 _SUGGESTED = 50_000
@@ -47,7 +47,7 @@ class Vectors:
         table: The words and their rows.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: VectorTable) -> None:
         self.table = table
         self._units_VD: Matrix = np.zeros((0, table.dimension), dtype=np.float32)
 
@@ -76,10 +76,10 @@ class Vectors:
         buckets_KD: Matrix | None = None,
     ) -> Vectors:
         """Vectors of what is in memory; the arguments are those of `Table`."""
-        return cls(Table.of(words, matrix_VD, counts, subwords, buckets_KD))
+        return cls(VectorTable.of(words, matrix_VD, counts, subwords, buckets_KD))
 
     @property
-    def words(self) -> Words:
+    def words(self) -> WordIndex:
         """The words, the most frequent first; the special symbols are none of them."""
         return self.table.words
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.corpus import Corpus
-from rnnkit.embeddings.learner import Learner
-from rnnkit.embeddings.weights import copied_rows
+from rnnkit.embeddings.train.corpus import Corpus
+from rnnkit.embeddings.train.hogwild_trainer import HogwildTrainer
+from rnnkit.kernels.word2vec_arrays import extra_rows
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.task import StepReport
 
@@ -82,7 +82,7 @@ class WordVectorTask:
         learner: The threads.
     """
 
-    def __init__(self, corpus: Corpus, learner: Learner) -> None:
+    def __init__(self, corpus: Corpus, learner: HogwildTrainer) -> None:
         self._corpus = corpus
         self._learner = learner
         self._sums = np.zeros(3)  # of the present epoch: its number, loss, predictions
@@ -96,7 +96,7 @@ class WordVectorTask:
         """Learn a slab."""
         ids, segments = self._corpus.slab(batch.first, batch.last)
         place = int(self._corpus.segments[batch.first])
-        loss, predictions = self._learner.learn(ids, segments, place, batch.epoch, rate)
+        loss, predictions = self._learner.train(ids, segments, place, batch.epoch, rate)
         if batch.epoch != self._sums[0]:
             self._sums[:] = (batch.epoch, 0, 0)
         self._sums[1:] += (loss, predictions)
@@ -114,9 +114,9 @@ class WordVectorTask:
 
     def _learned(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Both matrices without the rows that threads keep copies in."""
-        lesson = self._learner.lesson
-        copied = copied_rows(lesson.weights, len(lesson.keep_V)) * lesson.weights.stride
-        inputs, outputs = lesson.weights.inputs, lesson.weights.outputs
+        config = self._learner.config
+        copied = extra_rows(config.weights, len(config.keep_V)) * config.weights.stride
+        inputs, outputs = config.weights.inputs, config.weights.outputs
         return inputs[: len(inputs) - copied], outputs[: len(outputs) - copied]
 
     def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:

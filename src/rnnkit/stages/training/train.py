@@ -11,12 +11,12 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training import train_lm, train_seq2seq
-from rnnkit.stages.training.outcome import TrainingResult
+from rnnkit.stages.training.setup.model_directory import TrainingResult
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from rnnkit.stages.training.count_ngrams import Cost, Counted
+    from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
     from rnnkit.training.dry_run import CostEstimate
 
 EXAMPLE = """\
@@ -80,7 +80,9 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 TrainOptions: type[Any] = _union([train_seq2seq.TrainSeq2SeqOptions, train_lm.TrainLMOptions])
 
 
-def run(options: Any, listen: Listener = null_listener) -> TrainingResult | CostEstimate | Counted | Cost:
+def run(
+    options: Any, listen: Listener = null_listener
+) -> TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost:
     """Train what the data is for.
 
     Raises:
@@ -90,7 +92,9 @@ def run(options: Any, listen: Listener = null_listener) -> TrainingResult | Cost
 
     data = AlignedData.open(options.data or Workspace(options.work).data)
     command, stage, kind = TRAINERS[data.task]
-    result: TrainingResult | CostEstimate | Counted | Cost = stage.run(_narrow(options, kind, command), listen)
+    result: TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost = stage.run(
+        _narrow(options, kind, command), listen
+    )
     return result
 
 

@@ -1,0 +1,1 @@
+"""Training of word vectors: corpus, vocabulary, model and the multi-threaded trainer."""
