@@ -210,12 +210,9 @@ def test_a_disk_that_takes_nothing_is_a_warning(
     assert store.user_dir in warning and os.strerror(number) in warning
 
 
-def test_a_full_disk_leaves_nothing_half_written(
-    store: KernelStore, file: Path, heard: list[Event], limit_files: Callable[[int], None]
-) -> None:
-    limit_files(len(CODE) // 2)
-    store.write("other.nbc", ORIGIN, CODE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+def test_a_full_disk_leaves_nothing_half_written(store: KernelStore, file: Path, heard: list[Event]) -> None:
+    with limit_files(len(CODE) // 2):
+        store.write("other.nbc", ORIGIN, CODE)
     assert [path.name for path in file.parent.iterdir()] == [NAME]
     assert len(texts(heard)) == 1
 

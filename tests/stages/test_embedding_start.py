@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.file_limits import limit_files
 from tests.raising import raises
 from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topics
 
@@ -198,8 +199,8 @@ def test_a_bad_text_or_option_costs_no_vectors(kind: type[RnnkitError], changes:
 
 def test_a_full_disk_costs_no_vectors() -> None:
     before = files(OLD)
-    limit_files(5000)
-    refused(ArtefactError, "disk", "old/text", output=OLD, overwrite=True)
+    with limit_files(5000):
+        refused(ArtefactError, "disk", "old/text", output=OLD, overwrite=True)
     assert files(OLD) == before
 
 

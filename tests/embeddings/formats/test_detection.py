@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from tests.embeddings.samples import COUNTS, WORDS, make_table, random_matrix, same_bits, tables
+from tests.file_limits import limit_files
+from tests.raising import raises
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats import detection, word2vec_binary

@@ -104,7 +104,7 @@ class VocabularyEdges:
     @classmethod
     def from_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> VocabularyEdges:
         """Compute the edges of a vocabulary; <unk> may stand for any text."""
-        text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+        text = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
         writes_spaces = isinstance(text, WhitespaceTokenizer | WordTokenizer)
         has_spaces = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
         edges = [token_edge(tokenizer, token) for token in vocabulary.tokens]

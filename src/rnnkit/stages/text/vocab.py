@@ -165,7 +165,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
     tokenizer = {} if made_by is None else {"tokenizer": made_by}
     groups = _group_by_output(files, options)
     if shard is not None:
-        groups = {shard.place(path): members for path, members in groups.items()}
+        groups = {shard.path_of(path): members for path, members in groups.items()}
     for path in groups:
         claim_file(options, path, KIND)
     byte_fallback, pieces = _inspect_tokenizer(files, made_by, options, listen)
