@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.file_limits import limit_files
 
 from rnnkit.events import Event, WarningEvent
 from rnnkit.kernels import kernel_cache
