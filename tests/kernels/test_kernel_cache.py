@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.file_limits import limit_files
 from rnnkit.events import Event, WarningEvent
 from rnnkit.kernels import kernel_cache
 from rnnkit.kernels.kernel_cache import MAGIC, KernelStore
@@ -210,11 +211,10 @@ def test_write_error_gives_one_warning(
 
 
 def test_full_disk_leaves_no_partial_file(
-    store: KernelStore, file: Path, heard: list[Event], limit_files: Callable[[int], None]
+    store: KernelStore, file: Path, heard: list[Event]
 ) -> None:
-    limit_files(len(CODE) // 2)
-    store.write("other.nbc", ORIGIN, CODE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    with limit_files(len(CODE) // 2):
+        store.write("other.nbc", ORIGIN, CODE)
     assert [path.name for path in file.parent.iterdir()] == [NAME]
     assert len(texts(heard)) == 1
 
