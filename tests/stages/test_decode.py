@@ -112,7 +112,7 @@ def test_max_length_counts_the_end_symbol(model: Path, text: Path) -> None:
 
 
 def test_exhaustive_search_says_that_it_is_for_tiny_vocabularies(model: Path, text: Path) -> None:
-    with pytest.raises(UsageError, match="more than a million outputs"):
+    with pytest.raises(UsageError, match="1,000,000 outputs"):
         decoded(model, text, exhaustive=True, max_length=8)
 
 

@@ -117,7 +117,7 @@ def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
     [
         (
             {"model": ["a", "other"]},
-            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: models of",
+            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: ",
         ),
         ({"model": ["a", "spaces"]}, "a and .*spaces have different tokenizers"),
         (
@@ -311,7 +311,7 @@ def test_constraints_are_whole_words_and_token_sequences_stand_anywhere(here: Pa
 
 def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
     (here / "impossible").write_text("cat\tZzz\n\n" * 7, encoding="utf-8")
-    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' has 'Zzz'") as caught:
+    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' .*'Zzz'") as caught:
         decoded(here, constraints="impossible")
     assert caught.value.details[-1].startswith("and 2 more")
     heard: list[Any] = []
