@@ -149,7 +149,7 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
     if not source.is_dir():
         if source != STDIN and not source.exists():
             raise DataError(
-                f"there is no model at {source}",
+                f"model not found: {source}",
                 hint="name a model directory or an ARPA file with --model",
                 path=source,
                 option="--model",

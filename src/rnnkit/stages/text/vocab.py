@@ -67,7 +67,7 @@ class VocabOptions:
     )
     max_size: int = option(
         0,
-        help="Maximum vocabulary size, including the four special symbols and, with byte fallback, the 256 bytes; 0 is "
+        help="Maximum vocabulary size, including the four special tokens and, with byte fallback, the 256 bytes; 0 is "
         "no limit.",
         unit="entries",
         minimum=0,
@@ -100,7 +100,7 @@ class VocabularySummary:
 
     Attributes:
         path: The vocabulary file.
-        size: Number of entries, including the four special symbols.
+        size: Number of entries, including the four special tokens.
         tokens: Counted tokens.
         types: Distinct tokens among them.
         covered: Tokens that are in the vocabulary.
@@ -342,9 +342,9 @@ def _write(
         facts["byte_fallback"] = True
     vocabulary.save(path, options=options, inputs=inputs, facts=facts)
     if counts and len(vocabulary) == len(special_tokens.NAMES):
-        listen(WarningEvent(f"{path} contains only the special symbols; lower --min-count or raise --max-size"))
+        listen(WarningEvent(f"{path} contains only the special tokens; lower --min-count or raise --max-size"))
     if 0 < max_size < len(vocabulary) and byte_fallback:
-        minimum = f"{len(special_tokens.NAMES)} special symbols and {len(always)} bytes"
+        minimum = f"{len(special_tokens.NAMES)} special tokens and {len(always)} bytes"
         listen(
             WarningEvent(f"{path} has {len(vocabulary)} entries, more than --max-size {max_size}: it needs {minimum}")
         )
