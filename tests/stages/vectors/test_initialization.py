@@ -135,9 +135,7 @@ def test_defaults_without_other_vectors() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_refuses_conflicts_before_reading_text(
-    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_conflicts_before_reading_text(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     trained(output=Path("grams"), subwords=True, min_ngram=2, max_ngram=3, buckets=50)
 
     def read(*given: object) -> None:

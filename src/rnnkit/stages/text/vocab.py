@@ -16,7 +16,7 @@ from rnnkit.io.manifest import Manifest
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 from rnnkit.system.workers import WorkerPool
 from rnnkit.text import special_tokens
 from rnnkit.text.blocks import count_lines, read_line_blocks
@@ -167,7 +167,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
     if shard is not None:
         groups = {shard.place(path): members for path, members in groups.items()}
     for path in groups:
-        claim_file(options, path, KIND)
+        check_output_file(options, path, KIND)
     byte_fallback, pieces = _inspect_tokenizer(files, made_by, options, listen)
     counted = [(path, members, _count_files(members, shard, options, listen)) for path, members in groups.items()]
     results = []
@@ -277,7 +277,7 @@ def _find_merge_sources(options: VocabOptions) -> dict[Path, list[Path]]:
 
 def _merge(path: Path, sources: Sequence[Path], options: VocabOptions, listen: Listener) -> VocabularySummary:
     """Add up vocabularies that contain every token of their text."""
-    claim_file(options, path, KIND)
+    check_output_file(options, path, KIND)
     if options.files:
         metas = [read_vocabulary_manifest(source) for source in sources]
         known = recorded_options(options)

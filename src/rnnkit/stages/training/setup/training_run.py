@@ -103,7 +103,7 @@ def run(
     if options.dry_run:
         return _estimate(options, recipe(options, ProcessGroup(), RunDirectory(folder)), listen)
     if not options.resume:
-        outputs.refuse_inputs(folder, outputs.input_paths(options))
+        outputs.check_not_inputs(folder, outputs.input_paths(options))
         run_folder.check_replaceable(folder, options.overwrite, KIND)
     with distributed.join_process_group(options.device) as group, _holding(folder, options, group) as place:
         listen = listen if group.is_main else null_listener
