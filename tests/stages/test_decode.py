@@ -112,7 +112,7 @@ def test_max_length_counts_the_end_symbol(model: Path, text: Path) -> None:
 
 
 def test_exhaustive_search_says_that_it_is_for_tiny_vocabularies(model: Path, text: Path) -> None:
-    with pytest.raises(UsageError, match="more than a million outputs"):
+    with pytest.raises(UsageError, match="1,000,000 outputs"):
         decoded(model, text, exhaustive=True, max_length=8)
 
 
@@ -213,8 +213,7 @@ def test_a_shortlist_of_another_vocabulary_is_refused(model: Path, text: Path, s
     meta = json.loads((copy / "meta.json").read_text(encoding="utf-8"))
     meta["inputs"]["vocabulary.target"] = "0" * 64
     (copy / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
-    with pytest.raises(ArtefactError) as caught:
+    with raises(ArtefactError, path=copy):
         decoded(model, text, shortlist=copy)
-    assert f"the shortlist {copy} belongs to another vocabulary" in str(caught.value)
     with pytest.raises(DataError, match="there is no"):
         decoded(model, text, shortlist=tmp_path / "nothing")

@@ -16,7 +16,7 @@ from tests.tiny_models import translator, translator_folder
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import WarningEvent
 from rnnkit.models import model_weights
-from rnnkit.ngrams.arpa import write_arpa
+from rnnkit.ngrams import write_arpa
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
@@ -117,7 +117,7 @@ def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
     [
         (
             {"model": ["a", "other"]},
-            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: models of",
+            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: ",
         ),
         ({"model": ["a", "spaces"]}, "a and .*spaces have different tokenizers"),
         (
@@ -311,7 +311,7 @@ def test_constraints_are_whole_words_and_token_sequences_stand_anywhere(here: Pa
 
 def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
     (here / "impossible").write_text("cat\tZzz\n\n" * 7, encoding="utf-8")
-    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' has 'Zzz'") as caught:
+    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' .*'Zzz'") as caught:
         decoded(here, constraints="impossible")
     assert caught.value.details[-1].startswith("and 2 more")
     heard: list[Any] = []

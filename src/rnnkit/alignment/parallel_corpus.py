@@ -12,7 +12,7 @@ from rnnkit.io import manifest
 from rnnkit.io.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.bitext import Side
+    from rnnkit.alignment.bitext import BitextSide
     from rnnkit.data.aligned_data import AlignedData
 
 
@@ -30,8 +30,8 @@ class ParallelCorpus:
     """
 
     names: tuple[str, str]
-    source: Side
-    target: Side
+    source: BitextSide
+    target: BitextSide
     tokens: Callable[[int], Sequence[str]]
     digests: Mapping[str, str]
     joint: bool = False
@@ -110,14 +110,14 @@ def open_token_file_pair(paths: Sequence[Path]) -> ParallelCorpus:
     return ParallelCorpus(names, source, target, lambda side: (source_tokens, target_tokens)[side], digests)
 
 
-def _read_tokens(path: Path) -> tuple[Side, list[str]]:
+def _read_tokens(path: Path) -> tuple[BitextSide, list[str]]:
     """Read a token file as ids. Also returns the token of each id."""
     from array import array
     from collections import defaultdict
 
     import numpy as np
 
-    from rnnkit.alignment.bitext import Side
+    from rnnkit.alignment.bitext import BitextSide
     from rnnkit.text.token_files import read_token_lines
 
     id_of: defaultdict[str, int] = defaultdict()
@@ -127,7 +127,7 @@ def _read_tokens(path: Path) -> tuple[Side, list[str]]:
         ids.extend(map(id_of.__getitem__, line.split()))
         ends.append(len(ids))
     offsets = np.array(ends, dtype=np.int64)
-    side = Side(np.array(ids, dtype=np.int32), offsets[:-1], np.diff(offsets), max(1, len(id_of)))
+    side = BitextSide(np.array(ids, dtype=np.int32), offsets[:-1], np.diff(offsets), max(1, len(id_of)))
     return side, list(id_of)
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.alignment.links import Links
+from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
@@ -36,7 +36,7 @@ class AttentionSupervision:
         weight: What a nat of a linked token's attention counts beside a nat of a target token.
     """
 
-    links: Links
+    links: WordAlignments
     weight: float
 
     def batch_links(self, batch: NDArray[np.int64], device: torch.device) -> AlignmentLinks:
@@ -46,7 +46,7 @@ class AttentionSupervision:
             batch: Numbers of sentence pairs, in the order in which they are put together.
             device: Where the network is.
         """
-        row_L, source_L, target_L = self.links.select(batch)
+        row_L, source_L, target_L = self.links.gather(batch)
         key_L = np.unique((row_L << 2 * _POSITION_BITS) | (target_L.astype(np.int64) << _POSITION_BITS) | source_L)
         token_U, token_L, count_U = np.unique(key_L >> _POSITION_BITS, return_inverse=True, return_counts=True)
         row_L, place_L = key_L >> 2 * _POSITION_BITS, key_L % (1 << 2 * _POSITION_BITS)

@@ -31,7 +31,8 @@ from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, WarningEvent
 from rnnkit.io import manifest
-from rnnkit.ngrams import arpa_reader, store
+from rnnkit.ngrams import store
+from rnnkit.ngrams.arpa import arpa_reader
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.files import convert_ngrams, inspect, verify
 from rnnkit.stages.files.convert_ngrams import ConvertNgramsOptions
@@ -303,7 +304,7 @@ def test_sentence_markers_in_text(marked: Path, tmp_path: Path) -> None:
     assert "remove <s> and </s> from the text (`sed -E 's#</?s>##g' TEXT`) and train again" in first
     assert "convert-ngrams cannot write the model" in first and "--merge-unknown" in first
     for merge in (False, True):
-        with pytest.raises(DataError, match=r"both spelt </?s>;.*\n  hint: .*`sed -E 's#</\?s>##g' TEXT`\), and train"):
+        with raises(DataError, "s>", "sed -E 's#</?s>##g' TEXT"):
             convert_ngrams.run(ConvertNgramsOptions(tmp_path / "m.arpa", work=tmp_path / "work", merge_unknown=merge))
     (tmp_path / "clean").mkdir()
     for name in ("train.en", "valid.en"):

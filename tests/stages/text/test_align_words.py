@@ -11,7 +11,7 @@ import pytest
 from tests.raising import raises
 from tests.workspaces import make_workspace
 
-from rnnkit.alignment.links import check_data, read_links
+from rnnkit.alignment.pharaoh import check_links_match_data, read_links
 from rnnkit.alignment.shortlist import Shortlist
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.errors import ArtefactError, DataError, RnnkitError, UsageError
@@ -57,7 +57,7 @@ def test_everything(work: Path) -> None:
     source_lengths, target_lengths = (np.diff(data.side("train", side).offsets) - 1 for side in ("de", "en"))
     links = read_links(Path("links"), source_lengths, target_lengths)
     assert (result.pairs, result.links, len(links)) == (150, len(links.source_L), 150)
-    check_data(Path("links"), data.folder)
+    check_links_match_data(Path("links"), data.folder)
     assert manifest.find_mismatches(Path("links")) == []
     meta = manifest.read(Path("links"), "links", 1)
     assert meta.facts == {"sides": ["de", "en"], "pairs": 150, "links": result.links}

@@ -19,7 +19,7 @@ from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
 
 EXAMPLE = """\
 rnnkit convert-ngrams model.arpa
@@ -100,7 +100,7 @@ def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> Conv
         FormatError: It is damaged; for an ARPA file the error has the line.
         ArtefactError: The output already exists, or the model is not an n-gram model or cannot be represented in ARPA.
     """
-    from rnnkit.ngrams.arpa import write_arpa
+    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
 
     source = options.model or Workspace(options.work).model
     if options.output.suffix in _READ_ONLY:
@@ -143,7 +143,7 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.arpa_reader import read_arpa
+    from rnnkit.ngrams.arpa.arpa_reader import read_arpa
     from rnnkit.text.vocabulary import Vocabulary
 
     if not source.is_dir():

@@ -20,11 +20,11 @@ from rnnkit.stages.outputs import check_output_file, check_output_folder
 from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.agreement import Agreement
+    from rnnkit.alignment.alignment_error_rate import AlignmentScores
     from rnnkit.alignment.bitext import Bitext
-    from rnnkit.alignment.estimate import Model
-    from rnnkit.alignment.links import Links
+    from rnnkit.alignment.em_training import AlignmentModel
     from rnnkit.alignment.parallel_corpus import ParallelCorpus
+    from rnnkit.alignment.pharaoh import WordAlignments
 
 EXAMPLE = """\
 rnnkit align-words
@@ -167,8 +167,8 @@ def run(options: AlignWordsOptions, listen: Listener = null_listener) -> AlignWo
 def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener) -> AlignWordsResult:
     """Do the work of `run` on files that can be read repeatedly; manifests record the options `given`."""
     from rnnkit.alignment.bitext import make_bitext
-    from rnnkit.alignment.links import write_links
     from rnnkit.alignment.parallel_corpus import open_aligned_data, open_token_file_pair
+    from rnnkit.alignment.pharaoh import write_links
     from rnnkit.system.machine import available_cores
 
     _check_options(options)
@@ -218,9 +218,9 @@ def _check_options(options: AlignWordsOptions) -> None:
 
 def _check_outputs(options: AlignWordsOptions, output: Path) -> None:
     """Check the outputs before any work is done."""
-    from rnnkit.alignment import links, shortlist
+    from rnnkit.alignment import pharaoh, shortlist
 
-    check_output_file(options, output, links.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
+    check_output_file(options, output, pharaoh.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
     if options.lexicon is not None:
         check_output_file(options, options.lexicon, beside=[output])
     if options.shortlist is not None:
@@ -229,11 +229,11 @@ def _check_outputs(options: AlignWordsOptions, output: Path) -> None:
 
 def _align(
     options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, threads: int, listen: Listener
-) -> tuple[Links, dict[str, Model]]:
+) -> tuple[WordAlignments, dict[str, AlignmentModel]]:
     """Train the models that the outputs need. Returns the links, and the models by direction."""
-    from rnnkit.alignment.estimate import estimate, link
+    from rnnkit.alignment.em_training import predict_links, train_alignment_model
     from rnnkit.alignment.options import AlignmentOptions
-    from rnnkit.alignment.symmetry import GROW_DIAG_FINAL_AND, one_direction, symmetrise
+    from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, single_direction_links, symmetrize
 
     training = AlignmentOptions(options.model, options.iterations, options.null, options.alpha)
     source, target = corpus.names
@@ -242,20 +242,20 @@ def _align(
     if options.lexicon or options.shortlist:
         wanted.add(FORWARD)
     models = {
-        name: estimate(pairs, training, threads, listen, task)
+        name: train_alignment_model(pairs, training, threads, listen, task)
         for name, (pairs, task) in bitexts.items()
         if name in wanted
     }
     linked = [options.direction] if options.direction else list(bitexts)
-    found = [link(bitexts[name][0], models[name], threads) for name in linked]
+    found = [predict_links(bitexts[name][0], models[name], threads) for name in linked]
     if options.direction:
-        return one_direction(bitext, found[0], backward=options.direction == BACKWARD), models
-    return symmetrise(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
+        return single_direction_links(bitext, found[0], backward=options.direction == BACKWARD), models
+    return symmetrize(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
 
 
-def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[Links, Links] | None:
+def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[WordAlignments, WordAlignments] | None:
     """Read the reference alignment: the sure links, and the sure and possible links."""
-    from rnnkit.alignment.links import read_links
+    from rnnkit.alignment.pharaoh import read_links
 
     if path is None:
         return None
@@ -263,35 +263,37 @@ def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[Links, Links]
     return read_links(path, *lengths), read_links(path, *lengths, possible=True)
 
 
-def _compare(links: Links, sure: Links, possible: Links) -> Agreement:
-    from rnnkit.alignment.agreement import agreement
+def _compare(links: WordAlignments, sure: WordAlignments, possible: WordAlignments) -> AlignmentScores:
+    from rnnkit.alignment.alignment_error_rate import score_links
 
-    return agreement(links, sure, possible)
+    return score_links(links, sure, possible)
 
 
-def _seal(output: Path, options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, links: Links) -> None:
+def _seal(
+    output: Path, options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, links: WordAlignments
+) -> None:
     """Write the manifest of the file of links."""
-    from rnnkit.alignment.links import KIND, VERSION
+    from rnnkit.alignment.pharaoh import KIND, VERSION
 
     facts = {"sides": list(corpus.names), "pairs": len(bitext), "links": len(links.source_L)}
     write_file_manifest(output, KIND, VERSION, options=_kept(options), inputs=corpus.digests, facts=facts)
 
 
 def _write_tables(
-    options: AlignWordsOptions, corpus: ParallelCorpus, models: Mapping[str, Model], tokens: Sequence[Any]
+    options: AlignWordsOptions, corpus: ParallelCorpus, models: Mapping[str, AlignmentModel], tokens: Sequence[Any]
 ) -> None:
     """Write the lexicon and the shortlist if the options name them."""
     import numpy as np
 
-    from rnnkit.alignment.lexicon import make_lexicon, write_lexicon
-    from rnnkit.alignment.shortlist import make_rows, most_frequent, write_shortlist
+    from rnnkit.alignment.shortlist import most_frequent_words, top_translations, write_shortlist
+    from rnnkit.alignment.translation_table import make_translation_table, write_translation_table
 
     if options.lexicon is not None:
-        write_lexicon(make_lexicon(models[FORWARD].table), options.lexicon, *tokens)
+        write_translation_table(make_translation_table(models[FORWARD].table), options.lexicon, *tokens)
     if options.shortlist is not None:
         count_V = np.bincount(corpus.target.ids, minlength=corpus.target.size)
-        rows = make_rows(make_lexicon(models[FORWARD].table, 0.0), options.best, corpus.joint)
-        always_F = most_frequent(count_V, options.frequent)
+        rows = top_translations(make_translation_table(models[FORWARD].table, 0.0), options.best, corpus.joint)
+        always_F = most_frequent_words(count_V, options.frequent)
         write_shortlist(
             options.shortlist, rows, always_F, corpus.target.size, options=_kept(options), inputs=corpus.digests
         )

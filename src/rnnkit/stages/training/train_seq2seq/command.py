@@ -99,7 +99,9 @@ def _prepare(
     known = data.meta.facts["splits"]["train"].get("longest")
     longest = max_training_lengths([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
     # As `decode` will search with the finished model.
-    search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
+    search = SearchOptions(
+        beam=VALIDATION_BEAM, max_source_length=longest.max_source_length, max_output_length=longest.max_output_length
+    )
     measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
     batches = BatchSampler([source.lengths(), target.lengths()], batch_tokens, options.seed)
     return TrainingComponents(
