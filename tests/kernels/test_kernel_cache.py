@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.file_limits import limit_files
+
 from rnnkit.events import Event, WarningEvent
 from rnnkit.kernels import kernel_cache
 from rnnkit.kernels.kernel_cache import MAGIC, KernelStore
@@ -210,9 +210,7 @@ def test_write_error_gives_one_warning(
     assert store.user_dir in warning and os.strerror(number) in warning
 
 
-def test_full_disk_leaves_no_partial_file(
-    store: KernelStore, file: Path, heard: list[Event]
-) -> None:
+def test_full_disk_leaves_no_partial_file(store: KernelStore, file: Path, heard: list[Event]) -> None:
     with limit_files(len(CODE) // 2):
         store.write("other.nbc", ORIGIN, CODE)
     assert [path.name for path in file.parent.iterdir()] == [NAME]

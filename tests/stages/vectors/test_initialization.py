@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.file_limits import limit_files
 from tests.raising import raises
 from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topics
 
@@ -195,7 +194,7 @@ def test_errors_keep_existing_vectors(kind: type[RnnkitError], changes: dict[str
     trained()
 
 
-def test_full_disk_keeps_existing_vectors(limit_files: Callable[[int], None]) -> None:
+def test_full_disk_keeps_existing_vectors() -> None:
     before = files(OLD)
     with limit_files(5000):
         refused(ArtefactError, "disk", "old/text", output=OLD, overwrite=True)
