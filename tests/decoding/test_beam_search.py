@@ -115,7 +115,7 @@ def test_large_diversity_penalty_separates_groups(seed: int) -> None:
         stepper, log_p = random_stepper(1, 9, seed), 0.0
         for index, token in enumerate((*one.ids, EOS)):
             log_p += stepper._log_probabilities(0, one.ids[:index])[token]
-        assert one.log_p == pytest.approx(log_p, abs=1e-5), "the penalty is no part of the log-probability"
+        assert one.log_p == pytest.approx(log_p, abs=1e-5), "the diversity penalty is not part of the log-probability"
 
 
 def test_groups_larger_than_the_vocabulary() -> None:
