@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.file_limits import limit_files
 from tests.raising import raises
 from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topics
 
