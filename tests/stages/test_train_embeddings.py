@@ -245,10 +245,9 @@ def test_a_dry_run_writes_nothing(text: Path) -> None:
 
 
 def test_loss_that_is_no_number(text: Path) -> None:
-    assert refused(RnnkitError, learning_rate=1e30) == (
-        "the loss is no longer a number at step 1\n  what is saved in vectors is from before\n"
-        "  hint: a lower --learning-rate usually helps, or a lower --clip where there is one"
-    )
+    message = refused(RnnkitError, learning_rate=1e30)
+    for value in ("diverged", "at step 1", "vectors", "--learning-rate"):
+        assert value in message
 
 
 def test_a_text_that_teaches_nothing(text: Path) -> None:

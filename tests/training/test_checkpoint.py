@@ -56,7 +56,7 @@ def test_nothing_is_left_of_a_checkpoint_that_is_removed(tmp_path: Path) -> None
     checkpoint.remove(tmp_path / "last")
 
 
-@pytest.mark.parametrize("failing", ["sync_file", "exchange"])
+@pytest.mark.parametrize("failing", ["fsync_path", "_exchange_names"])
 def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
