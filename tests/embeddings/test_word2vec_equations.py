@@ -1,4 +1,4 @@
-"""The losses of word2vec against plain loops, finite differences, and what they are for."""
+"""The word2vec reference against loops in Python and finite differences, and properties of its losses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def make(kind: Kind) -> SkipGram | ContinuousBagOfWords:
 
 
 def windows() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Windows of three, one, no and two context words, with words that repeat on either side."""
+    """Return windows of three, one, no and two context words, with repeated words."""
     context_BC = torch.tensor([[1, 2, 1], [0, 10, 9], [3, 4, 5], [7, 0, 8]])
     real_BC = torch.tensor([[True, True, True], [False, True, False], [False] * 3, [True, False, True]])
     output_BO = torch.tensor([[3, 4, 5, 4, 0, 9, 1], [6, 0, 1, 2, 3, 6, 5], [1] * 7, [10, 9, 8, 7, 6, 5, 4]])
@@ -39,7 +39,7 @@ def log_noise(output_BO: Tensor) -> Tensor:
 
 
 def hidden_rows(model: SkipGram | ContinuousBagOfWords, context: list[int]) -> Iterator[list[float]]:
-    """The hidden vectors of one window, in plain Python."""
+    """Yield the hidden vectors of one window."""
     vectors = [model.input_VD[word].tolist() for word in context]
     if isinstance(model, SkipGram):
         yield from vectors
@@ -65,7 +65,7 @@ def plain_loss(model: SkipGram | ContinuousBagOfWords, with_noise: bool) -> floa
 
 @pytest.mark.parametrize("with_noise", [False, True])
 @pytest.mark.parametrize("kind", MODELS)
-def test_loss_of_windows_is_the_equation_word_by_word(kind: Kind, with_noise: bool) -> None:
+def test_window_loss_equals_the_equation(kind: Kind, with_noise: bool) -> None:
     model = make(kind)
     context_BC, real_BC, output_BO, labels_BO = windows()
     noise_BO = log_noise(output_BO) if with_noise else None
@@ -74,7 +74,7 @@ def test_loss_of_windows_is_the_equation_word_by_word(kind: Kind, with_noise: bo
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_softmax_loss_is_the_equation_word_by_word(kind: Kind) -> None:
+def test_softmax_loss_equals_the_equation(kind: Kind) -> None:
     model = make(kind)
     context_BC, real_BC, output_BO, _ = windows()
     total = 0.0
@@ -93,7 +93,7 @@ def test_gradients_equal_finite_differences(kind: Kind, way: str) -> None:
     model = make(kind)
     context_BC, real_BC, output_BO, labels_BO = windows()
 
-    def loss(*_: Tensor) -> Tensor:  # `gradcheck` moves the model's own parameters
+    def loss(*_: Tensor) -> Tensor:  # `gradcheck` perturbs the model's parameters in place
         if way == "softmax":
             return model.full_loss(context_BC, real_BC, output_BO[:, 0])
         found: Tensor = model(context_BC, real_BC, output_BO, labels_BO, log_noise(output_BO) if way == "nce" else None)
@@ -102,8 +102,8 @@ def test_gradients_equal_finite_differences(kind: Kind, way: str) -> None:
     assert torch.autograd.gradcheck(loss, tuple(model.parameters()))
 
 
-def test_a_mean_has_a_share_of_the_gradient_for_each_context_word() -> None:
-    """Where word2vec.c gives each context word the whole gradient of the hidden vector."""
+def test_cbow_gradient_is_shared_by_context_words() -> None:
+    """Unlike word2vec.c, which gives each context word the whole gradient of the hidden vector."""
     model = make(ContinuousBagOfWords)
     context_BC, real_BC, output_BO, labels_BO = (part[:1] for part in windows())
     context_BC = torch.tensor([[1, 2, 3]])
@@ -114,7 +114,7 @@ def test_a_mean_has_a_share_of_the_gradient_for_each_context_word() -> None:
     torch.testing.assert_close(grad_VD[1:4], whole_1D.expand(3, -1) / 3)
 
 
-def test_a_new_model_finds_every_word_equally_likely() -> None:
+def test_initial_model_is_uniform() -> None:
     context_BC, real_BC, output_BO, labels_BO = windows()
     model = SkipGram(VOCABULARY, DIMENSION)
     hidden_vectors = int(real_BC.sum())
@@ -126,7 +126,7 @@ def test_a_new_model_finds_every_word_equally_likely() -> None:
 
 
 @pytest.mark.parametrize("score", [-1e4, -200.0, 0.0, 200.0, 1e4])
-def test_large_scores_neither_overflow_nor_vanish(score: float) -> None:
+def test_large_scores_do_not_overflow(score: float) -> None:
     scores_BO = torch.tensor([[score, score]], requires_grad=True)
     loss = negative_sampling_loss(scores_BO, torch.tensor([[1, 0]]))
     # log sigma(s) + log sigma(-s) is -|s| but for 2 log(1 + e^-|s|)
@@ -136,39 +136,39 @@ def test_large_scores_neither_overflow_nor_vanish(score: float) -> None:
     assert grad_BO.tolist()[0] == pytest.approx([sigma - 1, sigma], abs=1e-7)
 
 
-def test_noise_contrastive_estimation_finds_probabilities_that_sum_to_one_by_themselves() -> None:
-    """At the least loss exp(s) is the data's distribution, whatever the noise's; negative sampling's is not."""
+def test_nce_finds_normalized_probabilities() -> None:
+    """At the minimum exp(s) is the data distribution for any noise; for negative sampling it is not."""
     counts = torch.tensor([7, 5, 3, 2, 1])
-    noise = torch.tensor([4, 6, 9, 5, 12])  # two noise words for each right one
+    noise = torch.tensor([4, 6, 9, 5, 12])  # two negatives per positive
     words_1O = torch.cat([torch.arange(5).repeat_interleave(counts), torch.arange(5).repeat_interleave(noise)])[None]
     labels_1O = torch.arange(words_1O.shape[1])[None] < counts.sum()
     log_noise_V = torch.log(2 * noise.double() / noise.sum())
     found = {}
     for way in ("nce", "negative-sampling"):
         scores_V = torch.zeros(5, dtype=torch.float64, requires_grad=True)
-        optimiser = torch.optim.LBFGS([scores_V], max_iter=200, tolerance_grad=1e-12, tolerance_change=0)
+        optimizer = torch.optim.LBFGS([scores_V], max_iter=200, tolerance_grad=1e-12, tolerance_change=0)
 
-        def closure(scores_V: Tensor = scores_V, optimiser: torch.optim.Optimizer = optimiser, way: str = way) -> float:
-            optimiser.zero_grad()
+        def closure(scores_V: Tensor = scores_V, optimizer: torch.optim.Optimizer = optimizer, way: str = way) -> float:
+            optimizer.zero_grad()
             offset_1O = log_noise_V[words_1O] if way == "nce" else torch.zeros_like(words_1O)
             loss = nce_loss(scores_V[words_1O], labels_1O, offset_1O)
             torch.autograd.backward(loss)
             return loss.item()
 
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         found[way] = scores_V.detach().exp()
     torch.testing.assert_close(found["nce"], counts / counts.sum().double())
     torch.testing.assert_close(found["negative-sampling"], counts / noise.double())
 
 
-def test_with_much_noise_the_gradient_goes_to_that_of_the_softmax() -> None:
+def test_nce_gradient_approaches_the_softmax() -> None:
     torch.manual_seed(2)
     scores_1V = torch.log_softmax(torch.randn(1, 5, dtype=torch.float64), dim=-1).requires_grad_()
-    centre_1 = torch.tensor([3])
-    (wanted_1V,) = torch.autograd.grad(softmax_loss(scores_1V, centre_1), scores_1V)
+    center_1 = torch.tensor([3])
+    (wanted_1V,) = torch.autograd.grad(softmax_loss(scores_1V, center_1), scores_1V)
     distance = []
-    for each in (10, 100, 1000):  # each word so often as noise, five words
-        words_O = torch.cat([centre_1, torch.arange(5).repeat(each)])
+    for each in (10, 100, 1000):  # negatives of each of five words
+        words_O = torch.cat([center_1, torch.arange(5).repeat(each)])
         labels_1O = (torch.arange(len(words_O)) == 0)[None]
         log_noise_1O = torch.full((1, len(words_O)), math.log(each), dtype=torch.float64)  # k P_noise = 5 each / 5
         (grad_1V,) = torch.autograd.grad(nce_loss(scores_1V[:, words_O], labels_1O, log_noise_1O), scores_1V)

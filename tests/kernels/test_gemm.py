@@ -35,7 +35,7 @@ def random_factors(rows: int, depth: int, columns: int) -> tuple[Tensor, Tensor]
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-def test_product_with_a_packed_matrix_is_the_product(sizes: tuple[int, int, int]) -> None:
+def test_packed_product_equals_torch(sizes: tuple[int, int, int]) -> None:
     a, m = random_factors(*sizes)
     rows, depth, columns = sizes
     for panels in (pack_panels(m), pack_panels(m.T.contiguous(), transposed=True), pack_panels(m.T.contiguous().T)):
@@ -47,7 +47,7 @@ def test_product_with_a_packed_matrix_is_the_product(sizes: tuple[int, int, int]
 
 @pytest.mark.skipif(not cpu_features().avx512_bf16, reason="this processor does not multiply bfloat16")
 @pytest.mark.parametrize("sizes", [size for size in SIZES if size[1] % 2 == 0])
-def test_product_in_bfloat16_sums_in_float32(sizes: tuple[int, int, int]) -> None:
+def test_bf16_product_sums_in_float32(sizes: tuple[int, int, int]) -> None:
     a, m = (factor.bfloat16() for factor in random_factors(*sizes))
     rows, depth, columns = sizes
     for panels in (
@@ -60,7 +60,7 @@ def test_product_in_bfloat16_sums_in_float32(sizes: tuple[int, int, int]) -> Non
 
 
 @pytest.mark.parametrize("columns", [1, PANEL_WIDTH - 1, PANEL_WIDTH, PANEL_WIDTH + 1])
-def test_panels_hold_the_columns_and_zeros_behind_them(columns: int) -> None:
+def test_panels_are_padded_with_zeros(columns: int) -> None:
     matrix = torch.randn(5, columns)
     panels = pack_panels(matrix)
     flat = panels.transpose(0, 1).reshape(5, -1)
@@ -74,7 +74,7 @@ def test_panels_hold_the_columns_and_zeros_behind_them(columns: int) -> None:
 @pytest.mark.parametrize("transposed_a", [True, False])
 @pytest.mark.parametrize("transposed_m", [True, False])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_matrix_product_is_torchs(
+def test_matmul_equals_torch(
     sizes: tuple[int, int, int], transposed_a: bool, transposed_m: bool, kind: torch.dtype
 ) -> None:
     a, m = (factor.to(kind) for factor in random_factors(*sizes))
@@ -85,7 +85,7 @@ def test_matrix_product_is_torchs(
     torch.testing.assert_close(found, a @ m, rtol=1e-5, atol=1e-5 if kind == torch.float32 else 1e-1)
 
 
-def test_matrix_product_takes_factors_with_gaps() -> None:
+def test_matmul_accepts_strided_factors() -> None:
     wide_a, wide_m = torch.randn(9, 30), torch.randn(12, 40)
     found = matmul(wide_a[:, 5:17], wide_m[:, ::2])
     torch.testing.assert_close(found, wide_a[:, 5:17] @ wide_m[:, ::2], rtol=1e-5, atol=1e-5)

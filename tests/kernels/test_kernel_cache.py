@@ -57,7 +57,7 @@ def texts(heard: list[Event]) -> list[str]:
     return [event.text for event in heard if isinstance(event, WarningEvent)]
 
 
-def test_only_the_user_can_look_at_the_files(store: KernelStore, file: Path) -> None:
+def test_files_are_private(store: KernelStore, file: Path) -> None:
     modes = [stat.S_IMODE(path.stat().st_mode) for path in (file, file.parent, file.parents[1])]
     assert modes == [0o600, 0o700, 0o700]
     assert [path.name for path in file.parent.iterdir()] == [NAME]
@@ -102,12 +102,12 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_or_perhaps_of_others_counts_as_missing(damage: str, store: KernelStore, file: Path) -> None:
+def test_damaged_or_foreign_files_count_as_missing(damage: str, store: KernelStore, file: Path) -> None:
     DAMAGES[damage](file)
     assert store.read(NAME, ORIGIN) is None
 
 
-def test_what_is_damaged_is_replaced(store: KernelStore, file: Path) -> None:
+def test_damaged_file_is_replaced(store: KernelStore, file: Path) -> None:
     flip(file, 300)
     store.write(NAME, ORIGIN, CODE)
     assert store.read(NAME, ORIGIN) == CODE
@@ -115,18 +115,18 @@ def test_what_is_damaged_is_replaced(store: KernelStore, file: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 @pytest.mark.parametrize("taken", ["file", "store", "cache"])
-def test_what_belongs_to_another_user_is_not_read(taken: str, store: KernelStore, file: Path) -> None:
+def test_files_of_other_users_are_not_read(taken: str, store: KernelStore, file: Path) -> None:
     os.chown({"file": file, "store": file.parent, "cache": file.parents[1]}[taken], 65534, 65534)
     clear_directory_caches()
     assert store.read(NAME, ORIGIN) is None
 
 
-def test_another_origin_is_another_kernel(store: KernelStore) -> None:
+def test_other_origin_is_not_read(store: KernelStore) -> None:
     assert store.read(NAME, "6" * 64) is None
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o707])
-def test_a_named_folder_that_all_can_write_to_is_refused_once(mode: int, heard: list[Event], tmp_path: Path) -> None:
+def test_world_writable_directory_is_refused_once(mode: int, heard: list[Event], tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(mode)
     for name in ("one", "two"):
@@ -139,7 +139,7 @@ def test_a_named_folder_that_all_can_write_to_is_refused_once(mode: int, heard: 
     assert "NUMBA_CACHE_DIR" in warning and str(tmp_path / "shared") in warning
 
 
-def test_a_named_folder_that_is_a_link_is_refused(heard: list[Event], tmp_path: Path) -> None:
+def test_symbolic_link_is_refused(heard: list[Event], tmp_path: Path) -> None:
     (tmp_path / "target").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "target")
     KernelStore(str(tmp_path / "link"), "kernels").write(NAME, ORIGIN, CODE)
@@ -148,7 +148,7 @@ def test_a_named_folder_that_is_a_link_is_refused(heard: list[Event], tmp_path: 
     assert "NUMBA_CACHE_DIR" in warning and str(tmp_path / "link") in warning
 
 
-def test_a_named_folder_that_cannot_be_made_is_refused(heard: list[Event], tmp_path: Path) -> None:
+def test_directory_that_cannot_be_created_is_refused(heard: list[Event], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     store = KernelStore(str(tmp_path / "file" / "cache"), "kernels")
     store.write(NAME, ORIGIN, CODE)
@@ -156,12 +156,12 @@ def test_a_named_folder_that_cannot_be_made_is_refused(heard: list[Event], tmp_p
     assert len(texts(heard)) == 1
 
 
-def test_the_home_serves_where_nothing_is_named(heard: list[Event], tmp_path: Path) -> None:
+def test_default_directory_is_in_the_home(heard: list[Event], tmp_path: Path) -> None:
     assert kernel_cache.cache_dir("") == tmp_path / "home/.cache/rnnkit/kernels"
     assert heard == []
 
 
-def test_temporary_files_serve_where_there_is_no_home(
+def test_temporary_directory_is_the_fallback(
     heard: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "home").touch()
@@ -171,7 +171,7 @@ def test_temporary_files_serve_where_there_is_no_home(
     assert heard == []
 
 
-def test_without_a_safe_folder_nothing_is_kept_and_one_warning_comes(heard: list[Event], tmp_path: Path) -> None:
+def test_no_safe_directory_gives_one_warning(heard: list[Event], tmp_path: Path) -> None:
     (tmp_path / "home").touch()
     (tmp_path / "temporary").mkdir()
     (tmp_path / f"temporary/rnnkit-kernels-{os.geteuid()}").symlink_to(tmp_path)
@@ -182,7 +182,7 @@ def test_without_a_safe_folder_nothing_is_kept_and_one_warning_comes(heard: list
     assert len(texts(heard)) == 1
 
 
-def test_a_folder_that_cannot_be_written_to_is_read_and_others_are_written_to(
+def test_read_only_directory_is_read_and_next_one_written(
     store: KernelStore, file: Path, tmp_path: Path, heard: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clear_directory_caches()
@@ -196,7 +196,7 @@ def test_a_folder_that_cannot_be_written_to_is_read_and_others_are_written_to(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO, errno.EACCES])
-def test_a_disk_that_takes_nothing_is_a_warning(
+def test_write_error_gives_one_warning(
     number: int, store: KernelStore, file: Path, heard: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*places: object, **folders: object) -> None:
@@ -210,7 +210,7 @@ def test_a_disk_that_takes_nothing_is_a_warning(
     assert store.user_dir in warning and os.strerror(number) in warning
 
 
-def test_a_full_disk_leaves_nothing_half_written(
+def test_full_disk_leaves_no_partial_file(
     store: KernelStore, file: Path, heard: list[Event], limit_files: Callable[[int], None]
 ) -> None:
     limit_files(len(CODE) // 2)
@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_nothing_half_written(
     assert len(texts(heard)) == 1
 
 
-def test_warnings_alone_can_be_listened_to(heard: list[Event]) -> None:
+def test_warnings_can_be_reported_without_notes(heard: list[Event]) -> None:
     alone: list[Event] = []
     with kernel_cache.report_warnings_to(alone.append):
         kernel_cache.report_compilation()

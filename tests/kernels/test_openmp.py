@@ -63,7 +63,7 @@ print(threads())
 
 
 @pytest.mark.skipif(not WATCHED, reason="torch uses another OpenMP runtime")
-def test_cores_are_shared_until_the_line_is_clearly_shorter() -> None:
+def test_monitor_has_hysteresis() -> None:
     monitor, seen = openmp.ContentionMonitor(0.0, 3.0), []
     for now, waited in [(0.5, 3.1), (1.0, 3.3), (2.0, 3.5), (3.0, 3.55), (4.0, 3.75), (5.0, 3.0)]:
         monitor.update(now, waited)
@@ -72,7 +72,7 @@ def test_cores_are_shared_until_the_line_is_clearly_shorter() -> None:
 
 
 @pytest.mark.skipif(not WATCHED, reason="torch uses another OpenMP runtime")
-def test_sleepers_come_and_leave() -> None:
+def test_idle_team_starts_and_ends() -> None:
     """The team has its threads and ends; in a separate process, where nothing else starts threads."""
     before, during, after = (int(count) for count in _run([IDLE_TEAM, "3"], dict(os.environ)).split())
     assert during >= before + 3
@@ -81,25 +81,25 @@ def test_sleepers_come_and_leave() -> None:
 
 @pytest.mark.skipif(not WATCHED, reason="torch uses another OpenMP runtime")
 @pytest.mark.parametrize("variable", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
-def test_users_who_say_how_threads_wait_are_left_alone(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_respects_wait_policy_variables(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", lambda self: None)
     assert openmp.start_contention_monitor.__wrapped__()
     monkeypatch.setenv(variable, "1000")
     assert not openmp.start_contention_monitor.__wrapped__()
 
 
-def test_another_openmp_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_ignores_other_openmp_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openmp, "GNU_OPENMP", "libiomp5")
     assert not openmp.start_contention_monitor.__wrapped__()
 
 
-def test_a_system_that_does_not_say_who_stands_in_line_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_needs_run_queue_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openmp, "run_queue_wait_seconds", lambda: None)
     assert not openmp.start_contention_monitor.__wrapped__()
 
 
 @pytest.mark.skipif(not WATCHED or available_cores() < 2, reason="needs two cores, and GNU OpenMP")
-def test_threads_that_share_a_core_do_not_spin() -> None:
+def test_threads_on_a_shared_core_do_not_spin() -> None:
     """Spinning threads do hundreds of steps here, sleeping ones ten thousand."""
     free = {name: value for name, value in os.environ.items() if name not in openmp.WAIT_POLICY_VARIABLES}
     quiet, slow = (int(_run([STEPS], one)) for one in (free, {**free, "GOMP_SPINCOUNT": "300000"}))

@@ -49,7 +49,7 @@ def copied(kernel: Any, source: Tensor, dtype: torch.dtype, count: int) -> Tenso
 
 
 @pytest.mark.parametrize("count", [-3, 0, 1, 7, 15, 16, 40])
-def test_no_more_numbers_are_touched_than_counted(count: int) -> None:
+def test_loads_and_stores_touch_count_elements(count: int) -> None:
     source = torch.arange(18.0)
     written = min(max(count, 0), 16)
     expected = torch.full((20,), 7.0)
@@ -59,7 +59,7 @@ def test_no_more_numbers_are_touched_than_counted(count: int) -> None:
     assert torch.equal(copied(copy_from_bf16, source.bfloat16(), torch.float32, count), expected)
 
 
-def test_rounding_to_bfloat16_is_torchs() -> None:
+def test_rounding_to_bfloat16_equals_torch() -> None:
     torch.manual_seed(4)
     edges = [0.0, -0.0, math.inf, -math.inf, math.nan, 1 + 2**-8, 1 + 3 * 2**-8, 3.39e38, 1e-40]
     source = torch.cat([torch.zeros(1), torch.tensor(edges), torch.randn(7)])
@@ -70,7 +70,7 @@ def test_rounding_to_bfloat16_is_torchs() -> None:
     assert torch.equal(found[numbers].view(torch.int16), expected[numbers].view(torch.int16))
 
 
-def test_pairs_stand_side_by_side() -> None:
+def test_bf16_pairs_are_interleaved() -> None:
     source, target = torch.randn(32), torch.empty(16)
     threads.parallel_for(interleave, [0, source, target], 1)
     assert torch.equal(target.view(torch.bfloat16).view(16, 2), source.view(2, 16).T.bfloat16())

@@ -38,7 +38,7 @@ def test_every_task_runs_once(count: int, tasks: int) -> None:
         assert counts.tolist() == [turn] * tasks + [0] * (100 - tasks)
 
 
-def test_without_the_entry_to_torchs_threads_the_caller_works_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_openmp_the_caller_does_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "parallel_region", lambda: None)
     torch.set_num_threads(2)
     counts = torch.zeros(9)
@@ -46,7 +46,7 @@ def test_without_the_entry_to_torchs_threads_the_caller_works_alone(monkeypatch:
     assert counts.tolist() == [5] * 9
 
 
-def test_without_a_folder_to_write_to_kernels_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernels_compile_without_numba_caching(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: Any) -> None:
         raise RuntimeError("cannot cache function: no locator available")
 

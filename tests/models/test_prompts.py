@@ -9,7 +9,7 @@ from tests.tiny_models import SIZE, counts, speaker, vocabulary
 
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.nn.kinds import LANGUAGE_ARCHS
 from rnnkit.text.special_tokens import BOS, EOS, UNK
 

@@ -1,4 +1,4 @@
-"""Running again: what is called twice, with which random numbers, and that segments are the whole."""
+"""Activation checkpointing: recomputation, random numbers, and segments of time."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from rnnkit.nn.bidirectional import make_layer, run_layer
 
 
 @given(st.integers(1, 40), st.integers(1, 12))
-def test_segments_are_alike_and_together_the_whole(steps: int, most: int) -> None:
+def test_segments_are_balanced_and_cover_all_steps(steps: int, max_steps: int) -> None:
     x_BTE = torch.arange(3.0 * steps).view(3, steps, 1)
-    pieces = activation_checkpointing.split_segments(x_BTE, most)
-    sizes = [piece.shape[1] for piece in pieces]
-    assert len(sizes) == -(-steps // most)
-    assert max(sizes) <= most
+    segments = activation_checkpointing.split_segments(x_BTE, max_steps)
+    sizes = [segment.shape[1] for segment in segments]
+    assert len(sizes) == -(-steps // max_steps)
+    assert max(sizes) <= max_steps
     assert max(sizes) - min(sizes) <= 1
-    assert torch.equal(torch.cat(list(pieces), dim=1), x_BTE)
+    assert torch.equal(torch.cat(list(segments), dim=1), x_BTE)
 
 
-def test_the_second_run_drops_what_the_first_has_dropped() -> None:
+def test_recomputation_replays_dropout_masks() -> None:
     masks = []
 
     def drop(x: torch.Tensor) -> torch.Tensor:
@@ -44,22 +44,22 @@ def test_the_second_run_drops_what_the_first_has_dropped() -> None:
     torch.testing.assert_close(gradient, masks[0] * (1 - found.detach() ** 2))
     torch.manual_seed(1)
     drop(x)
-    assert torch.equal(torch.rand(3), after), "whoever draws next draws what he would have drawn"
+    assert torch.equal(torch.rand(3), after), "the generator continues as without checkpointing"
 
 
-def test_without_a_gradient_nothing_runs_again() -> None:
+def test_nothing_is_recomputed_without_gradients() -> None:
     seen: list[Tensor] = []
 
-    def look(x: Tensor) -> Tensor:
+    def record(x: Tensor) -> Tensor:
         seen.append(x)
         return x
 
     with torch.no_grad():
-        assert activation_checkpointing.checkpoint_call(look, torch.ones(3)).sum() == 3
+        assert activation_checkpointing.checkpoint_call(record, torch.ones(3)).sum() == 3
     assert len(seen) == 1
 
 
-def test_only_parts_that_can_do_so_are_turned_on() -> None:
+def test_enabling_affects_only_supporting_modules() -> None:
     network = nn.Sequential(CheckpointedLayer(), nn.Linear(3, 3), nn.Sequential(CheckpointedLayer()))
     other = CheckpointedLayer()
     activation_checkpointing.enable_checkpointing(network)
@@ -70,7 +70,7 @@ def test_only_parts_that_can_do_so_are_turned_on() -> None:
 @pytest.mark.parametrize("arch", ["rnn", "gru", "lstm", "mingru"])
 @pytest.mark.parametrize("weight_drop", [0.0, 0.5])
 @pytest.mark.parametrize("given_state", [True, False])
-def test_a_layer_in_segments_is_the_layer(
+def test_segmented_layer_equals_the_layer(
     arch: Any, weight_drop: float, given_state: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(activation_checkpointing, "MAX_SEGMENT_STEPS", 3)
@@ -80,9 +80,9 @@ def test_a_layer_in_segments_is_the_layer(
     state = tuple(torch.randn_like(part).requires_grad_() for part in layer.zero_state(x_BTE)) if given_state else None
     leaves = [x_BTE, *layer.parameters(), *(state or ())]
     found = []
-    for recomputed in (False, True):
+    for checkpointing in (False, True):
         torch.manual_seed(2)
-        h_BTH, last = run_layer(layer, x_BTE, state, weight_drop, recomputed)
+        h_BTH, last = run_layer(layer, x_BTE, state, weight_drop, checkpointing)
         assert h_BTH.transpose(0, 1).is_contiguous(), "time first in memory"
         loss = h_BTH.pow(2).sum() + sum(part.sum() for part in last)
         found.append((h_BTH, last, torch.autograd.grad(loss, leaves)))

@@ -1,4 +1,4 @@
-"""One recurrent layer of each kind, by its name."""
+"""Recurrent layers by architecture, and encoder layers over padded sentences."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnkit.nn.bidirectional import EncoderLayer, make_layer
 
 
 @pytest.mark.parametrize(("arch", "parts"), [("rnn", 1), ("gru", 1), ("lstm", 2), ("mingru", 1)])
-def test_every_kind_maps_inputs_and_state_alike(arch: Any, parts: int) -> None:
+def test_all_architectures_share_one_interface(arch: Any, parts: int) -> None:
     layer = make_layer(arch, 5, 8)
     assert layer.arch == arch
     x_BTE = torch.randn(3, 6, 5)
@@ -23,7 +23,7 @@ def test_every_kind_maps_inputs_and_state_alike(arch: Any, parts: int) -> None:
     assert [part.shape for part in layer.step(x_BTE[:, 0], state)] == [(3, 8)] * parts
 
 
-def test_reset_gate_may_stand_inside() -> None:
+def test_gru_accepts_reset_inside() -> None:
     assert make_layer("gru", 3, 4, reset_inside=True).reset_inside is True
 
 
@@ -37,7 +37,7 @@ BATCH, STEPS, INPUT, HIDDEN = 3, 7, 5, 4
 
 @pytest.mark.parametrize("arch", [*kinds.ARCHS, "mingru"])
 @pytest.mark.parametrize("bidirectional", [True, False])
-def test_encoder_layer_reads_each_sentence_as_if_it_were_alone(arch: Any, bidirectional: bool) -> None:
+def test_encoder_layer_ignores_padding(arch: Any, bidirectional: bool) -> None:
     torch.manual_seed(1)
     layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional)
     lengths = [7, 1, 3]
@@ -56,8 +56,8 @@ def test_encoder_layer_reads_each_sentence_as_if_it_were_alone(arch: Any, bidire
 
 @pytest.mark.parametrize("arch", [*kinds.ARCHS, "mingru"])
 @pytest.mark.parametrize("want_last", [True, False])
-def test_on_a_cpu_it_reads_in_float32_where_autocast_says_float16(arch: Any, want_last: bool) -> None:
-    """For so few rows by torch's layers, for more by our own kernels; what comes in may be float16."""
+def test_encoder_runs_float32_under_fp16_autocast_on_cpu(arch: Any, want_last: bool) -> None:
+    """One sentence runs on torch's layers, five on our kernels; the input may be float16."""
     for batch in (1, 5):
         torch.manual_seed(1)
         layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional=True)
@@ -75,12 +75,12 @@ def test_on_a_cpu_it_reads_in_float32_where_autocast_says_float16(arch: Any, wan
 
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
-def test_connections_between_states_are_dropped_in_training_and_not_after(arch: Any) -> None:
+def test_weight_drop_acts_in_training_only(arch: Any) -> None:
     torch.manual_seed(1)
     layer = EncoderLayer(arch, INPUT, HIDDEN, bidirectional=True, weight_drop=0.5)
     x_BSE, lengths_B = torch.randn(BATCH, STEPS, INPUT), torch.tensor([7, 1, 3])
     first, second = (layer(x_BSE, lengths_B)[0] for _ in range(2))
     assert not torch.equal(first, second)
-    torch.testing.assert_close(first[1, 0], second[1, 0])  # a sentence's first step has no state before it
+    torch.testing.assert_close(first[1, 0], second[1, 0])  # the first step of a sentence has no previous state
     layer.eval()
     assert torch.equal(layer(x_BSE, lengths_B)[0], layer(x_BSE, lengths_B)[0])

@@ -1,4 +1,4 @@
-"""Attention against its formulas, and its mask."""
+"""Cross-attention against its equations, its mask and its kernel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def attend(kind: Any) -> tuple[CrossAttention, Any, Any, Any, Any, Any]:
 
 
 def score(attention: CrossAttention, query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    """One score as its formula."""
+    """Compute one score by its equation."""
     if attention.kind == "dot":
         return query @ key / math.sqrt(SIZE)
     if attention.kind == "general":
@@ -34,7 +34,7 @@ def score(attention: CrossAttention, query: torch.Tensor, key: torch.Tensor) -> 
 
 
 @pytest.mark.parametrize("kind", ["dot", "general", "additive"])
-def test_weights_and_context_follow_the_formula(kind: Any) -> None:
+def test_weights_and_context_equal_the_equations(kind: Any) -> None:
     attention, query_BTH, memory_BSH, _, context_BTH, weights_BTS = attend(kind)
     for row, length in enumerate(LENGTHS):
         for step in range(TARGET):
@@ -59,7 +59,7 @@ def test_padding_gets_no_weight_and_no_gradient(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["dot", "general"])
 @pytest.mark.parametrize(("size", "read"), [(4, 4), (16, 5), (64, 70), (67, 128), (130, 3)])
-def test_the_kernel_of_few_queries_equals_the_equations(kind: Any, size: int, read: int) -> None:
+def test_kernel_equals_the_equations(kind: Any, size: int, read: int) -> None:
     torch.manual_seed(size)
     attention, lengths = CrossAttention(kind, size), torch.tensor(LENGTHS)
     query_BTH, keys_BSH = torch.randn(BATCH, TARGET, size), torch.randn(BATCH, SOURCE, size)
@@ -72,7 +72,7 @@ def test_the_kernel_of_few_queries_equals_the_equations(kind: Any, size: int, re
     assert (found[1].masked_select(padding_BS.unsqueeze(1)) == 0).all()
 
 
-def test_many_queries_other_types_and_gradients_go_by_the_equations() -> None:
+def test_falls_back_for_many_queries_dtypes_and_gradients() -> None:
     attention, padding_BS = CrossAttention("dot", SIZE), torch.zeros(1, 3, dtype=torch.bool)
     memory_BSH = torch.randn(1, 3, SIZE)
     for query_BTH in (torch.randn(1, MAX_KERNEL_QUERIES + 1, SIZE), torch.randn(1, 2, SIZE, requires_grad=True)):

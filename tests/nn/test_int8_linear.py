@@ -1,4 +1,4 @@
-"""Maps of eight bits: near the map they stand for, equal to their own equations, and each row for itself."""
+"""Int8 linear layers: the kernels against the reference, the rounding error, and independence of rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rnnkit.nn.inference_linear import INT8_MAX, Int8Linear
     ("avx2", "avx512", "onednn", "expected"),
     [(True, True, True, True), (False, True, True, False), (True, False, True, False), (True, True, False, False)],
 )
-def test_it_is_fast_where_all_that_it_takes_is_there(
+def test_int8_is_fast_needs_avx512_and_onednn(
     avx2: bool, avx512: bool, onednn: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = replace(cpu_features(), avx2_fma=avx2, avx512_bytes=avx512)
@@ -34,13 +34,13 @@ def make(inputs: int, outputs: int, seed: int = 1) -> tuple[Int8Linear, torch.Te
 
 
 @given(some.integers(1, 9), some.integers(1, 70), some.integers(1, 40), some.integers(0, 99))
-def test_kernels_equal_the_equations(rows: int, inputs: int, outputs: int, seed: int) -> None:
+def test_kernels_equal_the_reference(rows: int, inputs: int, outputs: int, seed: int) -> None:
     quantized, _, _ = make(inputs, outputs, seed)
     x_NI = torch.randn(rows, inputs)
     torch.testing.assert_close(quantized(x_NI), quantized.reference(x_NI), rtol=1e-5, atol=1e-5)
 
 
-def test_no_output_is_further_off_than_rounding_explains() -> None:
+def test_error_is_within_the_rounding_bound() -> None:
     quantized, weight_OI, bias_O = make(67, 33)
     x_NI = torch.randn(50, 67)
     wanted_NO = torch.nn.functional.linear(x_NI, weight_OI, bias_O)
@@ -51,7 +51,7 @@ def test_no_output_is_further_off_than_rounding_explains() -> None:
     assert (quantized(x_NI) - wanted_NO).norm() < 0.02 * wanted_NO.norm()
 
 
-def test_a_row_does_not_depend_on_the_others() -> None:
+def test_rows_are_independent() -> None:
     quantized, _, _ = make(35, 18)
     x_NI = torch.randn(7, 35) * torch.tensor([1.0, 1e3, 1e-3, 5, 0, 1, 2]).unsqueeze(1)
     together_NO = quantized(x_NI)
@@ -60,7 +60,7 @@ def test_a_row_does_not_depend_on_the_others() -> None:
     assert torch.equal(together_NO[4], quantized.bias_O), "a row of zeros leaves the bias"
 
 
-def test_any_shape_and_no_bias() -> None:
+def test_accepts_any_shape_and_no_bias() -> None:
     torch.manual_seed(1)
     weight_OI = torch.randn(5, 12)
     quantized = Int8Linear(weight_OI)
@@ -70,7 +70,7 @@ def test_any_shape_and_no_bias() -> None:
 
 
 @pytest.mark.parametrize("ids", [[0], [4, 2], list(range(9))])
-def test_some_outputs_alone(ids: list[int]) -> None:
+def test_selected_outputs_equal_those_of_the_layer(ids: list[int]) -> None:
     quantized, _, _ = make(20, 9)
     x_NI = torch.randn(3, 20)
     assert torch.equal(quantized.select_outputs(torch.tensor(ids))(x_NI), quantized(x_NI)[:, ids])

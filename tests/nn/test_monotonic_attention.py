@@ -1,4 +1,4 @@
-"""Monotonic attention: the scan against the loop, what the paper promises, and the module around it."""
+"""Monotonic attention: the scan against the reference loop, properties from the paper, and the module."""
 
 from __future__ import annotations
 
@@ -17,61 +17,61 @@ from rnnkit.nn.recurrent_attention import (
     reference_monotonic_alignments,
 )
 
-from .recurrent_attention_cases import LENGTHS, SIZE, assert_alike, attend, energies_and_before
+from .recurrent_attention_cases import LENGTHS, SIZE, assert_alike, attend, energies_and_previous
 
 SHAPES = [(1, 1, 1), (3, 5, 7), (2, 7, 3), (5, 3, 33)]
-"""Rows, steps, places."""
+"""Rows, steps, positions."""
 
 
 def case(rows: int, steps: int, places: int, spread: float = 2.0, seed: int = 1) -> tuple[Tensor, Tensor]:
-    """Energies, and an alignment that some mass has left."""
-    energies_NTS, before_NS = energies_and_before(rows, steps, places, spread, seed)
-    return energies_NTS.requires_grad_(), (0.9 * before_NS).requires_grad_()
+    """Return energies, and an alignment of sum below 1."""
+    energies_NTS, previous_NS = energies_and_previous(rows, steps, places, spread, seed)
+    return energies_NTS.requires_grad_(), (0.9 * previous_NS).requires_grad_()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_values_and_gradients_equal_those_of_the_loop(shape: tuple[int, int, int]) -> None:
+def test_values_and_gradients_equal_the_reference(shape: tuple[int, int, int]) -> None:
     assert_alike(monotonic_alignments, reference_monotonic_alignments, case(*shape))
 
 
-def test_gradient_is_that_of_finite_differences() -> None:
-    energies_NTS, before_NS = case(1, 3, 5)
-    assert torch.autograd.gradcheck(monotonic_alignments, (energies_NTS, before_NS))
+def test_gradient_equals_finite_differences() -> None:
+    energies_NTS, previous_NS = case(1, 3, 5)
+    assert torch.autograd.gradcheck(monotonic_alignments, (energies_NTS, previous_NS))
 
 
-def test_a_step_is_the_sum_over_where_it_came_from() -> None:
+def test_alignment_equals_the_closed_form_of_the_paper() -> None:
     """The paper's equation 9: a_ij = p_ij sum_k<=j a_i-1,k prod_l=k..j-1 (1 - p_il)."""
-    energies_NTS, before_NS = case(1, 1, 7)
-    p_S, before_S = torch.sigmoid(energies_NTS[0, 0]), before_NS[0]
+    energies_NTS, previous_NS = case(1, 1, 7)
+    p_S, before_S = torch.sigmoid(energies_NTS[0, 0]), previous_NS[0]
     expected = [p_S[j] * sum(before_S[k] * (1 - p_S[k:j]).prod() for k in range(j + 1)) for j in range(7)]
-    torch.testing.assert_close(monotonic_alignments(energies_NTS, before_NS)[0, 0], torch.stack(expected))
+    torch.testing.assert_close(monotonic_alignments(energies_NTS, previous_NS)[0, 0], torch.stack(expected))
 
 
 @given(seed=st.integers(0, 10_000), spread=st.sampled_from([0.1, 1.0, 10.0, 100.0]))
-def test_no_mass_moves_left_and_none_is_made(seed: int, spread: float) -> None:
-    """What lies on the first places only shrinks, for any number of them; so the expected place never moves left."""
-    energies_NTS, before_NS = case(3, 5, 7, spread, seed)
-    alignment_NTS = torch.cat([before_NS.unsqueeze(1), monotonic_alignments(energies_NTS, before_NS)], dim=1)
+def test_mass_never_moves_left_or_grows(seed: int, spread: float) -> None:
+    """The mass on the first positions never grows, however many they are: the expected position never moves left."""
+    energies_NTS, previous_NS = case(3, 5, 7, spread, seed)
+    alignment_NTS = torch.cat([previous_NS.unsqueeze(1), monotonic_alignments(energies_NTS, previous_NS)], dim=1)
     assert (alignment_NTS >= 0).all()
     within_NTS = alignment_NTS.cumsum(2)
     assert (within_NTS.diff(dim=1) <= 1e-12).all()
-    # What has left the source lies behind its last place.
+    # Mass that has left the source counts as lying after its last position.
     behind_NT = 1 - within_NTS[:, :, -1]
     expected_NT = (alignment_NTS * torch.arange(7)).sum(2) + 7 * behind_NT
     assert (expected_NT.diff(dim=1) >= -1e-12).all()
 
 
 @given(seed=st.integers(0, 10_000), cut=st.integers(1, 4))
-def test_going_on_from_an_alignment_is_going_on(seed: int, cut: int) -> None:
-    energies_NTS, before_NS = case(3, 5, 7, seed=seed)
-    whole_NTS = monotonic_alignments(energies_NTS, before_NS)
-    first_NTS = monotonic_alignments(energies_NTS[:, :cut], before_NS)
+def test_resuming_from_an_alignment_equals_one_run(seed: int, cut: int) -> None:
+    energies_NTS, previous_NS = case(3, 5, 7, seed=seed)
+    whole_NTS = monotonic_alignments(energies_NTS, previous_NS)
+    first_NTS = monotonic_alignments(energies_NTS[:, :cut], previous_NS)
     then_NTS = monotonic_alignments(energies_NTS[:, cut:], first_NTS[:, -1])
     torch.testing.assert_close(torch.cat([first_NTS, then_NTS], dim=1), whole_NTS)
 
 
-def test_thousands_of_places_and_sure_stops_lose_nothing() -> None:
-    """The product of all 1 - p is about 1e-1000 here; a division by it would give no numbers."""
+def test_long_sources_do_not_underflow() -> None:
+    """The product of all 1 - p is about 1e-1000 here; division by it would give NaN."""
     energies_NTS = torch.full((1, 3, 5001), -0.4, requires_grad=True)
     alignment_NTS = monotonic_alignments(energies_NTS, initial_weights(torch.zeros(1, 5001, dtype=torch.bool)))
     torch.testing.assert_close(alignment_NTS.sum(2), torch.ones(1, 3))
@@ -82,13 +82,13 @@ def test_thousands_of_places_and_sure_stops_lose_nothing() -> None:
     torch.testing.assert_close(stays_NTS, torch.tensor([1.0, 0.0, 0.0]).expand(1, 4, 3))
 
 
-def test_steps_that_never_stop_leave_the_source_for_good() -> None:
+def test_mass_beyond_the_source_does_not_return() -> None:
     passing = torch.full((1, 1, 3), -math.inf)
     energies_NTS = torch.cat([passing, torch.full((1, 2, 3), 5.0)], dim=1)
     assert (monotonic_alignments(energies_NTS, initial_weights(torch.zeros(1, 3, dtype=torch.bool))) == 0).all()
 
 
-def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
+def test_module_equals_the_equations_and_excludes_padding() -> None:
     attention, query_BTH, memory_BSH, context_BTH, weights_BTS = attend(MonotonicAttention)
     for row, length in enumerate(LENGTHS):
         real_SH = memory_BSH[row, :length]
@@ -100,7 +100,7 @@ def test_weights_and_context_follow_the_formula_and_leave_padding_out() -> None:
         assert (weights_BTS[row, :, length:] == 0).all()
 
 
-def test_training_has_noise_and_evaluation_has_none() -> None:
+def test_noise_is_added_in_training_only() -> None:
     attention, query_BTH, memory_BSH, _, weights_BTS = attend(MonotonicAttention)
     torch.testing.assert_close(attend(MonotonicAttention).weights_BTS, weights_BTS)
     assert not torch.allclose(attend(MonotonicAttention, training=True).weights_BTS, weights_BTS)

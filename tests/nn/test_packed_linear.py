@@ -1,4 +1,4 @@
-"""Maps laid out for some rows: equal to their equation, and each row for itself."""
+"""Linear layers with packed weights: equal to `nn.Linear`, row by row."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def make(inputs: int, outputs: int, seed: int = 1) -> PackedLinear:
 
 
 @given(some.integers(1, 60), some.integers(1, 70), some.integers(1, 90), some.integers(0, 99))
-def test_equals_the_equation(rows: int, inputs: int, outputs: int, seed: int) -> None:
+def test_equals_nn_linear(rows: int, inputs: int, outputs: int, seed: int) -> None:
     packed = make(inputs, outputs, seed)
     x_NI = torch.randn(rows, inputs)
     torch.testing.assert_close(packed(x_NI), packed.reference(x_NI), rtol=1e-5, atol=1e-4)
 
 
-def test_a_row_does_not_depend_on_the_others() -> None:
+def test_rows_are_independent() -> None:
     packed, x_NI = make(35, 70), torch.randn(53, 35)
     together_NO = packed(x_NI)
     for rows in (slice(0, 1), slice(3, 10), slice(20, 53)):
         assert torch.equal(packed(x_NI[rows]), together_NO[rows])
 
 
-def test_any_shape_and_no_bias() -> None:
+def test_accepts_any_shape_and_no_bias() -> None:
     torch.manual_seed(1)
     packed, x = PackedLinear(torch.randn(5, 12)), torch.randn(2, 3, 12)
     assert packed.in_features == 12
@@ -42,6 +42,6 @@ def test_any_shape_and_no_bias() -> None:
 
 
 @pytest.mark.parametrize("ids", [[0], [4, 2], list(range(9))])
-def test_some_outputs_alone(ids: list[int]) -> None:
+def test_selected_outputs_equal_those_of_the_layer(ids: list[int]) -> None:
     packed, x_NI = make(20, 9), torch.randn(3, 20)
     assert torch.equal(packed.select_outputs(torch.tensor(ids))(x_NI), packed(x_NI)[:, ids])

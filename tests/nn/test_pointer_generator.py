@@ -22,7 +22,7 @@ def weights_and_source(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_what_is_copied_is_the_sum_over_the_places_of_a_token(seed: int) -> None:
+def test_copy_distribution_sums_attention_per_token(seed: int) -> None:
     weights_BTS, source_BS = weights_and_source(seed)
     share_BTV = pointer_generator.copy_distribution(weights_BTS, source_BS, SIZE)
     for row in range(BATCH):
@@ -35,7 +35,7 @@ def test_what_is_copied_is_the_sum_over_the_places_of_a_token(seed: int) -> None
 
 
 @pytest.mark.parametrize("gate", [-3.0, 0.0, 4.0])
-def test_the_mixture_is_a_distribution_between_the_two(gate: float) -> None:
+def test_mixture_is_a_distribution(gate: float) -> None:
     weights_BTS, source_BS = weights_and_source(1)
     share_BTV = pointer_generator.copy_distribution(weights_BTS, source_BS, SIZE)
     log_p_BTV = torch.log_softmax(torch.randn(BATCH, TARGET, SIZE), dim=-1)
@@ -46,7 +46,7 @@ def test_the_mixture_is_a_distribution_between_the_two(gate: float) -> None:
 
 
 @pytest.mark.parametrize("gate", [-3.0, 0.0, 4.0])
-def test_what_attention_leaves_over_is_generated(gate: float) -> None:
+def test_unattended_mass_is_generated(gate: float) -> None:
     weights_BTS, source_BS = weights_and_source(1)
     weights_BTS = weights_BTS * torch.linspace(0, 1, TARGET).view(1, TARGET, 1)
     left_BT1 = pointer_generator.unattended_mass(weights_BTS)
@@ -63,7 +63,7 @@ def test_what_attention_leaves_over_is_generated(gate: float) -> None:
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_with_all_generated_the_loss_is_the_usual_one(smoothing: float) -> None:
+def test_loss_without_copying_is_cross_entropy(smoothing: float) -> None:
     torch.manual_seed(2)
     hidden_NH, weight_VH, bias_V = torch.randn(5, 3), torch.randn(SIZE, 3), torch.randn(SIZE)
     target_N = torch.randint(0, SIZE, (5,))
@@ -72,7 +72,7 @@ def test_with_all_generated_the_loss_is_the_usual_one(smoothing: float) -> None:
     torch.testing.assert_close(found, reference_loss(hidden_NH, weight_VH, bias_V, target_N, smoothing))
 
 
-def test_the_loss_of_what_can_only_be_copied_is_finite_and_teaches_the_gate() -> None:
+def test_loss_of_copy_only_tokens_is_finite() -> None:
     logits_NV = torch.tensor([[0.0, -200.0, 0.0], [0.0, 0.0, 0.0]], requires_grad=True)
     gate_N = torch.zeros(2, requires_grad=True)
     loss, nll = pointer_generator.mixture_loss(logits_NV, torch.tensor([1, 2]), torch.tensor([0.9, 0.0]), gate_N, 0.0)
@@ -84,8 +84,8 @@ def test_the_loss_of_what_can_only_be_copied_is_finite_and_teaches_the_gate() ->
 
 
 @pytest.mark.parametrize("gate", [-3.0, 0.0, 4.0])
-def test_the_part_of_the_unknown_symbol_is_split_between_own_tokens_and_itself(gate: float) -> None:
-    """Two of the source's tokens have no row in the vocabulary: SIZE at two places, and SIZE + 1."""
+def test_unk_probability_is_split_with_oov_tokens(gate: float) -> None:
+    """Two tokens of the source are out of vocabulary: SIZE at two positions, and SIZE + 1."""
     weights_BTS, source_BS = weights_and_source(1)
     source_BS[:, 0], source_BS[:, 2:4], unknown_BS = SIZE + 1, SIZE, source_BS.clone()
     unknown_BS[:, [0, 2, 3]] = special_tokens.UNK

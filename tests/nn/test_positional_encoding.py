@@ -1,4 +1,4 @@
-"""Positions: the paper's waves, learned rows, and turns that know only distances."""
+"""Sinusoidal and rotary positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnkit.nn.positional_encoding import SinusoidalPositions, apply_rotary, sin
 
 
 @pytest.mark.parametrize("size", [4, 5])
-def test_sinusoids_are_those_of_the_paper(size: int) -> None:
+def test_sinusoids_equal_the_equation_of_the_paper(size: int) -> None:
     table_TE = sinusoidal_encoding(7, size, start=3)
     for place in range(7):
         for column in range(size):
@@ -21,7 +21,7 @@ def test_sinusoids_are_those_of_the_paper(size: int) -> None:
             assert table_TE[place, column].item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_sinusoids_of_a_later_start_are_a_part_of_the_whole() -> None:
+def test_sinusoids_with_a_start_are_a_slice_of_the_whole() -> None:
     torch.testing.assert_close(
         sinusoidal_encoding(5, 6, start=1000), sinusoidal_encoding(1005, 6)[1000:], rtol=0, atol=0
     )
@@ -39,7 +39,7 @@ def test_a_start_position_continues_the_encoding() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 5, 8])
-def test_turned_scores_depend_on_the_distance_alone(size: int) -> None:
+def test_rotary_scores_depend_on_distance_only(size: int) -> None:
     torch.manual_seed(1)
     q_D, k_D = torch.randn(size), torch.randn(size)
     q_T, k_T = (apply_rotary(vector.expand(1, 1, 9, size)).squeeze() for vector in (q_D, k_D))
@@ -56,7 +56,7 @@ def test_turned_scores_depend_on_the_distance_alone(size: int) -> None:
     torch.testing.assert_close(later_T, scores_TT)
 
 
-def test_a_turn_is_the_rotation_of_each_pair() -> None:
+def test_rotary_rotates_each_pair() -> None:
     x_D = torch.tensor([1.0, 2.0, 3.0, 4.0])
     turned_D = apply_rotary(x_D.expand(1, 1, 4, 4))[0, 0, 3]
     for pair, angle in enumerate([3.0, 3.0 / 100]):
@@ -65,13 +65,13 @@ def test_a_turn_is_the_rotation_of_each_pair() -> None:
     torch.testing.assert_close(apply_rotary(torch.ones(1, 1, 3, 5))[..., -1], torch.ones(1, 1, 3))
 
 
-def test_lengths_are_kept_and_nothing_at_all_may_be_turned() -> None:
+def test_rotary_keeps_norms_and_accepts_empty_input() -> None:
     x_BNTD = torch.randn(2, 3, 70, 6, dtype=torch.float64)
     torch.testing.assert_close(apply_rotary(x_BNTD, 50).norm(dim=-1), x_BNTD.norm(dim=-1), rtol=1e-6, atol=0)
     assert apply_rotary(x_BNTD[:, :, :0], 5).shape == (2, 3, 0, 6)
 
 
-def test_a_table_made_while_decoding_serves_in_training() -> None:
+def test_table_from_inference_mode_works_in_training() -> None:
     positional_encoding._cached_rotary_table.cache_clear()
     with torch.inference_mode():
         apply_rotary(torch.ones(1, 1, 3, 4))

@@ -1,4 +1,4 @@
-"""The kernels of recurrent layers against the equations of the cells, as autograd sees them."""
+"""Autograd functions over the recurrent kernels against the equations of the cells."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from rnnkit.nn.cells import State, unroll
 from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 SIZES = [(3, 7, 5, 4), (1, 1, 3, 17), (1, 5, 6, 33), (20, 1, 7, 6), (11, 4, 16, 66), (5, 3, 7, 32), (9, 2, 33, 16)]
-"""Batch, steps, size of the inputs, size of the states."""
+"""Batch, steps, input size, hidden size."""
 
 
 @pytest.fixture(autouse=True)
-def _threads_as_before() -> Iterator[None]:
+def _restored_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -44,7 +44,7 @@ def run(layer: RecurrentLayer, x_BTE: Tensor, state: State) -> tuple[Tensor, Sta
 
 
 def loss_of(h_BTH: Tensor, last: State) -> Tensor:
-    """Of all outputs and all parts of the last state, each with a weight of its own."""
+    """Return a loss of all outputs and all parts of the last state, each with its own weight."""
     torch.manual_seed(0)
     return (h_BTH.float() * torch.randn(h_BTH.shape)).sum() + sum(
         (part * torch.randn(part.shape)).sum() for part in last
@@ -53,7 +53,7 @@ def loss_of(h_BTH: Tensor, last: State) -> Tensor:
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
 @pytest.mark.parametrize("sizes", SIZES)
-def test_kernels_equal_the_equations_in_values_and_gradients(arch: Any, sizes: tuple[int, int, int, int]) -> None:
+def test_kernels_and_gradients_equal_the_cells(arch: Any, sizes: tuple[int, int, int, int]) -> None:
     layer, x_BTE, state = make(arch, *sizes)
     h_BTH, last = run(layer, x_BTE, state)
     plain_BTH, plain_last = unroll(layer.as_cell(), x_BTE, state)
@@ -66,7 +66,7 @@ def test_kernels_equal_the_equations_in_values_and_gradients(arch: Any, sizes: t
 
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
-def test_gradient_of_outputs_alone_or_of_the_last_state_alone(arch: Any) -> None:
+def test_gradient_of_outputs_or_last_state_alone(arch: Any) -> None:
     layer, x_BTE, state = make(arch, 3, 7, 5, 4)
     plain_BTH, plain_last = unroll(layer.as_cell(), x_BTE, state)
     h_BTH, last = run(layer, x_BTE, state)
@@ -78,20 +78,20 @@ def test_gradient_of_outputs_alone_or_of_the_last_state_alone(arch: Any) -> None
 
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
-def test_memory_order_of_inputs_and_gradients_does_not_matter(arch: Any) -> None:
+def test_memory_order_does_not_matter(arch: Any) -> None:
     layer, x_BTE, state = make(arch, 5, 6, 7, 8)
     scattered_BTE = torch.randn(7, 6, 10).transpose(0, 2)[::2].detach()
     scattered_BTE.copy_(x_BTE.detach())
     scattered_BTE.requires_grad_()
     (h_BTH, _), (other_BTH, _) = run(layer, x_BTE, state), run(layer, scattered_BTE, state)
     assert torch.equal(h_BTH, other_BTH)
-    (found,) = torch.autograd.grad(other_BTH.sum(), scattered_BTE)  # the gradient of a sum has no memory of its own
+    (found,) = torch.autograd.grad(other_BTH.sum(), scattered_BTE)  # the gradient of a sum is an expanded tensor
     (expected,) = torch.autograd.grad((h_BTH * torch.ones(5, 6, 8)).sum(), x_BTE)
     assert torch.equal(found, expected)
 
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
-def test_threads_and_repetitions_change_no_bit(arch: Any) -> None:
+def test_threads_and_repetitions_are_bit_identical(arch: Any) -> None:
     layer, x_BTE, state = make(arch, 13, 5, 9, 40)
     results = []
     for threads in (1, 2, 2, 3):
@@ -104,7 +104,7 @@ def test_threads_and_repetitions_change_no_bit(arch: Any) -> None:
 
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
-def test_rows_know_nothing_of_each_other(arch: Any) -> None:
+def test_rows_of_a_batch_are_independent(arch: Any) -> None:
     layer, x_BTE, state = make(arch, 11, 4, 9, 20)
     together_BTH, _ = run(layer, x_BTE, state)
     for row in (0, 6, 10):
@@ -112,14 +112,14 @@ def test_rows_know_nothing_of_each_other(arch: Any) -> None:
         assert torch.equal(alone_1TH[0], together_BTH[row])
 
 
-def test_inputs_that_need_no_gradient_get_none() -> None:
+def test_inputs_without_requires_grad_get_none() -> None:
     layer, x_BTE, state = make("lstm", 3, 7, 5, 4)
     h_BTH, _ = run(layer, x_BTE.detach(), state)
     h_BTH.sum().backward()  # type: ignore[no-untyped-call]
     assert layer.input_weights[0].grad is not None and state[1].grad is not None
 
 
-def test_outputs_cannot_be_changed_in_place_as_the_gradient_needs_them() -> None:
+def test_in_place_changes_of_outputs_are_rejected() -> None:
     layer, x_BTE, state = make("gru", 3, 7, 5, 4)
     h_BTH, _ = run(layer, x_BTE, state)
     with pytest.raises(RuntimeError, match="is being modified inplace"):
@@ -127,9 +127,7 @@ def test_outputs_cannot_be_changed_in_place_as_the_gradient_needs_them() -> None
 
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
-def test_autocast_changes_nothing_where_bfloat16_cannot_be_multiplied(
-    arch: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_autocast_has_no_effect_without_bf16_support(arch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = make(arch, 3, 7, 5, 5)
     expected_BTH, _ = run(*odd)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -144,7 +142,7 @@ def test_autocast_changes_nothing_where_bfloat16_cannot_be_multiplied(
 @pytest.mark.skipif(not cpu_features().avx512_bf16, reason="this processor does not multiply bfloat16")
 @pytest.mark.parametrize("arch", kinds.ARCHS)
 @pytest.mark.parametrize("sizes", [(3, 7, 5, 4), (20, 3, 16, 70), (1, 5, 7, 34)])
-def test_bfloat16_stays_close_and_carries_float32(arch: Any, sizes: tuple[int, int, int, int]) -> None:
+def test_bfloat16_is_close_and_carries_float32(arch: Any, sizes: tuple[int, int, int, int]) -> None:
     layer, x_BTE, state = make(arch, *sizes)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         h_BTH, last = run(layer, x_BTE, state)

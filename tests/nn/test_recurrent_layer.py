@@ -1,4 +1,4 @@
-"""The fused layers against the equations of the cells: values and gradients, with padding, in awkward sizes."""
+"""Fused layers against the equations of the cells: values and gradients, with padding, in awkward sizes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def random_state(layer: RecurrentLayer) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize(("arch", "reset_inside"), VARIANTS)
-def test_fused_layer_equals_its_equations_in_values_and_gradients(arch: Any, reset_inside: bool) -> None:
+def test_fused_layer_and_gradients_equal_the_cell(arch: Any, reset_inside: bool) -> None:
     layer, x_BTE = layer_and_input(arch, reset_inside)
     state = random_state(layer)
     leaves = [x_BTE, *state, *layer.parameters()]
@@ -67,7 +67,7 @@ def test_single_steps_equal_the_whole_sequence(arch: Any, reset_inside: bool) ->
         (LSTMCell(INPUT, HIDDEN), nn.LSTMCell(INPUT, HIDDEN)),
     ],
 )
-def test_cells_are_those_of_torch(cell: Any, fused: Any) -> None:
+def test_cells_equal_torch(cell: Any, fused: Any) -> None:
     fused.load_state_dict(
         {
             "weight_ih": cell.weight_input,
@@ -82,7 +82,7 @@ def test_cells_are_those_of_torch(cell: Any, fused: Any) -> None:
     torch.testing.assert_close(cell(x_BE, state), expected if isinstance(expected, tuple) else (expected,))
 
 
-def test_gru_with_the_reset_inside_is_the_equation_of_the_paper() -> None:
+def test_gru_with_reset_inside_equals_the_paper() -> None:
     """h~ = tanh(x W + (r * h) U + b), with the gates of Cho et al."""
     torch.manual_seed(5)
     cell = GRUCell(INPUT, HIDDEN, reset_inside=True)
@@ -97,7 +97,7 @@ def test_gru_with_the_reset_inside_is_the_equation_of_the_paper() -> None:
     torch.testing.assert_close(found, update * h_BH + (1 - update) * candidate)
 
 
-def test_reversing_turns_each_sentence_round_and_leaves_its_padding() -> None:
+def test_reverse_index_keeps_padding_in_place() -> None:
     x_BSD = torch.arange(BATCH * 4).view(BATCH, 4, 1)
     index_BS = reverse_index(torch.tensor([4, 1, 3]), 4)
     assert gather_steps(x_BSD, index_BS).squeeze(-1).tolist() == [[3, 2, 1, 0], [4, 5, 6, 7], [10, 9, 8, 11]]
@@ -105,7 +105,7 @@ def test_reversing_turns_each_sentence_round_and_leaves_its_padding() -> None:
 
 @pytest.mark.parametrize(("arch", "reset_inside"), VARIANTS)
 @pytest.mark.parametrize("by_kernels", [True, False])
-def test_another_hidden_matrix_takes_the_place_of_the_layers_own(
+def test_hidden_weight_argument_replaces_the_own_matrix(
     arch: Any, reset_inside: bool, by_kernels: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recurrent_layer, "layer_kernels_apply", lambda x, weight: by_kernels)
@@ -125,7 +125,7 @@ def test_another_hidden_matrix_takes_the_place_of_the_layers_own(
 
 
 @pytest.mark.parametrize("arch", kinds.ARCHS)
-def test_double_precision_runs_on_torchs_layers(arch: Any) -> None:
+def test_float64_runs_on_torch(arch: Any) -> None:
     layer, x_BTE = layer_and_input(arch, False)
     layer.double()
     x_BTE = x_BTE.detach().double().requires_grad_()
@@ -136,7 +136,7 @@ def test_double_precision_runs_on_torchs_layers(arch: Any) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_kernels_are_for_cpus_in_types_they_know_and_for_more_than_a_few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dispatch_checks_device_dtype_and_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "cpu_runs_layer_kernels", lambda: True)
     x_BTE, weight = torch.randn(4, 4, INPUT), torch.randn(8, 8)
     assert dispatch.layer_kernels_apply(x_BTE, weight)
@@ -152,7 +152,7 @@ def test_kernels_are_for_cpus_in_types_they_know_and_for_more_than_a_few_rows(mo
     assert not dispatch.layer_kernels_apply(x_BTE, weight)
 
 
-def test_weights_in_one_piece_are_the_weights_and_hand_their_gradients_on() -> None:
+def test_flattened_weights_pass_gradients() -> None:
     weights = [torch.randn(4, 3, requires_grad=True), torch.randn(4, 2, requires_grad=True), torch.randn(4)]
     pieces = recurrent_layer._flatten_weights(weights)
     for piece, weight in zip(pieces, weights, strict=True):
@@ -164,6 +164,6 @@ def test_weights_in_one_piece_are_the_weights_and_hand_their_gradients_on() -> N
     torch.testing.assert_close(grads, tuple(2 * weight for weight in weights[:2]))
 
 
-def test_lstm_starts_with_an_open_forget_gate() -> None:
+def test_lstm_forget_bias_starts_at_one() -> None:
     bias = RecurrentLayer("lstm", INPUT, HIDDEN).input_weights[1]
     assert bias.tolist() == [0.0] * HIDDEN + [1.0] * HIDDEN + [0.0] * 2 * HIDDEN

@@ -1,4 +1,4 @@
-"""A step by the compiled kernel, by its equations, and by the cells."""
+"""One recurrent step: the kernel, the reference and the cells."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def assert_same(found: State, wanted: State) -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize(("rows", "size"), [(1, 1), (3, 7), (5, 16), (7, 37)])
-def test_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
+def test_step_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
     torch.manual_seed(rows)
     layer = RecurrentLayer(arch, 5, size)
     for bias in (layer.input_weights[1], layer.hidden_weights[1]):
@@ -37,7 +37,7 @@ def test_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("double", [False, True])
-def test_rows_that_go_on_from_the_same_state(arch: Arch, double: bool) -> None:
+def test_rows_may_share_a_parent_state(arch: Arch, double: bool) -> None:
     torch.manual_seed(3)
     layer, parent_N, token_N = RecurrentLayer(arch, 5, 19), torch.tensor([2, 0, 2, 2, 1]), torch.tensor([4, 0, 1, 4, 2])
     x_VE, state = torch.randn(6, 5), tuple(torch.randn(3, 19) for _ in range(2 if arch == "lstm" else 1))
@@ -52,7 +52,7 @@ def test_rows_that_go_on_from_the_same_state(arch: Arch, double: bool) -> None:
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_other_types_take_the_equations(arch: Arch) -> None:
+def test_other_dtypes_use_the_reference(arch: Arch) -> None:
     torch.manual_seed(1)
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[arch]
     table_VG, sums_NG = torch.randn(4, gates * 3).double(), torch.randn(2, gates * 3).double()

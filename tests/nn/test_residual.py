@@ -1,4 +1,4 @@
-"""What stands around a sub-layer, before and after."""
+"""Residual connections with pre- and post-norm."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def parts() -> tuple[torch.Tensor, nn.Module]:
     return torch.randn(3, 5, SIZE), nn.Linear(SIZE, SIZE)
 
 
-def test_pre_norm_leaves_the_way_through_as_it_is() -> None:
+def test_pre_norm_keeps_the_residual_path() -> None:
     x_BTE, layer = parts()
     around = ResidualConnection(SIZE, "pre", Dropout(0.5)).eval()
     found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
@@ -24,7 +24,7 @@ def test_pre_norm_leaves_the_way_through_as_it_is() -> None:
     assert isinstance(final_norm(SIZE, "pre"), nn.LayerNorm)
 
 
-def test_post_norm_normalises_the_sum() -> None:
+def test_post_norm_normalizes_the_sum() -> None:
     x_BTE, layer = parts()
     around = ResidualConnection(SIZE, "post", Dropout(0.5)).eval()
     found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
@@ -32,7 +32,7 @@ def test_post_norm_normalises_the_sum() -> None:
     assert final_norm(SIZE, "post")(x_BTE) is x_BTE
 
 
-def test_training_drops_what_is_added_and_nothing_else() -> None:
+def test_dropout_acts_on_the_sublayer_output_only() -> None:
     x_BTE, _ = parts()
     around = ResidualConnection(SIZE, "pre", Dropout(0.9)).train()
     kept = around.add(x_BTE, torch.ones_like(x_BTE)) - x_BTE

@@ -1,4 +1,4 @@
-"""The sampled output loss against its equation, the exact loss and the laws of sampling."""
+"""Sampled softmax against its equation, the exact loss and the properties of the sampling."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def sample(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("count", [1, 3, 7, VOCABULARY])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_values_and_gradients_are_those_of_the_equation(count: int, seed: int) -> None:
+def test_loss_and_gradients_equal_the_equation(count: int, seed: int) -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(count, seed)
-    target_N[:2] = ids_K[0].clamp(min=0)  # a hit, unless nothing was drawn
+    target_N[:2] = ids_K[0].clamp(min=0)  # a target in the sample, unless it is empty
     loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     expected, expected_N = reference_sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     torch.testing.assert_close(loss, expected)
@@ -53,7 +53,7 @@ def test_values_and_gradients_are_those_of_the_equation(count: int, seed: int) -
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_a_sample_of_everything_is_the_exact_loss() -> None:
+def test_full_sample_gives_the_exact_loss() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(VOCABULARY + 5)
@@ -65,7 +65,7 @@ def test_a_sample_of_everything_is_the_exact_loss() -> None:
     torch.testing.assert_close(torch.autograd.grad(loss, leaves), torch.autograd.grad(exact, leaves))
 
 
-def test_the_estimated_sum_of_exponentials_is_right_on_average() -> None:
+def test_estimated_partition_function_is_unbiased() -> None:
     hidden_NH, weight_VH, bias_V, target_N = (part.detach() for part in inputs())
     proposal = propose(zipf_weights(VOCABULARY), 7)
     exact_N = -torch.log_softmax(hidden_NH @ weight_VH.T + bias_V, -1)[range(ROWS), target_N]
@@ -78,7 +78,7 @@ def test_the_estimated_sum_of_exponentials_is_right_on_average() -> None:
     assert ((ratios_DN.mean(0) - 1).abs() < 4 * standard_errors_N + 1e-6).all()
 
 
-def test_tokens_are_drawn_as_often_as_is_said() -> None:
+def test_tokens_are_drawn_with_their_inclusion_probability() -> None:
     torch.manual_seed(1)
     counts_V = torch.tensor([0, 900, 300, 90, 40, 11, 7, 3, 2, 1, 1])
     proposal = propose(unigram_weights(counts_V), 5)
@@ -97,7 +97,7 @@ def test_tokens_are_drawn_as_often_as_is_said() -> None:
     assert ((drawn_V / turns - inclusion_V).abs() <= 4 * spread_V + 1e-6).all()
 
 
-def test_a_sample_may_be_empty() -> None:
+def test_sample_may_be_empty() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     torch.manual_seed(0)
     proposal = propose(torch.ones(VOCABULARY), 1)
@@ -106,13 +106,13 @@ def test_a_sample_may_be_empty() -> None:
     assert loss == 0 and not nll_N.any()
 
 
-def test_no_sample_is_an_odd_size() -> None:
+def test_sample_sizes_are_padded_to_a_multiple() -> None:
     proposal = propose(zipf_weights(1000), 130)
     sizes = {len(proposal.draw()) for _ in range(200)}
     assert sizes <= {64, 128, 192, 256} and len(sizes) > 1
 
 
-def test_weights_that_leave_no_choice_are_still_probabilities() -> None:
+def test_inclusion_probabilities_are_capped_at_one() -> None:
     weights_V = torch.tensor([1e6, 1e3, 1.0, 1.0, 1.0, 1.0])
     assert propose(weights_V, 3).inclusion_V.tolist() == pytest.approx([1, 1, 0.25, 0.25, 0.25, 0.25])
     assert propose(weights_V, 2).inclusion_V[1] < 1
@@ -120,7 +120,7 @@ def test_weights_that_leave_no_choice_are_still_probabilities() -> None:
     assert propose(weights_V, 6).inclusion_V.tolist() == propose(weights_V, 60).inclusion_V.tolist() == [1.0] * 6
 
 
-def test_the_global_generator_decides_so_that_a_resumed_run_draws_the_same() -> None:
+def test_samples_come_from_the_global_generator() -> None:
     proposal = propose(zipf_weights(101), 7)
     torch.manual_seed(3)
     proposal.draw()
@@ -131,7 +131,7 @@ def test_the_global_generator_decides_so_that_a_resumed_run_draws_the_same() -> 
     assert following[0] != following[1]
 
 
-def test_only_rows_in_use_get_a_gradient() -> None:
+def test_only_sampled_rows_get_a_gradient() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     ids_K, log_inclusion_V = sample(3)
     loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
@@ -141,7 +141,7 @@ def test_only_rows_in_use_get_a_gradient() -> None:
     assert set(grad_V.nonzero().flatten().tolist()) == used
 
 
-def test_in_bfloat16_it_stays_close_and_autocast_chooses() -> None:
+def test_bfloat16_is_close_and_follows_autocast() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(7)
@@ -155,14 +155,14 @@ def test_in_bfloat16_it_stays_close_and_autocast_chooses() -> None:
         torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05)
 
 
-def test_samples_come_from_the_cpu_wherever_the_model_is() -> None:
+def test_samples_are_drawn_on_the_cpu_for_any_device() -> None:
     proposal = propose(zipf_weights(9), 4, torch.device("meta"))
     assert proposal.log_inclusion_V.is_meta and not proposal.inclusion_V.is_meta
     assert proposal.draw().is_meta
 
 
-def test_the_true_probabilities_are_where_the_gradient_is_nought() -> None:
-    """On average over samples, and over targets as often as they are probable, though a sample holds 4 of 31."""
+def test_gradient_vanishes_at_the_true_probabilities() -> None:
+    """The mean gradient over samples of 4 of 31 tokens, and over targets drawn by their probability, is zero."""
     p_V = torch.softmax(torch.linspace(2, -2, VOCABULARY), 0)
     bias_V = p_V.log().requires_grad_()
     target_N = torch.repeat_interleave(torch.arange(VOCABULARY), (p_V * 500).round().long())
@@ -177,4 +177,4 @@ def test_the_true_probabilities_are_where_the_gradient_is_nought() -> None:
         grad_V.copy_(torch.autograd.grad(loss / len(target_N), [bias_V])[0])
     z_V = grads_DV.mean(0) / (grads_DV.std(0) / len(grads_DV) ** 0.5)
     assert z_V.abs().max() < 4
-    assert (z_V**2).mean() < 2  # 1 where there is nothing but chance
+    assert (z_V**2).mean() < 2  # 1 for chance alone

@@ -163,7 +163,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "fault"), CASES)
-def test_commands_do_without_what_is_damaged(name: str, fault: str, folder: Path, cache: Path, tmp_path: Path) -> None:
+def test_commands_survive_a_damaged_kernel_cache(
+    name: str, fault: str, folder: Path, cache: Path, tmp_path: Path
+) -> None:
     case = COMMANDS[name]
     if case.before and not (folder / case.before[-1]).exists():
         assert rnnkit(folder, case.before).returncode == 0

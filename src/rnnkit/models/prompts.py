@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rnnkit.models import language_model
 from rnnkit.models.language_model import LanguageModel, LMState
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.text import special_tokens
 
 PREFILL_CHUNK = 1024
@@ -105,7 +105,7 @@ class NgramPrompts:
 
     def __init__(self, model: NgramModel, prompts: Sequence[Sequence[int]]) -> None:
         self._model = model
-        nodes = [[model.read(prompt, model.start())] for prompt in prompts]
+        nodes = [[model.state_after(prompt, model.initial_state())] for prompt in prompts]
         self._start = NgramPromptState(torch.tensor(nodes, dtype=torch.long), started=False)
 
     def start(self) -> NgramPromptState:

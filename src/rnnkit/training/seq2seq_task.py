@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.alignment.links import Links
+from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
@@ -40,7 +40,7 @@ class AttentionSupervision:
         weight: Weight of the attention loss per linked token, relative to the loss per target token.
     """
 
-    links: Links
+    links: WordAlignments
     weight: float
 
     def batch_links(self, batch: NDArray[np.int64], device: torch.device) -> AlignmentLinks:
@@ -50,7 +50,7 @@ class AttentionSupervision:
             batch: Indices of the pairs, in the order of the batch.
             device: Device of the result.
         """
-        row_L, source_L, target_L = self.links.select(batch)
+        row_L, source_L, target_L = self.links.gather(batch)
         key_L = np.unique((row_L << 2 * _POSITION_BITS) | (target_L.astype(np.int64) << _POSITION_BITS) | source_L)
         token_U, token_L, count_U = np.unique(key_L >> _POSITION_BITS, return_inverse=True, return_counts=True)
         row_L, positions_L = key_L >> 2 * _POSITION_BITS, key_L % (1 << 2 * _POSITION_BITS)
