@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.alignment.agreement import Agreement, agreement
+from rnnkit.alignment.alignment_error_rate import AlignmentScores, score_links
 from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
@@ -98,7 +98,7 @@ def test_loss_is_independent_of_padding_and_batch(changes: dict[str, Any]) -> No
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
-def trained(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, float, list[Any]]:
+def trained(changes: dict[str, Any], weight: float | None) -> tuple[AlignmentScores, float, list[Any]]:
     """After 50 steps, on other sentences: agreement of attention with links, nats per linked token; the reports."""
     network, (source, target, points) = build(**changes), copies(60, seed=1)
     data = sentences(source), sentences(target)
@@ -122,7 +122,7 @@ def trained(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, f
         [(int(place), at) for at, place in enumerate(weights_TS[: len(row), : len(row)].argmax(-1))]
         for weights_TS, row in zip(decoded.weights_BTS, source, strict=True)
     ]
-    return agreement(pack(attended), pack(points)), nats, reports
+    return score_links(pack(attended), pack(points)), nats, reports
 
 
 @pytest.mark.parametrize(
