@@ -7,7 +7,7 @@ from rnnkit.events import Listener, null_listener
 from rnnkit.stages.evaluation.diagnose.gradient_report import FlowResult, measure_flow
 from rnnkit.stages.evaluation.diagnose.options import DiagnoseOptions
 from rnnkit.stages.evaluation.diagnose.recall_report import RecallResult, measure_recall
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 
 __all__ = ["EXAMPLE", "DiagnoseOptions", "FlowResult", "RecallResult", "run"]
 
@@ -49,4 +49,4 @@ def _check(options: DiagnoseOptions) -> None:
     if options.text is not None and options.data is not None:
         raise UsageError("--text and --data exclude each other", option="--text")
     if options.output is not None:
-        claim_file(options, options.output)
+        check_output_file(options, options.output)

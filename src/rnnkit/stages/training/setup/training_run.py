@@ -235,7 +235,7 @@ def start(options: OptionsT, folder: Path, listen: Listener) -> Iterator[Trainin
     from rnnkit.training import checkpoint
 
     if not options.resume:
-        outputs.refuse_inputs(folder, outputs.input_paths(options))
+        outputs.check_not_inputs(folder, outputs.input_paths(options))
         run_folder.check_replaceable(folder, options.overwrite, KIND)
     with distributed.join_process_group(options.device) as group, _lock(folder, options, group) as directory:
         listen = listen if group.is_main else null_listener

@@ -104,7 +104,7 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainin
         cost = NgramTrainingCost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
         machine.report_limits(cost.memory_bytes, listen)
         return cost
-    outputs.refuse_inputs(folder, outputs.input_paths(options))
+    outputs.check_not_inputs(folder, outputs.input_paths(options))
     run_folder.check_replaceable(folder, options.overwrite, KIND)
     with artifact_output.atomic_directory(folder, KIND) as partial:
         result = _estimate(options, inputs, partial, listen)
