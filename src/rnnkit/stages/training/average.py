@@ -15,7 +15,7 @@ from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.durable import copy_directory
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
-from rnnkit.stages.outputs import claim_folder
+from rnnkit.stages.outputs import check_output_folder
 
 EXAMPLE = """\
 rnnkit train --average 5 && rnnkit decode --checkpoint average < test.de
@@ -99,7 +99,7 @@ def _average_snapshots(folder: Path, options: AverageOptions, listen: Listener) 
 def _average_models(models: list[Path], output: Path, options: AverageOptions, listen: Listener) -> AverageResult:
     from rnnkit.models import model_weights, store
 
-    claim_folder(options, output, store.KIND)
+    check_output_folder(options, output, store.KIND)
     configs = [store.read_config(folder) for folder in models]
     first = models[0]
     for folder, config in zip(models, configs, strict=True):
