@@ -36,7 +36,7 @@ def text(folder: Path) -> str:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("there", ["nothing", "an empty folder", "what a kill left"])
-def test_a_free_place_is_taken_at_once(tmp_path: Path, there: str, overwrite: bool) -> None:
+def test_new_run_directory_is_created_at_once(tmp_path: Path, there: str, overwrite: bool) -> None:
     folder = tmp_path / "model"
     if there != "nothing":
         folder.mkdir()
