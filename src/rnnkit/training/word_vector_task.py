@@ -94,7 +94,7 @@ class WordVectorTask:
 
     def step(self, batch: TokenBatch, rate: float) -> StepReport:
         """Learn a slab."""
-        ids, segments = self._corpus.slab(batch.first, batch.last)
+        ids, segments = self._corpus.read_segments(batch.first, batch.last)
         place = int(self._corpus.segments[batch.first])
         loss, predictions = self._learner.train(ids, segments, place, batch.epoch, rate)
         if batch.epoch != self._sums[0]:

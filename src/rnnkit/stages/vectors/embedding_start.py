@@ -114,7 +114,7 @@ def begin(
     with atomic_directory(folder / TEXT, ARTIFACT_PART) as text:
         found = embedding_text.write_numbers(options, paths, text, listen)
         vocabulary, row_of = choose_words(options, known, found)
-        write_vocabulary_ids(text, found.rows(row_of))
+        write_vocabulary_ids(text, found.vocabulary_ids(row_of))
         corpus = open_corpus(text)
         tokens = corpus.tokens
         listen(

@@ -258,7 +258,7 @@ def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> Cost:
         text = Path(name)
         found = embedding_text.write_numbers(options, paths, text, listen)
         vocabulary, row_of = embedding_start.choose_words(options, known, found)
-        write_vocabulary_ids(text, found.rows(row_of))
+        write_vocabulary_ids(text, found.vocabulary_ids(row_of))
         tokens = open_corpus(text).tokens
         numbers = sum(path.stat().st_size for path in text.iterdir())
     matrices = vocabulary.memory_bytes(dimension(options))
