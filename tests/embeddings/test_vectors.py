@@ -53,12 +53,9 @@ def test_the_package_offers_vectors_and_nothing_else() -> None:
     ],
 )
 def test_a_word_in_another_unicode_form(known: str, asked: str, form: str) -> None:
-    with pytest.raises(UnknownWord) as caught:
+    with raises(UnknownWord, repr(known)) as caught:
         Vectors.of([known, "other"], random_matrix(2, 3))[asked]
-    assert caught.value.details == (
-        f"{known!r} has one: the two differ only in their Unicode form, this one is {form}",
-    )
-    assert caught.value.hint == f"ask for the word in Unicode form {form}"
+    assert form in str(caught.value.hint).split()
 
 
 def test_a_vector_can_be_changed_and_the_table_stays(vectors: Vectors) -> None:

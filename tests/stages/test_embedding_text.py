@@ -164,5 +164,7 @@ def test_text_that_is_none() -> None:
     Path("empty").write_text("\n \n", encoding="utf-8")
     assert refused(DataError, text=[Path("empty")]).startswith("the text is empty\n")
     Path("one").write_text("the the the the the\n", encoding="utf-8")
-    assert refused(DataError, text=[Path("one")]).startswith("only the word 'the' comes --min-count 5 times or more\n")
+    message = refused(DataError, text=[Path("one")])
+    assert "'the'" in message
+    assert "--min-count 5" in message
     assert refused(DataError, text=[Path("one")], min_count=6).startswith("all 1 words are rarer than --min-count 6\n")

@@ -258,7 +258,7 @@ def test_a_text_that_teaches_nothing(text: Path) -> None:
         with pytest.raises(DataError) as caught:
             trained(**changes)
         assert caught.value.exit_code == 1
-        assert caught.value.what == "nothing can be learned: every line of the text is a single word"
+        assert "every line is a single word" in caught.value.what
         assert "rnnkit tokenize" in str(caught.value)
         assert "--sample" not in str(caught.value)
         assert not Path("vectors").exists()
@@ -268,14 +268,15 @@ def test_old_vectors_outlive_a_text_that_teaches_nothing(text: Path) -> None:
     trained()
     before = artefact(Path("vectors"))
     text.write_text("我们今天去北京吃烤鸭。\n他们昨天在上海喝茶。\n" * 50, encoding="utf-8")
-    assert refused(DataError, overwrite=True).startswith("nothing can be learned: every line")
+    assert "every line is a single word" in refused(DataError, overwrite=True)
     assert artefact(Path("vectors")) == before
 
 
 def test_lines_with_too_few_frequent_words(text: Path) -> None:
     text.write_text("".join(f"wine w{n}\nx{n} bread y{n}\n" for n in range(9)), encoding="utf-8")
     message = refused(DataError)
-    assert message.startswith("nothing can be learned: no line has two words that come --min-count 5 times or more\n")
+    assert "no line has two words" in message
+    assert "--min-count 5" in message
     assert not Path("vectors").exists()
 
 
