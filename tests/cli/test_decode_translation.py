@@ -34,7 +34,7 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
     Path("p").write_text("the\n\nthe\n", encoding="utf-8")
     broken = run(*words[:-1], "--prefix-file", "p")
     assert broken.code == 1
-    assert "error: p ends with line 3, the text has more" in broken.err
+    assert "error: p has fewer lines than the source\n  it ends with line 3\n" in broken.err
     assert not Path("out").exists()
     left = [path.name for path in Path().glob("out*")]
     assert left == ["out.decode.json"], "nothing was written of a block that was not finished"
@@ -58,10 +58,8 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
     finished = run(*words[:-1], "--resume")
     assert (finished.code, finished.err) == (0, "out is finished: all 6 lines of the text are decoded\n")
     assert [Path(name).read_text(encoding="utf-8") for name in ("out", "links")] == wanted
-    assert (
-        run(*words).err
-        == "error: out already exists\n  hint: --overwrite replaces it; --output or --work names another path\n"
-    )
+    taken = run(*words).err
+    assert all(value in taken for value in ("error: out ", "--overwrite", "--output", "--work"))
 
 
 @pytest.mark.parametrize("taken", ["out", "links"])

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 COMMAND = "from rnnkit.cli.boundary import guard; import sys; sys.exit(guard(lambda: {work}, False))"
-LOAD = "__import__('rnnkit.ngrams.walk')"
+LOAD = "__import__('rnnkit.kernels.ngram_trie')"
 
 
 @pytest.mark.parametrize(

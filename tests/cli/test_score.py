@@ -68,10 +68,8 @@ def test_output_is_written_to_a_file_and_kept(score: Run) -> None:
     assert score("test.txt", "--model", "a/model", "--tokens", "--output", "scores").out == ""
     assert Path("scores").read_text(encoding="utf-8") == expected
     again = score("test.txt", "--model", "a/model", "--output", "scores")
-    assert (again.code, again.err) == (
-        1,
-        "error: scores already exists\n  hint: --overwrite replaces it; --output or --work names another path\n",
-    )
+    assert again.code == 1
+    assert all(value in again.err for value in ("error: scores ", "--overwrite", "--output", "--work"))
 
 
 def test_weights_are_fitted_and_reported(score: Run) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from tests.embeddings.formats.imperfect_files import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
-from rnnkit.alignment.links import read_links
+from rnnkit.alignment.pharaoh import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.config import resolve
 from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
@@ -28,8 +28,8 @@ from rnnkit.io import manifest
 from rnnkit.io.npy import open_array
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.ngrams.arpa_reader import read_arpa
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode
 from rnnkit.text import special_tokens

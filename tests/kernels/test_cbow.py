@@ -20,13 +20,13 @@ from tests.kernels.word2vec_windows import (
     random_weights,
     samples_of,
 )
+from tests.references.word2vec import ContinuousBagOfWords
 
 from rnnkit.kernels import cbow, word2vec_reference
 from rnnkit.kernels.logistic_loss import clear_log_sum, negative_log_sum
 from rnnkit.kernels.negative_sampling import OutputSamples
 from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, HiddenRow, WindowBuffers, unpadded_rows
 from rnnkit.kernels.word_vector_compiler import kernel
-from rnnkit.nn.word2vec import ContinuousBagOfWords
 
 Factors = tuple[list[float], list[float]]
 """Mean weights and rate factors."""

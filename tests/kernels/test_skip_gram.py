@@ -18,13 +18,13 @@ from tests.kernels.word2vec_windows import (
     random_weights,
     samples_of,
 )
+from tests.references.word2vec import SkipGram
 
 from rnnkit.kernels import skip_gram, word2vec_reference
 from rnnkit.kernels.logistic_loss import clear_log_sum, negative_log_sum
 from rnnkit.kernels.negative_sampling import OutputSamples
 from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, WindowBuffers
 from rnnkit.kernels.word_vector_compiler import kernel
-from rnnkit.nn.word2vec import SkipGram
 
 CONTEXTS = ([7], [9, 12], [30, 5, 17], [8, 6, 39, 20, 11])
 

@@ -23,6 +23,7 @@ from tests.kernels.word2vec_windows import (
     differentiate_softmax,
     random_weights,
 )
+from tests.references.word2vec import ContinuousBagOfWords, SkipGram
 
 from rnnkit.embeddings.train.word_composition import whole_word_composition
 from rnnkit.kernels import negative_sampling, splitmix
@@ -42,7 +43,6 @@ from rnnkit.kernels.word2vec_chunk import (
     make_thread_state,
     train_chunk,
 )
-from rnnkit.nn.word2vec import ContinuousBagOfWords, SkipGram
 
 KINDS = {"skipgram": SKIP_GRAM, "cbow": CBOW, "subwords": SUBWORD_SKIP_GRAM}
 LOSSES = {"negative": NEGATIVE_SAMPLING, "nce": NCE, "softmax": SOFTMAX}

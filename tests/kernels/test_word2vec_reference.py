@@ -21,10 +21,10 @@ from tests.kernels.word2vec_windows import (
     random_weights,
     samples_of,
 )
+from tests.references.word2vec import ContinuousBagOfWords
 
 from rnnkit.kernels import word2vec_reference
 from rnnkit.kernels.word2vec_arrays import EmbeddingWeights, unpadded_rows
-from rnnkit.nn.word2vec import ContinuousBagOfWords
 
 
 def train_softmax(weights: EmbeddingWeights, dimension: int, rows: list[int], target: int, rate: float) -> Learned:

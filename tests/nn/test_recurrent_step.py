@@ -1,4 +1,4 @@
-"""A step by the compiled kernel, by its equations, and by the cells."""
+"""One recurrent step: the kernel, the reference and the cells."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import torch
 
 from rnnkit.nn.cells import State
 from rnnkit.nn.kinds import Arch
-from rnnkit.nn.recurrent import RecurrentLayer
-from rnnkit.nn.recurrent_step import advance, reference_advance
+from rnnkit.nn.recurrent_layer import RecurrentLayer, recurrent_step, reference_recurrent_step
 
 ARCHS: list[Arch] = ["rnn", "gru", "lstm"]
 
@@ -21,7 +20,7 @@ def assert_same(found: State, wanted: State) -> None:
 
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize(("rows", "size"), [(1, 1), (3, 7), (5, 16), (7, 37)])
-def test_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
+def test_step_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
     torch.manual_seed(rows)
     layer = RecurrentLayer(arch, 5, size)
     for bias in (layer.input_weights[1], layer.hidden_weights[1]):
@@ -31,14 +30,14 @@ def test_equals_the_cell(arch: Arch, rows: int, size: int) -> None:
     with torch.no_grad():
         table_VG = torch.nn.functional.linear(x_VE, *layer.input_weights)
         sums_NG = torch.nn.functional.linear(state[0], *layer.hidden_weights)
-        found = advance(arch, table_VG, token_N, sums_NG, state)
+        found = recurrent_step(arch, table_VG, token_N, sums_NG, state)
         assert_same(found, layer.as_cell()(x_VE[token_N], state))
-        assert_same(found, reference_advance(arch, table_VG[token_N], sums_NG, state))
+        assert_same(found, reference_recurrent_step(arch, table_VG[token_N], sums_NG, state))
 
 
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize("double", [False, True])
-def test_rows_that_go_on_from_the_same_state(arch: Arch, double: bool) -> None:
+def test_rows_may_share_a_parent_state(arch: Arch, double: bool) -> None:
     torch.manual_seed(3)
     layer, parent_N, token_N = RecurrentLayer(arch, 5, 19), torch.tensor([2, 0, 2, 2, 1]), torch.tensor([4, 0, 1, 4, 2])
     x_VE, state = torch.randn(6, 5), tuple(torch.randn(3, 19) for _ in range(2 if arch == "lstm" else 1))
@@ -53,11 +52,11 @@ def test_rows_that_go_on_from_the_same_state(arch: Arch, double: bool) -> None:
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_other_types_take_the_equations(arch: Arch) -> None:
+def test_other_dtypes_use_the_reference(arch: Arch) -> None:
     torch.manual_seed(1)
     gates = {"rnn": 1, "gru": 3, "lstm": 4}[arch]
     table_VG, sums_NG = torch.randn(4, gates * 3).double(), torch.randn(2, gates * 3).double()
     state = tuple(torch.randn(2, 3).double() for _ in range(2 if arch == "lstm" else 1))
-    found = advance(arch, table_VG, torch.tensor([3, 0]), sums_NG, state)
+    found = recurrent_step(arch, table_VG, torch.tensor([3, 0]), sums_NG, state)
     assert found[0].dtype == torch.float64
-    assert_same(found, reference_advance(arch, table_VG[[3, 0]], sums_NG, state))
+    assert_same(found, reference_recurrent_step(arch, table_VG[[3, 0]], sums_NG, state))

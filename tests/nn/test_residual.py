@@ -1,4 +1,4 @@
-"""What stands around a sub-layer, before and after."""
+"""Residual connections with pre- and post-norm."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rnnkit.nn.dropout import Dropout
-from rnnkit.nn.residual import Residual, closing_norm
+from rnnkit.nn.transformer import ResidualConnection, final_norm
 
 SIZE = 7
 
@@ -16,24 +16,24 @@ def parts() -> tuple[torch.Tensor, nn.Module]:
     return torch.randn(3, 5, SIZE), nn.Linear(SIZE, SIZE)
 
 
-def test_pre_norm_leaves_the_way_through_as_it_is() -> None:
+def test_pre_norm_keeps_the_residual_path() -> None:
     x_BTE, layer = parts()
-    around = Residual(SIZE, "pre", Dropout(0.5)).eval()
-    found_BTE = around.after(x_BTE, layer(around.before(x_BTE)))
+    around = ResidualConnection(SIZE, "pre", Dropout(0.5)).eval()
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
     torch.testing.assert_close(found_BTE, x_BTE + layer(nn.functional.layer_norm(x_BTE, (SIZE,))))
-    assert isinstance(closing_norm(SIZE, "pre"), nn.LayerNorm)
+    assert isinstance(final_norm(SIZE, "pre"), nn.LayerNorm)
 
 
-def test_post_norm_normalises_the_sum() -> None:
+def test_post_norm_normalizes_the_sum() -> None:
     x_BTE, layer = parts()
-    around = Residual(SIZE, "post", Dropout(0.5)).eval()
-    found_BTE = around.after(x_BTE, layer(around.before(x_BTE)))
+    around = ResidualConnection(SIZE, "post", Dropout(0.5)).eval()
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
     torch.testing.assert_close(found_BTE, nn.functional.layer_norm(x_BTE + layer(x_BTE), (SIZE,)))
-    assert closing_norm(SIZE, "post")(x_BTE) is x_BTE
+    assert final_norm(SIZE, "post")(x_BTE) is x_BTE
 
 
-def test_training_drops_what_is_added_and_nothing_else() -> None:
+def test_dropout_acts_on_the_sublayer_output_only() -> None:
     x_BTE, _ = parts()
-    around = Residual(SIZE, "pre", Dropout(0.9)).train()
-    kept = around.after(x_BTE, torch.ones_like(x_BTE)) - x_BTE
+    around = ResidualConnection(SIZE, "pre", Dropout(0.9)).train()
+    kept = around.add(x_BTE, torch.ones_like(x_BTE)) - x_BTE
     assert set(kept.round(decimals=3).flatten().tolist()) == {0.0, 10.0}

@@ -1,4 +1,4 @@
-"""The simpler simple recurrent unit against its equations."""
+"""SSRU against its equations."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from rnnkit.nn.ssru import SSRULayer
+from rnnkit.nn.mingru import SSRULayer
 
 BATCH, STEPS, SIZE = 3, 7, 5
 
 
 @pytest.mark.parametrize("steps", [1, STEPS])
-def test_it_is_its_equations_in_values_and_gradients(steps: int) -> None:
+def test_equals_its_equations_and_gradients(steps: int) -> None:
     torch.manual_seed(1)
     layer = SSRULayer(SIZE)
     nn.init.normal_(layer.unit.bias)
@@ -32,7 +32,7 @@ def test_it_is_its_equations_in_values_and_gradients(steps: int) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_before_anything_is_learnt_a_state_is_mostly_kept() -> None:
+def test_untrained_ssru_mostly_keeps_its_state() -> None:
     layer = SSRULayer(SIZE)
     nn.init.zeros_(layer.unit.weight)
     _, (last_BE,) = layer(torch.randn(BATCH, 1, SIZE), (torch.ones(BATCH, SIZE),))

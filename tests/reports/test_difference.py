@@ -61,7 +61,7 @@ def test_two_trainings(tmp_path: Path) -> None:
 def test_an_artefact_and_itself(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "a", [1.0], 0.1, w=np.zeros(3, np.float32))
     result = run(InspectOptions([folder, folder]))
-    assert result.lines[-1] == "nothing differs"
+    assert result.lines[-1] == "no differences"
     assert result.as_dict()["differences"] == []
 
 

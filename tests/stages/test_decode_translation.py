@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 from tests import tiny_models
+from tests.raising import raises
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import WarningEvent
 from rnnkit.models import model_weights
-from rnnkit.ngrams.arpa import write_arpa
+from rnnkit.ngrams import write_arpa
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
@@ -116,15 +117,15 @@ def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
     [
         (
             {"model": ["a", "other"]},
-            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: models of",
+            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: ",
         ),
         ({"model": ["a", "spaces"]}, "a and .*spaces have different tokenizers"),
         (
             {"fusion": ["strange"]},
             "a and .*strange do not predict the same tokens\n  by spelling and weighted .*strange has 0.0%",
         ),
-        ({"fusion": ["b"]}, "b is no language-model model"),
-        ({"model": ["a", "lm"]}, "lm is no sequence-to-sequence model"),
+        ({"fusion": ["b"]}, "b is not a language model"),
+        ({"model": ["a", "lm"]}, "lm is not a sequence-to-sequence model"),
     ],
 )
 def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any], message: str) -> None:
@@ -236,7 +237,7 @@ def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Pat
     with torch.no_grad():
         network.output_bias[5] = torch.nan
     folder = translator_folder(tmp_path, network)
-    with pytest.raises(FormatError, match=r"best\.safetensors: tensor output_bias has numbers that are none \(NaN or"):
+    with raises(FormatError, "output_bias", "NaN", path=folder / "best.safetensors"):
         decoded(here, model=[folder])
     assert model_weights.unique_tensors(network)
 
@@ -310,7 +311,7 @@ def test_constraints_are_whole_words_and_token_sequences_stand_anywhere(here: Pa
 
 def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
     (here / "impossible").write_text("cat\tZzz\n\n" * 7, encoding="utf-8")
-    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' has 'Zzz'") as caught:
+    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' .*'Zzz'") as caught:
         decoded(here, constraints="impossible")
     assert caught.value.details[-1].startswith("and 2 more")
     heard: list[Any] = []

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError
@@ -36,7 +37,7 @@ def test_standard_input_where_there_is_no_file(work: Path, monkeypatch: pytest.M
 
 
 def test_missing_tokenizer_and_file(work: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no tokenizer at none/tokenizer"):
+    with raises(DataError, "none/tokenizer"):
         open_filter(DetokenizeOptions(work=Path("none")))
-    with pytest.raises(DataError, match="there is no file"):
+    with raises(DataError, path=tmp_path / "none"):
         open_filter(DetokenizeOptions(files=[tmp_path / "none"], work=work))

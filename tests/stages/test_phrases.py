@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, RnnkitError, UsageError
 from rnnkit.events import Event, Note, WarningEvent
@@ -30,10 +31,12 @@ def options(**changes: Any) -> PhrasesOptions:
     return PhrasesOptions(**{"files": [Path("train.txt")], "output": Path("out.txt"), **SMALL, **changes})
 
 
-def refused(kind: type[RnnkitError], **changes: Any) -> str:
-    with pytest.raises(kind) as caught:
+def refused(
+    kind: type[RnnkitError], *values: object, path: str | None = None, option: str | None = None, **changes: Any
+) -> None:
+    """Check that the command with changed options fails with this error, whose message names the values."""
+    with raises(kind, *values, path=path, option=option):
         run(options(**changes))
-    return str(caught.value)
 
 
 def rows(path: str = "out.txt.phrases.tsv") -> list[list[str]]:
@@ -49,7 +52,7 @@ def test_one_pass(corpus: Path) -> None:
         ["new_york", "3", "3", "1", "new york"],
     ]
     assert Path("out.txt").read_text() == "new_york city_is big\n\nnew_york city\na big york\nnew_york city_is new\n"
-    assert result.lines == ("out.txt: 5 lines, 16 words are 11", "out.txt.phrases.tsv: 3 phrases")
+    assert result.lines == ("out.txt: 5 lines, 16 words joined to 11", "out.txt.phrases.tsv: 3 phrases")
     assert json.loads(json.dumps(result.as_dict())) == {
         "output": "out.txt", "lines": 5, "words_before": 16, "words_after": 11,
         "list": "out.txt.phrases.tsv", "phrases": 3,
@@ -68,8 +71,8 @@ def test_several_passes_and_files_and_a_delimiter(corpus: Path) -> None:
         "new york city~is big\n\nnew york city\na big york\nnew york city~is new\nnew york city\n"
     )
     assert [event.text for event in heard if isinstance(event, Note)] == [
-        "pass 1: 1 phrases among 19 words",
-        "pass 2: 0 phrases among 17 words",
+        "pass 1: 1 phrases in 19 words",
+        "pass 2: 0 phrases in 17 words",
     ], "a pass that finds nothing is the last"
     run(options(passes=3, threshold=2.5, overwrite=True))
     assert Path("out.txt").read_text().splitlines()[0] == "new_york_city_is big"
@@ -81,8 +84,8 @@ def test_several_passes_and_files_and_a_delimiter(corpus: Path) -> None:
 def test_npmi(corpus: Path) -> None:
     run(options(scoring="npmi", threshold=0.7, discount=None))
     assert [row[0] for row in rows()] == ["york_city", "city_is"]
-    assert "npmi lies between -1 and 1, not at 1" in refused(UsageError, scoring="npmi", threshold=1.0)
-    assert refused(UsageError, scoring="npmi", threshold=0.0) == "--discount is for the default scoring, not for npmi"
+    refused(UsageError, "npmi", -1, 1, option="--threshold", scoring="npmi", threshold=1.0)
+    refused(UsageError, "npmi", option="--discount", scoring="npmi", threshold=0.0)
 
 
 def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +93,7 @@ def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.Monkey
     found = Path("out.txt.phrases.tsv")
     again = run(options(phrases=found, output=Path("again.txt")))
     assert Path("again.txt").read_bytes() == Path("out.txt").read_bytes()
-    assert not Path("again.txt.phrases.tsv").exists(), "there is a list already"
+    assert not Path("again.txt.phrases.tsv").exists(), "a list exists already"
     assert again.list == found
     assert list(open_filter(PhrasesOptions(files=[Path("train.txt")], phrases=found))) == TEXT_JOINED
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
@@ -98,7 +101,9 @@ def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.Monkey
     heard: list[Event] = []
     found.write_text("".join(found.read_text().splitlines(keepends=True)[1:]))
     list(open_filter(PhrasesOptions(files=[Path("train.txt")], phrases=found), heard.append))
-    assert heard == [WarningEvent("out.txt.phrases.tsv has changed since it was written; it is used as it is now")]
+    (warning,) = heard
+    assert isinstance(warning, WarningEvent)
+    assert "out.txt.phrases.tsv" in warning.text
 
 
 TEXT_JOINED = ["new_york_city_is big", "", "new_york city", "a big york", "new_york_city_is new"]
@@ -108,41 +113,37 @@ def test_too_many_pairs_and_too_high_a_threshold_are_said(corpus: Path, monkeypa
     monkeypatch.setattr("rnnkit.text.phrase_detection.BUFFER_WORDS", 4)
     heard: list[Event] = []
     run(options(max_pairs=2), heard.append)
-    assert next(event.text for event in heard if isinstance(event, WarningEvent)) == (
-        "more than 2 different pairs: rare ones were forgotten on the way, so that some counts are too low by 1 or "
-        "more; --max-pairs keeps more"
-    )
+    pruned = next(event.text for event in heard if isinstance(event, WarningEvent))
+    assert all(value in pruned for value in ("more than 2", "by 1 or more", "--max-pairs"))
     run(options(threshold=1e6, overwrite=True), heard.append)
     assert Path("out.txt").read_text() == TEXT, "nothing is joined"
-    assert WarningEvent("no pair scores more than 1e+06; a lower --threshold finds some") in heard
+    assert any(
+        "1e+06" in event.text and "--threshold" in event.text for event in heard if isinstance(event, WarningEvent)
+    )
 
 
 def test_what_is_there_already_or_read_is_not_replaced(corpus: Path) -> None:
     run(options())
-    assert refused(ArtefactError).startswith("out.txt already exists\n  hint: --overwrite replaces it")
+    refused(ArtefactError, "--overwrite", path="out.txt")
     Path("out.txt").unlink()
-    assert refused(ArtefactError).startswith("out.txt.phrases.tsv already exists\n")
-    assert refused(ArtefactError, output=Path("./train.txt"), overwrite=True) == (
-        "train.txt is an input; it is not replaced\n  hint: choose another --output"
-    )
+    refused(ArtefactError, path="out.txt.phrases.tsv")
+    refused(ArtefactError, "train.txt", "--output", path="train.txt", output=Path("./train.txt"), overwrite=True)
     assert Path("train.txt").read_text() == TEXT
 
 
 def test_what_cannot_be_done(corpus: Path) -> None:
-    assert "standard input can be read once" in refused(UsageError, files=[])
+    refused(UsageError, "standard input", option="--output", files=[])
     for delimiter in ("", " ", "a b"):
-        assert f"--delimiter cannot be {delimiter!r}" in refused(UsageError, delimiter=delimiter)
-    assert refused(DataError, files=[Path("none.txt")]).startswith("cannot read none.txt")
+        refused(UsageError, repr(delimiter), option="--delimiter", delimiter=delimiter)
+    refused(DataError, "none.txt", files=[Path("none.txt")])
     Path("empty.txt").write_text("\n \n")
-    assert (
-        refused(DataError, files=[Path("empty.txt")]) == "empty.txt has no words\n  it is empty or has only blank lines"
-    )
+    refused(DataError, path="empty.txt", files=[Path("empty.txt")])
     Path("bad.txt").write_bytes(b"a\nb\xff\n")
-    assert refused(DataError, files=[Path("bad.txt")]).startswith("bad.txt:2:2: not UTF-8 (byte 0xff)")
+    refused(DataError, "bad.txt:2:2", "0xff", files=[Path("bad.txt")])
     assert not Path("out.txt").exists()
-    assert refused(FormatError, phrases=Path("train.txt")).startswith("train.txt:1: no phrase")
-    with pytest.raises(UsageError, match=r"--output is missing\n.*\n  hint: --phrases LIST joins"):
+    refused(FormatError, "train.txt:1", phrases=Path("train.txt"))
+    with raises(UsageError, "--phrases", option="--output"):
         open_filter(PhrasesOptions(files=[Path("train.txt")]))
-    with pytest.raises(DataError, match=r"there is no file none\.txt"):
+    with raises(DataError, path="none.txt"):
         run(options())
         open_filter(PhrasesOptions(files=[Path("none.txt")], phrases=Path("out.txt.phrases.tsv")))

@@ -1,4 +1,4 @@
-"""Questions to word vectors, from a command line and from standard input."""
+"""Queries against word vectors, from the command line and from standard input."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.raising import raises
 from tests.word_vectors import write_vectors
 
 from rnnkit.embeddings.formats.vectors_directory import write
@@ -75,7 +76,7 @@ def test_an_unseen_word_is_composed_and_said_to_be(tmp_path: Path) -> None:
     table = VectorTable.of(["sun", "moon"], rows_VD, None, Subwords(2, 3, 5), buckets_KD)
     write(tmp_path / "work" / "embeddings", table)
     (answer,) = neighbors.run(neighbors.NeighborsOptions(words=["sunny"], work=tmp_path / "work"))
-    assert answer.lines[0] == "sunny (never seen, composed of its n-grams)"
+    assert answer.lines[0] == "sunny (unseen word, composed from n-grams)"
     assert answer.as_dict()["seen"] is False
 
 
@@ -89,16 +90,18 @@ def test_lines_of_standard_input(vectors: Path, typed: Typed) -> None:
     ]
 
 
-def test_a_person_is_told_what_is_waited_for(vectors: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prompt_on_a_terminal(vectors: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
     typed("")
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     heard: list[Event] = []
     assert list(neighbors.run(neighbors.NeighborsOptions(vectors=vectors), heard.append)) == []
-    assert heard == [Note("reading words from the keyboard, one a line; Ctrl-D ends them")]
+    (prompt,) = heard
+    assert isinstance(prompt, Note)
+    assert "words" in prompt.text
 
 
 def test_there_must_be_vectors(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="work/embeddings\n  hint: `rnnkit train-embeddings` makes them"):
+    with raises(DataError, "work/embeddings", "`rnnkit train-embeddings`"):
         neighbors.run(neighbors.NeighborsOptions(words=["king"], work=tmp_path / "work"))
 
 
@@ -109,16 +112,15 @@ def test_similarity_of_pairs(vectors: Path) -> None:
 
 
 def test_similarity_of_half_a_pair(vectors: Path) -> None:
-    with pytest.raises(UsageError) as caught:
+    with raises(UsageError, "'one'"):
         similarity.run(similarity.SimilarityOptions(["king", "queen", "one"], vectors))
-    assert str(caught.value) == "'one' stands alone: two words are wanted, such as king queen"
 
 
 def test_lines_out_pair_with_lines_in(vectors: Path, typed: Typed) -> None:
     typed("one two\n\nking\nking qeen\nman king\n")
     answers = list(similarity.run(similarity.SimilarityOptions([], vectors)))
     assert [answer.lines for answer in answers] == [("one\ttwo\t0.9950",), ("",), ("",), ("",), ("man\tking\t0.7036",)]
-    assert asked(answers)[2]["error"] == "standard input:3: 'king' is no pair: two words are wanted, such as king queen"
+    assert asked(answers)[2]["error"].startswith("standard input:3: 'king' ")
 
 
 def test_odd_one_out(vectors: Path, typed: Typed) -> None:
@@ -128,15 +130,12 @@ def test_odd_one_out(vectors: Path, typed: Typed) -> None:
     typed("one man two\nking queen\n")
     answers = list(odd_one_out.run(odd_one_out.OddOneOutOptions([], vectors)))
     assert [answer.lines for answer in answers] == [("man",), ("",)]
-    assert asked(answers)[1]["error"] == "standard input:2: the odd one out of 2 words is anyone's guess"
+    assert asked(answers)[1]["error"] == "standard input:2: a group needs at least 3 words, not 2"
 
 
 def test_odd_one_out_of_too_few(vectors: Path) -> None:
-    with pytest.raises(UsageError) as caught:
+    with raises(UsageError, 3, 1):
         odd_one_out.run(odd_one_out.OddOneOutOptions(["king"], vectors))
-    assert str(caught.value) == (
-        "the odd one out of 1 word is anyone's guess\n  hint: give 3 or more, such as breakfast lunch dinner bicycle"
-    )
 
 
 def test_analogy(vectors: Path) -> None:
@@ -155,10 +154,9 @@ def test_analogies_quoted_and_typed(vectors: Path, typed: Typed) -> None:
     typed("man king woman\nking queen\nking - mna\n")
     answers = list(analogy.run(analogy.AnalogyOptions([], vectors, count=1)))
     assert answers[0].lines[0] == "king - man + woman"
-    assert [answer["error"] for answer in asked(answers)[1:]] == [
-        "standard input:2: 'king queen' is no expression: there is no + or - before 'queen'",
-        "standard input:3: 'mna' has no vector",
-    ]
+    malformed, unknown = (answer["error"] for answer in asked(answers)[1:])
+    assert malformed.startswith("standard input:2: 'king queen' ")
+    assert unknown.startswith("standard input:3: 'mna' ")
 
 
 @pytest.mark.parametrize(
@@ -179,23 +177,19 @@ def test_expressions(text: str, positive: list[str], negative: list[str]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
-        ("king", "two words at least are wanted"),
-        ("king queen", "there is no + or - before 'queen'"),
-        ("a b c d", "there is no + or - before 'b'"),
+        ("king", "two words"),
+        ("king queen", "'queen' has no sign"),
+        ("a b c d", "'b' has no sign"),
         ("king - - man", "'-' is followed by '-'"),
-        ("king +", "no word follows the last '+'"),
-        ("- king - man", "no word is added"),
+        ("king +", "the last '+'"),
+        ("- king - man", "adds no word"),
     ],
 )
-def test_what_is_no_expression(text: str, why: str) -> None:
-    with pytest.raises(UsageError) as caught:
+def test_malformed_expressions(text: str, reason: str) -> None:
+    with raises(UsageError, repr(text), reason, "king - man + woman"):
         analogy.parse(text)
-    assert str(caught.value) == (
-        f"{text!r} is no expression: {why}\n"
-        "  hint: write king - man + woman; or man king woman, for man is to king as woman is to what?"
-    )
 
 
 def test_a_command_line_is_one_expression_or_several() -> None:

@@ -298,9 +298,9 @@ def test_models_that_cut_text_otherwise_are_refused_by_name(folders: dict[str, P
 
 def test_models_for_something_else_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     cloze = tiny_models.filler_folder(tmp_path, tiny_models.filler())
-    with raises(ArtefactError, cloze, "cloze model"):
+    with raises(ArtefactError, cloze, "a masked language model"):
         scored(replace(options(folders), model=cloze))
-    with raises(ArtefactError, "cloze model"):
+    with raises(ArtefactError, "a masked language model"):
         scored(options(folders, interpolate=[f"{cloze}:0.5"]))
     with raises(DataError, "nowhere"):
         scored(replace(options(folders), model=Path("nowhere")))

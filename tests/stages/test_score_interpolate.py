@@ -106,7 +106,7 @@ def test_a_word_that_one_lacks_is_its_unknown_word_and_counted(here: Path) -> No
 def backed_off(here: Path) -> float:
     """What `more` pays to leave the context `<s> a`."""
     model = ngram_store.load(here / "more" / ngram_store.NAME)
-    state = model.read(Vocabulary.load(here / "more" / "vocab.tsv").encode(["a"]), model.start())
+    state = model.state_after(Vocabulary.load(here / "more" / "vocab.tsv").encode(["a"]), model.initial_state())
     total = 0.0
     while state:
         total += float(model.backoff_I[state])

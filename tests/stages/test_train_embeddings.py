@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.raising import raises
 from tests.topics import ENOUGH, LINES, WORDS, assert_topics_apart, topic_lines, write_topics
 
 from rnnkit.embeddings.vectors import Vectors
-from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, RnnkitError, UsageError
+from rnnkit.errors import ArtefactError, ConfigError, DataError, Interrupted, RnnkitError, TrainingError, UsageError
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.io import manifest
 from rnnkit.stages.vectors import neighbors
-from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
-from rnnkit.stages.vectors.train_embeddings import Cost, TrainEmbeddingsResult, run
+from rnnkit.stages.vectors.train_embeddings import EmbeddingTrainingEstimate, TrainEmbeddingsResult, run
+from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOptions
 from rnnkit.training import metrics
 
 TOKENS = sum(len(line.split()) for line in topic_lines())
@@ -55,10 +56,12 @@ def trained(listen: Callable[[Event], None] = lambda event: None, **changes: Any
     return result
 
 
-def refused(kind: type[RnnkitError], **changes: Any) -> str:
-    with pytest.raises(kind) as caught:
+def refused(
+    kind: type[RnnkitError], *values: object, path: str | None = None, option: str | None = None, **changes: Any
+) -> None:
+    """Check that the command with changed options fails with this error, whose message names the values."""
+    with raises(kind, *values, path=path, option=option):
         run(options(**changes))
-    return str(caught.value)
 
 
 def stop_at(step: int, number: signal.Signals = signal.SIGTERM) -> Callable[[Event], None]:
@@ -120,12 +123,12 @@ def test_the_result(text: Path) -> None:
     assert result.words_per_second == pytest.approx(30 * TOKENS / result.seconds)
     assert 1.5 < result.loss < 3, "less than six coins, and noise can hit what it stands against"
     assert result.memory_bytes > 1 << 20
-    assert result.lines[0] == "vectors: 12 vectors of 16 numbers"
-    assert result.lines[1].startswith(f"loss {result.loss:.4f} in the last pass; ")
+    assert result.lines[0] == "vectors: 12 vectors of dimension 16"
+    assert result.lines[1].startswith(f"loss {result.loss:.4f} in the last epoch; ")
     notes = [event.text for event in heard if isinstance(event, Note)]
-    assert f"{TOKENS:,} words, 12 different; 12 come 1 times or more and make 100.0% of the text" in notes
+    assert f"{TOKENS:,} words, 12 distinct; 12 occur at least 1 times and cover 100.0% of the text" in notes
     assert "skipgram, negative loss, learning rate 0.1, 1 thread, seed 1" in notes
-    assert "12 words of 16 numbers take 0 MB of memory" in notes
+    assert "12 words of dimension 16 take 0 MB of memory" in notes
 
 
 def test_subwords_are_kept_and_compose_unseen_words(text: Path) -> None:
@@ -173,7 +176,7 @@ def test_an_interrupted_run_ends_as_one_never_interrupted(text: Path, method: di
     heard: list[Event] = []
     result = run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1), heard.append)
     assert isinstance(result, TrainEmbeddingsResult)
-    assert Note(f"going on from step {step}") in heard
+    assert Note(f"resuming from step {step}") in heard
     assert artefact(Path("vectors")) == artefact(Path("whole"))
     steps = [record["step"] for record in metrics.read(Path("vectors") / metrics.METRICS_FILE)]
     assert steps == sorted(set(steps)), "nothing is measured twice"
@@ -190,7 +193,7 @@ def test_a_run_may_be_interrupted_many_times(text: Path) -> None:
     assert artefact(Path("vectors")) == artefact(Path("whole"))
 
 
-def test_a_run_that_died_before_its_first_checkpoint_starts_again(text: Path) -> None:
+def test_resume_after_kill_before_first_checkpoint(text: Path) -> None:
     trained(output=Path("whole"))
 
     def die(event: Event) -> None:
@@ -201,24 +204,18 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again(text: Path) ->
         trained(die)
     heard: list[Event] = []
     run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1), heard.append)
-    assert Note("vectors has no checkpoint yet: training starts from the beginning") in heard
+    assert Note("vectors has no checkpoint yet: starting from the beginning") in heard
     assert artefact(Path("vectors")) == artefact(Path("whole"))
 
 
 def test_what_cannot_be_resumed(text: Path) -> None:
-    assert refused(ArtefactError, text=[], resume=True).startswith("there is no run to resume in vectors\n")
+    refused(ArtefactError, "vectors", "--resume", text=[], resume=True)
     trained()
-    finished = "the run in vectors is finished\n  hint: --init-from goes on with its vectors and new text"
-    assert refused(ConfigError, text=[], resume=True) == finished
-    assert refused(UsageError, resume=True) == (
-        "--resume has its text already\n  the run keeps it as numbers\n  hint: leave out the text"
-    )
+    refused(ConfigError, "--init-from", path="vectors", option="--resume", text=[], resume=True)
+    refused(UsageError, option="--resume", resume=True)
     with pytest.raises(Interrupted):
         trained(stop_at(20), overwrite=True)
-    assert refused(ConfigError, text=[], resume=True, dimension=7) == (
-        "--resume continues with the options of the run in vectors\n  --dimension: 16 in the run, 7 now\n"
-        "  hint: leave them out; --init-from with another --output starts a run with other options from these weights"
-    )
+    refused(ConfigError, "vectors", "--dimension: 16", 7, "--init-from", text=[], resume=True, dimension=7)
 
 
 def test_vectors_from_elsewhere_cannot_be_resumed(text: Path) -> None:
@@ -226,29 +223,28 @@ def test_vectors_from_elsewhere_cannot_be_resumed(text: Path) -> None:
     meta = manifest.load(Path("vectors/meta.json"))
     facts = {name: fact for name, fact in meta.facts.items() if name in ("words", "dimension", "subwords")}
     manifest.write(Path("vectors/meta.json"), replace(meta, options={}, facts=facts))
-    assert refused(ConfigError, text=[], resume=True).startswith("the run in vectors is finished\n")
+    refused(ConfigError, "finished", path="vectors", text=[], resume=True)
 
 
 def test_a_dry_run_writes_nothing(text: Path) -> None:
     cost = run(options(dry_run=True, subwords=True, buckets=100))
-    assert isinstance(cost, Cost)
+    assert isinstance(cost, EmbeddingTrainingEstimate)
     assert not Path("vectors").exists()
     rows = 2 * (12 + 4) + 100
     assert cost.as_dict() == {
         "words": 12, "tokens": TOKENS, "memory_bytes": 4 * 16 * (rows + 16), "disk_bytes": cost.disk_bytes,
     }  # fmt: skip
     assert cost.disk_bytes > 2 * cost.memory_bytes + 4 * TOKENS + 8 * LINES
-    assert cost.lines[0] == f"words   12 of {TOKENS:,} in the text"
+    assert cost.lines[0] == f"words   12, from {TOKENS:,} words of running text"
     trained()
-    assert isinstance(run(options(dry_run=True)), Cost), "it does not mind what is there"
+    assert isinstance(run(options(dry_run=True)), EmbeddingTrainingEstimate), "it does not mind what is there"
     assert len(Vectors.load(Path("vectors"))) == 12
 
 
 def test_loss_that_is_no_number(text: Path) -> None:
-    assert refused(RnnkitError, learning_rate=1e30) == (
-        "the loss is no longer a number at step 1\n  what is saved in vectors is from before\n"
-        "  hint: a lower --learning-rate usually helps, or a lower --clip where there is one"
-    )
+    with pytest.raises(TrainingError) as raised:
+        run(options(learning_rate=1e30))
+    assert all(value in str(raised.value) for value in ("loss", "step 1", "vectors", "--learning-rate"))
 
 
 def test_a_text_that_teaches_nothing(text: Path) -> None:
@@ -258,7 +254,7 @@ def test_a_text_that_teaches_nothing(text: Path) -> None:
         with pytest.raises(DataError) as caught:
             trained(**changes)
         assert caught.value.exit_code == 1
-        assert "every line is a single word" in caught.value.what
+        assert "single word" in caught.value.what
         assert "rnnkit tokenize" in str(caught.value)
         assert "--sample" not in str(caught.value)
         assert not Path("vectors").exists()
@@ -268,24 +264,22 @@ def test_old_vectors_outlive_a_text_that_teaches_nothing(text: Path) -> None:
     trained()
     before = artefact(Path("vectors"))
     text.write_text("我们今天去北京吃烤鸭。\n他们昨天在上海喝茶。\n" * 50, encoding="utf-8")
-    assert "every line is a single word" in refused(DataError, overwrite=True)
+    refused(DataError, "single word", overwrite=True)
     assert artefact(Path("vectors")) == before
 
 
 def test_lines_with_too_few_frequent_words(text: Path) -> None:
     text.write_text("".join(f"wine w{n}\nx{n} bread y{n}\n" for n in range(9)), encoding="utf-8")
-    message = refused(DataError)
-    assert "no line has two words" in message
-    assert "--min-count 5" in message
+    refused(DataError, "no line has two words", "--min-count 5")
     assert not Path("vectors").exists()
 
 
-def test_a_text_that_is_thinned_out(text: Path) -> None:
+def test_subsampling_that_keeps_nothing(text: Path) -> None:
     text.write_text("wine bread\n" * 9, encoding="utf-8")
     heard: list[Event] = []
     assert trained(heard.append, sample=1e-9).loss == 0
-    nothing = "nothing was learned: --sample 1e-09 thinned out so much that no line kept two words; "
-    assert WarningEvent(f"{nothing}--sample 0 keeps all words") in heard
+    (warning,) = (event.text for event in heard if isinstance(event, WarningEvent))
+    assert "--sample 1e-09" in warning
     assert not np.load("vectors/contexts.npy", allow_pickle=False).any()
 
 

@@ -19,7 +19,8 @@ from rnnkit.stages.training import train, train_lm
 from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
 from rnnkit.stages.training.train_lm.options import PRESETS, TrainLMOptions, apply_preset
-from rnnkit.stages.vectors import embedding_options, train_embeddings
+from rnnkit.stages.vectors import train_embeddings
+from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsOptions
 
 SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors",
         "last/loss-scale.safetensors")  # fmt: skip
@@ -247,7 +248,7 @@ def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path,
 
 def test_embeddings_start_from_word_vectors(work: Path, tmp_path: Path) -> None:
     train_embeddings.run(
-        embedding_options.TrainEmbeddingsOptions(
+        TrainEmbeddingsOptions(
             text=[work / "tokens" / "train.en.tok"], dimension=10, min_count=1, epochs=1, threads=1, work=tmp_path,
         )
     )  # fmt: skip
@@ -277,7 +278,7 @@ def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
     assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
     assert manifest.read(again, "model", 1).options["recompute"] is True
     turned_on: list[Any] = []
-    monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)
+    monkeypatch.setattr("rnnkit.nn.activation_checkpointing.enable_checkpointing", turned_on.append)
     for wanted in (False, True):
         train_lm.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=wanted, **changes))
     assert len(turned_on) == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.raising import raises
 
 from rnnkit.errors import DataError, FormatError
 from rnnkit.events import Event, Note, Progress
@@ -49,7 +50,7 @@ def verify(*paths: Path) -> VerifyResult:
 
 def test_whole(work: Path) -> None:
     result = verify(work)
-    assert result.lines == ("4 files whole",)
+    assert result.lines == ("4 files verified",)
     assert result.as_dict() == {"files": 4, "artefacts": 4}
 
 
@@ -63,35 +64,32 @@ def test_every_fault_is_named(work: Path) -> None:
     write(work / "model" / "best", b"weighty")
     write(work / "model" / "tokenizer" / "table", b"tab")
     (work / "model" / "last" / "state.json").unlink()
-    with pytest.raises(FormatError) as caught:
+    with raises(FormatError, "3 of 4 files") as caught:
         verify(work)
     assert caught.value.exit_code == 1
-    assert str(caught.value) == (
-        "3 of 4 files are not as they were written\n"
-        f"  {work}/model/last/state.json: missing\n"
-        f"  {work}/model/best: its bytes have changed (sha256 differs)\n"
-        f"  {work}/model/tokenizer/table: 3 bytes, 5 were written\n"
-        "  hint: copy them again from where they are whole, or make them again with --overwrite"
-    )
+    assert [detail.partition(": ")[0] for detail in caught.value.details] == [
+        f"{work}/model/last/state.json", f"{work}/model/best", f"{work}/model/tokenizer/table",
+    ]  # fmt: skip
+    assert all(value in caught.value.details[2] for value in ("3 bytes", "5"))
 
 
 def test_a_file_that_is_gone(work: Path) -> None:
     (work / "vocab.tsv").unlink()
-    with pytest.raises(FormatError, match=f"{work}/vocab.tsv: missing"):
+    with raises(FormatError, f"{work}/vocab.tsv: missing"):
         verify(work / "vocab.tsv")
 
 
 @pytest.mark.parametrize("name", ["model/metrics.jsonl", "model/notes.txt", "model/best.safetensors", "model/last/x"])
 def test_what_no_manifest_lists_is_a_fault(work: Path, name: str) -> None:
     path = write(work / name, b"")
-    with pytest.raises(FormatError, match=f"{path}: no manifest lists it"):
+    with raises(FormatError, f"{path}: not listed"):
         verify(work)
 
 
 @pytest.mark.parametrize("link", [os.devnull, "nowhere", "."])
 def test_links_are_no_exception(work: Path, link: str) -> None:
     (work / "model" / "linked").symlink_to(link)
-    with pytest.raises(FormatError, match="linked: no manifest lists it"):
+    with raises(FormatError, "linked: not listed"):
         verify(work)
 
 
@@ -100,7 +98,7 @@ def test_artefacts_that_have_lost_their_manifest(work: Path, manifests: list[str
     model_weights.save(work / "model" / "average.safetensors", {"weight": torch.ones(3)}, {"step": 4})
     for name in manifests:
         (work / name).unlink()
-    with pytest.raises(FormatError, match="no manifest lists it"):
+    with raises(FormatError, "not listed"):
         verify(work)
 
 
@@ -108,8 +106,8 @@ def test_other_files_of_a_workspace_are_mentioned(work: Path) -> None:
     text = write(work / "test.hyp", b"")
     heard: list[Event] = []
     run(VerifyOptions([work]), heard.append)
-    notes = [event for event in heard if isinstance(event, Note)]
-    assert notes == [Note(f"not part of an artefact, so not checked: {text}")]
+    (note,) = (event.text for event in heard if isinstance(event, Note))
+    assert note.endswith(f": {text}")
     assert heard[-2] == Progress("verify", 4, 4, unit="artefacts", finished=True)
 
 
@@ -120,15 +118,16 @@ def test_a_run_that_is_not_finished(tmp_path: Path) -> None:
     log = write(tmp_path / "metrics.jsonl", b"")
     heard: list[Event] = []
     run(VerifyOptions([tmp_path]), heard.append)
-    notes = [event for event in heard if isinstance(event, Note)]
-    assert notes == [Note(f"of a run that is not finished, so not checked: {log}")]
+    (note,) = (event.text for event in heard if isinstance(event, Note))
+    assert "unfinished" in note
+    assert note.endswith(f": {log}")
     path = tmp_path / "best.safetensors"
     model_weights.save(path, {"weight": torch.ones(3)}, {"step": 4})
     assert verify(tmp_path).files == 2
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     write(path, bytes(content))
-    with pytest.raises(FormatError, match=f"{path}: its tensors have another SHA-256 than was written"):
+    with raises(FormatError, f"{path}: ", "SHA-256"):
         verify(tmp_path)
 
 
@@ -145,7 +144,7 @@ def test_a_name_that_leads_outside_is_a_fault(work: Path) -> None:
     document = json.loads(place.read_bytes())
     document["files"]["../vocab.tsv"] = document["files"].pop("best")
     place.write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(FormatError, match=r"the name '\.\./vocab\.tsv' leads outside the artefact's folder"):
+    with raises(FormatError, "../vocab.tsv"):
         verify(work / "model")
 
 
@@ -155,18 +154,13 @@ def test_damaged_manifest(work: Path, entry: str) -> None:
     document = json.loads(place.read_bytes())
     document["files"]["best"] = json.loads(entry)
     place.write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(FormatError, match=f"{place} is damaged"):
+    with raises(FormatError, place):
         verify(work)
 
 
 def test_nothing_to_verify(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"there is no file or folder {tmp_path}/nothing"):
+    with raises(DataError, path=tmp_path / "nothing"):
         verify(tmp_path / "nothing")
     for path in (tmp_path, write(tmp_path / "file", b"")):
-        with pytest.raises(DataError) as caught:
+        with raises(DataError, "meta.json", "`rnnkit inspect`", path=path):
             verify(path)
-        assert str(caught.value) == (
-            f"{path} has no checksums\n"
-            "  no meta.json stands in it or beside it\n"
-            "  hint: rnnkit writes them with everything it makes; `rnnkit inspect` looks at other files"
-        )

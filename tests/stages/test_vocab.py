@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, RnnkitError
 from rnnkit.events import Event, Progress, WarningEvent
@@ -29,10 +30,16 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def refused(kind: type[RnnkitError], options: VocabOptions) -> str:
-    with pytest.raises(kind) as caught:
-        run(options)
-    return str(caught.value)
+def refused(
+    kind: type[RnnkitError],
+    wanted: VocabOptions,
+    *values: object,
+    path: str | None = None,
+    option: str | None = None,
+) -> None:
+    """Check that the command fails with this error, whose message names the values."""
+    with raises(kind, *values, path=path, option=option):
+        run(wanted)
 
 
 def rows(path: str) -> list[str]:
@@ -45,7 +52,7 @@ def test_one_vocabulary_of_the_train_files(corpus: Path) -> None:
         "a\t3", "ein\t3", "<\t2", "s\t2", "￭/￭\t2", "￭>\t2",
         "Hund\t1", "Mann\t1", "and\t1", "dog\t1", "man\t1", "und\t1",
     ]  # fmt: skip
-    assert result.lines == ("work/vocab.tsv: 16 rows, which cover 100.00% of 20 tokens (12 different)",)
+    assert result.lines == ("work/vocab.tsv: 16 entries, covering 100.00% of 20 tokens (12 distinct)",)
     assert json.loads(json.dumps(result.as_dict())) == {
         "vocabularies": [{"path": "work/vocab.tsv", "rows": 16, "tokens": 20, "types": 12, "covered": 20}]
     }
@@ -72,9 +79,8 @@ def test_rare_tokens_and_a_limit(corpus: Path) -> None:
     assert rows("work/vocab.tsv") == ["a\t3"]
     heard: list[Event] = []
     run(VocabOptions(min_count=9, overwrite=True), heard.append)
-    assert heard[-1] == WarningEvent(
-        "work/vocab.tsv has no row but the special symbols; lower --min-count or raise --max-size"
-    )
+    assert isinstance(heard[-1], WarningEvent)
+    assert all(value in heard[-1].text for value in ("work/vocab.tsv", "--min-count", "--max-size"))
 
 
 def test_a_token_file_from_elsewhere(tmp_path: Path) -> None:
@@ -93,40 +99,28 @@ def test_counting_tells_how_far_it_is(corpus: Path) -> None:
 
 def test_nothing_is_overwritten(corpus: Path) -> None:
     run(VocabOptions())
-    assert refused(ArtefactError, VocabOptions()) == (
-        "work/vocab.tsv already exists\n  hint: --overwrite replaces it; --output or --work names another path"
-    )
+    refused(ArtefactError, VocabOptions(), "--overwrite", "--output", path="work/vocab.tsv")
 
 
 def test_what_cannot_be_counted(corpus: Path) -> None:
-    assert refused(DataError, VocabOptions(work=Path("none"))) == (
-        "there is no token file of the training part in none/tokens\n"
-        "  it has no token files\n"
-        "  hint: `rnnkit tokenize train.LANG` makes one, or name the token files"
-    )
-    assert refused(DataError, VocabOptions(files=[Path("none.tok")])).startswith("there is no token file none.tok")
+    refused(DataError, VocabOptions(work=Path("none")), "`rnnkit tokenize train.LANG`", path="none/tokens")
+    refused(DataError, VocabOptions(files=[Path("none.tok")]), "none.tok")
     for content in (b"", b"\n \n"):
         Path("empty.tok").write_bytes(content)
-        assert refused(DataError, VocabOptions(files=[Path("empty.tok")])) == (
-            "empty.tok has no tokens\n  it is empty or has only blank lines"
-        )
+        refused(DataError, VocabOptions(files=[Path("empty.tok")]), path="empty.tok")
     Path("bad.tok").write_bytes(b"a\nb\xff\n")
-    assert refused(DataError, VocabOptions(files=[Path("bad.tok")])).startswith("bad.tok:2:2: not UTF-8 (byte 0xff)")
+    refused(DataError, VocabOptions(files=[Path("bad.tok")]), "bad.tok:2:2", "0xff")
     Path("work/tokens/train.de.tok").unlink()
     Path("work/tokens/train.en.tok").unlink()
-    assert "it has valid.de.tok" in refused(DataError, VocabOptions())
+    refused(DataError, VocabOptions(), "valid.de.tok")
 
 
 def test_token_files_of_different_tokenizers(corpus: Path) -> None:
     train = tokenize.TokenizeOptions(files=[Path("train.en")], type="chars", work=Path("other"))
     tokenize.run(replace(train, output=Path("work/tokens"), overwrite=True))
-    message = refused(ArtefactError, VocabOptions())
-    assert message.splitlines()[0] == "token files of different tokenizers do not go together"
-    assert "work/tokens/train.de.tok: tokenizer " in message
+    refused(ArtefactError, VocabOptions(), "work/tokens/train.de.tok: tokenizer ", "work/tokens/train.en.tok")
 
 
 def test_a_changed_token_file(corpus: Path) -> None:
     Path("work/tokens/train.de.tok").write_text("ein\n", encoding="utf-8")
-    assert refused(ArtefactError, VocabOptions()).startswith(
-        "work/tokens/train.de.tok has changed since `rnnkit tokenize` wrote it"
-    )
+    refused(ArtefactError, VocabOptions(), "work/tokens/train.de.tok", "`rnnkit tokenize`")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rnnkit.alignment.links import Links
+from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.text.special_tokens import EOS
 
@@ -18,7 +18,7 @@ def sentences(rows: list[list[int]]) -> SentenceDataset:
     return SentenceDataset(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
 
 
-def pack(points: Points) -> Links:
+def pack(points: Points) -> WordAlignments:
     """Links as they are read from a folder."""
     flat = np.array([link for pair in points for link in pair], dtype=np.int32).reshape(-1, 2)
-    return Links(np.cumsum([0, *map(len, points)], dtype=np.int64), flat[:, 0], flat[:, 1])
+    return WordAlignments(np.cumsum([0, *map(len, points)], dtype=np.int64), flat[:, 0], flat[:, 1])

@@ -37,7 +37,7 @@ def test_an_array_with_strides_is_saved_as_it_reads(tmp_path: Path) -> None:
     np.testing.assert_array_equal(checkpoint.load(tmp_path / "last").arrays["carried"]["0.0"], array)
 
 
-def test_a_crash_between_the_two_renames_leaves_the_old_checkpoint(tmp_path: Path) -> None:
+def test_a_crash_between_renames_keeps_the_old_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "last"
     checkpoint.save(folder, example(1))
     folder.rename(tmp_path / ".last.old")

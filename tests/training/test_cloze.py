@@ -37,7 +37,7 @@ def task(
     return MaskedLMTask(network, lines, MaskedLMObjective(torch.float32), NetworkOptimizer(network, how, folder))
 
 
-def test_a_step_counts_every_token_but_the_ends_and_learns_from_their_mean(tmp_path: Path) -> None:
+def test_a_step_minimizes_the_mean_over_tokens_without_eos(tmp_path: Path) -> None:
     network = filler(dropout=0.0, dropout_input=0.0, dropout_hidden=0.0, blanked=0.0)
     lines = sentences(LINES)
     batch = np.array([0, 2, 3])

@@ -172,7 +172,7 @@ def test_two_processes_agree(tmp_path: Path, memory: str) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
 
 
-def test_a_gradient_that_overflows_in_one_process_is_skipped_by_all(tmp_path: Path) -> None:
+def test_all_ranks_skip_a_step_that_overflows_in_one(tmp_path: Path) -> None:
     ending = launch([sys.executable, "-c", OVERFLOWING, str(tmp_path)], 2)
     assert ending == LaunchResult(0)
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rnnkit.alignment.agreement import Agreement, agreement
+from rnnkit.alignment.alignment_error_rate import AlignmentScores, score_links
 from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import kinds
-from rnnkit.nn.guided_attention import guided_loss, reference_guided_loss
+from rnnkit.nn.guided_attention import guided_attention_loss, reference_guided_attention_loss
 from rnnkit.training.optimizer import NetworkOptimizer
 from rnnkit.training.optimizer import OptimizerSettings as Changes
 from rnnkit.training.seq2seq_task import AttentionSupervision, Seq2SeqObjective, Seq2SeqTask, gather_pairs
@@ -69,7 +69,9 @@ def test_the_links_of_a_batch_whatever_its_order(data: st.DataObject) -> None:
     linked_BTS = torch.zeros(len(batch), 5, 7, dtype=torch.bool)
     linked_BTS[linked.row_L, linked.target_L, linked.source_L] = True
     weights_BTS = torch.softmax(torch.randn(len(batch), 5, 7, generator=torch.Generator().manual_seed(1)), dim=-1)
-    torch.testing.assert_close(guided_loss(weights_BTS, linked), reference_guided_loss(weights_BTS, linked_BTS))
+    torch.testing.assert_close(
+        guided_attention_loss(weights_BTS, linked), reference_guided_attention_loss(weights_BTS, linked_BTS)
+    )
 
 
 def attention_loss(network: SequenceToSequence, data: Any, guidance: AttentionSupervision, batch: list[int]) -> Tensor:
@@ -77,7 +79,7 @@ def attention_loss(network: SequenceToSequence, data: Any, guidance: AttentionSu
     pairs = gather_pairs(source, target, np.array(batch), CPU)
     decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights=True)
     assert decoded.weights_BTS is not None
-    return guided_loss(decoded.weights_BTS, guidance.batch_links(np.array(batch), CPU))
+    return guided_attention_loss(decoded.weights_BTS, guidance.batch_links(np.array(batch), CPU))
 
 
 @pytest.mark.parametrize("changes", EVERY, ids=str)
@@ -97,7 +99,7 @@ def test_padding_and_company_change_neither_loss_nor_gradient(changes: dict[str,
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
-def learnt(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, float, list[Any]]:
+def learnt(changes: dict[str, Any], weight: float | None) -> tuple[AlignmentScores, float, list[Any]]:
     """After 50 steps, on other sentences: agreement of attention with their links, nats a linked token; the reports."""
     network, (source, target, points) = build(**changes), copies(60, seed=1)
     data = sentences(source), sentences(target)
@@ -116,12 +118,12 @@ def learnt(changes: dict[str, Any], weight: float | None) -> tuple[Agreement, fl
     with torch.inference_mode():
         decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights=True)
         assert decoded.weights_BTS is not None
-        nats = guided_loss(decoded.weights_BTS, places).item() / places.tokens
+        nats = guided_attention_loss(decoded.weights_BTS, places).item() / places.tokens
     looked = [
         [(int(place), at) for at, place in enumerate(weights_TS[: len(row), : len(row)].argmax(-1))]
         for weights_TS, row in zip(decoded.weights_BTS, source, strict=True)
     ]
-    return agreement(pack(looked), pack(points)), nats, reports
+    return score_links(pack(looked), pack(points)), nats, reports
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,8 @@ def test_attention_follows_links_sooner_where_they_teach_it(changes: dict[str, A
     assert reports[0].nll == before[0].nll, "the same start"
 
 
-def test_links_are_counted_by_token_and_a_batch_without_any_learns_on() -> None:
+def test_attention_loss_is_a_mean_over_linked_tokens() -> None:
+    """A batch without links still trains."""
     network = build(arch="gru")
     data = sentences([[4, 5, 6], [7]]), sentences([[6, 5], [7, 7, 7]])
     guidance = AttentionSupervision(pack([[(0, 1), (1, 1), (2, 0)], []]), 0.2)

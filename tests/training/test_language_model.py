@@ -43,7 +43,7 @@ def test_it_learns_a_text_that_repeats_itself(arch: str) -> None:
     assert reports[0].gradient_norm > 0
 
 
-def test_the_state_is_carried_within_a_pass_and_dropped_between_passes() -> None:
+def test_state_is_carried_within_an_epoch_only() -> None:
     dry: dict[str, Any] = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0}
     first, second = islice(BpttBatchSampler(TEXT, BpttLayout(3, 7, rotate=False), 1), 2)
     carried, fresh = make(**dry), make(**dry)

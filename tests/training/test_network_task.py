@@ -94,9 +94,8 @@ def test_columns_read_apart_make_the_step_of_all_columns() -> None:
 
 
 @pytest.mark.parametrize("arch", ["lstm", "transformer"])
-def test_float16_takes_the_steps_of_float32_however_many_batches_make_one(
-    arch: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_float16_steps_equal_float32_steps(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With and without gradient accumulation."""
     monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**10)  # the mean of two tokens has a large gradient
     exact, whole, parts = half(arch, torch.float32), half(arch, torch.float16), half(arch, torch.float16)
     for _ in range(3):
@@ -113,7 +112,7 @@ def test_float16_takes_the_steps_of_float32_however_many_batches_make_one(
             np.testing.assert_allclose(weights(task)[name], array, rtol=0, atol=2e-3, err_msg=name)
 
 
-def test_what_overflows_float16_is_skipped_until_the_scale_has_come_down(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overflowing_steps_are_skipped_until_the_scale_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**24)
     task = half("transformer", torch.float16)
     before = weights(task)

@@ -38,7 +38,7 @@ def test_plain_descent_is_its_equation() -> None:
     assert norm > slope.norm()  # the bias has a gradient too
 
 
-def test_long_gradients_are_shortened_and_the_norm_told_is_the_one_before() -> None:
+def test_gradient_clipping_reports_the_norm_before() -> None:
     network, optimizer = make(OptimizerSettings("sgd", clip=1e-3))
     before = [parameter.detach().clone() for parameter in network.parameters()]
     norm = optimizer.step(loss(network), rate=1.0)
@@ -55,7 +55,7 @@ def test_large_numbers_of_a_gradient_are_cut() -> None:
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_weight_decay_is_added_to_the_gradient_or_taken_off_the_weights(name: str) -> None:
+def test_adam_adds_weight_decay_and_adamw_decouples_it(name: str) -> None:
     changes = {}
     for decay in (0.0, 0.5):
         network, optimizer = make(OptimizerSettings(name, weight_decay=decay))  # type: ignore[arg-type]
@@ -68,7 +68,8 @@ def test_weight_decay_is_added_to_the_gradient_or_taken_off_the_weights(name: st
         assert changes[0.5].abs().max() <= 0.1 + 1e-6, "Adam's first step has the size of its rate"
 
 
-def test_the_running_mean_is_its_equation_and_the_network_keeps_its_own_weights() -> None:
+def test_ema_follows_its_equation() -> None:
+    """The network keeps its own weights."""
     network, optimizer = make(OptimizerSettings("sgd", clip=0.0, ema_decay=0.5))
     mean = network.weight.detach().clone()
     for step in range(1, 6):

@@ -75,7 +75,7 @@ def test_nobody_attaches_to_another_file(tmp_path: Path) -> None:
     assert path.read_bytes() == bytes(24)
 
 
-def test_a_limit_of_file_sizes_is_an_error_and_leaves_nothing_open() -> None:
+def test_a_file_size_limit_raises_and_closes_the_file() -> None:
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
     done = subprocess.run([sys.executable, "-c", limited + REFUSED], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -38,7 +38,7 @@ def test_a_signal_sets_the_flag_and_the_old_handler_comes_back(number: signal.Si
     assert signal.getsignal(number) is before
 
 
-def test_a_second_one_stops_at_once_unless_it_comes_in_the_same_moment() -> None:
+def test_a_second_signal_ends_the_process_after_the_debounce() -> None:
     process = subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
@@ -97,7 +97,8 @@ except (signals.Terminated, KeyboardInterrupt) as stop:
 
 @pytest.mark.parametrize("how", ["lose", "swallow"])
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGTERM, "Terminated"), (signal.SIGINT, "KeyboardInterrupt")])
-def test_an_exception_that_is_lost_is_raised_again_and_disturbs_no_cleaning(how: str, number: int, name: str) -> None:
+def test_a_swallowed_exception_is_raised_again(how: str, number: int, name: str) -> None:
+    """It does not interrupt `finally` blocks that it has reached."""
     program = LOST.format(how=how, number=int(number))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert (done.stdout, done.stderr) == (f"cleaned up\n{name}\n", "")

@@ -118,9 +118,8 @@ def test_patience_ends_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 8, 11, 12])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_and_a_resumed_run_ends_as_one_never_interrupted(
-    tmp_path: Path, stop_at: int, number: signal.Signals
-) -> None:
+def test_a_resumed_run_equals_one_never_interrupted(tmp_path: Path, stop_at: int, number: signal.Signals) -> None:
+    """The signal saves a checkpoint."""
     whole_task, whole = make(tmp_path / "whole", [1.0, 0.5, 0.2])
     whole.run()
     task, loop = make(tmp_path / "cut", [1.0, 0.5, 0.2])
@@ -183,7 +182,8 @@ def scale_losses(task: Sum, overflows: set[int], start: float = 1024.0) -> None:
     task.step = scaled  # type: ignore[method-assign]
 
 
-def test_skipped_steps_are_counted_line_by_line_and_told_where_they_are_many(tmp_path: Path) -> None:
+def test_skipped_steps_are_counted_and_reported(tmp_path: Path) -> None:
+    """They are in every line of metrics; a warning comes if they are many."""
     heard: list[Event] = []
     task, loop = make(tmp_path, heard=heard, report_every=4)
     scale_losses(task, {1, 2, 4, 7})
@@ -226,7 +226,8 @@ def test_checkpoints_from_before_steps_could_be_skipped_are_read(tmp_path: Path)
     assert (loop.counters.step, loop.counters.skipped_steps) == (12, 0)
 
 
-def test_a_gradient_that_always_overflows_ends_the_run_and_says_what_has_more_room(tmp_path: Path) -> None:
+def test_a_gradient_that_always_overflows_ends_the_run(tmp_path: Path) -> None:
+    """The error suggests precisions with a larger range."""
     task, loop = make(tmp_path)
     scale_losses(task, {5, 6, 7, 8, 9, 10, 11}, start=4.0)
     with pytest.raises(TrainingError) as raised:

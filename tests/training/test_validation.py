@@ -20,7 +20,8 @@ def sentences(lengths: tuple[int, ...]) -> SentenceDataset:
     return SentenceDataset(np.full(offsets[-1], 4, dtype=np.int32), offsets, padded=False)
 
 
-def test_every_sentence_counts_once_by_its_tokens_and_the_mode_is_put_back() -> None:
+def test_validation_weighs_sentences_by_their_tokens() -> None:
+    """Training mode is restored afterwards."""
     network, seen = nn.Linear(3, 5), list[int]()
 
     def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
@@ -47,7 +48,8 @@ def test_all_sides_of_a_batch_fit_its_tokens() -> None:
     assert sorted(sizes) == [1, 2, 2]
 
 
-def test_a_stop_ends_it_without_a_figure_and_an_error_puts_the_mode_back() -> None:
+def test_a_stop_request_ends_validation_without_a_result() -> None:
+    """An error restores training mode."""
     network, stop = nn.Linear(3, 5), StopRequest()
 
     def fail(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:

@@ -151,7 +151,7 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
                 outputs.refuse_inputs(output, [common.config])
         _warn_of_many_processes(options, console)
         limit_library_threads()
-        with kernel_cache.tell_warnings(console.listen):
+        with kernel_cache.report_warnings_to(console.listen):
             return command.act(command.stage, options, console)
 
 

@@ -31,7 +31,7 @@ from rnnkit.evaluation import fresh_network
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.events import null_listener
 from rnnkit.models.language_model import LanguageModel, LMConfig
-from rnnkit.nn.kinds import LanguageArch, Start
+from rnnkit.nn.kinds import Initialization, LanguageArch
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.optimizer import NetworkOptimizer
 from rnnkit.training.optimizer import OptimizerSettings as OptimisationSettings
@@ -67,7 +67,7 @@ class Settings:
     arch: LanguageArch
     hidden: int = 32
     layers: int = 1
-    start: Start = "orthogonal"
+    start: Initialization = "orthogonal"
     symbols: int = 64
     goal: float = 0.9
     budget: int = 800

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from rnnkit.models.language_model import LanguageModel
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
     from rnnkit.text.tokenizers.tokenizer import Tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 

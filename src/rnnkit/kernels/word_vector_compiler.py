@@ -8,5 +8,5 @@ from pathlib import Path
 
 from rnnkit.kernels.compiler import Compiler
 
-_compiler = Compiler(Path(__file__).parent, reordered=True, counted=False)
+_compiler = Compiler(Path(__file__).parent, reassociate=True, allocates=False)
 kernel, inlined = _compiler.kernel, _compiler.inlined

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rnnkit.errors import TrainingError
-from rnnkit.nn.device import out_of_memory
+from rnnkit.nn.device import is_out_of_memory
 from rnnkit.system.machine import memory_shortage, peak_memory, resource_limits
 from rnnkit.training import signals
 from rnnkit.training.task import EpochBatchIterator, Task, Validate
@@ -168,7 +168,7 @@ def check_memory(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: tor
             try:
                 task.dry_run(batches)
             except (MemoryError, RuntimeError) as failure:
-                if not out_of_memory(failure):
+                if not is_out_of_memory(failure):
                     raise
                 raise TrainingError(
                     "a batch does not fit into memory",

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rnnkit.alignment.links import Links
+from rnnkit.alignment.pharaoh import WordAlignments
 from rnnkit.data import batch_sampler
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn.device import autocast
-from rnnkit.nn.guided_attention import LinkedPlaces, guided_loss
+from rnnkit.nn.guided_attention import AlignmentLinks, guided_attention_loss
 from rnnkit.text import special_tokens
 from rnnkit.training import training_step
 from rnnkit.training.optimizer import NetworkOptimizer
@@ -36,24 +36,24 @@ class AttentionSupervision:
         weight: What a nat of a linked token's attention counts beside a nat of a target token.
     """
 
-    links: Links
+    links: WordAlignments
     weight: float
 
-    def batch_links(self, batch: NDArray[np.int64], device: torch.device) -> LinkedPlaces:
+    def batch_links(self, batch: NDArray[np.int64], device: torch.device) -> AlignmentLinks:
         """The links of the pairs of these numbers; one that is there twice counts once.
 
         Args:
             batch: Numbers of sentence pairs, in the order in which they are put together.
             device: Where the network is.
         """
-        row_L, source_L, target_L = self.links.select(batch)
+        row_L, source_L, target_L = self.links.gather(batch)
         key_L = np.unique((row_L << 2 * _POSITION_BITS) | (target_L.astype(np.int64) << _POSITION_BITS) | source_L)
         token_U, token_L, count_U = np.unique(key_L >> _POSITION_BITS, return_inverse=True, return_counts=True)
         row_L, place_L = key_L >> 2 * _POSITION_BITS, key_L % (1 << 2 * _POSITION_BITS)
         share_L = (1 / count_U)[token_L].astype(np.float32)
         parts = (row_L, place_L >> _POSITION_BITS, place_L % (1 << _POSITION_BITS), share_L)
         row, target, source, share = (torch.from_numpy(part).to(device) for part in parts)
-        return LinkedPlaces(row, target, source, share, len(token_U))
+        return AlignmentLinks(row, target, source, share, len(token_U))
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Seq2SeqTask(NetworkTask[NDArray[np.int64]]):
         linked = guidance.batch_links(batch, self._device)
         if network.config.right_to_left:
             linked = reverse_links(linked, pairs.target_BT)
-        attention = guided_loss(decoded.weights_BTS, linked)
+        attention = guided_attention_loss(decoded.weights_BTS, linked)
         pull = guidance.weight * attention / max(1, linked.tokens)
         return BatchLoss(loss / tokens, nll, tokens, pull, AttentionLoss(attention.item(), linked.tokens))
 
@@ -144,7 +144,7 @@ def gather_pairs(
     return PairBatch(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def reverse_links(linked: LinkedPlaces, target_BT: Tensor) -> LinkedPlaces:
+def reverse_links(linked: AlignmentLinks, target_BT: Tensor) -> AlignmentLinks:
     """Links of targets that are said from their end; the end symbol stays behind all words."""
     words_B = (target_BT != special_tokens.PAD).sum(1) - 1
     return replace(linked, target_L=words_B[linked.row_L] - 1 - linked.target_L)

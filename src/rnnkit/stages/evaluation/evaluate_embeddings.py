@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.config import argument, option
+from rnnkit.embeddings.loading import load_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import describe
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.reports.columns import aligned
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.vectors import vector_options as vector
-from rnnkit.stages.vectors.questions import load_vectors
+from rnnkit.stages import shared_options
+from rnnkit.stages import shared_options as usual
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class EvaluateEmbeddingsOptions:
     """
 
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
-    vectors: Path | None = vector.vectors()
+    vectors: Path | None = shared_options.vectors()
     work: Path = usual.work()
     repair: bool = usual.repair()
     restrict: int = option(

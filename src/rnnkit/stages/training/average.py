@@ -14,7 +14,7 @@ from rnnkit.io import lock, manifest
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.durable import copy_directory
 from rnnkit.io.workspace import Workspace
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.outputs import claim_folder
 
 EXAMPLE = """\

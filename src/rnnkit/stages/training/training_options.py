@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rnnkit.config import option
 from rnnkit.nn import kinds
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 
 Presets = Mapping[str, Mapping[str, Any]]
 T = TypeVar("T")

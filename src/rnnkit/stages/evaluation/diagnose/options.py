@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnnkit.config import argument, option
 from rnnkit.nn import kinds
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 
 FLOW_HIDDEN, RECALL_HIDDEN = 256, 32
 RECALLERS = ("rnn", "gru", "lstm", "mingru")
@@ -48,7 +48,9 @@ class DiagnoseOptions:
         shown_default=f"{FLOW_HIDDEN}; with --recall {RECALL_HIDDEN}",
     )  # fmt: skip
     layers: int = option(1, help="Their layers.", panel="Networks", minimum=1)
-    start: str = option("orthogonal", help="How their state matrices start.", panel="Networks", choices=kinds.STARTS)
+    start: str = option(
+        "orthogonal", help="How their state matrices start.", panel="Networks", choices=kinds.INITIALIZATIONS
+    )
     seed: int = option(1, help="Seed of weights and of what is drawn.", panel="Networks", minimum=0)
     checkpoint: str = option(
         "best", help="Which weights of a model.", panel="Networks", choices=("best", "last", "average")

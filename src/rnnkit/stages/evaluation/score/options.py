@@ -11,7 +11,7 @@ from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import UsageError
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 
 CHECKPOINTS = ("best", "last", "average")
 CACHE_SIZE = 500

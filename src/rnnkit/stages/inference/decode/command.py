@@ -149,7 +149,7 @@ def _search(options: DecodeOptions, beam: int) -> SearchOptions:
         allow_unknown=options.allow_unknown or options.replace_unknown,
         exhaustive=options.exhaustive,
         min_length=options.min_length,
-        no_repeat=options.no_repeat_ngram,
+        no_repeat_ngram=options.no_repeat_ngram,
         groups=options.beam_groups,
         diversity=DIVERSITY if options.diversity is None else options.diversity,
         coverage=options.coverage_penalty,
@@ -261,7 +261,7 @@ def _describe_filling(filled: FilledLine) -> dict[str, Any]:
         ],
         "gaps": [
             {
-                "place": gap.place,
+                "place": gap.position,
                 "candidates": [
                     {"token": candidate.token, "probability": math.exp(candidate.log_p)} for candidate in gap.candidates
                 ],

@@ -15,7 +15,7 @@ from typing import Any
 from rnnkit.config import STDIN, as_dict
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions
 
 FREE = {"output", "overwrite", "resume", "batch-tokens", "device", "threads", "alignments", "attention"}

@@ -54,9 +54,9 @@ class LengthWarnings:
 
     def look(self, number: int, one: TranslatedLine) -> None:
         """Look at a line that was translated."""
-        if one.left_out:
+        if one.truncated_tokens:
             self.cut.add(number)
-        if self.longest.is_known and len(one.source) + one.left_out + 1 > self.longest.source:
+        if self.longest.is_known and len(one.source) + one.truncated_tokens + 1 > self.longest.source:
             self.long.add(number)
         if one.hypotheses and not one.hypotheses[0].finished:
             self.unfinished.add(number)
@@ -73,7 +73,7 @@ class LengthWarnings:
             )
         if cut.count:
             parts.append(
-                f"only the first {self.search.most_source:,} tokens of {_lines(cut.count)} were read: {cut}; "
+                f"only the first {self.search.max_source_length:,} tokens of {_lines(cut.count)} were read: {cut}; "
                 "--max-source-length changes that"
             )
         if parts:

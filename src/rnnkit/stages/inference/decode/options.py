@@ -10,7 +10,7 @@ from pathlib import Path
 from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import FormatError, UsageError
 from rnnkit.io.workspace import Workspace
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.text.masked_lines import DEFAULT_GAP, check_gap
 
 CHECKPOINTS = ("best", "last", "average")

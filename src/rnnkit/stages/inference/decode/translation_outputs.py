@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
 from rnnkit.text.special_tokens import NAMES
 
@@ -53,15 +53,15 @@ def translate(
     from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
 
     translator = _open(options, listen)
-    check_attention(options, translator.attends)
+    check_attention(options, translator.has_attention)
     check_directions(
         options, *([one.folder for one in some] for some in (translator.left_to_right, translator.right_to_left))
     )
     longest = _longest(translator)
     search = replace(
         search,
-        most_source=options.max_source_length or longest.most_source,
-        most_output=longest.most_output,
+        max_source_length=options.max_source_length or longest.max_source_length,
+        max_output_length=longest.max_output_length,
     )
     how = _how(options, translator, search, sampling, ahead)
     asked, done = _asked(options, translator, keeper, listen)
@@ -97,7 +97,7 @@ def _how(
     return translation.TranslationOptions(
         search=search,
         batch_tokens=options.batch_tokens,
-        keep_attention=keep and translator.attends,
+        keep_attention=keep and translator.has_attention,
         replace_unknown=options.replace_unknown,
         lexicon=_lexicon(options, translator),
         sampling=sampling,
@@ -155,7 +155,7 @@ def _count_unmet(found: Iterator[TranslatedLine], listen: Listener) -> Iterator[
     """The same lines; at their end a warning if there are outputs without what they must have."""
     unmet = 0
     for one in found:
-        unmet += not all(one.met)
+        unmet += not all(one.constraints_met)
         yield one
     if unmet:
         listen(WarningEvent(f"{unmet:,} lines have outputs without all of their constraints"))
@@ -183,9 +183,9 @@ def _open(options: DecodeOptions, listen: Listener) -> Translator:
 
 def _eight_bits_pay(listen: Listener) -> bool:
     """Whether weights of eight bits make decoding faster here; warns where they do not."""
-    from rnnkit.nn import int8
+    from rnnkit.kernels import dispatch
 
-    fast = int8.is_fast()
+    fast = dispatch.int8_is_fast()
     if not fast:
         listen(
             WarningEvent(
@@ -202,11 +202,11 @@ def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str
     Raises:
         DataError: There is no such file, a row is malformed, or it is of other tokens than the model's.
     """
-    from rnnkit.alignment.lexicon import read_likeliest
+    from rnnkit.alignment.translation_table import read_best_translations
 
     if options.lexicon is None:
         return None
-    found, known = read_likeliest(options.lexicon), translator.main.source_vocabulary
+    found, known = read_best_translations(options.lexicon), translator.main.source_vocabulary
     if known.ids.keys().isdisjoint(found):
         shown = ", ".join(known.tokens[len(NAMES) :][:3])
         raise DataError(
@@ -253,11 +253,11 @@ def _describe(translated: TranslatedLine) -> dict[str, Any]:
     `attention` has a row for each target token and the end symbol, and a column for each source token and the end
     symbol; it is null for models without attention. `constraints_met` is there where a line has constraints.
     """
-    met = translated.met
-    left_out = {"source_tokens_left_out": translated.left_out} if translated.left_out else {}
+    constraints_met = translated.constraints_met
+    truncated_tokens = {"source_tokens_left_out": translated.truncated_tokens} if translated.truncated_tokens else {}
     return {
         "source_tokens": list(translated.source),
-        **left_out,
+        **truncated_tokens,
         "outputs": [
             {
                 "text": text,
@@ -266,7 +266,7 @@ def _describe(translated: TranslatedLine) -> dict[str, Any]:
                 "tokens": list(tokens),
                 "finished": hypothesis.finished,
                 "attention": None if hypothesis.attention is None else _rounded(hypothesis.attention.tolist()),
-                **({"constraints_met": met[place]} if met else {}),
+                **({"constraints_met": constraints_met[place]} if constraints_met else {}),
             }
             for place, (text, tokens, hypothesis) in enumerate(
                 zip(translated.outputs, translated.tokens, translated.hypotheses, strict=False)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from rnnkit.embeddings import loading
 from rnnkit.errors import ArtefactError, ConfigError, DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
-from rnnkit.stages.vectors import vector_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,7 @@ class PretrainedEmbeddings:
         from rnnkit.models import pretrained_embeddings
 
         for path, sides, embedding in self._tables(network, data):
-            vectors = Vectors(vector_options.load(path, self.repair, listen))
+            vectors = Vectors(loading.load_table(path, self.repair, listen))
             if vectors.dimension != embedding.embedding_dim:
                 raise ConfigError(
                     f"the vectors of {path} have {vectors.dimension} dimensions, --embedding is "
@@ -133,7 +133,7 @@ def recorded_embeddings(folder: Path) -> Mapping[str, str]:
 def _digest(path: Path) -> str | None:
     if not path.exists():
         raise DataError(f"there are no vectors at {path}")
-    return vector_options.digest(path)
+    return loading.digest_vectors(path)
 
 
 def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]:

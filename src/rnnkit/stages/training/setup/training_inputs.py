@@ -216,12 +216,12 @@ class GuidedAttentionInput:
             FormatError: Its manifest is damaged.
         """
         from rnnkit.alignment.bitext import make_side
-        from rnnkit.alignment.links import check_data, read_links
+        from rnnkit.alignment.pharaoh import check_links_match_data, read_links
         from rnnkit.training.seq2seq_task import AttentionSupervision
 
         if self.file is None:
             return None
-        check_data(self.file, data.folder)
+        check_links_match_data(self.file, data.folder)
         sides = (make_side(data.side(TRAIN, side), data.vocabulary_size(side)) for side in data.sides)
         source_N, target_N = (side.length_N for side in sides)
         links = read_links(self.file, source_N, target_N)

@@ -96,7 +96,7 @@ def run(
     Raises:
         DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
         UsageError: The options ask for several processes, and this one is alone, or among more or fewer.
-        LostProcess: Another process is gone; the last checkpoint is whole.
+        PeerLostError: Another process is gone; the last checkpoint is whole.
         ArtefactError: They do not belong together, or the output already exists or is in use.
         Interrupted: A signal came; everything is saved.
     """

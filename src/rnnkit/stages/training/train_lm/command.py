@@ -180,9 +180,9 @@ def _prepare_fill(
 
 def _precision(options: TrainLMOptions, device: torch.device) -> torch.dtype:
     """The type of the layers' products; they run over whole pieces."""
-    from rnnkit.nn.device import SMALLEST_LAYERS_FOR_BFLOAT16, choose_precision
+    from rnnkit.nn.device import MIN_HIDDEN_FOR_BF16_SEQUENCES, choose_precision
 
-    return choose_precision(options.precision, device, options.hidden or 0, SMALLEST_LAYERS_FOR_BFLOAT16)
+    return choose_precision(options.precision, device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES)
 
 
 def _epochs(made_from: TrainingInputs) -> float:
@@ -204,7 +204,7 @@ def _start(
     import torch
 
     from rnnkit.models import store
-    from rnnkit.nn import recompute
+    from rnnkit.nn import activation_checkpointing
     from rnnkit.nn.device import choose_device, set_threads
     from rnnkit.stages.training.setup.initial_weights import load_initial_weights
     from rnnkit.text.vocabulary import Vocabulary
@@ -216,7 +216,7 @@ def _start(
     torch.manual_seed(options.seed)
     network = build(len(vocabularies[0])).to(device)
     if options.recompute:
-        recompute.turn_on(network)
+        activation_checkpointing.enable_checkpointing(network)
     vectors = _pretrained(options)
     if not resuming and options.init_from is not None:
         load_initial_weights(

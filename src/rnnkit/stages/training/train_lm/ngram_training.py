@@ -17,7 +17,7 @@ from rnnkit.stages.training.train_lm.options import TrainLMOptions
 from rnnkit.system import machine
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
     from rnnkit.stages.training.setup.training_inputs import TrainingInputs
 
 KIND = "model"
@@ -92,7 +92,7 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainin
     made_from = training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer)
     language = made_from.data.sides[0]
     if options.dry_run:
-        from rnnkit.ngrams.estimate import estimated_bytes
+        from rnnkit.ngrams.ngram_estimation import estimated_bytes
 
         facts = made_from.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
@@ -109,7 +109,7 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainin
 def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, listen: Listener) -> NgramTrainingResult:
     from rnnkit.evaluation.perplexity import perplexity, without_padding
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.estimate import estimate
+    from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
     from rnnkit.ngrams.options import NgramOptions as Estimation
     from rnnkit.stages.training.setup.training_inputs import warn_of_markers
     from rnnkit.text.vocabulary import Vocabulary
@@ -125,7 +125,7 @@ def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, lis
         add=options.add_k,
         closed=options.closed,
     )
-    model = estimate(text.ids, text.offsets, made_from.data.vocabulary_size(language), wanted, listen)
+    model = estimate_ngram_model(text.ids, text.offsets, made_from.data.vocabulary_size(language), wanted, listen)
     ngram_store.save(folder / ngram_store.NAME, model)
     seconds = time.monotonic() - began
     log_p = model.score(held_out.ids, held_out.offsets)

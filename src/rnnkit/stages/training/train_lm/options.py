@@ -11,7 +11,7 @@ from typing import Any
 from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules

@@ -99,7 +99,9 @@ def _prepare(
     known = data.meta.facts["splits"]["train"].get("longest")
     longest = max_training_lengths([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
     # As `decode` will search with the finished model.
-    search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
+    search = SearchOptions(
+        beam=VALIDATION_BEAM, max_source_length=longest.max_source_length, max_output_length=longest.max_output_length
+    )
     measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
     batches = BatchSampler([source.lengths(), target.lengths()], batch_tokens, options.seed)
     return TrainingComponents(
@@ -133,7 +135,7 @@ def _make_model(
 
     from rnnkit.models import store
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
-    from rnnkit.nn import recompute
+    from rnnkit.nn import activation_checkpointing
     from rnnkit.nn.device import choose_device, set_threads
     from rnnkit.stages.training.setup.initial_weights import load_initial_weights
     from rnnkit.text.tokenizers.store import load_tokenizer
@@ -148,7 +150,7 @@ def _make_model(
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(choose_device(options.device))
     if options.recompute:
-        recompute.turn_on(network)
+        activation_checkpointing.enable_checkpointing(network)
     if not resuming and options.init_from is not None:
         load_initial_weights(network, store.SEQ2SEQ, options.init_from, loaded)
     if not resuming:
@@ -185,7 +187,7 @@ def _precision(options: TrainSeq2SeqOptions, device: torch.device) -> torch.dtyp
     from rnnkit.nn import device as devices
 
     whole = options.arch in kinds.TRANSFORMERS
-    smallest = devices.SMALLEST_LAYERS_FOR_BFLOAT16 if whole else devices.SMALLEST_FOR_BFLOAT16
+    smallest = devices.MIN_HIDDEN_FOR_BF16_SEQUENCES if whole else devices.MIN_HIDDEN_FOR_BF16
     return devices.choose_precision(options.precision, device, options.hidden or 0, smallest)
 
 

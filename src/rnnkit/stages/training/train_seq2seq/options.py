@@ -11,7 +11,7 @@ from typing import Any
 from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as usual
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.stages.training.setup import training_inputs
@@ -177,7 +177,7 @@ class TrainSeq2SeqOptions:
     )
     measure: str | None = _preset(
         "measure", "Output", help="What chooses the best weights; auto: BLEU, of short outputs chrF.",
-        choices=kinds.MEASURES,
+        choices=kinds.VALIDATION_METRICS,
     )  # fmt: skip
     samples: int = option(3, help="Sample translations shown at a validation.", panel="Output", minimum=0)
     average: int = training.average()
