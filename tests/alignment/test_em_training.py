@@ -96,7 +96,7 @@ def test_hmm_learns_reversed_order() -> None:
     assert isinstance(trained.prior, HmmTransitions)
     middle = len(trained.prior.jump_D) // 2
     assert trained.prior.jump_D[middle - 1] > 10 * trained.prior.jump_D[middle + 1]
-    expected = [place for source, _ in pairs for place in reversed(range(len(source)))]
+    expected = [position for source, _ in pairs for position in reversed(range(len(source)))]
     assert (predict_links(bitext_of(pairs, size=13), trained) == expected).mean() > 0.98
 
 
@@ -154,7 +154,7 @@ def test_empty_bitexts() -> None:
 
 
 def test_a_long_sentence_pair() -> None:
-    words = [4 + place % 97 for place in range(300)]
+    words = [4 + position % 97 for position in range(300)]
     text = bitext_of([(words, words), *(([word], [word]) for word in words[:97])], size=101, longest=300)
     for model in MODELS:
         trained = train_alignment_model(text, AlignmentOptions(model=model, iterations=2, null=0.05))

@@ -73,15 +73,15 @@ def test_gaps_are_filled(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--temperature", "0"], "--temperature must be above 0, not 0.0\n"),
+        (["--temperature", "0"], "--temperature must be positive, got 0.0\n"),
         (["--temperature", "warm"], "--temperature wants a number, not 'warm'\n"),
-        (["--top-k", "0"], "--top-k must be at least 1, not 0\n"),
+        (["--top-k", "0"], "--top-k must be at least 1, got 0\n"),
         (["--top-k", "2.5"], "--top-k wants a whole number, not '2.5'\n"),
-        (["--top-p", "1.5"], "--top-p must be above 0 and at most 1, not 1.5\n"),
+        (["--top-p", "1.5"], "--top-p must be above 0 and at most 1, got 1.5\n"),
         (["--seed", "-1"], "--seed must be at least 0, not -1\n"),
-        (["--beam", "2", "--sample"], "--beam 2 does not go with --sample\n"),
-        (["--fill"], "--fill: for cloze models, and work/model is a language model\n"),
-        (["--nbest", "2"], "--nbest 2 is more than --beam 1 keeps\n"),
+        (["--beam", "2", "--sample"], "--beam 2 cannot be combined with --sample\n"),
+        (["--fill"], "--fill needs masked language models, and work/model is a language model\n"),
+        (["--nbest", "2"], "--nbest (2) must not exceed --beam (1)\n"),
     ],
 )
 def test_options_that_make_no_sense_are_usage_errors(run: Run, prompts: Path, words: list[str], message: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.raising import raises
 from tests.tiny_models import counts, counts_folder, filler, filler_folder, speaker, speaker_folder
 
 from rnnkit.errors import DataError, UsageError
@@ -113,7 +114,7 @@ def test_an_unused_seed_is_said_to_be_unused(folders: dict[str, Path], tmp_path:
     given: list[dict[str, Any]] = [{"seed": 3}, {"seed": 3, "sample": True}, {}]
     for changes in given:
         decode.run(DecodeOptions(files=[tmp_path], model=[folders["lstm"]], **changes), heard.append)
-    assert heard == [Note("--seed has no effect: nothing is drawn")]
+    assert heard == [Note("--seed has no effect without sampling")]
 
 
 def test_notes_name_the_model(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -122,7 +123,7 @@ def test_notes_name_the_model(folders: dict[str, Path], tmp_path: Path) -> None:
     said = {
         "lstm": "best weights, lstm en",
         "ngram": "3-grams, en",
-        "cloze": "best weights, gaps of en",
+        "cloze": "best weights, masked language model of en",
     }
     for kind, words in said.items():
         heard: list[Event] = []
@@ -135,7 +136,7 @@ def test_notes_name_the_model(folders: dict[str, Path], tmp_path: Path) -> None:
 
 
 def test_counts_have_no_checkpoints(folders: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^--checkpoint last: .* holds counts, which have no checkpoints$"):
+    with raises(UsageError, "last", path=folders["ngram"], option="--checkpoint"):
         decoded(folders["ngram"], PROMPTS, tmp_path, checkpoint="last")
 
 

@@ -119,13 +119,13 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(work: Path, mode
         train_seq2seq.run(options(work, folder, guided_attention=links), break_off)
     text = links.read_text()
     links.write_text(text.replace("0-0", "", 1))
-    with pytest.raises(ArtefactError, match=r"was started with other data\n  changed since: links\n"):
+    with raises(ArtefactError, "changed since: links\n", path=folder):
         resume(work, folder)
     links.unlink()
-    with pytest.raises(DataError, match=rf"there are no links at {links}\n  hint: `rnnkit align-words` makes them"):
+    with raises(DataError, "`rnnkit align-words`", path=links):
         resume(work, folder)
     links.write_text(text)
-    with pytest.raises(ConfigError, match=r"--guided-weight: 0\.2 in the run, 0\.5 now"):
+    with raises(ConfigError, "0.2 in the run, 0.5 now", option="--guided-weight"):
         resume(work, folder, guided_weight=0.5)
     resume(work, folder)
     for name in WEIGHTS:
@@ -181,9 +181,8 @@ def test_links_that_do_not_fit_are_named_by_line(
 def test_other_links_that_teach_nothing_are_refused(work: Path, tmp_path: Path) -> None:
     links = tmp_path / "links"
     links.write_text("\n" * len(AlignedData.open(work / "data").side("train", "de")))
-    assert refused(DataError, work, tmp_path / "model", guided_attention=links) == (
-        f"{links} has no link\n  all its lines are empty\n  hint: `rnnkit align-words` makes them"
-    )
+    with raises(DataError, "`rnnkit align-words`", path=links):
+        trained(work, tmp_path / "model", guided_attention=links)
     data = tmp_path / "data"
     align.run(align.AlignOptions(source="de", target="en", work=work, output=data))
     with raises(ArtefactError, data, path=work / "links"):
@@ -192,9 +191,7 @@ def test_other_links_that_teach_nothing_are_refused(work: Path, tmp_path: Path) 
 
 def test_options_that_make_no_sense(work: Path, tmp_path: Path) -> None:
     links, model = work / "links", tmp_path / "model"
-    assert refused(UsageError, work, model, attention="none") == (
-        f"--guided-attention {links} needs attention\n  with --attention none there is nothing to guide"
-    )
-    assert refused(UsageError, work, model, guided_attention=None, guided_weight=0.5) == (
-        "--guided-weight 0.5 needs --guided-attention\n  it is the weight of the links named there"
-    )
+    with raises(UsageError, links, "--attention", option="--guided-attention"):
+        trained(work, model, attention="none")
+    with raises(UsageError, "0.5", "--guided-attention", option="--guided-weight"):
+        trained(work, model, guided_attention=None, guided_weight=0.5)

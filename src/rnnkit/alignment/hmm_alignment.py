@@ -40,7 +40,7 @@ def make_transitions(null: float, weight_B: NDArray[np.float64], longest: int) -
 
 
 def zero_hmm_counts(slots: int, longest: int) -> HmmCounts:
-    """Return expected counts of zero for a table of so many slots and source sentences of up to `longest` words."""
+    """Return expected counts of zero for a table of `slots` slots and source sentences of up to `longest` words."""
     jump_D, left_MK = np.zeros(2 * longest + 1, np.int64), np.zeros((longest + 1, longest + 1), np.int64)
     return HmmCounts(np.zeros(slots, np.int64), jump_D, left_MK)
 

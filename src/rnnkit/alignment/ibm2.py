@@ -21,9 +21,9 @@ _MAX_NEWTON_STEPS = 20
 _TOLERANCE = 1e-6
 
 
-def zero_diagonal_counts(slots: int, weights: int) -> DiagonalCounts:
-    """Return expected counts of zero for a table of so many slots and so many target positions of all shapes."""
-    return DiagonalCounts(np.zeros(slots, np.int64), np.zeros(weights, np.int64), np.zeros(1, np.int64))
+def zero_diagonal_counts(slots: int, positions: int) -> DiagonalCounts:
+    """Return expected counts of zero for a table of `slots` slots and `positions` target positions of all shapes."""
+    return DiagonalCounts(np.zeros(slots, np.int64), np.zeros(positions, np.int64), np.zeros(1, np.int64))
 
 
 def fit_tension(shapes_H2: NDArray[np.int64], prior: DiagonalPrior, counts: DiagonalCounts, scale: float) -> float:

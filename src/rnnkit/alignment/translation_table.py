@@ -56,7 +56,7 @@ def make_word_pair_table(bitext: Bitext) -> WordPairTable:
 
 
 def count_scale(words: int) -> float:
-    """Return the fixed-point scale of counts: the largest power of two with which a sum of so many words fits int64."""
+    """Return the fixed-point scale of counts: a power of two with which the counts of `words` words sum up in int64."""
     return float(1 << (61 - max(1, words).bit_length()))
 
 

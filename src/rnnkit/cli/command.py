@@ -148,7 +148,7 @@ def invoke(command: Command, given: Mapping[str, Any], commands: Sequence[str]) 
             from rnnkit.stages import outputs
 
             for output in outputs.output_paths(options):
-                outputs.refuse_inputs(output, [common.config])
+                outputs.check_not_inputs(output, [common.config])
         _warn_of_many_processes(options, console)
         limit_library_threads()
         with kernel_cache.report_warnings_to(console.listen):

@@ -3,7 +3,7 @@
 The n-grams are the nodes of the trie, numbered by order, then context, then word: node 0 is the empty context, node
 1 + w the unigram w. The children of a node, which extend it by one word, are contiguous and sorted by word, so that a
 word is found by binary search. The `suffix` of a node is its longest proper suffix in the trie. A state is a node: the
-longest context of the words read so far that the model knows. So estimated models, models read from ARPA files and
+longest suffix of the words read so far that is in the trie. So estimated models, models read from ARPA files and
 models mapped from disk all take the same lookup:
 
     log p(w | state) = log p(state w)                                   if the trie contains state w

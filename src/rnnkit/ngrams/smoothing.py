@@ -40,7 +40,7 @@ def modified_kneser_ney(
         b(h)     = sum_v D(a(h v)) / sum_v a(h v)
 
     a is the adjusted count (`adjust_counts`): for n-grams below the highest order, the number of distinct words that
-    precede them. The intuition: the lower order matters where the context says little, and there a word's probability
+    precede them. The intuition: the lower order matters where the context is rare, and there a word's probability
     depends on how many contexts it occurs in, not on how often. "Francisco" is frequent, but mostly follows "San".
 
     D is one of three discounts, and b passes the discounted mass on to the shorter context. The recursion ends at the

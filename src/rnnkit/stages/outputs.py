@@ -37,7 +37,7 @@ class OutputOptions(Options, Protocol):
         """Whether existing outputs may be replaced."""
 
 
-def claim_file(
+def check_output_file(
     options: OutputOptions,
     path: Path,
     kind: str | None = None,
@@ -61,7 +61,7 @@ def claim_file(
     atomic.resolve_output(path)
     if kind is not None:
         _check_name(path)
-    refuse_inputs(path, [*input_paths(options), *others])
+    check_not_inputs(path, [*input_paths(options), *others])
     if os.path.realpath(path) in map(os.path.realpath, beside):
         raise ArtefactError(f"{path} is also another output of this command", hint="choose another name", path=path)
     if path.exists() and not options.overwrite:
@@ -69,21 +69,21 @@ def claim_file(
     artifact_output.check_replaceable_file(path, kind)
 
 
-def claim_folder(options: OutputOptions, path: Path, *kinds: str, others: Iterable[Path] = ()) -> None:
-    """Check that an output directory may be written without destroying anything. Arguments as for `claim_file`.
+def check_output_folder(options: OutputOptions, path: Path, *kinds: str, others: Iterable[Path] = ()) -> None:
+    """Check that an output directory may be written without destroying anything. Arguments as for `check_output_file`.
 
     Raises:
         ArtefactError: The directory is not empty and may not be replaced, contains an input, or is a file.
     """
     folder = artifact_output.resolve_directory(path)
-    refuse_inputs(folder, [*input_paths(options), *others])
+    check_not_inputs(folder, [*input_paths(options), *others])
     if artifact_output.is_occupied(folder):
         if not options.overwrite:
             raise _already_exists(path, options)
         artifact_output.check_replaceable_directory(folder, kinds)
 
 
-def refuse_inputs(output: Path, inputs: Iterable[Path]) -> None:
+def check_not_inputs(output: Path, inputs: Iterable[Path]) -> None:
     """Check that an output file is not an input, and that an output directory contains none.
 
     Raises:

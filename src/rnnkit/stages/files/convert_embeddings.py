@@ -14,7 +14,7 @@ from rnnkit.io import manifest
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
-from rnnkit.stages.outputs import claim_file, claim_folder
+from rnnkit.stages.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vector_table import VectorTable
@@ -121,9 +121,9 @@ def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> 
     output, format = options.output, options.to or _infer_format(options.output)
     source = options.vectors or Workspace(options.work).embeddings
     if format in KINDS:
-        claim_folder(options, output, KINDS[format], others=[source])
+        check_output_folder(options, output, KINDS[format], others=[source])
     else:
-        claim_file(options, output, EXPORT, others=[source])
+        check_output_file(options, output, EXPORT, others=[source])
     table = formats.load(source, options.repair)
     if options.top is not None:
         table = table.first(options.top)

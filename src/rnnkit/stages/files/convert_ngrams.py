@@ -16,7 +16,7 @@ from rnnkit.io.atomic import is_stream
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
-from rnnkit.stages.outputs import claim_file, claim_folder
+from rnnkit.stages.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
     from rnnkit.ngrams.ngram_model import NgramModel
@@ -111,9 +111,9 @@ def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> Conv
         )
     as_arpa = options.output.name.endswith(ENDINGS) or is_stream(options.output)
     if as_arpa:
-        claim_file(options, options.output, others=[source])
+        check_output_file(options, options.output, others=[source])
     else:
-        claim_folder(options, options.output, KIND, others=[source])
+        check_output_folder(options, options.output, KIND, others=[source])
     loaded = _load(source, options.repair, listen)
     if as_arpa:
         write_arpa(loaded.model, loaded.tokens, options.output, options.merge_unknown, listen)
@@ -149,7 +149,7 @@ def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
     if not source.is_dir():
         if source != STDIN and not source.exists():
             raise DataError(
-                f"there is no model at {source}",
+                f"model not found: {source}",
                 hint="name a model directory or an ARPA file with --model",
                 path=source,
                 option="--model",

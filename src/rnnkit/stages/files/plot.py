@@ -15,7 +15,7 @@ from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
 from rnnkit.reports.projection import METHODS
 from rnnkit.stages import shared_options as shared
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Vectors
@@ -108,7 +108,7 @@ def _draw_curve(options: PlotOptions) -> Path:
     model = options.model or Workspace(options.work).model
     picture = options.output or model / "curve.png"
     if options.output is not None:
-        claim_file(options, picture)
+        check_output_file(options, picture)
     draw_curve(model / metrics.METRICS_FILE, picture)
     return picture
 
@@ -119,7 +119,7 @@ def _draw_words(options: PlotOptions, listen: Listener) -> PlotResult:
     from rnnkit.reports.word_map import draw_map
 
     picture = options.output or options.work / "words.png"
-    claim_file(options, picture)
+    check_output_file(options, picture)
     source = options.model or options.vectors or Workspace(options.work).embeddings
     vectors = Vectors(load_table(source, options.repair, listen))
     words = _distinct_words(options.words) or list(vectors.words[: options.count])

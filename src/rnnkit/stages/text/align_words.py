@@ -16,7 +16,7 @@ from rnnkit.io.artifact_output import write_file_manifest
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
-from rnnkit.stages.outputs import claim_file, claim_folder
+from rnnkit.stages.outputs import check_output_file, check_output_folder
 from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
@@ -171,10 +171,10 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
     from rnnkit.alignment.pharaoh import write_links
     from rnnkit.system.machine import available_cores
 
-    _check(options)
+    _check_options(options)
     workspace = Workspace(options.work)
     output = options.output or workspace.links
-    _claim_outputs(options, output)
+    _check_outputs(options, output)
     corpus = open_token_file_pair(options.files) if options.files else open_aligned_data(
         workspace, options.data, options.split, options.vocab
     )  # fmt: skip
@@ -197,7 +197,7 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
     )  # fmt: skip
 
 
-def _check(options: AlignWordsOptions) -> None:
+def _check_options(options: AlignWordsOptions) -> None:
     """Check for options that exclude each other."""
     if options.direction and options.symmetrise:
         raise UsageError(
@@ -216,15 +216,15 @@ def _check(options: AlignWordsOptions) -> None:
         raise UsageError(f"{name} and token files exclude each other", option=name)
 
 
-def _claim_outputs(options: AlignWordsOptions, output: Path) -> None:
+def _check_outputs(options: AlignWordsOptions, output: Path) -> None:
     """Check the outputs before any work is done."""
     from rnnkit.alignment import pharaoh, shortlist
 
-    claim_file(options, output, pharaoh.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
+    check_output_file(options, output, pharaoh.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
     if options.lexicon is not None:
-        claim_file(options, options.lexicon, beside=[output])
+        check_output_file(options, options.lexicon, beside=[output])
     if options.shortlist is not None:
-        claim_folder(options, options.shortlist, shortlist.KIND)
+        check_output_folder(options, options.shortlist, shortlist.KIND)
 
 
 def _align(

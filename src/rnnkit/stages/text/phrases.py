@@ -18,7 +18,7 @@ from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.atomic import atomic_file, is_stream
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 from rnnkit.text.token_files import read_token_lines
 
 if TYPE_CHECKING:
@@ -153,12 +153,12 @@ def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> Ph
     from rnnkit.text.phrase_detection import KIND, VERSION, write_phrase_manifest
 
     assert options.output is not None
-    _check(options)
-    claim_file(options, options.output)
+    _check_options(options)
+    check_output_file(options, options.output)
     no_list = options.phrases or is_stream(options.output)  # no file is written beside a device or a pipe
     outputs = [options.output] if no_list else [options.output, _list_path(options.output)]
     for path in outputs[1:]:
-        claim_file(options, path, KIND, beside=[options.output])
+        check_output_file(options, path, KIND, beside=[options.output])
     inputs = {path.name: manifest.sha256(path) for path in options.files}
     phrases = _load(options.phrases, listen) if options.phrases else _detect(options, listen)
     with ExitStack() as opened:
@@ -205,7 +205,7 @@ def open_filter(options: PhrasesOptions, listen: Listener = null_listener) -> It
     return (" ".join(join(line.split())) for file in files for line in read_token_lines(file))
 
 
-def _check(options: PhrasesOptions) -> None:
+def _check_options(options: PhrasesOptions) -> None:
     if not options.files or STDIN in options.files:
         raise UsageError(
             "--output needs files", "they are read repeatedly, standard input only once", option="--output"

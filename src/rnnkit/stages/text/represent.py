@@ -13,7 +13,7 @@ from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file, write_file_manifest
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 from rnnkit.text.token_files import TRAIN
 
 EXAMPLE = """\
@@ -92,7 +92,7 @@ def run(options: RepresentOptions, listen: Listener = null_listener) -> Represen
     side = options.side or data.sides[0]
     sentences = data.side(options.split, side)
     output = options.output or workspace.root / f"{options.split}.{side}.{options.kind}.npz"
-    claim_file(options, output, KIND)
+    check_output_file(options, output, KIND)
     with artifact_file(output, KIND, VERSION, "wb") as file:
         shape = write_matrix(file, options.kind, sentences, data.vocabulary_size(side))
     facts = {"rows": shape.rows, "columns": shape.columns, "entries": shape.entries}

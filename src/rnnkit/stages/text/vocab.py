@@ -16,7 +16,7 @@ from rnnkit.io.manifest import Manifest
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages import shared_options as shared
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 from rnnkit.system.workers import WorkerPool
 from rnnkit.text import special_tokens
 from rnnkit.text.blocks import count_lines, read_line_blocks
@@ -67,7 +67,7 @@ class VocabOptions:
     )
     max_size: int = option(
         0,
-        help="Maximum vocabulary size, including the four special symbols and, with byte fallback, the 256 bytes; 0 is "
+        help="Maximum vocabulary size, including the four special tokens and, with byte fallback, the 256 bytes; 0 is "
         "no limit.",
         unit="entries",
         minimum=0,
@@ -100,7 +100,7 @@ class VocabularySummary:
 
     Attributes:
         path: The vocabulary file.
-        size: Number of entries, including the four special symbols.
+        size: Number of entries, including the four special tokens.
         tokens: Counted tokens.
         types: Distinct tokens among them.
         covered: Tokens that are in the vocabulary.
@@ -167,7 +167,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
     if shard is not None:
         groups = {shard.place(path): members for path, members in groups.items()}
     for path in groups:
-        claim_file(options, path, KIND)
+        check_output_file(options, path, KIND)
     byte_fallback, pieces = _inspect_tokenizer(files, made_by, options, listen)
     counted = [(path, members, _count_files(members, shard, options, listen)) for path, members in groups.items()]
     results = []
@@ -277,7 +277,7 @@ def _find_merge_sources(options: VocabOptions) -> dict[Path, list[Path]]:
 
 def _merge(path: Path, sources: Sequence[Path], options: VocabOptions, listen: Listener) -> VocabularySummary:
     """Add up vocabularies that contain every token of their text."""
-    claim_file(options, path, KIND)
+    check_output_file(options, path, KIND)
     if options.files:
         metas = [read_vocabulary_manifest(source) for source in sources]
         known = recorded_options(options)
@@ -342,9 +342,9 @@ def _write(
         facts["byte_fallback"] = True
     vocabulary.save(path, options=options, inputs=inputs, facts=facts)
     if counts and len(vocabulary) == len(special_tokens.NAMES):
-        listen(WarningEvent(f"{path} contains only the special symbols; lower --min-count or raise --max-size"))
+        listen(WarningEvent(f"{path} contains only the special tokens; lower --min-count or raise --max-size"))
     if 0 < max_size < len(vocabulary) and byte_fallback:
-        minimum = f"{len(special_tokens.NAMES)} special symbols and {len(always)} bytes"
+        minimum = f"{len(special_tokens.NAMES)} special tokens and {len(always)} bytes"
         listen(
             WarningEvent(f"{path} has {len(vocabulary)} entries, more than --max-size {max_size}: it needs {minimum}")
         )

@@ -1,4 +1,4 @@
-"""`rnnkit train`: looks at the data and trains what fits it."""
+"""`rnnkit train`: train the kind of model that the data is for."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training import train_lm, train_seq2seq
 from rnnkit.stages.training.setup.model_directory import TrainingResult
+from rnnkit.stages.training.train_lm.options import TrainLMOptions
+from rnnkit.stages.training.train_seq2seq.options import TrainSeq2SeqOptions
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
     from rnnkit.training.dry_run import CostEstimate
 
@@ -24,83 +24,85 @@ rnnkit train --arch lstm
 rnnkit train --arch gru --layers 2 --dry-run
 rnnkit train --resume"""
 
-TRAINERS: dict[str, tuple[str, ModuleType, type[Any]]] = {
-    "parallel": ("train-seq2seq", train_seq2seq, train_seq2seq.TrainSeq2SeqOptions),
-    "text": ("train-lm", train_lm, train_lm.TrainLMOptions),
-}
-"""For each kind of aligned data, the command that learns from it."""
-
-_DOC = """Train a model on aligned data: two sides make a sequence-to-sequence model, one makes a language model.
+_DOC = """Train a model on encoded data: a sequence-to-sequence model on parallel data, a language model on one side.
 
 Options that only one of them has are refused for the other; `rnnkit train-seq2seq --help` and `rnnkit train-lm --help`
-list them apart, with the defaults of each. The model directory keeps the best and the last weights, the metrics, a
-learning curve and a model card.
+list them separately. The model directory holds the best and the last weights, the metrics, a learning curve and a model
+card.
 """
 
 
-def _union(kinds: typing.Sequence[type[Any]]) -> type[Any]:
-    """One set of options out of several; what they share but begin differently begins as the kind of data says."""
+def _merge_options(seq2seq: type[Any], lm: type[Any]) -> type[Any]:
+    """Make one options class of both; an option that they share without a common default has none."""
     fields: dict[str, dataclasses.Field[Any]] = {}
     hints: dict[str, Any] = {}
-    for kind in kinds:
-        for name, hint in typing.get_type_hints(kind).items():
-            field = next(field for field in dataclasses.fields(kind) if field.name == name)
+    for options_type in (seq2seq, lm):
+        for name, hint in typing.get_type_hints(options_type).items():
+            field = next(field for field in dataclasses.fields(options_type) if field.name == name)
             known = fields.get(name)
-            fields[name] = field if known is None else _merge(known, field)
+            fields[name] = field if known is None else _merge_fields(known, field)
             hints[name] = hint if fields[name].default is not None else hint | None
-    made = [(name, hints[name], _again(field)) for name, field in fields.items()]
-    return dataclasses.make_dataclass("TrainOptions", made, frozen=True, namespace={"__doc__": _DOC})
+    merged = [(name, hints[name], _copy_field(field)) for name, field in fields.items()]
+    return dataclasses.make_dataclass("TrainOptions", merged, frozen=True, namespace={"__doc__": _DOC})
 
 
-def _merge(one: dataclasses.Field[Any], other: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
-    """An option that two kinds have: with all the choices of both, and a default only where they agree on it."""
-    choices = dict.fromkeys([*one.metadata["choices"], *other.metadata["choices"]])
-    metadata = {**one.metadata, "choices": tuple(choices)}
-    how = _how(one) if _default(one) == _default(other) else {"default": None}
-    if _default(one) != _default(other) or one.metadata["shown_default"] != other.metadata["shown_default"]:
-        metadata["shown_default"] = "as the kind of data has it"
-    made: dataclasses.Field[Any] = dataclasses.field(**how, metadata=metadata)
-    return made
+def _merge_fields(seq2seq: dataclasses.Field[Any], lm: dataclasses.Field[Any]) -> dataclasses.Field[Any]:
+    """Merge an option that both have: the choices of both, and a default only if it is the same."""
+    choices = dict.fromkeys([*seq2seq.metadata["choices"], *lm.metadata["choices"]])
+    metadata = {**seq2seq.metadata, "choices": tuple(choices)}
+    same = _default(seq2seq) == _default(lm)
+    if not same or seq2seq.metadata["shown_default"] != lm.metadata["shown_default"]:
+        metadata["shown_default"] = f"{_shown_default(seq2seq)} (seq2seq), {_shown_default(lm)} (LM)"
+    merged: dataclasses.Field[Any] = dataclasses.field(
+        **(_default_kwargs(seq2seq) if same else {"default": None}), metadata=metadata
+    )
+    return merged
 
 
-def _how(field: dataclasses.Field[Any]) -> dict[str, Any]:
+def _copy_field(field: dataclasses.Field[Any]) -> Any:
+    """Copy a field, since it belongs to one dataclass."""
+    return dataclasses.field(**_default_kwargs(field), metadata=field.metadata)
+
+
+def _default_kwargs(field: dataclasses.Field[Any]) -> dict[str, Any]:
     factory = field.default_factory
     return {"default": field.default} if factory is dataclasses.MISSING else {"default_factory": factory}
-
-
-def _again(field: dataclasses.Field[Any]) -> Any:
-    """A field belongs to one dataclass: make another like it."""
-    return dataclasses.field(**_how(field), metadata=field.metadata)
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
-TrainOptions: type[Any] = _union([train_seq2seq.TrainSeq2SeqOptions, train_lm.TrainLMOptions])
+def _shown_default(field: dataclasses.Field[Any]) -> str:
+    shown = field.metadata["shown_default"]
+    return str(plain(_default(field)) if shown is None else shown)
+
+
+TrainOptions: type[Any] = _merge_options(TrainSeq2SeqOptions, TrainLMOptions)
 
 
 def run(
     options: Any, listen: Listener = null_listener
 ) -> TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost:
-    """Train what the data is for.
+    """Train the kind of model that the data is for.
 
     Raises:
-        UsageError: An option that models of this kind do not have; and as the trainer's own `run`.
+        UsageError: An option that this kind of model does not have; and as the `run` of its own command.
     """
     from rnnkit.data.aligned_data import AlignedData
 
     data = AlignedData.open(options.data or Workspace(options.work).data)
-    command, stage, kind = TRAINERS[data.task]
-    result: TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost = stage.run(
-        _narrow(options, kind, command), listen
-    )
-    return result
+    if data.task == "parallel":
+        return train_seq2seq.run(_restrict(options, TrainSeq2SeqOptions, "train-seq2seq"), listen)
+    return train_lm.run(_restrict(options, TrainLMOptions, "train-lm"), listen)
 
 
-def _narrow(options: Any, kind: type[Any], command: str) -> Any:
-    """The options of one kind of model, held to its own choices."""
-    own = {field.name for field in dataclasses.fields(kind)}
+OptionsT = typing.TypeVar("OptionsT", TrainSeq2SeqOptions, TrainLMOptions)
+
+
+def _restrict(options: Any, options_type: type[OptionsT], command: str) -> OptionsT:
+    """Convert the options to those of one command, checked against its own choices."""
+    own = {field.name for field in dataclasses.fields(options_type)}
     given = {}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
@@ -108,8 +110,9 @@ def _narrow(options: Any, kind: type[Any], command: str) -> Any:
             continue
         if field.name not in own:
             raise UsageError(
-                f"--{flag(field.name)} {plain(value)} is nothing that `{command}` knows, which this data is for",
+                f"--{flag(field.name)} {plain(value)} is not an option of `{command}`, which this data is for",
                 hint=f"`rnnkit {command} --help` lists its options",
+                option=f"--{flag(field.name)}",
             )
         given[field.name] = value
-    return resolve(kind, command, given, environment={})
+    return resolve(options_type, command, given, environment={})

@@ -17,7 +17,7 @@ from rnnkit.io import artifact_output, lock
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
-from rnnkit.stages.outputs import claim_folder
+from rnnkit.stages.outputs import check_output_folder
 from rnnkit.stages.text.align.options import PAIR_LENGTH, AlignOptions, AlignResult
 from rnnkit.stages.text.align.report import report_split, warn_of_blank_lines
 from rnnkit.system.workers import WorkerPool
@@ -53,7 +53,7 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
     output = whole if shard is None else shard.place(whole)
     with lock.lock_directory(output.parent, "" if shard is None else output.name):
         artifact_output.recover_directory(output)
-        claim_folder(options, output, KIND)
+        check_output_folder(options, output, KIND)
         if options.merge:
             return _merge(output, listen)
         with (

@@ -15,7 +15,7 @@ from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import lock, manifest
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 from rnnkit.stages.text.tokenize.merge import merge
 from rnnkit.stages.text.tokenize.options import (
     DEFAULT_TYPE,
@@ -182,9 +182,9 @@ def _plan(options: TokenizeOptions, shard: shards.Shard | None) -> list[_Tokeniz
             raise UsageError(f"{jobs[target].source} and {source} have the same output {target}", path=source)
         jobs[target] = _TokenizeJob(source, manifest.sha256(source), name, target)
     for target, job in jobs.items():
-        claim_file(options, target, token_files.KIND)
+        check_output_file(options, target, token_files.KIND)
         if job.raw is not None:
-            claim_file(options, job.raw)
+            check_output_file(options, job.raw)
             token_files.check_raw_lines_replaceable(target)
     return list(jobs.values())
 

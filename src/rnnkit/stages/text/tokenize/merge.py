@@ -12,7 +12,7 @@ from rnnkit.errors import ArtefactError, UsageError
 from rnnkit.events import Listener, Progress
 from rnnkit.io import lock
 from rnnkit.io.manifest import Manifest
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 from rnnkit.stages.text.tokenize.options import (
     TokenizedFile,
     TokenizeOptions,
@@ -39,8 +39,8 @@ def merge(options: TokenizeOptions, listen: Listener) -> TokenizeResult:
     found = shards.find_shards(folder)
     targets = [folder / name for name in _common_names(found)]
     for target in targets:
-        claim_file(options, target, token_files.KIND)
-        claim_file(options, token_files.raw_lines_path(target))
+        check_output_file(options, target, token_files.KIND)
+        check_output_file(options, token_files.raw_lines_path(target))
         token_files.check_raw_lines_replaceable(target)
     tokenizer = load_tokenizer(tokenizer_folder(options))
     with lock.lock_directory(folder):

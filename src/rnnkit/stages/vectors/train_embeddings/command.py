@@ -138,7 +138,7 @@ def run(
     if options.resume:
         return _resume(options, folder, listen)
     text = _find_text(options)
-    outputs.refuse_inputs(folder, [*outputs.input_paths(options), *text.paths])
+    outputs.check_not_inputs(folder, [*outputs.input_paths(options), *text.paths])
     run_folder.check_replaceable(folder, options.overwrite, KIND)
     _load_kernels(listen)
     options, pretrained = initialization.load_pretrained(_with_threads(options), listen)

@@ -57,7 +57,7 @@ def refused(
     assert not output.exists() or not any(output.iterdir()), "the output directory must stay free"
 
 
-def test_several_files_are_one_text() -> None:
+def test_several_files() -> None:
     write_topics(Path("one"), lines=100)
     write_topics(Path("two"), lines=100, seed=2)
     cost = run(TrainEmbeddingsOptions(text=[Path("one"), Path("two")], dry_run=True))
@@ -142,7 +142,7 @@ def test_another_vocabulary_is_refused() -> None:
     assert trained(data=Path("work/data"), vocab=Path("elsewhere.tsv")).words == len(WORDS)
 
 
-def test_what_does_not_go_together() -> None:
+def test_refuses_contradictory_inputs() -> None:
     text = [write_topics(Path("text"))]
     refused(UsageError, "work/data", option="--data", text=text, data=Path("work/data"))
     refused(UsageError, option="--language", text=text, language="en")
@@ -150,7 +150,7 @@ def test_what_does_not_go_together() -> None:
     refused(DataError, "none", "`rnnkit align`", data=Path("none"))
 
 
-def test_text_that_is_none() -> None:
+def test_refuses_invalid_text() -> None:
     Path("bad").write_bytes(b"good words\nbad w\xffrds\n")
     refused(DataError, "bad:2:6", "0xff", text=[Path("bad")])
     Path("empty").write_text("\n \n", encoding="utf-8")

@@ -91,7 +91,7 @@ def test_words_of_one_topic_are_neighbors(text: Path, method: dict[str, Any]) ->
     assert_topics_apart(Path("vectors"))
 
 
-def test_what_is_written(text: Path) -> None:
+def test_output_files(text: Path) -> None:
     result = trained()
     folder = Path("vectors")
     assert sorted(path.name for path in folder.iterdir()) == ALL_FILES
@@ -139,7 +139,7 @@ def test_subwords_are_kept_and_compose_unseen_words(text: Path) -> None:
     assert nearest.as_dict()["neighbors"][0]["word"] == "planet"
 
 
-def test_n_grams_may_all_count_the_same(text: Path) -> None:
+def test_ngram_weights(text: Path) -> None:
     for shortest in (2, 3):
         for kind in ("length", "equal"):
             folder = Path(f"{kind}{shortest}")
@@ -165,7 +165,7 @@ def test_several_threads(text: Path) -> None:
 
 @pytest.mark.parametrize("step", [20, 80, 100])
 @pytest.mark.parametrize("method", [{}, {"method": "cbow"}, {"subwords": True}], ids=str)
-def test_an_interrupted_run_ends_as_one_never_interrupted(text: Path, method: dict[str, Any], step: int) -> None:
+def test_resumed_run_equals_uninterrupted_run(text: Path, method: dict[str, Any], step: int) -> None:
     trained(output=Path("whole"), **method, epochs=60)
     with pytest.raises(Interrupted) as caught:
         trained(stop_at(step), **method, epochs=60)
@@ -182,7 +182,7 @@ def test_an_interrupted_run_ends_as_one_never_interrupted(text: Path, method: di
     assert steps == sorted(set(steps)), "nothing is measured twice"
 
 
-def test_a_run_may_be_interrupted_many_times(text: Path) -> None:
+def test_resume_after_several_interruptions(text: Path) -> None:
     trained(output=Path("whole"), epochs=60)
     with pytest.raises(Interrupted):
         trained(stop_at(20), epochs=60)
@@ -208,7 +208,7 @@ def test_resume_after_kill_before_first_checkpoint(text: Path) -> None:
     assert artefact(Path("vectors")) == artefact(Path("whole"))
 
 
-def test_what_cannot_be_resumed(text: Path) -> None:
+def test_refuses_to_resume(text: Path) -> None:
     refused(ArtefactError, "vectors", "--resume", text=[], resume=True)
     trained()
     refused(ConfigError, "--init-from", path="vectors", option="--resume", text=[], resume=True)
@@ -218,7 +218,7 @@ def test_what_cannot_be_resumed(text: Path) -> None:
     refused(ConfigError, "vectors", "--dimension: 16", 7, "--init-from", text=[], resume=True, dimension=7)
 
 
-def test_vectors_from_elsewhere_cannot_be_resumed(text: Path) -> None:
+def test_refuses_to_resume_converted_vectors(text: Path) -> None:
     trained()
     meta = manifest.load(Path("vectors/meta.json"))
     facts = {name: fact for name, fact in meta.facts.items() if name in ("words", "dimension", "subwords")}
@@ -241,13 +241,13 @@ def test_a_dry_run_writes_nothing(text: Path) -> None:
     assert len(Vectors.load(Path("vectors"))) == 12
 
 
-def test_loss_that_is_no_number(text: Path) -> None:
+def test_refuses_divergence(text: Path) -> None:
     with pytest.raises(TrainingError) as raised:
         run(options(learning_rate=1e30))
     assert all(value in str(raised.value) for value in ("loss", "step 1", "vectors", "--learning-rate"))
 
 
-def test_a_text_that_teaches_nothing(text: Path) -> None:
+def test_refuses_single_word_lines(text: Path) -> None:
     text.write_text("wine\nbread\n" * 9, encoding="utf-8")
     tries: list[dict[str, Any]] = [{}, {"sample": 0}, {"epochs": 1}]
     for changes in tries:
@@ -260,7 +260,7 @@ def test_a_text_that_teaches_nothing(text: Path) -> None:
         assert not Path("vectors").exists()
 
 
-def test_old_vectors_outlive_a_text_that_teaches_nothing(text: Path) -> None:
+def test_single_word_lines_keep_existing_vectors(text: Path) -> None:
     trained()
     before = artefact(Path("vectors"))
     text.write_text("我们今天去北京吃烤鸭。\n他们昨天在上海喝茶。\n" * 50, encoding="utf-8")
@@ -268,7 +268,7 @@ def test_old_vectors_outlive_a_text_that_teaches_nothing(text: Path) -> None:
     assert artefact(Path("vectors")) == before
 
 
-def test_lines_with_too_few_frequent_words(text: Path) -> None:
+def test_refuses_lines_with_too_few_frequent_words(text: Path) -> None:
     text.write_text("".join(f"wine w{n}\nx{n} bread y{n}\n" for n in range(9)), encoding="utf-8")
     refused(DataError, "no line has two words", "--min-count 5")
     assert not Path("vectors").exists()
@@ -284,14 +284,14 @@ def test_subsampling_that_keeps_nothing(text: Path) -> None:
 
 
 @pytest.mark.parametrize("plain_loops", [False, True])
-def test_wide_windows_of_few_words_do_not_go_too_far(text: Path, plain_loops: bool) -> None:
+def test_wide_windows_of_few_words_do_not_diverge(text: Path, plain_loops: bool) -> None:
     """A hundred steps of one word from the same old row would be a leap."""
     text.write_text("wine bread " * 3000, encoding="utf-8")
     result = trained(window=50, sample=0, epochs=1, learning_rate=0, plain_loops=plain_loops)
     assert result.loss < 6 * np.log(2)
 
 
-def test_the_last_epochs_loss_is_kept_when_a_run_is_resumed(text: Path) -> None:
+def test_resumed_run_reports_the_loss_of_the_last_epoch(text: Path) -> None:
     with pytest.raises(Interrupted):
         trained(stop_at(20))
     resumed = run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1))

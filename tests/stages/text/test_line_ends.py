@@ -123,17 +123,17 @@ def test_every_line_stays_one_line(tmp_path: Path, name: str, kind: str) -> None
         assert warned
 
 
-def test_tokenizers_write_lines_by_the_one_mechanism() -> None:
+def test_all_tokenizers_share_detokenize() -> None:
     for kind in (*RULE_BASED_TOKENIZERS, *SUBWORD_KINDS):
         for tokenizer in (make(kind), FeaturedTokenizer(make(kind))):
             assert type(tokenizer).detokenize is Tokenizer.detokenize
             assert tokenizer.detokenize(["a\nb"]) in ("a␊b", "␊b")
-    source = Path(__file__).parents[2] / "src" / "rnnkit"
+    source = Path(__file__).parents[3] / "src" / "rnnkit"
     others = [path for path in source.rglob("*.py") if path.parent.name != "tokenizers"]
     assert not [path for path in others if "tokenizer.join(" in path.read_text(encoding="utf-8")]
 
 
-def test_signs() -> None:
+def test_replacement_characters() -> None:
     assert replace_line_ends("a\r\nb") == "a␍␊b"
     assert replace_line_ends("a\u2028\x85\x0b") == "a\u2028\x85\x0b", "which end no line"
 

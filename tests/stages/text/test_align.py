@@ -48,7 +48,7 @@ def aligned(options: AlignOptions = PAIR, heard: list[Event] | None = None) -> A
     )
 
 
-def test_empty_lines_of_one_side_can_be_kept(work: Path) -> None:
+def test_keep_empty(work: Path) -> None:
     data = aligned(AlignOptions(text="de", keep_empty=True))
     assert words(data, "train", "de")[:3] == ["ein Hund </s>", "</s>", "ein Mann und ein Hund </s>"]
     assert (dropped(data), dropped(data, "valid")) == ({}, {})
@@ -56,7 +56,7 @@ def test_empty_lines_of_one_side_can_be_kept(work: Path) -> None:
         aligned(replace(PAIR, keep_empty=True))
 
 
-def test_parts_that_differ_in_blank_lines_are_named(work: Path) -> None:
+def test_warns_of_blank_lines(work: Path) -> None:
     def warned(options: AlignOptions) -> list[str]:
         heard: list[Event] = []
         aligned(options, heard)
@@ -122,7 +122,7 @@ def test_two_sides(work: Path) -> None:
     assert data.meta.facts["splits"]["valid"]["unknown"] == {"de": 1, "en": 0}
 
 
-def test_test_keeps_every_line(work: Path) -> None:
+def test_test_split_keeps_every_line(work: Path) -> None:
     data = aligned(replace(PAIR, max_length=3))
     assert words(data, "test_2016", "de") == ["ein </s>", "</s>", "ein Mann </s>"]
     assert words(data, "test_2016", "en") == ["a </s>", "<unk> </s>", "a man </s>"]
@@ -130,7 +130,7 @@ def test_test_keeps_every_line(work: Path) -> None:
     assert data.meta.facts["splits"]["test_2016"]["truncated"] == 1
 
 
-def test_the_other_direction_and_one_side(work: Path) -> None:
+def test_other_direction_and_one_side(work: Path) -> None:
     assert aligned(AlignOptions(source="en", target="de")).sides == ("en", "de")
     data = aligned(AlignOptions(text="de"))
     assert (data.task, data.sides) == ("text", ("de",))
@@ -140,7 +140,7 @@ def test_the_other_direction_and_one_side(work: Path) -> None:
     assert aligned(AlignOptions()).sides == ("de",)
 
 
-def test_a_vocabulary_for_each_side(work: Path) -> None:
+def test_separate_vocabulary_for_each_side(work: Path) -> None:
     vocab.run(vocab.VocabOptions(separate=True))
     refused(ArtefactError, PAIR, "work/vocab.tsv", "work/vocab.de.tsv", option="--vocab")
     Path("work/vocab.tsv").unlink()
@@ -156,7 +156,7 @@ def test_a_vocabulary_for_each_side(work: Path) -> None:
     refused(DataError, replace(PAIR, overwrite=True), "`rnnkit vocab`", path="work/vocab.en.tsv")
 
 
-def test_the_manifest_names_what_was_used(work: Path) -> None:
+def test_manifest_lists_inputs(work: Path) -> None:
     inputs = aligned().meta.inputs
     assert inputs["vocabulary"] == manifest.sha256(Path("work/vocab.tsv"))
     assert inputs["tokenizer"] == read_tokenizer_identity(Path("work/tokenizer"))
@@ -194,7 +194,7 @@ def test_lengths(work: Path) -> None:
         ("left", "left", ["ein Hund </s>", "ein Hund </s>", "<pad> nein </s>"]),
     ],
 )
-def test_one_length_for_all(work: Path, pad: str, cut: str, rows: list[str]) -> None:
+def test_fixed_length(work: Path, pad: str, cut: str, rows: list[str]) -> None:
     data = aligned(replace(PAIR, length=3, pad_side=pad, truncate_side=cut))
     assert words(data, "train", "de") == [rows[0], rows[1], rows[0], rows[2]]
     sentences = data.side("train", "de")
@@ -204,7 +204,7 @@ def test_one_length_for_all(work: Path, pad: str, cut: str, rows: list[str]) -> 
     assert data.meta.facts["splits"]["train"]["tokens"] == {"de": 11, "en": 11}
 
 
-def test_filters_are_for_train_alone(work: Path) -> None:
+def test_filters_apply_to_train_only(work: Path) -> None:
     heard: list[Event] = []
     data = aligned(replace(PAIR, drop_duplicates=True, drop_leaked=True), heard)
     assert dropped(data) == {"empty": 2, "duplicate": 1, "in valid or test": 1}
@@ -219,13 +219,13 @@ def test_filters_are_for_train_alone(work: Path) -> None:
     assert Note("train: dropped 1 length ratio") in heard
 
 
-def test_filters_that_would_not_do_what_they_say(work: Path) -> None:
+def test_refuses_filters_that_do_not_apply(work: Path) -> None:
     refused(UsageError, AlignOptions(text="de", max_ratio=2), option="--max-ratio")
     train = [Path("work/tokens/train.de.tok"), Path("work/tokens/train.en.tok")]
     refused(UsageError, AlignOptions(train=train, drop_leaked=True), option="--drop-leaked")
 
 
-def test_random_segmentations(work: Path) -> None:
+def test_sampled_segmentations(work: Path) -> None:
     files = [Path(name) for name in TEXTS]
     tokenize.run(tokenize.TokenizeOptions(files=files, type="unigram", samples=4, alpha=0.2, overwrite=True))
     vocab.run(vocab.VocabOptions(overwrite=True))
@@ -282,7 +282,7 @@ def test_different_numbers_of_lines(work: Path) -> None:
     ]
 
 
-def test_nothing_left(work: Path) -> None:
+def test_refuses_empty_splits(work: Path) -> None:
     wanted = replace(PAIR, max_length=2, max_ratio=1, drop_leaked=True)
     reasons = "6 lines, dropped: 2 empty, 3 too long, 1 in valid or test"
     refused(DataError, wanted, "train.en.tok", reasons, "--max-length", path="work/tokens/train.de.tok")
@@ -291,7 +291,7 @@ def test_nothing_left(work: Path) -> None:
     refused(DataError, AlignOptions(train=[Path("empty.tok")], vocab=[Path("vocab.tsv")]), "0 lines", path="empty.tok")
 
 
-def test_which_languages(work: Path) -> None:
+def test_refuses_ambiguous_languages(work: Path) -> None:
     refused(UsageError, AlignOptions(), "de, en", "--source", "--target", "--text", path="work/tokens")
     refused(UsageError, AlignOptions(source="de"), "--source", "--target", "--text")
     refused(UsageError, AlignOptions(source="de", target="en", text="de"), "--source", "--target", "--text")
@@ -299,7 +299,7 @@ def test_which_languages(work: Path) -> None:
     refused(DataError, AlignOptions(source="de", target="fr"), "*.fr.tok", "de, en", path="work/tokens")
 
 
-def test_what_is_missing(work: Path) -> None:
+def test_refuses_missing_inputs(work: Path) -> None:
     refused(DataError, AlignOptions(work=Path("none")), "`rnnkit tokenize FILE…`", path="none/tokens")
     Path("work/vocab.tsv").unlink()
     refused(DataError, PAIR, path="work/vocab.tsv")
@@ -308,7 +308,7 @@ def test_what_is_missing(work: Path) -> None:
     refused(DataError, AlignOptions(work=Path("new")), "other.de.tok", "--train", path="new/tokens")
 
 
-def test_a_test_part_without_references_is_left_out(work: Path) -> None:
+def test_skips_test_files_without_references(work: Path) -> None:
     Path("work/tokens/test_2016.en.tok").unlink()
     heard: list[Event] = []
     assert aligned(PAIR, heard).splits == ("train", "valid")
@@ -316,7 +316,7 @@ def test_a_test_part_without_references_is_left_out(work: Path) -> None:
     assert all(value in heard[0].text for value in ("test_2016", "en"))
 
 
-def test_nothing_is_overwritten_and_an_error_keeps_the_old_data(work: Path) -> None:
+def test_errors_keep_the_old_data(work: Path) -> None:
     before = aligned().meta
     refused(ArtefactError, PAIR, "--overwrite", "--output", path="work/data")
     Path("train.de").write_text("x\n" * 6, encoding="utf-8")

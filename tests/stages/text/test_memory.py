@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SAMPLE = Path(__file__).parents[2] / "sample_corpora" / "parallel"
+SAMPLE = Path(__file__).parents[3] / "sample_corpora" / "parallel"
 LINES = 4000
 FEW, MANY = 8, 40
 """Copies of these lines; few are already more than a block, which is what stages read at once."""

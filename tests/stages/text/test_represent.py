@@ -47,7 +47,7 @@ def test_one_hot_rows(work: Path) -> None:
     assert np.load("out.npz")["indices"].tolist() == [*ids[0][:-1].tolist(), *ids[1][:-1].tolist()]
 
 
-def test_what_is_refused(work: Path) -> None:
+def test_refuses_invalid_options(work: Path) -> None:
     with raises(UsageError, "de and en", path="work/data", option="--side"):
         run(RepresentOptions())
     with raises(DataError, "work/data", "test.de"):

@@ -65,7 +65,7 @@ def test_ngrams_are_kept(table: VectorTable, format: str) -> None:
     assert Vectors.load(Path("out"))["unseen"] == pytest.approx(Vectors(table)["unseen"], abs=1e-6)
 
 
-def test_ngrams_that_are_left_behind_are_reported(table: VectorTable) -> None:
+def test_reports_dropped_ngrams(table: VectorTable) -> None:
     heard: list[Event] = []
     run(ConvertEmbeddingsOptions(Path("out.txt")), heard.append)
     (note,) = heard
@@ -119,7 +119,7 @@ def test_a_directory_is_not_replaced_by_itself(table: VectorTable) -> None:
     assert np.array_equal(formats.load(Path("work/embeddings")).matrix_VD, table.matrix_VD)
 
 
-def test_folders_of_other_things_stay(table: VectorTable) -> None:
+def test_keeps_folders_of_other_kinds(table: VectorTable) -> None:
     Path("photos").mkdir()
     Path("photos/cat").write_text("meow")
     manifest.write(Path("data/meta.json"), manifest.Manifest("data", 1))
@@ -133,14 +133,14 @@ def test_folders_of_other_things_stay(table: VectorTable) -> None:
         run(ConvertEmbeddingsOptions(Path("photos/cat"), overwrite=True))
 
 
-def test_a_word_that_the_format_cannot_carry(table: VectorTable) -> None:
+def test_refuses_words_that_a_format_cannot_store(table: VectorTable) -> None:
     vectors_directory.write(Path("one"), VectorTable.of(["5"], np.ones((1, 1), np.float32)))
     with raises(DataError, "GloVe"):
         run(ConvertEmbeddingsOptions(Path("out.txt"), vectors=Path("one"), to="glove"))
     assert not Path("out.txt").exists()
 
 
-def test_a_line_that_is_wrong(table: VectorTable) -> None:
+def test_malformed_line(table: VectorTable) -> None:
     Path("bad.txt").write_text("2 3\na 1 2 3\nb 1 2\n")
     with raises(DataError, "bad.txt:3", 2, 3):
         run(ConvertEmbeddingsOptions(Path("out"), vectors=Path("bad.txt")))

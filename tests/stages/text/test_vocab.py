@@ -71,7 +71,7 @@ def test_one_for_each_language(corpus: Path) -> None:
     assert sorted(path.name for path in Path("out").glob("*.tsv")) == ["words.de.tsv", "words.en.tsv"]
 
 
-def test_rare_tokens_and_a_limit(corpus: Path) -> None:
+def test_min_count_and_max_size(corpus: Path) -> None:
     result = run(VocabOptions(min_count=3))
     assert rows("work/vocab.tsv") == ["a\t3", "ein\t3"]
     assert result.vocabularies[0].covered == 6
@@ -91,7 +91,7 @@ def test_a_token_file_from_elsewhere(tmp_path: Path) -> None:
     assert read_vocabulary_manifest(tmp_path / "vocab.tsv").inputs.keys() == {"ptb.train.txt"}
 
 
-def test_counting_tells_how_far_it_is(corpus: Path) -> None:
+def test_progress(corpus: Path) -> None:
     heard: list[Event] = []
     run(VocabOptions(), heard.append)
     assert heard[:2] == [Progress("count train.de.tok", 3, 3), Progress("count train.de.tok", 3, 3, finished=True)]
@@ -102,7 +102,7 @@ def test_nothing_is_overwritten(corpus: Path) -> None:
     refused(ArtefactError, VocabOptions(), "--overwrite", "--output", path="work/vocab.tsv")
 
 
-def test_what_cannot_be_counted(corpus: Path) -> None:
+def test_refuses_bad_token_files(corpus: Path) -> None:
     refused(DataError, VocabOptions(work=Path("none")), "`rnnkit tokenize train.LANG`", path="none/tokens")
     refused(DataError, VocabOptions(files=[Path("none.tok")]), "none.tok")
     for content in (b"", b"\n \n"):

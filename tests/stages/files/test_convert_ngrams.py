@@ -50,7 +50,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["model.arpa", "model.arpa.gz"])
-def test_there_and_back_every_probability_is_the_same(work: Path, tmp_path: Path, name: str) -> None:
+def test_round_trip_keeps_every_probability(work: Path, tmp_path: Path, name: str) -> None:
     convert_ngrams.run(ConvertNgramsOptions(tmp_path / name, model=work / "model"))
     result = convert_ngrams.run(ConvertNgramsOptions(tmp_path / "back", model=tmp_path / name))
     assert manifest.find_mismatches(tmp_path / "back") == []
@@ -63,7 +63,7 @@ def test_there_and_back_every_probability_is_the_same(work: Path, tmp_path: Path
     np.testing.assert_allclose(theirs.score(ids, text.offsets), ours.score(text.ids, text.offsets), atol=1e-5)
 
 
-def test_what_is_there_is_kept_unless_it_may_go(work: Path, tmp_path: Path) -> None:
+def test_keeps_existing_output(work: Path, tmp_path: Path) -> None:
     output = tmp_path / "model.arpa"
     output.write_text("mine")
     with raises(ArtefactError, "--overwrite"):
@@ -85,7 +85,7 @@ def test_refuses_other_models_and_files(work: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-def test_the_command_says_what_it_wrote(
+def test_command_line_result(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -163,7 +163,7 @@ def test_other_white_space_is_part_of_words(tmp_path: Path) -> None:
         unique=True,
     )
 )
-def test_any_word_comes_back(words: list[str]) -> None:
+def test_round_trip_of_any_word(words: list[str]) -> None:
     assume(not {*words} & {"<s>", "</s>", "<unk>", "<UNK>"})
     with TemporaryDirectory() as folder:
         go_round(Path(folder), words)
@@ -177,7 +177,7 @@ def test_refuses_invalid_words_before_writing(tmp_path: Path, letter: str) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["a.arpa"]
 
 
-def test_a_model_that_cannot_be_opened_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_model_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_words(tmp_path / "a.arpa", ["b", "c"])
     read = arpa_reader.read_arpa
     monkeypatch.setattr(
@@ -188,7 +188,7 @@ def test_a_model_that_cannot_be_opened_is_not_left_behind(tmp_path: Path, monkey
     assert [path.name for path in tmp_path.iterdir()] == ["a.arpa"]
 
 
-def test_without_unk_the_number_of_kenlm_comes_back(tmp_path: Path) -> None:
+def test_missing_unk_matches_kenlm(tmp_path: Path) -> None:
     write_words(tmp_path / "a.arpa", ["b", "c"])
     text = (tmp_path / "a.arpa").read_text(encoding="utf-8")
     (tmp_path / "a.arpa").write_text(text.replace("-2\t<unk>\n", "").replace("1=5", "1=4"), encoding="utf-8")
@@ -223,7 +223,7 @@ def assert_imported(folder: Path, packed: bytes, found: dict[str, Any], repair: 
 @pytest.mark.parametrize("repair", [False, True])
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
 @pytest.mark.parametrize("how", ["file", "fifo"])
-def test_pipes_are_as_good_as_files(tmp_path: Path, how: str, pack: Callable[[bytes], bytes], repair: bool) -> None:
+def test_reads_pipes(tmp_path: Path, how: str, pack: Callable[[bytes], bytes], repair: bool) -> None:
     packed = write_packed(tmp_path, pack, repair)
     source = tmp_path / how
     if how == "fifo":
@@ -236,7 +236,7 @@ def test_pipes_are_as_good_as_files(tmp_path: Path, how: str, pack: Callable[[by
 
 
 @pytest.mark.parametrize(("name", "kind", "repair"), [("/dev/stdin", "plain", True), ("-", "gzip", False)])
-def test_standard_input_is_as_good_as_a_file(tmp_path: Path, name: str, kind: str, repair: bool) -> None:
+def test_reads_standard_input(tmp_path: Path, name: str, kind: str, repair: bool) -> None:
     packed = write_packed(tmp_path, PACKERS[kind], repair)
     command = [sys.executable, "-m", "rnnkit", "convert-ngrams", str(tmp_path / "k"), "--model", name, "--json"]
     done = subprocess.run(
@@ -245,7 +245,7 @@ def test_standard_input_is_as_good_as_a_file(tmp_path: Path, name: str, kind: st
     assert_imported(tmp_path, packed, json.loads(done.stdout), repair)
 
 
-def test_repairs_are_listed_and_warned_of_once(
+def test_repairs_are_listed_with_one_warning(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -269,7 +269,7 @@ def test_repairs_are_listed_and_warned_of_once(
     assert "--repair has no effect" in capsys.readouterr().err
 
 
-def test_an_output_that_cannot_be_compressed_so_is_refused(work: Path, tmp_path: Path) -> None:
+def test_refuses_unsupported_compression(work: Path, tmp_path: Path) -> None:
     with raises(UsageError, ".arpa.gz"):
         convert_ngrams.run(ConvertNgramsOptions(tmp_path / "m.arpa.xz", model=work / "model"))
 
@@ -298,7 +298,7 @@ def trained(folder: Path, texts: Path, **options: Any) -> list[str]:
     return [event.text for event in events if isinstance(event, WarningEvent)]
 
 
-def test_markers_in_the_text_are_warned_of_and_the_remedies_work(marked: Path, tmp_path: Path) -> None:
+def test_sentence_markers_in_text(marked: Path, tmp_path: Path) -> None:
     first, *_ = trained(tmp_path / "work", marked, arch="ngram", order=2)
     assert all(shown in first for shown in MARKED.values())
     assert "remove <s> and </s> from the text (`sed -E 's#</?s>##g' TEXT`) and train again" in first
@@ -318,7 +318,7 @@ def test_markers_in_the_text_are_warned_of_and_the_remedies_work(marked: Path, t
     convert_ngrams.run(ConvertNgramsOptions(tmp_path / "back", model=tmp_path / "m.arpa"))
 
 
-def test_a_network_is_warned_of_markers_of_lines_alone(marked: Path, tmp_path: Path) -> None:
+def test_sentence_markers_and_neural_models(marked: Path, tmp_path: Path) -> None:
     small: dict[str, Any] = {"hidden": 4, "embedding": 4, "max_steps": 1, "threads": 1}
     (warning,) = [text for text in trained(tmp_path / "work", marked, **small) if "ordinary words" in text]
     assert "<s> (30 times), </s> (30 times) as ordinary words" in warning

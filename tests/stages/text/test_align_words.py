@@ -80,7 +80,7 @@ def test_everything(work: Path) -> None:
     assert manifest.find_mismatches(Path("shortlist")) == []
 
 
-def test_a_shortlist_is_forward_whatever_the_links_are(work: Path) -> None:
+def test_shortlist_is_always_forward(work: Path) -> None:
     both, backward = Path("both"), Path("backward")
     run(options(work, shortlist=both))
     result = run(options(work, direction="backward", shortlist=backward, output=Path("other")))
@@ -101,7 +101,7 @@ def test_reports(work: Path) -> None:
         assert bits[-1] < bits[0]
 
 
-def test_directions_and_methods_hold_each_other(work: Path) -> None:
+def test_symmetrization_methods_are_nested(work: Path) -> None:
     found = {}
     ways = [{"direction": name} for name in ("forward", "backward")]
     ways += [{"symmetrise": name} for name in ("intersection", "grow-diag", "grow-diag-final-and", "union")]
@@ -116,7 +116,7 @@ def test_directions_and_methods_hold_each_other(work: Path) -> None:
     assert found["intersection"] < found["grow-diag"] <= found["grow-diag-final-and"] < found["union"]
 
 
-def test_a_lexicon_is_forward_whatever_the_links_are(work: Path) -> None:
+def test_lexicon_is_always_forward(work: Path) -> None:
     result = run(options(work, direction="backward", lexicon=Path("lexicon")))
     assert list(result.bits) == ["forward", "backward"]
     backward = Path("links").read_text()
@@ -136,7 +136,7 @@ def test_token_files(work: Path) -> None:
     assert "eine\ta\t" in Path("lexicon").read_text(encoding="utf-8")
 
 
-def test_the_place_of_links(work: Path) -> None:
+def test_default_output_of_links(work: Path) -> None:
     result = run(replace(options(work), output=None, split="valid"))
     assert result.path == work / "links"
     result.path.unlink()
@@ -187,7 +187,7 @@ def test_nothing_is_overwritten(work: Path) -> None:
     assert Path("links").read_bytes() == before
 
 
-def test_options_that_exclude_each_other(work: Path) -> None:
+def test_refuses_exclusive_options(work: Path) -> None:
     both = options(work, direction="forward", symmetrise="union")
     refused(UsageError, both, "--direction forward", option="--symmetrise")
     files = [Path("a"), Path("b")]
@@ -196,7 +196,7 @@ def test_options_that_exclude_each_other(work: Path) -> None:
     refused(UsageError, options(work, files=files[:1]), "two token files", 1)
 
 
-def test_what_is_missing(work: Path) -> None:
+def test_refuses_missing_inputs(work: Path) -> None:
     refused(DataError, options(Path("none")), "none/data")
     refused(DataError, options(work, split="test"), work / "data", "test.de")
     Path("a").write_text("x\n")
@@ -206,7 +206,7 @@ def test_what_is_missing(work: Path) -> None:
     refused(DataError, options(work, data=Path("text")), "one side, de", path="text")
 
 
-def test_another_vocabulary(work: Path) -> None:
+def test_refuses_another_vocabulary(work: Path) -> None:
     Path("vocab.tsv").write_text((work / "vocab.tsv").read_text(encoding="utf-8") + "new\t1\n", encoding="utf-8")
     given = options(work, lexicon=Path("lexicon"), vocab=[Path("vocab.tsv")])
     refused(ArtefactError, given, work / "data", path="vocab.tsv", option="--vocab")

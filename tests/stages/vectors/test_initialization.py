@@ -62,7 +62,7 @@ def row_of(vectors: Vectors, word: str) -> NDArray[np.float32]:
     return np.asarray(vectors[word])
 
 
-def test_old_words_are_kept_and_new_ones_come() -> None:
+def test_init_from_adds_new_words() -> None:
     trained(text=[Path("more")], init_from=OLD, epochs=1, sample=0)
     old, new = Vectors.load(OLD), Vectors.load(Path("new"))
     assert sorted(new.words) == sorted([*WORDS, "tea"])
@@ -78,7 +78,7 @@ def test_old_words_are_kept_and_new_ones_come() -> None:
     assert manifest.load(Path("new/meta.json")).inputs["vectors"] == manifest.sha256(OLD / manifest.NAME)
 
 
-def test_vectors_of_other_tools_are_gone_on_from() -> None:
+def test_init_from_word2vec() -> None:
     convert_embeddings.run(
         convert_embeddings.ConvertEmbeddingsOptions(vectors=OLD, to="word2vec", output=Path("old.vec"))
     )
@@ -89,7 +89,7 @@ def test_vectors_of_other_tools_are_gone_on_from() -> None:
     assert manifest.load(Path("new/meta.json")).inputs["vectors"] == manifest.sha256(Path("old.vec"))
 
 
-def test_n_grams_are_gone_on_from() -> None:
+def test_init_from_subwords() -> None:
     trained(output=Path("grams"), subwords=True, min_ngram=2, max_ngram=3)
     trained(
         text=[Path("more")],
@@ -106,7 +106,7 @@ def test_n_grams_are_gone_on_from() -> None:
 
 
 @pytest.mark.parametrize("cut", [None, (2, 3)])
-def test_dimension_and_n_grams_are_those_of_the_vectors(cut: tuple[int, int] | None) -> None:
+def test_init_from_sets_dimension_and_ngrams(cut: tuple[int, int] | None) -> None:
     grams = {"subwords": True, "min_ngram": cut[0], "max_ngram": cut[1], "buckets": 50} if cut else {}
     trained(output=Path("known"), **grams)
     given = {**ENOUGH, "epochs": 1}
@@ -135,9 +135,7 @@ def test_defaults_without_other_vectors() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_before_the_text_is_read(
-    given: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refuses_conflicts_before_reading_text(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     trained(output=Path("grams"), subwords=True, min_ngram=2, max_ngram=3, buckets=50)
 
     def read(*given: object) -> None:
@@ -148,7 +146,7 @@ def test_what_does_not_fit_is_refused_before_the_text_is_read(
     assert not Path("new").exists()
 
 
-def test_vectors_that_do_not_fit() -> None:
+def test_refuses_conflicting_vectors() -> None:
     refused(ConfigError, 16, 7, path="old", option="--dimension", init_from=OLD, dimension=7)
     refused(ConfigError, path="old", option="--subwords", init_from=OLD, subwords=True)
     trained(output=Path("grams"), subwords=True)
@@ -160,13 +158,13 @@ def test_vectors_that_do_not_fit() -> None:
     trained(init_from=OLD)
 
 
-def test_a_run_does_not_replace_the_vectors_that_it_starts_from() -> None:
+def test_keeps_the_vectors_of_init_from() -> None:
     before = files(OLD)
     refused(ArtefactError, "--output", path="old", text=[Path("more")], init_from=OLD, output=OLD, overwrite=True)
     assert files(OLD) == before
 
 
-def test_what_is_there_is_replaced_when_that_is_asked_for() -> None:
+def test_overwrite() -> None:
     refused(ArtefactError, "old", "--resume", "--overwrite", output=OLD)
     (OLD / "notes.txt").write_text("mine", encoding="utf-8")
     refused(ArtefactError, "old", "notes.txt", output=OLD, overwrite=True)
@@ -186,7 +184,7 @@ BAD: dict[str, tuple[type[RnnkitError], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("kind", "changes"), BAD.values(), ids=BAD)
-def test_a_bad_text_or_option_costs_no_vectors(kind: type[RnnkitError], changes: dict[str, Any]) -> None:
+def test_errors_keep_existing_vectors(kind: type[RnnkitError], changes: dict[str, Any]) -> None:
     Path("empty").touch()
     Path("bad").write_bytes(b"\xff")
     shutil.copytree(OLD, "other")
@@ -197,14 +195,14 @@ def test_a_bad_text_or_option_costs_no_vectors(kind: type[RnnkitError], changes:
     trained()
 
 
-def test_a_full_disk_costs_no_vectors(limit_files: Callable[[int], None]) -> None:
+def test_full_disk_keeps_existing_vectors(limit_files: Callable[[int], None]) -> None:
     before = files(OLD)
     limit_files(5000)
     refused(ArtefactError, "disk", "old/text", output=OLD, overwrite=True)
     assert files(OLD) == before
 
 
-def test_a_stop_amid_the_text_costs_no_vectors() -> None:
+def test_interruption_keeps_existing_vectors() -> None:
     def stop(event: Event) -> None:
         if isinstance(event, Progress):
             raise KeyboardInterrupt
@@ -232,19 +230,19 @@ def test_foreign_folder_is_not_replaced() -> None:
     refused(ArtefactError, "new", "meta.json", "poetry.lock", overwrite=True)
 
 
-def test_too_many_numbers_for_the_memory() -> None:
+def test_refuses_too_large_matrices() -> None:
     refused(ConfigError, "128,000.0 GB", "--min-count", option="--dimension", dimension=10**12)
     refused(ConfigError, "--min-count", "--buckets", option="--dimension", subwords=True, buckets=10**9, dimension=1000)
 
 
-def test_too_many_words_for_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refuses_large_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(initialization, "MAX_SOFTMAX_WORDS", 11)
     refused(ConfigError, 12, 11, "--loss negative", "--min-count", option="--loss", loss="softmax")
     monkeypatch.setattr(initialization, "MAX_SOFTMAX_WORDS", 12)
     trained(loss="softmax", epochs=1)
 
 
-def test_a_run_whose_text_is_gone() -> None:
+def test_refuses_to_resume_without_text() -> None:
     def stop(event: Event) -> None:
         if isinstance(event, Progress) and event.task == "training":
             raise KeyboardInterrupt

@@ -54,7 +54,7 @@ def opened(kind: str, separate: bool, features: bool = False) -> tuple[Tokenizer
 @pytest.mark.parametrize("separate", [False, True])
 @settings(max_examples=60)
 @given(text=TEXTS)
-def test_no_token_of_any_text_is_unknown(kind: str, separate: bool, text: str) -> None:
+def test_byte_fallback_leaves_no_token_unknown(kind: str, separate: bool, text: str) -> None:
     tokenizer, vocabularies = opened(kind, separate)
     assert len(vocabularies) == 1 + separate
     for vocabulary in vocabularies:
@@ -67,13 +67,13 @@ def test_no_token_of_any_text_is_unknown(kind: str, separate: bool, text: str) -
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=20)
 @given(text=TEXTS.map(lambda text: text.replace("\t", "")))
-def test_nor_beside_features(kind: str, text: str) -> None:
+def test_byte_fallback_with_features(kind: str, text: str) -> None:
     tokenizer, (vocabulary,) = opened(kind, False, features=True)
     assert special_tokens.UNK not in vocabulary.encode(tokenizer.tokenize(text))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_aligned_text_has_none(kind: str) -> None:
+def test_aligned_text_has_no_unknown_token(kind: str) -> None:
     work = workspace(kind)
     data = AlignedData.open(align.run(align.AlignOptions(source="de", target="en", work=work, overwrite=True)).data)
     facts = data.meta.facts["splits"]
@@ -100,7 +100,7 @@ def test_limits_never_drop_a_byte(tmp_path: Path, kind: str, limits: dict[str, i
 
 
 @pytest.mark.parametrize("kind", ["words", "chars", "spaces"])
-def test_other_tokenizers_have_no_such_rows(kind: str) -> None:
+def test_other_tokenizers_have_no_byte_entries(kind: str) -> None:
     assert not set(BYTE_TOKENS) & set(Vocabulary.load(workspace(kind) / "vocab.tsv").tokens)
 
 

@@ -85,7 +85,7 @@ def seal(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", [*READERS, *OF_TOKENIZERS])
 @pytest.mark.parametrize("damage", ["cut", "empty", "noise"])
-def test_a_damaged_model_with_its_checksum_is_named(root: Path, name: str, damage: str) -> None:
+def test_damaged_model_with_valid_checksum(root: Path, name: str, damage: str) -> None:
     for path in list(root.rglob("model.spm")):
         content = path.read_bytes()
         path.write_bytes({"cut": content[:-300], "empty": b"", "noise": b"\x07" * 40 + content[40:]}[damage])
@@ -100,7 +100,7 @@ def test_a_damaged_model_with_its_checksum_is_named(root: Path, name: str, damag
 
 
 @pytest.mark.parametrize("name", [*READERS, *OF_VOCABULARIES])
-def test_a_vocabulary_that_is_a_link_to_itself_is_an_ordinary_error(root: Path, name: str) -> None:
+def test_vocabulary_that_links_to_itself(root: Path, name: str) -> None:
     for path in list(root.rglob("vocab.tsv")):
         path.unlink()
         path.symlink_to(path.name)

@@ -24,14 +24,14 @@ def work(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-def test_files_follow_one_another(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concatenates_files(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = work / "a.tok"
     path.write_text("Ja ￭!\n\n", encoding="utf-8")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("￭(￭  x\n".encode())))
     assert list(open_filter(DetokenizeOptions(files=[path, STDIN, path], work=work))) == ["Ja!", "", "(x", "Ja!", ""]
 
 
-def test_standard_input_where_there_is_no_file(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_without_files(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a b\n")))
     assert list(open_filter(DetokenizeOptions(model=work / "tokenizer"))) == ["a b"]
 

@@ -39,7 +39,7 @@ def text(seed: int, lines: int = LINES) -> str:
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Texts of two sides, entered; blocks are so small that there are several of each file."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(blocks, "BLOCK", 150)
+    monkeypatch.setattr(blocks, "LINE_BLOCK_BYTES", 150)
     for seed, (name, lines) in enumerate({"train": LINES, "valid": 3}.items()):
         Path(f"{name}.de").write_text(text(seed, lines), encoding="utf-8")
         Path(f"{name}.en").write_text(text(seed + 9, lines), encoding="utf-8")
@@ -97,7 +97,7 @@ def files(work: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_any_number_of_processes_makes_the_same(corpus: Path, processes: int) -> None:
+def test_output_is_independent_of_processes(corpus: Path, processes: int) -> None:
     chain("one")
     chain("many", processes)
     assert files("many") == files("one")
@@ -105,7 +105,7 @@ def test_any_number_of_processes_makes_the_same(corpus: Path, processes: int) ->
     assert {"tokens/train.de.tok", "vocab.tsv", "data/train.en.ids.npy", "data/meta.json"} <= files("one").keys()
 
 
-def test_packed_texts_too(corpus: Path) -> None:
+def test_compressed_texts(corpus: Path) -> None:
     for path in texts():
         path.write_bytes(gzip.compress(path.read_bytes()))
     chain("one", type="unigram", size=282)
@@ -124,7 +124,7 @@ def test_samples_of_several_processes_spell_the_text(corpus: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7])
-def test_any_number_of_shards_makes_the_same(corpus: Path, count: int) -> None:
+def test_output_is_independent_of_shards(corpus: Path, count: int) -> None:
     chain_without_duplicates("one")
     sharded("many", count)
     assert files("many") == files("one")
@@ -177,7 +177,7 @@ def refused(
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_fault_is_named_by_the_line_of_the_file(corpus: Path, processes: int) -> None:
+def test_errors_have_the_line_of_the_file(corpus: Path, processes: int) -> None:
     lines = Path("train.de").read_bytes().split(b"\n")
     lines[29] = b"a\xff"
     Path("train.de").write_bytes(b"\n".join(lines))
@@ -193,7 +193,7 @@ def test_a_fault_is_named_by_the_line_of_the_file(corpus: Path, processes: int) 
     refused(DataError, featured, "train.de:34", "2 TABs")
 
 
-def test_progress_is_that_of_the_whole(corpus: Path) -> None:
+def test_progress_with_several_processes(corpus: Path) -> None:
     heard: list[Event] = []
     tokenize.run(tokenize.TokenizeOptions([Path("train.de")], type="words", processes=2), heard.append)
     done = [event.done for event in heard if isinstance(event, Progress)]
@@ -202,8 +202,8 @@ def test_progress_is_that_of_the_whole(corpus: Path) -> None:
     assert heard[-1] == Progress("tokenize train.de", LINES, LINES, finished=True)
 
 
-def test_a_process_that_is_killed(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokenize_command, "Cutter", Dies)
+def test_killed_worker(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenize_command, "TokenizeWorker", Dies)
     refused(WorkerError, tokenize.TokenizeOptions([Path("train.de")], type="words", processes=2), "9", "SIGKILL")
     assert not Path("work/tokens/train.de.tok").exists()
     assert active_children() == []
@@ -220,7 +220,7 @@ class Dies(token_workers.TokenizeWorker):
         return super().do(item)
 
 
-def test_a_shard_is_data_of_its_own(corpus: Path) -> None:
+def test_shard_is_valid_data(corpus: Path) -> None:
     chain_without_duplicates("work")
     align.run(replace(PAIR, shard="2/3"))
     whole, part = (AlignedData.open(Path("work", name)) for name in ("data", "data.2-of-3"))
@@ -229,7 +229,7 @@ def test_a_shard_is_data_of_its_own(corpus: Path) -> None:
     assert "shard" not in part.meta.options
 
 
-def test_vocabularies_of_two_texts_are_added(corpus: Path) -> None:
+def test_merges_vocabularies_of_two_texts(corpus: Path) -> None:
     tokenize.run(tokenize.TokenizeOptions(texts(), type="words"))
     paths = [Path("work/tokens/train.de.tok"), Path("work/tokens/train.en.tok")]
     vocab.run(vocab.VocabOptions(paths))
@@ -254,7 +254,7 @@ def test_separate_vocabularies_by_shards(corpus: Path) -> None:
         assert Path(f"other/vocab.{side}.tsv").read_bytes() == Path(f"work/vocab.{side}.tsv").read_bytes()
 
 
-def test_what_cannot_be_meant(corpus: Path) -> None:
+def test_refuses_contradictory_options(corpus: Path) -> None:
     shard = tokenize.TokenizeOptions(texts(), type="words", shard="1/2")
     refused(DataError, shard, "--learn-from", path="work/tokenizer")
     refused(UsageError, tokenize.TokenizeOptions(texts(), merge=True), option="--merge")
@@ -266,7 +266,7 @@ def test_what_cannot_be_meant(corpus: Path) -> None:
         next(tokenize.open_filter(tokenize.TokenizeOptions(processes=2)))
 
 
-def test_shards_that_do_not_go_together(corpus: Path) -> None:
+def test_refuses_shards_of_different_runs(corpus: Path) -> None:
     chain_without_duplicates("work")
     align.run(replace(PAIR, shard="1/2"))
     align.run(replace(PAIR, shard="2/2", max_length=5))

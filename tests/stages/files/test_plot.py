@@ -36,7 +36,7 @@ def drawn(picture: Path) -> list[str]:
     return [line.removeprefix("<!-- ").removesuffix(" -->") for line in lines if line.startswith("<!-- ")]
 
 
-def test_a_curve_is_drawn_where_nothing_is_said(work: Path) -> None:
+def test_learning_curve_by_default(work: Path) -> None:
     heard: list[Event] = []
     assert run(PlotOptions(work=work), heard.append).picture == work / "model" / "curve.png"
     assert heard == [Note(f"wrote {work / 'model' / 'curve.png'}")]
@@ -45,13 +45,13 @@ def test_a_curve_is_drawn_where_nothing_is_said(work: Path) -> None:
     )  # a curve is drawn anew without asking
 
 
-def test_the_model_decides_before_the_environment_s_vectors(work: Path, tmp_path: Path) -> None:
+def test_model_precedes_vectors_of_the_environment(work: Path, tmp_path: Path) -> None:
     picture = tmp_path / "curve.svg"
     run(PlotOptions(work / "model", vectors=work / "embeddings", output=picture))
     assert "training loss" in drawn(picture)
 
 
-def test_words_that_are_asked_for(work: Path, tmp_path: Path) -> None:
+def test_selected_words(work: Path, tmp_path: Path) -> None:
     picture = tmp_path / "words.svg"
     run(PlotOptions(work=work, words=["king,queen", "one", "king"], output=picture))
     labels = drawn(picture)
@@ -73,14 +73,14 @@ def test_the_most_frequent_words(work: Path, tmp_path: Path, way: str) -> None:
     assert [word for word in drawn(picture) if word in ROYALS] == ["man", "woman", "king", "queen"]
 
 
-def test_words_have_a_place_in_the_workspace(work: Path) -> None:
+def test_default_output_of_words(work: Path) -> None:
     options = PlotOptions(work / "embeddings", work=work)
     assert run(options).as_dict() == {"picture": str(work / "words.png")}
     with raises(ArtefactError, "--overwrite", path=work / "words.png"):
         run(options)
 
 
-def test_what_cannot_be_drawn(work: Path, tmp_path: Path) -> None:
+def test_refuses_invalid_words(work: Path, tmp_path: Path) -> None:
     picture = tmp_path / "words.png"
     with raises(UnknownWord, "'qeen'", "'queen'"):
         run(PlotOptions(work=work, words=["king", "qeen", "man"], output=picture))

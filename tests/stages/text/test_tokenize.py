@@ -60,7 +60,7 @@ def refused(
 
 
 @pytest.mark.parametrize("kind", ["words", "spaces", "chars", "bytes", "unigram", "bpe"])
-def test_one_line_out_for_each_line_in_and_back(corpus: Path, kind: str) -> None:
+def test_round_trip_keeps_lines(corpus: Path, kind: str) -> None:
     result = run(options("train.de", "train.en", "valid.de", type=kind))
     assert result.learned
     assert [(file.path.name, file.lines) for file in result.files] == [
@@ -74,7 +74,7 @@ def test_one_line_out_for_each_line_in_and_back(corpus: Path, kind: str) -> None
     assert list(back) == [Normalizer()(line) for line in DE]
 
 
-def test_manifests_name_what_was_used(corpus: Path) -> None:
+def test_manifests_list_inputs(corpus: Path) -> None:
     run(options("train.de", "train.en"))
     meta = manifest.read(Path("work/tokens/train.de.tok"), "tokens", 1)
     assert meta.inputs == {
@@ -111,7 +111,7 @@ def test_a_later_file_reuses_the_tokenizer(corpus: Path) -> None:
     run(options("test.en", type="bpe", lowercase=False, normalise="nfc"))
 
 
-def test_overwrite_replaces_and_names_what_is_left_behind(corpus: Path) -> None:
+def test_overwrite_warns_of_stale_files(corpus: Path) -> None:
     run(options("train.de", "valid.de", type="words"))
     taken = "work/tokens/train.de.tok"
     refused(ArtefactError, options("train.de", "valid.de", "test.de"), taken, "--overwrite", "--output", path=taken)
@@ -175,7 +175,7 @@ def test_names_of_files(corpus: Path) -> None:
     refused(UsageError, options("train.de", "./train.de"), "work/tokens/train.de.tok", path="train.de")
 
 
-def test_text_to_learn_from(corpus: Path) -> None:
+def test_refuses_to_train_without_text(corpus: Path) -> None:
     refused(DataError, options("test.de"), "work/tokenizer", path="work/tokenizer", option="--learn-from")
     result = run(options("test.de", learn_from=[Path("train.de"), Path("train.en")], model=Path("tokenizer")))
     assert result.learned
@@ -201,7 +201,7 @@ def test_case_and_form(corpus: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_samples_of_train_lines_stay_parallel(corpus: Path, kind: str) -> None:
+def test_samples_stay_parallel(corpus: Path, kind: str) -> None:
     wanted = options("train.de", "train.en", "valid.de", type=kind, samples=3, alpha=0.3)
     result = run(wanted)
     assert [file.lines for file in result.files] == [120, 120, 10]
@@ -220,7 +220,7 @@ def test_samples_of_train_lines_stay_parallel(corpus: Path, kind: str) -> None:
     assert tokens("train.de") == first
 
 
-def test_samples_need_a_train_file_and_a_type_that_has_them(corpus: Path) -> None:
+def test_samples_need_train_files_and_subwords(corpus: Path) -> None:
     refused(UsageError, options("train.de", type="words", samples=2), "words", option="--samples")
     refused(UsageError, options("valid.de", samples=2), "train", option="--samples")
     run(options("valid.de", type="words"))
@@ -246,13 +246,13 @@ def test_line_ends_and_byte_order_marks(corpus: Path) -> None:
     ids=["empty", "blank", "latin 1", "NUL", "UTF-16", "50 MB line"],
 )
 @pytest.mark.parametrize("name", ["train.xx", "test.xx"])
-def test_bad_text_is_named_and_nothing_is_written(corpus: Path, name: str, content: bytes, values: list[str]) -> None:
+def test_refuses_bad_text(corpus: Path, name: str, content: bytes, values: list[str]) -> None:
     Path(name).write_bytes(content)
     refused(DataError, options("train.de", name), *(value.format(path=name) for value in values))
     assert not list(Path("work").rglob("*.tok"))
 
 
-def test_missing_files_and_places_that_cannot_be_written(corpus: Path) -> None:
+def test_refuses_missing_files_and_bad_outputs(corpus: Path) -> None:
     refused(DataError, options("train.de", "train.fr"), "train.fr")
     refused(DataError, options("."), path=".")
     refused(UsageError, options("train.de", "-"), "-")
@@ -342,7 +342,7 @@ def test_without_features_a_tab_is_white_space(corpus: Path, typed: Callable[[st
 
 
 @pytest.mark.parametrize("kind", ["unigram", "bpe"])
-def test_pieces_are_learned_and_drawn_without_features(corpus: Path, kind: str) -> None:
+def test_subwords_ignore_features(corpus: Path, kind: str) -> None:
     Path("train.tags").write_text("".join(f"{line}\tqqq;PST\n" for line in DE), encoding="utf-8")
     run(options("train.de", type=kind, work=Path("plain")))
     run(options("train.tags", type=kind, features=True, samples=3, work=Path("tags")))

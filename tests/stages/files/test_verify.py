@@ -48,7 +48,7 @@ def verify(*paths: Path) -> VerifyResult:
     return run(VerifyOptions(list(paths)))
 
 
-def test_whole(work: Path) -> None:
+def test_intact_artefacts(work: Path) -> None:
     result = verify(work)
     assert result.lines == ("4 files verified",)
     assert result.as_dict() == {"files": 4, "artefacts": 4}
@@ -60,7 +60,7 @@ def test_single_file_and_inner_artefact(work: Path) -> None:
     assert verify(work / "model", work / "model" / "last").artefacts == 3
 
 
-def test_every_fault_is_named(work: Path) -> None:
+def test_lists_every_fault(work: Path) -> None:
     write(work / "model" / "best", b"weighty")
     write(work / "model" / "tokenizer" / "table", b"tab")
     (work / "model" / "last" / "state.json").unlink()
@@ -73,28 +73,28 @@ def test_every_fault_is_named(work: Path) -> None:
     assert all(value in caught.value.details[2] for value in ("3 bytes", "5"))
 
 
-def test_a_file_that_is_gone(work: Path) -> None:
+def test_missing_file(work: Path) -> None:
     (work / "vocab.tsv").unlink()
     with raises(FormatError, f"{work}/vocab.tsv: missing"):
         verify(work / "vocab.tsv")
 
 
 @pytest.mark.parametrize("name", ["model/metrics.jsonl", "model/notes.txt", "model/best.safetensors", "model/last/x"])
-def test_what_no_manifest_lists_is_a_fault(work: Path, name: str) -> None:
+def test_unlisted_file_is_a_fault(work: Path, name: str) -> None:
     path = write(work / name, b"")
     with raises(FormatError, f"{path}: not listed"):
         verify(work)
 
 
 @pytest.mark.parametrize("link", [os.devnull, "nowhere", "."])
-def test_links_are_no_exception(work: Path, link: str) -> None:
+def test_unlisted_link_is_a_fault(work: Path, link: str) -> None:
     (work / "model" / "linked").symlink_to(link)
     with raises(FormatError, "linked: not listed"):
         verify(work)
 
 
 @pytest.mark.parametrize("manifests", [["model/meta.json"], ["model/last/meta.json", "vocab.tsv.meta.json"]])
-def test_artefacts_that_have_lost_their_manifest(work: Path, manifests: list[str]) -> None:
+def test_artefacts_without_manifest(work: Path, manifests: list[str]) -> None:
     model_weights.save(work / "model" / "average.safetensors", {"weight": torch.ones(3)}, {"step": 4})
     for name in manifests:
         (work / name).unlink()
@@ -102,7 +102,7 @@ def test_artefacts_that_have_lost_their_manifest(work: Path, manifests: list[str
         verify(work)
 
 
-def test_other_files_of_a_workspace_are_mentioned(work: Path) -> None:
+def test_notes_unrelated_files(work: Path) -> None:
     text = write(work / "test.hyp", b"")
     heard: list[Event] = []
     run(VerifyOptions([work]), heard.append)
@@ -111,7 +111,7 @@ def test_other_files_of_a_workspace_are_mentioned(work: Path) -> None:
     assert heard[-2] == Progress("verify", 4, 4, unit="artefacts", finished=True)
 
 
-def test_a_run_that_is_not_finished(tmp_path: Path) -> None:
+def test_unfinished_run(tmp_path: Path) -> None:
     write(tmp_path / "config.json", b"{}")
     described = describe_files(tmp_path, ["config.json"])
     manifest.write(tmp_path / manifest.NAME, Manifest("model", 1, files=described))
@@ -131,7 +131,7 @@ def test_a_run_that_is_not_finished(tmp_path: Path) -> None:
         verify(tmp_path)
 
 
-def test_unfinished_writes_are_not_looked_at(work: Path) -> None:
+def test_skips_interrupted_writes(work: Path) -> None:
     folder = work / ".model.partial"
     write(folder / "best", b"weights")
     seal(folder, "best")
@@ -139,7 +139,7 @@ def test_unfinished_writes_are_not_looked_at(work: Path) -> None:
     assert verify(work).artefacts == 4
 
 
-def test_a_name_that_leads_outside_is_a_fault(work: Path) -> None:
+def test_path_traversal_is_a_fault(work: Path) -> None:
     place = work / "model" / manifest.NAME
     document = json.loads(place.read_bytes())
     document["files"]["../vocab.tsv"] = document["files"].pop("best")

@@ -63,7 +63,7 @@ def test_one_pass(corpus: Path) -> None:
     assert manifest.find_mismatches(Path("out.txt.phrases.tsv")) == []
 
 
-def test_several_passes_and_files_and_a_delimiter(corpus: Path) -> None:
+def test_passes_files_and_delimiter(corpus: Path) -> None:
     Path("more.txt").write_text("new york city\n", encoding="utf-8")
     heard: list[Event] = []
     run(options(files=[Path("train.txt"), Path("more.txt")], passes=3, delimiter="~", threshold=4.0), heard.append)
@@ -88,7 +88,7 @@ def test_npmi(corpus: Path) -> None:
     refused(UsageError, "npmi", option="--discount", scoring="npmi", threshold=0.0)
 
 
-def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_applies_to_other_text(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(options(passes=2, threshold=2.5))
     found = Path("out.txt.phrases.tsv")
     again = run(options(phrases=found, output=Path("again.txt")))
@@ -109,7 +109,7 @@ def test_a_list_treats_other_text_alike(corpus: Path, monkeypatch: pytest.Monkey
 TEXT_JOINED = ["new_york_city_is big", "", "new_york city", "a big york", "new_york_city_is new"]
 
 
-def test_too_many_pairs_and_too_high_a_threshold_are_said(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warns_of_pruning_and_high_threshold(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rnnkit.text.phrase_detection.BUFFER_WORDS", 4)
     heard: list[Event] = []
     run(options(max_pairs=2), heard.append)
@@ -122,7 +122,7 @@ def test_too_many_pairs_and_too_high_a_threshold_are_said(corpus: Path, monkeypa
     )
 
 
-def test_what_is_there_already_or_read_is_not_replaced(corpus: Path) -> None:
+def test_keeps_existing_outputs_and_inputs(corpus: Path) -> None:
     run(options())
     refused(ArtefactError, "--overwrite", path="out.txt")
     Path("out.txt").unlink()
@@ -131,7 +131,7 @@ def test_what_is_there_already_or_read_is_not_replaced(corpus: Path) -> None:
     assert Path("train.txt").read_text() == TEXT
 
 
-def test_what_cannot_be_done(corpus: Path) -> None:
+def test_refuses_invalid_options_and_files(corpus: Path) -> None:
     refused(UsageError, "standard input", option="--output", files=[])
     for delimiter in ("", " ", "a b"):
         refused(UsageError, repr(delimiter), option="--delimiter", delimiter=delimiter)

@@ -68,12 +68,12 @@ def test_text(tmp_path: Path) -> None:
         (gzip.compress(b"a b\nc\n", mtime=0), {"kind": "text", "compression": "gzip", "lines": 2, "tokens": 3}),
     ],
 )
-def test_what_a_reader_would_stumble_over(tmp_path: Path, content: bytes, expected: dict[str, Any]) -> None:
+def test_text_with_problems(tmp_path: Path, content: bytes, expected: dict[str, Any]) -> None:
     found = facts(write(tmp_path, "text", content))
     assert {name: found.get(name) for name in expected} == expected
 
 
-def test_a_line_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_huge_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_facts, "LONGEST", 10)
     path = write(tmp_path, "text", b"short\n" + b"x" * 11)
     with pytest.raises(DataError, match=rf"{path}:2: the line is longer than 10 bytes"):
@@ -208,7 +208,7 @@ def test_folder_of_artefacts(model: Path) -> None:
     assert work["parts"][1]["facts"]["lines"] == 5
 
 
-def test_a_file_that_is_gone_is_said_to_be(model: Path) -> None:
+def test_missing_file_of_an_artefact(model: Path) -> None:
     (model / "config.json").unlink()
     assert "    config.json: bytes 56, missing yes" in inspect(model).lines
 
@@ -225,7 +225,7 @@ def test_damaged_config(model: Path) -> None:
         inspect(model)
 
 
-def test_every_cut_of_the_weights_is_found(model: Path) -> None:
+def test_truncated_weights(model: Path) -> None:
     path = model / "best.safetensors"
     whole = path.read_bytes()
     for length in range(1, len(whole)):
@@ -234,7 +234,7 @@ def test_every_cut_of_the_weights_is_found(model: Path) -> None:
             inspect(path)
 
 
-def test_cut_and_overlong_arrays(tmp_path: Path) -> None:
+def test_truncated_and_overlong_arrays(tmp_path: Path) -> None:
     path = tmp_path / "ids.npy"
     np.save(path, np.zeros(8))
     whole = path.read_bytes()
@@ -288,7 +288,7 @@ def test_unknown_file(tmp_path: Path) -> None:
     )
 
 
-def test_missing_file_and_its_neighbour(tmp_path: Path) -> None:
+def test_missing_file_with_similar_name(tmp_path: Path) -> None:
     write(tmp_path, "train.de", b"a\n")
     with pytest.raises(DataError) as caught:
         inspect(tmp_path / "trian.de")
@@ -318,7 +318,7 @@ def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         inspect(path)
 
 
-def test_vocabulary_wherever_it_was_copied(tmp_path: Path) -> None:
+def test_copied_vocabulary(tmp_path: Path) -> None:
     path = tmp_path / "vocab.de.tsv"
     Vocabulary.from_counts({"der": 5, "Hund": 2}).save(path)
     for place in (path, Path(shutil.copy(path, tmp_path / "copy.tsv"))):

@@ -53,7 +53,7 @@ def test_neighbors_of_several_words(vectors: Path) -> None:
     }
 
 
-def test_only_the_most_frequent_words_are_looked_through(vectors: Path) -> None:
+def test_restrict(vectors: Path) -> None:
     (king,) = neighbors.run(neighbors.NeighborsOptions(words=["king"], vectors=vectors, count=5, restrict=4))
     assert [each["word"] for each in king.as_dict()["neighbors"]] == ["man", "queen", "woman"]
 
@@ -64,14 +64,14 @@ def test_wide_characters_keep_the_columns(tmp_path: Path) -> None:
     assert answer.lines == ("東京", "  京都  0.8944", "  rome  0.0000")
 
 
-def test_an_unknown_word_stops_no_other(vectors: Path) -> None:
+def test_unknown_word_does_not_stop_the_others(vectors: Path) -> None:
     first, second = neighbors.run(neighbors.NeighborsOptions(words=["qeen", "queen"], vectors=vectors, count=1))
     assert first.as_dict() == {"question": "qeen", "error": "'qeen' has no vector"}
     assert first.lines == ()
     assert second.lines == ("queen", "  woman  0.7036")
 
 
-def test_an_unseen_word_is_composed_and_said_to_be(tmp_path: Path) -> None:
+def test_unseen_word_is_composed(tmp_path: Path) -> None:
     rows_VD, buckets_KD = np.eye(2, 3, dtype=np.float32), np.ones((5, 3), dtype=np.float32)
     table = VectorTable.of(["sun", "moon"], rows_VD, None, Subwords(2, 3, 5), buckets_KD)
     write(tmp_path / "work" / "embeddings", table)
@@ -100,7 +100,7 @@ def test_a_prompt_on_a_terminal(vectors: Path, typed: Typed, monkeypatch: pytest
     assert "words" in prompt.text
 
 
-def test_there_must_be_vectors(tmp_path: Path) -> None:
+def test_refuses_missing_vectors(tmp_path: Path) -> None:
     with raises(DataError, "work/embeddings", "`rnnkit train-embeddings`"):
         neighbors.run(neighbors.NeighborsOptions(words=["king"], work=tmp_path / "work"))
 
@@ -111,12 +111,12 @@ def test_similarity_of_pairs(vectors: Path) -> None:
     assert asked(answers)[0] == {"question": "king queen", "similarity": 0.5}
 
 
-def test_similarity_of_half_a_pair(vectors: Path) -> None:
+def test_refuses_odd_number_of_words(vectors: Path) -> None:
     with raises(UsageError, "'one'"):
         similarity.run(similarity.SimilarityOptions(["king", "queen", "one"], vectors))
 
 
-def test_lines_out_pair_with_lines_in(vectors: Path, typed: Typed) -> None:
+def test_output_lines_match_input_lines(vectors: Path, typed: Typed) -> None:
     typed("one two\n\nking\nking qeen\nman king\n")
     answers = list(similarity.run(similarity.SimilarityOptions([], vectors)))
     assert [answer.lines for answer in answers] == [("one\ttwo\t0.9950",), ("",), ("",), ("",), ("man\tking\t0.7036",)]
@@ -133,7 +133,7 @@ def test_odd_one_out(vectors: Path, typed: Typed) -> None:
     assert asked(answers)[1]["error"] == "standard input:2: a group needs at least 3 words, not 2"
 
 
-def test_odd_one_out_of_too_few(vectors: Path) -> None:
+def test_odd_one_out_needs_three_words(vectors: Path) -> None:
     with raises(UsageError, 3, 1):
         odd_one_out.run(odd_one_out.OddOneOutOptions(["king"], vectors))
 
