@@ -160,7 +160,7 @@ def _too_few_words(counts: NDArray[np.int64], frequent: Sequence[bytes], min_cou
     hint = "use more text, or a lower --min-count"
     if not frequent:
         return DataError(
-            f"all {len(counts):,} distinct words are rarer than --min-count {min_count}",
+            f"all {len(counts):,} words are rarer than --min-count {min_count}",
             f"the most frequent one occurs {'once' if most == 1 else f'{most:,} times'} among {total:,} words",
             hint=hint,
             option="--min-count",
