@@ -154,7 +154,7 @@ def read_constraints(
     lines: Iterable[str],
     skip: int = 0,
     lenient: bool = False,
-    again: Callable[[], Iterable[str]] | None = None,
+    reopen: Callable[[], Iterable[str]] | None = None,
     listen: Listener = null_listener,
 ) -> Iterator[ConstrainedSource]:
     """Pair source lines with their constraints.
@@ -167,7 +167,7 @@ def read_constraints(
         lines: The source.
         skip: Number of lines to skip at the start of all files.
         lenient: Drop unsatisfiable constraints with a warning that counts them, instead of raising an error.
-        again: Opens the source a second time; None if it is a pipe. Needed for models that copy source tokens.
+        reopen: Opens the source a second time; None if it is a pipe. Needed for models that copy source tokens.
         listen: Receives the warning.
 
     Raises:
@@ -175,9 +175,9 @@ def read_constraints(
             features; names file and line.
     """
     paths = reader.files.paths
-    early = any(paths) and all(path is None or path.is_file() for path in paths) and not (reader.copies and not again)
+    early = any(paths) and all(path is None or path.is_file() for path in paths) and not (reader.copies and not reopen)
     if early:
-        sources = again() if again is not None and reader.copies else repeat("")
+        sources = reopen() if reopen is not None and reader.copies else repeat("")
         for number, (source, *beside) in enumerate(zip(sources, *map(_read_optional, paths), strict=False), start=1):
             if number > skip:
                 reader.read(number, source, beside)

@@ -153,7 +153,7 @@ def resolve_bytes(first_RT: Tensor, last_RT: Tensor, byte_RT: Tensor, right_to_l
         right_to_left: Whether text may still be added before the first token instead of after the last.
 
     Returns:
-        The classes of first and last characters: `INCOMPLETE` if bytes of the character may still follow, `FREE` for
+        The classes of first and last characters: `INCOMPLETE` if bytes of the character may still follow, `BREAK` for
         bytes that spell no character.
     """
     if not bool((byte_RT > _MAX_ASCII).any()):
@@ -194,7 +194,7 @@ def _is_continuation_byte(bytes_: Tensor) -> Tensor:
 def _character_classes(point: int, count: int) -> tuple[int, int]:
     """Return the classes of a character spelled by `count` bytes at the start and at the end of a text.
 
-    Both are `FREE` for overlong encodings, surrogates and code points beyond Unicode.
+    Both are `BREAK` for overlong encodings, surrogates and code points beyond Unicode.
     """
     least = {2: 0x80, 3: 0x800, 4: 0x10000}[count]
     if not least <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:

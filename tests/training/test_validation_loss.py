@@ -1,4 +1,4 @@
-"""The mean loss over a split, with a network that is asked and not understood."""
+"""The mean negative log-likelihood over a split."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def test_validation_weighs_sentences_by_their_tokens() -> None:
     """Training mode is restored afterwards."""
     network, seen = nn.Linear(3, 5), list[int]()
 
-    def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
+    def batch_nll(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
         assert not network.training
         assert not torch.is_grad_enabled()
         assert device.type == "cpu"
         seen.extend(batch.tolist())
         return sum(2.0**row for row in batch.tolist()), sum(LENGTHS[row] for row in batch)
 
-    assert mean_nll(network, [sentences(LENGTHS)], measure, StopRequest()) == 15 / 16
+    assert mean_nll(network, [sentences(LENGTHS)], batch_nll, StopRequest()) == 15 / 16
     assert sorted(seen) == [0, 1, 2, 3]
     assert network.training
 
@@ -39,12 +39,12 @@ def test_validation_weighs_sentences_by_their_tokens() -> None:
 def test_all_sides_of_a_batch_fit_its_tokens() -> None:
     long, sizes = VALIDATION_BATCH_TOKENS // 2, list[int]()
 
-    def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
+    def batch_nll(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
         sizes.append(len(batch))
         return 1.0, 1
 
     sides = [sentences((1,) * 5), sentences((long,) * 5)]
-    assert mean_nll(nn.Linear(1, 1), sides, measure, StopRequest()) == 1.0
+    assert mean_nll(nn.Linear(1, 1), sides, batch_nll, StopRequest()) == 1.0
     assert sorted(sizes) == [1, 2, 2]
 
 

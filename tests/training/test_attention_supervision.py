@@ -1,4 +1,4 @@
-"""Links as teachers: the right ones for each batch, the same loss whatever is padded, attention that follows them."""
+"""Guided attention: the links of each batch, a loss independent of padding, attention that follows the links."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.nn import kinds
 from rnnkit.nn.guided_attention import guided_attention_loss, reference_guided_attention_loss
-from rnnkit.training.optimizer import NetworkOptimizer
-from rnnkit.training.optimizer import OptimizerSettings as Changes
+from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
 from rnnkit.training.seq2seq_task import AttentionSupervision, Seq2SeqObjective, Seq2SeqTask, gather_pairs
 
 from .pairs import Points, pack, sentences
@@ -58,7 +57,7 @@ def copies(count: int, seed: int) -> tuple[list[list[int]], list[list[int]], Poi
 
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
-def test_the_links_of_a_batch_whatever_its_order(data: st.DataObject) -> None:
+def test_links_of_a_batch_in_any_order(data: st.DataObject) -> None:
     link = st.tuples(st.integers(0, 6), st.integers(0, 4))
     points = data.draw(st.lists(st.lists(link, max_size=8), min_size=1, max_size=7))
     batch = data.draw(st.lists(st.integers(0, len(points) - 1), min_size=1, max_size=5))
@@ -83,8 +82,8 @@ def attention_loss(network: SequenceToSequence, data: Any, guidance: AttentionSu
 
 
 @pytest.mark.parametrize("changes", EVERY, ids=str)
-def test_padding_and_company_change_neither_loss_nor_gradient(changes: dict[str, Any]) -> None:
-    network = build(**changes).eval()  # monotonic attention draws noise while it trains
+def test_loss_is_independent_of_padding_and_batch(changes: dict[str, Any]) -> None:
+    network = build(**changes).eval()  # monotonic attention adds noise in training
     source, target, points = copies(5, seed=2)
     points[3] = []
     data, guidance = (sentences(source), sentences(target)), AttentionSupervision(pack(points), 0.2)
@@ -94,18 +93,18 @@ def test_padding_and_company_change_neither_loss_nor_gradient(changes: dict[str,
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     grads = [torch.autograd.grad(loss, parameters, allow_unused=True) for loss in (together, alone)]
-    assert any(grad is not None and grad.any() for grad in grads[0]), "attention learns"
+    assert any(grad is not None and grad.any() for grad in grads[0]), "attention gets gradients"
     for one, other in zip(*grads, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
-def learnt(changes: dict[str, Any], weight: float | None) -> tuple[AlignmentScores, float, list[Any]]:
-    """After 50 steps, on other sentences: agreement of attention with their links, nats a linked token; the reports."""
+def trained(changes: dict[str, Any], weight: float | None) -> tuple[AlignmentScores, float, list[Any]]:
+    """After 50 steps, on other sentences: agreement of attention with links, nats per linked token; the reports."""
     network, (source, target, points) = build(**changes), copies(60, seed=1)
     data = sentences(source), sentences(target)
-    taught = None if weight is None else AttentionSupervision(pack(points), weight)
-    optimizer = NetworkOptimizer(network, Changes("adam"), Path())
-    task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.0, torch.float32), optimizer, taught)
+    supervision = None if weight is None else AttentionSupervision(pack(points), weight)
+    optimizer = NetworkOptimizer(network, OptimizerSettings("adam"), Path())
+    task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.0, torch.float32), optimizer, supervision)
     batches = BatchSampler([side.lengths() for side in data], 80, seed=1)
     reports = [task.step([batch], 1e-2) for batch in itertools.islice(batches, 50)]
     network.eval()
@@ -119,11 +118,11 @@ def learnt(changes: dict[str, Any], weight: float | None) -> tuple[AlignmentScor
         decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights=True)
         assert decoded.weights_BTS is not None
         nats = guided_attention_loss(decoded.weights_BTS, places).item() / places.tokens
-    looked = [
+    attended = [
         [(int(place), at) for at, place in enumerate(weights_TS[: len(row), : len(row)].argmax(-1))]
         for weights_TS, row in zip(decoded.weights_BTS, source, strict=True)
     ]
-    return score_links(pack(looked), pack(points)), nats, reports
+    return score_links(pack(attended), pack(points)), nats, reports
 
 
 @pytest.mark.parametrize(
@@ -137,13 +136,13 @@ def learnt(changes: dict[str, Any], weight: float | None) -> tuple[AlignmentScor
     ],
     ids=str,
 )
-def test_attention_follows_links_sooner_where_they_teach_it(changes: dict[str, Any]) -> None:
-    (plain, plain_nats, before), (guided, guided_nats, reports) = learnt(changes, None), learnt(changes, 1.0)
+def test_guided_attention_follows_links_sooner(changes: dict[str, Any]) -> None:
+    (plain, plain_nats, before), (guided, guided_nats, reports) = trained(changes, None), trained(changes, 1.0)
     assert guided.error_rate < plain.error_rate - 0.05
     assert guided_nats < plain_nats - 0.1
-    assert all(0 < report.guided.loss / report.guided.tokens < 3 for report in reports)
-    assert all(report.guided is None for report in before)
-    assert reports[0].nll == before[0].nll, "the same start"
+    assert all(0 < report.attention.loss / report.attention.tokens < 3 for report in reports)
+    assert all(report.attention is None for report in before)
+    assert reports[0].nll == before[0].nll, "the same initial weights"
 
 
 def test_attention_loss_is_a_mean_over_linked_tokens() -> None:
@@ -151,16 +150,16 @@ def test_attention_loss_is_a_mean_over_linked_tokens() -> None:
     network = build(arch="gru")
     data = sentences([[4, 5, 6], [7]]), sentences([[6, 5], [7, 7, 7]])
     guidance = AttentionSupervision(pack([[(0, 1), (1, 1), (2, 0)], []]), 0.2)
-    optimizer = NetworkOptimizer(network, Changes("adam"), Path())
+    optimizer = NetworkOptimizer(network, OptimizerSettings("adam"), Path())
     task = Seq2SeqTask(network, *data, Seq2SeqObjective(0.1, torch.float32), optimizer, guidance)
     linked, bare = task.step([np.array([0])], 1e-3), task.step([np.array([1])], 1e-3)
-    assert linked.guided is not None
-    assert (linked.guided.tokens, bare.guided) == (2, None)
+    assert linked.attention is not None
+    assert (linked.attention.tokens, bare.attention) == (2, None)
     assert math.isfinite(bare.gradient_norm)
     assert bare.gradient_norm > 0
 
 
-def test_the_weight_scales_the_gradient_of_the_links_alone() -> None:
+def test_the_weight_scales_the_attention_gradient_only() -> None:
     """The norm of the step's gradient is that of loss / tokens + weight * attention / linked tokens."""
     source, target, points = copies(5, seed=4)
     data, batch = (sentences(source), sentences(target)), np.arange(5)
@@ -177,7 +176,7 @@ def test_the_weight_scales_the_gradient_of_the_links_alone() -> None:
             network,
             *data,
             Seq2SeqObjective(0.1, torch.float32),
-            NetworkOptimizer(network, Changes("adam"), Path()),
+            NetworkOptimizer(network, OptimizerSettings("adam"), Path()),
             guidance,
         )
         assert task.step([batch], 0.0).gradient_norm == pytest.approx(norm, rel=1e-4)

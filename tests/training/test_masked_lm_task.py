@@ -1,4 +1,4 @@
-"""Learning to fill gaps: what a step counts, what validation measures, resumption, and a text to be learned."""
+"""Masked language models as a task: steps, validation, resuming, and a text to be learned."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
 from rnnkit.text.special_tokens import EOS, PAD
 from rnnkit.training.lm_tasks import MaskedLMObjective, MaskedLMTask, gather_lines, mean_masked_nll
-from rnnkit.training.optimizer import NetworkOptimizer
-from rnnkit.training.optimizer import OptimizerSettings as Changes
+from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
 from rnnkit.training.signals import StopRequest
 
 LINES = [[4, 9, 6, 5, 12], [7], [15, 5, 4], [], [8, 8, 8, 8, 8, 8, 8], [10, 11]]
@@ -33,8 +32,8 @@ def sentences(lines: list[list[int]], padded: bool = False) -> SentenceDataset:
 def task(
     network: MaskedLM, folder: Path, lines: SentenceDataset, optimizer: str = "adamw", **changes: Any
 ) -> MaskedLMTask:
-    how = Changes(optimizer, **changes)  # type: ignore[arg-type]
-    return MaskedLMTask(network, lines, MaskedLMObjective(torch.float32), NetworkOptimizer(network, how, folder))
+    settings = OptimizerSettings(optimizer, **changes)  # type: ignore[arg-type]
+    return MaskedLMTask(network, lines, MaskedLMObjective(torch.float32), NetworkOptimizer(network, settings, folder))
 
 
 def test_a_step_minimizes_the_mean_over_tokens_without_eos(tmp_path: Path) -> None:
@@ -54,7 +53,7 @@ def test_a_step_minimizes_the_mean_over_tokens_without_eos(tmp_path: Path) -> No
         torch.testing.assert_close(parameter.detach(), old - 0.5 * gradient, atol=1e-5, rtol=1e-4)
 
 
-def test_lines_of_nothing_teach_nothing(tmp_path: Path) -> None:
+def test_empty_lines_change_no_weights(tmp_path: Path) -> None:
     network = filler()
     before = [parameter.detach().clone() for parameter in network.parameters()]
     report = task(network, tmp_path, sentences([[], []]), optimizer="sgd").step([np.array([0, 1])], 0.5)
@@ -65,20 +64,20 @@ def test_lines_of_nothing_teach_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("padded", [False, True])
 @torch.no_grad()
-def test_validation_is_the_mean_over_all_tokens_line_by_line(padded: bool) -> None:
+def test_validation_is_the_mean_over_all_tokens(padded: bool) -> None:
     network = filler("gru")
     lines = sentences(LINES, padded)
     total = 0.0
     for index, line in enumerate(LINES):
         ids_BT, lengths_B = gather_lines(lines, np.array([index]), torch.device("cpu"))
         log_p_TV = network.log_probabilities(network.hidden_states(ids_BT, lengths_B)[0])
-        total -= sum(log_p_TV[place, token].item() for place, token in enumerate(line))
+        total -= sum(log_p_TV[position, token].item() for position, token in enumerate(line))
     network.train()
     assert mean_masked_nll(network, lines, StopRequest()) == pytest.approx(total / 18, rel=1e-5)
-    assert network.training, "validation leaves the mode as it was"
+    assert network.training, "validation restores training mode"
 
 
-def test_validation_gives_up_when_a_stop_is_asked_for() -> None:
+def test_a_stop_request_ends_validation() -> None:
     stop = StopRequest()
     stop.signum = 15
     assert mean_masked_nll(filler(), sentences(LINES), stop) is None
@@ -89,7 +88,7 @@ def steps(which: MaskedLMTask, batches: BatchSampler, count: int) -> None:
         which.step([next(batches)], 0.01)
 
 
-def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path) -> None:
+def test_a_resumed_task_ends_with_the_same_weights(tmp_path: Path) -> None:
     lines = sentences(LINES)
     torch.manual_seed(4)
     whole, batches = filler(), BatchSampler([lines.lengths()], 12, seed=1)
@@ -111,8 +110,8 @@ def test_a_task_that_is_taken_up_again_ends_with_the_same_weights(tmp_path: Path
 
 
 @pytest.mark.parametrize("arch", ["lstm", "mingru"])
-def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str) -> None:
-    """In `x y z` the middle is decided by both ends, by neither alone: y = 10 + (x + z) mod 3."""
+def test_it_learns_to_combine_both_sides(tmp_path: Path, arch: str) -> None:
+    """In `x y z` the middle depends on both ends together: y = 10 + (x + z) mod 3."""
     lines = [[4 + x, 10 + (x + z) % 3, 4 + z] for x in range(4) for z in range(4)]
     torch.manual_seed(2)
     plain = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0, "blanked": 0.0}
@@ -132,6 +131,6 @@ def test_it_learns_what_only_both_sides_together_tell(tmp_path: Path, arch: str)
     assert -log_p_NV.gather(1, ids_BT[:, 1:2]).mean().item() < 0.2
 
 
-def test_weights_are_kept_under_their_name(tmp_path: Path) -> None:
+def test_weights_are_saved_under_their_name(tmp_path: Path) -> None:
     task(filler(), tmp_path, sentences(LINES)).save_weights("best", {"step": 3})
     assert (tmp_path / "best.safetensors").exists()

@@ -1,4 +1,4 @@
-"""Batches of pairs as the network reads them, in either direction of the target."""
+"""Batches of sentence pairs, and their loss, left to right and right to left."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import torch
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.text.special_tokens import BOS, EOS, PAD
-from rnnkit.training.optimizer import NetworkOptimizer
-from rnnkit.training.optimizer import OptimizerSettings as Changes
+from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
 from rnnkit.training.seq2seq_task import (
     AttentionSupervision,
     Seq2SeqObjective,
@@ -38,17 +37,17 @@ def build(**changes: Any) -> SequenceToSequence:
     return SequenceToSequence(Seq2SeqConfig("lstm", SIZE, SIZE, **shape))
 
 
-def guidance(turned: bool) -> AttentionSupervision:
+def supervision(reverse: bool) -> AttentionSupervision:
     points = [
-        [(source, len(target) - 1 - place if turned else place) for source, place in links]
+        [(source, len(target) - 1 - position if reverse else position) for source, position in links]
         for links, target in zip(LINKS, TARGET, strict=True)
     ]
     return AttentionSupervision(pack(points), 0.5)
 
 
-def test_targets_are_turned_round_but_for_their_end() -> None:
+def test_right_to_left_reverses_targets_except_eos() -> None:
     pairs = gather_pairs(sentences(SOURCE), sentences(TARGET), np.array([2, 1, 0]), CPU, right_to_left=True)
-    assert pairs.source_BS[0].tolist() == [10, 4, 9, EOS, PAD, PAD], "the source is read as it is written"
+    assert pairs.source_BS[0].tolist() == [10, 4, 9, EOS, PAD, PAD], "the source is not reversed"
     assert pairs.target_BT.tolist() == [
         [7, 5, 6, 4, 10, 9, 8, EOS],
         [EOS, *[PAD] * 7],
@@ -58,19 +57,19 @@ def test_targets_are_turned_round_but_for_their_end() -> None:
 
 
 @pytest.mark.parametrize("guided", [False, True])
-def test_loss_and_gradients_are_those_of_turned_text(tmp_path: Path, guided: bool) -> None:
+def test_right_to_left_loss_is_that_of_reversed_text(tmp_path: Path, guided: bool) -> None:
     losses, likelihoods, gradients = [], [], []
     for right_to_left in (True, False):
         network, source = build(right_to_left=right_to_left), sentences(SOURCE)
         target = sentences(TARGET if right_to_left else [row[::-1] for row in TARGET])
         task = Seq2SeqTask(
             network, source, target, Seq2SeqObjective(0.1, torch.float32),
-            NetworkOptimizer(network, Changes("adam"), tmp_path),
-            guidance(not right_to_left) if guided else None,
+            NetworkOptimizer(network, OptimizerSettings("adam"), tmp_path),
+            supervision(not right_to_left) if guided else None,
         )  # fmt: skip
-        measured = task.compute_loss(np.array([0, 2, 1]), 0)
-        assert (measured.pull is not None) == guided
-        loss = measured.mean if measured.pull is None else measured.mean + measured.pull
+        batch_loss = task.compute_loss(np.array([0, 2, 1]), 0)
+        assert (batch_loss.guidance is not None) == guided
+        loss = batch_loss.mean if batch_loss.guidance is None else batch_loss.mean + batch_loss.guidance
         losses.append(loss.item())
         gradients.append(torch.autograd.grad(loss, list(network.parameters()), allow_unused=True))
         likelihoods.append(mean_target_nll(network, source, target, StopRequest()))

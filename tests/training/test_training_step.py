@@ -1,4 +1,4 @@
-"""Gradients added over batches: the step of one batch with all their sentences, and a state that goes on exactly."""
+"""Gradient accumulation: the step of one batch with all sentences, and a state from which it resumes exactly."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ import torch
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
 from rnnkit.data.step_iterator import ShardSpec, StepIterator
-from rnnkit.models.language_model import LanguageModel
-from rnnkit.models.language_model import LMConfig as LanguageConfig
+from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.text.special_tokens import EOS
 from rnnkit.training import loss_scaling
-from rnnkit.training.lm_tasks import LanguageModelObjective as LanguageSettings
-from rnnkit.training.lm_tasks import LanguageModelTask
+from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask
 from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
-from rnnkit.training.seq2seq_task import Seq2SeqObjective as PairSettings
-from rnnkit.training.seq2seq_task import Seq2SeqTask
+from rnnkit.training.seq2seq_task import Seq2SeqObjective, Seq2SeqTask
 
 V = 11
 TEXT = np.array([4, 5, 6, 7, 8, 9, EOS] * 40, np.uint16)
@@ -40,14 +37,14 @@ def translator(dropout: float = 0.0) -> Seq2SeqTask:
     network = SequenceToSequence(Seq2SeqConfig("lstm", V, V, 6, 6, dropout=dropout))
     optimizer = NetworkOptimizer(network, CHANGES, Path())
     source, target = sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2])
-    return Seq2SeqTask(network, source, target, PairSettings(0.1, torch.float32), optimizer)
+    return Seq2SeqTask(network, source, target, Seq2SeqObjective(0.1, torch.float32), optimizer)
 
 
 def speaker(seed: int = 1, **changes: Any) -> LanguageModelTask:
     torch.manual_seed(seed)
     dry = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0, **changes}
-    network = LanguageModel(LanguageConfig("lstm", V, 8, 8, **dry))
-    settings = LanguageSettings(2.0, 1.0, None, torch.float32, torch.float32)
+    network = LanguageModel(LMConfig("lstm", V, 8, 8, **dry))
+    settings = LanguageModelObjective(2.0, 1.0, None, torch.float32, torch.float32)
     return LanguageModelTask(network, settings, NetworkOptimizer(network, CHANGES, Path()))
 
 
@@ -58,7 +55,7 @@ def half(arch: str, precision: torch.dtype, dropout: float = 0.0) -> Seq2SeqTask
     changes = OptimizerSettings("sgd", scale_loss=precision == torch.float16)
     optimizer = NetworkOptimizer(network, changes, Path())
     return Seq2SeqTask(
-        network, sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2]), PairSettings(0.1, precision), optimizer
+        network, sentences([3, 7, 5, 1, 2]), sentences([5, 1, 3, 7, 2]), Seq2SeqObjective(0.1, precision), optimizer
     )
 
 
@@ -71,7 +68,7 @@ def assert_close(one: Any, other: Any) -> None:
         np.testing.assert_allclose(weights(other)[name], array, rtol=0, atol=1e-5, err_msg=name)
 
 
-def test_batches_of_unlike_size_make_the_step_of_one_batch() -> None:
+def test_accumulated_batches_make_the_step_of_one_batch() -> None:
     whole, parts = translator(), translator()
     for _ in range(3):
         once = whole.step([np.arange(5)], 0.01)
@@ -82,7 +79,7 @@ def test_batches_of_unlike_size_make_the_step_of_one_batch() -> None:
     assert_close(whole, parts)
 
 
-def test_columns_read_apart_make_the_step_of_all_columns() -> None:
+def test_accumulated_streams_make_the_step_of_all_streams() -> None:
     whole, parts = speaker(), speaker()
     batches = BpttBatchSampler(TEXT, BpttLayout(6, 5), seed=1)
     divided = StepIterator(BpttBatchSampler(TEXT, BpttLayout(6, 5), seed=1), ShardSpec(3))
@@ -101,7 +98,7 @@ def test_float16_steps_equal_float32_steps(arch: str, monkeypatch: pytest.Monkey
     for _ in range(3):
         expected, once = exact.step([np.arange(5)], 0.1), whole.step([np.arange(5)], 0.1)
         added = parts.step([np.array([1]), np.array([0, 3, 4]), np.array([2])], 0.1)
-        assert once.loss != expected.loss or arch == "lstm", "nothing is multiplied in float16"
+        assert once.loss != expected.loss or arch == "lstm", "float16 is not used"
         for found in (once, added):
             assert found.scaling is not None
             assert not found.scaling.skipped
@@ -119,7 +116,7 @@ def test_overflowing_steps_are_skipped_until_the_scale_fits(monkeypatch: pytest.
     skipped: list[bool] = []
     while not skipped or skipped[-1]:
         report = task.step([np.array([1]), np.array([0, 3])], 0.1)
-        assert np.isfinite([report.loss, report.nll]).all(), "the loss that is told is not the one that is scaled"
+        assert np.isfinite([report.loss, report.nll]).all(), "the reported loss is unscaled"
         assert report.scaling is not None
         skipped.append(report.scaling.skipped)
         unchanged = all(np.array_equal(array, before[name]) for name, array in weights(task).items())
@@ -138,7 +135,7 @@ def test_a_step_without_batches_changes_nothing() -> None:
     assert all(np.array_equal(array, before[name]) for name, array in weights(task).items())
 
 
-def test_each_part_carries_a_state_that_is_saved() -> None:
+def test_each_accumulated_batch_carries_a_saved_state() -> None:
     steps = StepIterator(BpttBatchSampler(TEXT, BpttLayout(7, 5), seed=1), ShardSpec(3))
     task, other = speaker(dropout=0.5), speaker(seed=2, dropout=0.5)
     task.step(next(steps), 0.01)
