@@ -1,4 +1,4 @@
-"""Data parallelism: processes that take each step together, with different batches.
+"""Data parallelism: all processes take each step together, with different batches.
 
     g = sum over processes of (sum over its batches of d loss / d theta) / tokens of all
 

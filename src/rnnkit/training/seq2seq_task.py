@@ -66,7 +66,7 @@ class Seq2SeqObjective:
 
     Attributes:
         smoothing: Label smoothing.
-        precision: Precision of matrix products.
+        precision: Precision of the matrix products.
     """
 
     smoothing: float
