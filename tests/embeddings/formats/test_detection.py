@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from tests.embeddings.samples import COUNTS, WORDS, make_table, random_matrix, same_bits, tables
+from tests.file_limits import limit_files
 from tests.raising import raises
 
 from rnnkit.embeddings import formats
@@ -120,7 +120,7 @@ def test_other_files_are_recognized(tmp_path: Path, content: bytes, values: list
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with raises(DataError, "`rnnkit train-embeddings`", "`rnnkit convert-embeddings`", path=tmp_path / "none"):
+    with raises(DataError, "rnnkit train-embeddings", "rnnkit convert-embeddings", path=tmp_path / "none"):
         formats.load(tmp_path / "none")
 
 
@@ -170,11 +170,10 @@ def test_glove_of_one_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", SINGLE_FILES)
-def test_a_full_disk_keeps_the_old_file(tmp_path: Path, format: str, limit_files: Callable[[int], None]) -> None:
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path, format: str) -> None:
     path = tmp_path / "vectors"
     path.write_text("precious")
-    limit_files(30)
-    with pytest.raises(ArtefactError, match=f"the disk is full: {path} was not written"):
+    with raises(ArtefactError, path=path), limit_files(30):
         formats.WRITERS[format](path, make_table())
     assert path.read_text() == "precious"
     assert list(tmp_path.iterdir()) == [path]

@@ -212,12 +212,12 @@ def test_killed_worker(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 class Dies(token_workers.TokenizeWorker):
     """Is killed at its first block."""
 
-    def do(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
+    def process(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
         import os
         import signal
 
         os.kill(os.getpid(), signal.SIGKILL)
-        return super().do(item)
+        return super().process(item)
 
 
 def test_shard_is_valid_data(corpus: Path) -> None:

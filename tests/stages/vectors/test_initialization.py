@@ -7,13 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.file_limits import limit_files
 from tests.raising import raises
 from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topics
 
@@ -195,10 +195,10 @@ def test_errors_keep_existing_vectors(kind: type[RnnkitError], changes: dict[str
     trained()
 
 
-def test_full_disk_keeps_existing_vectors(limit_files: Callable[[int], None]) -> None:
+def test_full_disk_keeps_existing_vectors() -> None:
     before = files(OLD)
-    limit_files(5000)
-    refused(ArtefactError, "disk", "old/text", output=OLD, overwrite=True)
+    with limit_files(5000):
+        refused(ArtefactError, "disk", "old/text", output=OLD, overwrite=True)
     assert files(OLD) == before
 
 
