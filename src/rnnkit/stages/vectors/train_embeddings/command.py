@@ -268,7 +268,7 @@ def _estimate(options: TrainEmbeddingsOptions, listen: Listener) -> EmbeddingTra
         temporary = Path(name)
         counted = text.write_ids(temporary, options.min_count, listen)
         vocabulary, row_of = initialization.select_vocabulary(options, pretrained, counted)
-        write_vocabulary_ids(temporary, counted.rows(row_of))
+        write_vocabulary_ids(temporary, counted.vocabulary_ids(row_of))
         tokens = open_corpus(temporary).tokens
         text_bytes = sum(path.stat().st_size for path in temporary.iterdir())
     matrix_bytes = vocabulary.memory_bytes(vector_dimension(options))
