@@ -1,4 +1,4 @@
-"""The line reader and what it refuses."""
+"""The line reader and its errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rnnkit.text.lines import MAX_LINE_BYTES, STDIN, batch_lines, decode_lines, 
 
 
 def refused(path: Path) -> str:
-    """What the reader says of a file."""
+    """Return the error of the reader for a file."""
     with pytest.raises(DataError) as caught:
         list(read_lines(path))
     return str(caught.value)

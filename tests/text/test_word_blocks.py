@@ -1,4 +1,4 @@
-"""Blocks of words against `str.split`, wherever one block ends and the next begins."""
+"""Word blocks against `str.split`, for all block boundaries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def longest_word(content: bytes) -> int:
 
 
 def words_of(path: Path, size: int) -> list[list[bytes]]:
-    """The words of each line; every block but the last ends between words."""
+    """Return the words of each line; every block except the last ends after a word."""
     blocks = list(read_word_blocks(path, size))
     assert all(block and block[-1] in ASCII_SPACES for block in blocks[:-1])
     lines = b"".join(blocks).split(b"\n")
