@@ -60,7 +60,7 @@ def test_any_text_comes_back(lines: list[str]) -> None:
 
 
 def test_missing_folder_and_damaged_files(tmp_path: Path) -> None:
-    assert refused(tmp_path / "none.de") == f"{tmp_path / 'none.de'} does not exist"
+    assert refused(tmp_path / "none.de") == f"file not found: {tmp_path / 'none.de'}"
     assert refused(tmp_path).startswith(f"{tmp_path} is a folder")
     whole = gzip.compress(b"some line\n" * 1000, mtime=0)
     path = made(tmp_path, whole[:-20])

@@ -121,7 +121,7 @@ def test_other_files(tmp_path: Path) -> None:
     path = written("gut\n".encode("utf-16"), str(tmp_path))
     for size in (1, 7):
         assert refused(path, size).startswith(f"{path} is UTF-16")
-    assert refused(tmp_path / "none") == f"{tmp_path / 'none'} does not exist"
+    assert refused(tmp_path / "none") == f"file not found: {tmp_path / 'none'}"
     assert refused(tmp_path).startswith(f"{tmp_path} is a folder")
     path = written(gzip.compress(b"some line\n" * 1000, mtime=0)[:-20], str(tmp_path))
     assert re.match(rf"cannot read {path} beyond line \d+\n", refused(path))
