@@ -16,12 +16,12 @@ from typing import IO, Any, Final, Protocol
 DECOMPRESSION_ERRORS: Final = (OSError, EOFError, zlib.error)
 """Errors raised while damaged or truncated compressed data is read."""
 
-MAGIC_BYTES: Final = 10
+MAGIC_BYTES: Final = 6
 """Bytes needed to detect every format."""
 
 _GZIP: Final = b"\x1f\x8b"
-_BZIP2: Final = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", re.DOTALL)
-"""Header, and the magic of a block or of the end of the stream: text may begin with `BZh`."""
+_BZIP2: Final = re.compile(rb"BZh[1-9](?!\s)")
+"""Header of a stream, which a block follows directly: a word of a text may be `BZh9`."""
 _XZ: Final = b"\xfd7zXZ\x00"
 
 _XZ_MEMORY: Final = 1 << 27
