@@ -1,4 +1,4 @@
-"""One line in, one line out: tokens that spell a line end never write one, whatever command writes the text."""
+"""One output line per input line: no command writes a line end that tokens spell."""
 
 from __future__ import annotations
 
