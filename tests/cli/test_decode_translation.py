@@ -94,7 +94,7 @@ def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest
 
     words = ("decode", text, "--threads", "1", "--output", "out")
     with monkeypatch.context() as changed:
-        changed.setattr(translate, "spell", interrupted)
+        changed.setattr(translate, "detokenize_outputs", interrupted)
         stopped = run(*words)
     assert stopped.code == 130
     assert "out.partial has 3 lines; --resume continues from there" in stopped.err
