@@ -49,7 +49,7 @@ def test_pieces_follow_each_other_and_targets_are_one_token_on() -> None:
     length=st.integers(1, 99), columns=st.integers(1, 12), steps=st.integers(1, 11), varied=st.booleans(),
     shuffled=st.booleans(), seed=st.integers(0, 5),
 )  # fmt: skip
-def test_a_pass_reads_each_token_at_most_once_after_the_one_before_it(
+def test_an_epoch_has_each_token_once_after_its_predecessor(
     length: int, columns: int, steps: int, varied: bool, shuffled: bool, seed: int
 ) -> None:
     ids = IDS[:length]
@@ -61,7 +61,7 @@ def test_a_pass_reads_each_token_at_most_once_after_the_one_before_it(
     assert inputs.tolist() == [[before[token] for token in row] for row in targets.tolist()]
 
 
-def test_what_does_not_fill_the_columns_moves_about_from_pass_to_pass() -> None:
+def test_the_remainder_of_the_streams_moves_each_epoch() -> None:
     batches = BpttBatchSampler(IDS[:23], BpttLayout(5, 4, rotate=False), seed=3)
     seen = [set(joined(one_pass(batches))[1].flatten().tolist()) for _ in range(12)]
     assert all(len(tokens) == 20 for tokens in seen)
@@ -89,7 +89,7 @@ def test_passes_differ_and_seeds_differ() -> None:
     assert first.tolist() != joined(one_pass(BpttBatchSampler(IDS, BpttLayout(5, 7), seed=2)))[1].tolist()
 
 
-def test_varied_pieces_lie_around_their_length_and_some_are_about_half() -> None:
+def test_variable_chunks_are_around_their_length_or_half() -> None:
     ends = plan_chunks(100_000, BpttLayout(1, 70, variable_length=True), seed=1, epoch=0)
     lengths = np.diff(ends)[:-1]
     assert ends[0] == 0
@@ -110,7 +110,7 @@ def test_lines_start_from_nothing_and_are_padded_on_the_right() -> None:
     assert piece.padded
 
 
-def test_line_batches_hold_every_line_once_a_pass_and_can_be_taken_up() -> None:
+def test_line_batches_have_every_line_once_and_resume() -> None:
     lengths = [3, 1, 4, 1, 5, 2, 6]
     ids = np.concatenate([[*range(20 * n, 20 * n + size - 1), EOS] for n, size in enumerate(lengths, start=1)])
     lines = SentenceDataset(ids, np.concatenate([[0], np.cumsum(lengths)]))

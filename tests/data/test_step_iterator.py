@@ -41,7 +41,7 @@ def test_processes_share_the_batches_that_one_would_take(accumulate: int, proces
 
 
 @given(COUNTS)
-def test_a_pass_has_every_sentence_once_and_no_step_reaches_beyond_it(count: int) -> None:
+def test_an_epoch_has_every_sentence_once_and_whole_steps(count: int) -> None:
     steps = StepIterator(BatchSampler([LENGTHS], 9, seed=3), ShardSpec(count))
     taken = [batch for step in islice(steps, steps.per_epoch) for batch in step]
     assert sorted(np.concatenate(taken)) == list(range(len(LENGTHS)))

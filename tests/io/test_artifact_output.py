@@ -238,7 +238,7 @@ def test_a_file_and_its_manifest(tmp_path: Path) -> None:
     assert names(tmp_path) == ["vocab", "vocab.meta.json"]
 
 
-def test_a_crash_before_the_manifest_leaves_a_file_that_may_be_replaced(tmp_path: Path) -> None:
+def test_a_crash_before_the_manifest_leaves_a_replaceable_file(tmp_path: Path) -> None:
     path = tmp_path / "vocab"
     with artifact_file(path, "toy", 1) as file:
         file.write("half of the work")

@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_the_old_vectors(folder: Path) -> None:
     _, errors = starved.communicate(timeout=60)
     assert starved.returncode == 1, errors
     assert "error: the disk is full: starved/last was not written" in errors
-    assert "what was there before is untouched" in errors
+    assert "existing files are unchanged" in errors
     assert "Traceback" not in errors
     assert checkpoint.load(output / "last").counters["loop"]["step"] == step
     assert (output / "vectors.npy").read_bytes() == vectors

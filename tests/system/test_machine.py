@@ -52,9 +52,7 @@ def test_cores_are_those_of_this_process() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
 
 
-def test_threads_that_end_while_they_are_looked_at_stand_in_no_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_end_meanwhile_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in ("1", "2", "3"):
         (tmp_path / thread).mkdir()
     (tmp_path / "1" / "schedstat").write_text("5 1500000000 7\n", encoding="ascii")
@@ -82,7 +80,7 @@ def test_the_peak_is_in_bytes() -> None:
     assert len(block) < peak_memory() < 1 << 40
 
 
-def test_the_peak_is_not_that_of_the_process_that_started_this_one() -> None:
+def test_peak_memory_excludes_the_parent_process() -> None:
     block = b"held" * (1 << 27)
     program = "from rnnkit.system.machine import peak_memory; print(peak_memory())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.text.masked_lines import check_gap, read_masked_lines, tokenize_masked
@@ -83,7 +84,7 @@ def test_a_gap_may_be_written_in_other_ways(gap: str) -> None:
 
 @pytest.mark.parametrize("gap", ["", " ", "a b", "a "])
 def test_a_gap_that_no_line_could_hold_is_refused(gap: str) -> None:
-    with pytest.raises(UsageError, match=r"--gap '.*' cannot stand in a line\n  a gap is a word of its own"):
+    with raises(UsageError, repr(gap), option="--gap"):
         check_gap(gap)
     check_gap("___")
 
@@ -98,12 +99,8 @@ def test_lines_of_files_come_in_order(tmp_path: Path) -> None:
 def test_a_line_without_a_gap_is_named_by_file_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lines"
     path.write_text("a ___\nno gap\n", encoding="utf-8")
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, f"{path}:2: ", "'no gap'", "___", "--gap", path=path, line=2):
         list(read_masked_lines([path], "___", WORDS))
-    assert str(caught.value) == (
-        f"{path}:2: the line has no gap\n  it is 'no gap'\n"
-        "  hint: write ___ in place of the missing word, or say with --gap what stands there"
-    )
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"x" * 100 + b"\n")))
     with pytest.raises(DataError, match=rf"^standard input:1: the line has no gap\n  it begins '{'x' * 80}'\n"):
         list(read_masked_lines([Path("-")], "___", WORDS))
@@ -112,15 +109,11 @@ def test_a_line_without_a_gap_is_named_by_file_and_line(tmp_path: Path, monkeypa
 def test_more_gaps_than_can_be_ranked_are_named(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_text("a ___\n___ b ___\n", encoding="utf-8")
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, f"{path}:2: ", "2 gaps", "--json", path=path, line=2, option="--nbest"):
         list(read_masked_lines([path], "___", WORDS, single=True))
-    assert str(caught.value) == (
-        f"{path}:2: the line has 2 gaps, and --nbest ranks what fills one\n"
-        "  hint: leave out --nbest, or add --json for the candidates of each gap"
-    )
 
 
-def test_features_stand_before_what_is_cut(tmp_path: Path) -> None:
+def test_features_precede_masked_tokens(tmp_path: Path) -> None:
     featured = FeaturedTokenizer(WORDS)
     assert tokenize_masked("I am ___.\tformal;___", "___", featured) == ["␉formal", "␉___", "I", "am", None, "￭."]
     assert tokenize_masked("I\t___", "___", WORDS) == ["I", None]

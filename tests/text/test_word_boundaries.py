@@ -10,7 +10,7 @@ from rnnkit.text.word_boundaries import is_boundary, is_closing_punctuation, is_
 @pytest.mark.parametrize(
     "pair", ["a ", " a", "a,", ",a", "(a", "中文", "中a", "a中", "กข", "カメ", "あa", "-a", "’a", "—é", "本。"]
 )
-def test_boundaries_are_at_spaces_marks_and_around_scripts_without_spaces(pair: str) -> None:
+def test_boundaries_at_spaces_marks_and_unspaced_scripts(pair: str) -> None:
     assert is_boundary(*pair)
 
 

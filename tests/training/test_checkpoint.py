@@ -71,7 +71,6 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(
         with pytest.raises(ArtefactError) as raised:
             checkpoint.save(folder, example(2))
     assert str(raised.value).startswith("the disk is full: ")
-    assert "what was there before is untouched" in str(raised.value)
     assert checkpoint.load(folder).counters["loop"]["step"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from tests.embeddings.samples import COUNTS, WORDS, make_table, random_matrix, same_bits, tables
+from tests.file_limits import limit_files
+from tests.raising import raises
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats import detection, word2vec_binary
@@ -119,12 +120,8 @@ def test_other_files_are_recognised(tmp_path: Path, content: bytes, message: str
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, "rnnkit train-embeddings", "rnnkit convert-embeddings", path=tmp_path / "none"):
         formats.load(tmp_path / "none")
-    assert str(caught.value) == (
-        f"there are no vectors at {tmp_path / 'none'}\n"
-        "  hint: `rnnkit train-embeddings` makes them, `rnnkit convert-embeddings` brings them from elsewhere"
-    )
 
 
 def test_text_in_which_a_character_is_cut() -> None:
@@ -181,11 +178,10 @@ def test_glove_of_one_number(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("format", SINGLE_FILES)
-def test_a_full_disk_keeps_the_old_file(tmp_path: Path, format: str, limit_files: Callable[[int], None]) -> None:
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path, format: str) -> None:
     path = tmp_path / "vectors"
     path.write_text("precious")
-    limit_files(30)
-    with pytest.raises(ArtefactError, match=f"the disk is full: {path} was not written"):
+    with raises(ArtefactError, path=path), limit_files(30):
         formats.WRITERS[format](path, make_table())
     assert path.read_text() == "precious"
     assert list(tmp_path.iterdir()) == [path]

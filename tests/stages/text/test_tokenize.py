@@ -1,4 +1,4 @@
-"""`tokenize`: text in, token files and a tokenizer out."""
+"""`tokenize`: from text to token files and a tokenizer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Hear = list[Event]
 
 @pytest.fixture
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the text of three parts, entered."""
+    """Write the texts of three splits into the working directory."""
     monkeypatch.chdir(tmp_path)
     for split, lines in (("train", 40), ("valid", 10), ("test", 5)):
         Path(f"{split}.de").write_text("".join(f"{line}\n" for line in DE[:lines]), encoding="utf-8")

@@ -28,7 +28,7 @@ def test_every_text_comes_back(tokenizer: Tokenizer, line: str) -> None:
     assert tokenizer.detokenize(tokens) == NFC(line)
     assert " ".join(tokens).split() == tokens
     assert tokenizer.tokenize_batch([line, line]) == [tokens, tokens]
-    assert tokenizer.join_batch([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
+    assert tokenizer.tokenize_to_lines([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
     assert bool(tokens) == bool(NFC(line))
 
 

@@ -1,18 +1,66 @@
-"""Scores of pairs, joining, and the list on the disk."""
+"""Bigram counts against `collections.Counter`; scores, joining, and phrase lists."""
 
 from __future__ import annotations
 
 import io
 import math
+from collections import Counter
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import DataError, FormatError
-from rnnkit.text.phrase_detection import Bigram, BigramPhrase, PhraseList, default_score, find_phrases, npmi_score
+from rnnkit.text import phrase_detection
+from rnnkit.text.phrase_detection import (
+    Bigram,
+    BigramCounts,
+    BigramPhrase,
+    PhraseList,
+    default_score,
+    find_phrases,
+    npmi_score,
+)
+
+LINES = st.lists(st.lists(st.sampled_from(["a", "b", "c", "ab", "ü"]), max_size=7), max_size=9)
+
+
+def counted(lines: list[list[str]], most: int = 1000) -> BigramCounts:
+    counts = BigramCounts(most)
+    for line in lines:
+        counts.add(line)
+    return counts
+
+
+@given(LINES, st.integers(1, 3), st.sampled_from([1, 3, 7, 1000]))
+def test_pairs_are_those_of_a_plain_count(lines: list[list[str]], least: int, buffer: int) -> None:
+    words = Counter(word for line in lines for word in line)
+    plain = Counter(pair for line in lines for pair in pairwise(line))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(phrase_detection, "BUFFER_WORDS", buffer)
+        counts = counted(lines)
+        found = {(pair.first, pair.second): pair for pair in counts.frequent(least)}
+    assert counts.words == words.total()
+    assert (counts.dropped, counts.floor) == (0, 0)
+    assert found == {
+        (a, b): Bigram(a, b, count, words[a], words[b]) for (a, b), count in plain.items() if count >= least
+    }
+
+
+def test_the_rarest_pairs_go_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phrase_detection, "BUFFER_WORDS", 1)  # each line is counted at once
+    counts = counted([["a", "b", "a", "b"], ["a", "c"], ["b", "c"]], most=2)
+    # ab twice, ba, ac: one too many, so that both of count 1 go; bc comes after that
+    assert {(pair.first, pair.second, pair.count) for pair in counts.frequent(1)} == {("a", "b", 2), ("b", "c", 1)}
+    assert (counts.dropped, counts.floor) == (2, 1)
+    assert counts.words == 8
+    everything = {(pair.first_count, pair.second_count) for pair in counts.frequent(2)}
+    assert everything == {(3, 3)}, "words are never forgotten"
+
 
 NEW_YORK = BigramPhrase("new_york", "new", "york", 7, 12.5)
 YORK_CITY = BigramPhrase("york_city", "york", "city", 5, 11.0)
@@ -40,13 +88,13 @@ def test_npmi_lies_between_minus_one_and_one(count: int, more_first: int, more_s
         assert score == pytest.approx(1), "two words that only occur together"
 
 
-def test_phrases_score_more_than_the_threshold_and_come_best_first() -> None:
+def test_phrases_above_the_threshold_by_descending_score() -> None:
     pairs = [Bigram("x", "y", 3, 3, 4), Bigram("a", "c", 3, 3, 3), Bigram("a", "b", 3, 3, 3), Bigram("z", "z", 1, 9, 9)]
     found = find_phrases(pairs, partial(default_score, words=36, discount=1), threshold=0, delimiter="+")
     assert [(phrase.joined, phrase.score) for phrase in found] == [("a+b", 8.0), ("a+c", 8.0), ("x+y", 6.0)]
 
 
-def test_joining_goes_from_left_to_right_and_passes_follow_one_another() -> None:
+def test_joining_is_left_to_right_pass_by_pass() -> None:
     first = (NEW_YORK, YORK_CITY)
     assert joined("in new york city", first) == "in new_york city"
     assert joined("york city new york", first) == "york_city new_york"
@@ -69,24 +117,23 @@ def test_a_list_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "message"),
+    ("row", "value"),
     [
-        ("new_york", "no phrase"),
-        ("new_york\t7\t12.5\t1\tnew", "no phrase"),
-        ("new_york\t7\t12.5\t1\tnew york city", "no phrase"),
-        ("new york\t7\t12.5\t1\tnew york", "no phrase"),
-        ("new_york\tx\t12.5\t1\tnew york", "count, score and pass are numbers, not x, 12.5, 1"),
-        ("new_york\t7\t12.5\t0\tnew york", "count, score and pass are numbers, not 7, 12.5, 0"),
+        ("new_york", "PHRASE<TAB>COUNT"),
+        ("new_york\t7\t12.5\t1\tnew", "PHRASE<TAB>COUNT"),
+        ("new_york\t7\t12.5\t1\tnew york city", "PHRASE<TAB>COUNT"),
+        ("new york\t7\t12.5\t1\tnew york", "PHRASE<TAB>COUNT"),
+        ("new_york\tx\t12.5\t1\tnew york", "x, 12.5, 1"),
+        ("new_york\t7\t12.5\t0\tnew york", "7, 12.5, 0"),
     ],
 )
-def test_what_is_no_phrase_list(tmp_path: Path, row: str, message: str) -> None:
+def test_malformed_phrase_lists_are_refused(tmp_path: Path, row: str, value: str) -> None:
     path = tmp_path / "list.tsv"
     path.write_text(f"york_city\t5\t11\t1\tyork city\n{row}\n", encoding="utf-8")
-    with pytest.raises(FormatError) as raised:
+    with raises(FormatError, f"{path}:2: ", value, path=path, line=2):
         PhraseList.load(path)
-    assert str(raised.value).startswith(f"{path}:2: {message}")
 
 
-def test_a_list_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no file"):
+def test_a_missing_phrase_list(tmp_path: Path) -> None:
+    with raises(DataError, path=tmp_path / "none.tsv"):
         PhraseList.load(tmp_path / "none.tsv")

@@ -19,7 +19,7 @@ PAIRS = st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, 
 
 @settings(max_examples=60, deadline=None)
 @given(pairs=PAIRS, budget=st.integers(1, 100), seed=st.integers(0, 5))
-def test_every_sentence_comes_once_and_no_batch_passes_the_budget(
+def test_every_sentence_once_and_every_batch_within_budget(
     pairs: list[tuple[int, int]], budget: int, seed: int
 ) -> None:
     sides = lengths(pairs)
@@ -61,7 +61,7 @@ def test_batches_taken_up_again_go_on_where_they_were() -> None:
         assert next(whole).tolist() == next(again).tolist()
 
 
-def test_padding_goes_to_the_right_and_the_decoder_reads_the_target_shifted() -> None:
+def test_right_padding_and_shifted_decoder_input() -> None:
     padded, counts = pad_sequences([np.array([5, 6, 3]), np.array([7, 3])])
     assert padded.tolist() == [[5, 6, 3], [7, 3, PAD]]
     assert counts.tolist() == [3, 2]

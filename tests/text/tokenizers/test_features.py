@@ -54,7 +54,7 @@ def test_text_and_features_come_back(kind: str, text: str, names: list[str], sep
     assert tokenizer.detokenize([*tokens[len(names) :], *tokens[: len(names)]]) == NFC(text), "wherever they stand"
     assert " ".join(tokens).split() == tokens
     assert tokenizer.tokenize_batch([line, "a", line], threads=2) == [tokens, tokenizer.tokenize("a"), tokens]
-    assert tokenizer.join_batch([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
+    assert tokenizer.tokenize_to_lines([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
     if FEATURE_MARK not in text:
         assert tokens[len(names) :] == plain(kind).tokenize(text), "marks change nothing else"
 
@@ -80,7 +80,7 @@ def test_token_files_and_vocabularies_hold_them(lines: list[tuple[str, list[str]
 @pytest.mark.parametrize("kind", KINDS)
 def test_without_features_a_tab_is_white_space(kind: str) -> None:
     assert plain(kind).tokenize("ein\tWort ␉V") == plain(kind).tokenize("ein Wort ␉V")
-    assert plain(kind).part("ein\ta\tb", "x:1") == ("ein\ta\tb", [])
+    assert plain(kind).split_features("ein\ta\tb", "x:1") == ("ein\ta\tb", [])
     assert not plain(kind).is_feature("␉V")
 
 
@@ -88,7 +88,7 @@ def test_text_that_looks_like_a_feature() -> None:
     spaces, characters = FeaturedTokenizer(plain("spaces")), FeaturedTokenizer(plain("chars"))
     assert spaces.tokenize("␉V a␉ ␉␉ ␉\tV") == ["␉V", "␉␉V", "a␉", "␉␉␉", "␉␉"]
     assert characters.tokenize("␉V\tV") == ["␉V", "␉␉", "V"]
-    assert characters.split("␉V") == ["␉␉", "V"]
+    assert characters.tokenize_normalized("␉V") == ["␉␉", "V"]
 
 
 def test_case_is_the_texts() -> None:
@@ -102,12 +102,12 @@ def test_samples_all_have_their_lines_features() -> None:
     assert [row[:2] == ["␉V", "␉x"] for row in rows] == [True] * 3 + [False] * 3
     assert [tokenizer.detokenize(row) for row in rows] == ["ein Mann"] * 3 + ["ein ␉"] * 3
     assert [[token for token in row if token.startswith("␉V")] for row in rows[3:]] == [[], [], []]
-    with pytest.raises(TypeError, match=r"^chars cuts a line in one way only$"):
+    with pytest.raises(TypeError, match="chars"):
         FeaturedTokenizer(plain("chars")).sample_batch(["a"], 2, 0.1, 5)
 
 
 @pytest.mark.parametrize("kind", SUBWORD_KINDS)
-def test_nothing_is_learned_of_features(tmp_path: Path, kind: str) -> None:
+def test_features_are_not_part_of_the_training_text(tmp_path: Path, kind: str) -> None:
     texts = ["ein Mann", "ein anderer Mann", "", "kein Wort"] * 4
     (tmp_path / "a").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     (tmp_path / "b").write_text("".join(f"{text}\tqqq;QQQ;qqq\n" for text in texts), encoding="utf-8")
