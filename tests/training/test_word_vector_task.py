@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rnnkit.embeddings.train.corpus import IDS, SEGMENTS, Corpus, open_corpus, write_vocabulary_ids
 from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
-from rnnkit.embeddings.train.word_composition import whole_words
+from rnnkit.embeddings.train.word_composition import whole_word_composition
 from rnnkit.io.npy import NpyWriter
 from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
 from rnnkit.kernels.word2vec_arrays import init_weights
@@ -51,7 +51,7 @@ def make_task(corpus: Corpus) -> WordVectorTask:
         init_weights(ROWS, ROWS, 5, FIRST, seed=1),
         keep_probabilities(counts_V, 0),
         make_noise_distribution(counts_V, 0.75, 3, is_nce=False),
-        whole_words(),
+        whole_word_composition(),
         TrainingMethod(SKIP_GRAM, 3, False, 3, NEGATIVE_SAMPLING, False, False),
         seed=1,
     )

@@ -94,7 +94,7 @@ class WordVectorTask:
 
     def step(self, batch: TokenBatch, learning_rate: float) -> StepReport:
         """Train on a batch."""
-        ids, segments = self._corpus.slab(batch.first, batch.last)
+        ids, segments = self._corpus.read_segments(batch.first, batch.last)
         position = int(self._corpus.segments[batch.first])
         loss, predictions = self._trainer.train(ids, segments, position, batch.epoch, learning_rate)
         if batch.epoch != self._sums[0]:
