@@ -43,8 +43,8 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
     refused = run(*words)
     assert (refused.code, refused.out) == (1, "")
     assert refused.err == (
-        "error: out.partial is what an interrupted run left of out\n"
-        "  hint: --resume goes on with it, --overwrite begins anew\n"
+        "error: an interrupted run left out.partial, a part of out\n"
+        "  hint: --resume continues it, --overwrite starts again\n"
     )
     strange = run(*words, "--resume")
     assert strange.code == 1

@@ -175,11 +175,11 @@ class RecallTask:
         self._network = network
         self._optimizer = NetworkOptimizer(network, OptimisationSettings("adam"), folder)
 
-    def step(self, batch: Questions, rate: float) -> StepReport:
+    def step(self, batch: Questions, learning_rate: float) -> StepReport:
         """One step on one batch."""
         logits_BV = answer(self._network, batch)
         loss = nn.functional.cross_entropy(logits_BV, torch.from_numpy(batch.answer_B))
-        norm = self._optimizer.step(loss, rate)
+        norm = self._optimizer.step(loss, learning_rate)
         size = len(batch.answer_B)
         return StepReport(loss.item() * size, loss.item() * size, size, norm)
 

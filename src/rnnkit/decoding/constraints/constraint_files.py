@@ -117,7 +117,7 @@ class ConstraintReader:
 
     def _read_prefix(self, text: str, oov: Sequence[str], number: int) -> tuple[int, ...]:
         tokenizer, path = self.model.tokenizer, self.files.prefixes
-        tokenizer.part(text, f"{path}:{number}")  # raises DataError if the features are malformed
+        tokenizer.split_features(text, f"{path}:{number}")  # raises DataError if the features are malformed
         return self._encode(tokenizer.tokenize(text), oov, path, number, f"the prefix {text!r}") or ()
 
     def _read_phrase(self, text: str, oov: Sequence[str], number: int) -> RequiredPhrase | None:
@@ -133,7 +133,9 @@ class ConstraintReader:
             if not oov and len(self._phrases) < _CACHE_SIZE:
                 self._phrases[normalized] = phrase
         if phrase is None:
-            self._encode(tokenizer.split(normalized), oov, self.files.constraints, number, f"the phrase {text!r}")
+            self._encode(
+                tokenizer.tokenize_normalized(normalized), oov, self.files.constraints, number, f"the phrase {text!r}"
+            )
         return phrase
 
     def _encode(

@@ -63,7 +63,7 @@ _UNBREAKABLE_EDGE: Final = TokenEdge(UNBREAKABLE, UNBREAKABLE, True, True)
 def token_edge(tokenizer: Tokenizer, token: str) -> TokenEdge:
     """Return the edge of one token of a tokenizer."""
     if isinstance(tokenizer, FeaturedTokenizer):
-        tokenizer = tokenizer.text
+        tokenizer = tokenizer.text_tokenizer
         if is_feature(token):
             return _SPACED_EDGE if isinstance(tokenizer, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
         (token,) = remove_features([token])
@@ -104,7 +104,7 @@ class VocabularyEdges:
     @classmethod
     def from_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> VocabularyEdges:
         """Compute the edges of a vocabulary; <unk> may stand for any text."""
-        text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+        text = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
         writes_spaces = isinstance(text, WhitespaceTokenizer | WordTokenizer)
         has_spaces = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
         edges = [token_edge(tokenizer, token) for token in vocabulary.tokens]
