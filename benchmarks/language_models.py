@@ -34,12 +34,7 @@ import torch
 from meter import DISTURBED, Meter
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
 from rnnkit.models.language_model import LanguageModel, LMConfig
-from rnnkit.nn.device import (
-    SMALLEST_LAYERS_FOR_BFLOAT16,
-    choose_output_precision,
-    choose_precision,
-    set_threads,
-)
+from rnnkit.nn.device import MIN_HIDDEN_FOR_BF16_SEQUENCES, choose_output_precision, choose_precision, set_threads
 from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask
 from rnnkit.training.optimizer import NetworkOptimizer
@@ -113,7 +108,7 @@ def our_steps(network: Network, ids: np.ndarray, vocabulary: int, precision: str
     optimizer = NetworkOptimizer(model, Changes(optimizer="sgd", clip=CLIP), Path())
     device = torch.device("cpu")
     kinds = (
-        choose_precision(precision, device, network.size, SMALLEST_LAYERS_FOR_BFLOAT16),
+        choose_precision(precision, device, network.size, MIN_HIDDEN_FOR_BF16_SEQUENCES),
         choose_output_precision(precision, device),
     )
     task = LanguageModelTask(model, LanguageModelObjective(0.0, 0.0, None, *kinds), optimizer)

@@ -38,10 +38,10 @@ import rnnkit
 from folders import run_in_folder
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
 from rnnkit.ngrams import store
-from rnnkit.ngrams.arpa import write_arpa
-from rnnkit.ngrams.arpa_reader import read_arpa
-from rnnkit.ngrams.estimate import estimate
-from rnnkit.ngrams.model import LN10
+from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams.arpa.arpa_writer import write_arpa
+from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
+from rnnkit.ngrams.ngram_model import LN10
 from rnnkit.ngrams.options import NgramOptions
 from rnnkit.text.special_tokens import EOS
 from rnnkit.text.vocabulary import Vocabulary
@@ -160,7 +160,9 @@ def measure(
         return value
 
     for _ in range(rounds + 1):
-        model = timed("train", estimate, train.ids, train.offsets, len(vocabulary), NgramOptions(order=order))
+        model = timed(
+            "train", estimate_ngram_model, train.ids, train.offsets, len(vocabulary), NgramOptions(order=order)
+        )
         timed("save", store.save, stored, model)
         opened = timed("open", store.load, stored)
         scores = timed("score", opened.score, test.ids, test.offsets)
@@ -183,10 +185,10 @@ def compare(python: Path, arpa: Path, test: Text, work: Path) -> dict[str, Any]:
 def first_start(work: Path) -> tuple[float, float]:
     """Seconds of a process that does everything with a small text: the first time, and once kernels are compiled."""
     code = (
-        "import sys, numpy as np; from pathlib import Path; from rnnkit.ngrams.options import Options;"
-        "from rnnkit.ngrams.estimate import estimate; from rnnkit.ngrams.arpa import write_arpa;"
-        "from rnnkit.ngrams.arpa_reader import read_arpa; ids, offsets = np.array([4, 3]), np.array([0, 2]);"
-        "model = estimate(ids, offsets, 5, Options()); model.score(ids, offsets);"
+        "import sys, numpy as np; from pathlib import Path; "
+        "from rnnkit.ngrams import NgramOptions, estimate_ngram_model, read_arpa, write_arpa;"
+        "ids, offsets = np.array([4, 3]), np.array([0, 2]);"
+        "model = estimate_ngram_model(ids, offsets, 5, NgramOptions()); model.score(ids, offsets);"
         "names = ['<pad>', '<unk>', '<s>', '</s>', 'a']; path = Path(sys.argv[1]) / 'small.arpa';"
         "write_arpa(model, names, path); read_arpa(path)"
     )

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from meter import Meter
 from rnnkit.nn import losses
-from rnnkit.nn.sampled_softmax import Proposal, log_uniform_weights, propose, sampled_loss
+from rnnkit.nn.sampled_softmax import Proposal, propose, sampled_loss
 from tables import markdown, spread
 
 SIZES = ((200, 10_000), (650, 10_000), (256, 33_278))
@@ -51,10 +51,16 @@ class Layer:
 Loss = Callable[[Layer], Tensor]
 
 
+def zipf_weights(size: int) -> Tensor:
+    """Return weights by Zipf's law for ids in order of falling frequency: log((v + 2) / (v + 1))."""
+    ids_V = torch.arange(size, dtype=torch.float64)
+    return torch.log((ids_V + 2) / (ids_V + 1))
+
+
 def make_layer(rows: int, hidden: int, vocabulary: int, seed: int) -> Layer:
     """Numbers as large as in training; targets as frequent as in a text."""
     torch.manual_seed(seed)
-    target_N = torch.multinomial(log_uniform_weights(vocabulary), rows, replacement=True)
+    target_N = torch.multinomial(zipf_weights(vocabulary), rows, replacement=True)
     hidden_NH = (0.3 * torch.randn(rows, hidden)).requires_grad_()
     weight_VH = (0.1 * torch.randn(vocabulary, hidden)).requires_grad_()
     return Layer(hidden_NH, weight_VH, torch.zeros(vocabulary, requires_grad=True), target_N)
@@ -68,7 +74,7 @@ def systems(vocabulary: int) -> dict[str, Loss]:
     for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
         found[f"rnnkit, {name}"] = partial(fused, kind=kind)
     for count in SAMPLES:
-        proposal = propose(log_uniform_weights(vocabulary), count)
+        proposal = propose(zipf_weights(vocabulary), count)
         found[f"rnnkit, bf16, sample of {count:,}"] = partial(sampled, proposal=proposal)
     return found
 
@@ -95,7 +101,7 @@ def chunked(layer: Layer) -> Tensor:
 
 def fused(layer: Layer, kind: torch.dtype) -> Tensor:
     """What models train on."""
-    return losses.fused_loss(layer.hidden_NH, layer.weight_VH, layer.bias_V, layer.target_N, kind=kind)[0]
+    return losses.fused_loss(layer.hidden_NH, layer.weight_VH, layer.bias_V, layer.target_N, dtype=kind)[0]
 
 
 def sampled(layer: Layer, proposal: Proposal) -> Tensor:

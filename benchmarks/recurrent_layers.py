@@ -31,8 +31,8 @@ from torch import Tensor
 
 from meter import DISTURBED, Meter
 from rnnkit.nn import device, kinds
-from rnnkit.nn.layer import make_layer
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.bidirectional import make_layer
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 from tables import markdown, spread
 
 ARCHS: tuple[kinds.LanguageArch, ...] = ("rnn", "gru", "lstm", "mingru")

@@ -35,11 +35,11 @@ import rnnkit
 from folders import run_in_folder
 from meter import DISTURBED, Meter
 from rivals import BenchmarkError, Environment, call, default_folder, distribution_versions, environment_python
-from rnnkit.alignment.agreement import agreement
+from rnnkit.alignment.alignment_error_rate import score_links
 from rnnkit.alignment.bitext import Bitext, make_bitext, make_side
-from rnnkit.alignment.links import Links, read_links
+from rnnkit.alignment.pharaoh import WordAlignments, read_links
 from rnnkit.alignment.shortlist import Shortlist
-from rnnkit.alignment.symmetry import GROW_DIAG_FINAL_AND, symmetrise
+from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, symmetrize
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.stages.text import align, align_words, tokenize, vocab
 from tables import markdown, spread
@@ -266,19 +266,19 @@ def compare(result: Result, rival: str, bitext: Bitext, folder: Path, links: Pat
     for model in models:
         mine = [read_links(folder / f"rnnkit-{model}.{direction}", *lengths) for direction in ("forward", "backward")]
         both = read_links(folder / f"rnnkit-{model}.links", *lengths), make_one(bitext, *theirs)
-        shares = [agreement(ours, other).f1 for ours, other in (*zip(mine, theirs, strict=True), both)]
+        shares = [score_links(ours, other).f1 for ours, other in (*zip(mine, theirs, strict=True), both)]
         result.agreements[f"{rival} with rnnkit {model}"] = (shares[0], shares[1], shares[2])
 
 
-def make_one(bitext: Bitext, forward: Links, backward: Links) -> Links:
+def make_one(bitext: Bitext, forward: WordAlignments, backward: WordAlignments) -> WordAlignments:
     """Two directions made one."""
     link_T = by_word(forward, bitext.target.length_N, forward.target_L, forward.source_L)
     link_S = by_word(backward, bitext.source.length_N, backward.source_L, backward.target_L)
-    return symmetrise(bitext, link_T, link_S, GROW_DIAG_FINAL_AND)
+    return symmetrize(bitext, link_T, link_S, GROW_DIAG_FINAL_AND)
 
 
 def by_word(
-    links: Links, length_N: NDArray[np.int64], word_L: NDArray[np.int32], other_L: NDArray[np.int32]
+    links: WordAlignments, length_N: NDArray[np.int64], word_L: NDArray[np.int32], other_L: NDArray[np.int32]
 ) -> NDArray[np.int32]:
     """For each word of one side the place of the word that it is linked with, or -1."""
     begin_N = np.cumsum(length_N) - length_N

@@ -1,4 +1,4 @@
-"""Sides of aligned data: end symbols and padding are no words; chunks cover the text once."""
+"""Sides of aligned data exclude EOS and padding; chunks cover the text once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnkit.alignment.bitext import make_side
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.text.special_tokens import EOS, PAD
 
-from .samples import Pairs, lay, pairs_of
+from .samples import Pairs, bitext_of, pairs_of
 
 Lines = list[list[int]]
 
@@ -39,8 +39,8 @@ def test_sides(lines: Lines, width: int, left: bool, ended: bool) -> None:
 @given(pairs=pairs_of(longest=7, most=9), product=st.integers(1, 60))
 def test_chunks(pairs: Pairs, product: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bitexts, "CHUNK_PRODUCT", product)
-        text = lay(pairs)
+        patch.setattr(bitexts, "WORD_PAIRS_PER_CHUNK", product)
+        text = bitext_of(pairs)
         shapes, shape_N = text.shapes()
         found: Pairs = []
         for chunk in text.chunks(shape_N):
@@ -53,6 +53,6 @@ def test_chunks(pairs: Pairs, product: int) -> None:
 
 
 def test_swapped() -> None:
-    text = lay([([4, 5], [6]), ([], [7, 8, 4])])
+    text = bitext_of([([4, 5], [6]), ([], [7, 8, 4])])
     assert (text.target_words, text.swapped().target_words) == (1, 2)
     assert text.swapped().source is text.target

@@ -1,4 +1,4 @@
-"""Shortlists: what they hold, and that neither damage nor another vocabulary goes unseen."""
+"""Shortlists: their candidates, and rejection of damaged files and other vocabularies."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
-from rnnkit.alignment.lexicon import Lexicon
-from rnnkit.alignment.shortlist import Shortlist, make_rows, most_frequent, write_shortlist
+from rnnkit.alignment.shortlist import Shortlist, most_frequent_words, top_translations, write_shortlist
+from rnnkit.alignment.translation_table import TranslationTable
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.text.special_tokens import BOS, EOS, PAD, UNK
 
 DIGESTS = {"vocabulary.source": "5" * 64, "vocabulary.target": "7" * 64}
 ROWS = {4: [9, 5, 7], 5: [], 6: [5], 7: [11, 10, 9, 8, 7]}
-"""Translations of some source words, the most probable first."""
+"""Translations of some source words, most probable first."""
 
 SIZE, TARGET_SIZE = 8, 12
 
 
-def lexicon(rows: dict[int, list[int]] = ROWS, size: int = SIZE) -> Lexicon:
+def lexicon(rows: dict[int, list[int]] = ROWS, size: int = SIZE) -> TranslationTable:
     lengths = [len(rows.get(source, [])) for source in range(size)]
     targets = [target for source in range(size) for target in rows.get(source, [])]
     p_E = np.concatenate([np.empty(0), *(np.arange(length, 0, -1) for length in lengths)])
-    return Lexicon(np.cumsum([0, *lengths], dtype=np.int64), np.array(targets, dtype=np.int32), p_E)
+    return TranslationTable(np.cumsum([0, *lengths], dtype=np.int64), np.array(targets, dtype=np.int32), p_E)
 
 
 def write(folder: Path, rows: dict[int, list[int]] = ROWS, best: int = 3, copy: bool = False) -> Shortlist:
     always = np.array([UNK, EOS, 6], dtype=np.int32)
-    write_shortlist(folder, make_rows(lexicon(rows), best, copy), always, TARGET_SIZE, options={}, inputs=DIGESTS)
+    write_shortlist(
+        folder, top_translations(lexicon(rows), best, copy), always, TARGET_SIZE, options={}, inputs=DIGESTS
+    )
     return Shortlist.open(folder)
 
 
@@ -54,16 +57,16 @@ def test_candidates(tmp_path: Path) -> None:
     assert nothing.dtype == np.dtype(np.int64)
 
 
-def test_each_sentence_of_a_batch_keeps_its_own(tmp_path: Path) -> None:
+def test_batch_candidates_of_each_sentence(tmp_path: Path) -> None:
     shortlist = write(tmp_path / "shortlist")
     source_BS = np.array([[4, EOS, PAD], [5, 5, EOS], [7, 6, EOS]])
-    ids_C, own_BC = shortlist.choose(source_BS)
+    ids_C, own_BC = shortlist.batch_candidates(source_BS)
     assert ids_C.tolist() == shortlist.candidates(source_BS).tolist()
     for source_S, own_C in zip(source_BS, own_BC, strict=True):
         assert ids_C[own_C].tolist() == shortlist.candidates(source_S).tolist()
 
 
-def test_words_may_stand_for_themselves(tmp_path: Path) -> None:
+def test_words_may_be_their_own_candidates(tmp_path: Path) -> None:
     shortlist = write(tmp_path / "shortlist", copy=True)
     assert shortlist.candidates(np.array([5])).tolist() == [UNK, EOS, 5, 6]
     assert shortlist.candidates(np.array([PAD, BOS])).tolist() == [UNK, EOS, 6]
@@ -82,19 +85,19 @@ def test_candidates_by_sets(
     assert shortlist.candidates(np.array(ids, dtype=np.int32)).tolist() == sorted(expected)
 
 
-def test_frequent_words() -> None:
+def test_most_frequent_words() -> None:
     counts = np.array([9, 9, 9, 9, 2, 0, 5, 2, 1])
-    assert most_frequent(counts, 2).tolist() == [UNK, EOS, 4, 6]
-    assert most_frequent(counts, 100).tolist() == [UNK, EOS, 4, 6, 7, 8]
-    assert most_frequent(counts, 0).tolist() == [UNK, EOS]
+    assert most_frequent_words(counts, 2).tolist() == [UNK, EOS, 4, 6]
+    assert most_frequent_words(counts, 100).tolist() == [UNK, EOS, 4, 6, 7, 8]
+    assert most_frequent_words(counts, 0).tolist() == [UNK, EOS]
     assert counts[0] == 9
 
 
-def test_nothing_at_all(tmp_path: Path) -> None:
+def test_empty_table(tmp_path: Path) -> None:
     assert write(tmp_path / "shortlist", {}).candidates(np.array([4])).tolist() == [UNK, EOS, 6]
 
 
-def test_bytes_are_the_same_each_time(tmp_path: Path) -> None:
+def test_files_are_deterministic(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write(tmp_path / name)
     for file in (tmp_path / "one").iterdir():
@@ -105,65 +108,64 @@ def test_vocabularies(tmp_path: Path) -> None:
     shortlist = write(tmp_path / "shortlist")
     shortlist.check_vocabularies("5" * 64, "7" * 64)
     for source, target, side, made_with in (("6" * 64, "7" * 64, "source", "5"), ("5" * 64, "6" * 64, "target", "7")):
-        with pytest.raises(ArtefactError) as caught:
+        values = (side, f"{made_with * 12}…", f"{'6' * 12}…", "rnnkit align-words --shortlist DIR")
+        with raises(ArtefactError, *values, path=tmp_path / "shortlist"):
             shortlist.check_vocabularies(source, target)
-        assert str(caught.value) == (
-            f"the shortlist {tmp_path / 'shortlist'} belongs to another vocabulary\n"
-            f"  its {side} vocabulary has sha256 {made_with * 12}…, this one {'6' * 12}…\n"
-            "  hint: make one from the data that the model was trained on: `rnnkit align-words --shortlist DIR`"
-        )
 
 
-def damaged(folder: Path, kind: type[Exception] = FormatError) -> str:
-    with pytest.raises(kind) as caught:
-        Shortlist.open(folder)
-    return str(caught.value).splitlines()[0].replace(f"{folder}/", "")
-
-
-def test_what_is_no_shortlist(tmp_path: Path) -> None:
-    assert damaged(tmp_path / "none", DataError) == f"there is no shortlist at {tmp_path / 'none'}"
+def test_other_directories_are_rejected(tmp_path: Path) -> None:
+    with raises(DataError, tmp_path / "none", "shortlist"):
+        Shortlist.open(tmp_path / "none")
     folder = tmp_path / "shortlist"
     write(folder)
     meta = json.loads((folder / manifest.NAME).read_text())
     (folder / manifest.NAME).write_text(json.dumps({**meta, "kind": "data"}))
-    assert damaged(folder, ArtefactError) == f"{folder} is data, not shortlist"
+    with raises(ArtefactError, folder, "data", "shortlist"):
+        Shortlist.open(folder)
     (folder / manifest.NAME).write_text(json.dumps({**meta, "version": 2}))
-    assert damaged(folder).startswith(f"{folder} has format version 2")
+    with raises(FormatError, folder, "version 2"):
+        Shortlist.open(folder)
     (folder / manifest.NAME).write_text(json.dumps({**meta, "facts": {"vocabulary_size": 8}}))
-    assert damaged(folder) == "meta.json is damaged"
+    with raises(FormatError, folder / manifest.NAME, "damaged"):
+        Shortlist.open(folder)
 
 
 @pytest.mark.parametrize("name", ["offsets.npy", "targets.npy", "always.npy"])
-def test_files_that_are_missing_or_cut(tmp_path: Path, name: str) -> None:
+def test_missing_and_truncated_files_are_rejected(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "shortlist"
     write(folder)
     whole = (folder / name).read_bytes()
-    (folder / name).write_bytes(whole[:-3])
-    assert damaged(folder) == f"{name} is damaged or truncated"
-    (folder / name).write_bytes(whole + b"1234")
-    assert damaged(folder) == f"{name} is damaged or truncated"
+    for content in (whole[:-3], whole + b"1234"):
+        (folder / name).write_bytes(content)
+        with raises(FormatError, folder / name, "damaged"):
+            Shortlist.open(folder)
     (folder / name).unlink()
-    assert damaged(folder) == f"{name} is missing"
+    with raises(FormatError, folder / name, "missing"):
+        Shortlist.open(folder)
 
 
-def test_arrays_that_do_not_fit(tmp_path: Path) -> None:
+def test_inconsistent_arrays_are_rejected(tmp_path: Path) -> None:
     folder = tmp_path / "shortlist"
     shortlist = write(folder)
     offsets, targets = np.array(shortlist.offset_S1), np.array(shortlist.target_C)
     del shortlist
-
-    def after(name: str, array: np.ndarray) -> str:
+    wrapping = offsets.copy()
+    wrapping[1:4] = 2**63 - 1, -(2**63), -1  # all differences wrap around to positive ones
+    arrays: list[tuple[str, np.ndarray, str]] = [
+        ("offsets.npy", offsets[:-1], f"{SIZE} source words"),
+        ("offsets.npy", offsets[::-1].copy(), f"{SIZE} source words"),
+        ("offsets.npy", offsets + 1, f"{SIZE} source words"),
+        ("offsets.npy", wrapping, f"{SIZE} source words"),
+        ("targets.npy", targets[:-1], f"it has {len(targets) - 1}"),
+        ("targets.npy", np.full_like(targets, TARGET_SIZE), f"to {TARGET_SIZE}"),
+        ("always.npy", np.array([-1], dtype=np.int32), "from -1"),
+    ]
+    for name, array, value in arrays:
         write(folder)
         np.save(folder / name, array)
-        return damaged(folder)
-
-    assert after("offsets.npy", offsets[:-1]) == "offsets.npy is damaged"
-    assert after("offsets.npy", offsets[::-1].copy()) == "offsets.npy is damaged"
-    assert after("offsets.npy", offsets + 1) == "offsets.npy is damaged"
-    around = offsets.copy()
-    around[1:4] = 2**63 - 1, -(2**63), -1  # differences that wrap around are all positive
-    assert after("offsets.npy", around) == "offsets.npy is damaged"
-    assert after("targets.npy", targets[:-1]) == "targets.npy does not fit offsets.npy"
-    assert after("targets.npy", np.full_like(targets, TARGET_SIZE)) == "targets.npy is damaged"
-    assert after("always.npy", np.array([-1], dtype=np.int32)) == "always.npy is damaged"
-    assert after("always.npy", np.array([1.0])) == "always.npy holds a 1-dimensional float64 array"
+        with raises(FormatError, value, path=folder / name):
+            Shortlist.open(folder)
+    write(folder)
+    np.save(folder / "always.npy", np.array([1.0]))
+    with raises(FormatError, folder / "always.npy", "float64"):
+        Shortlist.open(folder)

@@ -44,7 +44,7 @@ def test_what_stands_beside_the_output_stays(run: Run, prompts: Path, tmp_path: 
     given = ["--config", "run.toml"] if name == "run.toml" else []
     outcome = run(*words, *given, "--output", output)
     assert outcome.code == 1
-    assert f"{name} " in outcome.err and "it is not replaced" in outcome.err
+    assert f"{name} " in outcome.err and "not replaced" in outcome.err
     assert (tmp_path / name).read_text() == content
 
 
@@ -54,10 +54,8 @@ def test_the_output_file_has_the_same_bytes_as_the_pipe(run: Run, prompts: Path)
     piped = run(*words)
     assert run(*words, "--output", "out").code == 0
     assert Path("out").read_text(encoding="utf-8") == piped.out
-    assert (
-        run(*words, "--output", "out").err
-        == "error: out already exists\n  hint: --overwrite replaces it; --output or --work names another path\n"
-    )
+    taken = run(*words, "--output", "out").err
+    assert all(value in taken for value in ("error: out ", "--overwrite", "--output", "--work"))
 
 
 def test_gaps_are_filled(run: Run) -> None:
@@ -75,18 +73,18 @@ def test_gaps_are_filled(run: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--temperature", "0"], "--temperature must be above 0, not 0.0\n"),
+        (["--temperature", "0"], "--temperature must be positive, got 0.0\n"),
         (["--temperature", "warm"], "--temperature wants a number, not 'warm'\n"),
-        (["--top-k", "0"], "--top-k must be at least 1, not 0\n"),
+        (["--top-k", "0"], "--top-k must be at least 1, got 0\n"),
         (["--top-k", "2.5"], "--top-k wants a whole number, not '2.5'\n"),
-        (["--top-p", "1.5"], "--top-p must be above 0 and at most 1, not 1.5\n"),
+        (["--top-p", "1.5"], "--top-p must be above 0 and at most 1, got 1.5\n"),
         (["--seed", "-1"], "--seed must be at least 0, not -1\n"),
-        (["--beam", "2", "--sample"], "--beam 2 does not go with --sample\n"),
-        (["--fill"], "--fill: for cloze models, and work/model is a language model\n"),
-        (["--nbest", "2"], "--nbest 2 is more than --beam 1 keeps\n"),
+        (["--beam", "2", "--sample"], "--beam 2 cannot be combined with --sample\n"),
+        (["--fill"], "--fill needs masked language models, and work/model is a language model\n"),
+        (["--nbest", "2"], "--nbest (2) must not exceed --beam (1)\n"),
     ],
 )
-def test_options_that_make_no_sense_are_usage_errors(run: Run, prompts: Path, words: list[str], message: str) -> None:
+def test_invalid_options_are_usage_errors(run: Run, prompts: Path, words: list[str], message: str) -> None:
     speaker_folder(Path("work"), speaker())
     outcome = run("decode", str(prompts), *words)
     assert (outcome.code, outcome.out) == (2, "")

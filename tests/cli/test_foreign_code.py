@@ -116,7 +116,7 @@ def test_python_m(workspace: Path, script: Path, words: list[str]) -> None:
 
 def test_the_commands_of_the_demo(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(workspace)
-    assert "lines: 150\n" in demo._Caller(null_listener)("inspect", "train.de")
+    assert "lines: 150\n" in demo._CommandRunner(null_listener)("inspect", "train.de")
     assert not (workspace / "ran").exists()
 
 

@@ -58,10 +58,8 @@ def test_several_expressions_stand_apart(run: Run) -> None:
 def test_a_malformed_expression_is_wrong_usage(run: Run) -> None:
     outcome = run("analogy", "king", "queen")
     assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err == (
-        "error: 'king queen' is no expression: there is no + or - before 'queen'\n"
-        "  hint: write king - man + woman; or man king woman, for man is to king as woman is to what?\n"
-    )
+    assert outcome.err.startswith("error: 'king queen' ")
+    assert "'queen' has no sign" in outcome.err
 
 
 def test_an_unknown_word_is_reported_and_the_others_are_answered(run: Run) -> None:
@@ -89,7 +87,12 @@ def test_pairs_and_groups(run: Run) -> None:
 @pytest.mark.parametrize(
     ("command", "text", "out", "err"),
     [
-        ("similarity", "one two\n\nx\nman king\n", "one\ttwo\t0.9950\n\n\nman\tking\t0.7036\n", ":3: 'x' is no pair"),
+        (
+            "similarity",
+            "one two\n\nx\nman king\n",
+            "one\ttwo\t0.9950\n\n\nman\tking\t0.7036\n",
+            ":3: 'x' is not a pair",
+        ),
         ("odd-one-out", "one man two\nqeen king man\n", "man\n\n", ":2: 'qeen' has no vector"),
     ],
 )
@@ -119,5 +122,5 @@ def test_vectors_on_trial(run: Run) -> None:
 
 def test_words_as_a_picture(run: Run) -> None:
     outcome = run("plot", "--words", "king,queen,man", "woman", "--output", "royals.svg")
-    assert (outcome.code, outcome.out, outcome.err) == (0, "", "royals.svg drawn\n")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "wrote royals.svg\n")
     assert "<!-- woman -->" in Path("royals.svg").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
-from tests.embeddings.test_pipes import feed
+from tests.embeddings.formats.test_pipes import feed
 from tests.topics import write_topics
 from tests.word_vectors import ROYALS, write_vectors
 from tests.workspaces import SMALL, SMALL_TEXT, make_text_workspace, make_workspace

@@ -68,10 +68,8 @@ def test_output_is_written_to_a_file_and_kept(score: Run) -> None:
     assert score("test.txt", "--model", "a/model", "--tokens", "--output", "scores").out == ""
     assert Path("scores").read_text(encoding="utf-8") == expected
     again = score("test.txt", "--model", "a/model", "--output", "scores")
-    assert (again.code, again.err) == (
-        1,
-        "error: scores already exists\n  hint: --overwrite replaces it; --output or --work names another path\n",
-    )
+    assert again.code == 1
+    assert all(value in again.err for value in ("error: scores ", "--overwrite", "--output", "--work"))
 
 
 def test_weights_are_fitted_and_reported(score: Run) -> None:
@@ -93,7 +91,7 @@ def test_weights_are_fitted_and_reported(score: Run) -> None:
         ),
         (["--cache-weight", "2", "--cache"], 2, "error: --cache-weight must be at most 1, not 2.0\n"),
         (["--model", "nothing"], 1, "error: there is no model at nothing\n"),
-        (["--tune", "missing", "--cache"], 1, "error: there is no file missing\n"),
+        (["--tune", "missing", "--cache"], 1, "error: missing does not exist\n"),
         (["--device", "gpu"], 2, "error: --device cannot be 'gpu'\n"),
     ],
 )

@@ -25,7 +25,7 @@ def test_learned_vectors_are_asked_at_once(run: Run) -> None:
     outcome = run("train-embeddings", "wiki.txt", *LEARN)
     assert (outcome.code, outcome.out) == (0, "")
     notes = outcome.err.splitlines()
-    assert notes[-2] == "work/embeddings: 12 vectors of 16 numbers"
+    assert notes[-2] == "work/embeddings: 12 vectors of dimension 16"
     assert notes[-1].startswith("loss ") and notes[-1].endswith(" words/s")
     outcome = run("neighbors", "wine", "--count", "5", "--json")
     nearest = {neighbor["word"] for neighbor in json.loads(outcome.out)["neighbors"]}
@@ -47,7 +47,7 @@ def test_json_is_one_object(run: Run) -> None:
 def test_a_dry_run(run: Run) -> None:
     tokens = sum(len(line.split()) for line in topic_lines())
     outcome = run("train-embeddings", "wiki.txt", "--dry-run", "--quiet")
-    assert outcome.out.splitlines()[0] == f"words   12 of {tokens:,} in the text"
+    assert outcome.out.splitlines()[0] == f"words   12, from {tokens:,} words of running text"
     assert [line.split()[0] for line in outcome.out.splitlines()] == ["words", "memory", "disk"]
     outcome = run("train-embeddings", "wiki.txt", "--dry-run", "--quiet", "--json")
     assert json.loads(outcome.out).keys() == {"words", "tokens", "memory_bytes", "disk_bytes"}
@@ -58,7 +58,7 @@ def test_a_dry_run(run: Run) -> None:
     ("words", "complaint"),
     [
         (["--dimension", "0"], "--dimension must be at least 1, not 0"),
-        (["--min-ngram", "5", "--max-ngram", "4"], "--min-ngram 5 is longer than --max-ngram 4"),
+        (["--min-ngram", "5", "--max-ngram", "4"], "--min-ngram 5 is greater than --max-ngram 4"),
         (["--min-count", "0"], "--min-count must be at least 1, not 0"),
         (["--window", "501"], "--window must be at most 500, not 501"),
         (["--noise-exponent", "1000"], "--noise-exponent must be at most 10, not 1000.0"),
@@ -79,15 +79,15 @@ def test_options_that_make_no_sense(run: Run, words: list[str], complaint: str) 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["none.txt"], "there is no file none.txt"),
-        (["."], ". is a folder, a text file is wanted"),
+        (["none.txt"], "file not found: none.txt"),
+        (["."], ". is a folder, not a text file"),
         (["empty.txt"], "the text is empty"),
         (["one.txt"], "only the word 'the' comes --min-count 5 times or more"),
         (["wiki.txt", "--min-count", "100000"], "all 12 words are rarer than --min-count 100000"),
         (["bad.txt"], "bad.txt:1:3: not UTF-8 (byte 0xff)"),
         (["wiki.txt", "--output", "there"], "there already exists"),
         (["wiki.txt", "--loss", "softmax", "--min-count", "1", "many.txt"],
-         "--loss softmax looks at all 20,013 words for every prediction"),
+         "--loss softmax computes a score for all 20,013 words at every prediction"),
         (["--resume"], "there is no run to resume in work/embeddings"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

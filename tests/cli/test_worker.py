@@ -64,7 +64,7 @@ def test_counting_refuses_several_processes_and_batches() -> None:
         "accumulate": train_lm.TrainLMOptions(arch="ngram", accumulate=2),
     }
     for name, options in several.items():
-        with pytest.raises(UsageError, match=f"--{name} 2 is for neural networks, not --arch ngram"):
+        with pytest.raises(UsageError, match=f"--{name} 2 .*--arch ngram"):
             train_lm.run(options)
 
 

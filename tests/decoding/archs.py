@@ -1,4 +1,4 @@
-"""Random small translation models of every architecture, for tests of searches. A new architecture is a new row."""
+"""Small random translation models of every architecture, for tests of searches."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ ARCHS: Mapping[str, Mapping[str, Any]] = {
 
 SIZE = 7
 SOURCES = ((4, 5, 6, 4), (6,), (5, 1, 5), (1, 1))
-"""Source sentences; id 1 is the unknown word."""
+"""Source sentences; id 1 is <unk>."""
 
 
 def network(name: str, seed: int, size: int = SIZE, spread: float = 1.0) -> SequenceToSequence:
-    """A model of an architecture with weights of its own."""
+    """Create a model of an architecture with random weights."""
     return translator(seed=seed, size=size, spread=spread, **ARCHS[name])
 
 
 def batch(model: SequenceToSequence, sources: Sequence[Sequence[int]] = SOURCES) -> TranslationStepper:
-    """Sentences, ready to be decoded together."""
+    """Encode sentences as one batch."""
     longest = max(map(len, sources)) + 1
     ended = [[*ids, special_tokens.EOS, *[special_tokens.PAD] * (longest - 1 - len(ids))] for ids in sources]
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Beam search as the papers tell it, in plain loops over one sentence."""
+"""Reference beam search: plain loops over one sentence, as in the literature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Found = list[tuple[tuple[int, ...], float, float]]
 
 
 def reference_beam(stepper: PrefixStepper, sentence: int, limit: int, options: SearchOptions, words: int = 0) -> Found:
-    """Tokens, log-probability and score of the n best; each step keeps the best of every continuation."""
+    """Return ids, log-probability and score of the n-best list."""
     never = {special_tokens.PAD, special_tokens.BOS} | (set() if options.allow_unknown else {special_tokens.UNK})
     living: list[tuple[tuple[int, ...], float]] = [((), 0.0)]
     finished: Found = []
@@ -22,9 +22,12 @@ def reference_beam(stepper: PrefixStepper, sentence: int, limit: int, options: S
         for ids, log_p in living:
             for token, step in enumerate(stepper._log_probabilities(sentence, ids)):
                 length = len(ids) + 1
-                seen = [(*ids, token)[at : at + options.no_repeat] for at in range(length + 1 - options.no_repeat)]
+                seen = [
+                    (*ids, token)[at : at + options.no_repeat_ngram]
+                    for at in range(length + 1 - options.no_repeat_ngram)
+                ]
                 ends = token == special_tokens.EOS
-                repeats = options.no_repeat and not ends and seen.count(seen[-1]) > 1 if seen else False
+                repeats = options.no_repeat_ngram and not ends and seen.count(seen[-1]) > 1 if seen else False
                 early, late = ends and length < options.min_length, not ends and length >= limit
                 if not (token in never or repeats or early or late):
                     grown.append(((*ids, token), log_p + step))

@@ -1,4 +1,4 @@
-"""Steppers for tests: a language given by a table, and a random one whose choices depend on the whole prefix."""
+"""Steppers for tests: a language given by a table, and a random one that depends on the whole prefix."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Search = Callable[[Stepper[object], Tensor, SearchOptions], list[list[Hypothesis
 
 @dataclass(frozen=True)
 class Prefixes:
-    """State: the tokens so far of each row of each sentence."""
+    """State of a `PrefixStepper`: the tokens so far of each hypothesis of each sentence."""
 
     sentences: tuple[int, ...]
     rows: tuple[tuple[tuple[int, ...], ...], ...]
 
 
 class PrefixStepper:
-    """A stepper whose log-probabilities are a function of sentence and prefix; so is its attention, if it has any."""
+    """A stepper whose log-probabilities and attention, if any, are functions of sentence and prefix."""
 
     def __init__(
         self,
@@ -53,13 +53,13 @@ class PrefixStepper:
     def select(self, state: Prefixes, sentence_B: Tensor, row_BK: Tensor) -> Prefixes:
         chosen = sentence_B.tolist()
         rows = tuple(
-            tuple(state.rows[place][row] for row in rows) for place, rows in zip(chosen, row_BK.tolist(), strict=True)
+            tuple(state.rows[index][row] for row in rows) for index, rows in zip(chosen, row_BK.tolist(), strict=True)
         )
-        return Prefixes(tuple(state.sentences[place] for place in chosen), rows)
+        return Prefixes(tuple(state.sentences[index] for index in chosen), rows)
 
 
 def from_table(table: Mapping[tuple[int, ...], Mapping[int, float]], size: int) -> PrefixStepper:
-    """One sentence; probabilities of the next token by prefix, all alike after a prefix that is not in the table."""
+    """Create a stepper over one sentence from probabilities by prefix; uniform after a prefix not in the table."""
     spread = dict.fromkeys(
         [special_tokens.EOS, *range(len(special_tokens.NAMES), size)], 1 / (size - len(special_tokens.NAMES) + 1)
     )
@@ -72,7 +72,7 @@ def from_table(table: Mapping[tuple[int, ...], Mapping[int, float]], size: int) 
 
 
 def random_stepper(sentences: int, size: int, seed: int, sharpness: float = 1.0, source: int = 0) -> PrefixStepper:
-    """Log-probabilities drawn anew, but always alike, for each sentence and prefix; with `source`, attention too."""
+    """Create a stepper with reproducible random log-probabilities for each prefix; with `source`, attention too."""
 
     def log_probabilities(sentence: int, prefix: tuple[int, ...]) -> list[float]:
         generator = torch.Generator().manual_seed(hash((seed, sentence, prefix)) % 2**31)
@@ -87,7 +87,7 @@ def random_stepper(sentences: int, size: int, seed: int, sharpness: float = 1.0,
 
 
 def only(stepper: PrefixStepper, sentence: int) -> PrefixStepper:
-    """The same stepper with this sentence alone."""
+    """Reduce a stepper to one sentence."""
     start = stepper.select(stepper.start(), torch.tensor([sentence]), torch.tensor([[0]]))
     stepper.start = lambda: start  # type: ignore[method-assign]
     return stepper

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,10 +24,10 @@ from .archs import ARCHS, SOURCES, batch, network
 
 WORDS = tuple(map(len, SOURCES))
 LIMITS = torch.tensor([6, 3, 5, 4])
-WISHES = (
+CONSTRAINTS = (
     Constraints(prefix=(5, 4)),
-    Constraints(phrases=((6, 4), (5,))),
-    Constraints(prefix=(6,), phrases=((4, 4),)),
+    Constraints(sequences=((6, 4), (5,))),
+    Constraints(prefix=(6,), sequences=((4, 4),)),
     Constraints(),
 )
 
@@ -35,7 +36,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "beam": {"beam": 4, "nbest": 4},
     "length": {"beam": 3, "alpha": 0.4, "min_length": 3},
     "unknown": {"beam": 3, "allow_unknown": True},
-    "repeats": {"beam": 3, "no_repeat": 2},
+    "repeats": {"beam": 3, "no_repeat_ngram": 2},
     "groups": {"beam": 6, "groups": 3, "diversity": 0.7, "nbest": 6},
     "coverage": {"beam": 4, "coverage": 0.3, "nbest": 2},
     "exhaustive": {"exhaustive": True, "nbest": 5},
@@ -43,18 +44,20 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def found(stepper: Any, changes: dict[str, Any], terms: BatchConstraints, lines: list[int]) -> list[list[Hypothesis]]:
-    """What a search named in `CHANGES` finds."""
+def found(
+    stepper: Any, changes: dict[str, Any], constraints: BatchConstraints, lines: list[int]
+) -> list[list[Hypothesis]]:
+    """Decode with one of the searches of `CHANGES`."""
     options = SearchOptions(**changes)
-    limit_B = terms.widen(LIMITS[[line - 1 for line in lines]], options)
+    limit_B = constraints.extend_limits(LIMITS[[line - 1 for line in lines]], options)
     if options.exhaustive:
         return exhaustive_search(stepper, limit_B.clamp_max(4), options)
     if changes == CHANGES["sampling"]:
         numbers = random_numbers(3, lines, options.nbest, int(limit_B.max()))
-        return sample(stepper, limit_B, options, SamplingOptions(top_k=4, temperature=1.2), numbers, terms)
+        return sample(stepper, limit_B, options, SamplingOptions(top_k=4, temperature=1.2), numbers, constraints)
     if options.beam == 1:
-        return greedy_search(stepper, limit_B, options, terms)
-    return beam_search(stepper, limit_B, options, terms=terms)
+        return greedy_search(stepper, limit_B, options, constraints)
+    return beam_search(stepper, limit_B, options, constraints=constraints)
 
 
 def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> None:
@@ -67,62 +70,69 @@ def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> 
 @pytest.mark.parametrize("arch", ARCHS)
 @settings(max_examples=8)
 @given(seed=st.integers(0, 1000), alpha=st.sampled_from([0.0, 0.8, 1.5]), coverage=st.sampled_from([0.0, 0.3]))
-def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
-    arch: str, seed: int, alpha: float, coverage: float
-) -> None:
+def test_full_beam_equals_exhaustive_search(arch: str, seed: int, alpha: float, coverage: float) -> None:
     coverage = coverage if ARCHS[arch].get("attention") != "none" else 0.0
     options = SearchOptions(beam=90, alpha=alpha, coverage=coverage, nbest=5)
-    model, limit_B, terms = network(arch, seed), torch.tensor([4, 3, 4, 1]), BatchConstraints(words_B=WORDS)
-    assert_same(
-        beam_search(batch(model), limit_B, options, terms=terms),
-        exhaustive_search(batch(model), limit_B, options, terms),
+    model, limit_B, constraints = (
+        network(arch, seed),
+        torch.tensor([4, 3, 4, 1]),
+        BatchConstraints(source_lengths_B=WORDS),
     )
+    found = beam_search(batch(model), limit_B, options, constraints=constraints)
+    every = exhaustive_search(batch(model), limit_B, replace(options, nbest=90), constraints)
+    for many, others in zip(found, every, strict=True):
+        exact = {one.ids: one for one in others}
+        assert len({one.ids for one in many}) == len(many) == min(options.nbest, len(others))
+        # By output, too: outputs whose scores differ by less than a rounding error may swap their ranks.
+        assert [one.score for one in many] == pytest.approx([one.score for one in others[: len(many)]], abs=1e-4)
+        assert [one.score for one in many] == pytest.approx([exact[one.ids].score for one in many], abs=1e-4)
+        assert [one.log_p for one in many] == pytest.approx([exact[one.ids].log_p for one in many], abs=1e-4)
 
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("arch", ARCHS)
 @settings(max_examples=4)
-@given(seed=st.integers(0, 1000), asking=st.booleans())
-def test_a_batch_decodes_each_sentence_as_if_alone(arch: str, name: str, seed: int, asking: bool) -> None:
+@given(seed=st.integers(0, 1000), constrained=st.booleans())
+def test_batch_equals_single_sentences(arch: str, name: str, seed: int, constrained: bool) -> None:
     changes, model = dict(CHANGES[name]), network(arch, seed)
     if ARCHS[arch].get("attention") == "none":
         changes.pop("coverage", None)
-    asking = asking and "groups" not in changes and "exhaustive" not in changes
-    together = found(batch(model), changes, BatchConstraints(WISHES if asking else (), WORDS), [1, 2, 3, 4])
-    for place, source in enumerate(SOURCES):
-        terms = BatchConstraints(WISHES[place : place + 1] if asking else (), WORDS[place : place + 1])
-        assert_same([together[place]], found(batch(model, [source]), changes, terms, [place + 1]))
+    constrained = constrained and "groups" not in changes and "exhaustive" not in changes
+    together = found(batch(model), changes, BatchConstraints(CONSTRAINTS if constrained else (), WORDS), [1, 2, 3, 4])
+    for index, source in enumerate(SOURCES):
+        constraints = BatchConstraints(CONSTRAINTS[index : index + 1] if constrained else (), WORDS[index : index + 1])
+        assert_same([together[index]], found(batch(model, [source]), changes, constraints, [index + 1]))
 
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("arch", ARCHS)
-def test_an_ensemble_of_one_is_the_model_itself(arch: str, name: str) -> None:
+def test_ensemble_of_one_equals_the_model(arch: str, name: str) -> None:
     changes, model = dict(CHANGES[name]), network(arch, seed=5)
     if ARCHS[arch].get("attention") == "none":
         changes.pop("coverage", None)
-    terms, lines = BatchConstraints(words_B=WORDS), [1, 2, 3, 4]
-    alone = found(batch(model), changes, terms, lines)
-    assert_same(alone, found(Ensemble([batch(model)]), changes, terms, lines))
-    assert_same(alone, found(Ensemble([batch(model), batch(model)]), changes, terms, lines))
+    constraints, lines = BatchConstraints(source_lengths_B=WORDS), [1, 2, 3, 4]
+    alone = found(batch(model), changes, constraints, lines)
+    assert_same(alone, found(Ensemble([batch(model)]), changes, constraints, lines))
+    assert_same(alone, found(Ensemble([batch(model), batch(model)]), changes, constraints, lines))
 
 
 @pytest.mark.parametrize("arch", ARCHS)
 @settings(max_examples=8)
 @given(seed=st.integers(0, 1000))
-def test_forcing_gives_what_search_and_training_say(arch: str, seed: int) -> None:
+def test_forced_scores_equal_search_and_training_loss(arch: str, seed: int) -> None:
     model = network(arch, seed)
     many = beam_search(batch(model), LIMITS, SearchOptions(beam=3, nbest=1), keep_attention=True)
     outputs = [[one.ids for one in hypotheses] for hypotheses in many]
     log_p_BKT, attention_BKTS = score_targets(batch(model), outputs)
-    for place, (one,) in enumerate(many):
-        assert log_p_BKT[place, 0].sum().item() == pytest.approx(one.log_p, abs=1e-4)
-        assert (log_p_BKT[place, 0, len(one.ids) + 1 :] == 0).all()
+    for index, (one,) in enumerate(many):
+        assert log_p_BKT[index, 0].sum().item() == pytest.approx(one.log_p, abs=1e-4)
+        assert (log_p_BKT[index, 0, len(one.ids) + 1 :] == 0).all()
         if one.attention is None:
             assert attention_BKTS is None
         else:
             assert attention_BKTS is not None
-            torch.testing.assert_close(attention_BKTS[place, 0, : len(one.ids) + 1], one.attention)
-        source_BS = torch.tensor([[*SOURCES[place], EOS]])
+            torch.testing.assert_close(attention_BKTS[index, 0, : len(one.ids) + 1], one.attention)
+        source_BS = torch.tensor([[*SOURCES[index], EOS]])
         target_BT = torch.tensor([[*one.ids, EOS]])
         read_BT = torch.tensor([[2, *one.ids]])
         _, nll = model.loss(source_BS, torch.tensor([source_BS.shape[1]]), read_BT, target_BT, 0.0)

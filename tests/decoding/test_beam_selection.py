@@ -1,4 +1,4 @@
-"""The fast ways to the likeliest tokens against torch's own search."""
+"""Chunked top-k selection against `torch.topk`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZES = (1, 7, TOPK_CHUNK, 20 * TOPK_CHUNK, 20 * TOPK_CHUNK + 1, 24 * TOPK_CHUNK
 
 
 @given(st.integers(0, 10_000), st.sampled_from(SIZES), st.sampled_from([1, 3, 5]), st.sampled_from([1, 3, 5, 40]))
-def test_they_are_those_that_sorting_finds(seed: int, size: int, rows: int, count: int) -> None:
+def test_chunked_topk_equals_torch(seed: int, size: int, rows: int, count: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     log_p_BKV = torch.randn(3, rows, size, generator=generator)
     log_p_BKV[torch.rand(log_p_BKV.shape, generator=generator) < 0.3] = -torch.inf
@@ -33,7 +33,7 @@ def test_they_are_those_that_sorting_finds(seed: int, size: int, rows: int, coun
 
 
 @pytest.mark.parametrize("rows", [1, 5])
-def test_a_number_that_is_none_comes_to_the_top(rows: int) -> None:
+def test_nan_ranks_first(rows: int) -> None:
     log_p_BKV = torch.zeros(1, rows, 1500)
     log_p_BKV[0, rows - 1, 700] = torch.nan
     assert topk_tokens(log_p_BKV, 2)[0][0, rows - 1, 0].isnan()

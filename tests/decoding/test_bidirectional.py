@@ -1,4 +1,4 @@
-"""Targets said from their end: the same network turned round, and two directions that agree."""
+"""Right-to-left models: the same network reversed, and reranking with both directions."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def model(seed: int, **changes: Any) -> LoadedSeq2Seq:
 
 
 def searched(
-    models: tuple[LoadedSeq2Seq, ...], options: TranslationOptions, wishes: list[Constraints] | None = None
+    models: tuple[LoadedSeq2Seq, ...], options: TranslationOptions, per_sentence: list[Constraints] | None = None
 ) -> list[list[Hypothesis]]:
-    return search_batches(Translator(models), SOURCES, wishes or [UNCONSTRAINED] * len(SOURCES), options)
+    return search_batches(Translator(models), SOURCES, per_sentence or [UNCONSTRAINED] * len(SOURCES), options)
 
 
 @pytest.mark.parametrize(
     "options",
     [
         TranslationOptions(SearchOptions(beam=1), 1000),
-        TranslationOptions(SearchOptions(beam=3, nbest=2, min_length=3, no_repeat=2), 12, keep_attention=True),
+        TranslationOptions(SearchOptions(beam=3, nbest=2, min_length=3, no_repeat_ngram=2), 12, keep_attention=True),
         TranslationOptions(
             SearchOptions(nbest=2), 1000, sampling=SamplingOptions(temperature=1.3), seed=5, keep_attention=True
         ),
@@ -55,11 +55,11 @@ def searched(
     ids=["greedy", "beam", "sampled"],
 )
 @pytest.mark.parametrize("arch", ARCHS)
-def test_what_is_said_from_the_end_is_turned_round(arch: str, options: TranslationOptions) -> None:
+def test_right_to_left_output_is_reversed(arch: str, options: TranslationOptions) -> None:
     plain = searched((model(1, arch=arch),), options)
-    turned = searched((model(1, arch=arch, right_to_left=True),), options)
+    reverse = searched((model(1, arch=arch, right_to_left=True),), options)
     lengths = set()
-    for many, others in zip(plain, turned, strict=True):
+    for many, others in zip(plain, reverse, strict=True):
         assert [one.ids for one in many] == [one.ids[::-1] for one in others]
         assert [one.score for one in many] == [one.score for one in others]
         for one, other in zip(many, others, strict=True):
@@ -67,29 +67,29 @@ def test_what_is_said_from_the_end_is_turned_round(arch: str, options: Translati
             assert (one.attention is None) == (other.attention is None) == (not options.keep_attention)
             if one.attention is not None and other.attention is not None:
                 assert torch.equal(one.attention[:-1], other.attention[:-1].flip(0))
-                assert torch.equal(one.attention[-1], other.attention[-1]), "the end symbol is said last"
+                assert torch.equal(one.attention[-1], other.attention[-1]), "EOS is the last token in both orders"
     assert max(lengths) > 3
 
 
-def test_phrases_are_met_as_they_are_read() -> None:
-    wishes = [
-        Constraints(phrases=((4, 9), (11, 5, 4))),
+def test_constraints_hold_in_reading_order() -> None:
+    per_sentence = [
+        Constraints(sequences=((4, 9), (11, 5, 4))),
         UNCONSTRAINED,
-        Constraints(phrases=((7, 8),)),
+        Constraints(sequences=((7, 8),)),
         UNCONSTRAINED,
         UNCONSTRAINED,
     ]
     for models in ((model(2, right_to_left=True),), (model(1), model(2, right_to_left=True))):
-        for wish, many in zip(
-            wishes, searched(models, TranslationOptions(SearchOptions(beam=4), 1000), wishes), strict=True
+        for constraints, many in zip(
+            per_sentence, searched(models, TranslationOptions(SearchOptions(beam=4), 1000), per_sentence), strict=True
         ):
-            for phrase in wish.phrases:
+            for phrase in constraints.sequences:
                 ids = many[0].ids
                 assert phrase in {ids[at : at + len(phrase)] for at in range(len(ids))}
 
 
-def test_a_beginning_is_not_asked_for_of_models_that_begin_at_the_end() -> None:
-    with pytest.raises(ValueError, match="was asked for a beginning"):
+def test_prefix_with_right_to_left_model_is_an_error() -> None:
+    with pytest.raises(ValueError, match="prefix"):
         searched(
             (model(2, right_to_left=True),),
             TranslationOptions(SearchOptions(), 1000),
@@ -98,11 +98,11 @@ def test_a_beginning_is_not_asked_for_of_models_that_begin_at_the_end() -> None:
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_given_targets_are_scored_from_their_end(arch: str) -> None:
+def test_targets_are_scored_right_to_left(arch: str) -> None:
     targets: tuple[list[int], ...] = ([5, 6, 7], [4], [], [8, 8, 9, 10, 4], [12, 4])
-    turned = score_pairs(Translator((model(1, arch=arch, right_to_left=True),)), SOURCES, targets)
+    reverse = score_pairs(Translator((model(1, arch=arch, right_to_left=True),)), SOURCES, targets)
     plain = score_pairs(Translator((model(1, arch=arch),)), SOURCES, [ids[::-1] for ids in targets])
-    for one, other in zip(turned, plain, strict=True):
+    for one, other in zip(reverse, plain, strict=True):
         np.testing.assert_array_equal(one, np.append(other[-2::-1], other[-1]))
 
 
@@ -119,28 +119,31 @@ def log_p(stepper: PrefixStepper, sentence: int, ids: tuple[int, ...]) -> float:
 @given(
     seed=st.integers(0, 1000),
     alpha=st.sampled_from([0.0, 0.7, 1.0]),
-    share=st.sampled_from([0.25, 0.5]),
+    weight=st.sampled_from([0.25, 0.5]),
     few=st.sampled_from([None, 0, 1]),
 )
-def test_two_directions_agree_on_the_best_by_both(seed: int, alpha: float, share: float, few: int | None) -> None:
-    """Where either finds every output, the best of all are found, also where the other has found but a few."""
+def test_reranking_uses_both_directions(seed: int, alpha: float, weight: float, few: int | None) -> None:
+    """If one direction finds every output, the best are found even if the other finds only a few."""
     sentences, size, longest = 3, len(special_tokens.NAMES) + 2, 4
     space = whole_space(size, longest)
     options = SearchOptions(beam=len(space), nbest=5, alpha=alpha)
-    steppers = [random_stepper(sentences, size, seed + place, source=3) for place in range(2)]
-    ways = [Direction(steppers[0], share=1 - share), Direction(steppers[1], True, share)]
+    steppers = [random_stepper(sentences, size, seed + index, source=3) for index in range(2)]
+    directions = [Direction(steppers[0], weight=1 - weight), Direction(steppers[1], True, weight)]
     every = replace(options, nbest=options.beam)
     limit_B = torch.full((sentences,), longest)
     each = [
-        [list(map(way.turn_hypothesis, many)) for many in beam_search(way.stepper, limit_B, every, keep_attention=True)]
-        for way in ways
+        [
+            list(map(direction.reorder_hypothesis, many))
+            for many in beam_search(direction.stepper, limit_B, every, keep_attention=True)
+        ]
+        for direction in directions
     ]
     if few is not None:
         each[few] = [many[: 7 * row] for row, many in enumerate(each[few])]
-    found = rerank_bidirectional(ways, each, options, keep_attention=True)
+    found = rerank_bidirectional(directions, each, options, keep_attention=True)
     for sentence, many in enumerate(found):
         total = {
-            ids: (1 - share) * log_p(steppers[0], sentence, ids) + share * log_p(steppers[1], sentence, ids[::-1])
+            ids: (1 - weight) * log_p(steppers[0], sentence, ids) + weight * log_p(steppers[1], sentence, ids[::-1])
             for ids in space
         }
         wanted = sorted((normalized_score(value, len(ids) + 1, alpha) for ids, value in total.items()), reverse=True)
@@ -152,8 +155,8 @@ def test_two_directions_agree_on_the_best_by_both(seed: int, alpha: float, share
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_every_model_has_an_equal_say(arch: str) -> None:
-    """Two from left to right and one from right to left: two thirds and one third."""
+def test_models_have_equal_weight(arch: str) -> None:
+    """Two left-to-right models and one right-to-left model weigh two thirds and one third."""
     models = (model(1, arch=arch), model(3, arch=arch, right_to_left=True), model(2, arch=arch))
     found = searched(models, TranslationOptions(SearchOptions(beam=3, nbest=3), 1000))
     assert [len(many) for many in found] == [3, 3, 3, 0, 3]
@@ -169,7 +172,7 @@ def test_every_model_has_an_equal_say(arch: str) -> None:
         assert len({one.ids for one in many}) == len(many)
 
 
-def test_attention_is_that_of_a_direction_that_has_any() -> None:
+def test_attention_comes_from_a_direction_that_has_it() -> None:
     models = (model(1, attention="none"), model(2, right_to_left=True))
     options = TranslationOptions(SearchOptions(beam=3), 1000, keep_attention=True)
     found = searched(models, options)
@@ -181,27 +184,28 @@ def test_attention_is_that_of_a_direction_that_has_any() -> None:
 
 
 def score_attention(one: LoadedSeq2Seq, outputs: list[tuple[int, ...]]) -> list[torch.Tensor]:
-    """What a model from right to left looks at, saying each output alone, as it is read."""
+    """Return the attention of a right-to-left model for each output alone, in reading order."""
     looks = []
     for source, ids in zip(SOURCES, outputs, strict=True):
         source_1S = torch.tensor([[*source, special_tokens.EOS]])
         with torch.inference_mode():
-            (way,) = Translator((one,)).begin(source_1S, torch.tensor([source_1S.shape[1]]))
-            look_11TS = score_targets(way.stepper, [[ids[::-1]]])[1]
-        assert look_11TS is not None
-        looks.append(torch.cat([look_11TS[0, 0, :-1].flip(0), look_11TS[0, 0, -1:]]))
+            (direction,) = Translator((one,)).start_batch(source_1S, torch.tensor([source_1S.shape[1]]))
+            attention_11TS = score_targets(direction.stepper, [[ids[::-1]]])[1]
+        assert attention_11TS is not None
+        looks.append(torch.cat([attention_11TS[0, 0, :-1].flip(0), attention_11TS[0, 0, -1:]]))
     return looks
 
 
-def test_what_only_one_direction_finds_is_ranked_too() -> None:
-    """The sure direction's best is far from the other's beam, and wins."""
+def test_hypotheses_of_one_direction_are_ranked() -> None:
+    """The best hypothesis of the confident direction is not in the other's beam, and wins."""
     limit_B, options = torch.tensor([5]), SearchOptions(beam=2)
     unsure, sure = random_stepper(1, 9, seed=1, sharpness=0.01), random_stepper(1, 9, seed=2, sharpness=8.0)
-    ways = [Direction(unsure, share=0.5), Direction(sure, True, 0.5)]
+    directions = [Direction(unsure, weight=0.5), Direction(sure, True, 0.5)]
     each = [
-        [list(map(way.turn_hypothesis, many)) for many in beam_search(way.stepper, limit_B, options)] for way in ways
+        [list(map(direction.reorder_hypothesis, many)) for many in beam_search(direction.stepper, limit_B, options)]
+        for direction in directions
     ]
     assert each[0][0][0].ids != each[1][0][0].ids
-    ((best,),) = rerank_bidirectional(ways, each, options)
+    ((best,),) = rerank_bidirectional(directions, each, options)
     assert best.ids == each[1][0][0].ids
     assert best.attention is None

@@ -1,4 +1,4 @@
-"""Several models that choose together: exact means, sums of logarithms, and attention."""
+"""Ensembles and shallow fusion: exact means, sums of logarithms, and attention."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .tables import random_stepper
 
 
 @given(st.integers(0, 1000), st.integers(1, 4))
-def test_an_ensemble_has_the_mean_of_the_probabilities(seed: int, members: int) -> None:
-    steppers = [random_stepper(2, 7, seed + place, source=3) for place in range(members)]
+def test_ensemble_averages_probabilities(seed: int, members: int) -> None:
+    steppers = [random_stepper(2, 7, seed + index, source=3) for index in range(members)]
     ensemble = Ensemble(steppers)
     tokens = torch.tensor([[2], [2]])
     log_p_BKV, state, weights_BKS = ensemble.step(tokens, ensemble.start())
@@ -37,7 +37,7 @@ def test_an_ensemble_has_the_mean_of_the_probabilities(seed: int, members: int) 
     assert later.shape == (1, 2, 7)
 
 
-def test_the_surer_of_two_models_decides() -> None:
+def test_confident_model_dominates_ensemble() -> None:
     unsure, sure = random_stepper(1, 9, seed=1, sharpness=0.01), random_stepper(1, 9, seed=2, sharpness=6.0)
     limit_B, options = torch.tensor([6]), SearchOptions(beam=30)
     ((alone,),) = beam_search(sure, limit_B, options)
@@ -46,7 +46,7 @@ def test_the_surer_of_two_models_decides() -> None:
 
 
 @pytest.mark.parametrize("kind", ["network", "counts"])
-def test_fusion_adds_weighted_logarithms(kind: str) -> None:
+def test_shallow_fusion_adds_weighted_log_probabilities(kind: str) -> None:
     def begin() -> NeuralPrompts | NgramPrompts:
         return NeuralPrompts(speaker(), [()] * 2) if kind == "network" else NgramPrompts(counts(), [()] * 2)
 

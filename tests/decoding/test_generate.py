@@ -1,4 +1,4 @@
-"""Going on from prompts: against reading whole lines, alone and in batches, and what is never said."""
+"""Continuation of prompts: equal to scoring whole lines, alone and in batches; forbidden tokens."""
 
 from __future__ import annotations
 
@@ -34,32 +34,32 @@ def neural(network: LanguageModel, kind: str | None = "words", more: Sequence[st
     )
 
 
-def counted(smoothing: str = "kneser-ney") -> TextGenerator:
+def ngram(smoothing: str = "kneser-ney") -> TextGenerator:
     model = counts(smoothing=smoothing)
     return TextGenerator(lambda prompts: NgramPrompts(model, prompts), vocabulary(), tokenizer("spaces"))
 
 
-def ids_of(narrator: TextGenerator, one: GeneratedLine, place: int = 0) -> list[int]:
-    return [*narrator.vocabulary.encode(one.prompt), *one.hypotheses[place].ids]
+def ids_of(generator: TextGenerator, one: GeneratedLine, rank: int = 0) -> list[int]:
+    return [*generator.vocabulary.encode(one.prompt), *one.hypotheses[rank].ids]
 
 
 @torch.no_grad()
-def reading(network: LanguageModel, ids: list[int], behind: int) -> float:
-    """Sum of the log-probabilities of the ids behind the first so many, the line read in one go."""
+def forced_log_p(network: LanguageModel, ids: list[int], start: int) -> float:
+    """Sum the log-probabilities of the ids after the prompt, scored in one pass."""
     hidden_BTE = network.hidden_states(torch.tensor([[EOS, *ids[:-1]]]), network.initial_state(1)).hidden_BTE
-    return -network.nll(hidden_BTE[0, behind:], torch.tensor(ids[behind:])).double().sum().item() if ids[behind:] else 0
+    return -network.nll(hidden_BTE[0, start:], torch.tensor(ids[start:])).double().sum().item() if ids[start:] else 0
 
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
-def test_log_probabilities_are_those_of_reading_the_line(arch: str, how: str) -> None:
+def test_log_probabilities_equal_scoring_the_line(arch: str, how: str) -> None:
     network = speaker(arch)
-    narrator = neural(network)
+    generator = neural(network)
     cut = 0
-    for one in generate_lines(narrator, LINES, HOW[how], batch_tokens=50):
-        for place, (hypothesis, ended) in enumerate(zip(one.hypotheses, one.ended, strict=True)):
-            ids = ids_of(narrator, one, place) + ([EOS] if ended else [])
-            assert hypothesis.log_p == pytest.approx(reading(network, ids, len(one.prompt)), abs=1e-4)
+    for one in generate_lines(generator, LINES, HOW[how], batch_tokens=50):
+        for rank, (hypothesis, ended) in enumerate(zip(one.hypotheses, one.ended, strict=True)):
+            ids = ids_of(generator, one, rank) + ([EOS] if ended else [])
+            assert hypothesis.log_p == pytest.approx(forced_log_p(network, ids, len(one.prompt)), abs=1e-4)
             assert hypothesis.score == pytest.approx(hypothesis.log_p / (len(hypothesis.ids) + 1))
             assert len(hypothesis.ids) == 9 if not ended else len(hypothesis.ids) < 9
             cut += not ended
@@ -67,35 +67,36 @@ def test_log_probabilities_are_those_of_reading_the_line(arch: str, how: str) ->
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_log_probabilities_of_counts_are_those_of_scoring_the_line(how: str) -> None:
-    narrator, model = counted(), counts()
-    for one in generate_lines(narrator, LINES, HOW[how], batch_tokens=50):
-        for place, (hypothesis, ended) in enumerate(zip(one.hypotheses, one.ended, strict=True)):
-            ids = np.array([*ids_of(narrator, one, place), *([EOS] if ended else [])])
+def test_ngram_log_probabilities_equal_scoring_the_line(how: str) -> None:
+    generator, model = ngram(), counts()
+    for one in generate_lines(generator, LINES, HOW[how], batch_tokens=50):
+        for rank, (hypothesis, ended) in enumerate(zip(one.hypotheses, one.ended, strict=True)):
+            ids = np.array([*ids_of(generator, one, rank), *([EOS] if ended else [])])
             log_p = model.score(ids, np.array([0, len(ids)]))[len(one.prompt) :]
             assert hypothesis.log_p == pytest.approx(log_p.sum(), abs=1e-4)
 
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("arch", ["lstm", "mingru"])
-def test_batches_and_blocks_change_nothing(arch: str, how: str) -> None:
-    narrator = neural(speaker(arch, seed=3))
-    alone = list(generate_lines(narrator, LINES, HOW[how], batch_tokens=1))
+def test_result_is_independent_of_batches_and_blocks(arch: str, how: str) -> None:
+    generator = neural(speaker(arch, seed=3))
+    alone = list(generate_lines(generator, LINES, HOW[how], batch_tokens=1))
     for batch_tokens, block_lines in ((1_000_000, 2000), (60, 2000), (1000, 3), (1000, 1)):
-        found = list(generate_lines(narrator, LINES, HOW[how], batch_tokens, block_lines))
+        found = list(generate_lines(generator, LINES, HOW[how], batch_tokens, block_lines))
         assert [one.texts for one in found] == [one.texts for one in alone]
         for one, other in zip(found, alone, strict=True):
             left, right = ([each.log_p for each in many.hypotheses] for many in (one, other))
             assert left == pytest.approx(right, abs=1e-4)
 
 
-def test_the_same_prompt_on_another_line_is_gone_on_from_otherwise_and_the_seed_decides() -> None:
-    narrator, sampling = neural(speaker()), SamplingOptions()
+def test_samples_depend_on_seed_and_line_number() -> None:
+    """The same prompt on another line, or with another seed, has other samples."""
+    generator, sampling = neural(speaker()), SamplingOptions()
     drawn = [
         [
             one.texts[0]
             for one in generate_lines(
-                narrator, ["the cat"] * 20, GenerationOptions(SearchOptions(), sampling, seed), 500
+                generator, ["the cat"] * 20, GenerationOptions(SearchOptions(), sampling, seed), 500
             )
         ]
         for seed in (1, 1, 2)
@@ -106,10 +107,10 @@ def test_the_same_prompt_on_another_line_is_gone_on_from_otherwise_and_the_seed_
 
 
 @torch.no_grad()
-def test_greedy_takes_the_likeliest_that_may_be_said_each_time() -> None:
+def test_greedy_takes_the_most_probable_allowed_token() -> None:
     network = speaker("gru", seed=8)
-    narrator = neural(network)
-    (found,) = generate_lines(narrator, ["the cat"], HOW["greedy"], batch_tokens=50)
+    generator = neural(network)
+    (found,) = generate_lines(generator, ["the cat"], HOW["greedy"], batch_tokens=50)
     ids = [4, 8]
     for token in (*found.hypotheses[0].ids, *([EOS] if found.ended[0] else [])):
         hidden_BTE = network.hidden_states(torch.tensor([[EOS, *ids]]), network.initial_state(1)).hidden_BTE
@@ -122,26 +123,30 @@ def test_greedy_takes_the_likeliest_that_may_be_said_each_time() -> None:
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("context", ["stream", "line"])
-def test_padding_and_start_are_never_said_and_unknown_only_where_it_is_allowed(how: str, context: str) -> None:
+def test_pad_bos_and_unk_are_forbidden(how: str, context: str) -> None:
     network = speaker(seed=2, size=SIZE + 1, context=context)
     with torch.no_grad():
         network.output_bias[[PAD, BOS]] += 50
         network.output_bias[[UNK, SIZE]] += 8
-    narrator = neural(network, "spaces", more=["<unk>"])
-    assert narrator.vocabulary.tokens[SIZE] == "<unk>"
+    generator = neural(network, "spaces", more=["<unk>"])
+    assert generator.vocabulary.tokens[SIZE] == "<unk>"
     options = HOW[how]
-    said = {row for one in generate_lines(narrator, LINES, options, 500) for each in one.hypotheses for row in each.ids}
-    assert said
-    assert not said & {PAD, UNK, BOS, EOS, SIZE}
+    generated = {
+        row for one in generate_lines(generator, LINES, options, 500) for each in one.hypotheses for row in each.ids
+    }
+    assert generated
+    assert not generated & {PAD, UNK, BOS, EOS, SIZE}
     allowed = GenerationOptions(
         SearchOptions(beam=options.search.beam, max_length=9, allow_unknown=True), options.sampling
     )
-    said = {row for one in generate_lines(narrator, LINES, allowed, 500) for each in one.hypotheses for row in each.ids}
-    assert said & {UNK, SIZE}
-    assert not said & {PAD, BOS}
+    generated = {
+        row for one in generate_lines(generator, LINES, allowed, 500) for each in one.hypotheses for row in each.ids
+    }
+    assert generated & {UNK, SIZE}
+    assert not generated & {PAD, BOS}
 
 
-def test_text_is_joined_as_the_tokenizer_joins_it() -> None:
+def test_text_is_detokenized() -> None:
     network = speaker(seed=4)
     with torch.no_grad():
         network.output_bias[WORDS.index("￭.") + 4] += 100
@@ -156,7 +161,7 @@ def test_text_is_joined_as_the_tokenizer_joins_it() -> None:
     assert found.texts == ("The zebra (ran ￭. ￭.",)
 
 
-def test_a_length_that_is_not_given_is_fifty() -> None:
+def test_default_max_length_is_fifty() -> None:
     network = speaker()
     with torch.no_grad():
         network.output_bias[EOS] -= 100
@@ -165,26 +170,26 @@ def test_a_length_that_is_not_given_is_fifty() -> None:
     assert found.ended == (False,)
 
 
-def test_maximum_likelihood_says_only_what_it_has_seen() -> None:
-    narrator = counted("maximum-likelihood")
+def test_unsmoothed_ngram_generates_only_seen_ngrams() -> None:
+    generator = ngram("maximum-likelihood")
     options = GenerationOptions(SearchOptions(beam=1, nbest=20, max_length=12), SamplingOptions())
-    for one in generate_lines(narrator, ["the", "a zebra", ""], options, 500):
+    for one in generate_lines(generator, ["the", "a zebra", ""], options, 500):
         for hypothesis in one.hypotheses:
             assert hypothesis.log_p > -np.inf
 
 
-def test_exhaustive_search_finds_what_a_wide_beam_finds() -> None:
-    narrator = neural(speaker(seed=5))
+def test_wide_beam_equals_exhaustive_search() -> None:
+    generator = neural(speaker(seed=5))
     wide = GenerationOptions(SearchOptions(beam=400, nbest=5, max_length=2, alpha=0))
     every = GenerationOptions(SearchOptions(beam=1, nbest=5, max_length=2, alpha=0, exhaustive=True))
-    one, other = (list(generate_lines(narrator, LINES[:3], how, 500)) for how in (wide, every))
+    one, other = (list(generate_lines(generator, LINES[:3], how, 500)) for how in (wide, every))
     assert [each.texts for each in one] == [each.texts for each in other]
 
 
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
-def test_a_long_prompt_is_read_in_pieces_like_the_whole(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_prompt_in_chunks_equals_the_whole(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = speaker(arch)
-    text = [[5 + place % (SIZE - 5) for place in range(50)]]
+    text = [[5 + step % (SIZE - 5) for step in range(50)]]
     with torch.inference_mode():
         whole = NeuralPrompts(network, text).start().first_BKV
         monkeypatch.setattr(prompts, "PREFILL_CHUNK", 7)

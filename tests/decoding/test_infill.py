@@ -1,4 +1,4 @@
-"""Filling gaps: by the definition, in the order of certainty, alone and in batches."""
+"""Infilling: candidates by definition, order by confidence, alone and in batches."""
 
 from __future__ import annotations
 
@@ -35,57 +35,58 @@ def fill(
 
 
 @torch.no_grad()
-def log_probabilities(network: MaskedLM, tokens: list[str | None], place: int) -> torch.Tensor:
-    """What the model says of one place of a line, other gaps read as unknown (V,)."""
+def log_probabilities(network: MaskedLM, tokens: list[str | None], position: int) -> torch.Tensor:
+    """Return the distribution at one position of a line, other gaps read as <unk> (V,)."""
     ids = [UNK if token is None else vocabulary().encode([token])[0] for token in tokens]
     readout_BTE = network.hidden_states(torch.tensor([[*ids, EOS]]), torch.tensor([len(ids) + 1]))
-    return network.log_probabilities(readout_BTE[:, place])[0]
+    return network.log_probabilities(readout_BTE[:, position])[0]
 
 
 @pytest.mark.parametrize("arch", ["rnn", "gru", "lstm", "mingru"])
-def test_candidates_of_a_gap_are_the_likeliest_with_their_probabilities(arch: str) -> None:
+def test_candidates_are_the_most_probable_tokens(arch: str) -> None:
     network = filler(arch)
     for line, found in zip(LINES, fill(network), strict=True):
         if line.count(None) > 1:
             continue
         (gap,) = found.gaps
-        assert gap.place == line.index(None)
-        log_p_V = log_probabilities(network, line, gap.place)
-        likeliest = [row for row in log_p_V.argsort(descending=True).tolist() if row not in (PAD, UNK, BOS, EOS)][:3]
-        assert [candidate.id for candidate in gap.candidates] == likeliest
-        assert [candidate.token for candidate in gap.candidates] == vocabulary().decode(likeliest)
-        assert [candidate.log_p for candidate in gap.candidates] == pytest.approx(log_p_V[likeliest].tolist(), abs=1e-5)
-        expected = [tuple(vocabulary().tokens[row] if token is None else token for token in line) for row in likeliest]
+        assert gap.position == line.index(None)
+        log_p_V = log_probabilities(network, line, gap.position)
+        best = [row for row in log_p_V.argsort(descending=True).tolist() if row not in (PAD, UNK, BOS, EOS)][:3]
+        assert [candidate.id for candidate in gap.candidates] == best
+        assert [candidate.token for candidate in gap.candidates] == vocabulary().decode(best)
+        assert [candidate.log_p for candidate in gap.candidates] == pytest.approx(log_p_V[best].tolist(), abs=1e-5)
+        expected = [tuple(vocabulary().tokens[row] if token is None else token for token in line) for row in best]
         assert found.outputs == tuple(expected)
         assert found.texts == tuple(tokenizer("words").detokenize(one) for one in expected)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_of_several_gaps_the_surest_is_filled_first_and_the_line_read_again(seed: int) -> None:
+def test_most_confident_gap_is_filled_first(seed: int) -> None:
+    """The line is then read again with this gap filled."""
     network = filler("gru", seed=seed)
     for line, found in zip(LINES, fill(network), strict=True):
         tokens = [*line]
         for gap in found.gaps:
             best = {}
-            for place in [place for place, token in enumerate(tokens) if token is None]:
-                log_p_V = log_probabilities(network, tokens, place)
+            for position in [position for position, token in enumerate(tokens) if token is None]:
+                log_p_V = log_probabilities(network, tokens, position)
                 log_p_V[[PAD, UNK, BOS, EOS]] = -torch.inf
-                best[place] = log_p_V.max().item()
-            assert gap.place == max(best, key=lambda place: best[place])
-            assert gap.candidates[0].log_p == pytest.approx(best[gap.place], abs=1e-5)
-            tokens[gap.place] = gap.candidates[0].token
+                best[position] = log_p_V.max().item()
+            assert gap.position == max(best, key=lambda position: best[position])
+            assert gap.candidates[0].log_p == pytest.approx(best[gap.position], abs=1e-5)
+            tokens[gap.position] = gap.candidates[0].token
         assert None not in tokens
         if len(found.gaps) > 1:
             assert found.outputs == (tuple(tokens),)
 
 
-def test_the_order_of_filling_is_not_that_of_reading() -> None:
-    orders = [[gap.place for gap in fill(filler(seed=seed), [LINES[3]])[0].gaps] for seed in range(8)]
+def test_filling_order_differs_from_reading_order() -> None:
+    orders = [[gap.position for gap in fill(filler(seed=seed), [LINES[3]])[0].gaps] for seed in range(8)]
     assert any(order != sorted(order) for order in orders)
 
 
 @pytest.mark.parametrize("arch", ["lstm", "mingru"])
-def test_batches_and_blocks_change_nothing(arch: str) -> None:
+def test_result_is_independent_of_batches_and_blocks(arch: str) -> None:
     network = filler(arch)
     alone = [found for line in LINES for found in fill(network, [line])]
     for batch_tokens, block_lines in ((1, 2000), (15, 2000), (1000, 2), (1000, 1)):
@@ -96,7 +97,7 @@ def test_batches_and_blocks_change_nothing(arch: str) -> None:
             assert left == pytest.approx(right, abs=1e-5)
 
 
-def test_unknown_fills_a_gap_only_where_it_is_allowed() -> None:
+def test_unk_fills_a_gap_only_if_allowed() -> None:
     network = filler(size=SIZE + 1)
     with torch.no_grad():
         network.output_bias[[PAD, BOS, EOS]] += 100
@@ -104,18 +105,18 @@ def test_unknown_fills_a_gap_only_where_it_is_allowed() -> None:
         network.output_bias[SIZE] += 50
     model = opened(network, more=("<unk>",))
     (found,) = fill_lines(model, [["the", None]], 99, False, 100)
-    assert {candidate.token for candidate in found.gaps[0].candidates} == set(WORDS), "all there are, and no more"
+    assert {candidate.token for candidate in found.gaps[0].candidates} == set(WORDS), "all tokens, each once"
     (found,) = fill_lines(model, [["the", None]], 2, True, 100)
     assert [candidate.id for candidate in found.gaps[0].candidates] == [UNK, SIZE]
 
 
-def test_unknown_words_of_the_line_stay_as_they_were_written() -> None:
+def test_unknown_words_of_the_line_are_kept() -> None:
     (found,) = fill(filler(), [["a", "zebra", None, "￭!"]], candidates=1)
     assert found.outputs[0][:2] == ("a", "zebra")
     assert found.texts[0].startswith("a zebra ")
     assert found.texts[0].endswith("!")
 
 
-def test_without_a_tokenizer_tokens_are_parted_by_spaces() -> None:
+def test_without_tokenizer_tokens_are_split_at_spaces() -> None:
     (found,) = fill_lines(opened(filler(), None), [["the", None, "￭."]], 1, False, 100)
     assert found.texts == (" ".join(found.outputs[0]),)

@@ -1,4 +1,4 @@
-"""Constraints in text: whatever the tokenizer, the direction and the search, outputs have their phrases as words."""
+"""Phrase constraints hold at word boundaries for every tokenizer, direction and search."""
 
 from __future__ import annotations
 
@@ -89,20 +89,20 @@ def model(kind: str, seed: int, **changes: Any) -> LoadedSeq2Seq:
 
 
 def is_word(character: str) -> bool:
-    """Of a script with spaces, told by the names that Unicode gives."""
+    """Return whether a character is a word character of a script with spaces, by its Unicode name."""
     unspaced = ("CJK", "HIRAGANA", "KATAKANA", "THAI")
     return unicodedata.category(character)[0] in "LMN" and not unicodedata.name(character).startswith(unspaced)
 
 
 def has(text: str, phrase: str) -> bool:
-    """Whether a phrase stands in a text between word boundaries, from the definition."""
+    """Return whether a text contains a phrase between word boundaries, by definition."""
     for at in range(len(text) - len(phrase) + 1):
         if text[at : at + len(phrase)] != phrase:
             continue
-        before, behind = text[:at][-1:], text[at + len(phrase) :][:1]
+        before, after = text[:at][-1:], text[at + len(phrase) :][:1]
         glued = [bool(left and right) and is_word(left) and is_word(right) for left, right in
-                 ((before, phrase[0]), (phrase[-1], behind))]  # fmt: skip
-        if not any(glued) and not (behind and unicodedata.category(behind)[0] == "M"):
+                 ((before, phrase[0]), (phrase[-1], after))]  # fmt: skip
+        if not any(glued) and not (after and unicodedata.category(after)[0] == "M"):
             return True
     return False
 
@@ -110,77 +110,81 @@ def has(text: str, phrase: str) -> bool:
 SEARCHES: dict[str, dict[str, Any]] = {
     "greedy": {"beam": 1},
     "beam": {"beam": 5, "nbest": 5},
-    "rules": {"beam": 4, "nbest": 2, "min_length": 6, "no_repeat": 2},
+    "rules": {"beam": 4, "nbest": 2, "min_length": 6, "no_repeat_ngram": 2},
     "groups": {"beam": 4, "groups": 2, "diversity": 0.5, "nbest": 2},
     "short": {"beam": 3, "max_length": 2},
     "sampling": {"nbest": 2},
 }
 
 
-def wished(here: LoadedSeq2Seq, phrases: list[str], prefix: str = "") -> Constraints:
-    demands = ConstraintReader(here, ConstraintFiles())
-    found = demands.read(1, "", [prefix, "\t".join(phrases), ""])
-    assert not demands.problems
+def constraints_for(here: LoadedSeq2Seq, phrases: list[str], prefix: str = "") -> Constraints:
+    reader = ConstraintReader(here, ConstraintFiles())
+    found = reader.read(1, "", [prefix, "\t".join(phrases), ""])
+    assert not reader.problems
     return found
 
 
 def found(
-    translators: tuple[LoadedSeq2Seq, ...], wishes: list[Constraints], search: str, **changes: Any
+    translators: tuple[LoadedSeq2Seq, ...], per_sentence: list[Constraints], search: str, **changes: Any
 ) -> list[TranslatedLine]:
     sampling = SamplingOptions(temperature=1.5) if search == "sampling" else None
     options = TranslationOptions(SearchOptions(**SEARCHES[search]), 1000, sampling=sampling)
     sources = [translators[0].tokenizer.tokenize(line) for line in ("the cat", "日本", "", "a b c d e f")]
-    return list(translate_tokens(replace(Translator(translators), **changes), sources[: len(wishes)], wishes, options))
+    return list(
+        translate_tokens(
+            replace(Translator(translators), **changes), sources[: len(per_sentence)], per_sentence, options
+        )
+    )
 
 
 SOME = st.lists(st.sampled_from(PHRASES), min_size=1, max_size=3, unique=True)
 
 
-def check(outputs: list[TranslatedLine], asked: list[list[str]]) -> None:
-    for one, phrases in zip(outputs, asked, strict=True):
-        assert one.outputs and len(one.met) == len(one.outputs)
-        for text, met in zip(one.outputs, one.met, strict=True):
-            assert met and all(has(text, phrase) for phrase in phrases), (text, phrases)
+def check(outputs: list[TranslatedLine], required: list[list[str]]) -> None:
+    for one, phrases in zip(outputs, required, strict=True):
+        assert one.outputs and len(one.constraints_met) == len(one.outputs)
+        for text, constraints_met in zip(one.outputs, one.constraints_met, strict=True):
+            assert constraints_met and all(has(text, phrase) for phrase in phrases), (text, phrases)
 
 
-@pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("right_to_left", [False, True], ids=["left to right", "right to left"])
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=5, deadline=None)
-@given(asked=st.lists(SOME, min_size=4, max_size=4), seed=st.integers(0, 3), search=st.sampled_from(list(SEARCHES)))
-def test_every_output_has_its_phrases_as_words(
-    kind: str, backwards: bool, asked: list[list[str]], seed: int, search: str
+@given(required=st.lists(SOME, min_size=4, max_size=4), seed=st.integers(0, 3), search=st.sampled_from(list(SEARCHES)))
+def test_outputs_contain_phrases_at_word_boundaries(
+    kind: str, right_to_left: bool, required: list[list[str]], seed: int, search: str
 ) -> None:
-    here = model(kind, seed, right_to_left=backwards)
-    check(found((here,), [wished(here, phrases) for phrases in asked], search), asked)
+    here = model(kind, seed, right_to_left=right_to_left)
+    check(found((here,), [constraints_for(here, phrases) for phrases in required], search), required)
 
 
 @pytest.mark.parametrize(
     "kind", [kind if kind in ("bytes", "unigram") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 )
 @settings(max_examples=2, deadline=None)
-@given(asked=st.lists(SOME, min_size=4, max_size=4), seed=st.integers(0, 3))
-def test_several_models_of_both_directions_keep_them_too(kind: str, asked: list[list[str]], seed: int) -> None:
-    one, other, turned = model(kind, seed), model(kind, seed + 1), model(kind, seed, right_to_left=True)
-    wishes = [wished(one, phrases) for phrases in asked]
-    check(found((one, other), wishes, "beam"), asked)
-    check(found((one, turned), wishes, "beam"), asked)
+@given(required=st.lists(SOME, min_size=4, max_size=4), seed=st.integers(0, 3))
+def test_ensembles_directions_and_fusion_keep_constraints(kind: str, required: list[list[str]], seed: int) -> None:
+    one, other, reverse = model(kind, seed), model(kind, seed + 1), model(kind, seed, right_to_left=True)
+    per_sentence = [constraints_for(one, phrases) for phrases in required]
+    check(found((one, other), per_sentence, "beam"), required)
+    check(found((one, reverse), per_sentence, "beam"), required)
     network = speaker(size=len(one.target_vocabulary))
-    fused = {"speakers": (lambda sentences: NeuralPrompts(network, [()] * sentences),), "weights": (0.4,)}
-    check(found((one,), wishes, "beam", **fused), asked)
+    fused = {"fusion_models": (lambda sentences: NeuralPrompts(network, [()] * sentences),), "weights": (0.4,)}
+    check(found((one,), per_sentence, "beam", **fused), required)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=2, deadline=None)
 @given(phrases=SOME, seed=st.integers(0, 3), search=st.sampled_from(list(SEARCHES)))
-def test_prefixes_go_with_them(kind: str, phrases: list[str], seed: int, search: str) -> None:
+def test_prefixes_combine_with_phrases(kind: str, phrases: list[str], seed: int, search: str) -> None:
     here = model(kind, seed)
     tried = 0
     for prefix in ("the", "a cat", "the (", "bobcat", "日本", "a cat, and"):
-        demands = ConstraintReader(here, ConstraintFiles())
-        wish = demands.read(1, "", [prefix, "\t".join(phrases), ""])
-        if demands.problems:  # the vocabulary cannot write this one
+        reader = ConstraintReader(here, ConstraintFiles())
+        constraints = reader.read(1, "", [prefix, "\t".join(phrases), ""])
+        if reader.problems:  # not in the vocabulary
             continue
-        (one,) = found((here,), [wish], search)
+        (one,) = found((here,), [constraints], search)
         check([one], [phrases])
         assert all(text.startswith(prefix) for text in one.outputs)
         tried += 1
@@ -188,21 +192,22 @@ def test_prefixes_go_with_them(kind: str, phrases: list[str], seed: int, search:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_line_meets_its_own_whatever_is_beside_it(kind: str) -> None:
+def test_batch_equals_single_sentences(kind: str) -> None:
     here = model(kind, 1)
-    wishes = [wished(here, list(phrases)) for phrases in (PHRASES[:2], PHRASES[3:6], PHRASES[7:8])]
-    together = found((here,), [wishes[0], Constraints(), wishes[1], wishes[2]], "beam")
-    alone = found((here,), wishes[:1], "beam")
+    per_sentence = [constraints_for(here, list(phrases)) for phrases in (PHRASES[:2], PHRASES[3:6], PHRASES[7:8])]
+    together = found((here,), [per_sentence[0], Constraints(), per_sentence[1], per_sentence[2]], "beam")
+    alone = found((here,), per_sentence[:1], "beam")
     assert (alone[0].outputs, alone[0].tokens) == (together[0].outputs, together[0].tokens)
-    assert not together[1].met
+    assert not together[1].constraints_met
 
 
 def shown(here: LoadedSeq2Seq, phrase: str) -> list[tuple[str, str]]:
-    (one,) = wished(here, [phrase]).texts
-    return [(" ".join(here.target_vocabulary.decode(way.ids)), way.offered) for way in one.spellings]
+    (one,) = constraints_for(here, [phrase]).phrases
+    return [(" ".join(here.target_vocabulary.decode(way.ids)), way.placement) for way in one.spellings]
 
 
-def test_phrases_are_written_as_the_tokenizer_writes_them_in_every_place() -> None:
+def test_spellings_follow_the_tokenizer() -> None:
+    """A phrase has the spellings that the tokenizer gives it in each context."""
     assert shown(model("words", 1), "cat") == [("cat", ALWAYS)]
     assert shown(model("words", 1), ", and") == [("￭, and", ALWAYS)]
     assert shown(model("words", 1), "日本") == [("￭日 ￭本", ALWAYS)]
@@ -214,35 +219,33 @@ def test_phrases_are_written_as_the_tokenizer_writes_them_in_every_place() -> No
     assert any(not way.startswith("▁") for way in ways)
 
 
-def test_a_vocabulary_without_a_space_has_no_word_boundaries() -> None:
+def test_vocabulary_without_space_has_no_boundaries() -> None:
     cut = CharacterTokenizer(Normalizer())
     table = Vocabulary.from_counts(dict.fromkeys("abcdes", 1))
     here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
-    wish = wished(here, ["ed", "s"])
+    constraints = constraints_for(here, ["ed", "s"])
     (one,) = translate_tokens(
-        Translator((here,)), [list("abe")], [wish], TranslationOptions(SearchOptions(min_length=7), 100)
+        Translator((here,)), [list("abe")], [constraints], TranslationOptions(SearchOptions(min_length=7), 100)
     )
-    assert one.met == (True,)
+    assert one.constraints_met == (True,)
     assert "ed" in one.outputs[0] and "s" in one.outputs[0]
 
 
-@pytest.mark.parametrize("backwards", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("right_to_left", [False, True], ids=["left to right", "right to left"])
 @pytest.mark.parametrize("phrases", [("a",), ("aa",), (",",), ("a,",), ("中",), ("中a",), ("a", "中"), (",", "中")])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
-    backwards: bool, phrases: tuple[str, ...], seed: int
-) -> None:
+def test_full_beam_equals_exhaustive_search(right_to_left: bool, phrases: tuple[str, ...], seed: int) -> None:
     table = Vocabulary.from_counts(dict.fromkeys("a,中▁", 1))
     cut = CharacterTokenizer(Normalizer())
     here = LoadedSeq2Seq(Path("m"), translator(size=len(table)), cut, table, table, ("de", "en"), {})
-    wish = wished(here, list(phrases))
-    if backwards:
-        wish = Direction(random_stepper(1, 8, seed), right_to_left=True).turn_wish(wish)
-    terms, options = BatchConstraints([wish]), SearchOptions(beam=1500, nbest=20)
-    limit_B = terms.widen(torch.tensor([5]), options)
-    (left,) = beam_search(random_stepper(1, 8, seed), limit_B, options, terms=terms)
-    (right,) = exhaustive_search(random_stepper(1, 8, seed), limit_B, options, terms)
+    constraints = constraints_for(here, list(phrases))
+    if right_to_left:
+        constraints = Direction(random_stepper(1, 8, seed), right_to_left=True).reorder_constraints(constraints)
+    batch_constraints, options = BatchConstraints([constraints]), SearchOptions(beam=1500, nbest=20)
+    limit_B = batch_constraints.extend_limits(torch.tensor([5]), options)
+    (left,) = beam_search(random_stepper(1, 8, seed), limit_B, options, constraints=batch_constraints)
+    (right,) = exhaustive_search(random_stepper(1, 8, seed), limit_B, options, batch_constraints)
     assert [one.ids for one in left] == [one.ids for one in right]
     for one in right:
-        text = cut.detokenize(table.decode(one.ids[::-1] if backwards else one.ids))
+        text = cut.detokenize(table.decode(one.ids[::-1] if right_to_left else one.ids))
         assert all(has(text, phrase) for phrase in phrases)

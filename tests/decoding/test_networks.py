@@ -1,4 +1,4 @@
-"""Searches over real networks of every arch: what holds for tables of probabilities holds for them."""
+"""Searches over real networks of every architecture have the properties that they have over tables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VARIANTS: list[dict[str, Any]] = [
 
 
 def stepper(changes: dict[str, Any], seed: int) -> TranslationStepper:
-    """Three sentences of different lengths under translation."""
+    """Encode three sentences of different lengths."""
     network = translator(size=SIZE, seed=seed, **changes)
     generator = torch.Generator().manual_seed(seed)
     lengths = (4, 1, 2)
@@ -52,7 +52,7 @@ def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> 
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 10_000), alpha=st.sampled_from([0.0, 0.6, 1.0]))
 @torch.inference_mode()
-def test_a_beam_that_holds_every_output_is_exhaustive_search(changes: dict[str, Any], seed: int, alpha: float) -> None:
+def test_full_beam_equals_exhaustive_search(changes: dict[str, Any], seed: int, alpha: float) -> None:
     options = SearchOptions(beam=SIZE**2, alpha=alpha, nbest=3)
     limit_B = torch.tensor([3, 2, 3])
     found = beam_search(stepper(changes, seed), limit_B, options)
@@ -63,7 +63,7 @@ def test_a_beam_that_holds_every_output_is_exhaustive_search(changes: dict[str, 
 @settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 10_000))
 @torch.inference_mode()
-def test_a_beam_of_one_is_greedy_search(changes: dict[str, Any], seed: int) -> None:
+def test_beam_of_one_equals_greedy_search(changes: dict[str, Any], seed: int) -> None:
     options, limit_B = SearchOptions(beam=1), torch.tensor([9, 3, 6])
     found = beam_search(stepper(changes, seed), limit_B, options)
     assert_same(found, greedy_search(stepper(changes, seed), limit_B, options))

@@ -1,4 +1,4 @@
-"""Outputs that are given, token by token: what company they have changes nothing, and who has ended is left out."""
+"""Forced scores of given outputs, token by token, independent of the batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OUTPUTS: list[list[tuple[int, ...]]] = [
 
 
 class Counted(PrefixStepper):
-    """Notes how many sentences each step has."""
+    """Records the number of sentences of each step."""
 
     def __init__(self, stepper: PrefixStepper) -> None:
         super().__init__(len(OUTPUTS), stepper._log_probabilities, stepper._attention)
@@ -34,30 +34,30 @@ class Counted(PrefixStepper):
 
 
 @pytest.mark.parametrize("source", [0, SOURCE])
-def test_each_token_has_its_probability_and_its_attention(source: int) -> None:
+def test_each_token_has_probability_and_attention(source: int) -> None:
     stepper = random_stepper(len(OUTPUTS), SIZE, seed=2, source=source)
-    log_p_BKT, look_BKTS = score_targets(stepper, OUTPUTS)
+    log_p_BKT, attention_BKTS = score_targets(stepper, OUTPUTS)
     assert log_p_BKT.shape == (5, 2, 6)
-    assert (look_BKTS is None) == (source == 0)
+    assert (attention_BKTS is None) == (source == 0)
     for sentence, many in enumerate(OUTPUTS):
-        for place, ids in enumerate(many):
+        for index, ids in enumerate(many):
             ended = [*ids, EOS]
             wanted = [stepper._log_probabilities(sentence, ids[:at])[token] for at, token in enumerate(ended)]
-            assert log_p_BKT[sentence, place, : len(ended)].tolist() == pytest.approx(wanted)
-            assert not log_p_BKT[sentence, place, len(ended) :].any(), "behind the end there is nothing"
-            if look_BKTS is not None and stepper._attention is not None:
+            assert log_p_BKT[sentence, index, : len(ended)].tolist() == pytest.approx(wanted)
+            assert not log_p_BKT[sentence, index, len(ended) :].any(), "nothing is scored after EOS"
+            if attention_BKTS is not None and stepper._attention is not None:
                 looks = torch.tensor([stepper._attention(sentence, ids[:at]) for at in range(len(ended))])
-                torch.testing.assert_close(look_BKTS[sentence, place, : len(ended)], looks)
+                torch.testing.assert_close(attention_BKTS[sentence, index, : len(ended)], looks)
 
 
-def test_alone_is_as_in_company() -> None:
+def test_batch_equals_single_sentences() -> None:
     together, _ = score_targets(random_stepper(len(OUTPUTS), SIZE, seed=4), OUTPUTS)
     for sentence, many in enumerate(OUTPUTS):
         alone, _ = score_targets(only(random_stepper(len(OUTPUTS), SIZE, seed=4), sentence), [many])
         torch.testing.assert_close(alone[0], together[sentence, :, : alone.shape[-1]])
 
 
-def test_sentences_whose_outputs_have_ended_are_left_out() -> None:
+def test_finished_sentences_leave_the_batch() -> None:
     stepper = Counted(random_stepper(len(OUTPUTS), SIZE, seed=3))
     score_targets(stepper, OUTPUTS)
     assert stepper.sentences == [5, 4, 3, 2, 1, 1]

@@ -1,4 +1,4 @@
-"""Sampling: frequencies against probabilities, the ends of each option, and independence of what is decoded beside."""
+"""Sampling: frequencies against probabilities, limits of each option, and independence of the batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sampled(samples: int, sampling: SamplingOptions, seed: int = 5, limit: int =
 
 
 def assert_frequencies(found: list[Hypothesis], expected: dict[tuple[int, ...], float]) -> None:
-    """Pearson's test: the statistic of a right sampler passes this bound once in ten thousand seeds."""
+    """Apply Pearson's chi-squared test; a correct sampler fails for one seed in ten thousand."""
     counted = Counter(one.ids for one in found)
     assert set(counted) <= set(expected)
     total = len(found)
@@ -46,7 +46,7 @@ def assert_frequencies(found: list[Hypothesis], expected: dict[tuple[int, ...], 
 def outputs(
     first: dict[int, float], after_a: dict[int, float], after_b: dict[int, float]
 ) -> dict[tuple[int, ...], float]:
-    """Probabilities of the outputs of the table, where each has its last token forced by a limit of three."""
+    """Compute the probabilities of the table's outputs of at most three tokens, EOS included."""
     tables = {A: after_a, B: after_b}
     expected: dict[tuple[int, ...], float] = {}
     for token, p in first.items():
@@ -56,11 +56,11 @@ def outputs(
     return expected
 
 
-def test_outputs_come_as_often_as_they_are_likely() -> None:
+def test_frequencies_match_probabilities() -> None:
     assert_frequencies(sampled(20_000, SamplingOptions()), outputs(TABLE[()], TABLE[(A,)], TABLE[(B,)]))
 
 
-def test_temperature_changes_how_often() -> None:
+def test_temperature_changes_frequencies() -> None:
     def squared(table: dict[int, float]) -> dict[int, float]:
         total = sum(p**2 for p in table.values())
         return {token: p**2 / total for token, p in table.items()}
@@ -69,18 +69,18 @@ def test_temperature_changes_how_often() -> None:
     assert_frequencies(sampled(20_000, SamplingOptions(temperature=0.5)), expected)
 
 
-def test_top_k_draws_from_the_likeliest_by_their_shares() -> None:
+def test_top_k_frequencies_match_renormalized_probabilities() -> None:
     expected = outputs({A: 5 / 8, B: 3 / 8}, {B: 0.25 / 0.85, C: 0.6 / 0.85}, TABLE[(B,)])
     assert_frequencies(sampled(20_000, SamplingOptions(top_k=2)), expected)
 
 
-def test_top_p_draws_from_the_nucleus_by_their_shares() -> None:
+def test_top_p_frequencies_match_renormalized_probabilities() -> None:
     expected = outputs({A: 5 / 8, B: 3 / 8}, {B: 0.25 / 0.85, C: 0.6 / 0.85}, {EOS: 1.0})
     assert_frequencies(sampled(20_000, SamplingOptions(top_p=0.7)), expected)
 
 
-def test_temperature_is_applied_before_the_nucleus_is_looked_for() -> None:
-    # Squared and made to sum to one, A alone has 0.66.
+def test_temperature_is_applied_before_top_p() -> None:
+    # Squared and renormalized, A alone has 0.66.
     found = sampled(2000, SamplingOptions(temperature=0.5, top_p=0.6))
     assert {one.ids[:1] for one in found} == {(A,)}
 
@@ -96,7 +96,7 @@ def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> 
     seed=st.integers(0, 1000),
     which=st.sampled_from([SamplingOptions(top_k=1), SamplingOptions(temperature=1e-6), SamplingOptions(top_p=1e-9)]),
 )
-def test_the_likeliest_alone_is_greedy_search(seed: int, which: SamplingOptions) -> None:
+def test_sampling_one_token_equals_greedy_search(seed: int, which: SamplingOptions) -> None:
     stepper = random_stepper(5, 9, seed, sharpness=2.0)
     limit_B = torch.tensor([3, 12, 1, 7, 5])
     numbers = random_numbers(seed, range(1, 6), 1, 12)
@@ -105,7 +105,7 @@ def test_the_likeliest_alone_is_greedy_search(seed: int, which: SamplingOptions)
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 1000))
-def test_options_that_leave_everything_are_plain_sampling(seed: int) -> None:
+def test_neutral_options_equal_plain_sampling(seed: int) -> None:
     limit_B, numbers = torch.tensor([6, 9, 4]), random_numbers(seed, [1, 2, 3], 2, 9)
     plain = sample(random_stepper(3, 9, seed), limit_B, PLAIN, SamplingOptions(), numbers)
     for same in (SamplingOptions(top_p=1.0), SamplingOptions(top_k=9), SamplingOptions(temperature=1.0, top_k=50)):
@@ -114,7 +114,7 @@ def test_options_that_leave_everything_are_plain_sampling(seed: int) -> None:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 1000))
-def test_a_batch_draws_each_sentence_as_if_alone(seed: int) -> None:
+def test_batch_equals_single_sentences(seed: int) -> None:
     limit_B = torch.tensor([6, 2, 9, 4])
     sampling = SamplingOptions(temperature=1.3, top_k=5)
     together = sample(random_stepper(4, 8, seed), limit_B, PLAIN, sampling, random_numbers(3, [7, 8, 9, 10], 3, 9))
@@ -131,7 +131,8 @@ def _only(sentence: int, seed: int) -> PrefixStepper:
     return stepper
 
 
-def test_random_numbers_of_a_line_depend_on_nothing_but_seed_line_and_sample() -> None:
+def test_random_numbers_depend_on_seed_line_and_sample() -> None:
+    """They do not depend on the other lines, nor on the number of samples and steps."""
     numbers = random_numbers(11, [3, 4], 2, 5)
     assert numbers.shape == (2, 2, 5)
     assert numbers.dtype == torch.float64
@@ -140,7 +141,8 @@ def test_random_numbers_of_a_line_depend_on_nothing_but_seed_line_and_sample() -
     assert not torch.equal(random_numbers(12, [3, 4], 2, 5), numbers)
 
 
-def test_what_may_not_be_said_is_not_drawn_and_log_probabilities_are_the_models() -> None:
+def test_forbidden_tokens_are_not_sampled() -> None:
+    """Log-probabilities of the samples are the model's, not renormalized."""
     table = {(): {PAD: 0.2, BOS: 0.2, UNK: 0.3, A: 0.2, EOS: 0.1}, (A,): {UNK: 0.6, EOS: 0.4}}
     numbers = random_numbers(1, [1], 500, 4)
     (found,) = sample(from_table(table, SIZE), torch.tensor([4]), PLAIN, SamplingOptions(temperature=2.0), numbers)
@@ -153,7 +155,7 @@ def test_what_may_not_be_said_is_not_drawn_and_log_probabilities_are_the_models(
     assert not any({PAD, BOS} & set(one.ids) for one in found)
 
 
-def test_outputs_are_ordered_by_their_scores() -> None:
+def test_samples_are_sorted_by_score() -> None:
     options = SearchOptions(beam=1, alpha=0.7)
     numbers = random_numbers(1, [1, 2], 9, 6)
     for found in sample(random_stepper(2, 8, seed=3), torch.tensor([6, 4]), options, SamplingOptions(), numbers):
@@ -162,7 +164,7 @@ def test_outputs_are_ordered_by_their_scores() -> None:
             assert one.score == pytest.approx(normalized_score(one.log_p, len(one.ids) + 1, 0.7))
 
 
-def test_a_number_at_the_very_end_draws_the_last_token_that_is_possible() -> None:
+def test_number_near_one_samples_the_last_possible_token() -> None:
     score_11V = torch.tensor([[[-torch.inf, -1.0, -2.0, -torch.inf, -torch.inf]]], dtype=torch.float64)
     almost_one = math.nextafter(1.0, 0.0)
     assert sample_tokens(score_11V, torch.tensor([[almost_one]], dtype=torch.float64)).item() == 2

@@ -1,4 +1,4 @@
-"""Greedy, beam and exhaustive search against each other and against the notes' example."""
+"""Greedy, beam and exhaustive search against each other and against a worked example."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.exhaustive import exhaustive_search
@@ -21,8 +22,8 @@ from .tables import from_table, random_stepper
 A, B, C = 4, 5, 6
 SIZE = 7
 
-# The notes: greedy takes A, B, C, end and misses A, C, B, end.
-NOTES = {
+# Greedy search finds A B C EOS and misses the more probable A C B EOS.
+EXAMPLE = {
     (): {A: 0.5, B: 0.2, C: 0.2, EOS: 0.1},
     (A,): {A: 0.1, B: 0.4, C: 0.3, EOS: 0.2},
     (A, B): {A: 0.2, B: 0.2, C: 0.4, EOS: 0.2},
@@ -36,15 +37,15 @@ def limits(*values: int) -> torch.Tensor:
     return torch.tensor(values)
 
 
-def test_greedy_search_misses_the_better_sequence_of_the_notes() -> None:
-    (found,) = greedy_search(from_table(NOTES, SIZE), limits(4), SearchOptions(beam=1, alpha=0))
+def test_greedy_search_misses_the_better_sequence() -> None:
+    (found,) = greedy_search(from_table(EXAMPLE, SIZE), limits(4), SearchOptions(beam=1, alpha=0))
     assert found[0].ids == (A, B, C)
     assert math.exp(found[0].log_p) == pytest.approx(0.5 * 0.4 * 0.4 * 0.6)
     assert math.exp(found[0].log_p) == pytest.approx(0.048)
 
 
-def test_beam_search_finds_the_better_sequence_of_the_notes() -> None:
-    (found,) = beam_search(from_table(NOTES, SIZE), limits(4), SearchOptions(beam=2, alpha=1))
+def test_beam_search_finds_the_better_sequence() -> None:
+    (found,) = beam_search(from_table(EXAMPLE, SIZE), limits(4), SearchOptions(beam=2, alpha=1))
     assert found[0].ids == (A, C, B)
     assert math.exp(found[0].log_p) == pytest.approx(0.5 * 0.3 * 0.6 * 0.6)
     assert math.exp(found[0].log_p) == pytest.approx(0.054)
@@ -66,7 +67,7 @@ def assert_same(left: list[list[Hypothesis]], right: list[list[Hypothesis]]) -> 
     nbest=st.integers(1, 5),
     allow_unknown=st.booleans(),
 )
-def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
+def test_full_beam_equals_exhaustive_search(
     seed: int, alpha: float, limit: int, nbest: int, allow_unknown: bool
 ) -> None:
     size = 6
@@ -80,7 +81,7 @@ def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 10_000), alpha=st.sampled_from([0.0, 1.0]), sharpness=st.sampled_from([0.5, 3.0]))
-def test_a_beam_of_one_is_greedy_search(seed: int, alpha: float, sharpness: float) -> None:
+def test_beam_of_one_equals_greedy_search(seed: int, alpha: float, sharpness: float) -> None:
     options = SearchOptions(beam=1, alpha=alpha)
     stepper = random_stepper(5, 9, seed, sharpness)
     limit_B = limits(3, 12, 1, 7, 5)
@@ -89,7 +90,7 @@ def test_a_beam_of_one_is_greedy_search(seed: int, alpha: float, sharpness: floa
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10_000), beam=st.integers(1, 6), alpha=st.sampled_from([0.0, 0.8]))
-def test_a_batch_decodes_each_sentence_as_if_alone(seed: int, beam: int, alpha: float) -> None:
+def test_batch_equals_single_sentences(seed: int, beam: int, alpha: float) -> None:
     options = SearchOptions(beam=beam, alpha=alpha, nbest=beam)
     stepper = random_stepper(4, 8, seed, sharpness=2.0)
     limit_B = limits(6, 2, 9, 4)
@@ -117,11 +118,11 @@ def test_every_output_is_well_formed(seed: int, beam: int, limit: int) -> None:
             assert one.score == pytest.approx(normalized_score(one.log_p, len(one.ids) + 1, 1.0))
 
 
-def test_a_beam_larger_than_the_vocabulary_is_no_trouble() -> None:
+def test_beam_larger_than_the_vocabulary() -> None:
     (found,) = beam_search(random_stepper(1, 6, seed=1), limits(2), SearchOptions(beam=50, nbest=50, alpha=0))
     assert {one.ids for one in found} == {(), (4,), (5,)}
 
 
-def test_exhaustive_search_refuses_what_would_never_end() -> None:
-    with pytest.raises(UsageError, match="more than a million"):
+def test_exhaustive_search_refuses_large_spaces() -> None:
+    with raises(UsageError, 1_000_000, option="--exhaustive"):
         exhaustive_search(random_stepper(1, 100, seed=1), limits(20), SearchOptions())

@@ -1,4 +1,4 @@
-"""Copying of tokens that the vocabulary lacks: the same in every batch, crew of models and search, and in `score`."""
+"""Copying of out-of-vocabulary tokens: the same in every batch, ensemble and search, and in `score`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SEARCHES = {
     "greedy": TranslationOptions(SearchOptions(beam=1, max_length=6), 1000),
     "beam": TranslationOptions(SearchOptions(beam=4, nbest=4, max_length=6), 1000),
     "groups": TranslationOptions(SearchOptions(beam=4, groups=2, diversity=0.5, nbest=2, max_length=6), 1000),
-    "rules": TranslationOptions(SearchOptions(beam=3, min_length=4, no_repeat=1, max_length=6), 1000),
+    "rules": TranslationOptions(SearchOptions(beam=3, min_length=4, no_repeat_ngram=1, max_length=6), 1000),
     "sampling": TranslationOptions(SearchOptions(nbest=3, max_length=6), 1000, sampling=SamplingOptions()),
 }
 
@@ -58,7 +58,7 @@ def translated(
     return list(translate_tokens(translator, sources, [UNCONSTRAINED] * len(sources), options))
 
 
-def crews() -> dict[str, Translator]:
+def ensembles() -> dict[str, Translator]:
     language = speaker(seed=4)
     return {
         **{name: Translator((model(**shape),)) for name, shape in COPIES.items()},
@@ -71,32 +71,32 @@ def crews() -> dict[str, Translator]:
     }
 
 
-CREWS = crews()
+CREWS = ensembles()
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("crew", CREWS)
-def test_a_line_has_its_own_tokens_whatever_is_beside_it(crew: str, search: str) -> None:
-    here, options = CREWS[crew], SEARCHES[search]
-    if len(here.begin(torch.tensor([[4]]), torch.tensor([1]))) > 1 and options.sampling:
+@pytest.mark.parametrize("ensemble", CREWS)
+def test_oov_tokens_of_a_line_are_independent_of_the_batch(ensemble: str, search: str) -> None:
+    here, options = CREWS[ensemble], SEARCHES[search]
+    if len(here.start_batch(torch.tensor([[4]]), torch.tensor([1]))) > 1 and options.sampling:
         pytest.skip("both directions do not draw")
     together, copied = translated(here, SOURCES, options), 0
-    for place, (source, one) in enumerate(zip(SOURCES, together, strict=True)):
-        (alone,) = translate_tokens(here, [source], [UNCONSTRAINED], options, place + 1)
-        if "blind" not in crew:  # to a model that does not attend, own tokens in another order are as probable
+    for index, (source, one) in enumerate(zip(SOURCES, together, strict=True)):
+        (alone,) = translate_tokens(here, [source], [UNCONSTRAINED], options, index + 1)
+        if "blind" not in ensemble:  # without attention, out-of-vocabulary tokens are equally probable in any order
             assert alone.tokens == one.tokens
         scores = [each.log_p for each in alone.hypotheses]
         assert scores == pytest.approx([each.log_p for each in one.hypotheses], abs=1e-4)
-        said = {token for tokens in one.tokens for token in tokens}
-        assert said <= {*vocabulary().ids, *source}
-        copied += len(said - vocabulary().ids.keys())
+        generated = {token for tokens in one.tokens for token in tokens}
+        assert generated <= {*vocabulary().ids, *source}
+        copied += len(generated - vocabulary().ids.keys())
         assert len(set(one.outputs)) == len(one.outputs) or options.sampling
     assert copied or search == "greedy"
 
 
-@pytest.mark.parametrize("crew", COPIES)
-def test_scores_are_those_of_decoding(crew: str) -> None:
-    here = CREWS[crew]
+@pytest.mark.parametrize("ensemble", COPIES)
+def test_scores_equal_decoding(ensemble: str) -> None:
+    here = CREWS[ensemble]
     outputs = translated(here, SOURCES[:4], SEARCHES["beam"])
     for source, one in zip(SOURCES, outputs, strict=False):
         ids, own = here.encode(source)
@@ -107,24 +107,25 @@ def test_scores_are_those_of_decoding(crew: str) -> None:
             assert scores.sum() == pytest.approx(hypothesis.log_p, abs=1e-4)
 
 
-@pytest.mark.parametrize("crew", [name for name in CREWS if name not in ("fused", "both directions")])
-def test_probabilities_sum_to_one_and_own_tokens_of_others_have_none(crew: str) -> None:
-    here = CREWS[crew]
+@pytest.mark.parametrize("ensemble", [name for name in CREWS if name not in ("fused", "both directions")])
+def test_extended_distribution_sums_to_one(ensemble: str) -> None:
+    """Out-of-vocabulary tokens of other lines have probability zero."""
+    here = CREWS[ensemble]
     encoded = [here.encode(source)[0] for source in SOURCES[:4]]
     source_BS = torch.tensor([[*ids, special_tokens.EOS, *[special_tokens.PAD] * (5 - len(ids))] for ids in encoded])
-    way = here.begin(source_BS, torch.tensor([len(ids) + 1 for ids in encoded]))[0]
-    log_p_B1V, state, _ = way.stepper.step(torch.full((4, 1), special_tokens.BOS), way.stepper.start())
+    direction = here.start_batch(source_BS, torch.tensor([len(ids) + 1 for ids in encoded]))[0]
+    log_p_B1V, state, _ = direction.stepper.step(torch.full((4, 1), special_tokens.BOS), direction.stepper.start())
     assert log_p_B1V.shape[-1] == SIZE + 4
     torch.testing.assert_close(log_p_B1V.exp().sum(-1), torch.ones(4, 1))
     real_BX = log_p_B1V[:, 0, SIZE:] > -torch.inf
     assert real_BX.sum(-1).tolist() == [2, 0, 1, 4]
-    log_p_B1V, _, _ = way.stepper.step(torch.full((4, 1), SIZE), state)  # an own token is read as unknown
-    unknown_B1V, _, _ = way.stepper.step(torch.full((4, 1), special_tokens.UNK), state)
+    log_p_B1V, _, _ = direction.stepper.step(torch.full((4, 1), SIZE), state)  # read as <unk>
+    unknown_B1V, _, _ = direction.stepper.step(torch.full((4, 1), special_tokens.UNK), state)
     torch.testing.assert_close(log_p_B1V, unknown_B1V)
 
 
-def test_what_the_model_holds_for_unknown_is_shared_by_where_it_looks() -> None:
-    """The part of the unknown symbol, as the model without own tokens has it, is split between these and the symbol."""
+def test_unk_probability_is_split_by_attention() -> None:
+    """The probability of <unk> without copying is split between <unk> and the out-of-vocabulary tokens."""
     network = model(3).network
     source_1S, length_1 = torch.tensor([[4, SIZE, SIZE + 1, SIZE, special_tokens.EOS]]), torch.tensor([5])
     unknown_1S = source_1S.masked_fill(source_1S >= SIZE, special_tokens.UNK)
@@ -142,7 +143,7 @@ def test_what_the_model_holds_for_unknown_is_shared_by_where_it_looks() -> None:
     torch.testing.assert_close(wide_V[2:SIZE], plain_V[2:])
 
 
-def test_features_are_not_copied_and_a_lexicon_translates_what_is() -> None:
+def test_features_are_not_copied_and_lexicon_applies() -> None:
     here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
     assert source_oov_tokens(here, ("␉V", "Brno", "the", "␉␉x", "Brno")) == ("Brno", "␉␉x")
     ids = encode_tokens(vocabulary(), ("the", "Brno", "Wien"), ("Brno",))
@@ -152,7 +153,7 @@ def test_features_are_not_copied_and_a_lexicon_translates_what_is() -> None:
     assert "Vienna" in {token for tokens in one.tokens for token in tokens}
 
 
-def test_a_model_that_does_not_copy_is_left_as_it_is() -> None:
+def test_model_without_copy_mechanism_is_unchanged() -> None:
     here = Translator((model(copies=False),))
     assert here.encode(("the", "Brno")) == ([vocabulary().ids["the"], special_tokens.UNK], ())
     network = speaker(seed=4)

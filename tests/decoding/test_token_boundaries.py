@@ -1,4 +1,4 @@
-"""What tokens show to their neighbors: bytes make the characters that UTF-8 makes of them."""
+"""Boundary classes of tokens: byte tokens resolve to the characters of UTF-8."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ PIECES = st.sampled_from([*(letter.encode() for letter in "aé中กิ🙂—\u
 
 
 @settings(max_examples=300, deadline=None)
-@given(pieces=st.lists(PIECES, min_size=1, max_size=4), cut=st.integers(0, 3), backwards=st.booleans())
-def test_bytes_make_the_characters_that_python_makes_of_them(pieces: list[bytes], cut: int, backwards: bool) -> None:
+@given(pieces=st.lists(PIECES, min_size=1, max_size=4), cut=st.integers(0, 3), right_to_left=st.booleans())
+def test_resolved_bytes_equal_python_decoding(pieces: list[bytes], cut: int, right_to_left: bool) -> None:
     octets = b"".join(pieces)[min(cut, len(pieces) - 1) :] or b"a"
-    edges = VocabularyEdges.of(OCTETS, [BYTE_TOKENS[value] for value in octets])
-    first_1T, last_1T = resolve_bytes(edges.first_V[None], edges.last_V[None], edges.octet_V[None], backwards)
+    edges = VocabularyEdges.from_tokens(OCTETS, [BYTE_TOKENS[value] for value in octets])
+    first_1T, last_1T = resolve_bytes(edges.first_V[None], edges.last_V[None], edges.byte_V[None], right_to_left)
     text = octets.decode("utf-8", errors="replace")
     first, last = int(first_1T[0, 0]), int(last_1T[0, -1])
-    assert first == class_as_right(text[0]) or (first == INCOMPLETE and not backwards and text[-1] == "�")
-    assert last == class_as_left(text[-1]) or (last == INCOMPLETE and backwards and text[0] == "�")
+    assert first == class_as_right(text[0]) or (first == INCOMPLETE and not right_to_left and text[-1] == "�")
+    assert last == class_as_left(text[-1]) or (last == INCOMPLETE and right_to_left and text[0] == "�")
 
 
-def test_words_show_their_joiners_and_features_nothing() -> None:
+def test_edges_of_words_joiners_and_features() -> None:
     words = WordTokenizer(Normalizer())
     assert token_edge(words, "￭,") == TokenEdge(BREAK, BREAK, True, False)
     assert token_edge(words, "(￭") == TokenEdge(BREAK, BREAK, False, True)
@@ -52,8 +52,9 @@ def test_words_show_their_joiners_and_features_nothing() -> None:
 
 @pytest.mark.parametrize("left", [BREAK, WORD, INCOMPLETE, UNBREAKABLE])
 @pytest.mark.parametrize("right", [BREAK, WORD, EXTEND, INCOMPLETE, UNBREAKABLE])
-def test_kinds_meet_at_a_boundary_unless_both_are_words_or_one_is_not_known(left: int, right: int) -> None:
+def test_boundary_between_classes(left: int, right: int) -> None:
+    """There is a boundary unless both are word characters, or one is unbreakable or incomplete."""
     pair = torch.tensor(left), torch.tensor(right)
     wanted = not (UNBREAKABLE in (left, right) or right == EXTEND or (left, right) == (WORD, WORD))
-    assert bool(is_boundary(*pair, hopeful=True)) is wanted
+    assert bool(is_boundary(*pair, if_incomplete=True)) is wanted
     assert bool(is_boundary(*pair)) is (wanted and INCOMPLETE not in (left, right))

@@ -1,4 +1,4 @@
-"""Rules and phrases in every search: what they promise holds, whatever the model would rather say."""
+"""Token and lexical constraints hold in every search, whatever the model prefers."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ Search = Callable[[PrefixStepper, torch.Tensor, SearchOptions, BatchConstraints]
 
 
 def beam(
-    stepper: PrefixStepper, limit_B: torch.Tensor, options: SearchOptions, terms: BatchConstraints
+    stepper: PrefixStepper, limit_B: torch.Tensor, options: SearchOptions, constraints: BatchConstraints
 ) -> list[list[Hypothesis]]:
-    return beam_search(stepper, limit_B, options, terms=terms)
+    return beam_search(stepper, limit_B, options, constraints=constraints)
 
 
-def drawn(
-    stepper: PrefixStepper, limit_B: torch.Tensor, options: SearchOptions, terms: BatchConstraints
+def sampled(
+    stepper: PrefixStepper, limit_B: torch.Tensor, options: SearchOptions, constraints: BatchConstraints
 ) -> list[list[Hypothesis]]:
     numbers = random_numbers(1, range(len(limit_B)), 3, int(limit_B.max()))
-    return sample(stepper, limit_B, options, SamplingOptions(temperature=1.5), numbers, terms)
+    return sample(stepper, limit_B, options, SamplingOptions(temperature=1.5), numbers, constraints)
 
 
-SEARCHES: list[Search] = [beam, greedy_search, drawn]
+SEARCHES: list[Search] = [beam, greedy_search, sampled]
 TOKENS = st.integers(4, 7)
 PHRASES = st.lists(st.lists(TOKENS, min_size=1, max_size=3).map(tuple), max_size=3).map(tuple)
-WISHES = st.builds(Constraints, prefix=st.lists(TOKENS, max_size=3).map(tuple), phrases=PHRASES)
+CONSTRAINTS = st.builds(Constraints, prefix=st.lists(TOKENS, max_size=3).map(tuple), sequences=PHRASES)
 RULES = st.builds(
     SearchOptions,
     beam=st.integers(1, 6),
     nbest=st.just(1),
     min_length=st.integers(0, 5),
-    no_repeat=st.integers(0, 3),
+    no_repeat_ngram=st.integers(0, 3),
     alpha=st.sampled_from([0.0, 1.0]),
 )
 
@@ -55,25 +55,26 @@ def within(ids: tuple[int, ...], phrase: tuple[int, ...]) -> bool:
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-@given(wishes=st.lists(WISHES, min_size=3, max_size=3), options=RULES, seed=st.integers(0, 1000))
-def test_prefixes_are_kept_and_constraints_met_whatever_else_is_asked_for(
-    search: Search, wishes: list[Constraints], options: SearchOptions, seed: int
+@given(per_sentence=st.lists(CONSTRAINTS, min_size=3, max_size=3), options=RULES, seed=st.integers(0, 1000))
+def test_constraints_hold_with_any_options(
+    search: Search, per_sentence: list[Constraints], options: SearchOptions, seed: int
 ) -> None:
-    terms = BatchConstraints(wishes)
-    limit_B = terms.widen(torch.tensor([1, 5, 9]), options)
-    found = search(random_stepper(3, 8, seed, sharpness=3.0), limit_B, options, terms)
-    for wish, limit, many in zip(wishes, limit_B.tolist(), found, strict=True):
+    """Outputs begin with their prefixes and contain their sequences."""
+    batch_constraints = BatchConstraints(per_sentence)
+    limit_B = batch_constraints.extend_limits(torch.tensor([1, 5, 9]), options)
+    found = search(random_stepper(3, 8, seed, sharpness=3.0), limit_B, options, batch_constraints)
+    for constraints, limit, many in zip(per_sentence, limit_B.tolist(), found, strict=True):
         assert many, "one line out for each line in"
         for one in many:
-            assert one.ids[: len(wish.prefix)] == wish.prefix
-            assert all(within(one.ids, phrase) for phrase in wish.phrases)
+            assert one.ids[: len(constraints.prefix)] == constraints.prefix
+            assert all(within(one.ids, phrase) for phrase in constraints.sequences)
             assert len(one.ids) < limit
 
 
 @pytest.mark.parametrize("search", SEARCHES)
 @given(least=st.integers(0, 8), order=st.integers(1, 4), seed=st.integers(0, 1000))
-def test_outputs_are_long_enough_and_repeat_nothing(search: Search, least: int, order: int, seed: int) -> None:
-    options = SearchOptions(beam=3, nbest=3, min_length=least, no_repeat=order)
+def test_min_length_and_ngram_blocking(search: Search, least: int, order: int, seed: int) -> None:
+    options = SearchOptions(beam=3, nbest=3, min_length=least, no_repeat_ngram=order)
     limit_B = torch.tensor([9, 8])
     for many in search(random_stepper(2, 16, seed, sharpness=3.0), limit_B, options, BatchConstraints()):
         for one in many:
@@ -83,32 +84,33 @@ def test_outputs_are_long_enough_and_repeat_nothing(search: Search, least: int, 
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_an_output_that_can_say_nothing_more_ends(search: Search) -> None:
-    options = SearchOptions(beam=2, min_length=9, no_repeat=1)
+def test_output_without_allowed_tokens_ends(search: Search) -> None:
+    options = SearchOptions(beam=2, min_length=9, no_repeat_ngram=1)
     for one, *_ in search(random_stepper(2, 6, 1), torch.tensor([12, 9]), options, BatchConstraints()):
         assert set(one.ids) == {4, 5}
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_what_the_model_holds_impossible_is_said_where_it_must_be(search: Search) -> None:
+def test_constraints_force_impossible_tokens(search: Search) -> None:
     stepper = PrefixStepper(1, lambda *_: [-torch.inf] * 3 + [-0.1, -2.0, -torch.inf])
-    terms = BatchConstraints([Constraints(prefix=(5,), phrases=((5, 5, 4),))])
-    (many,) = search(stepper, torch.tensor([5]), SearchOptions(beam=2), terms)
+    constraints = BatchConstraints([Constraints(prefix=(5,), sequences=((5, 5, 4),))])
+    (many,) = search(stepper, torch.tensor([5]), SearchOptions(beam=2), constraints)
     assert many[0].ids[:1] == (5,)
     assert within(many[0].ids, (5, 5, 4))
 
 
 @settings(max_examples=30)
-@given(wishes=st.lists(WISHES, min_size=2, max_size=2), options=RULES, seed=st.integers(0, 1000))
-def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
-    wishes: list[Constraints], options: SearchOptions, seed: int
-) -> None:
-    short = [Constraints(wish.prefix[:2], tuple(phrase[:2] for phrase in wish.phrases[:1])) for wish in wishes]
-    terms = BatchConstraints(short)
-    limit_B = terms.widen(torch.tensor([4, 3]), options)
+@given(per_sentence=st.lists(CONSTRAINTS, min_size=2, max_size=2), options=RULES, seed=st.integers(0, 1000))
+def test_full_beam_equals_exhaustive_search(per_sentence: list[Constraints], options: SearchOptions, seed: int) -> None:
+    short = [
+        Constraints(constraints.prefix[:2], tuple(phrase[:2] for phrase in constraints.sequences[:1]))
+        for constraints in per_sentence
+    ]
+    constraints = BatchConstraints(short)
+    limit_B = constraints.extend_limits(torch.tensor([4, 3]), options)
     wide = SearchOptions(**{**vars(options), "beam": 700, "nbest": 3})
-    left = beam_search(random_stepper(2, 8, seed), limit_B, wide, terms=terms)
-    right = exhaustive_search(random_stepper(2, 8, seed), limit_B, wide, terms)
+    left = beam_search(random_stepper(2, 8, seed), limit_B, wide, constraints=constraints)
+    right = exhaustive_search(random_stepper(2, 8, seed), limit_B, wide, constraints)
     for many, others in zip(left, right, strict=True):
         assert [one.ids for one in many] == [one.ids for one in others]
         assert [one.score for one in many] == pytest.approx([one.score for one in others], abs=1e-5)
@@ -116,41 +118,43 @@ def test_a_beam_that_holds_the_whole_space_is_exhaustive_search(
 
 @pytest.mark.parametrize("search", SEARCHES)
 @settings(max_examples=40)
-@given(wishes=st.lists(WISHES, min_size=3, max_size=3), options=RULES, seed=st.integers(0, 1000))
-def test_a_batch_decodes_each_sentence_as_if_alone(
-    search: Search, wishes: list[Constraints], options: SearchOptions, seed: int
+@given(per_sentence=st.lists(CONSTRAINTS, min_size=3, max_size=3), options=RULES, seed=st.integers(0, 1000))
+def test_batch_equals_single_sentences(
+    search: Search, per_sentence: list[Constraints], options: SearchOptions, seed: int
 ) -> None:
-    terms = BatchConstraints(wishes)
-    limit_B = terms.widen(torch.tensor([7, 5, 9]), options)
-    together = search(random_stepper(3, 8, seed), limit_B, options, terms)
-    if search is drawn:  # a line's numbers are its own: of the first alone they are the same
-        wishes = wishes[:1]
-    for sentence, wish in enumerate(wishes):
+    batch_constraints = BatchConstraints(per_sentence)
+    limit_B = batch_constraints.extend_limits(torch.tensor([7, 5, 9]), options)
+    together = search(random_stepper(3, 8, seed), limit_B, options, batch_constraints)
+    if search is sampled:  # random numbers depend on the line number, so only the first line can be sampled alone
+        per_sentence = per_sentence[:1]
+    for sentence, constraints in enumerate(per_sentence):
         alone = only(random_stepper(3, 8, seed), sentence)
-        (found,) = search(alone, limit_B[sentence : sentence + 1], options, BatchConstraints([wish]))
+        (found,) = search(alone, limit_B[sentence : sentence + 1], options, BatchConstraints([constraints]))
         assert [(one.ids, one.score) for one in found] == [(one.ids, one.score) for one in together[sentence]]
 
 
-def test_a_beam_finds_good_places_for_phrases() -> None:
-    """The model would rather say anything else; a phrase said where it costs least is cheaper than one said last."""
+def test_beam_finds_good_positions_for_phrases() -> None:
+    """The model avoids the phrase; the position where it costs least beats the last one."""
     cheap = {(6,): {7: 0.3, 5: 0.6}, (): {6: 0.6, 5: 0.35, 4: 0.05}}
 
     def log_probabilities(_: int, prefix: tuple[int, ...]) -> list[float]:
         table = cheap.get(prefix, {EOS: 0.6, 5: 0.3, 4: 0.09, 7: 0.009, 6: 0.001})
         return torch.tensor([table.get(token, 1e-6) for token in range(8)]).log().tolist()
 
-    terms, options = BatchConstraints([Constraints(phrases=((7,),))]), SearchOptions(beam=2, alpha=1.0)
+    constraints, options = BatchConstraints([Constraints(sequences=((7,),))]), SearchOptions(beam=2, alpha=1.0)
     limit_B = torch.tensor([6])
-    ((best,),) = beam_search(PrefixStepper(1, log_probabilities), limit_B, options, terms=terms)
-    ((exact,),) = exhaustive_search(PrefixStepper(1, log_probabilities), limit_B, options, terms)
-    ((greedy,),) = greedy_search(PrefixStepper(1, log_probabilities), limit_B, options, terms)
+    ((best,),) = beam_search(PrefixStepper(1, log_probabilities), limit_B, options, constraints=constraints)
+    ((exact,),) = exhaustive_search(PrefixStepper(1, log_probabilities), limit_B, options, constraints)
+    ((greedy,),) = greedy_search(PrefixStepper(1, log_probabilities), limit_B, options, constraints)
     assert best.ids == exact.ids == (6, 7)
     assert greedy.score < best.score
 
 
-@pytest.mark.parametrize(("changes", "room"), [({}, 1), ({"prefix": (4, 5)}, 3), ({"phrases": ((4, 5), (6,))}, 4)])
-def test_limits_leave_room_for_what_is_asked_for(changes: dict[str, Any], room: int) -> None:
-    terms = BatchConstraints([Constraints(**changes)])
-    assert terms.widen(torch.tensor([1]), SearchOptions()).tolist() == [room]
-    assert terms.widen(torch.tensor([9]), SearchOptions(min_length=7)).tolist() == [9]
-    assert terms.widen(torch.tensor([2]), SearchOptions(min_length=7)).tolist() == [7]
+@pytest.mark.parametrize(
+    ("changes", "max_tokens"), [({}, 1), ({"prefix": (4, 5)}, 3), ({"sequences": ((4, 5), (6,))}, 4)]
+)
+def test_limits_are_extended_for_constraints(changes: dict[str, Any], max_tokens: int) -> None:
+    constraints = BatchConstraints([Constraints(**changes)])
+    assert constraints.extend_limits(torch.tensor([1]), SearchOptions()).tolist() == [max_tokens]
+    assert constraints.extend_limits(torch.tensor([9]), SearchOptions(min_length=7)).tolist() == [9]
+    assert constraints.extend_limits(torch.tensor([2]), SearchOptions(min_length=7)).tolist() == [7]

@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from rnnkit.embeddings.subwords import Subwords
-from rnnkit.embeddings.table import Matrix, Table
+from rnnkit.embeddings.subword_ngrams import Subwords
+from rnnkit.embeddings.vector_table import Matrix, VectorTable
 
 WORDS = ["the", "straße", "New\u00a0York", "line\u2028end", "日本語"]
 """Words with characters that some programs take for the ends of words and lines."""
@@ -23,9 +23,9 @@ def random_matrix(rows: int, dimension: int = 3, seed: int = 7) -> Matrix:
     return np.random.default_rng(seed).normal(size=(rows, dimension)).astype(np.float32)
 
 
-def make_table(dimension: int = 3, *, counted: bool = True, subwords: bool = False) -> Table:
+def make_table(dimension: int = 3, *, counted: bool = True, subwords: bool = False) -> VectorTable:
     buckets = (SUBWORDS, random_matrix(SUBWORDS.buckets, dimension, seed=8)) if subwords else (None, None)
-    return Table.of(WORDS, random_matrix(len(WORDS), dimension), COUNTS if counted else None, *buckets)
+    return VectorTable.of(WORDS, random_matrix(len(WORDS), dimension), COUNTS if counted else None, *buckets)
 
 
 def same_bits(one: Matrix, other: Matrix) -> bool:
@@ -35,7 +35,7 @@ def same_bits(one: Matrix, other: Matrix) -> bool:
     )
 
 
-def tables(least_dimension: int = 1) -> st.SearchStrategy[Table]:
+def tables(least_dimension: int = 1) -> st.SearchStrategy[VectorTable]:
     """Tables of any words that every format can carry, and of any finite numbers."""
     characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\0\ufeff")
     words = st.lists(st.text(characters, min_size=1, max_size=7), min_size=1, max_size=5, unique=True)
@@ -44,7 +44,7 @@ def tables(least_dimension: int = 1) -> st.SearchStrategy[Table]:
     def with_rows(words: list[str]) -> st.SearchStrategy[Any]:
         shapes = st.integers(least_dimension, 5).map(lambda dimension: (len(words), dimension))
         return shapes.flatmap(lambda shape: arrays.arrays(np.float32, shape, elements=numbers)).map(
-            lambda matrix: Table.of(words, matrix)
+            lambda matrix: VectorTable.of(words, matrix)
         )
 
     return words.flatmap(with_rows)

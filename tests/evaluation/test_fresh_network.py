@@ -11,7 +11,7 @@ from rnnkit.evaluation import fresh_network
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.models.language_model import LMConfig
 from rnnkit.nn import kinds
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 ARCHS = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
 
@@ -23,9 +23,9 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("start", kinds.STARTS)
+@pytest.mark.parametrize("start", kinds.INITIALIZATIONS)
 @pytest.mark.parametrize("arch", ARCHS)
-def test_the_seed_decides_and_nothing_outside_changes(arch: kinds.LanguageArch, start: kinds.Start) -> None:
+def test_the_seed_decides_and_nothing_outside_changes(arch: kinds.LanguageArch, start: kinds.Initialization) -> None:
     config = LMConfig(arch, 11, embedding=5, hidden=7, layers=2)
     torch.manual_seed(5)
     before = torch.get_rng_state()

@@ -17,7 +17,7 @@ from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.models.language_model import LanguageModel
 from rnnkit.nn import kinds
 from rnnkit.nn.mingru import MinGRULayer
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 from rnnkit.text import special_tokens
 
 ARCHS = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.embeddings.subwords import Subwords
+from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.vectors import Vectors
 from rnnkit.evaluation.word_similarity import (
     RatedPair,

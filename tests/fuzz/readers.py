@@ -1,4 +1,4 @@
-"""Every reader of files, with valid files to begin from. A file stands in a folder of its own, its neighbours whole."""
+"""All readers of files, with valid files to mutate. Each file is in its own directory, with intact neighbors."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from tests.embeddings.imperfect import BINARIES, GLOVES, MODELS, TEXTS, File
+from tests.embeddings.formats.imperfect_files import BINARIES, GLOVES, MODELS, TEXTS, File
 from tests.tiny_models import translator, translator_folder
 
-from rnnkit.alignment.links import read_links
+from rnnkit.alignment.pharaoh import read_links
 from rnnkit.alignment.shortlist import Shortlist, write_shortlist
 from rnnkit.cli.config_file import read_table
 from rnnkit.data.aligned_data import AlignedData, SentenceWriter, SplitCounts, write_data_manifest
-from rnnkit.embeddings import directory, fasttext_binary, formats, glove, word2vec_binary, word2vec_text
-from rnnkit.embeddings.table import Table
-from rnnkit.embeddings.words import Words
+from rnnkit.embeddings import formats
+from rnnkit.embeddings.formats import fasttext_binary, glove, vectors_directory, word2vec_binary, word2vec_text
+from rnnkit.embeddings.vector_table import VectorTable
+from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.io import manifest
 from rnnkit.io.npy import open_array
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.ngrams import store as ngram_store
-from rnnkit.ngrams.arpa_reader import read_arpa
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.arpa.arpa_reader import read_arpa
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.reports.artefact import describe
 from rnnkit.stages.inference import decode
 from rnnkit.text import special_tokens
@@ -65,9 +66,9 @@ class Reader:
     foreign: bool = False
 
 
-def _table() -> Table:
+def _table() -> VectorTable:
     values = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
-    return Table(Words.from_list(["the", "ä", "b", "c-d", "e"], [9, 5, 3, 2, 1]), values)
+    return VectorTable(WordIndex.from_list(["the", "ä", "b", "c-d", "e"], [9, 5, 3, 2, 1]), values)
 
 
 def _vectors() -> Iterable[bytes]:
@@ -80,7 +81,7 @@ def _vectors() -> Iterable[bytes]:
                 yield pack(path.read_bytes())
 
 
-def _repaired(name: str, write: Callable[[Path, Table], None], files: Sequence[File]) -> Reader:
+def _repaired(name: str, write: Callable[[Path, VectorTable], None], files: Sequence[File]) -> Reader:
     """The reader of imperfect files of one format."""
 
     def samples() -> Iterable[bytes]:
@@ -107,7 +108,7 @@ def _read_folder(path: Path) -> object:
     manifest.write(
         path.parent / manifest.NAME, manifest.Manifest(meta.kind, meta.version, files=files, facts=meta.facts)
     )
-    table = directory.read(path.parent)
+    table = vectors_directory.read(path.parent)
     return (
         table.words.counts,
         [table.words.row(word) for word in ("the", "x")],
@@ -263,14 +264,14 @@ READERS = (
     _repaired("fastText", fasttext_binary.write, MODELS),
     _repaired("GloVe", glove.write, GLOVES),
     Reader(
-        "vectors directory, vectors", directory.VECTORS, _read_folder,
-        _made(lambda folder: directory.write(folder / "v", _table()), f"v/{directory.VECTORS}"),
-        lambda folder: directory.write(folder, _table()),
+        "vectors directory, vectors", vectors_directory.VECTORS, _read_folder,
+        _made(lambda folder: vectors_directory.write(folder / "v", _table()), f"v/{vectors_directory.VECTORS}"),
+        lambda folder: vectors_directory.write(folder, _table()),
     ),
     Reader(
-        "vectors directory, words", directory.VOCABULARY, _read_folder,
-        _made(lambda folder: directory.write(folder / "v", _table()), f"v/{directory.VOCABULARY}"),
-        lambda folder: directory.write(folder, _table()),
+        "vectors directory, words", vectors_directory.VOCABULARY, _read_folder,
+        _made(lambda folder: vectors_directory.write(folder / "v", _table()), f"v/{vectors_directory.VOCABULARY}"),
+        lambda folder: vectors_directory.write(folder, _table()),
     ),
     Reader("arpa", "model.arpa", read_arpa, _packed_arpa),
     Reader("arpa, repaired", "model.arpa", _repair_arpa, lambda: [*_packed_arpa(), *_BROKEN_ARPA]),

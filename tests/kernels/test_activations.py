@@ -1,4 +1,4 @@
-"""The functions of lanes against torch's in double precision, at the edges too."""
+"""Activation functions of SIMD vectors against torch in double precision, limits included."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnkit.kernels import team
+from rnnkit.kernels import threads
 from rnnkit.kernels.activations import sigmoid, tanh
-from rnnkit.kernels.lanes import WIDTH, load, store
-from rnnkit.kernels.team import FIELDS, claim
+from rnnkit.kernels.simd import WIDTH, load, store
+from rnnkit.kernels.threads import FIRST_FIELD, next_task
 
-COUNT, SOURCE, SIGMOIDS, TANHS = range(FIELDS, FIELDS + 4)
+COUNT, SOURCE, SIGMOIDS, TANHS = range(FIRST_FIELD, FIRST_FIELD + 4)
 
 
-def apply_both(job: Any) -> None:
-    if claim(job) == 0:
-        for j in range(0, job[COUNT], WIDTH):
-            left = job[COUNT] - j
-            x = load(job[SOURCE], j, left, False)
-            store(job[SIGMOIDS], j, sigmoid(x), left, False)
-            store(job[TANHS], j, tanh(x), left, False)
+def apply_both(args: Any) -> None:
+    if next_task(args) == 0:
+        for j in range(0, args[COUNT], WIDTH):
+            remaining = args[COUNT] - j
+            x = load(args[SOURCE], j, remaining, False)
+            store(args[SIGMOIDS], j, sigmoid(x), remaining, False)
+            store(args[TANHS], j, tanh(x), remaining, False)
 
 
 def both(x: Tensor) -> tuple[Tensor, Tensor]:
     found = torch.full((2, len(x) + 1), 7.0)
-    team.run(apply_both, [len(x), x, found[0], found[1]], 1)
-    assert found[:, -1].tolist() == [7.0, 7.0]  # nothing is written behind the last number
+    threads.parallel_for(apply_both, [len(x), x, found[0], found[1]], 1)
+    assert found[:, -1].tolist() == [7.0, 7.0]  # nothing is written after the last element
     return found[0, :-1], found[1, :-1]
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-4, 0.1, 1.0, 5.0, 20.0])
-def test_functions_are_exact_to_some_units_of_the_last_place(scale: float) -> None:
+def test_functions_are_accurate_to_a_few_ulp(scale: float) -> None:
     torch.manual_seed(1)
     x = torch.randn(10_007) * scale
     sigmoids, tanhs = both(x)
@@ -42,7 +42,7 @@ def test_functions_are_exact_to_some_units_of_the_last_place(scale: float) -> No
     torch.testing.assert_close(tanhs.double(), torch.tanh(x.double()), rtol=4e-7, atol=0)
 
 
-def test_edges_saturate_and_what_is_no_number_stays_so() -> None:
+def test_functions_saturate_and_propagate_nan() -> None:
     sigmoids, tanhs = both(torch.tensor([0.0, math.inf, -math.inf, 200.0, -200.0, math.nan]))
     assert sigmoids[:5].tolist() == [0.5, 1.0, pytest.approx(0, abs=1e-12), 1.0, pytest.approx(0, abs=1e-12)]
     assert tanhs[:5].tolist() == [0.0, 1.0, -1.0, 1.0, -1.0]

@@ -1,4 +1,4 @@
-"""Kernels are kept on disk, but never for other sources than those at hand."""
+"""Compilation of kernels and its disk cache, whose entries depend on the sources."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import numba
 import pytest
 from numba.core.compiler import CompileResult
 from numba.core.dispatcher import Dispatcher
+from tests.raising import raises
 
 from rnnkit import embeddings
-from rnnkit.embeddings.compiled import inlined, kernel
 from rnnkit.errors import ConfigError
 from rnnkit.events import Event, Note
 from rnnkit.kernels import compiler, kernel_cache
 from rnnkit.kernels.compiler import Compiler
+from rnnkit.kernels.word_vector_compiler import inlined, kernel
 
 
 def _double(number: int) -> int:
@@ -24,16 +25,16 @@ def _double(number: int) -> int:
 
 
 def _compile(sources: Path) -> Any:
-    """A kernel as a new process compiles it whose sources are these."""
+    """Compile a kernel as a new process does that has these sources."""
     compiler._hash_sources.cache_clear()
-    function: Any = Compiler(sources, reordered=True, counted=False).kernel(_double)
+    function: Any = Compiler(sources, reassociate=True, allocates=False).kernel(_double)
     assert function(21) == 42
     return function
 
 
 @pytest.fixture
 def sources(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))  # which Numba reads anew once a variable changes
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))  # Numba reads it again when a variable changes
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
     shutil.copytree(
         Path(embeddings.__file__).parent, tmp_path / "sources", ignore=shutil.ignore_patterns("__pycache__")
@@ -48,12 +49,12 @@ def _forget_hash(monkeypatch: pytest.MonkeyPatch) -> Any:
     compiler._hash_sources.cache_clear()
 
 
-def test_a_second_process_finds_the_kernel_on_disk(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+def test_second_process_loads_the_kernel_from_disk(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     assert _compile(sources).stats.cache_misses
     assert _compile(sources).stats.cache_hits
 
 
-def test_a_change_in_a_neighbouring_file_makes_it_stale(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+def test_changed_source_in_the_directory_invalidates(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     _compile(sources)
     with (sources / "logistic.py").open("a", encoding="utf-8") as file:
         file.write("# changed\n")
@@ -62,16 +63,16 @@ def test_a_change_in_a_neighbouring_file_makes_it_stale(monkeypatch: pytest.Monk
     assert not again.stats.cache_hits
 
 
-def test_without_a_folder_to_write_to_each_process_compiles(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
-    monkeypatch.setattr(kernel_cache, "cache_folder", lambda named: None)
-    monkeypatch.setattr(kernel_cache, "cache_folders", lambda named: ())
+def test_without_a_cache_directory_each_process_compiles(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+    monkeypatch.setattr(kernel_cache, "cache_dir", lambda user_dir: None)
+    monkeypatch.setattr(kernel_cache, "cache_dirs", lambda user_dir: ())
     _compile(sources)
     again = _compile(sources)
     assert not again.stats.cache_hits
     assert again.stats.cache_path == ""
 
 
-def test_another_setting_of_the_compiler_has_code_of_its_own(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+def test_compiler_settings_have_separate_entries(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     _compile(sources)
     monkeypatch.setenv("NUMBA_OPT", "1")
     assert not _compile(sources).stats.cache_hits
@@ -80,7 +81,7 @@ def test_another_setting_of_the_compiler_has_code_of_its_own(monkeypatch: pytest
     assert _compile(sources).stats.cache_hits
 
 
-def test_other_sources_replace_the_files_of_the_old_ones(sources: Path, tmp_path: Path) -> None:
+def test_new_sources_replace_old_files(sources: Path, tmp_path: Path) -> None:
     _compile(sources)
     before = set((tmp_path / "cache").rglob("*.nbc"))
     (sources / "more.py").touch()
@@ -89,35 +90,30 @@ def test_other_sources_replace_the_files_of_the_old_ones(sources: Path, tmp_path
     assert set((tmp_path / "cache").rglob("*.nbc")) == before != set()
 
 
-def test_what_another_library_has_written_is_compiled_again(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
+def test_entry_that_cannot_be_loaded_is_recompiled(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     _compile(sources)
     monkeypatch.setattr(CompileResult, "_rebuild", lambda *parts: 1 / 0)
     assert not _compile(sources).stats.cache_hits
 
 
-def test_a_compiler_that_is_switched_off_is_an_error_with_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, sources: Path
-) -> None:
+def test_disabled_compiler_is_an_error(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    with pytest.raises(ConfigError, match="NUMBA_DISABLE_JIT") as caught:
+    with raises(ConfigError, "NUMBA_DISABLE_JIT"):
         _compile(sources)
-    assert caught.value.hint == "unset NUMBA_DISABLE_JIT"
 
 
-def test_that_something_is_compiled_is_reported_only_where_it_is(
-    monkeypatch: pytest.MonkeyPatch, sources: Path
-) -> None:
+def test_compilation_is_reported_only_when_it_happens(monkeypatch: pytest.MonkeyPatch, sources: Path) -> None:
     monkeypatch.setattr(kernel_cache, "_reported", set())
     heard: list[Event] = []
-    with kernel_cache.tell(heard.append):
+    with kernel_cache.report_to(heard.append):
         _compile(sources)
     assert [type(event) for event in heard] == [Note]
     monkeypatch.setattr(kernel_cache, "_reported", set())
-    with kernel_cache.tell(heard.append):
+    with kernel_cache.report_to(heard.append):
         _compile(sources)
     assert len(heard) == 1
 
 
 @pytest.mark.parametrize("decorator", [kernel, inlined])
-def test_what_is_compiled_can_be_called_by_other_kernels(decorator: Any) -> None:
+def test_compiled_functions_can_call_each_other(decorator: Any) -> None:
     assert isinstance(decorator(_double), Dispatcher)

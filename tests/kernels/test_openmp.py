@@ -1,4 +1,4 @@
-"""Threads that leave the cores to others where others want them."""
+"""The contention monitor: threads stop spinning while other programs compete for the cores."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from rnnkit.kernels import openmp
 from rnnkit.system.machine import available_cores, is_library_loaded, run_queue_wait_seconds
 
 WATCHED = (
-    is_library_loaded(openmp.GNU) and openmp.parallel_region() is not None and run_queue_wait_seconds() is not None
+    is_library_loaded(openmp.GNU_OPENMP)
+    and openmp.parallel_region() is not None
+    and run_queue_wait_seconds() is not None
 )
-"""Whether this machine has what the watch needs."""
+"""Whether this machine has what the monitor needs."""
 
 STEPS = """
 import os, time, torch
@@ -35,9 +37,9 @@ for task in Path("/proc/self/task").iterdir():
 steps(1.5)
 print(steps(1.0))
 """
-"""Small pieces of work for two threads that get a single core; how many in a second, once the watch could look."""
+"""Print how many small pieces of work per second two threads do on a single core, once the monitor has measured."""
 
-SLEEPERS = """
+IDLE_TEAM = """
 import sys, threading, time
 from pathlib import Path
 from rnnkit.kernels import openmp
@@ -48,58 +50,58 @@ def settle(done):
     while not done() and time.monotonic() < until:
         time.sleep(0.01)
 openmp.parallel_region()
-before, leave = threads(), threading.Event()
+before, release = threads(), threading.Event()
 print(before)
-threading.Thread(target=openmp.keep_sleepers, args=(int(sys.argv[1]), leave)).start()
+threading.Thread(target=openmp.hold_idle_team, args=(int(sys.argv[1]), release)).start()
 settle(lambda: threads() >= before + int(sys.argv[1]))
 print(threads())
-leave.set()
+release.set()
 settle(lambda: threads() == before)
 print(threads())
 """
-"""Threads of this process before there are sleepers, while there are, and once they have left."""
+"""Print the threads of the process before it holds an idle team, while it does, and afterwards."""
 
 
-@pytest.mark.skipif(not WATCHED, reason="torch runs on another OpenMP here")
-def test_cores_are_shared_until_the_line_is_clearly_shorter() -> None:
-    watch, seen = openmp.Watch(0.0, 3.0), []
-    for now, in_line in [(0.5, 3.1), (1.0, 3.3), (2.0, 3.5), (3.0, 3.55), (4.0, 3.75), (5.0, 3.0)]:
-        watch.look(now, in_line)
-        seen.append(watch.shared)
+@pytest.mark.skipif(not WATCHED, reason="torch uses another OpenMP runtime")
+def test_monitor_has_hysteresis() -> None:
+    monitor, seen = openmp.ContentionMonitor(0.0, 3.0), []
+    for now, waited in [(0.5, 3.1), (1.0, 3.3), (2.0, 3.5), (3.0, 3.55), (4.0, 3.75), (5.0, 3.0)]:
+        monitor.update(now, waited)
+        seen.append(monitor.contended)
     assert seen == [False, True, True, False, False, False]
 
 
-@pytest.mark.skipif(not WATCHED, reason="torch runs on another OpenMP here")
-def test_sleepers_come_and_leave() -> None:
-    """In a process of its own, in which nothing else starts threads."""
-    before, during, after = (int(count) for count in _run([SLEEPERS, "3"], dict(os.environ)).split())
+@pytest.mark.skipif(not WATCHED, reason="torch uses another OpenMP runtime")
+def test_idle_team_starts_and_ends() -> None:
+    """The team has its threads and ends; in a separate process, where nothing else starts threads."""
+    before, during, after = (int(count) for count in _run([IDLE_TEAM, "3"], dict(os.environ)).split())
     assert during >= before + 3
     assert after == before
 
 
-@pytest.mark.skipif(not WATCHED, reason="torch runs on another OpenMP here")
+@pytest.mark.skipif(not WATCHED, reason="torch uses another OpenMP runtime")
 @pytest.mark.parametrize("variable", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
-def test_users_who_say_how_threads_wait_are_left_alone(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_respects_wait_policy_variables(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", lambda self: None)
-    assert openmp.watch_cores.__wrapped__()
+    assert openmp.start_contention_monitor.__wrapped__()
     monkeypatch.setenv(variable, "1000")
-    assert not openmp.watch_cores.__wrapped__()
+    assert not openmp.start_contention_monitor.__wrapped__()
 
 
-def test_another_openmp_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openmp, "GNU", "libiomp5")
-    assert not openmp.watch_cores.__wrapped__()
+def test_monitor_ignores_other_openmp_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmp, "GNU_OPENMP", "libiomp5")
+    assert not openmp.start_contention_monitor.__wrapped__()
 
 
-def test_a_system_that_does_not_say_who_stands_in_line_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_needs_run_queue_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openmp, "run_queue_wait_seconds", lambda: None)
-    assert not openmp.watch_cores.__wrapped__()
+    assert not openmp.start_contention_monitor.__wrapped__()
 
 
 @pytest.mark.skipif(not WATCHED or available_cores() < 2, reason="needs two cores, and GNU OpenMP")
-def test_threads_that_share_a_core_do_not_spin() -> None:
-    """Spinning ones do some hundreds of steps here, quiet ones ten thousand."""
-    free = {name: value for name, value in os.environ.items() if name not in openmp.DECIDED_BY_USER}
+def test_threads_on_a_shared_core_do_not_spin() -> None:
+    """Spinning threads do hundreds of steps here, sleeping ones ten thousand."""
+    free = {name: value for name, value in os.environ.items() if name not in openmp.WAIT_POLICY_VARIABLES}
     quiet, slow = (int(_run([STEPS], one)) for one in (free, {**free, "GOMP_SPINCOUNT": "300000"}))
     assert quiet > 3 * slow
 

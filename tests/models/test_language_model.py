@@ -1,4 +1,4 @@
-"""The language model: what it carries, what it may see, and what its loss is, for every kind of layer."""
+"""Language models of every architecture: states, causality, losses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def text(rows: int = B, steps: int = T) -> Tensor:
 
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
 @pytest.mark.parametrize("residual", [False, True])
-def test_a_carried_state_equals_one_long_pass(arch: str, residual: bool) -> None:
+def test_a_carried_state_equals_one_long_segment(arch: str, residual: bool) -> None:
     network = make(arch, residual=residual).eval()
     ids_BT = text()
     whole = network.hidden_states(ids_BT, network.initial_state(B)).hidden_BTE
@@ -38,14 +38,14 @@ def test_a_carried_state_equals_one_long_pass(arch: str, residual: bool) -> None
         state = network.initial_state(B)
         parts = []
         for begin in range(0, T, steps):
-            reading = network.hidden_states(ids_BT[:, begin : begin + steps], state)
-            state = reading.state
-            parts.append(reading.hidden_BTE)
+            output = network.hidden_states(ids_BT[:, begin : begin + steps], state)
+            state = output.state
+            parts.append(output.hidden_BTE)
         torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
-def test_nothing_behind_a_token_reaches_it_and_rows_do_not_meet(arch: str) -> None:
+def test_predictions_are_causal_and_rows_independent(arch: str) -> None:
     network = make(arch).eval()
     ids_BT = text()
     other_BT = ids_BT.clone()
@@ -57,7 +57,7 @@ def test_nothing_behind_a_token_reaches_it_and_rows_do_not_meet(arch: str) -> No
 
 
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
-def test_states_are_chosen_by_row(arch: str) -> None:
+def test_states_are_selected_by_row(arch: str) -> None:
     network = make(arch).eval()
     ids_BT = text()
     state = network.hidden_states(ids_BT, network.initial_state(B)).state
@@ -86,7 +86,7 @@ def test_loss_nll_and_probabilities_agree_and_everything_learns(arch: str, tied:
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_predictions_leave_padding_out_and_stand_in_the_order_of_time() -> None:
+def test_predictions_are_time_major_without_padding() -> None:
     hidden_BTE = torch.arange(6.0).reshape(2, 3, 1)
     target_BT = torch.tensor([[5, 6, 7], [8, PAD, PAD]])
     hidden_NE, target_N = select_predictions(hidden_BTE, target_BT, padded=True)
@@ -96,14 +96,14 @@ def test_predictions_leave_padding_out_and_stand_in_the_order_of_time() -> None:
 
 
 @pytest.mark.parametrize("arch", ["rnn", "gru", "lstm"])
-def test_weight_drop_acts_in_training_alone_and_reaches_the_weights(arch: str) -> None:
+def test_dropconnect_acts_on_weights_in_training_only(arch: str) -> None:
     dry = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0}
     network = make(arch, **dry, weight_drop=0.5)
     plain = make(arch, **dry)
     plain.load_state_dict(network.state_dict())
     ids_BT = text()
-    dropped, again = (network.hidden_states(ids_BT, network.initial_state(B)).hidden_BTE for _ in range(2))
-    assert not torch.allclose(dropped, again), "a new mask for each piece"
+    dropped, other = (network.hidden_states(ids_BT, network.initial_state(B)).hidden_BTE for _ in range(2))
+    assert not torch.allclose(dropped, other), "a new mask for each segment"
     whole = plain.hidden_states(ids_BT, plain.initial_state(B)).hidden_BTE
     torch.testing.assert_close(network.eval().hidden_states(ids_BT, network.initial_state(B)).hidden_BTE, whole)
     torch.autograd.backward(dropped.pow(2).sum())
@@ -115,7 +115,7 @@ def test_weight_drop_acts_in_training_alone_and_reaches_the_weights(arch: str) -
             assert not kept.all(), name
 
 
-def test_each_dropout_does_something_in_training_and_nothing_else() -> None:
+def test_every_dropout_acts_in_training_only() -> None:
     quiet = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0, "dropout_embedding": 0.0}
     ids_BT = text()
     for name in quiet:
@@ -127,16 +127,16 @@ def test_each_dropout_does_something_in_training_and_nothing_else() -> None:
         assert torch.equal(one, two), name
 
 
-def test_the_output_is_dropped_alike_at_all_steps() -> None:
+def test_output_dropout_is_variational() -> None:
     network = make("lstm", dropout=0.5, dropout_input=0.0, dropout_hidden=0.0)
-    reading = network.hidden_states(text(), network.initial_state(B))
-    gone_BTE = reading.hidden_BTE == 0
+    output = network.hidden_states(text(), network.initial_state(B))
+    gone_BTE = output.hidden_BTE == 0
     assert gone_BTE.any()
     assert (gone_BTE == gone_BTE[:, :1]).all()
-    assert not (reading.raw_BTE == 0).any()
+    assert not (output.raw_BTE == 0).any()
 
 
-def test_the_last_layer_has_the_size_of_the_embeddings_where_they_are_tied() -> None:
+def test_tied_last_layer_has_the_embedding_dimension() -> None:
     assert make("lstm").hidden_states(text(), make("lstm").initial_state(B)).hidden_BTE.shape == (B, T, 6)
     untied = make("lstm", tied=False)
     assert untied.hidden_states(text(), untied.initial_state(B)).hidden_BTE.shape == (B, T, 10)

@@ -1,4 +1,4 @@
-"""The directory of a cloze model: what was written is what is read, and what does not fit is named."""
+"""Model directories of masked language models: what was written is loaded, and errors name what does not fit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.raising import raises
 from tests.tiny_models import SIZE, filler, filler_folder, speaker, speaker_folder, vocabulary
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
@@ -30,41 +31,43 @@ def test_a_model_comes_back_as_it_was(tmp_path: Path) -> None:
     assert manifest.find_mismatches(loaded.folder) == []
 
 
-def test_text_in_tokens_needs_no_tokenizer(tmp_path: Path) -> None:
+def test_a_model_of_tokens_has_no_tokenizer(tmp_path: Path) -> None:
     assert lm_store.load_masked_lm(filler_folder(tmp_path, filler(), None), "best", CPU).tokenizer is None
 
 
-def test_a_model_for_something_else_is_refused_with_what_it_is_for(tmp_path: Path) -> None:
+def test_a_model_for_another_task_is_refused(tmp_path: Path) -> None:
+    """The error names the task that the model is for."""
     folder = speaker_folder(tmp_path, speaker())
-    with pytest.raises(ArtefactError, match="is no cloze model\n  it is a language model: `rnnkit score`"):
+    with raises(ArtefactError, "a masked language model", "a language model", "`rnnkit score`", path=folder):
         lm_store.load_masked_lm(folder, "best", CPU)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "name", "value"),
     [
-        ({"hidden": 6}, "does not fit its config.json"),
-        ({"arch": "transformer"}, "config.json describes no network\n  arch 'transformer' has no recurrent layer"),
-        ({"breadth": 6}, "config.json describes no network"),
-        ({"vocabulary": SIZE + 1}, "does not fit its config.json"),
+        ({"hidden": 6}, "best.safetensors", "tensor backwards.0.fused.bias_hh_l0 is (20,), config.json expects (24,)"),
+        ({"arch": "transformer"}, "config.json", "transformer"),
+        ({"breadth": 6}, "config.json", "breadth"),
+        ({"vocabulary": SIZE + 1}, "best.safetensors", f"config.json expects ({SIZE + 1}"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_named(tmp_path: Path, change: dict[str, object], message: str) -> None:
+def test_a_config_that_does_not_fit_is_named(tmp_path: Path, change: dict[str, object], name: str, value: str) -> None:
     folder = filler_folder(tmp_path, filler())
     document = json.loads((folder / store.CONFIG_FILE).read_text(encoding="utf-8"))
     document["network"].update(change)
     (folder / store.CONFIG_FILE).write_text(json.dumps(document), encoding="utf-8")
-    with pytest.raises(FormatError, match=message):
+    with raises(FormatError, value, path=folder / name):
         lm_store.load_masked_lm(folder, "best", CPU)
 
 
 def test_a_vocabulary_that_does_not_fit_is_named(tmp_path: Path) -> None:
     folder = filler_folder(tmp_path, filler())
     vocabulary("more").save(folder / "vocab.tsv")
-    with pytest.raises(FormatError, match=rf"vocab.tsv has {SIZE + 1} rows, config.json says {SIZE}"):
+    with raises(FormatError, SIZE + 1, SIZE, path=folder / "vocab.tsv"):
         lm_store.load_masked_lm(folder, "best", CPU)
 
 
-def test_a_checkpoint_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no average checkpoint"):
-        lm_store.load_masked_lm(filler_folder(tmp_path, filler()), "average", CPU)
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    folder = filler_folder(tmp_path, filler())
+    with raises(DataError, "average", path=folder, option="--checkpoint"):
+        lm_store.load_masked_lm(folder, "average", CPU)

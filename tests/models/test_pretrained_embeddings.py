@@ -1,4 +1,4 @@
-"""Vectors found for a vocabulary, what they cover, and the embedding that starts from them."""
+"""Pretrained vectors of a vocabulary, their coverage, and embeddings initialized from them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from rnnkit.embeddings.subwords import Subwords
+from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.vectors import Vectors
 from rnnkit.models import pretrained_embeddings
 from rnnkit.text.vocabulary import Vocabulary
@@ -16,7 +16,7 @@ DIMENSION = 5
 
 
 def vocabulary(*tokens: str) -> Vocabulary:
-    return Vocabulary.from_counts({token: 10_000 - place for place, token in enumerate(tokens)})
+    return Vocabulary.from_counts({token: 10_000 - rank for rank, token in enumerate(tokens)})
 
 
 def vectors(*words: str, scale: float = 1.0) -> Vectors:
@@ -39,7 +39,7 @@ def vectors(*words: str, scale: float = 1.0) -> Vectors:
         ("▁", ["x"], None),
     ],
 )
-def test_a_token_goes_by_its_likeliest_spelling(token: str, words: list[str], match: str | None) -> None:
+def test_spellings_are_tried_in_order(token: str, words: list[str], match: str | None) -> None:
     known = vectors(*words)
     found = pretrained_embeddings.match_vectors(vocabulary(token), known)
     if match is None:
@@ -49,14 +49,14 @@ def test_a_token_goes_by_its_likeliest_spelling(token: str, words: list[str], ma
         np.testing.assert_array_equal(found.vectors_ND[0], known[match])
 
 
-def test_special_symbols_and_zeros_have_no_vector() -> None:
+def test_special_tokens_and_zeros_have_no_vector() -> None:
     known = Vectors.of(["</s>", "<unk>", "a", "b"], np.array([[1.0], [1.0], [0.0], [2.0]], np.float32))
     found = pretrained_embeddings.match_vectors(vocabulary("a", "b", "</s>"), known)
     assert found.rows.tolist() == [5, 6], "the text </s> is an ordinary token, the symbol is none"
     assert pretrained_embeddings.match_vectors(vocabulary("a"), known).vectors_ND.shape == (0, 1)
 
 
-def test_unknown_words_are_composed_where_there_are_n_grams() -> None:
+def test_unknown_words_are_composed_from_subwords() -> None:
     random = np.random.default_rng(4)
     buckets_KD = random.normal(size=(50, DIMENSION)).astype(np.float32)
     known = Vectors.of(["haus"], np.ones((1, DIMENSION), np.float32), None, Subwords(3, 4, 50), buckets_KD)
@@ -73,7 +73,7 @@ def test_coverage_counts_words_of_the_text_and_running_tokens() -> None:
     counts_V = np.array([900, 9, 0, 70, 20, 5, 0, 15, 10])  # row 6 is in the vocabulary, but not in this text
     coverage = pretrained_embeddings.measure_coverage(found, counts_V)
     assert coverage == pretrained_embeddings.VectorCoverage(words=4, found=2, composed=1, share=35 / 50)
-    assert str(coverage) == "2 of 4 words found (50.0%), 1 composed of n-grams, 70.0% of running tokens"
+    assert str(coverage) == "2 of 4 words found (50.0%), 1 composed from subwords, 70.0% of running tokens"
     assert (
         str(pretrained_embeddings.VectorCoverage(5000, 4321, 0, 0.97))
         == "4,321 of 5,000 words found (86.4%), 97.0% of running tokens"
@@ -82,7 +82,7 @@ def test_coverage_counts_words_of_the_text_and_running_tokens() -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 50.0])
-def test_an_embedding_starts_with_the_size_of_a_new_one(scale: float) -> None:
+def test_vectors_are_scaled_like_random_embeddings(scale: float) -> None:
     names = [f"w{number}" for number in range(300)]
     found = pretrained_embeddings.match_vectors(
         vocabulary(*names, *(f"x{number}" for number in range(900))), vectors(*names, scale=scale)

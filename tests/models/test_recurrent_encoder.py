@@ -1,4 +1,4 @@
-"""What stands between recurrent layers."""
+"""Residual connections and layer norms normed recurrent layers."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ from rnnkit.models.seq2seq_config import Seq2SeqConfig
 SIZE = 5
 
 
-def skips(layers: int, **changes: bool) -> ResidualStack:
+def stack(layers: int, **changes: bool) -> ResidualStack:
     config = Seq2SeqConfig("gru", 7, 7, hidden=SIZE, dropout=0.5, **changes)  # type: ignore[arg-type]
     return ResidualStack(layers, config).eval()
 
 
 @pytest.mark.parametrize(
-    ("layers", "residual", "depth", "around"),
+    ("layers", "residual", "depth", "has_residual"),
     [(2, True, 1, False), (3, True, 0, False), (3, True, 1, True), (3, True, 2, True), (8, False, 4, False)],
 )
-def test_the_way_around_is_there_from_three_layers_up_but_not_around_the_first(
-    layers: int, residual: bool, depth: int, around: bool
-) -> None:
+def test_residual_connections_from_three_layers_up(layers: int, residual: bool, depth: int, has_residual: bool) -> None:
+    """The first layer has none."""
     x_BTH, states_BTH = torch.randn(3, 2, SIZE), torch.randn(3, 2, SIZE)
-    found_BTH = skips(layers, residual=residual).after(depth, x_BTH, states_BTH)
-    torch.testing.assert_close(found_BTH, states_BTH + x_BTH if around else states_BTH)
+    output_BTH = stack(layers, residual=residual).layer_output(depth, x_BTH, states_BTH)
+    torch.testing.assert_close(output_BTH, states_BTH + x_BTH if has_residual else states_BTH)
 
 
-def test_norms_stand_before_every_layer_but_the_first_and_at_the_end() -> None:
-    between, x_BTH = skips(3, layer_norm=True), torch.randn(3, 2, SIZE)
-    assert between.before(0, x_BTH) is x_BTH
+def test_norms_precede_all_layers_but_the_first() -> None:
+    """The output of the stack is normalized, too."""
+    normed, x_BTH = stack(3, layer_norm=True), torch.randn(3, 2, SIZE)
+    assert normed.layer_input(0, x_BTH) is x_BTH
     normal_BTH = nn.functional.layer_norm(x_BTH, (SIZE,))
-    for found_BTH in (between.before(1, x_BTH), between.before(2, x_BTH), between.close(x_BTH)):
-        torch.testing.assert_close(found_BTH, normal_BTH)
-    assert len({id(norm) for norm in between.norms}) == 3, "each has its own"
-    plain = skips(3)
-    assert plain.before(1, x_BTH) is x_BTH and plain.close(x_BTH) is x_BTH
-    assert not list(plain.parameters()), "what is not asked for is not stored"
+    for output_BTH in (
+        normed.layer_input(1, x_BTH),
+        normed.layer_input(2, x_BTH),
+        normed.stack_output(x_BTH),
+    ):
+        torch.testing.assert_close(output_BTH, normal_BTH)
+    assert len({id(norm) for norm in normed.norms}) == 3, "no norm is normed"
+    plain = stack(3)
+    assert plain.layer_input(1, x_BTH) is x_BTH and plain.stack_output(x_BTH) is x_BTH
+    assert not list(plain.parameters()), "without layer norm there are no parameters"

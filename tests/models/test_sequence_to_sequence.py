@@ -1,4 +1,4 @@
-"""The network: its two wirings, teacher forcing against single steps, batches against single sentences."""
+"""Sequence-to-sequence networks: teacher forcing against single steps, batches against single sentences."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def batch(count: int = 5, source_size: int = SOURCE) -> tuple[Tensor, Tensor, Te
 
 
 @pytest.mark.parametrize("changes", EVERY + OTHERS, ids=str)
-def test_single_steps_say_what_teacher_forcing_says(changes: dict[str, Any]) -> None:
+def test_single_steps_equal_teacher_forcing(changes: dict[str, Any]) -> None:
     network = build(**changes)
     source_BS, lengths_B, input_BT, _ = batch(source_size=network.config.source_size)
     whole_BTR = network.readouts(source_BS, lengths_B, input_BT)
@@ -105,9 +105,10 @@ def test_single_steps_say_what_teacher_forcing_says(changes: dict[str, Any]) -> 
     ],
     ids=str,
 )
-def test_single_steps_look_where_teacher_forcing_looks_and_a_guided_head_is_one_of_them(
+def test_steps_attend_as_teacher_forcing_does(
     changes: dict[str, Any],
 ) -> None:
+    """Also with a guided head, whose weights are those of one head instead of the mean."""
     source_BS, lengths_B, input_BT, _ = batch()
     found = []
     for guided in (False, True):
@@ -128,7 +129,7 @@ def test_single_steps_look_where_teacher_forcing_looks_and_a_guided_head_is_one_
 
 
 @pytest.mark.parametrize("changes", EVERY + OTHERS, ids=str)
-def test_decoding_alone_is_decoding_in_a_batch_of_mixed_lengths(changes: dict[str, Any]) -> None:
+def test_decoding_alone_equals_decoding_in_a_batch(changes: dict[str, Any]) -> None:
     network = build(**changes)
     sources = sentences(24, network.config.source_size, seed=5)
     options = SearchOptions(beam=3, nbest=2, max_length=12)
@@ -160,7 +161,8 @@ def test_greedy_is_a_beam_of_one(changes: dict[str, Any]) -> None:
     assert [one[0].score for one in beam] == pytest.approx([one[0].score for one in greedy], abs=1e-5)
 
 
-def test_loss_is_that_of_the_log_probabilities_and_leaves_padding_out() -> None:
+def test_loss_agrees_with_log_probabilities() -> None:
+    """Padding is left out."""
     network = build()
     source_BS, lengths_B, input_BT, target_BT = batch()
     loss, nll = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.1)
@@ -176,7 +178,8 @@ def test_loss_is_that_of_the_log_probabilities_and_leaves_padding_out() -> None:
     torch.testing.assert_close(nll, -by_token[real_BT].sum())
 
 
-def test_tied_output_is_the_target_embedding_and_learns_from_both_sides() -> None:
+def test_tied_output_gets_gradients_from_both_sides() -> None:
+    """The output matrix is the target embedding matrix."""
     network = build()
     assert network.output_weight is network.target_embedding.weight
     source_BS, lengths_B, input_BT, target_BT = batch()
@@ -186,7 +189,7 @@ def test_tied_output_is_the_target_embedding_and_learns_from_both_sides() -> Non
     assert (gradient[never_read].abs().sum(-1) > 0).all(), "the output layer pushes every token"
 
 
-def test_the_mean_bridge_starts_the_decoder_from_the_mean_of_the_memory() -> None:
+def test_mean_bridge_projects_the_mean_encoder_state() -> None:
     network = build(decoder_layers=2)
     source_BS, lengths_B, _, _ = batch()
     memory, state = network.encode(source_BS, lengths_B)
@@ -197,7 +200,7 @@ def test_the_mean_bridge_starts_the_decoder_from_the_mean_of_the_memory() -> Non
         torch.testing.assert_close(found, list(expected))
 
 
-def test_training_drops_and_evaluation_does_not() -> None:
+def test_dropout_acts_in_training_only() -> None:
     network = build()
     arguments = batch()[:3]
     torch.testing.assert_close(network.readouts(*arguments), network.readouts(*arguments))
@@ -206,11 +209,11 @@ def test_training_drops_and_evaluation_does_not() -> None:
 
 
 @pytest.mark.parametrize("changes", EVERY[::5] + OTHERS, ids=str)
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_gradients_are_finite_and_reach_every_weight(changes: dict[str, Any], kind: torch.dtype) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradients_are_finite_and_reach_every_weight(changes: dict[str, Any], dtype: torch.dtype) -> None:
     network = build(**{"dropout_embedding": 0.1, **changes}).train()
     source_BS, lengths_B, input_BT, target_BT = batch(source_size=network.config.source_size)
-    with autocast(torch.device("cpu"), kind):
+    with autocast(torch.device("cpu"), dtype):
         loss, _ = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.1)
     torch.autograd.backward(loss)
     for name, parameter in network.named_parameters():
@@ -230,8 +233,8 @@ def test_padding_changes_nothing(changes: dict[str, Any]) -> None:
     torch.testing.assert_close(network.loss(wider_BS, lengths_B, wider_BT, wider_target_BT, 0.1), narrow)
 
 
-def test_a_copied_token_needs_no_place_in_the_output_layer() -> None:
-    """With the gate shut, what the network says is what it looks at."""
+def test_copying_covers_exactly_the_source_tokens() -> None:
+    """With a closed gate, the network generates what it attends to."""
     network = build(joint=True, source_size=TARGET, copy=True)
     torch.nn.init.zeros_(network.gate.weight)
     torch.nn.init.constant_(network.gate.bias, -60.0)
@@ -245,7 +248,7 @@ def test_a_copied_token_needs_no_place_in_the_output_layer() -> None:
 
 
 @pytest.mark.parametrize("attention", ["dot", "monotonic", "location"])
-def test_copying_learns_by_the_loss_that_its_probabilities_have(attention: str) -> None:
+def test_copying_loss_agrees_with_its_probabilities(attention: str) -> None:
     network = build(joint=True, source_size=TARGET, copy=True, attention=attention)
     source_BS, lengths_B, input_BT, target_BT = batch(source_size=TARGET)
     _, nll = network.loss(source_BS, lengths_B, input_BT, target_BT, smoothing=0.0)
@@ -257,25 +260,25 @@ def test_copying_learns_by_the_loss_that_its_probabilities_have(attention: str) 
 
 
 def toy_losses(steps: int, **changes: Any) -> list[float]:
-    """Losses in nats a token of learning to say a sentence of five tokens backwards."""
+    """Losses, in nats per token, of learning to reverse sentences of five tokens."""
     torch.manual_seed(3)
     sizes: dict[str, Any] = {"embedding": 24, "hidden": 24, "layers": 8, "decoder_layers": 8, "dropout": 0.0}
     network = SequenceToSequence(Seq2SeqConfig("lstm", SOURCE, SOURCE, **{**sizes, **changes})).train()
-    optimiser = torch.optim.Adam(network.parameters(), lr=5e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     found = []
     for _ in range(steps):
         source_BS = torch.randint(4, SOURCE, (32, 5))
         target_BT = source_BS.flip(1)
         input_BT = torch.from_numpy(shift_right(target_BT.numpy()))
         loss, nll = network.loss(source_BS, torch.full((32,), 5), input_BT, target_BT, 0.0)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         torch.autograd.backward(loss / target_BT.numel())
-        optimiser.step()
+        optimizer.step()
         found.append(nll.item() / target_BT.numel())
     return found
 
 
-def test_eight_layers_learn_with_ways_around_them_and_norms_and_not_without() -> None:
+def test_eight_layers_need_residual_connections_and_norms() -> None:
     chance = math.log(SOURCE - 4)
     deep = toy_losses(40, layer_norm=True)
     plain = toy_losses(40, residual=False)

@@ -1,4 +1,4 @@
-"""The Transformer against its equations, written plainly, and what its two halves may see."""
+"""Transformer against a plain implementation of its equations, and its masks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rnnkit.models.seq2seq_config import Seq2SeqConfig
 from rnnkit.models.sequence_to_sequence import SequenceToSequence
 from rnnkit.models.transformer_seq2seq import TransformerDecoder
 from rnnkit.models.translation_stepper import TranslationStepper
-from rnnkit.nn import positions
-from rnnkit.nn.transformer import MultiHead
+from rnnkit.nn import positional_encoding
+from rnnkit.nn.multihead_attention import MultiHeadAttention
 
 SOURCE, TARGET, SIZE, HEADS = 13, 11, 15, 3
 LENGTHS = [7, 2, 5]
@@ -49,7 +49,7 @@ def look(parts: Any, x_TE: Tensor, memory_SE: Tensor, rotary: bool, causal: bool
     for head in torch.arange(SIZE).chunk(HEADS):
         q_TD, k_SD = q_TE[:, head], k_SE[:, head]
         if rotary:
-            q_TD, k_SD = (positions.rotate(part[None, None])[0, 0] for part in (q_TD, k_SD))
+            q_TD, k_SD = (positional_encoding.apply_rotary(part[None, None])[0, 0] for part in (q_TD, k_SD))
         scores_TS = q_TD @ k_SD.T / math.sqrt(len(head))
         if causal:
             scores_TS = scores_TS + torch.full_like(scores_TS, -math.inf).triu(1)
@@ -78,7 +78,7 @@ def reference(network: SequenceToSequence, source_S: Tensor, input_T: Tensor) ->
     x_SE = math.sqrt(SIZE) * network.source_embedding.weight[source_S]
     y_TE = math.sqrt(SIZE) * network.target_embedding.weight[input_T]
     if not rotary:
-        x_SE, y_TE = (part + positions.sinusoids(len(part), SIZE) for part in (x_SE, y_TE))
+        x_SE, y_TE = (part + positional_encoding.sinusoidal_encoding(len(part), SIZE) for part in (x_SE, y_TE))
     for block in encoder.blocks:
         x_SE = sub_layer(block.around_attention, x_SE, lambda z, b=block: look(b.attention, z, z, rotary, causal=False))
         x_SE = sub_layer(block.around_feed_forward, x_SE, lambda z, b=block: feed_forward(b.feed_forward, z))
@@ -93,9 +93,9 @@ def reference(network: SequenceToSequence, source_S: Tensor, input_T: Tensor) ->
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-@pytest.mark.parametrize("places", ["rotary", "sinusoidal"])
-def test_readouts_and_gradients_are_those_of_the_equations(norm: str, places: str) -> None:
-    network = build(norm=norm, positions=places)
+@pytest.mark.parametrize("encoding", ["rotary", "sinusoidal"])
+def test_readouts_and_gradients_are_those_of_the_equations(norm: str, encoding: str) -> None:
+    network = build(norm=norm, positions=encoding)
     source_BS, lengths_B, input_BT = sentences()
     found_BTR = network.readouts(source_BS, lengths_B, input_BT)
     rows = [reference(network, source_BS[row, :length], input_BT[row]) for row, length in enumerate(LENGTHS)]
@@ -110,19 +110,19 @@ def test_readouts_and_gradients_are_those_of_the_equations(norm: str, places: st
 
 
 @pytest.mark.parametrize("arch", ["transformer", "hybrid"])
-def test_a_target_position_depends_on_what_comes_before_it_and_not_after(arch: str) -> None:
+def test_a_target_position_depends_on_earlier_ones_only(arch: str) -> None:
     network = build(arch=arch)
     source_BS, lengths_B, input_BT = sentences()
     before_BTR = network.readouts(source_BS, lengths_B, input_BT)
-    for place in range(input_BT.shape[1]):
+    for position in range(input_BT.shape[1]):
         changed_BT = input_BT.clone()
-        changed_BT[:, place] = (changed_BT[:, place] - 3) % (TARGET - 4) + 4
+        changed_BT[:, position] = (changed_BT[:, position] - 3) % (TARGET - 4) + 4
         moved_T = (network.readouts(source_BS, lengths_B, changed_BT) - before_BTR).abs().amax((0, 2)) > 1e-6
-        assert moved_T.tolist() == [step >= place for step in range(input_BT.shape[1])]
+        assert moved_T.tolist() == [step >= position for step in range(input_BT.shape[1])]
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
-def test_what_a_step_says_of_its_attention_is_what_the_whole_target_says(layers: int) -> None:
+def test_steps_report_the_attention_of_a_whole_target(layers: int) -> None:
     network = build(decoder_layers=layers)
     source_BS, lengths_B, input_BT = sentences()
     whole, memory = network.decode(source_BS, lengths_B, input_BT, need_weights=True)
@@ -131,26 +131,24 @@ def test_what_a_step_says_of_its_attention_is_what_the_whole_target_says(layers:
     torch.testing.assert_close(whole.weights_BTS.sum(-1), torch.ones(3, 5))
     assert (whole.weights_BTS.masked_select(memory.padding_BS.unsqueeze(1)) == 0).all()
     _, state = network.encode(source_BS, lengths_B)
-    for place in range(input_BT.shape[1]):
-        _, state, weights_B1S = network.step(input_BT[:, place : place + 1], memory, state)
-        torch.testing.assert_close(weights_B1S, whole.weights_BTS[:, place : place + 1])
+    for position in range(input_BT.shape[1]):
+        _, state, weights_B1S = network.step(input_BT[:, position : position + 1], memory, state)
+        torch.testing.assert_close(weights_B1S, whole.weights_BTS[:, position : position + 1])
 
 
 @pytest.mark.parametrize("arch", ["transformer", "hybrid"])
-def test_rows_share_the_memory_of_their_sentence_and_its_keys_are_made_once(
-    arch: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_share_memory_keys_computed_once(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = build(arch=arch)
     source_BS, lengths_B, _ = sentences()
     stepper = TranslationStepper(network, source_BS, lengths_B)
     made: list[Tensor] = []
-    keys_values = MultiHead.keys_values
+    keys_values = MultiHeadAttention.keys_values
 
-    def watched(self: MultiHead, x: Tensor) -> tuple[Tensor, Tensor]:
+    def watched(self: MultiHeadAttention, x: Tensor) -> tuple[Tensor, Tensor]:
         made.append(x)
         return keys_values(self, x)
 
-    monkeypatch.setattr(MultiHead, "keys_values", watched)
+    monkeypatch.setattr(MultiHeadAttention, "keys_values", watched)
     state = stepper.start()
     start: Memory = state.memory
     for _ in range(3):

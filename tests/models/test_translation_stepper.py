@@ -1,4 +1,4 @@
-"""A batch under translation: the best tokens against all tokens, shortlists, and networks made ready for decoding."""
+"""Translation steppers: ranked tokens against all tokens, shortlists, and networks prepared for inference."""
 
 from __future__ import annotations
 
@@ -46,21 +46,21 @@ def network(name: str, seed: int = 1) -> SequenceToSequence:
 
 
 def translation(model: SequenceToSequence, ids_C: torch.Tensor | None = None) -> TranslationStepper:
-    """A batch whose sentences may all say what is on the list."""
+    """A batch whose sentences all have the same shortlist."""
     longest = max(map(len, SOURCES))
     padded = [ids + [special_tokens.PAD] * (longest - len(ids)) for ids in SOURCES]
     with torch.inference_mode():
-        listed = (
+        shortlist = (
             None
             if ids_C is None
             else VocabularyShortlist.from_members(ids_C, torch.ones(len(SOURCES), len(ids_C), dtype=torch.bool))
         )
-        return TranslationStepper(model, torch.tensor(padded), torch.tensor([len(ids) for ids in SOURCES]), listed)
+        return TranslationStepper(model, torch.tensor(padded), torch.tensor([len(ids) for ids in SOURCES]), shortlist)
 
 
 @torch.inference_mode()
 def walk(stepper: TranslationStepper, steps: int = 4) -> list[torch.Tensor]:
-    """Log-probabilities of some steps with two rows a sentence, which turn round or go on from the same one."""
+    """Log-probabilities of some steps with two rows a sentence, which swap or share their parent."""
     state, found = stepper.start(), []
     token_BK, turns = torch.full((len(SOURCES), 1), special_tokens.BOS), [[0, 0], [1, 0], [1, 1], [0, 1]]
     for step in range(steps):
@@ -73,7 +73,7 @@ def walk(stepper: TranslationStepper, steps: int = 4) -> list[torch.Tensor]:
 
 @every_shape
 @torch.inference_mode()
-def test_the_best_tokens_are_the_best_of_all(name: str) -> None:
+def test_ranked_tokens_are_the_best_of_all(name: str) -> None:
     stepper, forbidden = translation(network(name)), [special_tokens.PAD, special_tokens.UNK, special_tokens.BOS]
     token_BK = torch.tensor([[4], [5], [6]])
     all_BKV, _, weights_BKS = stepper.step(token_BK, stepper.start())
@@ -90,9 +90,9 @@ def test_the_best_tokens_are_the_best_of_all(name: str) -> None:
 @pytest.mark.parametrize("name", ["lstm", "copy", "transformer"])
 @pytest.mark.parametrize("ids", [None, [special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89]])
 @torch.inference_mode()
-def test_rows_that_do_not_matter_are_left_out(name: str, ids: list[int] | None) -> None:
+def test_dead_rows_are_left_out(name: str, ids: list[int] | None) -> None:
     if name == "copy" and ids:
-        pytest.skip("a network that copies has no list")
+        pytest.skip("a network that copies has no shortlist")
     stepper = translation(network(name), None if ids is None else torch.tensor(ids))
     state, row_BK = stepper.start(), torch.zeros(3, 2, dtype=torch.long)
     state = stepper.select(stepper.step(torch.tensor([[4], [5], [6]]), state)[1], torch.arange(3), row_BK)
@@ -112,13 +112,13 @@ def test_fewer_come_from_a_small_vocabulary() -> None:
     stepper = translation(network("lstm"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 10]))
     log_p_BKN, token_BKN, _, _ = stepper.rank(torch.tensor([[4], [5], [6]]), stepper.start(), 5, [special_tokens.UNK])
     assert token_BKN.shape == (3, 1, 3)
-    assert (log_p_BKN[..., -1] == -torch.inf).all(), "the unknown symbol is there, and forbidden"
+    assert (log_p_BKN[..., -1] == -torch.inf).all(), "<unk> is in the shortlist, and forbidden"
     assert token_BKN[..., :2].sort().values.tolist() == [[[special_tokens.EOS, 10]]] * 3
 
 
 @pytest.mark.parametrize("name", [name for name in SHAPES if name != "copy"])
 @torch.inference_mode()
-def test_a_shortlist_shares_out_all_probability(name: str) -> None:
+def test_a_shortlist_is_normalized(name: str) -> None:
     model, ids_C = network(name), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
     token_BK = torch.tensor([[4], [5], [6]])
     whole_BKV = translation(model).step(token_BK, translation(model).start())[0]
@@ -134,21 +134,23 @@ def test_a_shortlist_shares_out_all_probability(name: str) -> None:
 
 
 @torch.inference_mode()
-def test_what_is_on_others_lists_alone_has_no_share() -> None:
+def test_tokens_of_other_shortlists_have_no_probability() -> None:
     model, ids_C = network("gru"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
-    own_BC = torch.tensor([[True] * 6, [True, True, False, False, True, True], [True, True, True, False, False, False]])
+    member_BC = torch.tensor(
+        [[True] * 6, [True, True, False, False, True, True], [True, True, True, False, False, False]]
+    )
     longest = max(map(len, SOURCES))
     source_BS = torch.tensor([ids + [special_tokens.PAD] * (longest - len(ids)) for ids in SOURCES])
     lengths_B, token_BK = torch.tensor([len(ids) for ids in SOURCES]), torch.tensor([[4], [5], [6]])
-    together = TranslationStepper(model, source_BS, lengths_B, VocabularyShortlist.from_members(ids_C, own_BC))
+    together = TranslationStepper(model, source_BS, lengths_B, VocabularyShortlist.from_members(ids_C, member_BC))
     log_p_BKV, state, _ = together.step(token_BK, together.start())
-    for place, own_C in enumerate(own_BC):
-        one = slice(place, place + 1)
+    for index, member_C in enumerate(member_BC):
+        one = slice(index, index + 1)
         alone = TranslationStepper(
             model,
             source_BS[one],
             lengths_B[one],
-            VocabularyShortlist.from_members(ids_C[own_C], own_C[own_C].unsqueeze(0)),
+            VocabularyShortlist.from_members(ids_C[member_C], member_C[member_C].unsqueeze(0)),
         )
         wanted_1KV = alone.step(token_BK[one], alone.start())[0]
         torch.testing.assert_close(log_p_BKV[one], wanted_1KV, rtol=1e-4, atol=1e-5)
@@ -160,7 +162,7 @@ def test_what_is_on_others_lists_alone_has_no_share() -> None:
 
 
 @every_shape
-def test_what_is_looked_up_is_what_would_be_multiplied(name: str) -> None:
+def test_precomputed_projections_equal_products(name: str) -> None:
     plain, ready = network(name), network(name)
     ready.prepare_for_inference()
     recurrent = plain.config.arch in ("rnn", "gru", "lstm") and not plain.config.input_feeding
@@ -170,17 +172,17 @@ def test_what_is_looked_up_is_what_would_be_multiplied(name: str) -> None:
 
 
 @every_shape
-def test_eight_bits_say_nearly_the_same(name: str) -> None:
+def test_int8_is_close_to_float32(name: str) -> None:
     plain, ready = network(name), network(name)
     ready.prepare_for_inference(int8=True)
     for found_BKV, wanted_BKV in zip(walk(translation(ready)), walk(translation(plain)), strict=True):
         share_BK = (found_BKV.exp() - wanted_BKV.exp()).abs().sum(-1) / 2
-        assert share_BK.max() < 0.1, "of all probability"
+        assert share_BK.max() < 0.1, "total variation distance"
         assert not torch.equal(found_BKV, wanted_BKV)
 
 
 @torch.inference_mode()
-def test_eight_bits_with_a_shortlist() -> None:
+def test_int8_with_a_shortlist() -> None:
     ready, ids_C = network("lstm"), torch.tensor([special_tokens.UNK, special_tokens.EOS, 7, 20, 21, 89])
     ready.prepare_for_inference(int8=True)
     token_BK = torch.tensor([[4], [5], [6]])
@@ -193,19 +195,19 @@ def test_eight_bits_with_a_shortlist() -> None:
 @pytest.mark.parametrize(
     "name", ["gru", "lstm", "feeding", "monotonic", "monotonic feeding", "location", "multihead", "blind"]
 )
-def test_the_readout_is_drawn_into_the_memory_where_the_context_goes_nowhere_else(name: str) -> None:
+def test_readout_is_folded_if_nothing_else_uses_the_context(name: str) -> None:
     ready = network(name)
     ready.prepare_for_inference()
     assert isinstance(ready.decoder, RecurrentDecoder)
     assert ready.decoder.readout_folded == (name in ("gru", "feeding", "monotonic feeding", "location"))
 
 
-def test_a_state_is_kept_once_though_several_rows_go_on_from_it() -> None:
+def test_parents_are_stored_once_per_state() -> None:
     state = DecoderState((tuple(torch.randn(5, 3) for _ in range(2)),)).select(torch.tensor([3, 1, 3, 3, 1, 4]))
-    once, apart = state.deduplicate_parents(), state.expand_parents()
-    assert [len(part) for part in once.layers[0]] == [3, 3] and once.parent_N is not None
-    assert apart.parent_N is None
-    for shared, own in zip(once.layers[0], apart.layers[0], strict=True):
-        assert torch.equal(shared[once.parent_N], own)
+    unique, expanded = state.deduplicate_parents(), state.expand_parents()
+    assert [len(part) for part in unique.layers[0]] == [3, 3] and unique.parent_N is not None
+    assert expanded.parent_N is None
+    for shared, own in zip(unique.layers[0], expanded.layers[0], strict=True):
+        assert torch.equal(shared[unique.parent_N], own)
     further = state.select(torch.tensor([5, 0])).expand_parents()
     assert torch.equal(further.layers[0][0], state.layers[0][0][[4, 3]])

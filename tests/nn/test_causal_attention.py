@@ -1,4 +1,4 @@
-"""A decoder's self-attention against its equations, at once and step by step."""
+"""Causal self-attention against its equations, over whole texts and in segments."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rnnkit.nn import positions
-from rnnkit.nn.causal_attention import CausalAttention
+from rnnkit.nn import positional_encoding
+from rnnkit.nn.multihead_attention import CausalAttention
 
 BATCH, STEPS, SIZE, HEADS = 3, 7, 15, 5
 
@@ -23,14 +23,14 @@ def made(rotary: bool) -> tuple[CausalAttention, Tensor]:
 
 
 def equations(module: CausalAttention, x_BTE: Tensor) -> Tensor:
-    """Token by token, head by head."""
+    """Compute the layer token by token and head by head."""
     parts = module.attention
     q_BTE, (k_BTE, v_BTE) = parts.query(x_BTE), parts.key_value(x_BTE).chunk(2, dim=-1)
     heads = []
     for head in torch.arange(SIZE).chunk(HEADS):
         q_BTD, k_BTD, v_BTD = q_BTE[..., head], k_BTE[..., head], v_BTE[..., head]
         if module.rotary:
-            q_BTD, k_BTD = (positions.rotate(part.unsqueeze(1)).squeeze(1) for part in (q_BTD, k_BTD))
+            q_BTD, k_BTD = (positional_encoding.apply_rotary(part.unsqueeze(1)).squeeze(1) for part in (q_BTD, k_BTD))
         rows = []
         for step in range(STEPS):
             scores_BS = (k_BTD[:, : step + 1] @ q_BTD[:, step].unsqueeze(-1)).squeeze(-1) / math.sqrt(len(head))
@@ -41,7 +41,7 @@ def equations(module: CausalAttention, x_BTE: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("rotary", [True, False])
-def test_it_is_its_equations_in_values_and_gradients(rotary: bool) -> None:
+def test_equals_its_equations_and_gradients(rotary: bool) -> None:
     module, x_BTE = made(rotary)
     found_BTE, cache = module(x_BTE, module.zero_state(x_BTE))
     expected_BTE = equations(module, x_BTE)
@@ -54,7 +54,7 @@ def test_it_is_its_equations_in_values_and_gradients(rotary: bool) -> None:
 
 @pytest.mark.parametrize("rotary", [True, False])
 @pytest.mark.parametrize("piece", [1, 2, 3, 5])
-def test_pieces_say_what_the_whole_says(rotary: bool, piece: int) -> None:
+def test_segments_with_cache_equal_the_whole_text(rotary: bool, piece: int) -> None:
     module, x_BTE = made(rotary)
     whole_BTE, whole_cache = module(x_BTE, module.zero_state(x_BTE))
     cache, pieces = module.zero_state(x_BTE), []
@@ -65,7 +65,7 @@ def test_pieces_say_what_the_whole_says(rotary: bool, piece: int) -> None:
     torch.testing.assert_close(cache, whole_cache)
 
 
-def test_bfloat16_on_a_cpu_stays_near_float32_and_hands_gradients_on() -> None:
+def test_bfloat16_on_cpu_is_close_and_differentiable() -> None:
     module, x_BTE = made(rotary=True)
     exact_BTE, _ = module(x_BTE, module.zero_state(x_BTE))
     (exact,) = torch.autograd.grad(exact_BTE.sum(), x_BTE)

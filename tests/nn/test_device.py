@@ -1,9 +1,10 @@
-"""Which device and which precision a name means."""
+"""Choice of device, precision and threads."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from tests.raising import raises
 
 from rnnkit.errors import UsageError
 from rnnkit.nn import device
@@ -13,38 +14,38 @@ from rnnkit.system.machine import available_cores
 @pytest.mark.parametrize(
     ("native", "hidden", "expected"), [(True, 512, "bfloat16"), (True, 128, "float32"), (False, 512, "float32")]
 )
-def test_auto_is_bfloat16_where_it_pays(
+def test_auto_precision_depends_on_hardware_and_size(
     monkeypatch: pytest.MonkeyPatch, native: bool, hidden: int, expected: str
 ) -> None:
     monkeypatch.setattr(device, "cpu_has_bfloat16", lambda: native)
     assert device.choose_precision("auto", torch.device("cpu"), hidden) == getattr(torch, expected)
 
 
-def test_a_precision_that_was_asked_for_is_kept() -> None:
+def test_explicit_precision_is_kept() -> None:
     assert device.choose_precision("bf16", torch.device("cpu"), 2) == torch.bfloat16
     assert device.choose_precision("fp32", torch.device("cpu"), 4096) == torch.float32
     assert device.choose_precision("fp16", torch.device("cpu"), 4096) == torch.float16
 
 
-def test_float16_on_a_cpu_is_seen_under_autocast_alone() -> None:
+def test_fp16_autocast_on_cpu_is_detected() -> None:
     x = torch.zeros(3)
-    seen = [device.float16_on_cpu(x)]
+    seen = [device.is_fp16_autocast_on_cpu(x)]
     for kind in (torch.bfloat16, torch.float16):
         with device.autocast(x.device, kind):
-            seen.append(device.float16_on_cpu(x))
+            seen.append(device.is_fp16_autocast_on_cpu(x))
     with torch.autocast("cpu", dtype=torch.float16):
-        seen.append(device.float16_on_cpu(x.to("meta")))
+        seen.append(device.is_fp16_autocast_on_cpu(x.to("meta")))
     assert seen == [False, False, True, False]
 
 
-def test_cuda_that_is_not_there_is_refused_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_cuda_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device.choose_device("auto") == torch.device("cpu")
-    with pytest.raises(UsageError, match="torch finds no CUDA device here\n  hint: --device auto"):
+    with raises(UsageError, "--device cuda", "--device auto", option="--device"):
         device.choose_device("cuda")
 
 
-def test_threads_are_those_asked_for_or_all_cores() -> None:
+def test_threads_default_to_all_cores() -> None:
     before = torch.get_num_threads()
     try:
         assert device.set_threads(1) == torch.get_num_threads() == 1
@@ -53,7 +54,7 @@ def test_threads_are_those_asked_for_or_all_cores() -> None:
         torch.set_num_threads(before)
 
 
-def test_processes_share_the_cores_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     before = torch.get_num_threads()
     monkeypatch.setattr(device, "available_cores", lambda: 7)
     try:

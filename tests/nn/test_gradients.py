@@ -1,4 +1,4 @@
-"""The gradients of a recurrent network as a textbook derives them, against autograd and against the layers that run.
+"""Backpropagation through time as derived in textbooks, against autograd and against the fused layers.
 
 The network: h_t = tanh(W_h h_{t-1} + W_x x_t + b), z = W_y h_T + b_y, y^ = softmax(z), L = -log y^_label.
 """
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn.cells import RNNCell
-from rnnkit.nn.recurrent import RecurrentLayer
+from rnnkit.nn.recurrent_layer import RecurrentLayer
 
 STEPS, INPUT, HIDDEN, CLASSES, LABEL = 5, 3, 4, 7, 2
 
@@ -27,7 +27,7 @@ def loss_of(scores_Z: Tensor) -> Tensor:
 
 @pytest.fixture
 def unrolled() -> tuple[RNNCell, list[Tensor], nn.Linear]:
-    """A cell, its states h_0 ... h_T, which keep their gradients, and the output layer; L has been derived."""
+    """Return a cell, its states h_0 ... h_T with retained gradients, and the output layer, after backpropagation."""
     torch.manual_seed(7)
     cell, output = RNNCell(INPUT, HIDDEN).double(), nn.Linear(HIDDEN, CLASSES).double()
     for parameter in cell.parameters():
@@ -46,13 +46,13 @@ def step_back(cell: RNNCell, h_1H: Tensor, grad_1H: Tensor) -> Tensor:
     return (cell.weight_hidden.T @ torch.diag(1 - h_1H[0] ** 2) @ grad_1H[0]).unsqueeze(0)
 
 
-def test_scores_get_the_difference_of_prediction_and_truth() -> None:
+def test_logits_gradient_is_prediction_minus_target() -> None:
     scores_Z = torch.randn(CLASSES, dtype=torch.float64, requires_grad=True)
     (found_Z,) = torch.autograd.grad(loss_of(scores_Z), scores_Z)
     torch.testing.assert_close(found_Z, torch.softmax(scores_Z, dim=0) - one_hot(LABEL))
 
 
-def test_output_layer_gets_outer_product_and_bias_gets_the_difference(
+def test_output_layer_gradient_is_an_outer_product(
     unrolled: tuple[RNNCell, list[Tensor], nn.Linear],
 ) -> None:
     """dL/dW_y = (y^ - y) h^T, dL/db_y = y^ - y, dL/dh = W_y^T (y^ - y)."""
@@ -64,7 +64,7 @@ def test_output_layer_gets_outer_product_and_bias_gets_the_difference(
     torch.testing.assert_close(states[-1].grad, (output.weight.T @ difference_Z).unsqueeze(0))
 
 
-def test_each_state_hands_its_gradient_to_the_one_before(unrolled: tuple[RNNCell, list[Tensor], nn.Linear]) -> None:
+def test_state_gradient_propagates_one_step_back(unrolled: tuple[RNNCell, list[Tensor], nn.Linear]) -> None:
     cell, states, _ = unrolled
     for before_1H, after_1H in pairwise(states):
         assert after_1H.grad is not None
@@ -72,7 +72,7 @@ def test_each_state_hands_its_gradient_to_the_one_before(unrolled: tuple[RNNCell
 
 
 @pytest.mark.parametrize("distance", range(1, STEPS + 1))
-def test_over_many_steps_the_factors_multiply(unrolled: tuple[RNNCell, list[Tensor], nn.Linear], distance: int) -> None:
+def test_gradient_factors_multiply_over_steps(unrolled: tuple[RNNCell, list[Tensor], nn.Linear], distance: int) -> None:
     """dL/dh_{T-k} = (W_h^T diag(1 - h_{T-k+1}^2)) ... (W_h^T diag(1 - h_T^2)) dL/dh_T."""
     cell, states, _ = unrolled
     product_HH = torch.eye(HIDDEN, dtype=torch.float64)
@@ -83,8 +83,8 @@ def test_over_many_steps_the_factors_multiply(unrolled: tuple[RNNCell, list[Tens
     torch.testing.assert_close(states[STEPS - distance].grad, (product_HH @ last[0]).unsqueeze(0))
 
 
-def test_hidden_matrix_gets_the_sum_over_the_steps(unrolled: tuple[RNNCell, list[Tensor], nn.Linear]) -> None:
-    """dL/dW_h = sum_t diag(1 - h_t^2) dL/dh_t h_{t-1}^T, each step as if it had a matrix of its own."""
+def test_hidden_matrix_gradient_sums_over_steps(unrolled: tuple[RNNCell, list[Tensor], nn.Linear]) -> None:
+    """dL/dW_h = sum_t diag(1 - h_t^2) dL/dh_t h_{t-1}^T, each step with its own copy of the matrix."""
     cell, states, _ = unrolled
     total_HH = torch.zeros(HIDDEN, HIDDEN, dtype=torch.float64)
     for before_1H, after_1H in pairwise(states):
@@ -93,8 +93,8 @@ def test_hidden_matrix_gets_the_sum_over_the_steps(unrolled: tuple[RNNCell, list
     torch.testing.assert_close(cell.weight_hidden.grad, total_HH)
 
 
-def test_layer_that_runs_has_these_gradients_too() -> None:
-    """Of all rows of a batch: the initial state's by the product, the hidden matrix's by the sum."""
+def test_layer_has_the_textbook_gradients() -> None:
+    """For a batch: the gradient of the initial state is a product, that of the hidden matrix a sum."""
     torch.manual_seed(8)
     layer, rows = RecurrentLayer("rnn", INPUT, HIDDEN), 4
     start_BH = torch.randn(rows, HIDDEN, requires_grad=True)

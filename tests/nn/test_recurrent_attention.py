@@ -1,26 +1,24 @@
-"""What kinds of attention share in which a step goes on from the weights of the step before."""
+"""Properties common to all attention that depends on previous weights."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from rnnkit.nn.location import LocationAttention
-from rnnkit.nn.monotonic import MonotonicAttention
-from rnnkit.nn.recurrent_attention import RecurrentAttention, first_place
+from rnnkit.nn.recurrent_attention import LocationAttention, MonotonicAttention, RecurrentAttention, initial_weights
 
 BATCH, STEPS, SOURCE, SIZE = 3, 5, 7, 4
 LENGTHS = (7, 2, 5)
 
 
-def test_all_is_at_the_first_place_before_the_first_step() -> None:
+def test_initial_weights_lie_on_the_first_position() -> None:
     padding_BS = torch.tensor([[False, False, True], [False, True, True]])
-    assert first_place(padding_BS).tolist() == [[1, 0, 0], [1, 0, 0]]
+    assert initial_weights(padding_BS).tolist() == [[1, 0, 0], [1, 0, 0]]
 
 
 @pytest.mark.parametrize("kind", [MonotonicAttention, LocationAttention])
-def test_rows_of_a_sentence_go_on_each_on_its_own(kind: type[RecurrentAttention]) -> None:
-    """Five queries of one step, from five alignments, are five steps apart; of one row they follow each other."""
+def test_hypotheses_of_a_sentence_are_independent(kind: type[RecurrentAttention]) -> None:
+    """Five queries of one step with five alignments are independent; those of one row follow each other."""
     torch.manual_seed(2)
     attention = kind(SIZE).eval()
     query_BKH, memory_BSH = torch.randn(BATCH, STEPS, SIZE), torch.randn(BATCH, SOURCE, SIZE)

@@ -1,17 +1,14 @@
-"""The sampled output loss against its equation, the exact loss and the laws of sampling."""
+"""Sampled softmax against its equation, the exact loss and the properties of the sampling."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 import torch
 
 from rnnkit.nn.losses import reference_loss
 from rnnkit.nn.sampled_softmax import (
-    ALIGNED,
-    NOTHING,
-    log_uniform_weights,
+    NO_TOKEN,
+    SIZE_MULTIPLE,
     propose,
     reference_sampled_loss,
     sampled_loss,
@@ -29,19 +26,25 @@ def inputs() -> tuple[torch.Tensor, ...]:
     return hidden_NH, weight_VH, bias_V, torch.randint(0, VOCABULARY, (ROWS,))
 
 
+def zipf_weights(size: int) -> torch.Tensor:
+    """Return weights by Zipf's law for ids in order of falling frequency: log((v + 2) / (v + 1))."""
+    ids_V = torch.arange(size, dtype=torch.float64)
+    return torch.log((ids_V + 2) / (ids_V + 1))
+
+
 def sample(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    proposal = propose(log_uniform_weights(VOCABULARY), count)
+    proposal = propose(zipf_weights(VOCABULARY), count)
     torch.manual_seed(seed)
     return proposal.draw(), proposal.log_inclusion_V
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, VOCABULARY])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_values_and_gradients_are_those_of_the_equation(count: int, seed: int) -> None:
+def test_loss_and_gradients_equal_the_equation(count: int, seed: int) -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(count, seed)
-    target_N[:2] = ids_K[0].clamp(min=0)  # a hit, unless nothing was drawn
+    target_N[:2] = ids_K[0].clamp(min=0)  # a target in the sample, unless it is empty
     loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     expected, expected_N = reference_sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     torch.testing.assert_close(loss, expected)
@@ -50,21 +53,21 @@ def test_values_and_gradients_are_those_of_the_equation(count: int, seed: int) -
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
-def test_a_sample_of_everything_is_the_exact_loss() -> None:
+def test_full_sample_gives_the_exact_loss() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(VOCABULARY + 5)
     target_N[:2] = torch.tensor([0, VOCABULARY - 1])
-    assert ids_K.tolist() == [*range(VOCABULARY), *[NOTHING] * (ALIGNED - VOCABULARY)]
+    assert ids_K.tolist() == [*range(VOCABULARY), *[NO_TOKEN] * (SIZE_MULTIPLE - VOCABULARY)]
     loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     exact, _ = reference_loss(hidden_NH, weight_VH, bias_V, target_N, 0.0)
     torch.testing.assert_close(loss, exact)
     torch.testing.assert_close(torch.autograd.grad(loss, leaves), torch.autograd.grad(exact, leaves))
 
 
-def test_the_estimated_sum_of_exponentials_is_right_on_average() -> None:
+def test_estimated_partition_function_is_unbiased() -> None:
     hidden_NH, weight_VH, bias_V, target_N = (part.detach() for part in inputs())
-    proposal = propose(log_uniform_weights(VOCABULARY), 7)
+    proposal = propose(zipf_weights(VOCABULARY), 7)
     exact_N = -torch.log_softmax(hidden_NH @ weight_VH.T + bias_V, -1)[range(ROWS), target_N]
     ratios_DN = torch.empty(400, ROWS, dtype=torch.float64)
     for ratios_N in ratios_DN:
@@ -75,7 +78,7 @@ def test_the_estimated_sum_of_exponentials_is_right_on_average() -> None:
     assert ((ratios_DN.mean(0) - 1).abs() < 4 * standard_errors_N + 1e-6).all()
 
 
-def test_tokens_are_drawn_as_often_as_is_said() -> None:
+def test_tokens_are_drawn_with_their_inclusion_probability() -> None:
     torch.manual_seed(1)
     counts_V = torch.tensor([0, 900, 300, 90, 40, 11, 7, 3, 2, 1, 1])
     proposal = propose(unigram_weights(counts_V), 5)
@@ -86,30 +89,30 @@ def test_tokens_are_drawn_as_often_as_is_said() -> None:
     turns = 4000
     for _ in range(turns):
         ids_K = proposal.draw()
-        assert len(ids_K) == ALIGNED
-        real_K = ids_K[ids_K != NOTHING]
+        assert len(ids_K) == SIZE_MULTIPLE
+        real_K = ids_K[ids_K != NO_TOKEN]
         assert (real_K.diff() > 0).all()
         drawn_V[real_K] += 1
     spread_V = (inclusion_V * (1 - inclusion_V) / turns).sqrt()
     assert ((drawn_V / turns - inclusion_V).abs() <= 4 * spread_V + 1e-6).all()
 
 
-def test_a_sample_may_be_empty() -> None:
+def test_sample_may_be_empty() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     torch.manual_seed(0)
     proposal = propose(torch.ones(VOCABULARY), 1)
-    empty_K = next(ids_K for ids_K in (proposal.draw() for _ in range(99)) if set(ids_K.tolist()) == {NOTHING})
+    empty_K = next(ids_K for ids_K in (proposal.draw() for _ in range(99)) if set(ids_K.tolist()) == {NO_TOKEN})
     loss, nll_N = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, empty_K, proposal.log_inclusion_V)
     assert loss == 0 and not nll_N.any()
 
 
-def test_no_sample_is_an_odd_size() -> None:
-    proposal = propose(log_uniform_weights(1000), 130)
+def test_sample_sizes_are_padded_to_a_multiple() -> None:
+    proposal = propose(zipf_weights(1000), 130)
     sizes = {len(proposal.draw()) for _ in range(200)}
     assert sizes <= {64, 128, 192, 256} and len(sizes) > 1
 
 
-def test_weights_that_leave_no_choice_are_still_probabilities() -> None:
+def test_inclusion_probabilities_are_capped_at_one() -> None:
     weights_V = torch.tensor([1e6, 1e3, 1.0, 1.0, 1.0, 1.0])
     assert propose(weights_V, 3).inclusion_V.tolist() == pytest.approx([1, 1, 0.25, 0.25, 0.25, 0.25])
     assert propose(weights_V, 2).inclusion_V[1] < 1
@@ -117,14 +120,8 @@ def test_weights_that_leave_no_choice_are_still_probabilities() -> None:
     assert propose(weights_V, 6).inclusion_V.tolist() == propose(weights_V, 60).inclusion_V.tolist() == [1.0] * 6
 
 
-def test_log_uniform_weights_follow_zipf() -> None:
-    weights_V = log_uniform_weights(1000)
-    assert weights_V.sum().item() == pytest.approx(math.log(1001))
-    assert (weights_V[9] / weights_V[99]).item() == pytest.approx(10, rel=0.1)
-
-
-def test_the_global_generator_decides_so_that_a_resumed_run_draws_the_same() -> None:
-    proposal = propose(log_uniform_weights(101), 7)
+def test_samples_come_from_the_global_generator() -> None:
+    proposal = propose(zipf_weights(101), 7)
     torch.manual_seed(3)
     proposal.draw()
     state = torch.get_rng_state()
@@ -134,17 +131,17 @@ def test_the_global_generator_decides_so_that_a_resumed_run_draws_the_same() -> 
     assert following[0] != following[1]
 
 
-def test_only_rows_in_use_get_a_gradient() -> None:
+def test_only_sampled_rows_get_a_gradient() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     ids_K, log_inclusion_V = sample(3)
     loss, _ = sampled_loss(hidden_NH, weight_VH, bias_V, target_N, ids_K, log_inclusion_V)
     grad_VH, grad_V = torch.autograd.grad(loss, (weight_VH, bias_V))
-    used = (set(ids_K.tolist()) | set(target_N.tolist())) - {NOTHING}
+    used = (set(ids_K.tolist()) | set(target_N.tolist())) - {NO_TOKEN}
     assert set(grad_VH.abs().sum(1).nonzero().flatten().tolist()) == used
     assert set(grad_V.nonzero().flatten().tolist()) == used
 
 
-def test_in_bfloat16_it_stays_close_and_autocast_chooses() -> None:
+def test_bfloat16_is_close_and_follows_autocast() -> None:
     hidden_NH, weight_VH, bias_V, target_N = inputs()
     leaves = (hidden_NH, weight_VH, bias_V)
     ids_K, log_inclusion_V = sample(7)
@@ -158,14 +155,14 @@ def test_in_bfloat16_it_stays_close_and_autocast_chooses() -> None:
         torch.testing.assert_close(found, wanted, rtol=0.05, atol=0.05)
 
 
-def test_samples_come_from_the_cpu_wherever_the_model_is() -> None:
-    proposal = propose(log_uniform_weights(9), 4, torch.device("meta"))
+def test_samples_are_drawn_on_the_cpu_for_any_device() -> None:
+    proposal = propose(zipf_weights(9), 4, torch.device("meta"))
     assert proposal.log_inclusion_V.is_meta and not proposal.inclusion_V.is_meta
     assert proposal.draw().is_meta
 
 
-def test_the_true_probabilities_are_where_the_gradient_is_nought() -> None:
-    """On average over samples, and over targets as often as they are probable, though a sample holds 4 of 31."""
+def test_gradient_vanishes_at_the_true_probabilities() -> None:
+    """The mean gradient over samples of 4 of 31 tokens, and over targets drawn by their probability, is zero."""
     p_V = torch.softmax(torch.linspace(2, -2, VOCABULARY), 0)
     bias_V = p_V.log().requires_grad_()
     target_N = torch.repeat_interleave(torch.arange(VOCABULARY), (p_V * 500).round().long())
@@ -180,4 +177,4 @@ def test_the_true_probabilities_are_where_the_gradient_is_nought() -> None:
         grad_V.copy_(torch.autograd.grad(loss / len(target_N), [bias_V])[0])
     z_V = grads_DV.mean(0) / (grads_DV.std(0) / len(grads_DV) ** 0.5)
     assert z_V.abs().max() < 4
-    assert (z_V**2).mean() < 2  # 1 where there is nothing but chance
+    assert (z_V**2).mean() < 2  # 1 for chance alone

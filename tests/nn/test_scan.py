@@ -1,4 +1,4 @@
-"""The doubling scan against the loop that it replaces."""
+"""The doubling scan against the step-by-step reference."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnnkit.nn.scan import doubling_scan, linear_scan, plain_scan
+from rnnkit.nn.scan import doubling_scan, linear_scan, reference_scan
 
 LENGTHS = [1, 2, 3, 4, 5, 7, 8, 9, 31, 64, 65]
 
@@ -19,9 +19,9 @@ def random_scan(steps: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("steps", LENGTHS)
-def test_values_and_gradients_equal_those_of_the_loop(steps: int) -> None:
+def test_values_and_gradients_equal_the_reference(steps: int) -> None:
     leaves = random_scan(steps)
-    fast_BTH, plain_BTH = linear_scan(*leaves), plain_scan(*leaves)
+    fast_BTH, plain_BTH = linear_scan(*leaves), reference_scan(*leaves)
     torch.testing.assert_close(fast_BTH, plain_BTH)
     weights_BTH = torch.randn_like(plain_BTH)
     found, expected = (torch.autograd.grad((h_BTH * weights_BTH).sum(), leaves) for h_BTH in (fast_BTH, plain_BTH))
@@ -29,17 +29,17 @@ def test_values_and_gradients_equal_those_of_the_loop(steps: int) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 5])
-def test_gradient_is_that_of_finite_differences(steps: int) -> None:
+def test_gradient_equals_finite_differences(steps: int) -> None:
     assert torch.autograd.gradcheck(linear_scan, random_scan(steps))
 
 
-def test_reversed_scan_is_the_scan_of_the_reversed_sequence() -> None:
+def test_reverse_scan_equals_scan_of_reversed_input() -> None:
     a_BTH, b_BTH, _ = random_scan(7)
     backwards_BTH = doubling_scan(a_BTH.flip(1), b_BTH.flip(1)).flip(1)
     torch.testing.assert_close(doubling_scan(a_BTH, b_BTH, reverse=True), backwards_BTH)
 
 
-def test_factors_of_zero_forget_and_factors_of_one_sum_up() -> None:
+def test_factor_zero_forgets_and_factor_one_sums() -> None:
     b_BTH, start_BH = torch.randn(2, 6, 3), torch.randn(2, 3)
     torch.testing.assert_close(linear_scan(torch.zeros_like(b_BTH), b_BTH, start_BH), b_BTH)
     sums_BTH = start_BH.unsqueeze(1) + b_BTH.cumsum(1)

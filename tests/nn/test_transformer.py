@@ -1,4 +1,4 @@
-"""The Transformer's parts against their equations, and a text in pieces against the whole."""
+"""Transformer layers, feed-forward networks and residual connections, and segmented texts against whole ones."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import math
 
 import pytest
 import torch
+from tests.raising import raises
 from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
-from rnnkit.nn import transformer
+from rnnkit.nn import multihead_attention
+from rnnkit.nn.dropout import Dropout
 from rnnkit.nn.kinds import Norm
-from rnnkit.nn.transformer import (
-    Cache,
-    FeedForward,
-    MultiHead,
-    TransformerLayer,
-    attention,
+from rnnkit.nn.multihead_attention import (
+    KVCache,
+    MultiHeadAttention,
     reference_attention,
-    window,
 )
+from rnnkit.nn.transformer import FeedForward, ResidualConnection, TransformerLayer, final_norm
 
 BATCH, STEPS, SIZE, HEADS = 3, 11, 15, 5
 
@@ -27,7 +26,7 @@ BATCH, STEPS, SIZE, HEADS = 3, 11, 15, 5
 def layer(memory: int = 4, norm: Norm = "pre", **options: float) -> TransformerLayer:
     torch.manual_seed(0)
     made = TransformerLayer(SIZE, HEADS, memory, inner=7, norm=norm, last=True, **options)
-    for parameter in made.parameters():  # biases and norms that do something
+    for parameter in made.parameters():  # nonzero biases, and norms that are not the identity
         nn.init.normal_(parameter, std=0.5)
     return made
 
@@ -37,7 +36,7 @@ def tokens(steps: int = STEPS) -> Tensor:
     return torch.randn(BATCH, steps, SIZE)
 
 
-def in_pieces(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Tensor, Cache]:
+def in_segments(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Tensor, KVCache]:
     cache, outputs = module.zero_state(x_BTE), []
     for piece_BTE in torch.split(x_BTE, size, dim=1):
         y_BTE, cache = module(piece_BTE, cache)
@@ -45,41 +44,8 @@ def in_pieces(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Tenso
     return torch.cat(outputs, dim=1), cache
 
 
-@pytest.mark.parametrize("masked", ["nowhere", "window", "padding"])
-def test_fused_attention_equals_the_equation_in_values_and_gradients(masked: str) -> None:
-    torch.manual_seed(2)
-    q_BNTD, k_BNSD, v_BNSD = (torch.randn(3, 5, steps, 7, requires_grad=True) for steps in (4, 9, 9))
-    lengths_B = torch.tensor([9, 1, 5])
-    padding = (torch.arange(9) < lengths_B[:, None])[:, None, None]
-    allowed = {"nowhere": None, "window": window(4, 9, 3, q_BNTD.device), "padding": padding}[masked]
-    found = attention(q_BNTD, k_BNSD, v_BNSD, allowed)
-    expected = reference_attention(q_BNTD, k_BNSD, v_BNSD, allowed)
-    torch.testing.assert_close(found, expected)
-    leaves, upstream = (q_BNTD, k_BNSD, v_BNSD), torch.randn_like(found)
-    grads, wanted = (torch.autograd.grad(value, leaves, upstream) for value in (found, expected))
-    torch.testing.assert_close(grads, wanted, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("masked", [True, False])
-def test_weighing_finds_the_same_and_says_where_the_heads_looked(masked: bool) -> None:
-    torch.manual_seed(4)
-    heads, x_BTE, memory_BSE = MultiHead(SIZE, HEADS), tokens(4), tokens(9)
-    padding = torch.arange(9) >= torch.tensor([9, 1, 5])[:, None]
-    allowed = ~padding[:, None, None] if masked else None
-    keys = heads.keys_values(memory_BSE)
-    found_BTE, weights_BTS = heads.weigh(x_BTE, *keys, allowed)
-    torch.testing.assert_close(found_BTE, heads(x_BTE, *keys, allowed))
-    scores_BNTS = heads.queries(x_BTE) @ keys[0].transpose(-1, -2) / math.sqrt(SIZE // HEADS)
-    if masked:
-        scores_BNTS = scores_BNTS.masked_fill(padding[:, None, None], -math.inf)
-    torch.testing.assert_close(weights_BTS, torch.softmax(scores_BNTS, dim=-1).mean(1))
-    again_BTE, first_BTS = heads.weigh(x_BTE, *keys, allowed, first=True)
-    torch.testing.assert_close(again_BTE, found_BTE)
-    torch.testing.assert_close(first_BTS, torch.softmax(scores_BNTS, dim=-1)[:, 0])
-
-
-def test_attention_is_the_weighted_mean_that_the_paper_says() -> None:
-    """softmax(q . k / sqrt(d)) in plain numbers; a forbidden key has no weight."""
+def test_attention_is_a_softmax_weighted_mean() -> None:
+    """Weights are softmax(q . k / sqrt(d)); a masked key has weight 0."""
     q, keys, values = [1.0, 2.0], [[1.0, 0.0], [0.0, 1.0], [5.0, 5.0]], [[1.0], [10.0], [1000.0]]
     weights = [math.exp((q[0] * k[0] + q[1] * k[1]) / math.sqrt(2)) for k in keys[:2]]
     expected = sum(w * v[0] for w, v in zip(weights, values, strict=False)) / sum(weights)
@@ -88,14 +54,16 @@ def test_attention_is_the_weighted_mean_that_the_paper_says() -> None:
     assert found.item() == pytest.approx(expected)
 
 
-def test_a_layer_on_the_reference_is_the_same_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layer_on_reference_attention_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     module, x_BTE = layer(), tokens()
-    fused_BTE, _ = in_pieces(module, x_BTE, 7)
+    fused_BTE, _ = in_segments(module, x_BTE, 7)
     fused = torch.autograd.grad(fused_BTE.square().sum(), list(module.parameters()))
     monkeypatch.setattr(
-        transformer, "attention", lambda q, k, v, allowed, dropout: reference_attention(q, k, v, allowed)
+        multihead_attention,
+        "scaled_dot_product_attention",
+        lambda q, k, v, mask, dropout: reference_attention(q, k, v, mask),
     )
-    plain_BTE, _ = in_pieces(module, x_BTE, 7)
+    plain_BTE, _ = in_segments(module, x_BTE, 7)
     torch.testing.assert_close(fused_BTE, plain_BTE, rtol=1e-4, atol=1e-5)
     plain = torch.autograd.grad(plain_BTE.square().sum(), list(module.parameters()))
     torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-4)
@@ -104,38 +72,38 @@ def test_a_layer_on_the_reference_is_the_same_layer(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("memory", [0, 1, 4, STEPS, 100])
 @pytest.mark.parametrize("piece", [1, 2, 3, 7])
 @pytest.mark.parametrize("norm", ["pre", "post"])
-def test_a_text_in_pieces_is_the_text_at_once(memory: int, piece: int, norm: Norm) -> None:
+def test_segmented_text_equals_the_whole_text(memory: int, piece: int, norm: Norm) -> None:
     module, x_BTE = layer(memory, norm), tokens()
     whole_BTE, whole_cache = module(x_BTE)
-    pieces_BTE, cache = in_pieces(module, x_BTE, piece)
+    pieces_BTE, cache = in_segments(module, x_BTE, piece)
     torch.testing.assert_close(pieces_BTE, whole_BTE, rtol=1e-4, atol=1e-5)
     for part, whole in zip(cache, whole_cache, strict=True):
         assert part.shape == (BATCH, HEADS, min(memory, STEPS), SIZE // HEADS)
         torch.testing.assert_close(part, whole)
 
 
-def test_gradients_flow_through_pieces_too() -> None:
+def test_gradients_flow_across_segments() -> None:
     module, x_BTE = layer(), tokens()
     parameters = list(module.parameters())
     whole = torch.autograd.grad(module(x_BTE)[0].square().sum(), parameters)
-    pieces = torch.autograd.grad(in_pieces(module, x_BTE, 3)[0].square().sum(), parameters)
+    pieces = torch.autograd.grad(in_segments(module, x_BTE, 3)[0].square().sum(), parameters)
     torch.testing.assert_close(pieces, whole, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("memory", [0, 2, 100])
-def test_a_token_depends_on_itself_and_the_memory_before_it_and_nothing_else(memory: int) -> None:
+def test_token_depends_on_its_window_only(memory: int) -> None:
     module, x_BTE = layer(memory), tokens()
     y_BTE, _ = module(x_BTE)
     for place in range(STEPS):
         changed_BTE = x_BTE.clone()
-        changed_BTE[:, place] *= -1  # a sum would not get past a norm
+        changed_BTE[:, place] *= -1  # an added constant would not pass the layer norm
         moved_T = (module(changed_BTE)[0] - y_BTE).abs().amax((0, 2))
         assert [step for step in range(STEPS) if moved_T[step] > 1e-4] == [
             step for step in range(STEPS) if place <= step <= place + memory
         ]
 
 
-def test_order_matters_within_the_window_and_the_place_in_the_text_does_not() -> None:
+def test_positions_are_relative_to_the_window() -> None:
     module, x_BTE = layer(), tokens()
     y_BTE, _ = module(x_BTE)
     swapped_BTE = x_BTE[:, [1, 0, *range(2, STEPS)]]
@@ -144,7 +112,7 @@ def test_order_matters_within_the_window_and_the_place_in_the_text_does_not() ->
     torch.testing.assert_close(later_BTE[:, 6 + 4 :], y_BTE[:, 4:], rtol=1e-4, atol=1e-5)
 
 
-def test_rows_of_a_cache_are_hypotheses() -> None:
+def test_cache_rows_can_be_selected() -> None:
     module, x_BTE = layer(), tokens()
     _, cache = module(x_BTE)
     index = torch.tensor([2, 0, 2, 1])
@@ -153,14 +121,14 @@ def test_rows_of_a_cache_are_hypotheses() -> None:
     torch.testing.assert_close(chosen_BTE, every_BTE[index])
 
 
-def test_norms_stand_where_they_are_asked_for() -> None:
-    """Pre: x + f(norm(x)), closed by a norm. Post: norm(x + f(x)). In the equations' own words."""
-    x_BTE = tokens(1)  # alone, a token attends to itself, so attention is an affine map of it
+def test_pre_and_post_norm_equal_their_equations() -> None:
+    """Pre-norm: x + f(norm(x)), with a final norm. Post-norm: norm(x + f(x))."""
+    x_BTE = tokens(1)  # a single token attends to itself, so that attention is an affine map
     for norm in ("pre", "post"):
         module = layer(norm=norm)
         heads, forward = module.attention, module.feed_forward
 
-        def attend(x: Tensor, heads: MultiHead = heads) -> Tensor:
+        def attend(x: Tensor, heads: MultiHeadAttention = heads) -> Tensor:
             _, values = heads.keys_values(x)
             return heads.output(values.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
@@ -173,51 +141,19 @@ def test_norms_stand_where_they_are_asked_for() -> None:
         torch.testing.assert_close(module(x_BTE)[0], y)
 
 
-def test_only_the_last_of_a_stack_with_norms_in_front_closes_it() -> None:
+def test_only_the_last_pre_norm_layer_normalizes_its_output() -> None:
     assert isinstance(TransformerLayer(6, 2, 3, last=True).closing, nn.LayerNorm)
     assert isinstance(TransformerLayer(6, 2, 3).closing, nn.Identity)
     assert isinstance(TransformerLayer(6, 2, 3, norm="post", last=True).closing, nn.Identity)
 
 
-def test_the_feed_forward_network_is_its_equation() -> None:
+def test_feed_forward_equals_its_equation() -> None:
     module, x_BTE = FeedForward(5, 7), torch.randn(3, 4, 5)
     inner = (x_BTE @ module.inner.weight.T + module.inner.bias).clamp(min=0)
     torch.testing.assert_close(module(x_BTE), inner @ module.outer.weight.T + module.outer.bias)
 
 
-def test_multi_head_attention_agrees_with_torchs_over_a_padded_memory() -> None:
-    """As a decoder will look at an encoder: other lengths, padding, no order of its own."""
-    torch.manual_seed(3)
-    module, theirs = MultiHead(SIZE, HEADS), nn.MultiheadAttention(SIZE, HEADS, batch_first=True)
-    theirs.in_proj_weight.data = torch.cat([module.query.weight, module.key_value.weight]).detach()
-    theirs.in_proj_bias.data = torch.cat([module.query.bias, module.key_value.bias]).detach()
-    theirs.out_proj.load_state_dict(module.output.state_dict())
-    x_BTE, memory_BSE = torch.randn(3, 4, SIZE), torch.randn(3, 7, SIZE)
-    padding_BS = torch.arange(7) >= torch.tensor([7, 1, 4])[:, None]
-    found = module(x_BTE, *module.keys_values(memory_BSE), ~padding_BS[:, None, None])
-    expected, _ = theirs(x_BTE, memory_BSE, memory_BSE, key_padding_mask=padding_BS)
-    torch.testing.assert_close(found, expected)
-    order = torch.tensor([3, 0, 2, 1])  # of the one sentence whose first four places are real
-    shuffled = module(x_BTE[2:], *module.keys_values(memory_BSE[2:, order]))
-    torch.testing.assert_close(shuffled, found[2:])
-
-
-@pytest.mark.parametrize(
-    ("steps", "keys", "memory", "rows"),
-    [(3, 3, None, ["x..", "xx.", "xxx"]), (2, 4, 1, [".xx.", "..xx"]), (2, 3, 9, ["xx.", "xxx"]), (1, 3, 1, [".xx"])],
-)
-def test_windows(steps: int, keys: int, memory: int | None, rows: list[str]) -> None:
-    allowed_TS = window(steps, keys, memory, torch.device("cpu"))
-    assert allowed_TS is not None
-    assert ["".join("x" if allowed else "." for allowed in row) for row in allowed_TS.tolist()] == rows
-
-
-def test_one_step_needs_no_window() -> None:
-    assert window(1, 5, 4, torch.device("cpu")) is None
-    assert window(1, 5, None, torch.device("cpu")) is None
-
-
-def test_dropout_falls_on_what_is_added_and_in_training_alone() -> None:
+def test_dropout_acts_on_sublayer_outputs_in_training() -> None:
     module, x_BTE = layer(dropout=0.5), tokens()
     torch.manual_seed(0)
     first, second = module(x_BTE)[0], module(x_BTE)[0]
@@ -230,21 +166,48 @@ def test_dropout_falls_on_what_is_added_and_in_training_alone() -> None:
     torch.testing.assert_close(module(x_BTE)[0], layer()(x_BTE)[0])
 
 
-def test_autocast_goes_on_from_a_cache_of_either_type() -> None:
+def test_autocast_accepts_a_cache_of_either_dtype() -> None:
     module, x_BTE = layer(), tokens()
     exact_BTE, cache = module(x_BTE)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        close_BTE, half_cache = in_pieces(module, x_BTE, 3)
+        close_BTE, half_cache = in_segments(module, x_BTE, 3)
         assert module(x_BTE, cache)[1][0].dtype == torch.bfloat16
     assert half_cache[0].dtype == torch.bfloat16
     assert module(x_BTE, half_cache)[1][0].dtype == torch.float32
     torch.testing.assert_close(close_BTE.float(), exact_BTE, rtol=0.1, atol=0.1)
 
 
-def test_heads_that_do_not_divide_the_size_are_refused() -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_heads_must_divide_the_size() -> None:
+    with raises(ConfigError, 4, 15, "1, 3, 5, 15", option="--heads"):
         TransformerLayer(15, 4, 8)
-    assert str(caught.value).splitlines() == [
-        "4 heads cannot share a hidden size of 15",
-        "  hint: numbers of heads that can: 1, 3, 5, 15",
-    ]
+
+
+TOKEN_SIZE = 7
+
+
+def parts() -> tuple[torch.Tensor, nn.Module]:
+    torch.manual_seed(1)
+    return torch.randn(3, 5, TOKEN_SIZE), nn.Linear(TOKEN_SIZE, TOKEN_SIZE)
+
+
+def test_pre_norm_keeps_the_residual_path() -> None:
+    x_BTE, layer = parts()
+    around = ResidualConnection(TOKEN_SIZE, "pre", Dropout(0.5)).eval()
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
+    torch.testing.assert_close(found_BTE, x_BTE + layer(nn.functional.layer_norm(x_BTE, (TOKEN_SIZE,))))
+    assert isinstance(final_norm(TOKEN_SIZE, "pre"), nn.LayerNorm)
+
+
+def test_post_norm_normalizes_the_sum() -> None:
+    x_BTE, layer = parts()
+    around = ResidualConnection(TOKEN_SIZE, "post", Dropout(0.5)).eval()
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
+    torch.testing.assert_close(found_BTE, nn.functional.layer_norm(x_BTE + layer(x_BTE), (TOKEN_SIZE,)))
+    assert final_norm(TOKEN_SIZE, "post")(x_BTE) is x_BTE
+
+
+def test_dropout_acts_on_the_sublayer_output_only() -> None:
+    x_BTE, _ = parts()
+    around = ResidualConnection(TOKEN_SIZE, "pre", Dropout(0.9)).train()
+    kept = around.add(x_BTE, torch.ones_like(x_BTE)) - x_BTE
+    assert set(kept.round(decimals=3).flatten().tolist()) == {0.0, 10.0}

@@ -11,7 +11,7 @@ import pytest
 
 from rnnkit.stages.evaluation import evaluate_embeddings
 from rnnkit.stages.vectors import train_embeddings
-from rnnkit.stages.vectors.embedding_options import TrainEmbeddingsOptions
+from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOptions
 
 TEXT_BYTES = 3_000_000
 EPOCHS = 15  # the text is small; all else is as it comes

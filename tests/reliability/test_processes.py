@@ -155,7 +155,7 @@ def test_a_run_whose_worker_is_killed_goes_on_by_itself_and_ends_bit_equal(
     os.kill(workers(process)[1], signal.SIGKILL)
     errors = finish(process)
     assert "process 1 was killed (SIGKILL); the run goes on from its last checkpoint" in errors
-    assert "going on from step" in errors
+    assert "resuming from step" in errors
     assert_same(model, tmp_path / "whole")
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from rnnkit.embeddings.formats import FASTTEXT, FASTTEXT_BINARY, GLOVE, WORD2VEC, WORD2VEC_BINARY, WRITERS
-from rnnkit.embeddings.subwords import Subwords
-from rnnkit.embeddings.table import Table
+from rnnkit.embeddings.subword_ngrams import Subwords
+from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.reports.artefact import describe
 
 NAMES = {
@@ -23,8 +23,8 @@ NAMES = {
 }
 
 
-def table(**subwords: Any) -> Table:
-    return Table.of([f"w{row}" for row in range(7)], np.full((7, 3), 0.5, np.float32), **subwords)
+def table(**subwords: Any) -> VectorTable:
+    return VectorTable.of([f"w{row}" for row in range(7)], np.full((7, 3), 0.5, np.float32), **subwords)
 
 
 @pytest.mark.parametrize("format", sorted(NAMES))

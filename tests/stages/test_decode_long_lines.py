@@ -45,7 +45,7 @@ def decoded(model: Path, text: Path, **changes: Any) -> tuple[list[dict[str, Any
 
 
 @pytest.mark.parametrize("beam", [1, 5])
-def test_one_line_of_noise_does_not_hold_up_a_file(model: Path, text: Path, beam: int) -> None:
+def test_overlong_line_does_not_stall_a_file(model: Path, text: Path, beam: int) -> None:
     begun = time.process_time()
     found, warnings = decoded(model, text, beam=beam)
     assert time.process_time() - begun < 15
@@ -53,8 +53,8 @@ def test_one_line_of_noise_does_not_hold_up_a_file(model: Path, text: Path, beam
     assert [one.get("source_tokens_left_out") for one in found] == [None, None, None, 29_869, None, 29]
     assert all(len(each["tokens"]) < 4 * 6 + 100 for one in found for each in one["outputs"])
     assert warnings[0] == (
-        "3 lines have more tokens than the longest source line of training (8): lines 3, 4, 6; "
-        "only the first 132 tokens of 2 lines were read: lines 4, 6; --max-source-length changes that"
+        "3 lines have more tokens than the longest training source (8): lines 3, 4, 6; "
+        "2 lines were truncated to 132 tokens: lines 4, 6; see --max-source-length"
     )
     unfinished = [one["line"] for one in found if one["outputs"] and not one["outputs"][0]["finished"]]
     assert len(warnings) == (2 if unfinished else 1)
@@ -71,7 +71,7 @@ def test_ordinary_lines_are_translated_as_without_the_bounds(model: Path, text: 
         assert [one["text"] for one in outputs] == [one["text"] for one in others]
 
 
-def test_an_output_that_was_cut_is_marked(model: Path, text: Path) -> None:
+def test_truncated_outputs_are_marked(model: Path, text: Path) -> None:
     found, warnings = decoded(model, text, beam=1, max_length=4, max_source_length=50)
     cut = [one["line"] for one in found if one["outputs"] and len(one["outputs"][0]["tokens"]) == 3]
     assert cut
@@ -80,7 +80,7 @@ def test_an_output_that_was_cut_is_marked(model: Path, text: Path) -> None:
     what = "the output of 1 line was" if len(cut) == 1 else f"the outputs of {len(cut)} lines were"
     plural = "" if len(cut) == 1 else "s"
     assert warnings[-1] == (
-        f"{what} cut at the greatest length, perhaps in mid-word: line{plural} {shown}; --max-length changes that"
+        f"{what} truncated at the maximum length, perhaps inside a word: line{plural} {shown}; see --max-length"
     )
     assert [len(one["source_tokens"]) for one in found][3] == 49
 
@@ -89,7 +89,7 @@ def test_a_model_without_the_record_is_bounded_too(tmp_path: Path, text: Path) -
     old = translator_folder(tmp_path / "old", translator(seed=2, spread=1.0))
     found, warnings = decoded(old, text, beam=1, max_length=5)
     assert len(found[3]["source_tokens"]) == 4 * 500 + 100 - 1
-    assert warnings[0].startswith("only the first 2,100 tokens of 1 line were read: line 4; ")
+    assert warnings[0].startswith("1 line was truncated to 2,100 tokens: line 4; ")
 
 
 def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
@@ -101,7 +101,7 @@ def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
     assert all(value in warning for value in ("131 tokens", "123 of a target")) and warning.endswith("lines 4, 6")
 
 
-def test_the_mean_of_models_keeps_the_record(model: Path, tmp_path: Path) -> None:
+def test_average_of_models_keeps_recorded_lengths(model: Path, tmp_path: Path) -> None:
     average.run(average.AverageOptions(models=[model, model], output=tmp_path / "mean"))
     assert store.training_max_lengths(tmp_path / "mean", ("de", "en")) == (8, 6)
 

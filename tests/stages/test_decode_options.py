@@ -1,4 +1,4 @@
-"""Which options go with which model, and the words of every refusal."""
+"""Which options of `decode` suit which kind of model, and which can be combined."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import FormatError, UsageError
-from rnnkit.stages.inference.decode.options import DecodeOptions, check, check_attention
+from rnnkit.stages.inference.decode.option_checks import check, check_attention
+from rnnkit.stages.inference.decode.options import DecodeOptions
 
 TRANSLATION, LANGUAGE_MODEL, CLOZE = "sequence-to-sequence", "language-model", "cloze"
 
 
-def refusal(task: str, **changes: Any) -> str:
-    with pytest.raises(UsageError) as caught:
+def check_refused(option: str | None, task: str, *values: object, **changes: Any) -> None:
+    with raises(UsageError, *values, option=option) as raised:
         check(DecodeOptions(**{"model": [Path("m")], **changes}), task)
-    return str(caught.value)
+    assert raised.value.option == option
 
 
-def test_the_option_of_language_models_is_refused_by_others() -> None:
-    assert refusal(TRANSLATION, prompt=False) == "--prompt: for language models, and m translates"
-    assert refusal(CLOZE, fill=True, prompt=False) == "--prompt: for language models, and m is a cloze model"
+def test_language_model_options_need_a_language_model() -> None:
+    check_refused("--prompt", TRANSLATION, "m is a translation model", prompt=False)
+    check_refused("--prompt", CLOZE, "m is a masked language model", fill=True, prompt=False)
 
 
 @pytest.mark.parametrize(
@@ -37,23 +39,22 @@ def test_the_option_of_language_models_is_refused_by_others() -> None:
         ({"lexicon": Path("l"), "replace_unknown": True}, "--lexicon and --replace-unknown"),
     ],
 )
-def test_options_of_translation_are_refused_by_others(changes: dict[str, Any], named: str) -> None:
-    wanted = f"{named}: for models that translate, and m is a language model"
-    assert refusal(LANGUAGE_MODEL, **changes) == wanted
-    assert refusal(CLOZE, fill=True, **changes) == f"{named}: for models that translate, and m is a cloze model"
+def test_translation_options_need_a_translation_model(changes: dict[str, Any], named: str) -> None:
+    option = named.split()[0]
+    check_refused(option, LANGUAGE_MODEL, named, "m is a language model", **changes)
+    check_refused(option, CLOZE, named, "m is a masked language model", fill=True, **changes)
     check(DecodeOptions(**changes), TRANSLATION)
 
 
-def test_several_models_work_together_only_where_they_translate() -> None:
-    wanted = "only models that translate work together\n  a is a language model"
-    assert refusal(LANGUAGE_MODEL, model=[Path("a"), Path("b")]) == wanted
+def test_ensembles_need_translation_models() -> None:
+    check_refused("--model", LANGUAGE_MODEL, "a is a language model", model=[Path("a"), Path("b")])
     check(DecodeOptions(model=[Path("a"), Path("b")]), TRANSLATION)
 
 
 @pytest.mark.parametrize(("changes", "named"), [({"fill": True}, "--fill"), ({"gap": "?"}, "--gap")])
-def test_options_of_cloze_models_are_refused_by_others(changes: dict[str, Any], named: str) -> None:
-    assert refusal(TRANSLATION, **changes) == f"{named}: for cloze models, and m translates"
-    assert refusal(LANGUAGE_MODEL, **changes) == f"{named}: for cloze models, and m is a language model"
+def test_infilling_options_need_a_masked_language_model(changes: dict[str, Any], named: str) -> None:
+    check_refused(named, TRANSLATION, "m is a translation model", **changes)
+    check_refused(named, LANGUAGE_MODEL, "m is a language model", **changes)
 
 
 @pytest.mark.parametrize(
@@ -69,107 +70,78 @@ def test_options_of_cloze_models_are_refused_by_others(changes: dict[str, Any], 
         ({"groups": 2}, "--groups"),
     ],
 )
-def test_options_of_search_are_refused_by_cloze_models(changes: dict[str, Any], named: str) -> None:
-    wanted = f"{named}: for models that say whole lines, and m is a cloze model"
-    assert refusal(CLOZE, fill=True, **changes) == wanted
+def test_masked_language_models_refuse_search_options(changes: dict[str, Any], named: str) -> None:
+    check_refused(named.split()[0], CLOZE, named, "m is a masked language model", fill=True, **changes)
 
 
-def test_a_cloze_model_says_what_it_is_for() -> None:
-    assert refusal(CLOZE) == "m is a cloze model: it fills gaps\n  hint: add --fill"
-    assert refusal(CLOZE, fill=True, gap="a b").startswith("--gap 'a b' cannot stand in a line\n")
+def test_a_masked_language_model_needs_fill() -> None:
+    check_refused("--fill", CLOZE, "m is a masked language model", "hint: add --fill")
+    with raises(UsageError, "--gap 'a b'"):
+        check(DecodeOptions(model=[Path("m")], fill=True, gap="a b"), CLOZE)
     check(DecodeOptions(fill=True, nbest=50, allow_unknown=True, json=True), CLOZE)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_a_temperature_out_of_range(value: float) -> None:
-    assert refusal(LANGUAGE_MODEL, temperature=value) == (
-        f"--temperature must be above 0, not {value}\n"
-        "  probabilities are taken to the power 1 / temperature\n"
-        "  hint: without --temperature and its like, the likeliest token is taken"
-    )
+    check_refused("--temperature", LANGUAGE_MODEL, f"got {value}", temperature=value)
 
 
 @pytest.mark.parametrize("value", [0, -3])
 def test_top_k_out_of_range(value: int) -> None:
-    wanted = f"--top-k must be at least 1, not {value}\n  it is the number of tokens that are drawn from"
-    assert refusal(LANGUAGE_MODEL, top_k=value) == wanted
+    check_refused("--top-k", LANGUAGE_MODEL, f"got {value}", top_k=value)
 
 
 @pytest.mark.parametrize("value", [0.0, -0.1, 1.0001, math.nan])
 def test_top_p_out_of_range(value: float) -> None:
-    wanted = f"--top-p must be above 0 and at most 1, not {value}\n  it is the probability of what is drawn from"
-    assert refusal(LANGUAGE_MODEL, top_p=value) == wanted
+    check_refused("--top-p", LANGUAGE_MODEL, f"got {value}", top_p=value)
 
 
-def test_a_beam_and_drawing_exclude_each_other() -> None:
-    assert refusal(LANGUAGE_MODEL, beam=4, temperature=0.7, top_k=9) == (
-        "--beam 4 does not go with --temperature and --top-k\n"
-        "  a beam keeps the likeliest outputs, and what is drawn is seldom among them\n"
-        "  hint: leave out one of them; --nbest 4 draws so many"
-    )
-    assert refusal(LANGUAGE_MODEL, exhaustive=True, sample=True) == (
-        "--exhaustive looks at every output, --sample draws a few\n  hint: leave out one of them"
-    )
+def test_search_and_sampling_exclude_each_other() -> None:
+    sampled = ["--temperature and --top-k", "hint: leave out one of them; --nbest 4"]
+    check_refused("--beam", LANGUAGE_MODEL, "--beam 4", *sampled, beam=4, temperature=0.7, top_k=9)
+    check_refused("--exhaustive", LANGUAGE_MODEL, "--sample", exhaustive=True, sample=True)
     check(DecodeOptions(beam=1, sample=True, nbest=7), LANGUAGE_MODEL)
 
 
 @pytest.mark.parametrize("task", [TRANSLATION, LANGUAGE_MODEL])
-def test_a_beam_that_cannot_be_shared_out_or_is_asked_for_where_there_is_none(task: str) -> None:
-    assert refusal(task, beam=5, groups=2) == (
-        "--beam 5 cannot be parted into --groups 2\n  all groups have equally many places\n  hint: --beam 4 can"
-    )
-    assert refusal(task, groups=7, beam=3).endswith("hint: --beam 7 can")
-    assert refusal(task, beam=4, groups=2, exhaustive=True) == (
-        "--exhaustive has no beam for --groups\n  hint: leave out one of them"
-    )
-    assert refusal(task, sample=True, diversity=0.5, beam=1) == (
-        "--diversity does not go with --sample\n"
-        "  it is about which outputs a beam keeps, and what is drawn is not kept by rank\n"
-        "  hint: leave out one of them"
-    )
+def test_groups_divide_the_beam(task: str) -> None:
+    check_refused("--groups", task, "--beam (5)", "--groups (2)", "hint: use --beam 4", beam=5, groups=2)
+    check_refused("--groups", task, "hint: use --beam 7", groups=7, beam=3)
+    check_refused("--exhaustive", task, "--groups", beam=4, groups=2, exhaustive=True)
+    check_refused("--diversity", task, "--sample", sample=True, diversity=0.5, beam=1)
     check(DecodeOptions(beam=6, groups=3, diversity=0.3), task)
 
 
-def test_contradictions() -> None:
-    assert refusal(TRANSLATION, constraints=Path("c"), diversity=0.5) == (
-        "--constraints and --groups both say how the beam is shared out\n  hint: leave out one of them"
-    )
-    assert refusal(TRANSLATION, min_length=5, max_length=4) == "--min-length 5 is more than --max-length 4"
-    assert refusal(TRANSLATION, alpha=math.inf) == "--alpha wants a finite number, not inf"
-    assert refusal(TRANSLATION, resume=True) == "--resume goes on with a file\n  hint: name it with --output"
-    assert refusal(TRANSLATION, resume=True, output=Path("o"), overwrite=True) == (
-        "--resume and --overwrite exclude each other"
-    )
-    assert refusal(TRANSLATION, resume=True, output=Path("o"), attention=Path("a.json")).startswith(
-        "--resume does not go with --attention\n"
-    )
-    assert refusal(TRANSLATION, attention=Path("a.txt")).startswith("--attention a.txt is neither .json nor a picture")
-    assert refusal(TRANSLATION, prefix_file=Path("-")).startswith("standard input is asked for twice\n")
-    assert refusal(TRANSLATION, lexicon=Path("l")) == (
-        "--lexicon l needs --replace-unknown\n  it translates what unknown words are replaced by"
-    )
-    twice = refusal(TRANSLATION, lexicon=Path("-"), replace_unknown=True)
-    assert twice.startswith("standard input is asked for twice\n")
+def test_incompatible_options() -> None:
+    output = Path("o")
+    check_refused("--constraints", TRANSLATION, "--groups", constraints=Path("c"), diversity=0.5)
+    check_refused("--min-length", TRANSLATION, "(5)", "--max-length (4)", min_length=5, max_length=4)
+    check_refused("--alpha", TRANSLATION, "inf", alpha=math.inf)
+    check_refused("--resume", TRANSLATION, "--output", resume=True)
+    check_refused("--resume", TRANSLATION, "--overwrite", resume=True, output=output, overwrite=True)
+    check_refused("--resume", TRANSLATION, "--attention", resume=True, output=output, attention=Path("a.json"))
+    check_refused("--attention", TRANSLATION, "a.txt", attention=Path("a.txt"))
+    check_refused(None, TRANSLATION, "standard input", prefix_file=Path("-"))
+    check_refused("--lexicon", TRANSLATION, "--lexicon l", "--replace-unknown", lexicon=Path("l"))
+    check_refused(None, TRANSLATION, "standard input", lexicon=Path("-"), replace_unknown=True)
 
 
-def test_what_wants_attention_is_refused_by_a_model_without() -> None:
+def test_attention_options_need_attention() -> None:
     options = DecodeOptions(model=[Path("m")], coverage_penalty=0.2, alignments=Path("a"))
-    with pytest.raises(UsageError, match="--coverage-penalty and --alignments want attention, and m has none"):
-        check_attention(options, attends=False)
-    check_attention(options, attends=True)
-    check_attention(DecodeOptions(), attends=False)
+    with raises(UsageError, "--coverage-penalty and --alignments", path="m", option="--coverage-penalty"):
+        check_attention(options, has_attention=False)
+    check_attention(options, has_attention=True)
+    check_attention(DecodeOptions(), has_attention=False)
 
 
-def test_more_outputs_than_are_kept() -> None:
-    assert refusal(LANGUAGE_MODEL, nbest=3) == (
-        "--nbest 3 is more than --beam 1 keeps\n  hint: --beam 3 keeps so many, --sample draws so many"
-    )
-    assert refusal(TRANSLATION, nbest=6).startswith("--nbest 6 is more than --beam 5 keeps\n")
+def test_nbest_is_limited_by_the_beam() -> None:
+    check_refused("--nbest", LANGUAGE_MODEL, "(3)", "--beam (1)", "use --beam 3, or --sample", nbest=3)
+    check_refused("--nbest", TRANSLATION, "(6)", "--beam (5)", nbest=6)
     for task in (TRANSLATION, LANGUAGE_MODEL):
         check(DecodeOptions(nbest=3, beam=3), task)
         check(DecodeOptions(nbest=9, exhaustive=True), task)
 
 
-def test_a_model_for_what_nobody_knows_is_refused() -> None:
-    with pytest.raises(FormatError, match="m is for 'juggling', which this rnnkit knows nothing of"):
+def test_unknown_kinds_of_models_are_refused() -> None:
+    with raises(FormatError, "'juggling'", path="m"):
         check(DecodeOptions(model=[Path("m")]), "juggling")

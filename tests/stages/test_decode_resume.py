@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.raising import raises
 from tests.tiny_models import (
     counts,
     counts_folder,
@@ -178,7 +179,7 @@ def test_an_interrupted_output_becomes_what_it_would_have_been(here: Path, name:
     assert record["facts"]["lines"] == len(LINES)
     heard: list[Event] = []
     decode.write(replace(options, resume=True), heard.append)
-    assert heard == [Note(f"out is finished: all {len(LINES)} lines of the text are decoded")]
+    assert heard == [Note(f"out is complete: all {len(LINES)} input lines are decoded")]
     assert written(options) == wanted
 
 
@@ -272,7 +273,7 @@ def test_what_stands_beside_the_text_is_compared(
         retrain(changed)
     else:
         edit(changed, lambda lines: [*lines[1:], lines[0]] if changed != "lexicon" else lines[:1])
-    refused(replace(options, resume=True), "with other files beside the text", f"({changed}", " then, sha256 ")
+    refused(replace(options, resume=True), "with other input files", f"({changed}", " then, sha256 ")
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -316,7 +317,7 @@ def test_an_output_that_was_edited_is_not_continued(
 def test_without_a_record_nothing_is_continued(here: Path, place: str) -> None:
     Path(place).write_text("a line\n", encoding="utf-8")
     options = replace(asked(KINDS["translation"]), resume=True)
-    refused(options, f"{place} has no record of what it was made from\n  there is no {place}.decode.json beside it")
+    refused(options, f"{place} has no record of how it was made\n", f"{place}.decode.json is missing")
     Path(f"{place}.decode.json").write_text("{", encoding="utf-8")
     with pytest.raises(FormatError, match=rf"{place}\.decode\.json is damaged"):
         decode.write(options)
@@ -335,16 +336,16 @@ def test_an_old_output_stays_until_the_new_one_is_whole(here: Path) -> None:
     assert written(new) == whole(new)
 
 
-def test_a_kill_between_the_renames_is_put_right(here: Path) -> None:
+def test_kill_between_the_renames_is_repaired(here: Path) -> None:
     options = asked(KINDS["translation"])
     decode.write(options)
     Path("out.decode.json").rename("out.partial.decode.json")
     heard: list[Event] = []
     decode.write(replace(options, resume=True), heard.append)
-    assert heard == [Note(f"out is finished: all {len(LINES)} lines of the text are decoded")]
+    assert heard == [Note(f"out is complete: all {len(LINES)} input lines are decoded")]
 
 
-def test_links_that_are_asked_for_later_are_made_for_all_lines(here: Path) -> None:
+def test_links_requested_later_cover_all_lines(here: Path) -> None:
     options = asked(KINDS["alignments"])
     decode.write(replace(options, alignments=None))
     decode.write(replace(options, resume=True))
@@ -352,7 +353,7 @@ def test_links_that_are_asked_for_later_are_made_for_all_lines(here: Path) -> No
     decode.write(replace(options, alignments=None, resume=True))
     Path("stranger").write_text("precious\n", encoding="utf-8")
     Path("out").unlink()
-    with pytest.raises(ArtefactError, match="stranger exists, and the record of out does not vouch for it"):
+    with raises(ArtefactError, "record of out", path="stranger", option="--alignments"):
         decode.write(replace(options, alignments=Path("stranger"), resume=True))
     assert Path("stranger").read_text(encoding="utf-8") == "precious\n"
 
@@ -378,7 +379,7 @@ def test_lines_of_a_stream_are_compared_as_they_are_read_again(here: Path) -> No
     assert written(options) == wanted
     heard: list[Event] = []
     decode.write(again, heard.append)
-    assert heard[-1] == Note(f"out is finished: there is nothing to add to its {len(LINES)} lines")
+    assert heard[-1] == Note(f"out is complete: there are no lines after line {len(LINES)}")
     shorter = replace(again, files=[feed("".join(lines[:-1]))])
     refused(shorter, "out was made from another text", f"it had {len(LINES)} lines then, {len(LINES) - 1} now")
     decode.write(replace(again, files=[feed(f"{text}a dog ran\n")]))
@@ -390,12 +391,12 @@ def test_phrases_of_a_stream_cannot_be_compared(here: Path) -> None:
     phrases = Path("phrases").read_text(encoding="utf-8")
     interrupt(asked(KINDS["demands"], constraints=feed(phrases)))
     other = asked(KINDS["demands"], constraints=feed(phrases), resume=True)
-    refused(other, f"--constraints ({other.constraints}) cannot be compared with what was read then")
+    refused(other, f"--constraints ({other.constraints}) cannot be compared")
 
 
 def test_a_device_has_no_record(here: Path) -> None:
     options = asked(KINDS["translation"], output=Path("/dev/null"), resume=True)
-    with pytest.raises(UsageError, match="--resume continues a file, and /dev/null is something else"):
+    with raises(UsageError, path="/dev/null", option="--resume"):
         decode.write(options)
     assert not record_path(Path("/dev/null")).exists()
 
@@ -403,10 +404,10 @@ def test_a_device_has_no_record(here: Path) -> None:
 KILLED = """
 import os, signal
 from rnnkit.cli import start
-from rnnkit.stages.inference import decode_resume
+from rnnkit.stages.inference.decode import resume
 
-decode_resume.SECONDS = decode_resume.BURST_SECONDS = 0.0
-write, records = decode_resume.manifest.write, []
+resume.MIN_SECONDS = resume.MAX_SECONDS = 0.0
+write, records = resume.manifest.write, []
 
 def write_or_die(path, record):
     if record.facts["lines"] and len(records) == 2:
@@ -415,7 +416,7 @@ def write_or_die(path, record):
     if record.facts["lines"]:
         records.append(path)
 
-decode_resume.manifest.write = write_or_die
+resume.manifest.write = write_or_die
 start.main()
 """
 """A process that is killed when lines stand behind its second record, however fast the machine is."""
@@ -423,7 +424,7 @@ start.main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["alignments", "fill"])
-def test_a_killed_process_loses_at_most_what_no_record_vouches_for(here: Path, name: str) -> None:
+def test_killed_process_loses_only_unrecorded_lines(here: Path, name: str) -> None:
     kind = KINDS[name]
     options = asked(kind)
     edit(str(options.files[0]), lambda lines: lines * 18)

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import torch
 from tests import tiny_models
+from tests.raising import raises
 from tests.tiny_models import translator, translator_folder
 
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import WarningEvent
 from rnnkit.models import model_weights
-from rnnkit.ngrams.arpa import write_arpa
+from rnnkit.ngrams import write_arpa
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, Summary
 from rnnkit.stages.files import convert_ngrams
@@ -94,7 +95,7 @@ def test_one_output_for_each_line_whatever_the_batch(here: Path, name: str) -> N
             assert left["score"] == pytest.approx(right["score"], abs=1e-3)
 
 
-def test_what_is_asked_for_is_in_every_output(here: Path) -> None:
+def test_constraints_hold_in_every_output(here: Path) -> None:
     for options in ("asked", "asked and sampled", "everything"):
         lines = [json.loads(line) for line in decoded(here, **OPTIONS[options], json=True)]
         for asked, many in (("the", lines[0]), ("a cat", lines[1]), ("i am", lines[4])):
@@ -104,7 +105,7 @@ def test_what_is_asked_for_is_in_every_output(here: Path) -> None:
     assert decoded(here)[1] == "", "an empty line of which nothing is asked stays empty"
 
 
-def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
+def test_ensemble_of_a_model_with_itself_is_the_model(here: Path) -> None:
     alone, twice = decoded(here), decoded(here, model=["a", "a"])
     assert alone == twice
     assert decoded(here, model=["a", "b"]) != alone
@@ -116,61 +117,55 @@ def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
     [
         (
             {"model": ["a", "other"]},
-            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: models of",
+            "a and .*other have different target vocabularies\n  .*sha256 .*\n  hint: ",
         ),
         ({"model": ["a", "spaces"]}, "a and .*spaces have different tokenizers"),
         (
             {"fusion": ["strange"]},
             "a and .*strange do not predict the same tokens\n  by spelling and weighted .*strange has 0.0%",
         ),
-        ({"fusion": ["b"]}, "b is no language-model model"),
-        ({"model": ["a", "lm"]}, "lm is no sequence-to-sequence model"),
+        ({"fusion": ["b"]}, "b is not a language model"),
+        ({"model": ["a", "lm"]}, "lm is not a sequence-to-sequence model"),
     ],
 )
-def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any], message: str) -> None:
+def test_mismatched_models_are_refused(here: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ArtefactError, match=message):
         decoded(here, **changes)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("lm:0", "leaves .*lm no say"), ("lm:2", "--fusion .*lm:2: .*between 0 and 1, got 2")]
+    ("text", "message"), [("lm:0", "--fusion .*lm:0"), ("lm:2", "--fusion .*lm:2: .*between 0 and 1, got 2")]
 )
-def test_weights_of_fusion_that_make_no_sense(here: Path, text: str, message: str) -> None:
+def test_invalid_fusion_weights(here: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         decoded(here, fusion=[text])
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "option", "values"),
     [
-        (
-            {"model": ["r"], "prefix_file": "prefixes"},
-            "--prefix-file: for models that say the target from its beginning\n"
-            r"  .*r says it from its end \(`rnnkit train --right-to-left`\)",
-        ),
-        ({"model": ["a", "r"], "fusion": ["lm"]}, "--fusion: for models that say the target from its beginning\n"),
-        (
-            {"model": ["a", "r"], "sample": True},
-            "--sample: for models of one direction\n  .*a says the target from its beginning, .*r from its end, and "
-            "what the beams of both find is ranked\n  hint: leave out --sample, or one of the models",
-        ),
-        ({"model": ["r", "a"], "coverage_penalty": 0.1}, "--coverage-penalty: for models of one direction\n"),
-        ({"model": ["r", "a"], "exhaustive": True, "max_length": 3}, "--exhaustive: for models of one direction\n"),
+        ({"model": ["r"], "prefix_file": "prefixes"}, "--prefix-file", ["--right-to-left"]),
+        ({"model": ["a", "r"], "fusion": ["lm"]}, "--fusion", ["--right-to-left"]),
+        ({"model": ["a", "r"], "sample": True}, "--sample", ["a generates from left", "r from right", "hint"]),
+        ({"model": ["r", "a"], "coverage_penalty": 0.1}, "--coverage-penalty", ["one direction"]),
+        ({"model": ["r", "a"], "exhaustive": True, "max_length": 3}, "--exhaustive", ["one direction"]),
     ],
 )
-def test_what_models_of_two_directions_cannot_do(here: Path, changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
+def test_options_that_need_one_direction_are_refused(
+    here: Path, changes: dict[str, Any], option: str, values: list[str]
+) -> None:
+    with raises(UsageError, *values, path=here / "r", option=option):
         decoded(here, **changes)
 
 
-def test_a_model_without_attention_says_so(here: Path) -> None:
-    with pytest.raises(UsageError, match=r"--replace-unknown wants attention, and .*blind has none"):
+def test_model_without_attention_refuses_attention_options(here: Path) -> None:
+    with raises(UsageError, path=here / "blind", option="--replace-unknown"):
         decoded(here, model=["blind"], replace_unknown=True)
     assert len(decoded(here, model=["blind"])) == len(LINES)
     assert json.loads(decoded(here, model=["blind"], json=True)[0])["outputs"][0]["attention"] is None
 
 
-def test_unknown_words_are_written_as_the_lexicon_translates_what_they_looked_at(here: Path, tmp_path: Path) -> None:
+def test_unknown_words_are_replaced_by_lexicon_translations(here: Path, tmp_path: Path) -> None:
     network = translator(seed=1, spread=1.0)
     with torch.no_grad():
         network.output_bias[special_tokens.UNK] = 99.0
@@ -192,13 +187,8 @@ def test_unknown_words_are_written_as_the_lexicon_translates_what_they_looked_at
 def test_a_lexicon_of_other_tokens_is_refused(here: Path, tmp_path: Path) -> None:
     lexicon = tmp_path / "lexicon"
     lexicon.write_text("▁der\t▁the\t0.7\nZzz\tZzz\t1\n", encoding="utf-8")
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, here / "a", "the, a, king", "▁der, Zzz", path=lexicon, option="--lexicon"):
         decoded(here, replace_unknown=True, lexicon=lexicon)
-    assert str(caught.value) == (
-        f"{lexicon} has no source token that {here / 'a'} knows\n"
-        "  the model reads the, a, king; the lexicon translates ▁der, Zzz\n"
-        "  hint: make one from text that the model's tokenizer has cut: `rnnkit align-words SOURCE.tok TARGET.tok`"
-    )
 
 
 @pytest.mark.parametrize("options", [{"beam": 1}, {"nbest": 2}, {"sample": True, "nbest": 2}, {"model": ["a", "b"]}])
@@ -231,12 +221,12 @@ def test_maps_are_written_as_json_and_as_pictures(here: Path, tmp_path: Path) ->
     assert not (tmp_path / "a-2.png").exists(), "nothing was looked at for an empty line"
 
 
-def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Path, tmp_path: Path) -> None:
+def test_nan_weights_are_reported_before_any_output(here: Path, tmp_path: Path) -> None:
     network = translator(seed=1)
     with torch.no_grad():
         network.output_bias[5] = torch.nan
     folder = translator_folder(tmp_path, network)
-    with pytest.raises(FormatError, match=r"best\.safetensors: tensor output_bias has numbers that are none \(NaN or"):
+    with raises(FormatError, "output_bias", "NaN", path=folder / "best.safetensors"):
         decoded(here, model=[folder])
     assert model_weights.unique_tensors(network)
 
@@ -293,7 +283,7 @@ def test_translations_that_cannot_be_scored(
         scored(here, files, **changes)
 
 
-def test_constraints_are_whole_words_and_token_sequences_stand_anywhere(here: Path) -> None:
+def test_constraints_match_whole_words_or_token_sequences(here: Path) -> None:
     (here / "whole").write_text("cat\t, very\n\n" * 7, encoding="utf-8")
     (here / "tokens").write_text("￭, very\tking the\n\n" * 7, encoding="utf-8")
     for changes in ({"model": ["a"]}, {"model": ["r"]}, {"model": ["a", "r"]}):
@@ -310,7 +300,7 @@ def test_constraints_are_whole_words_and_token_sequences_stand_anywhere(here: Pa
 
 def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
     (here / "impossible").write_text("cat\tZzz\n\n" * 7, encoding="utf-8")
-    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' has 'Zzz'") as caught:
+    with pytest.raises(DataError, match=r"impossible:1: the phrase 'Zzz' .*'Zzz'") as caught:
         decoded(here, constraints="impossible")
     assert caught.value.details[-1].startswith("and 2 more")
     heard: list[Any] = []
@@ -322,7 +312,7 @@ def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
     assert "7 prefixes and constraints" in warnings
 
 
-def test_a_model_that_copies_writes_unknown_words_and_scores_them_alike(here: Path) -> None:
+def test_copied_words_are_decoded_and_scored_alike(here: Path) -> None:
     network = translator(seed=5, spread=1.0, copy=True)
     with torch.no_grad():
         network.gate.bias.sub_(6)

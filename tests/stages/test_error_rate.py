@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Event, WarningEvent
@@ -64,18 +65,17 @@ def test_a_pronouncing_dictionary(tmp_path: Path) -> None:
     assert result.answers == 3
 
 
-def test_a_dictionary_wants_one_hypothesis_a_question(tmp_path: Path) -> None:
+def test_keyed_references_need_one_hypothesis_per_key(tmp_path: Path) -> None:
     right = write(tmp_path, "lexicon", "TO\tT UW\nTO\tT AH\nBE\tB IY\n")
     written = write(tmp_path, "written", "T AH\nT AH\nB IY\n")
-    with pytest.raises(DataError, match=f"{written} has 3 lines, {right} has 2 questions"):
+    with raises(DataError, f"{written} has 3 lines", f"{right} has 2 keys"):
         run(ErrorRateOptions([right], written, keyed=True))
 
 
 def test_a_dictionary_without_a_tab(tmp_path: Path) -> None:
     right = write(tmp_path, "lexicon", "TO\tT UW\nBE B IY\n")
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, "KEY<TAB>REFERENCE", "'BE B IY'", path=right, line=2, option="--keyed"):
         run(ErrorRateOptions([right], right, keyed=True))
-    assert str(caught.value) == f"{right}:2: no right answer\n  --keyed wants QUESTION<TAB>ANSWER, not 'BE B IY'"
 
 
 def test_one_letter_in_two_encodings_is_one_letter(tmp_path: Path) -> None:
@@ -117,18 +117,17 @@ def test_counts_must_agree(pair: ErrorRateOptions, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "option", "named"),
     [
-        ({"keyed": True, "references": [Path("a"), Path("b")]}, "--keyed takes one reference file\n  2 are given"),
-        ({"separator": ""}, "--separator cannot be empty"),
-        ({"keyed": True, "references": [STDIN]}, "standard input is asked for twice"),
-        ({"references": [STDIN]}, "standard input is asked for twice"),
+        ({"keyed": True, "references": [Path("a"), Path("b")]}, "--keyed", "2 are given"),
+        ({"separator": ""}, "--separator", "empty"),
+        ({"keyed": True, "references": [STDIN]}, None, "standard input"),
+        ({"references": [STDIN]}, None, "standard input"),
     ],
 )
-def test_options_that_do_not_go_together(values: dict[str, object], message: str) -> None:
-    with pytest.raises(UsageError) as caught:
+def test_incompatible_options(values: dict[str, object], option: str | None, named: str) -> None:
+    with raises(UsageError, named, option=option):
         run(replace(ErrorRateOptions([Path("right")]), **values))  # type: ignore[arg-type]
-    assert str(caught.value).startswith(message)
 
 
 def heard_by(options: ErrorRateOptions) -> list[str]:
@@ -137,7 +136,7 @@ def heard_by(options: ErrorRateOptions) -> list[str]:
     return [event.text for event in heard if isinstance(event, WarningEvent)]
 
 
-def test_a_question_whose_lines_stand_apart_is_named(tmp_path: Path) -> None:
+def test_keys_on_separate_lines_are_reported(tmp_path: Path) -> None:
     lexicon = "READ\tR IY D\nTO\tT UW\nREAD\tR EH D\nBE\tB IY\nTO\tT AH\n"
     options = ErrorRateOptions(
         [write(tmp_path, "lexicon", lexicon)], write(tmp_path, "written", "R EH D\nT AH\nB IY\n"), keyed=True
@@ -145,14 +144,14 @@ def test_a_question_whose_lines_stand_apart_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         run(options)
     apart = (
-        "2 of 5 questions recur apart from their other lines, and each place counts as a question of its own: "
+        "2 of 5 keys recur on lines that are not adjacent, and each occurrence counts as a separate key: "
         "'READ' on line 1 and again on line 3, and 1 more"
     )
     assert caught.value.details == (
-        f"{options.hypotheses} has 3 lines, {options.references[0]} has 5 questions",
+        f"{options.hypotheses} has 3 lines, {options.references[0]} has 5 keys",
         apart,
     )
-    assert caught.value.hint == "`sort -s -t $'\\t' -k1,1` brings the lines of a question together"
+    assert caught.value.hint == "`sort -s -t $'\\t' -k1,1` makes the lines of a key adjacent"
     write(tmp_path, "written", "R EH D\nT AH\nR EH D\nB IY\nT AH\n")
     assert heard_by(options) == [f"{options.references[0]}: {apart}"]
 

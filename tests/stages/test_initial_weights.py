@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from tests.cli.conftest import Outcome
+from tests.raising import raises
 from tests.workspaces import SMALL, make_workspace
 
 from rnnkit.cli import app
@@ -82,7 +83,7 @@ def assert_rows_are_vectors(table_VD: torch.Tensor, work: Path, vectors: dict[st
     np.testing.assert_allclose(table_VD[rows].numpy(), scaled, rtol=1e-4, atol=1e-6)
 
 
-def test_frozen_source_embeddings_are_the_vectors_and_the_rest_learns(
+def test_frozen_source_embeddings_stay_the_vectors(
     work: Path, file: Path, vectors: dict[str, NDArray[np.float64]], tmp_path: Path
 ) -> None:
     heard: list[Event] = []
@@ -97,7 +98,7 @@ def test_frozen_source_embeddings_are_the_vectors_and_the_rest_learns(
     assert notes[0].startswith(f"de embeddings from {file}: ")
     assert notes[0].endswith("% of running tokens")
     size = found["source_embedding.weight"].numel()
-    assert f" parameters, {size:,} of them frozen, float32 on cpu, 1 threads" in notes[1]
+    assert f" parameters ({size:,} frozen), float32 on cpu, 1 threads" in notes[1]
     text = tmp_path / "text.de"
     text.write_text("Der Hund.\n", encoding="utf-8")
     assert len(list(decode.run(decode.DecodeOptions(files=[text], model=[tmp_path / "a"])))) == 1
@@ -207,31 +208,29 @@ def test_vectors_that_do_not_fit(work: Path, file: Path, tmp_path: Path) -> None
     strange = write(tmp_path / "strange.vec", {"zxcv": np.ones(DIMENSION), "qwer": np.ones(DIMENSION)})
     message = refused(DataError, work, model, embeddings=[strange])
     assert message.startswith(f"{strange} has no vector for any token of the vocabulary\n  the vocabulary has ")
-    assert "; the vectors are of zxcv, qwer\n  hint: vectors of words want text in words" in message
-    missing = refused(DataError, work, model, embeddings=[tmp_path / "none.vec"])
-    assert missing == f"there are no vectors at {tmp_path / 'none.vec'}"
+    assert "; the vectors are of zxcv, qwer\n  hint: " in message and "--type words" in message
+    with raises(DataError, path=tmp_path / "none.vec", option="--embeddings"):
+        train_seq2seq.run(options(work, model, embeddings=[tmp_path / "none.vec"]))
 
 
 @pytest.mark.parametrize(
-    ("names", "frozen", "joint", "tied", "message"),
+    ("names", "frozen", "joint", "option", "value"),
     [
-        ("", True, False, True, "--freeze-embeddings needs --embeddings"),
-        ("abc", False, False, True, "--embeddings names 3 files of vectors\n  it wants the source's and the target's"),
-        ("ab", False, True, True, "--embeddings names 2 files of vectors\n  it wants one, for there is one table"),
-        ("ab", True, False, True, "--freeze-embeddings would freeze the output layer too\n  with --tied its matrix"),
-        ("a", True, True, True, "--no-tied gives it a matrix of its own"),
+        ("", True, False, "--freeze-embeddings", "--embeddings"),
+        ("abc", False, False, "--embeddings", "3"),
+        ("ab", False, True, "--embeddings", "2"),
+        ("ab", True, False, "--freeze-embeddings", "--tied"),
+        ("a", True, True, "--freeze-embeddings", "--no-tied"),
     ],
 )
-def test_options_that_do_not_go_together(names: str, frozen: bool, joint: bool, tied: bool, message: str) -> None:
-    with pytest.raises(UsageError) as raised:
-        PretrainedEmbeddings(tuple(map(Path, names)), frozen, joint).check(tied, init_from=None)
-    assert message in str(raised.value)
+def test_incompatible_options(names: str, frozen: bool, joint: bool, option: str, value: str) -> None:
+    with raises(UsageError, value, option=option):
+        PretrainedEmbeddings(tuple(map(Path, names)), frozen, joint).check(tied=True, init_from=None)
 
 
 def test_vectors_and_another_model_are_not_both_the_beginning(work: Path, tmp_path: Path, file: Path) -> None:
-    assert refused(UsageError, work, tmp_path, embeddings=[file], init_from=tmp_path / "other") == (
-        "--embeddings and --init-from both say what the embeddings start from"
-    )
+    with raises(UsageError, "--init-from", option="--embeddings"):
+        train_seq2seq.run(options(work, tmp_path, embeddings=[file], init_from=tmp_path / "other"))
 
 
 @pytest.fixture
@@ -259,7 +258,7 @@ def test_as_it_is_typed(work: Path, file: Path, tmp_path: Path, typed: Any) -> N
     assert f", {rows * DIMENSION:,} of them frozen\n" in dry.out
     wrong = typed(*words, "--embeddings", str(file), str(file), "--freeze-embeddings")
     assert wrong.code == 2
-    assert wrong.err.endswith("one file of vectors alone freezes the source's embeddings only\n")
+    assert wrong.err.endswith("a single file of word vectors freezes only the source embeddings\n")
     done = typed(*words, "--embeddings", str(file), "--freeze-embeddings")
     assert done.code == 0, done.err
     assert "words found (" in done.err

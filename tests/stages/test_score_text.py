@@ -62,7 +62,7 @@ def options(work: Path, text: Path) -> ScoreOptions:
     return ScoreOptions(files=[text], work=work, summary=True, threads=1, device="cpu")
 
 
-def test_text_that_comes_back_has_one_figure(work: Path, tmp_path: Path) -> None:
+def test_reversible_text_has_one_figure(work: Path, tmp_path: Path) -> None:
     lines = [line.lower() for line in TEST]
     summary, warnings = scored(options(work, write(tmp_path / "test.en", lines)))
     text = "".join(f"{line}\n" for line in lines)
@@ -86,7 +86,7 @@ def test_text_that_comes_back_has_one_figure(work: Path, tmp_path: Path) -> None
         (lambda line: spread(line.replace("ö", "o\u0308").upper()), ["white space", "case", "Unicode form"]),
     ],
 )
-def test_what_normalization_removes_changes_no_figure_but_the_raw_one(
+def test_normalization_affects_only_the_raw_figures(
     work: Path, tmp_path: Path, change: object, kinds: list[str]
 ) -> None:
     assert callable(change)

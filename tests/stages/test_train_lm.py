@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.raising import raises
 from tests.workspaces import make_text_workspace, make_workspace
 
 from rnnkit.errors import ArtefactError, ConfigError, DataError, TrainingError, UsageError
@@ -18,7 +20,8 @@ from rnnkit.stages.training import train, train_lm
 from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
 from rnnkit.stages.training.train_lm.options import PRESETS, TrainLMOptions, apply_preset
-from rnnkit.stages.vectors import embedding_options, train_embeddings
+from rnnkit.stages.vectors import train_embeddings
+from rnnkit.stages.vectors.train_embeddings import TrainEmbeddingsOptions
 
 SAME = ("best.safetensors", "last/weights.safetensors", "last/optimiser.safetensors", "last/carried.safetensors",
         "last/loss-scale.safetensors")  # fmt: skip
@@ -61,7 +64,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
     assert "rnnkit score --model DIR < text.en" in card
 
 
-def test_it_learns_and_says_so(work: Path, tmp_path: Path) -> None:
+def test_training_reduces_the_loss(work: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     result = train_lm.run(options(work, tmp_path / "model", max_steps=60, learning_rate=2e-2), heard.append)
     assert isinstance(result, TrainingResult)
@@ -95,7 +98,7 @@ def test_every_arch_trains_in_both_contexts(work: Path, tmp_path: Path, arch: st
     ],
     ids=["plain", "regularised", "sampled", "transformer", "bf16", "fp16", "accumulated", "line"],
 )
-def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
+def test_run_resumed_within_an_epoch_is_bit_identical(
     work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rnnkit.errors import Interrupted
@@ -149,30 +152,30 @@ def test_the_awd_preset_takes_its_first_steps_here(work: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "option", "values"),
     [
-        ({"bidirectional": True}, "--bidirectional language models do not exist"),
-        ({"cloze": True, "arch": "transformer"}, "--cloze wants a recurrent unit, not --arch transformer"),
-        ({"arch": "transformer", "embedding": 8, "hidden": 12}, "--embedding 8 is not --hidden 12"),
+        ({"bidirectional": True}, "--bidirectional", ["--cloze"]),
+        ({"cloze": True, "arch": "transformer"}, "--cloze", ["--arch transformer"]),
+        ({"arch": "transformer", "embedding": 8, "hidden": 12}, "--embedding", ["(8)", "--hidden (12)"]),
         (
             {"arch": "transformer", "embedding": 10, "hidden": 10, "heads": 4},
-            "--hidden 10 cannot be parted among --heads 4",
+            "--hidden",
+            ["(10)", "--heads (4)"],
         ),
-        ({"freeze_embeddings": True}, "--freeze-embeddings needs --embeddings"),
-        ({"arch": "ngram", "resume": True}, "--resume: counting takes seconds"),
-        ({"arch": "ngram", "recompute": True}, "--recompute is for neural networks, not --arch ngram"),
+        ({"freeze_embeddings": True}, "--freeze-embeddings", ["--embeddings"]),
+        ({"arch": "ngram", "resume": True}, "--resume", ["--arch ngram"]),
+        ({"arch": "ngram", "recompute": True}, "--recompute", ["--arch ngram"]),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(
-    work: Path, tmp_path: Path, changes: dict[str, Any], message: str
+def test_incompatible_options_are_refused(
+    work: Path, tmp_path: Path, changes: dict[str, Any], option: str, values: list[str]
 ) -> None:
-    with pytest.raises(UsageError) as caught:
+    with raises(UsageError, *values, option=option):
         train_lm.run(options(work, tmp_path / "model", **changes))
-    assert message in str(caught.value)
     assert not (tmp_path / "model").exists()
 
 
-def test_a_rate_that_diverges_ends_with_the_step_and_advice(work: Path, tmp_path: Path) -> None:
+def test_diverging_learning_rate_names_step_and_advice(work: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         trained(work, tmp_path / "model", optimizer="sgd", learning_rate=1e30, clip=0.0, schedule="constant")
     assert "the loss " in str(caught.value)
@@ -182,14 +185,13 @@ def test_a_rate_that_diverges_ends_with_the_step_and_advice(work: Path, tmp_path
 
 def test_data_of_two_sides_is_refused(tmp_path: Path) -> None:
     pairs = make_workspace(tmp_path)
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, "two sides", "de and en", path=pairs / "data"):
         train_lm.run(options(pairs, tmp_path / "model"))
-    assert "has two sides, de and en; a language model needs one" in str(caught.value)
 
 
 def test_a_missing_validation_part_is_refused(work: Path, tmp_path: Path) -> None:
     align.run(align.AlignOptions(work=work, train=[work / "tokens" / "train.en.tok"], output=tmp_path / "data"))
-    with pytest.raises(DataError, match="has no valid sentences"):
+    with raises(DataError, "valid"):
         train_lm.run(options(work, tmp_path / "model", data=tmp_path / "data"))
 
 
@@ -240,13 +242,13 @@ def test_fine_tuning_starts_where_the_other_model_ended(work: Path, model: Path,
     tuned = trained(work, tmp_path / "tuned", init_from=model, learning_rate=0.0, max_steps=1)
     before = json.loads((model / "meta.json").read_text())["facts"]["best"]["loss"]
     assert tuned.scores["loss"] == pytest.approx(before)
-    with pytest.raises(ConfigError, match="is another network"):
+    with raises(ConfigError, "hidden", path=model, option="--init-from"):
         trained(work, tmp_path / "other", init_from=model, hidden=14, layers=2)
 
 
 def test_embeddings_start_from_word_vectors(work: Path, tmp_path: Path) -> None:
     train_embeddings.run(
-        embedding_options.TrainEmbeddingsOptions(
+        TrainEmbeddingsOptions(
             text=[work / "tokens" / "train.en.tok"], dimension=10, min_count=1, epochs=1, threads=1, work=tmp_path,
         )
     )  # fmt: skip
@@ -254,11 +256,11 @@ def test_embeddings_start_from_word_vectors(work: Path, tmp_path: Path) -> None:
     changes = {"embeddings": [tmp_path / "embeddings"], "max_steps": 4}
     train_lm.run(options(work, tmp_path / "model", **changes), heard.append)
     assert any("en embeddings from" in event.text for event in heard if isinstance(event, Note))
-    with pytest.raises(UsageError, match="would freeze the output layer too"):
+    with raises(UsageError, "--tied", option="--freeze-embeddings"):
         train_lm.run(options(work, tmp_path / "frozen", **changes, freeze_embeddings=True))
 
 
-def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) -> None:
+def test_dry_run_estimates_cost_and_writes_nothing(work: Path, tmp_path: Path) -> None:
     estimate = train_lm.run(options(work, tmp_path / "model", dry_run=True))
     assert estimate.as_dict()["steps"] == 24
     assert not (tmp_path / "model").exists()
@@ -268,7 +270,7 @@ def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("changes", [{"arch": "transformer", "embedding": 12}, {"layers": 2}, {"cloze": True}], ids=str)
-def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
+def test_activation_checkpointing_gives_the_same_model(
     work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = trained(work, tmp_path / "kept", max_steps=4, **changes).model
@@ -276,7 +278,7 @@ def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
     assert (again / "best.safetensors").read_bytes() == (kept / "best.safetensors").read_bytes()
     assert manifest.read(again, "model", 1).options["recompute"] is True
     turned_on: list[Any] = []
-    monkeypatch.setattr("rnnkit.nn.recompute.turn_on", turned_on.append)
+    monkeypatch.setattr("rnnkit.nn.activation_checkpointing.enable_checkpointing", turned_on.append)
     for wanted in (False, True):
         train_lm.run(options(work, tmp_path / "dry", max_steps=4, dry_run=True, recompute=wanted, **changes))
     assert len(turned_on) == 1
@@ -314,6 +316,17 @@ def test_a_cloze_model_trains(work: Path, tmp_path: Path) -> None:
     assert manifest.find_mismatches(result.model) == []
 
 
-def test_train_chooses_the_command(work: Path, tmp_path: Path) -> None:
-    assert train.training_command(work / "data") == "train-lm"
-    assert train.training_command(make_workspace(tmp_path) / "data") == "train-seq2seq"
+def test_train_sends_text_here_and_pairs_there(work: Path, tmp_path: Path) -> None:
+    small = {
+        field.name: getattr(options(work, tmp_path / "m"), field.name) for field in dataclasses.fields(TrainLMOptions)
+    }
+    known = {name: value for name, value in small.items() if value is not None}
+    result = train.run(train.TrainOptions(**{**known, "arch": "mingru", "max_steps": 4}))
+    assert isinstance(result, TrainingResult)
+    assert result.model == tmp_path / "m"
+    with raises(UsageError, "additive", "`train-lm`", option="--attention"):
+        train.run(train.TrainOptions(work=work, output=tmp_path / "n", attention="additive"))
+    pairs = make_workspace(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        train.run(train.TrainOptions(work=pairs, output=tmp_path / "n", arch="ngram"))
+    assert "--arch cannot be 'ngram'" in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.data.step_iterator import ShardSpec
 from rnnkit.errors import UsageError
@@ -24,12 +25,10 @@ def test_a_run_has_the_processes_that_were_started() -> None:
 
 @pytest.mark.parametrize(("processes", "size", "resume"), [(2, 1, False), (2, 3, False), (1, 3, True)])
 def test_another_number_is_refused(processes: int, size: int, resume: bool) -> None:
-    with pytest.raises(UsageError) as raised:
+    with raises(UsageError, processes, size, f"torchrun --nproc-per-node {processes}", option="--processes"):
         training_run._with_processes(TrainLMOptions(processes=processes, resume=resume), Among(size))
-    assert f"--processes of the run is {processes}, and there are {size}" in str(raised.value)
-    assert f"torchrun --nproc-per-node {processes}" in str(raised.value)
 
 
-def test_an_estimate_takes_the_first_ones_share() -> None:
+def test_dry_run_takes_the_shard_of_rank_zero() -> None:
     assert training_run.shard_spec(TrainLMOptions(accumulate=5, processes=3), ProcessGroup()) == ShardSpec(5, 0, 3)
     assert training_run.shard_spec(TrainLMOptions(accumulate=5, processes=3), Among(3)) == ShardSpec(5, 1, 3)

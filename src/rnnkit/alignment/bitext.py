@@ -1,32 +1,32 @@
-"""Two texts, sentence by sentence translations of each other, as arrays of ids that may lie on the disk."""
+"""A bitext, two texts that are translations of each other sentence by sentence, as id arrays that may be mapped."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.io.npy import IntArray
+from rnnkit.kernels.word_pair_table import BitextChunk
 from rnnkit.text.special_tokens import EOS
 
-CHUNK_PRODUCT = 1 << 17
-"""Pairs of words, one of each side, that are looked at in one go. How a text is cut depends on the text alone."""
+WORD_PAIRS_PER_CHUNK = 1 << 17
+"""Target size of a chunk. Chunk boundaries depend on the text alone, never on the number of threads."""
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the two texts.
+class BitextSide:
+    """One side of a bitext.
 
     Attributes:
         ids: Tokens of all sentences.
-        begin_N: Where each sentence begins.
-        length_N: Its words; the end symbol is none of them.
-        size: Number of ids there can be.
+        begin_N: Offset of each sentence in `ids`.
+        length_N: Number of words of each sentence, EOS excluded.
+        size: Vocabulary size.
     """
 
     ids: IntArray
@@ -35,36 +35,18 @@ class Side:
     size: int
 
 
-class Chunk(NamedTuple):
-    """Some sentence pairs as kernels read them.
-
-    Attributes:
-        source_S: Words of the source sentences, one sentence after the other.
-        source_begin_N1: Where each begins, and the end of the last.
-        target_T: Words of the target sentences.
-        target_begin_N1: Where each begins, and the end of the last.
-        shape_N: Number of each pair's shape in `Bitext.shapes`.
-    """
-
-    source_S: NDArray[np.int32]
-    source_begin_N1: NDArray[np.int64]
-    target_T: NDArray[np.int32]
-    target_begin_N1: NDArray[np.int64]
-    shape_N: NDArray[np.int32]
-
-
 @dataclass(frozen=True)
 class Bitext:
     """Sentence pairs.
 
     Attributes:
-        source: The side that explains.
-        target: The side whose words are explained, each by one word of the other side or by none.
-        too_long: Pairs that are left alone because a side has too many words.
+        source: The side that generates.
+        target: The side that is generated: each of its words is aligned to one source word or to NULL.
+        too_long: Number of pairs that are skipped because a side has too many words.
     """
 
-    source: Side
-    target: Side
+    source: BitextSide
+    target: BitextSide
     too_long: int
 
     def __len__(self) -> int:
@@ -72,70 +54,70 @@ class Bitext:
 
     @property
     def target_words(self) -> int:
-        """Words that are explained; those opposite an empty line are not."""
+        """Number of target words that are aligned; words opposite an empty sentence are not."""
         return int(self.target.length_N[self.source.length_N > 0].sum())
 
     def swapped(self) -> Bitext:
-        """The other direction."""
+        """Return the bitext of the reverse direction."""
         return Bitext(self.target, self.source, self.too_long)
 
     def shapes(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """The different pairs of lengths (source, target), shape (shapes, 2), and the number of each pair's, (N,)."""
+        """Return the distinct pairs of lengths (source, target), (H, 2), and the index of each pair's lengths, (N,)."""
         width = int(self.target.length_N.max(initial=0)) + 1
         keys, shape_N = np.unique(self.source.length_N * width + self.target.length_N, return_inverse=True)
         return np.stack((keys // width, keys % width), axis=1), shape_N.astype(np.int32)
 
-    def cuts(self) -> NDArray[np.int64]:
-        """Where chunks begin, and the end of the last; as many sentences as have `CHUNK_PRODUCT` pairs of words."""
+    def chunk_bounds(self) -> NDArray[np.int64]:
+        """Return the first sentence of each chunk of about `WORD_PAIRS_PER_CHUNK` word pairs, and the total."""
         work_N = np.cumsum((self.source.length_N + 1) * (self.target.length_N + 1))
-        marks = np.arange(CHUNK_PRODUCT, work_N[-1] if len(work_N) else 0, CHUNK_PRODUCT)
+        marks = np.arange(WORD_PAIRS_PER_CHUNK, work_N[-1] if len(work_N) else 0, WORD_PAIRS_PER_CHUNK)
         return np.unique(np.concatenate(([0], np.searchsorted(work_N, marks) + 1, [len(self)])))
 
-    def chunk(self, first: int, last: int, shape_N: NDArray[np.int32]) -> Chunk:
-        """Sentence pairs `first` to `last`, the latter not included."""
+    def chunk(self, first: int, last: int, shape_N: NDArray[np.int32]) -> BitextChunk:
+        """Return the sentence pairs from `first` up to but excluding `last`."""
         sides = (_gather(side, first, last) for side in (self.source, self.target))
         (source_S, source_begin_N1), (target_T, target_begin_N1) = sides
-        return Chunk(source_S, source_begin_N1, target_T, target_begin_N1, shape_N[first:last])
+        return BitextChunk(source_S, source_begin_N1, target_T, target_begin_N1, shape_N[first:last])
 
-    def chunks(self, shape_N: NDArray[np.int32]) -> Iterator[Chunk]:
-        """All of them in order."""
-        for first, last in pairwise(self.cuts().tolist()):
+    def chunks(self, shape_N: NDArray[np.int32]) -> Iterator[BitextChunk]:
+        """Iterate over all chunks in order."""
+        for first, last in pairwise(self.chunk_bounds().tolist()):
             yield self.chunk(first, last, shape_N)
 
 
-def make_bitext(source: Side, target: Side, longest: int) -> Bitext:
-    """Pair two sides of equally many sentences.
+def make_bitext(source: BitextSide, target: BitextSide, max_length: int) -> Bitext:
+    """Pair two sides with the same number of sentences.
 
     Args:
-        source: One.
-        target: The other.
-        longest: Pairs with a side of more words are left alone: their time grows with the cube of the length.
+        source: The source side.
+        target: The target side.
+        max_length: Pairs with a longer side, in words, are skipped: the HMM's time grows cubically with the length.
     """
-    long_N = (source.length_N > longest) | (target.length_N > longest)
-    cut = [replace(side, length_N=np.where(long_N, 0, side.length_N)) for side in (source, target)]
-    return Bitext(cut[0], cut[1], int(long_N.sum()))
+    long_N = (source.length_N > max_length) | (target.length_N > max_length)
+    kept = [replace(side, length_N=np.where(long_N, 0, side.length_N)) for side in (source, target)]
+    return Bitext(kept[0], kept[1], int(long_N.sum()))
 
 
-def make_side(sentences: SentenceDataset, size: int) -> Side:
-    """One side of aligned data, without padding and end symbols.
+def make_side(sentences: SentenceDataset, size: int) -> BitextSide:
+    """Make one side of a bitext from one side of aligned data, without padding and EOS.
 
     Args:
-        sentences: The side.
-        size: Rows of its vocabulary.
+        sentences: The side of the data.
+        size: Size of its vocabulary.
     """
     ids = sentences.stream()
     end_N1 = np.concatenate(([0], np.cumsum(sentences.lengths())))
     length_N = np.diff(end_N1)
-    some_N = length_N > 0
-    ended_N = np.zeros(len(length_N), dtype=np.bool_)
-    ended_N[some_N] = np.asarray(ids[end_N1[1:][some_N] - 1]) == EOS
-    return Side(ids, end_N1[:-1], length_N - ended_N, size)
+    nonempty_N = length_N > 0
+    has_eos_N = np.zeros(len(length_N), dtype=np.bool_)
+    has_eos_N[nonempty_N] = np.asarray(ids[end_N1[1:][nonempty_N] - 1]) == EOS
+    return BitextSide(ids, end_N1[:-1], length_N - has_eos_N, size)
 
 
-def _gather(side: Side, first: int, last: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """The words of some sentences, one after the other, and where each begins."""
+def _gather(side: BitextSide, first: int, last: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Copy some sentences into one array; return their words and the offset of each."""
     length_N = side.length_N[first:last]
     begin_N1 = np.concatenate(([0], np.cumsum(length_N)))
     shift_N = side.begin_N[first:last] - begin_N1[:-1]
-    place_S = np.arange(begin_N1[-1]) + np.repeat(shift_N, length_N)
-    return side.ids[place_S].astype(np.int32), begin_N1
+    position_S = np.arange(begin_N1[-1]) + np.repeat(shift_N, length_N)
+    return side.ids[position_S].astype(np.int32), begin_N1

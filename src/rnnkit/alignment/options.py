@@ -1,4 +1,4 @@
-"""How a word aligner learns."""
+"""Options of word alignment training; light to import, for help pages."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ DIAGONAL: Final = "diagonal"
 HMM: Final = "hmm"
 MODELS: Final = (HMM, DIAGONAL)
 
-FLATTEST, STEEPEST = 0.1, 14.0
+MIN_TENSION, MAX_TENSION = 0.1, 14.0
 """Bounds of the tension, as in fast_align."""
 
-REACH = 20
-"""Jumps of more words than this, to either side, have one weight together."""
+MAX_JUMP = 20
+"""Longer jumps, in words, share one weight per direction: they are too rare to estimate separately."""
 
-LEAST = 1e-12
-"""Least weight of a jump; one from places that were left less often than this keeps the weight it has."""
+MIN_JUMP_WEIGHT = 1e-12
+"""Smallest weight of a jump, so that none becomes impossible. A jump keeps its weight if the states that it can start
+from are left less often than this."""
 
 
 @dataclass(frozen=True)
 class AlignmentOptions:
-    """How a word aligner learns.
+    """How a word alignment model is trained.
 
     Attributes:
-        model: `diagonal` (Dyer et al. 2013), or `hmm` (Vogel et al. 1996), which starts from it.
-        iterations: Passes over the text, for each of the models that take part.
-        null: Probability that a target word belongs to no source word.
-        alpha: Pseudo-count of each entry of the word table (variational Bayes); 0 for plain expectation-maximisation.
-        tension: How strongly links are drawn to the diagonal, at the start.
-        learn_tension: Fit the tension after each pass but the first.
-        jump_steps: Steps of fitting the jumps after each pass of the HMM.
+        model: `diagonal` (Dyer et al. 2013), or `hmm` (Vogel et al. 1996), which is initialized from it.
+        iterations: EM iterations of each model that is trained.
+        null: Probability that a target word is aligned to the NULL word.
+        alpha: Dirichlet pseudo-count of each table entry (variational Bayes); 0 for plain maximum likelihood.
+        tension: Initial tension: how strongly links are drawn to the diagonal.
+        learn_tension: Fit the tension after each iteration but the first.
+        jump_steps: Steps of fitting the jump weights after each HMM iteration.
     """
 
     model: str = HMM

@@ -17,9 +17,9 @@ def score(stage: ModuleType, options: Any, console: Console) -> None:
 
     It is a result, so `--quiet` does not hide it; standard output has a line for each line of the text either way.
     """
-    from rnnkit.stages.outputs import claim_file
+    from rnnkit.stages.outputs import check_output_file
 
-    claim_file(options, options.output)
+    check_output_file(options, options.output)
     if not options.aligned:
         filters.announce(options.files, console)
     filters.pour(_score_lines(stage, options, console), options.output, console)

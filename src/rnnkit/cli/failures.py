@@ -248,7 +248,7 @@ def _compiler_setting(failure: BaseException) -> RnnkitError | None:
     from rnnkit.kernels import kernel_cache
 
     frames = [frame.filename for frame in traceback.extract_tb(failure.__traceback__)]
-    settings = kernel_cache.settings()
+    settings = kernel_cache.numba_settings()
     if not settings or not any(f"{os.sep}{name}{os.sep}" in file for file in frames for name in ("numba", "llvmlite")):
         return None
     names = ", ".join(name for name, _ in settings)

@@ -24,7 +24,7 @@ def pictures(path: Path) -> list[Path]:
 
 def decode(stage: ModuleType, options: Any, console: Console) -> None:
     """Write translations as they come."""
-    from rnnkit.stages.outputs import claim_file, input_paths, refuse_inputs
+    from rnnkit.stages.outputs import check_not_inputs, check_output_file, input_paths
 
     outputs = [path for path in (options.output, options.alignments) if path is not None]
     # Nobody else may add lines between the look at what is there and the first line of this run.
@@ -32,14 +32,14 @@ def decode(stage: ModuleType, options: Any, console: Console) -> None:
         for path in outputs:
             others = [other for other in outputs if other is not path]
             if options.resume:
-                refuse_inputs(path, [*input_paths(options), *others])
+                check_not_inputs(path, [*input_paths(options), *others])
                 continue
-            claim_file(options, path, beside=others)
+            check_output_file(options, path, beside=others)
             if path != STDIN and not options.overwrite:
                 resumable_output.check_no_partial(path)
         if options.attention is not None and not options.resume:
             for picture in pictures(options.attention):
-                claim_file(options, picture, beside=outputs)
+                check_output_file(options, picture, beside=outputs)
         filters.announce(options.files, console)
         if options.output == STDIN:
             filters.pour(stage.run(options, console.listen), options.output, console)

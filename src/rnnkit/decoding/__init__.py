@@ -1,1 +1,1 @@
-"""Search, written once against the stepper protocol."""
+"""Decoding: searches and sampling over the stepper protocol, and the commands' work from lines to outputs."""

@@ -1,4 +1,4 @@
-"""What attention says about which source token an output token comes from: links, and words for unknown ones."""
+"""Word alignment from attention weights: alignment links, and replacement of unknown words."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ from rnnkit.decoding.stepper import Hypothesis
 from rnnkit.text import special_tokens
 
 
-def most_attended(hypothesis: Hypothesis, source_tokens: int) -> list[int]:
-    """For each token of an output the source token, from 0, that it looked at most; end symbols left out.
+def most_attended(hypothesis: Hypothesis, source_length: int) -> list[int]:
+    """Return the source position with the greatest attention for each output token, EOS excluded.
 
-    A token that looked at none, as monotonic attention behind the end of the source, has that of the token before.
+    A token without any attention, as with monotonic attention after the end of the source, takes the position of the
+    token before it.
 
     Args:
-        hypothesis: With attention.
-        source_tokens: How many the source has, the end symbol not counted; with none, nothing was looked at.
+        hypothesis: Hypothesis with attention.
+        source_length: Source tokens without EOS; 0 yields no positions.
+
+    Returns:
+        Positions, counted from 0; empty without attention.
     """
-    if hypothesis.attention is None or not source_tokens:
+    if hypothesis.attention is None or not source_length:
         return []
-    weights_TS = hypothesis.attention[: len(hypothesis.ids), :source_tokens]
-    found: list[int] = weights_TS.argmax(-1).tolist()
+    weights_TS = hypothesis.attention[: len(hypothesis.ids), :source_length]
+    positions: list[int] = weights_TS.argmax(-1).tolist()
     for token in (weights_TS == 0).all(-1).nonzero().flatten().tolist():
-        found[token] = found[token - 1] if token else 0
-    return found
+        positions[token] = positions[token - 1] if token else 0
+    return positions
 
 
-def format_pharaoh(hypothesis: Hypothesis, source_tokens: int) -> str:
-    """Links of an output as `source-target` pairs, both from 0, in the order of the output."""
-    return " ".join(f"{source}-{target}" for target, source in enumerate(most_attended(hypothesis, source_tokens)))
+def format_pharaoh(hypothesis: Hypothesis, source_length: int) -> str:
+    """Format the alignment links of an output as `source-target` pairs, counted from 0, in output order."""
+    return " ".join(f"{source}-{target}" for target, source in enumerate(most_attended(hypothesis, source_length)))
 
 
 def replace_unknown(
@@ -38,24 +42,25 @@ def replace_unknown(
     is_feature: Callable[[str], bool],
     lexicon: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """The output's tokens, each unknown one replaced by way of the source token that it looked at most.
+    """Replace each <unk> of an output by means of its most attended source token (Luong et al. 2015, arXiv:1410.8206).
 
-    What takes its place is the translation of that source token where the lexicon has one, and else the source token
-    itself (Luong et al. 2015, arXiv:1410.8206).
-
-    Features are passed over: they are no text, and what looks at one the most means some word all the same.
+    The replacement is the translation of the source token in the lexicon, or else the source token itself. Source
+    features are skipped, because they are not text; the next most attended word takes their place.
 
     Args:
-        hypothesis: With attention.
+        hypothesis: Hypothesis with attention.
         tokens: Its tokens as text.
-        source: The source's tokens as text; the vocabulary need not know them.
-        is_feature: Tells which of these are features.
-        lexicon: A translation of each source token that it knows; of none, without one.
+        source: Source tokens as text; they need not be in the vocabulary.
+        is_feature: Returns whether a source token is a feature.
+        lexicon: Translations of source tokens; None to copy all source tokens.
     """
-    places = [place for place, token in enumerate(source) if not is_feature(token)]
-    if hypothesis.attention is None or not places:
+    positions = [position for position, token in enumerate(source) if not is_feature(token)]
+    if hypothesis.attention is None or not positions:
         return tuple(tokens)
-    seen = [places[index] for index in hypothesis.attention[: len(hypothesis.ids), places].argmax(-1).tolist()]
-    pairs = zip(hypothesis.ids, tokens, seen, strict=True)
-    words = source if lexicon is None else [lexicon.get(word, word) for word in source]
-    return tuple(words[place] if row == special_tokens.UNK else token for row, token, place in pairs)
+    attended = hypothesis.attention[: len(hypothesis.ids), positions].argmax(-1).tolist()
+    replacements = source if lexicon is None else [lexicon.get(word, word) for word in source]
+    triples = zip(hypothesis.ids, tokens, attended, strict=True)
+    return tuple(
+        replacements[positions[index]] if token_id == special_tokens.UNK else token
+        for token_id, token, index in triples
+    )

@@ -1,12 +1,18 @@
-"""Beam search, batched over sentences and beams.
+"""Beam search, batched over sentences and hypotheses.
 
-Each sentence has K places. At every step the best continuations of its living hypotheses fill the places that
-are left; one that ends keeps its place for good and stops growing. A sentence is done when every place is taken
-by a finished hypothesis, or when no living one can still come among the best. Nothing is ever pruned for a
-reason other than rank, so a beam that holds the whole space is exhaustive search, and a beam of one is greedy.
+Objects. A stepper scores the next tokens of all active hypotheses at once. Each sentence has a beam of K slots. At
+every step the best extensions of its active hypotheses fill the free slots (`beam_selection.py` defines "best": by
+log-probability, by group in diverse beam search, or by bank in dynamic beam allocation for lexical constraints). A
+hypothesis that generates EOS keeps its slot and is finished. A sentence is finished when all its slots are, or when no
+active hypothesis can still reach the n-best list. Finished sentences are removed from the batch.
 
-How the places are given is `selection`'s part: to the best, to groups that keep clear of each other, or evenly over how
-much of its phrases a hypothesis has met.
+Complexity. One call of the stepper per output position for B sentences of K hypotheses, O(B K V) per step for the
+selection, without sorting the vocabulary; steppers that rank tokens themselves avoid the full distribution where no
+constraint needs it. Memory is O(B K (V + T)), and O(B K T S) more with attention.
+
+Limitations. The search is not exact: a hypothesis outside the beam is never recovered, although nothing but rank prunes
+one, so that a beam which holds the whole space equals exhaustive search, and a beam of one equals greedy search.
+Log-probabilities are summed in float64. The length penalty and the coverage penalty rank finished hypotheses only.
 """
 
 from __future__ import annotations
@@ -26,7 +32,12 @@ from rnnkit.decoding.beam_selection import (
     select_diverse,
     topk_tokens,
 )
-from rnnkit.decoding.constraints.token_constraints import NO_CONSTRAINTS, BatchConstraints, ConstraintMask, check_finite
+from rnnkit.decoding.constraints.token_constraints import (
+    NO_CONSTRAINTS,
+    BatchConstraints,
+    ConstraintMask,
+    check_not_nan,
+)
 from rnnkit.decoding.stepper import (
     Hypothesis,
     PartialHypotheses,
@@ -43,21 +54,21 @@ S = TypeVar("S")
 
 @dataclass
 class _ActiveBeams(Generic[S]):
-    """The living hypotheses of the sentences not yet done.
+    """Beams of the sentences that are not finished.
 
     Attributes:
-        sentence_B: Their numbers in the batch.
-        limit_B: Most tokens of each.
-        free_BG: Places of each group that no finished hypothesis has taken.
-        log_p_BK: In float64; minus infinity where a place is taken by a finished hypothesis or by none.
-        ids_BKT: What was said, behind the start symbol.
-        state: The stepper's.
-        attention_BKTS: Where it is kept.
+        sentence_B: Index of each sentence in the batch.
+        limit_B: Maximum output length of each sentence.
+        free_slots_BG: Slots of each group that no finished hypothesis occupies.
+        log_p_BK: Log-probabilities in float64; minus infinity for slots that are finished or empty.
+        ids_BKT: Tokens so far, BOS first.
+        state: State of the stepper.
+        attention_BKTS: Attention so far, if it is kept.
     """
 
     sentence_B: Tensor
     limit_B: Tensor
-    free_BG: Tensor
+    free_slots_BG: Tensor
     log_p_BK: Tensor
     ids_BKT: Tensor
     state: S
@@ -66,25 +77,25 @@ class _ActiveBeams(Generic[S]):
 
 @dataclass
 class _SearchContext(Generic[S]):
-    """What does not change while a batch is decoded, and what it has finished.
+    """What stays the same during the search of a batch, and the finished hypotheses.
 
     Attributes:
-        stepper: The batch.
-        ranker: The same, where it can rank.
-        options: How to search.
-        terms: What the sentences ask for.
-        keep_attention: Whether attention is looked at.
-        choice: What may be said.
-        finished: For each sentence its finished hypotheses.
-        worst_B: Score of each sentence's last one that would be returned; minus infinity until there are enough.
+        stepper: The model.
+        ranker: The stepper, if it can rank tokens itself.
+        options: Search options.
+        constraints: Constraints of each sentence.
+        keep_attention: Whether hypotheses keep their attention weights.
+        mask: The constraints as a mask over the vocabulary.
+        worst_B: Score of the worst hypothesis in the n-best list of each sentence; minus infinity until it is full.
+        finished: Finished hypotheses of each sentence.
     """
 
     stepper: Stepper[S]
     ranker: RankingStepper[S] | None
     options: SearchOptions
-    terms: BatchConstraints
+    constraints: BatchConstraints
     keep_attention: bool
-    choice: ConstraintMask
+    mask: ConstraintMask
     worst_B: Tensor
     finished: list[list[Hypothesis]] = field(default_factory=list)
 
@@ -95,158 +106,165 @@ def beam_search(
     limit_B: Tensor,
     options: SearchOptions,
     keep_attention: bool = False,
-    terms: BatchConstraints = NO_CONSTRAINTS,
+    constraints: BatchConstraints = NO_CONSTRAINTS,
 ) -> list[list[Hypothesis]]:
-    """Decode a batch.
+    """Decode a batch by beam search.
 
     Args:
-        stepper: The batch.
-        limit_B: Most tokens of each output, the end symbol counted.
-        options: Beam, length penalty, n-best and so on.
-        keep_attention: Whether the hypotheses carry their attention weights.
-        terms: What the sentences ask for.
+        stepper: The model, over an encoded batch.
+        limit_B: Maximum output length of each sentence, EOS included.
+        options: Beam size, length penalty, n-best and so on.
+        keep_attention: Whether to return attention weights.
+        constraints: Constraints of each sentence.
 
     Returns:
-        For each sentence its `nbest` best hypotheses, best first.
+        The `nbest` best hypotheses of each sentence, best first.
+
+    Raises:
+        FormatError: The model computes NaN.
     """
     sentences = len(limit_B)
-    batch = _SearchContext(
+    search = _SearchContext(
         stepper=stepper,
         ranker=stepper if isinstance(stepper, RankingStepper) else None,
         options=options,
-        terms=terms,
+        constraints=constraints,
         keep_attention=keep_attention or options.coverage > 0,
-        choice=ConstraintMask(options, terms),
+        mask=ConstraintMask(options, constraints),
         worst_B=torch.full((sentences,), -torch.inf, dtype=torch.float64),
         finished=[[] for _ in range(sentences)],
     )
-    front = _ActiveBeams(
+    beams = _ActiveBeams(
         sentence_B=torch.arange(sentences),
         limit_B=limit_B,
-        free_BG=torch.full((sentences, options.groups), options.beam // options.groups),
+        free_slots_BG=torch.full((sentences, options.groups), options.beam // options.groups),
         log_p_BK=torch.zeros(sentences, 1, dtype=torch.float64),
         ids_BKT=torch.full((sentences, 1, 1), special_tokens.BOS),
         state=stepper.start(),
     )
-    while len(front.sentence_B):
-        front = _advance(batch, front)
-    return [_rank_hypotheses(many, options.nbest) for many in batch.finished]
+    while len(beams.sentence_B):
+        beams = _advance(search, beams)
+    return [_rank_hypotheses(hypotheses, options.nbest) for hypotheses in search.finished]
 
 
-def _advance(batch: _SearchContext[S], front: _ActiveBeams[S]) -> _ActiveBeams[S]:
-    """Lengthen every living hypothesis by a token, put aside those that end, and leave out sentences that are done."""
-    chosen, state, weights_BKS = _expand(batch, front)
-    every_B1 = torch.arange(len(front.sentence_B)).unsqueeze(1)
-    ids_BKT = torch.cat([front.ids_BKT[every_B1, chosen.row_BK], chosen.token_BK.unsqueeze(-1)], dim=-1)
-    attention_BKTS = _append_attention(front, weights_BKS, chosen.row_BK) if batch.keep_attention else None
+def _advance(search: _SearchContext[S], beams: _ActiveBeams[S]) -> _ActiveBeams[S]:
+    """Extend each active hypothesis by one token, collect those that end, and drop finished sentences."""
+    chosen, state, weights_BKS = _expand(search, beams)
+    every_B1 = torch.arange(len(beams.sentence_B)).unsqueeze(1)
+    ids_BKT = torch.cat([beams.ids_BKT[every_B1, chosen.row_BK], chosen.token_BK.unsqueeze(-1)], dim=-1)
+    attention_BKTS = _append_attention(beams, weights_BKS, chosen.row_BK) if search.keep_attention else None
 
     ends_BK = (chosen.token_BK == special_tokens.EOS) & (chosen.log_p_BK > -torch.inf)
-    free_BG = front.free_BG
+    free_slots_BG = beams.free_slots_BG
     if ends_BK.any():
-        _collect_finished(batch, front.sentence_B, ids_BKT, chosen.log_p_BK, ends_BK, attention_BKTS)
-        free_BG = free_BG - torch.unflatten(ends_BK, 1, (free_BG.shape[1], -1)).sum(-1)
+        _collect_finished(search, beams.sentence_B, ids_BKT, chosen.log_p_BK, ends_BK, attention_BKTS)
+        free_slots_BG = free_slots_BG - torch.unflatten(ends_BK, 1, (free_slots_BG.shape[1], -1)).sum(-1)
     log_p_BK = chosen.log_p_BK.masked_fill(ends_BK, -torch.inf)
-    # A row that does not go on takes the state of another, so that there are few different ones.
+    # Inactive slots share the parent of the best active one: fewer distinct parents make `select` cheaper.
     row_BK = torch.where(
         log_p_BK > -torch.inf, chosen.row_BK, chosen.row_BK.gather(1, log_p_BK.argmax(1, keepdim=True))
     )
 
-    keep_B = _may_improve(batch, front, log_p_BK)
+    keep_B = ~_is_finished(search, beams, log_p_BK)
     if keep_B.all():
-        state = batch.stepper.select(state, every_B1.squeeze(1), row_BK)
-        return _ActiveBeams(front.sentence_B, front.limit_B, free_BG, log_p_BK, ids_BKT, state, attention_BKTS)
+        state = search.stepper.select(state, every_B1.squeeze(1), row_BK)
+        return _ActiveBeams(beams.sentence_B, beams.limit_B, free_slots_BG, log_p_BK, ids_BKT, state, attention_BKTS)
     keep = keep_B.nonzero().squeeze(1)
     return _ActiveBeams(
-        sentence_B=front.sentence_B[keep],
-        limit_B=front.limit_B[keep],
-        free_BG=free_BG[keep],
+        sentence_B=beams.sentence_B[keep],
+        limit_B=beams.limit_B[keep],
+        free_slots_BG=free_slots_BG[keep],
         log_p_BK=log_p_BK[keep],
         ids_BKT=ids_BKT[keep],
-        state=batch.stepper.select(state, keep, row_BK[keep]),
+        state=search.stepper.select(state, keep, row_BK[keep]),
         attention_BKTS=None if attention_BKTS is None else attention_BKTS[keep],
     )
 
 
-def _expand(batch: _SearchContext[S], front: _ActiveBeams[S]) -> tuple[BeamSelection, S, Tensor | None]:
-    """The hypotheses that fill the free places, the state behind all that there were, and what these looked at."""
-    choice, token_BK = batch.choice, front.ids_BKT[:, :, -1]
-    plain = batch.options.groups == 1 and choice.is_plain(front.limit_B, front.ids_BKT.shape[2])
-    if batch.ranker is None or not plain:
-        log_p_BKV, state, weights_BKS = batch.stepper.step(token_BK, front.state)
-        return _select_candidates(batch, front, log_p_BKV), state, weights_BKS
-    live_BK = front.log_p_BK > -torch.inf
-    ranked = batch.ranker.rank(token_BK, front.state, batch.options.beam, choice.never, live_BK)
+def _expand(search: _SearchContext[S], beams: _ActiveBeams[S]) -> tuple[BeamSelection, S, Tensor | None]:
+    """Select the extensions for the free slots; also return the next state and the attention of all hypotheses."""
+    mask, token_BK = search.mask, beams.ids_BKT[:, :, -1]
+    can_rank = search.options.groups == 1 and mask.is_static(beams.limit_B, beams.ids_BKT.shape[2])
+    if search.ranker is None or not can_rank:
+        log_p_BKV, state, weights_BKS = search.stepper.step(token_BK, beams.state)
+        return _select_candidates(search, beams, log_p_BKV), state, weights_BKS
+    live_BK = beams.log_p_BK > -torch.inf
+    ranked = search.ranker.rank(token_BK, beams.state, search.options.beam, mask.forbidden, live_BK)
     log_p_BKN, token_BKN, state, weights_BKS = ranked
-    check_finite(log_p_BKN)
-    found = BeamCandidates(front.log_p_BK.unsqueeze(-1) + log_p_BKN.double(), token_BKN)
-    return select_best_ranked(found, batch.options.beam, front.free_BG), state, weights_BKS
+    check_not_nan(log_p_BKN)
+    candidates = BeamCandidates(beams.log_p_BK.unsqueeze(-1) + log_p_BKN.double(), token_BKN)
+    return select_best_ranked(candidates, search.options.beam, beams.free_slots_BG), state, weights_BKS
 
 
-def _select_candidates(batch: _SearchContext[S], front: _ActiveBeams[S], log_p_BKV: Tensor) -> BeamSelection:
-    """The hypotheses that fill the free places."""
-    options, lexical = batch.options, batch.choice.lexical
-    said = PartialHypotheses(front.sentence_B, front.limit_B, front.ids_BKT)
-    log_p_BKV = batch.choice.restrict(log_p_BKV, said)
+def _select_candidates(search: _SearchContext[S], beams: _ActiveBeams[S], log_p_BKV: Tensor) -> BeamSelection:
+    """Select the extensions for the free slots from the whole distribution."""
+    options, lexical = search.options, search.mask.lexical
+    partial = PartialHypotheses(beams.sentence_B, beams.limit_B, beams.ids_BKT)
+    log_p_BKV = search.mask.apply(log_p_BKV, partial)
     if lexical is None and options.groups == 1:
-        chosen = select_best(log_p_BKV, front.log_p_BK, options.beam, front.free_BG)
-        check_finite(chosen.log_p_BK)
+        chosen = select_best(log_p_BKV, beams.log_p_BK, options.beam, beams.free_slots_BG)
+        check_not_nan(chosen.log_p_BK)
         return chosen
     step_BKN, token_BKN = topk_tokens(log_p_BKV, options.beam)
-    found = BeamCandidates(front.log_p_BK.unsqueeze(-1) + step_BKN.cpu().double(), token_BKN.cpu())
-    check_finite(found.log_p_BKN)
+    candidates = BeamCandidates(beams.log_p_BK.unsqueeze(-1) + step_BKN.cpu().double(), token_BKN.cpu())
+    check_not_nan(candidates.log_p_BKN)
     if lexical is None or options.groups > 1:
-        return select_diverse(found, options.beam // options.groups, options.diversity, front.free_BG)
-    return dynamic_beam_allocation(lexical, found, log_p_BKV, front.log_p_BK, said, options.beam, front.free_BG)
+        return select_diverse(candidates, options.beam // options.groups, options.diversity, beams.free_slots_BG)
+    return dynamic_beam_allocation(
+        lexical, candidates, log_p_BKV, beams.log_p_BK, partial, options.beam, beams.free_slots_BG
+    )
 
 
-def _append_attention(front: _ActiveBeams[S], weights_BKS: Tensor | None, row_BK: Tensor) -> Tensor | None:
+def _append_attention(beams: _ActiveBeams[S], weights_BKS: Tensor | None, row_BK: Tensor) -> Tensor | None:
+    """Append the attention of this step to that of the parents `row_BK`."""
     if weights_BKS is None:
         return None
-    every_B1 = torch.arange(len(front.sentence_B)).unsqueeze(1)
+    every_B1 = torch.arange(len(beams.sentence_B)).unsqueeze(1)
     new_BK1S = weights_BKS.cpu()[every_B1, row_BK].unsqueeze(2)
-    if front.attention_BKTS is None:
+    if beams.attention_BKTS is None:
         return new_BK1S
-    return torch.cat([front.attention_BKTS[every_B1, row_BK], new_BK1S], dim=2)
+    return torch.cat([beams.attention_BKTS[every_B1, row_BK], new_BK1S], dim=2)
 
 
 def _collect_finished(
-    batch: _SearchContext[S],
+    search: _SearchContext[S],
     sentence_B: Tensor,
     ids_BKT: Tensor,
     log_p_BK: Tensor,
     ends_BK: Tensor,
     attention_BKTS: Tensor | None,
 ) -> None:
-    """Put the hypotheses that end aside."""
-    options, length = batch.options, ids_BKT.shape[2] - 1
-    for place, rank in ends_BK.nonzero().tolist():
-        sentence, log_p = int(sentence_B[place]), log_p_BK[place, rank].item()
-        attention_TS = None if attention_BKTS is None else attention_BKTS[place, rank].clone()
-        reached = normalized_score(log_p, length, options.alpha)
+    """Score the hypotheses that end and add them to the finished ones."""
+    options, length = search.options, ids_BKT.shape[2] - 1
+    for index, slot in ends_BK.nonzero().tolist():
+        sentence, log_p = int(sentence_B[index]), log_p_BK[index, slot].item()
+        attention_TS = None if attention_BKTS is None else attention_BKTS[index, slot].clone()
+        score = normalized_score(log_p, length, options.alpha)
         if options.coverage and attention_TS is not None:
-            reached += coverage_penalty(attention_TS, batch.terms.words_B[sentence], options.coverage)
-        many = batch.finished[sentence]
-        many.append(Hypothesis(tuple(ids_BKT[place, rank, 1:-1].tolist()), log_p, reached, attention_TS))
-        if len(many) >= options.nbest:
-            batch.worst_B[sentence] = sorted((one.score for one in many), reverse=True)[options.nbest - 1]
+            score += coverage_penalty(attention_TS, search.constraints.source_lengths_B[sentence], options.coverage)
+        finished = search.finished[sentence]
+        finished.append(Hypothesis(tuple(ids_BKT[index, slot, 1:-1].tolist()), log_p, score, attention_TS))
+        if len(finished) >= options.nbest:
+            scores = sorted((hypothesis.score for hypothesis in finished), reverse=True)
+            search.worst_B[sentence] = scores[options.nbest - 1]
 
 
-def _rank_hypotheses(many: list[Hypothesis], count: int) -> list[Hypothesis]:
-    """The best, each once: groups may have found the same."""
-    once = {one.ids: one for one in sorted(many, key=lambda one: one.score)}
-    return sorted(once.values(), key=lambda one: -one.score)[:count]
+def _rank_hypotheses(hypotheses: list[Hypothesis], count: int) -> list[Hypothesis]:
+    """Return the best hypotheses without duplicates, which groups may produce."""
+    unique = {hypothesis.ids: hypothesis for hypothesis in sorted(hypotheses, key=lambda one: one.score)}
+    return sorted(unique.values(), key=lambda one: -one.score)[:count]
 
 
-def _may_improve(batch: _SearchContext[S], front: _ActiveBeams[S], log_p_BK: Tensor) -> Tensor:
-    """Whether a living hypothesis of each sentence can still come among the n best.
+def _is_finished(search: _SearchContext[S], beams: _ActiveBeams[S], log_p_BK: Tensor) -> Tensor:
+    """Return whether no active hypothesis of each sentence can still reach the n-best list (B).
 
-    Its log-probability can only fall, no output is longer than the limit and no coverage penalty is above zero, so
-    log p / limit^alpha is the best score it can reach (for alpha below zero, a length of one would be). Groups are
-    there for what would not come among the best: they go on until their places are taken.
+    Log-probabilities only decrease, outputs are at most as long as the limit, and the coverage penalty is not positive.
+    Hence log p / limit^alpha bounds the score of a hypothesis from above; for negative alpha, the score at length 1
+    does. Diverse beam search exists for outputs outside the plain n-best list, so its groups always fill their slots.
     """
     best_B = log_p_BK.max(dim=1).values
-    if batch.options.groups > 1:
-        return best_B > -torch.inf
-    alpha = batch.options.alpha
-    bound_B = best_B / front.limit_B.double() ** alpha if alpha > 0 else best_B
-    return (best_B > -torch.inf) & (bound_B > batch.worst_B[front.sentence_B])
+    if search.options.groups > 1:
+        return ~(best_B > -torch.inf)
+    alpha = search.options.alpha
+    bound_B = best_B / beams.limit_B.double() ** alpha if alpha > 0 else best_B
+    return ~((best_B > -torch.inf) & (bound_B > search.worst_B[beams.sentence_B]))

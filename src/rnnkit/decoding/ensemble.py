@@ -1,10 +1,11 @@
-"""Several models that choose together: the mean of their probabilities, and language models that have a say.
+"""Model combination: ensembles, shallow fusion with language models, and decoding directions.
 
-    ensemble   p(v) = 1/N sum_n p_n(v)
-    fusion     log s(v) = log p(v) + sum_m weight_m log q_m(v)       shallow (Gulcehre et al. 2015, arXiv:1503.03535)
+    ensemble         p(v) = 1/N sum_n p_n(v)
+    shallow fusion   log s(v) = log p(v) + sum_m weight_m log q_m(v)     (Gulcehre et al. 2015, arXiv:1503.03535)
 
-Both are steppers made of steppers. A fused score is no probability: it does not sum to one over the vocabulary, and
-being below log p it only falls as an output grows, which is all that a search needs.
+Each combination is a stepper made of steppers, so every search works with it; a step costs the sum of their steps.
+Scores of shallow fusion are not probabilities: they do not sum to one over the vocabulary. They never exceed log p, so
+they decrease as an output grows, which is all that the searches need.
 """
 
 from __future__ import annotations
@@ -24,59 +25,59 @@ from rnnkit.text import special_tokens
 TokenSequence = tuple[int, ...]
 
 States = tuple[Any, ...]
-"""The states of the steppers, in order."""
+"""States of several steppers, in their order."""
 
 
 class Ensemble:
-    """Models that read the same source and say the same tokens; of one, it is that model.
+    """Models that share source and vocabulary; their probabilities are averaged.
 
     Args:
-        steppers: Of one batch. Their attention, where they have any, goes over the same source tokens.
+        steppers: Steppers over the same batch. Attention weights, if any, are over the same source tokens.
     """
 
     def __init__(self, steppers: Sequence[Stepper[Any]]) -> None:
         self._steppers = tuple(steppers)
 
     def start(self) -> States:
-        """The states before the first token."""
+        """See `Stepper.start`."""
         return tuple(stepper.start() for stepper in self._steppers)
 
     def step(self, token_BK: Tensor, state: States) -> tuple[Tensor, States, Tensor | None]:
-        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`. Attention is the mean of that of all."""
+        """See `Stepper.step`. Attention is the mean over the models that have it."""
         results = [stepper.step(token_BK, one) for stepper, one in zip(self._steppers, state, strict=True)]
         total_BKV = results[0][0]
         for log_p_BKV, _, _ in results[1:]:
             total_BKV = torch.logaddexp(total_BKV, log_p_BKV.to(total_BKV))
         if len(results) > 1:
             total_BKV -= math.log(len(results))
-        looks = [weights_BKS for _, _, weights_BKS in results if weights_BKS is not None]
-        weights_BKS = torch.stack([look.to(looks[0]) for look in looks]).mean(0) if looks else None
-        return total_BKV, tuple(one for _, one, _ in results), weights_BKS
+        attention = [weights_BKS for _, _, weights_BKS in results if weights_BKS is not None]
+        mean_BKS = torch.stack([each.to(attention[0]) for each in attention]).mean(0) if attention else None
+        return total_BKV, tuple(one for _, one, _ in results), mean_BKS
 
     def select(self, state: States, sentence_B: Tensor, row_BK: Tensor) -> States:
-        """The states of the chosen sentences, each with the chosen rows."""
+        """See `Stepper.select`."""
         return _select_states(self._steppers, state, sentence_B, row_BK)
 
 
 class ShallowFusion:
-    """A model and language models of its target, which read what it says.
+    """A translation model combined with language models of its target.
 
     Args:
-        stepper: The model.
-        speakers: A stepper of each language model, behind empty prompts.
-        weights: Of the language models, above 0.
+        stepper: The translation model.
+        fusion_models: Steppers of the language models, with empty prompts.
+        weights: Weights of the language models, above 0.
     """
 
-    def __init__(self, stepper: Stepper[Any], speakers: Sequence[Stepper[Any]], weights: Sequence[float]) -> None:
-        self._steppers = (stepper, *speakers)
+    def __init__(self, stepper: Stepper[Any], fusion_models: Sequence[Stepper[Any]], weights: Sequence[float]) -> None:
+        self._steppers = (stepper, *fusion_models)
         self._weights = tuple(weights)
 
     def start(self) -> States:
-        """The states before the first token."""
+        """See `Stepper.start`."""
         return tuple(stepper.start() for stepper in self._steppers)
 
     def step(self, token_BK: Tensor, state: States) -> tuple[Tensor, States, Tensor | None]:
-        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`. Attention is the model's."""
+        """See `Stepper.step`. Attention is the translation model's."""
         results = [stepper.step(token_BK, one) for stepper, one in zip(self._steppers, state, strict=True)]
         total_BKV, _, weights_BKS = results[0]
         for (log_q_BKV, _, _), weight in zip(results[1:], self._weights, strict=True):
@@ -84,68 +85,68 @@ class ShallowFusion:
         return total_BKV, tuple(one for _, one, _ in results), weights_BKS
 
     def select(self, state: States, sentence_B: Tensor, row_BK: Tensor) -> States:
-        """The states of the chosen sentences, each with the chosen rows."""
+        """See `Stepper.select`."""
         return _select_states(self._steppers, state, sentence_B, row_BK)
 
 
 class RemappedStepper:
-    """A language model that numbers its tokens otherwise; to the search it has the rows of another vocabulary.
+    """A language model presented with the ids of another vocabulary.
 
     Args:
         stepper: The language model.
-        row_V: For each row of the other vocabulary, the model's own. Where several are the model's unknown word, each
-            has the whole probability of it.
+        id_V: Its id for each entry of the other vocabulary. Each of several entries that map to <unk> has the whole
+            probability of <unk>.
     """
 
-    def __init__(self, stepper: Stepper[Any], row_V: Tensor) -> None:
+    def __init__(self, stepper: Stepper[Any], id_V: Tensor) -> None:
         self._stepper = stepper
-        self._row_V = row_V
+        self._id_V = id_V
 
     def start(self) -> Any:
-        """The state before the first token."""
+        """See `Stepper.start`."""
         return self._stepper.start()
 
     def step(self, token_BK: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
-        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
-        own_BK = self._row_V.to(token_BK.device)[token_BK]
-        log_p_BKW, after, weights_BKS = self._stepper.step(own_BK, state)
-        return log_p_BKW.index_select(-1, self._row_V.to(log_p_BKW.device)), after, weights_BKS
+        """See `Stepper.step`."""
+        mapped_BK = self._id_V.to(token_BK.device)[token_BK]
+        log_p_BKW, next_state, weights_BKS = self._stepper.step(mapped_BK, state)
+        return log_p_BKW.index_select(-1, self._id_V.to(log_p_BKW.device)), next_state, weights_BKS
 
     def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:
-        """The states of the chosen sentences, each with the chosen rows."""
+        """See `Stepper.select`."""
         return self._stepper.select(state, sentence_B, row_BK)
 
 
 class ExtendedVocabularyStepper:
-    """A stepper for a vocabulary with tokens of each sentence's own behind it, all of which are unknown to the stepper.
+    """A stepper over a vocabulary extended by the out-of-vocabulary tokens of each source.
 
-    Each of them is as probable as the unknown symbol: beside a translation model, which decides between them, a
-    language model can only judge that an unknown word stands there.
+    Each additional token has the probability of <unk>. Beside a translation model, which decides between these tokens,
+    a language model can only score that an unknown word occurs.
 
     Args:
-        stepper: What is widened.
-        size: Tokens of its vocabulary.
-        own: Tokens behind it.
+        stepper: Stepper over the vocabulary.
+        size: Size of the vocabulary.
+        oov: Number of additional tokens.
     """
 
-    def __init__(self, stepper: Stepper[Any], size: int, own: int) -> None:
+    def __init__(self, stepper: Stepper[Any], size: int, oov: int) -> None:
         self._stepper = stepper
         self._size = size
-        self._own = own
+        self._oov = oov
 
     def start(self) -> Any:
-        """The stepper's."""
+        """See `Stepper.start`."""
         return self._stepper.start()
 
     def step(self, token_BK: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
-        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
+        """See `Stepper.step`."""
         known_BK = token_BK.masked_fill(token_BK >= self._size, special_tokens.UNK)
         log_p_BKV, state, weights_BKS = self._stepper.step(known_BK, state)
-        own_BKX = log_p_BKV[..., special_tokens.UNK : special_tokens.UNK + 1].expand(-1, -1, self._own)
-        return torch.cat([log_p_BKV, own_BKX], dim=-1), state, weights_BKS
+        oov_BKX = log_p_BKV[..., special_tokens.UNK : special_tokens.UNK + 1].expand(-1, -1, self._oov)
+        return torch.cat([log_p_BKV, oov_BKX], dim=-1), state, weights_BKS
 
     def select(self, state: Any, sentence_B: Tensor, row_BK: Tensor) -> Any:
-        """The stepper's."""
+        """See `Stepper.select`."""
         return self._stepper.select(state, sentence_B, row_BK)
 
 
@@ -156,38 +157,46 @@ def _select_states(steppers: Sequence[Stepper[Any]], state: States, sentence_B: 
 
 @dataclass(frozen=True)
 class Direction:
-    """The models of one direction, which have read a batch.
+    """The models that generate in one direction, over an encoded batch.
+
+    The methods convert between reading order and generation order, which is reversed for right-to-left models.
 
     Attributes:
-        stepper: They.
-        right_to_left: Whether they say the target from its end.
-        share: Their share of all models.
+        stepper: The models, combined.
+        right_to_left: Whether they generate the target from its end.
+        weight: Their share of all models, from 0 to 1.
     """
 
     stepper: Stepper[Any]
     right_to_left: bool = False
-    share: float = 1.0
+    weight: float = 1.0
 
-    def turn(self, ids: Sequence[int]) -> TokenSequence:
-        """What is read as what is said, or the other way."""
+    def reorder(self, ids: Sequence[int]) -> TokenSequence:
+        """Convert ids from reading order to generation order, or back."""
         return tuple(reversed(ids)) if self.right_to_left else tuple(ids)
 
-    def turn_wish(self, wish: Constraints) -> Constraints:
-        """Phrases as they are said. Raises ValueError where models that begin at the end are asked for a beginning."""
-        if not self.right_to_left or wish == Constraints():
-            return wish
-        if wish.prefix:
-            raise ValueError("a model that begins at the end was asked for a beginning")
-        texts = tuple(phrase.turned() for phrase in wish.texts)
-        return Constraints(phrases=tuple(map(self.turn, wish.phrases)), texts=texts, backwards=True)
+    def reorder_constraints(self, constraints: Constraints) -> Constraints:
+        """Convert constraints to generation order.
 
-    def turn_attention(self, attention_TS: Tensor) -> Tensor:
-        """Attention in the order in which the output is read; that of the end symbol stays last."""
+        Raises:
+            ValueError: There is a prefix, and the direction is right to left.
+        """
+        if not self.right_to_left or constraints == Constraints():
+            return constraints
+        if constraints.prefix:
+            raise ValueError("a right-to-left model cannot be constrained to a prefix")
+        phrases = tuple(phrase.reverse() for phrase in constraints.phrases)
+        return Constraints(
+            sequences=tuple(map(self.reorder, constraints.sequences)), phrases=phrases, right_to_left=True
+        )
+
+    def reorder_attention(self, attention_TS: Tensor) -> Tensor:
+        """Convert attention to reading order; the row of EOS stays last."""
         return torch.cat([attention_TS[:-1].flip(0), attention_TS[-1:]]) if self.right_to_left else attention_TS
 
-    def turn_hypothesis(self, hypothesis: Hypothesis) -> Hypothesis:
-        """The output as it is read, and its attention with it."""
+    def reorder_hypothesis(self, hypothesis: Hypothesis) -> Hypothesis:
+        """Convert a hypothesis and its attention to reading order."""
         if not self.right_to_left:
             return hypothesis
-        look_TS = None if hypothesis.attention is None else self.turn_attention(hypothesis.attention)
-        return replace(hypothesis, ids=self.turn(hypothesis.ids), attention=look_TS)
+        attention_TS = None if hypothesis.attention is None else self.reorder_attention(hypothesis.attention)
+        return replace(hypothesis, ids=self.reorder(hypothesis.ids), attention=attention_TS)

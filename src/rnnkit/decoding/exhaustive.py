@@ -1,6 +1,7 @@
-"""Exhaustive search: every sequence there is, for tiny vocabularies, tests and teaching.
+"""Exhaustive search: scores every possible output, for tiny vocabularies, tests and teaching.
 
-With V tokens and a limit of T there are about V^T sequences; the search refuses more than a million.
+The search is exact: depth-first over all outputs, one sentence and one hypothesis at a time. With V tokens and a
+maximum length of T there are about V^T outputs; it refuses to start with more than a million.
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ from rnnkit.errors import UsageError
 from rnnkit.text import special_tokens
 
 S = TypeVar("S")
+
 MAX_SEQUENCES = 1_000_000
+"""Greatest number of outputs that the search scores."""
 
 
 @dataclass
 class _SentenceSearch(Generic[S]):
-    """One sentence under search, and the outputs found so far."""
+    """The search over the outputs of one sentence, with the hypotheses found so far."""
 
     stepper: Stepper[S]
     options: SearchOptions
-    choice: ConstraintMask
+    mask: ConstraintMask
     sentence_B: Tensor
     limit_B: Tensor
     found: list[Hypothesis] = field(default_factory=list)
@@ -41,66 +44,68 @@ class _SentenceSearch(Generic[S]):
 
 @torch.inference_mode()
 def exhaustive_search(
-    stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, terms: BatchConstraints = NO_CONSTRAINTS
+    stepper: Stepper[S], limit_B: Tensor, options: SearchOptions, constraints: BatchConstraints = NO_CONSTRAINTS
 ) -> list[list[Hypothesis]]:
-    """Find the best outputs of each sentence by looking at all of them.
+    """Find the best outputs of each sentence by scoring all of them.
 
     Args:
-        stepper: The batch.
-        limit_B: Most tokens of each output, the end symbol counted.
-        options: `beam` is not used.
-        terms: What the sentences ask for.
+        stepper: The model, over an encoded batch.
+        limit_B: Maximum output length of each sentence, EOS included.
+        options: Search options; `beam` is ignored.
+        constraints: Constraints of each sentence.
 
     Returns:
-        For each sentence its `nbest` best hypotheses, best first, with attention where the model has any.
+        The `nbest` best hypotheses of each sentence, best first, with attention if the model has it.
 
     Raises:
-        UsageError: There are more than a million sequences.
+        UsageError: There are more than a million outputs.
     """
-    choice, results = ConstraintMask(options, terms), []
+    mask, results = ConstraintMask(options, constraints), []
     for index in range(len(limit_B)):
-        one = _SentenceSearch(stepper, options, choice, torch.tensor([index]), limit_B[index : index + 1])
-        start = stepper.select(stepper.start(), one.sentence_B, torch.tensor([[0]]))
-        _extend(one, start, (), 0.0, ())
-        one.found.sort(key=lambda hypothesis: -hypothesis.score)
-        results.append(one.found[: options.nbest])
+        search = _SentenceSearch(stepper, options, mask, torch.tensor([index]), limit_B[index : index + 1])
+        state = stepper.select(stepper.start(), search.sentence_B, torch.tensor([[0]]))
+        _extend(search, state, (), 0.0, ())
+        search.found.sort(key=lambda hypothesis: -hypothesis.score)
+        results.append(search.found[: options.nbest])
     return results
 
 
 def _extend(
-    one: _SentenceSearch[S], state: S, prefix: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
+    search: _SentenceSearch[S], state: S, prefix: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
 ) -> None:
-    """Add every way to end `prefix`, then go on with every way to lengthen it."""
+    """Add every output that begins with `prefix`."""
     ids_11T = torch.tensor([[[special_tokens.BOS, *prefix]]])
-    log_p_11V, state, weights_11S = one.stepper.step(ids_11T[..., -1], state)
+    log_p_11V, state, weights_11S = search.stepper.step(ids_11T[..., -1], state)
     if not prefix:
-        _check_search_space(log_p_11V.shape[-1], int(one.limit_B))
-    restricted_11V = one.choice.restrict(log_p_11V, PartialHypotheses(one.sentence_B, one.limit_B, ids_11T))
+        _check_search_space(log_p_11V.shape[-1], int(search.limit_B))
+    masked_11V = search.mask.apply(log_p_11V, PartialHypotheses(search.sentence_B, search.limit_B, ids_11T))
     if weights_11S is not None:
         attention = (*attention, weights_11S[0, 0].cpu())
-    for token, value in enumerate(restricted_11V.squeeze().double().tolist()):
+    for token, value in enumerate(masked_11V.squeeze().double().tolist()):
         if value == -torch.inf:
             continue
         if token == special_tokens.EOS:
-            one.found.append(_make_hypothesis(one, prefix, log_p + value, attention))
+            search.found.append(_make_hypothesis(search, prefix, log_p + value, attention))
         else:
-            _extend(one, state, (*prefix, token), log_p + value, attention)
+            _extend(search, state, (*prefix, token), log_p + value, attention)
 
 
 def _make_hypothesis(
-    one: _SentenceSearch[S], ids: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
+    search: _SentenceSearch[S], ids: tuple[int, ...], log_p: float, attention: tuple[Tensor, ...]
 ) -> Hypothesis:
-    reached = normalized_score(log_p, len(ids) + 1, one.options.alpha)
+    """Score a complete output."""
+    score = normalized_score(log_p, len(ids) + 1, search.options.alpha)
     attention_TS = torch.stack(attention) if attention else None
-    if one.options.coverage and attention_TS is not None:
-        words = one.choice.terms.words_B[int(one.sentence_B)]
-        reached += coverage_penalty(attention_TS, words, one.options.coverage)
-    return Hypothesis(ids, log_p, reached, attention_TS)
+    if search.options.coverage and attention_TS is not None:
+        source_length = search.mask.constraints.source_lengths_B[int(search.sentence_B)]
+        score += coverage_penalty(attention_TS, source_length, search.options.coverage)
+    return Hypothesis(ids, log_p, score, attention_TS)
 
 
 def _check_search_space(size: int, limit: int) -> None:
     if (size - 3) ** (limit - 1) > MAX_SEQUENCES:
         raise UsageError(
-            f"exhaustive search over {size} tokens and {limit} places looks at more than a million outputs",
-            hint="it is meant for tiny vocabularies; use --beam",
+            f"exhaustive search over {size:,} tokens and up to {limit:,} positions exceeds {MAX_SEQUENCES:,} outputs",
+            hint="use --beam, or reduce --max-length; exhaustive search is meant for tiny vocabularies",
+            option="--exhaustive",
         )

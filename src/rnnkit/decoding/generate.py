@@ -1,6 +1,7 @@
-"""From prompts to the lines that a language model makes of them: tokenize, search or draw, detokenize.
+"""Text generation: continue prompts with a language model, by search or sampling.
 
-Prompts of the same length are read together, so that none is padded and every state is the state behind its prompt.
+Prompts of equal length are batched together, so no prompt is padded and each state is exactly the state after its
+prompt.
 """
 
 from __future__ import annotations
@@ -24,39 +25,41 @@ from rnnkit.text.lines import replace_line_ends
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 from rnnkit.text.vocabulary import Vocabulary
 
+S = TypeVar("S")
+
 BLOCK_LINES = 2000
 """Lines read before the first is written: enough to find many of equal length."""
 
 DEFAULT_MAX_LENGTH = 50
-"""Most tokens of a continuation, where nobody says otherwise."""
+"""Maximum length of a continuation in tokens, unless it is given."""
 
 PromptReader = Callable[[Sequence[Sequence[int]]], Stepper[Any]]
-"""Reads prompts of equal length, ids without end symbols."""
+"""Processes prompts of equal length (ids without EOS) and returns the stepper after them."""
 
 
 @dataclass(frozen=True)
 class TextGenerator:
-    """What goes on from prompts.
+    """A language model with its vocabulary and tokenizer.
 
     Attributes:
-        begin: Reads a batch of prompts.
-        vocabulary: Its tokens.
-        tokenizer: Cuts prompts and joins tokens; None where text comes in tokens.
+        start: Processes a batch of prompts.
+        vocabulary: Its vocabulary.
+        tokenizer: Its tokenizer; None if text is split at white space.
     """
 
-    begin: PromptReader
+    start: PromptReader
     vocabulary: Vocabulary
     tokenizer: Tokenizer | None
 
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How to go on.
+    """How to continue prompts.
 
     Attributes:
-        search: Beam, length penalty, n-best; `max_length` is the most tokens of a continuation, the end symbol counted.
-        sampling: How tokens are drawn; None searches for the likeliest.
-        seed: Of the random numbers.
+        search: Beam size, length penalty, n-best; `max_length` is the maximum length of a continuation, EOS included.
+        sampling: Sampling options; None for search.
+        seed: Seed of the random numbers.
     """
 
     search: SearchOptions
@@ -65,21 +68,21 @@ class GenerationOptions:
 
     @property
     def limit(self) -> int:
-        """Most tokens of a continuation."""
+        """Maximum length of a continuation in tokens."""
         return self.search.max_length or DEFAULT_MAX_LENGTH
 
 
 @dataclass(frozen=True)
 class GeneratedLine:
-    """What became of one prompt.
+    """The continuations of one prompt.
 
     Attributes:
-        prompt: Its tokens.
-        texts: Prompt and continuation, best first.
-        continuations: The same without the prompt.
+        prompt: Tokens of the prompt.
+        texts: Prompt and continuation as text, best first.
+        continuations: Continuations as text.
         tokens: Tokens of each continuation.
-        hypotheses: Scores of each.
-        ended: Whether each said that it ends there; else it was cut.
+        hypotheses: Scores of each continuation.
+        ended: Whether the model generated EOS; False for a continuation that was truncated.
     """
 
     prompt: tuple[str, ...]
@@ -90,72 +93,123 @@ class GeneratedLine:
     ended: tuple[bool, ...]
 
 
+@dataclass(frozen=True)
+class ConstrainedState(Generic[S]):
+    """State of a `ConstrainedStepper`.
+
+    Attributes:
+        inner: State of the wrapped stepper.
+        length: Tokens generated so far.
+    """
+
+    inner: S
+    length: int
+
+
+class ConstrainedStepper(Generic[S]):
+    """A stepper with forbidden tokens and a length at which outputs are truncated; itself a stepper.
+
+    A translation that reaches its maximum length must generate EOS and includes its log-probability. Nothing requires
+    that the continuation of a prompt ends, so it is truncated instead: EOS after its last token has probability one.
+
+    Args:
+        stepper: The wrapped stepper.
+        limit: Maximum output length. Searches over this stepper use a limit of one more, for EOS.
+        forbidden: Ids that are never generated. Where the model assigns probability to nothing else, EOS has
+            probability one.
+        size: Size of the vocabulary.
+    """
+
+    def __init__(self, stepper: Stepper[S], limit: int, forbidden: Sequence[int], size: int) -> None:
+        self._stepper = stepper
+        self._limit = limit
+        self._forbidden = list(forbidden)
+        self._size = size
+
+    def start(self) -> ConstrainedState[S]:
+        """See `Stepper.start`."""
+        return ConstrainedState(self._stepper.start(), 0)
+
+    def step(self, token_BK: Tensor, state: ConstrainedState[S]) -> tuple[Tensor, ConstrainedState[S], None]:
+        """See `Stepper.step`."""
+        if state.length == self._limit:
+            log_p_BKV = torch.full((*token_BK.shape, self._size), -torch.inf)
+            log_p_BKV[..., special_tokens.EOS] = 0.0
+            return log_p_BKV, ConstrainedState(state.inner, state.length + 1), None
+        log_p_BKV, inner, _ = self._stepper.step(token_BK, state.inner)
+        log_p_BKV = log_p_BKV.cpu().clone()
+        log_p_BKV[..., self._forbidden] = -torch.inf
+        impossible_BK = log_p_BKV.max(dim=-1).values == -torch.inf
+        log_p_BKV[..., special_tokens.EOS].masked_fill_(impossible_BK, 0.0)
+        return log_p_BKV, ConstrainedState(inner, state.length + 1), None
+
+    def select(self, state: ConstrainedState[S], sentence_B: Tensor, row_BK: Tensor) -> ConstrainedState[S]:
+        """See `Stepper.select`."""
+        return ConstrainedState(self._stepper.select(state.inner, sentence_B, row_BK), state.length)
+
+
 def generate_lines(
-    narrator: TextGenerator,
+    generator: TextGenerator,
     lines: Iterable[str],
     options: GenerationOptions,
     batch_tokens: int,
     block_lines: int = BLOCK_LINES,
     first_line: int = 1,
 ) -> Iterator[GeneratedLine]:
-    """Go on from raw lines, one result a line, in order; from an empty line, from nothing.
+    """Continue raw lines in order, one result per line; an empty line is an empty prompt.
 
     Args:
-        narrator: What goes on.
+        generator: The language model.
         lines: Prompts.
-        options: How.
-        batch_tokens: Tokens a batch, of prompts and of continuations as long as they may become.
-        block_lines: Lines read ahead; 1 answers each as it comes.
-        first_line: Number of the first line: what is drawn depends on it.
+        options: How to continue them.
+        batch_tokens: Tokens per batch, counting prompts and the maximum length of their continuations.
+        block_lines: Lines to read ahead; 1 continues each line as soon as it arrives.
+        first_line: Number of the first line; samples depend on it.
     """
     remaining, done = iter(lines), first_line - 1
     while block := list(islice(remaining, block_lines)):
-        prompts = [tokenize_line(narrator.tokenizer, line) for line in block]
-        ids = [narrator.vocabulary.encode(tokens) for tokens in prompts]
-        found = generate_ids(narrator, ids, options, batch_tokens, first_line=done + 1)
+        prompts = [tokenize_line(generator.tokenizer, line) for line in block]
+        ids = [generator.vocabulary.encode(tokens) for tokens in prompts]
+        found = generate_ids(generator, ids, options, batch_tokens, first_line=done + 1)
         for tokens, hypotheses in zip(prompts, found, strict=True):
-            yield detokenize_outputs(narrator, tokens, hypotheses, options.limit)
+            yield detokenize_outputs(generator, tokens, hypotheses, options.limit)
         done += len(block)
 
 
 def generate_ids(
-    narrator: TextGenerator,
+    generator: TextGenerator,
     prompts: Sequence[Sequence[int]],
     options: GenerationOptions,
     batch_tokens: int,
     first_line: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Go on from ids, in batches of prompts of equal length; results in input order.
+    """Continue prompts given as ids without EOS, in batches of equal length; results are in input order.
 
-    Args:
-        narrator: What goes on.
-        prompts: Ids without end symbols.
-        options: How.
-        batch_tokens: As for `continue_lines`.
-        first_line: Number of the first prompt's line: what is drawn depends on it.
+    The other arguments are those of `generate_lines`.
     """
     results: list[list[Hypothesis]] = [[] for _ in prompts]
     by_length: dict[int, list[int]] = defaultdict(list)
-    for place, prompt in enumerate(prompts):
-        by_length[len(prompt)].append(place)
-    for length, places in sorted(by_length.items()):
-        rows = max(1, batch_tokens // (length + 1 + options.limit))
-        for start in range(0, len(places), rows):
-            batch = places[start : start + rows]
-            lines = [first_line + place for place in batch]
-            found = _generate_batch(narrator, [prompts[place] for place in batch], lines, options)
-            for place, hypotheses in zip(batch, found, strict=True):
-                results[place] = hypotheses
+    for index, prompt in enumerate(prompts):
+        by_length[len(prompt)].append(index)
+    for length, indices in sorted(by_length.items()):
+        batch_size = max(1, batch_tokens // (length + 1 + options.limit))
+        for start in range(0, len(indices), batch_size):
+            batch = indices[start : start + batch_size]
+            lines = [first_line + index for index in batch]
+            found = _generate_batch(generator, [prompts[index] for index in batch], lines, options)
+            for index, hypotheses in zip(batch, found, strict=True):
+                results[index] = hypotheses
     return results
 
 
 @torch.inference_mode()
 def _generate_batch(
-    narrator: TextGenerator, prompts: Sequence[Sequence[int]], lines: Sequence[int], options: GenerationOptions
+    generator: TextGenerator, prompts: Sequence[Sequence[int]], lines: Sequence[int], options: GenerationOptions
 ) -> list[list[Hypothesis]]:
+    """Continue prompts of equal length by the selected search."""
     search, limit = options.search, options.limit
-    never = forbidden_tokens(narrator.vocabulary, search.allow_unknown)
-    stepper = ConstrainedStepper(narrator.begin(prompts), limit, never, len(narrator.vocabulary))
+    forbidden = forbidden_tokens(generator.vocabulary, search.allow_unknown)
+    stepper = ConstrainedStepper(generator.start(prompts), limit, forbidden, len(generator.vocabulary))
     limit_B = torch.full((len(prompts),), limit + 1)
     if options.sampling is not None:
         numbers = random_numbers(options.seed, lines, search.nbest, limit + 1)
@@ -168,9 +222,9 @@ def _generate_batch(
 
 
 def forbidden_tokens(vocabulary: Vocabulary, allow_unknown: bool) -> list[int]:
-    """Ids that are never said: padding, the start symbol, and what stands for unknown words unless it is allowed.
+    """Return the ids that are never generated: padding, BOS and, unless allowed, unknown words.
 
-    A text that others prepared writes its rare words `<unk>`, which is an ordinary row.
+    Preprocessed corpora write rare words as the text `<unk>`, which is an ordinary entry; it counts as unknown too.
     """
     name = special_tokens.NAMES[special_tokens.UNK]
     written = [vocabulary.ids[name]] if name in vocabulary.ids and not allow_unknown else []
@@ -178,14 +232,14 @@ def forbidden_tokens(vocabulary: Vocabulary, allow_unknown: bool) -> list[int]:
 
 
 def detokenize_outputs(
-    narrator: TextGenerator, prompt: Sequence[str], hypotheses: Sequence[Hypothesis], limit: int
+    generator: TextGenerator, prompt: Sequence[str], hypotheses: Sequence[Hypothesis], limit: int
 ) -> GeneratedLine:
-    """Turn hypotheses into text."""
-    tokens = tuple(tuple(narrator.vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)
+    """Convert hypotheses to text."""
+    tokens = tuple(tuple(generator.vocabulary.decode(hypothesis.ids)) for hypothesis in hypotheses)
     return GeneratedLine(
         prompt=tuple(prompt),
-        texts=tuple(detokenize_line(narrator.tokenizer, [*prompt, *one]) for one in tokens),
-        continuations=tuple(detokenize_line(narrator.tokenizer, one) for one in tokens),
+        texts=tuple(detokenize_line(generator.tokenizer, [*prompt, *one]) for one in tokens),
+        continuations=tuple(detokenize_line(generator.tokenizer, one) for one in tokens),
         tokens=tokens,
         hypotheses=tuple(hypotheses),
         ended=tuple(len(hypothesis.ids) < limit for hypothesis in hypotheses),
@@ -193,64 +247,10 @@ def detokenize_outputs(
 
 
 def tokenize_line(tokenizer: Tokenizer | None, line: str) -> list[str]:
-    """A raw line's tokens; parted by white space where there is no tokenizer."""
+    """Tokenize a raw line; without a tokenizer, split it at white space."""
     return line.split() if tokenizer is None else tokenizer.tokenize(line)
 
 
 def detokenize_line(tokenizer: Tokenizer | None, tokens: Sequence[str]) -> str:
-    """The line that tokens spell."""
+    """Detokenize; without a tokenizer, join tokens with spaces."""
     return replace_line_ends(" ".join(tokens)) if tokenizer is None else tokenizer.detokenize(tokens)
-
-
-S = TypeVar("S")
-
-
-@dataclass(frozen=True)
-class ConstrainedState(Generic[S]):
-    """What is carried between steps.
-
-    Attributes:
-        inner: The bounded stepper's state.
-        said: Tokens chosen so far.
-    """
-
-    inner: S
-    said: int
-
-
-class ConstrainedStepper(Generic[S]):
-    """A stepper within bounds; itself a stepper.
-
-    Args:
-        stepper: What is bounded.
-        limit: Most tokens of an output. Searches over this stepper have a limit of one more, for the free end symbol.
-        never: Ids that are never said. Where a model gives nothing else a probability, the end symbol is free.
-        size: Rows of the vocabulary.
-    """
-
-    def __init__(self, stepper: Stepper[S], limit: int, never: Sequence[int], size: int) -> None:
-        self._stepper = stepper
-        self._limit = limit
-        self._never = list(never)
-        self._size = size
-
-    def start(self) -> ConstrainedState[S]:
-        """The state before the first token."""
-        return ConstrainedState(self._stepper.start(), 0)
-
-    def step(self, token_BK: Tensor, state: ConstrainedState[S]) -> tuple[Tensor, ConstrainedState[S], None]:
-        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`."""
-        if state.said == self._limit:
-            log_p_BKV = torch.full((*token_BK.shape, self._size), -torch.inf)
-            log_p_BKV[..., special_tokens.EOS] = 0.0
-            return log_p_BKV, ConstrainedState(state.inner, state.said + 1), None
-        log_p_BKV, inner, _ = self._stepper.step(token_BK, state.inner)
-        log_p_BKV = log_p_BKV.cpu().clone()
-        log_p_BKV[..., self._never] = -torch.inf
-        silent_BK = log_p_BKV.max(dim=-1).values == -torch.inf
-        log_p_BKV[..., special_tokens.EOS].masked_fill_(silent_BK, 0.0)
-        return log_p_BKV, ConstrainedState(inner, state.said + 1), None
-
-    def select(self, state: ConstrainedState[S], sentence_B: Tensor, row_BK: Tensor) -> ConstrainedState[S]:
-        """The state of the chosen sentences, each with the chosen rows."""
-        return ConstrainedState(self._stepper.select(state.inner, sentence_B, row_BK), state.said)

@@ -1,6 +1,8 @@
-"""What a model must offer to be searched, and what a search gives back.
+"""The stepper protocol between models and searches, and the options and results that all searches share.
 
-Every search is written once against `Stepper`; models fit it by their shape alone.
+Each search is written once, against `Stepper`. Models implement the protocol structurally: they do not import it.
+
+Shapes: B sentences, K hypotheses per sentence, T target tokens, S source tokens, V vocabulary entries, N candidates.
 """
 
 from __future__ import annotations
@@ -16,73 +18,87 @@ from rnnkit.text import special_tokens
 S = TypeVar("S")
 T = TypeVar("T")
 
+MIN_COVERAGE = 1e-9
+"""Lower bound of the attention a source token receives, which keeps the coverage penalty finite."""
+
+LENGTH_FACTOR: Final = 4
+LENGTH_MARGIN: Final = 100
+"""A maximum length is the greatest length in training times the factor, plus the margin for short training lines."""
+
+DEFAULT_TRAINING_LENGTH: Final = 500
+"""Tokens of the longest training line, for models of older versions that did not record it."""
+
 
 class Stepper(Protocol[S]):
-    """A batch of B sentences, ready to be decoded token by token.
+    """Autoregressive decoder over a batch of B sentences that the model has already encoded.
 
-    A state S belongs to B sentences with K rows each; all rows of a sentence share its memory.
+    A state S holds K hypotheses for each of B sentences; the hypotheses of a sentence share its encoder output.
     """
 
     def start(self) -> S:
-        """The state before the first token, one row a sentence."""
+        """Return the initial state, with one hypothesis per sentence."""
         ...
 
     def step(self, token_BK: Tensor, state: S) -> tuple[Tensor, S, Tensor | None]:
-        """Read the tokens chosen last.
+        """Compute the distribution over the next token.
+
+        Args:
+            token_BK: Last token of each hypothesis.
+            state: State before these tokens.
 
         Returns:
-            Log-probabilities of the next token (B, K, V) in nats, which the search may write over, the next state,
-            and attention weights (B, K, S), zero over padding, or None.
+            Log-probabilities of the next token in nats (B, K, V), which the caller may overwrite; the next state; and
+            attention weights (B, K, S), zero over padding, or None for models without attention.
         """
         ...
 
     def select(self, state: S, sentence_B: Tensor, row_BK: Tensor) -> S:
-        """The state of the chosen sentences, each with the chosen rows in the order given."""
+        """Return the state of the given sentences, with the given hypotheses of each, in this order."""
         ...
 
 
 @runtime_checkable
 class RankingStepper(Stepper[S], Protocol[S]):
-    """A stepper that can name the best tokens without writing down the probability of every one."""
+    """Stepper that finds the most probable tokens without materializing the whole distribution."""
 
     def rank(
         self, token_BK: Tensor, state: S, count: int, forbidden: Sequence[int], live_BK: Tensor | None = None
     ) -> tuple[Tensor, Tensor, S, Tensor | None]:
-        """Read the tokens chosen last.
+        """Compute the N most probable next tokens.
 
         Args:
-            token_BK: The tokens.
-            state: The state behind which they come.
-            count: How many tokens a row are wanted, N; fewer come from a smaller vocabulary.
-            forbidden: Tokens that are not named.
-            live_BK: Rows that matter, on the CPU; all, unless given.
+            token_BK: Last token of each hypothesis.
+            state: State before these tokens.
+            count: N, tokens per hypothesis; a smaller vocabulary yields fewer.
+            forbidden: Ids to leave out.
+            live_BK: Hypotheses to compute, on the CPU; all if None.
 
         Returns:
-            Log-probabilities (B, K, N), greatest first, and their tokens, both on the CPU, minus infinity and any
-            token in rows that do not matter; the next state and attention weights as from `step`.
+            Log-probabilities (B, K, N) in descending order and their ids, both on the CPU; the next state; and
+            attention weights as in `step`. Hypotheses that are not live have log-probability minus infinity and
+            arbitrary ids.
         """
         ...
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How to search.
+    """Options of a search. All lengths are in tokens and include EOS.
 
     Attributes:
-        beam: Hypotheses kept a sentence; 1 is greedy.
-        alpha: Length penalty: the score is log p / L^alpha, L counting the end symbol.
-        max_length: Most tokens of an output, the end symbol counted; 0 means twice the source and ten, and at most
-            `most_output`.
-        nbest: Hypotheses returned a sentence; at most `beam`.
-        allow_unknown: Whether the unknown symbol may be chosen.
-        exhaustive: Look at every output instead of a beam of them.
-        min_length: Least tokens of an output, the end symbol counted.
-        no_repeat: No output has the same so many tokens in a row twice; 0 for no such rule.
-        groups: Parts of the beam that keep clear of each other; they share it evenly.
-        diversity: What a token costs, in nats, for each time that another group chose it at the same step.
-        coverage: Weight of the coverage penalty in the score; 0 for none.
-        most_source: Tokens of a source that are read, the end symbol counted; 0 reads all.
-        most_output: Bound of an output where `max_length` is 0; 0 for none but that of the source.
+        beam: Beam size, hypotheses per sentence; 1 is greedy search.
+        alpha: Length penalty: hypotheses are scored by log p / length^alpha.
+        max_length: Maximum output length; 0 derives it from the source length, see `output_limit`.
+        nbest: Hypotheses returned per sentence; at most `beam`.
+        allow_unknown: Whether <unk> may be generated.
+        exhaustive: Use exhaustive search instead of beam search.
+        min_length: Minimum output length.
+        no_repeat_ngram: Block repeated n-grams of this size; 0 allows all.
+        groups: Groups of diverse beam search, which share the beam evenly; 1 is plain beam search.
+        diversity: Diversity penalty in nats for each time that an earlier group chose the same token at this step.
+        coverage: Weight of the coverage penalty; 0 disables it.
+        max_source_length: Maximum source length; longer sources are truncated. 0 for no limit.
+        max_output_length: Upper bound of the maximum length derived from the source; 0 for no bound.
     """
 
     beam: int = 5
@@ -92,35 +108,92 @@ class SearchOptions:
     allow_unknown: bool = False
     exhaustive: bool = False
     min_length: int = 0
-    no_repeat: int = 0
+    no_repeat_ngram: int = 0
     groups: int = 1
     diversity: float = 0.0
     coverage: float = 0.0
-    most_source: int = 0
-    most_output: int = 0
+    max_source_length: int = 0
+    max_output_length: int = 0
 
-    def limit(self, source_length: int) -> int:
-        """Most tokens allowed for a source of this many, end symbols counted."""
+    def output_limit(self, source_length: int) -> int:
+        """Return the maximum output length for a source of this length: by default twice the source plus ten."""
         if self.max_length:
             return self.max_length
         relative = 2 * source_length + 10
-        return min(relative, self.most_output) if self.most_output else relative
+        return min(relative, self.max_output_length) if self.max_output_length else relative
 
-    def cut(self, source: Sequence[T]) -> Sequence[T]:
-        """The tokens of a source that are read, without the end symbol."""
-        return source[: self.most_source - 1] if 0 < self.most_source <= len(source) else source
+    def truncate(self, source: Sequence[T]) -> Sequence[T]:
+        """Truncate a source without EOS to the maximum source length, leaving room for EOS."""
+        return source[: self.max_source_length - 1] if 0 < self.max_source_length <= len(source) else source
+
+
+@dataclass(frozen=True)
+class TrainingLengths:
+    """Lengths of the longest source and target in the training data, EOS included.
+
+    They bound inputs and outputs. Without the bounds a line of noise, such as base64 in crawled text, takes quadratic
+    time and memory, and its output becomes twice as long as the line, because a model that never saw such a line
+    seldom generates EOS.
+
+    Attributes:
+        source: Longest source.
+        target: Longest target.
+        is_known: Whether the training data recorded the lengths.
+    """
+
+    source: int = DEFAULT_TRAINING_LENGTH
+    target: int = DEFAULT_TRAINING_LENGTH
+    is_known: bool = False
+
+    @property
+    def max_source_length(self) -> int:
+        """Maximum source length, EOS included."""
+        return LENGTH_FACTOR * self.source + LENGTH_MARGIN
+
+    @property
+    def max_output_length(self) -> int:
+        """Maximum output length, EOS included."""
+        return LENGTH_FACTOR * self.target + LENGTH_MARGIN
+
+
+def max_training_lengths(each: Sequence[tuple[int, int] | None]) -> TrainingLengths:
+    """Return the maximum over the models of an ensemble; None stands for a model without recorded lengths."""
+    known = [pair for pair in each if pair is not None]
+    if not known:
+        return TrainingLengths()
+    return TrainingLengths(max(source for source, _ in known), max(target for _, target in known), is_known=True)
+
+
+@dataclass(frozen=True)
+class PartialHypotheses:
+    """Unfinished hypotheses of the sentences that are still being decoded.
+
+    Attributes:
+        sentence_B: Index of each sentence in the batch.
+        limit_B: Maximum output length of each sentence, EOS included.
+        ids_BKT: Tokens so far, BOS first.
+    """
+
+    sentence_B: Tensor
+    limit_B: Tensor
+    ids_BKT: Tensor
+
+    @property
+    def next_length(self) -> int:
+        """Length of each hypothesis after the next token, BOS not counted."""
+        return self.ids_BKT.shape[2]
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One finished output.
+    """A complete output.
 
     Attributes:
-        ids: Its tokens, without the end symbol.
-        log_p: Log-probability in nats, the end symbol counted.
-        score: log_p / L^alpha, and the coverage penalty where there is one.
-        attention: For each token and the end symbol, weights over the source; None without attention.
-        finished: Whether it ended before its greatest length, at which every output ends.
+        ids: Token ids without EOS.
+        log_p: Log-probability in nats, EOS included.
+        score: Length-normalized log-probability plus the coverage penalty, if any.
+        attention: Weights over the source for each token and EOS (T, S); None without attention.
+        finished: Whether the model generated EOS before the maximum length, at which EOS is forced.
     """
 
     ids: tuple[int, ...]
@@ -131,85 +204,26 @@ class Hypothesis:
 
 
 def normalized_score(log_p: float, length: int, alpha: float) -> float:
-    """Length-normalised score log p / L^alpha; `length` counts the end symbol."""
+    """Compute the length-normalized score log p / length^alpha; `length` includes EOS."""
     return log_p / float(length**alpha)
 
 
-def forbidden_ids(options: SearchOptions) -> list[int]:
-    """Ids that are never chosen."""
-    return [special_tokens.PAD, special_tokens.BOS] + ([] if options.allow_unknown else [special_tokens.UNK])
+def coverage_penalty(attention_TS: Tensor, source_length: int, beta: float) -> float:
+    """Compute the coverage penalty of one output (Wu et al. 2016, arXiv:1609.08144, equation 14).
 
+        cp(X; Y) = beta * sum_i log(min(sum_j p_ij, 1))        p_ij: attention of target token j to source token i
 
-MIN_COVERAGE = 1e-9
-"""Least attention that a source token is taken to have, so that no output is worth nothing."""
-
-
-def coverage_penalty(attention_TS: Tensor, words: int, beta: float) -> float:
-    """The penalty of one output.
+    The penalty is never positive, so a score without it is an upper bound of the score with it.
 
     Args:
-        attention_TS: Weights over the source for each token and the end symbol.
-        words: Source tokens that want to be covered; columns from there on, the end symbol and padding, do not count.
-        beta: Weight.
+        attention_TS: Weights over the source for each token and EOS.
+        source_length: Source tokens to cover; the columns after them, EOS and padding, are ignored.
+        beta: Weight of the penalty.
     """
-    covered_S = attention_TS[:, :words].double().sum(0).clamp(MIN_COVERAGE, 1.0)
+    covered_S = attention_TS[:, :source_length].double().sum(0).clamp(MIN_COVERAGE, 1.0)
     return beta * float(covered_S.log().sum())
 
 
-LENGTH_FACTOR: Final = 4
-LENGTH_MARGIN: Final = 100
-DEFAULT_TRAINING_LENGTH: Final = 500
-"""Tokens of the longest line of training where a model of an older rnnkit does not record it."""
-
-
-@dataclass(frozen=True)
-class TrainingLengths:
-    """Tokens of the longest source and target of training, the end symbol counted.
-
-    Attributes:
-        source: Of the source.
-        target: Of the target.
-        is_known: Whether they were recorded.
-    """
-
-    source: int = DEFAULT_TRAINING_LENGTH
-    target: int = DEFAULT_TRAINING_LENGTH
-    is_known: bool = False
-
-    @property
-    def most_source(self) -> int:
-        """Tokens of a source line that are read at most, the end symbol counted."""
-        return LENGTH_FACTOR * self.source + LENGTH_MARGIN
-
-    @property
-    def most_output(self) -> int:
-        """Tokens of an output at most, the end symbol counted."""
-        return LENGTH_FACTOR * self.target + LENGTH_MARGIN
-
-
-def max_training_lengths(each: Sequence[tuple[int, int] | None]) -> TrainingLengths:
-    """The longest lines of models that work together; None stands for a model that does not record them."""
-    known = [pair for pair in each if pair is not None]
-    if not known:
-        return TrainingLengths()
-    return TrainingLengths(max(source for source, _ in known), max(target for _, target in known), is_known=True)
-
-
-@dataclass(frozen=True)
-class PartialHypotheses:
-    """Rows under way.
-
-    Attributes:
-        sentence_B: Which sentences of the batch they belong to.
-        limit_B: Most tokens of the sentences' outputs, the end symbol counted.
-        ids_BKT: What each row has said, behind the start symbol.
-    """
-
-    sentence_B: Tensor
-    limit_B: Tensor
-    ids_BKT: Tensor
-
-    @property
-    def next_length(self) -> int:
-        """Tokens of a row with the one that is chosen next."""
-        return self.ids_BKT.shape[2]
+def forbidden_ids(options: SearchOptions) -> list[int]:
+    """Return the ids that no search generates: padding, BOS and, unless allowed, <unk>."""
+    return [special_tokens.PAD, special_tokens.BOS] + ([] if options.allow_unknown else [special_tokens.UNK])

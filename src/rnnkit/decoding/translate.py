@@ -1,9 +1,13 @@
-"""From source lines to target lines: tokenize, search in batches of like length, put back in order, detokenize."""
+"""Translation of lines: tokenize, batch by length, search, restore the order, detokenize.
+
+`translate_lines` streams over the input in blocks; within a block, sources are sorted into batches of similar length.
+Each batch is encoded once (`Translator.start_batch`) and decoded by the search that the options select. The output of a
+line does not depend on the other lines of its batch, up to float32 rounding.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -13,7 +17,7 @@ from torch import Tensor
 
 from rnnkit.data.batch_sampler import pad_sequences, plan_epoch
 from rnnkit.decoding.attention_alignment import replace_unknown
-from rnnkit.decoding.batch_execution import split_on_oom
+from rnnkit.decoding.batch_execution import run_batches
 from rnnkit.decoding.beam_search import beam_search
 from rnnkit.decoding.constraints.token_constraints import (
     UNCONSTRAINED,
@@ -30,14 +34,13 @@ from rnnkit.decoding.stepper import Hypothesis, SearchOptions, Stepper
 from rnnkit.decoding.translator import Translator, decode_ids
 from rnnkit.errors import DataError
 from rnnkit.models.store import LoadedSeq2Seq
-from rnnkit.nn.device import out_of_memory
 from rnnkit.text import special_tokens
 
 BLOCK_LINES = 2000
-"""Lines read before the first is written: enough to sort them into batches of like length."""
+"""Lines read before the first is written: enough to form batches of similar length."""
 
 BATCHES_PER_WORKER = 4
-"""Batches that each of several workers gets of a block, if they are not too small for that anyway."""
+"""Minimum number of batches of a block for each worker, so that none waits long for the last one."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,14 @@ class TranslationOptions:
     """How to translate.
 
     Attributes:
-        search: Beam, length penalty, n-best and so on.
-        batch_tokens: Source tokens a batch, padding counted.
-        keep_attention: Whether the hypotheses carry their attention.
-        replace_unknown: Whether unknown words are replaced by what they looked at; wants attention.
-        lexicon: What to write in place of the source tokens that were looked at; the others are written as they are.
-        sampling: How tokens are drawn; None searches for the likeliest.
-        seed: Of the random numbers.
-        workers: Batches that are decoded side by side, each on one thread; 1 leaves all threads to one batch.
+        search: Beam size, length penalty, n-best and so on.
+        batch_tokens: Source tokens per batch, padding included.
+        keep_attention: Whether to keep attention weights.
+        replace_unknown: Whether to replace <unk> by means of its most attended source token; needs attention.
+        lexicon: Translations for these replacements; source tokens without one are copied.
+        sampling: Sampling options; None for search.
+        seed: Seed of the random numbers.
+        workers: Batches decoded in parallel, each on one thread; 1 uses all threads for one batch.
     """
 
     search: SearchOptions
@@ -67,40 +70,40 @@ class TranslationOptions:
 
 @dataclass(frozen=True)
 class TranslatedLine:
-    """One line's outputs.
+    """The outputs of one source line.
 
     Attributes:
-        source: The line's tokens; empty for an empty line.
-        outputs: Detokenized lines, best first; one empty line for an empty source.
+        source: Source tokens that were encoded; empty for an empty line.
+        outputs: Detokenized outputs, best first; one empty line for an empty source.
         tokens: Tokens of each output.
-        hypotheses: Scores and attention of each output; empty for an empty source.
-        met: Whether each output has all that it must have in it; empty where nothing is asked for.
-        left_out: Tokens at the end of the line that were not read, as the line is longer than what is read of one.
+        hypotheses: Score and attention of each output; empty for an empty source.
+        constraints_met: Whether each output satisfies its lexical constraints; empty without constraints.
+        truncated_tokens: Tokens cut from the end of a source above the maximum length.
     """
 
     source: tuple[str, ...]
     outputs: tuple[str, ...]
     tokens: tuple[tuple[str, ...], ...]
     hypotheses: tuple[Hypothesis, ...]
-    met: tuple[bool, ...] = ()
-    left_out: int = 0
+    constraints_met: tuple[bool, ...] = ()
+    truncated_tokens: int = 0
 
 
 @dataclass(frozen=True)
 class _SourceSentence:
-    """One line to be searched for.
+    """A source to decode.
 
     Attributes:
-        place: Where in the results.
-        line: Number of its line, from 1.
-        ids: Its source, with the end symbol.
-        wish: What is asked of it.
+        index: Index among the results.
+        line: Line number, counted from 1.
+        ids: Source ids with EOS.
+        constraints: Constraints on its outputs.
     """
 
-    place: int
+    index: int
     line: int
     ids: np.ndarray
-    wish: Constraints
+    constraints: Constraints
 
 
 def translate_lines(
@@ -110,16 +113,16 @@ def translate_lines(
     first_line: int = 1,
     block_lines: int = BLOCK_LINES,
 ) -> Iterator[TranslatedLine]:
-    """Translate raw lines, one result a line, in order.
+    """Translate raw lines in order, one result per line.
 
-    A line without tokens stays empty, unless something is asked of its translation.
+    A line without tokens gives an empty output, unless there are constraints on it.
 
     Args:
-        translator: What translates.
-        lines: Raw source lines, each with what is asked of its translation.
-        options: How.
-        first_line: Number of the first line: what is drawn depends on it.
-        block_lines: Lines read ahead; 1 answers each as it comes.
+        translator: The models.
+        lines: Source lines with their constraints.
+        options: How to translate.
+        first_line: Number of the first line; samples depend on it.
+        block_lines: Lines to read ahead; 1 translates each line as soon as it arrives.
 
     Raises:
         DataError: A line does not fit into memory even alone.
@@ -127,25 +130,28 @@ def translate_lines(
     remaining, model = iter(lines), translator.main
     while block := list(islice(remaining, block_lines)):
         sources = [model.tokenizer.tokenize(line) for line, _ in block]
-        yield from translate_tokens(translator, sources, [wish for _, wish in block], options, first_line)
+        yield from translate_tokens(translator, sources, [constraints for _, constraints in block], options, first_line)
         first_line += len(block)
 
 
 def translate_tokens(
     translator: Translator,
     sources: Sequence[Sequence[str]],
-    wishes: Sequence[Constraints],
+    per_sentence: Sequence[Constraints],
     options: TranslationOptions,
     first_line: int = 1,
 ) -> Iterator[TranslatedLine]:
-    """Translate lines that are in tokens: what `decode` writes for their text. Arguments as for `search_batches`."""
-    read = [options.search.cut(tokens) for tokens in sources]
-    encoded = [translator.encode(tokens) for tokens in read]
-    found = search_batches(translator, [ids for ids, _ in encoded], wishes, options, first_line)
-    for place, (tokens, (_, own), hypotheses) in enumerate(zip(read, encoded, found, strict=True)):
-        wish, one = wishes[place], detokenize_outputs(translator.main, tokens, hypotheses, options, own)
-        met = tuple(map(wish.met, hypotheses, one.outputs)) if wish.constrains else ()
-        yield replace(one, met=met, left_out=len(sources[place]) - len(tokens))
+    """Translate tokenized lines in order, as `translate_lines` does; see `search_batches` for arguments and errors."""
+    truncated = [options.search.truncate(tokens) for tokens in sources]
+    encoded = [translator.encode(tokens) for tokens in truncated]
+    found = search_batches(translator, [ids for ids, _ in encoded], per_sentence, options, first_line)
+    for index, (tokens, (_, oov), hypotheses) in enumerate(zip(truncated, encoded, found, strict=True)):
+        line = detokenize_outputs(translator.main, tokens, hypotheses, options, oov)
+        constraints = per_sentence[index]
+        constraints_met = (
+            tuple(map(constraints.satisfied_by, hypotheses, line.outputs)) if constraints.is_lexical else ()
+        )
+        yield replace(line, constraints_met=constraints_met, truncated_tokens=len(sources[index]) - len(tokens))
 
 
 def search_sources(
@@ -155,107 +161,91 @@ def search_sources(
     batch_tokens: int,
     keep_attention: bool = False,
 ) -> list[list[Hypothesis]]:
-    """Search for every source (ids without the end symbol), in batches of like length; results in input order."""
-    how = TranslationOptions(options, batch_tokens, keep_attention)
-    return search_batches(Translator((model,)), sources, [UNCONSTRAINED] * len(sources), how)
+    """Decode sources (ids without EOS) with one model and without constraints; results are in input order."""
+    settings = TranslationOptions(options, batch_tokens, keep_attention)
+    return search_batches(Translator((model,)), sources, [UNCONSTRAINED] * len(sources), settings)
 
 
 def search_batches(
     translator: Translator,
     sources: Sequence[Sequence[int]],
-    wishes: Sequence[Constraints],
+    per_sentence: Sequence[Constraints],
     options: TranslationOptions,
     first_line: int = 1,
 ) -> list[list[Hypothesis]]:
-    """Search for every source, in batches of like length that are halved where they do not fit into memory.
+    """Decode sources in batches of similar length; batches that do not fit into memory are split.
 
     Args:
-        translator: What translates.
-        sources: Ids without the end symbol, as `Translator.encode` gives them; no more of them are read than the search
-            options allow.
-        wishes: What is asked of each.
-        options: How.
-        first_line: Number of the first source's line.
+        translator: The models.
+        sources: Ids from `Translator.encode`, without EOS; truncated to the maximum source length.
+        per_sentence: Constraints of each source.
+        options: How to translate.
+        first_line: Line number of the first source.
 
     Returns:
-        The hypotheses of each source, in input order; none where there is neither source nor wish.
+        The hypotheses of each source, in input order; none for an empty source without constraints.
 
     Raises:
         DataError: A sentence does not fit into memory even alone.
     """
     results: list[list[Hypothesis]] = [[] for _ in sources]
     sentences = [
-        _SourceSentence(
-            place, first_line + place, np.array([*options.search.cut(ids), special_tokens.EOS], dtype=np.int64), wish
-        )
-        for place, (ids, wish) in enumerate(zip(sources, wishes, strict=True))
-        if ids or wish.prefix or wish.constrains
+        _SourceSentence(index, first_line + index, _with_eos(options.search.truncate(ids)), constraints)
+        for index, (ids, constraints) in enumerate(zip(sources, per_sentence, strict=True))
+        if ids or constraints.prefix or constraints.is_lexical
     ]
     if not sentences:
         return results
-    lengths = np.array([len(one.ids) for one in sentences])
-    # Batches enough that no worker waits long for another's last.
-    share = (
-        int(lengths.sum()) // (BATCHES_PER_WORKER * options.workers) if options.workers > 1 else options.batch_tokens
-    )
-    budget = max(min(options.batch_tokens, share), int(lengths.max()))
-    plan = plan_epoch([lengths], budget, seed=0, epoch=0)
-    # The longest first, so that no worker is left with one when the others are done.
-    plan.sort(key=lambda batch: -int(lengths[batch].max()))
-    batches = [[sentences[index] for index in batch] for batch in plan]
-    for chosen, found in zip(batches, _search_in_parallel(translator, batches, options), strict=True):
-        for one, hypotheses in zip(chosen, found, strict=True):
-            results[one.place] = hypotheses
+    batches = _plan_batches(sentences, options)
+
+    def search(batch: Sequence[_SourceSentence]) -> list[list[Hypothesis]]:
+        return _search_batch(translator, batch, options)
+
+    def too_large(sentence: _SourceSentence) -> DataError:
+        return DataError(
+            f"line {sentence.line:,} does not fit into memory",
+            f"it has {len(sentence.ids) - 1:,} tokens, and is decoded alone with a beam of {options.search.beam}",
+            hint="reduce --beam or --max-length, or split the line in two",
+            line=sentence.line,
+        )
+
+    found = run_batches(search, batches, too_large, min(options.workers, len(batches)))
+    for batch, lists in zip(batches, found, strict=True):
+        for sentence, hypotheses in zip(batch, lists, strict=True):
+            results[sentence.index] = hypotheses
     return results
 
 
-def _search_in_parallel(
-    translator: Translator, batches: Sequence[list[_SourceSentence]], options: TranslationOptions
-) -> Iterator[list[list[Hypothesis]]]:
-    """All batches, in order, by as many workers as are wanted."""
-
-    def run(chosen: list[_SourceSentence]) -> list[list[Hypothesis]]:
-        return split_on_oom(lambda some: _search(translator, some, options), chosen)
-
-    workers = min(options.workers, len(batches))
-    if workers <= 1:
-        yield from map(run, batches)
-        return
-    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.map(run, batches)
+def _with_eos(ids: Sequence[int]) -> np.ndarray:
+    return np.array([*ids, special_tokens.EOS], dtype=np.int64)
 
 
-def _search(
-    translator: Translator, sentences: Sequence[_SourceSentence], options: TranslationOptions
-) -> list[list[Hypothesis]]:
-    """One batch. Raises DataError where a single sentence does not fit into memory."""
-    try:
-        return _search_batch(translator, sentences, options)
-    except (MemoryError, RuntimeError) as failure:
-        if len(sentences) > 1 or not out_of_memory(failure):
-            raise
-        one, beam = sentences[0], options.search.beam
-    raise DataError(
-        f"line {one.line} does not fit into memory",
-        f"it has {len(one.ids) - 1:,} tokens, and is decoded alone with a beam of {beam}",
-        hint="a smaller --beam or --max-length needs less, and so does a line cut in two",
-    )
+def _plan_batches(sentences: Sequence[_SourceSentence], options: TranslationOptions) -> list[list[_SourceSentence]]:
+    """Sort sentences into batches of similar length, enough of them for all workers, the longest first."""
+    lengths = np.array([len(sentence.ids) for sentence in sentences])
+    budget = options.batch_tokens
+    if options.workers > 1:
+        budget = min(budget, int(lengths.sum()) // (BATCHES_PER_WORKER * options.workers))
+    plan = plan_epoch([lengths], max(budget, int(lengths.max())), seed=0, epoch=0)
+    # Otherwise one worker may still decode the longest batch when the others are done.
+    plan.sort(key=lambda batch: -int(lengths[batch].max()))
+    return [[sentences[index] for index in batch] for batch in plan]
 
 
 @torch.inference_mode()
 def _search_batch(
     translator: Translator, sentences: Sequence[_SourceSentence], options: TranslationOptions
 ) -> list[list[Hypothesis]]:
+    """Decode one batch with the models of each direction, and combine the directions."""
     source_BS, lengths_B = (torch.from_numpy(array) for array in pad_sequences([one.ids for one in sentences]))
-    ways = translator.begin(source_BS, lengths_B)
-    if len(ways) == 1:
-        found = _search_direction(ways[0], sentences, lengths_B, options)
+    directions = translator.start_batch(source_BS, lengths_B)
+    if len(directions) == 1:
+        found = _search_direction(directions[0], sentences, lengths_B, options)
     else:
-        apart = replace(options, search=replace(options.search, nbest=options.search.beam))
-        each = [_search_direction(way, sentences, lengths_B, apart) for way in ways]
-        found = rerank_bidirectional(ways, each, options.search, options.keep_attention)
+        whole_beam = replace(options, search=replace(options.search, nbest=options.search.beam))
+        each = [_search_direction(direction, sentences, lengths_B, whole_beam) for direction in directions]
+        found = rerank_bidirectional(directions, each, options.search, options.keep_attention)
     limits = _output_limits(sentences, lengths_B, options.search).tolist()
-    # Attention over this batch's padding says nothing.
     return [
         [_trim_padding(hypothesis, length, limit) for hypothesis in hypotheses]
         for hypotheses, length, limit in zip(found, lengths_B.tolist(), limits, strict=True)
@@ -263,48 +253,52 @@ def _search_batch(
 
 
 def _output_limits(sentences: Sequence[_SourceSentence], lengths_B: Tensor, search: SearchOptions) -> Tensor:
-    """Most tokens of each sentence's outputs, the end symbol counted."""
-    terms = BatchConstraints([one.wish for one in sentences])
-    return terms.widen(torch.tensor([search.limit(length) for length in lengths_B.tolist()]), search)
+    """Return the maximum output length of each sentence, EOS included."""
+    constraints = BatchConstraints([one.constraints for one in sentences])
+    limit_B = torch.tensor([search.output_limit(length) for length in lengths_B.tolist()])
+    return constraints.extend_limits(limit_B, search)
 
 
 def _search_direction(
-    way: Direction, sentences: Sequence[_SourceSentence], lengths_B: Tensor, options: TranslationOptions
+    direction: Direction, sentences: Sequence[_SourceSentence], lengths_B: Tensor, options: TranslationOptions
 ) -> list[list[Hypothesis]]:
-    """What models of one direction find, as it is read."""
-    search, stepper = options.search, way.stepper
-    wishes = [way.turn_wish(one.wish) for one in sentences]
-    asked = any(wish is not UNCONSTRAINED for wish in wishes)
-    terms = BatchConstraints(wishes if asked else (), (lengths_B - 1).tolist())
+    """Decode a batch with the models of one direction by the selected search; hypotheses are in reading order."""
+    search, stepper = options.search, direction.stepper
+    per_sentence = [direction.reorder_constraints(one.constraints) for one in sentences]
+    is_constrained = any(each is not UNCONSTRAINED for each in per_sentence)
+    constraints = BatchConstraints(per_sentence if is_constrained else (), (lengths_B - 1).tolist())
     limit_B = _output_limits(sentences, lengths_B, search)
     if options.sampling is not None:
         numbers = random_numbers(options.seed, [one.line for one in sentences], search.nbest, int(limit_B.max()))
-        found = sample(stepper, limit_B, search, options.sampling, numbers, terms)
+        found = sample(stepper, limit_B, search, options.sampling, numbers, constraints)
         found = _add_attention(stepper, found) if options.keep_attention else found
     elif search.exhaustive:
-        found = exhaustive_search(stepper, limit_B, search, terms)
-    elif search.beam == 1 and not options.keep_attention and not any(wish.constrains for wish in wishes):
-        found = greedy_search(stepper, limit_B, search, terms)
+        found = exhaustive_search(stepper, limit_B, search, constraints)
+    elif search.beam == 1 and not options.keep_attention and not any(each.is_lexical for each in per_sentence):
+        found = greedy_search(stepper, limit_B, search, constraints)
     else:
-        found = beam_search(stepper, limit_B, search, options.keep_attention, terms)
-    return [[way.turn_hypothesis(one) for one in many] for many in found]
+        found = beam_search(stepper, limit_B, search, options.keep_attention, constraints)
+    return [[direction.reorder_hypothesis(one) for one in hypotheses] for hypotheses in found]
 
 
 def _add_attention(stepper: Stepper[object], found: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
-    """The same outputs with the attention that the model pays where it is made to say them."""
-    attention_BKTS = score_targets(stepper, [[one.ids for one in many] for many in found])[1]
+    """Add attention weights to sampled outputs, computed by teacher forcing."""
+    attention_BKTS = score_targets(stepper, [[one.ids for one in hypotheses] for hypotheses in found])[1]
     if attention_BKTS is None:
         return found
     return [
-        [replace(one, attention=look_TS[: len(one.ids) + 1]) for one, look_TS in zip(many, look_KTS, strict=True)]
-        for many, look_KTS in zip(found, attention_BKTS, strict=True)
+        [
+            replace(one, attention=attention_TS[: len(one.ids) + 1])
+            for one, attention_TS in zip(hypotheses, attention_KTS, strict=True)
+        ]
+        for hypotheses, attention_KTS in zip(found, attention_BKTS, strict=True)
     ]
 
 
 def _trim_padding(hypothesis: Hypothesis, length: int, limit: int) -> Hypothesis:
-    """The hypothesis of a sentence of that length, with whether it ended by itself."""
-    look_TS = None if hypothesis.attention is None else hypothesis.attention[:, :length].clone()
-    return replace(hypothesis, attention=look_TS, finished=len(hypothesis.ids) + 1 < limit)
+    """Cut attention to the source length and record whether the output ended before the maximum length."""
+    attention_TS = None if hypothesis.attention is None else hypothesis.attention[:, :length].clone()
+    return replace(hypothesis, attention=attention_TS, finished=len(hypothesis.ids) + 1 < limit)
 
 
 def detokenize_outputs(
@@ -312,12 +306,12 @@ def detokenize_outputs(
     source: Sequence[str],
     hypotheses: Sequence[Hypothesis],
     options: TranslationOptions,
-    own: Sequence[str] = (),
+    oov: Sequence[str] = (),
 ) -> TranslatedLine:
-    """Turn hypotheses into text; `own` are the source's tokens whose ids stand behind the vocabulary."""
+    """Convert hypotheses to text; `oov` are the source tokens that extend the vocabulary."""
     if options.replace_unknown and options.lexicon is not None:
-        own = [options.lexicon.get(token, token) for token in own]
-    tokens = tuple(tuple(decode_ids(model.target_vocabulary, hypothesis.ids, own)) for hypothesis in hypotheses)
+        oov = [options.lexicon.get(token, token) for token in oov]
+    tokens = tuple(tuple(decode_ids(model.target_vocabulary, hypothesis.ids, oov)) for hypothesis in hypotheses)
     if options.replace_unknown:
         pairs = zip(hypotheses, tokens, strict=True)
         is_feature, lexicon = model.tokenizer.is_feature, options.lexicon

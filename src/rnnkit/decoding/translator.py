@@ -1,4 +1,4 @@
-"""What translates: one model or several that choose together, and the language models that have a say."""
+"""Translation models as one object: ensembles, shallow fusion with language models, vocabulary shortlists."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from rnnkit.text.tokenizers.store import read_tokenizer_identity
 from rnnkit.text.vocabulary import Vocabulary
 
 FusionModel = Callable[[int], Stepper[Any]]
-"""A language model behind so many empty prompts."""
+"""Returns the stepper of a language model for a number of empty prompts."""
+
+
+_ENSEMBLE_HINT = "train the models of an ensemble on the same data"
 
 
 @dataclass(frozen=True)
@@ -34,192 +37,191 @@ class Translator:
     """Models that translate together.
 
     Attributes:
-        models: At least one, all with the first one's tokenizer and vocabularies.
-        speakers: Language models of the target.
-        weights: Weight of each of them.
-        shortlist: What the output layer may be asked for, given a batch's source words; everything, without one.
+        models: Translation models with the same tokenizer and vocabularies; at least one.
+        fusion_models: Language models of the target, for shallow fusion.
+        weights: Weights of the language models.
+        shortlist: Restricts the output layer to likely translations of a batch's source tokens; None for all tokens.
     """
 
     models: tuple[LoadedSeq2Seq, ...]
-    speakers: tuple[FusionModel, ...] = ()
+    fusion_models: tuple[FusionModel, ...] = ()
     weights: tuple[float, ...] = ()
     shortlist: Shortlist | None = None
 
     @property
     def main(self) -> LoadedSeq2Seq:
-        """The model whose tokenizer and vocabularies are used."""
+        """The first model, whose tokenizer and vocabularies are used."""
         return self.models[0]
 
     @property
     def device(self) -> torch.device:
-        """Where the models are."""
+        """Device of the models."""
         return next(self.main.network.parameters()).device
 
     @property
-    def attends(self) -> bool:
-        """Whether any of the models has attention."""
+    def has_attention(self) -> bool:
+        """Whether any model has attention."""
         return any(model.network.config.attention != "none" for model in self.models)
 
     @property
     def copies(self) -> bool:
-        """Whether any of the models copies source tokens; those that the vocabulary lacks are then copied as well."""
+        """Whether any model has a copy mechanism, which also copies source tokens that are not in the vocabulary."""
         return any(model.network.config.copy for model in self.models)
 
     def encode(self, tokens: Sequence[str]) -> tuple[list[int], tuple[str, ...]]:
-        """Ids of a source line's tokens, and the tokens whose ids stand behind the vocabulary; see `own_tokens`."""
-        own = source_oov_tokens(self.main, tokens) if self.copies else ()
-        return encode_tokens(self.main.source_vocabulary, tokens, own), own
+        """Return the ids of source tokens, and the out-of-vocabulary tokens that extend the vocabulary."""
+        oov = source_oov_tokens(self.main, tokens) if self.copies else ()
+        return encode_tokens(self.main.source_vocabulary, tokens, oov), oov
 
     @property
     def right_to_left(self) -> tuple[LoadedSeq2Seq, ...]:
-        """The models that say the target from its end."""
+        """The models that generate the target from its end."""
         return tuple(model for model in self.models if model.network.config.right_to_left)
 
     @property
     def left_to_right(self) -> tuple[LoadedSeq2Seq, ...]:
-        """The models that say the target from its beginning."""
+        """The models that generate the target from its beginning."""
         return tuple(model for model in self.models if not model.network.config.right_to_left)
 
-    def begin(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Direction, ...]:
-        """Read a batch.
+    def start_batch(self, source_BS: Tensor, lengths_B: Tensor) -> tuple[Direction, ...]:
+        """Encode a batch.
 
         Args:
-            source_BS: Ids as `encode` gives them, padded on the right.
-            lengths_B: Tokens of each sentence.
+            source_BS: Ids from `encode` with EOS, padded on the right.
+            lengths_B: Length of each sentence.
 
         Returns:
-            The directions that there are, from left to right first.
+            The directions of the models, left to right first.
         """
         return tuple(
-            Direction(self._begin(models, source_BS, lengths_B), turned, len(models) / len(self.models))
-            for turned, models in ((False, self.left_to_right), (True, self.right_to_left))
+            Direction(self._combine(models, source_BS, lengths_B), right_to_left, len(models) / len(self.models))
+            for right_to_left, models in ((False, self.left_to_right), (True, self.right_to_left))
             if models
         )
 
-    def _begin(self, models: Sequence[LoadedSeq2Seq], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
-        """Models of one direction that choose together."""
+    def _combine(self, models: Sequence[LoadedSeq2Seq], source_BS: Tensor, lengths_B: Tensor) -> Stepper[Any]:
+        """Encode a batch with the models of one direction and combine their steppers."""
         steppers = []
         for model in models:
             device = next(model.network.parameters()).device
-            listed = None
+            candidates = None
             if self.shortlist is not None:
-                chosen = self.shortlist.choose(source_BS.numpy())
-                listed = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in chosen))
-            steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), listed))
+                ids = self.shortlist.batch_candidates(source_BS.numpy())
+                candidates = VocabularyShortlist.from_members(*(torch.from_numpy(part).to(device) for part in ids))
+            steppers.append(TranslationStepper(model.network, source_BS.to(device), lengths_B.to(device), candidates))
         stepper: Stepper[Any] = steppers[0] if len(steppers) == 1 else Ensemble(steppers)
-        if not self.speakers:
+        if not self.fusion_models:
             return stepper
-        speakers: list[Stepper[Any]] = [begin(len(lengths_B)) for begin in self.speakers]
+        fusion_models: list[Stepper[Any]] = [start(len(lengths_B)) for start in self.fusion_models]
         size = len(self.main.target_vocabulary)
-        if (own := int(source_BS.max()) + 1 - size) > 0 and self.copies:
-            speakers = [ExtendedVocabularyStepper(speaker, size, own) for speaker in speakers]
-        return ShallowFusion(stepper, speakers, self.weights)
+        if (oov := int(source_BS.max()) + 1 - size) > 0 and self.copies:
+            fusion_models = [ExtendedVocabularyStepper(one, size, oov) for one in fusion_models]
+        return ShallowFusion(stepper, fusion_models, self.weights)
 
 
 def source_oov_tokens(model: LoadedSeq2Seq, tokens: Iterable[str]) -> tuple[str, ...]:
-    """The tokens of a source line that the vocabulary lacks, each once, in order; features are not among them.
+    """Return the distinct out-of-vocabulary tokens of a source line, in order, without features.
 
-    The ids of these are counted on from the vocabulary's last one, for each line anew (See et al. 2017).
+    A copy mechanism extends the vocabulary of the line by these tokens (See et al. 2017, arXiv:1704.04368): their ids
+    follow the last id of the vocabulary.
     """
-    known, is_feature = model.source_vocabulary.ids, model.tokenizer.is_feature
-    return tuple(dict.fromkeys(token for token in tokens if token not in known and not is_feature(token)))
+    ids, is_feature = model.source_vocabulary.ids, model.tokenizer.is_feature
+    return tuple(dict.fromkeys(token for token in tokens if token not in ids and not is_feature(token)))
 
 
-def encode_tokens(vocabulary: Vocabulary, tokens: Iterable[str], own: Sequence[str] = ()) -> list[int]:
-    """Ids of tokens, of which `own` have ids behind the vocabulary's."""
+def encode_tokens(vocabulary: Vocabulary, tokens: Iterable[str], oov: Sequence[str] = ()) -> list[int]:
+    """Convert tokens to ids of the vocabulary extended by `oov`."""
     ids = vocabulary.encode(tokens := list(tokens))
-    if not own:
+    if not oov:
         return ids
-    behind = {token: row for row, token in enumerate(own, start=len(vocabulary))}
-    return [behind.get(token, row) for token, row in zip(tokens, ids, strict=True)]
+    extension = {token: index for index, token in enumerate(oov, start=len(vocabulary))}
+    return [extension.get(token, index) for token, index in zip(tokens, ids, strict=True)]
 
 
-def decode_ids(vocabulary: Vocabulary, ids: Iterable[int], own: Sequence[str] = ()) -> list[str]:
-    """Tokens of ids, of which those behind the vocabulary's are of `own`."""
+def decode_ids(vocabulary: Vocabulary, ids: Iterable[int], oov: Sequence[str] = ()) -> list[str]:
+    """Convert ids of the vocabulary extended by `oov` to tokens."""
     size = len(vocabulary)
-    return [vocabulary.tokens[row] if row < size else own[row - size] for row in ids]
+    return [vocabulary.tokens[index] if index < size else oov[index - size] for index in ids]
 
 
 def load_translator(
-    folders: Sequence[Path],
+    model_dirs: Sequence[Path],
     checkpoint: str,
-    speakers: Sequence[tuple[Path, float]],
+    fusion: Sequence[tuple[Path, float]],
     device: torch.device,
     shortlist: Path | None = None,
-    eight_bits: bool = False,
+    int8: bool = False,
     listen: Listener = null_listener,
 ) -> Translator:
-    """Load translation models, and language models to fuse them with.
+    """Load translation models, and language models for shallow fusion.
 
     Args:
-        folders: Directories of translation models.
-        checkpoint: Which weights of them.
-        speakers: Directories of language models, neural or counted, and their weights.
-        device: Where the networks go.
-        shortlist: Folder of a shortlist.
-        eight_bits: Whether the models' maps go by weights of eight bits.
-        listen: Warned of tokens that a translation model or a language model lacks.
+        model_dirs: Directories of the translation models.
+        checkpoint: Checkpoint to load: best, last or average.
+        fusion: Directories of neural or n-gram language models, with their weights.
+        device: Device of the networks.
+        shortlist: Directory of a vocabulary shortlist.
+        int8: Whether the translation models use int8 dynamic quantization.
+        listen: Receives warnings about tokens that only one of two models has.
 
     Raises:
-        DataError: A model is missing, or has no such checkpoint.
-        ArtefactError: A model is for something else, or has another tokenizer or vocabulary than the first; or a
-            language model has mostly other tokens; or the shortlist has another vocabulary, or the model copies and
-            cannot use one.
-        FormatError: A file is damaged; the message names it.
+        DataError: A model or its checkpoint is missing.
+        ArtefactError: A model is of another kind, or its tokenizer or vocabularies differ from the first model's; a
+            language model has mostly other tokens; the shortlist is for another vocabulary, or a model has a copy
+            mechanism and cannot use it.
+        FormatError: A file is damaged; names the file.
     """
-    models = tuple(store.load_seq2seq(folder, checkpoint, device) for folder in folders)
-    for folder in folders[1:]:
-        _check_compatible(folders[0], folder)
-    begins = [_load_fusion_model(models[0], folder, device, listen) for folder, _ in speakers]
+    models = tuple(store.load_seq2seq(folder, checkpoint, device) for folder in model_dirs)
+    for folder in model_dirs[1:]:
+        _check_compatible(model_dirs[0], folder)
+    fusion_models = [_load_fusion_model(models[0], folder, device, listen) for folder, _ in fusion]
     for model in models:
-        model.network.prepare_for_inference(eight_bits)
-    chosen = None if shortlist is None else _load_shortlist(shortlist, models)
-    return Translator(models, tuple(begins), tuple(weight for _, weight in speakers), chosen)
+        model.network.prepare_for_inference(int8)
+    opened = None if shortlist is None else _load_shortlist(shortlist, models)
+    return Translator(models, tuple(fusion_models), tuple(weight for _, weight in fusion), opened)
 
 
 def _load_shortlist(folder: Path, models: Sequence[LoadedSeq2Seq]) -> Shortlist:
-    """Open a shortlist that the models can use."""
+    """Open a vocabulary shortlist and check that the models can use it."""
     for model in models:
         if model.network.config.copy:
             raise ArtefactError(
                 f"{model.folder} copies source words and cannot use the shortlist {folder}",
-                "what is copied may not be on it",
+                "a copied word may not be on the shortlist",
                 hint="decode without --shortlist",
+                path=folder,
+                option="--shortlist",
             )
     shortlist = Shortlist.open(folder)
     first = models[0].folder
     names = store.read_config(first)["vocabularies"]
-    source, target = (manifest.sha256(first / Path(names[place]).name) for place in (0, -1))
+    source, target = (manifest.sha256(first / Path(names[side]).name) for side in (0, -1))
     shortlist.check_vocabularies(source, target)
     return shortlist
 
 
 def _load_fusion_model(model: LoadedSeq2Seq, folder: Path, device: torch.device, listen: Listener) -> FusionModel:
-    """Open a language model that reads the target tokens of a translation model, matched by spelling."""
-    begin, vocabulary, weight_V = _open_language_model(folder, device)
+    """Load a language model for shallow fusion; tokens are matched by spelling if the vocabularies differ."""
+    start, vocabulary, weight_V = _open_language_model(folder, device)
     target = model.target_vocabulary
     if vocabulary.tokens == target.tokens:
-        return begin
-    found = vocabulary_mapping.map_vocabulary(
+        return start
+    matched = vocabulary_mapping.map_vocabulary(
         target, vocabulary, vocabulary_mapping.token_frequencies(target), weight_V
     )
-    joint = model.source_vocabulary is target
-    vocabulary_mapping.check_overlap(
-        found,
-        str(model.folder),
-        str(folder),
-        vocabulary_mapping.MIN_JOINT_COVERAGE if joint else vocabulary_mapping.MIN_COVERAGE,
-    )
-    if warning := vocabulary_mapping.describe_mismatches(found, str(model.folder), str(folder)):
+    is_joint = model.source_vocabulary is target
+    threshold = vocabulary_mapping.MIN_JOINT_COVERAGE if is_joint else vocabulary_mapping.MIN_COVERAGE
+    vocabulary_mapping.check_overlap(matched, str(model.folder), str(folder), threshold)
+    if warning := vocabulary_mapping.describe_mismatches(matched, str(model.folder), str(folder)):
         listen(WarningEvent(warning))
-    row_V = torch.from_numpy(found.row_V)
-    return lambda sentences: RemappedStepper(begin(sentences), row_V)
+    id_V = torch.from_numpy(matched.other_id_V)
+    return lambda sentences: RemappedStepper(start(sentences), id_V)
 
 
 def _open_language_model(
     folder: Path, device: torch.device
 ) -> tuple[FusionModel, Vocabulary, vocabulary_mapping.Frequencies]:
-    """A language model with its tokens and how frequent they are."""
+    """Open a neural or n-gram language model with its vocabulary and the frequencies of its tokens."""
     document = store.read_config(folder)
     store.check_task(folder, document["task"], store.LANGUAGE_MODEL)
     vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
@@ -236,23 +238,20 @@ def _open_language_model(
 
 
 def _check_compatible(first: Path, other: Path) -> None:
-    """Refuse a model that reads or says other tokens than the first."""
-    for side, place in (("target", -1), ("source", 0)):
-        ours, theirs = (
-            folder / Path(store.read_config(folder)["vocabularies"][place]).name for folder in (first, other)
-        )
-        _check_vocabulary(side, ours, theirs, hint="models of an ensemble are trained on the same data")
+    """Raise ArtefactError if a model has another tokenizer or other vocabularies than the first."""
+    for side, index in (("target", -1), ("source", 0)):
+        paths = [folder / Path(store.read_config(folder)["vocabularies"][index]).name for folder in (first, other)]
+        _check_vocabularies(side, *paths)
     if read_tokenizer_identity(first / "tokenizer") != read_tokenizer_identity(other / "tokenizer"):
-        raise ArtefactError(
-            f"{first} and {other} have different tokenizers", hint="models of an ensemble are trained on the same data"
-        )
+        raise ArtefactError(f"{first} and {other} have different tokenizers", hint=_ENSEMBLE_HINT, path=other)
 
 
-def _check_vocabulary(side: str, first: Path, other: Path, hint: str) -> None:
+def _check_vocabularies(side: str, first: Path, other: Path) -> None:
     digests = [manifest.sha256(path) for path in (first, other)]
     if digests[0] != digests[1] and Vocabulary.load(first).tokens != Vocabulary.load(other).tokens:
         raise ArtefactError(
             f"{first.parent} and {other.parent} have different {side} vocabularies",
             f"{first} has sha256 {digests[0][:12]}…, {other} {digests[1][:12]}…",
-            hint=hint,
+            hint=_ENSEMBLE_HINT,
+            path=other,
         )

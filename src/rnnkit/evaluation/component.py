@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rnnkit.evaluation.cache import NeuralCache
     from rnnkit.evaluation.perplexity import Reader
     from rnnkit.evaluation.unigram_cache import UnigramCache
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
 
 FloatArray = NDArray[np.float64]
 

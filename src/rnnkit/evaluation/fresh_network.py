@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from rnnkit.models.language_model import LanguageModel, LMConfig
-from rnnkit.nn.kinds import Start
+from rnnkit.nn.kinds import Initialization
 
 
-def draw(config: LMConfig, start: Start, seed: int) -> LanguageModel:
+def draw(config: LMConfig, start: Initialization, seed: int) -> LanguageModel:
     """A new network; random states outside are left as they are.
 
     Args:

@@ -31,7 +31,7 @@ from rnnkit.evaluation import fresh_network
 from rnnkit.evaluation.perplexity import one_thread
 from rnnkit.events import null_listener
 from rnnkit.models.language_model import LanguageModel, LMConfig
-from rnnkit.nn.kinds import LanguageArch, Start
+from rnnkit.nn.kinds import Initialization, LanguageArch
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.optimizer import NetworkOptimizer
 from rnnkit.training.optimizer import OptimizerSettings as OptimisationSettings
@@ -67,7 +67,7 @@ class Settings:
     arch: LanguageArch
     hidden: int = 32
     layers: int = 1
-    start: Start = "orthogonal"
+    start: Initialization = "orthogonal"
     symbols: int = 64
     goal: float = 0.9
     budget: int = 800
@@ -175,11 +175,11 @@ class RecallTask:
         self._network = network
         self._optimizer = NetworkOptimizer(network, OptimisationSettings("adam"), folder)
 
-    def step(self, batch: Questions, rate: float) -> StepReport:
+    def step(self, batch: Questions, learning_rate: float) -> StepReport:
         """One step on one batch."""
         logits_BV = answer(self._network, batch)
         loss = nn.functional.cross_entropy(logits_BV, torch.from_numpy(batch.answer_B))
-        norm = self._optimizer.step(loss, rate)
+        norm = self._optimizer.step(loss, learning_rate)
         size = len(batch.answer_B)
         return StepReport(loss.item() * size, loss.item() * size, size, norm)
 

@@ -124,7 +124,7 @@ def make_validation(
         if decoded is None:
             return None
         outputs, tokens = decoded
-        if model.tokenizer.replaced:
+        if model.tokenizer.replaced_line_ends:
             warn_replaced_line_ends(model.tokenizer, next(warnings, null_listener))
         value = score_lines(measure, outputs, references)
         return Validation(
@@ -180,7 +180,7 @@ def _read_held_out(
         return [one.outputs[0] for one in found], sum(len(tokens) for one in found for tokens in one.tokens[:1])
 
     # What stands behind a TAB is a column of features, which no output has.
-    return HeldOut(sources, [model.tokenizer.part(line)[0] for line in references], decode)
+    return HeldOut(sources, [model.tokenizer.split_features(line)[0] for line in references], decode)
 
 
 def _read_ids(model: LoadedSeq2Seq, data: AlignedData, measured: Measured, count: int, listen: Listener) -> HeldOut:

@@ -1,7 +1,7 @@
-"""How kernels are compiled by Numba: at the first call, for this machine, and then kept on disk.
+"""Compile kernels with Numba: at the first call, for this machine, with a disk cache.
 
-Threads run a kernel side by side, as it holds no lock of the interpreter. Each room that has kernels says in its own
-`compiled.py` what they may rely on.
+Kernels release the interpreter's lock, so that threads run them in parallel. A `Compiler` holds the compiler flags of a
+group of kernels.
 """
 
 from __future__ import annotations
@@ -27,96 +27,104 @@ from numba.extending import lower_builtin, type_callable
 from rnnkit.errors import ConfigError
 from rnnkit.kernels import kernel_cache
 
-_REORDERED = {"nsz", "arcp", "contract", "reassoc"}
-"""Of `fastmath` what lets sums be reordered; a number that is none stays so, for whoever looks to notice."""
+_REASSOCIATION_FLAGS = {"nsz", "arcp", "contract", "reassoc"}
+"""Flags of `fastmath` that allow sums to be reordered; NaN and infinity are preserved, so that checks find them."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """What the kernels of a room may rely on.
+    """Compiler flags of a group of kernels.
 
     Attributes:
-        room: The folder of their sources.
-        reordered: Sums may be reordered, as vector registers need it; always in the same way.
-        counted: Kernels make or return arrays, so that Numba counts references to them, for each slice too.
+        source_dir: Directory of their sources; a change of any file in it invalidates their cache entries.
+        reassociate: Allow sums to be reordered, as vectorization needs it; the order is the same in every run.
+        allocates: Kernels create or return arrays. Otherwise Numba's reference counting, which takes place for every
+            slice of an array, is switched off.
     """
 
-    room: Path
-    reordered: bool = False
-    counted: bool = True
+    source_dir: Path
+    reassociate: bool = False
+    allocates: bool = True
 
     def kernel(self, function: F) -> F:
-        """Compile what Python calls."""
+        """Compile a function that Python calls."""
         compiled = self._compile(function, forceinline=False)
-        keep_on_disk(compiled, self.room)
+        cache_on_disk(compiled, self.source_dir)
         return compiled
 
     def inlined(self, function: F) -> F:
-        """Compile what a kernel calls for every word: it becomes part of its caller, as a call costs more than that."""
+        """Compile a function for the inner loops of kernels; it is inlined, as a call costs more than its body."""
         return self._compile(function, forceinline=True)
 
     def _compile(self, function: F, forceinline: bool) -> F:
         require_compiler()
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": forceinline}
-        options |= {"fastmath": _REORDERED} if self.reordered else {}
-        options |= {} if self.counted else {"_nrt": False}
-        if numba.config.DISABLE_JIT:
-            raise ConfigError("NUMBA_DISABLE_JIT keeps kernels from being compiled", hint="unset NUMBA_DISABLE_JIT")
+        options |= {"fastmath": _REASSOCIATION_FLAGS} if self.reassociate else {}
+        options |= {} if self.allocates else {"_nrt": False}
         compiled: F = numba.njit(**options)(function)
         return compiled
 
 
 def require_compiler() -> None:
-    """Raise ConfigError where the environment switches the compiler off."""
+    """Check that the compiler is not disabled.
+
+    Raises:
+        ConfigError: `NUMBA_DISABLE_JIT` is set.
+    """
     if numba.config.DISABLE_JIT:
         raise ConfigError(
-            "NUMBA_DISABLE_JIT switches off the compiler that rnnkit's kernels need", hint="unset NUMBA_DISABLE_JIT"
+            "NUMBA_DISABLE_JIT disables the compiler that rnnkit's kernels need", hint="unset NUMBA_DISABLE_JIT"
         )
 
 
-def keep_on_disk(compiled: Any, room: Path) -> None:
-    """Let Numba find a kernel on the disk where it was compiled before from the same sources, those of its room."""
+def cache_on_disk(compiled: Any, source_dir: Path) -> None:
+    """Attach the disk cache to a compiled function.
+
+    Args:
+        compiled: Function compiled by Numba.
+        source_dir: Directory of the sources that the kernel depends on.
+    """
     function = compiled.py_func if hasattr(compiled, "py_func") else compiled._pyfunc
-    compiled._cache = KernelCache(function, room)
+    compiled._cache = DiskCache(function, source_dir)
 
 
-class KernelCache:
-    """Takes the place of Numba's own cache of a function, whose files may be anyone's and are never checked.
+class DiskCache:
+    """Disk cache of a function, in place of Numba's own, which checks neither the owner nor the content of its files.
 
-    It fits the interface by its shape (`numba.core.caching._Cache`). Whatever goes wrong, the kernel is compiled.
+    It implements the interface of `numba.core.caching._Cache`. After any failure, the kernel is compiled.
 
     Args:
         function: The kernel in Python.
-        room: The folder of its sources.
+        source_dir: Directory of its sources.
     """
 
-    def __init__(self, function: Callable[..., Any], room: Path) -> None:
+    def __init__(self, function: Callable[..., Any], source_dir: Path) -> None:
         self._function = function
-        self._room = room
+        self._source_dir = source_dir
 
     @property
     def cache_path(self) -> str:
-        """The folder of the files."""
-        return str(kernel_cache.cache_folder(self._store.named) or "")
+        """Directory of the files; empty if there is none."""
+        return str(kernel_cache.cache_dir(self._store.user_dir) or "")
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """What was compiled before for a signature; None where that is not on the disk."""
+        """Load the code compiled for a signature; None if it is not cached."""
         target_context.refresh()
         name, origin = self._identify(signature, target_context.codegen())
         payload = self._store.read(name, origin)
         if payload is not None:
-            # The one place where a pickle is read: what only this user can have written, its checksum being right.
-            with suppress(Exception):  # written by a library that has changed and kept its version's number
-                found = compiler.CompileResult._rebuild(target_context, *caching.pickle.loads(payload))
+            # The only place where a pickle is read. Only this user can have written it, and its checksum is right.
+            with suppress(Exception):  # Numba may have changed without changing its version
+                result = compiler.CompileResult._rebuild(target_context, *caching.pickle.loads(payload))
                 caching._cache_log("[cache] data loaded from %r", name)
-                return found
-        kernel_cache.compiling()
+                return result
+        kernel_cache.report_compilation()
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Keep what was compiled for a signature, where it can be kept."""
+        """Store the code compiled for a signature, if it can be serialized."""
         if result.library.has_dynamic_globals or any(not lifted.can_cache for lifted in result.lifted):
             return
         name, origin = self._identify(signature, result.codegen)
@@ -124,35 +132,35 @@ class KernelCache:
         caching._cache_log("[cache] data saved to %r", name)
 
     def flush(self) -> None:
-        """Do nothing: a file that is out of date is not read, and is replaced by the next of its name."""
+        """Do nothing: an outdated file is not read, and is replaced by the next one of its name."""
 
     enable = disable = flush
 
     @property
-    def _store(self) -> kernel_cache.Store:
-        place = hashlib.sha256(str(self._room).encode()).hexdigest()[:16]
-        return kernel_cache.Store(str(numba.config.CACHE_DIR or ""), f"{self._room.name}-{place}")
+    def _store(self) -> kernel_cache.KernelStore:
+        path_hash = hashlib.sha256(str(self._source_dir).encode()).hexdigest()[:16]
+        return kernel_cache.KernelStore(str(numba.config.CACHE_DIR or ""), f"{self._source_dir.name}-{path_hash}")
 
     def _identify(self, signature: Any, codegen: Any) -> tuple[str, str]:
-        """Name of the file, and the checksum of all that its content depends on.
+        """Return the file name and the checksum of everything that the compiled code depends on.
 
-        A new version of the sources has the same names, so that it replaces what an older one has left.
+        The name does not depend on the sources, so that a new version replaces the files of an older one.
         """
-        cells = [cell.cell_contents for cell in self._function.__closure__ or ()]
-        kind = (
+        closure = [cell.cell_contents for cell in self._function.__closure__ or ()]
+        identity = (
             self._function.__module__,
             self._function.__qualname__,
             signature,
             codegen.magic_tuple(),
             _VERSIONS,
-            _hash(dumps(cells)),
-            kernel_cache.code_settings(),
+            _hash(dumps(closure)),
+            kernel_cache.codegen_settings(),
         )
-        shown = f"{self._function.__module__.rpartition('.')[2]}.{self._function.__qualname__}"
-        name = re.sub(r"[^\w.]", "", shown)[:80]
-        sources = _hash_sources(self._room), _hash(self._function.__code__.co_code)
-        named = _hash(repr(kind).encode())
-        return f"{name}-{named[:24]}.nbc", _hash(repr((named, sources)).encode())
+        label = f"{self._function.__module__.rpartition('.')[2]}.{self._function.__qualname__}"
+        name = re.sub(r"[^\w.]", "", label)[:80]
+        sources = _hash_sources(self._source_dir), _hash(self._function.__code__.co_code)
+        identity_hash = _hash(repr(identity).encode())
+        return f"{name}-{identity_hash[:24]}.nbc", _hash(repr((identity_hash, sources)).encode())
 
 
 _VERSIONS = sys.version, numba.__version__, llvmlite.__version__
@@ -163,18 +171,18 @@ def _hash(content: bytes) -> str:
 
 
 @cache
-def _hash_sources(room: Path) -> str:
-    """A hash of everything that may be part of a kernel."""
-    sources = [Path(__file__), *sorted(room.glob("*.py"))]
+def _hash_sources(source_dir: Path) -> str:
+    """Hash everything that may be part of a kernel."""
+    sources = [Path(__file__), *sorted(source_dir.glob("*.py"))]
     return hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def define_operators(lanes: type[types.Type], flags: Sequence[str]) -> None:
-    """Let `+`, `-`, `*` and `/` of two vectors be one instruction each.
+def define_operators(vector: type[types.Type], flags: Sequence[str]) -> None:
+    """Define `+`, `-`, `*` and `/` of two vectors of one type as one LLVM instruction each.
 
     Args:
-        lanes: The vectors' class; both have to be of one type.
-        flags: LLVM's, for what the instruction may do to the result.
+        vector: Numba class of the vector types.
+        flags: Fast-math flags of the instructions.
     """
     for symbol, instruction in (
         (operator.add, "fadd"),
@@ -182,17 +190,17 @@ def define_operators(lanes: type[types.Type], flags: Sequence[str]) -> None:
         (operator.mul, "fmul"),
         (operator.truediv, "fdiv"),
     ):
-        _define_operator(lanes, symbol, instruction, flags)
+        _define_operator(vector, symbol, instruction, flags)
 
 
 def _define_operator(
-    lanes: type[types.Type], symbol: Callable[[Any, Any], Any], instruction: str, flags: Sequence[str]
+    vector: type[types.Type], symbol: Callable[[Any, Any], Any], instruction: str, flags: Sequence[str]
 ) -> None:
     def type_of(context: Any) -> Callable[[Any, Any], Any]:
-        return lambda a, b: a if isinstance(a, lanes) and a is b else None
+        return lambda a, b: a if isinstance(a, vector) and a is b else None
 
     def lower(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         return getattr(builder, instruction)(*arguments, flags=flags)
 
     type_callable(symbol)(type_of)
-    lower_builtin(symbol, lanes, lanes)(lower)
+    lower_builtin(symbol, vector, vector)(lower)

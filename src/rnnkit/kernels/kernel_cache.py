@@ -1,9 +1,9 @@
-"""Where compiled kernels are kept on the disk, and when what lies there is used.
+"""Disk cache of compiled kernels: where it is, and which files it trusts.
 
-A file of machine code is as good as a program, and Numba's form of it is a pickle. So a file is read only where no
-other user can have written it, and only whole: it begins with a checksum over its content and over what it was
-compiled from. Whatever is damaged, foreign or unreadable counts as missing, and the kernel is compiled again. Where
-nothing can be written, kernels last as long as the process. None of it is ever an error.
+A file of machine code is as dangerous as a program, and Numba serializes it as a pickle. Therefore a file is read only
+if no other user can have written it and if it is complete: it starts with a checksum over its content and over
+everything that it was compiled from. Damaged, foreign and unreadable files count as missing, and the kernel is compiled
+again. If no directory is writable, compiled kernels last as long as the process. No failure of the cache is an error.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from pathlib import Path
 
 from rnnkit.events import Event, Listener, Note, WarningEvent
 
-VARIABLE = "NUMBA_CACHE_DIR"
-"""Environment variable that names a folder for compiled kernels."""
+CACHE_DIR_VARIABLE = "NUMBA_CACHE_DIR"
+"""Environment variable that sets the directory of the cache."""
 
 MAGIC = b"rnnkit kernel 1\n"
-LARGEST = 1 << 27
-"""Bytes; a kernel has some 100,000."""
+MAX_FILE_BYTES = 1 << 27
+"""Largest file that is read; a kernel has about 100,000 bytes."""
 
-_HARMLESS = {"NUMBA_DEBUG_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
-"""Variables of Numba that change no machine code."""
+_NOT_CODEGEN_VARIABLES = {"NUMBA_DEBUG_CACHE", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+"""Environment variables of Numba that do not affect machine code."""
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _PRIVATE = stat.S_IRWXU
 
 _listeners: list[Listener] = []
 _reported: set[str] = set()
-"""Kinds of events that were reported; each is reported once."""
+"""Kinds of events already reported; each is reported once per process."""
 
 
 @contextmanager
-def tell(listen: Listener) -> Iterator[None]:
-    """Let a listener, until the end of the block, know of compilation and of a cache that cannot be used."""
+def report_to(listen: Listener) -> Iterator[None]:
+    """Report compilation, and a cache that cannot be used, to a listener until the end of the block."""
     _listeners.append(listen)
     try:
         yield
@@ -49,157 +49,162 @@ def tell(listen: Listener) -> Iterator[None]:
 
 
 @contextmanager
-def tell_warnings(listen: Listener) -> Iterator[None]:
-    """As `tell`, of a cache that cannot be used alone."""
-    with tell(lambda event: listen(event) if isinstance(event, WarningEvent) else None):
+def report_warnings_to(listen: Listener) -> Iterator[None]:
+    """Report only a cache that cannot be used; otherwise as `report_to`."""
+    with report_to(lambda event: listen(event) if isinstance(event, WarningEvent) else None):
         yield
 
 
-def settings() -> list[tuple[str, str]]:
-    """The variables of the environment that Numba reads, apart from the folder of the cache."""
-    return sorted((name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name != VARIABLE)
+def numba_settings() -> list[tuple[str, str]]:
+    """Return the environment variables that Numba reads, except the directory of the cache."""
+    return sorted(
+        (name, value) for name, value in os.environ.items() if name.startswith("NUMBA_") and name != CACHE_DIR_VARIABLE
+    )
 
 
-def code_settings() -> list[tuple[str, str]]:
-    """Those of them by which Numba may compile other code."""
-    return [(name, value) for name, value in settings() if name not in _HARMLESS]
+def codegen_settings() -> list[tuple[str, str]]:
+    """Return those `numba_settings` that may affect machine code."""
+    return [(name, value) for name, value in numba_settings() if name not in _NOT_CODEGEN_VARIABLES]
 
 
-def compiling() -> None:
-    """Report that a kernel is compiled now."""
-    _report("compiling", Note("compiling the kernels for this machine; later runs find them compiled"))
+def report_compilation() -> None:
+    """Report that a kernel is being compiled."""
+    _report("compiling", Note("compiling kernels for this machine; later runs load them from the cache"))
 
 
 @dataclass(frozen=True)
-class Store:
-    """The compiled kernels of a room.
+class KernelStore:
+    """Compiled kernels of one source directory.
 
     Attributes:
-        named: Folder for compiled kernels that the user has named, or an empty string.
-        room: Name of the folder within it.
+        user_dir: Directory of the cache as set by the user, or an empty string.
+        name: Name of the subdirectory within the cache.
     """
 
-    named: str
-    room: str
+    user_dir: str
+    name: str
 
     def read(self, name: str, origin: str) -> bytes | None:
-        """A compiled kernel; None where it is missing, damaged, of another origin, or perhaps another user's.
+        """Read a compiled kernel.
 
         Args:
             name: Name of the file.
-            origin: Checksum of all that the kernel was compiled from.
+            origin: Checksum of everything that the kernel was compiled from.
+
+        Returns:
+            The kernel; None if it is missing, damaged, of another origin, or possibly written by another user.
         """
-        for place in cache_folders(self.named):
-            with suppress(OSError), _opened(place, self.room) as folder:
-                content = _content_of_own_file(name, folder)
-                payload = content[_HEAD_SIZE:]
-                if content[:_HEAD_SIZE] == _head(origin, payload):
+        for directory in cache_dirs(self.user_dir):
+            with suppress(OSError), _private_dir(directory, self.name) as descriptor:
+                content = _read_private_file(name, descriptor)
+                payload = content[_HEADER_SIZE:]
+                if content[:_HEADER_SIZE] == _header(origin, payload):
                     return payload
         return None
 
     def write(self, name: str, origin: str, payload: bytes) -> None:
-        """Keep a compiled kernel, or report once that it cannot be kept, and keep none from then on.
+        """Store a compiled kernel; after the first failure, report it and store none.
 
         Args:
             name: Name of the file.
-            origin: Checksum of all that the kernel was compiled from.
+            origin: Checksum of everything that the kernel was compiled from.
             payload: The kernel.
         """
-        place = cache_folder(self.named)
-        if place is None or self in _unwritable:
+        directory = cache_dir(self.user_dir)
+        if directory is None or self in _unwritable_stores:
             return
         try:
             with suppress(FileExistsError):
-                (place / self.room).mkdir(_PRIVATE)
-            with _opened(place, self.room) as folder:
-                _replace(name, folder, _head(origin, payload) + payload)
+                (directory / self.name).mkdir(_PRIVATE)
+            with _private_dir(directory, self.name) as descriptor:
+                _write_atomically(name, descriptor, _header(origin, payload) + payload)
         except OSError as error:
-            _unwritable.add(self)
-            _warn(f"compiled kernels cannot be kept in {place} ({error.strerror}): each run compiles them again")
+            _unwritable_stores.add(self)
+            _warn(f"cannot write compiled kernels to {directory} ({error.strerror}): every run will compile them again")
 
 
-_unwritable: set[Store] = set()
-"""Folders that could not be written to."""
+_unwritable_stores: set[KernelStore] = set()
+"""Stores that could not be written to."""
 
 
 @cache
-def cache_folder(named: str) -> Path | None:
-    """The folder where compiled kernels are kept; None where there is no safe one that this user can write to.
+def cache_dir(user_dir: str) -> Path | None:
+    """Return the directory that compiled kernels are written to; None if no directory is both safe and writable.
 
     Args:
-        named: What `NUMBA_CACHE_DIR` says.
+        user_dir: Value of `NUMBA_CACHE_DIR`, or an empty string.
     """
-    for folder in cache_folders(named):
-        if _writable(folder):
-            return folder
-    _warn("no folder for compiled kernels is safe and can be written to: each run compiles them again")
+    for directory in cache_dirs(user_dir):
+        if _writable(directory):
+            return directory
+    _warn("no safe and writable directory for compiled kernels: every run will compile them again")
     return None
 
 
 @cache
-def cache_folders(named: str) -> tuple[Path, ...]:
-    """The safe folders of the cache, made where they are missing, up to the first that this user can write to.
+def cache_dirs(user_dir: str) -> tuple[Path, ...]:
+    """Return the safe directories of the cache, created if missing, up to the first that is writable.
 
-    In this order: the folder that the user has named, the one for caches in the user's home, a private one among the
-    temporary files.
+    They are, in this order: the directory set by the user, one in the user's cache directory, and a private one in the
+    directory of temporary files.
 
     Args:
-        named: What `NUMBA_CACHE_DIR` says.
+        user_dir: Value of `NUMBA_CACHE_DIR`, or an empty string.
     """
-    found = []
-    if named:
-        folder = Path(named).absolute()
-        refusal = _refusal(folder, private=False)
-        if refusal is None:
-            found.append(folder)
+    safe = []
+    if user_dir:
+        directory = Path(user_dir).absolute()
+        reason = _reason_unsafe(directory, private=False)
+        if reason is None:
+            safe.append(directory)
         else:
-            _warn(f"{VARIABLE}: compiled kernels are not kept in {folder}: {refusal}")
-    for folder in _own_folders():
-        if found and _writable(found[-1]):
+            _warn(f"{CACHE_DIR_VARIABLE}: {directory} is not used for compiled kernels: {reason}")
+    for directory in _private_dirs():
+        if safe and _writable(safe[-1]):
             break
-        if _refusal(folder, private=True) is None:
-            found.append(folder)
-    return tuple(found)
+        if _reason_unsafe(directory, private=True) is None:
+            safe.append(directory)
+    return tuple(safe)
 
 
-def _writable(folder: Path) -> bool:
-    return os.access(folder, os.W_OK | os.X_OK)
+def _writable(directory: Path) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK)
 
 
-def _own_folders() -> Iterator[Path]:
-    """Folders for caches of this user alone."""
-    with suppress(RuntimeError):  # there is no home folder
-        caches = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-        chosen = Path(os.environ.get("XDG_CACHE_HOME") or caches)
-        yield (chosen if chosen.is_absolute() else caches) / "rnnkit" / "kernels"
+def _private_dirs() -> Iterator[Path]:
+    """Yield cache directories of this user alone."""
+    with suppress(RuntimeError):  # there is no home directory
+        default = Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+        xdg = Path(os.environ.get("XDG_CACHE_HOME") or default)
+        yield (xdg if xdg.is_absolute() else default) / "rnnkit" / "kernels"
     import tempfile
 
-    with suppress(OSError):  # there is no folder for temporary files
+    with suppress(OSError):  # there is no directory for temporary files
         yield Path(tempfile.gettempdir()) / f"rnnkit-kernels-{os.geteuid()}"
 
 
-def _refusal(folder: Path, private: bool) -> str | None:
-    """Why a folder cannot hold compiled kernels; None where it can.
+def _reason_unsafe(directory: Path, private: bool) -> str | None:
+    """Return why a directory cannot hold compiled kernels; None if it can.
 
     Args:
-        folder: Made where it is missing.
-        private: Take away others' permission to look at it.
+        directory: The directory; created if missing.
+        private: Withdraw the permissions of other users.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        directory.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            folder.mkdir(_PRIVATE)
-        descriptor = _open_folder(str(folder))
+            directory.mkdir(_PRIVATE)
+        descriptor = _open_dir(str(directory))
     except OSError as error:
-        return "it is a link" if folder.is_symlink() else f"{error.strerror}"
+        return "it is a symbolic link" if directory.is_symlink() else f"{error.strerror}"
     try:
-        facts = os.fstat(descriptor)
-        if facts.st_uid != os.geteuid():
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid():
             return "it belongs to another user"
-        if private and facts.st_mode & ~_PRIVATE & 0o777:
+        if private and status.st_mode & ~_PRIVATE & 0o777:
             os.fchmod(descriptor, _PRIVATE)
-        elif facts.st_mode & stat.S_IWOTH:
-            return "all users can write to it"
+        elif status.st_mode & stat.S_IWOTH:
+            return "it is writable by all users"
     except OSError as error:
         return f"{error.strerror}"
     finally:
@@ -208,64 +213,64 @@ def _refusal(folder: Path, private: bool) -> str | None:
 
 
 @contextmanager
-def _opened(place: Path, room: str) -> Iterator[int]:
-    """The folder of a room, to which only this user can write. Raises OSError where there is none."""
-    outer = _open_folder(str(place))
+def _private_dir(directory: Path, name: str) -> Iterator[int]:
+    """Open a subdirectory of the cache; raise OSError if it is missing or others can write to it."""
+    outer = _open_dir(str(directory))
     try:
-        inner = _open_folder(room, outer)
+        inner = _open_dir(name, outer)
     finally:
         os.close(outer)
     try:
-        facts = os.fstat(inner)
-        if facts.st_uid != os.geteuid() or facts.st_mode & _WRITABLE_BY_OTHERS:
-            raise PermissionError(errno.EPERM, "others can write to it")
+        status = os.fstat(inner)
+        if status.st_uid != os.geteuid() or status.st_mode & _WRITABLE_BY_OTHERS:
+            raise PermissionError(errno.EPERM, "writable by others")
         yield inner
     finally:
         os.close(inner)
 
 
-def _open_folder(name: str, within: int | None = None) -> int:
-    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=within)
+def _open_dir(name: str, parent: int | None = None) -> int:
+    return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
 
 
-def _content_of_own_file(name: str, folder: int) -> bytes:
-    """The content of a regular file that only this user can have written. Raises OSError for all others."""
+def _read_private_file(name: str, directory: int) -> bytes:
+    """Read a regular file that only this user can have written; raise OSError for any other."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    with os.fdopen(os.open(name, flags, dir_fd=folder), "rb") as file:
-        facts = os.fstat(file.fileno())
-        own = stat.S_ISREG(facts.st_mode) and facts.st_uid == os.geteuid() and facts.st_nlink == 1
-        if not own or facts.st_mode & _WRITABLE_BY_OTHERS or facts.st_size > LARGEST:
-            raise PermissionError(errno.EPERM, "others can write to it")
-        return file.read(facts.st_size)
+    with os.fdopen(os.open(name, flags, dir_fd=directory), "rb") as file:
+        status = os.fstat(file.fileno())
+        own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and status.st_nlink == 1
+        if not own or status.st_mode & _WRITABLE_BY_OTHERS or status.st_size > MAX_FILE_BYTES:
+            raise PermissionError(errno.EPERM, "writable by others")
+        return file.read(status.st_size)
 
 
-def _replace(name: str, folder: int, content: bytes) -> None:
-    """Write a file whole: a reader meanwhile sees the one before, or none."""
+def _write_atomically(name: str, directory: int, content: bytes) -> None:
+    """Write a file by renaming: a concurrent reader sees the previous file, or none."""
     temporary = f"{name}.tmp.{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:
+        with os.fdopen(os.open(temporary, flags, 0o600, dir_fd=directory), "wb") as file:
             file.write(content)
-        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
     except OSError:
         with suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
+            os.unlink(temporary, dir_fd=directory)
         raise
 
 
-def _head(origin: str, payload: bytes) -> bytes:
+def _header(origin: str, payload: bytes) -> bytes:
     import hashlib
 
     checksum = hashlib.sha256(origin.encode() + b"\n" + payload).hexdigest()
     return MAGIC + checksum.encode() + b"\n"
 
 
-_HEAD_SIZE = len(MAGIC) + 64 + 1
-"""Bytes of the first lines: SHA-256 takes 64 in hexadecimal digits."""
+_HEADER_SIZE = len(MAGIC) + 64 + 1
+"""Bytes of the magic line and the checksum, 64 hexadecimal digits."""
 
 
 def _warn(text: str) -> None:
-    """Report the first of the things that are wrong with the cache."""
+    """Report the first problem of the cache."""
     _report("warning", WarningEvent(text))
 
 

@@ -1,10 +1,11 @@
-"""The OpenMP that runs torch's CPU threads: a way into it, and how its threads wait where cores are shared.
+"""The OpenMP runtime of torch's CPU threads: an entry point for kernels, and relief from busy waiting.
 
-Between two pieces of work a thread waits in a busy loop, since to wake a sleeping one takes longer than a small piece
-of work. Where another program wants the core, the loop keeps it from the very thread that is waited for: training a
-small network beside one busy program went forty times slower. GNU OpenMP cuts the loop from 300,000 rounds to 100 while
-it has more threads than there are cores (its manual, `GOMP_SPINCOUNT`). So a watch looks how long the threads of this
-process stand in line for a core, and as long as they do, keeps some threads more, which only sleep. No result changes.
+Between two pieces of work, an OpenMP thread spins in a busy loop, because waking a sleeping thread takes longer than a
+small piece of work. If another program competes for the core, the loop takes it from the very thread that the others
+wait for: training a small network beside one busy program was forty times slower. GNU OpenMP reduces the loop from
+300,000 rounds to 100 while it has more threads than there are cores (its manual, `GOMP_SPINCOUNT`). The contention
+monitor measures how long the threads of this process wait in the run queue; as long as it is long, it holds an idle
+team of extra threads, which only sleep, so that the runtime stops spinning. No result changes.
 """
 
 from __future__ import annotations
@@ -20,26 +21,25 @@ import torch
 
 from rnnkit.system.machine import is_library_loaded, run_queue_wait_seconds, usable_processors
 
-CROWDED, QUIET = 0.25, 0.1
-"""Seconds in each second that all threads together stand in line: cores are shared from the one on, until the other.
+HIGH_CONTENTION, LOW_CONTENTION = 0.25, 0.1
+"""Seconds per second that all threads together wait in the run queue: contention starts above the first, and ends below
+the second. Alone, a process has 0.01 to 0.05; beside one busy program, 0.5 to 1."""
 
-Alone it is 0.01 to 0.05, beside one busy program 0.5 to 1."""
+SAMPLING_INTERVAL = 0.5
+"""Seconds between two measurements."""
 
-INTERVAL = 0.5
-"""Seconds from one look to the next."""
+WAIT_POLICY_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+"""Environment variables by which users set how threads wait; they switch the monitor off."""
 
-DECIDED_BY_USER = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-"""Variables in which users say themselves how threads wait."""
-
-GNU = "libgomp"
-"""Part of the name of the OpenMP that is known to wait like this. Torch's wheels for Linux bring it."""
+GNU_OPENMP = "libgomp"
+"""Part of the file name of GNU OpenMP, the runtime known to wait this way. Torch's Linux wheels include it."""
 
 
 @cache
 def parallel_region() -> Any:
-    """`GOMP_parallel(function, argument, threads, flags)` of the OpenMP that torch runs on, or None.
+    """Return `GOMP_parallel(function, argument, threads, flags)` of the OpenMP runtime that torch uses, or None.
 
-    It is what compilers call to have threads do some work together.
+    Compilers emit calls of it for parallel regions.
     """
     try:
         function = ctypes.CDLL(torch._C.__file__).GOMP_parallel
@@ -51,59 +51,61 @@ def parallel_region() -> Any:
 
 
 @cache
-def watch_cores() -> bool:
-    """From now on let torch's threads wait quietly whenever other programs want the cores.
+def start_contention_monitor() -> bool:
+    """Start the contention monitor in a daemon thread, once per process.
 
     Returns:
-        Whether that is watched: not where users decide themselves, or OpenMP or the system is another.
+        Whether it runs. It does not if the user has set a wait policy, if torch uses another OpenMP runtime, or if the
+        system does not report the time in the run queue.
     """
-    decided = any(variable in os.environ for variable in DECIDED_BY_USER)
-    if decided or not is_library_loaded(GNU) or parallel_region() is None or run_queue_wait_seconds() is None:
+    decided = any(variable in os.environ for variable in WAIT_POLICY_VARIABLES)
+    if decided or not is_library_loaded(GNU_OPENMP) or parallel_region() is None or run_queue_wait_seconds() is None:
         return False
-    threading.Thread(target=_watch, name="watch of the cores", daemon=True).start()
+    threading.Thread(target=_monitor_contention, name="contention monitor", daemon=True).start()
     return True
 
 
-class Watch:
-    """Looks again and again whether cores are shared, and keeps sleepers while they are.
+class ContentionMonitor:
+    """Detects contention for the cores, and holds an idle team while it lasts.
 
     Args:
-        now: Seconds on some clock.
-        in_line: Seconds that all threads together have stood in line for a core up to now.
+        now: Current time in seconds, of any clock.
+        waited: Seconds that all threads together have waited in the run queue so far.
     """
 
-    def __init__(self, now: float, in_line: float) -> None:
-        self._last = now, in_line
-        self._too_many = usable_processors() + 1  # by themselves: work may have fewer threads for a moment
-        self._leave: threading.Event | None = None
+    def __init__(self, now: float, waited: float) -> None:
+        self._last = now, waited
+        # More than the cores even if the process has no other threads at the moment.
+        self._team_size = usable_processors() + 1
+        self._release: threading.Event | None = None
 
     @property
-    def shared(self) -> bool:
-        """Whether cores are shared, by the last look."""
-        return self._leave is not None
+    def contended(self) -> bool:
+        """Whether there was contention at the last measurement."""
+        return self._release is not None
 
-    def look(self, now: float, in_line: float) -> None:
-        """Compare with the last look."""
-        then, before = self._last
-        self._last = now, in_line
-        share = (in_line - before) / (now - then)
-        if self._leave is None and share > CROWDED:
-            self._leave = threading.Event()
-            threading.Thread(target=keep_sleepers, args=(self._too_many, self._leave), daemon=True).start()
-        elif self._leave is not None and share < QUIET:
-            self._leave.set()
-            self._leave = None
-
-
-def keep_sleepers(threads: int, leave: threading.Event) -> None:
-    """Keep so many threads, the caller's among them, as a team that has nothing to do, until told to leave."""
-    nothing = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # called with a null pointer
-    parallel_region()(nothing, None, threads, 0)
-    leave.wait()
+    def update(self, now: float, waited: float) -> None:
+        """Compare a measurement with the last one."""
+        last_now, last_waited = self._last
+        self._last = now, waited
+        share = (waited - last_waited) / (now - last_now)
+        if self._release is None and share > HIGH_CONTENTION:
+            self._release = threading.Event()
+            threading.Thread(target=hold_idle_team, args=(self._team_size, self._release), daemon=True).start()
+        elif self._release is not None and share < LOW_CONTENTION:
+            self._release.set()
+            self._release = None
 
 
-def _watch() -> None:
-    watch = Watch(time.monotonic(), run_queue_wait_seconds() or 0.0)
+def hold_idle_team(threads: int, release: threading.Event) -> None:
+    """Create a team of OpenMP threads, the calling one among them, and keep it idle until `release` is set."""
+    no_work = ctypes.cast(ctypes.CDLL(None).free, ctypes.c_void_p)  # free(NULL) does nothing
+    parallel_region()(no_work, None, threads, 0)
+    release.wait()
+
+
+def _monitor_contention() -> None:
+    monitor = ContentionMonitor(time.monotonic(), run_queue_wait_seconds() or 0.0)
     while True:
-        time.sleep(INTERVAL)
-        watch.look(time.monotonic(), run_queue_wait_seconds() or 0.0)
+        time.sleep(SAMPLING_INTERVAL)
+        monitor.update(time.monotonic(), run_queue_wait_seconds() or 0.0)

@@ -1,1 +1,1 @@
-"""Compositions of `nn`, and the store that reads and writes them."""
+"""Networks composed of `nn` layers, and the model directories that store them."""

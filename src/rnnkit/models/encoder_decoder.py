@@ -1,7 +1,11 @@
-"""What an encoder hands to a decoder, what a decoder carries, and what each of the two must be able to do.
+"""Interfaces between encoder, decoder and search of a sequence-to-sequence network.
 
-A sentence's way: ids, embedded, go through an `Encoder`; its states and the `Decoder`'s keys are the `Memory`; the
-decoder starts from a `DecoderState` and turns target tokens into readouts, which the output layer judges.
+An `Encoder` maps embedded source tokens to an `EncoderOutput`. The encoder states, together with the keys that the
+`Decoder` computes from them once per sentence, form the `Memory` (the term of `torch.nn.Transformer`). Starting from a
+`DecoderState`, the decoder maps target tokens to readouts, the input of the output layer.
+
+Shapes: B batch, S source length, T target length, K beam, N = B x K rows, E embedding, H hidden, R readout, X source
+tokens outside the vocabulary.
 """
 
 from __future__ import annotations
@@ -19,28 +23,30 @@ from rnnkit.text import special_tokens
 
 @dataclass(frozen=True)
 class ExtendedVocabulary:
-    """Source tokens that the vocabulary lacks, numbered behind its ids, for each sentence from the same number.
+    """Source tokens outside the vocabulary that can be copied (See et al. 2017, arXiv:1704.04368, section 2.2).
+
+    They have ids from the vocabulary size upwards; every sentence counts from there anew.
 
     Attributes:
-        ids_BS: The source's ids with those numbers.
-        real_BX: Which of the X numbers a sentence has.
+        ids_BS: Source ids, including the extended ones.
+        present_BX: Whether a sentence has the extended id x.
     """
 
     ids_BS: Tensor
-    real_BX: Tensor
+    present_BX: Tensor
 
     @classmethod
     def from_source(cls, ids_BS: Tensor, size: int) -> ExtendedVocabulary | None:
-        """The own tokens of a batch with a vocabulary of this size; None where there are none."""
+        """Build the extended vocabulary of a batch; None if no id reaches the vocabulary's size."""
         count = int(ids_BS.max()) + 1 - size
         if count <= 0:
             return None
-        numbers_X = torch.arange(size, size + count, device=ids_BS.device)
-        return cls(ids_BS, (ids_BS.unsqueeze(2) == numbers_X).any(1))
+        extended_X = torch.arange(size, size + count, device=ids_BS.device)
+        return cls(ids_BS, (ids_BS.unsqueeze(2) == extended_X).any(1))
 
     def select(self, rows: Tensor) -> ExtendedVocabulary:
-        """Those of these sentences, in this order."""
-        return ExtendedVocabulary(self.ids_BS[rows], self.real_BX[rows])
+        """Select sentences, in the order of `rows`."""
+        return ExtendedVocabulary(self.ids_BS[rows], self.present_BX[rows])
 
 
 @dataclass(frozen=True)
@@ -49,56 +55,56 @@ class SourceBatch:
 
     Attributes:
         ids_BS: Ids, padded on the right.
-        padding_BS: True where there is no token.
-        allowed: What attention may look at, (B, 1, 1, S); None where nothing is padded.
-        own: Tokens outside the vocabulary that can be copied; None where there are none.
+        padding_BS: True at padding.
+        attention_mask: Positions that attention may use, (B, 1, 1, S); None if the batch has no padding.
+        extended: Copyable tokens outside the vocabulary; None if there are none.
     """
 
     ids_BS: Tensor
     padding_BS: Tensor
-    allowed: Tensor | None
-    own: ExtendedVocabulary | None = None
+    attention_mask: Tensor | None
+    extended: ExtendedVocabulary | None = None
 
     @classmethod
     def from_ids(cls, ids_BS: Tensor) -> SourceBatch:
-        """The batch of these ids."""
+        """Build a batch from padded ids."""
         padding_BS = ids_BS == special_tokens.PAD
-        # On a GPU the question would wait for all that was asked before it.
-        whole = not ids_BS.is_cuda and not padding_BS.any()
-        return cls(ids_BS, padding_BS, None if whole else ~padding_BS[:, None, None])
+        # On a GPU the test for padding would synchronize with the host.
+        unpadded = not ids_BS.is_cuda and not padding_BS.any()
+        return cls(ids_BS, padding_BS, None if unpadded else ~padding_BS[:, None, None])
 
     def select(self, rows: Tensor) -> SourceBatch:
-        """These sentences, in this order."""
-        allowed = None if self.allowed is None else self.allowed[rows]
-        own = None if self.own is None else self.own.select(rows)
-        return SourceBatch(self.ids_BS[rows], self.padding_BS[rows], allowed, own)
+        """Select sentences, in the order of `rows`."""
+        attention_mask = None if self.attention_mask is None else self.attention_mask[rows]
+        extended = None if self.extended is None else self.extended.select(rows)
+        return SourceBatch(self.ids_BS[rows], self.padding_BS[rows], attention_mask, extended)
 
 
 @dataclass(frozen=True)
 class EncoderOutput:
-    """What an encoder makes of a batch.
+    """Output of an encoder.
 
     Attributes:
-        states_BSH: Its states.
-        last: The last state of each layer, where the decoder starts from those.
+        states_BSH: Hidden states of the last layer.
+        final_states: Final state of each layer, for a decoder that starts from them; else empty.
     """
 
     states_BSH: Tensor
-    last: tuple[State, ...] = ()
+    final_states: tuple[State, ...] = ()
 
-    def to(self, kind: torch.dtype) -> EncoderOutput:
-        """The same in numbers of that type."""
-        last = tuple(tuple(part.to(kind) for part in state) for state in self.last)
-        return EncoderOutput(self.states_BSH.to(kind), last)
+    def to(self, dtype: torch.dtype) -> EncoderOutput:
+        """Convert all tensors to a dtype."""
+        final_states = tuple(tuple(part.to(dtype) for part in state) for state in self.final_states)
+        return EncoderOutput(self.states_BSH.to(dtype), final_states)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the decoder sees of a source batch.
+    """What a decoder attends to.
 
     Attributes:
         states_BSH: Encoder states.
-        keys: What the decoder's attention made of them, once; each with the batch first.
+        keys: Attention keys and values, computed once per sentence; every tensor is batch-first.
         source: The sentences themselves.
     """
 
@@ -108,23 +114,26 @@ class Memory:
 
     @property
     def padding_BS(self) -> Tensor:
-        """True where there is no token."""
+        """True at padding."""
         return self.source.padding_BS
 
     def select(self, rows: Tensor) -> Memory:
-        """The memory of these sentences, in this order."""
+        """Select sentences, in the order of `rows`."""
         return Memory(self.states_BSH[rows], tuple(part[rows] for part in self.keys), self.source.select(rows))
 
 
 @dataclass(frozen=True)
 class DecoderState:
-    """What the decoder carries from one step to the next.
+    """State of a decoder between two steps.
+
+    Selecting the rows of a beam does not copy layer states: it records each row's parent, and the next step gathers
+    the states that it needs.
 
     Attributes:
-        layers: State of each layer; every tensor has the rows first.
-        readout_BR: The last readout, which input feeding reads; None elsewhere.
-        alignment_BS: Where the last step looked, where its attention goes on from there; None elsewhere.
-        parent_N: Which of the layers' rows each row goes on from; None where each has its own.
+        layers: State of each layer; the first dimension of every tensor is the row.
+        readout_BR: Last readout, for input feeding; else None.
+        alignment_BS: Last attention weights, for attention that depends on them; else None.
+        parent_N: Row of `layers` that each row continues; None if row n continues row n.
     """
 
     layers: tuple[State, ...]
@@ -133,7 +142,7 @@ class DecoderState:
     parent_N: Tensor | None = None
 
     def select(self, rows: Tensor) -> DecoderState:
-        """The states of these rows (B x K of them), in this order; of the layers only their numbers are taken."""
+        """Select rows (B x K of them), in the order of `rows`; layer states stay where they are."""
         readout_BR, alignment_BS = (
             None if part is None else part[rows] for part in (self.readout_BR, self.alignment_BS)
         )
@@ -141,31 +150,31 @@ class DecoderState:
         return DecoderState(self.layers, readout_BR, alignment_BS, parent_N)
 
     def expand_parents(self) -> DecoderState:
-        """The same with states of its own for each row."""
-        return self if self.parent_N is None else self._taking(self.parent_N, None)
+        """Return an equal state in which every row has its own layer state."""
+        return self if self.parent_N is None else self._gather_layers(self.parent_N, None)
 
     def deduplicate_parents(self) -> DecoderState:
-        """The same with each state once, though several rows go on from it: rows of a beam have few parents.
+        """Return an equal state that holds each parent once; the rows of a beam share few parents.
 
-        A GPU would have to be waited for to count them: there each row has its own.
+        On a GPU, where counting the parents would synchronize with the host, every row gets its own layer state.
         """
         if self.parent_N is None or self.parent_N.is_cuda:
             return self.expand_parents()
-        different_M, parent_N = torch.unique(self.parent_N, return_inverse=True)
-        return self._taking(different_M, parent_N)
+        unique_M, parent_N = torch.unique(self.parent_N, return_inverse=True)
+        return self._gather_layers(unique_M, parent_N)
 
-    def _taking(self, rows: Tensor, parent_N: Tensor | None) -> DecoderState:
+    def _gather_layers(self, rows: Tensor, parent_N: Tensor | None) -> DecoderState:
         layers = tuple(tuple(part[rows] for part in state) for state in self.layers)
         return DecoderState(layers, self.readout_BR, self.alignment_BS, parent_N)
 
 
 @dataclass(frozen=True)
 class DecoderOutput:
-    """What a decoder says about target positions, before the output layer.
+    """Output of a decoder, before the output layer.
 
     Attributes:
-        readout_BTR: One vector a position.
-        weights_BTS: Attention over the source; None where there is none, or it was not asked for.
+        readout_BTR: One vector per target position.
+        weights_BTS: Attention weights over the source; None without attention, or if they were not requested.
     """
 
     readout_BTR: Tensor
@@ -173,38 +182,45 @@ class DecoderOutput:
 
 
 class Encoder(Protocol):
-    """Reads a source batch."""
+    """Maps a source batch to hidden states."""
 
     def __call__(self, x_BSE: Tensor, lengths_B: Tensor, source: SourceBatch) -> EncoderOutput:
-        """Turn embeddings into states."""
+        """Encode embedded source tokens."""
         ...
 
 
 class Decoder(Protocol):
-    """Reads target tokens against a memory; a whole target at once, or step by step with K rows a sentence."""
+    """Maps target tokens to readouts, given a memory; a whole target at once or step by step with K rows a sentence."""
 
     def keys(self, states_BSH: Tensor) -> tuple[Tensor, ...]:
-        """What attention needs of the encoder's states, once a sentence."""
+        """Compute the attention keys and values of the encoder states, once per sentence."""
         ...
 
     def initial_state(self, encoded: EncoderOutput, source: SourceBatch) -> DecoderState:
-        """The state before the first token, one row a sentence."""
+        """Compute the state before the first token, with one row per sentence."""
         ...
 
     def __call__(self, y_BTE: Tensor, memory: Memory, state: DecoderState, need_weights: bool = False) -> DecoderOutput:
-        """Read a whole target. Attention weights are made where they cost nothing, or are asked for."""
+        """Decode a whole target with teacher forcing.
+
+        Args:
+            y_BTE: Embedded target tokens, shifted right.
+            memory: The encoded sentences.
+            state: Initial state.
+            need_weights: Whether to return attention weights even if that costs extra computation.
+        """
         ...
 
     def step(self, y_BKE: Tensor, memory: Memory, state: DecoderState) -> tuple[DecoderOutput, DecoderState]:
-        """Read one token a row; the state's B x K rows lie side by side, those of a sentence share its memory."""
+        """Decode one token per row. The B x K rows of a state are grouped by sentence and share its memory."""
         ...
 
 
 def concat_features(left: Tensor, right: Tensor | None) -> Tensor:
-    """Features side by side; the left alone where there is no right."""
+    """Concatenate along the feature dimension; return `left` if `right` is None."""
     return left if right is None else torch.cat([left, right.to(left.dtype)], dim=-1)
 
 
-def unflatten_hidden(states: Sequence[Tensor], like_BKE: Tensor) -> Tensor:
-    """The first part of a state, h of B x K rows, as (B, K, H)."""
-    return states[0].view(*like_BKE.shape[:2], -1)
+def unflatten_hidden(state: Sequence[Tensor], like_BKE: Tensor) -> Tensor:
+    """Return the hidden state h of B x K rows, the first tensor of a layer's state, as (B, K, H)."""
+    return state[0].view(*like_BKE.shape[:2], -1)

@@ -1,14 +1,17 @@
-"""A language model: the probability of each token given all before it.
+"""Language model: the probability of each token given all tokens before it.
 
     x_t   = E[w_t]                                     embedding
     h^1_t = layer_1(x_t, h^1_{t-1}), … h^L_t           recurrent layers, or Transformer blocks over x_1 … x_t
-    p(w_{t+1} | w_1 … w_t) = softmax(W h^L_t + b)      W = E where it is tied (Press and Wolf 2017, arXiv:1608.05859)
+    p(w_{t+1} | w_1 … w_t) = softmax(W h^L_t + b)      W = E if tied (Press and Wolf 2017, arXiv:1608.05859)
 
-Regularised as in Merity et al. 2017 (arXiv:1708.02182): locked dropout on embeddings, between the layers and on the
-output, whole rows of E dropped, and connections of the state matrices dropped once for all steps.
+Regularization follows AWD-LSTM (Merity et al. 2017, arXiv:1708.02182): variational dropout on the embeddings, between
+the layers and on the output; embedding dropout on whole rows of E; DropConnect on the recurrent weights, with one mask
+for all time steps.
 
-Text is one endless stream, `… w w </s> w w w </s> …`, or lines that start from nothing each; either way `</s>` is read
-before the first token, so that every token is predicted.
+The text is either one endless stream, `… w w </s> w w w </s> …`, or separate lines that each start from a zero state.
+Both feed `</s>` before the first token, so every token is predicted.
+
+Shapes: B batch, T time, E embedding (or hidden size of the last layer), V vocabulary, N predictions.
 """
 
 from __future__ import annotations
@@ -22,9 +25,9 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.kinds import LanguageArch, LineContext
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.recompute import Recomputing
 from rnnkit.nn.sampled_softmax import Proposal, sampled_loss
 from rnnkit.nn.transformer import TransformerLayer
 from rnnkit.text import special_tokens
@@ -32,32 +35,33 @@ from rnnkit.text import special_tokens
 LMLayer = Layer | TransformerLayer
 
 LMState = tuple[tuple[Tensor, ...], ...]
-"""What each layer remembers; every tensor has the batch first."""
+"""Recurrent state (or key-value cache) of each layer; every tensor is batch-first."""
 
 INIT_RANGE = 0.1
-"""Embeddings start uniform within this."""
+"""Embeddings are initialized uniformly in [-INIT_RANGE, INIT_RANGE]."""
 
 
 @dataclass(frozen=True)
 class LMConfig:
-    """Everything that fixes the shape of the network and what it reads.
+    """Shape, regularization and context of the network; the `network` object of config.json.
 
     Attributes:
-        arch: Recurrent unit, or `transformer`.
-        vocabulary: Rows of the vocabulary.
-        embedding: Size of the embeddings.
-        hidden: Size of the states. With tied embeddings the last recurrent layer has the size of the embeddings.
-        layers: How many.
-        tied: Whether the output matrix is the embeddings.
-        residual: Whether a recurrent layer's input is added to its output where sizes agree; a Transformer has its own.
-        context: `stream`, where lines follow each other, or `line`, where each starts from nothing.
-        heads: Attention heads; `transformer` only.
-        memory: Tokens that a `transformer` looks back on.
-        dropout: Locked dropout on the output.
-        dropout_input: Locked dropout on the embeddings of what is read.
-        dropout_hidden: Locked dropout between layers.
-        dropout_embedding: Share of the vocabulary's rows dropped from what is read.
-        weight_drop: Share of connections dropped from the state matrices.
+        arch: Recurrent architecture, or `transformer`.
+        vocabulary: Vocabulary size.
+        embedding: Embedding dimension.
+        hidden: Hidden size. With tied embeddings the last recurrent layer has the embedding dimension instead.
+        layers: Number of layers.
+        tied: Whether the output matrix is the embedding matrix.
+        residual: Whether to add a recurrent layer's input to its output if their sizes agree; a Transformer always has
+            residual connections.
+        context: `stream` carries the state from line to line; `line` resets it at every line.
+        heads: Number of attention heads; `transformer` only.
+        memory: Context length of a `transformer`, in tokens.
+        dropout: Variational dropout before the output layer.
+        dropout_input: Variational dropout on the input embeddings.
+        dropout_hidden: Variational dropout between layers.
+        dropout_embedding: Embedding dropout: probability of dropping a vocabulary entry from the input.
+        weight_drop: DropConnect probability on the recurrent weights.
     """
 
     arch: LanguageArch
@@ -79,12 +83,12 @@ class LMConfig:
 
 @dataclass(frozen=True)
 class LMOutput:
-    """What reading a batch came to.
+    """Hidden states of a batch.
 
     Attributes:
-        raw_BTE: States of the last layer.
-        hidden_BTE: The same as the output layer sees them, after dropout.
-        state: What the layers remember at the end.
+        raw_BTE: Hidden states of the last layer before dropout.
+        hidden_BTE: The same after dropout: the input of the output layer.
+        state: State after the last token.
     """
 
     raw_BTE: Tensor
@@ -92,8 +96,8 @@ class LMOutput:
     state: LMState
 
 
-class LanguageModel(Recomputing):
-    """The network of this file's head. Weights only: no tokenizer, no files, no search."""
+class LanguageModel(CheckpointedLayer):
+    """Network of the equations above: weights only, without tokenizer, files or search."""
 
     def __init__(self, config: LMConfig) -> None:
         super().__init__()
@@ -101,73 +105,79 @@ class LanguageModel(Recomputing):
         self.embedding = nn.Embedding(config.vocabulary, config.embedding)
         nn.init.uniform_(self.embedding.weight, -INIT_RANGE, INIT_RANGE)
         self.layers = nn.ModuleList(_make_layers(config))
-        rows = config.vocabulary
-        self.output_weight = self.embedding.weight if config.tied else _output_matrix(rows, config.hidden)
+        size = config.vocabulary
+        self.output_weight = self.embedding.weight if config.tied else _output_matrix(size, config.hidden)
         self.output_bias = nn.Parameter(torch.zeros(config.vocabulary))
-        # A Transformer's layers drop from what each of their parts adds, not from what is handed on.
+        # A Transformer block applies dropout and residual connections inside its sublayers, not between blocks.
         self._residual = config.residual and config.arch != "transformer"
-        self._between = 0.0 if config.arch == "transformer" else config.dropout_hidden
+        self._dropout_between = 0.0 if config.arch == "transformer" else config.dropout_hidden
 
     @property
     def input_embeddings(self) -> tuple[nn.Embedding, ...]:
-        """The table of what is read."""
+        """Embedding tables of the input."""
         return (self.embedding,)
 
-    def initial_state(self, batch: int) -> LMState:
-        """What is remembered before anything was read, for this many rows."""
-        like = self.output_bias.new_empty(batch, 1)
+    def initial_state(self, batch_size: int) -> LMState:
+        """Return the zero state of a batch of this size."""
+        like = self.output_bias.new_empty(batch_size, 1)
         return tuple(layer.zero_state(like) for layer in self._layers())
 
     def hidden_states(self, input_BT: Tensor, state: LMState) -> LMOutput:
-        """Read on from a state; in training mode with dropout."""
+        """Run the layers over the input, starting from a state; in training mode with dropout."""
         config = self.config
-        # Time first in memory: what recurrent layers want, and free for all others.
-        rows_TBE = dropout.embedding_dropout(
+        # Recurrent layers are fastest on time-major memory; the layout costs the other layers nothing.
+        embedded_TBE = dropout.embedding_dropout(
             self.embedding.weight, input_BT.t(), config.dropout_embedding, self.training
         )
-        x_BTE = self._lock(rows_TBE.transpose(0, 1), config.dropout_input)
-        last: list[tuple[Tensor, ...]] = []
+        x_BTE = self._locked_dropout(embedded_TBE.transpose(0, 1), config.dropout_input)
+        next_state: list[tuple[Tensor, ...]] = []
         raw_BTE = x_BTE
-        for number, (layer, before) in enumerate(zip(self._layers(), state, strict=True)):
-            raw_BTE, after = self._run(layer, x_BTE, before)
-            last.append(after)
+        for index, (layer, before) in enumerate(zip(self._layers(), state, strict=True)):
+            raw_BTE, after = self._run_layer(layer, x_BTE, before)
+            next_state.append(after)
             if self._residual and raw_BTE.shape == x_BTE.shape:
                 raw_BTE = raw_BTE + x_BTE
-            between = number + 1 < config.layers
-            x_BTE = self._lock(raw_BTE, self._between if between else config.dropout)
-        return LMOutput(raw_BTE, x_BTE, tuple(last))
+            is_last = index + 1 == config.layers
+            x_BTE = self._locked_dropout(raw_BTE, config.dropout if is_last else self._dropout_between)
+        return LMOutput(raw_BTE, x_BTE, tuple(next_state))
 
-    def loss(self, hidden_NE: Tensor, target_N: Tensor, kind: torch.dtype | None = None) -> Tensor:
-        """Negative log-likelihood of the targets, summed, in nats; products in `kind`, or autocast's type."""
-        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, target_N, kind=kind)[0]
+    def loss(self, hidden_NE: Tensor, target_N: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Compute the negative log-likelihood of the targets, summed, in nats.
+
+        Args:
+            hidden_NE: Inputs of the output layer.
+            target_N: Target ids.
+            dtype: Precision of the output layer's matrix products; autocast's unless given.
+        """
+        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, target_N, dtype=dtype)[0]
 
     def sampled_loss(
-        self, hidden_NE: Tensor, target_N: Tensor, proposal: Proposal, kind: torch.dtype | None = None
+        self, hidden_NE: Tensor, target_N: Tensor, proposal: Proposal, dtype: torch.dtype | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The loss of a sampled softmax, summed, and its estimate of the negative log-likelihood, summed, in nats."""
+        """Compute the sampled softmax loss and its estimate of the negative log-likelihood, both summed, in nats."""
         output = self.output_weight, self.output_bias
-        loss, nll_N = sampled_loss(hidden_NE, *output, target_N, proposal.draw(), proposal.log_inclusion_V, kind)
+        loss, nll_N = sampled_loss(hidden_NE, *output, target_N, proposal.draw(), proposal.log_inclusion_V, dtype)
         return loss, nll_N.sum()
 
     def nll(self, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
-        """Exact negative log-likelihood of each target (N,), in nats."""
+        """Compute the exact negative log-likelihood of each target (N,), in nats."""
         return losses.exact_nll(hidden_NE, self.output_weight, self.output_bias, target_N)
 
     def log_probabilities(self, hidden_NE: Tensor) -> Tensor:
-        """Natural logarithms of the probabilities of all tokens (N, V)."""
+        """Compute the log-probabilities of all tokens (N, V), in nats."""
         return losses.log_probabilities(hidden_NE, self.output_weight, self.output_bias)
 
-    def _lock(self, x_BTE: Tensor, share: float) -> Tensor:
-        return dropout.locked_dropout(x_BTE, share, self.training)
+    def _locked_dropout(self, x_BTE: Tensor, p: float) -> Tensor:
+        return dropout.locked_dropout(x_BTE, p, self.training)
 
     def _layers(self) -> Sequence[LMLayer]:
         return cast(Sequence[LMLayer], self.layers)
 
-    def _run(self, layer: LMLayer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def _run_layer(self, layer: LMLayer, x_BTE: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         if isinstance(layer, TransformerLayer):
-            read: tuple[Tensor, tuple[Tensor, ...]] = self.run(layer, x_BTE, state)
-            return read
-        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.recompute)
+            output: tuple[Tensor, tuple[Tensor, ...]] = self.run(layer, x_BTE, state)
+            return output
+        return run_layer(layer, x_BTE, state, self.config.weight_drop if self.training else 0.0, self.checkpointing)
 
 
 def _make_layers(config: LMConfig) -> Sequence[LMLayer]:
@@ -175,37 +185,43 @@ def _make_layers(config: LMConfig) -> Sequence[LMLayer]:
         shape = config.hidden, config.heads, config.memory
         last = config.layers - 1
         return [
-            TransformerLayer(*shape, dropout=config.dropout_hidden, last=number == last)
-            for number in range(config.layers)
+            TransformerLayer(*shape, dropout=config.dropout_hidden, last=index == last)
+            for index in range(config.layers)
         ]
     size = config.embedding if config.tied else config.hidden
     sizes = [config.embedding, *[config.hidden] * (config.layers - 1), size]
     return [make_layer(config.arch, *pair) for pair in itertools.pairwise(sizes)]
 
 
-def _output_matrix(rows: int, size: int) -> nn.Parameter:
-    return nn.Parameter(torch.empty(rows, size).uniform_(-INIT_RANGE, INIT_RANGE))
+def _output_matrix(vocabulary: int, size: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(vocabulary, size).uniform_(-INIT_RANGE, INIT_RANGE))
 
 
-def flatten_time_major(steps_BT: Tensor) -> Tensor:
-    """One row a prediction, time first: the order in which recurrent layers leave them, so that nothing is copied."""
-    return steps_BT.transpose(0, 1).flatten(0, 1)
+def flatten_time_major(x_BT: Tensor) -> Tensor:
+    """Flatten to one row per prediction, time-major: the memory order of recurrent layers, so nothing is copied."""
+    return x_BT.transpose(0, 1).flatten(0, 1)
 
 
 def select_predictions(hidden_BTE: Tensor, target_BT: Tensor, padded: bool) -> tuple[Tensor, Tensor]:
-    """What the output layer sees and should say, one row a prediction; padding, where there is some, left out."""
+    """Return the output layer's inputs (N, E) and targets (N,), without padding.
+
+    Args:
+        hidden_BTE: Inputs of the output layer.
+        target_BT: Target ids.
+        padded: Whether `target_BT` has padding; without it nothing is copied.
+    """
     hidden_NE, target_N = flatten_time_major(hidden_BTE), flatten_time_major(target_BT)
     if not padded:
         return hidden_NE, target_N
-    wanted_N = target_N != special_tokens.PAD
-    return hidden_NE[wanted_N], target_N[wanted_N]
+    real_N = target_N != special_tokens.PAD
+    return hidden_NE[real_N], target_N[real_N]
 
 
 def detach_state(state: LMState) -> LMState:
-    """The same state, through which no gradient flows back: where truncated backpropagation cuts."""
+    """Detach a state from the graph: the cut of truncated backpropagation through time (BPTT)."""
     return tuple(tuple(part.detach() for part in layer) for layer in state)
 
 
 def select_state(state: LMState, rows: Tensor) -> LMState:
-    """The states of these rows, in this order."""
+    """Select batch rows of a state, in the order of `rows`."""
     return tuple(tuple(part[rows] for part in layer) for layer in state)

@@ -1,6 +1,8 @@
-"""The directory of a language model: config.json, vocab.tsv, tokenizer/ where there is one, weights or counts.
+"""Model directories of neural language models and masked language models.
 
-Data that was cut into tokens by somebody else has no tokenizer; its models read tokens parted by spaces.
+config.json  vocab.tsv  [tokenizer/]  best.safetensors  [average.safetensors]  meta.json
+
+Without `tokenizer/` the training data was tokenized outside rnnkit; the model then reads tokens separated by spaces.
 """
 
 from __future__ import annotations
@@ -28,15 +30,15 @@ N = TypeVar("N", bound=nn.Module)
 
 @dataclass(frozen=True)
 class LoadedModel(Generic[N]):
-    """The directory of a network that reads text of one language, loaded.
+    """A network of one language, loaded from a model directory.
 
     Attributes:
-        folder: Where it came from.
+        folder: The model directory.
         network: In evaluation mode, on its device.
-        tokenizer: Cuts raw lines and joins tokens; None where text comes in tokens.
-        vocabulary: Its tokens.
-        language: Of the text it learned from.
-        facts: What the weights' file says of their moment, such as the step and the validation scores.
+        tokenizer: Tokenizer of raw lines; None if the model reads tokens.
+        vocabulary: The vocabulary.
+        language: Language of the training text.
+        facts: Metadata of the weights, such as step and validation scores.
     """
 
     folder: Path
@@ -48,43 +50,65 @@ class LoadedModel(Generic[N]):
 
 
 LoadedLanguageModel = LoadedModel[LanguageModel]
-"""The directory of a neural language model, loaded."""
+LoadedMaskedLM = LoadedModel[MaskedLM]
 
 
 def create_language_model(
     folder: Path, config: LMConfig, language: str, tokenizer: Path | None, vocabulary: Path
 ) -> None:
-    """Start a model directory: its configuration, tokenizer and vocabulary; no weights yet.
+    """Create the model directory of a language model: config, tokenizer and vocabulary, without weights.
 
     Raises:
         ArtefactError: The directory cannot be written.
     """
+    _create(folder, store.LANGUAGE_MODEL, dataclasses.asdict(config), language, tokenizer, vocabulary)
+
+
+def create_masked_lm(
+    folder: Path, config: MaskedLMConfig, language: str, tokenizer: Path | None, vocabulary: Path
+) -> None:
+    """Create the model directory of a masked language model: config, tokenizer and vocabulary, without weights.
+
+    Raises:
+        ArtefactError: The directory cannot be written.
+    """
+    _create(folder, store.MASKED_LM, dataclasses.asdict(config), language, tokenizer, vocabulary)
+
+
+def _create(
+    folder: Path, task: str, config: Mapping[str, Any], language: str, tokenizer: Path | None, vocabulary: Path
+) -> None:
     store.create_model_dir(folder, tokenizer, {VOCABULARY_FILE: vocabulary})
-    store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY_FILE], dataclasses.asdict(config))
+    store.write_config(folder, task, [language], [VOCABULARY_FILE], config)
 
 
 def load_language_model(folder: Path, checkpoint: str, device: torch.device) -> LoadedLanguageModel:
-    """Load the directory of a neural language model for use; arguments and errors as of `load_network`."""
+    """Load a neural language model for inference; arguments and errors as for `load_network`."""
     return load_network(
         folder, store.LANGUAGE_MODEL, lambda shape: LanguageModel(LMConfig(**shape)), checkpoint, device
     )
 
 
+def load_masked_lm(folder: Path, checkpoint: str, device: torch.device) -> LoadedMaskedLM:
+    """Load a masked language model for inference; arguments and errors as for `load_network`."""
+    return load_network(folder, store.MASKED_LM, lambda shape: MaskedLM(MaskedLMConfig(**shape)), checkpoint, device)
+
+
 def load_network(
     folder: Path, task: str, build: Callable[[Mapping[str, Any]], N], checkpoint: str, device: torch.device
 ) -> LoadedModel[N]:
-    """Load the directory of a network that reads text of one language.
+    """Load a network of one language for inference.
 
     Args:
-        folder: The directory.
-        task: What the model has to be for.
-        build: Makes the network of a shape; the shape names the size of its `vocabulary`.
+        folder: The model directory.
+        task: Required task of the model.
+        build: Builds the network from the `network` object of config.json, which has an entry `vocabulary`.
         checkpoint: `best`, `last` or `average`.
-        device: Where the network goes.
+        device: Device of the network.
 
     Raises:
-        DataError: There is no model, or it has no such checkpoint.
-        ArtefactError: It is a model for something else.
+        DataError: The model or this checkpoint does not exist.
+        ArtefactError: The model is for another task.
         FormatError: A file is damaged; the message names it.
     """
     document = store.read_config(folder)
@@ -94,9 +118,12 @@ def load_network(
     model_weights.check_finite_weights(tensors, path)
     network = store.build_network(folder, document["network"], build, tensors, path)
     vocabulary = Vocabulary.load(folder / VOCABULARY_FILE)
-    rows = int(document["network"]["vocabulary"])
-    if len(vocabulary) != rows:
-        raise FormatError(f"{folder / VOCABULARY_FILE} has {len(vocabulary)} rows, config.json says {rows}")
+    size = int(document["network"]["vocabulary"])
+    if len(vocabulary) != size:
+        raise FormatError(
+            f"{folder / VOCABULARY_FILE} has {len(vocabulary)} entries, config.json expects {size}",
+            path=folder / VOCABULARY_FILE,
+        )
     return LoadedModel(
         folder=folder,
         network=network.to(device).eval(),
@@ -108,26 +135,5 @@ def load_network(
 
 
 def find_tokenizer(folder: Path) -> Tokenizer | None:
-    """The tokenizer of a model directory; None where text comes in tokens."""
+    """Load the tokenizer of a model directory; None if it has none."""
     return load_tokenizer(folder / "tokenizer") if (folder / "tokenizer").exists() else None
-
-
-LoadedMaskedLM = LoadedModel[MaskedLM]
-"""The directory of a cloze model, loaded."""
-
-
-def create_masked_lm(
-    folder: Path, config: MaskedLMConfig, language: str, tokenizer: Path | None, vocabulary: Path
-) -> None:
-    """Start a model directory: its configuration, tokenizer and vocabulary; no weights yet.
-
-    Raises:
-        ArtefactError: The directory cannot be written.
-    """
-    store.create_model_dir(folder, tokenizer, {VOCABULARY_FILE: vocabulary})
-    store.write_config(folder, store.MASKED_LM, [language], [VOCABULARY_FILE], dataclasses.asdict(config))
-
-
-def load_masked_lm(folder: Path, checkpoint: str, device: torch.device) -> LoadedMaskedLM:
-    """Load the directory of a cloze model for use; arguments and errors as of `language_store.load_network`."""
-    return load_network(folder, store.MASKED_LM, lambda shape: MaskedLM(MaskedLMConfig(**shape)), checkpoint, device)

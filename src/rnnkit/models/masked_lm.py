@@ -1,18 +1,21 @@
-"""A model that fills gaps: the probability of each token given all before it and all behind it in its line.
+"""Masked language model: the probability of each token given the tokens on both sides of it in its line.
 
     x_t  = E[w_t]                                         embedding, of <s> w_1 … w_n </s>
-    f_t  = forward layers over <s> w_1 … w_t              f_0 has read <s> alone
-    b_t  = backward layers over </s> w_n … w_t            b_{n+1} has read </s> alone
+    f_t  = forward layers over <s> w_1 … w_t              f_0 depends on <s> alone
+    b_t  = backward layers over </s> w_n … w_t            b_{n+1} depends on </s> alone
     u_t  = P [f_{t-1}; b_{t+1}; f_{t-1} * b_{t+1}] + c
-    p(w_t | w_1 … w_{t-1}, w_{t+1} … w_n) = softmax(W u_t + d)        W = E where it is tied
+    p(w_t | w_1 … w_{t-1}, w_{t+1} … w_n) = softmax(W u_t + d)        W = E with tied embeddings
 
-The two stacks never see each other's states, so that nothing of w_t comes into u_t, and all places of a line are
-predicted in one pass (Mousa and Schuller 2017, "Contextual bidirectional LSTM recurrent neural network language
-models"; Melamud et al. 2016, "context2vec"). Such a model sees the future: it is no language model, and the product of
-its probabilities over a line is no probability of the line. The product of the two states lets one side change what the
-other means; without it each would only cast its vote, p proportional to p_f(w_t) p_b(w_t).
+The forward and backward stacks do not exchange states, so u_t does not depend on w_t and one forward computation
+predicts every position of a line (Mousa and Schuller 2017, "Contextual bidirectional LSTM recurrent neural network
+language models"; Melamud et al. 2016, "context2vec"). The elementwise product lets one side change the meaning of the
+other; without it p would be proportional to p_f(w_t) p_b(w_t).
 
-In training a share of the tokens is read as <unk>, so that a gap beside a gap is nothing new.
+Limitations: the probabilities are conditioned on the future, so their product over a line is not the probability of
+the line (it is a pseudo-likelihood). In training, some input tokens are replaced by <unk>, which prepares the model
+for lines with several gaps.
+
+Shapes: B batch, T time, E embedding, H hidden, V vocabulary, N predictions.
 """
 
 from __future__ import annotations
@@ -26,34 +29,34 @@ import torch
 from torch import Tensor, nn
 
 from rnnkit.nn import dropout, losses
+from rnnkit.nn.activation_checkpointing import CheckpointedLayer
+from rnnkit.nn.bidirectional import Layer, make_layer, run_layer
 from rnnkit.nn.kinds import LanguageArch
-from rnnkit.nn.layer import Layer, make_layer, run_layer
-from rnnkit.nn.recompute import Recomputing
-from rnnkit.nn.recurrent import gather_steps, reverse_index
+from rnnkit.nn.recurrent_layer import gather_steps, reverse_index
 from rnnkit.text import special_tokens
 
 INIT_RANGE = 0.1
-"""Embeddings start uniform within this."""
+"""Embeddings are initialized uniformly in [-INIT_RANGE, INIT_RANGE]."""
 
 
 @dataclass(frozen=True)
 class MaskedLMConfig:
-    """Everything that fixes the shape of the network.
+    """Shape and regularization of the network; the `network` object of config.json.
 
     Attributes:
-        arch: Recurrent unit; every one but `transformer`.
-        vocabulary: Rows of the vocabulary.
-        embedding: Size of the embeddings, and of what goes into the output layer.
-        hidden: Size of the states of each direction.
-        layers: Layers of each direction.
-        tied: Whether the output matrix is the embeddings.
-        residual: Whether a layer's input is added to its output where sizes agree.
-        dropout: Locked dropout on what goes into the output layer.
-        dropout_input: Locked dropout on the embeddings of what is read.
-        dropout_hidden: Locked dropout behind each layer.
-        dropout_embedding: Share of the vocabulary's rows dropped from what is read.
-        weight_drop: Share of connections dropped from the state matrices; `mingru` has none.
-        blanked: Share of tokens read as <unk> in training.
+        arch: Recurrent architecture; any but `transformer`.
+        vocabulary: Vocabulary size.
+        embedding: Embedding dimension, also of the input of the output layer.
+        hidden: Hidden size of each direction.
+        layers: Number of layers in each direction.
+        tied: Whether the output matrix is the embedding matrix.
+        residual: Whether to add a layer's input to its output if their sizes agree.
+        dropout: Variational dropout before the output layer.
+        dropout_input: Variational dropout on the input embeddings.
+        dropout_hidden: Variational dropout after each layer.
+        dropout_embedding: Embedding dropout: probability of dropping a vocabulary entry from the input.
+        weight_drop: DropConnect probability on the recurrent weights; `mingru` has none.
+        blanked: Probability of replacing an input token by <unk> in training.
     """
 
     arch: LanguageArch
@@ -71,11 +74,11 @@ class MaskedLMConfig:
     blanked: float = 0.05
 
 
-class MaskedLM(Recomputing):
-    """The network of this file's head. Weights only: no tokenizer, no files, no search.
+class MaskedLM(CheckpointedLayer):
+    """Network of the equations above: weights only, without tokenizer, files or search.
 
     Raises:
-        ValueError: The arch has no recurrent layer.
+        ValueError: The architecture is not recurrent.
     """
 
     def __init__(self, config: MaskedLMConfig) -> None:
@@ -96,52 +99,51 @@ class MaskedLM(Recomputing):
 
     @property
     def input_embeddings(self) -> tuple[nn.Embedding, ...]:
-        """The table of what is read."""
+        """Embedding tables of the input."""
         return (self.embedding,)
 
     def hidden_states(self, ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
-        """Read whole lines; in training mode with dropout.
+        """Compute the input of the output layer for every position; in training mode with dropout.
 
         Args:
-            ids_BT: Each line with EOS at its end, padded on the right.
-            lengths_B: Tokens of each line, EOS counted; at least 1.
+            ids_BT: Lines that end in EOS, padded on the right.
+            lengths_B: Length of each line including EOS; at least 1.
 
         Returns:
-            What the output layer sees for each place (B, T, E). The place of a line's EOS, and those behind it, are
-            no places: what stands there means nothing.
+            The hidden states (B, T, E). Those at EOS and at padding have no meaning.
         """
-        ids_BT = self._blank(ids_BT)
-        ahead_BT = torch.cat([torch.full_like(ids_BT[:, :1], special_tokens.BOS), ids_BT[:, :-1]], dim=1)
+        ids_BT = self._replace_inputs(ids_BT)
+        shifted_BT = torch.cat([torch.full_like(ids_BT[:, :1], special_tokens.BOS), ids_BT[:, :-1]], dim=1)
         reversal_BT = reverse_index(lengths_B, ids_BT.shape[1])
-        before_BTH = self._run(self.forwards, ahead_BT)
-        behind_BTH = gather_steps(self._run(self.backwards, ids_BT.gather(1, reversal_BT)), reversal_BT)
-        # The state behind place t is the one that has read from the end down to t + 1.
-        behind_BTH = torch.cat([behind_BTH[:, 1:], torch.zeros_like(behind_BTH[:, :1])], dim=1)
-        readout_BTE = self.projection(torch.cat([before_BTH, behind_BTH, before_BTH * behind_BTH], dim=-1))
-        return dropout.locked_dropout(readout_BTE, self.config.dropout, self.training)
+        left_BTH = self._run_stack(self.forwards, shifted_BT)
+        right_BTH = gather_steps(self._run_stack(self.backwards, ids_BT.gather(1, reversal_BT)), reversal_BT)
+        # Position t needs the backward state that has seen the line's end down to t + 1.
+        right_BTH = torch.cat([right_BTH[:, 1:], torch.zeros_like(right_BTH[:, :1])], dim=1)
+        hidden_BTE = self.projection(torch.cat([left_BTH, right_BTH, left_BTH * right_BTH], dim=-1))
+        return dropout.locked_dropout(hidden_BTE, self.config.dropout, self.training)
 
-    def loss(self, ids_BT: Tensor, lengths_B: Tensor, kind: torch.dtype | None = None) -> Tensor:
-        """Negative log-likelihood of every token but the end symbols, summed, in nats.
+    def loss(self, ids_BT: Tensor, lengths_B: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Compute the negative log-likelihood of all tokens except EOS, summed, in nats.
 
         Args:
-            ids_BT: As for `read`.
-            lengths_B: As for `read`.
-            kind: Type of the output layer's products; as autocast says unless given.
+            ids_BT: As for `hidden_states`.
+            lengths_B: As for `hidden_states`.
+            dtype: Precision of the output layer's matrix products; autocast's unless given.
         """
         real_BT = prediction_mask(ids_BT, lengths_B)
-        readout_NE = self.hidden_states(ids_BT, lengths_B)[real_BT]
-        return losses.fused_loss(readout_NE, self.output_weight, self.output_bias, ids_BT[real_BT], kind=kind)[0]
+        hidden_NE = self.hidden_states(ids_BT, lengths_B)[real_BT]
+        return losses.fused_loss(hidden_NE, self.output_weight, self.output_bias, ids_BT[real_BT], dtype=dtype)[0]
 
-    def nll(self, readout_NE: Tensor, target_N: Tensor) -> Tensor:
-        """Exact negative log-likelihood of each target (N,), in nats."""
-        return losses.exact_nll(readout_NE, self.output_weight, self.output_bias, target_N)
+    def nll(self, hidden_NE: Tensor, target_N: Tensor) -> Tensor:
+        """Compute the exact negative log-likelihood of each target (N,), in nats."""
+        return losses.exact_nll(hidden_NE, self.output_weight, self.output_bias, target_N)
 
-    def log_probabilities(self, readout_NE: Tensor) -> Tensor:
-        """Natural logarithms of the probabilities of all tokens (N, V)."""
-        return losses.log_probabilities(readout_NE, self.output_weight, self.output_bias)
+    def log_probabilities(self, hidden_NE: Tensor) -> Tensor:
+        """Compute the log-probabilities of all tokens (N, V), in nats."""
+        return losses.log_probabilities(hidden_NE, self.output_weight, self.output_bias)
 
-    def _blank(self, ids_BT: Tensor) -> Tensor:
-        """The tokens as they are read: in training some are <unk>, and the end symbols and padding are not."""
+    def _replace_inputs(self, ids_BT: Tensor) -> Tensor:
+        """Replace random input tokens by <unk> in training; never EOS or padding."""
         if not self.training or self.config.blanked == 0:
             return ids_BT
         drawn_BT = torch.rand(ids_BT.shape, device=ids_BT.device) < self.config.blanked
@@ -149,15 +151,17 @@ class MaskedLM(Recomputing):
             drawn_BT & (ids_BT != special_tokens.EOS) & (ids_BT != special_tokens.PAD), special_tokens.UNK
         )
 
-    def _run(self, stack: nn.ModuleList, ids_BT: Tensor) -> Tensor:
-        """The states of the last layer of one direction (B, T, H)."""
+    def _run_stack(self, stack: nn.ModuleList, ids_BT: Tensor) -> Tensor:
+        """Compute the hidden states of the last layer of one direction (B, T, H)."""
         config = self.config
-        # Time first in memory: what recurrent layers want, and free for all others.
-        rows_TBE = dropout.embedding_dropout(self.embedding.weight, ids_BT.t(), config.dropout_embedding, self.training)
-        x_BTE = dropout.locked_dropout(rows_TBE.transpose(0, 1), config.dropout_input, self.training)
-        share = config.weight_drop if self.training else 0.0
+        # Recurrent layers are fastest on time-major memory; the layout costs the other layers nothing.
+        embedded_TBE = dropout.embedding_dropout(
+            self.embedding.weight, ids_BT.t(), config.dropout_embedding, self.training
+        )
+        x_BTE = dropout.locked_dropout(embedded_TBE.transpose(0, 1), config.dropout_input, self.training)
+        weight_drop = config.weight_drop if self.training else 0.0
         for layer in cast(Sequence[Layer], stack):
-            h_BTH, _ = run_layer(layer, x_BTE, None, share, self.recompute)
+            h_BTH, _ = run_layer(layer, x_BTE, None, weight_drop, self.checkpointing)
             if config.residual and h_BTH.shape == x_BTE.shape:
                 h_BTH = h_BTH + x_BTE
             x_BTE = dropout.locked_dropout(h_BTH, config.dropout_hidden, self.training)
@@ -165,7 +169,7 @@ class MaskedLM(Recomputing):
 
 
 def prediction_mask(ids_BT: Tensor, lengths_B: Tensor) -> Tensor:
-    """True where a token stands that is predicted: before its line's EOS (B, T)."""
+    """Return True at every position whose token is predicted, that is before its line's EOS (B, T)."""
     return torch.arange(ids_BT.shape[1], device=ids_BT.device) < (lengths_B - 1).unsqueeze(1)
 
 

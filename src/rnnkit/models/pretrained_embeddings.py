@@ -1,10 +1,12 @@
-"""Embeddings that start from word vectors made elsewhere.
+"""Initialize an embedding table from pretrained word vectors.
 
-A token is looked up as it is, then without the marks that say where it touches its neighbours (`▁`, `￭`), then in lower
-case; where the vectors have n-grams, a word unknown to them is composed. All vectors are multiplied by one number, so
-that their mean square length is 1, as that of new embeddings is: a network's inputs and its tied output layer start in
-the range that they are made for, whatever the vectors were trained with. Tokens without a vector, the special symbols
-among them, are drawn from a normal distribution with the mean and deviation, in each dimension, of those with one.
+A token is looked up as it is, then without its tokenizer's markers of word boundaries (`▁`, `￭`), then lowercased; if
+the vectors have subwords, the vector of an unknown word is composed from its character n-grams.
+
+All vectors are scaled by one factor so that their mean squared length is 1, as for random embeddings: inputs and a
+tied output layer then start in the range that the network is made for, however the vectors were trained. Embeddings of
+tokens without a vector, including special tokens, are drawn from a normal distribution with the mean and standard
+deviation, per dimension, of the vectors.
 """
 
 from __future__ import annotations
@@ -27,12 +29,12 @@ from rnnkit.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class MatchedVectors:
-    """Vectors for rows of a vocabulary.
+    """Vectors of the entries of a vocabulary.
 
     Attributes:
-        rows: The vocabulary's rows that have one; those of composed vectors come last.
-        vectors_ND: Their vectors, as they were read.
-        composed: How many were put together from n-grams.
+        rows: Ids of the entries that have a vector; those of composed vectors come last.
+        vectors_ND: Their vectors, unscaled.
+        composed: Number of vectors composed from subwords.
     """
 
     rows: NDArray[np.int64]
@@ -45,10 +47,10 @@ class VectorCoverage:
     """How much of a text has vectors.
 
     Attributes:
-        words: Different tokens of the text.
-        found: Those among them with a vector of their own.
-        composed: Those whose vector was put together from n-grams.
-        share: Of the running tokens, how many have a vector of either kind; from 0 to 1.
+        words: Distinct tokens of the text.
+        found: Distinct tokens with a vector of their own.
+        composed: Distinct tokens whose vector was composed from subwords.
+        share: Share of running tokens that have a vector, from 0 to 1.
     """
 
     words: int
@@ -57,7 +59,7 @@ class VectorCoverage:
     share: float
 
     def __str__(self) -> str:
-        composed = f", {self.composed:,} composed of n-grams" if self.composed else ""
+        composed = f", {self.composed:,} composed from subwords" if self.composed else ""
         return (
             f"{self.found:,} of {self.words:,} words found ({self.found / max(1, self.words):.1%}){composed}, "
             f"{self.share:.1%} of running tokens"
@@ -65,7 +67,7 @@ class VectorCoverage:
 
 
 def match_vectors(vocabulary: Vocabulary, vectors: Vectors) -> MatchedVectors:
-    """Find a vector for each token of a vocabulary; the special symbols have none."""
+    """Find a vector for each entry of a vocabulary, except special tokens."""
     whole: dict[int, NDArray[np.float32]] = {}
     composed: dict[int, NDArray[np.float32]] = {}
     for row, token in enumerate(vocabulary.tokens):
@@ -73,7 +75,7 @@ def match_vectors(vocabulary: Vocabulary, vectors: Vectors) -> MatchedVectors:
             continue
         spelling = next((spelling for spelling in spelling_variants(token) if spelling in vectors), None)
         vector = vectors.table.vector(strip_markers(token) if spelling is None else spelling)
-        if vector is not None and vector.any():  # zeros say nothing
+        if vector is not None and vector.any():  # a zero vector has no information
             (composed if spelling is None else whole)[row] = vector
     both = {**whole, **composed}
     vectors_ND = np.stack(list(both.values())) if both else np.zeros((0, vectors.dimension), np.float32)
@@ -81,51 +83,51 @@ def match_vectors(vocabulary: Vocabulary, vectors: Vectors) -> MatchedVectors:
 
 
 def strip_markers(token: str) -> str:
-    """A token without the marks of its tokenizer; a token that is nothing else stays."""
+    """Remove word-boundary markers from a token; a token that consists of markers stays."""
     return token.removeprefix(METASPACE).strip(JOINER) or token
 
 
 def spelling_variants(token: str) -> Iterator[str]:
-    """What a token may be called among the vectors, the likeliest first."""
+    """Yield the spellings under which a token may have a vector, in order of preference."""
     yield token
     yield strip_markers(token)
     yield token.lower()
     yield strip_markers(token).lower()
 
 
-def measure_coverage(found: MatchedVectors, counts_V: NDArray[np.int64]) -> VectorCoverage:
-    """What the vectors found mean for a text.
+def measure_coverage(matched: MatchedVectors, counts_V: NDArray[np.int64]) -> VectorCoverage:
+    """Measure how much of a text the matched vectors cover.
 
     Args:
-        found: Vectors of a vocabulary.
-        counts_V: How often each row of the vocabulary occurs in the text; the special symbols are left out.
+        matched: Vectors of the vocabulary.
+        counts_V: Frequency of each entry in the text; special tokens are ignored.
     """
     counts_V = counts_V.copy()
     counts_V[: len(special_tokens.NAMES)] = 0
-    own, composed = np.split(found.rows, [len(found.rows) - found.composed])
-    covered = int(counts_V[found.rows].sum())
+    whole, composed = np.split(matched.rows, [len(matched.rows) - matched.composed])
+    covered = int(counts_V[matched.rows].sum())
     return VectorCoverage(
         words=int(np.count_nonzero(counts_V)),
-        found=int(np.count_nonzero(counts_V[own])),
+        found=int(np.count_nonzero(counts_V[whole])),
         composed=int(np.count_nonzero(counts_V[composed])),
         share=covered / max(1, int(counts_V.sum())),
     )
 
 
 @torch.no_grad()
-def init_embedding(embedding: nn.Embedding, found: MatchedVectors) -> None:
-    """Start an embedding from vectors. Its padding stays zero.
+def init_embedding(embedding: nn.Embedding, matched: MatchedVectors) -> None:
+    """Initialize an embedding table from vectors; its padding stays zero.
 
     Args:
-        embedding: (V, D), V being the size of the vocabulary.
-        found: At least one vector, of D numbers. The rest is drawn from torch's generator.
+        embedding: The table (V, D).
+        matched: At least one vector, of dimension D. All other embeddings are drawn with torch's generator.
     """
-    vectors_ND = torch.from_numpy(found.vectors_ND)
+    vectors_ND = torch.from_numpy(matched.vectors_ND)
     vectors_ND = vectors_ND / vectors_ND.square().sum(dim=1).mean().sqrt()
     deviation_D = torch.full((embedding.embedding_dim,), 1 / math.sqrt(embedding.embedding_dim))
     if len(vectors_ND) > 1:
         deviation_D = vectors_ND.std(dim=0, correction=0)
     table_VD = vectors_ND.mean(dim=0) + deviation_D * torch.randn(embedding.num_embeddings, embedding.embedding_dim)
-    table_VD[torch.from_numpy(found.rows)] = vectors_ND
+    table_VD[torch.from_numpy(matched.rows)] = vectors_ND
     table_VD[special_tokens.PAD] = 0
     embedding.weight.copy_(table_VD)

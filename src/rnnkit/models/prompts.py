@@ -1,4 +1,9 @@
-"""A batch of prompts that a language model goes on from: fits `decoding.stepper.Stepper` by its shape."""
+"""Steppers that continue prompts with a neural or an n-gram language model.
+
+Both classes satisfy `decoding.stepper.Stepper` structurally, with one sentence per prompt.
+
+Shapes: B prompts, K beam, T time, V vocabulary, N = B x K rows.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +16,22 @@ from torch import Tensor
 
 from rnnkit.models import language_model
 from rnnkit.models.language_model import LanguageModel, LMState
-from rnnkit.ngrams.model import NgramModel
+from rnnkit.ngrams.ngram_model import NgramModel
 from rnnkit.text import special_tokens
+
+PREFILL_CHUNK = 1024
+"""Prompt tokens per forward computation of the prefill. The state carries over from chunk to chunk, so chunking does
+not change the result; it bounds memory, which grows with the square of the chunk in a Transformer."""
 
 
 @dataclass(frozen=True)
 class NeuralPromptState:
-    """What is carried between steps.
+    """Decoding state of a batch of prompts.
 
     Attributes:
-        layers: Of B x K rows, the rows of a prompt side by side.
+        layers: Network state of the B x K rows; the rows of a prompt are adjacent.
         beam: K.
-        first_BKV: Log-probabilities of the first token behind each prompt, K = 1; None when that was read.
+        first_BKV: Log-probabilities of the first new token, with K = 1; None once they have been returned.
     """
 
     layers: LMState
@@ -30,16 +39,13 @@ class NeuralPromptState:
     first_BKV: Tensor | None = None
 
 
-PREFILL_CHUNK = 1024
-"""Tokens of a prompt that are read at once; the state carries over, so that pieces read like the whole."""
-
-
 class NeuralPrompts:
-    """One batch of prompts of equal length, read from where every text begins: behind an end symbol.
+    """A batch of prompts of equal length, continued by a neural language model.
 
     Args:
         network: In evaluation mode.
-        prompts: Ids without end symbols; all as long as the first, which may be empty.
+        prompts: Ids without EOS, all of the same length, which may be 0. As at the beginning of any text, EOS is fed
+            before the first token.
     """
 
     def __init__(self, network: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
@@ -47,30 +53,29 @@ class NeuralPrompts:
         self._device = next(network.parameters()).device
         input_BT = torch.tensor([[special_tokens.EOS, *prompt] for prompt in prompts], device=self._device)
         state = network.initial_state(len(prompts))
-        # A Transformer's attention over a whole line of noise would take memory by the square of its length.
-        for piece_BT in torch.split(input_BT, PREFILL_CHUNK, dim=1):
-            reading = network.hidden_states(piece_BT, state)
-            state = reading.state
-        first_BV = network.log_probabilities(reading.hidden_BTE[:, -1])
-        self._start = NeuralPromptState(reading.state, 1, first_BV.unsqueeze(1))
+        for chunk_BT in torch.split(input_BT, PREFILL_CHUNK, dim=1):
+            output = network.hidden_states(chunk_BT, state)
+            state = output.state
+        first_BV = network.log_probabilities(output.hidden_BTE[:, -1])
+        self._start = NeuralPromptState(output.state, 1, first_BV.unsqueeze(1))
 
     def start(self) -> NeuralPromptState:
-        """The state behind the prompts, one row each."""
+        """Return the state after the prompts, with one row per prompt."""
         return self._start
 
     def step(self, token_BK: Tensor, state: NeuralPromptState) -> tuple[Tensor, NeuralPromptState, None]:
-        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`.
+        """Feed the last tokens; see `decoding.stepper.Stepper.step`.
 
-        The first call reads nothing: its tokens stand for the beginning, and the prompts have been read.
+        The first call ignores its tokens, because the prompts have been processed already.
         """
         if state.first_BKV is not None:
             return state.first_BKV, replace(state, first_BKV=None), None
-        reading = self._network.hidden_states(token_BK.to(self._device).flatten().unsqueeze(1), state.layers)
-        log_p_NV = self._network.log_probabilities(reading.hidden_BTE[:, -1])
-        return log_p_NV.view(*token_BK.shape, -1), NeuralPromptState(reading.state, state.beam), None
+        output = self._network.hidden_states(token_BK.to(self._device).flatten().unsqueeze(1), state.layers)
+        log_p_NV = self._network.log_probabilities(output.hidden_BTE[:, -1])
+        return log_p_NV.view(*token_BK.shape, -1), NeuralPromptState(output.state, state.beam), None
 
     def select(self, state: NeuralPromptState, sentence_B: Tensor, row_BK: Tensor) -> NeuralPromptState:
-        """The state of the chosen prompts, each with the chosen rows."""
+        """Select prompts and, for each, rows of its beam."""
         sentence_B, row_BK = sentence_B.to(self._device), row_BK.to(self._device)
         rows = (sentence_B.unsqueeze(1) * state.beam + row_BK).flatten()
         first_BKV = None if state.first_BKV is None else state.first_BKV[sentence_B]
@@ -79,44 +84,44 @@ class NeuralPrompts:
 
 @dataclass(frozen=True)
 class NgramPromptState:
-    """What is carried between steps.
+    """Decoding state of a batch of prompts.
 
     Attributes:
-        node_BK: The model's state of each row.
-        begun: Whether tokens behind the prompts have been read.
+        node_BK: State of the n-gram model in each row.
+        started: Whether tokens after the prompts have been fed.
     """
 
     node_BK: Tensor
-    begun: bool
+    started: bool
 
 
 class NgramPrompts:
-    """One batch of prompts, each read from the beginning of a line.
+    """A batch of prompts, each at the beginning of a line, continued by an n-gram model.
 
     Args:
-        model: The counts.
-        prompts: Ids without end symbols.
+        model: The n-gram model.
+        prompts: Ids without EOS.
     """
 
     def __init__(self, model: NgramModel, prompts: Sequence[Sequence[int]]) -> None:
         self._model = model
-        nodes = [[model.read(prompt, model.start())] for prompt in prompts]
-        self._start = NgramPromptState(torch.tensor(nodes, dtype=torch.long), begun=False)
+        nodes = [[model.state_after(prompt, model.initial_state())] for prompt in prompts]
+        self._start = NgramPromptState(torch.tensor(nodes, dtype=torch.long), started=False)
 
     def start(self) -> NgramPromptState:
-        """The state behind the prompts, one row each."""
+        """Return the state after the prompts, with one row per prompt."""
         return self._start
 
     def step(self, token_BK: Tensor, state: NgramPromptState) -> tuple[Tensor, NgramPromptState, None]:
-        """Read the tokens chosen last; see `decoding.stepper.Stepper.step`. The first call reads nothing."""
+        """Feed the last tokens; see `decoding.stepper.Stepper.step`. The first call ignores its tokens."""
         nodes = state.node_BK.flatten().tolist()
-        if state.begun:
+        if state.started:
             pairs = zip(nodes, token_BK.flatten().tolist(), strict=True)
             nodes = [self._model.step(node, token)[1] for node, token in pairs]
         log_p_NV = np.stack([self._model.log_probabilities(node) for node in nodes])
         log_p_BKV = torch.from_numpy(log_p_NV).view(*token_BK.shape, -1)
-        return log_p_BKV, NgramPromptState(torch.tensor(nodes).view(token_BK.shape), begun=True), None
+        return log_p_BKV, NgramPromptState(torch.tensor(nodes).view(token_BK.shape), started=True), None
 
     def select(self, state: NgramPromptState, sentence_B: Tensor, row_BK: Tensor) -> NgramPromptState:
-        """The state of the chosen prompts, each with the chosen rows."""
-        return NgramPromptState(state.node_BK[sentence_B.unsqueeze(1), row_BK], state.begun)
+        """Select prompts and, for each, rows of its beam."""
+        return NgramPromptState(state.node_BK[sentence_B.unsqueeze(1), row_BK], state.started)

@@ -1,4 +1,4 @@
-"""The shape of a sequence-to-sequence network: what `config.json` keeps."""
+"""Configuration of a sequence-to-sequence network: the `network` object of config.json."""
 
 from __future__ import annotations
 
@@ -9,38 +9,41 @@ from rnnkit.nn import kinds
 
 @dataclass(frozen=True)
 class Seq2SeqConfig:
-    """Everything that fixes the shape of the network.
+    """Shape and regularization of the network.
 
     Attributes:
-        arch: Recurrent unit of both sides, `transformer`, or `hybrid`: a Transformer's encoder, a recurrent decoder.
-        source_size: Rows of the source vocabulary.
-        target_size: Rows of the target vocabulary.
-        embedding: Size of the embeddings; in a Transformer that of the states.
-        hidden: Size of the memory and of the decoder's states; even where the encoder is bidirectional.
-        layers: Layers of the encoder.
-        decoder_layers: Layers of the decoder.
-        bidirectional: Whether a recurrent encoder reads both ways.
-        attention: Kind of attention over the source; a Transformer's is `multihead`.
-        bridge: Where a recurrent decoder starts: the encoder's last states, or a projection of the memory's mean.
-        input_feeding: Luong's wiring instead of the parallel one.
-        tied: Whether the output matrix is the target embeddings; the readout then has their size.
+        arch: Recurrent architecture of both sides, `transformer`, or `hybrid`: a Transformer encoder with a recurrent
+            decoder.
+        source_size: Size of the source vocabulary.
+        target_size: Size of the target vocabulary.
+        embedding: Embedding dimension; in a Transformer equal to `hidden`.
+        hidden: Hidden size of the encoder output and the decoder; even if the encoder is bidirectional.
+        layers: Number of encoder layers.
+        decoder_layers: Number of decoder layers.
+        bidirectional: Whether a recurrent encoder is bidirectional.
+        attention: Attention mechanism over the source; `multihead` in a Transformer.
+        bridge: Initial state of a recurrent decoder: `last` takes the encoder's final states, `mean` projects the mean
+            encoder state.
+        input_feeding: Whether to feed the last readout to the next step (Luong et al. 2015), instead of the parallel
+            decoder.
+        tied: Whether the output matrix is the target embedding matrix; the readout then has its dimension.
         joint: Whether source and target share vocabulary and embeddings.
-        reset_inside: For `gru`: the reset gate inside the product.
-        dropout: Share of values dropped on embeddings, between layers and on the readout.
-        heads: Heads of `multihead` attention and of a Transformer's self-attention.
-        inner: Size within a Transformer's feed-forward networks; 0 is four times `hidden`.
-        norm: Where a Transformer's layer norms are.
-        positions: How a Transformer knows the order of tokens.
+        reset_inside: For `gru`: apply the reset gate before the recurrent product (Cho et al. 2014), not after it.
+        dropout: Dropout on embeddings, between layers and on the readout.
+        heads: Number of heads of `multihead` attention and of self-attention.
+        inner: Inner dimension of the feed-forward networks; 0 means 4 x `hidden`.
+        norm: Position of a Transformer's layer norms, `pre` or `post`.
+        positions: Positional encoding of a Transformer.
         cell: Recurrent cell of `hybrid`.
-        residual: Whether recurrent stacks of three layers and more have a way around every layer but the first.
-        layer_norm: Whether each recurrent layer but the first reads normalised states, and the last one's are.
-        locked: Whether dropout has one mask for all steps of a sentence.
-        weight_drop: Share of connections dropped from the matrices between a recurrent layer's states.
-        dropout_embedding: Share of the vocabulary's rows dropped from what is read.
-        copy: Whether tokens can be copied from the source (a pointer-generator).
-        guided_head: Of several heads, whether the attention that is reported and copied by is the first one's, which
-            was taught by links; else it is the mean of all.
-        right_to_left: Whether the target is said from its end; whoever decodes or scores turns it round.
+        residual: Whether recurrent stacks of three or more layers have residual connections.
+        layer_norm: Whether to normalize the input of every recurrent layer but the first, and the output of the last.
+        locked: Whether dropout is variational: one mask for all time steps of a sentence.
+        weight_drop: DropConnect probability on the recurrent weights.
+        dropout_embedding: Embedding dropout: probability of dropping a vocabulary entry from the input.
+        copy: Whether to copy tokens from the source (pointer-generator network).
+        guided_head: With several heads: report, and copy by, the attention of the first head, which guided attention
+            has trained, instead of the mean of all heads.
+        right_to_left: Whether the target is generated right to left; decoding and scoring reverse it.
     """
 
     arch: kinds.TranslationArch
@@ -74,5 +77,5 @@ class Seq2SeqConfig:
 
     @property
     def readout(self) -> int:
-        """Size of what goes into the output layer."""
+        """Dimension of the readout, the input of the output layer."""
         return self.embedding if self.tied else self.hidden

@@ -1,6 +1,9 @@
-"""The model directory: self-contained, so that it can be copied to another machine and decodes raw text there.
+"""Model directories: self-contained, so that a copy on another machine decodes raw text.
 
 config.json  tokenizer/  vocab.tsv (or vocab.LANG.tsv)  best.safetensors  [average.safetensors]  meta.json
+
+This module has what all kinds of models share, and the loader of sequence-to-sequence models; `lm_store.py` has those
+of language models.
 """
 
 from __future__ import annotations
@@ -32,16 +35,25 @@ KIND = "model"
 VERSION = 1
 CONFIG_FILE = "config.json"
 OWN_FILES = artifact_output.RUN_FILES[KIND]
+
 SEQ2SEQ = "sequence-to-sequence"
-_MAX_CONFIG_VALUE = 1 << 40
 LANGUAGE_MODEL = "language-model"
 MASKED_LM = "cloze"
-TASK_DESCRIPTIONS = {
-    SEQ2SEQ: "it translates: `rnnkit decode` takes its source lines",
-    LANGUAGE_MODEL: "it is a language model: `rnnkit score` measures text, `rnnkit decode` goes on from a prompt",
-    MASKED_LM: "it is a cloze model: `rnnkit decode --fill` fills the gaps of a line",
+"""Values of `task` in config.json."""
+
+TASK_LABELS = {
+    SEQ2SEQ: "sequence-to-sequence model",
+    LANGUAGE_MODEL: "language model",
+    MASKED_LM: "masked language model",
 }
-"""What a model of each task is good for."""
+TASK_DESCRIPTIONS = {
+    SEQ2SEQ: "it is a sequence-to-sequence model: `rnnkit decode` translates source lines with it",
+    LANGUAGE_MODEL: "it is a language model: `rnnkit score` evaluates it, `rnnkit decode` generates text with it",
+    MASKED_LM: "it is a masked language model: `rnnkit decode --fill` predicts the tokens of gaps with it",
+}
+
+_MAX_CONFIG_VALUE = 1 << 40
+"""Bound on the integers of a network's configuration; larger ones are damage, not sizes."""
 
 N = TypeVar("N", bound=nn.Module)
 CheckpointName = Literal["best", "last", "average"]
@@ -50,16 +62,16 @@ CHECKPOINTS: tuple[CheckpointName, ...] = ("best", "last", "average")
 
 @dataclass(frozen=True)
 class LoadedSeq2Seq:
-    """A model directory, loaded.
+    """A sequence-to-sequence model, loaded from its directory.
 
     Attributes:
-        folder: Where it came from.
+        folder: The model directory.
         network: In evaluation mode, on its device.
-        tokenizer: Cuts source lines and joins target tokens.
-        source_vocabulary: Tokens of the source.
-        target_vocabulary: Tokens of the target; the same object where there is one joint vocabulary.
-        languages: Source and target.
-        facts: What the weights' file says of their moment, such as the step and the validation scores.
+        tokenizer: Tokenizer of source and target.
+        source_vocabulary: Source vocabulary.
+        target_vocabulary: Target vocabulary; the same object if the vocabulary is joint.
+        languages: Source and target language.
+        facts: Metadata of the weights, such as step and validation scores.
     """
 
     folder: Path
@@ -74,12 +86,12 @@ class LoadedSeq2Seq:
 def create_seq2seq(
     folder: Path, config: Seq2SeqConfig, languages: tuple[str, str], tokenizer: Path, vocabularies: list[Path]
 ) -> None:
-    """Start a model directory: its configuration, tokenizer and vocabulary; no weights yet.
+    """Create the directory of a sequence-to-sequence model: config, tokenizer and vocabularies, without weights.
 
     Args:
-        folder: The directory; made where it is missing.
-        config: Shape of the network.
-        languages: Source and target.
+        folder: The directory; created if it does not exist.
+        config: Configuration of the network.
+        languages: Source and target language.
         tokenizer: Tokenizer directory to copy.
         vocabularies: One joint vocabulary file, or the source's and the target's.
 
@@ -92,11 +104,11 @@ def create_seq2seq(
 
 
 def create_model_dir(folder: Path, tokenizer: Path | None, vocabularies: Mapping[str, Path]) -> None:
-    """Copy what a model needs to read raw text into its directory.
+    """Copy tokenizer and vocabularies into a model directory.
 
     Args:
-        folder: The directory; made where it is missing.
-        tokenizer: Tokenizer directory; None where the text was cut into tokens by somebody else.
+        folder: The directory; created if it does not exist.
+        tokenizer: Tokenizer directory; None if the text was tokenized outside rnnkit.
         vocabularies: Vocabulary files, by their names in the directory.
 
     Raises:
@@ -108,14 +120,14 @@ def create_model_dir(folder: Path, tokenizer: Path | None, vocabularies: Mapping
             copy_directory(tokenizer, folder / "tokenizer")
         for name, path in vocabularies.items():
             shutil.copyfile(path, folder / name)
-            # Its manifest says which tokenizer it belongs to: `align` asks for that when data is made for fine-tuning.
+            # `align` checks the vocabulary's tokenizer by its manifest when it prepares data for fine-tuning.
             shutil.copyfile(manifest.manifest_path(path), folder / f"{name}.{manifest.NAME}")
 
 
 def write_config(
     folder: Path, task: str, languages: Sequence[str], vocabularies: Sequence[str], network: Mapping[str, Any]
 ) -> None:
-    """Write `config.json`: what the model is for, and the shape of its network."""
+    """Write `config.json`: task, languages, vocabulary files, and the configuration of the network."""
     document = {
         "task": task,
         "languages": list(languages),
@@ -127,24 +139,31 @@ def write_config(
 
 
 def vocabulary_names(count: int, languages: tuple[str, str]) -> list[str]:
-    """Names of the vocabulary files inside a model directory."""
+    """Return the names of the vocabulary files in a model directory."""
     return ["vocab.tsv"] if count == 1 else [f"vocab.{language}.tsv" for language in languages]
 
 
 def write_manifest(
     folder: Path, options: Mapping[str, Any], inputs: Mapping[str, str], facts: Mapping[str, Any], finished: bool
 ) -> None:
-    """Write `meta.json` with the checksums of the files.
+    """Write `meta.json` with the checksums of the directory's files.
+
+    Weights and metrics change during training, so they are listed only if the run is `finished`; until then the headers
+    of the weights and the `meta.json` of `last/` have their checksums.
+
+    Args:
+        folder: The model directory.
+        options: Options of the command.
+        inputs: Checksums of the input files.
+        facts: Further metadata.
+        finished: Whether training has ended.
 
     Raises:
-        ArtefactError: A file that the manifest of before lists is gone.
-
-    Weights and metrics change while a run goes on, so they are listed only once it is `finished`; until then the
-    weights' own headers and the `meta.json` of `last/` vouch for them.
+        ArtefactError: A file that the previous manifest lists is missing.
     """
     check_complete(folder)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    # Files that a user puts into the folder are not the model's: --overwrite would remove them with it.
+    # A listed file is removed by --overwrite, so files that a user has put into the directory are not listed.
     listed = [
         path for path in files if path.parts[0] != "last" and artifact_output.matches_any(path.as_posix(), OWN_FILES)
     ]
@@ -154,40 +173,40 @@ def write_manifest(
 
 
 def check_complete(folder: Path) -> None:
-    """Raise ArtefactError where a file that the folder's manifest lists is gone, as during or after a run."""
-    place = folder / manifest.NAME
-    if place.exists() and (gone := [name for name in manifest.load(place).files if not (folder / name).exists()]):
+    """Raise ArtefactError if a file that the directory's manifest lists is missing."""
+    path = folder / manifest.NAME
+    if path.exists() and (missing := [name for name in manifest.load(path).files if not (folder / name).exists()]):
         raise ArtefactError(
-            f"{folder} is incomplete: {', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing",
-            "the manifest lists what was there before",
-            hint="bring it back, or start anew with --overwrite",
+            f"{folder} is incomplete: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+            f"{manifest.NAME} lists the files that the directory had",
+            hint="restore the missing files, or start again with --overwrite",
+            path=folder,
         )
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The model's `config.json`.
+    """Read `config.json`.
 
     Raises:
-        DataError: There is no model.
+        DataError: The directory does not exist or has no model.
         FormatError: The file is damaged or of a newer version.
     """
     manifest.read(folder, KIND, VERSION)
+    path = folder / CONFIG_FILE
     try:
-        document = read_json(folder / CONFIG_FILE)
+        document = read_json(path)
         if not isinstance(document, dict) or not document.keys() >= {"task", "languages", "vocabularies", "network"}:
-            raise ValueError("keys are missing")
+            raise ValueError("it lacks task, languages, vocabularies or network")
         _check_config_types(document)
     except FileNotFoundError:
-        raise FormatError(f"{folder / CONFIG_FILE} is missing", hint="copy the model directory again") from None
+        raise FormatError(f"{path} is missing", hint="copy the model directory again", path=path) from None
     except (OSError, ValueError) as error:
-        raise FormatError(
-            f"{folder / CONFIG_FILE} is damaged", str(error), hint="copy the model directory again"
-        ) from error
+        raise FormatError(f"{path} is damaged", str(error), hint="copy the model directory again", path=path) from error
     return document
 
 
 def training_max_lengths(folder: Path, languages: tuple[str, str]) -> tuple[int, int] | None:
-    """Tokens of the longest source and target of training, the end symbol counted; None where they are not recorded.
+    """Read the length of the longest training source and target, including EOS; None if they are not recorded.
 
     Raises:
         FormatError: The manifest is damaged.
@@ -202,7 +221,7 @@ def training_max_lengths(folder: Path, languages: tuple[str, str]) -> tuple[int,
 
 
 def _check_config_types(document: Mapping[str, Any]) -> None:
-    """Raise ValueError where a part of `config.json` is of another kind than it must be."""
+    """Raise ValueError if a value of `config.json` has the wrong type."""
     for key in ("languages", "vocabularies"):
         names = document[key]
         if (
@@ -213,29 +232,30 @@ def _check_config_types(document: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} are {str(names)[:80]}")
     network = document["network"]
     if not isinstance(network, dict) or not isinstance(document["task"], str):
-        raise ValueError("network or task is of another kind")
-    if wrong := [
-        key for key, value in network.items() if isinstance(value, int) and not 0 <= value <= _MAX_CONFIG_VALUE
-    ]:
-        raise ValueError(f"{wrong[0]} is {network[wrong[0]]}")
+        raise ValueError("network or task has the wrong type")
+    for key, value in network.items():
+        if isinstance(value, int) and not 0 <= value <= _MAX_CONFIG_VALUE:
+            raise ValueError(f"{key} is {value}")
 
 
-def check_task(folder: Path, found: str, wanted: str) -> None:
-    """Refuse a model that is for something else. Raises ArtefactError, and says what the model is for."""
-    if found != wanted:
-        raise ArtefactError(f"{folder} is no {wanted} model", TASK_DESCRIPTIONS.get(found, f"its task is {found}"))
+def check_task(folder: Path, task: str, expected: str) -> None:
+    """Raise ArtefactError, which names the model's task, if that is not the expected one."""
+    if task != expected:
+        description = TASK_DESCRIPTIONS.get(task, f"its task is {task}")
+        raise ArtefactError(f"{folder} is not a {TASK_LABELS[expected]}", description, path=folder)
 
 
 def load_seq2seq(folder: Path, checkpoint: str, device: torch.device) -> LoadedSeq2Seq:
-    """Load a model directory for use.
+    """Load a sequence-to-sequence model for inference.
 
     Args:
-        folder: The directory.
+        folder: The model directory.
         checkpoint: `best`, `last` or `average`.
-        device: Where the network goes.
+        device: Device of the network.
 
     Raises:
-        DataError: There is no model, or it has no such checkpoint.
+        DataError: The model or this checkpoint does not exist.
+        ArtefactError: The model is for another task.
         FormatError: A file is damaged; the message names it.
     """
     document = read_config(folder)
@@ -243,7 +263,9 @@ def load_seq2seq(folder: Path, checkpoint: str, device: torch.device) -> LoadedS
     languages = document["languages"]
     if len(languages) != 2:
         raise FormatError(
-            f"{folder / CONFIG_FILE} is damaged", f"a translation has two languages, not {len(languages)}"
+            f"{folder / CONFIG_FILE} is damaged",
+            f"a sequence-to-sequence model has 2 languages, not {len(languages)}",
+            path=folder / CONFIG_FILE,
         )
     path = weights_path(folder, checkpoint)
     loaded, facts = model_weights.load(path)
@@ -253,12 +275,14 @@ def load_seq2seq(folder: Path, checkpoint: str, device: torch.device) -> LoadedS
         folder, document["network"], lambda shape: SequenceToSequence(Seq2SeqConfig(**shape)), tensors, path
     )
     config = network.config
-    vocabularies = [Vocabulary.load(folder / name) for name in document["vocabularies"]]
-    for vocabulary, size in zip(
-        (vocabularies[0], vocabularies[-1]), (config.source_size, config.target_size), strict=True
-    ):
-        if len(vocabulary) != size:
-            raise FormatError(f"a vocabulary of {folder} has {len(vocabulary)} rows, config.json says {size}")
+    names = document["vocabularies"]
+    vocabularies = [Vocabulary.load(folder / name) for name in names]
+    for index, size in ((0, config.source_size), (-1, config.target_size)):
+        if len(vocabularies[index]) != size:
+            raise FormatError(
+                f"{folder / names[index]} has {len(vocabularies[index])} entries, config.json expects {size}",
+                path=folder / names[index],
+            )
     return LoadedSeq2Seq(
         folder=folder,
         network=network.to(device).eval(),
@@ -274,34 +298,40 @@ def build_network(
     folder: Path, shape: Mapping[str, Any], make: Callable[[Mapping[str, Any]], N], tensors: Mapping[str, Tensor],
     path: Path,
 ) -> N:  # fmt: skip
-    """Make the network that `config.json` describes, with these weights.
+    """Build the network that `config.json` describes and copy weights into it.
 
     Args:
         folder: The model directory.
-        shape: The network's part of `config.json`.
-        make: Makes a network of a shape.
+        shape: The `network` object of config.json.
+        make: Builds a network from it.
         tensors: The weights.
         path: Their file, for messages.
 
     Raises:
-        FormatError: No such network can be made, or the weights do not fit it. No memory is taken for a network that is
-            far larger than its weights.
+        FormatError: `shape` describes no valid network, or the weights do not fit it. A network far larger than its
+            weights is refused without allocating its memory.
     """
+    config_path = folder / CONFIG_FILE
     try:
         if model_weights.may_exceed_weights(shape, tensors):
-            with torch.device("meta"):  # which has shapes and no values
+            with torch.device("meta"):  # shapes without memory
                 model_weights.check_shapes(make(shape), tensors, path)
         network = make(shape)
     except (TypeError, ValueError, LookupError, RuntimeError, ZeroDivisionError, AttributeError) as error:
-        raise FormatError(f"{folder / CONFIG_FILE} describes no network", str(error)) from error
+        raise FormatError(f"{config_path} does not describe a valid network", str(error), path=config_path) from error
     model_weights.copy_into(network, tensors, path)
     return network
 
 
 def weights_path(folder: Path, checkpoint: str) -> Path:
-    """The file of one checkpoint's weights. Raises DataError where the model does not have it."""
+    """Return the weights file of a checkpoint. Raises DataError if the model lacks the checkpoint."""
     path = folder / "last" / "weights.safetensors" if checkpoint == "last" else folder / f"{checkpoint}.safetensors"
     if not path.exists():
-        hints = {"average": f"`rnnkit average {folder}` makes it", "best": "train with --resume until it validates"}
-        raise DataError(f"{folder} has no {checkpoint} checkpoint", hint=hints.get(checkpoint))
+        hints = {
+            "average": f"`rnnkit average {folder}` creates it",
+            "best": "continue training with --resume until its first validation",
+        }
+        raise DataError(
+            f"{folder} has no {checkpoint} checkpoint", hint=hints.get(checkpoint), path=folder, option="--checkpoint"
+        )
     return path

@@ -1,7 +1,7 @@
-"""Recurrent cells as their equations: the reference that the fused layers of `recurrent.py` are held to.
+"""Recurrent cells by their equations: reference implementations of `recurrent_layer.py` and `mingru.py`.
 
-A cell's job: from the input of this step and the state left by the last one, make the next state. Weights are
-stored in the order of torch's fused layers, so that a cell and a layer can share them.
+A cell computes the next state from the input of a time step and the previous state. Weights are stored in the order of
+torch's fused layers, so that a cell and a layer can share them.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 State = tuple[Tensor, ...]
-"""(h_BH,) for the vanilla and the gated units, (h_BH, c_BH) for the LSTM."""
+"""(h_BH,) for RNN, GRU and minGRU, (h_BH, c_BH) for the LSTM."""
 
 
 class _Gates(nn.Module):
-    """The weights of one cell: `gates` blocks of H rows each, for the input and for the state."""
+    """Weights of a cell: `gates` blocks of H rows each, for the input and for the hidden state."""
 
     def __init__(self, input_size: int, hidden_size: int, gates: int) -> None:
         super().__init__()
@@ -30,11 +30,11 @@ class _Gates(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def input_products(self, x_BE: Tensor) -> tuple[Tensor, ...]:
-        """W x + b for each gate; each (B, H)."""
+        """Compute W x + b for each gate, each (B, H)."""
         return torch.split(nn.functional.linear(x_BE, self.weight_input, self.bias_input), self.hidden_size, dim=-1)
 
     def hidden_products(self, h_BH: Tensor) -> tuple[Tensor, ...]:
-        """U h + b for each gate; each (B, H)."""
+        """Compute U h + b for each gate, each (B, H)."""
         return torch.split(nn.functional.linear(h_BH, self.weight_hidden, self.bias_hidden), self.hidden_size, dim=-1)
 
 
@@ -45,7 +45,7 @@ class RNNCell(_Gates):
         super().__init__(input_size, hidden_size, gates=1)
 
     def forward(self, x_BE: Tensor, state: State) -> State:
-        """One step. x_BE: input, state: (h_BH,). Returns the next state."""
+        """Compute one time step from the input and the previous state (h_BH,); return the next state."""
         (h_BH,) = state
         (input_BH,) = self.input_products(x_BE)
         (hidden_BH,) = self.hidden_products(h_BH)
@@ -55,8 +55,8 @@ class RNNCell(_Gates):
 class GRUCell(_Gates):
     """Gated recurrent unit (Cho et al. 2014, arXiv:1406.1078).
 
-    The reset gate stands after the product, as in cuDNN and torch: candidate = tanh(W x + r * (U h + b')).
-    With `reset_inside` it stands inside, as in the paper: candidate = tanh(W x + U (r * h) + b').
+    The reset gate applies after the product, as in cuDNN and torch: candidate = tanh(W x + r * (U h + b')).
+    With `reset_inside` it applies before, as in the paper: candidate = tanh(W x + U (r * h) + b').
     """
 
     def __init__(self, input_size: int, hidden_size: int, reset_inside: bool = False) -> None:
@@ -64,7 +64,7 @@ class GRUCell(_Gates):
         self.reset_inside = reset_inside
 
     def forward(self, x_BE: Tensor, state: State) -> State:
-        """One step. x_BE: input, state: (h_BH,). Returns the next state."""
+        """Compute one time step from the input and the previous state (h_BH,); return the next state."""
         (h_BH,) = state
         input_reset_BH, input_update_BH, input_candidate_BH = self.input_products(x_BE)
         hidden_reset_BH, hidden_update_BH, hidden_candidate_BH = self.hidden_products(h_BH)
@@ -85,7 +85,7 @@ class LSTMCell(_Gates):
         super().__init__(input_size, hidden_size, gates=4)
 
     def forward(self, x_BE: Tensor, state: State) -> State:
-        """One step. x_BE: input, state: (h_BH, c_BH). Returns the next state."""
+        """Compute one time step from the input and the previous state (h_BH, c_BH); return the next state."""
         h_BH, c_BH = state
         input_i_BH, input_f_BH, input_g_BH, input_o_BH = self.input_products(x_BE)
         hidden_i_BH, hidden_f_BH, hidden_g_BH, hidden_o_BH = self.hidden_products(h_BH)
@@ -98,7 +98,7 @@ class LSTMCell(_Gates):
 
 
 class MinGRUCell(nn.Module):
-    """Minimal gated unit (Feng et al. 2024, arXiv:2410.01201): the gate and the candidate look at the input alone.
+    """Minimal gated recurrent unit (Feng et al. 2024, arXiv:2410.01201): gate and candidate depend on the input alone.
 
         z = sigmoid(W_z x + b_z)    h~ = W_h x + b_h    h' = (1 - z) * h + z * h~
 
@@ -114,23 +114,23 @@ class MinGRUCell(nn.Module):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, x_BE: Tensor, state: State) -> State:
-        """One step. x_BE: input, state: (h_BH,). Returns the next state."""
+        """Compute one time step from the input and the previous state (h_BH,); return the next state."""
         (h_BH,) = state
         gate_BH, candidate_BH = nn.functional.linear(x_BE, self.weight, self.bias).chunk(2, dim=-1)
         update_BH = torch.sigmoid(gate_BH)
         return ((1 - update_BH) * h_BH + update_BH * candidate_BH,)
 
 
-def scan(cell: nn.Module, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:
-    """Run a cell over a sequence, one step after the other: the slow, plain way.
+def unroll(cell: nn.Module, x_BTE: Tensor, state: State) -> tuple[Tensor, State]:
+    """Run a cell over sequences, step by step.
 
     Args:
         cell: One of the cells above.
-        x_BTE: Inputs.
-        state: Where it starts.
+        x_BTE: Input.
+        state: Initial state.
 
     Returns:
-        The states h of all steps (B, T, H), and the last state.
+        Hidden states h of all steps (B, T, H), and the last state.
     """
     outputs = []
     for x_BE in x_BTE.unbind(1):

@@ -1,13 +1,14 @@
-"""Dropout as functions of tensors: nothing is kept in a module, nothing renamed.
+"""Dropout: elementwise, locked (variational), embedding dropout, and DropConnect on weights.
 
-    plain        x_btd * m_btd        a mask for every number             Srivastava et al. 2014
-    locked       x_bt * m_b            one mask for all steps of a row        Gal and Ghahramani 2016 (arXiv:1512.05287)
-    embedding    (m_w E_w) for word w  whole rows of the embedding matrix     the same
-    weight drop  W * M                 single weights, once for all steps     Merity et al. 2017 (arXiv:1708.02182),
-                                                                              after Wan et al. 2013 (DropConnect)
+    elementwise  x_btd * m_btd         one mask value per element              Srivastava et al. 2014
+    locked       x_btd * m_bd          one mask for all time steps of a row    Gal and Ghahramani 2016 (1512.05287)
+    embedding    (m_w E_w) for word w  whole rows of the embedding matrix      the same
+    DropConnect  W * M                 single weights, one mask for all steps  Merity et al. 2017 (1708.02182),
+                                                                               after Wan et al. 2013
 
-What is kept is divided by the probability of keeping it, so that expectations stay as they are; outside training, or
-at rate zero, each function returns its input. Masks are drawn from torch's global generator of the tensor's device.
+Numbers in parentheses are arXiv papers. All are functions of tensors; modules and their parameters stay unchanged.
+Kept values are divided by the probability of keeping them, which preserves expectations. Outside training, or at rate
+0, each function returns its input. Masks come from torch's global random generator of the tensor's device.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from torch import Tensor, nn
 
 
 def locked_dropout(x_BTD: Tensor, rate: float, training: bool = True) -> Tensor:
-    """Drop features, the same ones at every step of a row.
+    """Drop features, the same ones at every time step of a row.
 
     Args:
-        x_BTD: What a layer gives or takes.
+        x_BTD: Input or output of a layer.
         rate: Probability that a feature is dropped, from 0 to below 1.
-        training: False returns `x_BTD` itself.
+        training: If false, return `x_BTD` itself.
     """
     if not training or rate == 0:
         return x_BTD
@@ -30,26 +31,26 @@ def locked_dropout(x_BTD: Tensor, rate: float, training: bool = True) -> Tensor:
     return x_BTD * _mask(x_BTD, (batch, 1, size), rate)
 
 
-def plain_dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
-    """Drop single numbers; arguments as for `locked_dropout`, of any shape."""
+def elementwise_dropout(x: Tensor, rate: float, training: bool = True) -> Tensor:
+    """Drop single elements of a tensor of any shape; arguments as for `locked_dropout`."""
     if not training or rate == 0:
         return x
     if x.is_cuda:
         return nn.functional.dropout(x, rate)
-    # A random number of 64 bits is four of 16: fine enough, and drawn in a third of the time.
+    # One 64-bit random number serves four elements of 16 bits: precise enough, and drawn in a third of the time.
     drawn = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = torch.empty_like(x)  # in the order that x has in memory
+    kept = torch.empty_like(x)  # in the memory order of x
     mask = drawn.view(torch.int16)[: x.numel()] >= round(rate * 2**16) - 2**15
     kept.as_strided((x.numel(),), (1,)).copy_(mask)
     return x * kept.div_(1 - rate)
 
 
 class Dropout(nn.Module):
-    """`plain_dropout`, or `locked_dropout`.
+    """`elementwise_dropout` or `locked_dropout` as a module.
 
     Args:
-        rate: Probability that a number is dropped, from 0 to below 1.
-        locked: Whether a row's steps share their mask.
+        rate: Probability that an element is dropped, from 0 to below 1.
+        locked: Share the mask among the time steps of a row.
     """
 
     def __init__(self, rate: float, locked: bool = False) -> None:
@@ -58,25 +59,25 @@ class Dropout(nn.Module):
         self.locked = locked
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Drop in training."""
+        """Apply dropout in training."""
         if self.locked:
             return locked_dropout(x_BTD, self.rate, self.training)
-        return plain_dropout(x_BTD, self.rate, self.training)
+        return elementwise_dropout(x_BTD, self.rate, self.training)
 
 
 def embedding_dropout(weight_VE: Tensor, ids_BT: Tensor, rate: float, training: bool = True) -> Tensor:
-    """Look up words, some of which are nothing wherever they stand in the batch.
+    """Look up embeddings with embedding dropout: a dropped word is zero wherever it occurs in the batch.
 
-    The rows are looked up first and scaled after: the dropped matrix (V, E) never comes into being.
+    The rows are looked up first and scaled afterwards, so that the dropped matrix (V, E) is never materialized.
 
     Args:
-        weight_VE: The embedding matrix.
-        ids_BT: Ids of words, of any shape.
+        weight_VE: Embedding matrix.
+        ids_BT: Ids, of any shape.
         rate: Probability that a word of the vocabulary is dropped, from 0 to below 1.
-        training: False looks up without dropping.
+        training: If false, look up without dropping.
 
     Returns:
-        The vectors: the shape of `ids_BT` and E.
+        Embeddings, in the shape of `ids_BT` followed by E.
     """
     x_BTE = nn.functional.embedding(ids_BT, weight_VE)
     if not training or rate == 0:
@@ -85,14 +86,14 @@ def embedding_dropout(weight_VE: Tensor, ids_BT: Tensor, rate: float, training: 
 
 
 def weight_drop(weight: Tensor, rate: float, training: bool = True) -> Tensor:
-    """A weight matrix with single weights dropped, for `RecurrentLayer.forward(..., hidden_weight=...)`.
+    """Apply DropConnect to a weight matrix, for `RecurrentLayer.forward(..., hidden_weight=...)`.
 
-    The raw weight stays what it is, in the module and in its state dict, and gets the gradient.
+    The raw weight remains unchanged in its module and state dict, and receives the gradient.
 
     Args:
-        weight: Of any shape.
+        weight: Weights, of any shape.
         rate: Probability that a weight is dropped, from 0 to below 1.
-        training: False returns `weight` itself.
+        training: If false, return `weight` itself.
     """
     if not training or rate == 0:
         return weight
@@ -100,7 +101,8 @@ def weight_drop(weight: Tensor, rate: float, training: bool = True) -> Tensor:
 
 
 def _mask(like: Tensor, shape: tuple[int, ...], rate: float) -> Tensor:
-    """Zeros with probability `rate`, elsewhere 1 / (1 - rate)."""
-    # Uniform numbers, compared, cost a quarter of torch's bernoulli_ on CPUs; bfloat16 has too few of them.
+    """Return a mask that is 0 with probability `rate` and 1 / (1 - rate) elsewhere."""
+    # Comparing uniform numbers takes a quarter of the time of torch's bernoulli_ on CPUs. They are drawn in float32:
+    # bfloat16 has too few distinct values.
     kept = torch.rand(shape, device=like.device) >= rate
     return kept.to(like.dtype).div_(1 - rate)

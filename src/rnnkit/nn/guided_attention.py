@@ -1,9 +1,9 @@
-"""Attention that is pulled towards links between words (Chen et al. 2016, arXiv:1607.01628).
+"""Guided attention: a loss that pulls attention towards word-alignment links (Chen et al. 2016, arXiv:1607.01628).
 
-    G_ts = 1 / n_t where target token t is linked to source token s, n_t links in all, and 0 elsewhere
-    loss = sum over t with links of  - sum_s G_ts log a_ts                                     a: attention
+    G_ts = 1 / n_t if target token t is linked to source token s, else 0        n_t: number of links of t
+    loss = - sum_t sum_s G_ts log a_ts                                          a: attention; t over linked tokens
 
-The least that a token with n links can cost is log n, with its attention shared out evenly among them.
+A token with n links costs at least log n, the cost of attention shared equally among them.
 """
 
 from __future__ import annotations
@@ -12,45 +12,45 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-TINY = 1e-30
-"""In place of a probability of nothing, whose logarithm would be no number."""
+MIN_WEIGHT = 1e-30
+"""Lower bound of attention weights, so that the logarithm of an attention weight of 0 is finite."""
 
 
 @dataclass(frozen=True)
-class LinkedPlaces:
-    """The links of a batch of sentence pairs.
+class AlignmentLinks:
+    """Alignment links of a batch of sentence pairs.
 
     Attributes:
-        row_L: The pair of each link.
-        target_L: Place of its target token.
-        source_L: Place of its source token.
-        share_L: G: one over the links that the target token has.
-        tokens: Target tokens that have links.
+        row_L: Row of each link's sentence pair in the batch.
+        target_L: Position of its target token.
+        source_L: Position of its source token.
+        weight_L: G: one over the number of links of the target token.
+        tokens: Number of target tokens with links.
     """
 
     row_L: Tensor
     target_L: Tensor
     source_L: Tensor
-    share_L: Tensor
+    weight_L: Tensor
     tokens: int
 
 
-def reference_guided_loss(weights_BTS: Tensor, linked_BTS: Tensor) -> Tensor:
-    """The loss as its equation.
+def reference_guided_attention_loss(weights_BTS: Tensor, linked_BTS: Tensor) -> Tensor:
+    """Compute the loss by its equation.
 
     Args:
-        weights_BTS: Attention; row t is that of the step which says target token t.
+        weights_BTS: Attention weights; row t belongs to the step that predicts target token t.
         linked_BTS: True where two tokens are linked.
 
     Returns:
-        The loss in nats, summed over the target tokens that have links.
+        Loss in nats, summed over the target tokens with links.
     """
     links_BT1 = linked_BTS.sum(-1, keepdim=True)
-    share_BTS = linked_BTS / links_BT1.clamp_min(1)
-    return -(share_BTS * weights_BTS.float().clamp_min(TINY).log()).sum()
+    target_BTS = linked_BTS / links_BT1.clamp_min(1)
+    return -(target_BTS * weights_BTS.float().clamp_min(MIN_WEIGHT).log()).sum()
 
 
-def guided_loss(weights_BTS: Tensor, linked: LinkedPlaces) -> Tensor:
-    """The same as `reference_guided_loss`, looking at the linked places alone."""
-    weight_L = weights_BTS[linked.row_L, linked.target_L, linked.source_L].float()
-    return -(linked.share_L * weight_L.clamp_min(TINY).log()).sum()
+def guided_attention_loss(weights_BTS: Tensor, links: AlignmentLinks) -> Tensor:
+    """Compute `reference_guided_attention_loss`, reading the attention at the links only."""
+    attention_L = weights_BTS[links.row_L, links.target_L, links.source_L].float()
+    return -(links.weight_L * attention_L.clamp_min(MIN_WEIGHT).log()).sum()

@@ -1,4 +1,4 @@
-"""Names that choose between parts; kept apart from the parts so that the command line lists them without torch."""
+"""Allowed values of architecture and training options, in a module that the command line can import without torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Attention = Literal["none", "dot", "general", "additive", "multihead", "monotoni
 Bridge = Literal["last", "mean"]
 Reset = Literal["after", "inside"]
 DynamicMethod = Literal["rms", "sgd"]
-Start = Literal["orthogonal", "uniform"]
+Initialization = Literal["orthogonal", "uniform"]
 Optimizer = Literal["adam", "adamw", "sgd"]
 Device = Literal["auto", "cpu", "cuda"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -25,10 +25,10 @@ ARCHS: tuple[Arch, ...] = get_args(Arch)
 LANGUAGE_ARCHS: tuple[LanguageArch, ...] = get_args(LanguageArch)
 TRANSLATION_ARCHS: tuple[TranslationArch, ...] = get_args(TranslationArch)
 TRANSFORMERS: tuple[TranslationArch, ...] = ("transformer", "hybrid")
-"""Those whose encoder is a Transformer's."""
+"""Architectures with a Transformer encoder."""
 
-MEASURES = ("auto", "bleu", "chrf", "accuracy")
-"""What chooses among a translation model's weights; accuracy is the share of lines that are exactly right."""
+VALIDATION_METRICS = ("auto", "bleu", "chrf", "accuracy")
+"""Metrics that select the best checkpoint of a seq2seq model; accuracy is the share of exactly correct lines."""
 
 CELLS: tuple[Cell, ...] = get_args(Cell)
 NORMS: tuple[Norm, ...] = get_args(Norm)
@@ -36,12 +36,12 @@ POSITIONS: tuple[Positions, ...] = get_args(Positions)
 LINE_CONTEXTS: tuple[LineContext, ...] = get_args(LineContext)
 ATTENTIONS: tuple[Attention, ...] = get_args(Attention)
 RECURRENT_ATTENTIONS: tuple[Attention, ...] = ("monotonic", "location")
-"""Those in which a step goes on from the weights of the step before."""
+"""Attention kinds that depend on the attention weights of the previous step."""
 
 BRIDGES: tuple[Bridge, ...] = get_args(Bridge)
 RESETS: tuple[Reset, ...] = get_args(Reset)
 DYNAMIC_METHODS: tuple[DynamicMethod, ...] = get_args(DynamicMethod)
-STARTS: tuple[Start, ...] = get_args(Start)
+INITIALIZATIONS: tuple[Initialization, ...] = get_args(Initialization)
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 DEVICES: tuple[Device, ...] = get_args(Device)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -1,8 +1,8 @@
-"""Linear recurrences, h_t = a_t * h_{t-1} + b_t element by element, without a step for each t.
+"""Parallel scan of linear recurrences, h_t = a_t * h_{t-1} + b_t elementwise.
 
-Two such steps after one another are one: (a', b') after (a, b) is (a' a, a' b + b'). The doubling scan (Hillis and
-Steele 1986) joins neighbours at distance 1, 2, 4, ...: log2(T) passes over whole tensors, for any device and type.
-The gradient is the same recurrence run backwards:
+Two consecutive steps (a, b) and (a', b') compose to one, (a' a, a' b + b'). The doubling scan (Hillis and Steele 1986)
+composes steps at distance 1, 2, 4, ...: log2(T) passes over whole tensors, on any device and for any type. The gradient
+is the same recurrence run backwards:
 
     g_t = dL/dh_t + a_{t+1} * g_{t+1}      dL/db_t = g_t      dL/da_t = g_t * h_{t-1}      dL/dh_0 = a_1 * g_1
 """
@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def plain_scan(a_BTH: Tensor, b_BTH: Tensor, start_BH: Tensor) -> Tensor:
-    """The recurrence step by step: what the other ways are held to. Returns all h (B, T, H)."""
+def reference_scan(a_BTH: Tensor, b_BTH: Tensor, start_BH: Tensor) -> Tensor:
+    """Compute the recurrence step by step; return all h (B, T, H)."""
     h_BH = start_BH
     states = []
     for a_BH, b_BH in zip(a_BTH.unbind(1), b_BTH.unbind(1), strict=True):
@@ -27,44 +27,44 @@ def plain_scan(a_BTH: Tensor, b_BTH: Tensor, start_BH: Tensor) -> Tensor:
 
 
 def linear_scan(a_BTH: Tensor, b_BTH: Tensor, start_BH: Tensor) -> Tensor:
-    """The recurrence in log2(T) passes, with its gradient in as many.
+    """Compute the recurrence in log2(T) passes, and its gradient in as many.
 
     Args:
-        a_BTH: What the state is multiplied by.
-        b_BTH: What is added to it.
-        start_BH: The state before the first step.
+        a_BTH: Factors of the state.
+        b_BTH: Terms added to it.
+        start_BH: Initial state.
 
     Returns:
-        The states h of all steps (B, T, H).
+        States h of all steps (B, T, H).
     """
     h_BTH: Tensor = _LinearScan.apply(a_BTH, b_BTH, start_BH)  # type: ignore[no-untyped-call]
     return h_BTH
 
 
 def doubling_scan(a_BTH: Tensor, b_BTH: Tensor, reverse: bool = False) -> Tensor:
-    """The recurrence from a state of zeros by doubling, no gradient.
+    """Compute the recurrence from a state of zeros by doubling, without a gradient.
 
     Args:
-        a_BTH: What the state is multiplied by; the first step's is not looked at.
-        b_BTH: What is added to it.
+        a_BTH: Factors of the state; that of the first step is not used.
+        b_BTH: Terms added to it.
         reverse: Run from the last step to the first: h_t = a_t * h_{t+1} + b_t.
     """
     steps = b_BTH.shape[1]
     distance = 1
     while distance < steps:
-        near, far = slice(distance, None), slice(None, -distance)
-        later, earlier = (far, near) if reverse else (near, far)
-        joined_BTH = torch.addcmul(b_BTH[:, later], a_BTH[:, later], b_BTH[:, earlier])
-        factors_BTH = a_BTH[:, later] * a_BTH[:, earlier]
+        tail, head = slice(distance, None), slice(None, -distance)
+        later, earlier = (head, tail) if reverse else (tail, head)
+        composed_b_BTH = torch.addcmul(b_BTH[:, later], a_BTH[:, later], b_BTH[:, earlier])
+        composed_a_BTH = a_BTH[:, later] * a_BTH[:, earlier]
         done = slice(-distance, None) if reverse else slice(None, distance)
-        pieces = [(b_BTH[:, done], joined_BTH), (a_BTH[:, done], factors_BTH)]
-        b_BTH, a_BTH = (torch.cat(pair[::-1] if reverse else pair, dim=1) for pair in pieces)
+        pairs = [(b_BTH[:, done], composed_b_BTH), (a_BTH[:, done], composed_a_BTH)]
+        b_BTH, a_BTH = (torch.cat(pair[::-1] if reverse else pair, dim=1) for pair in pairs)
         distance *= 2
     return b_BTH
 
 
 class _LinearScan(torch.autograd.Function):
-    """The recurrence by doubling, forwards and, for the gradient, backwards."""
+    """The recurrence by doubling, and its gradient by doubling in reverse."""
 
     @staticmethod
     def forward(context: Any, a_BTH: Tensor, b_BTH: Tensor, start_BH: Tensor) -> Tensor:
@@ -79,5 +79,5 @@ class _LinearScan(torch.autograd.Function):
         a_BTH, h_BTH, start_BH = context.saved_tensors
         next_a_BTH = torch.cat([a_BTH[:, 1:], a_BTH[:, :1]], dim=1)
         grad_b_BTH = doubling_scan(next_a_BTH, grad_BTH, reverse=True)
-        before_BTH = torch.cat([start_BH.unsqueeze(1), h_BTH[:, :-1]], dim=1)
-        return grad_b_BTH * before_BTH, grad_b_BTH, a_BTH[:, 0] * grad_b_BTH[:, 0]
+        previous_BTH = torch.cat([start_BH.unsqueeze(1), h_BTH[:, :-1]], dim=1)
+        return grad_b_BTH * previous_BTH, grad_b_BTH, a_BTH[:, 0] * grad_b_BTH[:, 0]

@@ -1,4 +1,4 @@
-"""`rnnkit demo`: the whole chain on the sample corpora, with the commands it runs."""
+"""`rnnkit demo`: all steps from text to scores on the sample corpora, and the commands that run them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnkit.config import option
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, null_listener
-from rnnkit.options.declare import option
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.system import interpreter
 
 EXAMPLE = """\
@@ -24,42 +24,43 @@ TRAIN = (
     "--arch lstm --attention additive --hidden 128 --embedding 128 --joint-embeddings --dropout 0.1 --batch-tokens 512 "
     "--learning-rate 4e-3 --epochs 9 --validate-lines 100 --samples 1"
 )
-"""A small network on small batches learns the small corpus in about a minute."""
+"""A small network with small batches, which trains in about a minute."""
 
 VECTORS = "--subwords --sample 0 --learning-rate 0.05 --epochs 30"
-"""A small text has no words to spare, and is read often."""
+"""No subsampling and many epochs, because the text is small."""
 
-QUESTIONS = ("king - man + woman", "Paris - France + Italy", "dogs - dog + horse")
-SHOWN = 5
+ANALOGIES = ("king - man + woman", "Paris - France + Italy", "dogs - dog + horse")
+SAMPLE_COUNT = 5
 
-WORDS = ("monolingual/train.txt", "monolingual/analogies.txt")
-"""What word vectors are learned from, and tested on."""
+MONOLINGUAL = ("monolingual/train.txt", "monolingual/analogies.txt")
+"""Training text of the word vectors, and their test set."""
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Run the whole chain on the sample corpora.
+    """Run all steps on the sample corpora.
 
-    German to English is tokenized, trained, decoded and scored; word vectors are learned and asked.
+    Tokenizes a German-English corpus, trains a translation model, decodes and scores; then trains word vectors and
+    solves analogies.
     """
 
-    corpora: Path = option(Path("sample_corpora"), help="Folder of the sample corpora.", panel="Data")
-    work: Path = option(Path("work/demo"), help="Workspace of the demo; replaced.", panel="Data")
-    threads: int = usual.threads()
+    corpora: Path = option(Path("sample_corpora"), help="Directory of the sample corpora.", panel="Data")
+    work: Path = option(Path("work/demo"), help="Working directory of the demo; it is replaced.", panel="Data")
+    threads: int = shared.threads()
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What came out.
+    """Scores and samples.
 
     Attributes:
-        bleu: On the test part.
-        signature: sacreBLEU's.
+        bleu: BLEU on the test set.
+        signature: sacreBLEU's signature of the score.
         samples: Source, output and reference of some test lines.
-        curve: The picture of the learning curve.
-        train_seconds: Time that the training command took.
-        analogies: Questions to the word vectors, and the answer to each.
-        analogy_accuracy: Share of the sample corpus' questions that they answer right.
+        curve: Figure of the learning curve.
+        train_seconds: Duration of the training command.
+        analogies: Answers of the word vectors, by query.
+        analogy_accuracy: Accuracy on the analogies of the sample corpus.
     """
 
     bleu: float
@@ -71,7 +72,7 @@ class DemoResult:
     analogy_accuracy: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """Return the result as JSON."""
         return {
             "bleu": self.bleu,
             "signature": self.signature,
@@ -84,21 +85,21 @@ class DemoResult:
 
 
 def run(options: DemoOptions, listen: Listener = null_listener) -> DemoResult:
-    """Run the chain as commands of their own, as a user would type them.
+    """Run the steps as commands in processes of their own, as a user would type them.
 
     Raises:
-        DataError: The sample corpora are not there.
-        RnnkitError: A command of the chain failed; it has said why.
+        DataError: The sample corpora are missing.
+        RnnkitError: A command failed; its own message precedes the error.
     """
     _check_corpora(options.corpora)
-    call = _Caller(listen)
+    call = _CommandRunner(listen)
     score, seconds = _translate(options, call)
-    analogies, accuracy = _learn_words(options, call)
+    analogies, accuracy = _train_vectors(options, call)
     folder = options.corpora / "parallel"
     return DemoResult(
         bleu=score["score"],
         signature=score["signature"],
-        samples=_samples(folder / "test.de", options.work / "test.hyp", folder / "test.en"),
+        samples=_read_samples(folder / "test.de", options.work / "test.hyp", folder / "test.en"),
         curve=options.work / "model" / "curve.png",
         train_seconds=seconds,
         analogies=analogies,
@@ -108,62 +109,64 @@ def run(options: DemoOptions, listen: Listener = null_listener) -> DemoResult:
 
 def _check_corpora(folder: Path) -> None:
     names = [f"parallel/{split}.{side}" for split in ("train", "valid", "test") for side in ("de", "en")]
-    missing = next((name for name in [*names, *WORDS] if not (folder / name).exists()), None)
+    missing = next((name for name in [*names, *MONOLINGUAL] if not (folder / name).exists()), None)
     if missing:
         raise DataError(
             f"the sample corpora are not in {folder}: {folder / missing} is missing",
-            hint="run the demo in a clone of the repository, or name the folder with --corpora",
+            hint="run the demo in a clone of the repository, or name the directory with --corpora",
+            path=folder / missing,
+            option="--corpora",
         )
 
 
-def _translate(options: DemoOptions, call: _Caller) -> tuple[dict[str, Any], float]:
-    """Learn to translate; returns the score on the test part, and the seconds of training."""
+def _translate(options: DemoOptions, call: _CommandRunner) -> tuple[dict[str, Any], float]:
+    """Train and test a translation model. Returns the test score and the training time in seconds."""
     folder, work = options.corpora / "parallel", ["--work", str(options.work)]
     texts = [str(folder / f"{split}.{side}") for split in ("train", "valid") for side in ("de", "en")]
     hypotheses = options.work / "test.hyp"
     call("tokenize", *texts, "--type", "words", *work, "--overwrite")
     call("vocab", *work, "--overwrite")
     call("align", "--source", "de", "--target", "en", *work, "--overwrite")
-    began = time.monotonic()
+    start = time.monotonic()
     call("train", *TRAIN.split(), *work, "--threads", str(options.threads), "--overwrite")
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - start
     call("decode", "--beam", "5", str(folder / "test.de"), *work, "--output", str(hypotheses), "--overwrite")
     scored = call("bleu", str(folder / "test.en"), "--hypotheses", str(hypotheses), "--json")
     return json.loads(scored)["scores"][0], seconds
 
 
-def _learn_words(options: DemoOptions, call: _Caller) -> tuple[dict[str, str], float]:
-    """Learn word vectors; returns the answers to the questions, and the share of the corpus' own answered right."""
-    text, questions = (str(options.corpora / name) for name in WORDS)
+def _train_vectors(options: DemoOptions, call: _CommandRunner) -> tuple[dict[str, str], float]:
+    """Train word vectors. Returns the answers to `ANALOGIES`, and the accuracy on those of the sample corpus."""
+    text, test_set = (str(options.corpora / name) for name in MONOLINGUAL)
     work = ["--work", str(options.work / "words")]
     call("tokenize", text, "--type", "words", *work, "--overwrite")
     call("train-embeddings", *VECTORS.split(), *work, "--threads", str(options.threads), "--overwrite")
     answers = {
-        question: json.loads(call("analogy", *question.split(), "--count", "1", *work, "--json"))["answers"][0]["word"]
-        for question in QUESTIONS
+        query: json.loads(call("analogy", *query.split(), "--count", "1", *work, "--json"))["answers"][0]["word"]
+        for query in ANALOGIES
     }
-    tested = json.loads(call("evaluate-embeddings", questions, *work, "--json"))
+    tested = json.loads(call("evaluate-embeddings", test_set, *work, "--json"))
     return answers, tested["scores"][0]["total"]["accuracy"]
 
 
-class _Caller:
-    """Runs commands of this rnnkit and says which."""
+class _CommandRunner:
+    """Runs rnnkit commands, each preceded by a note with its command line."""
 
     def __init__(self, listen: Listener) -> None:
         self._listen = listen
 
     def __call__(self, *words: str) -> str:
-        """Run one; returns what it wrote to stdout. Its stderr, with its progress, goes to the user's."""
+        """Run a command and return its standard output. Its standard error, with the progress, is not redirected."""
         self._listen(Note(f"$ rnnkit {shlex.join(words)}"))
         line = interpreter.interpreter_command("-m", "rnnkit", *words)
         done = subprocess.run(line, stdout=subprocess.PIPE, env=interpreter.child_environment(), check=False)
         if done.returncode:
-            raise RnnkitError(f"`rnnkit {words[0]}` failed with exit code {done.returncode}", "its message is above")
+            raise RnnkitError(f"`rnnkit {words[0]}` failed with exit code {done.returncode}", "see its message above")
         return done.stdout.decode("utf-8")
 
 
-def _samples(source: Path, hypotheses: Path, reference: Path) -> list[tuple[str, str, str]]:
+def _read_samples(source: Path, hypotheses: Path, reference: Path) -> list[tuple[str, str, str]]:
     from rnnkit.text.lines import read_lines
 
-    rows = list(zip(read_lines(source), read_lines(hypotheses), read_lines(reference), strict=True))
-    return [rows[index * len(rows) // SHOWN] for index in range(SHOWN)]
+    lines = list(zip(read_lines(source), read_lines(hypotheses), read_lines(reference), strict=True))
+    return [lines[index * len(lines) // SAMPLE_COUNT] for index in range(SAMPLE_COUNT)]

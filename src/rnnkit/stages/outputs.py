@@ -1,4 +1,4 @@
-"""Outputs of a command: refused before any work is done where they would destroy something."""
+"""Checks of a command's outputs before any work is done, so that nothing is overwritten by accident."""
 
 from __future__ import annotations
 
@@ -7,122 +7,145 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
+from rnnkit.config import STDIN, flag
 from rnnkit.errors import ArtefactError
 from rnnkit.io import artifact_output, atomic, manifest
-from rnnkit.options.declare import STDIN, declaration_of, option_name
 
 PANEL = "Output"
-"""Panel of the options that name outputs; every other path is an input, but for `OUTPUTS`."""
+"""Panel of the options that name outputs. Paths in other panels are inputs, except for `OUTPUTS`."""
 
 OUTPUTS = ("output", "alignments", "attention")
 """Names of outputs in other panels."""
 
-_PLACES = ("work", "config")
-"""Paths that are neither: what a command reads and writes by default is inside the first."""
+_NEITHER = ("work", "config")
+"""Paths that are neither inputs nor outputs."""
 
 
-def claim_file(
-    options: Any, path: Path, kind: str | None = None, others: Iterable[Path] = (), beside: Iterable[Path] = ()
+class Options(Protocol):
+    """Options of a command: a dataclass whose fields `rnnkit.config.option` declares."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+class OutputOptions(Options, Protocol):
+    """Options of a command that writes files."""
+
+    @property
+    def overwrite(self) -> bool:
+        """Whether existing outputs may be replaced."""
+
+
+def check_output_file(
+    options: OutputOptions,
+    path: Path,
+    kind: str | None = None,
+    others: Iterable[Path] = (),
+    beside: Iterable[Path] = (),
 ) -> None:
-    """Refuse a file as an output where that would destroy something.
+    """Check that an output file may be written without destroying anything.
 
     Args:
-        options: The options of the command; `overwrite` says whether a file may be replaced.
-        path: The output. What is not a regular file, such as a device or a pipe, is written into.
-        kind: Kind of the artefact whose manifest stands beside the file; None for text, pictures and the like.
-        others: Inputs that the options do not name.
+        options: The options of the command.
+        path: The output. A device or a pipe is always writable.
+        kind: Kind of the artefact if it has a manifest beside it; None for text, figures and the like.
+        others: Inputs that are not among the options.
         beside: Other outputs of the command.
 
     Raises:
-        ArtefactError: It exists and may not be replaced, it is an input, or it is a folder.
+        ArtefactError: The file exists and may not be replaced, is an input, or is a directory.
     """
     if path == STDIN or atomic.is_stream(path):
         return
     atomic.resolve_output(path)
     if kind is not None:
-        _refuse_unrecordable(path)
-    refuse_inputs(path, [*input_paths(options), *others])
+        _check_name(path)
+    check_not_inputs(path, [*input_paths(options), *others])
     if os.path.realpath(path) in map(os.path.realpath, beside):
-        raise ArtefactError(f"{path} is another output of this command", hint="give each output a name of its own")
+        raise ArtefactError(f"{path} is also another output of this command", hint="choose another name", path=path)
     if path.exists() and not options.overwrite:
-        raise _exists(path, options)
+        raise _already_exists(path, options)
     artifact_output.check_replaceable_file(path, kind)
 
 
-def claim_folder(options: Any, path: Path, *kinds: str, others: Iterable[Path] = ()) -> None:
-    """Refuse a folder as an output where that would destroy something. Arguments as those of `claim_file`.
+def check_output_folder(options: OutputOptions, path: Path, *kinds: str, others: Iterable[Path] = ()) -> None:
+    """Check that an output directory may be written without destroying anything. Arguments as for `check_output_file`.
 
     Raises:
-        ArtefactError: It holds something and may not be replaced, an input is in it, or it is a file.
+        ArtefactError: The directory is not empty and may not be replaced, contains an input, or is a file.
     """
     folder = artifact_output.resolve_directory(path)
-    refuse_inputs(folder, [*input_paths(options), *others])
+    check_not_inputs(folder, [*input_paths(options), *others])
     if artifact_output.is_occupied(folder):
         if not options.overwrite:
-            raise _exists(path, options)
+            raise _already_exists(path, options)
         artifact_output.check_replaceable_directory(folder, kinds)
 
 
-def refuse_inputs(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuse to write where something is read: a file that is an input, or a folder that holds one.
+def check_not_inputs(output: Path, inputs: Iterable[Path]) -> None:
+    """Check that an output file is not an input, and that an output directory contains none.
 
     Raises:
-        ArtefactError: It is; the message names the input.
+        ArtefactError: It does.
     """
     if not output.exists():
         return
     real = Path(os.path.realpath(output))
     for path in inputs:
         if path != STDIN and Path(os.path.realpath(path)).is_relative_to(real):
-            raise ArtefactError(f"{output} is an input; it is not replaced", hint="choose another --output")
+            raise ArtefactError(
+                f"{output} is an input and is not replaced", hint="choose another --output", path=output
+            )
     if real.is_file() and _is_stdin(real):
-        raise ArtefactError(f"{output} is standard input; it is not replaced", hint="choose another --output")
+        raise ArtefactError(
+            f"{output} is standard input and is not replaced", hint="choose another --output", path=output
+        )
 
 
-def input_paths(options: Any) -> Iterator[Path]:
-    """Every path among the options that is read."""
+def input_paths(options: Options) -> Iterator[Path]:
+    """Yield every path among the options that is read."""
     for field in dataclasses.fields(options):
-        if not _is_output(field) and field.name not in _PLACES:
+        if not _is_output(field) and field.name not in _NEITHER:
             yield from _paths(getattr(options, field.name))
 
 
-def output_paths(options: Any) -> Iterator[Path]:
-    """Every path among the options that is written."""
+def output_paths(options: Options) -> Iterator[Path]:
+    """Yield every path among the options that is written."""
     for field in dataclasses.fields(options):
         if _is_output(field):
             yield from _paths(getattr(options, field.name))
 
 
 def _is_output(field: dataclasses.Field[Any]) -> bool:
-    return declaration_of(field).panel == PANEL or field.name in OUTPUTS
+    return field.metadata["panel"] == PANEL or field.name in OUTPUTS
 
 
-def _paths(value: Any) -> Iterator[Path]:
+def _paths(value: object) -> Iterator[Path]:
     yield from (item for item in (value if isinstance(value, list) else [value]) if isinstance(item, Path))
 
 
-def _refuse_unrecordable(path: Path) -> None:
-    """Refuse a name that a manifest cannot hold: its reader takes such a name for damage."""
+def _check_name(path: Path) -> None:
+    """Refuse a name that the manifest reader would reject."""
     if not manifest.is_safe_name(path.name):
         raise ArtefactError(
-            f"{path.name!r} cannot be the name of an artefact",
-            "it holds a control character, or bytes that are not UTF-8",
+            f"{path.name!r} is not a valid name for an artefact",
+            "it contains a control character, or bytes that are not UTF-8",
             hint="choose another name",
+            path=path,
         )
 
 
-def _exists(path: Path, options: Any) -> ArtefactError:
-    names = [option_name(field.name) for field in dataclasses.fields(options)]
+def _already_exists(path: Path, options: OutputOptions) -> ArtefactError:
+    names = [flag(field.name) for field in dataclasses.fields(options)]
     others = [f"--{name}" for name in ("output", "work") if name in names]
-    elsewhere = f"; {' or '.join(others)} names another path" if others else ""
-    return ArtefactError(f"{path} already exists", hint=f"--overwrite replaces it{elsewhere}")
+    elsewhere = f"; {' or '.join(others)} selects another path" if others else ""
+    return ArtefactError(f"{path} already exists", hint=f"--overwrite replaces it{elsewhere}", path=path)
 
 
 def _is_stdin(path: Path) -> bool:
-    """Whether standard input is read from this very file."""
+    """Return whether standard input is redirected from this file."""
     try:
         return os.path.samestat(os.fstat(sys.stdin.fileno()), path.stat())
-    except (OSError, ValueError, AttributeError):  # there is none, or a test's stand-in
+    except (OSError, ValueError, AttributeError):  # no standard input, or an object without a file descriptor
         return False

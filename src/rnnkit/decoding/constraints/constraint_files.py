@@ -1,4 +1,4 @@
-"""What is asked of each line's translation, read from files beside the text: beginnings, and phrases to be used."""
+"""Constraints read from files beside the source: a prefix, phrases and token sequences for each line."""
 
 from __future__ import annotations
 
@@ -19,24 +19,21 @@ from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.models.store import LoadedSeq2Seq
 from rnnkit.text.lines import read_lines
 
-"""A source line and what is asked of its translation."""
-
-
-_MAX_NAMED = 5
-"""Impossible demands that an error names; the others are counted."""
+_MAX_LISTED = 5
+"""Unsatisfiable constraints that an error lists; the others are counted."""
 
 _CACHE_SIZE = 1 << 16
-"""Phrases of which it is remembered how they are written."""
+"""Phrases whose spellings are cached."""
 
 
 @dataclass(frozen=True)
 class ConstraintFiles:
-    """The files beside the text, each with a line for each line of the text.
+    """Files of constraints, each with one line per source line; None for a file that is not given.
 
     Attributes:
-        prefixes: The beginning of each line's translation, empty for any.
-        constraints: Each line's phrases, split by tabs, empty for none.
-        sequences: The same as tokens, split by spaces.
+        prefixes: Prefix of each translation; an empty line means no constraint.
+        constraints: Phrases separated by tabs.
+        sequences: Token sequences separated by tabs, their tokens separated by spaces.
     """
 
     prefixes: Path | None = None
@@ -44,156 +41,189 @@ class ConstraintFiles:
     sequences: Path | None = None
 
     @property
-    def named(self) -> tuple[Path | None, ...]:
-        """All of them, in the order of the attributes."""
+    def paths(self) -> tuple[Path | None, ...]:
+        """All paths, in the order of the attributes."""
         return self.prefixes, self.constraints, self.sequences
+
+
+@dataclass(frozen=True)
+class UnsatisfiableConstraint:
+    """A constraint with a token that the model cannot generate.
+
+    Attributes:
+        path: Its file.
+        line: Its line, counted from 1.
+        what: What it contains.
+    """
+
+    path: Path | None
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.what}"
 
 
 @dataclass
 class ConstraintReader:
-    """Turns lines of the files into what is asked for.
+    """Converts lines of constraint files to ids.
 
     Attributes:
-        model: Whose tokens are meant.
-        files: Where the lines come from, for messages.
-        copies: Whether tokens that the vocabulary lacks can be copied from the source.
-        problems: A message for each demand that cannot be met, of those read so far.
+        model: Model that supplies tokenizer and target vocabulary.
+        files: Files that the lines come from.
+        copies: Whether the model can copy out-of-vocabulary tokens from the source.
+        problems: Unsatisfiable constraints found so far.
     """
 
     model: LoadedSeq2Seq
     files: ConstraintFiles
     copies: bool = False
-    problems: list[str] = field(default_factory=list)
-    _written: dict[str, RequiredPhrase | None] = field(default_factory=dict)
+    problems: list[UnsatisfiableConstraint] = field(default_factory=list)
+    _phrases: dict[str, RequiredPhrase | None] = field(default_factory=dict)
 
     def read(self, number: int, source: str, lines: Sequence[str]) -> Constraints:
-        """What is asked of a line's translation, without what cannot be met.
+        """Return the constraints of one source line, without those that cannot be satisfied.
 
         Args:
-            number: Of the line, from 1.
-            source: The line.
-            lines: Those of the files' lines.
+            number: Line number, counted from 1.
+            source: The source line.
+            lines: Its line in each of the files.
         """
         if not any(lines):
             return UNCONSTRAINED
-        own = source_oov_tokens(self.model, self.model.tokenizer.tokenize(source)) if self.copies else ()
-        begin, phrases, sequences = lines
-        where = [f"{path}:{number}" for path in self.files.named]
-        prefix = self._prefix(begin, own, where[0])
-        texts = [self._phrase(phrase, own, where[1]) for phrase in phrases.split("\t")]
-        given = [
-            self._encode(tokens.split(), own, f"{where[2]}: the sequence {tokens!r}")
-            for tokens in sequences.split("\t")
+        oov = source_oov_tokens(self.model, self.model.tokenizer.tokenize(source)) if self.copies else ()
+        prefix = self._read_prefix(lines[0], oov, number)
+        phrases = [self._read_phrase(phrase, oov, number) for phrase in lines[1].split("\t")]
+        sequences = [
+            self._encode(tokens.split(), oov, self.files.sequences, number, f"the sequence {tokens!r}")
+            for tokens in lines[2].split("\t")
         ]
-        wish = Constraints(
-            prefix, tuple(dict.fromkeys(filter(None, given))), tuple({one.text: one for one in texts if one}.values())
+        constraints = Constraints(
+            prefix,
+            tuple(dict.fromkeys(filter(None, sequences))),
+            tuple({phrase.text: phrase for phrase in phrases if phrase}.values()),
         )
-        return wish if wish.prefix or wish.constrains else UNCONSTRAINED
+        return constraints if constraints.prefix or constraints.is_lexical else UNCONSTRAINED
 
     @cached_property
     def _edges(self) -> VocabularyEdges:
-        return VocabularyEdges.of_vocabulary(self.model.tokenizer, self.model.target_vocabulary)
+        return VocabularyEdges.from_vocabulary(self.model.tokenizer, self.model.target_vocabulary)
 
-    def _known(self, own: Sequence[str]) -> Mapping[str, int]:
+    def _ids(self, oov: Sequence[str]) -> Mapping[str, int]:
+        """Return the ids of the target vocabulary, extended by the out-of-vocabulary tokens of the source."""
         ids = self.model.target_vocabulary.ids
-        first = len(self.model.target_vocabulary)
-        behind = {token: row for row, token in enumerate(own, start=first)}
-        return ChainMap(behind, cast(dict[str, int], ids)) if own else ids
+        extension = {token: index for index, token in enumerate(oov, start=len(self.model.target_vocabulary))}
+        return ChainMap(extension, cast(dict[str, int], ids)) if oov else ids
 
-    def _prefix(self, text: str, own: Sequence[str], where: str) -> tuple[int, ...]:
-        self.model.tokenizer.part(text, where)  # features that cannot be read are refused by their place
-        return self._encode(self.model.tokenizer.tokenize(text), own, f"{where}: the prefix {text!r}") or ()
+    def _read_prefix(self, text: str, oov: Sequence[str], number: int) -> tuple[int, ...]:
+        tokenizer, path = self.model.tokenizer, self.files.prefixes
+        tokenizer.split_features(text, f"{path}:{number}")  # raises DataError if the features are malformed
+        return self._encode(tokenizer.tokenize(text), oov, path, number, f"the prefix {text!r}") or ()
 
-    def _phrase(self, text: str, own: Sequence[str], where: str) -> RequiredPhrase | None:
+    def _read_phrase(self, text: str, oov: Sequence[str], number: int) -> RequiredPhrase | None:
         tokenizer = self.model.tokenizer
-        if not (normal := tokenizer.normalizer(text)):
+        if not (normalized := tokenizer.normalizer(text)):
             return None
-        if not own and normal in self._written:
-            found = self._written[normal]
+        if not oov and normalized in self._phrases:
+            phrase = self._phrases[normalized]
         else:
-            ways = enumerate_spellings(tokenizer, normal, self._known(own))
-            edges = VocabularyEdges.of(tokenizer, own) if own else None
-            found = RequiredPhrase(normal, ways, self._edges, edges) if ways else None
-            if not own and len(self._written) < _CACHE_SIZE:
-                self._written[normal] = found
-        if found is None:
-            self._encode(tokenizer.split(normal), own, f"{where}: the phrase {text!r}")
-        return found
+            spellings = enumerate_spellings(tokenizer, normalized, self._ids(oov))
+            oov_edges = VocabularyEdges.from_tokens(tokenizer, oov) if oov else None
+            phrase = RequiredPhrase(normalized, spellings, self._edges, oov_edges) if spellings else None
+            if not oov and len(self._phrases) < _CACHE_SIZE:
+                self._phrases[normalized] = phrase
+        if phrase is None:
+            self._encode(
+                tokenizer.tokenize_normalized(normalized), oov, self.files.constraints, number, f"the phrase {text!r}"
+            )
+        return phrase
 
-    def _encode(self, tokens: Sequence[str], own: Sequence[str], what: str) -> tuple[int, ...] | None:
-        """Ids of tokens; None where one of them is not known, which is a problem."""
-        known = self._known(own)
-        unknown = [token for token in tokens if token not in known]
+    def _encode(
+        self, tokens: Sequence[str], oov: Sequence[str], path: Path | None, number: int, what: str
+    ) -> tuple[int, ...] | None:
+        """Return the ids of tokens; if one of them is unknown, record a problem and return None."""
+        ids = self._ids(oov)
+        unknown = [token for token in tokens if token not in ids]
         if unknown:
-            self.problems.append(f"{what} has {unknown[0]!r}, which the target vocabulary does not know")
+            message = f"{what} contains {unknown[0]!r}, which is not in the target vocabulary"
+            self.problems.append(UnsatisfiableConstraint(path, number, message))
             return None
-        return tuple(known[token] for token in tokens)
+        return tuple(ids[token] for token in tokens)
 
 
 def read_constraints(
-    demands: ConstraintReader,
+    reader: ConstraintReader,
     lines: Iterable[str],
     skip: int = 0,
     lenient: bool = False,
-    again: Callable[[], Iterable[str]] | None = None,
+    reopen: Callable[[], Iterable[str]] | None = None,
     listen: Listener = null_listener,
 ) -> Iterator[ConstrainedSource]:
-    """Source lines with what is asked of them.
+    """Pair source lines with their constraints.
 
-    Files that can be read twice are looked through before the first line is given, so that all that cannot be met is
-    named at once; what comes through a pipe is judged line by line.
+    Files that can be read twice are checked completely before the first line is yielded, so that one error lists all
+    unsatisfiable constraints. Constraints from a pipe are checked line by line.
 
     Args:
-        demands: Reads the files beside the text.
+        reader: Converts the lines of the constraint files.
         lines: The source.
-        skip: Lines of all files to leave out at the start.
-        lenient: Whether what cannot be met is left out, with a warning that counts it.
-        again: Gives the source once more; None where it comes through a pipe. What can be copied depends on it.
-        listen: Is warned.
+        skip: Number of lines to skip at the start of all files.
+        lenient: Drop unsatisfiable constraints with a warning that counts them, instead of raising an error.
+        reopen: Opens the source a second time; None if it is a pipe. Needed for models that copy source tokens.
+        listen: Receives the warning.
 
     Raises:
-        DataError: A file has more or fewer lines than the source, or asks for what the vocabulary does not know, or
-            has features that cannot be read; the message names file and line.
+        DataError: A file has more or fewer lines than the source, or a constraint has unknown tokens or malformed
+            features; names file and line.
     """
-    paths = demands.files.named
-    early = any(paths) and all(path is None or path.is_file() for path in paths) and not (demands.copies and not again)
+    paths = reader.files.paths
+    early = any(paths) and all(path is None or path.is_file() for path in paths) and not (reader.copies and not reopen)
     if early:
-        sources = again() if again is not None and demands.copies else repeat("")
-        for number, (source, *some) in enumerate(zip(sources, *map(_read_optional, paths), strict=False), start=1):
+        sources = reopen() if reopen is not None and reader.copies else repeat("")
+        for number, (source, *beside) in enumerate(zip(sources, *map(_read_optional, paths), strict=False), start=1):
             if number > skip:
-                demands.read(number, source, some)
-        _report_problems(demands, lenient, listen)
-    beside, number = [_read_optional(path) for path in paths], 0
+                reader.read(number, source, beside)
+        _report_problems(reader, lenient, listen)
+    files, number = [_read_optional(path) for path in paths], 0
     for number, line in enumerate(lines, start=1):
-        some = [_next_line(others, path, number) for others, path in zip(beside, paths, strict=True)]
+        beside = [_next_line(file, path, number) for file, path in zip(files, paths, strict=True)]
         if number <= skip:
             continue
-        wish = demands.read(number, line, some)
+        constraints = reader.read(number, line, beside)
         if not lenient:
-            _report_problems(demands, lenient, listen)
-        if early:  # these are counted already
-            demands.problems.clear()
-        yield line, wish
-    for others, path in zip(beside, paths, strict=True):
-        if path is not None and list(islice(others, 1)):
-            raise DataError(f"{path}:{number + 1}: the text has no such line", f"it ends with line {number}")
-    _report_problems(demands, lenient, listen)
+            _report_problems(reader, lenient, listen)
+        if early:  # these were counted before
+            reader.problems.clear()
+        yield line, constraints
+    for file, path in zip(files, paths, strict=True):
+        if path is not None and list(islice(file, 1)):
+            raise DataError(
+                f"{path} has more lines than the source",
+                f"line {number + 1} has no source line: the source has {number:,}",
+                hint="give each source line exactly one line in every constraint file",
+                path=path,
+                line=number + 1,
+            )
+    _report_problems(reader, lenient, listen)
 
 
-def _report_problems(demands: ConstraintReader, lenient: bool, listen: Listener) -> None:
-    """Refuse, or count, what cannot be met."""
-    problems, folder = demands.problems, demands.model.folder
-    demands.problems = []
+def _report_problems(reader: ConstraintReader, lenient: bool, listen: Listener) -> None:
+    """Raise an error for unsatisfiable constraints or, if lenient, count them in a warning."""
+    problems, model_dir = reader.problems, reader.model.folder
+    reader.problems = []
     if not problems:
         return
-    rest = [f"and {len(problems) - _MAX_NAMED:,} more"] if len(problems) > _MAX_NAMED else []
     if lenient:
-        listen(WarningEvent(f"{len(problems):,} prefixes and constraints were left out: {problems[0]}"))
+        listen(WarningEvent(f"{len(problems):,} prefixes and constraints were dropped; the first: {problems[0]}"))
         return
+    rest = [f"and {len(problems) - _MAX_LISTED:,} more"] if len(problems) > _MAX_LISTED else []
     raise DataError(
-        *problems[:_MAX_NAMED], *rest,
-        hint=f"only what {folder} can write can be asked for; --skip-impossible leaves the others out",
-    )  # fmt: skip
+        *map(str, problems[:_MAX_LISTED]),
+        *rest,
+        hint=f"use tokens that {model_dir} can generate, or drop these constraints with --skip-impossible",
+        path=problems[0].path,
+        line=problems[0].line,
+    )
 
 
 def _read_optional(path: Path | None) -> Iterator[str]:
@@ -204,5 +234,9 @@ def _next_line(lines: Iterator[str], path: Path | None, number: int) -> str:
     for line in lines:
         return line
     raise DataError(
-        f"{path} ends with line {number - 1}, the text has more", hint="every line of the text has its line there"
+        f"{path} has fewer lines than the source",
+        f"it ends with line {number - 1:,}",
+        hint="give each source line exactly one line in every constraint file",
+        path=path,
+        line=number - 1,
     )

@@ -1,15 +1,15 @@
-"""Phrases that a text must have, and the token sequences that write them.
+"""Phrases that an output must contain, and the token sequences that spell them.
 
-A tokenizer cuts a phrase one way at the start of a line and another inside a word, behind a bracket, or in text without
-spaces. All ways that the vocabulary knows are tried:
+A tokenizer splits a phrase differently at the start of a line, inside a word, after a bracket, or in a script without
+spaces. All spellings that the vocabulary has are accepted:
 
-    unigram, bpe   `▁cat`, and behind something else than a space `cat`; `▁,` and `,`; `▁日本` and `日 本`
+    unigram, bpe   `▁cat`, and after anything but a space `cat`; `▁,` and `,`; `▁日本` and `日 本`
     chars, bytes   `c a t`, and with a space before it `▁ c a t`
     words          `cat`, `￭cat`, `cat￭` and so on
     spaces         the words
 
-Where each of them may stand is decided by the characters around it (`edges.py`). A space in front of closing
-punctuation, or of a script that is written without spaces, is accepted where a model writes one, but not offered.
+The characters around a spelling decide where it may occur (`token_boundaries.py`). A space before closing punctuation,
+or before a script without spaces, is accepted if the model generates it, but never proposed by a search.
 """
 
 from __future__ import annotations
@@ -34,99 +34,100 @@ from rnnkit.text.word_boundaries import (
 )
 
 _CONTEXTS: Final = ("(", "«", "中", "1", "a", ",", "あ")
-"""What a phrase is put behind to see how it is cut inside a text."""
+"""Characters put before a phrase to find out how the tokenizer splits it inside a text."""
 
 _MAX_INNER: Final = 3
-"""Ways to cut a phrase inside a text that are tried at most."""
-
+"""Maximum number of spellings inside a text that are considered."""
 
 ALWAYS: Final = "always"
 START: Final = "start"
-"""At the start of a text alone."""
+"""Only at the start of an output."""
 INSIDE: Final = "inside"
-"""Everywhere but at the start of a text."""
+"""Everywhere but at the start of an output."""
 NEVER: Final = "never"
 
 Placement = Literal["always", "start", "inside", "never"]
 
+TokenIds = Mapping[str, int]
+
 
 @dataclass(frozen=True)
 class Spelling:
-    """One token sequence that writes a phrase.
+    """A token sequence that spells a phrase.
 
     Attributes:
-        ids: At least one.
-        edge: What the whole shows to its neighbours.
-        offered: Where searches propose it; elsewhere it counts where a model writes it by itself.
+        ids: Its token ids, at least one.
+        edge: Edge of the whole sequence.
+        placement: Where searches propose it; elsewhere it counts if the model generates it.
     """
 
     ids: tuple[int, ...]
     edge: TokenEdge
-    offered: Placement = ALWAYS
+    placement: Placement = ALWAYS
 
-    def turned(self) -> Spelling:
-        """The same, said from its end; what it shows stays as it is read. Where a text begins is not known then."""
-        return replace(self, ids=self.ids[::-1], offered=ALWAYS if self.offered == ALWAYS else NEVER)
+    def reverse(self) -> Spelling:
+        """Return the spelling with its ids in right-to-left order.
+
+        The edge stays in reading order. The start of the text is unknown during generation from right to left, so a
+        spelling that depends on it is not proposed.
+        """
+        return replace(self, ids=self.ids[::-1], placement=ALWAYS if self.placement == ALWAYS else NEVER)
 
 
 @dataclass(frozen=True)
 class RequiredPhrase:
-    """A phrase that a text must have, at word boundaries.
+    """A phrase that an output must contain at word boundaries.
 
     Attributes:
-        text: The phrase, normalized.
-        spellings: How it can be written, at least one of them offered.
-        edges: What the tokens of the vocabulary show.
-        own: Edges of the source line's own tokens, whose ids stand behind the vocabulary; None without any.
+        text: The normalized phrase.
+        spellings: Its spellings; at least one of them is proposed by searches.
+        edges: Edges of the vocabulary.
+        oov_edges: Edges of the source's out-of-vocabulary tokens, whose ids follow the vocabulary; None without any.
     """
 
     text: str
     spellings: tuple[Spelling, ...]
     edges: VocabularyEdges = field(compare=False, repr=False)
-    own: VocabularyEdges | None = field(default=None, compare=False, repr=False)
+    oov_edges: VocabularyEdges | None = field(default=None, compare=False, repr=False)
 
     @property
-    def room(self) -> int:
-        """Tokens that it takes at most: the longest spelling, and a token that ends the word before it."""
-        return max(len(one.ids) for one in self.spellings) + self.edges.spaced
+    def max_tokens(self) -> int:
+        """Tokens that always suffice: the longest spelling, and a token that ends the word before it."""
+        return max(len(spelling.ids) for spelling in self.spellings) + self.edges.has_spaces
 
     def is_in(self, text: str) -> bool:
-        """Whether it stands in a text, at word boundaries where the vocabulary has any."""
-        return occurs_as_words(self.text, text) if self.edges.spaced else self.text in text
+        """Return whether a text contains the phrase, at word boundaries if the vocabulary can write spaces."""
+        return occurs_as_words(self.text, text) if self.edges.has_spaces else self.text in text
 
-    def turned(self) -> RequiredPhrase:
-        """The same, said from its end."""
-        return replace(self, spellings=tuple(one.turned() for one in self.spellings))
-
-
-TokenIds = Mapping[str, int]
+    def reverse(self) -> RequiredPhrase:
+        """Return the phrase with its spellings in right-to-left order."""
+        return replace(self, spellings=tuple(spelling.reverse() for spelling in self.spellings))
 
 
-def enumerate_spellings(tokenizer: Tokenizer, text: str, known: TokenIds) -> tuple[Spelling, ...]:
-    """The ways to write a phrase with the tokens that are known, those first that the tokenizer prefers.
+def enumerate_spellings(tokenizer: Tokenizer, text: str, ids: TokenIds) -> tuple[Spelling, ...]:
+    """List the spellings of a phrase with tokens of the vocabulary, those that the tokenizer prefers first.
 
     Args:
-        tokenizer: Cuts and joins.
-        text: The phrase, normalized; not empty.
-        known: Id of each token.
+        tokenizer: Tokenizer of the vocabulary.
+        text: The normalized phrase; not empty.
+        ids: Id of each token.
     """
     found: dict[tuple[int, ...], Spelling] = {}
     featured = isinstance(tokenizer, FeaturedTokenizer)
-    inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
-    for tokens, offered in _tokenizations(inner, text, known):
-        ids = tuple(known.get(token, -1) for token in (escape_marks(tokens) if featured else tokens))
-        if ids and -1 not in ids and ids not in found:
-            edge = _spelling_edge(tokenizer, tokens)
-            found[ids] = Spelling(ids, edge, offered)
-    every = tuple(found.values())
-    if not any(one.offered == ALWAYS for one in every):
-        return tuple(replace(one, offered=ALWAYS) for one in every)
-    return every
+    inner = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+    for tokens, placement in _tokenizations(inner, text, ids):
+        sequence = tuple(ids.get(token, -1) for token in (escape_marks(tokens) if featured else tokens))
+        if sequence and -1 not in sequence and sequence not in found:
+            found[sequence] = Spelling(sequence, _sequence_edge(tokenizer, tokens), placement)
+    spellings = tuple(found.values())
+    if not any(spelling.placement == ALWAYS for spelling in spellings):
+        return tuple(replace(spelling, placement=ALWAYS) for spelling in spellings)
+    return spellings
 
 
-def _spelling_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
-    """What a sequence of tokens, without features, shows."""
-    inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+def _sequence_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
+    """Return the edge of a sequence of tokens without features."""
+    inner = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
     if isinstance(inner, WhitespaceTokenizer | WordTokenizer):
         first, last = token_edge(inner, tokens[0]), token_edge(inner, tokens[-1])
         return TokenEdge(first.first, last.last, first.joins_left, last.joins_right)
@@ -134,46 +135,46 @@ def _spelling_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
     return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), True, True)
 
 
-def _tokenizations(tokenizer: Tokenizer, text: str, known: TokenIds) -> Iterator[tuple[list[str], Placement]]:
-    """Token sequences of a phrase, and where they are offered. They may have tokens that are not known."""
-    spaced = not is_unspaced_script(text[0]) and not is_closing_punctuation(text[0])  # whether a space stands before it
-    tokens = tokenizer.split(text)
+def _tokenizations(tokenizer: Tokenizer, text: str, ids: TokenIds) -> Iterator[tuple[list[str], Placement]]:
+    """Generate token sequences of a phrase with their placements; the vocabulary may lack some of the tokens."""
+    follows_space = not is_unspaced_script(text[0]) and not is_closing_punctuation(text[0])
+    tokens = tokenizer.tokenize_normalized(text)
     if isinstance(tokenizer, WordTokenizer):
         first, last = tokens[0].removeprefix(JOINER), tokens[-1].removesuffix(JOINER)
         for left in (first, JOINER + first):
             whole = [left, *tokens[1:]]
             for right in [last, last + JOINER] if len(tokens) > 1 else [whole[-1], whole[-1] + JOINER]:
-                yield [*whole[:-1], right], ALWAYS if spaced or left.startswith(JOINER) else START
+                yield [*whole[:-1], right], ALWAYS if follows_space or left.startswith(JOINER) else START
         return
     if isinstance(tokenizer, WhitespaceTokenizer):
         yield tokens, ALWAYS
         return
     if not isinstance(tokenizer, SubwordTokenizer):
         yield tokens, ALWAYS
-        if spaced:
+        if follows_space:
             yield [METASPACE, *tokens], INSIDE
         return
-    yield tokens, ALWAYS if spaced else START
-    inside = [cut for cut in _inner_tokenizations(tokenizer, text, tokens) if all(token in known for token in cut)]
-    inside = inside[:_MAX_INNER] or [_spell_by_character(text, known)]
-    for cut in inside:
-        yield cut, ALWAYS
-        if spaced and not all(token in known for token in tokens):
-            yield [METASPACE, *cut], ALWAYS
+    yield tokens, ALWAYS if follows_space else START
+    inner = [split for split in _inner_tokenizations(tokenizer, text, tokens) if all(token in ids for token in split)]
+    inner = inner[:_MAX_INNER] or [_spell_by_character(text, ids)]
+    for split in inner:
+        yield split, ALWAYS
+        if follows_space and not all(token in ids for token in tokens):
+            yield [METASPACE, *split], ALWAYS
 
 
 def _inner_tokenizations(tokenizer: SubwordTokenizer, text: str, tokens: list[str]) -> list[list[str]]:
-    """Ways to cut a phrase that does not begin with a space, each once."""
+    """List the distinct token sequences of a phrase that does not follow a space."""
     found = []
-    for neighbour in _CONTEXTS:
-        cut, written = tokenizer.split(neighbour + text), escape(text)
-        found += [cut[begin:] for begin in range(1, len(cut)) if tokens_to_text(cut[begin:]) == written][:1]
+    for context in _CONTEXTS:
+        split, written = tokenizer.tokenize_normalized(context + text), escape(text)
+        found += [split[start:] for start in range(1, len(split)) if tokens_to_text(split[start:]) == written][:1]
     first = tokens[0].removeprefix(METASPACE)
     found.append([first, *tokens[1:]] if first else tokens[1:])
-    return [list(cut) for cut in dict.fromkeys(map(tuple, found)) if cut]
+    return [list(split) for split in dict.fromkeys(map(tuple, found)) if split]
 
 
-def _spell_by_character(text: str, known: TokenIds) -> list[str]:
-    """A phrase letter by letter, the letters that are not known in bytes."""
-    letters = text.replace(" ", METASPACE)
-    return [token for letter in letters for token in ([letter] if letter in known else to_byte_tokens(letter))]
+def _spell_by_character(text: str, ids: TokenIds) -> list[str]:
+    """Split a phrase into characters, and into bytes where the vocabulary lacks a character."""
+    characters = text.replace(" ", METASPACE)
+    return [token for one in characters for token in ([one] if one in ids else to_byte_tokens(one))]

@@ -1,8 +1,9 @@
-"""What tokens show to their neighbours: enough to tell whether a word boundary lies between two of them.
+"""Word boundaries between tokens, from the boundary classes of their first and last characters.
 
-The first and last character of a token belong to a class (`text/word_boundaries.py`). Tokens that a space is written
-between have a boundary there whatever they are; of tokens written against each other the characters decide. A character
-that is written as several byte tokens is put together from these.
+Tokens that the detokenizer separates by a space always have a boundary between them. For tokens that it joins, the two
+adjacent characters decide (`text/word_boundaries.py`). Characters spelled as several byte tokens are decoded first.
+
+Shapes: R rows, T tokens, V vocabulary entries, B sentences, M tokens to look up, N sentences that were selected.
 """
 
 from __future__ import annotations
@@ -25,31 +26,34 @@ from rnnkit.text.vocabulary import Vocabulary
 from rnnkit.text.word_boundaries import BREAK, EXTEND, WORD, class_as_left, class_as_right
 
 INCOMPLETE: Final = 3
-"""A byte token that begins or ends a character which it alone does not tell."""
+"""Boundary class of a byte token that starts or ends a character which needs further bytes."""
 UNBREAKABLE: Final = 4
-"""A token that may be written as any text or none: no boundary at either side."""
+"""Boundary class of a token that may be detokenized to any text or to none: no boundary on either side."""
 
 _BYTE_VALUES: Final = {token: value for value, token in enumerate(BYTE_TOKENS)}
-_LARGEST_ASCII: Final = 0x7F
+_MAX_ASCII: Final = 0x7F
+
+_LEAD_BYTES: Final = {2: (0xC2, 0xDF), 3: (0xE0, 0xEF), 4: (0xF0, 0xF4)}
+"""Range of the first byte of a UTF-8 character, by the number of its bytes."""
 
 
 @dataclass(frozen=True)
 class TokenEdge:
-    """What one token shows.
+    """The two ends of a token.
 
     Attributes:
-        first: Kind of its first character.
-        last: Kind of its last character.
-        joins_left: Whether it is written against what stands before it.
-        joins_right: Whether it is written against what stands behind it.
-        octet: Its byte, -1 for a token that is not a byte of a longer character.
+        first: Boundary class of its first character.
+        last: Boundary class of its last character.
+        joins_left: Whether no space is written before it.
+        joins_right: Whether no space is written after it.
+        byte: Value of a byte token above ASCII; -1 for other tokens.
     """
 
     first: int
     last: int
     joins_left: bool
     joins_right: bool
-    octet: int = -1
+    byte: int = -1
 
 
 _SPACED_EDGE: Final = TokenEdge(BREAK, BREAK, False, False)
@@ -57,9 +61,9 @@ _UNBREAKABLE_EDGE: Final = TokenEdge(UNBREAKABLE, UNBREAKABLE, True, True)
 
 
 def token_edge(tokenizer: Tokenizer, token: str) -> TokenEdge:
-    """What a token of a tokenizer shows."""
+    """Return the edge of one token of a tokenizer."""
     if isinstance(tokenizer, FeaturedTokenizer):
-        tokenizer = tokenizer.text
+        tokenizer = tokenizer.text_tokenizer
         if is_feature(token):
             return _SPACED_EDGE if isinstance(tokenizer, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
         (token,) = remove_features([token])
@@ -69,130 +73,130 @@ def token_edge(tokenizer: Tokenizer, token: str) -> TokenEdge:
         text, left, right = token.strip(JOINER), token.startswith(JOINER), token.endswith(JOINER)
         return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), left, right) if text else _UNBREAKABLE_EDGE
     value = _BYTE_VALUES.get(token)
-    if value is not None and value > _LARGEST_ASCII:
-        begins, continues = 0xC2 <= value <= 0xF4, value <= 0xBF
-        return TokenEdge(INCOMPLETE if begins else BREAK, INCOMPLETE if continues else BREAK, True, True, value)
+    if value is not None and value > _MAX_ASCII:
+        starts, continues = 0xC2 <= value <= 0xF4, value <= 0xBF
+        return TokenEdge(INCOMPLETE if starts else BREAK, INCOMPLETE if continues else BREAK, True, True, value)
     text = token.replace(METASPACE, " ") if value is None else chr(value)
     return TokenEdge(class_as_right(text[0]), class_as_left(text[-1]), True, True)
 
 
 @dataclass(frozen=True)
 class VocabularyEdges:
-    """What each token of a vocabulary shows; attributes as those of `Edge`.
+    """Edges of all tokens of a vocabulary, as columns with the attributes of `TokenEdge`.
 
     Attributes:
-        spaced: Whether the vocabulary can write a space. If it cannot, its texts are single words, which have no
-            boundaries inside, and phrases may stand anywhere.
+        has_spaces: Whether the vocabulary can write a space. If not, its texts are single words without inner
+            boundaries, and phrases may occur anywhere in them.
     """
 
     first_V: Tensor
     last_V: Tensor
     joins_left_V: Tensor
     joins_right_V: Tensor
-    octet_V: Tensor
-    spaced: bool = True
+    byte_V: Tensor
+    has_spaces: bool = True
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, tokens: Sequence[str], spaced: bool = True) -> VocabularyEdges:
-        """What tokens show."""
-        return cls._of([token_edge(tokenizer, token) for token in tokens], spaced)
+    def from_tokens(cls, tokenizer: Tokenizer, tokens: Sequence[str], has_spaces: bool = True) -> VocabularyEdges:
+        """Compute the edges of the given tokens."""
+        return cls._from_edges([token_edge(tokenizer, token) for token in tokens], has_spaces)
 
     @classmethod
-    def of_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> VocabularyEdges:
-        """What the tokens of a vocabulary show; the unknown symbol may stand for anything."""
-        text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+    def from_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> VocabularyEdges:
+        """Compute the edges of a vocabulary; <unk> may stand for any text."""
+        text = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
         writes_spaces = isinstance(text, WhitespaceTokenizer | WordTokenizer)
-        spaced = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
-        every = [token_edge(tokenizer, token) for token in vocabulary.tokens]
-        every[special_tokens.EOS] = _SPACED_EDGE
-        every[special_tokens.UNK] = _SPACED_EDGE if isinstance(text, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
-        return cls._of(every, spaced)
+        has_spaces = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
+        edges = [token_edge(tokenizer, token) for token in vocabulary.tokens]
+        edges[special_tokens.EOS] = _SPACED_EDGE
+        edges[special_tokens.UNK] = _SPACED_EDGE if isinstance(text, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
+        return cls._from_edges(edges, has_spaces)
 
     @classmethod
-    def _of(cls, every: Sequence[TokenEdge], spaced: bool) -> VocabularyEdges:
+    def _from_edges(cls, edges: Sequence[TokenEdge], has_spaces: bool) -> VocabularyEdges:
         return cls(
-            torch.tensor([edge.first for edge in every], dtype=torch.long),
-            torch.tensor([edge.last for edge in every], dtype=torch.long),
-            torch.tensor([edge.joins_left for edge in every], dtype=torch.bool),
-            torch.tensor([edge.joins_right for edge in every], dtype=torch.bool),
-            torch.tensor([edge.octet for edge in every], dtype=torch.long),
-            spaced,
+            torch.tensor([edge.first for edge in edges], dtype=torch.long),
+            torch.tensor([edge.last for edge in edges], dtype=torch.long),
+            torch.tensor([edge.joins_left for edge in edges], dtype=torch.bool),
+            torch.tensor([edge.joins_right for edge in edges], dtype=torch.bool),
+            torch.tensor([edge.byte for edge in edges], dtype=torch.long),
+            has_spaces,
         )
 
     @property
-    def rows(self) -> tuple[Tensor, ...]:
-        """All the tensors, in the order of the attributes."""
-        return self.first_V, self.last_V, self.joins_left_V, self.joins_right_V, self.octet_V
+    def columns(self) -> tuple[Tensor, ...]:
+        """All tensors, in the order of the attributes."""
+        return self.first_V, self.last_V, self.joins_left_V, self.joins_right_V, self.byte_V
 
 
-def is_boundary(left: Tensor, right: Tensor, hopeful: bool = False) -> Tensor:
-    """Whether a word boundary lies between what stands side by side, given the kinds of the two characters.
+def is_boundary(left: Tensor, right: Tensor, if_incomplete: bool = False) -> Tensor:
+    """Return whether there is a word boundary between two adjacent characters.
 
     Args:
-        left: Kinds of what stands before.
-        right: Kinds of what stands behind.
-        hopeful: The answer for a character that is not known yet.
+        left: Boundary classes of the left characters.
+        right: Boundary classes of the right characters.
+        if_incomplete: Result if a character is incomplete but could make a boundary.
     """
-    words = (left == WORD) & (right == WORD)
-    stuck = (left == UNBREAKABLE) | (right == UNBREAKABLE) | (right == EXTEND)
-    unknown = (left == INCOMPLETE) | (right == INCOMPLETE)
-    return ~words & ~stuck & (~unknown | hopeful)
+    inside_word = (left == WORD) & (right == WORD)
+    unbreakable = (left == UNBREAKABLE) | (right == UNBREAKABLE) | (right == EXTEND)
+    incomplete = (left == INCOMPLETE) | (right == INCOMPLETE)
+    return ~inside_word & ~unbreakable & (~incomplete | if_incomplete)
 
 
-def resolve_bytes(first_RT: Tensor, last_RT: Tensor, octet_RT: Tensor, backwards: bool) -> tuple[Tensor, Tensor]:
-    """Kinds of the characters that byte tokens make together.
+def resolve_bytes(first_RT: Tensor, last_RT: Tensor, byte_RT: Tensor, right_to_left: bool) -> tuple[Tensor, Tensor]:
+    """Replace the boundary classes of byte tokens by those of the characters that they spell together.
 
     Args:
-        first_RT: Kinds as the tokens alone show them, in the order of the text.
-        last_RT: The same of last characters.
-        octet_RT: Their bytes, -1 for none.
-        backwards: Whether more text may come before the first token, not behind the last.
+        first_RT: Classes of the first characters of tokens in reading order, each token taken alone.
+        last_RT: Classes of the last characters.
+        byte_RT: Values of byte tokens, -1 for other tokens.
+        right_to_left: Whether text may still be added before the first token instead of after the last.
 
     Returns:
-        The kinds: `OPEN` for a character of which tokens may still come, `FREE` for bytes that are no character.
+        The classes of first and last characters: `INCOMPLETE` if bytes of the character may still follow, `BREAK` for
+        bytes that spell no character.
     """
-    if not bool((octet_RT > _LARGEST_ASCII).any()):
+    if not bool((byte_RT > _MAX_ASCII).any()):
         return first_RT, last_RT
     first_RT, last_RT = first_RT.clone(), last_RT.clone()
-    last_RT[_is_continuation_byte(octet_RT)] = BREAK
-    length = octet_RT.shape[1]
-    following_RT = torch.nn.functional.pad(octet_RT, (0, 3), value=-1)
-    for need, (low, high) in _LEAD_BYTES.items():
-        whole_RT = (octet_RT >= low) & (octet_RT <= high)
-        lead_RT, cut_RT = whole_RT, torch.zeros_like(whole_RT)
-        point_RT = octet_RT - low if need > 2 else octet_RT & 0x1F
-        for step in range(1, need):
-            next_RT = following_RT[:, step : step + length]
-            cut_RT[:, max(0, length - step) :] |= whole_RT[:, max(0, length - step) :]
-            whole_RT = whole_RT & _is_continuation_byte(next_RT)
+    last_RT[_is_continuation_byte(byte_RT)] = BREAK
+    length = byte_RT.shape[1]
+    following_RT = torch.nn.functional.pad(byte_RT, (0, 3), value=-1)
+    for count, (low, high) in _LEAD_BYTES.items():
+        valid_RT = (byte_RT >= low) & (byte_RT <= high)
+        lead_RT, truncated_RT = valid_RT, torch.zeros_like(valid_RT)
+        point_RT = byte_RT - low if count > 2 else byte_RT & 0x1F
+        for offset in range(1, count):
+            next_RT = following_RT[:, offset : offset + length]
+            truncated_RT[:, max(0, length - offset) :] |= valid_RT[:, max(0, length - offset) :]
+            valid_RT = valid_RT & _is_continuation_byte(next_RT)
             point_RT = point_RT << 6 | next_RT & 0x3F
         first_RT[lead_RT] = BREAK
-        if not backwards:
-            first_RT[lead_RT & cut_RT & ~whole_RT] = INCOMPLETE
-        row_N, place_N = whole_RT.nonzero(as_tuple=True)
+        if not right_to_left:
+            first_RT[lead_RT & truncated_RT & ~valid_RT] = INCOMPLETE
+        row_N, position_N = valid_RT.nonzero(as_tuple=True)
         if len(row_N):
-            different_M, index_N = torch.unique(point_RT[whole_RT], return_inverse=True)
-            kinds_M2 = torch.tensor([_character_kinds(point, need) for point in different_M.tolist()])
-            first_RT[row_N, place_N] = kinds_M2[index_N, 0]
-            last_RT[row_N, place_N + need - 1] = kinds_M2[index_N, 1]
-    if backwards:  # bytes that continue a character whose beginning is still to come
-        begun_R3 = _is_continuation_byte(octet_RT[:, :3]).long().cumprod(1).bool()
-        last_RT[:, :3][begun_R3] = INCOMPLETE
+            different_M, index_N = torch.unique(point_RT[valid_RT], return_inverse=True)
+            classes_M2 = torch.tensor([_character_classes(point, count) for point in different_M.tolist()])
+            first_RT[row_N, position_N] = classes_M2[index_N, 0]
+            last_RT[row_N, position_N + count - 1] = classes_M2[index_N, 1]
+    if right_to_left:  # leading continuation bytes, whose lead byte may still be added before them
+        leading_R3 = _is_continuation_byte(byte_RT[:, :3]).long().cumprod(1).bool()
+        last_RT[:, :3][leading_R3] = INCOMPLETE
     return first_RT, last_RT
 
 
-_LEAD_BYTES: Final = {2: (0xC2, 0xDF), 3: (0xE0, 0xEF), 4: (0xF0, 0xF4)}
-"""By the number of bytes of a character, the least and the greatest with which it begins."""
-
-
-def _is_continuation_byte(octets: Tensor) -> Tensor:
-    return (octets >= 0x80) & (octets <= 0xBF)
+def _is_continuation_byte(bytes_: Tensor) -> Tensor:
+    return (bytes_ >= 0x80) & (bytes_ <= 0xBF)
 
 
 @lru_cache(maxsize=1 << 16)
-def _character_kinds(point: int, octets: int) -> tuple[int, int]:
-    """Kinds of a character of that many bytes, as what begins and as what ends a text; `FREE` where there is none."""
-    least = {2: 0x80, 3: 0x800, 4: 0x10000}[octets]
+def _character_classes(point: int, count: int) -> tuple[int, int]:
+    """Return the classes of a character spelled by `count` bytes at the start and at the end of a text.
+
+    Both are `BREAK` for overlong encodings, surrogates and code points beyond Unicode.
+    """
+    least = {2: 0x80, 3: 0x800, 4: 0x10000}[count]
     if not least <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:
         return BREAK, BREAK
     return class_as_right(chr(point)), class_as_left(chr(point))
@@ -200,11 +204,11 @@ def _character_kinds(point: int, octets: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class EdgeSides:
-    """What tokens, or whole spellings, show in the order in which they are said.
+    """One side of each of many tokens or spellings.
 
     Attributes:
-        kind: Kind of the character at that end.
-        joins: Whether it is written against its neighbour there.
+        kind: Boundary class of the character at that side.
+        joins: Whether no space is written at that side.
     """
 
     kind: Tensor
@@ -214,73 +218,76 @@ class EdgeSides:
         return EdgeSides(self.kind[index], self.joins[index])  # type: ignore[index]
 
 
-def edge_sides(edges: Sequence[Sequence[TokenEdge]], backwards: bool) -> tuple[EdgeSides, EdgeSides]:
-    """What each of a row of edges shows to the text before it, and to the text behind it."""
-    first = EdgeSides(_edge_table(edges, "first", torch.long), _edge_table(edges, "joins_left", torch.bool))
-    last = EdgeSides(_edge_table(edges, "last", torch.long), _edge_table(edges, "joins_right", torch.bool))
-    return (last, first) if backwards else (first, last)
+def edge_sides(edges: Sequence[Sequence[TokenEdge]], right_to_left: bool) -> tuple[EdgeSides, EdgeSides]:
+    """Return the leading and the trailing sides of edges, in the order of generation."""
+    first = EdgeSides(_edge_column(edges, "first", torch.long), _edge_column(edges, "joins_left", torch.bool))
+    last = EdgeSides(_edge_column(edges, "last", torch.long), _edge_column(edges, "joins_right", torch.bool))
+    return (last, first) if right_to_left else (first, last)
 
 
-def _edge_table(edges: Sequence[Sequence[TokenEdge]], name: str, kind: torch.dtype) -> Tensor:
-    rows = [[getattr(edge, name) for edge in many] for many in edges]
-    return torch.tensor(rows, dtype=kind).view(len(rows), max(map(len, rows), default=0))
+def _edge_column(edges: Sequence[Sequence[TokenEdge]], name: str, dtype: torch.dtype) -> Tensor:
+    values = [[getattr(edge, name) for edge in row] for row in edges]
+    return torch.tensor(values, dtype=dtype).view(len(values), max(map(len, values), default=0))
 
 
 class BatchEdges:
-    """What the tokens of the vocabulary, and each sentence's own behind them, show.
+    """Edges of the tokens of a batch: the vocabulary, extended by the out-of-vocabulary tokens of each source.
+
+    Sides are returned as pairs (leading, trailing) in the order of generation: the side next to the token that was
+    generated before, and the side next to the one generated after.
 
     Args:
-        vocabulary: Edges of the tokens of the vocabulary.
-        own: Edges of each sentence's own tokens; None without any.
-        backwards: Whether outputs are said from their ends.
+        vocabulary: Edges of the vocabulary.
+        oov: Edges of the out-of-vocabulary tokens of each sentence; None for a sentence without any.
+        right_to_left: Whether outputs are generated from their ends.
     """
 
-    def __init__(self, vocabulary: VocabularyEdges, own: Sequence[VocabularyEdges | None], backwards: bool) -> None:
-        self._backwards = backwards
-        self._rows = vocabulary.rows
-        width = max((len(one.first_V) for one in own if one is not None), default=0) + 1
-        unclear = (UNBREAKABLE, UNBREAKABLE, True, True, -1)
-        self._own = tuple(
-            torch.full((len(own), width), value, dtype=part.dtype)
-            for value, part in zip(unclear, self._rows, strict=True)
+    def __init__(self, vocabulary: VocabularyEdges, oov: Sequence[VocabularyEdges | None], right_to_left: bool) -> None:
+        self._right_to_left = right_to_left
+        self._columns = vocabulary.columns
+        width = max((len(edges.first_V) for edges in oov if edges is not None), default=0) + 1
+        missing = (UNBREAKABLE, UNBREAKABLE, True, True, -1)
+        self._oov = tuple(
+            torch.full((len(oov), width), value, dtype=column.dtype)
+            for value, column in zip(missing, self._columns, strict=True)
         )
-        for sentence, one in enumerate(own):
-            for part, values in zip(self._own, one.rows if one is not None else (), strict=one is not None):
-                part[sentence, : len(values)] = values
+        for sentence, edges in enumerate(oov):
+            for table, values in zip(self._oov, () if edges is None else edges.columns, strict=edges is not None):
+                table[sentence, : len(values)] = values
 
-    def of(self, ids_BKM: Tensor, sentence_B: Tensor) -> tuple[EdgeSides, EdgeSides]:
-        """What tokens show to the text before them, and behind them."""
+    def of_tokens(self, ids_BKM: Tensor, sentence_B: Tensor) -> tuple[EdgeSides, EdgeSides]:
+        """Return the sides of the given tokens, each taken alone."""
         first, last, left, right, _ = self._look_up(ids_BKM, sentence_B)
-        return self._in_order(EdgeSides(first, left), EdgeSides(last, right))
+        return self._in_generation_order(EdgeSides(first, left), EdgeSides(last, right))
 
-    def of_all(self, sentence_N: Tensor, size: int) -> tuple[EdgeSides, EdgeSides]:
-        """The same of all tokens that a sentence has, up to a number of them (N, V)."""
-        into, out_of = self.of(torch.arange(size).expand(len(sentence_N), 1, -1), sentence_N)
-        return into[:, 0], out_of[:, 0]
+    def of_vocabulary(self, sentence_N: Tensor, size: int) -> tuple[EdgeSides, EdgeSides]:
+        """Return the sides of the first `size` tokens of the extended vocabulary of each sentence (N, V)."""
+        leading, trailing = self.of_tokens(torch.arange(size).expand(len(sentence_N), 1, -1), sentence_N)
+        return leading[:, 0], trailing[:, 0]
 
-    def in_rows(self, ids_BKT: Tensor, sentence_B: Tensor) -> tuple[EdgeSides, EdgeSides]:
-        """The same of the tokens of rows, the start symbol in front, of which bytes make characters together."""
-        first, last, left, right, octet = self._look_up(ids_BKT, sentence_B)
+    def of_outputs(self, ids_BKT: Tensor, sentence_B: Tensor) -> tuple[EdgeSides, EdgeSides]:
+        """Return the sides of the tokens of outputs, after that of BOS (B, K, T + 1), with byte tokens resolved."""
+        first, last, left, right, byte = self._look_up(ids_BKT, sentence_B)
         shape = first.shape
-        in_text = [(part.flip(-1) if self._backwards else part).flatten(0, 1) for part in (first, last, octet)]
-        first, last = resolve_bytes(in_text[0], in_text[1], in_text[2], self._backwards)
-        first, last = (part.view(shape).flip(-1) if self._backwards else part.view(shape) for part in (first, last))
-        front = torch.nn.functional.pad
-        return self._in_order(
-            EdgeSides(front(first, (1, 0), value=BREAK), front(left, (1, 0))),
-            EdgeSides(front(last, (1, 0), value=BREAK), front(right, (1, 0))),
+        read = [(part.flip(-1) if self._right_to_left else part).flatten(0, 1) for part in (first, last, byte)]
+        resolved = resolve_bytes(read[0], read[1], read[2], self._right_to_left)
+        first, last = (part.view(shape).flip(-1) if self._right_to_left else part.view(shape) for part in resolved)
+        pad = torch.nn.functional.pad
+        return self._in_generation_order(
+            EdgeSides(pad(first, (1, 0), value=BREAK), pad(left, (1, 0))),
+            EdgeSides(pad(last, (1, 0), value=BREAK), pad(right, (1, 0))),
         )
 
     def _look_up(self, ids_BKM: Tensor, sentence_B: Tensor) -> tuple[Tensor, ...]:
-        size, width = len(self._rows[0]), self._own[0].shape[1]
-        known_BKM, own_BKM = ids_BKM.clamp_max(size - 1), (ids_BKM - size).clamp(0, width - 1)
+        size, width = len(self._columns[0]), self._oov[0].shape[1]
+        known_BKM, oov_BKM = ids_BKM.clamp_max(size - 1), (ids_BKM - size).clamp(0, width - 1)
         if width == 1 and not bool((ids_BKM >= size).any()):
-            return tuple(part[known_BKM] for part in self._rows)
+            return tuple(column[known_BKM] for column in self._columns)
         sentence_B11 = sentence_B[:, None, None]
         return tuple(
-            torch.where(ids_BKM < size, part[known_BKM], own[sentence_B11, own_BKM])
-            for part, own in zip(self._rows, self._own, strict=True)
+            torch.where(ids_BKM < size, column[known_BKM], table[sentence_B11, oov_BKM])
+            for column, table in zip(self._columns, self._oov, strict=True)
         )
 
-    def _in_order(self, first: EdgeSides, last: EdgeSides) -> tuple[EdgeSides, EdgeSides]:
-        return (last, first) if self._backwards else (first, last)
+    def _in_generation_order(self, first: EdgeSides, last: EdgeSides) -> tuple[EdgeSides, EdgeSides]:
+        return (last, first) if self._right_to_left else (first, last)

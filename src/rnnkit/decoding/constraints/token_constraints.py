@@ -1,6 +1,8 @@
-"""What may be chosen next: the one place where every search leaves tokens out.
+"""Hard constraints on the next token: minimum length, n-gram blocking, forced prefixes, lexical constraints.
 
-Scores stay the model's: what is left is not made to sum to one.
+`ConstraintMask` combines the constraints of a batch into one mask over the vocabulary, like the logits processors of
+Hugging Face; beam, greedy, exhaustive search and sampling all apply it. Constraints are stateless: each one computes
+its part of the mask from the partial hypotheses. Log-probabilities of the remaining tokens are not renormalized.
 """
 
 from __future__ import annotations
@@ -19,205 +21,218 @@ from rnnkit.errors import FormatError
 from rnnkit.text import special_tokens
 
 FORCED_LOG_P = -1e4
-"""Log-probability of a token that must be chosen though the model holds it impossible."""
+"""Log-probability of a token that a constraint forces although the model assigns it probability zero."""
 
 
 @dataclass(frozen=True)
 class Constraints:
-    """What one sentence's outputs have to keep to, in ids of the target.
+    """Constraints on the outputs of one sentence.
 
     Attributes:
-        prefix: How they begin.
-        phrases: Token sequences that they must have in them, each of at least one id.
-        texts: Phrases that they must have in them, at word boundaries.
-        backwards: Whether they are said from their ends, as are then the tokens of all phrases.
+        prefix: Ids with which each output begins.
+        sequences: Id sequences that each output contains, none of them empty.
+        phrases: Phrases that each output contains at word boundaries.
+        right_to_left: Whether outputs are generated from their ends; the ids of all constraints are then reversed.
     """
 
     prefix: tuple[int, ...] = ()
-    phrases: tuple[tuple[int, ...], ...] = ()
-    texts: tuple[RequiredPhrase, ...] = ()
-    backwards: bool = False
+    sequences: tuple[tuple[int, ...], ...] = ()
+    phrases: tuple[RequiredPhrase, ...] = ()
+    right_to_left: bool = False
 
     @property
-    def constrains(self) -> bool:
-        """Whether outputs must have something in them."""
-        return bool(self.phrases or self.texts)
+    def is_lexical(self) -> bool:
+        """Whether there are lexical constraints: sequences or phrases to contain."""
+        return bool(self.sequences or self.phrases)
 
-    def met(self, hypothesis: Hypothesis, text: str) -> bool:
-        """Whether an output, as ids and as text in the order in which it is read, has in it all that it must have."""
+    def satisfied_by(self, hypothesis: Hypothesis, text: str) -> bool:
+        """Return whether an output, given as ids and as text in reading order, satisfies the lexical constraints."""
         ids = hypothesis.ids
-        return all(phrase.is_in(text) for phrase in self.texts) and all(
-            any(ids[at : at + len(one)] == one for at in range(len(ids))) for one in self.phrases
+        return all(phrase.is_in(text) for phrase in self.phrases) and all(
+            any(ids[start : start + len(sequence)] == sequence for start in range(len(ids)))
+            for sequence in self.sequences
         )
 
     @property
-    def room(self) -> int:
-        """Tokens that it takes at most, the end symbol counted."""
-        return len(self.prefix) + sum(map(len, self.phrases)) + sum(one.room for one in self.texts) + 1
+    def max_tokens(self) -> int:
+        """Length that always suffices to satisfy the constraints, EOS included."""
+        in_sequences, in_phrases = sum(map(len, self.sequences)), sum(phrase.max_tokens for phrase in self.phrases)
+        return len(self.prefix) + in_sequences + in_phrases + 1
+
+
+UNCONSTRAINED = Constraints()
+
+ConstrainedSource = tuple[str, Constraints]
+"""A source line and the constraints on its translation."""
 
 
 @dataclass(frozen=True)
 class BatchConstraints:
-    """What the sentences of a batch ask for, beside the options that are the same for all.
+    """What differs between the sentences of a batch, beside the search options that they share.
 
     Attributes:
-        wishes: For each sentence; empty where none has any.
-        words_B: Source tokens of each, without the end symbol, for the coverage penalty.
+        per_sentence: Constraints of each sentence; empty if no sentence has any.
+        source_lengths_B: Source length of each sentence without EOS, for the coverage penalty.
     """
 
-    wishes: Sequence[Constraints] = ()
-    words_B: Sequence[int] = ()
+    per_sentence: Sequence[Constraints] = ()
+    source_lengths_B: Sequence[int] = ()
 
-    def widen(self, limit_B: Tensor, options: SearchOptions) -> Tensor:
-        """Limits under which what is asked for can be said."""
+    def extend_limits(self, limit_B: Tensor, options: SearchOptions) -> Tensor:
+        """Raise maximum output lengths to lengths at which the constraints can be satisfied."""
         limit_B = limit_B.clamp_min(options.min_length)
-        if not self.wishes:
+        if not self.per_sentence:
             return limit_B
-        return torch.maximum(limit_B, torch.tensor([wish.room for wish in self.wishes]))
+        return torch.maximum(limit_B, torch.tensor([constraints.max_tokens for constraints in self.per_sentence]))
 
 
 NO_CONSTRAINTS = BatchConstraints()
 
 
-@dataclass
-class ConstraintMask:
-    """The rules of a batch.
-
-    Attributes:
-        options: What is the same for all sentences.
-        terms: What is not.
-        lexical: The phrases that are asked for.
-        never: Tokens that are never chosen.
-    """
-
-    options: SearchOptions
-    terms: BatchConstraints = NO_CONSTRAINTS
-    lexical: LexicalConstraints | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        self.never = forbidden_ids(self.options)
-        self._rules: list[TokenConstraint] = []
-        if self.options.no_repeat:
-            self._rules.append(NoRepeatNgram(self.options.no_repeat))
-        if self.options.min_length:
-            self._rules.append(MinLength(self.options.min_length))
-        wishes = self.terms.wishes
-        if any(wish.constrains for wish in wishes):
-            backwards = any(wish.backwards for wish in wishes)
-            self.lexical = LexicalConstraints([one.phrases for one in wishes], [one.texts for one in wishes], backwards)
-            self._rules.append(self.lexical)
-        if any(wish.prefix for wish in self.terms.wishes):
-            self._rules.append(ForcedPrefix([wish.prefix for wish in self.terms.wishes]))
-
-    def is_plain(self, limit_B: Tensor, next_length: int) -> bool:
-        """Whether nothing is left out of the next token but those of `never`."""
-        return not self._rules and not bool((limit_B <= next_length).any())
-
-    def restrict(self, log_p_BKV: Tensor, said: PartialHypotheses) -> Tensor:
-        """Log-probabilities with minus infinity where a token may not be chosen; those given may be written over.
-
-        Sentences that reach their limit with the next token must end with it. A row that is left without any choice
-        ends too, unless its phrases say how it goes on.
-        """
-        last_B = (said.limit_B <= said.next_length).to(log_p_BKV.device)
-        if not self._rules:
-            log_p_BKV[..., self.never] = -torch.inf
-            return _force_eos(log_p_BKV, last_B) if last_B.any() else log_p_BKV
-        allowed_BKV = torch.ones_like(log_p_BKV, dtype=torch.bool)
-        allowed_BKV[..., self.never] = False
-        for rule in self._rules:
-            rule.narrow(allowed_BKV, said)
-        allowed_BKV[last_B] = False
-        allowed_BKV[..., special_tokens.EOS] |= ~allowed_BKV.any(-1)
-        log_p_BKV = log_p_BKV.masked_fill(~allowed_BKV, -torch.inf)
-        stuck_BK1 = log_p_BKV.amax(-1, keepdim=True) == -torch.inf
-        return torch.where(stuck_BK1 & allowed_BKV, FORCED_LOG_P, log_p_BKV)
-
-
-def _force_eos(log_p_BKV: Tensor, last_B: Tensor) -> Tensor:
-    """Leave only the end symbol to these sentences."""
-    ends_BK = log_p_BKV[..., special_tokens.EOS].clone()
-    log_p_BKV = log_p_BKV.masked_fill(last_B[:, None, None], -torch.inf)
-    log_p_BKV[..., special_tokens.EOS] = torch.where(last_B[:, None], ends_BK.clamp_min(FORCED_LOG_P), ends_BK)
-    return log_p_BKV
-
-
-def check_finite(log_p: Tensor) -> None:
-    """Raise FormatError where the best of a row is not a number."""
-    if log_p.isnan().any():
-        raise FormatError(
-            "the model's probabilities are not numbers (NaN)",
-            "its weights or its states grew out of bounds",
-            hint="another checkpoint may be whole: --checkpoint last or average",
-        )
-
-
 class TokenConstraint(Protocol):
-    """Crosses off tokens."""
+    """A constraint on the next token."""
 
-    def narrow(self, allowed_BKV: Tensor, said: PartialHypotheses) -> None:
-        """Set to False, in place, what may not be chosen next; on the device of the log-probabilities."""
+    def apply_mask(self, allowed_BKV: Tensor, partial: PartialHypotheses) -> None:
+        """Set forbidden tokens to False in place; the mask is on the device of the log-probabilities."""
         ...
 
 
 @dataclass(frozen=True)
 class MinLength:
-    """No end before so many tokens, the end symbol counted."""
+    """Minimum output length: forbids EOS before it.
+
+    Attributes:
+        tokens: Minimum length, EOS included.
+    """
 
     tokens: int
 
-    def narrow(self, allowed_BKV: Tensor, said: PartialHypotheses) -> None:
-        """See `Rule.narrow`."""
-        if said.next_length < self.tokens:
+    def apply_mask(self, allowed_BKV: Tensor, partial: PartialHypotheses) -> None:
+        """See `TokenConstraint.apply_mask`."""
+        if partial.next_length < self.tokens:
             allowed_BKV[..., special_tokens.EOS] = False
 
 
 @dataclass(frozen=True)
 class NoRepeatNgram:
-    """No n-gram of this order twice in an output (Paulus et al. 2018, arXiv:1705.04304, section 2.5)."""
+    """N-gram blocking: no n-gram occurs twice in an output (Paulus et al. 2018, arXiv:1705.04304, section 2.5).
+
+    Attributes:
+        order: Size of the n-grams.
+    """
 
     order: int
 
-    def narrow(self, allowed_BKV: Tensor, said: PartialHypotheses) -> None:
-        """See `Rule.narrow`. The end symbol is never crossed off."""
-        ids_BKT = said.ids_BKT[..., 1:]
+    def apply_mask(self, allowed_BKV: Tensor, partial: PartialHypotheses) -> None:
+        """See `TokenConstraint.apply_mask`. EOS is never forbidden."""
+        ids_BKT = partial.ids_BKT[..., 1:]
         length = ids_BKT.shape[-1]
         if length < self.order:
             return
         seen_BKWN = ids_BKT.unfold(-1, self.order, 1)
         last_BKN = ids_BKT[..., length - self.order + 1 :]
-        again_BKW = (seen_BKWN[..., :-1] == last_BKN.unsqueeze(-2)).all(-1)
-        # Padding is never chosen, so that it may stand for nothing to cross off.
-        token_BKW = torch.where(again_BKW, seen_BKWN[..., -1], special_tokens.PAD)
-        ends_BK = allowed_BKV[..., special_tokens.EOS].clone()
+        repeats_BKW = (seen_BKWN[..., :-1] == last_BKN.unsqueeze(-2)).all(-1)
+        # Padding is always forbidden, so it serves as the index where there is nothing to forbid.
+        token_BKW = torch.where(repeats_BKW, seen_BKWN[..., -1], special_tokens.PAD)
+        eos_BK = allowed_BKV[..., special_tokens.EOS].clone()
         allowed_BKV.scatter_(-1, token_BKW.to(allowed_BKV.device), False)
-        allowed_BKV[..., special_tokens.EOS] = ends_BK
+        allowed_BKV[..., special_tokens.EOS] = eos_BK
 
 
 class ForcedPrefix:
-    """Every output begins with given tokens.
+    """Prefix constraint: every output begins with given tokens.
 
     Args:
-        prefixes: For each sentence of the batch, ids without start and end symbol; may be empty.
+        prefixes: Ids for each sentence of the batch, without BOS and EOS; may be empty.
     """
 
     def __init__(self, prefixes: Sequence[Sequence[int]]) -> None:
-        longest = max((len(one) for one in prefixes), default=0)
-        rows = [[*one, *[special_tokens.PAD] * (longest - len(one))] for one in prefixes]
-        self._ids_BP = torch.tensor(rows, dtype=torch.long).view(len(prefixes), longest)
+        longest = max((len(prefix) for prefix in prefixes), default=0)
+        padded = [[*prefix, *[special_tokens.PAD] * (longest - len(prefix))] for prefix in prefixes]
+        self._ids_BP = torch.tensor(padded, dtype=torch.long).view(len(prefixes), longest)
 
-    def narrow(self, allowed_BKV: Tensor, said: PartialHypotheses) -> None:
-        """See `Rule.narrow`. The given token is allowed whatever other rules say."""
-        place = said.next_length - 1
-        if place >= self._ids_BP.shape[1]:
+    def apply_mask(self, allowed_BKV: Tensor, partial: PartialHypotheses) -> None:
+        """See `TokenConstraint.apply_mask`. The prefix overrides other constraints."""
+        position = partial.next_length - 1
+        if position >= self._ids_BP.shape[1]:
             return
-        token_B = self._ids_BP[said.sentence_B, place].to(allowed_BKV.device)
-        given_B = token_B != special_tokens.PAD
-        allowed_BKV[given_B] = False
-        allowed_BKV[given_B, :, token_B[given_B]] = True
+        token_B = self._ids_BP[partial.sentence_B, position].to(allowed_BKV.device)
+        forced_B = token_B != special_tokens.PAD
+        allowed_BKV[forced_B] = False
+        allowed_BKV[forced_B, :, token_B[forced_B]] = True
 
 
-UNCONSTRAINED = Constraints()
+@dataclass
+class ConstraintMask:
+    """All constraints of a batch, combined.
+
+    Attributes:
+        options: Options shared by all sentences.
+        constraints: Constraints of each sentence.
+        lexical: The lexical constraints, or None without any.
+        forbidden: Ids that are always forbidden.
+    """
+
+    options: SearchOptions
+    constraints: BatchConstraints = NO_CONSTRAINTS
+    lexical: LexicalConstraints | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.forbidden = forbidden_ids(self.options)
+        self._active: list[TokenConstraint] = []
+        if self.options.no_repeat_ngram:
+            self._active.append(NoRepeatNgram(self.options.no_repeat_ngram))
+        if self.options.min_length:
+            self._active.append(MinLength(self.options.min_length))
+        per_sentence = self.constraints.per_sentence
+        if any(constraints.is_lexical for constraints in per_sentence):
+            right_to_left = any(constraints.right_to_left for constraints in per_sentence)
+            self.lexical = LexicalConstraints(
+                [each.sequences for each in per_sentence], [each.phrases for each in per_sentence], right_to_left
+            )
+            self._active.append(self.lexical)
+        if any(constraints.prefix for constraints in per_sentence):
+            # Last, because a prefix overrides the other constraints.
+            self._active.append(ForcedPrefix([constraints.prefix for constraints in per_sentence]))
+
+    def is_static(self, limit_B: Tensor, next_length: int) -> bool:
+        """Return whether only `forbidden` restricts the next token, whatever the hypotheses are."""
+        return not self._active and not bool((limit_B <= next_length).any())
+
+    def apply(self, log_p_BKV: Tensor, partial: PartialHypotheses) -> Tensor:
+        """Set log-probabilities of forbidden tokens to minus infinity; may overwrite its input.
+
+        Sentences that reach their maximum length with the next token must generate EOS. A hypothesis without any
+        allowed token ends too, unless a lexical constraint forces a token.
+        """
+        last_B = (partial.limit_B <= partial.next_length).to(log_p_BKV.device)
+        if not self._active:
+            log_p_BKV[..., self.forbidden] = -torch.inf
+            return _force_eos(log_p_BKV, last_B) if last_B.any() else log_p_BKV
+        allowed_BKV = torch.ones_like(log_p_BKV, dtype=torch.bool)
+        allowed_BKV[..., self.forbidden] = False
+        for constraint in self._active:
+            constraint.apply_mask(allowed_BKV, partial)
+        allowed_BKV[last_B] = False
+        allowed_BKV[..., special_tokens.EOS] |= ~allowed_BKV.any(-1)
+        log_p_BKV = log_p_BKV.masked_fill(~allowed_BKV, -torch.inf)
+        impossible_BK1 = log_p_BKV.amax(-1, keepdim=True) == -torch.inf
+        return torch.where(impossible_BK1 & allowed_BKV, FORCED_LOG_P, log_p_BKV)
 
 
-ConstrainedSource = tuple[str, Constraints]
+def _force_eos(log_p_BKV: Tensor, last_B: Tensor) -> Tensor:
+    """Allow only EOS in the sentences of the mask `last_B`."""
+    eos_BK = log_p_BKV[..., special_tokens.EOS].clone()
+    log_p_BKV = log_p_BKV.masked_fill(last_B[:, None, None], -torch.inf)
+    log_p_BKV[..., special_tokens.EOS] = torch.where(last_B[:, None], eos_BK.clamp_min(FORCED_LOG_P), eos_BK)
+    return log_p_BKV
+
+
+def check_not_nan(log_p: Tensor) -> None:
+    """Raise FormatError if a log-probability is NaN; minus infinity is valid."""
+    if log_p.isnan().any():
+        raise FormatError(
+            "the model's probabilities are NaN",
+            "its weights or hidden states overflowed",
+            hint="try another checkpoint: --checkpoint last or average",
+        )

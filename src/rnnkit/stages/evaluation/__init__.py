@@ -1,1 +1,1 @@
-"""Commands that score models and outputs."""
+"""Commands that evaluate models and outputs."""

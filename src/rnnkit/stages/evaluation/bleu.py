@@ -1,4 +1,4 @@
-"""`rnnkit bleu`: sacreBLEU's figures with their signature, a test against a baseline, and the textbook's BLEU."""
+"""`rnnkit bleu`: BLEU, chrF and TER by sacreBLEU, with signature and significance test, and textbook BLEU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.bleu import (
     METRICS,
@@ -32,7 +33,6 @@ from rnnkit.evaluation.segments import (
     refuse_stdin_twice,
 )
 from rnnkit.events import Listener, WarningEvent, null_listener
-from rnnkit.options.declare import STDIN, argument, option, option_name
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.bootstrap import Comparison
@@ -44,7 +44,7 @@ rnnkit bleu test.en --hypotheses test.hyp --baseline older.hyp
 rnnkit bleu test.en --hypotheses test.hyp --method textbook --max-n 2"""
 
 TOKENIZED_LINES = 100
-"""With so many lines that end in a free-standing full stop, the hypotheses were probably not detokenized."""
+"""Number of hypotheses ending in a separate full stop from which on they probably were not detokenized."""
 
 WIDTH = {"sacrebleu": 1, "textbook": 4}
 MAX_N = 4
@@ -52,30 +52,31 @@ MAX_N = 4
 
 @dataclass(frozen=True)
 class BleuOptions:
-    """Score hypotheses against references: BLEU, chrF and TER as the `sacrebleu` command gives them.
+    """Score hypotheses against references: BLEU, chrF and TER as the `sacrebleu` command computes them.
 
-    Lines are compared in order; the hypotheses should be detokenized text. The signature beside a figure says
-    everything that changes it: publish the two together.
+    Lines are compared in order; the hypotheses should be detokenized text. The signature of a score lists everything
+    that affects it: publish both together.
     """
 
     references: list[Path] = argument(
-        help="Reference file, one sentence a line; several files give each line several.", metavar="REFERENCE"
+        help="Reference file, one sentence per line; several files give several references per line.",
+        metavar="REFERENCE",
     )
-    hypotheses: Path = option(STDIN, help="Hypotheses, one a line; - is stdin.", panel="Data")
+    hypotheses: Path = option(STDIN, help="Hypotheses, one per line; - is standard input.", panel="Data")
     baseline: Path | None = option(
-        None, help="Another system's hypotheses, to test the difference by paired bootstrap resampling.", panel="Data"
+        None, help="Hypotheses of a baseline, to test the difference by paired bootstrap resampling.", panel="Data"
     )
     method: str = option(
         "sacrebleu",
-        help="sacrebleu, or textbook: exp(min(0, 1 - len_label/len_pred)) * prod_n p_n^(1/2^n), the mean of all lines.",
+        help="sacrebleu, or textbook: exp(min(0, 1 - len_label/len_pred)) * prod_n p_n^(1/2^n), averaged over lines.",
         choices=tuple(WIDTH),
         panel="Score",
     )
-    metric: list[str] = option(("bleu",), help="Metric; repeat for several.", choices=METRICS, panel="Score")
-    sentence: bool = option(False, help="Score each line by itself, in order.", panel="Score")
+    metric: list[str] = option(("bleu",), help="Metric; repeatable.", choices=METRICS, panel="Score")
+    sentence: bool = option(False, help="Score each line separately, in order.", panel="Score")
     max_n: int | None = option(
         None,
-        help="Longest n-gram of the textbook's BLEU.",
+        help="Maximum n-gram order of textbook BLEU.",
         unit="tokens",
         minimum=1,
         shown_default=str(MAX_N),
@@ -83,47 +84,47 @@ class BleuOptions:
     )
     tokenize: str | None = option(
         None,
-        help="Tokens that BLEU counts.",
+        help="Tokenizer for BLEU.",
         choices=TOKENIZERS,
         shown_default=f"{BleuSettings.tokenize}; textbook: none, tokens separated by white space",
         panel="Score",
     )
     lowercase: bool = option(BleuSettings.lowercase, help="Ignore case in BLEU.", panel="Score")
     smooth_method: str = option(
-        BleuSettings.smooth_method, help="Smoothing of n-grams never matched.", choices=SMOOTHING, panel="Score"
+        BleuSettings.smooth_method, help="Smoothing of n-gram orders without a match.", choices=SMOOTHING, panel="Score"
     )
     smooth_value: float | None = option(
         BleuSettings.smooth_value,
-        help="Parameter of floor and add-k.",
+        help="Smoothing parameter of floor and add-k.",
         minimum=0,
         shown_default="floor 0.1, add-k 1",
         panel="Score",
     )
     chrf_char_order: int = option(
-        ChrfSettings.char_order, help="Longest character n-gram.", unit="characters", minimum=1, panel="chrF"
+        ChrfSettings.char_order, help="Maximum character n-gram order.", unit="characters", minimum=1, panel="chrF"
     )
     chrf_word_order: int = option(
-        ChrfSettings.word_order, help="Longest word n-gram; 2 gives chrF++.", unit="words", minimum=0, panel="chrF"
+        ChrfSettings.word_order, help="Maximum word n-gram order; 2 is chrF++.", unit="words", minimum=0, panel="chrF"
     )
-    chrf_beta: int = option(ChrfSettings.beta, help="Weight of recall against precision.", minimum=0, panel="chrF")
-    chrf_whitespace: bool = option(ChrfSettings.whitespace, help="Count spaces in character n-grams.", panel="chrF")
+    chrf_beta: int = option(ChrfSettings.beta, help="Weight of recall relative to precision.", minimum=0, panel="chrF")
+    chrf_whitespace: bool = option(ChrfSettings.whitespace, help="Include spaces in character n-grams.", panel="chrF")
     chrf_lowercase: bool = option(ChrfSettings.lowercase, help="Ignore case in chrF.", panel="chrF")
     chrf_eps_smoothing: bool = option(
-        ChrfSettings.eps_smoothing, help="Smooth as chrF++.py, NLTK and Moses do.", panel="chrF"
+        ChrfSettings.eps_smoothing, help="Epsilon smoothing as in chrF++.py, NLTK and Moses.", panel="chrF"
     )
-    ter_case_sensitive: bool = option(TerSettings.case_sensitive, help="Let case count in TER.", panel="TER")
+    ter_case_sensitive: bool = option(TerSettings.case_sensitive, help="Case-sensitive TER.", panel="TER")
     ter_asian_support: bool = option(
-        TerSettings.asian_support, help="Split Asian characters, with the two below.", panel="TER"
+        TerSettings.asian_support, help="Tokenize Asian characters; with the two options below.", panel="TER"
     )
     ter_no_punct: bool = option(TerSettings.no_punct, help="Remove punctuation.", panel="TER")
-    ter_normalized: bool = option(TerSettings.normalized, help="Split off punctuation first.", panel="TER")
+    ter_normalized: bool = option(TerSettings.normalized, help="Tokenize punctuation first.", panel="TER")
     bootstrap_samples: int = option(
-        1000, help="Resamples of the test against the baseline.", minimum=1, panel="Significance"
+        1000, help="Bootstrap resamples of the significance test.", minimum=1, panel="Significance"
     )
-    seed: int = option(12345, help="Seed of the resamples.", minimum=0, panel="Significance")
+    seed: int = option(12345, help="Random seed of the resamples.", minimum=0, panel="Significance")
     width: int | None = option(
         None,
-        help="Decimals shown.",
+        help="Decimal places.",
         minimum=0,
         shown_default=f"{WIDTH['sacrebleu']}; textbook: {WIDTH['textbook']}",
         panel="Output",
@@ -132,14 +133,14 @@ class BleuOptions:
 
 @dataclass(frozen=True)
 class BleuResult:
-    """Figures, ready to print.
+    """Scores, ready to print.
 
     Attributes:
-        scores: One a metric, or one a line with `--sentence`.
-        comparisons: One a metric where there is a baseline, which then takes the scores' place.
-        systems: How the baseline and the system are called.
-        sentence: Whether the scores are those of single lines.
-        width: Decimals shown.
+        scores: One per metric, or one per line with `--sentence`.
+        comparisons: With a baseline, one per metric, instead of the scores.
+        systems: Names of the baseline and the system.
+        sentence: Whether the scores are of single lines.
+        width: Decimal places.
     """
 
     scores: tuple[Score, ...]
@@ -150,7 +151,7 @@ class BleuResult:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed: for each figure the line that the `sacrebleu` command prints."""
+        """Printed form: for each score the line that the `sacrebleu` command prints."""
         if self.comparisons:
             return tuple(line for comparison in self.comparisons for line in self._table(comparison))
         if self.sentence:
@@ -160,14 +161,14 @@ class BleuResult:
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """The figures alone, one a line: the system's where there is a baseline."""
+        """The scores alone, one per line; with a baseline, those of the system."""
         if self.comparisons:
             return tuple(f"{comparison.system.value:.{self.width}f}" for comparison in self.comparisons)
         return tuple(score.number(self.width) for score in self.scores)
 
     @property
     def brief(self) -> tuple[str, ...]:
-        """What is printed with `--quiet`: the figures, and behind the system's those that a baseline adds, by TABs."""
+        """Printed form with `--quiet`: the scores; with a baseline, tab-separated from its score and the p-value."""
         if not self.comparisons:
             return self.numbers
         return tuple(
@@ -176,14 +177,14 @@ class BleuResult:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """JSON form."""
         return {
             "scores": [score.as_dict(self.width) for score in self.scores],
             "comparisons": [self._comparison(comparison) for comparison in self.comparisons],
         }
 
     def _table(self, comparison: Comparison) -> Iterator[str]:
-        """Signature, baseline, system; a star where the difference is significant at 0.05."""
+        """Yield signature, baseline and system; a star marks a difference that is significant at 0.05."""
         names = [f"baseline {self.systems[0]}", f"system {self.systems[1]}"]
         figures = [comparison.baseline.text(self.width), comparison.system.text(self.width)]
         left, right = max(map(len, names)), max(map(len, figures))
@@ -205,9 +206,9 @@ def run(options: BleuOptions, listen: Listener = null_listener) -> BleuResult:
     """Read the files and score them.
 
     Raises:
-        UsageError: Options that do not go together.
+        UsageError: Options cannot be combined.
         DataError: A file is missing, empty or not text, or the line counts differ.
-        ConfigError: The tokenizer needs what is not installed.
+        ConfigError: The tokenizer needs a package that is not installed.
     """
     _check(options)
     _explain_missing(options)
@@ -237,13 +238,13 @@ def run(options: BleuOptions, listen: Listener = null_listener) -> BleuResult:
 
 
 def _p_value(comparison: Comparison) -> str:
-    """The p-value, with a star where the difference is significant at 0.05."""
+    """Format the p-value, with a star if the difference is significant at 0.05."""
     return f"p = {comparison.p_value:.4f}{' *' if comparison.p_value < 0.05 else ''}"
 
 
 def chosen_settings(options: BleuOptions) -> list[Settings]:
-    """The metrics asked for, in sacreBLEU's order, each with its settings."""
-    known: dict[str, Settings] = {
+    """Return the settings of the requested metrics, in sacreBLEU's order."""
+    all_settings: dict[str, Settings] = {
         "bleu": BleuSettings(
             tokenize=options.tokenize or BleuSettings.tokenize,
             lowercase=options.lowercase,
@@ -265,7 +266,7 @@ def chosen_settings(options: BleuOptions) -> list[Settings]:
             case_sensitive=options.ter_case_sensitive,
         ),
     }
-    return [settings for name, settings in known.items() if name in options.metric]
+    return [settings for name, settings in all_settings.items() if name in options.metric]
 
 
 def _textbook(options: BleuOptions, segments: Segments) -> list[Score]:
@@ -279,8 +280,8 @@ def _textbook(options: BleuOptions, segments: Segments) -> list[Score]:
         return str(tokenizer(line.lower() if options.lowercase else line)).split()
 
     values = [
-        textbook_bleu(tokens(written), tokens(right), max_n)
-        for written, right in zip(segments.hypotheses, segments.references[0], strict=True)
+        textbook_bleu(tokens(hypothesis), tokens(reference), max_n)
+        for hypothesis, reference in zip(segments.hypotheses, segments.references[0], strict=True)
     ]
     signature = f"k:{max_n}|case:{'lc' if options.lowercase else 'mixed'}|tok:{name}"
     if options.sentence:
@@ -292,31 +293,33 @@ def _textbook(options: BleuOptions, segments: Segments) -> list[Score]:
 def _compare(options: BleuOptions, segments: Segments, baseline: Path) -> list[Comparison]:
     from rnnkit.evaluation.bootstrap import compare
 
-    theirs = read_side(baseline)
-    check_counts(baseline, len(theirs), options.references[0], len(segments.references[0]))
+    baseline_lines = read_side(baseline)
+    check_counts(baseline, len(baseline_lines), options.references[0], len(segments.references[0]))
     return [
-        compare(segments.hypotheses, theirs, segments.references, settings, options.bootstrap_samples, options.seed)
+        compare(
+            segments.hypotheses, baseline_lines, segments.references, settings, options.bootstrap_samples, options.seed
+        )
         for settings in chosen_settings(options)
     ]
 
 
 def _warn_tokenized(options: BleuOptions, segments: Segments, listen: Listener) -> None:
-    """Say what sacreBLEU says of hypotheses that look tokenized; their score would not be comparable."""
-    free_standing = sum(line.endswith(" .") for line in segments.hypotheses)
-    if "bleu" in options.metric and free_standing >= TOKENIZED_LINES:
+    """Warn, as sacreBLEU does, of hypotheses that look tokenized: their score is not comparable."""
+    separate = sum(line.endswith(" .") for line in segments.hypotheses)
+    if "bleu" in options.metric and separate >= TOKENIZED_LINES:
         listen(
             WarningEvent(
-                f"{free_standing} hypotheses end in a free-standing full stop; scores are meant for detokenized text "
+                f"{separate} hypotheses end in a separate full stop; scores are defined for detokenized text "
                 "(`rnnkit detokenize`)"
             )
         )
 
 
 def _check(options: BleuOptions) -> None:
-    """Refuse options that do not go together.
+    """Check that the options can be combined.
 
     Raises:
-        UsageError: With the options' names.
+        UsageError: They cannot.
     """
     defaults = BleuOptions(references=[])
     changed = {name for name in vars(options) if getattr(options, name) != getattr(defaults, name)}
@@ -324,27 +327,36 @@ def _check(options: BleuOptions) -> None:
         shared = {"references", "hypotheses", "method", "sentence", "max_n", "tokenize", "lowercase", "width", "seed"}
         _refuse(changed - shared, "--method textbook")
         if len(options.references) > 1:
-            raise UsageError("--method textbook takes one reference file", f"{len(options.references)} are given")
+            raise UsageError(
+                "--method textbook needs a single reference file",
+                f"{len(options.references)} are given",
+                option="--method",
+            )
     else:
         _refuse(changed & {"max_n"}, "--method sacrebleu", hint="add --method textbook")
     if options.sentence:
         _refuse(changed & {"baseline"}, "--sentence")
         if len(set(options.metric)) > 1:
-            raise UsageError("--sentence takes one metric", f"asked for: {', '.join(options.metric)}")
+            raise UsageError(
+                "--sentence needs a single metric", f"given: {', '.join(options.metric)}", option="--sentence"
+            )
     if options.smooth_method not in ("floor", "add-k"):
         _refuse(changed & {"smooth_value"}, f"--smooth-method {options.smooth_method}")
     if options.baseline is not None:
         refuse_stdin_twice([*options.references, options.hypotheses, options.baseline])
 
 
-def _refuse(names: set[str], beside: str, hint: str | None = None) -> None:
+def _refuse(names: set[str], other: str, hint: str | None = None) -> None:
     if names:
-        listed = ", ".join(f"--{option_name(name)}" for name in sorted(names))
-        raise UsageError(f"{listed} cannot be used with {beside}", hint=hint)
+        listed = ", ".join(f"--{flag(name)}" for name in sorted(names))
+        first = f"--{flag(min(names))}"
+        raise UsageError(f"{listed} cannot be combined with {other}", hint=hint, option=first)
 
 
 def _explain_missing(options: BleuOptions) -> None:
-    """`--metric bleu chrf` is how sacreBLEU's command is used; here `chrf` would be taken for a reference."""
+    """Explain `--metric bleu chrf`, the form of sacreBLEU's command: here `chrf` is taken for a reference."""
     for path in options.references:
         if str(path) in METRICS and not path.exists():
-            raise DataError(f"there is no reference file {path}", hint=f"for the metric, write --metric {path}")
+            raise DataError(
+                f"there is no reference file {path}", hint=f"for the metric, use --metric {path}", path=path
+            )

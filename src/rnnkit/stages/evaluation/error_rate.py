@@ -1,4 +1,4 @@
-"""`rnnkit error-rate`: how many lines, tokens and characters are wrong, where several answers may be right."""
+"""`rnnkit error-rate`: line, token and character error rates, with several references per line."""
 
 from __future__ import annotations
 
@@ -32,39 +32,38 @@ cut -f1 lexicon.tsv | uniq | rnnkit decode | rnnkit error-rate lexicon.tsv --key
 
 @dataclass(frozen=True)
 class ErrorRateOptions:
-    """Measure how much of the hypotheses is wrong, in percent, against the nearest of several right answers.
+    """Compute error rates of hypotheses in percent, against the nearest of several references.
 
-    The line error rate is the share of lines that equal no right answer: the word error rate of
-    grapheme-to-phoneme, transliteration and inflection work, the sentence error rate of speech recognition. The token
-    error rate is the edit distance over the tokens of the right answers: the phoneme error rate of
-    grapheme-to-phoneme work, the word error rate of speech recognition. The character error rate is the same over
-    characters, spaces included.
+    The line error rate is the share of lines that equal no reference: the word error rate of grapheme-to-phoneme
+    conversion, transliteration and inflection, the sentence error rate of speech recognition. The token error rate is
+    the edit distance divided by the tokens of the references: the phoneme error rate of grapheme-to-phoneme conversion,
+    the word error rate of speech recognition. The character error rate is the same over characters, spaces included.
     """
 
     references: list[Path] = argument(
-        help="Reference file, one right answer a line; of several files, each may hold another right answer, and "
-        "a blank line none.",
+        help="Reference file, one reference per line; several files give several references per line, a blank line "
+        "none.",
         metavar="REFERENCE",
     )
-    hypotheses: Path = option(STDIN, help="Hypotheses, one a line; - is stdin.", panel="Data")
+    hypotheses: Path = option(STDIN, help="Hypotheses, one per line; - is standard input.", panel="Data")
     separator: str | None = option(
-        None, help="Text between the several right answers on a reference line, such as '|||'.", panel="Data"
+        None, help="Separator between several references on a line, such as '|||'.", panel="Data"
     )
     keyed: bool = option(
         False,
-        help="Reference lines are QUESTION<TAB>ANSWER, as in a pronouncing dictionary: neighbouring lines with the "
-        "same question hold its right answers, and there is one hypothesis a question.",
+        help="Reference lines are KEY<TAB>REFERENCE, as in a pronouncing dictionary: adjacent lines with the same key "
+        "are its references, and there is one hypothesis per key.",
         panel="Data",
     )
-    unit: list[str] = option(UNITS, help="What is counted; repeat for several.", choices=UNITS, panel="Score")
+    unit: list[str] = option(UNITS, help="Unit of the error rate; repeatable.", choices=UNITS, panel="Score")
     lowercase: bool = option(False, help="Ignore case.", panel="Score")
     normalise: str = option(
         NFC,
-        help="Unicode form in which lines are compared, so that one letter in two encodings is one letter.",
+        help="Unicode normalization form in which lines are compared.",
         choices=FORMS,
         panel="Score",
     )
-    width: int = option(2, help="Decimals shown.", minimum=0, panel="Output")
+    width: int = option(2, help="Decimal places.", minimum=0, panel="Output")
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,9 @@ class ErrorRateResult:
     """Error rates, ready to print.
 
     Attributes:
-        rates: One for each unit asked for.
-        answers: Right answers in all.
-        width: Decimals shown.
+        rates: One per requested unit.
+        answers: Total number of references.
+        width: Decimal places.
     """
 
     rates: tuple[ErrorRate, ...]
@@ -83,102 +82,112 @@ class ErrorRateResult:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed."""
+        """Printed form."""
         return tuple(rate.line(self.width) for rate in self.rates)
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """What is printed with `--quiet`: the rates alone, in percent."""
+        """Printed form with `--quiet`: the rates alone, in percent."""
         return tuple(rate.number(self.width) for rate in self.rates)
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """JSON form."""
         return {"rates": [rate.as_dict(self.width) for rate in self.rates], "answers": self.answers}
 
 
 def run(options: ErrorRateOptions, listen: Listener = null_listener) -> ErrorRateResult:
-    """Read the files and count what is wrong.
+    """Read the files and compute the error rates.
 
     Raises:
-        UsageError: Options that do not go together.
+        UsageError: Options cannot be combined.
         DataError: A file is missing, empty or not text, or the line counts differ.
     """
     _check(options)
     announce_stdin([options.hypotheses], listen)
-    hypotheses, answers = _read(options, listen)
-    look(hypotheses, answers, listen)
-    clean = Normalizer(options.normalise, options.lowercase)
-    written = [clean(line) for line in hypotheses]
-    right = [[clean(answer) for answer in variants] for variants in answers]
-    rates = tuple(error_rate(written, right, unit) for unit in UNITS if unit in options.unit)
-    return ErrorRateResult(rates, sum(map(len, answers)), options.width)
+    hypotheses, references = _read(options, listen)
+    look(hypotheses, references, listen)
+    normalize = Normalizer(options.normalise, options.lowercase)
+    normalized = [normalize(line) for line in hypotheses]
+    normalized_references = [[normalize(reference) for reference in group] for group in references]
+    rates = tuple(error_rate(normalized, normalized_references, unit) for unit in UNITS if unit in options.unit)
+    return ErrorRateResult(rates, sum(map(len, references)), options.width)
 
 
 def _check(options: ErrorRateOptions) -> None:
     if options.keyed and len(options.references) > 1:
-        raise UsageError("--keyed takes one reference file", f"{len(options.references)} are given")
+        raise UsageError(
+            "--keyed needs a single reference file", f"{len(options.references)} are given", option="--keyed"
+        )
     if options.separator == "":
-        raise UsageError("--separator cannot be empty", hint="leave it out where a line holds one right answer")
+        raise UsageError(
+            "--separator must not be empty",
+            hint="leave it out if each line has one reference",
+            option="--separator",
+        )
 
 
 def _read(options: ErrorRateOptions, listen: Listener) -> tuple[list[str], list[list[str]]]:
-    """The hypotheses, and the right answers of each."""
+    """Read the hypotheses, and the references of each."""
     if options.keyed:
         return _read_keyed(options, listen)
     segments = read_segments(options.references, options.hypotheses)
-    answers = [_variants(lines, options.separator) for lines in zip(*segments.references, strict=True)]
-    return segments.hypotheses, answers
+    references = [_references_of(lines, options.separator) for lines in zip(*segments.references, strict=True)]
+    return segments.hypotheses, references
 
 
-def _variants(lines: Sequence[str], separator: str | None) -> list[str]:
-    """The right answers on the lines of one place. Blank ones are none, unless all of them are blank."""
-    answers = [answer.strip() for line in lines for answer in (line.split(separator) if separator else [line])]
-    return list(dict.fromkeys(filter(None, answers))) or [""]
+def _references_of(lines: Sequence[str], separator: str | None) -> list[str]:
+    """Return the references on corresponding lines. Blank ones are ignored, unless all are blank."""
+    references = [part.strip() for line in lines for part in (line.split(separator) if separator else [line])]
+    return list(dict.fromkeys(filter(None, references))) or [""]
 
 
 def _read_keyed(options: ErrorRateOptions, listen: Listener) -> tuple[list[str], list[list[str]]]:
-    """A dictionary's answers by question, and one hypothesis for each."""
+    """Read the references of a dictionary by key, and one hypothesis for each key."""
     path = options.references[0]
     refuse_stdin_twice([path, options.hypotheses])
-    questions: list[str] = []
-    answers: list[list[str]] = []
+    keys: list[str] = []
+    references: list[list[str]] = []
     first: dict[str, int] = {}
-    again: list[str] = []
+    recurrences: list[str] = []
     for number, line in enumerate(read_side(path), start=1):
-        question, tab, answer = line.partition("\t")
+        key, tab, reference = line.partition("\t")
         if not tab:
             raise DataError(
-                f"{describe(path)}:{number}: no right answer", f"--keyed wants QUESTION<TAB>ANSWER, not {line[:60]!r}"
+                f"{describe(path)}:{number}: there is no reference",
+                f"--keyed expects KEY<TAB>REFERENCE, got {line[:60]!r}",
+                path=path,
+                line=number,
+                option="--keyed",
             )
-        if not questions or questions[-1] != question:
-            if question in first:
-                again.append(f"{question!r} on line {first[question]:,} and again on line {number:,}")
-            first.setdefault(question, number)
-            questions.append(question)
-            answers.append([])
-        answers[-1] += _variants([answer], options.separator)
+        if not keys or keys[-1] != key:
+            if key in first:
+                recurrences.append(f"{key!r} on line {first[key]:,} and again on line {number:,}")
+            first.setdefault(key, number)
+            keys.append(key)
+            references.append([])
+        references[-1] += _references_of([reference], options.separator)
     hypotheses = read_hypotheses(options.hypotheses, [path])
-    apart = _apart(again, len(questions))
-    if again and len(hypotheses) != len(questions):
+    recurring = _describe_recurring(recurrences, len(keys))
+    if recurrences and len(hypotheses) != len(keys):
         raise DataError(
             "hypotheses and references differ in length",
-            f"{describe(options.hypotheses)} has {len(hypotheses)} lines, "
-            f"{describe(path)} has {len(questions)} questions",
-            apart,
-            hint="`sort -s -t $'\\t' -k1,1` brings the lines of a question together",
+            f"{describe(options.hypotheses)} has {len(hypotheses)} lines, {describe(path)} has {len(keys)} keys",
+            recurring,
+            hint="`sort -s -t $'\\t' -k1,1` makes the lines of a key adjacent",
+            path=path,
         )
-    check_counts(options.hypotheses, len(hypotheses), path, len(questions), what="questions")
-    if again:
-        listen(WarningEvent(f"{describe(path)}: {apart}"))
-    return hypotheses, answers
+    check_counts(options.hypotheses, len(hypotheses), path, len(keys), what="keys")
+    if recurrences:
+        listen(WarningEvent(f"{describe(path)}: {recurring}"))
+    return hypotheses, references
 
 
-def _apart(again: Sequence[str], questions: int) -> str:
-    """The message about questions whose lines do not stand together; `again` has one place each."""
-    if not again:
+def _describe_recurring(recurrences: Sequence[str], keys: int) -> str:
+    """Describe keys whose lines are not adjacent; `recurrences` has an entry for each."""
+    if not recurrences:
         return ""
-    more = f", and {len(again) - 1:,} more" if len(again) > 1 else ""
+    more = f", and {len(recurrences) - 1:,} more" if len(recurrences) > 1 else ""
     return (
-        f"{len(again):,} of {questions:,} questions recur apart from their other lines, and each place counts as a "
-        f"question of its own: {again[0]}{more}"
+        f"{len(recurrences):,} of {keys:,} keys recur on lines that are not adjacent, and each occurrence counts as a "
+        f"separate key: {recurrences[0]}{more}"
     )

@@ -1,4 +1,4 @@
-"""`rnnkit evaluate-embeddings`: word vectors against what people say of words."""
+"""`rnnkit evaluate-embeddings`: evaluate word vectors on analogies and on human similarity ratings."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.config import argument, option
+from rnnkit.embeddings.loading import load_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import describe
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.options.declare import argument, option
 from rnnkit.reports.columns import aligned
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.vectors import vector_options as vector
-from rnnkit.stages.vectors.questions import load_vectors
+from rnnkit.stages import shared_options
+from rnnkit.stages import shared_options as shared
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
@@ -34,45 +34,48 @@ NO_VECTORS = "its words have no vectors"
 
 @dataclass(frozen=True)
 class EvaluateEmbeddingsOptions:
-    """Test word vectors on files of analogies and of rated pairs of words; what a file holds is seen from its lines.
+    """Evaluate word vectors on files of analogies and of rated word pairs; the kind of a file is detected.
 
-    Analogies, as in questions-words.txt: `: section` lines, and four words a line, `Athens Greece Baghdad Iraq`. The
-    answer is the word nearest to Greece - Athens + Baghdad (3CosAdd), the three themselves left out. Only the most
-    frequent words are looked at, as is usual: a question with another word is not asked. Sections whose names begin
-    with gram are syntactic, the others semantic.
+    Analogies, as in questions-words.txt: `: section` lines, and four words per line, `Athens Greece Baghdad Iraq`. The
+    predicted word is the nearest to Greece - Athens + Baghdad (3CosAdd), excluding these three. As is usual, only the
+    most frequent words are considered: questions with other words are skipped. Sections whose names begin with gram are
+    syntactic, the others semantic.
 
-    Rated pairs, as in wordsim353.tsv: two words and a number a line, split by tabs, semicolons, commas, white space or
-    colons, in double quotes or not. The figure is Spearman's rank correlation of ratings and cosines, among all words
-    that have a vector.
+    Rated pairs, as in wordsim353.tsv: two words and a number per line, separated by tabs, semicolons, commas, white
+    space or colons, with or without double quotes. The score is Spearman's rank correlation of ratings and cosine
+    similarities, over all words that have a vector.
     """
 
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
-    vectors: Path | None = vector.vectors()
-    work: Path = usual.work()
-    repair: bool = usual.repair()
+    vectors: Path | None = shared_options.vectors()
+    work: Path = shared.work()
+    repair: bool = shared.repair()
     restrict: int = option(
-        30_000, help="Most frequent words that analogies are asked among.", panel="Score", unit="words", minimum=1
+        30_000,
+        help="Consider only this many of the most frequent words in analogies.",
+        panel="Score",
+        unit="words",
+        minimum=1,
     )
     lowercase: bool = option(
         True,
-        help="Ignore case: where a word's own spelling has no vector, the most frequent word counts that differs in "
-        "nothing else.",
+        help="Ignore case: a word without a vector gets that of the most frequent word that differs only in case.",
         panel="Score",
     )
     unseen: bool = option(
-        False, help="Compose words of rated pairs that have no vector of their n-grams.", panel="Score"
+        False, help="Compose vectors of out-of-vocabulary words in rated pairs from their n-grams.", panel="Score"
     )
 
 
 @dataclass(frozen=True)
 class AnalogyScore:
-    """Right answers to a file of analogies.
+    """Accuracy on a file of analogies.
 
     Attributes:
         path: The file.
-        restrict: How many of the most frequent words were looked at.
-        sections: One tally a section.
-        sums: Semantic and syntactic, where the file has both; and the total, last.
+        restrict: Number of most frequent words considered.
+        sections: Counts of each section.
+        sums: Semantic and syntactic counts, if the file has both; then the total.
     """
 
     path: Path
@@ -82,17 +85,17 @@ class AnalogyScore:
 
     @property
     def measured(self) -> bool:
-        """Whether anything could be asked."""
+        """Whether any question has vectors."""
         return self.sums[-1].asked > 0
 
     @property
     def why(self) -> str:
-        """Why nothing could be measured."""
-        return f"nothing could be measured, {NO_VECTORS}"
+        """Why there is no score."""
+        return f"there is no score because {NO_VECTORS}"
 
     @property
     def lines(self) -> list[str]:
-        """What is printed."""
+        """Printed form."""
         heads = [("section", "accuracy", "correct", "asked", "questions")]
         rows = [
             (tally.name, percent(tally.accuracy), *(f"{n:,}" for n in (tally.correct, tally.asked, tally.questions)))
@@ -103,11 +106,11 @@ class AnalogyScore:
 
     @property
     def number(self) -> str:
-        """The figure alone."""
+        """The score alone."""
         return percent(self.sums[-1].accuracy)
 
     def as_dict(self) -> dict[str, Any]:
-        """The score for JSON."""
+        """JSON form."""
         return {
             "file": str(self.path),
             "kind": "analogies",
@@ -119,19 +122,19 @@ class AnalogyScore:
 
 @dataclass(frozen=True)
 class SimilarityScore:
-    """Agreement with a file of rated pairs."""
+    """Rank correlation with a file of rated pairs."""
 
     path: Path
     correlation: Correlation
 
     @property
     def measured(self) -> bool:
-        """Whether there was anything to correlate."""
+        """Whether the correlation is defined."""
         return self.correlation.spearman is not None
 
     @property
     def lines(self) -> list[str]:
-        """What is printed."""
+        """Printed form."""
         found = self.correlation
         share = f"{found.used:,} of {found.pairs:,} pairs, {percent(found.coverage)}"
         lines = [f"{self.path}: rated pairs of words", f"  Spearman's rho = {self.number} ({share})"]
@@ -139,19 +142,19 @@ class SimilarityScore:
 
     @property
     def why(self) -> str:
-        """Why nothing could be measured."""
+        """Why there is no score."""
         undefined = self.correlation.undefined
         if undefined is not None:
             return f"the correlation is not defined because {undefined}"
-        return f"nothing could be measured, {NO_VECTORS}"
+        return f"there is no score because {NO_VECTORS}"
 
     @property
     def number(self) -> str:
-        """The figure alone."""
+        """The score alone."""
         return "-" if self.correlation.spearman is None else f"{self.correlation.spearman:.4f}"
 
     def as_dict(self) -> dict[str, Any]:
-        """The score for JSON."""
+        """JSON form."""
         return {"file": str(self.path), "kind": "pairs", **self.correlation.as_dict()}
 
 
@@ -160,38 +163,38 @@ Score = AnalogyScore | SimilarityScore
 
 @dataclass(frozen=True)
 class EvaluateEmbeddingsResult:
-    """A score for each file, ready to print; what was repaired in the vectors with `--repair`."""
+    """A score for each file, ready to print, and the repairs of the vectors with `--repair`."""
 
     scores: tuple[Score, ...]
     repairs: Repairs | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed: a table a file."""
+        """Printed form: a table per file."""
         return tuple(line for score in self.scores for line in [*score.lines, ""])[:-1]
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """What is printed with `--quiet`: one figure a file."""
+        """Printed form with `--quiet`: one number per file."""
         return tuple(score.number for score in self.scores)
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """JSON form."""
         scores = {"scores": [score.as_dict() for score in self.scores]}
         return scores if self.repairs is None else {**scores, "repairs": self.repairs.as_dict()}
 
 
 def percent(share: float | None) -> str:
-    """A share as it is printed."""
+    """Format a fraction as a percentage."""
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def run(options: EvaluateEmbeddingsOptions, listen: Listener = null_listener) -> EvaluateEmbeddingsResult:
-    """Test the vectors.
+    """Evaluate the vectors.
 
     Raises:
-        UsageError: `--unseen` where the vectors have no n-grams.
-        DataError: A file is missing or holds neither analogies nor pairs, or no word of any file has a vector.
+        UsageError: `--unseen` is given, and the vectors have no n-grams.
+        DataError: A file is missing or has neither analogies nor pairs, or no word of any file has a vector.
         FormatError: The vectors are damaged.
     """
     texts = [(path, list(read_lines(path))) for path in options.files]
@@ -199,14 +202,16 @@ def run(options: EvaluateEmbeddingsOptions, listen: Listener = null_listener) ->
         _is_analogies(path, lines)
     vectors = load_vectors(options.vectors, options.work, options.repair, listen)
     if options.unseen and vectors.table.subwords is None:
-        raise UsageError(f"--unseen needs vectors with n-grams, those of {vectors.table.name} have none")
+        raise UsageError(
+            f"--unseen needs vectors with n-grams, and those of {vectors.table.name} have none", option="--unseen"
+        )
     scores = tuple(_score(path, lines, vectors, options, listen) for path, lines in texts)
     if not any(score.measured for score in scores):
         if any(isinstance(score, SimilarityScore) and score.correlation.undefined for score in scores):
-            raise DataError("nothing could be measured", *(f"{describe(score.path)}: {score.why}" for score in scores))
+            raise DataError("there is no score", *(f"{describe(score.path)}: {score.why}" for score in scores))
         raise DataError(
-            "nothing could be measured: no question has a vector for each of its words",
-            hint="are the words of the files and the vectors in one language, and cut alike?",
+            "there is no score: no question has a vector for each of its words",
+            hint="check that files and vectors have the same language and tokenization",
         )
     return EvaluateEmbeddingsResult(scores, vectors.table.repairs)
 
@@ -214,7 +219,7 @@ def run(options: EvaluateEmbeddingsOptions, listen: Listener = null_listener) ->
 def _score(
     path: Path, lines: Sequence[str], vectors: Vectors, options: EvaluateEmbeddingsOptions, listen: Listener
 ) -> Score:
-    """The score of one file."""
+    """Score one file."""
     score: Score
     if _is_analogies(path, lines):
         score, bad = _solve(path, lines, vectors, options)
@@ -222,7 +227,7 @@ def _score(
         score, bad = _correlate(path, lines, vectors, options)
     if bad:
         lines_are = "1 line is" if len(bad) == 1 else f"{len(bad):,} lines are"
-        listen(WarningEvent(f"{describe(path)}: {lines_are} not understood and left out, the first is line {bad[0]}"))
+        listen(WarningEvent(f"{describe(path)}: {lines_are} malformed and skipped, the first is line {bad[0]}"))
     if not score.measured:
         listen(WarningEvent(f"{describe(path)}: {score.why}"))
     return score
@@ -254,16 +259,16 @@ def _correlate(
 
 
 def _is_analogies(path: Path, lines: Sequence[str]) -> bool:
-    """Whether a file holds analogies; the first lines that say something decide.
+    """Return whether a file has analogies rather than rated pairs, judging by its first nonempty lines.
 
     Raises:
-        DataError: It holds neither analogies nor rated pairs.
+        DataError: It has neither analogies nor rated pairs.
     """
     from rnnkit.evaluation.analogies import SECTION
     from rnnkit.evaluation.word_similarity import COMMENT, parse_pair
 
-    telling = (line for line in lines if line.strip() and not line.startswith(COMMENT))
-    first = list(islice(telling, 2))  # one of them may be a header
+    nonempty = (line for line in lines if line.strip() and not line.startswith(COMMENT))
+    first = list(islice(nonempty, 2))  # one of them may be a header
     if first and first[0].startswith(SECTION):
         return True
     if any(parse_pair(line) is not None for line in first):
@@ -271,6 +276,7 @@ def _is_analogies(path: Path, lines: Sequence[str]) -> bool:
     if any(len(line.split()) == 4 for line in first):
         return True
     raise DataError(
-        f"{describe(path)} holds neither analogies nor rated pairs of words",
-        "an analogy is four words a line, below `: section` lines; a pair is two words and a number a line",
+        f"{describe(path)} has neither analogies nor rated word pairs",
+        "an analogy is four words on a line, below `: section` lines; a pair is two words and a number on a line",
+        path=path,
     )

@@ -1,4 +1,4 @@
-"""`rnnkit convert-embeddings`: word vectors from one format into another."""
+"""`rnnkit convert-embeddings`: conversion of word vectors between formats."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rnnkit.config import argument, as_dict, option
+from rnnkit.embeddings.loading import digest_vectors
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
-from rnnkit.options.record import as_dict
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.outputs import claim_file, claim_folder
-from rnnkit.stages.vectors import vector_options as vector
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
-    from rnnkit.embeddings.table import Table
+    from rnnkit.embeddings.vector_table import VectorTable
 
 EXAMPLE = """\
 rnnkit convert-embeddings vectors.txt
@@ -31,37 +30,38 @@ PROJECTOR: Final = "projector"
 FORMATS: Final = (DIRECTORY, "word2vec", "word2vec-binary", "fasttext", "fasttext-binary", "glove", PROJECTOR)
 
 ENDINGS: Final = {"": DIRECTORY, ".txt": "word2vec", ".vec": "fasttext"}
-"""Formats that a name tells. `.bin` is left out: word2vec and fastText both use it."""
+"""Formats by the suffix of the output. `.bin` is missing because word2vec and fastText both use it."""
 
 KEEP_SUBWORDS: Final = (DIRECTORY, "fasttext-binary")
+"""Formats that store n-gram vectors."""
 
 KEEP_BLANKS: Final = ("fasttext-binary", PROJECTOR)
-"""Formats in which a word may hold a space."""
+"""Formats in which a word may contain a space."""
 
 EXPORT: Final = "exported-vectors"
 KINDS: Final = {DIRECTORY: "vectors", PROJECTOR: EXPORT}
-"""Kinds of artefact of the formats that are folders."""
+"""Artefact kinds of the formats that are directories."""
 
 VERSION: Final = 1
 
 
 @dataclass(frozen=True)
 class ConvertEmbeddingsOptions:
-    """Write word vectors in another format, to take them to other tools or to bring them from there.
+    """Convert word vectors to another format, to exchange them with other tools.
 
-    word2vec and fasttext are the same text, with a header, as `.vec` files have it; glove is the text without. The
-    binary formats keep every bit, and so do the texts: a number has as many digits as it needs to come back.
-    fasttext-binary is a model file that composes vectors of unseen words, if the vectors have subwords; directory is
-    what rnnkit uses; projector is for TensorBoard. What is read is recognised by its content.
+    word2vec and fasttext are the same text format, with a header line, as in `.vec` files; glove is without the header.
+    All formats are lossless: text formats write as many digits as needed to restore every bit. fasttext-binary is a
+    model file, which composes vectors of unseen words if the vectors have subwords; directory is rnnkit's own format;
+    projector is for the TensorBoard Embedding Projector. The input format is detected from the content.
     """
 
     output: Path = argument(help="File or directory to write.", metavar="OUTPUT")
-    vectors: Path | None = vector.vectors()
-    work: Path = usual.work()
-    repair: bool = usual.repair()
+    vectors: Path | None = shared.vectors()
+    work: Path = shared.work()
+    repair: bool = shared.repair()
     top: int | None = option(
         None,
-        help="Take only so many of the first words, the most frequent.",
+        help="Convert only the first words, which are the most frequent.",
         panel="Data",
         unit="words",
         minimum=1,
@@ -69,24 +69,24 @@ class ConvertEmbeddingsOptions:
     )
     to: str | None = option(
         None,
-        help="Format.",
+        help="Output format.",
         choices=FORMATS,
         panel="Output",
-        shown_default="by OUTPUT's ending: none directory, .txt word2vec, .vec fasttext",
+        shown_default="by OUTPUT's suffix: none directory, .txt word2vec, .vec fasttext",
     )
-    overwrite: bool = option(False, help="Replace what is there.", panel="Output")
+    overwrite: bool = option(False, help="Replace an existing output.", panel="Output")
 
 
 @dataclass(frozen=True)
 class ConvertEmbeddingsResult:
-    """What was written.
+    """The vectors that were written.
 
     Attributes:
-        path: Where.
+        path: The file or directory.
         format: One of `FORMATS`.
-        words: How many.
-        dimension: Numbers a vector.
-        repairs: What was repaired or skipped in what was read; None where it was read strictly.
+        words: Number of words.
+        dimension: Vector dimension.
+        repairs: Repairs made in the input; None without `--repair`.
     """
 
     path: Path
@@ -101,63 +101,71 @@ class ConvertEmbeddingsResult:
         return (f"{self.path}: {self.words:,} words of dimension {self.dimension:,} as {self.format}",)
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON knows it."""
-        known = {"path": str(self.path), "format": self.format, "words": self.words, "dimension": self.dimension}
-        return known if self.repairs is None else {**known, "repairs": self.repairs.as_dict()}
+        """Return the result as JSON."""
+        fields = {"path": str(self.path), "format": self.format, "words": self.words, "dimension": self.dimension}
+        return fields if self.repairs is None else {**fields, "repairs": self.repairs.as_dict()}
 
 
 def run(options: ConvertEmbeddingsOptions, listen: Listener = null_listener) -> ConvertEmbeddingsResult:
-    """Read and write.
+    """Convert the vectors.
 
     Raises:
-        UsageError: The output's name does not say which format is meant.
-        DataError: There are no vectors, they are malformed, or the format cannot carry one of the words.
+        UsageError: The format is neither given nor implied by the name of the output.
+        DataError: The vectors are missing or malformed, or the format cannot represent one of the words.
         ArtefactError: The output already exists, or cannot be written.
         FormatError: The vectors directory is damaged.
     """
     from rnnkit.embeddings import formats
-    from rnnkit.embeddings.repaired_words import join_blanks
+    from rnnkit.embeddings.formats.word_repair import spaces_to_underscores
 
-    output, format = options.output, options.to or _guess(options.output)
+    output, format = options.output, options.to or _infer_format(options.output)
     source = options.vectors or Workspace(options.work).embeddings
     if format in KINDS:
-        claim_folder(options, output, KINDS[format], others=[source])
+        check_output_folder(options, output, KINDS[format], others=[source])
     else:
-        claim_file(options, output, EXPORT, others=[source])
+        check_output_file(options, output, EXPORT, others=[source])
     table = formats.load(source, options.repair)
     if options.top is not None:
         table = table.first(options.top)
     if table.subwords is not None and format not in KEEP_SUBWORDS:
-        listen(Note(f"{format} has no place for the vectors of n-grams: words not in it will have none"))
+        listen(Note(f"{format} cannot store n-gram vectors: words outside the vocabulary will have no vector"))
     if format not in KEEP_BLANKS:
-        table = join_blanks(table)
+        table = spaces_to_underscores(table)
     if table.repairs is not None:
         table.repairs.warn(listen)
-    digest = vector.digest(source)
+    digest = digest_vectors(source)
     _write(output, format, table, options, {} if digest is None else {"vectors": digest})
     return ConvertEmbeddingsResult(output, format, len(table.words), table.dimension, table.repairs)
 
 
-def _guess(output: Path) -> str:
-    """The format that a name tells."""
-    known = DIRECTORY if output.is_dir() else ENDINGS.get(output.suffix.lower())
-    if known is None:
-        both = "word2vec-binary or fasttext-binary" if output.suffix.lower() == ".bin" else " or ".join(FORMATS)
-        raise UsageError(f"the name {output.name} does not say which format is meant", hint=f"say it: --to {both}")
-    return known
+def _infer_format(output: Path) -> str:
+    """Infer the format from the name of the output."""
+    format = DIRECTORY if output.is_dir() else ENDINGS.get(output.suffix.lower())
+    if format is None:
+        candidates = ("word2vec-binary", "fasttext-binary") if output.suffix.lower() == ".bin" else FORMATS
+        raise UsageError(
+            f"cannot infer the format from the name {output.name}",
+            hint=f"select it: --to {' or '.join(candidates)}",
+            path=output,
+            option="--to",
+        )
+    return format
 
 
-def _write(output: Path, format: str, table: Table, options: ConvertEmbeddingsOptions, inputs: dict[str, str]) -> None:
-    from rnnkit.embeddings import directory, formats, projector
+def _write(
+    output: Path, format: str, table: VectorTable, options: ConvertEmbeddingsOptions, inputs: dict[str, str]
+) -> None:
+    from rnnkit.embeddings import formats
+    from rnnkit.embeddings.formats import projector, vectors_directory
     from rnnkit.io.artifact_output import announce_kind, atomic_directory, write_file_manifest
 
     if format == DIRECTORY:
-        directory.write(output, table, options=as_dict(options), inputs=inputs)
+        vectors_directory.write(output, table, options=as_dict(options), inputs=inputs)
         return
     facts = {"format": format, "words": len(table.words), "dimension": table.dimension}
     if format == PROJECTOR:
         with atomic_directory(output, EXPORT) as temporary:
-            projector.fill(temporary, table)
+            projector.write_files(temporary, table)
             files = manifest.describe_files(temporary, [projector.VECTORS, projector.METADATA])
             found = manifest.Manifest(EXPORT, VERSION, as_dict(options), inputs, files, facts)
             manifest.write(temporary / manifest.NAME, found)

@@ -1,4 +1,4 @@
-"""`rnnkit convert-ngrams`: counted language models to ARPA files and back."""
+"""`rnnkit convert-ngrams`: conversion of n-gram models to and from ARPA files."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rnnkit.config import STDIN, argument, as_dict, option
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.atomic import is_stream
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import STDIN, argument, option
-from rnnkit.options.record import as_dict
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.outputs import claim_file, claim_folder
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.outputs import check_output_file, check_output_folder
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
 
 EXAMPLE = """\
 rnnkit convert-ngrams model.arpa
@@ -30,18 +29,19 @@ rnnkit convert-ngrams work/imported --model sphinx.lm --repair --json"""
 
 KIND: Final = "model"
 ENDINGS: Final = (".arpa", ".gz")
-"""Ends of names of ARPA files."""
+"""Suffixes of ARPA files."""
 
-_UNWRITTEN: Final = (".bz2", ".xz", ".zst", ".zip")
+_READ_ONLY: Final = (".bz2", ".xz", ".zst", ".zip")
+"""Suffixes of compressed formats that are not written."""
 
 
 @dataclass(frozen=True)
 class ConvertNgramsOptions:
-    """Write a counted language model as an ARPA file, which KenLM, SRILM and others read, or read one of theirs.
+    """Convert an n-gram model to an ARPA file, for KenLM, SRILM and other tools, or from one.
 
-    An OUTPUT that ends in .arpa or .gz is such a file, any other a model directory. ARPA files are read plain or
-    compressed (gzip, bzip2, xz), also from pipes. A model read from one takes text whose tokens are separated by
-    blanks or tabs, as the file has them.
+    An OUTPUT that ends in .arpa or .gz is an ARPA file, any other a model directory. ARPA files are read plain or
+    compressed (gzip, bzip2, xz), also from pipes. A model converted from ARPA expects text whose tokens are separated
+    by spaces or tabs, as in the file.
     """
 
     output: Path = argument(help="ARPA file or model directory to write.", metavar="OUTPUT")
@@ -49,24 +49,26 @@ class ConvertNgramsOptions:
         None, help="Model directory, or an ARPA file or pipe; - is standard input.", panel="Data",
         shown_default="WORK/model",
     )  # fmt: skip
-    repair: bool = usual.repair(
-        help="Read imperfect ARPA files: repair or skip blanks for tabs, wrong counts, duplicates, invalid UTF-8."
+    repair: bool = shared.repair(
+        help="Read imperfect ARPA files: repair or skip spaces for tabs, wrong counts, duplicates, invalid UTF-8."
     )
-    work: Path = usual.work()
+    work: Path = shared.work()
     merge_unknown: bool = option(
-        False, help="The text's own word <unk>, as in the Penn Treebank, is the unknown word.", panel="Output"
+        False,
+        help="Map the word <unk> of the training text, as in the Penn Treebank, to the unknown word.",
+        panel="Output",
     )
-    overwrite: bool = option(False, help="Replace what is there.", panel="Output")
+    overwrite: bool = option(False, help="Replace an existing output.", panel="Output")
 
 
 @dataclass(frozen=True)
 class ConvertNgramsResult:
-    """What was written.
+    """The model that was written.
 
     Attributes:
-        path: Where.
-        ngrams: N-grams of each order.
-        repairs: What was repaired or skipped in the ARPA file; None without `--repair`.
+        path: The file or directory.
+        ngrams: Number of n-grams of each order.
+        repairs: Repairs made in the ARPA file; None without `--repair`.
     """
 
     path: Path
@@ -74,56 +76,61 @@ class ConvertNgramsResult:
     repairs: Repairs | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """Return the result as JSON."""
         found = {} if self.repairs is None else {"repairs": self.repairs.as_dict()}
         return {"path": str(self.path), "ngrams": list(self.ngrams), **found}
 
     @property
     def lines(self) -> list[str]:
-        """The result for people."""
+        """The result as text."""
         return [f"{self.path}: {', '.join(f'{count:,}' for count in self.ngrams)} n-grams of order 1 to {self.order}"]
 
     @property
     def order(self) -> int:
-        """Tokens of the longest."""
+        """Order of the model."""
         return len(self.ngrams)
 
 
 def run(options: ConvertNgramsOptions, listen: Listener = null_listener) -> ConvertNgramsResult:
-    """Convert.
+    """Convert the model.
 
     Raises:
-        DataError: There is no such model or file, or nothing of the kind in it.
-        FormatError: It is damaged; of an ARPA file the message names the line.
-        ArtefactError: The output already exists, or the model has no counts, or holds what ARPA cannot.
+        UsageError: The suffix of the output is that of an unsupported compression.
+        DataError: The model or file does not exist, or has another format.
+        FormatError: It is damaged; for an ARPA file the error has the line.
+        ArtefactError: The output already exists, or the model is not an n-gram model or cannot be represented in ARPA.
     """
-    from rnnkit.ngrams.arpa import write_arpa
+    from rnnkit.ngrams.arpa.arpa_writer import write_arpa
 
     source = options.model or Workspace(options.work).model
-    if options.output.suffix in _UNWRITTEN:
-        raise UsageError(f"{options.output}: ARPA files are written plain or as gzip", hint="end its name in .arpa.gz")
+    if options.output.suffix in _READ_ONLY:
+        raise UsageError(
+            f"{options.output}: ARPA files are written plain or as gzip",
+            hint="use a name that ends in .arpa.gz",
+            path=options.output,
+        )
     as_arpa = options.output.name.endswith(ENDINGS) or is_stream(options.output)
     if as_arpa:
-        claim_file(options, options.output, others=[source])
+        check_output_file(options, options.output, others=[source])
     else:
-        claim_folder(options, options.output, KIND, others=[source])
-    read = _read(source, options.repair, listen)
+        check_output_folder(options, options.output, KIND, others=[source])
+    loaded = _load(source, options.repair, listen)
     if as_arpa:
-        write_arpa(read.model, read.tokens, options.output, options.merge_unknown, listen)
+        write_arpa(loaded.model, loaded.tokens, options.output, options.merge_unknown, listen)
     else:
-        _write_folder(read, source, options)
-    return ConvertNgramsResult(options.output, tuple(read.model.sizes), read.repairs)
+        _write_folder(loaded, source, options)
+    return ConvertNgramsResult(options.output, tuple(loaded.model.sizes), loaded.repairs)
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A model that was read.
+class _LoadedNgrams:
+    """An n-gram model and its vocabulary.
 
     Attributes:
-        model: Its n-grams.
-        tokens: Its vocabulary's tokens by id.
-        sha256: Of the ARPA file, or of the manifest of the model directory.
-        repairs: What was repaired in the ARPA file.
+        model: The model.
+        tokens: The vocabulary's tokens by id.
+        sha256: SHA-256 of the ARPA file, or of the manifest of the model directory.
+        repairs: Repairs made in the ARPA file.
     """
 
     model: NgramModel
@@ -132,34 +139,41 @@ class _Read:
     repairs: Repairs | None = None
 
 
-def _read(source: Path, repair: bool, listen: Listener) -> _Read:
+def _load(source: Path, repair: bool, listen: Listener) -> _LoadedNgrams:
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.arpa_reader import read_arpa
+    from rnnkit.ngrams.arpa.arpa_reader import read_arpa
     from rnnkit.text.vocabulary import Vocabulary
 
     if not source.is_dir():
         if source != STDIN and not source.exists():
-            raise DataError(f"there is no model at {source}", hint="--model names a model directory or an ARPA file")
+            raise DataError(
+                f"model not found: {source}",
+                hint="name a model directory or an ARPA file with --model",
+                path=source,
+                option="--model",
+            )
         repairs, digest = Repairs(source) if repair else None, hashlib.sha256()
         model, tokens = read_arpa(source, listen, repairs, digest)
-        return _Read(model, tokens, digest.hexdigest(), repairs)
+        return _LoadedNgrams(model, tokens, digest.hexdigest(), repairs)
     if repair:
-        listen(Note(f"--repair has no effect: {source} is a model directory, not an ARPA file"))
+        listen(Note(f"--repair has no effect on {source}, which is a model directory, not an ARPA file"))
     document = store.read_config(source)
     if document["network"].get("arch") != "ngram":
         raise ArtefactError(
-            f"{source} has no counts", "ARPA files hold n-grams", hint="`rnnkit train-lm --arch ngram` makes them"
+            f"{source} is not an n-gram model, so it has no ARPA form",
+            hint="`rnnkit train-lm --arch ngram` trains one",
+            path=source,
         )
     vocabulary = Vocabulary.load(source / VOCABULARY_FILE)
-    return _Read(
+    return _LoadedNgrams(
         ngram_store.load(source / ngram_store.NAME), vocabulary.tokens, manifest.sha256(manifest.manifest_path(source))
     )
 
 
-def _write_folder(read: _Read, source: Path, options: ConvertNgramsOptions) -> None:
-    """A model directory like those that `train-lm` makes, with a tokenizer that cuts text at blanks."""
+def _write_folder(loaded: _LoadedNgrams, source: Path, options: ConvertNgramsOptions) -> None:
+    """Write a model directory like those of `train-lm`, by default with a tokenizer that splits at spaces and tabs."""
     from rnnkit.io.artifact_output import atomic_directory
     from rnnkit.io.durable import copy_directory
     from rnnkit.models import store
@@ -170,9 +184,9 @@ def _write_folder(read: _Read, source: Path, options: ConvertNgramsOptions) -> N
     from rnnkit.text.tokenizers.store import save_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
-    model = read.model
+    model = loaded.model
     with atomic_directory(options.output, store.KIND) as partial:
-        Vocabulary(tuple(read.tokens), (0,) * len(read.tokens)).save(partial / VOCABULARY_FILE)
+        Vocabulary(tuple(loaded.tokens), (0,) * len(loaded.tokens)).save(partial / VOCABULARY_FILE)
         if source.is_dir() and (source / "tokenizer").exists():
             copy_directory(source / "tokenizer", partial / "tokenizer")
         else:
@@ -182,18 +196,22 @@ def _write_folder(read: _Read, source: Path, options: ConvertNgramsOptions) -> N
         store.write_config(partial, store.LANGUAGE_MODEL, ["und"], [VOCABULARY_FILE], network)
         kept = {name: value for name, value in as_dict(options).items() if name not in ("work", "overwrite", "output")}
         facts = {"languages": ["und"], "ngrams": list(model.sizes)}
-        store.write_manifest(partial, kept, {"arpa": read.sha256}, facts, finished=True)
-        _open_once(partial)
+        store.write_manifest(partial, kept, {"arpa": loaded.sha256}, facts, finished=True)
+        _check_opens(partial)
 
 
-def _open_once(folder: Path) -> None:
-    """Open a model directory as the commands that use it do, so that none is left behind that cannot be opened."""
+def _check_opens(folder: Path) -> None:
+    """Open a model directory as other commands do, so that an unusable one is never left behind."""
     from rnnkit.models import lm_store, store
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.text.vocabulary import Vocabulary
 
     store.read_config(folder)
     lm_store.find_tokenizer(folder)
-    model, rows = ngram_store.load(folder / ngram_store.NAME), len(Vocabulary.load(folder / lm_store.VOCABULARY_FILE))
-    if rows != model.vocabulary_size:
-        raise FormatError(f"{folder}: the vocabulary has {rows:,} rows, the n-grams {model.vocabulary_size:,} words")
+    model = ngram_store.load(folder / ngram_store.NAME)
+    entries = len(Vocabulary.load(folder / lm_store.VOCABULARY_FILE))
+    if entries != model.vocabulary_size:
+        raise FormatError(
+            f"{folder}: the vocabulary has {entries:,} entries, but the n-gram model {model.vocabulary_size:,}",
+            path=folder,
+        )

@@ -1,4 +1,4 @@
-"""`rnnkit inspect`: what a file or directory is, in words."""
+"""`rnnkit inspect`: descriptions of files and directories, and comparison of two."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ rnnkit inspect work/model/best.safetensors --json"""
 
 @dataclass(frozen=True)
 class InspectOptions:
-    """Say what files and directories are.
+    """Describe files and directories, and compare them if there are two. Nothing is changed.
 
-    Of a text: lines, lengths, encoding, and what rnnkit would stumble over. Of what rnnkit made: what it holds, how and
-    from what it was made. Of weights and arrays: names and shapes. Of two artefacts also what differs: facts, options,
-    the step at which two trainings went separate ways, weights, rows, lines. Nothing is changed.
+    For a text: lines, lengths, encoding, and lines that rnnkit would reject. For an artefact of rnnkit: its content,
+    options and inputs. For weights and arrays: names and shapes. For two artefacts also the differences: facts,
+    options, the step at which two training runs diverge, weights, vocabulary entries, lines.
     """
 
     paths: list[Path] = argument(
         help="Text, token file, vocabulary, tokenizer, data, model or vectors directory, .npy, .npz, .safetensors, "
-        ".model, word vectors of word2vec, fastText or GloVe; or a folder that holds such.",
+        ".model, word vectors of word2vec, fastText or GloVe; or a directory that contains such files.",
         metavar="PATH",
     )
 
 
 @dataclass(frozen=True)
 class InspectResult:
-    """What was found.
+    """Descriptions and differences.
 
     Attributes:
-        descriptions: One a path.
-        differences: What tells two paths apart; None where there are not two.
+        descriptions: One for each path.
+        differences: Differences between two paths; None unless there are two.
     """
 
     descriptions: tuple[Description, ...]
@@ -52,16 +52,16 @@ class InspectResult:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed."""
+        """The result as text."""
         described = tuple(line for description in self.descriptions for line in description.lines())
         if self.differences is None:
             return described
         first, second = (description.path for description in self.descriptions)
-        heading = f"what differs: {first} | {second}" if self.differences else "nothing differs"
+        heading = f"differences: {first} | {second}" if self.differences else "no differences"
         return (*described, heading, *(f"  {difference.line()}" for difference in self.differences))
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """Return the result as JSON."""
         described = [description.as_dict() for description in self.descriptions]
         if self.differences is None:
             return {"artefacts": described}
@@ -69,11 +69,11 @@ class InspectResult:
 
 
 def run(options: InspectOptions, listen: Listener = null_listener) -> InspectResult:
-    """Look at each path, and hold two against each other.
+    """Describe each path, and compare two.
 
     Raises:
-        DataError: There is nothing, it cannot be read, or nobody knows what it is.
-        FormatError: It is of a known format and damaged.
+        DataError: A path does not exist, cannot be read, or has an unknown format.
+        FormatError: A file of a known format is damaged.
     """
     from rnnkit.reports.artefact import describe
     from rnnkit.reports.difference import differences

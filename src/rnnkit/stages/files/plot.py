@@ -1,4 +1,4 @@
-"""`rnnkit plot`: the learning curve of a run, or words where their vectors are, as a picture."""
+"""`rnnkit plot`: figures of learning curves and of word vectors."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.config import argument, option
+from rnnkit.embeddings.loading import load_table
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
 from rnnkit.reports.projection import METHODS
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.outputs import claim_file
-from rnnkit.stages.vectors import vector_options as vector
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.outputs import check_output_file
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Vectors
@@ -26,74 +26,78 @@ rnnkit plot work/model --output curve.svg
 rnnkit plot work/embeddings --count 100
 rnnkit plot --words king,queen,man,woman --output royals.png"""
 
-FEWEST = 3
+MIN_WORDS = 3
 
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """Draw the learning curve of a run, finished or not: loss and validation BLEU over steps. Or draw words.
+    """Plot the learning curve of a run, finished or not: loss and validation BLEU by step. Or plot word vectors.
 
-    With --words or --vectors, or where MODEL is a directory or file of vectors, words are drawn as points in a plane,
-    each beside its name: those that are asked for, or the most frequent. Their vectors are made equally long first, so
-    that words are near each other where `rnnkit neighbors` says so.
+    With --words or --vectors, or if MODEL is a vectors directory or file, plots words as labeled points: the given
+    ones, or the most frequent. Their vectors are unit-normalized before the projection to two dimensions, so that
+    distances reflect cosine similarity, as in `rnnkit neighbors`.
     """
 
     model: Path | None = argument(
-        None, help="Model directory, or vectors; the workspace's model unless given.", metavar="MODEL"
+        None, help="Model directory, or vectors.", metavar="MODEL", shown_default="WORK/model"
     )
-    work: Path = usual.work()
+    work: Path = shared.work()
     words: list[str] = option(
-        (), help="Words to draw, parted by commas or spaces.", panel="Words", metavar="WORD", many=True
+        (), help="Words to plot, separated by commas or spaces.", panel="Words", metavar="WORD", many=True
     )
     vectors: Path | None = option(
         None,
-        help="Vectors directory, or a file of word2vec, fastText or GloVe.",
+        help="Vectors directory, or a word2vec, fastText or GloVe file.",
         panel="Words",
         shown_default="WORK/embeddings",
     )
-    repair: bool = usual.repair(panel="Words")
+    repair: bool = shared.repair(panel="Words")
     count: int = option(
-        60, help="Most frequent words to draw where --words names none.", panel="Words", unit="words", minimum=FEWEST
+        60,
+        help="Number of most frequent words to plot without --words.",
+        panel="Words",
+        unit="words",
+        minimum=MIN_WORDS,
     )
     method: str = option(
         "pca",
-        help="Principal components; or t-SNE or UMAP, which need scikit-learn or umap-learn.",
+        help="Projection: PCA, t-SNE (needs scikit-learn) or UMAP (needs umap-learn).",
         panel="Words",
         choices=METHODS,
     )
-    seed: int = option(1, help="Seed of t-SNE and UMAP.", panel="Words", minimum=0)
+    seed: int = option(1, help="Random seed of t-SNE and UMAP.", panel="Words", minimum=0)
     output: Path | None = option(
         None,
-        help="Picture to write: .png, .svg or .pdf.",
+        help="Figure to write: .png, .svg or .pdf.",
         panel="Output",
-        shown_default="MODEL/curve.png; of words: WORK/words.png",
+        shown_default="MODEL/curve.png; for words WORK/words.png",
     )
-    overwrite: bool = option(False, help="Replace the picture at --output.", panel="Output")
+    overwrite: bool = option(False, help="Replace the figure at --output.", panel="Output")
 
 
 @dataclass(frozen=True)
 class PlotResult:
-    """Where the picture is, and what was repaired in the vectors with `--repair`."""
+    """The path of the figure, and the repairs made in the vectors; None without `--repair`."""
 
     picture: Path
     repairs: Repairs | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """Return the result as JSON."""
         picture = {"picture": str(self.picture)}
         return picture if self.repairs is None else {**picture, "repairs": self.repairs.as_dict()}
 
 
 def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
-    """Draw.
+    """Draw the figure.
 
     Raises:
         ConfigError: The method needs a package that is not installed.
-        DataError: Nothing has been measured, a word has no vector, or the picture's ending is unknown.
-        ArtefactError: The picture already exists.
+        DataError: The run has no metrics yet, a word has no vector, or the suffix of the figure is unknown.
+        ArtefactError: The figure already exists.
     """
-    result = _draw_words(options, listen) if _wants_words(options) else PlotResult(_draw_curve(options))
-    listen(Note(f"{result.picture} drawn"))
+    result = _draw_words(options, listen) if _plots_words(options) else PlotResult(_draw_curve(options))
+    listen(Note(f"wrote {result.picture}"))
     return result
 
 
@@ -104,7 +108,7 @@ def _draw_curve(options: PlotOptions) -> Path:
     model = options.model or Workspace(options.work).model
     picture = options.output or model / "curve.png"
     if options.output is not None:
-        claim_file(options, picture)
+        check_output_file(options, picture)
     draw_curve(model / metrics.METRICS_FILE, picture)
     return picture
 
@@ -115,45 +119,49 @@ def _draw_words(options: PlotOptions, listen: Listener) -> PlotResult:
     from rnnkit.reports.word_map import draw_map
 
     picture = options.output or options.work / "words.png"
-    claim_file(options, picture)
+    check_output_file(options, picture)
     source = options.model or options.vectors or Workspace(options.work).embeddings
-    vectors = Vectors(vector.load(source, options.repair, listen))
-    words = _chosen(options.words) or list(vectors.words[: options.count])
-    if len(words) < FEWEST:
-        raise DataError(f"{len(words)} words make no picture", hint=f"give {FEWEST} or more")
+    vectors = Vectors(load_table(source, options.repair, listen))
+    words = _distinct_words(options.words) or list(vectors.words[: options.count])
+    if len(words) < MIN_WORDS:
+        raise DataError(
+            f"a plot needs at least {MIN_WORDS} words, not {len(words)}",
+            hint="name more with --words",
+            option="--words",
+        )
     projection = project(_unit_rows(vectors, words), options.method, options.seed)
     draw_map(words, projection, f"{len(words)} words of {source}", picture, listen)
     return PlotResult(picture, vectors.table.repairs)
 
 
-def _wants_words(options: PlotOptions) -> bool:
-    """Whether words are to be drawn. MODEL decides before --vectors, which may have come from the environment."""
+def _plots_words(options: PlotOptions) -> bool:
+    """Return whether to plot words. MODEL precedes --vectors, which may come from an environment variable."""
     if options.words or options.model is None:
         return bool(options.words) or options.vectors is not None
     return _is_vectors(options.model)
 
 
 def _is_vectors(path: Path) -> bool:
-    """Whether vectors are at a path: a directory whose manifest says so, or a file or pipe, which no model is."""
-    from rnnkit.embeddings.directory import KIND
+    """Return whether a path holds vectors: a directory with such a manifest, or any file or pipe."""
+    from rnnkit.embeddings.formats.vectors_directory import KIND
 
     if path.exists() and not path.is_dir():
         return True
     try:
         return manifest.load(manifest.manifest_path(path)).kind == KIND
     except RnnkitError:
-        return False  # a run that is still going on has no whole manifest
+        return False  # the manifest of an unfinished run is incomplete
 
 
-def _chosen(words: list[str]) -> list[str]:
-    """The words asked for, each once: `--words a,b c` names three."""
+def _distinct_words(words: list[str]) -> list[str]:
+    """Split the values of `--words` at commas, without duplicates: `--words a,b c` names three."""
     return list(dict.fromkeys(word for item in words for word in item.split(",") if word))
 
 
 def _unit_rows(vectors: Vectors, words: list[str]) -> Any:
-    """Vectors of these words, made equally long; a vector of zeros stays one."""
+    """Return the unit-normalized vectors of the words; zero vectors stay zero."""
     import numpy as np
 
     rows_ND = np.stack([vectors[word] for word in words]).astype(np.float64)
-    lengths_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
-    return rows_ND / np.where(lengths_N1 > 0, lengths_N1, 1)
+    norms_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
+    return rows_ND / np.where(norms_N1 > 0, norms_N1, 1)

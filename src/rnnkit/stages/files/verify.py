@@ -1,4 +1,4 @@
-"""`rnnkit verify`: whether the files of an artefact are those that were written."""
+"""`rnnkit verify`: verification of artefacts by their checksums."""
 
 from __future__ import annotations
 
@@ -16,37 +16,34 @@ EXAMPLE = """\
 rnnkit verify work
 rnnkit verify model.copied && rnnkit decode --model model.copied < test.de"""
 
-
 WEIGHTS = ".safetensors"
-
 MODEL = "model"
-
-NAMES = (
+ARTEFACT_NAMES = (
     "config.json", "*.safetensors", "*.npy", "*.spm", "*.tok", "vocab.tsv", "vocab.*.tsv", "metrics.jsonl",
     "state.json",
 )  # fmt: skip
-"""Names of files that only artefacts have: without a manifest the artefact has lost it."""
+"""Names that only files of artefacts have: such a file without a manifest is an error."""
 
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """Compare files with the checksums that were written beside them: sizes first, then SHA-256.
+    """Compare files with the checksums in their manifests: sizes first, then SHA-256.
 
-    Looks into folders, and into artefacts inside artefacts. Ends with exit code 1 and names the file if anything is
-    missing or changed, or if an artefact holds a file that no manifest lists. What a run that is not finished still
-    writes is left out.
+    Includes all artefacts below a directory, also those inside other artefacts. The exit code is 1, and the error
+    names the file, if a file is missing or changed, or if an artefact contains a file that no manifest lists. Files
+    that an unfinished run still writes are skipped.
     """
 
-    paths: list[Path] = argument(help="Artefact, or a folder that holds some.", metavar="PATH")
+    paths: list[Path] = argument(help="Artefact, or a directory that contains some.", metavar="PATH")
 
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """What was checked and found whole.
+    """The counts of what was verified.
 
     Attributes:
-        files: Files compared with their checksums.
-        artefacts: Manifests that name them.
+        files: Files that match their checksums.
+        artefacts: Manifests that list them.
     """
 
     files: int
@@ -54,55 +51,55 @@ class VerifyResult:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed."""
-        return (f"{self.files} files whole",)
+        """The result as text."""
+        return (f"{self.files} files verified",)
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """Return the result as JSON."""
         return {"files": self.files, "artefacts": self.artefacts}
 
 
 def run(options: VerifyOptions, listen: Listener = null_listener) -> VerifyResult:
-    """Check every artefact at or below the paths.
+    """Verify every artefact at or below the paths.
 
     Raises:
         DataError: There is no artefact.
-        FormatError: Files are missing or changed; the message names each.
+        FormatError: Files are missing or changed; the details name each.
     """
-    found = list(dict.fromkeys(artefact for path in options.paths for artefact in _artefacts(path)))
-    faults: dict[str, None] = {}  # ordered, and a file that two manifests name is one file
+    found = list(dict.fromkeys(artefact for path in options.paths for artefact in _find_artefacts(path)))
+    faults: dict[str, None] = {}  # an ordered set: two manifests may list the same file
     files: set[Path] = set()
     for done, artefact in enumerate(found):
         listen(Progress("verify", done, len(found), unit="artefacts"))
         folder = manifest.manifest_path(artefact).parent
-        faults |= dict.fromkeys(f"{folder / fault}" for fault in _faults(artefact))
+        faults |= dict.fromkeys(f"{folder / fault}" for fault in _find_faults(artefact))
         files |= {folder / name for name in manifest.load(manifest.manifest_path(artefact)).files}
     unlisted = _unlisted(options.paths, found, files)
-    growing = [path for path in unlisted if _is_growing(path, found)]
-    loose = [path for path in unlisted if path not in growing and not _is_of_artefact(path, found)]
-    for path in [path for path in unlisted if path not in growing and path not in loose]:
+    unfinished = [path for path in unlisted if _is_unfinished(path, found)]
+    unrelated = [path for path in unlisted if path not in unfinished and not _is_of_artefact(path, found)]
+    for path in [path for path in unlisted if path not in unfinished and path not in unrelated]:
         files.add(path)
-        faults[f"{path}: no manifest lists it"] = None
-    for path in [path for path in growing if path.suffix == WEIGHTS]:
-        growing.remove(path)
+        faults[f"{path}: not listed in any manifest"] = None
+    for path in [path for path in unfinished if path.suffix == WEIGHTS]:
+        unfinished.remove(path)
         files.add(path)
-        faults |= dict.fromkeys(_own_faults(path))
+        faults |= dict.fromkeys(_find_weight_faults(path))
     listen(Progress("verify", len(found), len(found), unit="artefacts", finished=True))
     if faults:
         raise FormatError(
-            f"{len(faults)} of {len(files)} files are not as they were written",
+            f"verification failed for {len(faults)} of {len(files)} files",
             *faults,
-            hint="copy them again from where they are whole, or make them again with --overwrite",
+            hint="copy them again from an intact source, or write them again with --overwrite",
         )
-    if growing:
-        listen(Note(f"of a run that is not finished, so not checked: {', '.join(map(str, growing))}"))
-    if loose:
-        listen(Note(f"not part of an artefact, so not checked: {', '.join(map(str, loose))}"))
+    if unfinished:
+        listen(Note(f"skipped, because an unfinished run writes them: {', '.join(map(str, unfinished))}"))
+    if unrelated:
+        listen(Note(f"skipped, because they belong to no artefact: {', '.join(map(str, unrelated))}"))
     return VerifyResult(len(files), len(found))
 
 
-def _artefacts(path: Path) -> Iterator[Path]:
-    """The artefact at a path and those inside it. Hidden folders are writes that were cut off: nobody reads them.
+def _find_artefacts(path: Path) -> Iterator[Path]:
+    """Yield the artefact at a path and those inside it, except in hidden directories, which are interrupted writes.
 
     Raises:
         DataError: There is none.
@@ -110,13 +107,13 @@ def _artefacts(path: Path) -> Iterator[Path]:
     inside = sorted(path.rglob(f"*{manifest.NAME}")) if path.is_dir() else [manifest.manifest_path(path)]
     places = [place for place in inside if place.is_file() and not (path.is_dir() and _hidden(place.relative_to(path)))]
     if not places:
-        exists = path.exists()
+        if not path.exists():
+            raise DataError(f"file or directory not found: {path}", path=path)
         raise DataError(
-            f"{path} has no checksums" if exists else f"there is no file or folder {path}",
-            *([f"no {manifest.NAME} stands in it or beside it"] if exists else []),
-            hint="rnnkit writes them with everything it makes; `rnnkit inspect` looks at other files"
-            if exists
-            else None,
+            f"{path} has no checksums",
+            f"there is no {manifest.NAME} in it or beside it",
+            hint="only artefacts of rnnkit have checksums; `rnnkit inspect` describes other files",
+            path=path,
         )
     for place in places:
         own = place.name == manifest.NAME
@@ -127,16 +124,17 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _faults(artefact: Path) -> list[str]:
+def _find_faults(artefact: Path) -> list[str]:
+    """Compare an artefact with its manifest. Raises FormatError if the manifest is malformed."""
     try:
         return manifest.find_mismatches(artefact)
     except (KeyError, TypeError, AttributeError) as error:
         place = manifest.manifest_path(artefact)
-        raise FormatError(f"{place} is damaged", f"{type(error).__name__}: {error}") from error
+        raise FormatError(f"{place} is damaged", f"{type(error).__name__}: {error}", path=place) from error
 
 
 def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> list[Path]:
-    """Files at or below the paths that no manifest lists, but for manifests and hidden files."""
+    """Find files at or below the paths that no manifest lists, except manifests and hidden files."""
     places = {manifest.manifest_path(artefact) for artefact in artefacts}
     folders = [path for path in [*paths, *artefacts] if path.is_dir()]
     below = {path: folder for folder in reversed(folders) for path in folder.rglob("*")}
@@ -149,12 +147,12 @@ def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> lis
     ]
 
 
-def _is_growing(path: Path, artefacts: list[Path]) -> bool:
-    """Whether a run that is not finished writes to a file: its manifest lists it in the end."""
+def _is_unfinished(path: Path, artefacts: list[Path]) -> bool:
+    """Return whether an unfinished run writes to a file, which its final manifest will list."""
     for folder in (parent for parent in path.parents if parent in artefacts):
         found = manifest.load(manifest.manifest_path(folder))
         patterns = artifact_output.RUN_FILES.get(found.kind, ())
-        # A run lists its weights when it is finished: until then they change.
+        # The manifest of an unfinished run does not list its weights, which still change.
         has_weights = any("/" not in name and name.endswith(WEIGHTS) for name in found.files)
         finished = found.facts.get("finished", has_weights or found.kind != MODEL)
         return not finished and artifact_output.matches_any(path.relative_to(folder).as_posix(), patterns)
@@ -162,13 +160,13 @@ def _is_growing(path: Path, artefacts: list[Path]) -> bool:
 
 
 def _is_of_artefact(path: Path, artefacts: list[Path]) -> bool:
-    """Whether a file is inside an artefact's folder, or has a name that only files of artefacts have."""
+    """Return whether a file is inside an artefact, or has one of the names of `ARTEFACT_NAMES`."""
     inside = any(parent in artefacts for parent in path.parents)
-    return inside or artifact_output.matches_any(path.name, NAMES)
+    return inside or artifact_output.matches_any(path.name, ARTEFACT_NAMES)
 
 
-def _own_faults(path: Path) -> list[str]:
-    """Faults of weights, which hold their own checksum."""
+def _find_weight_faults(path: Path) -> list[str]:
+    """Verify a weights file by the checksum that it contains."""
     from rnnkit.models import model_weights
 
     try:

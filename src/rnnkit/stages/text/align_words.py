@@ -1,4 +1,4 @@
-"""`rnnkit align-words`: which word of a sentence goes with which of its translation."""
+"""`rnnkit align-words`: word alignments of a parallel corpus, lexicons and shortlists."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.artifact_output import write_file_manifest
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
-from rnnkit.options.record import as_dict
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.outputs import claim_file, claim_folder
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.outputs import check_output_file, check_output_folder
 from rnnkit.text.token_files import TRAIN
 
 if TYPE_CHECKING:
-    from rnnkit.alignment.agreement import Agreement
+    from rnnkit.alignment.alignment_error_rate import AlignmentScores
     from rnnkit.alignment.bitext import Bitext
-    from rnnkit.alignment.estimate import Model
-    from rnnkit.alignment.links import Links
-    from rnnkit.stages.text.word_pairs import WordPairs
+    from rnnkit.alignment.em_training import AlignmentModel
+    from rnnkit.alignment.parallel_corpus import ParallelCorpus
+    from rnnkit.alignment.pharaoh import WordAlignments
 
 EXAMPLE = """\
 rnnkit align-words
@@ -38,67 +37,74 @@ BACKWARD: Final = "backward"
 
 @dataclass(frozen=True)
 class AlignWordsOptions:
-    """Find out which words translate each other, and write for each sentence pair the links between its words.
+    """Align the words of a parallel corpus, and write the alignment links of each sentence pair.
 
-    A link is SOURCE-TARGET, two places counted from 0; a line holds the links of a pair (Pharaoh's format). The words
-    of each side are explained by those of the other; the two sets of links that come of it are made one.
+    A link is SOURCE-TARGET, two word positions counted from 0; a line holds the links of a sentence pair (Pharaoh
+    format). A model for each direction explains the words of one side by those of the other; the two alignments are
+    then symmetrized.
     """
 
-    files: list[Path] = argument((), help="Two token files, source and target.", shown_default="the data's sides")
+    files: list[Path] = argument((), help="Two token files, source and target.", shown_default="the sides of --data")
     data: Path | None = option(None, help="Aligned data of two sides.", shown_default="WORK/data")
-    split: str = option(TRAIN, help="Part of the data.")
+    split: str = option(TRAIN, help="Split of the data.")
     vocab: list[Path] = option(
         (), help="Vocabulary files, for --lexicon.", many=True, shown_default="WORK/vocab.tsv or WORK/vocab.LANG.tsv"
     )
     compare: Path | None = option(
-        None, help="Links to compare with: sure ones 0-0, possible ones 0?0.", shown_default="none"
-    )
-    work: Path = usual.work()
-    model: str = option("hmm", help="Jumps from link to link, or a pull to the diagonal.", panel="Model",
+        None, help="Reference alignment to evaluate against, with sure links 0-0 and possible links 0?0.",
+        shown_default="none",
+    )  # fmt: skip
+    work: Path = shared.work()
+    model: str = option("hmm", help="HMM alignment, or IBM Model 2 with a diagonal prior (fast_align).", panel="Model",
                         choices=("hmm", "diagonal"))  # fmt: skip
-    iterations: int = option(5, help="Passes over the text; for hmm, as many of the diagonal model before.",
-                             panel="Model", minimum=1)  # fmt: skip
+    iterations: int = option(5, help="EM iterations; hmm runs as many of the diagonal model first.", panel="Model",
+                             minimum=1)  # fmt: skip
     null: float = option(
-        0.2, help="Probability that a word belongs to none.", panel="Model", minimum=1e-6, maximum=0.999
+        0.2, help="Probability that a word is aligned to the null word.", panel="Model", minimum=1e-6, maximum=0.999
     )
     alpha: float = option(
-        0.01, help="Pseudo-count of a pair of words; 0: maximum likelihood.", panel="Model", minimum=0
-    )
+        0.01, help="Dirichlet prior of translation probabilities (variational Bayes); 0 is maximum likelihood.",
+        panel="Model", minimum=0,
+    )  # fmt: skip
     max_length: int = option(
-        256, help="Pairs with a longer side get no links.", unit="tokens", panel="Model", minimum=1, maximum=4096
+        256, help="Skip sentence pairs with a longer side.", unit="tokens", panel="Model", minimum=1, maximum=4096
     )
-    threads: int = usual.threads(help="CPU threads; 0: all cores. The result is the same.", panel="Model")
+    threads: int = shared.threads(
+        help="CPU threads; 0 uses all cores. The output does not depend on it.", panel="Model"
+    )
     direction: str | None = option(
-        None, help="Links of one direction: target words explained by source words, or backward.",
+        None, help="Write the alignment of one direction; forward aligns each target word to a source word.",
         choices=(FORWARD, BACKWARD), shown_default="both", panel="Output",
     )  # fmt: skip
     symmetrise: str | None = option(
-        None, help="How the links of both directions are made one.", shown_default="grow-diag-final-and",
+        None, help="Symmetrization of the two directions.", shown_default="grow-diag-final-and",
         choices=("grow-diag-final-and", "grow-diag", "intersection", "union"), panel="Output",
     )  # fmt: skip
-    output: Path | None = option(None, help="File of links.", shown_default="WORK/links", panel="Output")
-    lexicon: Path | None = option(None, help="File for p(target | source).", shown_default="none", panel="Output")
-    shortlist: Path | None = option(
-        None, help="Folder of the target words that each source word may need.", shown_default="none", panel="Output"
+    output: Path | None = option(None, help="File of alignment links.", shown_default="WORK/links", panel="Output")
+    lexicon: Path | None = option(
+        None, help="File for the translation probabilities p(target | source).", shown_default="none", panel="Output"
     )
-    best: int = option(100, help="Target words of a source word in the shortlist.", panel="Output", minimum=1)
-    frequent: int = option(1500, help="Frequent target words in every shortlist.", panel="Output", minimum=0)
-    overwrite: bool = option(False, help="Replace what is there.", panel="Output")
+    shortlist: Path | None = option(
+        None, help="Directory for the vocabulary shortlist of each source word.", shown_default="none", panel="Output"
+    )
+    best: int = option(100, help="Translations per source word in the shortlist.", panel="Output", minimum=1)
+    frequent: int = option(1500, help="Most frequent target words, part of every shortlist.", panel="Output", minimum=0)
+    overwrite: bool = option(False, help="Replace existing outputs.", panel="Output")
 
 
 @dataclass(frozen=True)
 class AlignWordsResult:
-    """What was found.
+    """The alignment that was written.
 
     Attributes:
         path: File of links.
         pairs: Sentence pairs.
-        too_long: How many of them got no links because they are too long.
+        too_long: Sentence pairs without links because a side exceeds the maximum length.
         links: Links in all.
-        bits: Bits a word before each pass, by direction.
-        seconds: Time of learning and linking.
-        agreement: With the links of `--compare`: precision, recall, f1, error_rate.
-        lexicon: The word table.
+        bits: Bits per word before each iteration, by direction.
+        seconds: Time of training and alignment.
+        agreement: Agreement with `--compare`: precision, recall, f1, error_rate.
+        lexicon: The file of translation probabilities.
         shortlist: The shortlist.
     """
 
@@ -114,11 +120,11 @@ class AlignWordsResult:
 
     @property
     def pairs_per_second(self) -> float:
-        """Sentence pairs a second, all passes and both directions together."""
+        """Sentence pairs per second, over all iterations and both directions."""
         return self.pairs / self.seconds
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """Return the result as JSON."""
         paths = {name: None if path is None else str(path) for name, path in self._paths().items()}
         return {**dataclasses.asdict(self), **paths, "pairs_per_second": round(self.pairs_per_second, 1)}
 
@@ -127,7 +133,7 @@ class AlignWordsResult:
 
     @property
     def lines(self) -> list[str]:
-        """The result for people."""
+        """The result as text."""
         speed = f"{self.seconds:.1f} s, {self.pairs_per_second:,.0f} pairs/s"
         lines = [f"{self.path}: {self.links:,} links in {self.pairs:,} sentence pairs, {speed}"]
         for name, bits in self.bits.items():
@@ -138,19 +144,19 @@ class AlignWordsResult:
 
     @property
     def figures(self) -> list[str]:
-        """The agreement with `--compare`, which no file holds."""
+        """The agreement with `--compare`, which is not in any output file."""
         if self.agreement is None:
             return []
         return [", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.agreement.items())]
 
 
 def run(options: AlignWordsOptions, listen: Listener = null_listener) -> AlignWordsResult:
-    """Align words.
+    """Align the words.
 
     Raises:
-        UsageError: Options that exclude each other.
-        DataError: There is no such text, it has one side, or the links to compare with do not fit it.
-        ArtefactError: An output already exists, or the vocabulary is not the data's.
+        UsageError: Options exclude each other.
+        DataError: The text does not exist or has one side, or the reference alignment does not match it.
+        ArtefactError: An output already exists, or the data was encoded with another vocabulary.
         FormatError: The data is damaged.
     """
     with spool_pipes(options.files) as files, spool_pipes([] if options.compare is None else [options.compare]) as gold:
@@ -159,33 +165,31 @@ def run(options: AlignWordsOptions, listen: Listener = null_listener) -> AlignWo
 
 
 def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener) -> AlignWordsResult:
-    """The same for files that can be read more than once; what is written records the options as `given`."""
+    """Do the work of `run` on files that can be read repeatedly; manifests record the options `given`."""
     from rnnkit.alignment.bitext import make_bitext
-    from rnnkit.alignment.links import write_links
-    from rnnkit.stages.text.word_pairs import open_data, open_files
+    from rnnkit.alignment.parallel_corpus import open_aligned_data, open_token_file_pair
+    from rnnkit.alignment.pharaoh import write_links
     from rnnkit.system.machine import available_cores
 
-    _check(options)
+    _check_options(options)
     workspace = Workspace(options.work)
     output = options.output or workspace.links
-    _refuse_taken(options, output)
-    words = open_files(options.files) if options.files else open_data(
+    _check_outputs(options, output)
+    corpus = open_token_file_pair(options.files) if options.files else open_aligned_data(
         workspace, options.data, options.split, options.vocab
     )  # fmt: skip
-    tokens = [words.tokens(side) for side in (0, 1)] if options.lexicon else []
-    bitext = make_bitext(words.source, words.target, options.max_length)
-    gold = _read_gold(options.compare, words)
+    tokens = [corpus.tokens(side) for side in (0, 1)] if options.lexicon else []
+    bitext = make_bitext(corpus.source, corpus.target, options.max_length)
+    gold = _read_gold(options.compare, corpus)
     if bitext.too_long:
-        listen(
-            WarningEvent(f"{bitext.too_long:,} sentence pairs of more than {options.max_length} tokens get no links")
-        )
+        listen(WarningEvent(f"skipped {bitext.too_long:,} sentence pairs with more than {options.max_length} tokens"))
     began = time.monotonic()
-    links, models = _align(options, words, bitext, options.threads or available_cores(), listen)
+    links, models = _align(options, corpus, bitext, options.threads or available_cores(), listen)
     seconds = time.monotonic() - began
     agreement = None if gold is None else dataclasses.asdict(_compare(links, *gold))
     write_links(links, output)
-    _seal(output, given, words, bitext, links)
-    _write_tables(given, words, models, tokens)
+    _seal(output, given, corpus, bitext, links)
+    _write_tables(given, corpus, models, tokens)
     bits = {name: model.bits for name, model in models.items()}
     return AlignWordsResult(
         output, len(bitext), bitext.too_long, len(links.source_L), bits, seconds, agreement, options.lexicon,
@@ -193,101 +197,114 @@ def _run(options: AlignWordsOptions, given: AlignWordsOptions, listen: Listener)
     )  # fmt: skip
 
 
-def _check(options: AlignWordsOptions) -> None:
-    """Refuse options that exclude each other."""
+def _check_options(options: AlignWordsOptions) -> None:
+    """Check for options that exclude each other."""
     if options.direction and options.symmetrise:
-        raise UsageError(f"--direction {options.direction} is one direction, --symmetrise makes one of two")
+        raise UsageError(
+            f"--direction {options.direction} and --symmetrise exclude each other",
+            "symmetrization combines both directions",
+            option="--symmetrise",
+        )
     if options.files and options.shortlist:
         raise UsageError(
-            "--shortlist needs aligned data: a shortlist holds the ids of its vocabulary",
-            hint="`rnnkit align` makes data from token files",
+            "--shortlist needs aligned data, because a shortlist consists of ids of its vocabulary",
+            hint="encode the token files with `rnnkit align`",
+            option="--shortlist",
         )
     if options.files and (options.data or options.vocab):
-        raise UsageError(f"{'--data' if options.data else '--vocab'} and token files exclude each other")
+        name = "--data" if options.data else "--vocab"
+        raise UsageError(f"{name} and token files exclude each other", option=name)
 
 
-def _refuse_taken(options: AlignWordsOptions, output: Path) -> None:
-    """Keep what is there, before any work is done."""
-    from rnnkit.alignment import links, shortlist
+def _check_outputs(options: AlignWordsOptions, output: Path) -> None:
+    """Check the outputs before any work is done."""
+    from rnnkit.alignment import pharaoh, shortlist
 
-    claim_file(options, output, links.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
+    check_output_file(options, output, pharaoh.KIND, beside=filter(None, [options.lexicon, options.shortlist]))
     if options.lexicon is not None:
-        claim_file(options, options.lexicon, beside=[output])
+        check_output_file(options, options.lexicon, beside=[output])
     if options.shortlist is not None:
-        claim_folder(options, options.shortlist, shortlist.KIND)
+        check_output_folder(options, options.shortlist, shortlist.KIND)
 
 
 def _align(
-    options: AlignWordsOptions, words: WordPairs, bitext: Bitext, threads: int, listen: Listener
-) -> tuple[Links, dict[str, Model]]:
-    """The links, and the models that were needed for them and for the tables, by direction."""
-    from rnnkit.alignment.estimate import estimate, link
-    from rnnkit.alignment.options import AlignmentOptions as Learning
-    from rnnkit.alignment.symmetry import GROW_DIAG_FINAL_AND, one_direction, symmetrise
+    options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, threads: int, listen: Listener
+) -> tuple[WordAlignments, dict[str, AlignmentModel]]:
+    """Train the models that the outputs need. Returns the links, and the models by direction."""
+    from rnnkit.alignment.em_training import predict_links, train_alignment_model
+    from rnnkit.alignment.options import AlignmentOptions
+    from rnnkit.alignment.symmetrization import GROW_DIAG_FINAL_AND, single_direction_links, symmetrize
 
-    learning = Learning(options.model, options.iterations, options.null, options.alpha)
-    source, target = words.names
+    training = AlignmentOptions(options.model, options.iterations, options.null, options.alpha)
+    source, target = corpus.names
     bitexts = {FORWARD: (bitext, f"{source}-{target}"), BACKWARD: (bitext.swapped(), f"{target}-{source}")}
     wanted = {FORWARD, BACKWARD} if options.direction is None else {options.direction}
     if options.lexicon or options.shortlist:
         wanted.add(FORWARD)
     models = {
-        name: estimate(pairs, learning, threads, listen, task)
+        name: train_alignment_model(pairs, training, threads, listen, task)
         for name, (pairs, task) in bitexts.items()
         if name in wanted
     }
     linked = [options.direction] if options.direction else list(bitexts)
-    found = [link(bitexts[name][0], models[name], threads) for name in linked]
+    found = [predict_links(bitexts[name][0], models[name], threads) for name in linked]
     if options.direction:
-        return one_direction(bitext, found[0], backward=options.direction == BACKWARD), models
-    return symmetrise(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
+        return single_direction_links(bitext, found[0], backward=options.direction == BACKWARD), models
+    return symmetrize(bitext, found[0], found[1], options.symmetrise or GROW_DIAG_FINAL_AND), models
 
 
-def _read_gold(path: Path | None, words: WordPairs) -> tuple[Links, Links] | None:
-    """Links to compare with: the sure ones, and those with the possible ones."""
-    from rnnkit.alignment.links import read_links
+def _read_gold(path: Path | None, corpus: ParallelCorpus) -> tuple[WordAlignments, WordAlignments] | None:
+    """Read the reference alignment: the sure links, and the sure and possible links."""
+    from rnnkit.alignment.pharaoh import read_links
 
     if path is None:
         return None
-    lengths = words.source.length_N, words.target.length_N
+    lengths = corpus.source.length_N, corpus.target.length_N
     return read_links(path, *lengths), read_links(path, *lengths, possible=True)
 
 
-def _compare(links: Links, sure: Links, possible: Links) -> Agreement:
-    from rnnkit.alignment.agreement import agreement
+def _compare(links: WordAlignments, sure: WordAlignments, possible: WordAlignments) -> AlignmentScores:
+    from rnnkit.alignment.alignment_error_rate import score_links
 
-    return agreement(links, sure, possible)
+    return score_links(links, sure, possible)
 
 
-def _seal(output: Path, options: AlignWordsOptions, words: WordPairs, bitext: Bitext, links: Links) -> None:
-    """Write the manifest of the links."""
-    from rnnkit.alignment.links import KIND, VERSION
+def _seal(
+    output: Path, options: AlignWordsOptions, corpus: ParallelCorpus, bitext: Bitext, links: WordAlignments
+) -> None:
+    """Write the manifest of the file of links."""
+    from rnnkit.alignment.pharaoh import KIND, VERSION
 
-    facts = {"sides": list(words.names), "pairs": len(bitext), "links": len(links.source_L)}
-    write_file_manifest(output, KIND, VERSION, options=_kept(options), inputs=words.digests, facts=facts)
+    facts = {"sides": list(corpus.names), "pairs": len(bitext), "links": len(links.source_L)}
+    write_file_manifest(output, KIND, VERSION, options=_recorded_options(options), inputs=corpus.digests, facts=facts)
 
 
 def _write_tables(
-    options: AlignWordsOptions, words: WordPairs, models: Mapping[str, Model], tokens: Sequence[Any]
+    options: AlignWordsOptions, corpus: ParallelCorpus, models: Mapping[str, AlignmentModel], tokens: Sequence[Any]
 ) -> None:
-    """Write the word table and the shortlist, where they are asked for."""
+    """Write the lexicon and the shortlist if the options name them."""
     import numpy as np
 
-    from rnnkit.alignment.lexicon import make_lexicon, write_lexicon
-    from rnnkit.alignment.shortlist import make_rows, most_frequent, write_shortlist
+    from rnnkit.alignment.shortlist import most_frequent_words, top_translations, write_shortlist
+    from rnnkit.alignment.translation_table import make_translation_table, write_translation_table
 
     if options.lexicon is not None:
-        write_lexicon(make_lexicon(models[FORWARD].table), options.lexicon, *tokens)
+        write_translation_table(make_translation_table(models[FORWARD].table), options.lexicon, *tokens)
     if options.shortlist is not None:
-        count_V = np.bincount(words.target.ids, minlength=words.target.size)
-        rows = make_rows(make_lexicon(models[FORWARD].table, 0.0), options.best, words.joint)
-        always_F = most_frequent(count_V, options.frequent)
+        count_V = np.bincount(corpus.target.ids, minlength=corpus.target.size)
+        rows = top_translations(make_translation_table(models[FORWARD].table, 0.0), options.best, corpus.joint)
+        always_F = most_frequent_words(count_V, options.frequent)
         write_shortlist(
-            options.shortlist, rows, always_F, words.target.size, options=_kept(options), inputs=words.digests
+            options.shortlist,
+            rows,
+            always_F,
+            corpus.target.size,
+            options=_recorded_options(options),
+            inputs=corpus.digests,
         )
 
 
-def _kept(options: AlignWordsOptions) -> dict[str, Any]:
-    """The options that the result depends on."""
-    call = ("work", "threads", "output", "overwrite", "compare", "lexicon", "shortlist")
-    return {name: value for name, value in as_dict(options).items() if name not in call}
+def _recorded_options(options: AlignWordsOptions) -> dict[str, Any]:
+    """Return the options that determine the output."""
+    excluded = ("work", "threads", "output", "overwrite", "compare", "lexicon", "shortlist")
+    return {name: value for name, value in as_dict(options).items() if name not in excluded}

@@ -1,4 +1,4 @@
-"""`rnnkit phrases`: join words that occur together more often than chance would have it."""
+"""`rnnkit phrases`: detect collocations and join their words: new_york."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.config import STDIN, argument, as_dict, option
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.atomic import atomic_file, is_stream
 from rnnkit.io.safe_reading import spool_pipes
-from rnnkit.options.declare import STDIN, argument, option
-from rnnkit.options.record import as_dict
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 from rnnkit.text.token_files import read_token_lines
 
 if TYPE_CHECKING:
@@ -31,55 +30,59 @@ rnnkit phrases train.txt --passes 2 --threshold 50 --output train.phrases.txt
 rnnkit phrases --phrases train.phrases.txt.phrases.tsv < test.txt > test.phrases.txt"""
 
 LIST_SUFFIX = ".phrases.tsv"
+"""Suffix of the phrase list, after the name of the output."""
 THRESHOLDS = {"default": 100.0, "npmi": 0.5}
 _PROGRESS_LINES = 1 << 14
+"""Lines between two progress events."""
 
 
 @dataclass(frozen=True)
 class PhrasesOptions:
-    """Join pairs of words that occur together much more often than chance would have it: new york becomes new_york.
+    """Join word pairs that occur together much more often than by chance: new york becomes new_york.
 
-    The phrases are learned from all files together and joined in them, one line out for each line in. Beside the
-    output stands the list of phrases, OUTPUT.phrases.tsv: phrase, count, score, pass, and its two words. --phrases
+    Phrases are detected in all files together and joined in them, one output line per input line. The list of phrases
+    is written beside the output, to OUTPUT.phrases.tsv: phrase, count, score, pass, and its two words. --phrases
     applies such a list to other text, so that train and test text are treated alike; without --output that is a filter.
 
-    The default score of a pair is (count(ab) - discount) / (count(a) count(b)) times the words of the text, as in
-    word2phrase. gensim has the number of different words and pairs in place of the words of the text: the same phrases
-    want a smaller threshold there.
+    The default score of a pair is (count(ab) - discount) / (count(a) count(b)) times the number of words in the text,
+    as in word2phrase. gensim multiplies by the number of distinct words and pairs instead: it finds the same phrases
+    with a smaller threshold.
     """
 
     files: list[Path] = argument(
         (),
-        help="Text in words, parted by white space; .gz too. None, with --phrases: from stdin to stdout.",
+        help="Text with words separated by white space, plain or .gz; none, with --phrases: filter stdin to stdout.",
         metavar="FILE…",
         shown_default="stdin",
     )
-    phrases: Path | None = option(None, help="Phrase list to apply, in place of learning one.")
-    min_count: int = option(5, help="Rarer pairs are no phrases.", unit="occurrences", minimum=1, panel="Phrases")
+    phrases: Path | None = option(None, help="Apply this phrase list instead of detecting phrases.")
+    min_count: int = option(
+        5, help="Ignore pairs below this frequency.", unit="occurrences", minimum=1, panel="Phrases"
+    )
     scoring: str = option(
         "default",
-        help="How pairs are scored: as word2phrase does, or by normalised pointwise mutual information, from -1 to 1.",
+        help="Scoring: that of word2phrase, or normalized pointwise mutual information (NPMI), from -1 to 1.",
         choices=tuple(THRESHOLDS),
         panel="Phrases",
     )
     threshold: float | None = option(
-        None, help="Pairs that score more are phrases.", shown_default="100; npmi: 0.5", panel="Phrases"
+        None, help="Join pairs with a score above this.", shown_default="100; npmi: 0.5", panel="Phrases"
     )
     discount: float | None = option(
         None,
-        help="Taken off a pair's count in the default scoring.",
+        help="Discount subtracted from the pair count in the default scoring.",
         shown_default="--min-count",
         minimum=0,
         panel="Phrases",
     )
-    delimiter: str = option("_", help="Stands between the words of a phrase.", panel="Phrases")
+    delimiter: str = option("_", help="Delimiter between the words of a phrase.", panel="Phrases")
     passes: int = option(
-        1, help="Passes; each joins what the last one left, so that longer phrases arise.", minimum=1, maximum=9,
-        panel="Phrases",
+        1, help="Passes over the text; each one joins the output of the last into longer phrases.", minimum=1,
+        maximum=9, panel="Phrases",
     )  # fmt: skip
     max_pairs: int = option(
         20_000_000,
-        help="Most different pairs counted, at about 40 bytes; where there are more, the rarest are forgotten.",
+        help="Maximum number of distinct pairs in memory, about 40 bytes each; beyond it the rarest are pruned.",
         minimum=1,
         panel="Phrases",
     )
@@ -89,15 +92,15 @@ class PhrasesOptions:
 
 @dataclass(frozen=True)
 class PhrasesResult:
-    """What was written.
+    """The text and the list that were written.
 
     Attributes:
         output: The joined text.
-        line_count: Its lines.
-        words_before: Words of the text.
-        words_after: Words with each phrase as one.
+        line_count: Lines of the text.
+        words_before: Words of the input.
+        words_after: Words of the output, each phrase counted as one.
         list: The phrase list, new or applied.
-        phrases: Its length.
+        phrases: Number of phrases in the list.
     """
 
     output: Path
@@ -111,12 +114,12 @@ class PhrasesResult:
     def lines(self) -> tuple[str, ...]:
         """The result as text."""
         return (
-            f"{self.output}: {self.line_count:,} lines, {self.words_before:,} words are {self.words_after:,}",
+            f"{self.output}: {self.line_count:,} lines, {self.words_before:,} words joined to {self.words_after:,}",
             f"{self.list}: {self.phrases:,} phrases",
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON knows it."""
+        """Return the result as JSON."""
         return {
             "output": str(self.output),
             "lines": self.line_count,
@@ -128,17 +131,17 @@ class PhrasesResult:
 
 
 def is_filter(options: PhrasesOptions) -> bool:
-    """Whether the command writes to stdout."""
+    """Return whether the command writes to standard output."""
     return options.output in (None, STDIN)
 
 
 def run(options: PhrasesOptions, listen: Listener = null_listener) -> PhrasesResult:
-    """Learn phrases or read them, and write the text with phrases joined; text and list appear together.
+    """Detect or load phrases, and write the text with phrases joined. Text and list appear together.
 
     Raises:
-        UsageError: Options that do not go together.
-        DataError: A file is missing, not text, or there are no words.
-        FormatError: The phrase list to apply is none.
+        UsageError: Options contradict each other.
+        DataError: A file is missing or not valid text, or there are no words.
+        FormatError: The phrase list is malformed.
         ArtefactError: An output already exists, or is one of the inputs.
     """
     with spool_pipes(options.files) as files:
@@ -146,32 +149,30 @@ def run(options: PhrasesOptions, listen: Listener = null_listener) -> PhrasesRes
 
 
 def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> PhrasesResult:
-    """The same for files that can be read more than once; the list's manifest records the options as `given`."""
-    from rnnkit.text.phrase_detection import KIND, VERSION
+    """Do the work of `run` on files that can be read repeatedly; the manifest records the options `given`."""
+    from rnnkit.text.phrase_detection import KIND, VERSION, write_phrase_manifest
 
     assert options.output is not None
-    _check(options)
-    claim_file(options, options.output)
-    no_list = options.phrases or is_stream(options.output)  # beside a device or a pipe nothing is written
+    _check_options(options)
+    check_output_file(options, options.output)
+    no_list = options.phrases or is_stream(options.output)  # no file is written beside a device or a pipe
     outputs = [options.output] if no_list else [options.output, _list_path(options.output)]
     for path in outputs[1:]:
-        claim_file(options, path, KIND, beside=[options.output])
+        check_output_file(options, path, KIND, beside=[options.output])
     inputs = {path.name: manifest.sha256(path) for path in options.files}
-    phrases = _load(options.phrases, listen) if options.phrases else _learn(options, listen)
+    phrases = _load(options.phrases, listen) if options.phrases else _detect(options, listen)
     with ExitStack() as opened:
         files = [opened.enter_context(atomic_file(options.output))]
         files += [opened.enter_context(artifact_file(path, KIND, VERSION)) for path in outputs[1:]]
         for file in files[1:]:
             phrases.write(file)
         lines = before = after = 0
-        for words, joined in _joined(options, phrases, listen):
+        for words, joined in _join(options, phrases, listen):
             files[0].write(f"{' '.join(joined)}\n")
             lines += 1
             before += len(words)
             after += len(joined)
     if outputs[1:]:
-        from rnnkit.text.phrase_detection import write_phrase_manifest
-
         write_phrase_manifest(outputs[1], given, inputs, {"phrases": len(phrases), "words": before})
     return PhrasesResult(
         options.output, lines, before, after, options.phrases or _list_path(options.output), len(phrases)
@@ -179,39 +180,48 @@ def _run(options: PhrasesOptions, given: dict[str, Any], listen: Listener) -> Ph
 
 
 def open_filter(options: PhrasesOptions, listen: Listener = null_listener) -> Iterator[str]:
-    """The text of the files, or of standard input, with the phrases of a list joined.
+    """Join the phrases of a list in the files, or in standard input, line by line.
 
     Raises:
-        UsageError: There is no list: what is learned from has to be a file, and the list wants a place.
-        DataError: The list is missing; later, where a file is missing or no text.
-        FormatError: The list is none.
+        UsageError: There is no list: detection needs files to read repeatedly and an output to write the list beside.
+        DataError: The list or a file is missing; during iteration: the input is not valid text.
+        FormatError: The list is malformed.
     """
     if options.phrases is None:
         raise UsageError(
             "--output is missing",
-            "phrases are learned from files, which are read more than once, and their list stands beside the output",
-            hint="--phrases LIST joins the phrases of a list; that is a filter",
+            "detection reads the files repeatedly, and writes the list of phrases beside the output",
+            hint="give --output, or apply an existing list with --phrases LIST, which works as a filter",
+            option="--output",
         )
     phrases = _load(options.phrases, listen)
     files = options.files or [STDIN]
     for file in files:
         if file != STDIN and not file.exists():
-            raise DataError(f"there is no file {file}")
+            raise DataError(f"file not found: {file}", path=file)
     if STDIN in files and sys.stdin.isatty():
-        listen(Note("reading text from the keyboard; Ctrl-D ends it"))
+        listen(Note("reading text from the keyboard; Ctrl-D ends the input"))
     join = phrases.joiner()
     return (" ".join(join(line.split())) for file in files for line in read_token_lines(file))
 
 
-def _check(options: PhrasesOptions) -> None:
+def _check_options(options: PhrasesOptions) -> None:
     if not options.files or STDIN in options.files:
-        raise UsageError("--output needs files", "a file is read more than once; standard input can be read once")
+        raise UsageError(
+            "--output needs files", "they are read repeatedly, standard input only once", option="--output"
+        )
     if not options.delimiter or options.delimiter.split() != [options.delimiter]:
-        raise UsageError(f"--delimiter cannot be {options.delimiter!r}", "it is not empty and holds no white space")
+        raise UsageError(
+            f"--delimiter cannot be {options.delimiter!r}",
+            "it must be a string without white space",
+            option="--delimiter",
+        )
     if options.scoring == "npmi" and not -1 <= _threshold(options) < 1:
-        raise UsageError(f"--threshold of npmi lies between -1 and 1, not at {options.threshold:g}")
+        raise UsageError(
+            f"--threshold must be at least -1 and below 1 with npmi, not {options.threshold:g}", option="--threshold"
+        )
     if options.scoring == "npmi" and options.discount is not None:
-        raise UsageError("--discount is for the default scoring, not for npmi")
+        raise UsageError("--discount applies to the default scoring, not to npmi", option="--discount")
 
 
 def _list_path(output: Path) -> Path:
@@ -227,66 +237,68 @@ def _load(path: Path, listen: Listener) -> PhraseList:
 
     phrases = PhraseList.load(path)
     if is_modified(path):
-        listen(WarningEvent(f"{path} has changed since it was written; it is used as it is now"))
+        listen(WarningEvent(f"{path} was changed after rnnkit wrote it; using it as it is"))
     return phrases
 
 
-def _learn(options: PhrasesOptions, listen: Listener) -> PhraseList:
-    """Pass after pass over the files: what the earlier passes found is joined, and the rest counted."""
+def _detect(options: PhrasesOptions, listen: Listener) -> PhraseList:
+    """Detect phrases; each pass counts pairs in the text as joined by the earlier passes."""
     from rnnkit.text.phrase_detection import PhraseList
 
     found: list[tuple[BigramPhrase, ...]] = []
-    for which in range(1, options.passes + 1):
-        counts = _count(options, PhraseList(tuple(found)), which, listen)
-        found.append(_choose(options, counts, listen))
-        listen(Note(f"pass {which}: {len(found[-1]):,} phrases among {counts.words:,} words"))
+    for number in range(1, options.passes + 1):
+        counts = _count(options, PhraseList(tuple(found)), number, listen)
+        found.append(_select(options, counts, listen))
+        listen(Note(f"pass {number}: {len(found[-1]):,} phrases in {counts.words:,} words"))
         if not found[-1]:
             break
     if not found[0]:
-        listen(WarningEvent(f"no pair scores more than {_threshold(options):g}; a lower --threshold finds some"))
+        listen(WarningEvent(f"no pair has a score above {_threshold(options):g}; lower --threshold to find some"))
     return PhraseList(tuple(found))
 
 
-def _count(options: PhrasesOptions, phrases: PhraseList, which: int, listen: Listener) -> BigramCounts:
+def _count(options: PhrasesOptions, phrases: PhraseList, number: int, listen: Listener) -> BigramCounts:
+    """Count words and pairs in pass `number`."""
     from rnnkit.text.phrase_detection import BigramCounts
 
     counts = BigramCounts(options.max_pairs)
     join = phrases.joiner()
     for path in options.files:
-        task, done = f"pass {which} {path.name}", 0
+        task, done = f"pass {number} {path.name}", 0
         for done, line in enumerate(read_token_lines(path), start=1):
             counts.add(join(line.split()))
             if done % _PROGRESS_LINES == 0:
                 listen(Progress(task, done))
         listen(Progress(task, done, done, finished=True))
     if not counts.words:
-        raise DataError(f"{options.files[0]} has no words", "it is empty or has only blank lines")
+        path = options.files[0]
+        raise DataError(f"{path} has no words", "it is empty or has only blank lines", path=path)
     return counts
 
 
-def _choose(options: PhrasesOptions, counts: BigramCounts, listen: Listener) -> tuple[BigramPhrase, ...]:
+def _select(options: PhrasesOptions, counts: BigramCounts, listen: Listener) -> tuple[BigramPhrase, ...]:
+    """Select the pairs with a score above the threshold."""
     from rnnkit.text.phrase_detection import default_score, find_phrases, npmi_score
 
     discount = options.min_count if options.discount is None else options.discount
     score = partial(npmi_score, words=counts.words)
     if options.scoring == "default":
         score = partial(default_score, words=counts.words, discount=discount)
-    pairs = counts.frequent(options.min_count)
-    found = find_phrases(pairs, score, _threshold(options), options.delimiter)
+    found = find_phrases(counts.frequent(options.min_count), score, _threshold(options), options.delimiter)
     if counts.dropped:
         listen(
             WarningEvent(
-                f"more than {options.max_pairs:,} different pairs: rare ones were forgotten on the way, so that some "
-                f"counts are too low by {counts.floor:,} or more; --max-pairs keeps more"
+                f"more than {options.max_pairs:,} distinct pairs: rare ones were pruned, so some counts are too low by "
+                f"{counts.floor:,} or more; raise --max-pairs to keep more"
             )
         )
     return found
 
 
-def _joined(
+def _join(
     options: PhrasesOptions, phrases: PhraseList, listen: Listener
 ) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """The words of each line of the files, before and after phrases are joined."""
+    """Yield the words of each line of the files, before and after joining."""
     join = phrases.joiner()
     for path in options.files:
         task, done = f"join {path.name}", 0

@@ -1,23 +1,22 @@
-"""`rnnkit vocab`: count the tokens of the training part and give each a row."""
+"""`rnnkit vocab`: build the vocabulary from token counts of the train split."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, WarningEvent, null_listener
 from rnnkit.io.manifest import Manifest
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.outputs import claim_file
-from rnnkit.stages.text import scale_options as scale
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.outputs import check_output_file
 from rnnkit.system.workers import WorkerPool
 from rnnkit.text import special_tokens
 from rnnkit.text.blocks import count_lines, read_line_blocks
@@ -46,82 +45,88 @@ rnnkit vocab --merge a/vocab.tsv b/vocab.tsv --min-count 2 --output vocab.tsv"""
 
 @dataclass(frozen=True)
 class VocabOptions:
-    """Count tokens and write the vocabulary: token, tab, count; the most frequent first.
+    """Build the vocabulary: a file of tokens and counts, separated by tabs, the most frequent first.
 
-    Without files it reads the workspace's token files of the training part, whatever their languages, into one
-    vocabulary. Tokenizers that can write any text as bytes (bytes, unigram, bpe) have rows for all 256 of them, and for
-    pieces that the text does not have, with count 0. Memory grows with the different tokens, not with the text.
+    By default all token files of the train split, whatever their languages, make one joint vocabulary. For tokenizers
+    with byte fallback (bytes, unigram, bpe) it contains all 256 bytes, and pieces that do not occur, with count 0.
+    Memory grows with the number of distinct tokens, not with the text.
     """
 
     files: list[Path] = argument(
         (),
-        help="Token files of the training part; with --merge, vocabularies.",
+        help="Token files of the train split; with --merge, vocabularies.",
         metavar="FILE…",
         shown_default="WORK/tokens/train.*.tok",
     )
     min_count: int = option(
         0,
-        help="Tokens met less often get no row; with 0, pieces of the tokenizer that are not met have one too.",
+        help="Drop tokens below this frequency; 0 keeps pieces of the tokenizer that do not occur, too.",
         unit="occurrences",
         minimum=0,
         panel="Vocabulary",
     )
     max_size: int = option(
         0,
-        help="Most rows, the four special symbols counted, and of bytes, unigram and bpe the 256 bytes; 0 is no limit.",
-        unit="rows",
+        help="Maximum vocabulary size, including the four special tokens and, with byte fallback, the 256 bytes; 0 is "
+        "no limit.",
+        unit="entries",
         minimum=0,
         panel="Vocabulary",
     )
     separate: bool = option(
-        False, help="A vocabulary for each language: vocab.LANG.tsv in place of vocab.tsv.", panel="Vocabulary"
+        False, help="Build one vocabulary per language, vocab.LANG.tsv, instead of vocab.tsv.", panel="Vocabulary"
     )
     tokenizer: Path | None = option(
-        None, help="Folder of the tokenizer that made the token files.", shown_default="WORK/tokenizer"
+        None, help="Directory of the tokenizer that made the token files.", shown_default="WORK/tokenizer"
     )
-    work: Path = usual.work(help="Workspace.")
+    work: Path = shared.work()
     output: Path | None = option(
         None,
-        help="File to write; with --separate the language is put before its ending.",
+        help="File to write; --separate inserts the language before its suffix.",
         shown_default="WORK/vocab.tsv",
         panel="Output",
     )
-    overwrite: bool = option(False, help="Replace a vocabulary that is there.", panel="Output")
-    processes: int = scale.processes()
-    shard: str | None = scale.shard(
-        help="Count part I of N of each file's lines, into vocab.I-of-N.tsv, which has every token."
+    overwrite: bool = option(False, help="Replace an existing vocabulary.", panel="Output")
+    processes: int = shared.processes()
+    shard: str | None = shared.shard(
+        help="Count part I of N of each file's lines, and write all its tokens to vocab.I-of-N.tsv."
     )
-    merge: bool = scale.merge(help="Add up the vocabularies of all shards, or those that are named.")
+    merge: bool = shared.merge(help="Add up the vocabularies of all shards, or the given ones.")
 
 
 @dataclass(frozen=True)
-class Counted:
-    """One vocabulary that was written.
+class VocabularySummary:
+    """A vocabulary that was written.
 
     Attributes:
-        path: Where.
-        rows: Its size, the four special symbols counted.
-        tokens: Tokens that were counted.
-        types: Different ones among them.
-        covered: Tokens that have a row.
+        path: The vocabulary file.
+        size: Number of entries, including the four special tokens.
+        tokens: Counted tokens.
+        types: Distinct tokens among them.
+        covered: Tokens that are in the vocabulary.
     """
 
     path: Path
-    rows: int
+    size: int
     tokens: int
     types: int
     covered: int
 
     def __str__(self) -> str:
         share = f"{self.covered / max(1, self.tokens):.2%} of {self.tokens:,} tokens"
-        return f"{self.path}: {self.rows:,} rows, which cover {share} ({self.types:,} different)"
+        return f"{self.path}: {self.size:,} entries, covering {share} ({self.types:,} distinct)"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON."""
+        counts = {"tokens": self.tokens, "types": self.types, "covered": self.covered}
+        return {"path": str(self.path), "rows": self.size, **counts}
 
 
 @dataclass(frozen=True)
 class VocabResult:
     """The vocabularies."""
 
-    vocabularies: tuple[Counted, ...]
+    vocabularies: tuple[VocabularySummary, ...]
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -129,16 +134,16 @@ class VocabResult:
         return tuple(map(str, self.vocabularies))
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON knows it."""
-        return {"vocabularies": [{**asdict(counted), "path": str(counted.path)} for counted in self.vocabularies]}
+        """Return the result as JSON."""
+        return {"vocabularies": [summary.as_dict() for summary in self.vocabularies]}
 
 
 def run(options: VocabOptions, listen: Listener = null_listener) -> VocabResult:
-    """Count in one pass and write one vocabulary, or one for each language.
+    """Count the tokens in one pass, and write one vocabulary or one per language.
 
     Raises:
-        DataError: There are no token files, or one is missing, empty or not text.
-        ArtefactError: A vocabulary already exists, or the files were made by different tokenizers.
+        DataError: There are no token files, or one is missing, empty or not valid text.
+        ArtefactError: A vocabulary already exists, or different tokenizers made the files.
     """
     with spool_pipes(options.files) as files:
         return _run(dataclasses.replace(options, files=files), listen)
@@ -147,61 +152,65 @@ def run(options: VocabOptions, listen: Listener = null_listener) -> VocabResult:
 def _run(options: VocabOptions, listen: Listener) -> VocabResult:
     shard = parse_shard(options.shard, options.merge)
     if options.merge:
-        return VocabResult(tuple(_merge(path, found, options, listen) for path, found in _found(options).items()))
+        sources = _find_merge_sources(options)
+        return VocabResult(tuple(_merge(path, found, options, listen) for path, found in sources.items()))
     if shard is not None and (options.min_count > 1 or options.max_size):
         raise UsageError(
-            "a shard keeps all its tokens: what is rare in it may be frequent elsewhere",
-            hint="give --min-count and --max-size with --merge",
+            "a shard keeps all its tokens, because a token that is rare in one may be frequent in others",
+            hint="pass --min-count and --max-size together with --merge",
+            option="--min-count" if options.min_count > 1 else "--max-size",
         )
-    files = _find(options)
-    tokenizer = {} if (found := common_tokenizer(files)) is None else {"tokenizer": found}
-    groups = {path if shard is None else shard.place(path): files for path, files in _group(files, options).items()}
-    _refuse_existing(list(groups), options)
-    spelled, pieces = _unmet(files, found, options, listen)
+    files = _find_token_files(options)
+    made_by = common_tokenizer(files)
+    tokenizer = {} if made_by is None else {"tokenizer": made_by}
+    groups = _group_by_output(files, options)
+    if shard is not None:
+        groups = {shard.path_of(path): members for path, members in groups.items()}
+    for path in groups:
+        check_output_file(options, path, KIND)
+    byte_fallback, pieces = _inspect_tokenizer(files, made_by, options, listen)
     counted = [(path, members, _count_files(members, shard, options, listen)) for path, members in groups.items()]
     results = []
     for path, members, counts in counted:
         counts.update(dict.fromkeys(pieces, 0))
         inputs = {file.path.name: file.sha256 for file in members} | tokenizer
-        results.append(_write(path, counts, spelled, inputs, recorded_options(options), listen))
+        results.append(_write(path, counts, byte_fallback, inputs, recorded_options(options), listen))
     return VocabResult(tuple(results))
 
 
-def _unmet(
-    files: Sequence[TokenFile], tokenizer: str | None, options: VocabOptions, listen: Listener
+def _inspect_tokenizer(
+    files: Sequence[TokenFile], made_by: str | None, options: VocabOptions, listen: Listener
 ) -> tuple[bool, Sequence[str]]:
-    """What the tokenizer can write, whatever the text has: whether all bytes, and the pieces that get a row.
+    """Return whether the tokenizer has byte fallback, and its pieces that get an entry even if they do not occur.
 
     Raises:
-        ArtefactError: The tokenizer that was named did not make the token files.
+        ArtefactError: Another tokenizer than `--tokenizer` made the token files.
     """
     folder = options.tokenizer or Workspace(options.work).tokenizer
-    if (
-        tokenizer is not None
-        and (options.tokenizer or folder.exists())
-        and read_tokenizer_identity(folder) == tokenizer
-    ):
-        known = load_tokenizer(folder)
-        return known.byte_fallback, known.pieces if options.min_count == 0 else ()
+    if made_by is not None and (options.tokenizer or folder.exists()) and read_tokenizer_identity(folder) == made_by:
+        tokenizer = load_tokenizer(folder)
+        return tokenizer.byte_fallback, tokenizer.pieces if options.min_count == 0 else ()
     if options.tokenizer:
         raise ArtefactError(
             f"the tokenizer {folder} did not make {files[0].path}",
-            f"it was made by {describe_tokenizer(tokenizer)}",
-            hint="leave --tokenizer out, or name the one that did",
+            f"the token file was made by {describe_tokenizer(made_by)}",
+            hint="leave out --tokenizer, or name the tokenizer that made the file",
+            path=folder,
+            option="--tokenizer",
         )
-    spelled = any(file.byte_fallback for file in files)
-    if spelled and options.min_count == 0:
+    byte_fallback = any(file.byte_fallback for file in files)
+    if byte_fallback and options.min_count == 0:
         listen(
             WarningEvent(
-                f"the tokenizer of the token files is not at {folder}: its pieces that the text does not have get no "
-                "row; name it with --tokenizer"
+                f"the tokenizer of the token files is not at {folder}: pieces that do not occur in the text get no "
+                "entry; name it with --tokenizer"
             )
         )
-    return spelled, ()
+    return byte_fallback, ()
 
 
-def _find(options: VocabOptions) -> list[TokenFile]:
-    """The token files to count."""
+def _find_token_files(options: VocabOptions) -> list[TokenFile]:
+    """Open the token files to count."""
     if options.files:
         return [open_token_file(path) for path in options.files]
     folder = Workspace(options.work).tokens
@@ -209,15 +218,16 @@ def _find(options: VocabOptions) -> list[TokenFile]:
     train = [file for file in files if file.split == TRAIN]
     if not train:
         raise DataError(
-            f"there is no token file of the training part in {folder}",
+            f"there is no token file of the train split in {folder}",
             f"it has {', '.join(file.path.name for file in files) or 'no token files'}",
-            hint="`rnnkit tokenize train.LANG` makes one, or name the token files",
+            hint="make one with `rnnkit tokenize train.LANG`, or name the token files",
+            path=folder,
         )
     return train
 
 
-def _group(files: Sequence[TokenFile], options: VocabOptions) -> dict[Path, list[TokenFile]]:
-    """The files that each vocabulary counts."""
+def _group_by_output(files: Sequence[TokenFile], options: VocabOptions) -> dict[Path, list[TokenFile]]:
+    """Group the files by the vocabulary that counts them."""
     output = options.output or Workspace(options.work).vocabulary()
     if not options.separate:
         return {output: list(files)}
@@ -227,26 +237,21 @@ def _group(files: Sequence[TokenFile], options: VocabOptions) -> dict[Path, list
     return groups
 
 
-def _refuse_existing(paths: Sequence[Path], options: VocabOptions) -> None:
-    for path in paths:
-        claim_file(options, path, KIND)
-
-
 def _count_files(
     files: Sequence[TokenFile], shard: Shard | None, options: VocabOptions, listen: Listener
 ) -> Counter[str]:
-    """Occurrences of each token."""
+    """Count the occurrences of each token."""
     with WorkerPool(TokenCounter, options.processes) as pool:
         for file in files:
             task, done, tokens = f"count {file.path.name}", 0, 0
-            span = None if shard is None else shard.span(count_lines(file.path))
-            blocks = (block for (block,) in read_line_blocks([file.path], MAX_TOKEN_LINE_BYTES, span=span))
-            for counted in pool.map(block.portable() if pool.apart else block for block in blocks):
+            span = None if shard is None else shard.line_range(count_lines(file.path))
+            blocks = (block for (block,) in read_line_blocks([file.path], MAX_TOKEN_LINE_BYTES, line_range=span))
+            for counted in pool.map(block.for_other_process() if pool.is_parallel else block for block in blocks):
                 done += counted.lines
                 tokens += counted.tokens
                 listen(Progress(task, done, file.lines if span is None else span[1] - span[0]))
             if not tokens and shard is None:
-                raise DataError(f"{file.path} has no tokens", "it is empty or has only blank lines")
+                raise DataError(f"{file.path} has no tokens", "it is empty or has only blank lines", path=file.path)
             listen(Progress(task, done, done, finished=True))
         first, *others = pool.finish()
     counts: Counter[str] = first
@@ -255,87 +260,92 @@ def _count_files(
     return counts
 
 
-def _found(options: VocabOptions) -> dict[Path, list[Path]]:
-    """The vocabularies that each one is to be merged from."""
-    whole = options.output or Workspace(options.work).vocabulary()
+def _find_merge_sources(options: VocabOptions) -> dict[Path, list[Path]]:
+    """Map each output of `--merge` to the vocabularies to add up."""
+    merged = options.output or Workspace(options.work).vocabulary()
     if options.files and options.separate:
-        raise UsageError("--separate merges the shards of each language, and takes no files")
+        raise UsageError("--separate merges the shards of each language and takes no files", option="--separate")
     if options.files:
-        return {whole: options.files}
+        return {merged: options.files}
     if not options.separate:
-        return {whole: find_shards(whole)}
-    parts = whole.parent.glob(f"{whole.stem}.*.1-of-*{whole.suffix}")
-    languages = sorted({path.name.removeprefix(f"{whole.stem}.").partition(".")[0] for path in parts})
-    places = [whole.with_name(f"{whole.stem}.{language}{whole.suffix}") for language in languages]
-    return {place: find_shards(place) for place in places or [whole]}
+        return {merged: find_shards(merged)}
+    first_shards = merged.parent.glob(f"{merged.stem}.*.1-of-*{merged.suffix}")
+    languages = sorted({path.name.removeprefix(f"{merged.stem}.").partition(".")[0] for path in first_shards})
+    outputs = [merged.with_name(f"{merged.stem}.{language}{merged.suffix}") for language in languages]
+    return {output: find_shards(output) for output in outputs or [merged]}
 
 
-def _merge(path: Path, found: Sequence[Path], options: VocabOptions, listen: Listener) -> Counted:
-    """Add up vocabularies that have every token."""
-    _refuse_existing([path], options)
-    chosen = {name: value for name, value in recorded_options(options).items() if name in ("min-count", "max-size")}
+def _merge(path: Path, sources: Sequence[Path], options: VocabOptions, listen: Listener) -> VocabularySummary:
+    """Add up vocabularies that contain every token of their text."""
+    check_output_file(options, path, KIND)
     if options.files:
-        metas = [read_vocabulary_manifest(one) for one in found]
+        metas = [read_vocabulary_manifest(source) for source in sources]
         known = recorded_options(options)
     else:
-        metas = read_shard_manifests(found, KIND, VERSION)
-        known = {**metas[0].options, **chosen}
+        metas = read_shard_manifests(sources, KIND, VERSION)
+        own = {name: value for name, value in recorded_options(options).items() if name in ("min-count", "max-size")}
+        known = {**metas[0].options, **own}
     counts: Counter[str] = Counter()
     inputs: dict[str, str] = {}
-    for done, (one, meta) in enumerate(zip(found, metas, strict=True), start=1):
-        counts.update(_every_token(one, meta))
-        _refuse_tokenizers(found[0], metas[0], one, meta)
+    for done, (source, meta) in enumerate(zip(sources, metas, strict=True), start=1):
+        counts.update(_read_all_counts(source, meta))
+        _check_same_tokenizer(sources[0], metas[0], source, meta)
         for name, digest in meta.inputs.items():
-            inputs[name if inputs.get(name, digest) == digest else f"{one}: {name}"] = digest
-        listen(Progress(f"merge {path.name}", done, len(found), "vocabularies", finished=done == len(found)))
+            inputs[name if inputs.get(name, digest) == digest else f"{source}: {name}"] = digest
+        listen(Progress(f"merge {path.name}", done, len(sources), "vocabularies", finished=done == len(sources)))
     if not counts.total():
-        raise DataError(f"the shards of {path} have no tokens", "the token files have only blank lines")
-    spelled = any(meta.facts.get("byte_fallback") for meta in metas)
-    return _write(path, counts, spelled, inputs, known, listen)
+        raise DataError(f"the shards of {path} have no tokens", "the token files have only blank lines", path=path)
+    byte_fallback = any(meta.facts.get("byte_fallback") for meta in metas)
+    return _write(path, counts, byte_fallback, inputs, known, listen)
 
 
-def _every_token(path: Path, meta: Manifest) -> dict[str, int]:
-    """The counts of a vocabulary that left nothing out."""
+def _read_all_counts(path: Path, meta: Manifest) -> dict[str, int]:
+    """Read the counts of a vocabulary. Raises ArtefactError if it dropped any token."""
     if meta.facts.get("covered") != meta.facts.get("tokens"):
         raise ArtefactError(
-            f"{path} does not have every token that was counted",
-            "it was made with --min-count or --max-size; what these leave out is missing from a sum",
-            hint="count again without them, and give them with --merge",
+            f"{path} does not contain every counted token",
+            "it was built with --min-count or --max-size, so the sum would lack the dropped tokens",
+            hint="count again without these options, and pass them together with --merge",
+            path=path,
         )
     vocabulary = Vocabulary.load(path)
     first = len(special_tokens.NAMES)
     return dict(zip(vocabulary.tokens[first:], vocabulary.counts[first:], strict=True))
 
 
-def _refuse_tokenizers(first: Path, first_meta: Manifest, other: Path, meta: Manifest) -> None:
-    tokenizers = [each.inputs.get("tokenizer") for each in (first_meta, meta)]
-    if tokenizers[0] != tokenizers[1]:
+def _check_same_tokenizer(first: Path, first_meta: Manifest, other: Path, meta: Manifest) -> None:
+    tokenizers = {path: each.inputs.get("tokenizer") for path, each in ((first, first_meta), (other, meta))}
+    if len(set(tokenizers.values())) > 1:
         raise ArtefactError(
-            "vocabularies of different tokenizers do not go together",
-            *(f"{path}: {describe_tokenizer(found)}" for path, found in zip((first, other), tokenizers, strict=True)),
+            "vocabularies of different tokenizers cannot be merged",
+            *(f"{path}: {describe_tokenizer(made_by)}" for path, made_by in tokenizers.items()),
+            path=other,
         )
 
 
 def _write(
     path: Path,
     counts: Counter[str],
-    spelled: bool,
+    byte_fallback: bool,
     inputs: Mapping[str, str],
     options: Mapping[str, Any],
     listen: Listener,
-) -> Counted:
-    """Make a vocabulary of the counts, with a row for each byte where the tokenizer can write it, and save it."""
-    always = BYTE_TOKENS if spelled else ()
-    vocabulary = Vocabulary.from_counts(counts, options["min-count"], options["max-size"], always)
+) -> VocabularySummary:
+    """Build a vocabulary from the counts, with entries for all bytes in case of byte fallback, and save it."""
+    always = BYTE_TOKENS if byte_fallback else ()
+    max_size = options["max-size"]
+    vocabulary = Vocabulary.from_counts(counts, options["min-count"], max_size, always)
     types = sum(count > 0 for count in counts.values())
-    counted = Counted(path, len(vocabulary), counts.total(), types, sum(vocabulary.counts))
-    facts: dict[str, Any] = {"tokens": counted.tokens, "types": counted.types, "covered": counted.covered}
-    if spelled:
+    summary = VocabularySummary(path, len(vocabulary), counts.total(), types, sum(vocabulary.counts))
+    facts: dict[str, Any] = {"tokens": summary.tokens, "types": summary.types, "covered": summary.covered}
+    if byte_fallback:
         facts["byte_fallback"] = True
     vocabulary.save(path, options=options, inputs=inputs, facts=facts)
     if counts and len(vocabulary) == len(special_tokens.NAMES):
-        listen(WarningEvent(f"{path} has no row but the special symbols; lower --min-count or raise --max-size"))
-    if 0 < options["max-size"] < len(vocabulary) and spelled:
-        rows = f"{len(special_tokens.NAMES)} special symbols and {len(always)} bytes"
-        listen(WarningEvent(f"{path} has {len(vocabulary)} rows, more than --max-size: it has at least {rows}"))
-    return counted
+        listen(WarningEvent(f"{path} contains only the special tokens; lower --min-count or raise --max-size"))
+    if 0 < max_size < len(vocabulary) and byte_fallback:
+        minimum = f"{len(special_tokens.NAMES)} special tokens and {len(always)} bytes"
+        listen(
+            WarningEvent(f"{path} has {len(vocabulary)} entries, more than --max-size {max_size}: it needs {minimum}")
+        )
+    return summary

@@ -1,4 +1,4 @@
-"""`rnnkit average`: the mean of several sets of weights, often better than any one of them."""
+"""`rnnkit average`: average the weights of several checkpoints or models, which often improves on each of them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import lock, manifest
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.durable import copy_directory
 from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import argument, option
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.outputs import claim_folder
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.outputs import check_output_folder
 
 EXAMPLE = """\
 rnnkit train --average 5 && rnnkit decode --checkpoint average < test.de
@@ -25,47 +25,50 @@ rnnkit average run1 run2 run3 --output work/mean"""
 
 @dataclass(frozen=True)
 class AverageOptions:
-    """Average weights: a model's last snapshots, or the best weights of several models of one shape.
+    """Average weights: the last snapshots of a model, or the best weights of several models of one architecture.
 
-    Snapshots are kept by `rnnkit train --average N`. One model gets an `average.safetensors` beside its `best`;
-    several make a new model.
+    `rnnkit train --average N` keeps snapshots. With one model, the average is written to its directory as
+    `average.safetensors`; several models yield a new model directory.
     """
 
-    models: list[Path] = argument((), help="Model directories; the workspace's unless given.", metavar="MODEL")
-    work: Path = usual.work()
-    output: Path | None = option(None, help="Model directory to write, for several models.", panel="Output")
+    models: list[Path] = argument((), help="Model directories.", metavar="MODEL")
+    work: Path = shared.work()
+    output: Path | None = option(None, help="Model directory to write; needed for several models.", panel="Output")
     overwrite: bool = option(False, help="Replace the output.", panel="Output")
 
 
 @dataclass(frozen=True)
 class AverageResult:
-    """What was averaged.
+    """Result of averaging.
 
     Attributes:
-        path: The weights that were written.
-        averaged: The weights that they are the mean of.
+        path: The weights file that was written.
+        averaged: The weights files that were averaged.
     """
 
     path: Path
     averaged: list[Path]
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """JSON form."""
         return {"path": str(self.path), "averaged": [str(path) for path in self.averaged]}
 
 
 def run(options: AverageOptions, listen: Listener = null_listener) -> AverageResult:
-    """Average.
+    """Average the snapshots of one model, or the best weights of several models.
 
     Raises:
-        DataError: There is no model, or it kept no snapshots.
-        ArtefactError: The models differ in shape or vocabulary, or the output already exists.
+        DataError: A model is missing, or has no snapshots.
+        UsageError: --output is missing for several models, or given for one.
+        ArtefactError: The models differ in architecture or vocabulary, or the output exists.
     """
     models = options.models or [Workspace(options.work).model]
     if len(models) == 1:
         return _average_snapshots(models[0], options, listen)
     if options.output is None:
-        raise UsageError("averaging several models needs --output", hint="name a directory for the new model")
+        raise UsageError(
+            "averaging several models needs --output", hint="name a directory for the new model", option="--output"
+        )
     return _average_models(models, options.output, options, listen)
 
 
@@ -73,11 +76,15 @@ def _average_snapshots(folder: Path, options: AverageOptions, listen: Listener) 
     from rnnkit.models import model_weights, store
 
     if options.output is not None:
-        raise UsageError("--output is for several models; one model gets its average beside its best weights")
+        raise UsageError(
+            "--output needs several models",
+            "the average of one model is written to its own directory",
+            option="--output",
+        )
     store.read_config(folder)
     snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
     if not snapshots:
-        raise DataError(f"{folder} kept no snapshots", hint="train with --average 5, say")
+        raise DataError(f"{folder} has no snapshots", hint="train with --average, for example --average 5", path=folder)
     path = folder / "average.safetensors"
     with lock.lock_directory(folder):
         mean = model_weights.average_weights([model_weights.load(snapshot)[0] for snapshot in snapshots])
@@ -85,22 +92,22 @@ def _average_snapshots(folder: Path, options: AverageOptions, listen: Listener) 
         meta = manifest.load(folder / manifest.NAME)
         if meta.files.keys() & {"best.safetensors"}:
             store.write_manifest(folder, meta.options, meta.inputs, meta.facts, finished=True)
-    listen(Note(f"{path}: the mean of {len(snapshots)} snapshots"))
+    listen(Note(f"{path}: average of {len(snapshots)} snapshots"))
     return AverageResult(path, snapshots)
 
 
 def _average_models(models: list[Path], output: Path, options: AverageOptions, listen: Listener) -> AverageResult:
     from rnnkit.models import model_weights, store
 
-    claim_folder(options, output, store.KIND)
+    check_output_folder(options, output, store.KIND)
     configs = [store.read_config(folder) for folder in models]
     first = models[0]
     for folder, config in zip(models, configs, strict=True):
         if config["network"] != configs[0]["network"]:
-            raise ArtefactError(f"{folder} and {first} have networks of different shape")
+            raise ArtefactError(f"{folder} and {first} have different architectures", path=folder)
         for name in configs[0]["vocabularies"]:
             if manifest.sha256(folder / name) != manifest.sha256(first / name):
-                raise ArtefactError(f"{folder} and {first} have different vocabularies", f"{name} differs")
+                raise ArtefactError(f"{folder} and {first} have different vocabularies", f"{name} differs", path=folder)
     paths = [store.weights_path(folder, "best") for folder in models]
     mean = model_weights.average_weights([model_weights.load(path)[0] for path in paths])
     meta = manifest.load(first / manifest.NAME)
@@ -116,5 +123,5 @@ def _average_models(models: list[Path], output: Path, options: AverageOptions, l
         store.write_manifest(
             temporary, meta.options, digests, {"languages": configs[0]["languages"], **kept}, finished=True
         )
-    listen(Note(f"{output}: the mean of {len(models)} models"))
+    listen(Note(f"{output}: average of {len(models)} models"))
     return AverageResult(output / "best.safetensors", paths)

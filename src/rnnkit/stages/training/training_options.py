@@ -1,4 +1,4 @@
-"""Options that the trainers share; those of presets are told which presets to show."""
+"""Options that the training commands share, and presets: named sets of defaults."""
 
 from __future__ import annotations
 
@@ -7,87 +7,91 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar
 
+from rnnkit.config import option
 from rnnkit.nn import kinds
-from rnnkit.options.declare import option
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.outputs import Options
 
 Presets = Mapping[str, Mapping[str, Any]]
-T = TypeVar("T")
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def preset_option(presets: Presets, name: str, panel: str = "Model", **declared: Any) -> Any:
-    """An option whose value, where none is given, is the preset's; `--help` shows the presets' values in turn."""
-    shown = [_show(values[name]) for values in presets.values()]
+    """Declare an option whose default comes from the preset; `--help` shows the value of each of `presets`."""
+    shown = [format_value(values[name]) for values in presets.values()]
     return option(None, shown_default=shown[0] if len(set(shown)) == 1 else " / ".join(shown), panel=panel, **declared)
 
 
-def apply_preset(options: T, values: Mapping[str, Any]) -> T:
-    """The options, a dataclass, with these values where none were given."""
+def apply_preset(options: OptionsT, values: Mapping[str, Any]) -> OptionsT:
+    """Return the options, a dataclass, with these values for options that were not given."""
     missing = {name: value for name, value in values.items() if getattr(options, name) is None}
-    return dataclasses.replace(options, **missing)  # type: ignore[type-var]
+    return dataclasses.replace(options, **missing)
 
 
-def _show(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """Format a default for `--help`."""
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-data = partial(option, None, help="Aligned data.", panel="Data", shown_default="WORK/data")
-vocab = partial(option, (), panel="Data", shown_default="as the data names it")
-tokenizer = partial(option, None, help="Tokenizer folder.", panel="Data", shown_default="WORK/tokenizer")
+data = partial(option, None, help="Encoded data directory.", panel="Data", shown_default="WORK/data")
+vocab = partial(option, (), panel="Data", shown_default="that of the data")
+tokenizer = partial(option, None, help="Tokenizer directory.", panel="Data", shown_default="WORK/tokenizer")
 init_from = partial(
-    option, None, help="Model whose best weights to start from (fine-tuning); same vocabulary.", panel="Data"
+    option, None, help="Model to fine-tune: start from its best weights; same vocabulary.", panel="Data"
 )
-preset = partial(option, "small", help="Where options not given come from.", panel="Model")
+preset = partial(option, "small", help="Preset that supplies defaults.", panel="Model")
 embeddings = partial(option, (), panel="Model", shown_default="random")
-freeze_embeddings = partial(option, False, help="Leave embeddings from vectors as they are.", panel="Model")
+freeze_embeddings = partial(option, False, help="Do not train embeddings initialized from vectors.", panel="Model")
 repair = partial(
-    usual.repair, panel="Model",
+    shared.repair, panel="Model",
     help="Read imperfect files of --embeddings: repair or skip invalid UTF-8, duplicates, wrong counts.",
 )  # fmt: skip
 dropout_embedding = partial(
-    preset_option, name="dropout_embedding", help="Words dropped from what is read.", minimum=0, maximum=0.99
+    preset_option, name="dropout_embedding", help="Embedding dropout (whole words).", minimum=0, maximum=0.99
 )
 weight_drop = partial(
-    preset_option, name="weight_drop", help="Connections dropped from state to state.", minimum=0, maximum=0.99
+    preset_option, name="weight_drop", help="DropConnect on recurrent weights.", minimum=0, maximum=0.99
 )
-epochs = partial(preset_option, name="epochs", panel="Optimisation", unit="passes", minimum=0)
-max_steps = partial(option, 0, help="Most steps; 0: as --epochs says.", panel="Optimisation", unit="steps", minimum=0)
-learning_rate = partial(
-    preset_option, name="learning_rate", panel="Optimisation", help="Peak learning rate.", minimum=0
+epochs = partial(preset_option, name="epochs", panel="Schedule", unit="epochs", minimum=0)
+max_steps = partial(
+    option, 0, help="Maximum number of steps; 0: use --epochs.", panel="Schedule", unit="steps", minimum=0
 )
-warmup = partial(preset_option, name="warmup", panel="Optimisation", unit="steps", minimum=0)
+learning_rate = partial(preset_option, name="learning_rate", panel="Schedule", help="Peak learning rate.", minimum=0)
+warmup = partial(preset_option, name="warmup", panel="Schedule", unit="steps", minimum=0)
 mean_decay = partial(
-    preset_option, name="mean_decay", panel="Optimisation", minimum=0, maximum=0.999999,
-    help="Keep a running mean of the weights with this decay; 0: none.",
+    preset_option, name="mean_decay", panel="Optimization", minimum=0, maximum=0.999999,
+    help="Decay of the exponential moving average (EMA) of the weights; 0: none.",
 )  # fmt: skip
 patience = partial(
-    option, help="Validations without improvement before training ends; 0: never.", panel="Optimisation", minimum=0
+    option,
+    help="Early stopping after this many validations without improvement; 0: never.",
+    panel="Schedule",
+    minimum=0,
 )
-precision = partial(option, "auto", panel="Optimisation", choices=kinds.PRECISIONS)
+precision = partial(option, "auto", panel="Optimization", choices=kinds.PRECISIONS)
 recompute = partial(
-    option, False, help="Run layers twice instead of keeping what the gradient needs: less memory, more time.",
-    panel="Optimisation",
+    option, False, help="Activation checkpointing: recompute activations in the backward pass; less memory, more time.",
+    panel="Optimization",
 )  # fmt: skip
-device = partial(usual.device, help="Where to train.")
-threads = partial(usual.threads, help="CPU threads of a process; 0: all cores.")
+device = partial(shared.device, help="Compute device; auto: the GPU if there is one.")
+threads = partial(shared.threads, help="CPU threads per process; 0: all cores.")
 accumulate = partial(
-    option, 1, help="Batches whose gradients are added up to a step.", panel="Optimisation", unit="batches", minimum=1
+    option, 1, help="Gradient accumulation: batches per step.", panel="Optimization", unit="batches", minimum=1
 )
 processes = partial(
-    option, 1, help="Processes on this machine, each with batches of its own in every step.", panel="Optimisation",
-    minimum=1,
+    option, 1, help="Data-parallel processes on this machine.", panel="Parallel processing", minimum=1,
 )  # fmt: skip
 restarts = partial(
-    option, 0, help="Times that a run whose process was killed goes on by itself.", panel="Optimisation", minimum=0
+    option, 0, help="Automatic restarts after a process was killed.", panel="Parallel processing", minimum=0
 )
-seed = partial(option, 1, help="Seed of weights, dropout and order.", panel="Optimisation", minimum=0)
+seed = partial(option, 1, help="Random seed of weights, dropout and batch order.", panel="Optimization", minimum=0)
 output = partial(option, None, help="Model directory to write.", panel="Output", shown_default="WORK/model")
 validate_every = partial(
-    option, 0, help="Steps between validations; 0: once a pass.", panel="Output", unit="steps", minimum=0
+    option, 0, help="Steps between validations; 0: once per epoch.", panel="Output", unit="steps", minimum=0
 )
-average = partial(option, 0, help="Average the weights of the last so many validations.", panel="Output", minimum=0)
-report_every = partial(option, 50, help="Steps between lines of metrics.", panel="Output", unit="steps", minimum=1)
+average = partial(option, 0, help="Average the weights of the last N validations; 0: none.", panel="Output", minimum=0)
+report_every = partial(option, 50, help="Steps between log lines.", panel="Output", unit="steps", minimum=1)
 save_every = partial(option, 120.0, help="Seconds between checkpoints.", panel="Output", unit="seconds", minimum=0)
-resume = partial(option, False, help="Go on with the run in the model directory.", panel="Output")
+resume = partial(option, False, help="Resume the run in the model directory.", panel="Output")
 overwrite = partial(option, False, help="Replace the model directory.", panel="Output")
-dry_run = partial(option, False, help="Print what the run would cost, and stop.", panel="Output")
+dry_run = partial(option, False, help="Print the estimated cost of the run, and exit.", panel="Output")

@@ -1,4 +1,4 @@
-"""`rnnkit analogy`: arithmetic with words, king - man + woman."""
+"""`rnnkit analogy`: analogies by vector arithmetic, king - man + woman."""
 
 from __future__ import annotations
 
@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.config import argument, option
+from rnnkit.embeddings.loading import load_vectors
+from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
-from rnnkit.options.declare import argument, option
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.vectors import vector_options as vector
-from rnnkit.stages.vectors.questions import (
-    Repaired,
-    Unanswered,
-    answer_all,
-    answer_lines,
-    list_repairs,
-    load_vectors,
-    neighbor_lines,
-    neighbor_objects,
-)
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.vectors.neighbors import neighbor_lines, neighbor_objects
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Neighbor, Vectors
@@ -37,33 +29,33 @@ SIGNS = ("+", "-")
 
 @dataclass(frozen=True)
 class AnalogyOptions:
-    """Add and subtract words, and find those nearest to the sum: 3CosAdd over vectors of equal length.
+    """Solve analogies: the words nearest to a sum of word vectors (3CosAdd with unit-normalized vectors).
 
-    `king - man + woman` asks what is to woman as king is to man. `man king woman` asks the same: man is to king as
-    woman is to what? The words of the question are left out of the answer. A sign stands by itself or directly before
-    its word. Several expressions are quoted, each by itself.
+    `king - man + woman` and `man king woman` are the same query: man is to king as woman is to what? The words of the
+    query are excluded from the answers. A sign is a token of its own or precedes its word directly. Quote each
+    expression if there are several.
 
-    A word without a vector is reported, other expressions are answered, and the command ends with code 1.
+    A word without a vector is reported; the other expressions are answered, and the exit code is 1.
     """
 
     expression: list[str] = argument(
         (),
         help="Words with + and - between them, or three words.",
         metavar="EXPRESSION",
-        shown_default="standard input, one a line",
+        shown_default="standard input, one per line",
         signed=True,
     )
-    vectors: Path | None = vector.vectors()
-    work: Path = usual.work()
-    repair: bool = usual.repair()
-    count: int = option(5, help="Answers to each.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = vector.restrict()
-    json: bool = option(False, help="One JSON object an expression: question, answers.", panel="Output")
+    vectors: Path | None = shared.vectors()
+    work: Path = shared.work()
+    repair: bool = shared.repair()
+    count: int = option(5, help="Answers per expression.", panel="Search", unit="words", minimum=1)
+    restrict: int | None = shared.restrict()
+    json: bool = option(False, help="Print one JSON object per expression: question, answers.", panel="Output")
 
 
 @dataclass(frozen=True)
 class Expression:
-    """Words, each with the sign `+` or `-`."""
+    """A sum of words, each with its sign, `+` or `-`."""
 
     terms: tuple[tuple[str, str], ...]
 
@@ -90,39 +82,39 @@ class Analogy:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed."""
+        """The result as text."""
         return (str(self.expression), *neighbor_lines(self.answers))
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """Return the result as JSON."""
         return {"question": str(self.expression), "answers": neighbor_objects(self.answers)}
 
 
-def run(options: AnalogyOptions, listen: Listener = null_listener) -> Iterator[Analogy | Unanswered | Repaired]:
-    """Solve the expressions; the answers come one by one.
+def run(options: AnalogyOptions, listen: Listener = null_listener) -> Iterator[Analogy | FailedQuery | RepairReport]:
+    """Solve the expressions.
 
     Yields:
-        For each expression the nearest words, or why there are none.
+        For each expression the nearest words, or the reason why there are none.
 
     Raises:
-        UsageError: An expression of the command line cannot be understood.
-        DataError: There are no vectors, or they cannot be read.
-        FormatError: They are damaged.
+        UsageError: An expression on the command line is malformed.
+        DataError: The vectors are missing or cannot be read.
+        FormatError: The vectors are damaged.
     """
     texts = split_expressions(options.expression)
     for text in texts:
         parse(text)
     vectors = load_vectors(options.vectors, options.work, options.repair, listen)
 
-    def answer(question: str) -> Analogy:
-        return solve(vectors, parse(question), options.count, options.restrict)
+    def answer(query: str) -> Analogy:
+        return solve(vectors, parse(query), options.count, options.restrict)
 
-    answers = answer_all(texts, answer) if texts else answer_lines(answer, "expressions", listen)
-    return list_repairs(answers, vectors, options.json)
+    results = answer_queries(texts, answer) if texts else answer_stdin(answer, "expressions", listen)
+    return append_repairs(results, vectors, options.json)
 
 
 def solve(vectors: Vectors, expression: Expression, count: int, restrict: int | None) -> Analogy:
-    """The answers to one expression.
+    """Solve one expression.
 
     Raises:
         UnknownWord: A word has no vector.
@@ -132,33 +124,33 @@ def solve(vectors: Vectors, expression: Expression, count: int, restrict: int | 
 
 
 def split_expressions(words: Sequence[str]) -> list[str]:
-    """The expressions of a command line: each is quoted by itself, or all the words are one."""
+    """Split a command line into expressions: each argument if all are quoted, otherwise all words together."""
     quoted = [word for word in words if len(word.split()) > 1]
     return quoted if len(quoted) == len(words) else [" ".join(words)]
 
 
 def parse(text: str) -> Expression:
-    """Read `king - man + woman`, or `man king woman`, which means the same.
+    """Parse `king - man + woman`, or the equivalent `man king woman`.
 
     Raises:
-        UsageError: It is neither; the message says where it goes wrong.
+        UsageError: The text is neither; the message gives the reason.
     """
     tokens = text.split()
     if len(tokens) == 3 and not any(token.startswith(SIGNS) for token in tokens):
         first, second, third = tokens
         return Expression((("+", second), ("-", first), ("+", third)))
-    expression = Expression(tuple(_terms(tokens, text)))
+    expression = Expression(tuple(_parse_terms(tokens, text)))
     if len(expression.terms) < 2:
-        raise _malformed(text, "two words at least are wanted")
+        raise _malformed(text, "it needs at least two words")
     if not expression.positive:
-        raise _malformed(text, "no word is added")
+        raise _malformed(text, "it adds no word")
     return expression
 
 
-def _terms(tokens: Sequence[str], text: str) -> Iterator[tuple[str, str]]:
-    """Signs and words. The first word needs no sign; a word behind a sign that stands alone is taken as it is."""
+def _parse_terms(tokens: Sequence[str], text: str) -> Iterator[tuple[str, str]]:
+    """Yield signs and words. The first word needs no sign; a token after a sign that stands alone is always a word."""
     sign = ""
-    for place, token in enumerate(tokens):
+    for index, token in enumerate(tokens):
         if sign and token in SIGNS:
             raise _malformed(text, f"{sign!r} is followed by {token!r}")
         if sign:
@@ -168,16 +160,16 @@ def _terms(tokens: Sequence[str], text: str) -> Iterator[tuple[str, str]]:
             sign = token
         elif token.startswith(SIGNS):
             yield token[0], token[1:]
-        elif place == 0:
+        elif index == 0:
             yield "+", token
         else:
-            raise _malformed(text, f"there is no + or - before {token!r}")
+            raise _malformed(text, f"{token!r} has no sign before it")
     if sign:
         raise _malformed(text, f"no word follows the last {sign!r}")
 
 
-def _malformed(text: str, why: str) -> UsageError:
+def _malformed(text: str, reason: str) -> UsageError:
     return UsageError(
-        f"{text.strip()!r} is no expression: {why}",
-        hint="write king - man + woman; or man king woman, for man is to king as woman is to what?",
+        f"{text.strip()!r} is not a valid expression: {reason}",
+        hint="write king - man + woman, or man king woman for: man is to king as woman is to what?",
     )

@@ -1,26 +1,18 @@
-"""`rnnkit neighbors`: the words whose vectors are nearest to a word's."""
+"""`rnnkit neighbors`: the nearest neighbors of a word."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.config import argument, option
+from rnnkit.embeddings.loading import load_vectors
+from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.events import Listener, null_listener
-from rnnkit.options.declare import argument, option
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.vectors import vector_options as vector
-from rnnkit.stages.vectors.questions import (
-    Repaired,
-    Unanswered,
-    answer_all,
-    answer_lines,
-    list_repairs,
-    load_vectors,
-    neighbor_lines,
-    neighbor_objects,
-)
+from rnnkit.reports.columns import aligned
+from rnnkit.stages import shared_options as shared
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Neighbor, Vectors
@@ -32,32 +24,32 @@ rnnkit neighbors --vectors glove.6B.100d.txt --restrict 50000 < words.txt"""
 
 @dataclass(frozen=True)
 class NeighborsOptions:
-    """Find the words nearest to a word, by the cosine of the angle between their vectors.
+    """Find the nearest neighbors of words by cosine similarity.
 
-    Each word has a block of its own, nearest first. A word without a vector is reported with the nearest spelling
-    there is, the others are answered, and the command ends with code 1. Vectors with subwords compose what they have
-    never seen.
+    Prints a block for each word, nearest neighbor first. A word without a vector is reported with the most similar
+    spelling in the vocabulary; the other words are answered, and the exit code is 1. Vectors with subwords compose the
+    vectors of unseen words from their n-grams.
     """
 
     words: list[str] = argument(
-        (), help="Words to ask about.", metavar="WORD", shown_default="standard input, one a line"
+        (), help="Words to look up.", metavar="WORD", shown_default="standard input, one per line"
     )
-    vectors: Path | None = vector.vectors()
-    work: Path = usual.work()
-    repair: bool = usual.repair()
-    count: int = option(10, help="Neighbours of each word.", panel="Search", unit="words", minimum=1)
-    restrict: int | None = vector.restrict()
-    json: bool = option(False, help="One JSON object a word: question, seen, neighbors.", panel="Output")
+    vectors: Path | None = shared.vectors()
+    work: Path = shared.work()
+    repair: bool = shared.repair()
+    count: int = option(10, help="Neighbors per word.", panel="Search", unit="words", minimum=1)
+    restrict: int | None = shared.restrict()
+    json: bool = option(False, help="Print one JSON object per word: question, seen, neighbors.", panel="Output")
 
 
 @dataclass(frozen=True)
 class Neighborhood:
-    """A word and its neighbours.
+    """A word and its nearest neighbors.
 
     Attributes:
-        word: As it was asked.
-        seen: Whether it has a row of its own; otherwise its vector was composed of its n-grams.
-        neighbors: The nearest first.
+        word: The query.
+        seen: Whether the word has a vector of its own; if not, its vector was composed from n-grams.
+        neighbors: The neighbors, nearest first.
     """
 
     word: str
@@ -66,38 +58,51 @@ class Neighborhood:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed."""
-        unseen = "" if self.seen else " (never seen, composed of its n-grams)"
+        """The result as text."""
+        unseen = "" if self.seen else " (unseen word, composed from n-grams)"
         return (f"{self.word}{unseen}", *neighbor_lines(self.neighbors))
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """Return the result as JSON."""
         return {"question": self.word, "seen": self.seen, "neighbors": neighbor_objects(self.neighbors)}
 
 
-def run(options: NeighborsOptions, listen: Listener = null_listener) -> Iterator[Neighborhood | Unanswered | Repaired]:
-    """Look the words up; the answers come one by one.
+def run(
+    options: NeighborsOptions, listen: Listener = null_listener
+) -> Iterator[Neighborhood | FailedQuery | RepairReport]:
+    """Look up the words.
 
     Yields:
-        For each word its neighbours, or why there are none.
+        For each word its neighbors, or the reason why there are none.
 
     Raises:
-        DataError: There are no vectors, or they cannot be read.
-        FormatError: They are damaged.
+        DataError: The vectors are missing or cannot be read.
+        FormatError: The vectors are damaged.
     """
     vectors = load_vectors(options.vectors, options.work, options.repair, listen)
 
-    def answer(question: str) -> Neighborhood:
-        return find(vectors, question.strip(), options.count, options.restrict)
+    def answer(query: str) -> Neighborhood:
+        return find_neighbors(vectors, query.strip(), options.count, options.restrict)
 
-    answers = answer_all(options.words, answer) if options.words else answer_lines(answer, "words", listen)
-    return list_repairs(answers, vectors, options.json)
+    results = answer_queries(options.words, answer) if options.words else answer_stdin(answer, "words", listen)
+    return append_repairs(results, vectors, options.json)
 
 
-def find(vectors: Vectors, word: str, count: int, restrict: int | None) -> Neighborhood:
-    """The neighbours of one word.
+def find_neighbors(vectors: Vectors, word: str, count: int, restrict: int | None) -> Neighborhood:
+    """Find the neighbors of one word.
 
     Raises:
-        UnknownWord: It has no vector.
+        UnknownWord: The word has no vector.
     """
     return Neighborhood(word, word in vectors, tuple(vectors.neighbors(word, count, restrict)))
+
+
+def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
+    """Format words and similarities as indented columns."""
+    rows = [(neighbor.word, f"{neighbor.similarity:.4f}") for neighbor in neighbors]
+    return aligned(rows, right=[1], indent="  ")
+
+
+def neighbor_objects(neighbors: Sequence[Neighbor]) -> list[dict[str, Any]]:
+    """Convert words and similarities to JSON."""
+    return [{"word": each.word, "similarity": round(each.similarity, 4)} for each in neighbors]

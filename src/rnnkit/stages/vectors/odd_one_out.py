@@ -1,4 +1,4 @@
-"""`rnnkit odd-one-out`: the word that does not belong to the others."""
+"""`rnnkit odd-one-out`: the word that does not match the others."""
 
 from __future__ import annotations
 
@@ -7,89 +7,87 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnkit.config import argument, option
+from rnnkit.embeddings.loading import load_vectors
+from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
-from rnnkit.options.declare import argument, option
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.vectors import vector_options as vector
-from rnnkit.stages.vectors.questions import Repaired, Unanswered, answer_all, answer_lines, list_repairs, load_vectors
+from rnnkit.stages import shared_options as shared
 
 EXAMPLE = """\
 rnnkit odd-one-out breakfast lunch dinner bicycle
 rnnkit odd-one-out --vectors glove.6B.100d.txt < groups.txt"""
 
-FEWEST = 3
+MIN_WORDS = 3
 
 
 @dataclass(frozen=True)
 class OddOneOutOptions:
-    """Name the word least like the others: the one whose vector is farthest from the mean of all, lengths made equal.
+    """Find the word that does not match the others: the farthest from the mean of the unit-normalized vectors.
 
-    A line from standard input that has no answer is reported, leaves a blank line, so that lines out pair with lines
-    in, and makes the command end with code 1.
+    A line of standard input that cannot be answered is reported and gives a blank line, so that output lines match
+    input lines; the exit code is then 1.
     """
 
     words: list[str] = argument(
-        (),
-        help="Three or more words, one of which is the odd one.",
-        metavar="WORD",
-        shown_default="standard input, a group a line",
+        (), help="Three or more words.", metavar="WORD", shown_default="standard input, a group per line"
     )
-    vectors: Path | None = vector.vectors()
-    work: Path = usual.work()
-    repair: bool = usual.repair()
-    json: bool = option(False, help="One JSON object a group: question, odd_one_out.", panel="Output")
+    vectors: Path | None = shared.vectors()
+    work: Path = shared.work()
+    repair: bool = shared.repair()
+    json: bool = option(False, help="Print one JSON object per group: question, odd_one_out.", panel="Output")
 
 
 @dataclass(frozen=True)
 class OddOneOut:
-    """Words, and which of them is the odd one."""
+    """A group of words, and the one that does not match."""
 
     words: tuple[str, ...]
     odd: str
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed."""
+        """The result as text."""
         return (self.odd,)
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """Return the result as JSON."""
         return {"question": " ".join(self.words), "odd_one_out": self.odd}
 
 
-def run(options: OddOneOutOptions, listen: Listener = null_listener) -> Iterator[OddOneOut | Unanswered | Repaired]:
-    """Find the odd ones; the answers come one by one.
+def run(
+    options: OddOneOutOptions, listen: Listener = null_listener
+) -> Iterator[OddOneOut | FailedQuery | RepairReport]:
+    """Find the odd word of each group.
 
     Yields:
-        For each group its odd word, or why there is none.
+        For each group its odd word, or the reason why there is none.
 
     Raises:
         UsageError: The command line has fewer than three words.
-        DataError: There are no vectors, or they cannot be read.
-        FormatError: They are damaged.
+        DataError: The vectors are missing or cannot be read.
+        FormatError: The vectors are damaged.
     """
     words = " ".join(options.words).split()
     if options.words:
-        _refuse_few(words)
+        _check_group(words)
     vectors = load_vectors(options.vectors, options.work, options.repair, listen)
 
-    def answer(question: str) -> OddOneOut:
-        group = question.split()
-        _refuse_few(group)
+    def answer(query: str) -> OddOneOut:
+        group = query.split()
+        _check_group(group)
         return OddOneOut(tuple(group), vectors.odd_one_out(group))
 
-    answers = (
-        answer_all([" ".join(words)], answer)
+    results = (
+        answer_queries([" ".join(words)], answer)
         if options.words
-        else answer_lines(answer, "groups of words", listen, instead=("",))
+        else answer_stdin(answer, "groups of words", listen, placeholder=("",))
     )
-    return list_repairs(answers, vectors, options.json)
+    return append_repairs(results, vectors, options.json)
 
 
-def _refuse_few(words: list[str]) -> None:
-    if len(words) < FEWEST:
+def _check_group(words: list[str]) -> None:
+    if len(words) < MIN_WORDS:
         raise UsageError(
-            f"the odd one out of {len(words)} {'word' if len(words) == 1 else 'words'} is anyone's guess",
-            hint=f"give {FEWEST} or more, such as breakfast lunch dinner bicycle",
+            f"a group needs at least {MIN_WORDS} words, not {len(words)}", hint="for example: breakfast lunch bicycle"
         )

@@ -1,4 +1,4 @@
-"""`rnnkit diagnose`: how far back a language model looks, as gradient flow or by a task of recall."""
+"""`rnnkit diagnose`: measure the long-range memory of language models, by gradient flow or a recall task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rnnkit.events import Listener, null_listener
 from rnnkit.stages.evaluation.diagnose.gradient_report import FlowResult, measure_flow
 from rnnkit.stages.evaluation.diagnose.options import DiagnoseOptions
 from rnnkit.stages.evaluation.diagnose.recall_report import RecallResult, measure_recall
-from rnnkit.stages.outputs import claim_file
+from rnnkit.stages.outputs import check_output_file
 
 __all__ = ["EXAMPLE", "DiagnoseOptions", "FlowResult", "RecallResult", "run"]
 
@@ -19,14 +19,14 @@ rnnkit diagnose --recall --arch rnn lstm"""
 
 
 def run(options: DiagnoseOptions, listen: Listener = null_listener) -> FlowResult | RecallResult:
-    """Look at gradients, or with `recall` train networks that remember.
+    """Measure the gradient flow, or with `recall` the recall span of networks trained for the task.
 
     Raises:
-        UsageError: Options that do not go together.
-        DataError: There is no model or no text, or the text is too short.
-        ArtefactError: A model has no chain of states, or the picture already exists.
+        UsageError: Options cannot be combined.
+        DataError: A model or the text is missing, or the text is too short.
+        ArtefactError: A model has no recurrent state, or the picture exists.
         FormatError: A model is damaged.
-        Interrupted: A signal came while networks were trained.
+        Interrupted: A signal arrived while networks were trained.
     """
     from rnnkit.nn.device import set_threads
 
@@ -36,15 +36,17 @@ def run(options: DiagnoseOptions, listen: Listener = null_listener) -> FlowResul
 
 
 def _check(options: DiagnoseOptions) -> None:
-    """Refuse what does not go together before anything is read."""
+    """Check that the options can be combined, before anything is read."""
     if options.recall:
-        given = {"--output": options.output, "--text": options.text, "MODEL": options.models}
-        for name in (name for name, value in given.items() if value):
-            raise UsageError(f"--recall trains networks of its own and has no use for {name}")
+        unused = {"--output": options.output, "--text": options.text, "MODEL": options.models}
+        for name in (name for name, value in unused.items() if value):
+            raise UsageError(
+                f"--recall cannot be combined with {name}", "it trains its own networks", option="--recall"
+            )
         if sorted(set(options.spans)) != options.spans:
-            raise UsageError("--spans wants spans from the shortest to the longest, each once")
+            raise UsageError("--spans must be strictly increasing", option="--spans")
         return
     if options.text is not None and options.data is not None:
-        raise UsageError("--text and --data: one text is read, not two")
+        raise UsageError("--text and --data exclude each other", option="--text")
     if options.output is not None:
-        claim_file(options, options.output)
+        check_output_file(options, options.output)

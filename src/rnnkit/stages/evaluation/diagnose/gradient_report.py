@@ -1,4 +1,4 @@
-"""The half of `diagnose` that looks at gradients: which networks, what they read, and how it is shown."""
+"""Gradient flow in `diagnose`: networks and their inputs, measurement and report."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from rnnkit.models.language_model import LanguageModel
 
 VOCABULARY = 1000
-"""Tokens of a network that was not trained on any."""
+"""Vocabulary size of an untrained network."""
 
 
 @dataclass(frozen=True)
 class DiagnosedNetwork:
-    """A network whose gradients are looked at.
+    """A network whose gradient flow is measured.
 
     Attributes:
-        name: As it is shown.
-        arch: Its kind.
-        network: In evaluation mode.
-        input_NT: What it reads up to each place.
-        target_N: What comes next.
+        name: Name in the report.
+        arch: Architecture.
+        network: The network, in evaluation mode.
+        input_NT: Input ids before each of the N positions.
+        target_N: The next id at each position.
     """
 
     name: str
@@ -50,11 +50,11 @@ class FlowResult:
     """Gradient flow, ready to print.
 
     Attributes:
-        flows: By the name of the model.
-        archs: Their kinds, in the same order.
+        flows: Gradient flow by name of the model.
+        archs: Architectures, in the same order.
         by: `state` or `input`.
-        share: Share of k = 0 that is looked for.
-        picture: Where it was drawn, if it was.
+        share: Fraction of k = 0 whose first shortfall is reported.
+        picture: The picture, if one was drawn.
     """
 
     flows: dict[str, Flow]
@@ -65,20 +65,20 @@ class FlowResult:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed."""
-        places = sorted({flow.places for flow in self.flows.values()})
-        count = f"{places[0]}" if len(places) == 1 else f"{places[0]} to {places[-1]}"
-        where = "at one place" if places == [1] else f"the mean of {count} places"
-        title = f"gradient of the loss by the {self.by} k steps before: its norm, {where}"
+        """Printed form."""
+        positions = sorted({flow.places for flow in self.flows.values()})
+        count = f"{positions[0]}" if len(positions) == 1 else f"{positions[0]} to {positions[-1]}"
+        where = "at one position" if positions == [1] else f"mean over {count} positions"
+        title = f"norm of the gradient of the loss with respect to the {self.by} k steps before, {where}"
         return (title, "", *tabulate(self.flows, self.share))
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """What is printed with `--quiet`: a line a model."""
+        """Printed form with `--quiet`: one line per model."""
         return tuple(f"{name}: {describe(flow, self.share)}" for name, flow in self.flows.items())
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """JSON form."""
         models = [
             {
                 "model": name,
@@ -96,18 +96,19 @@ class FlowResult:
 
 
 def measure_flow(options: DiagnoseOptions, listen: Listener) -> FlowResult:
-    """The gradient flow of every model that was asked for. Raises as `diagnose.run`."""
+    """Measure the gradient flow of all requested models. Raises as `diagnose.run`."""
     from rnnkit.evaluation import gradient_flow
 
     gradients = {"state": gradient_flow.by_state, "input": gradient_flow.by_input}[options.by]
     flows: dict[str, Flow] = {}
     archs = []
     networks = list(_networks(options, listen))
-    for done, named in enumerate(networks):
+    for done, diagnosed in enumerate(networks):
         listen(Progress("gradient flow", done, len(networks), "models"))
-        places = named.input_NT, named.target_N
-        flows[named.name] = gradient_flow.measure(named.network.double(), *places, options.steps, gradients)
-        archs.append(named.arch)
+        flows[diagnosed.name] = gradient_flow.measure(
+            diagnosed.network.double(), diagnosed.input_NT, diagnosed.target_N, options.steps, gradients
+        )
+        archs.append(diagnosed.arch)
     listen(Progress("gradient flow", len(networks), len(networks), "models", finished=True))
     if options.output is not None:
         draw_flows(flows, options.share, options.by, options.output)
@@ -116,15 +117,15 @@ def measure_flow(options: DiagnoseOptions, listen: Listener) -> FlowResult:
 
 
 def _networks(options: DiagnoseOptions, listen: Listener) -> Iterator[DiagnosedNetwork]:
-    """The trained models, then the untrained ones, each with what it reads."""
+    """Yield the trained models, then the untrained ones, each with its input."""
     folders = options.models or ([] if options.arch else [Workspace(options.work).model])
     for folder in dict.fromkeys(folders):
-        yield _open(folder, options, listen)
+        yield _open_trained(folder, options, listen)
     for arch in dict.fromkeys(options.arch):
-        yield _draw(arch, options)
+        yield _make_untrained(arch, options)
 
 
-def _open(folder: Path, options: DiagnoseOptions, listen: Listener) -> DiagnosedNetwork:
+def _open_trained(folder: Path, options: DiagnoseOptions, listen: Listener) -> DiagnosedNetwork:
     import torch
 
     from rnnkit.evaluation.gradient_flow import choose_places
@@ -132,49 +133,51 @@ def _open(folder: Path, options: DiagnoseOptions, listen: Listener) -> Diagnosed
 
     scorer = open_scorer(folder, options.checkpoint, torch.device("cpu"))
     if scorer.network is None:
-        raise ArtefactError(f"{folder} holds counts: there is no gradient in them")
+        raise ArtefactError(f"{folder} is an n-gram model, which has no gradient", path=folder)
     config = scorer.network.config
-    _check_chain(str(folder), config.arch, options.by)
+    _check_has_state(str(folder), config.arch, options.by)
     if config.context == "line":
-        listen(WarningEvent(f"{folder} learned from single lines; here it reads them as one stream"))
-    ids = _read(scorer, options)
+        listen(WarningEvent(f"{folder} was trained on single lines; here the lines are one stream"))
+    ids = _read_ids(scorer, options)
     try:
-        places = choose_places(ids, options.steps, options.places)
+        input_NT, target_N = choose_places(ids, options.steps, options.places)
     except ValueError as error:
-        raise DataError(f"the text is too short for {folder}", str(error), hint="a lower --steps asks less") from None
-    if len(places[1]) < options.places:
-        listen(WarningEvent(f"the text has places for {folder}: {len(places[1])}, not {options.places}"))
-    return DiagnosedNetwork(str(folder), config.arch, scorer.network, *places)
+        raise DataError(
+            f"the text is too short for {folder}", str(error), hint="lower --steps", option="--steps"
+        ) from None
+    if len(target_N) < options.places:
+        listen(WarningEvent(f"{folder}: the text has {len(target_N)} suitable positions instead of {options.places}"))
+    return DiagnosedNetwork(str(folder), config.arch, scorer.network, input_NT, target_N)
 
 
-def _read(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
-    """The ids of as much of the text as there can be use for, in the model's tokens."""
+def _read_ids(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
+    """Read as much of the text as is needed, as ids of the model's vocabulary."""
     import numpy as np
 
     from rnnkit.evaluation.gradient_flow import WARM
     from rnnkit.evaluation.scored_text import read_data, read_text
 
-    groups: Iterator[ScoredLines]
+    text: Iterator[ScoredLines]
     if options.text is not None:
-        groups = read_text([options.text], scorer)
+        text = read_text([options.text], scorer)
     else:
-        groups = read_data(options.data or Workspace(options.work).data, options.split, scorer)
+        text = read_data(options.data or Workspace(options.work).data, options.split, scorer)
     blocks, tokens = [], 0
-    for group in groups:
-        blocks.append(group.text.ids)
+    for block in text:
+        blocks.append(block.text.ids)
         tokens += len(blocks[-1])
         if tokens > options.places * (WARM + options.steps + 2):
             break
     return np.concatenate(blocks)
 
 
-def _draw(arch: str, options: DiagnoseOptions) -> DiagnosedNetwork:
+def _make_untrained(arch: str, options: DiagnoseOptions) -> DiagnosedNetwork:
     from rnnkit.evaluation import fresh_network
     from rnnkit.evaluation.gradient_flow import WARM, draw_places
     from rnnkit.models.language_model import LMConfig
 
     name = f"new {arch}"
-    _check_chain(name, arch, options.by)
+    _check_has_state(name, arch, options.by)
     size = options.hidden or FLOW_HIDDEN
     config = LMConfig(
         arch=arch, vocabulary=VOCABULARY, embedding=size, hidden=size, layers=options.layers,  # type: ignore[arg-type]
@@ -184,10 +187,11 @@ def _draw(arch: str, options: DiagnoseOptions) -> DiagnosedNetwork:
     return DiagnosedNetwork(name, arch, network, *draw_places(VOCABULARY, options.steps, options.places, options.seed))
 
 
-def _check_chain(name: str, arch: str, by: str) -> None:
+def _check_has_state(name: str, arch: str, by: str) -> None:
     if arch == "transformer" and by == "state":
         raise ArtefactError(
-            f"{name}: a Transformer hands on no state from step to step",
-            "each token looks at those before it at once, so that no gradient passes through a chain",
-            hint="--by input takes the gradient by the embeddings of what was read, for models of every kind",
+            f"{name}: a Transformer has no recurrent state",
+            "self-attention reaches previous tokens directly, without a chain of states",
+            hint="--by input measures the gradient with respect to the input embeddings, for all architectures",
+            option="--by",
         )

@@ -1,4 +1,4 @@
-"""The half of `diagnose` that trains networks to remember, and shows how long they do."""
+"""Recall spans in `diagnose`: training and report."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecallResult:
-    """Memory spans, ready to print.
+    """Recall spans, ready to print.
 
     Attributes:
-        climbs: One a network, those of one kind together.
-        spans: The spans that were asked for.
+        climbs: Results of each network, grouped by architecture.
+        spans: The spans that were requested.
     """
 
     climbs: tuple[Climb, ...]
@@ -31,7 +31,7 @@ class RecallResult:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """What is printed: what each network got right at each span, and how far each kind came."""
+        """Printed form: the accuracy of each network at each span, and the recall span of each architecture."""
         settings = self.climbs[0].settings
         heads = ["arch", "seed", *map(str, self.spans), "span"]
         rows = []
@@ -40,15 +40,15 @@ class RecallResult:
             shares = (found.get(span, "-") for span in self.spans)
             rows.append([climb.settings.arch, str(climb.settings.seed), *shares, str(climb.span)])
         title = (
-            f"right answers, one of {settings.symbols} symbols shown so many steps before; "
-            f"learned from {100 * settings.goal:g} % on"
+            f"accuracy of recalling one of {settings.symbols} symbols k steps later; "
+            f"learned from {100 * settings.goal:g} %"
         )
         return (title, "", *aligned([heads, *rows], right=range(1, len(heads))), "", *self.numbers)
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        """What is printed with `--quiet`: a line a kind."""
-        return tuple(f"{arch}: remembers {self._words(spans)}" for arch, spans in self._by_arch().items())
+        """Printed form with `--quiet`: one line per architecture."""
+        return tuple(f"{arch}: recalls {self._describe(spans)}" for arch, spans in self._by_arch().items())
 
     def _by_arch(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
@@ -56,13 +56,13 @@ class RecallResult:
             found.setdefault(climb.settings.arch, []).append(climb.span)
         return found
 
-    def _words(self, spans: Sequence[int]) -> str:
+    def _describe(self, spans: Sequence[int]) -> str:
         more = " or more" if median_low(spans) == self.spans[-1] else ""
         between = f" ({min(spans)} to {max(spans)} in {len(spans)} runs)" if len(spans) > 1 else ""
         return f"{median_low(spans)} steps{more}{between}"
 
     def as_dict(self) -> dict[str, Any]:
-        """What is printed with `--json`."""
+        """JSON form."""
         climbs = [
             {
                 "arch": climb.settings.arch,
@@ -83,16 +83,16 @@ class RecallResult:
 
 
 def measure_recall(options: DiagnoseOptions, listen: Listener) -> RecallResult:
-    """The memory span of every kind that was asked for. Raises as `diagnose.run`."""
+    """Train the requested networks and measure their recall spans. Raises as `diagnose.run`."""
     from rnnkit.evaluation import recall
 
     archs = list(dict.fromkeys(options.arch or RECALLERS))
-    wanted = list(itertools.product(archs, range(options.seed, options.seed + options.runs)))
-    total = len(wanted) * len(options.spans)
+    networks = list(itertools.product(archs, range(options.seed, options.seed + options.runs)))
+    total = len(networks) * len(options.spans)
     climbs: list[Climb] = []
-    for arch, seed in wanted:
+    for arch, seed in networks:
         settings = recall.Settings(
-            arch=arch,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
+            arch=arch,  # type: ignore[arg-type]  # `config.resolve` checks the choices
             hidden=options.hidden or RECALL_HIDDEN,
             layers=options.layers,
             start=options.start,  # type: ignore[arg-type]
@@ -102,10 +102,10 @@ def measure_recall(options: DiagnoseOptions, listen: Listener) -> RecallResult:
             seed=seed,
         )
 
-        def hear(rung: Rung, arch: str = arch) -> None:
+        def report(rung: Rung, arch: str = arch) -> None:
             done = len(climbs) * len(options.spans) + options.spans.index(rung.span) + 1
             listen(Progress("recall", done, total, "spans", {f"{arch} {rung.span} steps back": f"{rung.accuracy:.0%}"}))
 
-        climbs.append(recall.climb(settings, options.spans, hear))
+        climbs.append(recall.climb(settings, options.spans, report))
     listen(Progress("recall", total, total, "spans", finished=True))
     return RecallResult(tuple(climbs), tuple(options.spans))

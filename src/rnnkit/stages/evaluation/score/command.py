@@ -228,7 +228,7 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
     model = store.load_seq2seq(options.folder, options.checkpoint, device)
     translator = Translator((model,))
     longest = max_training_lengths([store.training_max_lengths(options.folder, model.languages)])
-    most = longest.most_source - 1, longest.most_output - 1  # without EOS
+    most = longest.max_source_length - 1, longest.max_output_length - 1  # without EOS
     total, truncated = LanguageScore(), LineTally()
     for block in _read_pairs(options.files[0], options.files[1], model.tokenizer):
         pairs = [_tokenize_pair(source, target, model.tokenizer, most) for source, target in block]

@@ -1,9 +1,8 @@
-"""`rnnkit decode`: raw lines in, for each in order one line out: translated, gone on from, or with its gaps filled."""
+"""`rnnkit decode`: translate, generate or infill raw text with a trained model."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,19 +10,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, Progress, null_listener
 from rnnkit.io.resumable_output import resumable_file
-from rnnkit.options.declare import STDIN
-from rnnkit.stages.inference.decode import record, resume, translation_outputs
-from rnnkit.stages.inference.decode.options import DIVERSITY, GENERATION_BEAM, DecodeOptions, check, explicitly_set
+from rnnkit.stages.inference.decode import record, resume
+from rnnkit.stages.inference.decode.option_checks import check
+from rnnkit.stages.inference.decode.options import (
+    GENERATION_BEAM,
+    DecodeOptions,
+    explicitly_set,
+    lines_ahead,
+    sampling_options,
+    search_options,
+)
+from rnnkit.stages.inference.decode.translation_outputs import Outputs, translate
 from rnnkit.text.tokenizers.tokenizer import read_raw_text, warn_replaced_line_ends
 
 if TYPE_CHECKING:
     from rnnkit.decoding.generate import GeneratedLine, TextGenerator
     from rnnkit.decoding.infill import FilledLine
-    from rnnkit.decoding.sampling import SamplingOptions
-    from rnnkit.decoding.stepper import SearchOptions
     from rnnkit.stages.inference.decode.resume import RecordedOutput
-
-__all__ = ["EXAMPLE", "DecodeOptions", "run", "write"]
 
 EXAMPLE = """\
 rnnkit decode --beam 5 < test.de > test.hyp
@@ -36,76 +39,77 @@ PROGRESS_LINES = 100
 
 T = TypeVar("T")
 
-Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
-"""For each line its output lines, and what JSON says of it."""
-
 Decoder = Callable[["DecodeOptions", Mapping[str, Any], "RecordedOutput | None", Listener], Outputs]
 
 
 def run(
-    options: DecodeOptions, listen: Listener = null_listener, keeper: RecordedOutput | None = None
+    options: DecodeOptions, listen: Listener = null_listener, recorded: RecordedOutput | None = None
 ) -> Iterator[str]:
-    """Decode; the lines come as they are made.
+    """Decode, and yield the output lines as they are computed.
 
     Args:
-        options: What was asked for.
-        listen: Gets notes, warnings and progress.
-        keeper: Of the output file; with `resume` one is opened where none is given.
+        options: The options.
+        listen: Receives notes, warnings and progress.
+        recorded: Record of the output file; with `resume`, opened if it is not given.
 
     Yields:
-        Output lines: `nbest` for each input line, or with `json` one object for each input line. With `resume`, those
-        behind what an earlier run has left.
+        Output lines: `nbest` per input line, or with `json` one object per input line. With `resume`, those after the
+        lines of an earlier run.
 
     Raises:
         DataError: A file or the model is missing, or a line cannot be read.
         FormatError: The model is damaged.
-        UsageError: Options that the model knows nothing of, that are out of range, or exclude each other.
-        ArtefactError: What is to be resumed was made by another model, from another text or with other options.
+        UsageError: Options do not suit the model, are out of range, or exclude each other.
+        ArtefactError: The output to resume was made by another model, from other text or with other options.
     """
     from rnnkit.models import store
     from rnnkit.nn.device import set_threads
 
-    document = _checked(options)
-    if explicitly_set(options, ["seed"]) and not options.draws:
-        listen(Note("--seed has no effect: nothing is drawn"))
+    document = _check(options)
+    if explicitly_set(options, ["seed"]) and not options.is_sampling:
+        listen(Note("--seed has no effect without sampling"))
     set_threads(options.threads)
     decoders: dict[str, Decoder] = {
         store.SEQ2SEQ: _translate,
-        store.LANGUAGE_MODEL: _continue,
-        store.MASKED_LM: _fill,
+        store.LANGUAGE_MODEL: _generate,
+        store.MASKED_LM: _infill,
     }
-    if keeper is None and options.resume:
-        keeper = resume.open_recorded_output(options)
-    done = 0 if keeper is None else keeper.done
-    return _lines(options, decoders[document["task"]](options, document, keeper, listen), done, listen)
+    if recorded is None and options.resume:
+        recorded = resume.open_recorded_output(options)
+    done = 0 if recorded is None else recorded.done
+    return _format_lines(options, decoders[document["task"]](options, document, recorded, listen), done, listen)
 
 
 def write(options: DecodeOptions, listen: Listener = null_listener) -> None:
-    """Decode into the output file, which keeps what was written, and a record of it, where the work is interrupted.
+    """Decode into the output file. An interrupt leaves what was written, with a record of it, for `--resume`.
 
     Raises:
-        UsageError: As `run`; or what is to be resumed is a stream or a device.
+        UsageError: As `run`; or the output to resume is a stream or a device.
         ArtefactError: As `run`; or the file cannot be written.
     """
-    _checked(options)
+    _check(options)
     if not record.is_recorded(options):
         if options.resume:
-            raise UsageError(f"--resume continues a file, and {options.output} is something else")
+            raise UsageError(
+                f"--resume needs an output file, and {options.output} is not a regular file",
+                path=options.output,
+                option="--resume",
+            )
         with resumable_file(options.output) as file:
             file.writelines(f"{line}\n" for line in run(options, listen))
         return
     if not options.resume:
         record.check_record_names(options)
-    keeper = resume.open_recorded_output(options)
-    keeper.recording = True
-    if keeper.start.whole:
-        listen(Note(f"{options.output} is finished: all {keeper.done:,} lines of the text are decoded"))
+    recorded = resume.open_recorded_output(options)
+    recorded.recording = True
+    if recorded.start.whole:
+        listen(Note(f"{options.output} is complete: all {recorded.done:,} input lines are decoded"))
         return
-    resume.write(run(options, listen, keeper), options, keeper, listen)
+    resume.write(run(options, listen, recorded), options, recorded, listen)
 
 
-def _checked(options: DecodeOptions) -> dict[str, Any]:
-    """The model's configuration, after the options were held against it."""
+def _check(options: DecodeOptions) -> dict[str, Any]:
+    """Check the options against the model, and return its configuration."""
     from rnnkit.models import store
 
     document = store.read_config(options.folder)
@@ -113,7 +117,7 @@ def _checked(options: DecodeOptions) -> dict[str, Any]:
     return document
 
 
-def _lines(options: DecodeOptions, outputs: Outputs, done: int, listen: Listener) -> Iterator[str]:
+def _format_lines(options: DecodeOptions, outputs: Outputs, done: int, listen: Listener) -> Iterator[str]:
     import json
 
     number = done
@@ -121,77 +125,44 @@ def _lines(options: DecodeOptions, outputs: Outputs, done: int, listen: Listener
         if options.json:
             yield json.dumps({"line": number, **facts}, ensure_ascii=False)
         else:
-            # Fewer outputs than asked for, as for an empty line, still take their lines.
+            # An input line has `nbest` output lines even if there are fewer outputs, as for an empty line.
             yield from (texts + ("",) * options.nbest)[: options.nbest]
         if number % PROGRESS_LINES == 0:
             listen(Progress("decode", number))
     listen(Progress("decode", number, finished=True))
 
 
-def _remaining(lines: Iterator[T], keeper: RecordedOutput | None) -> tuple[Iterator[T], int]:
-    """The lines that no earlier run has decoded, and the number of the others."""
-    return (lines, 0) if keeper is None else (islice(keeper.read(lines), keeper.done, None), keeper.done)
-
-
-def _ahead(options: DecodeOptions, block_lines: int) -> int:
-    """Whoever types a line waits for its output; a file is read ahead, to sort it into batches."""
-    return 1 if options.files == [STDIN] and sys.stdin.isatty() else block_lines
-
-
-def _search(options: DecodeOptions, beam: int) -> SearchOptions:
-    from rnnkit.decoding.stepper import SearchOptions
-
-    return SearchOptions(
-        beam=options.beam or beam,
-        alpha=options.alpha,
-        max_length=options.max_length,
-        nbest=options.nbest,
-        allow_unknown=options.allow_unknown or options.replace_unknown,
-        exhaustive=options.exhaustive,
-        min_length=options.min_length,
-        no_repeat=options.no_repeat_ngram,
-        groups=options.beam_groups,
-        diversity=DIVERSITY if options.diversity is None else options.diversity,
-        coverage=options.coverage_penalty,
-    )
-
-
-def _sampling(options: DecodeOptions) -> SamplingOptions | None:
-    from rnnkit.decoding.sampling import SamplingOptions
-
-    if not options.draws:
-        return None
-    return SamplingOptions(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
+def _remaining(lines: Iterator[T], recorded: RecordedOutput | None) -> tuple[Iterator[T], int]:
+    """Return the lines that no earlier run has decoded, and the number of the others."""
+    return (lines, 0) if recorded is None else (islice(recorded.read(lines), recorded.done, None), recorded.done)
 
 
 def _translate(
-    options: DecodeOptions, _: Mapping[str, Any], keeper: RecordedOutput | None, listen: Listener
+    options: DecodeOptions, _: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener
 ) -> Outputs:
-    from rnnkit.decoding.translate import BLOCK_LINES
-    from rnnkit.stages.inference.decode.options import TRANSLATION_BEAM
-
-    ahead = _ahead(options, BLOCK_LINES)
-    search, sampling = _search(options, TRANSLATION_BEAM), _sampling(options)
-    return translation_outputs.translate(options, search, sampling, keeper, ahead, listen)
+    return translate(options, recorded, listen)
 
 
-def _continue(
-    options: DecodeOptions, document: Mapping[str, Any], keeper: RecordedOutput | None, listen: Listener
+def _generate(
+    options: DecodeOptions, document: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener
 ) -> Outputs:
+    """Continue each line with a language model."""
     from rnnkit.decoding import generate
 
-    narrator = _open_narrator(options, document, listen)
-    how = generate.GenerationOptions(_search(options, GENERATION_BEAM), _sampling(options), options.seed)
-    prompts = (line for path in options.files for line in read_raw_text(path, narrator.tokenizer))
-    lines, done = _remaining(prompts, keeper)
-    ahead = _ahead(options, generate.BLOCK_LINES)
-    for one in generate.generate_lines(narrator, lines, how, options.batch_tokens, ahead, done + 1):
-        yield one.texts if options.prompt else one.continuations, _describe_continuation(one)
-    warn_replaced_line_ends(narrator.tokenizer, listen)
+    generator = _open_generator(options, document, listen)
+    settings = generate.GenerationOptions(
+        search_options(options, GENERATION_BEAM), sampling_options(options), options.seed
+    )
+    prompts = (line for path in options.files for line in read_raw_text(path, generator.tokenizer))
+    lines, done = _remaining(prompts, recorded)
+    ahead = lines_ahead(options, generate.BLOCK_LINES)
+    for generated in generate.generate_lines(generator, lines, settings, options.batch_tokens, ahead, done + 1):
+        yield generated.texts if options.prompt else generated.continuations, _describe_generated(generated)
+    warn_replaced_line_ends(generator.tokenizer, listen)
 
 
-def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> TextGenerator:
-    """The language model, of counts or of weights."""
+def _open_generator(options: DecodeOptions, document: Mapping[str, Any], listen: Listener) -> TextGenerator:
+    """Open a neural or n-gram language model."""
     from rnnkit.decoding.generate import TextGenerator
     from rnnkit.models import lm_store
     from rnnkit.models.prompts import NeuralPrompts, NgramPrompts
@@ -201,21 +172,25 @@ def _open_narrator(options: DecodeOptions, document: Mapping[str, Any], listen: 
 
     folder, language = options.folder, document["languages"][0]
     if document["network"].get("arch") == "ngram":
-        if strange := explicitly_set(options, ["checkpoint"]):
-            raise UsageError(f"{strange[0]} {options.checkpoint}: {folder} holds counts, which have no checkpoints")
-        counts = ngram_store.load(folder / ngram_store.NAME)
+        if explicitly_set(options, ["checkpoint"]):
+            raise UsageError(
+                f"--checkpoint {options.checkpoint}: {folder} is an n-gram model, which has no checkpoints",
+                path=folder,
+                option="--checkpoint",
+            )
+        ngrams = ngram_store.load(folder / ngram_store.NAME)
         vocabulary = Vocabulary.load(folder / lm_store.VOCABULARY_FILE)
-        listen(Note(f"{folder}: {counts.order}-grams, {language}"))
-        return TextGenerator(lambda prompts: NgramPrompts(counts, prompts), vocabulary, lm_store.find_tokenizer(folder))
-    speaker = lm_store.load_language_model(folder, options.checkpoint, choose_device(options.device))
-    listen(Note(f"{folder}: {options.checkpoint} weights, {speaker.network.config.arch} {language}"))
-    return TextGenerator(lambda prompts: NeuralPrompts(speaker.network, prompts), speaker.vocabulary, speaker.tokenizer)
+        listen(Note(f"{folder}: {ngrams.order}-grams, {language}"))
+        return TextGenerator(lambda prompts: NgramPrompts(ngrams, prompts), vocabulary, lm_store.find_tokenizer(folder))
+    model = lm_store.load_language_model(folder, options.checkpoint, choose_device(options.device))
+    listen(Note(f"{folder}: {options.checkpoint} weights, {model.network.config.arch} {language}"))
+    return TextGenerator(lambda prompts: NeuralPrompts(model.network, prompts), model.vocabulary, model.tokenizer)
 
 
-def _describe_continuation(continued: GeneratedLine) -> dict[str, Any]:
-    """One prompt's outputs as JSON. `ended` is false where a continuation was cut at its greatest length."""
+def _describe_generated(generated: GeneratedLine) -> dict[str, Any]:
+    """Return the outputs of a prompt as JSON; `ended` is false if a continuation reached the maximum length."""
     return {
-        "prompt_tokens": list(continued.prompt),
+        "prompt_tokens": list(generated.prompt),
         "outputs": [
             {
                 "text": text,
@@ -226,42 +201,43 @@ def _describe_continuation(continued: GeneratedLine) -> dict[str, Any]:
                 "ended": ended,
             }
             for text, continuation, hypothesis, tokens, ended in zip(
-                continued.texts,
-                continued.continuations,
-                continued.hypotheses,
-                continued.tokens,
-                continued.ended,
+                generated.texts,
+                generated.continuations,
+                generated.hypotheses,
+                generated.tokens,
+                generated.ended,
                 strict=True,
             )
         ],
     }
 
 
-def _fill(options: DecodeOptions, _: Mapping[str, Any], keeper: RecordedOutput | None, listen: Listener) -> Outputs:
+def _infill(options: DecodeOptions, _: Mapping[str, Any], recorded: RecordedOutput | None, listen: Listener) -> Outputs:
+    """Fill the gaps of each line with a masked language model."""
     from rnnkit.decoding import infill
     from rnnkit.models import lm_store
     from rnnkit.nn.device import choose_device
     from rnnkit.text.masked_lines import read_masked_lines
 
-    filler = lm_store.load_masked_lm(options.folder, options.checkpoint, choose_device(options.device))
-    listen(Note(f"{filler.folder}: {options.checkpoint} weights, gaps of {filler.language}"))
-    single = options.nbest > 1 and not options.json
-    lines, _done = _remaining(read_masked_lines(options.files, options.gap, filler.tokenizer, single), keeper)
-    ahead = _ahead(options, infill.BLOCK_LINES)
-    for one in infill.fill_lines(filler, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
-        yield one.texts, _describe_filling(one)
-    warn_replaced_line_ends(filler.tokenizer, listen)
+    model = lm_store.load_masked_lm(options.folder, options.checkpoint, choose_device(options.device))
+    listen(Note(f"{model.folder}: {options.checkpoint} weights, masked language model of {model.language}"))
+    single_gap = options.nbest > 1 and not options.json
+    lines, _done = _remaining(read_masked_lines(options.files, options.gap, model.tokenizer, single_gap), recorded)
+    ahead = lines_ahead(options, infill.BLOCK_LINES)
+    for filled in infill.fill_lines(model, lines, options.nbest, options.allow_unknown, options.batch_tokens, ahead):
+        yield filled.texts, _describe_filled(filled)
+    warn_replaced_line_ends(model.tokenizer, listen)
 
 
-def _describe_filling(filled: FilledLine) -> dict[str, Any]:
-    """One line's fills as JSON: its gaps in the order in which they were filled, each with its candidates."""
+def _describe_filled(filled: FilledLine) -> dict[str, Any]:
+    """Return the outputs of a line as JSON: its gaps in the order of filling, each with its candidates."""
     return {
         "outputs": [
             {"text": text, "tokens": list(tokens)} for text, tokens in zip(filled.texts, filled.outputs, strict=True)
         ],
         "gaps": [
             {
-                "place": gap.place,
+                "place": gap.position,
                 "candidates": [
                     {"token": candidate.token, "probability": math.exp(candidate.log_p)} for candidate in gap.candidates
                 ],

@@ -1,7 +1,7 @@
-"""What decides about the text that `decode` writes: the models, the files that are read, and the options.
+"""Fingerprint of a call of `decode`: the models, input files and options that determine its output.
 
-Everything is known by its SHA-256, not by its name: a model or a text that was moved is the same, and one that was
-made anew under the same name is another.
+Files are identified by their SHA-256, not by their names: a model or a text that was moved is the same, and a new one
+under the same name is another.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnkit.config import STDIN, as_dict
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
-from rnnkit.options.declare import STDIN
-from rnnkit.options.record import as_dict
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions
 
 FREE = {"output", "overwrite", "resume", "batch-tokens", "device", "threads", "alignments", "attention"}
-"""Options that no output depends on."""
+"""Options that do not affect the output."""
 
 BY_CONTENT = {
     "work",
@@ -33,23 +32,23 @@ BY_CONTENT = {
     "constraints",
     "constraint-tokens",
 }
-"""Options that name files: what these hold is compared, not where they are."""
+"""Options that name files: their contents are compared, not their paths."""
 
 STREAM = "stream"
-"""Stands for the checksum of what can be read only once: a pipe, standard input."""
+"""Placeholder digest of an input that can be read only once: a pipe or standard input."""
 
-_PIECE = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What decides about the text.
+    """What determines the output.
 
     Attributes:
         options: Values of the options.
-        inputs: sha256 of each file, by the part it plays, such as `model: vocab.tsv`.
-        texts: Size in bytes of each file that has a line for each line of output, by the same names.
-        paths: Where each input is, for messages.
+        inputs: SHA-256 of each file, by its role, such as `model: vocab.tsv`.
+        texts: Size in bytes of each file that has a line per input line, by role.
+        paths: Path of each input, for messages.
     """
 
     options: Mapping[str, Any]
@@ -59,7 +58,7 @@ class Fingerprint:
 
 
 def compute_fingerprint(options: DecodeOptions) -> Fingerprint:
-    """Read what decides about the text of a call of `decode`.
+    """Compute the fingerprint of a call of `decode`.
 
     Raises:
         DataError: A file or model is missing or cannot be read.
@@ -70,7 +69,7 @@ def compute_fingerprint(options: DecodeOptions) -> Fingerprint:
     paths: dict[str, str] = {}
     for name, path, is_text in _files(options):
         if path != STDIN and not path.exists():
-            raise DataError(f"there is no file {path}")
+            raise DataError(f"{path} does not exist", path=path)
         stream = path == STDIN or not path.is_file()
         inputs[name] = STREAM if stream else manifest.sha256(path)
         shown = str(path).encode("utf-8", "backslashreplace").decode()
@@ -78,59 +77,59 @@ def compute_fingerprint(options: DecodeOptions) -> Fingerprint:
         if is_text and not stream:
             texts[name] = path.stat().st_size
     named = {name: value for name, value in as_dict(options).items() if name not in FREE | BY_CONTENT}
-    weights = [usual.parse_weighted_model(text, "--fusion")[1] for text in options.fusion]
+    weights = [shared.parse_weighted_model(text, "--fusion")[1] for text in options.fusion]
     named["fusion"] = [FUSION_WEIGHT if weight is None else weight for weight in weights]
     return Fingerprint(named, inputs, texts, paths)
 
 
 def is_text_name(name: str) -> bool:
-    """Whether an input of this name is the text that is decoded."""
+    """Return whether an input with this role is the text to decode."""
     return name == "text" or name.startswith("text ")
 
 
-def differences(found: Fingerprint, now: Fingerprint) -> tuple[list[str], list[str]]:
-    """What differs between two calls, in words: of options, and of inputs.
+def differences(recorded: Fingerprint, current: Fingerprint) -> tuple[list[str], list[str]]:
+    """Describe the differences between two calls: those of options, and those of inputs.
 
-    The last file of text and what has a line for each of its lines may have grown by whole lines since. Text that comes
-    as a stream, then or now, is not compared here: `decode_resume.Keeper` compares its lines as they are read.
+    The last text file, and files with a line per input line, may have grown by whole lines. Text that is a stream in
+    either call is not compared here: `RecordedOutput.read` compares its lines as they are read.
     """
-    names = dict.fromkeys([*found.options, *now.options])
+    names = dict.fromkeys([*recorded.options, *current.options])
     options = [
-        f"--{name} was {_shown(found.options.get(name))}, now {_shown(now.options.get(name))}"
+        f"--{name} was {_shown(recorded.options.get(name))}, now {_shown(current.options.get(name))}"
         for name in names
-        if found.options.get(name) != now.options.get(name)
+        if recorded.options.get(name) != current.options.get(name)
     ]
-    last = max((name for name in now.inputs if is_text_name(name)), key=_number, default="")
+    last = max((name for name in current.inputs if is_text_name(name)), key=_text_index, default="")
     streams = any(
-        digest == STREAM and is_text_name(name) for each in (found, now) for name, digest in each.inputs.items()
+        digest == STREAM and is_text_name(name) for each in (recorded, current) for name, digest in each.inputs.items()
     )
     inputs = []
-    for name in dict.fromkeys([*found.inputs, *now.inputs]):
-        old, new = found.inputs.get(name), now.inputs.get(name)
+    for name in dict.fromkeys([*recorded.inputs, *current.inputs]):
+        old, new = recorded.inputs.get(name), current.inputs.get(name)
         if old == new or (streams and is_text_name(name)):
             continue
-        grows = name in found.texts and name in now.texts and (name == last or not is_text_name(name))
-        if grows and old is not None and _has_grown(Path(now.paths[name]), found.texts[name], old):
+        may_grow = name in recorded.texts and name in current.texts and (name == last or not is_text_name(name))
+        if may_grow and old is not None and _has_grown(Path(current.paths[name]), recorded.texts[name], old):
             continue
-        where = now.paths.get(name, found.paths.get(name))
+        where = current.paths.get(name, recorded.paths.get(name))
         inputs.append(f"{name} ({where}): {_digest(old)} then, {_digest(new)} now")
     return options, inputs
 
 
-def _number(name: str) -> int:
+def _text_index(name: str) -> int:
     return int(name.removeprefix("text") or 1)
 
 
 def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
-    """Every file that decides about the text: the part it plays, where it is, and whether its lines are counted."""
+    """Yield the role and path of each file that determines the output, and whether it has a line per input line."""
     for number, path in enumerate(options.files, start=1):
         yield _numbered("text", number), path, True
-    demands = {
+    constraint_files = {
         "prefix-file": options.prefix_file,
         "constraints": options.constraints,
         "constraint-tokens": options.constraint_tokens,
     }
-    for option, beside in demands.items():
+    for option, beside in constraint_files.items():
         if beside is not None:
             yield f"--{option}", beside, True
     if options.lexicon is not None:
@@ -138,7 +137,7 @@ def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
     for number, folder in enumerate(options.folders, start=1):
         yield from _of_model(_numbered("model", number), folder, options.checkpoint)
     for number, text in enumerate(options.fusion, start=1):
-        yield from _of_model(_numbered("fusion", number), usual.parse_weighted_model(text, "--fusion")[0], "best")
+        yield from _of_model(_numbered("fusion", number), shared.parse_weighted_model(text, "--fusion")[0], "best")
     if options.shortlist is not None:
         manifest.load(manifest.manifest_path(options.shortlist))
         for path in sorted(options.shortlist.iterdir()):
@@ -147,13 +146,13 @@ def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
 
 
 def _of_model(part: str, folder: Path, checkpoint: str) -> Iterator[tuple[str, Path, bool]]:
-    """The files of a model that its output depends on."""
+    """Yield the files of a model that its output depends on."""
     from rnnkit.models import store
     from rnnkit.ngrams import store as ngram_store
 
     document = store.read_config(folder)
-    counted = document["network"].get("arch") == "ngram"
-    path = folder / ngram_store.NAME if counted else store.weights_path(folder, checkpoint)
+    is_ngram = document["network"].get("arch") == "ngram"
+    path = folder / ngram_store.NAME if is_ngram else store.weights_path(folder, checkpoint)
     yield f"{part}: {path.name}", path, False
     yield f"{part}: {store.CONFIG_FILE}", folder / store.CONFIG_FILE, False
     for name in document["vocabularies"]:
@@ -168,10 +167,10 @@ def _numbered(part: str, number: int) -> str:
 
 
 def _has_grown(path: Path, size: int, digest: str) -> bool:
-    """Whether a file begins with the whole lines that it once was."""
+    """Return whether a file begins with the recorded contents, and these end with a whole line."""
     with path.open("rb") as file:
         running, last = hashlib.sha256(), b"\n"
-        while size and (piece := file.read(min(size, _PIECE))):
+        while size and (piece := file.read(min(size, _CHUNK_BYTES))):
             running.update(piece)
             size -= len(piece)
             last = piece[-1:]

@@ -1,4 +1,4 @@
-"""What the user of `decode` should look at: lines longer than any of training, lines and outputs that were cut."""
+"""Warnings of `decode` about lengths: lines longer than all training lines, truncated lines and outputs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from rnnkit.decoding.translate import TranslatedLine
 
 SHOWN: Final = 5
-"""Line numbers that a warning names."""
+"""Most line numbers that a warning lists."""
 
 
 @dataclass
 class LineTally:
-    """Lines of one sort: how many, and the numbers of the first."""
+    """Number of lines of one kind, and the numbers of the first."""
 
     count: int = 0
     first: list[int] = field(default_factory=list)
@@ -36,45 +36,46 @@ class LineTally:
 
 @dataclass
 class LengthWarnings:
-    """Counts lines that deserve a warning.
+    """Counts the lines to warn about.
 
     Attributes:
-        longest: The longest lines of training.
-        search: How lines are searched for.
-        long: Lines longer than any of training.
-        cut: Lines of which the end was not read.
-        unfinished: Lines whose first output was cut at its greatest length.
+        longest: Lengths of the longest training lines.
+        search: The search options.
+        long: Lines longer than all training lines.
+        truncated: Lines whose source was truncated.
+        unfinished: Lines whose best output was truncated at the maximum length.
     """
 
     longest: TrainingLengths
     search: SearchOptions
     long: LineTally = field(default_factory=LineTally)
-    cut: LineTally = field(default_factory=LineTally)
+    truncated: LineTally = field(default_factory=LineTally)
     unfinished: LineTally = field(default_factory=LineTally)
 
-    def look(self, number: int, one: TranslatedLine) -> None:
-        """Look at a line that was translated."""
-        if one.left_out:
-            self.cut.add(number)
-        if self.longest.is_known and len(one.source) + one.left_out + 1 > self.longest.source:
+    def add(self, number: int, translated: TranslatedLine) -> None:
+        """Count a translated line."""
+        if translated.truncated_tokens:
+            self.truncated.add(number)
+        if self.longest.is_known and len(translated.source) + translated.truncated_tokens + 1 > self.longest.source:
             self.long.add(number)
-        if one.hypotheses and not one.hypotheses[0].finished:
+        if translated.hypotheses and not translated.hypotheses[0].finished:
             self.unfinished.add(number)
 
     def warnings(self) -> Iterator[WarningEvent]:
-        """One warning of sources and one of outputs, where there is any."""
-        long, cut = self.long, self.cut
+        """Yield at most one warning about sources and one about outputs."""
+        long, truncated = self.long, self.truncated
         parts = []
         if long.count:
             have = "has" if long.count == 1 else "have"
             parts.append(
-                f"{_lines(long.count)} {have} more tokens than the longest source line of training "
+                f"{_lines(long.count)} {have} more tokens than the longest training source "
                 f"({self.longest.source:,}): {long}"
             )
-        if cut.count:
+        if truncated.count:
+            were = "was" if truncated.count == 1 else "were"
             parts.append(
-                f"only the first {self.search.most_source:,} tokens of {_lines(cut.count)} were read: {cut}; "
-                "--max-source-length changes that"
+                f"{_lines(truncated.count)} {were} truncated to {self.search.max_source_length:,} tokens: {truncated}; "
+                "see --max-source-length"
             )
         if parts:
             yield WarningEvent("; ".join(parts))
@@ -82,7 +83,7 @@ class LengthWarnings:
             one = self.unfinished.count == 1
             what = "the output of 1 line was" if one else f"the outputs of {self.unfinished.count:,} lines were"
             yield WarningEvent(
-                f"{what} cut at the greatest length, perhaps in mid-word: {self.unfinished}; --max-length changes that"
+                f"{what} truncated at the maximum length, perhaps inside a word: {self.unfinished}; see --max-length"
             )
 
 

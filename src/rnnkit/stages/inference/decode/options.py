@@ -1,37 +1,41 @@
-"""What `decode` can be told, and which of it goes with which model."""
+"""Options of `decode`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rnnkit.errors import FormatError, UsageError
+from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.io.workspace import Workspace
-from rnnkit.options.declare import STDIN, argument, option, option_name
-from rnnkit.stages import usual_options as usual
-from rnnkit.text.masked_lines import DEFAULT_GAP, check_gap
+from rnnkit.stages import shared_options as shared
+from rnnkit.text.masked_lines import DEFAULT_GAP
+
+if TYPE_CHECKING:
+    from rnnkit.decoding.sampling import SamplingOptions
+    from rnnkit.decoding.stepper import SearchOptions
 
 CHECKPOINTS = ("best", "last", "average")
 TRANSLATION_BEAM, GENERATION_BEAM = 5, 1
-"""Hypotheses kept, where nobody says otherwise."""
+"""Default beam sizes."""
 
 FUSION_WEIGHT = 0.2
-"""Weight of a language model, where nobody says otherwise."""
+"""Default weight of a language model in shallow fusion."""
 
 DIVERSITY = 0.5
-"""Strength of diversity between groups, where nobody says otherwise."""
+"""Default diversity penalty of diverse beam search."""
 
 SAMPLING_OPTIONS = ("sample", "temperature", "top_k", "top_p")
-"""Options any of which makes a model draw its tokens."""
+"""Options any of which selects sampling instead of search."""
 
 INFILLING_OPTIONS = ("fill", "gap")
 ATTENTION_OPTIONS = ("coverage_penalty", "replace_unknown", "alignments", "attention")
-"""Options that want a model with attention."""
+"""Options that need a model with attention."""
 
 LEFT_TO_RIGHT_OPTIONS = ("prefix_file", "fusion")
-"""Options that want a model that begins at the beginning."""
+"""Options that need a model that generates from left to right."""
 
 TRANSLATION_OPTIONS = (
     "max_source_length", "fusion", "shortlist", "int8", "prefix_file", "constraints", "constraint_tokens",
@@ -43,137 +47,141 @@ SEARCH_OPTIONS = ("beam", "alpha", "min_length", "max_length", "no_repeat_ngram"
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """Translate raw text, go on from prompts, or fill gaps, as the model was trained for.
+    """Translate raw text, generate from prompts, or fill gaps, depending on the model.
 
-    One line out for each line in, in order. The model directory brings its own tokenizer and vocabulary. A translation
-    model translates; an empty line stays empty.
+    Each input line yields one output line, in order. The model directory includes the tokenizer and the vocabulary. A
+    translation model translates; an empty line stays empty.
 
-    A language model goes on from each line until it ends or --max-length is reached, from nothing where the line is
-    empty, with the likeliest token or with a beam.
+    A language model continues each line until EOS or --max-length, with greedy or beam search; an empty line has no
+    prompt.
 
-    Where --sample, --temperature, --top-k or --top-p is given, tokens are drawn by their probabilities. The same seed
-    gives the same text, whatever is decoded beside it.
+    --sample, --temperature, --top-k or --top-p selects sampling. The same seed gives the same text, independently of
+    the other lines.
 
-    A cloze model, with --fill, puts a token into each ___ of a line: the likeliest, given both its sides. Of several
-    gaps the surest is filled first, then the line is read again. One gap is one token, so that `tokenize --type words`
-    suits it best.
+    A masked language model, with --fill, puts a token into each ___ of a line: the most probable one, given both sides.
+    Of several gaps, the one with the most confident prediction is filled first, and the rest are predicted again. A gap
+    is one token, which suits `tokenize --type words`.
     """
 
     files: list[Path] = argument(
-        (STDIN,), help="Raw text, one sentence, prompt or line with gaps a line; - is standard input."
+        (STDIN,), help="Raw text: one sentence, prompt or line with gaps per line; - is standard input."
     )
-    work: Path = usual.work()
+    work: Path = shared.work()
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     model: list[Path] = option(
-        (), help="Model directory; several translate together, by the mean of their probabilities.", panel="Model",
+        (), help="Model directory; repeat for an ensemble of translation models.", panel="Model",
         shown_default="WORK/model",
     )  # fmt: skip
-    checkpoint: str = option("best", help="Which weights.", panel="Model", choices=CHECKPOINTS)
+    checkpoint: str = option("best", help="Weights to load.", panel="Model", choices=CHECKPOINTS)
     shortlist: Path | None = option(
-        None, help="Folder from `align-words --shortlist`: the output layer looks at the words on it alone.",
+        None, help="Vocabulary shortlist from `align-words --shortlist` to restrict the output layer.",
         panel="Model", shown_default="all words",
     )  # fmt: skip
-    int8: bool = option(False, help="Weights of eight bits, on a CPU with AVX-512; float32 on others.", panel="Model")
+    int8: bool = option(
+        False, help="Dynamic int8 quantization, on CPUs with AVX-512; float32 on others.", panel="Model"
+    )
     fusion: list[str] = option(
-        (), help="Language model of the target that has a say, and its weight; repeat for several.", panel="Model",
+        (), help="Target-side language model for shallow fusion, with its weight; repeatable.", panel="Model",
         metavar="LM[:WEIGHT]", shown_default=f"none; weight {FUSION_WEIGHT}",
     )  # fmt: skip
     beam: int | None = option(
-        None, help="Hypotheses kept a line; 1 is greedy.", panel="Search", minimum=1,
+        None, help="Beam size; 1 is greedy search.", panel="Search", minimum=1,
         shown_default=f"{TRANSLATION_BEAM}, or {GENERATION_BEAM} for a language model",
     )  # fmt: skip
     alpha: float = option(
-        1.0, help="Length penalty: score = log p / L^alpha, L with the end symbol.", panel="Search", minimum=0
+        1.0, help="Length penalty: score = log p / L^alpha, with L including EOS.", panel="Search", minimum=0
     )
     coverage_penalty: float = option(
-        0.0, help="Weight of beta sum log min(attention to a source token, 1) in the score.", panel="Search", minimum=0
+        0.0,
+        help="Coverage penalty beta: adds beta sum log min(attention to a source token, 1).",
+        panel="Search",
+        minimum=0,
     )
     min_length: int = option(
-        0, help="Least tokens of an output, end symbol counted.", panel="Search", unit="tokens", minimum=0
+        0, help="Minimum length of an output, including EOS.", panel="Search", unit="tokens", minimum=0
     )
     max_length: int = option(
-        0, help="Most tokens of an output, end symbol counted; 0: twice the source and ten, but at most four times the "
-        "longest target of training and 100; or 50 behind a prompt.",
+        0, help="Maximum length of an output, including EOS; 0: 2 x source + 10, but at most 4 x the longest training "
+        "target + 100; after a prompt, 50.",
         panel="Search", unit="tokens", minimum=0,
     )  # fmt: skip
     max_source_length: int = option(
-        0, help="Most tokens of a source line that are read, end symbol counted; the rest is left out, with a warning. "
-        "0: four times the longest source of training and 100.", panel="Search", unit="tokens", minimum=0,
+        0, help="Maximum length of a source line, including EOS; longer lines are truncated with a warning. 0: 4 x the "
+        "longest training source + 100.", panel="Search", unit="tokens", minimum=0,
     )  # fmt: skip
     no_repeat_ngram: int = option(
-        0, help="No output has the same so many tokens in a row twice.", panel="Search", unit="tokens", minimum=0,
-        shown_default="may repeat",
+        0, help="Block repeated n-grams of this size; 0 allows all.", panel="Search", unit="tokens", minimum=0,
     )  # fmt: skip
-    nbest: int = option(1, help="Outputs for each line, best first, one a line.", panel="Search", minimum=1)
+    nbest: int = option(1, help="Outputs per input line, best first, each on a line.", panel="Search", minimum=1)
     groups: int | None = option(
-        None, help="Parts of the beam that keep clear of each other.", panel="Search", minimum=1,
+        None, help="Number of groups (diverse beam search).", panel="Search", minimum=1,
         shown_default="1, or --beam with --diversity",
     )  # fmt: skip
     diversity: float | None = option(
-        None, help="What a token costs for each group that says it at the same place.", panel="Search", unit="nats",
+        None, help="Diversity penalty (Hamming) of diverse beam search.", panel="Search", unit="nats",
         minimum=0, shown_default=f"{DIVERSITY} with --groups",
     )  # fmt: skip
-    allow_unknown: bool = option(False, help="Let the model say the unknown symbol.", panel="Search")
+    allow_unknown: bool = option(False, help="Allow <unk> in the output.", panel="Search")
     exhaustive: bool = option(
-        False, help="Look at every output there is; for tiny vocabularies, with --max-length.", panel="Search"
+        False, help="Exhaustive search; for tiny vocabularies, with --max-length.", panel="Search"
     )
     prefix_file: Path | None = option(
-        None, help="How each line's output must begin; a line for each line, empty for anyhow.", panel="Demands"
+        None, help="Target prefixes, one per line; an empty line means no constraint.", panel="Constraints"
     )
     constraints: Path | None = option(
-        None, help="Phrases that each line's output must have, as whole words; a line each, phrases split by tabs.",
-        panel="Demands",
+        None, help="Lexical constraints: phrases that the output must contain as whole words; one line per input line, "
+        "phrases separated by tabs.", panel="Constraints",
     )  # fmt: skip
     constraint_tokens: Path | None = option(
-        None, help="The same as tokens, as `tokenize` writes them, anywhere: split by spaces, sequences by tabs.",
-        panel="Demands",
+        None, help="Lexical constraints as tokens, as written by `tokenize`: separated by spaces, sequences by tabs.",
+        panel="Constraints",
     )  # fmt: skip
     skip_impossible: bool = option(
-        False, help="Leave out prefixes and constraints that the vocabulary cannot write, with a warning.",
-        panel="Demands",
+        False, help="Skip prefixes and constraints that the vocabulary cannot represent, with a warning.",
+        panel="Constraints",
     )  # fmt: skip
-    sample: bool = option(False, help="Draw tokens by their probabilities.", panel="Sampling")
+    sample: bool = option(False, help="Sample from the model distribution.", panel="Sampling")
     temperature: float | None = option(
-        None, help="Sharpen (below 1) or flatten the probabilities that are drawn by.", panel="Sampling",
+        None, help="Softmax temperature for sampling; below 1 sharpens the distribution.", panel="Sampling",
         shown_default="1",
     )  # fmt: skip
     top_k: int | None = option(
-        None, help="Draw from the so many likeliest.", panel="Sampling", unit="tokens", shown_default="all"
+        None, help="Sample from the k most probable tokens.", panel="Sampling", unit="tokens", shown_default="all"
     )
     top_p: float | None = option(
-        None, help="Draw from the fewest likeliest whose probabilities reach this.", panel="Sampling",
+        None, help="Nucleus sampling: from the most probable tokens with this total probability.", panel="Sampling",
         shown_default="1",
     )  # fmt: skip
-    seed: int = option(1, help="Seed of what is drawn.", panel="Sampling", minimum=0)
-    prompt: bool = option(True, help="Write the prompt before what follows it.", panel="Language models")
-    fill: bool = option(False, help="Fill the gaps of each line.", panel="Cloze models")
-    gap: str = option(DEFAULT_GAP, help="How a gap is written.", panel="Cloze models")
+    seed: int = option(1, help="Random seed for sampling.", panel="Sampling", minimum=0)
+    prompt: bool = option(True, help="Include the prompt in the output.", panel="Language models")
+    fill: bool = option(False, help="Fill the gaps of each line.", panel="Masked language models")
+    gap: str = option(DEFAULT_GAP, help="Text that marks a gap.", panel="Masked language models")
     replace_unknown: bool = option(
-        False, help="Let the model say the unknown symbol, and write the source token that it looked at most.",
+        False, help="Replace <unk> in the output by the source token with the highest attention.",
         panel="Attention",
     )  # fmt: skip
     lexicon: Path | None = option(
-        None, help="File from `align-words --lexicon`: --replace-unknown writes that token's likeliest translation.",
-        panel="Attention", shown_default="the token itself",
+        None, help="Lexicon from `align-words --lexicon`: --replace-unknown writes its most probable translation.",
+        panel="Attention", shown_default="copy the token",
     )  # fmt: skip
     alignments: Path | None = option(
-        None, help="File for links `source-target`, from 0, of the tokens of each output line.", panel="Attention"
+        None, help="File for alignment links of each output line, `source-target` from 0.", panel="Attention"
     )
     attention: Path | None = option(
         None, help="File for attention maps: NAME.json, or NAME.png, then NAME-2.png and so on.", panel="Attention"
     )
-    json: bool = option(False, help="One JSON object a line: texts, scores, tokens and so on.", panel="Output")
+    json: bool = option(False, help="Write a JSON object per line: texts, scores, tokens.", panel="Output")
     batch_tokens: int = option(
-        4096, help="Tokens a batch, padding counted.", panel="Optimisation", unit="tokens", minimum=1
+        4096, help="Batch size in tokens, padding included.", panel="Optimization", unit="tokens", minimum=1
     )
-    device: str = usual.device(help="Where to decode.")
-    threads: int = usual.threads()
+    device: str = shared.device(help="Compute device; auto: the GPU if there is one.")
+    threads: int = shared.threads()
     overwrite: bool = option(False, help="Replace the output file.", panel="Output")
-    resume: bool = option(False, help="Go on with the output of a run that was interrupted.", panel="Output")
+    resume: bool = option(False, help="Resume an interrupted output file.", panel="Output")
 
     @property
     def folder(self) -> Path:
-        """The model directory, of several the first."""
+        """The model directory, or the first of several."""
         return self.folders[0]
 
     @property
@@ -183,189 +191,56 @@ class DecodeOptions:
 
     @property
     def beam_groups(self) -> int:
-        """Parts of the beam."""
+        """Number of groups of the beam."""
         if self.groups is not None:
             return self.groups
         return 1 if self.diversity is None else self.beam or TRANSLATION_BEAM
 
     @property
-    def group_lines(self) -> int:
-        """Lines written for each line read."""
+    def lines_per_input(self) -> int:
+        """Output lines per input line."""
         return 1 if self.json else self.nbest
 
     @property
-    def draws(self) -> bool:
-        """Whether tokens are drawn."""
+    def is_sampling(self) -> bool:
+        """Whether tokens are sampled."""
         return bool(explicitly_set(self, SAMPLING_OPTIONS))
 
 
 def explicitly_set(options: DecodeOptions, names: Collection[str]) -> list[str]:
-    """Those of the named options that are not as they would be without a word, as they are spelled."""
+    """Return the flags of those of the named options that differ from their defaults."""
     defaults = DecodeOptions()
-    return [f"--{option_name(name)}" for name in names if getattr(options, name) != getattr(defaults, name)]
+    return [f"--{flag(name)}" for name in names if getattr(options, name) != getattr(defaults, name)]
 
 
-INCOMPATIBLE_OPTIONS: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
-    "sequence-to-sequence": ((("prompt",), "language models"), (INFILLING_OPTIONS, "cloze models")),
-    "language-model": ((TRANSLATION_OPTIONS, "models that translate"), (INFILLING_OPTIONS, "cloze models")),
-    "cloze": (
-        (TRANSLATION_OPTIONS, "models that translate"),
-        (("prompt",), "language models"),
-        ((*SAMPLING_OPTIONS, *SEARCH_OPTIONS), "models that say whole lines"),
-    ),
-}
-"""For each task, options that its models know nothing of, and whose they are."""
+def search_options(options: DecodeOptions, default_beam: int) -> SearchOptions:
+    """Return the options of beam search or exhaustive search."""
+    from rnnkit.decoding.stepper import SearchOptions
 
-ATTENTION_SUFFIXES = (".json", ".png", ".svg", ".pdf")
-"""Endings of files for attention maps."""
-
-MODEL_KIND_LABELS = {
-    "sequence-to-sequence": "translates",
-    "language-model": "is a language model",
-    "cloze": "is a cloze model",
-}
+    return SearchOptions(
+        beam=options.beam or default_beam,
+        alpha=options.alpha,
+        max_length=options.max_length,
+        nbest=options.nbest,
+        allow_unknown=options.allow_unknown or options.replace_unknown,
+        exhaustive=options.exhaustive,
+        min_length=options.min_length,
+        no_repeat_ngram=options.no_repeat_ngram,
+        groups=options.beam_groups,
+        diversity=DIVERSITY if options.diversity is None else options.diversity,
+        coverage=options.coverage_penalty,
+    )
 
 
-def check(options: DecodeOptions, task: str) -> None:
-    """Refuse options that the model knows nothing of, are out of range, or exclude each other.
+def sampling_options(options: DecodeOptions) -> SamplingOptions | None:
+    """Return the options of sampling; None for search."""
+    from rnnkit.decoding.sampling import SamplingOptions
 
-    Raises:
-        UsageError: There is such an option.
-        FormatError: Nobody knows what the model is for.
-    """
-    if task not in INCOMPATIBLE_OPTIONS:
-        raise FormatError(
-            f"{options.folder} is for {task!r}, which this rnnkit knows nothing of",
-            hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
-        )
-    for names, whose in INCOMPATIBLE_OPTIONS[task]:
-        if strange := explicitly_set(options, names):
-            raise UsageError(f"{' and '.join(strange)}: for {whose}, and {options.folder} {MODEL_KIND_LABELS[task]}")
-    if task != "sequence-to-sequence" and len(options.model) > 1:
-        raise UsageError("only models that translate work together", f"{options.folder} {MODEL_KIND_LABELS[task]}")
-    _check_output(options)
-    if task == "cloze":
-        if not options.fill:
-            raise UsageError(f"{options.folder} is a cloze model: it fills gaps", hint="add --fill")
-        check_gap(options.gap)
-        return
-    beam = TRANSLATION_BEAM if task == "sequence-to-sequence" else GENERATION_BEAM
-    _check_drawing(options)
-    _check_search(options, options.beam or beam)
-    if not options.draws:
-        hint = f"--beam {options.nbest} keeps so many, --sample draws so many"
-        _check_nbest(options, options.beam or beam, hint)
+    if not options.is_sampling:
+        return None
+    return SamplingOptions(options.temperature or 1.0, options.top_k or 0, options.top_p or 1.0)
 
 
-def check_attention(options: DecodeOptions, attends: bool) -> None:
-    """Refuse what wants attention of a model that has none. Raises UsageError."""
-    if (wanting := explicitly_set(options, ATTENTION_OPTIONS)) and not attends:
-        verb = "wants" if len(wanting) == 1 else "want"
-        raise UsageError(f"{' and '.join(wanting)} {verb} attention, and {options.folder} has none")
-
-
-def check_directions(options: DecodeOptions, left_to_right: Sequence[Path], right_to_left: Sequence[Path]) -> None:
-    """Refuse what models that say the target from its end cannot do, alone or beside others.
-
-    Args:
-        options: What was asked for.
-        left_to_right: Models that say the target from its beginning.
-        right_to_left: The others.
-
-    Raises:
-        UsageError: There is such an option.
-    """
-    if not right_to_left:
-        return
-    if strange := explicitly_set(options, LEFT_TO_RIGHT_OPTIONS):
-        raise UsageError(
-            f"{' and '.join(strange)}: for models that say the target from its beginning",
-            f"{right_to_left[0]} says it from its end (`rnnkit train --right-to-left`)",
-        )
-    if left_to_right and (strange := explicitly_set(options, (*SAMPLING_OPTIONS, "exhaustive", "coverage_penalty"))):
-        raise UsageError(
-            f"{' and '.join(strange)}: for models of one direction",
-            f"{left_to_right[0]} says the target from its beginning, {right_to_left[0]} from its end, "
-            "and what the beams of both find is ranked",
-            hint=f"leave out {strange[0]}, or one of the models",
-        )
-
-
-def _check_output(options: DecodeOptions) -> None:
-    if options.resume and options.output == STDIN:
-        raise UsageError("--resume goes on with a file", hint="name it with --output")
-    if options.resume and options.overwrite:
-        raise UsageError("--resume and --overwrite exclude each other")
-    if options.resume and options.attention is not None:
-        raise UsageError(
-            "--resume does not go with --attention", "maps are not kept where a run is interrupted",
-            hint="leave out one of them",
-        )  # fmt: skip
-    if options.attention is not None and options.attention.suffix not in ATTENTION_SUFFIXES:
-        raise UsageError(
-            f"--attention {options.attention} is neither .json nor a picture",
-            hint=f"endings: {', '.join(ATTENTION_SUFFIXES)}",
-        )
-    if options.lexicon is not None and not options.replace_unknown:
-        raise UsageError(
-            f"--lexicon {options.lexicon} needs --replace-unknown", "it translates what unknown words are replaced by"
-        )
-    beside = [options.prefix_file, options.constraints, options.constraint_tokens, options.lexicon]
-    if [*options.files, *beside].count(STDIN) > 1:
-        raise UsageError("standard input is asked for twice", "it can be read only once")
-
-
-def _check_search(options: DecodeOptions, beam: int) -> None:
-    """Options of the search that exclude each other."""
-    for name in ("alpha", "coverage_penalty", "diversity"):
-        if (value := getattr(options, name)) is not None and not math.isfinite(value):
-            raise UsageError(f"--{option_name(name)} wants a finite number, not {value}")
-    if 0 < options.max_length < options.min_length:
-        raise UsageError(f"--min-length {options.min_length} is more than --max-length {options.max_length}")
-    groups = options.beam_groups
-    if beam % groups:
-        raise UsageError(
-            f"--beam {beam} cannot be parted into --groups {groups}", "all groups have equally many places",
-            hint=f"--beam {beam - beam % groups or groups} can",
-        )  # fmt: skip
-    if groups > 1 and (phrases := explicitly_set(options, ("constraints", "constraint_tokens"))):
-        raise UsageError(f"{phrases[0]} and --groups both say how the beam is shared out", hint="leave out one of them")
-    if options.exhaustive and (others := explicitly_set(options, DIVERSITY_OPTIONS)):
-        raise UsageError(f"--exhaustive has no beam for {' and '.join(others)}", hint="leave out one of them")
-
-
-def _check_nbest(options: DecodeOptions, beam: int, hint: str | None) -> None:
-    if options.nbest > beam and not options.exhaustive:
-        raise UsageError(f"--nbest {options.nbest} is more than --beam {beam} keeps", hint=hint)
-
-
-def _check_drawing(options: DecodeOptions) -> None:
-    temperature, top_k, top_p = options.temperature, options.top_k, options.top_p
-    if temperature is not None and not 0 < temperature < math.inf:
-        raise UsageError(
-            f"--temperature must be above 0, not {temperature}",
-            "probabilities are taken to the power 1 / temperature",
-            hint="without --temperature and its like, the likeliest token is taken",
-        )
-    if top_k is not None and top_k < 1:
-        raise UsageError(f"--top-k must be at least 1, not {top_k}", "it is the number of tokens that are drawn from")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise UsageError(
-            f"--top-p must be above 0 and at most 1, not {top_p}", "it is the probability of what is drawn from"
-        )
-    drawing = " and ".join(explicitly_set(options, SAMPLING_OPTIONS))
-    ranking = explicitly_set(options, (*DIVERSITY_OPTIONS, "coverage_penalty"))
-    if drawing and ranking:
-        raise UsageError(
-            f"{' and '.join(ranking)} {'does' if len(ranking) == 1 else 'do'} not go with {drawing}",
-            "it is about which outputs a beam keeps, and what is drawn is not kept by rank",
-            hint="leave out one of them",
-        )
-    if drawing and options.exhaustive:
-        raise UsageError(f"--exhaustive looks at every output, {drawing} draws a few", hint="leave out one of them")
-    if drawing and (options.beam or 1) > 1:
-        raise UsageError(
-            f"--beam {options.beam} does not go with {drawing}",
-            "a beam keeps the likeliest outputs, and what is drawn is seldom among them",
-            hint=f"leave out one of them; --nbest {options.beam} draws so many",
-        )
+def lines_ahead(options: DecodeOptions, block_lines: int) -> int:
+    """Return how many lines to read before decoding: a block, to sort into batches; from a terminal, one."""
+    return 1 if options.files == [STDIN] and sys.stdin.isatty() else block_lines

@@ -1,4 +1,4 @@
-"""Outputs of `decode` that grow, and the record that lets `--resume` continue with the same model and text."""
+"""Resumable outputs of `decode`: files that grow together with a record, from which `--resume` continues."""
 
 from __future__ import annotations
 
@@ -31,72 +31,72 @@ from rnnkit.stages.inference.decode.record import (
     record_path,
 )
 
-SECONDS = 1.0
-"""Least time between two records while lines are read."""
+MIN_SECONDS = 1.0
+"""Minimum time between two records while input lines are read."""
 
-BURST_SECONDS = 5.0
-"""Most time without a record while lines are written."""
+MAX_SECONDS = 5.0
+"""Maximum time without a record while output lines are written."""
 
 T = TypeVar("T")
 
 
 class RecordedOutput:
-    """Keeps the record of an output while it grows, and holds the text that is read against that of an earlier run.
+    """Keeps the record of an output while it grows, and compares the input with that of an earlier run.
 
     Args:
-        options: Those of this call.
-        identity: What decides about the text.
-        start: What an earlier run has left.
+        options: The options of this call.
+        fingerprint: Fingerprint of this call.
+        start: Progress of an earlier run.
     """
 
-    def __init__(self, options: DecodeOptions, identity: Fingerprint, start: OutputState) -> None:
+    def __init__(self, options: DecodeOptions, fingerprint: Fingerprint, start: OutputState) -> None:
         self.start = start
         self.recording = False
         self._partial = resumable_output.partial_path(options.output)
         self._whole = self._partial.with_name(self._partial.name.removesuffix(resumable_output.PARTIAL_SUFFIX))
-        self._each = options.group_lines
-        self._identity = identity
+        self._lines_per_input = options.lines_per_input
+        self._fingerprint = fingerprint
         links = HashedPrefix() if start.links is None and options.alignments is not None else start.links
-        # Replaced as a whole, so that an interrupt at any moment leaves numbers that belong together.
+        # Replaced as a whole, so that an interrupt at any moment leaves a consistent state.
         self._state = replace(start, links=links)
         self._text = hashlib.sha256()
-        self._ahead: deque[bytes] = deque()
-        self._links: deque[bytes] = deque()
+        self._pending_lines: deque[bytes] = deque()
+        self._pending_links: deque[bytes] = deque()
         self._files: list[IO[str]] = []
         self._saved_lines, self._saved_at = -1, 0.0
 
     @property
     def done(self) -> int:
-        """Lines of text that an earlier run has answered."""
+        """Input lines that an earlier run has decoded."""
         return self.start.lines
 
     def read(self, lines: Iterable[T]) -> Iterator[T]:
-        """Pass the text on, line by line, as it is read.
+        """Pass the input lines through as they are read.
 
         Raises:
-            ArtefactError: It does not begin with the lines that are already answered.
+            ArtefactError: They do not begin with the lines that an earlier run has decoded.
         """
         number = 0
         for number, line in enumerate(self._saving(lines), start=1):
-            spelled = line.encode() if isinstance(line, str) else repr(line).encode()
+            encoded = line.encode() if isinstance(line, str) else repr(line).encode()
             if number <= self.done:
-                self._text = _with_line(self._text, spelled)
+                self._text = _with_line(self._text, encoded)
                 if number == self.done and self._text.hexdigest() != self.start.text:
-                    raise self._another_text(
-                        f"the sha256 of its first {self.done:,} lines is {self.start.text[:12]}… then, "
+                    raise self._other_text_error(
+                        f"the sha256 of its first {self.done:,} lines was {self.start.text[:12]}… then, "
                         f"{self._text.hexdigest()[:12]}… now"
                     )
             elif self.recording:
-                self._ahead.append(spelled)
+                self._pending_lines.append(encoded)
             yield line
         if number < self.done:
-            raise self._another_text(f"it had {self.done:,} lines then, {number:,} now")
+            raise self._other_text_error(f"it had {self.done:,} lines then, {number:,} now")
 
     def _saving(self, lines: Iterable[T]) -> Iterator[T]:
-        """The lines; what was written so far is recorded before the next one is waited for."""
+        """Pass the lines through, and record what has been written before waiting for the next one."""
         remaining = iter(lines)
         while True:
-            if self._state.lines > self._saved_lines >= 0 and time.monotonic() - self._saved_at >= SECONDS:
+            if self._state.lines > self._saved_lines >= 0 and time.monotonic() - self._saved_at >= MIN_SECONDS:
                 self.save()
             try:
                 line = next(remaining)
@@ -104,47 +104,47 @@ class RecordedOutput:
                 return
             yield line
 
-    def _another_text(self, why: str) -> ArtefactError:
+    def _other_text_error(self, why: str) -> ArtefactError:
         shown = self._partial if self._partial.is_file() else self._whole
         return ArtefactError(
             f"{shown} was made from another text", why,
-            hint="give the same text to continue with it, or --overwrite to begin anew",
+            hint="give the same text to resume it, or --overwrite to start again", path=shown,
         )  # fmt: skip
 
-    def follow(self, file: IO[str]) -> None:
-        """Bring what is written to a file to the disk before a record vouches for it."""
+    def track(self, file: IO[str]) -> None:
+        """Flush a file to disk before each record that covers it."""
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             self._files.append(file)
 
-    def linked(self, text: str) -> None:
-        """Take note of the links of the line of text that is answered next."""
-        self._links.append(text.encode())
+    def add_links(self, text: str) -> None:
+        """Add the alignment links of the next input line to be completed."""
+        self._pending_links.append(text.encode())
 
     def write(self, lines: Iterable[str], file: IO[str]) -> None:
-        """Write output lines, and record after some of them."""
-        self.follow(file)
+        """Write output lines, and the record from time to time."""
+        self.track(file)
         group: list[str] = []
         for line in lines:
             group.append(f"{line}\n")
             file.write(group[-1])
-            if len(group) == self._each:
-                self._answer("".join(group).encode())
+            if len(group) == self._lines_per_input:
+                self._complete_line("".join(group).encode())
                 group = []
 
-    def _answer(self, output: bytes) -> None:
-        """Take note that the next line of text has its output."""
-        state, text = self._state, _with_line(self._text, self._ahead[0])
-        links = state.links if state.links is None else state.links.plus(self._links[0])
+    def _complete_line(self, output: bytes) -> None:
+        """Advance the state by one input line."""
+        state, text = self._state, _with_line(self._text, self._pending_lines[0])
+        links = state.links if state.links is None else state.links.plus(self._pending_links[0])
         after = OutputState(state.lines + 1, state.output.plus(output), links, text.hexdigest())
         self._state, self._text = after, text
-        self._ahead.popleft()
+        self._pending_lines.popleft()
         if links is not None:
-            self._links.popleft()
-        if time.monotonic() - self._saved_at >= BURST_SECONDS:
+            self._pending_links.popleft()
+        if time.monotonic() - self._saved_at >= MAX_SECONDS:
             self.save()
 
     def save(self, finished: bool = False) -> None:
-        """Write the record, after what it vouches for is on the disk."""
+        """Write the record, after flushing what it covers to disk."""
         for file in self._files:
             if not file.closed:
                 _check_present(file)
@@ -157,89 +157,91 @@ class RecordedOutput:
             "text": state.text,
             "output": state.output.as_dict(),
             "alignments": None if state.links is None else state.links.as_dict(),
-            "texts": dict(self._identity.texts),
-            "paths": dict(self._identity.paths),
+            "texts": dict(self._fingerprint.texts),
+            "paths": dict(self._fingerprint.paths),
         }
-        record = manifest.Manifest(KIND, VERSION, self._identity.options, self._identity.inputs, {}, facts)
+        record = manifest.Manifest(KIND, VERSION, self._fingerprint.options, self._fingerprint.inputs, {}, facts)
         manifest.write(record_path(self._partial), record)
         self._saved_lines, self._saved_at = state.lines, time.monotonic()
 
-    def leave(self) -> None:
-        """Record what is whole of an output that is left early; forget the record where nothing of it is left."""
+    def interrupt(self) -> None:
+        """Record the complete lines of an unfinished output; remove the record if there is no partial output."""
         if not self._partial.is_file():
             record_path(self._partial).unlink(missing_ok=True)
             return
-        with suppress(OSError, ArtefactError):  # on a full disk the record before this one holds
+        with suppress(OSError, ArtefactError):  # on a full disk the previous record remains valid
             for file in self._files:
                 fsync_path(Path(file.name))
             self.save()
 
-    def close(self) -> None:
-        """Put the record beside the finished output."""
+    def finish(self) -> None:
+        """Move the record beside the finished output."""
         record_path(self._partial).replace(record_path(self._whole))
         fsync_directory(self._whole.parent)
 
 
 def _check_present(file: IO[str]) -> None:
-    """Raise ArtefactError where an open file has lost its name: what is written to it would never be found."""
+    """Raise ArtefactError if an open file was removed: what is written to it would be lost."""
     with suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(file.fileno()), Path(file.name).stat()):
             return
     raise ArtefactError(
-        f"{file.name} is gone: it or its folder was removed while it was written",
-        "nothing more is written",
+        f"{file.name} disappeared: it or its directory was removed while it was written",
+        "writing has stopped",
         hint="run the command again",
+        path=file.name,
     )
 
 
 def _with_line(running: Any, line: bytes) -> Any:
-    """The SHA-256 of lines and one more, each with its length before it."""
+    """Extend a SHA-256 of lines by one more; each is preceded by its length."""
     after = running.copy()
     after.update(len(line).to_bytes(8, "little") + line)
     return after
 
 
 def open_recorded_output(options: DecodeOptions) -> RecordedOutput:
-    """What keeps the record of an output file.
+    """Open the record of an output file; with `resume`, continue that of an earlier run.
 
     Raises:
-        ArtefactError: As `find`.
+        ArtefactError: As `find_output_state`.
         DataError: A file or model is missing or cannot be read.
         FormatError: A model or the record is damaged.
     """
-    identity = compute_fingerprint(options)
-    return RecordedOutput(options, identity, find_output_state(options, identity) if options.resume else OutputState())
+    fingerprint = compute_fingerprint(options)
+    start = find_output_state(options, fingerprint) if options.resume else OutputState()
+    return RecordedOutput(options, fingerprint, start)
 
 
-def write(lines: Iterator[str], options: DecodeOptions, keeper: RecordedOutput, listen: Listener) -> None:
-    """Write output lines to a file that keeps what was written, and its record, where work is interrupted.
+def write(lines: Iterator[str], options: DecodeOptions, recorded: RecordedOutput, listen: Listener) -> None:
+    """Write output lines to a file; an interrupt leaves the partial file and its record.
 
     Args:
-        lines: Those behind what the keeper has found.
-        options: Those of the call.
-        keeper: Of the output.
-        listen: Gets a note of how much there was, and of what an interrupted run has left.
+        lines: Output lines after those of an earlier run.
+        options: The options of this call.
+        recorded: Record of the output.
+        listen: Receives a note of what was resumed, or of what an interrupted run has left.
     """
     partial = resumable_output.partial_path(options.output)
-    if keeper.done:
-        # Nothing is written before the lines that are already answered are read again and compared.
+    if recorded.done:
+        # Nothing is written before the lines already decoded have been read again and compared.
         first = list(islice(lines, 1))
         lines = chain(first, lines)
         if not first and not partial.is_file():
-            listen(Note(f"{options.output} is finished: there is nothing to add to its {keeper.done:,} lines"))
+            listen(Note(f"{options.output} is complete: there are no lines after line {recorded.done:,}"))
             return
-        listen(Note(f"{options.output}: going on behind line {keeper.done:,}"))
+        listen(Note(f"{options.output}: resuming after line {recorded.done:,}"))
         if not partial.is_file():
             with resumable_output.open_uncompressed(options.output) as whole, atomic_file(partial, "wb") as copy:
                 shutil.copyfileobj(whole, copy)
-    keeper.save()
+    recorded.save()
     try:
-        with resumable_output.resumable_file(options.output, keeper.done * options.group_lines) as file:
-            keeper.write(lines, file)
-            keeper.save(finished=True)
+        with resumable_output.resumable_file(options.output, recorded.done * options.lines_per_input) as file:
+            recorded.write(lines, file)
+            recorded.save(finished=True)
     except BaseException:
-        keeper.leave()
+        recorded.interrupt()
         if left := resumable_output.count_complete_lines(partial) if partial.is_file() else 0:
-            listen(Note(f"{partial} has {left:,} lines; --resume goes on with them"))
+            listen(Note(f"{partial} has {left:,} lines; --resume continues from there"))
         raise
-    keeper.close()
+    recorded.finish()

@@ -1,4 +1,4 @@
-"""How `decode` translates: opens models and the files beside the text, and keeps links and attention maps."""
+"""Outputs of translation models in `decode`: texts, JSON, alignment links and attention maps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
-from rnnkit.stages import usual_options as usual
-from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions, check_attention, check_directions
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.inference.decode.option_checks import check_attention, check_directions
+from rnnkit.stages.inference.decode.options import (
+    FUSION_WEIGHT,
+    TRANSLATION_BEAM,
+    DecodeOptions,
+    lines_ahead,
+    sampling_options,
+    search_options,
+)
 from rnnkit.text.special_tokens import NAMES
 
 if TYPE_CHECKING:
     from rnnkit.decoding import translate as translation
     from rnnkit.decoding.constraints.token_constraints import ConstrainedSource
-    from rnnkit.decoding.sampling import SamplingOptions
     from rnnkit.decoding.stepper import SearchOptions, TrainingLengths
     from rnnkit.decoding.translate import TranslatedLine
     from rnnkit.decoding.translator import Translator
@@ -27,57 +34,49 @@ if TYPE_CHECKING:
     from rnnkit.stages.inference.decode.resume import RecordedOutput
 
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
-"""For each line its output lines, and what JSON says of it."""
+"""For each input line, the output lines and the JSON facts."""
 
 
-def translate(
-    options: DecodeOptions,
-    search: SearchOptions,
-    sampling: SamplingOptions | None,
-    keeper: RecordedOutput | None,
-    ahead: int,
-    listen: Listener,
-) -> Outputs:
-    """Translate, and write links and attention maps where they are asked for.
+def translate(options: DecodeOptions, recorded: RecordedOutput | None, listen: Listener) -> Outputs:
+    """Translate, and write alignment links and attention maps if they are requested.
 
     Args:
-        options: What was asked for.
-        search: How to search.
-        sampling: How tokens are drawn; None searches.
-        keeper: Of the output file, where it has a record; lines that an earlier run translated are left out.
-        ahead: Lines read ahead.
-        listen: Hears what was loaded.
+        options: The options.
+        recorded: Record of the output file, if it has one; lines that an earlier run translated are skipped.
+        listen: Receives notes and warnings.
     """
     from rnnkit.decoding import translate as translation
     from rnnkit.stages.inference.decode.length_warnings import LengthWarnings
     from rnnkit.text.tokenizers.tokenizer import warn_replaced_line_ends
 
-    translator = _open(options, listen)
-    check_attention(options, translator.attends)
+    translator = _open_translator(options, listen)
+    check_attention(options, translator.has_attention)
     check_directions(
-        options, *([one.folder for one in some] for some in (translator.left_to_right, translator.right_to_left))
+        options, *([model.folder for model in group] for group in (translator.left_to_right, translator.right_to_left))
     )
-    longest = _longest(translator)
+    longest = _training_lengths(translator)
+    ahead = lines_ahead(options, translation.BLOCK_LINES)
     search = replace(
-        search,
-        most_source=options.max_source_length or longest.most_source,
-        most_output=longest.most_output,
+        search_options(options, TRANSLATION_BEAM),
+        max_source_length=options.max_source_length or longest.max_source_length,
+        max_output_length=longest.max_output_length,
     )
-    how = _how(options, translator, search, sampling, ahead)
-    asked, done = _asked(options, translator, keeper, listen)
-    found = _count_unmet(translation.translate_lines(translator, asked, how, done + 1, ahead), listen)
-    # Nothing is written before the lines that an earlier run translated are read again and compared.
-    found = chain(list(islice(found, 1 if done else 0)), found)
-    watch = LengthWarnings(longest, search)
-    for number, one in enumerate(_beside(options, found, done, keeper, listen), start=done + 1):
-        watch.look(number, one)
-        yield one.outputs, _describe(one)
-    for warning in watch.warnings():
+    settings = _translation_options(options, translator, search, ahead)
+    sources, done = _read_sources(options, translator, recorded, listen)
+    translated = _count_unmet(translation.translate_lines(translator, sources, settings, done + 1, ahead), listen)
+    # Nothing is written before the lines that an earlier run translated have been read again and compared.
+    translated = chain(list(islice(translated, 1 if done else 0)), translated)
+    warnings = LengthWarnings(longest, search)
+    for number, line in enumerate(_write_attention(options, translated, done, recorded, listen), start=done + 1):
+        warnings.add(number, line)
+        yield line.outputs, _describe(line)
+    for warning in warnings.warnings():
         listen(warning)
     warn_replaced_line_ends(translator.main.tokenizer, listen)
 
 
-def _longest(translator: Translator) -> TrainingLengths:
+def _training_lengths(translator: Translator) -> TrainingLengths:
+    """Return the lengths of the longest training lines of all models."""
     from rnnkit.decoding.stepper import max_training_lengths
     from rnnkit.models import store
 
@@ -86,8 +85,8 @@ def _longest(translator: Translator) -> TrainingLengths:
     )
 
 
-def _how(
-    options: DecodeOptions, translator: Translator, search: SearchOptions, sampling: SamplingOptions | None, ahead: int
+def _translation_options(
+    options: DecodeOptions, translator: Translator, search: SearchOptions, ahead: int
 ) -> translation.TranslationOptions:
     import torch
 
@@ -97,167 +96,175 @@ def _how(
     return translation.TranslationOptions(
         search=search,
         batch_tokens=options.batch_tokens,
-        keep_attention=keep and translator.attends,
+        keep_attention=keep and translator.has_attention,
         replace_unknown=options.replace_unknown,
         lexicon=_lexicon(options, translator),
-        sampling=sampling,
+        sampling=sampling_options(options),
         seed=options.seed,
-        # Whoever waits for one line gets all threads for it.
+        # A single line uses all threads itself; blocks are searched in parallel, a thread per batch.
         workers=1 if ahead == 1 or translator.device.type != "cpu" else torch.get_num_threads(),
     )
 
 
-def _beside(
-    options: DecodeOptions, found: Iterator[TranslatedLine], done: int, keeper: RecordedOutput | None, listen: Listener
+def _write_attention(
+    options: DecodeOptions,
+    translated: Iterator[TranslatedLine],
+    done: int,
+    recorded: RecordedOutput | None,
+    listen: Listener,
 ) -> Iterator[TranslatedLine]:
-    """Write links and attention maps of what was found, and pass it on."""
+    """Pass the lines through, and write their alignment links and attention maps."""
     from rnnkit.reports.attention import open_album
 
-    with ExitStack() as opened:
-        links = album = None
+    with ExitStack() as stack:
+        links = maps = None
         if options.alignments is not None:
-            links = opened.enter_context(resumable_file(options.alignments, done * options.nbest))
-            if keeper is not None:
-                keeper.follow(links)
+            links = stack.enter_context(resumable_file(options.alignments, done * options.nbest))
+            if recorded is not None:
+                recorded.track(links)
         if options.attention is not None:
-            album = opened.enter_context(open_album(options.attention))
-        for number, one in enumerate(found, start=done + 1):
+            maps = stack.enter_context(open_album(options.attention))
+        for number, line in enumerate(translated, start=done + 1):
             if links is not None:
-                text = _links(one, options.nbest)
+                text = _format_links(line, options.nbest)
                 links.write(text)
-                if keeper is not None:
-                    keeper.linked(text)
-            if album is not None:
-                _show(album, number, one, options.attention)
-            yield one
-    if album is not None:
-        listen(Note(album.summary()))
+                if recorded is not None:
+                    recorded.add_links(text)
+            if maps is not None:
+                _add_attention_maps(maps, number, line, options.attention)
+            yield line
+    if maps is not None:
+        listen(Note(maps.summary()))
 
 
-def _asked(
-    options: DecodeOptions, translator: Translator, keeper: RecordedOutput | None, listen: Listener
+def _read_sources(
+    options: DecodeOptions, translator: Translator, recorded: RecordedOutput | None, listen: Listener
 ) -> tuple[Iterator[ConstrainedSource], int]:
-    """The lines that are left to translate, with what is asked of them, and the number of the others."""
+    """Return the lines left to translate, with their constraints, and the number of lines already translated."""
     from rnnkit.decoding.constraints.constraint_files import ConstraintFiles, ConstraintReader, read_constraints
     from rnnkit.text.tokenizers.tokenizer import read_raw_text
 
     def read() -> Iterator[str]:
         return (line for path in options.files for line in read_raw_text(path, translator.main.tokenizer))
 
-    beside = ConstraintFiles(options.prefix_file, options.constraints, options.constraint_tokens)
-    again = read if all(path.is_file() for path in options.files) else None
-    demands = ConstraintReader(translator.main, beside, translator.copies)
-    lines, done = (read(), 0) if keeper is None else (keeper.read(read()), keeper.done)
-    return read_constraints(demands, lines, done, options.skip_impossible, again, listen), done
+    files = ConstraintFiles(options.prefix_file, options.constraints, options.constraint_tokens)
+    read_again = read if all(path.is_file() for path in options.files) else None
+    reader = ConstraintReader(translator.main, files, translator.copies)
+    lines, done = (read(), 0) if recorded is None else (recorded.read(read()), recorded.done)
+    return read_constraints(reader, lines, done, options.skip_impossible, read_again, listen), done
 
 
-def _count_unmet(found: Iterator[TranslatedLine], listen: Listener) -> Iterator[TranslatedLine]:
-    """The same lines; at their end a warning if there are outputs without what they must have."""
+def _count_unmet(translated: Iterator[TranslatedLine], listen: Listener) -> Iterator[TranslatedLine]:
+    """Pass the lines through, and warn at the end if outputs do not satisfy their constraints."""
     unmet = 0
-    for one in found:
-        unmet += not all(one.met)
-        yield one
+    for line in translated:
+        unmet += not all(line.constraints_met)
+        yield line
     if unmet:
-        listen(WarningEvent(f"{unmet:,} lines have outputs without all of their constraints"))
+        lines = "1 line has" if unmet == 1 else f"{unmet:,} lines have"
+        listen(WarningEvent(f"{lines} outputs that do not satisfy all constraints"))
 
 
-def _open(options: DecodeOptions, listen: Listener) -> Translator:
+def _open_translator(options: DecodeOptions, listen: Listener) -> Translator:
     from rnnkit.decoding import translator
     from rnnkit.nn.device import choose_device
 
-    speakers = [_speaker(text) for text in options.fusion]
+    fusion_models = [_parse_fusion(text) for text in options.fusion]
     device = choose_device(options.device)
     if options.int8 and device.type != "cpu":
-        raise UsageError(f"--int8 is for the CPU, and the device is {device.type}", hint="add --device cpu")
-    eight_bits = options.int8 and _eight_bits_pay(listen)
-    found = translator.load_translator(
-        options.folders, options.checkpoint, speakers, device, options.shortlist, eight_bits, listen
+        raise UsageError(
+            f"--int8 needs the CPU, and the device is {device.type}", hint="add --device cpu", option="--int8"
+        )
+    int8 = options.int8 and _is_int8_faster(listen)
+    loaded = translator.load_translator(
+        options.folders, options.checkpoint, fusion_models, device, options.shortlist, int8, listen
     )
-    for model in found.models:
-        turned = ", right to left" if model.network.config.right_to_left else ""
-        listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}{turned}"))
-    for folder, weight in speakers:
-        listen(Note(f"{folder}: a say of weight {weight:g}"))
-    return found
+    for model in loaded.models:
+        order = ", right to left" if model.network.config.right_to_left else ""
+        listen(Note(f"{model.folder}: {options.checkpoint} weights, {model.languages[0]}-{model.languages[1]}{order}"))
+    for folder, weight in fusion_models:
+        listen(Note(f"{folder}: shallow fusion, weight {weight:g}"))
+    return loaded
 
 
-def _eight_bits_pay(listen: Listener) -> bool:
-    """Whether weights of eight bits make decoding faster here; warns where they do not."""
-    from rnnkit.nn import int8
+def _is_int8_faster(listen: Listener) -> bool:
+    """Return whether int8 weights are faster on this CPU; warn if they are not."""
+    from rnnkit.kernels import dispatch
 
-    fast = int8.is_fast()
+    fast = dispatch.int8_is_fast()
     if not fast:
         listen(
             WarningEvent(
-                "--int8 is not used: this processor lacks AVX-512, and without it weights of eight bits are slower "
-                "than those of float32"
+                "--int8 is ignored: this CPU lacks AVX-512, without which int8 weights are slower than float32"
             )
         )
     return fast
 
 
 def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str] | None:
-    """A translation of each source token that the lexicon knows; None where none was named.
+    """Read the most probable translation of each source token; None without a lexicon.
 
     Raises:
-        DataError: There is no such file, a row is malformed, or it is of other tokens than the model's.
+        DataError: The file is missing, a line is malformed, or it has other tokens than the model.
     """
-    from rnnkit.alignment.lexicon import read_likeliest
+    from rnnkit.alignment.translation_table import read_best_translations
 
     if options.lexicon is None:
         return None
-    found, known = read_likeliest(options.lexicon), translator.main.source_vocabulary
+    found, known = read_best_translations(options.lexicon), translator.main.source_vocabulary
     if known.ids.keys().isdisjoint(found):
         shown = ", ".join(known.tokens[len(NAMES) :][:3])
         raise DataError(
-            f"{options.lexicon} has no source token that {translator.main.folder} knows",
-            f"the model reads {shown}; the lexicon translates {', '.join(list(found)[:3]) or 'nothing'}",
-            hint="make one from text that the model's tokenizer has cut: `rnnkit align-words SOURCE.tok TARGET.tok`",
+            f"{options.lexicon} has no source token of the vocabulary of {translator.main.folder}",
+            f"the vocabulary has {shown}; the lexicon translates {', '.join(list(found)[:3]) or 'nothing'}",
+            hint="make one from text tokenized as for the model: `rnnkit align-words SOURCE.tok TARGET.tok`",
+            path=options.lexicon,
+            option="--lexicon",
         )
     return found
 
 
-def _speaker(text: str) -> tuple[Path, float]:
-    """A language model and its weight. Raises UsageError where the weight cannot be one."""
-    folder, weight = usual.parse_weighted_model(text, "--fusion")
+def _parse_fusion(text: str) -> tuple[Path, float]:
+    """Parse a language model and its weight. Raises UsageError if the weight is not in (0, 1]."""
+    folder, weight = shared.parse_weighted_model(text, "--fusion")
     if weight == 0:
-        raise UsageError(f"--fusion {text}: a weight of 0 leaves {folder} no say", hint="leave it out")
+        raise UsageError(
+            f"--fusion {text}: with weight 0 the model {folder} has no effect", hint="leave it out", option="--fusion"
+        )
     return folder, FUSION_WEIGHT if weight is None else weight
 
 
-def _links(one: TranslatedLine, nbest: int) -> str:
-    """A line of links for each output line; empty where there is no output."""
+def _format_links(translated: TranslatedLine, nbest: int) -> str:
+    """Format a line of alignment links for each output line; empty without an output."""
     from rnnkit.decoding.attention_alignment import format_pharaoh
 
-    lines = [format_pharaoh(hypothesis, len(one.source)) for hypothesis in one.hypotheses]
+    lines = [format_pharaoh(hypothesis, len(translated.source)) for hypothesis in translated.hypotheses]
     return "".join(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
 
 
-def _show(album: Album, number: int, one: TranslatedLine, path: Path | None) -> None:
-    """Put the map of a line's best output into the album, in JSON those of all."""
+def _add_attention_maps(maps: Album, number: int, translated: TranslatedLine, path: Path | None) -> None:
+    """Add the attention map of a line's best output, in JSON those of all outputs."""
     from rnnkit.reports.attention import Map
 
-    every = path is not None and path.suffix == ".json"
-    pairs = list(zip(one.hypotheses, one.tokens, strict=True))
-    for hypothesis, tokens in pairs if every else pairs[:1]:
+    all_outputs = path is not None and path.suffix == ".json"
+    pairs = list(zip(translated.hypotheses, translated.tokens, strict=True))
+    for hypothesis, tokens in pairs if all_outputs else pairs[:1]:
         if hypothesis.attention is not None:
-            album.add(Map(number, one.source, tokens, hypothesis.attention.tolist()))
+            maps.add(Map(number, translated.source, tokens, hypothesis.attention.tolist()))
 
 
 def _describe(translated: TranslatedLine) -> dict[str, Any]:
-    """One line's outputs as JSON: source tokens, and each output with scores and attention.
+    """Return the outputs of a line as JSON: source tokens, and each output with scores and attention.
 
-    `finished` is false where an output was cut at its greatest length; `source_tokens_left_out` is there where the end
-    of a line was not read.
-
-    `attention` has a row for each target token and the end symbol, and a column for each source token and the end
-    symbol; it is null for models without attention. `constraints_met` is there where a line has constraints.
+    `finished` is false if an output was truncated at the maximum length; `source_tokens_left_out` is present if the
+    source was truncated. `attention` has a row for each target token and EOS, and a column for each source token and
+    EOS; it is null for models without attention. `constraints_met` is present if the line has constraints.
     """
-    met = translated.met
-    left_out = {"source_tokens_left_out": translated.left_out} if translated.left_out else {}
+    met = translated.constraints_met
+    truncated = {"source_tokens_left_out": translated.truncated_tokens} if translated.truncated_tokens else {}
     return {
         "source_tokens": list(translated.source),
-        **left_out,
+        **truncated,
         "outputs": [
             {
                 "text": text,
@@ -266,9 +273,9 @@ def _describe(translated: TranslatedLine) -> dict[str, Any]:
                 "tokens": list(tokens),
                 "finished": hypothesis.finished,
                 "attention": None if hypothesis.attention is None else _rounded(hypothesis.attention.tolist()),
-                **({"constraints_met": met[place]} if met else {}),
+                **({"constraints_met": met[rank]} if met else {}),
             }
-            for place, (text, tokens, hypothesis) in enumerate(
+            for rank, (text, tokens, hypothesis) in enumerate(
                 zip(translated.outputs, translated.tokens, translated.hypotheses, strict=False)
             )
         ],

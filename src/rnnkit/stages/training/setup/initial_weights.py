@@ -1,4 +1,4 @@
-"""Word vectors that a network's embeddings start from: `--embeddings` and `--freeze-embeddings`."""
+"""Initial weights of a network: pretrained word embeddings (`--embeddings`) or another model (`--init-from`)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from rnnkit.embeddings import loading
 from rnnkit.errors import ArtefactError, ConfigError, DataError, UsageError
 from rnnkit.events import Listener, Note
 from rnnkit.io import manifest
-from rnnkit.stages.vectors import vector_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from rnnkit.text.vocabulary import Vocabulary
 
 EMBEDDINGS_INPUT = "embeddings"
-"""Under this name, with the language behind it where there are two, the manifest of a model has the checksums."""
+"""Name under which the manifest of a model records the digest of the word vectors; of two files, `embeddings.LANG`."""
 
-_BLOCK = 1 << 24
+_BLOCK_TOKENS = 1 << 24
 
 
 @dataclass(frozen=True)
 class PretrainedEmbeddings:
-    """What the options say of word vectors.
+    """Word vectors that initialize the embeddings.
 
     Attributes:
-        paths: None; those of the source, or of both sides where they share their embeddings; the source's and the
-            target's.
-        frozen: Whether embeddings that start from vectors stay as they are.
-        joint: Whether there is one table: the sides share their embeddings, or there is one side.
-        repair: Whether imperfect files are read too.
+        paths: Files of word vectors: none; those of the source, or of both sides with shared embeddings; those of
+            source and target.
+        frozen: Whether embeddings initialized from vectors are not trained.
+        joint: Whether there is a single embedding matrix: one side, or sides that share it.
+        repair: Whether imperfect files are repaired while they are read.
     """
 
     paths: tuple[Path, ...]
@@ -48,154 +48,164 @@ class PretrainedEmbeddings:
     repair: bool = False
 
     def check(self, tied: bool, init_from: Path | None) -> None:
-        """Refuse what makes no sense, before any work is done.
+        """Check the options before any work is done.
 
         Raises:
-            UsageError: Options that do not go together.
+            UsageError: They cannot be combined.
         """
         if not self.paths and self.frozen:
-            raise UsageError("--freeze-embeddings needs --embeddings", "random ones would never learn anything")
+            raise UsageError(
+                "--freeze-embeddings needs --embeddings",
+                "random embeddings would never be trained",
+                option="--freeze-embeddings",
+            )
         if len(self.paths) > (1 if self.joint else 2):
-            wanted = "one, for there is one table" if self.joint else "the source's and the target's"
-            raise UsageError(f"--embeddings names {len(self.paths)} files of vectors", f"it wants {wanted}")
+            expected = "one, as there is one embedding matrix" if self.joint else "at most two, of source and target"
+            raise UsageError(
+                f"--embeddings names {len(self.paths)} files of word vectors, expected {expected}",
+                option="--embeddings",
+            )
         if self.paths and init_from is not None:
-            raise UsageError("--embeddings and --init-from both say what the embeddings start from")
+            raise UsageError(
+                "--embeddings and --init-from exclude each other",
+                "both initialize the embeddings",
+                option="--embeddings",
+            )
         if self.frozen and tied and (self.joint or len(self.paths) > 1):
             raise UsageError(
-                "--freeze-embeddings would freeze the output layer too",
-                "with --tied its matrix is the target embeddings",
-                hint="--no-tied gives it a matrix of its own"
-                + ("" if self.joint else "; one file of vectors alone freezes the source's embeddings only"),
+                "--freeze-embeddings would freeze the output layer, too",
+                "with --tied its weights are the target embeddings",
+                hint="--no-tied gives it weights of its own"
+                + ("" if self.joint else "; a single file of word vectors freezes only the source embeddings"),
+                option="--freeze-embeddings",
             )
 
     def digests(self, sides: tuple[str, ...]) -> dict[str, str]:
-        """sha256 of each file of vectors, of a directory's manifest, by the part it plays; a pipe has none.
+        """Return the SHA-256 of each file, or of a directory's manifest, by its name as an input; a pipe has none.
 
         Raises:
-            DataError: One is missing.
+            DataError: A file is missing.
         """
         names = [EMBEDDINGS_INPUT] if len(self.paths) == 1 else [f"{EMBEDDINGS_INPUT}.{side}" for side in sides]
         found = {name: _digest(path) for name, path in zip(names, self.paths, strict=False)}
         return {name: digest for name, digest in found.items() if digest is not None}
 
-    def fill(
+    def initialize(
         self,
         network: SequenceToSequence | LanguageModel | MaskedLM,
         vocabularies: list[Vocabulary],
         data: AlignedData,
         listen: Listener,
     ) -> None:
-        """Start the embeddings from the vectors, and say how much they cover.
+        """Initialize the embeddings from the word vectors, and emit a note of their coverage.
 
         Raises:
-            ConfigError: The vectors are of another size than the embeddings.
-            DataError: A file is missing or holds no vectors, or none for any token of the vocabulary.
+            ConfigError: The dimension of the vectors is not that of the embeddings.
+            DataError: A file is missing, has no vectors, or has none for any token of the vocabulary.
         """
         from rnnkit.embeddings.vectors import Vectors
         from rnnkit.models import pretrained_embeddings
 
         for path, sides, embedding in self._tables(network, data):
-            vectors = Vectors(vector_options.load(path, self.repair, listen))
+            vectors = Vectors(loading.load_table(path, self.repair, listen))
             if vectors.dimension != embedding.embedding_dim:
                 raise ConfigError(
                     f"the vectors of {path} have {vectors.dimension} dimensions, --embedding is "
                     f"{embedding.embedding_dim}",
                     hint=f"--embedding {vectors.dimension}",
+                    path=path,
+                    option="--embedding",
                 )
             vocabulary = vocabularies[0 if data.sides[0] in sides else -1]
             found = pretrained_embeddings.match_vectors(vocabulary, vectors)
             if not len(found.rows):
-                raise _nothing_found(path, vocabulary, vectors.words[:3])
+                raise _no_match(path, vocabulary, vectors.words[:3])
             coverage = pretrained_embeddings.measure_coverage(found, count_tokens(data, sides))
             listen(Note(f"{' and '.join(sides)} embeddings from {path}: {coverage}"))
             pretrained_embeddings.init_embedding(embedding, found)
 
     def freeze(self, network: SequenceToSequence | LanguageModel | MaskedLM, data: AlignedData) -> None:
-        """Take the embeddings that start from vectors out of what is learned, where that was asked for."""
+        """Exclude the embeddings that the vectors initialize from training, if they are to be frozen."""
         for _, _, embedding in self._tables(network, data):
             embedding.weight.requires_grad_(not self.frozen)
 
     def _tables(
         self, network: SequenceToSequence | LanguageModel | MaskedLM, data: AlignedData
     ) -> Iterator[tuple[Path, tuple[str, ...], nn.Embedding]]:
-        """Each file of vectors with the languages and the embedding that it is for."""
+        """Yield each file of word vectors with the languages and the embedding that it initializes."""
         tables = network.input_embeddings
         sides = [data.sides] if len(tables) == 1 else [data.sides[:1], data.sides[1:]]
         yield from zip(self.paths, sides, tables, strict=False)
 
 
 def recorded_embeddings(folder: Path) -> Mapping[str, str]:
-    """The checksums of the vectors that a run was started with: its checkpoint needs the files no more."""
+    """Return the digests of the word vectors that a run was started with; a run with a checkpoint needs no files."""
     inputs = manifest.load(folder / manifest.NAME).inputs
     return {name: digest for name, digest in inputs.items() if name.partition(".")[0] == EMBEDDINGS_INPUT}
 
 
 def _digest(path: Path) -> str | None:
     if not path.exists():
-        raise DataError(f"there are no vectors at {path}")
-    return vector_options.digest(path)
+        raise DataError(f"there are no word vectors at {path}", path=path, option="--embeddings")
+    return loading.digest_vectors(path)
 
 
 def count_tokens(data: AlignedData, sides: tuple[str, ...]) -> NDArray[np.int64]:
-    """How often each row of the vocabulary occurs in the training part."""
+    """Count the occurrences of each vocabulary entry in the training split, (V,)."""
     import numpy as np
 
     counts_V = np.zeros(data.vocabulary_size(sides[0]), np.int64)
     for side in sides:
         ids = data.side("train", side).ids
-        for start in range(0, len(ids), _BLOCK):
-            counts_V += np.bincount(ids[start : start + _BLOCK], minlength=len(counts_V))
+        for start in range(0, len(ids), _BLOCK_TOKENS):
+            counts_V += np.bincount(ids[start : start + _BLOCK_TOKENS], minlength=len(counts_V))
     return counts_V
 
 
-def _nothing_found(path: Path, vocabulary: Vocabulary, words: list[str]) -> DataError:
+def _no_match(path: Path, vocabulary: Vocabulary, words: list[str]) -> DataError:
     from rnnkit.text import special_tokens
 
     tokens = vocabulary.tokens[len(special_tokens.NAMES) :][:3]
     return DataError(
         f"{path} has no vector for any token of the vocabulary",
         f"the vocabulary has {', '.join(tokens)}; the vectors are of {', '.join(words)}",
-        hint="vectors of words want text in words: `rnnkit tokenize --type words`",
+        hint="word vectors need text in words: `rnnkit tokenize --type words`",
+        path=path,
     )
 
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from rnnkit.text.vocabulary import Vocabulary
-
-
 def load_initial_weights(network: nn.Module, task: str, source: Path, vocabularies: Sequence[Vocabulary]) -> None:
-    """Give a network the best weights of the model in `source`.
+    """Copy the best weights of the model in `source` into a network (fine-tuning).
 
     Args:
-        network: What gets them; its `config` is a dataclass.
-        task: What it is for, as `models.store` names it.
+        network: The network; its `config` is a dataclass.
+        task: Its task, as named in `models.store`.
         source: A model directory.
-        vocabularies: The network's own, in the order in which model directories list them.
+        vocabularies: Vocabularies of the network, in the order of a model directory.
 
     Raises:
-        ArtefactError: The model is for something else, or has another vocabulary, so that rows of the embeddings would
-            not mean the same.
-        ConfigError: The model has another shape.
+        ArtefactError: The model has another task or another vocabulary, so that ids would change their meaning.
+        ConfigError: The model has another configuration.
     """
     from rnnkit.models import model_weights, sequence_to_sequence, store
     from rnnkit.text.vocabulary import Vocabulary
 
     document = store.read_config(source)
     store.check_task(source, document["task"], task)
-    theirs = [Vocabulary.load(source / Path(name).name) for name in document["vocabularies"]]
-    for mine, other in zip(vocabularies, theirs, strict=False):
-        if mine.tokens != other.tokens:
+    source_vocabularies = [Vocabulary.load(source / Path(name).name) for name in document["vocabularies"]]
+    for own, other in zip(vocabularies, source_vocabularies, strict=False):
+        if own.tokens != other.tokens:
             raise ArtefactError(
                 f"--init-from {source} has another vocabulary",
-                f"{len(other):,} tokens there, {len(mine):,} here; rows of the embeddings would not mean the same",
+                f"{len(other):,} tokens there, {len(own):,} here; the ids of the embeddings would differ in meaning",
                 hint=f"align the new data with --vocab {source}/vocab.tsv and its tokenizer",
+                path=source,
+                option="--init-from",
             )
     config = cast(Any, network.config)
-    # What a configuration does not say yet is as it was before there was a choice.
-    theirs_before = {field.name: field.default for field in dataclasses.fields(config)}
-    _check_shape(dataclasses.asdict(config), {**theirs_before, **document["network"]}, source)
+    # Keys that an older configuration lacks have the defaults that were the only behavior then.
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    _check_config(dataclasses.asdict(config), {**defaults, **document["network"]}, source)
     path = store.weights_path(source, "best")
     tensors, _ = model_weights.load(path)
     model_weights.copy_into(
@@ -203,12 +213,18 @@ def load_initial_weights(network: nn.Module, task: str, source: Path, vocabulari
     )
 
 
-def _check_shape(ours: Mapping[str, Any], theirs: Mapping[str, Any], source: Path) -> None:
-    """Only what is dropped in training may differ, and which head's attention is reported: no weights depend on it."""
+def _check_config(own: Mapping[str, Any], other: Mapping[str, Any], source: Path) -> None:
+    """Allow only dropout rates and the guided attention head to differ: no weights depend on them."""
     differing = [
-        f"{key}: {theirs.get(key)} there, {ours[key]} here"
-        for key in ours
-        if ours[key] != theirs.get(key) and "drop" not in key and key != "guided_head"
+        f"{key}: {other.get(key)} there, {own[key]} here"
+        for key in own
+        if own[key] != other.get(key) and "drop" not in key and key != "guided_head"
     ]
     if differing:
-        raise ConfigError(f"--init-from {source} is another network", *differing, hint="give the same model options")
+        raise ConfigError(
+            f"--init-from {source} has another architecture",
+            *differing,
+            hint="give the same model options",
+            path=source,
+            option="--init-from",
+        )

@@ -1,4 +1,4 @@
-"""What a training run leaves in its model directory: the average, the learning curve, the card and the manifest."""
+"""What a training run leaves in its model directory: averaged weights, learning curve, model card and manifest."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ CURVE = "curve.png"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network and where it is kept.
+    """A network and its model directory.
 
     Attributes:
-        folder: The model directory.
+        directory: The model directory.
         network: The network; its `config` is a dataclass.
-        languages: Of the text; source and target where there are two.
+        languages: Language of the text, or source and target language.
     """
 
-    folder: RunDirectory
+    directory: RunDirectory
     network: nn.Module
     languages: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run came to.
+    """Result of a training run.
 
     Attributes:
         model: The model directory.
-        steps: Steps taken.
+        steps: Number of steps.
         best_step: Step of the best weights.
         scores: Validation scores of the best weights.
-        seconds: Time spent, over all resumptions.
-        curve: The picture of the learning curve.
+        seconds: Training time, over all resumptions.
+        curve: Picture of the learning curve.
     """
 
     model: Path
@@ -57,30 +57,30 @@ class TrainingResult:
     curve: Path
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """JSON form."""
         return {**dataclasses.asdict(self), "model": str(self.model), "curve": str(self.curve)}
 
 
 def finalize_model_directory(
     model: TrainedModel,
-    made_from: TrainingInputs,
+    inputs: TrainingInputs,
     options: Mapping[str, Any],
     counters: TrainingCounters,
     listen: Listener = null_listener,
 ) -> None:
-    """Average, draw, describe and seal.
+    """Average the snapshots, draw the learning curve, and write the model card and the final manifest.
 
     Args:
-        model: The model directory with its network.
-        made_from: What it was trained on.
+        model: The network and its model directory.
+        inputs: What it was trained on.
         options: The options that belong to the run.
-        counters: Where the loop ended.
-        listen: Warned of a picture that cannot be drawn, for whose sake no training fails.
+        counters: State of the trainer at the end.
+        listen: Receives a warning if the learning curve cannot be drawn, which does not fail the run.
     """
     from rnnkit.models import model_weights
     from rnnkit.reports.card import Card, write_card
 
-    folder = model.folder.path
+    folder = model.directory.path
     if options["average"]:
         snapshots = sorted((folder / "snapshots").glob("step-*.safetensors"))
         mean = model_weights.average_weights([model_weights.load(path)[0] for path in snapshots])
@@ -93,14 +93,14 @@ def finalize_model_directory(
         parameters=model_weights.count_parameters(model.network),
         network=dataclasses.asdict(cast(Any, model.network.config)),
         options=options,
-        data=made_from.data.meta.facts,
-        inputs=made_from.digests,
+        data=inputs.data.meta.facts,
+        inputs=inputs.digests,
         scores=_scores(facts),
         steps=(counters.step, counters.best_step),
         seconds=counters.seconds,
     )
     write_card(folder, card)
-    write_model_manifest(model, made_from, options, {"steps": counters.step, "best": facts})
+    write_model_manifest(model, inputs, options, {"steps": counters.step, "best": facts})
 
 
 def _draw_curve(folder: Path, listen: Listener) -> None:
@@ -113,14 +113,14 @@ def _draw_curve(folder: Path, listen: Listener) -> None:
     except Exception as failure:
         listen(
             WarningEvent(
-                f"the learning curve was not drawn ({type(failure).__name__}: {failure}); all else is saved, "
+                f"the learning curve was not drawn ({type(failure).__name__}: {failure}); everything else is saved, "
                 f"and `rnnkit plot {folder}` draws it later"
             )
         )
 
 
-def result(folder: Path, counters: TrainingCounters) -> TrainingResult:
-    """What the run in a finished model directory came to."""
+def load_result(folder: Path, counters: TrainingCounters) -> TrainingResult:
+    """Read the result of a run from its finished model directory."""
     from rnnkit.models import model_weights
 
     scores = _scores(model_weights.load(folder / "best.safetensors")[1])
@@ -132,16 +132,16 @@ def _scores(facts: Mapping[str, Any]) -> dict[str, float]:
 
 
 def write_model_manifest(
-    model: TrainedModel, made_from: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
+    model: TrainedModel, inputs: TrainingInputs, options: Mapping[str, Any], result: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the manifest; with the result once the run is finished."""
+    """Write the manifest of a model directory; `result` is given once the run is finished."""
     from rnnkit.models import model_weights, store
 
-    longest = made_from.data.meta.facts["splits"]["train"].get("longest")
+    longest = inputs.data.meta.facts["splits"]["train"].get("longest")
     facts = {
         "languages": list(model.languages),
         "parameters": model_weights.count_parameters(model.network),
         **({} if longest is None else {"longest": dict(longest)}),
         **(result or {}),
     }
-    store.write_manifest(model.folder.path, options, made_from.digests, facts, finished=result is not None)
+    store.write_manifest(model.directory.path, options, inputs.digests, facts, finished=result is not None)

@@ -1,4 +1,4 @@
-"""The directory of a run: made, replaced or taken up again, with the options that the run was started with."""
+"""The directory of a run: created, replaced or reopened, with the options that the run was started with."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rnnkit.config import as_dict, flag
 from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import artifact_output, manifest, resumable_output
 from rnnkit.io.resumable_output import RunDirectory
-from rnnkit.options.declare import option_name
-from rnnkit.options.record import as_dict
+from rnnkit.stages.outputs import Options
 
 NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "restarts", "save_every", "samples")
-"""Options of one call rather than of the run: a resumed run may have others."""
+"""Options of a call of the command rather than of the run: a resumed run may have others."""
 
 CHANGEABLE = ("threads",)
-"""Options that a resumed run keeps, and that may be given anew: the run is the same but for rounding."""
+"""Options that a resumed run keeps unless they are given again: they change results only by rounding."""
 
-T = TypeVar("T")
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def run_options(options: Any) -> dict[str, Any]:
-    """The options that belong to the run, not to one call of the command."""
+def run_options(options: Options) -> dict[str, Any]:
+    """Return the options that belong to the run, not to a call of the command."""
     return {key: value for key, value in as_dict(options).items() if key.replace("-", "_") not in NOT_SAVED}
 
 
-def saved_options(folder: Path, options: T, kind: str = "model", version: int = 1) -> T:
-    """The options that the run was started with, for `--resume`.
+def saved_options(folder: Path, options: OptionsT, kind: str = "model", version: int = 1) -> OptionsT:
+    """Return the options that the run was started with, for `--resume`.
 
     Args:
         folder: The directory of the run.
-        options: Those of this call.
-        kind: What the run makes.
+        options: The options of this call.
+        kind: Kind of artifact that the run writes.
         version: The newest format version of that kind that can be read.
 
     Raises:
         ArtefactError: There is no run.
-        ConfigError: An option was given that differs from the run's.
+        ConfigError: An option is given that differs from the run's.
     """
     if not has_run(folder):
         raise no_run_error(folder)
@@ -49,34 +49,38 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
     changes: dict[str, Any] = {}
     differing = []
     hints = typing.get_type_hints(type(options))
-    for field in dataclasses.fields(options):  # type: ignore[arg-type]
-        key = option_name(field.name)
+    for field in dataclasses.fields(options):
+        key = flag(field.name)
         if field.name in NOT_SAVED or key not in saved:
             continue
         given, default = getattr(options, field.name), _default(field)
-        kept = _restore(saved[key], hints[field.name])
+        recorded = _restore(saved[key], hints[field.name])
         if field.name in CHANGEABLE and given != default:
             continue
-        if given not in (default, kept):
-            differing.append(f"--{key}: {_shown(kept)} in the run, {_shown(given)} now")
-        changes[field.name] = kept
+        if given not in (default, recorded):
+            differing.append(f"--{key}: {_shown(recorded)} in the run, {_shown(given)} now")
+        changes[field.name] = recorded
     if differing:
         raise ConfigError(
             f"--resume continues with the options of the run in {folder}",
             *differing,
             hint="leave them out; --init-from with another --output starts a run with other options from these weights",
+            path=folder,
+            option=differing[0].partition(":")[0],
         )
-    return dataclasses.replace(options, **changes)  # type: ignore[type-var]
+    return dataclasses.replace(options, **changes)
 
 
 def has_run(folder: Path) -> bool:
-    """Whether a folder holds a run, finished or not."""
+    """Return whether a folder holds a run, finished or not."""
     return (folder / manifest.NAME).exists()
 
 
 def no_run_error(folder: Path) -> ArtefactError:
-    """The error of `--resume` where there is no run."""
-    return ArtefactError(f"there is no run to resume in {folder}", hint="leave out --resume to start one")
+    """Return the error of `--resume` without a run."""
+    return ArtefactError(
+        f"there is no run to resume in {folder}", hint="leave out --resume to start one", path=folder, option="--resume"
+    )
 
 
 def _shown(value: Any) -> str:
@@ -84,10 +88,10 @@ def _shown(value: Any) -> str:
 
 
 def require_listed_files(folder: RunDirectory) -> None:
-    """Let the run stop when a file is gone that its manifest lists, but for those that change while it lasts.
+    """Stop the run if a file disappears that its manifest lists, except for files that change during the run.
 
     Raises:
-        ArtefactError: One is gone already.
+        ArtefactError: A file has disappeared already.
     """
     changing = (".safetensors", ".jsonl", ".png")
     listed = manifest.load(folder / manifest.NAME).files
@@ -96,22 +100,22 @@ def require_listed_files(folder: RunDirectory) -> None:
 
 
 def warn_of_threads(folder: Path, threads: int, listen: Listener) -> None:
-    """Say that a resumed run has another number of threads than it was started with."""
+    """Warn if a resumed run has another number of threads than it was started with."""
     started_with = manifest.load(folder / manifest.NAME).options.get("threads") or threads
     if started_with != threads:
         listen(
             WarningEvent(
-                f"the run in {folder} was started with --threads {started_with}, and resumes with {threads}: "
+                f"the run in {folder} was started with --threads {started_with} and resumes with {threads}: "
                 "its weights will differ from those of an uninterrupted run by rounding"
             )
         )
 
 
 def check_inputs(folder: Path, digests: Mapping[str, str]) -> None:
-    """Hold what a resumed run would read against what it was started with.
+    """Compare the inputs of a resumed run with those that it was started with.
 
     Raises:
-        ArtefactError: Something has changed since; the message names it.
+        ArtefactError: An input has changed; the message names it.
     """
     started_with = manifest.load(folder / manifest.NAME).inputs
     changed = sorted(name for name in {*started_with, *digests} if started_with.get(name) != digests.get(name))
@@ -119,7 +123,8 @@ def check_inputs(folder: Path, digests: Mapping[str, str]) -> None:
         raise ArtefactError(
             f"the run in {folder} was started with other data",
             f"changed since: {', '.join(changed)}",
-            hint="bring the old data back, or start anew with --overwrite",
+            hint="restore the original data, or start again with --overwrite",
+            path=folder,
         )
 
 
@@ -128,7 +133,7 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 
 def _restore(value: Any, wanted: Any) -> Any:
-    """A value from JSON as the options hold it: text is a path where the annotation says so."""
+    """Convert a JSON value to the type of the option: text to a path."""
     if Path not in (wanted, *typing.get_args(wanted)):
         return value
     if isinstance(value, list):
@@ -137,33 +142,35 @@ def _restore(value: Any, wanted: Any) -> Any:
 
 
 def check_replaceable(folder: Path, overwrite: bool, kind: str) -> None:
-    """Keep what is there, before any work is done for a new run.
+    """Check that a new run may use the folder, before any work is done.
 
     Raises:
-        ArtefactError: The folder holds something and may not be replaced. What a kill left half written may be.
+        ArtefactError: The folder is not empty and may not be replaced. Leftovers of a killed run do not count.
     """
     artifact_output.resolve_directory(folder)
     if not overwrite and artifact_output.is_occupied(folder):
-        raise ArtefactError(f"{folder} already exists", hint="--resume continues its run, --overwrite replaces it")
+        raise ArtefactError(
+            f"{folder} already exists", hint="--resume continues its run, --overwrite replaces it", path=folder
+        )
     artifact_output.check_replaceable_directory(folder, (kind,))
 
 
 @contextmanager
 def begin(folder: Path, overwrite: bool, kind: str) -> Iterator[RunDirectory]:
-    """Make room for a new run, and keep other writers out while it lasts.
+    """Create the directory of a new run, and lock out other writers until the block ends.
 
-    The run writes into a folder beside, which takes the name at `commit`: where there is something to replace with the
-    first checkpoint, elsewhere as soon as it is ready. A run that ends before leaves everything as it was.
+    The run writes into a temporary folder beside it, which is renamed at `commit`: with the first checkpoint if
+    something is replaced, otherwise as soon as it is ready. A run that ends before leaves everything unchanged.
 
     Raises:
-        ArtefactError: As `refuse_taken`; or another run writes there.
+        ArtefactError: As `check_replaceable`; or another run writes there.
     """
     check_replaceable(folder, overwrite, kind)
-    with resumable_output.staged_run_directory(folder, kind) as place:
-        check_replaceable(folder, overwrite, kind)  # again, now that no other run can begin there
-        yield place
+    with resumable_output.staged_run_directory(folder, kind) as directory:
+        check_replaceable(folder, overwrite, kind)  # again, now that no other run can start there
+        yield directory
 
 
 def resume(folder: Path) -> AbstractContextManager[RunDirectory]:
-    """Take up a run, and keep other writers out while it lasts. Raises ArtefactError where another one writes there."""
+    """Reopen the directory of a run, and lock out other writers. Raises ArtefactError if another run writes there."""
     return resumable_output.resume_run_directory(folder)

@@ -1,32 +1,31 @@
-"""`rnnkit train-lm`: aligned data of one side in, a language model out."""
+"""`rnnkit train-lm`: train an n-gram, neural or masked language model on monolingual data."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.training.setup import initial_weights, training_inputs, training_run
-from rnnkit.stages.training.setup.model_directory import TrainingResult
-from rnnkit.stages.training.setup.training_run import Recipe, TrainingComponents
+from rnnkit.stages.training.setup.initial_weights import PretrainedEmbeddings, load_initial_weights
+from rnnkit.stages.training.setup.model_directory import TrainedModel, TrainingResult
+from rnnkit.stages.training.setup.training_inputs import TrainingInputs
+from rnnkit.stages.training.setup.training_run import TrainingComponents, TrainingRun
 from rnnkit.stages.training.train_lm.options import NGRAM, TrainLMOptions, apply_preset
 from rnnkit.system.machine import retain_freed_memory
 
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.io.resumable_output import RunDirectory
     from rnnkit.models.language_model import LanguageModel, LMConfig
-    from rnnkit.models.masked_lm import MaskedLM
-    from rnnkit.models.masked_lm import MaskedLMConfig as ClozeConfig
+    from rnnkit.models.masked_lm import MaskedLM, MaskedLMConfig
     from rnnkit.nn.sampled_softmax import Proposal
-    from rnnkit.stages.training.setup.training_inputs import TrainingInputs
     from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
-    from rnnkit.training.distributed import ProcessGroup
+    from rnnkit.text.vocabulary import Vocabulary
     from rnnkit.training.dry_run import CostEstimate
-    from rnnkit.training.optimizer import OptimizerSettings as Changes
+    from rnnkit.training.lm_tasks import LanguageModelObjective
+    from rnnkit.training.optimizer import OptimizerSettings
 
     N = TypeVar("N", MaskedLM, LanguageModel)
 
@@ -37,113 +36,85 @@ rnnkit train-lm --preset medium --arch gru --epochs 20
 rnnkit train-lm --cloze --arch lstm --output work/cloze
 rnnkit train-lm --resume"""
 
-__all__ = ["EXAMPLE", "TrainLMOptions", "run"]
-
 
 def run(
     options: TrainLMOptions, listen: Listener = null_listener
 ) -> TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost:
-    """Train, or with `dry_run` say what it would cost.
+    """Train a model, or with `dry_run` estimate the cost.
 
     Raises:
-        DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
-        UsageError: Options that do not go together.
-        ArtefactError: The inputs do not belong together, or the output already exists or is in use.
-        Interrupted: A signal came; everything is saved.
+        DataError: Data, vocabulary or tokenizer is missing, or the data lacks a `train` or `valid` split.
+        UsageError: Options cannot be combined.
+        ArtefactError: Inputs do not match each other, or the output exists or is in use.
+        Interrupted: A signal arrived; everything is saved.
     """
     folder = options.output or Workspace(options.work).model
     if not options.resume:
         options = apply_preset(options)
-        _pretrained(options).check(options.tied, options.init_from)
+        _embeddings(options).check(options.tied, options.init_from)
     if options.arch == NGRAM:
         from rnnkit.stages.training.train_lm import ngram_training
 
         return ngram_training.run(options, folder, listen)
-    return training_run.run(
-        options, folder, lambda resolved, group, place: _recipe(resolved, place, group, listen), listen
-    )
+    if options.dry_run:
+        trial = training_run.dry_run(options, folder, listen)
+        return trial.estimate(_build(trial, _open_inputs(options)))
+    with training_run.start(options, folder, listen) as started:
+        inputs = started.check_inputs(_open_inputs(started.options), _embeddings(started.options))
+        return started.fit(_build(started, inputs), inputs)
 
 
-def _recipe(options: TrainLMOptions, folder: RunDirectory, group: ProcessGroup, listen: Listener) -> Recipe:
-    prepare = _prepare_fill if options.cloze else _prepare
-    return Recipe(
-        open_inputs=lambda: training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer),
-        vectors=_pretrained(options),
-        prepare=lambda made_from, resuming: prepare(options, made_from, folder, resuming, group, listen),
-        group=group,
-    )
+def _open_inputs(options: TrainLMOptions) -> TrainingInputs:
+    return training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer)
 
 
-def _prepare(
-    options: TrainLMOptions,
-    made_from: TrainingInputs,
-    folder: RunDirectory,
-    resuming: bool,
-    group: ProcessGroup,
-    listen: Listener,
-) -> TrainingComponents:
-    """The model directory with its network, the task that trains it, the batches, and what measures it.
+def _build(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
+    return build_masked_lm(run, inputs) if run.options.cloze else build_language_model(run, inputs)
 
-    A run that is resumed from a checkpoint needs no other weights to start from.
-    """
+
+def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
+    """Build a causal language model, its training task, the batches and the validation."""
     from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
     from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.perplexity import make_validation
     from rnnkit.models import lm_store
     from rnnkit.models.language_model import LanguageModel
-    from rnnkit.nn.device import choose_output_precision
-    from rnnkit.stages.training.setup.training_inputs import warn_of_markers
-    from rnnkit.text.vocabulary import Vocabulary
-    from rnnkit.training.lm_tasks import LanguageModelObjective, LanguageModelTask
+    from rnnkit.training.lm_tasks import LanguageModelTask
     from rnnkit.training.optimizer import NetworkOptimizer
 
-    network = _start(options, made_from, resuming, group, listen, lambda size: LanguageModel(_config(options, size)))
-    language = made_from.data.sides[0]
-    if group.is_main and not options.dry_run and not options.resume:
-        warn_of_markers(Vocabulary.load(made_from.vocabularies[0]), False, listen)
+    options = run.options
+    device, vocabulary = _prepare(run, inputs)
+    network = LanguageModel(_lm_config(options, len(vocabulary))).to(device)
+    _initialize(run, network, inputs, vocabulary)
+    language = inputs.data.sides[0]
+    if run.creates_model:
+        training_inputs.warn_of_markers(vocabulary, False, run.listen)
         lm_store.create_language_model(
-            folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0]
+            run.directory.path, network.config, language, inputs.tokenizer, inputs.vocabularies[0]
         )
-    text = made_from.data.side("train", language)
-    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
-    device = optimizer.device
-    settings = LanguageModelObjective(
-        activation=options.activation_penalty or 0.0,
-        temporal=options.temporal_penalty or 0.0,
-        proposal=_proposal(options, made_from, device),
-        precision=_precision(options, device),
-        output_precision=choose_output_precision(options.precision, device),
-    )
-    share = training_run.shard_spec(options, group)
-    columns = (options.columns or 1) * share.batches_per_step
-    cutting = BpttLayout(columns, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
+    text = inputs.data.side("train", language)
+    optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
+    objective = _objective(options, inputs, optimizer.device)
+    streams = (options.columns or 1) * run.shard.batches_per_step
+    layout = BpttLayout(streams, options.steps or 1, bool(options.vary_steps), options.partial_shuffle)
     batches = (
         LineBatchSampler(text, options.batch_tokens, options.seed)
         if options.context == "line"
-        else BpttBatchSampler(text.stream(), cutting, options.seed)
+        else BpttBatchSampler(text.stream(), layout, options.seed)
     )
     return TrainingComponents(
-        folder=folder,
-        network=network,
-        languages=(language,),
-        task=LanguageModelTask(network, settings, optimizer),
-        batches=StepIterator(batches, share),
-        validate=make_validation(network, made_from.data.side("valid", language), optimizer.ema_weights),
-        epochs=_epochs(made_from),
-        precision=settings.precision,
-        vocabulary=network.config.vocabulary,
+        model=TrainedModel(run.directory, network, (language,)),
+        task=LanguageModelTask(network, objective, optimizer),
+        batches=StepIterator(batches, run.shard),
+        validate=make_validation(network, inputs.data.side("valid", language), optimizer.ema_weights),
+        default_epochs=_default_epochs(inputs),
+        vocabulary_size=network.config.vocabulary,
+        precision=objective.precision,
     )
 
 
-def _prepare_fill(
-    options: TrainLMOptions,
-    made_from: TrainingInputs,
-    folder: RunDirectory,
-    resuming: bool,
-    group: ProcessGroup,
-    listen: Listener,
-) -> TrainingComponents:
-    """As `_prepare`, for a model that fills gaps."""
+def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> TrainingComponents:
+    """Build a masked language model, its training task, the batches and the validation."""
     from rnnkit.data.batch_sampler import BatchSampler
     from rnnkit.data.step_iterator import StepIterator
     from rnnkit.evaluation.cloze import make_validation
@@ -153,99 +124,107 @@ def _prepare_fill(
     from rnnkit.training.lm_tasks import MaskedLMObjective, MaskedLMTask
     from rnnkit.training.optimizer import NetworkOptimizer
 
-    network = _start(options, made_from, resuming, group, listen, lambda size: MaskedLM(_cloze_config(options, size)))
-    language = made_from.data.sides[0]
-    if group.is_main and not options.dry_run and not options.resume:
-        lm_store.create_masked_lm(folder.path, network.config, language, made_from.tokenizer, made_from.vocabularies[0])
-    lines, held_out = (made_from.data.side(split, language) for split in ("train", "valid"))
-    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
+    options = run.options
+    device, vocabulary = _prepare(run, inputs)
+    network = MaskedLM(_masked_lm_config(options, len(vocabulary))).to(device)
+    _initialize(run, network, inputs, vocabulary)
+    language = inputs.data.sides[0]
+    if run.creates_model:
+        lm_store.create_masked_lm(
+            run.directory.path, network.config, language, inputs.tokenizer, inputs.vocabularies[0]
+        )
+    lines, held_out = (inputs.data.side(split, language) for split in ("train", "valid"))
+    optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     device = optimizer.device
-    settings = MaskedLMObjective(
-        _precision(options, device),
-        choose_output_precision(options.precision, device),
-    )
+    objective = MaskedLMObjective(_precision(options, device), choose_output_precision(options.precision, device))
     batches = BatchSampler([lines.lengths()], options.batch_tokens, options.seed)
     return TrainingComponents(
-        folder=folder,
-        network=network,
-        languages=(language,),
-        task=MaskedLMTask(network, lines, settings, optimizer),
-        batches=StepIterator(batches, training_run.shard_spec(options, group)),
+        model=TrainedModel(run.directory, network, (language,)),
+        task=MaskedLMTask(network, lines, objective, optimizer),
+        batches=StepIterator(batches, run.shard),
         validate=make_validation(network, held_out, optimizer.ema_weights),
-        epochs=_epochs(made_from),
-        precision=settings.precision,
-        vocabulary=network.config.vocabulary,
+        default_epochs=_default_epochs(inputs),
+        vocabulary_size=network.config.vocabulary,
+        precision=objective.precision,
     )
 
 
-def _precision(options: TrainLMOptions, device: torch.device) -> torch.dtype:
-    """The type of the layers' products; they run over whole pieces."""
-    from rnnkit.nn.device import SMALLEST_LAYERS_FOR_BFLOAT16, choose_precision
-
-    return choose_precision(options.precision, device, options.hidden or 0, SMALLEST_LAYERS_FOR_BFLOAT16)
-
-
-def _epochs(made_from: TrainingInputs) -> float:
-    """Passes over a text of this size, where nobody says."""
-    from rnnkit.training.schedules import default_epochs
-
-    return default_epochs(made_from.data.meta.facts["splits"]["train"]["tokens"][made_from.data.sides[0]])
-
-
-def _start(
-    options: TrainLMOptions,
-    made_from: TrainingInputs,
-    resuming: bool,
-    group: ProcessGroup,
-    listen: Listener,
-    build: Callable[[int], N],
-) -> N:
-    """A network on its device with what it starts from: random weights, those of another model, word vectors."""
+def _prepare(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) -> tuple[torch.device, Vocabulary]:
+    """Set threads and the random seed, right before the network draws its weights; load the vocabulary."""
     import torch
 
-    from rnnkit.models import store
-    from rnnkit.nn import recompute
     from rnnkit.nn.device import choose_device, set_threads
-    from rnnkit.stages.training.setup.initial_weights import load_initial_weights
     from rnnkit.text.vocabulary import Vocabulary
 
-    set_threads(options.threads, group.rank_info.local_world_size)
+    set_threads(run.options.threads, run.group.rank_info.local_world_size)
     retain_freed_memory()
-    device = choose_device(options.device)
-    vocabularies = [Vocabulary.load(made_from.vocabularies[0])]
-    torch.manual_seed(options.seed)
-    network = build(len(vocabularies[0])).to(device)
+    device = choose_device(run.options.device)
+    vocabulary = Vocabulary.load(inputs.vocabularies[0])
+    torch.manual_seed(run.options.seed)
+    return device, vocabulary
+
+
+def _initialize(run: TrainingRun[TrainLMOptions], network: N, inputs: TrainingInputs, vocabulary: Vocabulary) -> None:
+    """Load the initial weights that the options name; a checkpoint replaces those of a resumed run."""
+    from rnnkit.models import store
+    from rnnkit.nn import activation_checkpointing
+
+    options, embeddings = run.options, _embeddings(run.options)
     if options.recompute:
-        recompute.turn_on(network)
-    vectors = _pretrained(options)
-    if not resuming and options.init_from is not None:
-        load_initial_weights(
-            network, store.MASKED_LM if options.cloze else store.LANGUAGE_MODEL, options.init_from, vocabularies
-        )
-    if not resuming:
-        vectors.fill(network, vocabularies, made_from.data, listen)
-    vectors.freeze(network, made_from.data)
-    return network
+        activation_checkpointing.enable_checkpointing(network)
+    if not run.from_checkpoint and options.init_from is not None:
+        task = store.MASKED_LM if options.cloze else store.LANGUAGE_MODEL
+        load_initial_weights(network, task, options.init_from, [vocabulary])
+    if not run.from_checkpoint:
+        embeddings.initialize(network, [vocabulary], inputs.data, run.listen)
+    embeddings.freeze(network, inputs.data)
 
 
-def _proposal(options: TrainLMOptions, made_from: TrainingInputs, device: torch.device) -> Proposal | None:
-    """What a sampled softmax draws from: tokens by how often the text has them; None for an exact one."""
+def _objective(options: TrainLMOptions, inputs: TrainingInputs, device: torch.device) -> LanguageModelObjective:
+    from rnnkit.nn.device import choose_output_precision
+    from rnnkit.training.lm_tasks import LanguageModelObjective
+
+    return LanguageModelObjective(
+        activation=options.activation_penalty or 0.0,
+        temporal=options.temporal_penalty or 0.0,
+        proposal=_proposal(options, inputs, device),
+        precision=_precision(options, device),
+        output_precision=choose_output_precision(options.precision, device),
+    )
+
+
+def _proposal(options: TrainLMOptions, inputs: TrainingInputs, device: torch.device) -> Proposal | None:
+    """Return the proposal distribution of sampled softmax, unigram frequencies; None for the full softmax."""
     import torch
 
     from rnnkit.nn.sampled_softmax import propose, unigram_weights
 
     if not options.sampled_softmax:
         return None
-    counts_V = initial_weights.count_tokens(made_from.data, made_from.data.sides)
+    counts_V = initial_weights.count_tokens(inputs.data, inputs.data.sides)
     return propose(unigram_weights(torch.from_numpy(counts_V)), options.sampled_softmax, device)
 
 
-def _config(options: TrainLMOptions, vocabulary: int) -> LMConfig:
+def _precision(options: TrainLMOptions, device: torch.device) -> torch.dtype:
+    """Return the data type of matrix multiplications, which span whole segments."""
+    from rnnkit.nn.device import MIN_HIDDEN_FOR_BF16_SEQUENCES, choose_precision
+
+    return choose_precision(options.precision, device, options.hidden or 0, MIN_HIDDEN_FOR_BF16_SEQUENCES)
+
+
+def _default_epochs(inputs: TrainingInputs) -> float:
+    """Return the number of epochs for a text of this size."""
+    from rnnkit.training.schedules import default_epochs
+
+    return default_epochs(inputs.data.meta.facts["splits"]["train"]["tokens"][inputs.data.sides[0]])
+
+
+def _lm_config(options: TrainLMOptions, vocabulary_size: int) -> LMConfig:
     from rnnkit.models.language_model import LMConfig
 
     return LMConfig(
-        arch=options.arch,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
-        vocabulary=vocabulary,
+        arch=options.arch,  # type: ignore[arg-type]  # `config.resolve` checks the choices
+        vocabulary=vocabulary_size,
         embedding=options.embedding or 1,
         hidden=options.hidden or 1,
         layers=options.layers or 1,
@@ -262,19 +241,19 @@ def _config(options: TrainLMOptions, vocabulary: int) -> LMConfig:
     )
 
 
-def _cloze_config(options: TrainLMOptions, vocabulary: int) -> ClozeConfig:
-    from rnnkit.models import masked_lm
+def _masked_lm_config(options: TrainLMOptions, vocabulary_size: int) -> MaskedLMConfig:
+    from rnnkit.models.masked_lm import MaskedLMConfig
 
-    known = {field.name for field in dataclasses.fields(masked_lm.MaskedLMConfig)}
-    shared = dataclasses.asdict(_config(options, vocabulary))
-    return masked_lm.MaskedLMConfig(**{name: value for name, value in shared.items() if name in known})
+    names = {field.name for field in dataclasses.fields(MaskedLMConfig)}
+    shared = dataclasses.asdict(_lm_config(options, vocabulary_size))
+    return MaskedLMConfig(**{name: value for name, value in shared.items() if name in names})
 
 
-def _changes(options: TrainLMOptions) -> Changes:
+def _optimizer_settings(options: TrainLMOptions) -> OptimizerSettings:
     from rnnkit.training.optimizer import OptimizerSettings
 
     return OptimizerSettings(
-        optimizer=options.optimizer,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
+        optimizer=options.optimizer,  # type: ignore[arg-type]  # `config.resolve` checks the choices
         weight_decay=options.weight_decay or 0.0,
         clip=options.clip or 0.0,
         clip_value=options.clip_value,
@@ -284,7 +263,5 @@ def _changes(options: TrainLMOptions) -> Changes:
     )
 
 
-def _pretrained(options: TrainLMOptions) -> initial_weights.PretrainedEmbeddings:
-    return initial_weights.PretrainedEmbeddings(
-        tuple(options.embeddings), options.freeze_embeddings, True, options.repair
-    )
+def _embeddings(options: TrainLMOptions) -> PretrainedEmbeddings:
+    return PretrainedEmbeddings(tuple(options.embeddings), options.freeze_embeddings, True, options.repair)

@@ -1,4 +1,4 @@
-"""What `train-lm --arch ngram` does: counts the text, smooths the counts, and measures them on the validation part."""
+"""`train-lm --arch ngram`: estimate a smoothed n-gram model and evaluate it on the validation split."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from rnnkit.stages.training.train_lm.options import TrainLMOptions
 from rnnkit.system import machine
 
 if TYPE_CHECKING:
-    from rnnkit.ngrams.model import NgramModel
+    from rnnkit.ngrams.ngram_model import NgramModel
     from rnnkit.stages.training.setup.training_inputs import TrainingInputs
 
 KIND = "model"
-OWN = ("arch", "order", "smoothing", "add-k", "prune", "closed")
-"""Options that counts have; the others are for networks."""
+NGRAM_OPTIONS = ("arch", "order", "smoothing", "add-k", "prune", "closed")
+"""Options of n-gram models, which are recorded with the model; the others are of neural networks."""
 
 
 @dataclass(frozen=True)
 class NgramTrainingResult:
-    """What counting came to.
+    """Result of estimating an n-gram model.
 
     Attributes:
         model: The model directory.
-        ngrams: N-grams of each order.
-        loss: Mean negative log-likelihood of a token of the validation part, in nats.
+        ngrams: Number of n-grams of each order.
+        loss: Mean negative log-likelihood per token of the validation split, in nats.
         perplexity: exp(loss).
         seconds: Time of counting and smoothing.
     """
@@ -44,106 +44,113 @@ class NgramTrainingResult:
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON."""
+        """JSON form."""
         return {**dataclasses.asdict(self), "model": str(self.model)}
 
     @property
     def lines(self) -> list[str]:
-        """The result for people."""
+        """Printed form."""
         counts = ", ".join(f"{count:,}" for count in self.ngrams)
         return [
-            f"{self.model}: {counts} n-grams of order 1 to {len(self.ngrams)} in {self.seconds:.1f} s",
+            f"{self.model}: {counts} n-grams of orders 1 to {len(self.ngrams)} in {self.seconds:.1f} s",
             f"validation perplexity {self.perplexity:.2f}",
         ]
 
 
 @dataclass(frozen=True)
 class NgramTrainingCost:
-    """What counting would take.
+    """Estimated cost of an n-gram model.
 
     Attributes:
-        tokens: Tokens of the text.
-        memory_bytes: Most memory while it is counted.
+        tokens: Tokens of the training text.
+        memory_bytes: Peak memory.
     """
 
     tokens: int
     memory_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """The cost as JSON."""
+        """JSON form."""
         return dataclasses.asdict(self)
 
     @property
     def lines(self) -> list[str]:
-        """The cost for people."""
+        """Printed form."""
         return [f"tokens  {self.tokens:,}", f"memory  {self.memory_bytes / 1e6:,.0f} MB at most"]
 
 
 def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainingResult | NgramTrainingCost:
-    """Count, or with `dry_run` say what it would cost.
+    """Estimate an n-gram model, or with `dry_run` its cost.
 
     Raises:
-        DataError: Data, vocabulary or tokenizer is missing, or the text is no text to count.
-        UsageError: Options that counts do not have.
-        ArtefactError: The inputs do not belong together, or the output already exists or is in use.
+        DataError: Data, vocabulary or tokenizer is missing, or the text cannot be smoothed.
+        UsageError: --resume is given.
+        ArtefactError: The inputs do not match each other, or the output exists or is in use.
     """
     if options.resume:
-        raise UsageError("--resume: counting takes seconds and keeps nothing halfway", hint="--overwrite counts anew")
-    made_from = training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer)
-    language = made_from.data.sides[0]
+        raise UsageError(
+            "--resume cannot be combined with --arch ngram",
+            "counting takes seconds and writes no checkpoints",
+            hint="use --overwrite to start again",
+            option="--resume",
+        )
+    inputs = training_inputs.open_text(options.work, options.data, options.vocab, options.tokenizer)
+    language = inputs.data.sides[0]
     if options.dry_run:
-        from rnnkit.ngrams.estimate import estimated_bytes
+        from rnnkit.ngrams.ngram_estimation import estimated_bytes
 
-        facts = made_from.data.meta.facts["splits"]["train"]
+        facts = inputs.data.meta.facts["splits"]["train"]
         tokens = int(facts["tokens"][language])
         cost = NgramTrainingCost(tokens, estimated_bytes(tokens, int(facts["sentences"]), options.order))
         machine.report_limits(cost.memory_bytes, listen)
         return cost
-    outputs.refuse_inputs(folder, outputs.input_paths(options))
+    outputs.check_not_inputs(folder, outputs.input_paths(options))
     run_folder.check_replaceable(folder, options.overwrite, KIND)
     with artifact_output.atomic_directory(folder, KIND) as partial:
-        counted = _count(options, made_from, partial, listen)
-    return dataclasses.replace(counted, model=folder)
+        result = _estimate(options, inputs, partial, listen)
+    return dataclasses.replace(result, model=folder)
 
 
-def _count(options: TrainLMOptions, made_from: TrainingInputs, folder: Path, listen: Listener) -> NgramTrainingResult:
+def _estimate(options: TrainLMOptions, inputs: TrainingInputs, folder: Path, listen: Listener) -> NgramTrainingResult:
     from rnnkit.evaluation.perplexity import perplexity, without_padding
     from rnnkit.ngrams import store as ngram_store
-    from rnnkit.ngrams.estimate import estimate
-    from rnnkit.ngrams.options import NgramOptions as Estimation
+    from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
+    from rnnkit.ngrams.options import NgramOptions
     from rnnkit.stages.training.setup.training_inputs import warn_of_markers
     from rnnkit.text.vocabulary import Vocabulary
 
     began = time.monotonic()
-    warn_of_markers(Vocabulary.load(made_from.vocabularies[0]), True, listen)
-    language = made_from.data.sides[0]
-    text, held_out = (without_padding(made_from.data.side(split, language)) for split in ("train", "valid"))
-    wanted = Estimation(
+    warn_of_markers(Vocabulary.load(inputs.vocabularies[0]), True, listen)
+    language = inputs.data.sides[0]
+    text, held_out = (without_padding(inputs.data.side(split, language)) for split in ("train", "valid"))
+    settings = NgramOptions(
         order=options.order,
-        smoothing=options.smoothing,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
+        smoothing=options.smoothing,  # type: ignore[arg-type]  # `config.resolve` checks the choices
         prune=tuple(options.prune),
         add=options.add_k,
         closed=options.closed,
     )
-    model = estimate(text.ids, text.offsets, made_from.data.vocabulary_size(language), wanted, listen)
+    model = estimate_ngram_model(text.ids, text.offsets, inputs.data.vocabulary_size(language), settings, listen)
     ngram_store.save(folder / ngram_store.NAME, model)
     seconds = time.monotonic() - began
     log_p = model.score(held_out.ids, held_out.offsets)
     loss = float(-log_p.mean())
-    counted = NgramTrainingResult(folder, tuple(model.sizes), loss, perplexity(loss), seconds)
-    _seal(options, made_from, model, counted)
-    return counted
+    result = NgramTrainingResult(folder, tuple(model.sizes), loss, perplexity(loss), seconds)
+    _write_model_directory(options, inputs, model, result)
+    return result
 
 
-def _seal(options: TrainLMOptions, made_from: TrainingInputs, model: NgramModel, counted: NgramTrainingResult) -> None:
-    """Make the folder a model directory that stands alone."""
+def _write_model_directory(
+    options: TrainLMOptions, inputs: TrainingInputs, model: NgramModel, result: NgramTrainingResult
+) -> None:
+    """Complete the model directory with configuration, vocabulary, tokenizer and manifest."""
     from rnnkit.models import store
     from rnnkit.models.lm_store import VOCABULARY_FILE
 
-    folder, language = counted.model, made_from.data.sides[0]
-    store.create_model_dir(folder, made_from.tokenizer, {VOCABULARY_FILE: made_from.vocabularies[0]})
+    folder, language = result.model, inputs.data.sides[0]
+    store.create_model_dir(folder, inputs.tokenizer, {VOCABULARY_FILE: inputs.vocabularies[0]})
     network = {"arch": "ngram", "order": model.order, "smoothing": options.smoothing}
     store.write_config(folder, store.LANGUAGE_MODEL, [language], [VOCABULARY_FILE], network)
-    facts = {"languages": [language], "ngrams": list(counted.ngrams), "perplexity": counted.perplexity}
-    kept = {name: value for name, value in run_folder.run_options(options).items() if name in OWN}
-    store.write_manifest(folder, kept, made_from.digests, facts, finished=True)
+    facts = {"languages": [language], "ngrams": list(result.ngrams), "perplexity": result.perplexity}
+    kept = {name: value for name, value in run_folder.run_options(options).items() if name in NGRAM_OPTIONS}
+    store.write_manifest(folder, kept, inputs.digests, facts, finished=True)

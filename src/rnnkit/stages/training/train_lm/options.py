@@ -1,4 +1,4 @@
-"""What `train-lm` can be told, and the presets that say the rest."""
+"""Options of `train-lm`, their presets, and the checks of which can be combined."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
-from rnnkit.options.declare import option
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
@@ -48,88 +48,95 @@ _preset = functools.partial(training_options.preset_option, PRESETS)
 
 @dataclass(frozen=True)
 class TrainLMOptions:
-    """Train a language model on aligned data of one side: counts, recurrent networks or a Transformer.
+    """Train an n-gram, recurrent or Transformer language model on monolingual data.
 
-    Defaults in three are those of --preset small, medium and awd. The text is one stream, read in columns side by
-    side, a few steps at a time with the state carried on; with --context line each line starts from nothing.
+    Defaults given as three values are those of --preset small, medium and awd. The text is one stream, split into
+    parallel streams and trained with truncated BPTT: the state is carried over from segment to segment. With --context
+    line each line starts from the initial state.
 
-    --arch ngram counts instead: interpolated modified Kneser-Ney, in seconds.
+    --arch ngram estimates an n-gram model instead: interpolated modified Kneser-Ney, in seconds.
 
-    --cloze trains a model that fills a gap from both sides. The model directory keeps the best and the last weights,
-    the metrics, a learning curve and a model card.
+    --cloze trains a masked language model, for infilling given both sides. The model directory holds the best and
+    the last weights, the metrics, a learning curve and a model card.
     """
 
-    work: Path = usual.work()
+    work: Path = shared.work()
     data: Path | None = training.data()
-    vocab: list[Path] = training.vocab(help="Vocabulary.")
+    vocab: list[Path] = training.vocab(help="Vocabulary file.")
     tokenizer: Path | None = training.tokenizer()
     init_from: Path | None = training.init_from()
     preset: str = training.preset(choices=tuple(PRESETS))
-    arch: str = option("lstm", help="Counts, recurrent unit or Transformer.", panel="Model", choices=ARCHS)
-    layers: int | None = _preset("layers", help="Layers.", minimum=1)
-    hidden: int | None = _preset("hidden", help="Size of the states.", minimum=2)
-    embedding: int | None = _preset("embedding", help="Size of the embeddings.", minimum=1)
-    tied: bool = option(True, help="Output matrix is the embeddings.", panel="Model")
-    residual: bool | None = _preset("residual", help="Add each layer's input to its output.")
+    arch: str = option("lstm", help="N-gram model, recurrent cell or Transformer.", panel="Model", choices=ARCHS)
+    layers: int | None = _preset("layers", help="Number of layers.", minimum=1)
+    hidden: int | None = _preset("hidden", help="Hidden size.", minimum=2)
+    embedding: int | None = _preset("embedding", help="Embedding dimension.", minimum=1)
+    tied: bool = option(True, help="Tie the output layer to the embeddings.", panel="Model")
+    residual: bool | None = _preset("residual", help="Residual connections between layers.")
     heads: int = option(4, help="Attention heads of a Transformer.", panel="Model", minimum=1)
-    memory: int = option(128, help="Tokens that a Transformer looks back on.", panel="Model", unit="tokens", minimum=1)
+    memory: int = option(128, help="Attention window of a Transformer.", panel="Model", unit="tokens", minimum=1)
     context: str = option(
-        "stream", help="Lines follow each other, or each starts from nothing.", panel="Model",
+        "stream", help="Context of a line: the stream of lines before it, or none.", panel="Model",
         choices=kinds.LINE_CONTEXTS,
     )  # fmt: skip
-    cloze: bool = option(False, help="Learn to fill gaps, reading from both sides.", panel="Model")
-    bidirectional: bool = option(False, help="Read both ways; only with --cloze.", panel="Model")
-    embeddings: list[Path] = training.embeddings(help="Word vectors that embeddings start from.")
+    cloze: bool = option(False, help="Train a masked language model, to fill gaps.", panel="Model")
+    bidirectional: bool = option(False, help="Bidirectional layers; only with --cloze.", panel="Model")
+    embeddings: list[Path] = training.embeddings(help="Word vectors that initialize the embeddings.")
     repair: bool = training.repair()
     freeze_embeddings: bool = training.freeze_embeddings()
-    order: int = option(5, help="Longest n-gram.", panel="Counts", unit="tokens", minimum=1, maximum=12)
-    smoothing: str = option("kneser-ney", help="Where unseen n-grams get their share.", panel="Counts",
+    order: int = option(
+        5, help="Order of the n-gram model.", panel="N-gram models", unit="tokens", minimum=1, maximum=12
+    )
+    smoothing: str = option("kneser-ney", help="Smoothing method.", panel="N-gram models",
                             choices=SMOOTHINGS)  # fmt: skip
-    add_k: float = option(1.0, help="What add-k smoothing adds to each count.", panel="Counts", minimum=0)
+    add_k: float = option(1.0, help="Count that add-k smoothing adds.", panel="N-gram models", minimum=0)
     prune: list[int] = option(
-        (), help="For each order, leave out n-grams seen no more often; the last stands for the rest.",
-        panel="Counts", many=True, minimum=0, shown_default="none",
+        (), help="For each order, prune n-grams with at most this count; the last value holds for higher orders.",
+        panel="N-gram models", many=True, minimum=0, shown_default="none",
     )  # fmt: skip
-    closed: bool = option(False, help="Closed vocabulary: nothing is kept for unknown words.", panel="Counts")
-    dropout: float | None = _preset("dropout", help="Dropped from the output.", minimum=0, maximum=0.99)
-    dropout_input: float | None = _preset("dropout_input", help="Dropped from embeddings.", minimum=0, maximum=0.99)
-    dropout_hidden: float | None = _preset("dropout_hidden", help="Dropped between layers.", minimum=0, maximum=0.99)
+    closed: bool = option(
+        False, help="Closed vocabulary: no probability mass for unknown words.", panel="N-gram models"
+    )
+    dropout: float | None = _preset("dropout", help="Dropout on the output.", minimum=0, maximum=0.99)
+    dropout_input: float | None = _preset("dropout_input", help="Dropout on the embeddings.", minimum=0, maximum=0.99)
+    dropout_hidden: float | None = _preset("dropout_hidden", help="Dropout between layers.", minimum=0, maximum=0.99)
     dropout_embedding: float | None = training.dropout_embedding(PRESETS)
     weight_drop: float | None = training.weight_drop(PRESETS)
     activation_penalty: float | None = _preset(
-        "activation_penalty", "Optimisation", help="Weight of the squared activations.", minimum=0
+        "activation_penalty", "Optimization", help="Activation regularization (AR) weight.", minimum=0
     )
     temporal_penalty: float | None = _preset(
-        "temporal_penalty", "Optimisation", help="Weight of their squared change from step to step.", minimum=0
+        "temporal_penalty", "Optimization", help="Temporal activation regularization (TAR) weight.", minimum=0
     )
-    weight_decay: float | None = _preset("weight_decay", "Optimisation", help="Weight decay.", minimum=0)
+    weight_decay: float | None = _preset("weight_decay", "Optimization", help="Weight decay.", minimum=0)
     mean_decay: float | None = training.mean_decay(PRESETS)
-    epochs: float | None = training.epochs(PRESETS, help="Passes over the text; 0: by its size.")
+    epochs: float | None = training.epochs(PRESETS, help="Number of epochs; 0: chosen by the size of the text.")
     max_steps: int = training.max_steps()
-    columns: int | None = _preset("columns", "Optimisation", help="Places of the text read side by side.", minimum=1)
+    columns: int | None = _preset("columns", "Optimization", help="Batch size (parallel streams).", minimum=1)
     steps: int | None = _preset(
-        "steps", "Optimisation", help="Tokens read between two cuts of the gradient.", unit="tokens", minimum=1
+        "steps", "Optimization", help="BPTT length (tokens per segment).", unit="tokens", minimum=1
     )
-    vary_steps: bool | None = _preset("vary_steps", "Optimisation", help="Vary --steps at random.")
-    partial_shuffle: bool = option(True, help="Turn each column by a random amount, pass by pass.",
-                                   panel="Optimisation")  # fmt: skip
+    vary_steps: bool | None = _preset("vary_steps", "Optimization", help="Vary the BPTT length randomly.")
+    partial_shuffle: bool = option(True, help="Rotate each stream by a random offset every epoch.",
+                                   panel="Optimization")  # fmt: skip
     batch_tokens: int = option(
-        1400, help="Batch size where lines stand alone.", panel="Optimisation", unit="tokens", minimum=1
+        1400, help="Batch size with --context line or --cloze.", panel="Optimization", unit="tokens", minimum=1
     )
-    optimizer: str | None = _preset("optimizer", "Optimisation", help="Optimizer.", choices=kinds.OPTIMIZERS)
+    optimizer: str | None = _preset("optimizer", "Optimization", help="Optimizer.", choices=kinds.OPTIMIZERS)
     learning_rate: float | None = training.learning_rate(PRESETS)
-    schedule: str | None = _preset("schedule", "Optimisation", help="Rate over time.", choices=schedules.SCHEDULES)
+    schedule: str | None = _preset("schedule", "Schedule", help="Learning-rate schedule.", choices=schedules.SCHEDULES)
     warmup: int | None = training.warmup(PRESETS, help="Steps of linear warm-up; onecycle has its own.")
-    clip: float | None = _preset("clip", "Optimisation", help="Norm that longer gradients are cut to; 0: none.",
+    clip: float | None = _preset("clip", "Optimization", help="Clip gradients to this norm; 0: none.",
                                  minimum=0)  # fmt: skip
-    clip_value: float = option(0.0, help="Size that numbers of the gradient are cut to; 0: none.",
-                               panel="Optimisation", minimum=0)  # fmt: skip
+    clip_value: float = option(0.0, help="Clip gradient values to this magnitude; 0: none.",
+                               panel="Optimization", minimum=0)  # fmt: skip
     sampled_softmax: int = option(
-        0, help="Learn to tell a token from so many others drawn at random; 0: from all.", panel="Optimisation",
+        0, help="Sampled softmax with this many negatives; 0: full softmax.", panel="Optimization",
         unit="tokens", minimum=0,
     )  # fmt: skip
     patience: int = training.patience(0)
-    precision: str = training.precision(help="Of matrix products; auto: bf16 where the hardware has it and it pays.")
+    precision: str = training.precision(
+        help="Precision of matrix multiplications; auto: bf16 if the hardware supports it and it is faster."
+    )
     recompute: bool = training.recompute()
     device: str = training.device()
     threads: int = training.threads()
@@ -148,10 +155,10 @@ class TrainLMOptions:
 
 
 def apply_preset(options: TrainLMOptions) -> TrainLMOptions:
-    """The options with the preset's values where none were given.
+    """Fill in the values of the preset for options that were not given.
 
     Raises:
-        UsageError: Options that do not go together.
+        UsageError: Options cannot be combined.
     """
     values = PRESETS[options.preset]
     if options.arch == "transformer":
@@ -162,25 +169,35 @@ def apply_preset(options: TrainLMOptions) -> TrainLMOptions:
 
 
 def check(options: TrainLMOptions) -> None:
-    """Refuse what makes no sense, before any work is done. Raises UsageError."""
+    """Check the options before any work is done. Raises UsageError if they cannot be combined."""
     if options.bidirectional and not options.cloze:
         raise UsageError(
-            "--bidirectional language models do not exist",
-            "a model that reads from both sides has seen the word it should predict",
-            hint="--cloze trains one that fills gaps",
+            "--bidirectional needs --cloze",
+            "a causal language model must not see the word that it predicts",
+            hint="--cloze trains a masked language model",
+            option="--bidirectional",
         )
     if options.cloze and options.arch in (NGRAM, "transformer"):
-        raise UsageError(f"--cloze wants a recurrent unit, not --arch {options.arch}", "it reads from both sides")
+        raise UsageError(f"--cloze needs a recurrent cell, not --arch {options.arch}", option="--cloze")
     for flag, count in (("--accumulate", options.accumulate), ("--processes", options.processes)):
         if options.arch == NGRAM and count > 1:
-            raise UsageError(f"{flag} {count} is for neural networks, not --arch {NGRAM}", "counting takes no steps")
+            raise UsageError(
+                f"{flag} {count} needs a neural network, not --arch {NGRAM}",
+                "n-gram models are not trained in steps",
+                option=flag,
+            )
     if options.arch == NGRAM and options.recompute:
         raise UsageError(
-            f"--recompute is for neural networks, not --arch {NGRAM}", "counting keeps nothing for a gradient"
+            f"--recompute needs a neural network, not --arch {NGRAM}",
+            "n-gram models have no activations",
+            option="--recompute",
         )
     if options.arch == "transformer" and options.embedding != options.hidden:
         raise UsageError(
-            f"a Transformer has one size: --embedding {options.embedding} is not --hidden {options.hidden}"
+            f"--embedding ({options.embedding}) must equal --hidden ({options.hidden}) for a Transformer",
+            option="--embedding",
         )
     if options.arch == "transformer" and (options.hidden or 0) % options.heads:
-        raise UsageError(f"--hidden {options.hidden} cannot be parted among --heads {options.heads}")
+        raise UsageError(
+            f"--hidden ({options.hidden}) must be divisible by --heads ({options.heads})", option="--hidden"
+        )

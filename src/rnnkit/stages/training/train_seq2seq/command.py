@@ -1,4 +1,4 @@
-"""`rnnkit train-seq2seq`: aligned data of two sides in, a model directory out."""
+"""`rnnkit train-seq2seq`: train a sequence-to-sequence model on parallel data."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
-from rnnkit.stages.training.setup import initial_weights, training_inputs, training_run
-from rnnkit.stages.training.setup.model_directory import TrainingResult
-from rnnkit.stages.training.setup.training_run import Recipe, TrainingComponents
+from rnnkit.stages.training.setup import training_inputs, training_run
+from rnnkit.stages.training.setup.initial_weights import PretrainedEmbeddings, load_initial_weights
+from rnnkit.stages.training.setup.model_directory import TrainedModel, TrainingResult
+from rnnkit.stages.training.setup.training_inputs import GuidedAttentionInput, TrainingInputs
+from rnnkit.stages.training.setup.training_run import TrainingComponents, TrainingRun
 from rnnkit.stages.training.train_seq2seq.options import TrainSeq2SeqOptions, apply_preset
 
 if TYPE_CHECKING:
     import torch
 
     from rnnkit.data.aligned_data import AlignedData
-    from rnnkit.io.resumable_output import RunDirectory
+    from rnnkit.evaluation.translation import Measured
     from rnnkit.models.seq2seq_config import Seq2SeqConfig
     from rnnkit.models.store import LoadedSeq2Seq
-    from rnnkit.stages.training.setup.training_inputs import TrainingInputs
-    from rnnkit.training.distributed import ProcessGroup
     from rnnkit.training.dry_run import CostEstimate
-    from rnnkit.training.optimizer import OptimizerSettings as Changes
+    from rnnkit.training.optimizer import OptimizerSettings
 
 EXAMPLE = """\
 rnnkit train-seq2seq --arch lstm
@@ -34,36 +34,28 @@ rnnkit train-seq2seq --arch transformer --preset base --output work/transformer
 rnnkit train-seq2seq --embeddings wiki.de.vec wiki.en.vec --embedding 300
 rnnkit train-seq2seq --resume"""
 
-__all__ = ["EXAMPLE", "TrainSeq2SeqOptions", "run"]
-
 VALIDATION_BEAM = 1
 
 
 def run(options: TrainSeq2SeqOptions, listen: Listener = null_listener) -> TrainingResult | CostEstimate:
-    """Train, or with `dry_run` say what it would cost.
+    """Train a model, or with `dry_run` estimate the cost.
 
     Raises:
-        DataError: Data, vocabulary or tokenizer is missing, or the data has no `train` or `valid` part.
-        UsageError: Options that do not go together.
-        ArtefactError: They do not belong together, or the output already exists or is in use.
-        Interrupted: A signal came; everything is saved.
+        DataError: Data, vocabulary or tokenizer is missing, or the data lacks a `train` or `valid` split.
+        UsageError: Options cannot be combined.
+        ArtefactError: Inputs do not match each other, or the output exists or is in use.
+        Interrupted: A signal arrived; everything is saved.
     """
     folder = options.output or Workspace(options.work).model
     if not options.resume:
         options = apply_preset(options)
-        _pretrained(options).check(options.tied, options.init_from)
-    return training_run.run(
-        options, folder, lambda resolved, group, place: _recipe(resolved, place, group, listen), listen
-    )
-
-
-def _recipe(options: TrainSeq2SeqOptions, folder: RunDirectory, group: ProcessGroup, listen: Listener) -> Recipe:
-    return Recipe(
-        open_inputs=lambda: _open_inputs(options),
-        vectors=_pretrained(options),
-        prepare=lambda made_from, resuming: _prepare(options, made_from, folder, resuming, group, listen),
-        group=group,
-    )
+        _embeddings(options).check(options.tied, options.init_from)
+    if options.dry_run:
+        trial = training_run.dry_run(options, folder, listen)
+        return trial.estimate(build_seq2seq(trial, _open_inputs(options)))
+    with training_run.start(options, folder, listen) as started:
+        inputs = started.check_inputs(_open_inputs(started.options), _embeddings(started.options))
+        return started.fit(build_seq2seq(started, inputs), inputs)
 
 
 def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
@@ -71,107 +63,97 @@ def _open_inputs(options: TrainSeq2SeqOptions) -> TrainingInputs:
     return dataclasses.replace(found, digests={**found.digests, **_guided(options).digests()})
 
 
-def _prepare(
-    options: TrainSeq2SeqOptions,
-    made_from: TrainingInputs,
-    folder: RunDirectory,
-    resuming: bool,
-    group: ProcessGroup,
-    listen: Listener,
-) -> TrainingComponents:
-    """The network in its model directory, the task that trains it, the batches, and what measures it."""
+def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -> TrainingComponents:
+    """Build the network, its training task, the batches and the validation."""
     from rnnkit.data.batch_sampler import BatchSampler
     from rnnkit.data.step_iterator import StepIterator
-    from rnnkit.decoding.stepper import SearchOptions, max_training_lengths
-    from rnnkit.evaluation.translation import Measured, make_validation
+    from rnnkit.evaluation.translation import make_validation
     from rnnkit.training.optimizer import NetworkOptimizer
     from rnnkit.training.schedules import default_epochs
     from rnnkit.training.seq2seq_task import Seq2SeqObjective, Seq2SeqTask
 
-    data = made_from.data
-    guide = _guided(options).load(data)
-    model = _make_model(options, made_from, folder, resuming, group, listen)
+    options, data = run.options, inputs.data
+    supervision = _guided(options).load(data)
+    model = _make_model(run, inputs)
     network = model.network
     source, target = (data.side("train", side) for side in data.sides)
-    optimizer = NetworkOptimizer(network, _changes(options), folder, group)
+    optimizer = NetworkOptimizer(network, _optimizer_settings(options), run.directory, run.group)
     precision = _precision(options, optimizer.device)
-    batch_tokens = options.batch_tokens or 1
-    known = data.meta.facts["splits"]["train"].get("longest")
-    longest = max_training_lengths([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
-    # As `decode` will search with the finished model.
-    search = SearchOptions(beam=VALIDATION_BEAM, most_source=longest.most_source, most_output=longest.most_output)
-    measured = Measured(options.validate_lines, options.measure or "auto", options.samples, search, 2 * batch_tokens)
-    batches = BatchSampler([source.lengths(), target.lengths()], batch_tokens, options.seed)
+    objective = Seq2SeqObjective(options.label_smoothing or 0.0, precision)
+    batches = BatchSampler([source.lengths(), target.lengths()], options.batch_tokens or 1, options.seed)
     return TrainingComponents(
-        folder=folder,
-        network=network,
-        languages=model.languages,
-        task=Seq2SeqTask(
-            network, source, target, Seq2SeqObjective(options.label_smoothing or 0.0, precision), optimizer, guide
-        ),
-        batches=StepIterator(batches, training_run.shard_spec(options, group)),
-        validate=make_validation(model, data, measured, optimizer.ema_weights, listen),
-        epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
-        vocabulary=network.config.target_size,
+        model=TrainedModel(run.directory, network, model.languages),
+        task=Seq2SeqTask(network, source, target, objective, optimizer, supervision),
+        batches=StepIterator(batches, run.shard),
+        validate=make_validation(model, data, _validation(options, data), optimizer.ema_weights, run.listen),
+        default_epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
+        vocabulary_size=network.config.target_size,
         precision=precision,
     )
 
 
-def _make_model(
-    options: TrainSeq2SeqOptions,
-    made_from: TrainingInputs,
-    folder: RunDirectory,
-    resuming: bool,
-    group: ProcessGroup,
-    listen: Listener,
-) -> LoadedSeq2Seq:
-    """The model directory with its network on its device.
+def _validation(options: TrainSeq2SeqOptions, data: AlignedData) -> Measured:
+    """Return how to validate: with greedy search, under the length limits that `decode` has for the finished model."""
+    from rnnkit.decoding.stepper import SearchOptions, max_training_lengths
+    from rnnkit.evaluation.translation import Measured
 
-    A run that is resumed from a checkpoint needs no other weights to start from.
+    known = data.meta.facts["splits"]["train"].get("longest")
+    longest = max_training_lengths([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
+    search = SearchOptions(
+        beam=VALIDATION_BEAM, max_source_length=longest.max_source_length, max_output_length=longest.max_output_length
+    )
+    batch_tokens = 2 * (options.batch_tokens or 1)
+    return Measured(options.validate_lines, options.measure or "auto", options.samples, search, batch_tokens)
+
+
+def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -> LoadedSeq2Seq:
+    """Create the network on its device with its initial weights, and the model directory of a new run.
+
+    A checkpoint replaces the weights of a resumed run, so that no others are loaded.
     """
     import torch
 
     from rnnkit.models import store
     from rnnkit.models.sequence_to_sequence import SequenceToSequence
-    from rnnkit.nn import recompute
+    from rnnkit.nn import activation_checkpointing
     from rnnkit.nn.device import choose_device, set_threads
-    from rnnkit.stages.training.setup.initial_weights import load_initial_weights
     from rnnkit.text.tokenizers.store import load_tokenizer
     from rnnkit.text.vocabulary import Vocabulary
 
-    set_threads(options.threads, group.rank_info.local_world_size)
-    data = made_from.data
-    languages = (data.sides[0], data.sides[1])
-    tokenizer = cast(Path, made_from.tokenizer)  # `open_pairs` refuses data without one
-    config = _config(options, data, made_from.joint)
-    loaded = [Vocabulary.load(path) for path in made_from.vocabularies]
+    options, data = run.options, inputs.data
+    set_threads(options.threads, run.group.rank_info.local_world_size)
+    tokenizer = cast(Path, inputs.tokenizer)  # `open_pairs` refuses data without one
+    config = _config(options, data, inputs.joint)
+    vocabularies = [Vocabulary.load(path) for path in inputs.vocabularies]
     torch.manual_seed(options.seed)
     network = SequenceToSequence(config).to(choose_device(options.device))
     if options.recompute:
-        recompute.turn_on(network)
-    if not resuming and options.init_from is not None:
-        load_initial_weights(network, store.SEQ2SEQ, options.init_from, loaded)
-    if not resuming:
-        _pretrained(options).fill(network, loaded, data, listen)
-    _pretrained(options).freeze(network, data)
-    if group.is_main and not options.dry_run and not options.resume:
-        store.create_seq2seq(folder.path, config, languages, tokenizer, made_from.vocabularies)
+        activation_checkpointing.enable_checkpointing(network)
+    embeddings = _embeddings(options)
+    if not run.from_checkpoint and options.init_from is not None:
+        load_initial_weights(network, store.SEQ2SEQ, options.init_from, vocabularies)
+    if not run.from_checkpoint:
+        embeddings.initialize(network, vocabularies, data, run.listen)
+    embeddings.freeze(network, data)
+    languages = (data.sides[0], data.sides[1])
+    if run.creates_model:
+        store.create_seq2seq(run.directory.path, config, languages, tokenizer, inputs.vocabularies)
     return store.LoadedSeq2Seq(
-        folder=folder.path,
+        folder=run.directory.path,
         network=network,
         tokenizer=load_tokenizer(tokenizer),
-        source_vocabulary=loaded[0],
-        target_vocabulary=loaded[-1],
+        source_vocabulary=vocabularies[0],
+        target_vocabulary=vocabularies[-1],
         languages=languages,
         facts={},
     )
 
 
-def _changes(options: TrainSeq2SeqOptions) -> Changes:
+def _optimizer_settings(options: TrainSeq2SeqOptions) -> OptimizerSettings:
     from rnnkit.training.optimizer import OptimizerSettings
 
     return OptimizerSettings(
-        optimizer=options.optimizer,  # type: ignore[arg-type]  # held to the choices by `config.resolve`
+        optimizer=options.optimizer,  # type: ignore[arg-type]  # `config.resolve` checks the choices
         weight_decay=options.weight_decay,
         clip=options.clip,
         ema_decay=options.mean_decay or 0.0,
@@ -181,23 +163,23 @@ def _changes(options: TrainSeq2SeqOptions) -> Changes:
 
 
 def _precision(options: TrainSeq2SeqOptions, device: torch.device) -> torch.dtype:
-    """The type of the layers' products; a Transformer's run over whole sentences."""
+    """Return the data type of matrix multiplications; those of a Transformer span whole sentences."""
     from rnnkit.nn import device as devices
 
-    whole = options.arch in kinds.TRANSFORMERS
-    smallest = devices.SMALLEST_LAYERS_FOR_BFLOAT16 if whole else devices.SMALLEST_FOR_BFLOAT16
+    is_transformer = options.arch in kinds.TRANSFORMERS
+    smallest = devices.MIN_HIDDEN_FOR_BF16_SEQUENCES if is_transformer else devices.MIN_HIDDEN_FOR_BF16
     return devices.choose_precision(options.precision, device, options.hidden or 0, smallest)
 
 
 def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: bool) -> Seq2SeqConfig:
     from rnnkit.models.seq2seq_config import Seq2SeqConfig
 
-    for asked, flag in ((options.joint_embeddings, "--joint-embeddings"), (options.copy, "--copy")):
-        if asked and not joint_vocabulary:
-            raise UsageError(f"{flag} needs a joint vocabulary", hint="`rnnkit vocab` without --separate")
+    for enabled, flag in ((options.joint_embeddings, "--joint-embeddings"), (options.copy, "--copy")):
+        if enabled and not joint_vocabulary:
+            raise UsageError(f"{flag} needs a joint vocabulary", hint="`rnnkit vocab` without --separate", option=flag)
     source, target = data.sides
-    headed, whole = options.attention == "multihead", options.arch in kinds.TRANSFORMERS
-    # Names are held to the choices by `config.resolve`, and none of the preset's values is missing any more.
+    is_multihead, is_transformer = options.attention == "multihead", options.arch in kinds.TRANSFORMERS
+    # `config.resolve` checks the choices, and the preset has filled in all values.
     return Seq2SeqConfig(
         arch=options.arch,  # type: ignore[arg-type]
         source_size=data.vocabulary_size(source),
@@ -214,8 +196,8 @@ def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: b
         joint=options.joint_embeddings,
         reset_inside=options.gru_reset == "inside",
         dropout=options.dropout or 0.0,
-        heads=options.heads or 1 if headed else Seq2SeqConfig.heads,
-        inner=options.inner or 0 if whole else Seq2SeqConfig.inner,
+        heads=options.heads or 1 if is_multihead else Seq2SeqConfig.heads,
+        inner=options.inner or 0 if is_transformer else Seq2SeqConfig.inner,
         norm=options.norm,  # type: ignore[arg-type]
         positions=options.positions,  # type: ignore[arg-type]
         cell=options.cell,  # type: ignore[arg-type]
@@ -225,16 +207,16 @@ def _config(options: TrainSeq2SeqOptions, data: AlignedData, joint_vocabulary: b
         weight_drop=options.weight_drop or 0.0,
         dropout_embedding=options.dropout_embedding or 0.0,
         copy=bool(options.copy),
-        guided_head=headed and _guided(options).file is not None,
+        guided_head=is_multihead and _guided(options).file is not None,
         right_to_left=options.right_to_left,
     )
 
 
-def _guided(options: TrainSeq2SeqOptions) -> training_inputs.GuidedAttentionInput:
-    return training_inputs.GuidedAttentionInput(options.guided_attention, options.guided_weight)
+def _guided(options: TrainSeq2SeqOptions) -> GuidedAttentionInput:
+    return GuidedAttentionInput(options.guided_attention, options.guided_weight)
 
 
-def _pretrained(options: TrainSeq2SeqOptions) -> initial_weights.PretrainedEmbeddings:
-    return initial_weights.PretrainedEmbeddings(
+def _embeddings(options: TrainSeq2SeqOptions) -> PretrainedEmbeddings:
+    return PretrainedEmbeddings(
         tuple(options.embeddings), options.freeze_embeddings, options.joint_embeddings, options.repair
     )

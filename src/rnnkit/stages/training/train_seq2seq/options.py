@@ -1,4 +1,4 @@
-"""What `train-seq2seq` can be told, and the presets that say the rest."""
+"""Options of `train-seq2seq`, their presets, and the checks of which can be combined."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
-from rnnkit.options.declare import option
-from rnnkit.stages import usual_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.stages.training.setup import training_inputs
@@ -40,7 +40,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "small": SMALL, "base": BASE, "g2p-small": G2P_SMALL, "g2p-base": G2P_BASE,
     "inflection-small": INFLECTION_SMALL, "inflection-base": INFLECTION_BASE,
 }  # fmt: skip
-"""What a recurrent network is told, by the task and the size."""
+"""Defaults of recurrent networks, by task and size."""
 
 CHARACTERS: Mapping[str, Any] = {"layers": 4, "hidden": 256, "batch_tokens": 4096, "learning_rate": 1e-3}
 TRANSFORMERS: Mapping[str, Mapping[str, Any]] = {
@@ -51,10 +51,10 @@ TRANSFORMERS: Mapping[str, Mapping[str, Any]] = {
     "inflection-small": {**CHARACTERS, "layers": 3, "warmup": 1000},
     "inflection-base": {**CHARACTERS, "warmup": 2000, "epochs": 100.0},
 }
-"""What a Transformer is told otherwise."""
+"""Defaults of a Transformer that differ."""
 
 HYBRID: Mapping[str, Any] = {"decoder_layers": 2}
-"""What a hybrid is told otherwise than a Transformer: most of its work is done once, in the encoder."""
+"""Defaults of a hybrid that differ from a Transformer's: most of its computation is in the encoder."""
 
 SHOWN: Mapping[str, Mapping[str, Any]] = {"small": SMALL}
 """The presets whose values `--help` shows."""
@@ -64,104 +64,127 @@ _preset = functools.partial(training_options.preset_option, SHOWN)
 
 @dataclass(frozen=True)
 class TrainSeq2SeqOptions:
-    """Train a sequence-to-sequence model on aligned data of two sides.
+    """Train a sequence-to-sequence model on parallel data.
 
-    Options not given come from --preset; shown is what `small` says of a recurrent network. --arch transformer has
-    attention in place of recurrence, --arch hybrid only in its encoder. The model directory keeps the best and the last
-    weights, the metrics, a learning curve and a model card.
+    --preset supplies the defaults; those shown are of `small` for a recurrent network. --arch transformer uses
+    self-attention instead of recurrence, --arch hybrid only in the encoder. The model directory holds the best and the
+    last weights, the metrics, a learning curve and a model card.
 
-    Embeddings can start from word vectors: a vectors directory, or a file of word2vec, fastText or GloVe, with the size
-    of --embedding. One is for the source, and for both sides with --joint-embeddings; two are for source and target.
-    Tokens are looked up as they are, then without the marks of their tokenizer, then in lower case; where the vectors
-    have n-grams, the others are composed. All are scaled to the mean length of new embeddings, and tokens without a
-    vector are drawn at random like those that have one.
+    Embeddings can be initialized from word vectors of dimension --embedding: a vectors directory, or a word2vec,
+    fastText or GloVe file. One file is for the source, and for both sides with --joint-embeddings; two are for source
+    and target. Tokens are looked up unchanged, then without the markers of their tokenizer, then in lower case; vectors
+    with n-grams compose the remaining ones. All are scaled to the mean norm of random embeddings, and tokens without a
+    vector are initialized randomly with the same spread.
     """
 
-    work: Path = usual.work()
+    work: Path = shared.work()
     data: Path | None = training.data()
-    vocab: list[Path] = training.vocab(help="Vocabulary, or the source's and the target's.")
+    vocab: list[Path] = training.vocab(help="Vocabulary file, or those of source and target.")
     tokenizer: Path | None = training.tokenizer()
     init_from: Path | None = training.init_from()
     preset: str = training.preset(choices=tuple(PRESETS))
     arch: str = option(
-        "lstm", help="Recurrent unit, Transformer, or its encoder with a recurrent decoder.", panel="Model",
+        "lstm", help="Recurrent cell, Transformer, or hybrid: Transformer encoder, recurrent decoder.", panel="Model",
         choices=kinds.TRANSLATION_ARCHS,
     )  # fmt: skip
     layers: int | None = _preset("layers", help="Encoder layers.", minimum=1)
-    decoder_layers: int | None = _preset("decoder_layers", help="Decoder layers; 0: as the encoder.", minimum=0)
-    hidden: int | None = _preset("hidden", help="Size of memory and decoder states.", minimum=2)
-    embedding: int | None = _preset("embedding", help="Size of the embeddings; a Transformer's is --hidden.", minimum=1)
-    bidirectional: bool = option(True, help="Encoder reads both ways, half the size each.", panel="Model")
-    residual: bool = option(
-        True, help="Recurrent layers' input added to their output, from three layers up.", panel="Model"
+    decoder_layers: int | None = _preset(
+        "decoder_layers", help="Decoder layers; 0: as many as in the encoder.", minimum=0
     )
-    layer_norm: bool | None = _preset("layer_norm", help="Normalise what recurrent layers read.")
+    hidden: int | None = _preset("hidden", help="Hidden size.", minimum=2)
+    embedding: int | None = _preset("embedding", help="Embedding dimension; of a Transformer, --hidden.", minimum=1)
+    bidirectional: bool = option(True, help="Bidirectional encoder, half the hidden size per direction.", panel="Model")
+    residual: bool = option(
+        True, help="Residual connections between recurrent layers, from three layers on.", panel="Model"
+    )
+    layer_norm: bool | None = _preset("layer_norm", help="Layer normalization of the input of recurrent layers.")
     attention: str | None = option(
-        None, help="Attention over the source; location knows where it looked last, monotonic never looks back.",
+        None, help="Attention over the source; location uses the previous weights, monotonic never moves back.",
         panel="Model", choices=kinds.ATTENTIONS,
-        shown_default="dot, for g2p and inflection location; a Transformer's is multihead",
+        shown_default="dot; location for g2p and inflection; multihead for a Transformer",
     )  # fmt: skip
-    heads: int | None = _preset("heads", help="Heads of multihead attention.", minimum=1)
-    inner: int | None = _preset("inner", help="Size within a Transformer's feed-forward networks.", minimum=1)
-    norm: str = option("pre", help="A Transformer's layer norms before or after.", panel="Model", choices=kinds.NORMS)
+    heads: int | None = _preset("heads", help="Heads of multi-head attention.", minimum=1)
+    inner: int | None = _preset("inner", help="Feed-forward size of a Transformer.", minimum=1)
+    norm: str = option(
+        "pre",
+        help="Layer normalization of a Transformer before or after each sublayer.",
+        panel="Model",
+        choices=kinds.NORMS,
+    )
     positions: str = option(
-        "rotary", help="How a Transformer knows the order of tokens.", panel="Model", choices=kinds.POSITIONS
+        "rotary", help="Positional encoding of a Transformer.", panel="Model", choices=kinds.POSITIONS
     )
     cell: str = option("ssru", help="Recurrent cell of --arch hybrid.", panel="Model", choices=kinds.CELLS)
     bridge: str = option(
-        "mean", help="Decoder starts from the encoder's last states or its memory's mean.", panel="Model",
+        "mean", help="Initial decoder state: last encoder states, or mean of the encoder output.", panel="Model",
         choices=kinds.BRIDGES,
     )  # fmt: skip
-    input_feeding: bool = option(False, help="Feed each readout into the next step (Luong); slower.", panel="Model")
-    copy: bool | None = _preset("copy", help="Tokens can be copied from the source; needs a joint vocabulary.")
-    right_to_left: bool = option(False, help="Say the target from its end; decode turns it round.", panel="Model")
-    tied: bool = option(True, help="Output matrix is the target embeddings.", panel="Model")
+    input_feeding: bool = option(
+        False,
+        help="Input feeding (Luong et al. 2015): the readout is an input of the next step; slower.",
+        panel="Model",
+    )
+    copy: bool | None = _preset(
+        "copy", help="Copy mechanism: tokens can be copied from the source; needs a joint vocabulary."
+    )
+    right_to_left: bool = option(
+        False, help="Generate the target from right to left; decode reverses it.", panel="Model"
+    )
+    tied: bool = option(True, help="Tie the output layer to the target embeddings.", panel="Model")
     joint_embeddings: bool = option(
-        False, help="Source and target share embeddings; needs a joint vocabulary.", panel="Model"
+        False, help="Share the embeddings of source and target; needs a joint vocabulary.", panel="Model"
     )
     gru_reset: str = option(
-        "after", help="GRU's reset gate after the product (torch) or inside it (paper).", panel="Model",
+        "after", help="Reset gate of the GRU after the matrix product (torch) or inside it (paper).", panel="Model",
         choices=kinds.RESETS,
     )  # fmt: skip
     embeddings: list[Path] = training.embeddings(
-        help="Word vectors that embeddings start from: the source's, or the source's and the target's.", many=True
+        help="Word vectors that initialize the embeddings: of the source, or of source and target.", many=True
     )
     repair: bool = training.repair()
     freeze_embeddings: bool = training.freeze_embeddings()
     dropout: float | None = _preset(
-        "dropout", help="Share dropped on embeddings, layers, readout.", minimum=0, maximum=0.99
+        "dropout", help="Dropout on embeddings, layers and readout.", minimum=0, maximum=0.99
     )
-    variational: bool | None = _preset("variational", help="Drop the same features at all steps of a sentence.")
+    variational: bool | None = _preset(
+        "variational", help="Variational dropout: the same mask at all steps of a sentence."
+    )
     dropout_embedding: float | None = training.dropout_embedding(SHOWN)
     weight_drop: float | None = training.weight_drop(SHOWN)
-    epochs: float | None = training.epochs(SHOWN, help="Passes over the data; 0: by its size.")
+    epochs: float | None = training.epochs(SHOWN, help="Number of epochs; 0: chosen by the size of the data.")
     max_steps: int = training.max_steps()
     batch_tokens: int | None = _preset(
-        "batch_tokens", "Optimisation", help="Batch size on its longer side, padding counted.", unit="tokens", minimum=1
+        "batch_tokens",
+        "Optimization",
+        help="Batch size in tokens of the longer side, padding included.",
+        unit="tokens",
+        minimum=1,
     )
-    optimizer: str = option("adam", help="Optimizer.", panel="Optimisation", choices=kinds.OPTIMIZERS)
+    optimizer: str = option("adam", help="Optimizer.", panel="Optimization", choices=kinds.OPTIMIZERS)
     guided_attention: Path | None = option(
-        None, help="Links of the training pairs, from `align-words`, that attention is pulled towards.",
-        panel="Optimisation", shown_default="attention finds its own way",
+        None, help="Alignment links of the training pairs, from `align-words`, to supervise the attention.",
+        panel="Optimization", shown_default="none (no guided attention)",
     )  # fmt: skip
     guided_weight: float = option(
         training_inputs.GUIDED_WEIGHT,
-        help="Weight of --guided-attention beside the loss.",
-        panel="Optimisation",
+        help="Weight of the guided-attention loss.",
+        panel="Optimization",
         minimum=0,
     )
     learning_rate: float | None = training.learning_rate(SHOWN)
-    schedule: str = option("cosine", help="Rate after warm-up.", panel="Optimisation", choices=schedules.SCHEDULES)
+    schedule: str = option(
+        "cosine", help="Learning-rate schedule after warm-up.", panel="Schedule", choices=schedules.SCHEDULES
+    )
     warmup: int | None = training.warmup(SHOWN, help="Steps of linear warm-up.")
-    weight_decay: float = option(0.0, help="Weight decay.", panel="Optimisation", minimum=0)
+    weight_decay: float = option(0.0, help="Weight decay.", panel="Optimization", minimum=0)
     label_smoothing: float | None = _preset(
-        "label_smoothing", "Optimisation", help="Probability spread over the vocabulary.", minimum=0, maximum=0.99
+        "label_smoothing", "Optimization", help="Label smoothing.", minimum=0, maximum=0.99
     )
     mean_decay: float | None = training.mean_decay(SHOWN)
-    clip: float = option(1.0, help="Norm that longer gradients are cut to.", panel="Optimisation", minimum=1e-9)
+    clip: float = option(1.0, help="Clip gradients to this norm.", panel="Optimization", minimum=1e-9)
     patience: int = training.patience(5)
     precision: str = training.precision(
-        help="Of matrix products; auto: bf16 where the hardware has it and states are large."
+        help="Precision of matrix multiplications; auto: bf16 if the hardware supports it and --hidden is large."
     )
     recompute: bool = training.recompute()
     device: str = training.device()
@@ -173,13 +196,13 @@ class TrainSeq2SeqOptions:
     output: Path | None = training.output()
     validate_every: int = training.validate_every()
     validate_lines: int = option(
-        1000, help="Validation lines decoded; 0: by loss alone.", panel="Output", unit="lines", minimum=0
+        1000, help="Validation lines to decode; 0: validate by the loss alone.", panel="Output", unit="lines", minimum=0
     )
     measure: str | None = _preset(
-        "measure", "Output", help="What chooses the best weights; auto: BLEU, of short outputs chrF.",
-        choices=kinds.MEASURES,
+        "measure", "Output", help="Metric that selects the best weights; auto: BLEU, or chrF for short outputs.",
+        choices=kinds.VALIDATION_METRICS,
     )  # fmt: skip
-    samples: int = option(3, help="Sample translations shown at a validation.", panel="Output", minimum=0)
+    samples: int = option(3, help="Sample translations to show at each validation.", panel="Output", minimum=0)
     average: int = training.average()
     report_every: int = training.report_every()
     save_every: float = training.save_every()
@@ -189,10 +212,10 @@ class TrainSeq2SeqOptions:
 
 
 def apply_preset(options: TrainSeq2SeqOptions) -> TrainSeq2SeqOptions:
-    """The options with the preset's values where none were given.
+    """Fill in the values of the preset for options that were not given.
 
     Raises:
-        UsageError: Options that do not go together.
+        UsageError: Options cannot be combined.
     """
     values: dict[str, Any] = {"attention": "dot", **PRESETS[options.preset]}
     if options.arch in kinds.TRANSFORMERS:
@@ -205,29 +228,42 @@ def apply_preset(options: TrainSeq2SeqOptions) -> TrainSeq2SeqOptions:
 
 
 def check(options: TrainSeq2SeqOptions) -> None:
-    """Refuse what makes no sense, before any work is done. Raises UsageError."""
+    """Check the options before any work is done. Raises UsageError if they cannot be combined."""
     hidden, heads = options.hidden or 0, options.heads or 1
     if options.attention == "multihead" and hidden % heads:
-        raise UsageError(f"--hidden {hidden} cannot be parted among --heads {heads}")
+        raise UsageError(f"--hidden ({hidden}) must be divisible by --heads ({heads})", option="--hidden")
     if options.gru_reset == "inside" and options.arch != "gru":
-        raise UsageError(f"--gru-reset inside is for --arch gru, not {options.arch}")
+        raise UsageError(f"--gru-reset inside needs --arch gru, not {options.arch}", option="--gru-reset")
     if options.copy and options.attention == "none":
-        raise UsageError("--copy needs attention", "it copies what the decoder looks at")
+        raise UsageError("--copy needs attention", "its weights are the probabilities of copying", option="--copy")
     training_inputs.GuidedAttentionInput(options.guided_attention, options.guided_weight).check(options.attention)
     if options.arch in kinds.TRANSFORMERS:
         _check_transformer(options)
         return
     if options.bidirectional and hidden % 2:
-        raise UsageError(f"--hidden {hidden} is odd; each direction of the encoder gets half of it")
+        raise UsageError(
+            f"--hidden must be even for a bidirectional encoder, got {hidden}",
+            "each direction gets half of it",
+            option="--hidden",
+        )
     if options.variational and options.input_feeding:
-        raise UsageError("--variational and --input-feeding do not go together", "input feeding runs step by step")
+        raise UsageError(
+            "--variational cannot be combined with --input-feeding",
+            "input feeding computes one step at a time",
+            option="--variational",
+        )
     if options.weight_drop and options.arch == "mingru":
-        raise UsageError("--weight-drop is not for --arch mingru", "it has no matrix from state to state")
+        raise UsageError(
+            "--weight-drop cannot be combined with --arch mingru",
+            "it has no recurrent weight matrix",
+            option="--weight-drop",
+        )
     if options.weight_drop and options.arch == "lstm" and options.bridge == "last":
         raise UsageError(
-            "--weight-drop and --bridge last do not go together for an LSTM",
-            "its cells' last states come from a call that knows only the layer's own weights",
+            "--weight-drop cannot be combined with --bridge last for an LSTM",
+            "the last cell states are computed with the weights without DropConnect",
             hint="--bridge mean",
+            option="--weight-drop",
         )
 
 
@@ -235,14 +271,19 @@ def _check_transformer(options: TrainSeq2SeqOptions) -> None:
     name = f"--arch {options.arch}"
     if options.embedding != options.hidden:
         raise UsageError(
-            f"a Transformer has one size: --embedding {options.embedding} is not --hidden {options.hidden}"
+            f"--embedding ({options.embedding}) must equal --hidden ({options.hidden}) for a Transformer",
+            option="--embedding",
         )
     if options.attention != "multihead":
-        raise UsageError(f"--attention {options.attention} is not for {name}", "a Transformer's attention is multihead")
+        raise UsageError(
+            f"--attention {options.attention} cannot be combined with {name}",
+            "a Transformer needs multihead attention",
+            option="--attention",
+        )
     recurrent = {
         "--input-feeding": options.input_feeding, "--weight-drop": options.weight_drop,
         "--layer-norm": options.layer_norm, "--bridge last": options.bridge == "last",
     }  # fmt: skip
-    for flag, given in recurrent.items():
-        if given:
-            raise UsageError(f"{flag} is for recurrent networks, not {name}")
+    for flag, is_set in recurrent.items():
+        if is_set:
+            raise UsageError(f"{flag} needs a recurrent network, not {name}", option=flag.partition(" ")[0])

@@ -1,0 +1,105 @@
+"""Queries against word vectors, from the command line or one per line of standard input, and their results.
+
+A query that fails, for example because a word has no vector, yields a `FailedQuery` in place of its result, and the
+next query is answered.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rnnkit.config import STDIN
+from rnnkit.errors import DataError, RnnkitError
+from rnnkit.events import Listener, Note
+from rnnkit.io.safe_reading import Repairs
+from rnnkit.text.lines import read_lines
+
+if TYPE_CHECKING:
+    from rnnkit.embeddings.vectors import Vectors
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class FailedQuery:
+    """A query without a result.
+
+    Attributes:
+        query: The text of the query.
+        error: The reason; None for a blank line, which is not a query.
+        lines: Lines to print in place of the result.
+    """
+
+    query: str
+    error: RnnkitError | None = None
+    lines: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON object of this query."""
+        return {"question": self.query, "error": self.error.what if self.error else None}
+
+
+@dataclass(frozen=True)
+class RepairReport:
+    """The repairs made while the vectors were read: with `--json`, the object that follows the results.
+
+    Attributes:
+        repairs: The repairs.
+        lines: Empty: without `--json`, a warning gives the counts.
+    """
+
+    repairs: Repairs
+    lines: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON object."""
+        return {"repairs": self.repairs.as_dict()}
+
+
+def append_repairs(results: Iterator[Result], vectors: Vectors, json: bool) -> Iterator[Result | RepairReport]:
+    """Yield the results and, with `json`, a report of the repairs if any were made."""
+    yield from results
+    repairs = vectors.table.repairs
+    if json and repairs is not None and repairs.counts:
+        yield RepairReport(repairs)
+
+
+def answer_queries(queries: Iterable[str], answer: Callable[[str], Result]) -> Iterator[Result | FailedQuery]:
+    """Answer the queries of a command line with the function `answer`."""
+    for query in queries:
+        try:
+            yield answer(query)
+        except DataError as error:
+            yield FailedQuery(query, error)
+
+
+def answer_stdin(
+    answer: Callable[[str], Result], content: str, listen: Listener, placeholder: tuple[str, ...] = ()
+) -> Iterator[Result | FailedQuery]:
+    """Answer the queries on standard input, each as soon as its line is read.
+
+    Args:
+        answer: Maps a line to its result.
+        content: Plural name of what the lines hold, for the prompt on a terminal.
+        listen: Receives the prompt.
+        placeholder: Lines to print for a query without a result.
+
+    Raises:
+        DataError: Standard input is not valid UTF-8 text.
+    """
+    if sys.stdin.isatty():
+        listen(Note(f"reading {content} from the keyboard, one per line; Ctrl-D ends the input"))
+    for number, line in enumerate(read_lines(STDIN), start=1):
+        if not line.strip():
+            yield FailedQuery("", None, placeholder)
+            continue
+        try:
+            yield answer(line)
+        except RnnkitError as error:
+            located = DataError(
+                f"standard input:{number}: {error.what}", *error.details, hint=error.hint, path=STDIN, line=number
+            )
+            yield FailedQuery(line, located, placeholder)

@@ -1,0 +1,150 @@
+"""Kernels that look up n-grams in the trie of a back-off model; `rnnkit.ngrams.ngram_model` describes the arrays.
+
+Kernels check no bounds: `rnnkit.ngrams.store` validates every array of a file before it gets here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rnnkit.kernels.array_types import Float32Array, Float64Array, Int32Array, Int64Array, UInt8Array
+from rnnkit.kernels.compiler import Compiler
+
+_compiler = Compiler(Path(__file__).parent)
+kernel, inlined = _compiler.kernel, _compiler.inlined
+
+
+@inlined
+def find_child(word_A: Int32Array, begin: int, end: int, word: int) -> int:
+    """Find a word among the sorted nodes from `begin` to `end` by binary search; -1 if it is absent."""
+    while begin < end:
+        middle = (begin + end) >> 1
+        if word_A[middle] < word:
+            begin = middle + 1
+        elif word_A[middle] > word:
+            end = middle
+        else:
+            return middle
+    return -1
+
+
+@inlined
+def look_up(
+    word_A: Int32Array,
+    suffix_A: Int32Array,
+    log10_A: Float32Array,
+    backoff_I: Float32Array,
+    first_child_I1: Int32Array,
+    state: int,
+    word: int,
+) -> tuple[float, int, int]:
+    """Score a word in a state, backing off to shorter contexts as needed.
+
+    Returns:
+        The base-10 log-probability, the next state, and the node of the n-gram that was found.
+    """
+    log10 = 0.0
+    node = -1
+    while state != 0:
+        node = find_child(word_A, first_child_I1[state], first_child_I1[state + 1], word)
+        if node >= 0:
+            break
+        log10 += backoff_I[state]
+        state = int(suffix_A[state])
+    if state == 0:
+        node = 1 + word
+    log10 += float(log10_A[node])
+    next_state = node if node < len(backoff_I) else int(suffix_A[node])
+    return log10, next_state, node
+
+
+@kernel
+def score_word(
+    word_A: Int32Array,
+    suffix_A: Int32Array,
+    log10_A: Float32Array,
+    backoff_I: Float32Array,
+    first_child_I1: Int32Array,
+    state: int,
+    word: int,
+) -> tuple[float, int, int]:
+    """Score one word, called from Python. Returns the same as `look_up`."""
+    return look_up(word_A, suffix_A, log10_A, backoff_I, first_child_I1, state, word)
+
+
+@kernel
+def score_sentences(
+    word_A: Int32Array,
+    suffix_A: Int32Array,
+    log10_A: Float32Array,
+    backoff_I: Float32Array,
+    first_child_I1: Int32Array,
+    initial_state: int,
+    ids_M: Int32Array,
+    offsets: Int64Array,
+    order_begins: Int64Array,
+) -> tuple[Float64Array, UInt8Array]:
+    """Score the words of sentences, each starting in `initial_state`.
+
+    Args:
+        word_A: Last word of each node.
+        suffix_A: Suffix of each node.
+        log10_A: Base-10 log-probability of each node.
+        backoff_I: Base-10 log back-off weight of each inner node.
+        first_child_I1: First child of each inner node.
+        initial_state: State at the start of a sentence.
+        ids_M: Words of all sentences.
+        offsets: Offset of each sentence in `ids_M`, and the total.
+        order_begins: First node of each order, from order 0 on.
+
+    Returns:
+        The base-10 log-probability of each word, and the order of the n-gram that was found for it.
+    """
+    log10_M = np.empty(len(ids_M), dtype=np.float64)
+    order_M = np.empty(len(ids_M), dtype=np.uint8)
+    for sentence in range(len(offsets) - 1):
+        state = initial_state
+        for position in range(offsets[sentence], offsets[sentence + 1]):
+            log10_M[position], state, node = look_up(
+                word_A, suffix_A, log10_A, backoff_I, first_child_I1, state, int(ids_M[position])
+            )
+            order = 1
+            while node >= order_begins[order + 1]:
+                order += 1
+            order_M[position] = order
+    return log10_M, order_M
+
+
+@kernel
+def find_contexts(word_A: Int32Array, first_child_I1: Int32Array, words_NK: Int32Array) -> Int32Array:
+    """Find the node of each n-gram's context, all its words but the last; -1 if the trie lacks it."""
+    context_N = np.empty(len(words_NK), dtype=np.int32)
+    for ngram in range(len(words_NK)):
+        node = 1 + int(words_NK[ngram, 0])
+        for column in range(1, words_NK.shape[1] - 1):
+            node = find_child(word_A, first_child_I1[node], first_child_I1[node + 1], int(words_NK[ngram, column]))
+            if node < 0:
+                break
+        context_N[ngram] = node
+    return context_N
+
+
+@kernel
+def find_suffixes(
+    word_A: Int32Array, suffix_A: Int32Array, first_child_I1: Int32Array, context_N: Int32Array, word_N: Int32Array
+) -> Int32Array:
+    """Find, for n-grams given as context and last word, the longest proper suffix that is a node."""
+    suffix_N = np.empty(len(word_N), dtype=np.int32)
+    for ngram in range(len(word_N)):
+        word = int(word_N[ngram])
+        state = int(suffix_A[context_N[ngram]])
+        node = -1
+        while state != 0:
+            node = find_child(word_A, first_child_I1[state], first_child_I1[state + 1], word)
+            if node >= 0:
+                break
+            state = int(suffix_A[state])
+        suffix_N[ngram] = node if state != 0 else 1 + word
+    return suffix_N

@@ -1,0 +1,230 @@
+"""Vectors of float32 lanes inside compiled code, so that a kernel says which values stay in registers.
+
+Numba's own loops leave it to LLVM to guess; here `a = a + x * load16(rows, d)` is one fused multiply-add on 16
+numbers. LLVM turns 16 lanes into one AVX-512 register, two of AVX2 or four of NEON, so the same source serves all.
+Nothing here checks bounds: the rows that a kernel touches must be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+
+from rnnkit.kernels.compiler import define_operators
+
+WIDTH = 16
+"""Lanes in a vector that runs along the dimension of a row; rows are padded to a multiple of it."""
+
+SCORES = 8
+"""Lanes in a vector that holds one score for each of several rows."""
+
+_FAST = ("nsz", "arcp", "contract", "reassoc")  # no "nnan": a loss that is no longer a number must show itself
+_FLOAT = ir.FloatType()
+_FLOAT_BYTES = 4
+_MANTISSA_BITS, _BIAS = 23, 127  # of a float32
+
+
+class FloatLanes(types.Type):
+    """The type of a vector of `count` float32 lanes."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(name=f"Lanes({count})")
+
+
+@register_model(FloatLanes)
+class _FloatLanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, lanes: FloatLanes) -> None:
+        super().__init__(manager, lanes, ir.VectorType(_FLOAT, lanes.count))
+
+
+LANES16 = FloatLanes(WIDTH)
+LANES8 = FloatLanes(SCORES)
+
+define_operators(FloatLanes, _FAST)
+
+
+def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+def _make_load(lanes: FloatLanes) -> Any:
+    @intrinsic
+    def load(typing: Any, array: Any, index: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+            address = _address(context, builder, signature.args[0], arguments[0], arguments[1])
+            vector = ir.VectorType(_FLOAT, lanes.count).as_pointer()
+            return builder.load(builder.bitcast(address, vector), align=_FLOAT_BYTES)
+
+        return lanes(array, types.intp), generate
+
+    return load
+
+
+def _make_store(lanes: FloatLanes) -> Any:
+    @intrinsic
+    def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+            address = _address(context, builder, signature.args[0], arguments[0], arguments[1])
+            vector = ir.VectorType(_FLOAT, lanes.count).as_pointer()
+            builder.store(arguments[2], builder.bitcast(address, vector), align=_FLOAT_BYTES)
+            return context.get_dummy_value()
+
+        return types.void(array, types.intp, lanes), generate
+
+    return store
+
+
+def _make_fill(lanes: FloatLanes) -> Any:
+    @intrinsic
+    def fill(typing: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+            empty = ir.Constant(ir.VectorType(_FLOAT, lanes.count), ir.Undefined)
+            first = builder.insert_element(empty, arguments[0], ir.IntType(32)(0))
+            return _shuffle(builder, first, first, [0] * lanes.count)
+
+        return lanes(types.float32), generate
+
+    return fill
+
+
+def _shuffle(builder: Any, a: Any, b: Any, picks: Sequence[int]) -> Any:
+    """Lanes of `a` and `b`, numbered through, in the order of `picks`."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(picks)), list(picks)))
+
+
+load16, load8 = _make_load(LANES16), _make_load(LANES8)
+"""`load16(array, index)`: the 16 numbers of a flat float32 array from `index` on."""
+
+store16, store8 = _make_store(LANES16), _make_store(LANES8)
+"""`store16(array, index, vector)`: write them there."""
+
+broadcast16, broadcast8 = _make_fill(LANES16), _make_fill(LANES8)
+"""`fill16(number)`: that float32 in every lane."""
+
+
+@intrinsic
+def horizontal_sums8(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
+    """The sums over the lanes of six vectors, in the first six lanes of one; the last two are zero.
+
+    The six are folded into one another, so that it costs a third of six sums taken one by one.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        zero = ir.Constant(ir.VectorType(_FLOAT, WIDTH), [0.0] * WIDTH)
+        vectors = [*arguments, zero, zero]
+        run = 1
+        while len(vectors) > 1:
+            vectors = [_fold(builder, x, y, run) for x, y in zip(vectors[::2], vectors[1::2], strict=True)]
+            run *= 2
+        (both,) = vectors
+        low, high = (_shuffle(builder, both, both, range(start, start + SCORES)) for start in (0, SCORES))
+        return builder.fadd(low, high, flags=_FAST)
+
+    return LANES8(*[LANES16] * 6), generate
+
+
+def _fold(builder: Any, x: Any, y: Any, run: int) -> Any:
+    """Add neighbouring runs of lanes of `x`, and of `y`, and let the results take turns."""
+    even: list[int] = []
+    odd: list[int] = []
+    for start in range(0, WIDTH, 2 * run):
+        for vector in (0, WIDTH):
+            even += range(vector + start, vector + start + run)
+            odd += range(vector + start + run, vector + start + 2 * run)
+    return builder.fadd(_shuffle(builder, x, y, even), _shuffle(builder, x, y, odd), flags=_FAST)
+
+
+def _make_choice(comparison: str) -> Any:
+    @intrinsic
+    def choose(typing: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+            first, second = arguments
+            chosen = builder.select(builder.fcmp_unordered(comparison, first, second), first, second)
+            return builder.select(builder.fcmp_unordered("uno", second, second), second, chosen)
+
+        return a(a, b), generate
+
+    return choose
+
+
+minimum, maximum = _make_choice("<"), _make_choice(">")
+"""Lane by lane the smaller, or the larger, of two vectors; not-a-number stays so."""
+
+
+@intrinsic
+def round8(typing: Any, vector: Any) -> Any:
+    """Each lane rounded to a whole number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        vector = arguments[0].type
+        rounded = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector]), f"llvm.nearbyint.v{SCORES}f32"
+        )
+        return builder.call(rounded, arguments)
+
+    return LANES8(LANES8), generate
+
+
+@intrinsic
+def power_of_two8(typing: Any, exponents: Any) -> Any:
+    """2 to the power of each lane; the lanes hold whole numbers from -126 to 127."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        integers = ir.VectorType(ir.IntType(32), SCORES)
+        biased = builder.add(builder.fptosi(arguments[0], integers), ir.Constant(integers, [_BIAS] * SCORES))
+        bits = builder.shl(biased, ir.Constant(integers, [_MANTISSA_BITS] * SCORES))
+        return builder.bitcast(bits, ir.VectorType(_FLOAT, SCORES))
+
+    return LANES8(LANES8), generate
+
+
+@intrinsic
+def exponent8(typing: Any, vector: Any) -> Any:
+    """For x = m * 2**e with 1 <= m < 2, the e of each positive lane, as float32."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        integers = ir.VectorType(ir.IntType(32), SCORES)
+        biased = builder.lshr(builder.bitcast(arguments[0], integers), ir.Constant(integers, [_MANTISSA_BITS] * SCORES))
+        return builder.sitofp(
+            builder.sub(biased, ir.Constant(integers, [_BIAS] * SCORES)), ir.VectorType(_FLOAT, SCORES)
+        )
+
+    return LANES8(LANES8), generate
+
+
+@intrinsic
+def mantissa8(typing: Any, vector: Any) -> Any:
+    """For x = m * 2**e with 1 <= m < 2, the m of each positive lane; not-a-number stays so."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        integers = ir.VectorType(ir.IntType(32), SCORES)
+        bits = builder.bitcast(arguments[0], integers)
+        kept = builder.and_(bits, ir.Constant(integers, [(1 << _MANTISSA_BITS) - 1] * SCORES))
+        one = ir.Constant(integers, [_BIAS << _MANTISSA_BITS] * SCORES)
+        mantissa = builder.bitcast(builder.or_(kept, one), ir.VectorType(_FLOAT, SCORES))
+        is_number = builder.fcmp_ordered("ord", arguments[0], arguments[0])
+        return builder.select(is_number, mantissa, arguments[0])
+
+    return LANES8(LANES8), generate
+
+
+@intrinsic
+def prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of `array[index]` before it is needed, to be written."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
+        byte_pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        function = ir.FunctionType(ir.VoidType(), [byte_pointer, number, number, number])
+        ask = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0i8")
+        address = _address(context, builder, signature.args[0], arguments[0], arguments[1])
+        for_writing, into_nearest_cache, data = number(1), number(3), number(1)
+        builder.call(ask, [builder.bitcast(address, byte_pointer), for_writing, into_nearest_cache, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate

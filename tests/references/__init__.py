@@ -1,0 +1,1 @@
+"""Slow, readable implementations that only tests use."""
