@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError
 from rnnkit.io.safe_reading import MAX_JSON_BYTES, parse_json, read_json, spool_pipes
+from rnnkit.options.declare import STDIN
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 

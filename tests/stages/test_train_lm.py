@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from pathlib import Path
@@ -316,17 +315,6 @@ def test_a_cloze_model_trains(work: Path, tmp_path: Path) -> None:
     assert manifest.find_mismatches(result.model) == []
 
 
-def test_train_sends_text_here_and_pairs_there(work: Path, tmp_path: Path) -> None:
-    small = {
-        field.name: getattr(options(work, tmp_path / "m"), field.name) for field in dataclasses.fields(TrainLMOptions)
-    }
-    known = {name: value for name, value in small.items() if value is not None}
-    result = train.run(train.TrainOptions(**{**known, "arch": "mingru", "max_steps": 4}))
-    assert isinstance(result, TrainingResult)
-    assert result.model == tmp_path / "m"
-    with raises(UsageError, "additive", "`train-lm`", option="--attention"):
-        train.run(train.TrainOptions(work=work, output=tmp_path / "n", attention="additive"))
-    pairs = make_workspace(tmp_path)
-    with pytest.raises(UsageError) as caught:
-        train.run(train.TrainOptions(work=pairs, output=tmp_path / "n", arch="ngram"))
-    assert "--arch cannot be 'ngram'" in str(caught.value)
+def test_train_chooses_the_command(work: Path, tmp_path: Path) -> None:
+    assert train.training_command(work / "data") == "train-lm"
+    assert train.training_command(make_workspace(tmp_path) / "data") == "train-seq2seq"

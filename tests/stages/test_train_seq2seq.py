@@ -370,7 +370,7 @@ def test_a_vocabulary_other_than_that_of_the_data_is_refused(tmp_path: Path) -> 
 
 def test_missing_inputs_name_the_command_that_makes_them(tmp_path: Path) -> None:
     with raises(DataError, "rnnkit align", path=tmp_path / "data"):
-        train.run(train.TrainOptions(work=tmp_path))
+        train.training_command(tmp_path / "data")
 
 
 def test_one_sided_data_is_refused(tmp_path: Path) -> None:

@@ -179,10 +179,10 @@ def invoke(command: Command, values: Mapping[str, Any]) -> int | None:
             from rnnkit.stages import outputs
 
             for output in outputs.output_paths(options):
-                outputs.refuse_inputs(output, [values["config"]])
+                outputs.check_not_inputs(output, [values["config"]])
         _warn_of_many_processes(options, console)
         limit_library_threads()
-        with kernel_cache.tell_warnings(console.listen):
+        with kernel_cache.report_warnings_to(console.listen):
             return command.act(command.stage, options, console)
 
 

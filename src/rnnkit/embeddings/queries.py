@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.options.declare import STDIN
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:

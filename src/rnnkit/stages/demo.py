@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import option
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, Note, null_listener
+from rnnkit.options.declare import option
 from rnnkit.stages import shared_options as shared
 from rnnkit.system import interpreter
 

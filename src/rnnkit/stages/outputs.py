@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from rnnkit.config import STDIN, flag
 from rnnkit.errors import ArtefactError
 from rnnkit.io import artifact_output, atomic, manifest
+from rnnkit.options.declare import STDIN, declaration_of, option_name
 
 PANEL = "Output"
 """Panel of the options that name outputs. Paths in other panels are inputs, except for `OUTPUTS`."""
@@ -24,7 +24,7 @@ _NEITHER = ("work", "config")
 
 
 class Options(Protocol):
-    """Options of a command: a dataclass whose fields `rnnkit.config.option` declares."""
+    """Options of a command: a dataclass whose fields `rnnkit.options.declare.option` declares."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
@@ -118,7 +118,7 @@ def output_paths(options: Options) -> Iterator[Path]:
 
 
 def _is_output(field: dataclasses.Field[Any]) -> bool:
-    return field.metadata["panel"] == PANEL or field.name in OUTPUTS
+    return declaration_of(field).panel == PANEL or field.name in OUTPUTS
 
 
 def _paths(value: object) -> Iterator[Path]:
@@ -137,7 +137,7 @@ def _check_name(path: Path) -> None:
 
 
 def _already_exists(path: Path, options: OutputOptions) -> ArtefactError:
-    names = [flag(field.name) for field in dataclasses.fields(options)]
+    names = [option_name(field.name) for field in dataclasses.fields(options)]
     others = [f"--{name}" for name in ("output", "work") if name in names]
     elsewhere = f"; {' or '.join(others)} selects another path" if others else ""
     return ArtefactError(f"{path} already exists", hint=f"--overwrite replaces it{elsewhere}", path=path)

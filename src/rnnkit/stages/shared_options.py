@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
+from rnnkit.options.declare import option
 
 work = partial(option, Path("work"), help="Directory for default inputs and outputs.")
 device = partial(

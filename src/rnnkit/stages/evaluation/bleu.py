@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.bleu import (
     METRICS,
@@ -33,6 +32,7 @@ from rnnkit.evaluation.segments import (
     refuse_stdin_twice,
 )
 from rnnkit.events import Listener, WarningEvent, null_listener
+from rnnkit.options.declare import STDIN, argument, option, option_name
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.bootstrap import Comparison
@@ -348,8 +348,8 @@ def _check(options: BleuOptions) -> None:
 
 def _refuse(names: set[str], other: str, hint: str | None = None) -> None:
     if names:
-        listed = ", ".join(f"--{flag(name)}" for name in sorted(names))
-        first = f"--{flag(min(names))}"
+        listed = ", ".join(f"--{option_name(name)}" for name in sorted(names))
+        first = f"--{option_name(min(names))}"
         raise UsageError(f"{listed} cannot be combined with {other}", hint=hint, option=first)
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rnnkit.config import argument, as_dict, option
 from rnnkit.embeddings.loading import digest_vectors
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
+from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
 

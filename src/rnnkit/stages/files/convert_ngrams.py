@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rnnkit.config import STDIN, argument, as_dict, option
 from rnnkit.errors import ArtefactError, DataError, FormatError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.atomic import is_stream
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import STDIN, argument, option
+from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rnnkit.config import argument, as_dict, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.artifact_output import write_file_manifest
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
+from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file, check_output_folder
 from rnnkit.text.token_files import TRAIN

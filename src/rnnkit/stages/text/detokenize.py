@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from rnnkit.config import STDIN, argument, option
 from rnnkit.errors import DataError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import STDIN, argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.token_files import read_token_lines
 from rnnkit.text.tokenizers.store import load_tokenizer

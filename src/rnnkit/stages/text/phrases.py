@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import STDIN, argument, as_dict, option
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file
 from rnnkit.io.atomic import atomic_file, is_stream
 from rnnkit.io.safe_reading import spool_pipes
+from rnnkit.options.declare import STDIN, argument, option
+from rnnkit.options.record import as_dict
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.text.token_files import read_token_lines
 

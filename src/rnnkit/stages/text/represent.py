@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import as_dict, option
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.io import manifest
 from rnnkit.io.artifact_output import artifact_file, write_file_manifest
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import option
+from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.text.token_files import TRAIN

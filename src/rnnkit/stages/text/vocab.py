@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Progress, WarningEvent, null_listener
 from rnnkit.io.manifest import Manifest
 from rnnkit.io.safe_reading import spool_pipes
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.system.workers import WorkerPool

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument, option
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, Note, null_listener
 from rnnkit.io import lock, manifest
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.durable import copy_directory
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
 

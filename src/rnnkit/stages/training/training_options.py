@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar
 
-from rnnkit.config import option
 from rnnkit.nn import kinds
+from rnnkit.options.declare import option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import Options
 

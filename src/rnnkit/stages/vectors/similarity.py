@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument, option
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 
 EXAMPLE = """\

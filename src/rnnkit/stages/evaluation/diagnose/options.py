@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.config import argument, option
 from rnnkit.nn import kinds
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 
 FLOW_HIDDEN, RECALL_HIDDEN = 256, 32

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import UsageError
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
+from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import shared_options as shared
 
 CHECKPOINTS = ("best", "last", "average")
@@ -142,7 +142,7 @@ def check(options: ScoreOptions) -> MixtureWeights:
         UsageError: Options are incompatible, or a weight is out of range.
     """
     for name, dependents in DEPENDENT_OPTIONS.items():
-        unused = [f"--{flag(dependent)}" for dependent in dependents if getattr(options, dependent) is not None]
+        unused = [f"--{option_name(dependent)}" for dependent in dependents if getattr(options, dependent) is not None]
         if unused and not getattr(options, name):
             verb = "has" if len(unused) == 1 else "have"
             raise UsageError(

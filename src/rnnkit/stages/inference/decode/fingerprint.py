@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import STDIN, as_dict
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
+from rnnkit.options.declare import STDIN
+from rnnkit.options.record import as_dict
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions
 

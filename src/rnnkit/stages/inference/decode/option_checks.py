@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rnnkit.config import STDIN, flag
 from rnnkit.errors import FormatError, UsageError
+from rnnkit.options.declare import STDIN, option_name
 from rnnkit.stages.inference.decode.options import (
     ATTENTION_OPTIONS,
     DIVERSITY_OPTIONS,
@@ -168,7 +168,7 @@ def _check_search(options: DecodeOptions, beam: int) -> None:
     """Check the search options."""
     for name in ("alpha", "coverage_penalty", "diversity"):
         if (value := getattr(options, name)) is not None and not math.isfinite(value):
-            raise UsageError(f"--{flag(name)} must be finite, got {value}", option=f"--{flag(name)}")
+            raise UsageError(f"--{option_name(name)} must be finite, got {value}", option=f"--{option_name(name)}")
     if 0 < options.max_length < options.min_length:
         raise UsageError(
             f"--min-length ({options.min_length}) must not exceed --max-length ({options.max_length})",

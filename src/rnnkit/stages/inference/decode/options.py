@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import STDIN, argument, option, option_name
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.masked_lines import DEFAULT_GAP
 
@@ -210,7 +210,7 @@ class DecodeOptions:
 def explicitly_set(options: DecodeOptions, names: Collection[str]) -> list[str]:
     """Return the flags of those of the named options that differ from their defaults."""
     defaults = DecodeOptions()
-    return [f"--{flag(name)}" for name in names if getattr(options, name) != getattr(defaults, name)]
+    return [f"--{option_name(name)}" for name in names if getattr(options, name) != getattr(defaults, name)]
 
 
 def search_options(options: DecodeOptions, default_beam: int) -> SearchOptions:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import option
+from rnnkit.options.declare import option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.text.align.report import describe
 

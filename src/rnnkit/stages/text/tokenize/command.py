@@ -11,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io import lock, manifest
+from rnnkit.options.declare import STDIN
 from rnnkit.stages.outputs import check_output_file
 from rnnkit.stages.text.tokenize.merge import merge
 from rnnkit.stages.text.tokenize.options import (

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import argument, option
 from rnnkit.io.workspace import Workspace
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.normalizer import FORMS, NFC
 from rnnkit.text.shards import Shard

@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rnnkit.config import as_dict, flag
 from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import artifact_output, manifest, resumable_output
 from rnnkit.io.resumable_output import RunDirectory
+from rnnkit.options.declare import option_name
+from rnnkit.options.record import as_dict
 from rnnkit.stages.outputs import Options
 
 NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "restarts", "save_every", "samples")
@@ -50,7 +51,7 @@ def saved_options(folder: Path, options: OptionsT, kind: str = "model", version:
     differing = []
     hints = typing.get_type_hints(type(options))
     for field in dataclasses.fields(options):
-        key = flag(field.name)
+        key = option_name(field.name)
         if field.name in NOT_SAVED or key not in saved:
             continue
         given, default = getattr(options, field.name), _default(field)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
+from rnnkit.options.declare import option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from rnnkit.config import argument, option
+from rnnkit.options.declare import argument, option
 from rnnkit.stages import shared_options as shared
 from rnnkit.stages.training import training_options as training
 
