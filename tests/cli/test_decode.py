@@ -74,9 +74,9 @@ def test_gaps_are_filled(run: Run) -> None:
     ("words", "message"),
     [
         (["--temperature", "0"], "--temperature must be positive, got 0.0\n"),
-        (["--temperature", "warm"], "--temperature wants a number, not 'warm'\n"),
+        (["--temperature", "warm"], "--temperature expects a number, not 'warm'\n"),
         (["--top-k", "0"], "--top-k must be at least 1, got 0\n"),
-        (["--top-k", "2.5"], "--top-k wants a whole number, not '2.5'\n"),
+        (["--top-k", "2.5"], "--top-k expects an integer, not '2.5'\n"),
         (["--top-p", "1.5"], "--top-p must be above 0 and at most 1, got 1.5\n"),
         (["--seed", "-1"], "--seed must be at least 0, not -1\n"),
         (["--beam", "2", "--sample"], "--beam 2 cannot be combined with --sample\n"),

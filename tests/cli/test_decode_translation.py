@@ -123,7 +123,7 @@ def test_models_are_named_one_by_one(run: Run, text: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--alpha", "-1"], "--alpha must be at least 0, not -1.0\n"),
+        (["--alpha", "-1"], "--alpha must be at least 0, not -1\n"),
         (["--alpha", "nan"], "--alpha must be at least 0, not nan\n"),
         (["--coverage-penalty", "-0.1"], "--coverage-penalty must be at least 0, not -0.1\n"),
         (["--beam", "0"], "--beam must be at least 1, not 0\n"),

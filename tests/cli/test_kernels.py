@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-COMMAND = "from rnnkit.cli.boundary import guard; import sys; sys.exit(guard(lambda: {work}, False))"
+COMMAND = "from rnnkit.cli.failures import guard; import sys; sys.exit(guard(lambda: {work}, False))"
 LOAD = "__import__('rnnkit.kernels.ngram_trie')"
 
 

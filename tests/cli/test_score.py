@@ -89,7 +89,7 @@ def test_weights_are_fitted_and_reported(score: Run) -> None:
             2,
             "error: --interpolate b/model:1.2: the weight must be between 0 and 1, got 1.2\n",
         ),
-        (["--cache-weight", "2", "--cache"], 2, "error: --cache-weight must be at most 1, not 2.0\n"),
+        (["--cache-weight", "2", "--cache"], 2, "error: --cache-weight must be at most 1, not 2\n"),
         (["--model", "nothing"], 1, "error: there is no model at nothing\n"),
         (["--tune", "missing", "--cache"], 1, "error: missing does not exist\n"),
         (["--device", "gpu"], 2, "error: --device cannot be 'gpu'\n"),

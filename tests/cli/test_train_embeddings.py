@@ -61,7 +61,7 @@ def test_a_dry_run(run: Run) -> None:
         (["--min-ngram", "5", "--max-ngram", "4"], "--min-ngram 5 is greater than --max-ngram 4"),
         (["--min-count", "0"], "--min-count must be at least 1, not 0"),
         (["--window", "501"], "--window must be at most 500, not 501"),
-        (["--noise-exponent", "1000"], "--noise-exponent must be at most 10, not 1000.0"),
+        (["--noise-exponent", "1000"], "--noise-exponent must be at most 10, not 1000"),
         (["--buckets", "10000000000"], "--buckets must be at most 1000000000, not 10000000000"),
         (["--sample", "nan"], "--sample must be at least 0, not nan"),
         (["--method", "glove"], "--method cannot be 'glove'"),

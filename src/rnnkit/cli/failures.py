@@ -223,11 +223,16 @@ def _bad_value(failure: Any, context: Any, parameter: Any) -> RnnkitError:
         hint = did_you_mean(str(value), choices)
         return kind(f"{where} cannot be {value!r}", f"choose from: {', '.join(choices)}", hint=hint, option=name)
     if type_ == "greater_than_equal":
-        return kind(f"{where} must be at least {bounds['ge']:g}, not {value}", option=name)
+        return kind(f"{where} must be at least {_bound(bounds['ge'])}, not {value}", option=name)
     if type_ == "less_than_equal":
-        return kind(f"{where} must be at most {bounds['le']:g}, not {value}", option=name)
+        return kind(f"{where} must be at most {_bound(bounds['le'])}, not {value}", option=name)
     expected = _EXPECTED.get(type_.partition("_")[0], errors[0]["msg"])
     return kind(f"{where} {expected}, not {value!r}", option=name)
+
+
+def _bound(value: float) -> str:
+    """A bound as it is declared: `1` rather than the `1.0` of an option with fractions."""
+    return str(int(value)) if value == int(value) else str(value)
 
 
 _OUT_OF_MEMORY = RnnkitError(
