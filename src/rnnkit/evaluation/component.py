@@ -9,17 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rnnkit.data.aligned_data import SentenceDataset
+from rnnkit.evaluation.interpolation import FloatArray
 
 if TYPE_CHECKING:
     from rnnkit.evaluation.cache import NeuralCache
     from rnnkit.evaluation.perplexity import Reader
     from rnnkit.evaluation.unigram_cache import UnigramCache
     from rnnkit.ngrams.ngram_model import NgramModel
-
-FloatArray = NDArray[np.float64]
 
 
 class Component(Protocol):

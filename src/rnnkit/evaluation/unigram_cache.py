@@ -8,11 +8,9 @@ While the cache holds nothing, it says what the model says.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rnnkit.evaluation.perplexity import FloatArray
 from rnnkit.io.npy import IntArray
-
-FloatArray = NDArray[np.float64]
 
 
 class UnigramCache:
