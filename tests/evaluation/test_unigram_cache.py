@@ -24,5 +24,5 @@ def test_it_counts_the_last_tokens(words: list[int], size: int, length: int) -> 
         assert np.isclose(np.exp(found[place]), Counter(seen)[words[place]] / len(seen))
 
 
-def test_a_word_that_was_not_read_lately_is_impossible() -> None:
+def test_a_word_not_read_lately_is_impossible_by_counts() -> None:
     assert UnigramCache(2).score(np.array([5, 6, 7, 5]), np.zeros(4)).tolist() == [0.0, -np.inf, -np.inf, -np.inf]
