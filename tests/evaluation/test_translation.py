@@ -7,12 +7,12 @@ import pytest
 from rnnkit.evaluation.translation import choose_measure, score_lines
 
 SENTENCES = ["A man in a hat .", "Two dogs run over a field ."]
-WORDS = ["Häuser", "aufgegangen sein"]
+WORDS_of_translation = ["Häuser", "aufgegangen sein"]
 CHINESE = ["我们在这里等你。", "他昨天没有来。"]
 
 
 @pytest.mark.parametrize(
-    ("references", "expected"), [(SENTENCES, "bleu"), (WORDS, "chrf"), (CHINESE, "chrf"), (["a b c d"], "bleu")]
+    ("references", "expected"), [(SENTENCES, "bleu"), (WORDS_of_translation, "chrf"), (CHINESE, "chrf"), (["a b c d"], "bleu")]
 )
 def test_short_outputs_are_not_measured_by_bleu(references: list[str], expected: str) -> None:
     assert choose_measure("auto", references) == expected
@@ -20,8 +20,8 @@ def test_short_outputs_are_not_measured_by_bleu(references: list[str], expected:
 
 
 def test_bleu_says_nothing_of_words() -> None:
-    assert score_lines("bleu", WORDS, WORDS) == 0
-    assert score_lines("chrf", WORDS, WORDS) == pytest.approx(100)
+    assert score_lines("bleu", WORDS_of_translation, WORDS) == 0
+    assert score_lines("chrf", WORDS_of_translation, WORDS) == pytest.approx(100)
 
 
 @pytest.mark.parametrize("measure", ["bleu", "chrf", "accuracy"])
