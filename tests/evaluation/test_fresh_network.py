@@ -13,7 +13,7 @@ from rnnkit.models.language_model import LMConfig
 from rnnkit.nn import kinds
 from rnnkit.nn.recurrent_layer import RecurrentLayer
 
-ARCHS = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
+ARCHS_of_fresh_network = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("start", kinds.INITIALIZATIONS)
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", ARCHS_of_fresh_network)
 def test_the_seed_decides_and_nothing_outside_changes(arch: kinds.LanguageArch, start: kinds.Initialization) -> None:
     config = LMConfig(arch, 11, embedding=5, hidden=7, layers=2)
     torch.manual_seed(5)
@@ -43,7 +43,7 @@ def test_orthogonal_state_matrices() -> None:
     torch.testing.assert_close(weight @ weight.T, torch.eye(7))
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", ARCHS_of_fresh_network)
 def test_uniform_weights_are_those_of_torch_s_layers(arch: kinds.LanguageArch) -> None:
     network = fresh_network.draw(LMConfig(arch, 11, hidden=49, embedding=5, layers=2, tied=False), "uniform", 3)
     numbers = torch.cat([parameter.detach().flatten() for parameter in network.layers.parameters()])
