@@ -17,7 +17,7 @@ ARCHS_of_fresh_network = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "tran
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
+def _one_thread_of_fresh_network() -> Iterator[None]:
     """Networks so small gain nothing by a second thread."""
     with one_thread(torch.device("cpu")):
         yield
