@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
 from rnnkit.evaluation import edit_distance
-from rnnkit.evaluation.edit_distance import Edits, edits
+from rnnkit.evaluation.edit_distance import EditCounts, count_edits
 
 WORDS = st.text("abc", max_size=7)
 
@@ -37,27 +37,27 @@ def shortest(right: str, written: str) -> set[tuple[int, int, int]]:
 
 
 def distance(right: str, written: str) -> int:
-    return edits(right, written).total
+    return count_edits(right, written).total
 
 
 @pytest.mark.parametrize(
     ("right", "written", "expected"),
     [
-        ("", "", Edits()),
-        ("abc", "", Edits(deletions=3)),
-        ("", "ab", Edits(insertions=2)),
-        ("kitten", "sitting", Edits(substitutions=2, insertions=1)),
-        ("sitting", "kitten", Edits(substitutions=2, deletions=1)),
-        ("flaw", "lawn", Edits(deletions=1, insertions=1)),
+        ("", "", EditCounts()),
+        ("abc", "", EditCounts(deletions=3)),
+        ("", "ab", EditCounts(insertions=2)),
+        ("kitten", "sitting", EditCounts(substitutions=2, insertions=1)),
+        ("sitting", "kitten", EditCounts(substitutions=2, deletions=1)),
+        ("flaw", "lawn", EditCounts(deletions=1, insertions=1)),
     ],
 )
-def test_known_distances(right: str, written: str, expected: Edits) -> None:
-    assert edits(right, written) == expected
+def test_known_distances(right: str, written: str, expected: EditCounts) -> None:
+    assert count_edits(right, written) == expected
 
 
 @given(WORDS, WORDS)
 def test_equals_the_definition(right: str, written: str) -> None:
-    found = edits(right, written)
+    found = count_edits(right, written)
     assert (found.substitutions, found.deletions, found.insertions) in shortest(right, written)
     assert found.insertions - found.deletions == len(written) - len(right)
 
@@ -80,16 +80,16 @@ def test_sequences_wider_than_a_machine_word(right: str, written: str) -> None:
 
 
 def test_symbols_may_be_anything_hashable() -> None:
-    assert edits(["HH", "AH", "L"], ["HH", "OW", "L", "D"]) == Edits(substitutions=1, insertions=1)
+    assert count_edits(["HH", "AH", "L"], ["HH", "OW", "L", "D"]) == EditCounts(substitutions=1, insertions=1)
 
 
 def test_a_table_that_would_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edit_distance, "MAX_CELLS", 11)
     with pytest.raises(DataError) as caught:
-        edits("abcd", "xyz")
+        count_edits("abcd", "xyz")
     assert str(caught.value).startswith("lines of 4 and 3 symbols are too long to be compared")
 
 
 def test_edits_add_up() -> None:
-    assert Edits(1, 2, 3) + Edits(4, 5, 6) == Edits(5, 7, 9)
-    assert Edits(1, 2, 3).total == 6
+    assert EditCounts(1, 2, 3) + EditCounts(4, 5, 6) == EditCounts(5, 7, 9)
+    assert EditCounts(1, 2, 3).total == 6

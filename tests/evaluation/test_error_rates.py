@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnnkit.errors import DataError
-from rnnkit.evaluation.edit_distance import Edits
-from rnnkit.evaluation.error_rates import UNITS, error_rate, nearest
+from rnnkit.evaluation.edit_distance import EditCounts
+from rnnkit.evaluation.error_rates import UNITS, closest_reference, error_rate
 
 LINES = st.lists(st.text("ab ", min_size=1, max_size=8).filter(str.strip), min_size=1, max_size=5)
 
@@ -40,11 +40,11 @@ def test_characters_count_spaces_but_not_runs_of_them() -> None:
 
 def test_the_nearest_answer_counts_and_lends_its_length() -> None:
     rate = error_rate(["a b c d"], [["x y", "a b c", "a b"]], "tokens")
-    assert (rate.errors, rate.total, rate.edits) == (1, 3, Edits(insertions=1))
+    assert (rate.errors, rate.total, rate.edits) == (1, 3, EditCounts(insertions=1))
 
 
 def test_of_two_equally_near_answers_the_longer_counts() -> None:
-    assert nearest("ab", ["a", "abc"]) == (Edits(deletions=1), 3)
+    assert closest_reference("ab", ["a", "abc"]) == (EditCounts(deletions=1), 3)
 
 
 def test_more_than_everything_can_be_wrong() -> None:

@@ -17,7 +17,7 @@ from tests.raising import raises
 
 from rnnkit.config import STDIN
 from rnnkit.errors import DataError, UsageError
-from rnnkit.evaluation.bleu import METRICS
+from rnnkit.evaluation.translation_metrics import METRICS
 from rnnkit.events import Event, WarningEvent
 from rnnkit.stages.evaluation.bleu import BleuOptions, BleuResult, run
 

@@ -16,8 +16,8 @@ from tests.raising import raises
 
 from rnnkit.config import resolve
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.evaluation.gradient_flow import by_state, choose_places
-from rnnkit.evaluation.perplexity import one_thread
+from rnnkit.evaluation.gradient_profile import choose_positions, state_gradient_norms
+from rnnkit.evaluation.perplexity import single_thread
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.stages.evaluation import diagnose
 from rnnkit.stages.evaluation.diagnose import DiagnoseOptions, FlowResult, RecallResult, run
@@ -29,7 +29,7 @@ SENTENCE = "the king sat on the mat"
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Networks so small gain nothing by a second thread."""
-    with one_thread(torch.device("cpu")):
+    with single_thread(torch.device("cpu")):
         yield
 
 
@@ -67,8 +67,8 @@ def test_models_read_the_text(models: list[Path], text: Path) -> None:
     vocabulary = tiny_models.vocabulary()
     ids = np.array([*vocabulary.encode(SENTENCE.split()), special_tokens.EOS] * 300)
     for arch, flow in zip(("rnn", "lstm"), result.flows.values(), strict=True):
-        places = choose_places(ids[: 5 * (50 + 6 + 2) + 1025 * 7], 6, 5)
-        wanted = by_state(tiny_models.speaker(arch).double(), *places, 6).mean(dim=1)
+        places = choose_positions(ids[: 5 * (50 + 6 + 2) + 1025 * 7], 6, 5)
+        wanted = state_gradient_norms(tiny_models.speaker(arch).double(), *places, 6).mean(dim=1)
         np.testing.assert_allclose(flow.norms, wanted, rtol=1e-12)
 
 

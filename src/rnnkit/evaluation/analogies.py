@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.vectors import Vectors
-from rnnkit.evaluation.word_lookup import find_rows
+from rnnkit.evaluation.word_similarity import find_words
 
 SECTION = ":"
 NO_SECTION = "(no section)"
-SYNTACTIC = "gram"
+SYNTACTIC_PREFIX = "gram"
 """How the names of sections about grammar begin; the others are about meaning."""
 
-BLOCK_SCORES = 1 << 23
+MAX_BLOCK_SCORES = 1 << 23
 """Most scores computed at a time, four bytes each."""
 
 
 @dataclass(frozen=True)
-class Question:
+class AnalogyQuestion:
     """`a` is to `b` as `c` is to `answer`."""
 
     section: str
@@ -37,7 +37,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Tally:
+class SectionScore:
     """How many questions of a section, or of several, were answered rightly.
 
     Attributes:
@@ -74,9 +74,9 @@ class Tally:
         }
 
 
-def parse_questions(lines: Iterable[str]) -> tuple[list[Question], list[int]]:
+def parse_questions(lines: Iterable[str]) -> tuple[list[AnalogyQuestion], list[int]]:
     """The questions of a file, and the numbers of the lines that are neither a question, a section nor a comment."""
-    questions: list[Question] = []
+    questions: list[AnalogyQuestion] = []
     bad: list[int] = []
     section = NO_SECTION
     for number, line in enumerate(lines, start=1):
@@ -84,13 +84,15 @@ def parse_questions(lines: Iterable[str]) -> tuple[list[Question], list[int]]:
         if line.startswith(SECTION):
             section = line.lstrip(SECTION).strip() or NO_SECTION
         elif len(words) == 4:
-            questions.append(Question(section, *words))
+            questions.append(AnalogyQuestion(section, *words))
         elif words and not line.startswith("#"):
             bad.append(number)
     return questions, bad
 
 
-def solve(questions: Sequence[Question], vectors: Vectors, restrict: int, ignore_case: bool = True) -> list[Tally]:
+def evaluate_analogies(
+    questions: Sequence[AnalogyQuestion], vectors: Vectors, restrict: int, ignore_case: bool = True
+) -> list[SectionScore]:
     """Ask the questions.
 
     Args:
@@ -114,13 +116,13 @@ def solve(questions: Sequence[Question], vectors: Vectors, restrict: int, ignore
     names = list(dict.fromkeys(question.section for question in questions))
     section_Q = np.array([names.index(question.section) for question in questions], dtype=np.int64)
     counts = [np.bincount(section_Q[which], minlength=len(names)) for which in (correct_Q, known_Q, slice(None))]
-    return [Tally(name, *map(int, row)) for name, row in zip(names, np.transpose(counts), strict=True)]
+    return [SectionScore(name, *map(int, row)) for name, row in zip(names, np.transpose(counts), strict=True)]
 
 
-def total(name: str, tallies: Iterable[Tally]) -> Tally:
+def combine_scores(name: str, tallies: Iterable[SectionScore]) -> SectionScore:
     """Several tallies as one."""
     parts = list(tallies)
-    return Tally(
+    return SectionScore(
         name,
         sum(part.correct for part in parts),
         sum(part.asked for part in parts),
@@ -128,19 +130,21 @@ def total(name: str, tallies: Iterable[Tally]) -> Tally:
     )
 
 
-def is_syntactic(tally: Tally) -> bool:
+def is_syntactic(tally: SectionScore) -> bool:
     """Whether a section is about grammar."""
-    return tally.name.startswith(SYNTACTIC)
+    return tally.name.startswith(SYNTACTIC_PREFIX)
 
 
-def _words(question: Question) -> tuple[str, str, str, str]:
+def _words(question: AnalogyQuestion) -> tuple[str, str, str, str]:
     return question.a, question.b, question.c, question.answer
 
 
-def _find(questions: Sequence[Question], vectors: Vectors, words: Sequence[str], ignore_case: bool) -> dict[str, int]:
+def _find(
+    questions: Sequence[AnalogyQuestion], vectors: Vectors, words: Sequence[str], ignore_case: bool
+) -> dict[str, int]:
     """The rows of the questions' words. One that stands beyond the words looked at is not taken for another word."""
     asked = (word for question in questions for word in _words(question))
-    rows = find_rows(asked, words, ignore_case)
+    rows = find_words(asked, words, ignore_case)
     return {word: row for word, row in rows.items() if words[row].lower() == word.lower() or word not in vectors}
 
 
@@ -162,7 +166,7 @@ def _are_right(
         first_V: For each row, the first row that counts as the same word.
         rows_Q4: Rows of a, b, c and the answer.
     """
-    size = max(1, BLOCK_SCORES // max(1, len(unit_VD)))
+    size = max(1, MAX_BLOCK_SCORES // max(1, len(unit_VD)))
     scores_BV = np.empty((min(size, len(rows_Q4)), len(unit_VD)), dtype=np.float32)
     right_Q = np.zeros(len(rows_Q4), dtype=bool)
     for start in range(0, len(rows_Q4), size):

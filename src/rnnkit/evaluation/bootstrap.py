@@ -18,20 +18,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.evaluation.bleu import Score, Settings, check_lengths, make_metric, to_score
+from rnnkit.evaluation.translation_metrics import MetricScore, MetricSettings, check_same_length, make_metric, to_score
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 
-TIE = 1e-4
+TIE_TOLERANCE = 1e-4
 """Points of a score within which two differences are equal: scores of resamples, of up to 100 points, are computed with
 the 24 significant bits of float32."""
 
 
 @dataclass(frozen=True)
-class Resampled:
+class ResampledScore:
     """A system's score and how it varies with the choice of lines.
 
     Attributes:
@@ -55,7 +55,7 @@ class Resampled:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """A system against a baseline, by one metric.
 
     Attributes:
@@ -69,20 +69,20 @@ class Comparison:
 
     name: str
     signature: str
-    baseline: Resampled
-    system: Resampled
+    baseline: ResampledScore
+    system: ResampledScore
     p_value: float
     cautions: tuple[str, ...] = ()
 
 
-def compare(
+def paired_bootstrap(
     hypotheses: Sequence[str],
     baseline: Sequence[str],
     references: Sequence[Sequence[str]],
-    settings: Settings,
+    settings: MetricSettings,
     samples: int,
     seed: int,
-) -> Comparison:
+) -> PairedComparison:
     """Compare two systems' output for the same references.
 
     Args:
@@ -99,10 +99,10 @@ def compare(
     """
     import numpy as np
 
-    check_lengths(hypotheses, references)
-    check_lengths(baseline, references)
+    check_same_length(hypotheses, references)
+    check_same_length(baseline, references)
     metric = make_metric(settings, references)
-    ours, theirs = _counted(metric, hypotheses), _counted(metric, baseline)
+    ours, theirs = _collect_statistics(metric, hypotheses), _collect_statistics(metric, baseline)
     our_scores, their_scores = [], []
     generator = np.random.default_rng(seed)
     for _ in range(samples):
@@ -114,40 +114,40 @@ def compare(
     signature.update("seed", seed)
     signature.update("bs", samples)
     both = {"baseline": theirs, "system": ours}
-    return Comparison(
+    return PairedComparison(
         ours.score.name,
         signature.format(),
-        _resampled(theirs.score.value, their_values),
-        _resampled(ours.score.value, our_values),
+        _summarize_resamples(theirs.score.value, their_values),
+        _summarize_resamples(ours.score.value, our_values),
         _p_value(our_values - their_values, ours.score.value - theirs.score.value),
         tuple(f"{which}: {text}" for which, one in both.items() for text in one.score.cautions),
     )
 
 
 @dataclass(frozen=True)
-class _Counted:
+class _SystemStatistics:
     """A system's score, and what the metric counts in each line, which is all that a resample needs."""
 
-    score: Score
+    score: MetricScore
     statistics: NDArray[np.float32]
 
 
-def _counted(metric: Any, lines: Sequence[str]) -> _Counted:
+def _collect_statistics(metric: Any, lines: Sequence[str]) -> _SystemStatistics:
     import numpy as np
 
     statistics = metric._extract_corpus_statistics(lines, None)
     score = to_score(metric._aggregate_and_compute(statistics), metric)
-    return _Counted(score, np.array(statistics, dtype=np.float32))
+    return _SystemStatistics(score, np.array(statistics, dtype=np.float32))
 
 
-def _resampled(value: float, values: NDArray[Any]) -> Resampled:
+def _summarize_resamples(value: float, values: NDArray[Any]) -> ResampledScore:
     """The interval leaves out one fortieth of the resamples at either end."""
     import numpy as np
 
     ordered = np.sort(values)
     left_out = len(ordered) // 40
     width = ordered[len(ordered) - left_out - 1] - ordered[left_out]
-    return Resampled(value, float(ordered.mean()), float(0.5 * width))
+    return ResampledScore(value, float(ordered.mean()), float(0.5 * width))
 
 
 def _p_value(differences: NDArray[Any], observed: float) -> float:
@@ -155,5 +155,5 @@ def _p_value(differences: NDArray[Any], observed: float) -> float:
     import numpy as np
 
     distances = np.abs(differences)
-    extreme = int(np.sum(distances - distances.mean() >= abs(observed) - TIE))
+    extreme = int(np.sum(distances - distances.mean() >= abs(observed) - TIE_TOLERANCE))
     return (extreme + 1) / (len(distances) + 1)

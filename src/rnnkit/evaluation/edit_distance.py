@@ -17,7 +17,7 @@ MAX_CELLS = 1 << 31
 
 
 @dataclass(frozen=True)
-class Edits:
+class EditCounts:
     """What turns a right sequence into the one that was written, in the fewest steps.
 
     Attributes:
@@ -35,15 +35,15 @@ class Edits:
         """The edit distance."""
         return self.substitutions + self.deletions + self.insertions
 
-    def __add__(self, other: Edits) -> Edits:
-        return Edits(
+    def __add__(self, other: EditCounts) -> EditCounts:
+        return EditCounts(
             self.substitutions + other.substitutions,
             self.deletions + other.deletions,
             self.insertions + other.insertions,
         )
 
 
-def edits(right: Sequence[Hashable], written: Sequence[Hashable]) -> Edits:
+def count_edits(right: Sequence[Hashable], written: Sequence[Hashable]) -> EditCounts:
     """Count the edits between two sequences. Where several ways are shortest, one is chosen, always the same.
 
     Raises:
@@ -51,7 +51,7 @@ def edits(right: Sequence[Hashable], written: Sequence[Hashable]) -> Edits:
     """
     right, written = _without_common_ends(right, written)
     if not right or not written:
-        return Edits(deletions=len(right), insertions=len(written))
+        return EditCounts(deletions=len(right), insertions=len(written))
     if len(right) * len(written) > MAX_CELLS:
         raise DataError(
             f"lines of {len(right):,} and {len(written):,} symbols are too long to be compared",
@@ -94,7 +94,7 @@ def _columns(right: Sequence[Hashable], written: Sequence[Hashable]) -> list[tup
     return columns
 
 
-def _trace(right: Sequence[Hashable], written: Sequence[Hashable], columns: list[tuple[int, int]]) -> Edits:
+def _trace(right: Sequence[Hashable], written: Sequence[Hashable], columns: list[tuple[int, int]]) -> EditCounts:
     """Walk back from the table's last cell to its first along a shortest way."""
     row, column = len(right), len(written)
     substitutions = deletions = insertions = 0
@@ -109,4 +109,4 @@ def _trace(right: Sequence[Hashable], written: Sequence[Hashable], columns: list
         else:
             row, column = row - 1, column - 1
             substitutions += right[row] != written[column]
-    return Edits(substitutions, deletions + row, insertions + column)
+    return EditCounts(substitutions, deletions + row, insertions + column)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnnkit.errors import DataError
-from rnnkit.evaluation.edit_distance import Edits, edits
+from rnnkit.evaluation.edit_distance import EditCounts, count_edits
 
 UNITS = ("lines", "tokens", "chars")
-NAMES = {"lines": "line", "tokens": "token", "chars": "character"}
+UNIT_NAMES = {"lines": "line", "tokens": "token", "chars": "character"}
 """What one unit is called in a rate's name."""
 
 
@@ -33,12 +33,12 @@ class ErrorRate:
     unit: str
     errors: int
     total: int
-    edits: Edits = field(default_factory=Edits)
+    edits: EditCounts = field(default_factory=EditCounts)
 
     @property
     def name(self) -> str:
         """The rate's name, such as `token error rate`."""
-        return f"{NAMES[self.unit]} error rate"
+        return f"{UNIT_NAMES[self.unit]} error rate"
 
     @property
     def percent(self) -> float:
@@ -56,7 +56,7 @@ class ErrorRate:
             return f"{what} ({self.errors} of {self.total} lines)"
         parts = self.edits
         return (
-            f"{what} ({self.errors} of {self.total} {NAMES[self.unit]}s: {parts.substitutions} substituted, "
+            f"{what} ({self.errors} of {self.total} {UNIT_NAMES[self.unit]}s: {parts.substitutions} substituted, "
             f"{parts.deletions} deleted, {parts.insertions} inserted)"
         )
 
@@ -98,9 +98,9 @@ def error_rate(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], unit
     sequences: Iterable[tuple[Sequence[str], Sequence[Sequence[str]]]] = zip(tokens, right, strict=True)
     if unit == "chars":
         sequences = ((" ".join(line), [" ".join(answer) for answer in variants]) for line, variants in sequences)
-    counted, total = Edits(), 0
+    counted, total = EditCounts(), 0
     for written, variants in sequences:
-        found, length = nearest(written, variants)
+        found, length = closest_reference(written, variants)
         counted += found
         total += length
     if not total:
@@ -108,9 +108,9 @@ def error_rate(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], unit
     return ErrorRate(unit, counted.total, total, counted)
 
 
-def nearest(written: Sequence[str], variants: Sequence[Sequence[str]]) -> tuple[Edits, int]:
+def closest_reference(written: Sequence[str], variants: Sequence[Sequence[str]]) -> tuple[EditCounts, int]:
     """Edits to the nearest right answer and that answer's length; of two equally near, the longer."""
     if written in variants:
-        return Edits(), len(written)
-    found = ((edits(answer, written), len(answer)) for answer in variants)
+        return EditCounts(), len(written)
+    found = ((count_edits(answer, written), len(answer)) for answer in variants)
     return min(found, key=lambda pair: (pair[0].total, -pair[1]))

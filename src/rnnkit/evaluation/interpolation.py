@@ -13,20 +13,23 @@ Weights that are given stay what they are; the others share what is left in prop
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rnnkit.data.aligned_data import SentenceDataset
+
 FloatArray = NDArray[np.float64]
 
-ROUNDS = 1000
+MAX_EM_ITERATIONS = 1000
 """Most rounds of expectation maximisation."""
 
-GAIN = 1e-9
+MIN_LIKELIHOOD_GAIN = 1e-9
 """Rounds end with one that gains less, in nats a token."""
 
 
-def mix(log_p_KN: FloatArray, weights_K: FloatArray) -> FloatArray:
+def interpolate(log_p_KN: FloatArray, weights_K: FloatArray) -> FloatArray:
     """Natural logarithm of the mixture's probability of each token (N,).
 
     Args:
@@ -41,7 +44,7 @@ def mix(log_p_KN: FloatArray, weights_K: FloatArray) -> FloatArray:
     return mixed_N
 
 
-def fit(log_p_KN: FloatArray, given: Sequence[float | None]) -> FloatArray:
+def fit_weights(log_p_KN: FloatArray, given: Sequence[float | None]) -> FloatArray:
     """The weights (K,) under which a text is most probable.
 
     Args:
@@ -58,10 +61,10 @@ def fit(log_p_KN: FloatArray, given: Sequence[float | None]) -> FloatArray:
     _, share_KN = _scale(log_p_KN)
     share_KN = share_KN[:, weights_K @ share_KN > 0]
     reached = -np.inf
-    for _ in range(ROUNDS):
+    for _ in range(MAX_EM_ITERATIONS):
         mixed_N = weights_K @ share_KN
         likelihood = float(np.log(mixed_N).mean()) if len(mixed_N) else 0.0
-        if likelihood - reached < GAIN:
+        if likelihood - reached < MIN_LIKELIHOOD_GAIN:
             break
         reached = likelihood
         found_K = weights_K * (share_KN @ (1 / mixed_N))
@@ -75,3 +78,57 @@ def _scale(log_p_KN: FloatArray) -> tuple[FloatArray, FloatArray]:
     top_N = log_p_KN.max(axis=0)
     safe_N = np.where(np.isneginf(top_N), 0.0, top_N)
     return safe_N, np.exp(log_p_KN - safe_N)
+
+
+if TYPE_CHECKING:
+    from rnnkit.evaluation.cache_models import NeuralCache, UnigramCache
+    from rnnkit.evaluation.perplexity import Evaluator
+    from rnnkit.ngrams.ngram_model import NgramModel
+
+
+class MixtureComponent(Protocol):
+    """A model that goes on reading where it stopped."""
+
+    def rows(self, text: SentenceDataset) -> FloatArray:
+        """Natural logarithm of the probability of each token of the next lines, shape (rows, N)."""
+        ...
+
+
+class NeuralComponent:
+    """A neural model.
+
+    Args:
+        reader: Reads with it.
+        cache: What stands beside it, if anything.
+    """
+
+    def __init__(self, reader: Evaluator, cache: NeuralCache | None = None) -> None:
+        self._reader = reader
+        self._cache = cache
+
+    def rows(self, text: SentenceDataset) -> FloatArray:
+        """The model's row, then the cache's, one a flatness."""
+        blocks = []
+        for block in self._reader.read(text):
+            own_1N = block.log_p_N[np.newaxis]
+            blocks.append(own_1N if self._cache is None else np.concatenate([own_1N, self._cache.score(block)]))
+        return np.concatenate(blocks, axis=1)
+
+
+class NgramComponent:
+    """A counted model. Each of its lines starts from nothing; its cache runs on.
+
+    Args:
+        model: The n-grams.
+        cache: What stands beside them, if anything.
+    """
+
+    def __init__(self, model: NgramModel, cache: UnigramCache | None = None) -> None:
+        self._model = model
+        self._cache = cache
+
+    def rows(self, text: SentenceDataset) -> FloatArray:
+        """The model's row, then the cache's."""
+        log_p_N = self._model.score(text.ids, text.offsets)
+        rows = [log_p_N] if self._cache is None else [log_p_N, self._cache.score(text.ids, log_p_N)]
+        return np.stack(rows)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,16 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.data.aligned_data import SentenceDataset
-from rnnkit.errors import DataError
 from rnnkit.io.npy import IntArray
 from rnnkit.models.language_model import LanguageModel, LMState
 from rnnkit.text import special_tokens
-from rnnkit.training.signals import StopRequest
-from rnnkit.training.task import Validation
 
 FloatArray = NDArray[np.float64]
 
-BLOCK = 512
+BLOCK_TOKENS = 512
 """Tokens of a stream read between two looks at the output layer."""
 
 BATCH_TOKENS = 4096
@@ -44,7 +41,7 @@ GROUP_TOKENS = 1 << 14
 
 
 @dataclass(frozen=True)
-class Block:
+class ScoredBlock:
     """Some tokens of a text in a row, predicted.
 
     Attributes:
@@ -58,15 +55,15 @@ class Block:
     log_p_N: FloatArray
 
 
-class Reader(Protocol):
+class Evaluator(Protocol):
     """Reads a text piece by piece; what it remembers of one piece it knows in the next."""
 
-    def read(self, text: SentenceDataset) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[ScoredBlock]:
         """Predict the tokens of the next lines, in order."""
         ...
 
 
-class StreamReader:
+class StreamEvaluator:
     """Reads lines that follow each other.
 
     Args:
@@ -74,31 +71,31 @@ class StreamReader:
         block: Tokens read at once.
     """
 
-    def __init__(self, network: LanguageModel, block: int = BLOCK) -> None:
+    def __init__(self, network: LanguageModel, block: int = BLOCK_TOKENS) -> None:
         self._network = network
         self._block = block
         self._last = special_tokens.EOS
         self._state: LMState | None = None
 
-    def read(self, text: SentenceDataset) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[ScoredBlock]:
         """Predict the tokens of the next lines, in order."""
         for begin in range(0, len(text.ids), self._block):
             yield self._read(text.ids[begin : begin + self._block])
 
-    def _read(self, ids_T: IntArray) -> Block:
-        with measuring(self._network) as network:
+    def _read(self, ids_T: IntArray) -> ScoredBlock:
+        with exact_evaluation(self._network) as network:
             device = network.output_bias.device
-            target_T = as_ids(ids_T, device)
+            target_T = ids_tensor(ids_T, device)
             input_T = torch.cat([target_T.new_tensor([self._last]), target_T[:-1]])
             state = network.initial_state(1) if self._state is None else self._state
-            with one_thread(device):
+            with single_thread(device):
                 reading = network.hidden_states(input_T.unsqueeze(0), state)
             self._last, self._state = int(ids_T[-1]), reading.state
             hidden_TE = reading.hidden_BTE[0]
-            return Block(hidden_TE, target_T, log_probabilities(network, hidden_TE, target_T))
+            return ScoredBlock(hidden_TE, target_T, target_log_probs(network, hidden_TE, target_T))
 
 
-class LineReader:
+class LineEvaluator:
     """Reads lines each of which starts from nothing.
 
     Args:
@@ -107,25 +104,25 @@ class LineReader:
         batch_tokens: Tokens of a batch, padding counted.
     """
 
-    def __init__(self, network: LanguageModel, block: int = BLOCK, batch_tokens: int = BATCH_TOKENS) -> None:
+    def __init__(self, network: LanguageModel, block: int = BLOCK_TOKENS, batch_tokens: int = BATCH_TOKENS) -> None:
         self._network = network
         self._block = block
         self._batch_tokens = batch_tokens
 
-    def read(self, text: SentenceDataset) -> Iterator[Block]:
+    def read(self, text: SentenceDataset) -> Iterator[ScoredBlock]:
         """Predict the tokens of the next lines, in order."""
         for first, end in _groups(text.offsets):
             begin, stop = int(text.offsets[first]), int(text.offsets[end])
             yield self._read(text.ids[begin:stop], text.offsets[first : end + 1] - begin)
 
-    def _read(self, ids_N: IntArray, offsets: IntArray) -> Block:
+    def _read(self, ids_N: IntArray, offsets: IntArray) -> ScoredBlock:
         """Predict the tokens of some lines: batches of equal length first, the order of the text again at the end."""
-        with measuring(self._network) as network:
-            target_N = as_ids(ids_N, network.output_bias.device)
+        with exact_evaluation(self._network) as network:
+            target_N = ids_tensor(ids_N, network.output_bias.device)
             hidden_NE = target_N.new_zeros((len(target_N), network.output_weight.shape[1]), dtype=torch.float32)
             for lines in _batches(np.diff(offsets), self._batch_tokens):
                 self._read_batch(network, target_N, offsets[lines], np.diff(offsets)[lines], hidden_NE)
-            return Block(hidden_NE, target_N, log_probabilities(network, hidden_NE, target_N))
+            return ScoredBlock(hidden_NE, target_N, target_log_probs(network, hidden_NE, target_N))
 
     def _read_batch(
         self, network: LanguageModel, target_N: Tensor, begins: IntArray, lengths: IntArray, hidden_NE: Tensor
@@ -144,12 +141,12 @@ class LineReader:
             hidden_NE[place_BT[inside_BT]] = reading.hidden_BTE[inside_BT]
 
 
-def make_reader(network: LanguageModel, block: int = BLOCK) -> Reader:
+def make_evaluator(network: LanguageModel, block: int = BLOCK_TOKENS) -> Evaluator:
     """The reader for what the model was trained on: a stream, or lines that stand alone."""
-    return LineReader(network, block) if network.config.context == "line" else StreamReader(network, block)
+    return LineEvaluator(network, block) if network.config.context == "line" else StreamEvaluator(network, block)
 
 
-def score_stream(network: LanguageModel, ids: IntArray, block: int = BLOCK) -> FloatArray:
+def stream_log_probs(network: LanguageModel, ids: IntArray, block: int = BLOCK_TOKENS) -> FloatArray:
     """Natural logarithm of the probability of each token of one stream.
 
     Args:
@@ -157,46 +154,12 @@ def score_stream(network: LanguageModel, ids: IntArray, block: int = BLOCK) -> F
         ids: All tokens, each line with its EOS.
         block: Tokens read at once; decides about nothing but time and memory.
     """
-    return score(StreamReader(network, block), SentenceDataset(ids, np.array([0, len(ids)])))
+    return token_log_probs(StreamEvaluator(network, block), SentenceDataset(ids, np.array([0, len(ids)])))
 
 
-def score(reader: Reader, text: SentenceDataset) -> FloatArray:
+def token_log_probs(reader: Evaluator, text: SentenceDataset) -> FloatArray:
     """Natural logarithm of the probability of each token of a text without padding."""
     return np.concatenate([np.zeros(0), *(block.log_p_N for block in reader.read(text))])
-
-
-def make_validation(
-    network: LanguageModel,
-    sentences: SentenceDataset,
-    ema_weights: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
-) -> Callable[[StopRequest], Validation | None]:
-    """A function that measures the network as it is at the moment, and leaves no trace on it.
-
-    Its facts are `loss`, nats a token, and `perplexity`.
-
-    Args:
-        network: The model under training.
-        sentences: The validation part.
-        ema_weights: A context in which the network has the weights that are to be measured.
-
-    Raises:
-        DataError: The validation part is empty.
-    """
-    if not len(sentences.ids):
-        raise DataError("the validation part holds no token", hint="align a valid part as well")
-    text = without_padding(sentences)
-
-    def validate(stop: StopRequest) -> Validation | None:
-        total = 0.0
-        with ema_weights():
-            for block in make_reader(network).read(text):
-                if stop:
-                    return None
-                total -= float(block.log_p_N.sum())
-        loss = total / len(text.ids)
-        return Validation(score=-loss, facts={"loss": loss, "perplexity": perplexity(loss)})
-
-    return validate
 
 
 def perplexity(loss: float) -> float:
@@ -207,7 +170,7 @@ def perplexity(loss: float) -> float:
         return math.inf
 
 
-def without_padding(sentences: SentenceDataset) -> SentenceDataset:
+def remove_padding(sentences: SentenceDataset) -> SentenceDataset:
     """The same sentences one directly after the other."""
     if not sentences.padded:
         return sentences
@@ -216,7 +179,7 @@ def without_padding(sentences: SentenceDataset) -> SentenceDataset:
 
 
 @contextlib.contextmanager
-def measuring(network: LanguageModel) -> Iterator[LanguageModel]:
+def exact_evaluation(network: LanguageModel) -> Iterator[LanguageModel]:
     """A context in which the network is exact: no dropout, no gradient, no type shorter than float32."""
     was_training = network.training
     device = network.output_bias.device.type
@@ -241,7 +204,7 @@ def full_precision() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
+def single_thread(device: torch.device) -> Iterator[None]:
     """A context for work on a single row on a CPU: too little to share, threads would wait for each other."""
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:
@@ -254,12 +217,12 @@ def one_thread(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def log_probabilities(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> FloatArray:
+def target_log_probs(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> FloatArray:
     """Natural logarithm of the probability of each target (N,), on the CPU."""
     return -network.nll(hidden_NE, target_N).double().cpu().numpy()
 
 
-def as_ids(ids: IntArray, device: torch.device) -> Tensor:
+def ids_tensor(ids: IntArray, device: torch.device) -> Tensor:
     """Ids as torch wants them, on a device."""
     return torch.from_numpy(ids.astype(np.int64)).to(device)
 

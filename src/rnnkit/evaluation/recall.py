@@ -27,8 +27,8 @@ from torch import nn
 
 from rnnkit.data.batch_sampler import Ids
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.evaluation import fresh_network
-from rnnkit.evaluation.perplexity import one_thread
+from rnnkit.evaluation import gradient_profile
+from rnnkit.evaluation.perplexity import single_thread
 from rnnkit.events import null_listener
 from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.kinds import Initialization, LanguageArch
@@ -39,18 +39,18 @@ from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import StepReport
 from rnnkit.training.trainer import Trainer, TrainingPlan
 
-BATCH = 32
-RATE = 3e-3
-CHECK_EVERY = 50
+BATCH_SIZE = 32
+LEARNING_RATE = 3e-3
+EVALUATION_INTERVAL = 50
 """Steps between two looks at the accuracy."""
 
 TEST_SEQUENCES = 512
-TRAINING, TEST = 1, 2
+TRAINING_STREAM, TEST_STREAM = 1, 2
 """Tell the random numbers of one from those of the other."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class RecallSettings:
     """A network and what it is to learn.
 
     Attributes:
@@ -80,7 +80,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Rung:
+class RecallLevel:
     """What became of one span.
 
     Attributes:
@@ -95,7 +95,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Climb:
+class RecallCurve:
     """How far a network came.
 
     Attributes:
@@ -103,8 +103,8 @@ class Climb:
         rungs: Every span that was tried; only the last one can have failed.
     """
 
-    settings: Settings
-    rungs: tuple[Rung, ...]
+    settings: RecallSettings
+    rungs: tuple[RecallLevel, ...]
 
     @property
     def span(self) -> int:
@@ -113,7 +113,7 @@ class Climb:
 
 
 @dataclass(frozen=True)
-class Questions:
+class RecallBatch:
     """A batch.
 
     Attributes:
@@ -125,7 +125,7 @@ class Questions:
     answer_B: Ids
 
 
-class QuestionSource:
+class RecallBatches:
     """Endless batches of one span. What is drawn is a function of the seeds and the batch's number alone.
 
     Args:
@@ -142,17 +142,17 @@ class QuestionSource:
         self._seeds = list(seeds)
         self._taken = 0
 
-    def __iter__(self) -> Iterator[Questions]:
+    def __iter__(self) -> Iterator[RecallBatch]:
         return self
 
-    def __next__(self) -> Questions:
+    def __next__(self) -> RecallBatch:
         random = np.random.default_rng([*self._seeds, self._span, self._taken])
         self._taken += 1
         input_BT = random.integers(self._symbols, 2 * self._symbols, size=(self._size, self._span + 1))
         answer_B = random.integers(self._symbols, size=self._size)
         input_BT[:, 0] = answer_B
         input_BT[:, -1] = 2 * self._symbols
-        return Questions(input_BT, answer_B)
+        return RecallBatch(input_BT, answer_B)
 
     def state_dict(self) -> dict[str, int]:
         """How many batches were drawn."""
@@ -175,9 +175,9 @@ class RecallTask:
         self._network = network
         self._optimizer = NetworkOptimizer(network, OptimisationSettings("adam"), folder)
 
-    def step(self, batch: Questions, rate: float) -> StepReport:
+    def step(self, batch: RecallBatch, rate: float) -> StepReport:
         """One step on one batch."""
-        logits_BV = answer(self._network, batch)
+        logits_BV = recall_logits(self._network, batch)
         loss = nn.functional.cross_entropy(logits_BV, torch.from_numpy(batch.answer_B))
         norm = self._optimizer.step(loss, rate)
         size = len(batch.answer_B)
@@ -196,20 +196,22 @@ class RecallTask:
         self._optimizer.save_weights(name, facts)
 
 
-def answer(network: LanguageModel, batch: Questions) -> torch.Tensor:
+def recall_logits(network: LanguageModel, batch: RecallBatch) -> torch.Tensor:
     """What the network makes of each question: logits (B, V)."""
     reading = network.hidden_states(torch.from_numpy(batch.input_BT), network.initial_state(len(batch.input_BT)))
     return nn.functional.linear(reading.hidden_BTE[:, -1], network.output_weight, network.output_bias)
 
 
 @torch.no_grad()
-def accuracy(network: LanguageModel, batch: Questions) -> float:
+def recall_accuracy(network: LanguageModel, batch: RecallBatch) -> float:
     """Share of right answers."""
-    right_B = answer(network, batch).argmax(dim=1) == torch.from_numpy(batch.answer_B)
+    right_B = recall_logits(network, batch).argmax(dim=1) == torch.from_numpy(batch.answer_B)
     return right_B.double().mean().item()
 
 
-def climb(settings: Settings, spans: Sequence[int], hear: Callable[[Rung], None] = lambda rung: None) -> Climb:
+def measure_recall(
+    settings: RecallSettings, spans: Sequence[int], hear: Callable[[RecallLevel], None] = lambda rung: None
+) -> RecallCurve:
     """Learn one span after the other, up to the first that is not learned; on one CPU thread.
 
     Args:
@@ -220,37 +222,37 @@ def climb(settings: Settings, spans: Sequence[int], hear: Callable[[Rung], None]
     Raises:
         Interrupted: A signal came.
     """
-    network = make_network(settings, max(spans))
-    rungs: list[Rung] = []
-    with tempfile.TemporaryDirectory(prefix="rnnkit-") as name, one_thread(torch.device("cpu")):
+    network = build_recall_model(settings, max(spans))
+    rungs: list[RecallLevel] = []
+    with tempfile.TemporaryDirectory(prefix="rnnkit-") as name, single_thread(torch.device("cpu")):
         task = RecallTask(network, Path(name))
         for span in spans:
             rungs.append(_learn(network, task, settings, span, Path(name)))
             hear(rungs[-1])
             if not rungs[-1].accuracy >= settings.goal:
                 break
-    return Climb(settings, tuple(rungs))
+    return RecallCurve(settings, tuple(rungs))
 
 
-def make_network(settings: Settings, longest: int) -> LanguageModel:
+def build_recall_model(settings: RecallSettings, longest: int) -> LanguageModel:
     """A new network, which drops nothing. A Transformer sees the whole of the longest span."""
     size = settings.hidden
     config = LMConfig(
         arch=settings.arch, vocabulary=settings.vocabulary, embedding=size, hidden=size, layers=settings.layers,
         tied=False, memory=longest + 1, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0,
     )  # fmt: skip
-    return fresh_network.draw(config, settings.start, settings.seed)
+    return gradient_profile.initialize_model(config, settings.start, settings.seed)
 
 
-def _learn(network: LanguageModel, task: RecallTask, settings: Settings, span: int, folder: Path) -> Rung:
+def _learn(network: LanguageModel, task: RecallTask, settings: RecallSettings, span: int, folder: Path) -> RecallLevel:
     """Train on one span until it is learned or the budget is spent, or until the network is of no use any more."""
-    batches = QuestionSource(settings.symbols, span, BATCH, [settings.seed, TRAINING])
-    test = next(QuestionSource(settings.symbols, span, TEST_SEQUENCES, [settings.seed, TEST]))
+    batches = RecallBatches(settings.symbols, span, BATCH_SIZE, [settings.seed, TRAINING_STREAM])
+    test = next(RecallBatches(settings.symbols, span, TEST_SEQUENCES, [settings.seed, TEST_STREAM]))
     steps, share = 0, 0.0
     while steps < settings.budget:
-        wanted = min(CHECK_EVERY, settings.budget - steps)
+        wanted = min(EVALUATION_INTERVAL, settings.budget - steps)
         plan = TrainingPlan(wanted, wanted, report_every=wanted + 1, save_seconds=math.inf, save_at_end=False)
-        loop = Trainer(task, batches, Schedule("constant", RATE, 0, wanted), plan, folder, None, null_listener)
+        loop = Trainer(task, batches, Schedule("constant", LEARNING_RATE, 0, wanted), plan, folder, None, null_listener)
         try:
             loop.run()
         except Interrupted as stop:
@@ -258,7 +260,7 @@ def _learn(network: LanguageModel, task: RecallTask, settings: Settings, span: i
         except TrainingError:  # an exploded gradient
             break
         steps += wanted
-        share = accuracy(network, test)
+        share = recall_accuracy(network, test)
         if share >= settings.goal:
             break
-    return Rung(span, share, steps)
+    return RecallLevel(span, share, steps)

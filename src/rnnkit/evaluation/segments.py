@@ -16,7 +16,7 @@ from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.text.lines import read_lines
 
-SHORT = 2 / 3
+MIN_LENGTH_RATIO = 2 / 3
 """Output that has less than this share of the references' characters, or exceeds them as much, gets a warning."""
 
 
@@ -49,17 +49,17 @@ def read_segments(references: Sequence[Path], hypotheses: Path) -> Segments:
         DataError: A file is missing, empty or not text, the references hold only blank lines, or the counts differ.
         UsageError: Standard input is asked for twice.
     """
-    refuse_stdin_twice([*references, hypotheses])
-    right = [read_side(path) for path in references]
+    check_stdin_used_once([*references, hypotheses])
+    right = [read_nonempty_lines(path) for path in references]
     if not any(line for side in right for line in side):
-        raise DataError(f"{describe(references[0])} holds only blank lines", "there is nothing to compare with")
+        raise DataError(f"{source_name(references[0])} holds only blank lines", "there is nothing to compare with")
     written = read_hypotheses(hypotheses, references)
     for path, side in zip(references, right, strict=True):
-        check_counts(hypotheses, len(written), path, len(side))
+        check_line_counts(hypotheses, len(written), path, len(side))
     return Segments(written, right)
 
 
-def read_side(path: Path, why: str = "one sentence a line is expected", hint: str | None = None) -> list[str]:
+def read_nonempty_lines(path: Path, why: str = "one sentence a line is expected", hint: str | None = None) -> list[str]:
     """The lines of a file without the white space at their ends, as the `sacrebleu` command reads them.
 
     Args:
@@ -72,7 +72,7 @@ def read_side(path: Path, why: str = "one sentence a line is expected", hint: st
     """
     lines = [line.rstrip() for line in read_lines(path)]
     if not lines:
-        raise DataError(f"{describe(path)} is empty", why, hint=hint)
+        raise DataError(f"{source_name(path)} is empty", why, hint=hint)
     return lines
 
 
@@ -87,19 +87,19 @@ def read_hypotheses(path: Path, references: Sequence[Path]) -> list[str]:
         DataError: As `read_side`.
     """
     if path != STDIN:
-        return read_side(path)
+        return read_nonempty_lines(path)
     if len(references) == 1:
-        return read_side(path, "hypotheses are read from it", hint="--hypotheses FILE reads them from a file")
-    named = " and ".join(map(describe, references))
-    last = describe(references[-1])
-    return read_side(
+        return read_nonempty_lines(path, "hypotheses are read from it", hint="--hypotheses FILE reads them from a file")
+    named = " and ".join(map(source_name, references))
+    last = source_name(references[-1])
+    return read_nonempty_lines(
         path,
         f"hypotheses are read from it; the references are {named}",
         hint=f"if {last} holds the hypotheses, write --hypotheses {last}",
     )
 
 
-def look(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Listener) -> None:
+def warn_about_lengths(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Listener) -> None:
     """Warn of what makes any figure small, whatever is counted: blank lines, and output of quite another length.
 
     Args:
@@ -122,7 +122,7 @@ def look(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Li
         lengths = [_letters(answer) for answer in variants if answer.strip()]
         if length and lengths:
             written, right = written + length, right + _nearest(lengths, length)
-    if written < SHORT * right or written > right / SHORT:
+    if written < MIN_LENGTH_RATIO * right or written > right / MIN_LENGTH_RATIO:
         than = "short" if written < right else "long"
         listen(
             WarningEvent(
@@ -141,7 +141,7 @@ def _letters(line: str) -> int:
     return sum(map(len, line.split()))
 
 
-def check_counts(hypotheses: Path, written: int, reference: Path, right: int, what: str = "lines") -> None:
+def check_line_counts(hypotheses: Path, written: int, reference: Path, right: int, what: str = "lines") -> None:
     """Refuse two files whose lines cannot be paired.
 
     Args:
@@ -157,12 +157,12 @@ def check_counts(hypotheses: Path, written: int, reference: Path, right: int, wh
     if written != right:
         raise DataError(
             "hypotheses and references differ in length",
-            f"{describe(hypotheses)} has {written} lines, {describe(reference)} has {right} {what}",
+            f"{source_name(hypotheses)} has {written} lines, {source_name(reference)} has {right} {what}",
             hint="every reference line needs one hypothesis, if an empty one; `rnnkit inspect FILE` counts lines",
         )
 
 
-def refuse_stdin_twice(paths: Sequence[Path]) -> None:
+def check_stdin_used_once(paths: Sequence[Path]) -> None:
     """Standard input can be read only once.
 
     Raises:
@@ -176,12 +176,12 @@ def refuse_stdin_twice(paths: Sequence[Path]) -> None:
         )
 
 
-def announce_stdin(paths: Sequence[Path], listen: Listener) -> None:
+def prompt_on_terminal(paths: Sequence[Path], listen: Listener) -> None:
     """On a keyboard, say what is waited for."""
     if STDIN in paths and sys.stdin.isatty():
         listen(Note("reading hypotheses from the keyboard, one a line; Ctrl-D ends them; --hypotheses names a file"))
 
 
-def describe(path: Path) -> str:
+def source_name(path: Path) -> str:
     """A path as messages name it."""
     return "standard input" if path == STDIN else str(path)

@@ -15,12 +15,10 @@ from rnnkit.config import did_you_mean
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.safe_reading import read_json
-from rnnkit.reports.binary_facts import binary_facts
-from rnnkit.reports.text_facts import text_facts
-from rnnkit.reports.vector_facts import vector_facts
+from rnnkit.reports.file_facts import binary_facts, text_facts, vector_facts
 from rnnkit.text import special_tokens, vocabulary
 
-HEADLINES = ("shape", "type", "values", "metadata", "pieces")
+SUMMARY_FACTS = ("shape", "type", "values", "metadata", "pieces")
 """What is said of a file where it is one of many."""
 
 
@@ -77,11 +75,11 @@ def describe(path: Path) -> Description:
         raise DataError(f"cannot read {path}", str(error.strerror or error)) from error
 
 
-DEEPEST = 4
+MAX_DEPTH = 4
 """Folders inside each other that are searched for artefacts."""
 
 
-def artefacts(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
+def find_artefacts(folder: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:
     """The outermost artefacts inside a folder: what has a manifest. Hidden names are work in progress, left out.
 
     Links, other file systems and folders that this user cannot read are not searched.
@@ -92,7 +90,7 @@ def artefacts(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
         if manifest.manifest_path(path).is_file():
             yield path
         elif depth > 1 and _is_searched(path, folder):
-            yield from artefacts(path, depth - 1)
+            yield from find_artefacts(path, depth - 1)
 
 
 def _is_searched(path: Path, folder: Path) -> bool:
@@ -101,7 +99,7 @@ def _is_searched(path: Path, folder: Path) -> bool:
 
 
 def _describe_folder(path: Path) -> Description:
-    parts = tuple(describe(part) for part in artefacts(path))
+    parts = tuple(describe(part) for part in find_artefacts(path))
     if manifest.manifest_path(path).is_file():
         meta = manifest.load(manifest.manifest_path(path))
         files = {name: _file_facts(path / name, entry) for name, entry in meta.files.items()}
@@ -161,7 +159,7 @@ def _file_facts(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     if known is not None:
         kind, found = known
         facts["kind"] = kind
-        facts |= {name: value for name, value in found.items() if name in HEADLINES}
+        facts |= {name: value for name, value in found.items() if name in SUMMARY_FACTS}
     return facts
 
 

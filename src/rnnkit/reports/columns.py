@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 GAP = "  "
 
 
-def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> list[str]:
+def format_columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> list[str]:
     """The rows as lines.
 
     Args:
@@ -16,14 +16,14 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: 
         right: Columns that end, instead of begin, below each other, such as numbers.
         indent: What stands before each line.
     """
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     return [
         (indent + GAP.join(_pad(cell, widths[place], ahead=place in right) for place, cell in enumerate(row))).rstrip()
         for row in rows
     ]
 
 
-def width(text: str) -> int:
+def display_width(text: str) -> int:
     """Columns that a text takes on a terminal: wide characters two, combining marks none."""
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "FW" else 1
@@ -32,5 +32,5 @@ def width(text: str) -> int:
 
 
 def _pad(cell: str, wanted: int, ahead: bool) -> str:
-    blank = " " * (wanted - width(cell))
+    blank = " " * (wanted - display_width(cell))
     return blank + cell if ahead else cell + blank

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from rnnkit.errors import escape_line
 from rnnkit.events import Listener, WarningEvent, null_listener
-from rnnkit.reports.picture import DOTS_PER_INCH, new_figure, own_style, save
+from rnnkit.reports.figures import DOTS_PER_INCH, default_style, new_figure, save_figure
 from rnnkit.reports.projection import Projection
 
-Places = NDArray[np.float64]
+Points = NDArray[np.float64]
 
 INCHES = (8.0, 6.0)
 ROOMY = 50
@@ -40,7 +40,7 @@ FALLBACK_FONTS = (
 """Fonts that are tried for characters; those that are not installed are passed over."""
 
 
-def draw_map(
+def plot_word_map(
     words: Sequence[str], projection: Projection, title: str, picture: Path, listen: Listener = null_listener
 ) -> None:
     """Draw words where their vectors are.
@@ -56,7 +56,7 @@ def draw_map(
         DataError: The ending is unknown.
     """
     scale = min(LARGEST, max(1.0, math.sqrt(len(words) / ROOMY)))
-    with own_style(), warnings.catch_warnings(record=True) as caught:
+    with default_style(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure = new_figure((INCHES[0] * scale, INCHES[1] * scale))
         axis = figure.add_subplot()
@@ -70,13 +70,13 @@ def draw_map(
         if not any(projection.axes):
             axis.tick_params(labelbottom=False, labelleft=False, length=0)
         _write_names(figure, axis, [escape_line(word) for word in words], projection.points_N2)
-        save(figure, picture)
+        save_figure(figure, picture)
     missing = {str(warning.message) for warning in caught if "Glyph" in str(warning.message)}
     if missing:
         listen(WarningEvent(f"{picture}: no installed font can draw {len(missing)} of the characters"))
 
 
-def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Places) -> None:
+def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Points) -> None:
     """Put each name where it covers least: beside its point, or further off with a line that leads there."""
     fonts = _fonts()
     figure.draw_without_rendering()  # only now does the layout say where a point is
@@ -95,7 +95,7 @@ def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Places
 
 
 def _annotate(
-    axis: Any, word: str, dot: Places, box: Places, distance: float, fonts: Sequence[str], point: Places
+    axis: Any, word: str, dot: Points, box: Points, distance: float, fonts: Sequence[str], point: Points
 ) -> None:
     """Write a name into its box."""
     offset = (box[:2] - dot) * 72 / DOTS_PER_INCH
@@ -106,7 +106,7 @@ def _annotate(
     )  # fmt: skip
 
 
-def _best_place(dot: Places, size: tuple[float, float], covered: Places, frame: Any) -> tuple[float, Places]:
+def _best_place(dot: Points, size: tuple[float, float], covered: Points, frame: Any) -> tuple[float, Points]:
     """The distance and the box (left, bottom, right, top) that covers least of what is drawn; the nearest first."""
     best, least = (DISTANCES[0], next(_boxes(dot, size, DISTANCES[0]))), math.inf
     for distance in DISTANCES:
@@ -119,7 +119,7 @@ def _best_place(dot: Places, size: tuple[float, float], covered: Places, frame: 
     return best
 
 
-def _boxes(dot: Places, size: tuple[float, float], distance: float) -> Iterator[Places]:
+def _boxes(dot: Points, size: tuple[float, float], distance: float) -> Iterator[Points]:
     """Boxes around a point: right, left, above, below, and between these."""
     wide, high = size
     slant = distance * 0.7
@@ -136,14 +136,14 @@ def _boxes(dot: Places, size: tuple[float, float], distance: float) -> Iterator[
         yield np.array([dot[0] + x, dot[1] + y, dot[0] + x + wide, dot[1] + y + high])
 
 
-def _overlap(box: Places, covered: Places) -> float:
+def _overlap(box: Points, covered: Points) -> float:
     """Area that a box shares with others, in square pixels."""
     wide = np.minimum(box[2], covered[:, 2]) - np.maximum(box[0], covered[:, 0])
     high = np.minimum(box[3], covered[:, 3]) - np.maximum(box[1], covered[:, 1])
     return float((wide.clip(0) * high.clip(0)).sum())
 
 
-def _outside(box: Places, frame: Any) -> float:
+def _outside(box: Points, frame: Any) -> float:
     """Area of a box that sticks out of the frame."""
     inside_wide = min(box[2], frame.x1) - max(box[0], frame.x0)
     inside_high = min(box[3], frame.y1) - max(box[1], frame.y0)

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Manifest, describe_files
-from rnnkit.reports import text_facts
+from rnnkit.reports import file_facts
 from rnnkit.stages.files.inspect import InspectOptions, InspectResult, run
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -74,7 +74,7 @@ def test_text_with_problems(tmp_path: Path, content: bytes, expected: dict[str, 
 
 
 def test_huge_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_facts, "LONGEST", 10)
+    monkeypatch.setattr(file_facts, "LONGEST", 10)
     path = write(tmp_path, "text", b"short\n" + b"x" * 11)
     with pytest.raises(DataError, match=rf"{path}:2: the line is longer than 10 bytes"):
         inspect(path)

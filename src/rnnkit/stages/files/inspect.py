@@ -13,7 +13,7 @@ from rnnkit.io.safe_reading import spool_pipes
 
 if TYPE_CHECKING:
     from rnnkit.reports.artefact import Description
-    from rnnkit.reports.difference import Difference
+    from rnnkit.reports.artefact_diff import Difference
 
 EXAMPLE = """\
 rnnkit inspect train.de train.en
@@ -76,7 +76,7 @@ def run(options: InspectOptions, listen: Listener = null_listener) -> InspectRes
         FormatError: A file of a known format is damaged.
     """
     from rnnkit.reports.artefact import describe
-    from rnnkit.reports.difference import differences
+    from rnnkit.reports.artefact_diff import differences
 
     with spool_pipes(options.paths, named=False) as paths:
         described = tuple(

@@ -10,11 +10,11 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.events import Listener, Progress
-from rnnkit.reports.columns import aligned
+from rnnkit.reports.columns import format_columns
 from rnnkit.stages.evaluation.diagnose.options import RECALL_HIDDEN, RECALLERS, DiagnoseOptions
 
 if TYPE_CHECKING:
-    from rnnkit.evaluation.recall import Climb, Rung
+    from rnnkit.evaluation.recall import RecallCurve, RecallLevel
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RecallResult:
         spans: The spans that were requested.
     """
 
-    climbs: tuple[Climb, ...]
+    climbs: tuple[RecallCurve, ...]
     spans: tuple[int, ...]
 
     @property
@@ -43,7 +43,7 @@ class RecallResult:
             f"accuracy of recalling one of {settings.symbols} symbols k steps later; "
             f"learned from {100 * settings.goal:g} %"
         )
-        return (title, "", *aligned([heads, *rows], right=range(1, len(heads))), "", *self.numbers)
+        return (title, "", *format_columns([heads, *rows], right=range(1, len(heads))), "", *self.numbers)
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -89,9 +89,9 @@ def measure_recall(options: DiagnoseOptions, listen: Listener) -> RecallResult:
     archs = list(dict.fromkeys(options.arch or RECALLERS))
     networks = list(itertools.product(archs, range(options.seed, options.seed + options.runs)))
     total = len(networks) * len(options.spans)
-    climbs: list[Climb] = []
+    climbs: list[RecallCurve] = []
     for arch, seed in networks:
-        settings = recall.Settings(
+        settings = recall.RecallSettings(
             arch=arch,  # type: ignore[arg-type]  # `config.resolve` checks the choices
             hidden=options.hidden or RECALL_HIDDEN,
             layers=options.layers,
@@ -102,10 +102,10 @@ def measure_recall(options: DiagnoseOptions, listen: Listener) -> RecallResult:
             seed=seed,
         )
 
-        def report(rung: Rung, arch: str = arch) -> None:
+        def report(rung: RecallLevel, arch: str = arch) -> None:
             done = len(climbs) * len(options.spans) + options.spans.index(rung.span) + 1
             listen(Progress("recall", done, total, "spans", {f"{arch} {rung.span} steps back": f"{rung.accuracy:.0%}"}))
 
-        climbs.append(recall.climb(settings, options.spans, report))
+        climbs.append(recall.measure_recall(settings, options.spans, report))
     listen(Progress("recall", total, total, "spans", finished=True))
     return RecallResult(tuple(climbs), tuple(options.spans))
