@@ -59,7 +59,7 @@ def one_by_one(questions: list[AnalogyQuestion], vectors: Vectors, restrict: int
 
 @pytest.mark.parametrize("block", [1, 70, 1 << 20])
 def test_blocks_equal_single_questions(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(analogies, "BLOCK_SCORES", block)
+    monkeypatch.setattr(analogies, "MAX_BLOCK_SCORES", block)
     random = np.random.default_rng(11)
     words = [f"w{number}" for number in range(35)]
     grid = random.normal(size=(7, 1, 5)) + random.normal(size=(1, 5, 5)) + 0.3 * random.normal(size=(7, 5, 5))
@@ -79,7 +79,7 @@ def test_blocks_equal_single_questions(monkeypatch: pytest.MonkeyPatch, block: i
             answer for question, answer in zip(questions, expected, strict=True) if question.section == tally.name
         ]
         known = [answer for answer in answers if answer is not None]
-        assert (tally.correct, tally.asked, tally.questions) == (sum(known), len(known), len(answers))
+        assert (tally.correct, tally.covered, tally.questions) == (sum(known), len(known), len(answers))
 
 
 WORDS = ["king", "man", "woman", "queen", "King", "KING", "Queen"]
@@ -119,7 +119,7 @@ def test_a_word_beyond_the_restriction_is_not_taken_for_another() -> None:
     assert evaluate_analogies([AnalogyQuestion("x", "a", "b", "c", "sınır")], vectors, 4) == [
         SectionScore("x", 0, 0, 1)
     ]
-    assert evaluate_analogies([AnalogyQuestion("x", "a", "b", "c", "SINIR")], vectors, 4)[0].asked == 1
+    assert evaluate_analogies([AnalogyQuestion("x", "a", "b", "c", "SINIR")], vectors, 4)[0].covered == 1
 
 
 def test_questions_beyond_the_restriction_are_not_asked() -> None:

@@ -45,7 +45,7 @@ def scored(hidden_NE: Tensor, target_N: Tensor, size: int, flatnesses: list[floa
 def test_it_is_the_equation_in_blocks_of_any_length(
     size: int, length: int, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache_models, "ROWS", rows)
+    monkeypatch.setattr(cache_models, "QUERY_BLOCK", rows)
     hidden_NE, target_N = states()
     flatnesses = [0.0, 0.4, 2.0]
     found_FN = scored(hidden_NE, target_N, size, flatnesses, length)

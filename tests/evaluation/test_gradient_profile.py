@@ -77,7 +77,7 @@ def test_vanilla_unit_is_the_product_of_its_jacobians() -> None:
     np.testing.assert_allclose(state_gradient_norms(network, input_NT, target_N, steps).numpy(), wanted_KN, rtol=1e-12)
     flow = measure_gradient_profile(network, input_NT, target_N, steps, state_gradient_norms)
     np.testing.assert_allclose(flow.norms, wanted_KN.mean(axis=1), rtol=1e-12)
-    assert flow.places == rows
+    assert flow.positions == rows
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.9])
@@ -164,7 +164,7 @@ def test_places_are_averaged_however_many_are_taken_at_once(gradients: gradient_
     network.eval()
     alone = [gradients(network, input_NT[[row]], target_N[[row]], 4) for row in range(len(target_N))]
     np.testing.assert_allclose(flow.norms, torch.cat(alone, dim=1).mean(dim=1), rtol=1e-12)
-    assert flow.places == 2 * BATCH_POSITIONS + 5
+    assert flow.positions == 2 * BATCH_POSITIONS + 5
 
 
 @pytest.mark.parametrize("steps", [0, 6])

@@ -73,7 +73,7 @@ def test_no_round_lowers_the_likelihood(rows: int, tokens: int, seed: int, round
     reached = []
     for most in range(rounds + 1):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(interpolation, "ROUNDS", most)
+            patch.setattr(interpolation, "MAX_EM_ITERATIONS", most)
             weights_K = fit_weights(log_p_KN, [None] * rows)
         assert weights_K.sum() == pytest.approx(1)
         assert (weights_K >= 0).all()

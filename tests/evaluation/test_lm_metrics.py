@@ -26,7 +26,7 @@ def score() -> LMScore:
 def test_counts(score: LMScore) -> None:
     assert (score.lines, score.tokens, score.unknown, score.impossible) == (3, 7, 2, 0)
     assert score.characters == 4 + 1 + 0 + 1 + 3 + 1
-    assert score.octets == 5 + 1 + 0 + 1 + 5 + 1
+    assert score.bytes == 5 + 1 + 0 + 1 + 5 + 1
 
 
 def test_figures_follow_their_definitions(score: LMScore) -> None:
@@ -79,7 +79,7 @@ def test_text_that_the_tokens_do_not_reproduce_is_counted_apart() -> None:
     found = measure(IDS, LOG_P, raw, 3, reproduced)
     plain = measure(IDS, LOG_P, reproduced, 3)
     assert found.as_dict() == plain.as_dict()
-    assert (found.raw_characters, found.raw_octets) == (15 - 1, 18 - 1)
+    assert (found.raw_characters, found.raw_bytes) == (15 - 1, 18 - 1)
     assert (found.changed, sorted(found.changes)) == (1, ["case", "white space"])
     parts = measure(IDS[:3], LOG_P[:3], raw[:1], 1, reproduced[:1]) + measure(IDS[3:], LOG_P[3:], raw[1:], 2)
     assert (LMScore() + parts).raw_dict() == found.raw_dict()

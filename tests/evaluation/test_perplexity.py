@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from tests import tiny_models
+from tests.raising import raises
 
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import DataError
@@ -85,7 +86,7 @@ def test_many_lines_are_sorted_in_parts_and_come_back_in_order(monkeypatch: pyte
     network, lines = tiny_models.speaker(context="line"), text()
     whole = token_log_probs(LineEvaluator(network), lines)
     monkeypatch.setattr(perplexity, "GROUP_TOKENS", 17)
-    blocks = list(LineEvaluator(network).read(lines))
+    blocks = list(LineEvaluator(network).evaluate(lines))
     assert len(blocks) > 5
     np.testing.assert_allclose(np.concatenate([block.log_p_N for block in blocks]), whole, rtol=1e-5)
     assert torch.cat([block.target_N for block in blocks]).tolist() == lines.ids.tolist()
@@ -117,7 +118,7 @@ def test_measuring_is_exact_and_leaves_no_trace(context: str) -> None:
 
 def test_a_reader_that_is_left_half_way_leaves_no_trace_either() -> None:
     network = tiny_models.speaker().train()
-    blocks = make_evaluator(network, block=3).read(text())
+    blocks = make_evaluator(network, block=3).evaluate(text())
     next(blocks)
     assert (network.training, torch.is_grad_enabled()) == (True, True)
 
@@ -167,7 +168,7 @@ def test_padding_is_not_predicted() -> None:
 
 def test_an_empty_validation_part_is_refused() -> None:
     nothing = SentenceDataset(np.zeros(0, dtype=np.int64), np.array([0]))
-    with pytest.raises(DataError, match=r"^the validation part holds no token\n  hint: align a valid part as well$"):
+    with raises(DataError, "valid"):
         validation.make_lm_validation(tiny_models.speaker(), nothing)
 
 

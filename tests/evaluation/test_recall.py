@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.raising import raises
 
 from rnnkit.errors import Interrupted
 from rnnkit.evaluation import recall
@@ -41,12 +42,12 @@ def _one_thread() -> Iterator[None]:
 def test_a_question_is_a_symbol_distractors_and_a_mark() -> None:
     batch = next(RecallBatches(5, 7, 50, [1]))
     assert batch.input_BT.shape == (50, 8)
-    assert (batch.input_BT[:, 0] == batch.answer_B).all()
-    assert set(batch.answer_B) == set(range(5))
+    assert (batch.input_BT[:, 0] == batch.target_B).all()
+    assert set(batch.target_B) == set(range(5))
     assert set(batch.input_BT[:, 1:-1].flatten()) == set(range(5, 10))
     assert set(batch.input_BT[:, -1]) == {10}
     nearest = next(RecallBatches(5, 1, 50, [1]))
-    assert (nearest.input_BT == np.stack([nearest.answer_B, np.full(50, 10)], axis=1)).all()
+    assert (nearest.input_BT == np.stack([nearest.target_B, np.full(50, 10)], axis=1)).all()
 
 
 def test_questions_are_the_seeds_and_the_place_s() -> None:
@@ -72,7 +73,7 @@ def test_a_step_is_one_of_the_loop_s(tmp_path: Path) -> None:
     network = build_recall_model(EASY, 3)
     task = RecallTask(network, tmp_path)
     batch = next(RecallBatches(3, 2, 7, [1]))
-    before = torch.nn.functional.cross_entropy(recall.recall_logits(network, batch), torch.from_numpy(batch.answer_B))
+    before = torch.nn.functional.cross_entropy(recall.recall_logits(network, batch), torch.from_numpy(batch.target_B))
     report = task.step(batch, 0.01)
     assert report.tokens == 7
     assert report.nll == pytest.approx(7 * before.item())
@@ -83,9 +84,9 @@ def test_a_step_is_one_of_the_loop_s(tmp_path: Path) -> None:
 def test_every_unit_learns_short_spans(arch: kinds.LanguageArch) -> None:
     heard: list[RecallLevel] = []
     found = measure_recall(dataclasses.replace(EASY, arch=arch), [1, 2], heard.append)
-    assert (found.span, [rung.span for rung in found.rungs]) == (2, [1, 2])
-    assert all(rung.accuracy >= 0.9 and 0 < rung.steps <= 400 for rung in found.rungs)
-    assert found.rungs == tuple(heard)
+    assert (found.span, [rung.span for rung in found.levels]) == (2, [1, 2])
+    assert all(rung.accuracy >= 0.9 and 0 < rung.steps <= 400 for rung in found.levels)
+    assert found.levels == tuple(heard)
 
 
 def test_a_transformer_sees_the_longest_span() -> None:
@@ -100,8 +101,8 @@ def test_the_same_seed_climbs_the_same_way() -> None:
 
 def test_a_climb_ends_at_the_first_span_that_is_not_learned() -> None:
     found = measure_recall(dataclasses.replace(EASY, symbols=9, budget=7), [1, 2, 5])
-    assert (found.span, [(rung.span, rung.steps) for rung in found.rungs]) == (0, [(1, 7)])
-    assert found.rungs[0].accuracy < 0.9
+    assert (found.span, [(rung.span, rung.steps) for rung in found.levels]) == (0, [(1, 7)])
+    assert found.levels[0].accuracy < 0.9
 
 
 def test_an_exploded_gradient_ends_a_climb(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +111,7 @@ def test_an_exploded_gradient_ends_a_climb(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(RecallTask, "step", explode)
     found = measure_recall(EASY, [1, 2])
-    assert (found.span, found.rungs) == (0, (RecallLevel(1, 0.0, 0),))
+    assert (found.span, found.levels) == (0, (RecallLevel(1, 0.0, 0),))
 
 
 def test_a_signal_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +120,7 @@ def test_a_signal_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
         return StepReport(1.0, 1.0, 7)
 
     monkeypatch.setattr(RecallTask, "step", interrupt)
-    with pytest.raises(Interrupted, match="interrupted\n  what the recall task had learned is not kept") as caught:
+    with raises(Interrupted) as caught:
         measure_recall(EASY, [1, 2])
     assert caught.value.exit_code == 143
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import ConfigError, DataError
 from rnnkit.evaluation import translation_metrics
@@ -77,13 +78,12 @@ def test_each_sentence_has_all_its_references() -> None:
 
 @pytest.mark.parametrize("score", [corpus_score, sentence_scores])
 def test_counts_must_agree(score: Callable[..., object]) -> None:
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, "2 hypotheses", "1 lines in reference 2"):
         score(["a", "b"], [["a", "b"], ["a"]])
-    assert str(caught.value) == ("hypotheses and references differ in length\n  2 hypotheses, 1 lines in reference 2")
 
 
 def test_nothing_to_score() -> None:
-    with pytest.raises(DataError, match="there is nothing to score"):
+    with raises(DataError, "0 hypotheses"):
         corpus_score([], [[]])
 
 
@@ -94,23 +94,16 @@ def test_a_tokenizer_that_an_older_sacrebleu_does_not_know(monkeypatch: pytest.M
         raise KeyError(name)
 
     monkeypatch.setattr(theirs, "_get_tokenizer", unknown)
-    with pytest.raises(ConfigError) as caught:
+    with raises(ConfigError, "spBLEU-1K", "`pip install --upgrade sacrebleu`"):
         translation_metrics.make_tokenizer("spBLEU-1K")
-    assert str(caught.value) == (
-        "the sacreBLEU that is installed does not know the tokenizer spBLEU-1K\n"
-        "  hint: `pip install --upgrade sacrebleu`"
-    )
 
 
 def test_a_tokenizer_that_needs_a_package_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
     from sacrebleu.tokenizers import tokenizer_ja_mecab
 
     monkeypatch.setattr(tokenizer_ja_mecab, "MeCab", None)
-    with pytest.raises(ConfigError) as caught:
+    with raises(ConfigError, "ja-mecab", "`pip install 'sacrebleu[ja]'`"):
         corpus_score(HYPOTHESES, REFERENCES, BleuSettings(tokenize="ja-mecab"))
-    assert str(caught.value) == (
-        "the tokenizer ja-mecab needs a package that is not installed\n  hint: `pip install 'sacrebleu[ja]'`"
-    )
 
 
 def test_a_tokenizer_whose_model_cannot_be_fetched_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,10 +113,8 @@ def test_a_tokenizer_whose_model_cannot_be_fetched_says_so(monkeypatch: pytest.M
         raise OSError("no route to host")
 
     monkeypatch.setattr(theirs, "_get_tokenizer", unreachable)
-    with pytest.raises(ConfigError) as caught:
+    with raises(ConfigError, "flores200", "no route to host", "13a, none, char, intl, zh"):
         translation_metrics.make_tokenizer("flores200")
-    assert "the tokenizer flores200 cannot be loaded\n  no route to host\n" in str(caught.value)
-    assert "tokenizers that need none: 13a" in str(caught.value)
 
 
 TOKENS = st.lists(st.sampled_from("abc"), max_size=8)

@@ -165,7 +165,7 @@ def test_data_without_raw_lines_counts_an_unknown_token_as_one_wrong_word(tmp_pa
     found = measured_in_training(work, result.model, 16, heard)
     warned = [event.text for event in heard if isinstance(event, WarningEvent)]
     assert len(warned) == 3, "one for each validation that was made"
-    assert warned[0].startswith(f"{work / 'data'} has no raw lines of its valid part: unknown tokens")
+    assert warned[0].startswith(f"{work / 'data'} has no raw lines of its valid split: unknown tokens")
     known = measured_by_commands(tmp_path, result.model, 16)
     model = store.load_seq2seq(result.model, "best", torch.device("cpu"))
     references = []

@@ -1,11 +1,19 @@
-"""The neural cache: words that stood where the network was in a state like the present one are likely again.
+"""Cache language models: the neural cache, and the unigram cache for n-gram models.
+
+The neural cache (Grave et al. 2017, arXiv:1612.04426) raises the probability of words that recently followed hidden
+states similar to the current one:
 
     p_cache(w | h_t)  ~  sum over i of [w_{i+1} = w] exp(theta h_i . h_t)          the last W tokens i + 1 <= t
 
-Grave et al. 2017 (arXiv:1612.04426). h_t is what the output layer sees before it predicts token t + 1, theta the
-flatness, W the size. At theta 0 a word's probability is its share of the last W tokens, the unigram cache of Kuhn and
-De Mori 1990. While the cache holds nothing, it says what the model says. It is one component of a mixture
-(`interpolation.py`), runs on over lines, and nothing in it is learned.
+h_t is the input of the output layer that predicts token t + 1, theta the flatness, and W the cache size. At theta = 0
+it is the unigram cache (Kuhn and De Mori 1990), the relative frequency of a word among the last W tokens:
+
+    p_cache(w) = count of w among the last W tokens / number of tokens in the cache
+
+An empty cache returns the model's probability. A cache has no trained parameters, is not reset at the end of a line,
+and is one component of a mixture (`interpolation.py`).
+
+Shapes: N tokens, T queries of a block, K cached tokens, E embedding, F flatness values, P past and new tokens.
 """
 
 from __future__ import annotations
@@ -20,15 +28,15 @@ from rnnkit.evaluation.perplexity import FloatArray, ScoredBlock, full_precision
 from rnnkit.io.npy import IntArray
 
 QUERY_BLOCK = 256
-"""Tokens looked up at once, each in the part of the cache that it may see."""
+"""Tokens scored at once against the whole cache; bounds the (T, K) score matrix."""
 
 
 class NeuralCache:
-    """What was read lately, with the states that it was read in.
+    """The last tokens with the hidden states that preceded them.
 
     Args:
-        size: Tokens remembered.
-        flatnesses: Values of theta, each of which gives a row of probabilities.
+        size: Maximum number of cached tokens, W.
+        flatnesses: Values of theta; the cache computes a row of probabilities for each.
     """
 
     def __init__(self, size: int, flatnesses: Sequence[float]) -> None:
@@ -38,7 +46,7 @@ class NeuralCache:
         self._word_K: Tensor | None = None
 
     def score(self, block: ScoredBlock) -> FloatArray:
-        """Natural logarithm of the probability of each target, a row a flatness (F, N); then remember the block."""
+        """Compute ln p of each target for each flatness, (F, N), then add the block to the cache."""
         rows = range(0, len(block.target_N), QUERY_BLOCK)
         parts = [
             self._score(block.hidden_NE[row : row + QUERY_BLOCK], block.target_N[row : row + QUERY_BLOCK])
@@ -49,7 +57,7 @@ class NeuralCache:
 
     @torch.no_grad()
     def _score(self, hidden_TE: Tensor, target_T: Tensor) -> FloatArray:
-        """The same for some rows; no number where nothing is remembered yet."""
+        """Compute ln p of one block of queries, (F, T); NaN while the cache is empty."""
         hidden_TE = hidden_TE.detach().float()
         key_KE = hidden_TE if self._key_KE is None else torch.cat([self._key_KE, hidden_TE])
         word_K = target_T if self._word_K is None else torch.cat([self._word_K, target_T])
@@ -67,7 +75,7 @@ class NeuralCache:
 
 
 def _log_share(score_TK: Tensor, unseen_TK: Tensor, other_TK: Tensor) -> Tensor:
-    """The logarithm of the share that what is not `other` has in what is not `unseen`, if anything is seen."""
+    """Compute the log of the visible weight on the target over all visible weight; NaN if nothing is visible."""
     weight_TK = score_TK.exp_().masked_fill_(unseen_TK, 0)
     all_T = weight_TK.sum(dim=1)
     return (weight_TK.masked_fill_(other_TK, 0).sum(dim=1) / all_T).log()
@@ -76,9 +84,10 @@ def _log_share(score_TK: Tensor, unseen_TK: Tensor, other_TK: Tensor) -> Tensor:
 def reference_cache_distribution(
     hidden_NE: Tensor, target_N: Tensor, size: int, flatness: float, vocabulary: int
 ) -> list[Tensor | None]:
-    """The equation of this file's head, step by step: for each token the distribution (V,) that predicts it.
+    """Evaluate the equation of the neural cache token by token, as a reference.
 
-    None stands where the cache holds nothing.
+    Returns:
+        For each token the distribution (V,) that predicts it; None while the cache is empty.
     """
     found: list[Tensor | None] = [None]
     for step in range(1, len(target_N)):
@@ -89,10 +98,10 @@ def reference_cache_distribution(
 
 
 class UnigramCache:
-    """The last tokens.
+    """The last tokens of a text.
 
     Args:
-        size: How many are remembered.
+        size: Maximum number of cached tokens, W.
     """
 
     def __init__(self, size: int) -> None:
@@ -100,20 +109,20 @@ class UnigramCache:
         self._past = np.zeros(0, dtype=np.int64)
 
     def score(self, target_N: IntArray, log_p_N: FloatArray) -> FloatArray:
-        """Natural logarithm of the probability of each token (N,); then remember them.
+        """Compute ln p of each token, (N,), then add the tokens to the cache.
 
         Args:
             target_N: The next tokens.
-            log_p_N: What the model says of them.
+            log_p_N: Their log-probabilities under the model, used while the cache is empty.
         """
         text_P = np.concatenate([self._past, target_N.astype(np.int64)])
-        place_N = np.arange(len(self._past), len(text_P))
+        position_N = np.arange(len(self._past), len(text_P))
         self._past = text_P[-self._size :]
-        first_N = np.maximum(0, place_N - self._size)
-        # One number for a word and a place: those of a word lie together, in the order of the text.
+        first_N = np.maximum(0, position_N - self._size)
+        # Keys of (word, position), sorted: binary search then counts a word between two positions.
         key_P = np.sort(text_P * len(text_P) + np.arange(len(text_P)))
-        base_N = text_P[place_N] * len(text_P)
-        count_N = np.searchsorted(key_P, base_N + place_N) - np.searchsorted(key_P, base_N + first_N)
+        base_N = text_P[position_N] * len(text_P)
+        count_N = np.searchsorted(key_P, base_N + position_N) - np.searchsorted(key_P, base_N + first_N)
         with np.errstate(divide="ignore"):
-            found_N = np.log(count_N / np.maximum(1, place_N - first_N))
-        return np.where(place_N == 0, log_p_N, found_N)
+            cache_log_p_N = np.log(count_N / np.maximum(1, position_N - first_N))
+        return np.where(position_N == 0, log_p_N, cache_log_p_N)

@@ -1,16 +1,17 @@
-"""The figures of a text under a language model: perplexity, nats, bits, by token, character and byte.
+"""Metrics of a text under a language model: perplexity, cross-entropy in nats and bits, bits per character and byte.
 
-    perplexity         = exp(-1/N sum ln p)           N tokens, `</s>` of each line counted
-      without unknown  = the same over the tokens that the vocabulary has
-    bits per character = -sum log2 p / C              C characters of the text, one for each line's end
-    bits per byte      = -sum log2 p / B              B bytes of it in UTF-8, one for each line's end
+    perplexity         = exp(-1/N sum ln p)           N tokens, counting `</s>` of each line
+      without unknown  = the same over the tokens in the vocabulary
+    bits per character = -sum log2 p / C              C characters of the text, counting one per line end
+    bits per byte      = -sum log2 p / B              B bytes of its UTF-8 form, counting one per line end
 
-C and B count the text that the tokens reproduce, as `detokenize` gives it back. White space, case or a Unicode form
-that normalization removed is not predicted, so it is not counted either; the figures over the raw text, `raw_...`,
-count it.
+C and B refer to the text that the tokens reproduce, as `detokenize` writes it. White space, case and Unicode forms that
+normalization removed are not predicted and therefore not counted; the metrics over the raw text, `raw_...`, count them.
 
-Bits per character compare models whose tokens differ where both reproduce the same text and no token is unknown: an
-unknown word costs what the one symbol for all unknown words costs, however long it is.
+Bits per character compare models with different tokens if both reproduce the same text and no token is unknown: an
+unknown word costs as much as the symbol `<unk>`, whatever its length.
+
+Text that the tokens do not reproduce is classified by what normalization changed: white space, case, Unicode form.
 """
 
 from __future__ import annotations
@@ -29,26 +30,35 @@ from rnnkit.io.npy import IntArray
 from rnnkit.text import special_tokens
 
 HIGH_UNKNOWN_SHARE = 0.05
-"""Share of unknown tokens above which figures do not compare with another model's."""
+"""Share of unknown tokens above which metrics are not comparable with those of other models."""
+
+WHITE_SPACE: Final = "white space"
+CASE: Final = "case"
+UNICODE_FORM: Final = "Unicode form"
+OTHER_CHARACTERS: Final = "other characters"
+CHANGE_KINDS: Final = (WHITE_SPACE, CASE, UNICODE_FORM, OTHER_CHARACTERS)
+"""Kinds of changes, in the order of messages."""
+
+_WHITE_SPACE = re.compile(r"\s+")
 
 
 @dataclass(frozen=True)
 class LMScore:
-    """Sums over a text; two add up to that of both.
+    """Log-probability and counts of a text. Scores of two texts can be added.
 
     Attributes:
-        lines: Lines.
-        tokens: Tokens, EOS of each line counted.
-        unknown: Those that the vocabulary does not have.
-        impossible: Those of probability zero.
-        known_log_p: Sum of ln p over the known tokens.
-        unknown_log_p: Sum of ln p over the unknown ones.
-        characters: Characters of the text that the tokens reproduce; None where it is not at hand.
-        octets: Bytes of that text; None where it is not at hand.
-        raw_characters: Characters of the text as it was read; None where it is not at hand.
-        raw_octets: Bytes of that text; None where it is not at hand.
-        changed: Lines that the tokens do not reproduce as they were read.
-        changes: In which ways: some of `text_changes.KINDS`.
+        lines: Number of lines.
+        tokens: Number of tokens, counting EOS of each line.
+        unknown: Number of out-of-vocabulary tokens.
+        impossible: Number of tokens with probability zero.
+        known_log_p: Sum of ln p over the tokens in the vocabulary.
+        unknown_log_p: Sum of ln p over the unknown tokens.
+        characters: Characters of the text that the tokens reproduce; None if not available.
+        bytes: Bytes of that text in UTF-8; None if not available.
+        raw_characters: Characters of the raw text; None if not available.
+        raw_bytes: Bytes of the raw text in UTF-8; None if not available.
+        changed: Lines that the tokens do not reproduce exactly.
+        changes: How they differ: some of `CHANGE_KINDS`.
     """
 
     lines: int = 0
@@ -58,9 +68,9 @@ class LMScore:
     known_log_p: float = 0.0
     unknown_log_p: float = 0.0
     characters: int | None = None
-    octets: int | None = None
+    bytes: int | None = None
     raw_characters: int | None = None
-    raw_octets: int | None = None
+    raw_bytes: int | None = None
     changed: int = 0
     changes: frozenset[str] = frozenset()
 
@@ -73,26 +83,26 @@ class LMScore:
             self.known_log_p + other.known_log_p,
             self.unknown_log_p + other.unknown_log_p,
             _sum(self.characters, other.characters),
-            _sum(self.octets, other.octets),
+            _sum(self.bytes, other.bytes),
             _sum(self.raw_characters, other.raw_characters),
-            _sum(self.raw_octets, other.raw_octets),
+            _sum(self.raw_bytes, other.raw_bytes),
             self.changed + other.changed,
             self.changes | other.changes,
         )
 
     @property
     def log_p(self) -> float:
-        """Natural logarithm of the probability of the whole text."""
+        """Ln p of the whole text."""
         return self.known_log_p + self.unknown_log_p
 
     @property
     def log10_p(self) -> float:
-        """The same to base 10."""
+        """log10 p of the whole text."""
         return self.log_p / math.log(10)
 
     @property
     def nats_per_token(self) -> float:
-        """Mean of -ln p over all tokens; not a number where there is none."""
+        """Mean of -ln p over all tokens; NaN if there are none."""
         return _ratio(-self.log_p, self.tokens)
 
     @property
@@ -102,37 +112,37 @@ class LMScore:
 
     @property
     def perplexity(self) -> float:
-        """The exponential of the mean of -ln p over all tokens."""
+        """Perplexity over all tokens."""
         return _exp(self.nats_per_token)
 
     @property
     def known_perplexity(self) -> float:
-        """The same over the tokens that are not unknown."""
+        """Perplexity over the tokens in the vocabulary."""
         return _exp(_ratio(-self.known_log_p, self.tokens - self.unknown))
 
     @property
     def bits_per_character(self) -> float:
-        """Bits over characters of the text that the tokens reproduce; not a number where it is not at hand."""
+        """Bits per character of the text that the tokens reproduce; NaN if it is not available."""
         return _ratio(-self.log_p / math.log(2), self.characters or 0)
 
     @property
     def bits_per_byte(self) -> float:
-        """Bits over bytes of the text that the tokens reproduce; not a number where it is not at hand."""
-        return _ratio(-self.log_p / math.log(2), self.octets or 0)
+        """Bits per byte of the text that the tokens reproduce; NaN if it is not available."""
+        return _ratio(-self.log_p / math.log(2), self.bytes or 0)
 
     @property
     def raw_bits_per_character(self) -> float:
-        """Bits over characters of the text as it was read; not a number where it is not at hand."""
+        """Bits per character of the raw text; NaN if it is not available."""
         return _ratio(-self.log_p / math.log(2), self.raw_characters or 0)
 
     @property
     def raw_bits_per_byte(self) -> float:
-        """Bits over bytes of the text as it was read; not a number where it is not at hand."""
-        return _ratio(-self.log_p / math.log(2), self.raw_octets or 0)
+        """Bits per byte of the raw text; NaN if it is not available."""
+        return _ratio(-self.log_p / math.log(2), self.raw_bytes or 0)
 
     @property
     def cautions(self) -> list[str]:
-        """Why the figures do not compare with another model's on the same text; nothing where they do."""
+        """Reasons why the metrics are not comparable with another model's on the same text."""
         found = []
         if self.changed:
             kinds = ", ".join(kind for kind in CHANGE_KINDS if kind in self.changes)
@@ -150,10 +160,10 @@ class LMScore:
         return found
 
     def raw_dict(self) -> dict[str, Any]:
-        """The figures over the raw text, and why they differ from those of `as_dict`."""
+        """JSON form of the metrics over the raw text, and why they differ from those of `as_dict`."""
         figures = {
             "raw_characters": self.raw_characters,
-            "raw_bytes": self.raw_octets,
+            "raw_bytes": self.raw_bytes,
             "raw_bits_per_character": finite(self.raw_bits_per_character),
             "raw_bits_per_byte": finite(self.raw_bits_per_byte),
         }
@@ -161,7 +171,7 @@ class LMScore:
         return {**figures, "changed_lines": self.changed, "changes": kinds, "cautions": self.cautions}
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures; null where one is infinite or there is nothing to take it from."""
+        """JSON form; values that are infinite or undefined are None."""
         figures = {
             "lines": self.lines,
             "tokens": self.tokens,
@@ -174,7 +184,7 @@ class LMScore:
             "nats_per_token": self.nats_per_token,
             "bits_per_token": self.bits_per_token,
             "characters": self.characters,
-            "bytes": self.octets,
+            "bytes": self.bytes,
             "bits_per_character": self.bits_per_character,
             "bits_per_byte": self.bits_per_byte,
         }
@@ -188,14 +198,14 @@ def measure(
     lines: int,
     reproduced: Sequence[str] | None = None,
 ) -> LMScore:
-    """The figures of some lines.
+    """Sum up the log-probabilities of some lines.
 
     Args:
-        ids_N: Their tokens, each line with its EOS.
-        log_p_N: Natural logarithm of the probability of each.
-        raw: The lines as they were read; None where they are not at hand.
-        lines: How many there are.
-        reproduced: The lines that the tokens spell; the raw ones where nothing else is given.
+        ids_N: Token ids, each line ending in EOS.
+        log_p_N: ln p of each token.
+        raw: The raw lines; None if not available.
+        lines: Number of lines.
+        reproduced: The lines that the tokens reproduce; the raw ones by default.
     """
     text = raw if reproduced is None else reproduced
     found = [] if raw is None or text is None else list(filter(None, map(normalization_changes, raw, text)))
@@ -207,32 +217,32 @@ def measure(
         impossible=int(np.isneginf(log_p_N).sum()),
         known_log_p=float(log_p_N[~unknown_N].sum()),
         unknown_log_p=float(log_p_N[unknown_N].sum()),
-        characters=None if text is None else _characters(text),
-        octets=None if text is None else _octets(text),
-        raw_characters=None if raw is None else _characters(raw),
-        raw_octets=None if raw is None else _octets(raw),
+        characters=None if text is None else _character_count(text),
+        bytes=None if text is None else _byte_count(text),
+        raw_characters=None if raw is None else _character_count(raw),
+        raw_bytes=None if raw is None else _byte_count(raw),
         changed=len(found),
         changes=frozenset().union(*found),
     )
 
 
-def _characters(lines: Iterable[str]) -> int:
-    """Characters of a text, one for each line's end."""
+def _character_count(lines: Iterable[str]) -> int:
+    """Count characters, one for each line end included."""
     return sum(len(line) + 1 for line in lines)
 
 
-def _octets(lines: Iterable[str]) -> int:
-    """Bytes of a text in UTF-8, one for each line's end."""
+def _byte_count(lines: Iterable[str]) -> int:
+    """Count bytes in UTF-8, one for each line end included."""
     return sum(len(line.encode("utf-8")) + 1 for line in lines)
 
 
 def finite(value: float | None) -> float | None:
-    """A number as JSON knows it: null where it is infinite or no number."""
+    """Return a number that JSON can represent: None in place of infinity and NaN."""
     return value if value is not None and math.isfinite(value) else None
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
-    """Two counts, of which the first text's is nothing where there was no text yet."""
+    """Add two counts, None being that of no text yet."""
     return other if one is None else one if other is None else one + other
 
 
@@ -247,32 +257,22 @@ def _exp(value: float) -> float:
         return math.inf
 
 
-WHITE_SPACE: Final = "white space"
-CASE: Final = "case"
-UNICODE_FORM: Final = "Unicode form"
-OTHER_CHARACTERS: Final = "other characters"
-CHANGE_KINDS: Final = (WHITE_SPACE, CASE, UNICODE_FORM, OTHER_CHARACTERS)
-"""In the order in which messages name them."""
-
-_GAPS = re.compile(r"\s+")
-
-
 def normalization_changes(raw: str, reproduced: str) -> frozenset[str]:
-    """In which ways two spellings of a line differ.
+    """Classify how two spellings of a line differ.
 
     Args:
-        raw: The line as it was read.
-        reproduced: The line that its tokens spell.
+        raw: The raw line.
+        reproduced: The line that its tokens reproduce.
 
     Returns:
-        Some of `KINDS`; none where the two are the same.
+        Some of `CHANGE_KINDS`; empty if the two are equal.
     """
     if raw == reproduced:
         return frozenset()
-    found = {WHITE_SPACE} if _GAPS.findall(raw) != _GAPS.findall(reproduced) else set()
-    one, other = _GAPS.sub("", raw), _GAPS.sub("", reproduced)
+    found = {WHITE_SPACE} if _WHITE_SPACE.findall(raw) != _WHITE_SPACE.findall(reproduced) else set()
+    one, other = _WHITE_SPACE.sub("", raw), _WHITE_SPACE.sub("", reproduced)
     if one != other:
-        if _folded(one) != _folded(other):
+        if _casefold(one) != _casefold(other):
             return frozenset({*found, OTHER_CHARACTERS})
         by_case = _composed(one) != _composed(other)
         by_form = one.lower() != other.lower() or not by_case
@@ -284,5 +284,5 @@ def _composed(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
-def _folded(text: str) -> str:
+def _casefold(text: str) -> str:
     return _composed(_composed(text).lower())

@@ -177,7 +177,7 @@ def component_log_probs(components: Sequence[MixtureComponent], texts: Sequence[
     """
     import numpy as np
 
-    first, *rest = [component.rows(text) for component, text in zip(components, texts, strict=True)]
+    first, *rest = [component.log_probs(text) for component, text in zip(components, texts, strict=True)]
     return np.concatenate([first[:1], *rest, first[1:]])
 
 

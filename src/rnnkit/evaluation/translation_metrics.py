@@ -1,8 +1,14 @@
-"""BLEU, chrF and TER, computed by sacreBLEU's own classes, with the signature that makes a score comparable.
+"""BLEU, chrF and TER by sacreBLEU, with the signature that makes scores comparable; and BLEU as in textbooks.
 
-Post 2018, "A Call for Clarity in Reporting BLEU Scores", arXiv:1804.08771. Nothing is computed here: this file
-chooses the metric, checks the counts (sacreBLEU's classes pair by `zip`, silently) and keeps the figures as plain
-values. The metrics' private halves are not touched, except by `bootstrap.py`, which says why.
+sacreBLEU (Post 2018, "A Call for Clarity in Reporting BLEU Scores", arXiv:1804.08771) computes all scores. This file
+selects the metric, checks the numbers of lines (sacreBLEU pairs lines by `zip`, silently) and returns plain values.
+Only `bootstrap.py` uses private methods of the metrics; it explains why.
+
+Textbook BLEU is defined for one sentence, without smoothing, and weights long n-grams more than short ones:
+
+    BLEU = exp(min(0, 1 - len_label / len_pred)) * prod_{n=1..k} p_n^(1 / 2^n)
+
+Its values lie between 0 and 1 and are not comparable with sacreBLEU's.
 """
 
 from __future__ import annotations
@@ -29,15 +35,15 @@ TOKENIZERS = (
     "flores200",
     "spBLEU-1K",
 )
-"""Names that sacreBLEU gives its tokenizers; written out because `--help` must not import it."""
+"""Names of sacreBLEU's tokenizers, repeated here because `--help` must not import sacreBLEU."""
 
 SMOOTHING = ("exp", "floor", "add-k", "none")
-"""Names that sacreBLEU gives its ways of smoothing a precision of zero."""
+"""Names of sacreBLEU's smoothing methods for n-gram precisions of zero."""
 
 
 @dataclass(frozen=True)
 class BleuSettings:
-    """What changes a BLEU score; the defaults are those of the `sacrebleu` command.
+    """Parameters of BLEU, with the defaults of the `sacrebleu` command.
 
     Attributes:
         tokenize: One of `TOKENIZERS`.
@@ -54,13 +60,13 @@ class BleuSettings:
 
 @dataclass(frozen=True)
 class ChrfSettings:
-    """What changes a chrF score.
+    """Parameters of chrF, with the defaults of the `sacrebleu` command.
 
     Attributes:
         char_order: Longest character n-gram.
         word_order: Longest word n-gram; 2 makes it chrF++.
         beta: Weight of recall against precision.
-        whitespace: Whether spaces belong to the character n-grams.
+        whitespace: Whether character n-grams include spaces.
         lowercase: Whether case is ignored.
         eps_smoothing: Smoothing by a small constant, as chrF++.py and NLTK do, instead of by effective order.
     """
@@ -75,12 +81,12 @@ class ChrfSettings:
 
 @dataclass(frozen=True)
 class TerSettings:
-    """What changes a TER score; the defaults behave like Tercom.
+    """Parameters of TER; the defaults behave like Tercom.
 
     Attributes:
         normalized: Whether punctuation is split off first.
         no_punct: Whether punctuation is removed.
-        asian_support: Whether the two above know Asian characters.
+        asian_support: Whether the two options above apply to Asian characters.
         case_sensitive: Whether case counts.
     """
 
@@ -95,14 +101,14 @@ MetricSettings = BleuSettings | ChrfSettings | TerSettings
 
 @dataclass(frozen=True)
 class MetricScore:
-    """One figure and how it came about.
+    """A score with its signature.
 
     Attributes:
-        name: The metric's name, such as `BLEU` or `chrF2`.
-        value: The figure, not rounded.
-        signature: Everything that changes the figure, in one line.
-        detail: What the metric adds behind the figure, such as the n-gram precisions.
-        cautions: Why the figure may mislead.
+        name: Name of the metric, such as `BLEU` or `chrF2`.
+        value: The score, not rounded.
+        signature: sacreBLEU signature: all parameters that affect the score.
+        detail: Details that the metric prints after the score, such as n-gram precisions.
+        cautions: Reasons why the score may mislead.
     """
 
     name: str
@@ -112,19 +118,19 @@ class MetricScore:
     cautions: tuple[str, ...] = ()
 
     def number(self, width: int) -> str:
-        """The figure alone, with so many decimals."""
+        """Format the score alone, with `width` decimal places."""
         return f"{self.value:.{width}f}"
 
     def label(self) -> str:
-        """Name and signature, as they stand before the equals sign."""
+        """Format name and signature, the part before the equals sign."""
         return f"{self.name}|{self.signature}"
 
     def line(self, width: int) -> str:
-        """The line that the `sacrebleu` command prints for this score."""
+        """Format the score as the `sacrebleu` command prints it."""
         return f"{self.label()} = {self.number(width)} {self.detail}".rstrip()
 
     def as_dict(self, width: int) -> dict[str, Any]:
-        """The score for JSON, rounded as it is printed."""
+        """JSON form, rounded to `width` decimal places."""
         return {
             "name": self.name,
             "score": float(self.number(width)),
@@ -136,16 +142,16 @@ class MetricScore:
 def corpus_score(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], settings: MetricSettings | None = None
 ) -> MetricScore:
-    """Score a whole corpus.
+    """Score a corpus.
 
     Args:
-        hypotheses: One line a segment, detokenized.
+        hypotheses: Detokenized output, one segment per line.
         references: One or more sets of references, each as long as the hypotheses.
-        settings: Which metric, and how; BLEU as the `sacrebleu` command computes it unless given.
+        settings: The metric and its parameters; BLEU with sacreBLEU's defaults if not given.
 
     Raises:
-        DataError: The counts differ, or there is nothing to score.
-        ConfigError: The tokenizer needs what is not installed.
+        DataError: The numbers of lines differ, or there are no lines.
+        ConfigError: The tokenizer needs a package that is not installed.
     """
     check_same_length(hypotheses, references)
     metric = make_metric(settings or BleuSettings(), references)
@@ -155,7 +161,7 @@ def corpus_score(
 def sentence_scores(
     hypotheses: Sequence[str], references: Sequence[Sequence[str]], settings: MetricSettings | None = None
 ) -> list[MetricScore]:
-    """Score each line by itself. BLEU leaves out n-gram orders longer than the line. Arguments as `corpus_score`."""
+    """Score each line separately; BLEU uses the effective n-gram order. Arguments and errors as for `corpus_score`."""
     check_same_length(hypotheses, references)
     metric = make_metric(settings or BleuSettings(), by_sentence=True)
     return [
@@ -167,10 +173,10 @@ def sentence_scores(
 def make_metric(
     settings: MetricSettings, references: Sequence[Sequence[str]] | None = None, by_sentence: bool = False
 ) -> Any:
-    """The object of sacreBLEU for these settings; references given here are counted once for all that follows.
+    """Create sacreBLEU's metric. References given here are processed once and reused for all hypotheses.
 
     Raises:
-        ConfigError: The tokenizer needs what is not installed.
+        ConfigError: The tokenizer needs a package that is not installed.
     """
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
@@ -181,17 +187,17 @@ def make_metric(
     if isinstance(settings, TerSettings):
         return TER(**asdict(settings), references=references)
     try:
-        # `force` only silences sacreBLEU's own logging; the stage gives that warning as an event.
+        # `force` only disables sacreBLEU's log message on tokenized input; the command emits that warning itself.
         return BLEU(**asdict(settings), effective_order=by_sentence, force=True, references=references)
     except (KeyError, ImportError, RuntimeError, OSError, SystemExit) as error:
         raise _tokenizer_error(settings.tokenize, error) from error
 
 
 def make_tokenizer(name: str) -> Any:
-    """The tokenizer of sacreBLEU that has this name: a function from a line to its tokens joined by spaces.
+    """Create a tokenizer of sacreBLEU: a function from a line to its tokens joined by spaces.
 
     Raises:
-        ConfigError: It needs what is not installed.
+        ConfigError: The tokenizer needs a package that is not installed.
     """
     from sacrebleu.metrics.bleu import BLEU
 
@@ -202,7 +208,7 @@ def make_tokenizer(name: str) -> Any:
 
 
 def to_score(score: Any, metric: Any) -> MetricScore:
-    """A score of sacreBLEU as plain values. TER and chrF have no details, as in the `sacrebleu` command."""
+    """Convert a score of sacreBLEU to plain values. TER and chrF have no details, as in the `sacrebleu` command."""
     detail = score.format(signature="").partition(" = ")[2].partition(" ")[2]
     return MetricScore(
         score.name, float(score.score), metric.get_signature().format(), detail, _cautions(score, metric)
@@ -210,7 +216,7 @@ def to_score(score: Any, metric: Any) -> MetricScore:
 
 
 def _cautions(score: Any, metric: Any) -> tuple[str, ...]:
-    """What to know of a BLEU of text too short to hold its longest n-grams: it is 0 even where all of it is right."""
+    """Explain a BLEU of 0 that is due to a text too short to have n-grams of the highest order."""
     totals = getattr(score, "totals", None)
     if totals is None or metric.effective_order or 0 not in totals:
         return ()
@@ -222,16 +228,16 @@ def _cautions(score: Any, metric: Any) -> tuple[str, ...]:
         effective_order=True, max_ngram_order=metric.max_ngram_order,
     )  # fmt: skip
     return (
-        f"the hypotheses hold no {longest + 1}-gram, so BLEU is 0 however good they are; over n-grams of up to "
-        f"{longest} it is {shorter.score:.1f} (effective order, as --sentence counts); --metric chrf suits short lines",
+        f"the hypotheses hold no {longest + 1}-gram, so BLEU is 0 regardless of quality; over n-grams of up to "
+        f"{longest} it is {shorter.score:.1f} (effective order, as with --sentence); --metric chrf suits short lines",
     )
 
 
 def check_same_length(hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    """Refuse what cannot be paired line by line.
+    """Check that hypotheses and references can be paired line by line.
 
     Raises:
-        DataError: There are no lines or no references, or the counts differ.
+        DataError: There are no lines or no references, or the numbers of lines differ.
     """
     if not hypotheses or not references:
         raise DataError("there is nothing to score", f"{len(hypotheses)} hypotheses, {len(references)} references")
@@ -246,7 +252,7 @@ def check_same_length(hypotheses: Sequence[str], references: Sequence[Sequence[s
 def _tokenizer_error(name: str, error: BaseException) -> ConfigError:
     if isinstance(error, KeyError):
         return ConfigError(
-            f"the sacreBLEU that is installed does not know the tokenizer {name}",
+            f"the installed sacreBLEU has no tokenizer {name}",
             hint="`pip install --upgrade sacrebleu`",
         )
     packages = {"ja-mecab": "ja", "ko-mecab": "ko"}
@@ -259,20 +265,20 @@ def _tokenizer_error(name: str, error: BaseException) -> ConfigError:
     return ConfigError(
         f"the tokenizer {name} cannot be loaded",
         reason,
-        hint="sacreBLEU downloads its model at the first use; tokenizers that need none: 13a, none, char, intl, zh",
+        hint="sacreBLEU downloads its model on first use; tokenizers without a model: 13a, none, char, intl, zh",
     )
 
 
 def textbook_bleu(prediction: Sequence[Hashable], label: Sequence[Hashable], max_n: int) -> float:
-    """BLEU of one prediction, from 0 to 1.
+    """Compute the textbook BLEU of one prediction, from 0 to 1.
 
-    Orders longer than the prediction have no n-grams and no precision, so they are left out; the factor for
-    brevity is what punishes such a prediction. An empty prediction is right only where the label is empty too.
+    Orders longer than the prediction have no precision and are skipped; the brevity penalty accounts for such a
+    prediction. An empty prediction scores 1 if the label is empty, too, and 0 otherwise.
 
     Args:
-        prediction: Tokens that a system wrote.
-        label: Tokens that are right.
-        max_n: Longest n-gram counted, k in the formula.
+        prediction: Predicted tokens.
+        label: Reference tokens.
+        max_n: Highest n-gram order, k in the formula.
     """
     if not prediction:
         return 0.0 if label else 1.0
@@ -283,14 +289,11 @@ def textbook_bleu(prediction: Sequence[Hashable], label: Sequence[Hashable], max
 
 
 def ngram_precisions(prediction: Sequence[Hashable], label: Sequence[Hashable], max_n: int) -> list[float]:
-    """Share of the prediction's n-grams found in the label, for n from 1 to `max_n` or the prediction's length.
-
-    An n-gram of the label is found once for each time it stands there.
-    """
+    """Compute the clipped n-gram precisions, for n from 1 to `max_n` or the length of the prediction."""
     result = []
     for n in range(1, min(max_n, len(prediction)) + 1):
-        predicted, right = _ngrams(prediction, n), _ngrams(label, n)
-        result.append((predicted & right).total() / predicted.total())
+        predicted, expected = _ngrams(prediction, n), _ngrams(label, n)
+        result.append((predicted & expected).total() / predicted.total())
     return result
 
 

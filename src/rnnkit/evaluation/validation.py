@@ -1,4 +1,8 @@
-"""Validation of a translation model while it trains: its loss, and how good what it really decodes is."""
+"""Validation of neural models during training.
+
+Language models and masked language models report loss and perplexity. Sequence-to-sequence models also decode the
+validation set as `rnnkit decode` does and score the outputs by BLEU, chrF or accuracy.
+"""
 
 from __future__ import annotations
 
@@ -29,32 +33,32 @@ from rnnkit.training.signals import StopRequest
 from rnnkit.training.task import Validation
 
 DECODING_BLOCK = 200
-"""Sentences decoded between two looks at the stop flag."""
+"""Sentences decoded between checks of the stop flag."""
 
 MIN_MEAN_WORDS = 4
-"""BLEU counts runs of up to four words: of outputs that have fewer on the average it is zero, whatever they are."""
+"""Mean reference length below which chrF replaces BLEU, which is 0 for texts without 4-grams."""
 
 LOSS_WEIGHT = 1e-6
-"""What a nat of loss counts against a point of the measure: it decides between equals, such as two times nothing."""
+"""Weight of the loss (nats) relative to the metric (points): it breaks ties, such as two scores of 0."""
 
 UNKNOWN_PLACEHOLDER = "\U0010ffff"
-"""Stands for an unknown token of a reference that is known by its ids only: one token, which no output has."""
+"""Replaces unknown tokens of references available only as ids: a single token that no output contains."""
 
 
 @dataclass(frozen=True)
 class ValidationSettings:
-    """What a validation decodes.
+    """Parameters of the decoding in a validation.
 
     Attributes:
         lines: Sentences to decode, from the start of the split; 0 for none.
-        by: What they are measured by, one of `kinds.MEASURES`.
-        samples: Sample translations for the log.
-        search: How to decode.
-        batch_tokens: Source tokens a decoding batch.
+        metric: The metric, one of `kinds.MEASURES`.
+        samples: Number of sample translations in the log.
+        search: Search options.
+        batch_tokens: Source tokens per decoding batch.
     """
 
     lines: int
-    by: str
+    metric: str
     samples: int
     search: SearchOptions
     batch_tokens: int
@@ -62,12 +66,12 @@ class ValidationSettings:
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """The sentences that a validation decodes.
+    """The sentences to decode.
 
     Attributes:
-        sources: Their text, for the log.
-        references: What they are compared with.
-        translate: Decodes sentences `start` to `stop`; gives the text of each, and the tokens in all.
+        sources: Source text, for the log.
+        references: Reference text.
+        translate: Decodes sentences `start` to `stop`; returns their text and the total number of tokens.
     """
 
     sources: Sequence[str]
@@ -75,7 +79,7 @@ class ValidationSet:
     translate: Callable[[int, int], tuple[list[str], int]]
 
     def decode(self, stop: StopRequest) -> tuple[list[str], int] | None:
-        """The text of all sentences, and the tokens in all; None where the stop flag was set meanwhile."""
+        """Decode all sentences; return their text and the number of tokens, or None if the stop flag was set."""
         outputs: list[str] = []
         tokens = 0
         for start in range(0, len(self.sources), DECODING_BLOCK):
@@ -90,54 +94,55 @@ class ValidationSet:
 def make_seq2seq_validation(
     model: LoadedSeq2Seq,
     data: AlignedData,
-    measured: ValidationSettings,
+    settings: ValidationSettings,
     weights: Callable[[], AbstractContextManager[None]],
     listen: Listener = null_listener,
 ) -> Callable[[StopRequest], Validation | None]:
-    """A function that validates the model as it is at the moment, and leaves no trace on it.
+    """Return a function that validates a sequence-to-sequence model with its current weights.
 
-    Its figures are those of `rnnkit decode --beam 1` and `rnnkit bleu` or `rnnkit error-rate` on the same lines, where
-    the data has the raw lines of its `valid` split.
+    If the data has the raw lines of its `valid` split, scores equal those of `rnnkit decode --beam 1` followed by
+    `rnnkit bleu` or `rnnkit error-rate` on the same lines.
 
     Args:
         model: The model under training.
-        data: Aligned data with a `valid` split.
-        measured: What is decoded.
-        weights: A context in which the model has the weights that are to be measured.
-        listen: Gets a warning where the data has no raw lines but unknown tokens, or where outputs spell line ends.
+        data: Encoded data with a `valid` split.
+        settings: Parameters of the decoding.
+        weights: Context in which the model has the weights to validate, such as their moving average.
+        listen: Receives a warning if references have unknown tokens but no raw lines, or if outputs contain line ends.
     """
     source, target = (data.side("valid", side) for side in data.sides)
-    count = min(measured.lines, len(source))
-    held_out = _read_held_out(model, data, measured, count, listen)
-    references = held_out.references
-    measure = choose_metric(measured.by, references)
+    count = min(settings.lines, len(source))
+    validation_set = _read_validation_set(model, data, settings, count, listen)
+    references = validation_set.references
+    metric = choose_metric(settings.metric, references)
     warnings = iter([listen])  # one for the run
-    shown = [index * count // measured.samples for index in range(measured.samples)] if count else []
+    shown = [index * count // settings.samples for index in range(settings.samples)] if count else []
 
     def validate(stop: StopRequest) -> Validation | None:
         with weights():
-            return look(stop)
+            return run(stop)
 
-    def look(stop: StopRequest) -> Validation | None:
+    def run(stop: StopRequest) -> Validation | None:
         nll = mean_target_nll(model.network, source, target, stop)
         if nll is None:
             return None
         if not count:
             return Validation(score=-nll, facts={"loss": nll})
         model.network.eval()
-        decoded = held_out.decode(stop)
+        decoded = validation_set.decode(stop)
         model.network.train()
         if decoded is None:
             return None
         outputs, tokens = decoded
         if model.tokenizer.replaced:
             warn_replaced_line_ends(model.tokenizer, next(warnings, null_listener))
-        value = score_outputs(measure, outputs, references)
+        value = score_outputs(metric, outputs, references)
         return Validation(
             score=value - LOSS_WEIGHT * nll,
-            facts={"loss": nll, measure: value},
+            facts={"loss": nll, metric: value},
             lines=tuple(
-                f"{held_out.sources[index]} -> {outputs[index]} (reference: {references[index]})" for index in shown
+                f"{validation_set.sources[index]} -> {outputs[index]} (reference: {references[index]})"
+                for index in shown
             ),
             length_ratio=tokens / sum(len(target[index]) for index in range(count)),
         )
@@ -145,62 +150,62 @@ def make_seq2seq_validation(
     return validate
 
 
-def choose_metric(by: str, references: Sequence[str]) -> str:
-    """What `auto` stands for: BLEU, or chrF where most references are too short for it or have no spaces in them."""
-    if by != "auto":
-        return by
+def choose_metric(metric: str, references: Sequence[str]) -> str:
+    """Resolve `auto`: BLEU, or chrF if the references are on average too short for BLEU or have no spaces."""
+    if metric != "auto":
+        return metric
     words = sum(len(reference.split()) for reference in references)
     return "bleu" if words >= MIN_MEAN_WORDS * len(references) else "chrf"
 
 
-def score_outputs(measure: str, outputs: Sequence[str], references: Sequence[str]) -> float:
-    """How good the outputs are by a measure, from 0 to 100."""
-    if measure == "accuracy":
+def score_outputs(metric: str, outputs: Sequence[str], references: Sequence[str]) -> float:
+    """Score outputs by a metric, from 0 to 100."""
+    if metric == "accuracy":
         return _accuracy(outputs, references)
-    settings = ChrfSettings() if measure == "chrf" else BleuSettings()
+    settings = ChrfSettings() if metric == "chrf" else BleuSettings()
     return corpus_score(outputs, [references], settings).value
 
 
 def _accuracy(outputs: Sequence[str], references: Sequence[str]) -> float:
-    """Lines that are right, in percent: those that `rnnkit error-rate` does not count as wrong."""
-    clean = Normalizer()
-    written, right = ([clean(line) for line in lines] for lines in (outputs, references))
-    if not any(right):
-        return 100 * sum(not line for line in written) / len(written)
-    return 100 - error_rate(written, [[line] for line in right], "lines").percent
+    """Compute the percentage of exactly correct lines, 100 minus the line error rate of `rnnkit error-rate`."""
+    normalize = Normalizer()
+    hypotheses, expected = ([normalize(line) for line in lines] for lines in (outputs, references))
+    if not any(expected):
+        return 100 * sum(not line for line in hypotheses) / len(hypotheses)
+    return 100 - error_rate(hypotheses, [[line] for line in expected], "lines").percent
 
 
-def _read_held_out(
-    model: LoadedSeq2Seq, data: AlignedData, measured: ValidationSettings, count: int, listen: Listener
+def _read_validation_set(
+    model: LoadedSeq2Seq, data: AlignedData, settings: ValidationSettings, count: int, listen: Listener
 ) -> ValidationSet:
-    """The first sentences of the `valid` split."""
+    """Read the first sentences of the `valid` split."""
     sources, references = (data.raw_lines("valid", side, count) for side in data.sides)
     translator = Translator((model,))
-    how = translate.TranslationOptions(measured.search, measured.batch_tokens)
+    options = translate.TranslationOptions(settings.search, settings.batch_tokens)
     if sources is None or references is None:
-        return _read_ids(model, data, measured, count, listen)
+        return _read_ids(model, data, settings, count, listen)
 
     def decode(start: int, stop: int) -> tuple[list[str], int]:
-        asked = [(line, UNCONSTRAINED) for line in sources[start:stop]]
-        found = list(translate.translate_lines(translator, asked, how, start + 1))
-        return [one.outputs[0] for one in found], sum(len(tokens) for one in found for tokens in one.tokens[:1])
+        lines = [(line, UNCONSTRAINED) for line in sources[start:stop]]
+        found = list(translate.translate_lines(translator, lines, options, start + 1))
+        return [line.outputs[0] for line in found], sum(len(tokens) for line in found for tokens in line.tokens[:1])
 
-    # What stands behind a TAB is a column of features, which no output has.
+    # Columns after a TAB are features, which outputs do not have.
     return ValidationSet(sources, [model.tokenizer.part(line)[0] for line in references], decode)
 
 
 def _read_ids(
-    model: LoadedSeq2Seq, data: AlignedData, measured: ValidationSettings, count: int, listen: Listener
+    model: LoadedSeq2Seq, data: AlignedData, settings: ValidationSettings, count: int, listen: Listener
 ) -> ValidationSet:
-    """The same of data without raw lines, from its ids."""
+    """Read the same sentences from ids, for data without raw lines."""
     source, target = (data.side("valid", side) for side in data.sides)
     source_ids = [source[index][:-1].tolist() for index in range(count)]
     target_ids = [target[index][:-1].tolist() for index in range(count)]
     if any(special_tokens.UNK in ids for ids in target_ids):
         listen(
             WarningEvent(
-                f"{data.folder} has no raw lines of its valid part: unknown tokens of the references count as wrong "
-                "words, and the score is lower than that of `rnnkit bleu`; tokenize and align again to have the same"
+                f"{data.folder} has no raw lines of its valid split: unknown tokens of the references count as wrong "
+                "words, and the score is lower than that of `rnnkit bleu`; tokenize and align again for equal scores"
             )
         )
     tokenizer = model.tokenizer
@@ -217,7 +222,7 @@ def _read_ids(
         )
 
     def decode(start: int, stop: int) -> tuple[list[str], int]:
-        found = translate.search_sources(model, source_ids[start:stop], measured.search, measured.batch_tokens)
+        found = translate.search_sources(model, source_ids[start:stop], settings.search, settings.batch_tokens)
         best = [one[0].ids if one else () for one in found]
         texts = [tokenizer.detokenize(model.target_vocabulary.decode(ids)) for ids in best]
         return texts, sum(map(len, best))
@@ -229,12 +234,12 @@ def _read_ids(
 def make_masked_lm_validation(
     network: MaskedLM, lines: SentenceDataset, weights: Callable[[], AbstractContextManager[None]]
 ) -> Callable[[StopRequest], Validation | None]:
-    """A function that validates the model as it is at the moment, and leaves no trace on it.
+    """Return a function that validates a masked language model with its current weights.
 
     Args:
         network: The model under training.
-        lines: The validation part.
-        weights: A context in which the network has the weights that are to be measured.
+        lines: The validation split.
+        weights: Context in which the network has the weights to validate, such as their moving average.
     """
 
     def validate(stop: StopRequest) -> Validation | None:
@@ -250,26 +255,26 @@ def make_lm_validation(
     sentences: SentenceDataset,
     ema_weights: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Callable[[StopRequest], Validation | None]:
-    """A function that measures the network as it is at the moment, and leaves no trace on it.
+    """Return a function that validates a language model with its current weights.
 
-    Its facts are `loss`, nats a token, and `perplexity`.
+    It reports `loss`, in nats per token, and `perplexity`.
 
     Args:
         network: The model under training.
-        sentences: The validation part.
-        ema_weights: A context in which the network has the weights that are to be measured.
+        sentences: The validation split.
+        ema_weights: Context in which the network has the weights to validate, such as their moving average.
 
     Raises:
-        DataError: The validation part is empty.
+        DataError: The validation split is empty.
     """
     if not len(sentences.ids):
-        raise DataError("the validation part holds no token", hint="align a valid part as well")
+        raise DataError("the validation split is empty", hint="align the data with a non-empty valid split")
     text = remove_padding(sentences)
 
     def validate(stop: StopRequest) -> Validation | None:
         total = 0.0
         with ema_weights():
-            for block in make_evaluator(network).read(text):
+            for block in make_evaluator(network).evaluate(text):
                 if stop:
                     return None
                 total -= float(block.log_p_N.sum())

@@ -74,7 +74,7 @@ def test_text_with_problems(tmp_path: Path, content: bytes, expected: dict[str, 
 
 
 def test_huge_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_facts, "LONGEST", 10)
+    monkeypatch.setattr(file_facts, "MAX_READ_BYTES", 10)
     path = write(tmp_path, "text", b"short\n" + b"x" * 11)
     with pytest.raises(DataError, match=rf"{path}:2: the line is longer than 10 bytes"):
         inspect(path)

@@ -86,7 +86,7 @@ class AnalogyScore:
     @property
     def measured(self) -> bool:
         """Whether any question has vectors."""
-        return self.sums[-1].asked > 0
+        return self.sums[-1].covered > 0
 
     @property
     def why(self) -> str:
@@ -98,7 +98,7 @@ class AnalogyScore:
         """Printed form."""
         heads = [("section", "accuracy", "correct", "asked", "questions")]
         rows = [
-            (tally.name, percent(tally.accuracy), *(f"{n:,}" for n in (tally.correct, tally.asked, tally.questions)))
+            (tally.name, percent(tally.accuracy), *(f"{n:,}" for n in (tally.correct, tally.covered, tally.questions)))
             for tally in (*self.sections, *self.sums)
         ]
         title = f"{self.path}: analogies among the {self.restrict:,} most frequent words"

@@ -65,7 +65,7 @@ class FlowResult:
     @property
     def lines(self) -> tuple[str, ...]:
         """Printed form."""
-        positions = sorted({flow.places for flow in self.flows.values()})
+        positions = sorted({flow.positions for flow in self.flows.values()})
         count = f"{positions[0]}" if len(positions) == 1 else f"{positions[0]} to {positions[-1]}"
         where = "at one position" if positions == [1] else f"mean over {count} positions"
         title = f"norm of the gradient of the loss with respect to the {self.by} k steps before, {where}"
@@ -82,7 +82,7 @@ class FlowResult:
             {
                 "model": name,
                 "arch": arch,
-                "places": flow.places,
+                "places": flow.positions,
                 "norms": list(flow.norms),
                 "relative": list(flow.relative),
                 "falls_below_share_at": flow.falls_below(self.share),

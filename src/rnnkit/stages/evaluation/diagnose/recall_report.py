@@ -36,7 +36,7 @@ class RecallResult:
         heads = ["arch", "seed", *map(str, self.spans), "span"]
         rows = []
         for climb in self.climbs:
-            found = {rung.span: f"{100 * rung.accuracy:.0f} %" for rung in climb.rungs}
+            found = {rung.span: f"{100 * rung.accuracy:.0f} %" for rung in climb.levels}
             shares = (found.get(span, "-") for span in self.spans)
             rows.append([climb.settings.arch, str(climb.settings.seed), *shares, str(climb.span)])
         title = (
@@ -68,7 +68,7 @@ class RecallResult:
                 "arch": climb.settings.arch,
                 "seed": climb.settings.seed,
                 "span": climb.span,
-                "spans": [dataclasses.asdict(rung) for rung in climb.rungs],
+                "spans": [dataclasses.asdict(rung) for rung in climb.levels],
             }
             for climb in self.climbs
         ]
