@@ -128,8 +128,8 @@ def test_numbers_that_are_words_are_no_index() -> None:
 @pytest.mark.parametrize(
     ("pairs", "why"),
     [
-        ([("sun", "moon", 5)], "only one pair has vectors, and a correlation takes two or more"),
-        ([("sun", "moon", 5), ("x", "y", 1)], "only one pair has vectors, and a correlation takes two or more"),
+        ([("sun", "moon", 5)], "only one pair has vectors, and a correlation needs at least two"),
+        ([("sun", "moon", 5), ("x", "y", 1)], "only one pair has vectors, and a correlation needs at least two"),
         (
             [("sun", "moon", 5), ("sun", "Rome", 5), ("Rome", "moon", 5)],
             "all 3 ratings are equal (5), so there is nothing to rank",
