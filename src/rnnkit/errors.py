@@ -1,7 +1,7 @@
 """Errors that a user can act on.
 
-Every one says what went wrong, where and why, and what to do next. The command line prints `str(error)`
-behind `error:`; a traceback is shown only with `--debug`.
+Each states what is wrong, where and why, and what to do next. The command line prints `str(error)` after `error:`; a
+traceback is printed only with `--debug`.
 """
 
 from __future__ import annotations
@@ -10,39 +10,39 @@ import re
 from pathlib import Path
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What makes a terminal do something other than show a sign: control characters, changes of the direction of writing,
-line ends other than the usual one, and halves of surrogate pairs, which stand for bytes that are not UTF-8."""
+"""Characters that a terminal does not simply display: control characters, changes of the writing direction, line ends
+other than LF, and lone surrogates, which represent bytes that are not UTF-8."""
 
 
 def escape_control(text: str) -> str:
-    r"""A text as a terminal may get it: `\x1b` in the place of what would steer it. Tabs and line ends stay."""
+    r"""Escape control characters for a terminal, such as `\x1b`. Tabs and line ends are kept."""
     return _UNSAFE.sub(lambda found: _escape(ord(found[0])), text)
 
 
 def escape_line(text: str) -> str:
-    """The same in one line, whatever it holds."""
+    """Escape control characters and line ends for a terminal."""
     return escape_control(text).replace("\n", "\\n")
 
 
 def escape_json(document: str) -> str:
-    """JSON or TOML as a terminal may get it: the same document, its strings with more escapes."""
+    """Escape control characters in the strings of a JSON or TOML document, which keeps its value."""
     return _UNSAFE.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", document)
 
 
 def _escape(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a file's name
+    if 0xDC80 <= code <= 0xDCFF:  # how Python represents a byte of a file name
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class RnnkitError(Exception):
-    """An expected failure: the user's data, files or options, not a defect of rnnkit.
+    """An expected failure caused by data, files or options, not by a defect of rnnkit.
 
     Args:
-        what: One line without a full stop: what went wrong.
+        what: What is wrong: one line without a period.
         details: Further lines: where (`file:line`) and why.
         hint: What to do next.
-        path: The file or folder at fault, if there is one.
+        path: The file or directory at fault, if any.
         line: Its line, counted from 1.
         option: The option at fault, such as `--beam`.
     """
@@ -66,14 +66,14 @@ class RnnkitError(Exception):
         self.line = line
         self.option = option
 
-    def rename(self, old: str, new: str) -> None:
-        """Put another name in the place of one, such as that of a temporary file."""
+    def replace_text(self, old: str, new: str) -> None:
+        """Replace a name in all texts, such as that of a temporary file."""
         self.what = self.what.replace(old, new)
         self.details = tuple(detail.replace(old, new) for detail in self.details)
         self.hint = self.hint and self.hint.replace(old, new)
 
     def __str__(self) -> str:
-        """Escaped, and with each part where it belongs: a file's name may hold line ends and control characters."""
+        """Return the escaped message; file names may contain line ends and control characters."""
         lines = [escape_line(self.what)]
         lines += [f"  {line}" for detail in self.details for line in escape_control(detail).split("\n")]
         if self.hint:
@@ -86,13 +86,13 @@ class ConfigError(RnnkitError):
 
 
 class UsageError(ConfigError):
-    """A command line that makes no sense; exits with 2, as the parser's own errors do."""
+    """An invalid command line; exits with 2, as errors of the parser do."""
 
     exit_code = 2
 
 
 class DataError(RnnkitError):
-    """Text or aligned data that is missing, empty, malformed or does not fit together."""
+    """Text or aligned data that is missing, empty, malformed or inconsistent."""
 
 
 class FormatError(RnnkitError):
@@ -100,19 +100,19 @@ class FormatError(RnnkitError):
 
 
 class ArtefactError(RnnkitError):
-    """Artefacts that do not belong together, are in use, or would be overwritten."""
+    """Artifacts that are incompatible, in use, or would be overwritten."""
 
 
 class TrainingError(RnnkitError):
-    """Training that cannot go on, such as a loss that is no longer a number."""
+    """Training that cannot continue, such as after a non-finite loss."""
 
 
 class WorkerError(RnnkitError):
-    """A process that shared in the work and died."""
+    """A worker process that ended unexpectedly."""
 
 
 class Interrupted(RnnkitError):
-    """A signal ended the work after everything was saved; exits with 128 + the signal's number."""
+    """A signal ended the work after everything was saved; exits with 128 + the signal number."""
 
     def __init__(self, signal_number: int, *details: str, hint: str | None = None) -> None:
         super().__init__("interrupted", *details, hint=hint)

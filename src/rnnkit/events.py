@@ -1,7 +1,7 @@
-"""What a stage tells whoever called it while it works.
+"""Events that a stage emits while it runs.
 
-Stages never print: they call a listener with these. The command line draws them (`cli/`), a script may
-ignore them, a test collects them.
+Stages never print: they call a listener with events. The command line displays them (`cli/`), a script may ignore
+them, a test collects them.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Note:
-    """One line worth reading: a count, a path that was written, a sample translation."""
+    """One line of information: a count, the path of an output, a sample translation."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class WarningEvent:
-    """One line the user should look at: something was dropped, or will probably disappoint."""
+    """One line that needs attention: dropped data, or a probably unsatisfactory result."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a piece of work has come.
+    """Progress of a task.
 
     Attributes:
-        task: What is being done, such as `tokenize train.de` or `training`.
-        done: Units finished.
-        total: Units in all, or None where nobody knows.
+        task: Name of the task, such as `tokenize train.de` or `training`.
+        done: Completed units.
+        total: Total units; None if unknown.
         unit: Plural name of the unit: `lines`, `steps`.
-        facts: Short facts to show beside it, ready to print, such as `{"tokens/s": "2,690"}`.
-        finished: True with the last event of the task.
+        facts: Short formatted facts to display beside it, such as `{"tokens/s": "2,690"}`.
+        finished: Whether this is the last event of the task.
     """
 
     task: str
@@ -50,4 +50,4 @@ Listener = Callable[[Event], None]
 
 
 def null_listener(event: Event) -> None:
-    """A listener that hears nothing."""
+    """Ignore an event."""

@@ -43,8 +43,8 @@ def test_an_output_that_broke_off_is_gone_on_with(run: Run, text: str) -> None:
     refused = run(*words)
     assert (refused.code, refused.out) == (1, "")
     assert refused.err == (
-        "error: out.partial is what an interrupted run left of out\n"
-        "  hint: --resume goes on with it, --overwrite begins anew\n"
+        "error: an interrupted run left out.partial, a part of out\n"
+        "  hint: --resume continues it, --overwrite starts again\n"
     )
     strange = run(*words, "--resume")
     assert strange.code == 1
@@ -94,7 +94,7 @@ def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest
 
     words = ("decode", text, "--threads", "1", "--output", "out")
     with monkeypatch.context() as changed:
-        changed.setattr(translate, "spell", interrupted)
+        changed.setattr(translate, "detokenize_outputs", interrupted)
         stopped = run(*words)
     assert stopped.code == 130
     assert "out.partial has 3 lines; --resume continues from there" in stopped.err

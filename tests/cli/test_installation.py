@@ -121,8 +121,8 @@ def test_an_installation_that_cannot_be_read(folder: Path, tmp_path: Path) -> No
     finally:
         inner.chmod(0o755)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: rnnkit or Python cannot be loaded from where they are installed\n")
-    assert "  hint: this user needs to be able to read that folder" in done.stderr
+    assert done.stderr.startswith("error: rnnkit or Python cannot be loaded")
+    assert f"installed in {sys.prefix}" in done.stderr
 
 
 @pytest.mark.parametrize("fault", ["missing", "tex"])

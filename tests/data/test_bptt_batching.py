@@ -1,4 +1,4 @@
-"""The text in columns and pieces: nothing is lost, nothing is read before its turn, and a position is enough."""
+"""BPTT chunks and line batches: each token once and in order, resumable from a position."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def joined(pieces: list[LanguageModelBatch]) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_pieces_follow_each_other_and_targets_are_one_token_on() -> None:
+def test_chunks_are_consecutive_and_targets_are_shifted() -> None:
     first, second, third = one_pass(BpttBatchSampler(IDS[:21], BpttLayout(3, 3, rotate=False), seed=1))
     assert first.target_BT.tolist() == [[10, 11, 12], [17, 18, 19], [24, 25, 26]]
     assert first.input_BT.tolist() == [[EOS, 10, 11], [16, 17, 18], [23, 24, 25]]
@@ -49,7 +49,7 @@ def test_pieces_follow_each_other_and_targets_are_one_token_on() -> None:
     length=st.integers(1, 99), columns=st.integers(1, 12), steps=st.integers(1, 11), varied=st.booleans(),
     shuffled=st.booleans(), seed=st.integers(0, 5),
 )  # fmt: skip
-def test_a_pass_reads_each_token_at_most_once_after_the_one_before_it(
+def test_an_epoch_has_each_token_once_after_its_predecessor(
     length: int, columns: int, steps: int, varied: bool, shuffled: bool, seed: int
 ) -> None:
     ids = IDS[:length]
@@ -61,14 +61,14 @@ def test_a_pass_reads_each_token_at_most_once_after_the_one_before_it(
     assert inputs.tolist() == [[before[token] for token in row] for row in targets.tolist()]
 
 
-def test_what_does_not_fill_the_columns_moves_about_from_pass_to_pass() -> None:
+def test_the_remainder_of_the_streams_moves_each_epoch() -> None:
     batches = BpttBatchSampler(IDS[:23], BpttLayout(5, 4, rotate=False), seed=3)
     seen = [set(joined(one_pass(batches))[1].flatten().tolist()) for _ in range(12)]
     assert all(len(tokens) == 20 for tokens in seen)
     assert set.union(*seen) == set(IDS[:23].tolist())
 
 
-def test_a_position_is_enough_to_go_on() -> None:
+def test_resuming_from_a_position() -> None:
     cutting = BpttLayout(3, 5, variable_length=True)
     batches = BpttBatchSampler(IDS, cutting, seed=4)
     for _ in range(batches.per_epoch + 2):
@@ -82,14 +82,14 @@ def test_a_position_is_enough_to_go_on() -> None:
     assert again.state_dict() == batches.state_dict()
 
 
-def test_passes_differ_and_seeds_differ() -> None:
+def test_epochs_and_seeds_differ() -> None:
     batches = BpttBatchSampler(IDS, BpttLayout(5, 7), seed=1)
     first, second = joined(one_pass(batches))[1], joined(one_pass(batches))[1]
     assert first.tolist() != second.tolist()
     assert first.tolist() != joined(one_pass(BpttBatchSampler(IDS, BpttLayout(5, 7), seed=2)))[1].tolist()
 
 
-def test_varied_pieces_lie_around_their_length_and_some_are_about_half() -> None:
+def test_variable_chunks_are_around_their_length_or_half() -> None:
     ends = plan_chunks(100_000, BpttLayout(1, 70, variable_length=True), seed=1, epoch=0)
     lengths = np.diff(ends)[:-1]
     assert ends[0] == 0
@@ -102,7 +102,7 @@ def test_varied_pieces_lie_around_their_length_and_some_are_about_half() -> None
     assert plan_chunks(8, BpttLayout(1, 4), seed=1, epoch=0) == [0, 4, 8]
 
 
-def test_lines_start_from_nothing_and_are_padded_on_the_right() -> None:
+def test_lines_start_from_the_zero_state_with_right_padding() -> None:
     piece = collate_lines([np.array([7, 8, EOS]), np.array([9, EOS])])
     assert piece.target_BT.tolist() == [[7, 8, EOS], [9, EOS, PAD]]
     assert piece.input_BT.tolist() == [[EOS, 7, 8], [EOS, 9, EOS]]
@@ -110,7 +110,7 @@ def test_lines_start_from_nothing_and_are_padded_on_the_right() -> None:
     assert piece.padded
 
 
-def test_line_batches_hold_every_line_once_a_pass_and_can_be_taken_up() -> None:
+def test_line_batches_have_every_line_once_and_resume() -> None:
     lengths = [3, 1, 4, 1, 5, 2, 6]
     ids = np.concatenate([[*range(20 * n, 20 * n + size - 1), EOS] for n, size in enumerate(lengths, start=1)])
     lines = SentenceDataset(ids, np.concatenate([[0], np.cumsum(lengths)]))
@@ -124,6 +124,6 @@ def test_line_batches_hold_every_line_once_a_pass_and_can_be_taken_up() -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 3, 200])
-def test_a_text_shorter_than_the_columns_gets_fewer(columns: int) -> None:
+def test_a_short_text_has_fewer_streams(columns: int) -> None:
     batches = BpttBatchSampler(IDS[:7], BpttLayout(columns, 5), seed=1)
     assert joined(one_pass(batches))[1].shape[0] == min(columns, 7)

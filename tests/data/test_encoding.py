@@ -1,4 +1,4 @@
-"""Blocks to ids, and what is left out of them."""
+"""Encoding of blocks, filters and deduplication."""
 
 from __future__ import annotations
 
@@ -27,24 +27,30 @@ def sentences(aligned: EncodedBlock, side: int) -> list[list[int]]:
 
 
 def test_two_sides() -> None:
-    aligned = EncodeWorker([IDS, {"x": 4}], EncodingRules(drop_longer=4)).do(
+    aligned = EncodeWorker([IDS, {"x": 4}], EncodingRules(max_length=4)).process(
         (block("a b", "a", "", "a a a a"), block("x", "y", "x", "x"))
     )
     assert (sentences(aligned, 0), sentences(aligned, 1)) == ([[4, 5, EOS], [4, EOS]], [[4, EOS], [UNK, EOS]])
-    assert (aligned.lines, aligned.dropped, aligned.cut.tolist()) == (4, {"empty": 1, "too long": 1}, [False, False])
+    assert (aligned.lines, aligned.dropped, aligned.truncated.tolist()) == (
+        4,
+        {"empty": 1, "too long": 1},
+        [False, False],
+    )
 
 
-def test_long_sentences_are_cut_on_either_side() -> None:
+def test_long_sentences_are_truncated_on_either_side() -> None:
     for right, wanted in ((True, [4, 4, EOS]), (False, [5, 5, EOS])):
-        aligned = EncodeWorker([IDS], EncodingRules(limit=3, cut_right=right)).do((block("a a b b", "a"),))
+        aligned = EncodeWorker([IDS], EncodingRules(truncate_to=3, truncate_right=right)).process(
+            (block("a a b b", "a"),)
+        )
         assert sentences(aligned, 0) == [wanted, [4, EOS]]
-        assert aligned.cut.tolist() == [True, False]
+        assert aligned.truncated.tolist() == [True, False]
 
 
 @given(st.lists(st.lists(st.sampled_from(["", "a", "b", "a b", "c"]), max_size=5), max_size=5))
 def test_a_duplicate_is_a_line_of_this_or_an_earlier_block(parts: list[list[str]]) -> None:
-    aligner, duplicates = EncodeWorker([IDS], EncodingRules(duplicates=True)), Deduplicator()
-    done = [duplicates.drop(aligner.do((block(*part),))) for part in parts]
+    aligner, duplicates = EncodeWorker([IDS], EncodingRules(deduplicate=True)), Deduplicator()
+    done = [duplicates.deduplicate(aligner.process((block(*part),))) for part in parts]
     lines = [line for part in parts for line in part if line]
     wanted = [[*(IDS.get(token, UNK) for token in line.split()), EOS] for line in dict.fromkeys(lines)]
     assert [sentence for each in done for sentence in sentences(each, 0)] == wanted

@@ -53,9 +53,9 @@ class PrefixStepper:
     def select(self, state: Prefixes, sentence_B: Tensor, row_BK: Tensor) -> Prefixes:
         chosen = sentence_B.tolist()
         rows = tuple(
-            tuple(state.rows[place][row] for row in rows) for place, rows in zip(chosen, row_BK.tolist(), strict=True)
+            tuple(state.rows[index][row] for row in rows) for index, rows in zip(chosen, row_BK.tolist(), strict=True)
         )
-        return Prefixes(tuple(state.sentences[place] for place in chosen), rows)
+        return Prefixes(tuple(state.sentences[index] for index in chosen), rows)
 
 
 def from_table(table: Mapping[tuple[int, ...], Mapping[int, float]], size: int) -> PrefixStepper:

@@ -86,16 +86,16 @@ def test_full_beam_equals_exhaustive_search(arch: str, seed: int, alpha: float, 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("arch", ARCHS)
 @settings(max_examples=4)
-@given(seed=st.integers(0, 1000), asking=st.booleans())
-def test_batch_equals_single_sentences(arch: str, name: str, seed: int, asking: bool) -> None:
+@given(seed=st.integers(0, 1000), constrained=st.booleans())
+def test_batch_equals_single_sentences(arch: str, name: str, seed: int, constrained: bool) -> None:
     changes, model = dict(CHANGES[name]), network(arch, seed)
     if ARCHS[arch].get("attention") == "none":
         changes.pop("coverage", None)
-    asking = asking and "groups" not in changes and "exhaustive" not in changes
-    together = found(batch(model), changes, BatchConstraints(CONSTRAINTS if asking else (), WORDS), [1, 2, 3, 4])
-    for place, source in enumerate(SOURCES):
-        constraints = BatchConstraints(CONSTRAINTS[place : place + 1] if asking else (), WORDS[place : place + 1])
-        assert_same([together[place]], found(batch(model, [source]), changes, constraints, [place + 1]))
+    constrained = constrained and "groups" not in changes and "exhaustive" not in changes
+    together = found(batch(model), changes, BatchConstraints(CONSTRAINTS if constrained else (), WORDS), [1, 2, 3, 4])
+    for index, source in enumerate(SOURCES):
+        constraints = BatchConstraints(CONSTRAINTS[index : index + 1] if constrained else (), WORDS[index : index + 1])
+        assert_same([together[index]], found(batch(model, [source]), changes, constraints, [index + 1]))
 
 
 @pytest.mark.parametrize("name", CHANGES)
@@ -118,15 +118,15 @@ def test_forced_scores_equal_search_and_training_loss(arch: str, seed: int) -> N
     many = beam_search(batch(model), LIMITS, SearchOptions(beam=3, nbest=1), keep_attention=True)
     outputs = [[one.ids for one in hypotheses] for hypotheses in many]
     log_p_BKT, attention_BKTS = score_targets(batch(model), outputs)
-    for place, (one,) in enumerate(many):
-        assert log_p_BKT[place, 0].sum().item() == pytest.approx(one.log_p, abs=1e-4)
-        assert (log_p_BKT[place, 0, len(one.ids) + 1 :] == 0).all()
+    for index, (one,) in enumerate(many):
+        assert log_p_BKT[index, 0].sum().item() == pytest.approx(one.log_p, abs=1e-4)
+        assert (log_p_BKT[index, 0, len(one.ids) + 1 :] == 0).all()
         if one.attention is None:
             assert attention_BKTS is None
         else:
             assert attention_BKTS is not None
-            torch.testing.assert_close(attention_BKTS[place, 0, : len(one.ids) + 1], one.attention)
-        source_BS = torch.tensor([[*SOURCES[place], EOS]])
+            torch.testing.assert_close(attention_BKTS[index, 0, : len(one.ids) + 1], one.attention)
+        source_BS = torch.tensor([[*SOURCES[index], EOS]])
         target_BT = torch.tensor([[*one.ids, EOS]])
         read_BT = torch.tensor([[2, *one.ids]])
         _, nll = model.loss(source_BS, torch.tensor([source_BS.shape[1]]), read_BT, target_BT, 0.0)

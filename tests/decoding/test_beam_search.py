@@ -113,9 +113,9 @@ def test_large_diversity_penalty_separates_groups(seed: int) -> None:
     assert len({one.ids[:1] for one in found}) == 4
     for one in found:
         stepper, log_p = random_stepper(1, 9, seed), 0.0
-        for place, token in enumerate((*one.ids, EOS)):
-            log_p += stepper._log_probabilities(0, one.ids[:place])[token]
-        assert one.log_p == pytest.approx(log_p, abs=1e-5), "the penalty is no part of the log-probability"
+        for index, token in enumerate((*one.ids, EOS)):
+            log_p += stepper._log_probabilities(0, one.ids[:index])[token]
+        assert one.log_p == pytest.approx(log_p, abs=1e-5), "the diversity penalty is not part of the log-probability"
 
 
 def test_groups_larger_than_the_vocabulary() -> None:

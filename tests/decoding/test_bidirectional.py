@@ -127,7 +127,7 @@ def test_reranking_uses_both_directions(seed: int, alpha: float, weight: float, 
     sentences, size, longest = 3, len(special_tokens.NAMES) + 2, 4
     space = whole_space(size, longest)
     options = SearchOptions(beam=len(space), nbest=5, alpha=alpha)
-    steppers = [random_stepper(sentences, size, seed + place, source=3) for place in range(2)]
+    steppers = [random_stepper(sentences, size, seed + index, source=3) for index in range(2)]
     directions = [Direction(steppers[0], weight=1 - weight), Direction(steppers[1], True, weight)]
     every = replace(options, nbest=options.beam)
     limit_B = torch.full((sentences,), longest)

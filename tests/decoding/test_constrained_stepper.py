@@ -38,7 +38,7 @@ def test_shorter_output_includes_eos_probability() -> None:
     (found,) = beam_search(stepper, torch.tensor([3]), SearchOptions(beam=9, nbest=9, alpha=0))
     p = {one.ids: math.exp(one.log_p) for one in found}
     assert p == pytest.approx({(A, A): 0.42, (): 0.4, (A, B): 0.12, (A,): 0.06})
-    assert sum(p.values()) == pytest.approx(1), "cut outputs stand for all that begin like them"
+    assert sum(p.values()) == pytest.approx(1), "a truncated output stands for all with this prefix"
 
 
 @settings(max_examples=25)

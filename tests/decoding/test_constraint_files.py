@@ -145,12 +145,12 @@ def test_copied_tokens_satisfy_constraints(tmp_path: Path) -> None:
     (tmp_path / "c").write_text("Brno cat\n\n", encoding="utf-8")
     reader = ConstraintReader(model(copy=True), ConstraintFiles(tmp_path / "p", tmp_path / "c"), copies=True)
     lines = ["a Wien Brno", "a Brno"]
-    (_, first), (_, second) = read_constraints(reader, lines, again=lambda: lines)
+    (_, first), (_, second) = read_constraints(reader, lines, reopen=lambda: lines)
     assert (first.prefix[1], second.prefix[1]) == (SIZE + 1, SIZE)
     assert [one.ids for one in first.phrases[0].spellings] == [(SIZE + 1, vocabulary().ids["cat"])]
     lines[1] = "a Wien"
     with raises(DataError, "'the Brno'", "'Brno'", path=tmp_path / "p", line=2):
-        next(read_constraints(reader, lines, again=lambda: lines))
+        next(read_constraints(reader, lines, reopen=lambda: lines))
 
 
 def test_malformed_prefix_features_are_named_by_line(tmp_path: Path) -> None:

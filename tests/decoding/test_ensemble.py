@@ -23,7 +23,7 @@ from .tables import random_stepper
 
 @given(st.integers(0, 1000), st.integers(1, 4))
 def test_ensemble_averages_probabilities(seed: int, members: int) -> None:
-    steppers = [random_stepper(2, 7, seed + place, source=3) for place in range(members)]
+    steppers = [random_stepper(2, 7, seed + index, source=3) for index in range(members)]
     ensemble = Ensemble(steppers)
     tokens = torch.tensor([[2], [2]])
     log_p_BKV, state, weights_BKS = ensemble.step(tokens, ensemble.start())

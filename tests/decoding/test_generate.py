@@ -34,20 +34,20 @@ def neural(network: LanguageModel, kind: str | None = "words", more: Sequence[st
     )
 
 
-def counted(smoothing: str = "kneser-ney") -> TextGenerator:
+def ngram(smoothing: str = "kneser-ney") -> TextGenerator:
     model = counts(smoothing=smoothing)
     return TextGenerator(lambda prompts: NgramPrompts(model, prompts), vocabulary(), tokenizer("spaces"))
 
 
-def ids_of(generator: TextGenerator, one: GeneratedLine, place: int = 0) -> list[int]:
-    return [*generator.vocabulary.encode(one.prompt), *one.hypotheses[place].ids]
+def ids_of(generator: TextGenerator, one: GeneratedLine, rank: int = 0) -> list[int]:
+    return [*generator.vocabulary.encode(one.prompt), *one.hypotheses[rank].ids]
 
 
 @torch.no_grad()
-def reading(network: LanguageModel, ids: list[int], behind: int) -> float:
+def forced_log_p(network: LanguageModel, ids: list[int], start: int) -> float:
     """Sum the log-probabilities of the ids after the prompt, scored in one pass."""
     hidden_BTE = network.hidden_states(torch.tensor([[EOS, *ids[:-1]]]), network.initial_state(1)).hidden_BTE
-    return -network.nll(hidden_BTE[0, behind:], torch.tensor(ids[behind:])).double().sum().item() if ids[behind:] else 0
+    return -network.nll(hidden_BTE[0, start:], torch.tensor(ids[start:])).double().sum().item() if ids[start:] else 0
 
 
 @pytest.mark.parametrize("how", HOW)
@@ -57,9 +57,9 @@ def test_log_probabilities_equal_scoring_the_line(arch: str, how: str) -> None:
     generator = neural(network)
     cut = 0
     for one in generate_lines(generator, LINES, HOW[how], batch_tokens=50):
-        for place, (hypothesis, ended) in enumerate(zip(one.hypotheses, one.ended, strict=True)):
-            ids = ids_of(generator, one, place) + ([EOS] if ended else [])
-            assert hypothesis.log_p == pytest.approx(reading(network, ids, len(one.prompt)), abs=1e-4)
+        for rank, (hypothesis, ended) in enumerate(zip(one.hypotheses, one.ended, strict=True)):
+            ids = ids_of(generator, one, rank) + ([EOS] if ended else [])
+            assert hypothesis.log_p == pytest.approx(forced_log_p(network, ids, len(one.prompt)), abs=1e-4)
             assert hypothesis.score == pytest.approx(hypothesis.log_p / (len(hypothesis.ids) + 1))
             assert len(hypothesis.ids) == 9 if not ended else len(hypothesis.ids) < 9
             cut += not ended
@@ -68,10 +68,10 @@ def test_log_probabilities_equal_scoring_the_line(arch: str, how: str) -> None:
 
 @pytest.mark.parametrize("how", HOW)
 def test_ngram_log_probabilities_equal_scoring_the_line(how: str) -> None:
-    generator, model = counted(), counts()
+    generator, model = ngram(), counts()
     for one in generate_lines(generator, LINES, HOW[how], batch_tokens=50):
-        for place, (hypothesis, ended) in enumerate(zip(one.hypotheses, one.ended, strict=True)):
-            ids = np.array([*ids_of(generator, one, place), *([EOS] if ended else [])])
+        for rank, (hypothesis, ended) in enumerate(zip(one.hypotheses, one.ended, strict=True)):
+            ids = np.array([*ids_of(generator, one, rank), *([EOS] if ended else [])])
             log_p = model.score(ids, np.array([0, len(ids)]))[len(one.prompt) :]
             assert hypothesis.log_p == pytest.approx(log_p.sum(), abs=1e-4)
 
@@ -171,7 +171,7 @@ def test_default_max_length_is_fifty() -> None:
 
 
 def test_unsmoothed_ngram_generates_only_seen_ngrams() -> None:
-    generator = counted("maximum-likelihood")
+    generator = ngram("maximum-likelihood")
     options = GenerationOptions(SearchOptions(beam=1, nbest=20, max_length=12), SamplingOptions())
     for one in generate_lines(generator, ["the", "a zebra", ""], options, 500):
         for hypothesis in one.hypotheses:
@@ -189,7 +189,7 @@ def test_wide_beam_equals_exhaustive_search() -> None:
 @pytest.mark.parametrize("arch", LANGUAGE_ARCHS)
 def test_long_prompt_in_chunks_equals_the_whole(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = speaker(arch)
-    text = [[5 + place % (SIZE - 5) for place in range(50)]]
+    text = [[5 + step % (SIZE - 5) for step in range(50)]]
     with torch.inference_mode():
         whole = NeuralPrompts(network, text).start().first_BKV
         monkeypatch.setattr(prompts, "PREFILL_CHUNK", 7)

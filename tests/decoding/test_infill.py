@@ -105,7 +105,7 @@ def test_unk_fills_a_gap_only_if_allowed() -> None:
         network.output_bias[SIZE] += 50
     model = opened(network, more=("<unk>",))
     (found,) = fill_lines(model, [["the", None]], 99, False, 100)
-    assert {candidate.token for candidate in found.gaps[0].candidates} == set(WORDS), "all there are, and no more"
+    assert {candidate.token for candidate in found.gaps[0].candidates} == set(WORDS), "all tokens, each once"
     (found,) = fill_lines(model, [["the", None]], 2, True, 100)
     assert [candidate.id for candidate in found.gaps[0].candidates] == [UNK, SIZE]
 

@@ -99,10 +99,10 @@ def has(text: str, phrase: str) -> bool:
     for at in range(len(text) - len(phrase) + 1):
         if text[at : at + len(phrase)] != phrase:
             continue
-        before, behind = text[:at][-1:], text[at + len(phrase) :][:1]
+        before, after = text[:at][-1:], text[at + len(phrase) :][:1]
         glued = [bool(left and right) and is_word(left) and is_word(right) for left, right in
-                 ((before, phrase[0]), (phrase[-1], behind))]  # fmt: skip
-        if not any(glued) and not (behind and unicodedata.category(behind)[0] == "M"):
+                 ((before, phrase[0]), (phrase[-1], after))]  # fmt: skip
+        if not any(glued) and not (after and unicodedata.category(after)[0] == "M"):
             return True
     return False
 
@@ -140,8 +140,8 @@ def found(
 SOME = st.lists(st.sampled_from(PHRASES), min_size=1, max_size=3, unique=True)
 
 
-def check(outputs: list[TranslatedLine], asked: list[list[str]]) -> None:
-    for one, phrases in zip(outputs, asked, strict=True):
+def check(outputs: list[TranslatedLine], required: list[list[str]]) -> None:
+    for one, phrases in zip(outputs, required, strict=True):
         assert one.outputs and len(one.constraints_met) == len(one.outputs)
         for text, constraints_met in zip(one.outputs, one.constraints_met, strict=True):
             assert constraints_met and all(has(text, phrase) for phrase in phrases), (text, phrases)
@@ -150,27 +150,27 @@ def check(outputs: list[TranslatedLine], asked: list[list[str]]) -> None:
 @pytest.mark.parametrize("right_to_left", [False, True], ids=["left to right", "right to left"])
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=5, deadline=None)
-@given(asked=st.lists(SOME, min_size=4, max_size=4), seed=st.integers(0, 3), search=st.sampled_from(list(SEARCHES)))
+@given(required=st.lists(SOME, min_size=4, max_size=4), seed=st.integers(0, 3), search=st.sampled_from(list(SEARCHES)))
 def test_outputs_contain_phrases_at_word_boundaries(
-    kind: str, right_to_left: bool, asked: list[list[str]], seed: int, search: str
+    kind: str, right_to_left: bool, required: list[list[str]], seed: int, search: str
 ) -> None:
     here = model(kind, seed, right_to_left=right_to_left)
-    check(found((here,), [constraints_for(here, phrases) for phrases in asked], search), asked)
+    check(found((here,), [constraints_for(here, phrases) for phrases in required], search), required)
 
 
 @pytest.mark.parametrize(
     "kind", [kind if kind in ("bytes", "unigram") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
 )
 @settings(max_examples=2, deadline=None)
-@given(asked=st.lists(SOME, min_size=4, max_size=4), seed=st.integers(0, 3))
-def test_ensembles_directions_and_fusion_keep_constraints(kind: str, asked: list[list[str]], seed: int) -> None:
+@given(required=st.lists(SOME, min_size=4, max_size=4), seed=st.integers(0, 3))
+def test_ensembles_directions_and_fusion_keep_constraints(kind: str, required: list[list[str]], seed: int) -> None:
     one, other, reverse = model(kind, seed), model(kind, seed + 1), model(kind, seed, right_to_left=True)
-    per_sentence = [constraints_for(one, phrases) for phrases in asked]
-    check(found((one, other), per_sentence, "beam"), asked)
-    check(found((one, reverse), per_sentence, "beam"), asked)
+    per_sentence = [constraints_for(one, phrases) for phrases in required]
+    check(found((one, other), per_sentence, "beam"), required)
+    check(found((one, reverse), per_sentence, "beam"), required)
     network = speaker(size=len(one.target_vocabulary))
     fused = {"fusion_models": (lambda sentences: NeuralPrompts(network, [()] * sentences),), "weights": (0.4,)}
-    check(found((one,), per_sentence, "beam", **fused), asked)
+    check(found((one,), per_sentence, "beam", **fused), required)
 
 
 @pytest.mark.parametrize("kind", KINDS)

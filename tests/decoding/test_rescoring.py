@@ -40,14 +40,14 @@ def test_each_token_has_probability_and_attention(source: int) -> None:
     assert log_p_BKT.shape == (5, 2, 6)
     assert (attention_BKTS is None) == (source == 0)
     for sentence, many in enumerate(OUTPUTS):
-        for place, ids in enumerate(many):
+        for index, ids in enumerate(many):
             ended = [*ids, EOS]
             wanted = [stepper._log_probabilities(sentence, ids[:at])[token] for at, token in enumerate(ended)]
-            assert log_p_BKT[sentence, place, : len(ended)].tolist() == pytest.approx(wanted)
-            assert not log_p_BKT[sentence, place, len(ended) :].any(), "behind the end there is nothing"
+            assert log_p_BKT[sentence, index, : len(ended)].tolist() == pytest.approx(wanted)
+            assert not log_p_BKT[sentence, index, len(ended) :].any(), "nothing is scored after EOS"
             if attention_BKTS is not None and stepper._attention is not None:
                 looks = torch.tensor([stepper._attention(sentence, ids[:at]) for at in range(len(ended))])
-                torch.testing.assert_close(attention_BKTS[sentence, place, : len(ended)], looks)
+                torch.testing.assert_close(attention_BKTS[sentence, index, : len(ended)], looks)
 
 
 def test_batch_equals_single_sentences() -> None:

@@ -81,8 +81,8 @@ def test_oov_tokens_of_a_line_are_independent_of_the_batch(ensemble: str, search
     if len(here.start_batch(torch.tensor([[4]]), torch.tensor([1]))) > 1 and options.sampling:
         pytest.skip("both directions do not draw")
     together, copied = translated(here, SOURCES, options), 0
-    for place, (source, one) in enumerate(zip(SOURCES, together, strict=True)):
-        (alone,) = translate_tokens(here, [source], [UNCONSTRAINED], options, place + 1)
+    for index, (source, one) in enumerate(zip(SOURCES, together, strict=True)):
+        (alone,) = translate_tokens(here, [source], [UNCONSTRAINED], options, index + 1)
         if "blind" not in ensemble:  # without attention, out-of-vocabulary tokens are equally probable in any order
             assert alone.tokens == one.tokens
         scores = [each.log_p for each in alone.hypotheses]

@@ -38,12 +38,12 @@ def model(seed: int = 1, **changes: Any) -> LoadedSeq2Seq:
     return LoadedSeq2Seq(Path("m"), network, tokenizer("words"), table, table, ("de", "en"), {})
 
 
-def asked(lines: Sequence[str]) -> list[tuple[str, Constraints]]:
+def as_sources(lines: Sequence[str]) -> list[tuple[str, Constraints]]:
     return [(line, UNCONSTRAINED) for line in lines]
 
 
 def translated(options: TranslationOptions, **changes: Any) -> list[translate.TranslatedLine]:
-    return list(translate_lines(Translator((model(),)), asked(LINES), options, **changes))
+    return list(translate_lines(Translator((model(),)), as_sources(LINES), options, **changes))
 
 
 def test_batches_are_divided_among_workers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_samples_depend_on_seed_and_line_number() -> None:
     options = TranslationOptions(SearchOptions(nbest=2), 100, sampling=SamplingOptions(temperature=3.0), seed=1)
     first = translated(options)
     assert [one.outputs for one in translated(options, first_line=2)] != [one.outputs for one in first]
-    tail = list(translate_lines(Translator((model(),)), asked(LINES[3:]), options, first_line=4))
+    tail = list(translate_lines(Translator((model(),)), as_sources(LINES[3:]), options, first_line=4))
     assert [one.outputs for one in tail] == [one.outputs for one in first[3:]]
     other = TranslationOptions(options.search, 100, sampling=options.sampling, seed=2)
     assert [one.outputs for one in translated(other)] != [one.outputs for one in first]
@@ -132,7 +132,7 @@ def test_line_that_does_not_fit_alone_is_named(monkeypatch: pytest.MonkeyPatch) 
     begin = Translator.start_batch
     monkeypatch.setattr(Translator, "start_batch", cramped)
     with raises(DataError, "line 3", "6 tokens", "beam of 5", "--beam", "--max-length", line=3):
-        list(translate_lines(Translator((model(),)), asked(LINES[:3]), TranslationOptions(SearchOptions(), 1000)))
+        list(translate_lines(Translator((model(),)), as_sources(LINES[:3]), TranslationOptions(SearchOptions(), 1000)))
     with raises(DataError, "line 9", "9 tokens", line=9):
         score_pairs(Translator((model(),)), [[4], [4] * 9], [[5], [5]], first_line=8)
 
@@ -183,7 +183,7 @@ def test_constrained_empty_source_is_translated() -> None:
 def test_source_features_are_encoded_but_not_output() -> None:
     here = replace(model(), tokenizer=FeaturedTokenizer(tokenizer("words")))
     options = TranslationOptions(SearchOptions(beam=2, max_length=4), 100, keep_attention=True)
-    lines = asked(["the king\tV;the", "\tV", "\t"])
+    lines = as_sources(["the king\tV;the", "\tV", "\t"])
     king, alone, empty = translate_lines(Translator((here,)), lines, options)
     assert king.source == ("␉V", "␉the", "the", "king")
     assert (alone.source, empty.source, empty.outputs) == (("␉V",), (), ("",))
@@ -205,14 +205,16 @@ def test_unknown_words_are_replaced_in_text_and_tokens() -> None:
         here.network.output_bias[special_tokens.UNK] = 50.0
     search = SearchOptions(beam=2, allow_unknown=True, max_length=4)
     options = TranslationOptions(search, 100, keep_attention=True, replace_unknown=True)
-    (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), options)
+    (one,) = translate_lines(Translator((here,)), as_sources(["Brno Brno"]), options)
     assert set(one.tokens[0]) == set(one.source)
     assert "<unk>" not in one.outputs[0]
     with_lexicon = replace(options, lexicon={"Brno": "Brünn"})
-    (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), with_lexicon)
+    (one,) = translate_lines(Translator((here,)), as_sources(["Brno Brno"]), with_lexicon)
     assert set(one.tokens[0]) == {"Brünn"}
     assert set(one.outputs[0].split()) == {"Brünn"}
-    (one,) = translate_lines(Translator((here,)), asked(["Brno Brno"]), replace(with_lexicon, replace_unknown=False))
+    (one,) = translate_lines(
+        Translator((here,)), as_sources(["Brno Brno"]), replace(with_lexicon, replace_unknown=False)
+    )
     assert set(one.tokens[0]) == {"<unk>"}
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.embeddings.samples import SUBWORDS, make_table, random_matrix
+from tests.raising import raises
 
 import rnnkit.embeddings
 from rnnkit.embeddings import Vectors
@@ -52,12 +53,9 @@ def test_the_package_offers_vectors_and_nothing_else() -> None:
     ],
 )
 def test_a_word_in_another_unicode_form(known: str, asked: str, form: str) -> None:
-    with pytest.raises(UnknownWord) as caught:
+    with raises(UnknownWord, repr(known)) as caught:
         Vectors.of([known, "other"], random_matrix(2, 3))[asked]
-    assert caught.value.details == (
-        f"{known!r} has one: the two differ only in their Unicode form, this one is {form}",
-    )
-    assert caught.value.hint == f"ask for the word in Unicode form {form}"
+    assert form in str(caught.value.hint).split()
 
 
 def test_a_vector_can_be_changed_and_the_table_stays(vectors: Vectors) -> None:
@@ -108,19 +106,18 @@ def test_odd_one_out() -> None:
     rows = np.array([[9, 1, 0], [1, 0, 0], [5, 0, 1], [0, 0, 2]], np.float32)
     vectors = Vectors.of(["a", "b", "c", "odd"], rows)
     assert vectors.odd_one_out(["a", "odd", "b", "c"]) == "odd"
-    with pytest.raises(UsageError) as caught:
+    with raises(UsageError, "three", "got 2"):
         vectors.odd_one_out(["a", "b"])
-    assert str(caught.value) == "the odd one out of 2 words is anyone's guess\n  hint: give three or more"
 
 
-def test_analogy_is_arithmetic_of_normalised_vectors(vectors: Vectors) -> None:
+def test_analogy_is_arithmetic_of_normalized_vectors(vectors: Vectors) -> None:
     units = vectors.matrix_VD / np.linalg.norm(vectors.matrix_VD, axis=1, keepdims=True)
     sum_D = units[0] + units[1] - units[2]
     found = vectors.analogy(["one", "two"], ["three"], count=2)
     expected = sorted(((cosine(units[row], sum_D), NAMES[row]) for row in range(3, 7)), reverse=True)[:2]
     assert [neighbor.word for neighbor in found] == [name for _, name in expected]
     assert [neighbor.similarity for neighbor in found] == pytest.approx([score for score, _ in expected], abs=1e-6)
-    with pytest.raises(UsageError, match="an analogy needs at least one word"):
+    with raises(UsageError):
         vectors.analogy([], [])
 
 
@@ -140,9 +137,7 @@ def test_unknown_words_and_what_was_meant() -> None:
     for asked, hint in (("berlin", "Berlin"), ("beries", "berries"), ("OF", "of")):
         with pytest.raises(UnknownWord) as caught:
             vectors[asked]
-        assert str(caught.value) == (
-            f"{asked!r} has no vector\n  the table has those of 3 words\n  hint: did you mean {hint!r}?"
-        )
+        assert all(repr(word) in str(caught.value) for word in (asked, hint))
     for asked in ("", "xyz", "\udcff"):
         with pytest.raises(UnknownWord) as caught:
             vectors.neighbors(asked)
@@ -157,7 +152,7 @@ def test_unseen_words_are_composed_of_their_ngrams() -> None:
     assert vectors["unseen"] == pytest.approx(expected, abs=1e-6)
     assert len(vectors.neighbors("unseen", 9)) == 5
     assert "unseen" not in vectors
-    with pytest.raises(UnknownWord, match=r"'\\udcff' has no vector"):
+    with raises(UnknownWord, r"'\udcff'"):
         vectors["\udcff"]
 
 
@@ -178,9 +173,5 @@ def test_numbers_that_are_none_are_found_where_they_are_used(number: float) -> N
     assert vectors.similarity("one", "two")
     assert len(vectors.neighbors("one", restrict=4)) == 3
     for use in (lambda: vectors["five"], lambda: vectors.neighbors("one"), vectors.unit_rows):
-        with pytest.raises(FormatError) as caught:
+        with raises(FormatError, "'five'", "`rnnkit verify`"):
             use()
-        assert str(caught.value) == (
-            "the table: the vector of 'five' holds NaN or infinity\n"
-            "  hint: `rnnkit verify` says whether the file has changed since it was written"
-        )

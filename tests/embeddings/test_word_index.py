@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.embeddings.samples import COUNTS, WORDS
+from tests.raising import raises
 
 from rnnkit.embeddings.word_index import MAX_LINEAR_SEARCHES, WordIndex
 from rnnkit.errors import FormatError
@@ -53,39 +54,40 @@ def test_rows_of_a_file() -> None:
     assert words.counts.tolist() == [3, 2]
 
 
-def test_counts_that_nobody_made() -> None:
+def test_unknown_counts() -> None:
     assert WordIndex.from_list(["a", "b"]).counts is None
     assert WordIndex.from_list([], []).counts is None
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
+    ("table", "line", "is_truncated"),
     [
-        (b"<pad>\t0\nthe\t3", "vocab.tsv:2: .*\n  its last row has no end: the file may have been cut off"),
-        (b"<pad>\t0\nthe 3\n", r"vocab\.tsv:2: a row is `word<TAB>count`, this one is not$"),
-        (b"<pad>\t0\nt\the\t3\na\t1\n", r"vocab\.tsv:2: a row is"),
-        (b"<pad>\t0\nthe\n\t3\n", r"vocab\.tsv:2: a row is"),
-        (b"<pad>\t0\n\t3\n", r"vocab\.tsv:2: a row is"),
-        (b"", r"vocab\.tsv:1: a row is"),
+        (b"<pad>\t0\nthe\t3", 2, True),
+        (b"<pad>\t0\nthe 3\n", 2, False),
+        (b"<pad>\t0\nt\the\t3\na\t1\n", 2, False),
+        (b"<pad>\t0\nthe\n\t3\n", 2, False),
+        (b"<pad>\t0\n\t3\n", 2, False),
+        (b"", 1, True),
     ],
 )
-def test_a_damaged_row_is_named(table: bytes, message: str) -> None:
-    with pytest.raises(FormatError, match=message):
+def test_a_malformed_row_is_located(table: bytes, line: int, is_truncated: bool) -> None:
+    values = ["`word<TAB>count`", *(["truncated"] if is_truncated else [])]
+    with raises(FormatError, f"vocab.tsv:{line}", *values, path="vocab.tsv", line=line):
         WordIndex.from_table(table, "vocab.tsv", skip=1)
 
 
-def test_damage_that_is_met_later() -> None:
+def test_damage_found_at_access() -> None:
     words = WordIndex.from_table(b"<pad>\t0\na\t1\nb\xff\t-2\na\t1\n", "vocab.tsv", skip=1)
-    with pytest.raises(FormatError, match=r"vocab\.tsv:3:2: not UTF-8 \(byte 0xff\)"):
+    with raises(FormatError, "vocab.tsv:3:2", "0xff", path="vocab.tsv", line=3):
         words[1]
-    with pytest.raises(FormatError, match=r"vocab\.tsv:3: the count '-2' is no whole number"):
-        words.counts  # noqa: B018 - it is computed when it is asked for
-    with pytest.raises(FormatError, match=r"vocab\.tsv:4: 'a' has a row already\n  the first is line 2"):
+    with raises(FormatError, "'-2'", path="vocab.tsv", line=3):
+        words.counts  # noqa: B018 - computed at first access
+    with raises(FormatError, "'a'", "line 2", path="vocab.tsv", line=4):
         for _ in range(MAX_LINEAR_SEARCHES + 1):
             words.row("a")
 
 
-def test_counts_are_numbers_of_numpy() -> None:
+def test_counts_are_an_array() -> None:
     counts = WordIndex.from_list(["a"], [5]).counts
     assert counts is not None
     assert counts.dtype == np.int64

@@ -1,4 +1,4 @@
-"""Writes are whole or absent."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from rnnkit.io.durable import explain_os_errors
 
 
 class Fault(Exception):
-    """Something goes wrong in the middle."""
+    """A failure during a write."""
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file below a folder, those under temporary names too."""
+    """Return every file below a directory, including temporary ones."""
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
@@ -60,7 +60,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path, code: int) -> None:
         raise OSError(code, os.strerror(code))
     assert str(caught.value) == (
         f"the disk is full: {path} was not written\n"
-        f"  {os.strerror(code)}; what was there before is untouched\n"
+        f"  {os.strerror(code)}; existing files are unchanged\n"
         "  hint: free some space and run the command again"
     )
     assert contents(tmp_path) == {"text": "old"}
@@ -122,7 +122,7 @@ def test_a_folder_is_not_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
     with (
-        pytest.raises(ArtefactError, match=f"{re.escape(name)} is a folder, a file is expected"),
+        pytest.raises(ArtefactError, match=f"{re.escape(name)} is a folder, not a file"),
         atomic_file(Path(name)),
     ):
         pass

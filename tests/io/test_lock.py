@@ -1,4 +1,4 @@
-"""One writer a folder."""
+"""One writer per directory."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.file_limits import limit_files
+from tests.raising import raises
 
 from rnnkit.errors import ArtefactError
 from rnnkit.io import lock
@@ -25,14 +26,14 @@ def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["written"]
 
 
-def test_a_folder_made_for_nothing_goes_again(tmp_path: Path) -> None:
+def test_an_unused_directory_is_removed(tmp_path: Path) -> None:
     with lock_directory(tmp_path / "a" / "b"):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("host", [None, "elsewhere"], ids=["living process", "another host"])
-def test_a_second_writer_is_told_who_holds_it(tmp_path: Path, host: str | None) -> None:
+def test_a_second_writer_sees_the_owner(tmp_path: Path, host: str | None) -> None:
     holder = f"{os.getppid()} {host or socket.gethostname()}"
     (tmp_path / LOCK_NAME).write_text(holder)
     with pytest.raises(ArtefactError) as caught, lock_directory(tmp_path):
@@ -41,7 +42,7 @@ def test_a_second_writer_is_told_who_holds_it(tmp_path: Path, host: str | None) 
     assert str(caught.value) == (
         f"{tmp_path} is in use\n"
         f"  process {process} on {name} writes to it\n"
-        f"  hint: wait for it; if it is certain that no such process runs, delete {tmp_path / LOCK_NAME}"
+        f"  hint: wait until it ends; if no such process runs, delete {tmp_path / LOCK_NAME}"
     )
     assert (tmp_path / LOCK_NAME).exists()
 
@@ -57,7 +58,7 @@ def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
 
 
 def name(**changed: str) -> str:
-    """This process's name with some parts changed: process, host, started, boot, space."""
+    """Return the identity of this process with some fields changed: process, host, started, boot, space."""
     parts = dict(zip(("process", "host", "started", "boot", "space"), lock.process_identity().split(" "), strict=True))
     return " ".join({**parts, **changed}.values())
 
@@ -90,7 +91,7 @@ with open(sys.argv[1], "r+") as file:
 @pytest.mark.parametrize(
     "holder", [*GONE.values(), f"999999999 {socket.gethostname()}", ""], ids=[*GONE, "an older rnnkit", "no name yet"]
 )
-def test_a_lock_held_out_of_sight_is_in_use(tmp_path: Path, holder: str) -> None:
+def test_a_lock_held_in_another_container_is_in_use(tmp_path: Path, holder: str) -> None:
     path = tmp_path / LOCK_NAME
     path.write_text(holder)
     with subprocess.Popen([sys.executable, "-c", HOLD, path], stdout=subprocess.PIPE, text=True) as other:
@@ -103,7 +104,7 @@ def test_a_lock_held_out_of_sight_is_in_use(tmp_path: Path, holder: str) -> None
         pass
 
 
-def test_without_flock_the_name_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_flock_the_identity_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "try_flock", lambda descriptor: None)
     for holder, free in ((name(boot="0123456789ab"), True), (name(space="4026000000"), False), (name(host="x"), False)):
         (tmp_path / LOCK_NAME).write_text(holder)
@@ -139,7 +140,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "precious").read_text() == "precious"
 
 
-def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path: Path) -> None:
+def test_one_of_many_processes_takes_over_a_stale_lock(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
     log = tmp_path / "log"
     program = (
@@ -171,9 +172,8 @@ def test_a_lock_that_another_process_took_meanwhile_stays(tmp_path: Path) -> Non
     assert (tmp_path / LOCK_NAME).read_text() == "1 elsewhere"
 
 
-def test_a_full_disk_leaves_no_empty_lock(tmp_path: Path, limit_files: Callable[[int], None]) -> None:
-    limit_files(0)
-    with pytest.raises(ArtefactError, match=f"the disk is full: {tmp_path} was not written"), lock_directory(tmp_path):
+def test_a_full_disk_leaves_no_empty_lock(tmp_path: Path) -> None:
+    with raises(ArtefactError, tmp_path, path=tmp_path), limit_files(0), lock_directory(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
 

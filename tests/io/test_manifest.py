@@ -1,4 +1,4 @@
-"""What artefacts say of themselves."""
+"""Manifests: kinds, versions, checksums, safe names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
 from rnnkit.io.manifest import (
@@ -96,13 +97,13 @@ def test_a_folder_in_its_place_cannot_be_read(tmp_path: Path) -> None:
         load(tmp_path / "meta.json")
 
 
-def test_faults_are_found_by_name(tmp_path: Path) -> None:
+def test_mismatches_are_found_by_name(tmp_path: Path) -> None:
     assert find_mismatches(artefact(tmp_path)) == []
     (tmp_path / "a").write_text("ab")
     (tmp_path / "b").unlink()
-    assert find_mismatches(tmp_path) == ["a: its bytes have changed (sha256 differs)", "b: missing"]
+    assert find_mismatches(tmp_path) == ["a: contents changed (sha256 mismatch)", "b: missing"]
     (tmp_path / "a").write_text("a")
-    assert find_mismatches(tmp_path)[0] == "a: 1 bytes, 2 were written"
+    assert find_mismatches(tmp_path)[0] == "a: 1 bytes, expected 2"
 
 
 def test_a_name_longer_than_any_file_has_is_missing(tmp_path: Path) -> None:
@@ -117,11 +118,8 @@ def test_a_name_longer_than_any_file_has_is_missing(tmp_path: Path) -> None:
 def test_names_do_not_lead_outside(tmp_path: Path, name: str) -> None:
     document = {"kind": "thing", "version": 1, "options": {}, "inputs": {}, "facts": {}}
     manifest_path(tmp_path).write_text(json.dumps({**document, "files": {name: {"sha256": "", "size": 0}}}))
-    with pytest.raises(FormatError) as caught:
+    with raises(FormatError, repr(name), path=manifest_path(tmp_path)):
         load(manifest_path(tmp_path))
-    assert str(caught.value) == (
-        f"{manifest_path(tmp_path)} is damaged\n  the name {name!r} leads outside the artefact's folder"
-    )
 
 
 def test_links_do_not_lead_outside(tmp_path: Path) -> None:
@@ -135,23 +133,19 @@ def test_links_do_not_lead_outside(tmp_path: Path) -> None:
     assert find_mismatches(folder) == []
     (folder / "a").unlink()
     (folder / "a").symlink_to(tmp_path / "secret")
-    with pytest.raises(FormatError) as caught:
+    with raises(FormatError, "`cp -rL`", path=folder / "a"):
         load(manifest_path(folder))
-    assert str(caught.value) == (
-        f"{folder / 'a'} is a link that leads outside the artefact's folder\n"
-        "  hint: copy the folder with what its links lead to: `cp -rL`"
-    )
 
 
-def test_a_manifest_knows_itself(tmp_path: Path) -> None:
+def test_a_changed_manifest_is_detected(tmp_path: Path) -> None:
     path = manifest_path(artefact(tmp_path))
     written = path.read_text()
     path.write_text(written.replace('"size": 3', '"size": 4'))
-    assert find_mismatches(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    assert find_mismatches(tmp_path) == ["meta.json: contents changed (sha256 mismatch)"]
     path.write_text(written.rstrip("\n"))
-    assert find_mismatches(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    assert find_mismatches(tmp_path) == ["meta.json: contents changed (sha256 mismatch)"]
     path.write_text(written.replace('\n  "sha256"', '\n  "sha255"'))
-    assert find_mismatches(tmp_path) == ["meta.json: its words have changed (sha256 differs)"]
+    assert find_mismatches(tmp_path) == ["meta.json: contents changed (sha256 mismatch)"]
     document = json.loads(written)
     del document["sha256"]
     path.write_text(json.dumps(document))
@@ -168,7 +162,7 @@ def test_a_reader_moves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("version", "what"), [("1e999", "OverflowError"), ("[" * 100_000, "nested too deeply")])
-def test_wild_values_are_damage(tmp_path: Path, version: str, what: str) -> None:
+def test_extreme_values_are_damage(tmp_path: Path, version: str, what: str) -> None:
     path = manifest_path(artefact(tmp_path))
     path.write_text(path.read_text().replace('"version": 2', f'"version": {version}'))
     with pytest.raises(FormatError, match=what):
@@ -193,12 +187,12 @@ def test_facts_that_are_not_what_they_should_be_are_damage(facts: dict[str, Any]
     assert re.fullmatch(what, caught.value.details[0])
 
 
-def test_what_goes_wrong_for_other_reasons_is_no_damage() -> None:
+def test_other_errors_are_not_damage() -> None:
     with pytest.raises(PermissionError), explain_damage(Path("thing/meta.json")):
         raise PermissionError
 
 
 def test_a_document_that_is_too_long_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_bytes(b" " * ((1 << 22) + 1))
-    with pytest.raises(FormatError, match="4,194,305 bytes are too many for such a file, 4,194,304 is the most"):
+    with pytest.raises(FormatError, match=r"4,194,305 bytes .* 4,194,304"):
         load(tmp_path / "meta.json")

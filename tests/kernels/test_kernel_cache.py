@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.file_limits import limit_files
 
 from rnnkit.events import Event, WarningEvent
 from rnnkit.kernels import kernel_cache
@@ -210,12 +210,9 @@ def test_write_error_gives_one_warning(
     assert store.user_dir in warning and os.strerror(number) in warning
 
 
-def test_full_disk_leaves_no_partial_file(
-    store: KernelStore, file: Path, heard: list[Event], limit_files: Callable[[int], None]
-) -> None:
-    limit_files(len(CODE) // 2)
-    store.write("other.nbc", ORIGIN, CODE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+def test_full_disk_leaves_no_partial_file(store: KernelStore, file: Path, heard: list[Event]) -> None:
+    with limit_files(len(CODE) // 2):
+        store.write("other.nbc", ORIGIN, CODE)
     assert [path.name for path in file.parent.iterdir()] == [NAME]
     assert len(texts(heard)) == 1
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.kernels.word2vec_windows import PADDING_ROW, ROWS, SPECIAL, copy_of, random_weights
 
-from rnnkit.embeddings.train.word_composition import whole_words
+from rnnkit.embeddings.train.word_composition import whole_word_composition
 from rnnkit.kernels import negative_sampling
 from rnnkit.kernels.row_cache import (
     MAX_CACHED_ROWS,
@@ -77,7 +77,7 @@ def _round_trip(cache: RowCache, word: int) -> tuple[int, int]:
 @pytest.mark.parametrize("loss", [NEGATIVE_SAMPLING, NCE], ids=["negative", "nce"])
 @pytest.mark.parametrize("kind", [SKIP_GRAM, CBOW, SUBWORD_SKIP_GRAM], ids=["skipgram", "cbow", "subwords"])
 def test_one_thread_trains_the_same_with_a_cache(kind: int, loss: int, reference: bool) -> None:
-    ngrams, composition = (NGRAMS, some_ngrams()) if kind == SUBWORD_SKIP_GRAM else (0, whole_words())
+    ngrams, composition = (NGRAMS, some_ngrams()) if kind == SUBWORD_SKIP_GRAM else (0, whole_word_composition())
     start, method = (
         random_weights(7, ROWS + ngrams + 24, ROWS + 24),
         TrainingMethod(kind, 3, True, 7, loss, True, reference),
@@ -139,7 +139,7 @@ def test_most_used_rows() -> None:
     uses_V = np.array([0.0, 3.0, 2.0, 4.0])  # row 4 is used 5 times, 3 four times, 1 three times, 2 and 5 twice
     assert most_used_rows(composition, uses_V, 3).tolist() == [1, 3, 4]
     assert most_used_rows(composition, uses_V, 4).tolist() == [1, 2, 3, 4], "of equals the first"
-    assert most_used_rows(whole_words(), uses_V, 3).tolist() == [0, 1, 2]
+    assert most_used_rows(whole_word_composition(), uses_V, 3).tolist() == [0, 1, 2]
 
 
 def test_cached_composition() -> None:
@@ -147,7 +147,7 @@ def test_cached_composition() -> None:
     own = cached_composition(composition, RowCache(3, 20, np.array([1, 3, 4]), 30))
     assert own.rows.tolist() == [30, 32, 2, 5, 32, 31]
     assert cached_composition(composition, no_cache()) is composition
-    assert cached_composition(whole_words(), first_words(2, 9)).rows.tolist() == []
+    assert cached_composition(whole_word_composition(), first_words(2, 9)).rows.tolist() == []
 
 
 def test_changes_of_two_threads_add_up() -> None:

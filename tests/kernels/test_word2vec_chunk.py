@@ -25,7 +25,7 @@ from tests.kernels.word2vec_windows import (
 )
 from tests.references.word2vec import ContinuousBagOfWords, SkipGram
 
-from rnnkit.embeddings.train.word_composition import whole_words
+from rnnkit.embeddings.train.word_composition import whole_word_composition
 from rnnkit.kernels import negative_sampling, splitmix
 from rnnkit.kernels.row_cache import RowCache, no_cache
 from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, unpadded_rows
@@ -85,7 +85,7 @@ def composition_of(kind: int, weighted: bool = False) -> Composition:
     If `weighted`, each row has its own weight and rate factor.
     """
     if kind == SKIP_GRAM:
-        return whole_words()
+        return whole_word_composition()
     generator = np.random.default_rng(5)
     rows = [[word, *generator.integers(ROWS, ROWS + NGRAMS, word % 4)] for word in range(ROWS)]
     starts_V = np.cumsum([0, *map(len, rows)])

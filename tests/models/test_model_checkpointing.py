@@ -113,7 +113,7 @@ def outcome(case: Case, checkpointing: bool) -> tuple[Tensor, dict[str, Tensor],
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_losses_and_gradients_with_less_memory(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activation_checkpointing, "SEGMENT", 5)
+    monkeypatch.setattr(activation_checkpointing, "MAX_SEGMENT_STEPS", 5)
     loss, gradients, kept = outcome(NETWORKS[name], checkpointing=False)
     found, others, less = outcome(NETWORKS[name], checkpointing=True)
     torch.testing.assert_close(found, loss, rtol=1e-6, atol=0)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.file_limits import limit_files
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError
@@ -137,10 +138,8 @@ def test_literal_pad_is_an_ordinary_word(tmp_path: Path) -> None:
     assert_equal(read, model)
 
 
-def test_full_disk_leaves_no_partial_file(tmp_path: Path, limit_files: object) -> None:
-    assert callable(limit_files)
-    limit_files(300)
-    with raises(ArtefactError, "a.arpa"):
+def test_full_disk_leaves_no_partial_file(tmp_path: Path) -> None:
+    with raises(ArtefactError, "a.arpa"), limit_files(300):
         write_arpa(make_model(order=3), TOKENS, tmp_path / "a.arpa")
     assert list(tmp_path.iterdir()) == []
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from tests.file_limits import limit_files
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, FormatError
@@ -53,10 +54,9 @@ def test_file_is_safetensors_and_deterministic(tmp_path: Path, model: NgramModel
     assert np.array_equal(tensors["log10"], model.log10_A)
 
 
-def test_full_disk_leaves_the_old_file(tmp_path: Path, model: NgramModel, limit_files: Any) -> None:
+def test_full_disk_leaves_the_old_file(tmp_path: Path, model: NgramModel) -> None:
     store.save(tmp_path / "m", make_model(order=1))
-    limit_files(500)
-    with raises(ArtefactError, tmp_path / "m"):
+    with raises(ArtefactError, tmp_path / "m"), limit_files(500):
         store.save(tmp_path / "m", model)
     assert store.load(tmp_path / "m").order == 1
 

@@ -1,4 +1,4 @@
-"""Multi-head attention and Transformer layers against their equations, and segmented texts against whole ones."""
+"""Transformer layers, feed-forward networks and residual connections, and segmented texts against whole ones."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from torch import Tensor, nn
 
 from rnnkit.errors import ConfigError
 from rnnkit.nn import multihead_attention
+from rnnkit.nn.dropout import Dropout
 from rnnkit.nn.kinds import Norm
 from rnnkit.nn.multihead_attention import (
     KVCache,
     MultiHeadAttention,
-    causal_mask,
     reference_attention,
-    scaled_dot_product_attention,
 )
-from rnnkit.nn.transformer import FeedForward, TransformerLayer
+from rnnkit.nn.transformer import FeedForward, ResidualConnection, TransformerLayer, final_norm
 
 BATCH, STEPS, SIZE, HEADS = 3, 11, 15, 5
 
@@ -43,39 +42,6 @@ def in_segments(module: TransformerLayer, x_BTE: Tensor, size: int) -> tuple[Ten
         y_BTE, cache = module(piece_BTE, cache)
         outputs.append(y_BTE)
     return torch.cat(outputs, dim=1), cache
-
-
-@pytest.mark.parametrize("masked", ["nowhere", "window", "padding"])
-def test_fused_attention_and_gradients_equal_the_equation(masked: str) -> None:
-    torch.manual_seed(2)
-    q_BNTD, k_BNSD, v_BNSD = (torch.randn(3, 5, steps, 7, requires_grad=True) for steps in (4, 9, 9))
-    lengths_B = torch.tensor([9, 1, 5])
-    padding = (torch.arange(9) < lengths_B[:, None])[:, None, None]
-    allowed = {"nowhere": None, "window": causal_mask(4, 9, 3, q_BNTD.device), "padding": padding}[masked]
-    found = scaled_dot_product_attention(q_BNTD, k_BNSD, v_BNSD, allowed)
-    expected = reference_attention(q_BNTD, k_BNSD, v_BNSD, allowed)
-    torch.testing.assert_close(found, expected)
-    leaves, upstream = (q_BNTD, k_BNSD, v_BNSD), torch.randn_like(found)
-    grads, wanted = (torch.autograd.grad(value, leaves, upstream) for value in (found, expected))
-    torch.testing.assert_close(grads, wanted, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("masked", [True, False])
-def test_forward_with_weights_equals_forward(masked: bool) -> None:
-    torch.manual_seed(4)
-    heads, x_BTE, memory_BSE = MultiHeadAttention(SIZE, HEADS), tokens(4), tokens(9)
-    padding = torch.arange(9) >= torch.tensor([9, 1, 5])[:, None]
-    allowed = ~padding[:, None, None] if masked else None
-    keys = heads.keys_values(memory_BSE)
-    found_BTE, weights_BTS = heads.forward_with_weights(x_BTE, *keys, allowed)
-    torch.testing.assert_close(found_BTE, heads(x_BTE, *keys, allowed))
-    scores_BNTS = heads.queries(x_BTE) @ keys[0].transpose(-1, -2) / math.sqrt(SIZE // HEADS)
-    if masked:
-        scores_BNTS = scores_BNTS.masked_fill(padding[:, None, None], -math.inf)
-    torch.testing.assert_close(weights_BTS, torch.softmax(scores_BNTS, dim=-1).mean(1))
-    again_BTE, first_BTS = heads.forward_with_weights(x_BTE, *keys, allowed, first_head=True)
-    torch.testing.assert_close(again_BTE, found_BTE)
-    torch.testing.assert_close(first_BTS, torch.softmax(scores_BNTS, dim=-1)[:, 0])
 
 
 def test_attention_is_a_softmax_weighted_mean() -> None:
@@ -187,38 +153,6 @@ def test_feed_forward_equals_its_equation() -> None:
     torch.testing.assert_close(module(x_BTE), inner @ module.outer.weight.T + module.outer.bias)
 
 
-def test_multi_head_attention_agrees_with_torch() -> None:
-    """As cross-attention: other lengths, padding, and no dependence on the order of the memory."""
-    torch.manual_seed(3)
-    module, theirs = MultiHeadAttention(SIZE, HEADS), nn.MultiheadAttention(SIZE, HEADS, batch_first=True)
-    theirs.in_proj_weight.data = torch.cat([module.query.weight, module.key_value.weight]).detach()
-    theirs.in_proj_bias.data = torch.cat([module.query.bias, module.key_value.bias]).detach()
-    theirs.out_proj.load_state_dict(module.output.state_dict())
-    x_BTE, memory_BSE = torch.randn(3, 4, SIZE), torch.randn(3, 7, SIZE)
-    padding_BS = torch.arange(7) >= torch.tensor([7, 1, 4])[:, None]
-    found = module(x_BTE, *module.keys_values(memory_BSE), ~padding_BS[:, None, None])
-    expected, _ = theirs(x_BTE, memory_BSE, memory_BSE, key_padding_mask=padding_BS)
-    torch.testing.assert_close(found, expected)
-    order = torch.tensor([3, 0, 2, 1])  # of the sentence with four tokens
-    shuffled = module(x_BTE[2:], *module.keys_values(memory_BSE[2:, order]))
-    torch.testing.assert_close(shuffled, found[2:])
-
-
-@pytest.mark.parametrize(
-    ("steps", "keys", "memory", "rows"),
-    [(3, 3, None, ["x..", "xx.", "xxx"]), (2, 4, 1, [".xx.", "..xx"]), (2, 3, 9, ["xx.", "xxx"]), (1, 3, 1, [".xx"])],
-)
-def test_causal_mask_with_a_window(steps: int, keys: int, memory: int | None, rows: list[str]) -> None:
-    allowed_TS = causal_mask(steps, keys, memory, torch.device("cpu"))
-    assert allowed_TS is not None
-    assert ["".join("x" if allowed else "." for allowed in row) for row in allowed_TS.tolist()] == rows
-
-
-def test_single_query_needs_no_mask() -> None:
-    assert causal_mask(1, 5, 4, torch.device("cpu")) is None
-    assert causal_mask(1, 5, None, torch.device("cpu")) is None
-
-
 def test_dropout_acts_on_sublayer_outputs_in_training() -> None:
     module, x_BTE = layer(dropout=0.5), tokens()
     torch.manual_seed(0)
@@ -246,3 +180,34 @@ def test_autocast_accepts_a_cache_of_either_dtype() -> None:
 def test_heads_must_divide_the_size() -> None:
     with raises(ConfigError, 4, 15, "1, 3, 5, 15", option="--heads"):
         TransformerLayer(15, 4, 8)
+
+
+TOKEN_SIZE = 7
+
+
+def parts() -> tuple[torch.Tensor, nn.Module]:
+    torch.manual_seed(1)
+    return torch.randn(3, 5, TOKEN_SIZE), nn.Linear(TOKEN_SIZE, TOKEN_SIZE)
+
+
+def test_pre_norm_keeps_the_residual_path() -> None:
+    x_BTE, layer = parts()
+    around = ResidualConnection(TOKEN_SIZE, "pre", Dropout(0.5)).eval()
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
+    torch.testing.assert_close(found_BTE, x_BTE + layer(nn.functional.layer_norm(x_BTE, (TOKEN_SIZE,))))
+    assert isinstance(final_norm(TOKEN_SIZE, "pre"), nn.LayerNorm)
+
+
+def test_post_norm_normalizes_the_sum() -> None:
+    x_BTE, layer = parts()
+    around = ResidualConnection(TOKEN_SIZE, "post", Dropout(0.5)).eval()
+    found_BTE = around.add(x_BTE, layer(around.sublayer_input(x_BTE)))
+    torch.testing.assert_close(found_BTE, nn.functional.layer_norm(x_BTE + layer(x_BTE), (TOKEN_SIZE,)))
+    assert final_norm(TOKEN_SIZE, "post")(x_BTE) is x_BTE
+
+
+def test_dropout_acts_on_the_sublayer_output_only() -> None:
+    x_BTE, _ = parts()
+    around = ResidualConnection(TOKEN_SIZE, "pre", Dropout(0.9)).train()
+    kept = around.add(x_BTE, torch.ones_like(x_BTE)) - x_BTE
+    assert set(kept.round(decimals=3).flatten().tolist()) == {0.0, 10.0}

@@ -149,7 +149,7 @@ def two_at_once(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
         found = [] if any(ended.code == 0 for ended in both) else ["neither of the two was done"]
         for ended in both:
             if ended.code:
-                reasons = ("in use", "already exists", "is what an interrupted run left")
+                reasons = ("in use", "already exists", "an interrupted run left")
                 found += complaints(ended, reasons, names_of(stage))
         return found + compare(bench, stage, folder)
 

@@ -30,7 +30,7 @@ CHANGED = " has changed"
 
 
 def foreign(bench: Bench, stage: Stage, dice: random.Random) -> list[str]:
-    """`--overwrite` where something else is: a folder or a text of the user, or an artefact of another kind."""
+    """`--overwrite` where something else is: a folder or a text of the user, or an artifact of another kind."""
     with bench.trial(stage, kept=True) as folder:
         path = folder / dice.choice(stage.makes)
         what = dice.choice(FOREIGN)

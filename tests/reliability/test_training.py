@@ -100,7 +100,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_loses_nothing(
     _, errors = starved.communicate(timeout=60)
     assert starved.returncode == 1, errors
     assert "the disk is full" in errors
-    assert "what was there before is untouched" in errors
+    assert "existing files are unchanged" in errors
     assert "Traceback" not in errors
     assert checkpoint.load(model / "last").counters["loop"]["step"] >= before
     finish(start(work, model, "--resume", "--threads", "1", "--save-every", "0"))

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from tests.raising import raises
 
 from rnnkit.errors import FormatError
 from rnnkit.stages.files.inspect import InspectOptions, run
@@ -110,5 +110,5 @@ def test_damage_is_named(tmp_path: Path) -> None:
     first = write_run(tmp_path / "a", [1.0], 0.1, w=np.zeros(3, np.float32))
     second = write_run(tmp_path / "b", [1.0], 0.1, w=np.zeros(3, np.float32))
     (second / "metrics.jsonl").write_text('{"step": 0, "lo\n{}\n')
-    with pytest.raises(FormatError, match=r"b/metrics.jsonl:1: not a JSON object"):
+    with raises(FormatError, path=second / "metrics.jsonl", line=1):
         told(first, second)

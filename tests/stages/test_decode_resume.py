@@ -273,7 +273,7 @@ def test_what_stands_beside_the_text_is_compared(
         retrain(changed)
     else:
         edit(changed, lambda lines: [*lines[1:], lines[0]] if changed != "lexicon" else lines[:1])
-    refused(replace(options, resume=True), "with other files beside the text", f"({changed}", " then, sha256 ")
+    refused(replace(options, resume=True), "with other input files", f"({changed}", " then, sha256 ")
 
 
 @pytest.mark.parametrize("finished", [False, True])
@@ -317,7 +317,7 @@ def test_an_output_that_was_edited_is_not_continued(
 def test_without_a_record_nothing_is_continued(here: Path, place: str) -> None:
     Path(place).write_text("a line\n", encoding="utf-8")
     options = replace(asked(KINDS["translation"]), resume=True)
-    refused(options, f"{place} has no record of what it was made from\n  there is no {place}.decode.json beside it")
+    refused(options, f"{place} has no record of how it was made\n", f"{place}.decode.json is missing")
     Path(f"{place}.decode.json").write_text("{", encoding="utf-8")
     with pytest.raises(FormatError, match=rf"{place}\.decode\.json is damaged"):
         decode.write(options)

@@ -165,7 +165,7 @@ def test_a_model_without_attention_says_so(here: Path) -> None:
     assert json.loads(decoded(here, model=["blind"], json=True)[0])["outputs"][0]["attention"] is None
 
 
-def test_unknown_words_are_written_as_the_lexicon_translates_what_they_looked_at(here: Path, tmp_path: Path) -> None:
+def test_unknown_words_are_replaced_by_lexicon_translations(here: Path, tmp_path: Path) -> None:
     network = translator(seed=1, spread=1.0)
     with torch.no_grad():
         network.output_bias[special_tokens.UNK] = 99.0
@@ -221,7 +221,7 @@ def test_maps_are_written_as_json_and_as_pictures(here: Path, tmp_path: Path) ->
     assert not (tmp_path / "a-2.png").exists(), "nothing was looked at for an empty line"
 
 
-def test_weights_that_are_no_numbers_are_found_before_anything_is_said(here: Path, tmp_path: Path) -> None:
+def test_nan_weights_are_reported_before_any_output(here: Path, tmp_path: Path) -> None:
     network = translator(seed=1)
     with torch.no_grad():
         network.output_bias[5] = torch.nan
@@ -283,7 +283,7 @@ def test_translations_that_cannot_be_scored(
         scored(here, files, **changes)
 
 
-def test_constraints_are_whole_words_and_token_sequences_stand_anywhere(here: Path) -> None:
+def test_constraints_match_whole_words_or_token_sequences(here: Path) -> None:
     (here / "whole").write_text("cat\t, very\n\n" * 7, encoding="utf-8")
     (here / "tokens").write_text("￭, very\tking the\n\n" * 7, encoding="utf-8")
     for changes in ({"model": ["a"]}, {"model": ["r"]}, {"model": ["a", "r"]}):
@@ -312,7 +312,7 @@ def test_what_cannot_be_written_is_named_or_left_out(here: Path) -> None:
     assert "7 prefixes and constraints" in warnings
 
 
-def test_a_model_that_copies_writes_unknown_words_and_scores_them_alike(here: Path) -> None:
+def test_copied_words_are_decoded_and_scored_alike(here: Path) -> None:
     network = translator(seed=5, spread=1.0, copy=True)
     with torch.no_grad():
         network.gate.bias.sub_(6)

@@ -114,7 +114,7 @@ def test_untrained_networks_need_no_model() -> None:
     assert result.flows["new rnn"].norms != other.flows["new rnn"].norms
 
 
-def test_orthogonal_matrices_keep_the_gradient_of_a_plain_unit_and_torch_s_do_not() -> None:
+def test_orthogonal_initialization_preserves_the_gradient() -> None:
     falls = {
         start: flow_of(DiagnoseOptions(arch=["rnn"], hidden=32, steps=40, places=8, start=start))
         .flows["new rnn"]

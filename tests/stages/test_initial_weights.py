@@ -83,7 +83,7 @@ def assert_rows_are_vectors(table_VD: torch.Tensor, work: Path, vectors: dict[st
     np.testing.assert_allclose(table_VD[rows].numpy(), scaled, rtol=1e-4, atol=1e-6)
 
 
-def test_frozen_source_embeddings_are_the_vectors_and_the_rest_learns(
+def test_frozen_source_embeddings_stay_the_vectors(
     work: Path, file: Path, vectors: dict[str, NDArray[np.float64]], tmp_path: Path
 ) -> None:
     heard: list[Event] = []

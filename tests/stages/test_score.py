@@ -81,7 +81,7 @@ def test_lines_and_the_whole_are_those_of_the_model(folders: dict[str, Path], mo
     assert (summary.score.lines, summary.score.tokens, summary.score.unknown) == (18, len(text.ids), 3)
 
 
-def test_bits_per_byte_are_those_of_the_text_that_the_tokens_reproduce(folders: dict[str, Path]) -> None:
+def test_bits_per_byte_refer_to_the_detokenized_text(folders: dict[str, Path]) -> None:
     _, summary = scored(options(folders))
     raw = folders["test"].read_text(encoding="utf-8")
     text = raw.replace("  ", " ")

@@ -79,7 +79,7 @@ def test_orders_of_one_model_mix_to_the_model_itself(here: Path, one: str, other
 
 @pytest.mark.parametrize("arpa", ["own", "turned"])
 @pytest.mark.parametrize("network", ["lstm", "words"])
-def test_a_network_is_mixed_with_counts_that_were_exported_and_imported(here: Path, network: str, arpa: str) -> None:
+def test_interpolation_with_an_imported_ngram_model(here: Path, network: str, arpa: str) -> None:
     alone, counts = scored(here, network)[0], scored(here, arpa)[0]
     mixed, _ = scored(here, network, f"{arpa}:0.3")
     assert mixed == pytest.approx(np.log(0.7 * np.exp(alone) + 0.3 * np.exp(counts)).tolist(), abs=1e-5)

@@ -86,7 +86,7 @@ def test_text_that_comes_back_has_one_figure(work: Path, tmp_path: Path) -> None
         (lambda line: spread(line.replace("ö", "o\u0308").upper()), ["white space", "case", "Unicode form"]),
     ],
 )
-def test_what_normalization_removes_changes_no_figure_but_the_raw_one(
+def test_normalization_affects_only_the_raw_figures(
     work: Path, tmp_path: Path, change: object, kinds: list[str]
 ) -> None:
     assert callable(change)

@@ -270,7 +270,7 @@ def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("changes", [{"arch": "transformer", "embedding": 12}, {"layers": 2}, {"cloze": True}], ids=str)
-def test_layers_run_again_make_the_same_model_and_a_dry_run_runs_them_again_too(
+def test_activation_checkpointing_gives_the_same_model(
     work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = trained(work, tmp_path / "kept", max_steps=4, **changes).model

@@ -1,4 +1,4 @@
-"""What the machine has."""
+"""Resources of the machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_limit_on_memory_is_honoured(kind: str) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "MemTotal: 5 kB\n", "no facts\n", "MemAvailable: many kB\n"])
-def test_a_system_that_does_not_say_is_taken_for_empty(
+def test_unreported_available_memory_is_the_total(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = tmp_path / "meminfo"
@@ -52,9 +52,7 @@ def test_cores_are_those_of_this_process() -> None:
     assert 1 <= available_cores() <= (os.cpu_count() or 1)
 
 
-def test_threads_that_end_while_they_are_looked_at_stand_in_no_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_end_meanwhile_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in ("1", "2", "3"):
         (tmp_path / thread).mkdir()
     (tmp_path / "1" / "schedstat").write_text("5 1500000000 7\n", encoding="ascii")
@@ -64,7 +62,7 @@ def test_threads_that_end_while_they_are_looked_at_stand_in_no_line(
     assert run_queue_wait_seconds() == 1.75
 
 
-def test_a_system_that_keeps_no_lines_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreported_run_queues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_TASKS", tmp_path / "none")
     assert run_queue_wait_seconds() is None
 
@@ -82,7 +80,7 @@ def test_the_peak_is_in_bytes() -> None:
     assert len(block) < peak_memory() < 1 << 40
 
 
-def test_the_peak_is_not_that_of_the_process_that_started_this_one() -> None:
+def test_peak_memory_excludes_the_parent_process() -> None:
     block = b"held" * (1 << 27)
     program = "from rnnkit.system.machine import peak_memory; print(peak_memory())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -90,7 +88,7 @@ def test_the_peak_is_not_that_of_the_process_that_started_this_one() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "Name:\tpython\nVmRSS:\t  12 kB\n"])
-def test_the_peak_is_asked_elsewhere_where_a_system_does_not_say(
+def test_peak_memory_without_proc(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = tmp_path / "status"
@@ -118,7 +116,7 @@ FILES_OF_THE_SYSTEM = ("_MEMORY", "_MAPPINGS", "_STATUS", "_TASKS")
 
 @pytest.fixture(params=["missing", "a folder", "garbage"])
 def no_proc(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A system whose files about processes are not what Linux has there."""
+    """A system whose process files differ from those of Linux."""
     for name in FILES_OF_THE_SYSTEM:
         place = tmp_path / name
         if request.param == "a folder" or name == "_TASKS":

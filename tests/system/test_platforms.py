@@ -1,4 +1,4 @@
-"""Systems that rnnkit does not run on get a message, not the name of a module that they lack."""
+"""Unsupported platforms get a message instead of a failed import."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_this_system_is_supported() -> None:
     assert installation.unsupported_platform() is None
 
 
-def test_an_unknown_system_is_refused_where_it_lacks_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_system_without_needed_modules_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "plan9")
     assert installation.unsupported_platform() is None
     monkeypatch.setattr(installation, "_NEEDED", ("fcntl", "there_is_no_such_module"))

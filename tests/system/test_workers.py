@@ -1,4 +1,4 @@
-"""Workers: results in order, errors in their turn, no process left behind."""
+"""Workers: results and errors in order, no process left behind."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rnnkit.system.workers import WorkerPool
 
 
 class Square:
-    """Squares numbers, the small ones slowly; some numbers mean harm."""
+    """Squares numbers, small ones slowly; negative numbers fail in various ways."""
 
     def __init__(self) -> None:
         self.done = 0
 
-    def do(self, item: int) -> int:
+    def process(self, item: int) -> int:
         if item == -1:
             raise DataError("a number below zero", "file:7", hint="leave it out")
         if item == -2:
@@ -38,14 +38,14 @@ class Square:
 
 
 def children() -> list[str]:
-    """The processes that this one has started and that still run."""
+    """Return the running child processes."""
     return "".join(mine.read_text() for mine in Path("/proc/self/task").glob("*/children")).split()
 
 
 @pytest.mark.parametrize("processes", [1, 3])
 def test_results_come_in_order(processes: int) -> None:
     with WorkerPool(Square, processes) as pool:
-        assert pool.apart == (processes > 1)
+        assert pool.is_parallel == (processes > 1)
         assert list(pool.map(range(17))) == [number * number for number in range(17)]
         assert list(pool.map([])) == []
         assert list(pool.map([5])) == [25]
@@ -53,7 +53,7 @@ def test_results_come_in_order(processes: int) -> None:
     assert children() == []
 
 
-def test_little_is_given_out_ahead() -> None:
+def test_few_items_are_sent_ahead() -> None:
     given: list[int] = []
 
     def number(item: int) -> int:
@@ -66,7 +66,7 @@ def test_little_is_given_out_ahead() -> None:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_errors_come_in_their_turn(processes: int) -> None:
+def test_errors_keep_the_order_of_items(processes: int) -> None:
     def numbers() -> Iterator[int]:
         yield from (1, 4, -1, 5)
         raise DataError("behind the other error")
@@ -87,20 +87,20 @@ def broken() -> Iterator[int]:
     raise DataError("of the items themselves")
 
 
-def test_what_nobody_expected_keeps_its_traceback() -> None:
+def test_unexpected_errors_keep_their_traceback() -> None:
     with (
         WorkerPool(Square, 2) as pool,
         pytest.raises(RuntimeError, match="LookupError: nobody expected this") as caught,
     ):
         list(pool.map([-2]))
-    assert "in do" in "".join(caught.value.__notes__)
+    assert "in process" in "".join(caught.value.__notes__)
 
 
 @pytest.mark.parametrize(
     ("harm", "reason", "hint"),
     [(-3, "was ended by signal 9 (SIGKILL)", "fewer --processes"), (-4, "ended with exit status 3", "--processes 1")],
 )
-def test_a_process_that_dies(harm: int, reason: str, hint: str) -> None:
+def test_a_process_that_is_killed_or_exits(harm: int, reason: str, hint: str) -> None:
     with pytest.raises(WorkerError) as caught, WorkerPool(Square, 2) as pool:
         list(pool.map([5, harm, 5, 5]))
     assert caught.value.what == f"a worker process {reason}"

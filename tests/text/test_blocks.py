@@ -1,4 +1,4 @@
-"""Blocks: the lines of the one line reader, however a file is cut."""
+"""Line blocks against the line reader, for all block sizes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import DataError
 from rnnkit.text.blocks import LineBlock, count_lines, read_line_blocks
@@ -29,13 +30,13 @@ def write(path: Path, content: bytes, pack: bool = False) -> Path:
 
 
 def lines_of(blocks: Iterator[tuple[LineBlock, ...]], max_bytes: int = 99) -> list[list[str]]:
-    """The lines of each file, every block read twice: as it is here, and as another process reads it."""
+    """Return the lines of each file, with every block decoded here and as in another process."""
     sides: dict[Path, list[str]] = {}
     for block in (block for each in blocks for block in each):
         lines = block.decode(max_bytes)
-        assert block.portable().decode(max_bytes) == lines
+        assert block.for_other_process().decode(max_bytes) == lines
         assert len(lines) == block.lines
-        assert block.first == len(sides.setdefault(block.path, [])) + 1
+        assert block.first_line == len(sides.setdefault(block.path, [])) + 1
         sides[block.path] += lines
     return list(sides.values())
 
@@ -47,7 +48,7 @@ def test_blocks_are_the_lines_of_the_file(
     content = b"\xef\xbb\xbf" * mark + "\n".join(lines).encode() + b"\n" * ended
     path = write(folder / "text", content, pack)
     wanted = list(read_lines(path))
-    assert lines_of(read_line_blocks([path], size=size)) == ([wanted] if wanted else [])
+    assert lines_of(read_line_blocks([path], block_bytes=size)) == ([wanted] if wanted else [])
     assert count_lines(path) == len(wanted)
 
 
@@ -56,24 +57,21 @@ def test_sides_stay_in_step(folder: Path, first: list[str], second: list[str], s
     paths = [write(folder / name, "".join(f"{line}\n" for line in side).encode())
              for name, side in (("a", first), ("b", second))]  # fmt: skip
     if len(first) == len(second):
-        assert lines_of(read_line_blocks(paths, size=size)) == [list(read_lines(path)) for path in paths if first]
+        expected = [list(read_lines(path)) for path in paths if first]
+        assert lines_of(read_line_blocks(paths, block_bytes=size)) == expected
         return
-    with pytest.raises(DataError) as caught:
-        lines_of(read_line_blocks(paths, size=size))
-    assert str(caught.value).splitlines()[:2] == [
-        "source and target differ in length",
-        f"  {paths[0]} has {len(first)} lines, {paths[1]} has {len(second)}; "
-        f"the last pair that both have is line {min(len(first), len(second))}",
-    ]
+    counts = f"{paths[0]} has {len(first)} lines, {paths[1]} has {len(second)}; "
+    with raises(DataError, counts, line=min(len(first), len(second))):
+        lines_of(read_line_blocks(paths, block_bytes=size))
 
 
 @given(LINES, SIZES, st.integers(0, 9), st.integers(0, 9))
 def test_a_span_of_lines(folder: Path, lines: list[str], size: int, start: int, more: int) -> None:
     path = write(folder / "span", "".join(f"{line}\n" for line in lines).encode())
     wanted = list(read_lines(path))[start : start + more]
-    blocks = [block for (block,) in read_line_blocks([path], size=size, span=(start, start + more))]
+    blocks = [block for (block,) in read_line_blocks([path], block_bytes=size, line_range=(start, start + more))]
     assert [line for block in blocks for line in block.decode()] == wanted
-    assert not blocks or blocks[0].first == start + 1
+    assert not blocks or blocks[0].first_line == start + 1
 
 
 FAULTS = {
@@ -81,7 +79,7 @@ FAULTS = {
     b"a\n\0\n": ":2:1: NUL byte",
     b"a\nb\n" + b"c" * 12 + b"\nd\n": ":3: the line is longer than 11 bytes",
     b"a\nb\n" + b"c" * 12: ":3: the line is longer than 11 bytes",
-    b"\xff\xfea\0\n\0": " is UTF-16, UTF-8 is wanted",
+    b"\xff\xfea\0\n\0": " is UTF-16, not UTF-8",
 }
 
 
@@ -101,7 +99,7 @@ def test_a_damaged_gzip_file(tmp_path: Path) -> None:
     path = tmp_path / "text.gz"
     path.write_bytes(gzip.compress(b"a b\n" * 10_000)[:-40])
     with pytest.raises(DataError, match=r"cannot read .*text\.gz beyond line [0-9]+"):
-        lines_of(read_line_blocks([path], size=100))
+        lines_of(read_line_blocks([path], block_bytes=100))
     with pytest.raises(DataError, match="cannot read"):
         count_lines(path)
 
@@ -111,4 +109,4 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     (block,) = next(iter(read_line_blocks([path])))
     path.unlink()
     with pytest.raises(DataError, match=r"cannot read .*text beyond line 0"):
-        block.portable().decode()
+        block.for_other_process().decode()

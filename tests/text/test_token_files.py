@@ -1,17 +1,20 @@
-"""Token files and their manifests."""
+"""Token files: names, manifests, raw lines."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.text.token_files import (
+    CorpusName,
     common_tokenizer,
     describe_tokenizer,
     find_token_files,
     open_token_file,
+    parse_name,
     read_token_lines,
     write_token_manifest,
 )
@@ -43,10 +46,8 @@ def test_missing_and_changed_files(tmp_path: Path) -> None:
         open_token_file(tmp_path / "train.de.tok")
     path = made(tmp_path / "train.de.tok", "abc")
     path.write_text("a c\n", encoding="utf-8")
-    with pytest.raises(ArtefactError) as caught:
+    with raises(ArtefactError, f"{path} has changed", f"delete {path}.meta.json", path=path):
         open_token_file(path)
-    assert str(caught.value).splitlines()[0] == f"{path} has changed since `rnnkit tokenize` wrote it"
-    assert caught.value.hint == f"make it again; if the change was meant, delete {path}.meta.json"
 
 
 def test_only_token_files_are_found(tmp_path: Path) -> None:
@@ -71,3 +72,33 @@ def test_one_tokenizer_for_all(tmp_path: Path) -> None:
 def test_tokens_of_the_longest_line_of_text_can_be_read(tmp_path: Path) -> None:
     path = made(tmp_path / "train.de.tok", text=" ".join(["<0x61>"] * 1_000_000))
     assert len(next(read_token_lines(path))) == 6_999_999
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("train.de", CorpusName("train", "de", "train")),
+        ("train.de.gz", CorpusName("train", "de", "train")),
+        ("train.de.tok", CorpusName("train", "de", "train")),
+        ("val.de", CorpusName("val", "de", "valid")),
+        ("dev.de", CorpusName("dev", "de", "valid")),
+        ("validation.de", CorpusName("validation", "de", "valid")),
+        ("valid-2.de", CorpusName("valid-2", "de", "valid")),
+        ("test_2016_flickr.de.gz", CorpusName("test_2016_flickr", "de", "test")),
+        ("test2016.de", CorpusName("test2016", "de", "test")),
+        ("news.test.de", CorpusName("news.test", "de", "news.test")),
+        ("training.de", CorpusName("training", "de", "training")),
+        ("tests.de", CorpusName("tests", "de", "tests")),
+        ("trainé.de", CorpusName("trainé", "de", "trainé")),
+        ("corpus.txt", CorpusName("corpus", "txt", "corpus")),
+        ("train", CorpusName("train", "text", "train")),
+        (".hidden", CorpusName(".hidden", "text", ".hidden")),
+    ],
+)
+def test_names(name: str, parts: CorpusName) -> None:
+    assert parse_name(Path("some") / name) == parts
+
+
+def test_token_file_keeps_the_name() -> None:
+    assert parse_name(Path("test_2016.de.gz")).token_file == "test_2016.de.tok"
+    assert parse_name(Path("corpus")).token_file == "corpus.text.tok"

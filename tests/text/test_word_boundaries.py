@@ -10,7 +10,7 @@ from rnnkit.text.word_boundaries import is_boundary, is_closing_punctuation, is_
 @pytest.mark.parametrize(
     "pair", ["a ", " a", "a,", ",a", "(a", "中文", "中a", "a中", "กข", "カメ", "あa", "-a", "’a", "—é", "本。"]
 )
-def test_boundaries_are_at_spaces_marks_and_around_scripts_without_spaces(pair: str) -> None:
+def test_boundaries_at_spaces_marks_and_unspaced_scripts(pair: str) -> None:
     assert is_boundary(*pair)
 
 
@@ -33,6 +33,6 @@ def test_a_phrase_stands_between_boundaries(phrase: str, text: str, found: bool)
     assert occurs_as_words(phrase, text) is found
 
 
-def test_kinds_of_characters() -> None:
+def test_classes_of_characters() -> None:
     assert [is_closing_punctuation(mark) for mark in ",.)»”。(«“a¿"] == [True] * 6 + [False] * 5
     assert [is_unspaced_script(letter) for letter in "中あカกa한д𠀀"] == [True] * 4 + [False] * 3 + [True]

@@ -1,4 +1,4 @@
-"""Sentence pairs and links between their words, written down as lists."""
+"""Sentence pairs and alignment links, given as lists."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.text.special_tokens import EOS
 
 Points = list[list[tuple[int, int]]]
-"""Of each pair, the places of a source and a target word that are linked."""
+"""Alignment links of each pair: positions of a source and a target word."""
 
 
 def sentences(rows: list[list[int]]) -> SentenceDataset:
-    """Ids without end symbols as one side of a split."""
+    """One side of a split, from ids without EOS."""
     ended = [[*row, EOS] for row in rows]
     return SentenceDataset(np.concatenate(ended).astype(np.uint16), np.cumsum([0, *map(len, ended)]))
 
 
 def pack(points: Points) -> WordAlignments:
-    """Links as they are read from a folder."""
+    """Alignment links as they are loaded."""
     flat = np.array([link for pair in points for link in pair], dtype=np.int32).reshape(-1, 2)
     return WordAlignments(np.cumsum([0, *map(len, points)], dtype=np.int64), flat[:, 0], flat[:, 1])

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, and damage named by file."""
+"""Checkpoints: complete or absent, and damage named by file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, FormatError
 from rnnkit.io import artifact_output, durable
@@ -55,7 +56,7 @@ def test_nothing_is_left_of_a_checkpoint_that_is_removed(tmp_path: Path) -> None
     checkpoint.remove(tmp_path / "last")
 
 
-@pytest.mark.parametrize("failing", ["sync_file", "exchange"])
+@pytest.mark.parametrize("failing", ["fsync_path", "_exchange_names"])
 def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
@@ -70,7 +71,6 @@ def test_a_full_disk_leaves_the_old_checkpoint_and_no_litter(
         with pytest.raises(ArtefactError) as raised:
             checkpoint.save(folder, example(2))
     assert str(raised.value).startswith("the disk is full: ")
-    assert "what was there before is untouched" in str(raised.value)
     assert checkpoint.load(folder).counters["loop"]["step"] == 1
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
 
@@ -87,8 +87,5 @@ def test_damage_is_named_by_file(tmp_path: Path, name: str, damage: str) -> None
     else:
         changed = content[:-3] if damage == "cut" else content[:-3] + bytes([content[-3] ^ 1]) + content[-2:]
         path.write_bytes(changed)
-    with pytest.raises(FormatError) as raised:
+    with raises(FormatError, f"{name}: ", "--init-from", path=folder):
         checkpoint.load(folder)
-    assert f"the checkpoint {folder} is damaged" in str(raised.value)
-    assert f"{name}: " in str(raised.value)
-    assert "--init-from" in str(raised.value)

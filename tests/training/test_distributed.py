@@ -1,4 +1,4 @@
-"""Processes that agree: what each says reaches all, gradients are added, and a loss of one is noticed by the others."""
+"""Process groups: collective operations, summed gradients, and the detection of a lost peer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tests.raising import raises
 
 from rnnkit.errors import ConfigError
 from rnnkit.training import launcher
@@ -27,7 +28,7 @@ from rnnkit.training import shared_memory
 from rnnkit.training.distributed import join_process_group
 
 def refuse(*given):
-    raise OSError("somebody else's")
+    raise OSError("another user's")
 
 with join_process_group("cpu") as group:
     rank = group.rank_info.rank
@@ -48,7 +49,7 @@ with join_process_group("cpu") as group:
     group.all_reduce_gradients([both, one, none], 2.0 - rank)
     assert (both.grad == 2 * 1 + 1 * 2).all()
     assert torch.equal(one.grad, torch.arange(7.0))
-    assert none.grad is None, "nobody has a gradient of it"
+    assert none.grad is None, "no rank has a gradient of it"
     group.all_reduce_gradients([none], 1.0)
     assert none.grad is None
     for step in range(3):
@@ -56,7 +57,7 @@ with join_process_group("cpu") as group:
         group.all_reduce_gradients([both, one, none], 1.0)
         assert (both.grad == 2 * step).all() and one.grad is None
     shared = sys.argv[2] == "shared" and hasattr(os, "memfd_create")
-    assert {isinstance(how, shared_memory.SharedMemorySum) for how in group._sums.values()} == {shared}
+    assert {isinstance(sum_, shared_memory.SharedMemorySum) for sum_ in group._sums.values()} == {shared}
 
     arrays = {"a": np.full((rank + 2, 3), rank, np.float32), "b": np.arange(rank, dtype=np.uint8)}
     collected = group.gather_arrays(arrays)
@@ -99,7 +100,7 @@ with join_process_group("cpu") as group:
     assert seen[0] == UpdateResult(seen[2].norm, seen[0].scaling)
     first = network.weight.detach().clone()
     group.broadcast_tensors([first])
-    assert torch.equal(first, network.weight), "the processes have gone apart"
+    assert torch.equal(first, network.weight), "the ranks have diverged"
     assert not torch.equal(first, before)
     Path(sys.argv[1], str(rank)).touch()
 """
@@ -113,7 +114,7 @@ def talkers():
     return [name for path in Path("/proc/self/task").glob("*/comm") if "gloo" in (name := path.read_text())]
 
 with contextlib.suppress(ZeroDivisionError), join_process_group("cpu") as group:
-    import torch._dynamo  # as an optimiser does; all that torch knows of distributed training comes with it
+    import torch._dynamo  # as an optimizer does; all that torch knows of distributed training comes with it
     group.barrier()
     assert talkers()
     1 / int(sys.argv[2])
@@ -126,7 +127,7 @@ import os, signal, sys
 from pathlib import Path
 from rnnkit.training.distributed import PeerLostError, join_process_group
 
-# The launcher ends the others as soon as it knows, which can be before they have noticed.
+# The launcher terminates the others at once, perhaps before they detect the loss.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with join_process_group("cpu") as group:
     group.barrier()
@@ -135,24 +136,23 @@ with join_process_group("cpu") as group:
     try:
         group.barrier()
     except PeerLostError as failure:
-        assert "a process of this run is gone" in str(failure)
         assert "--resume" in str(failure)
         Path(sys.argv[1], "noticed").touch()
         sys.exit(3)
 """
 
 
-def test_a_process_finds_its_place_in_the_environment() -> None:
+def test_the_rank_is_read_from_the_environment() -> None:
     assert rank_from_environment(AMONG) == RankInfo(3, 4, 1, 2)
     assert rank_from_environment({}) == RankInfo(0, 1, 0, 1)
 
 
 @pytest.mark.parametrize("name", AMONG)
-def test_who_is_told_half_is_alone(name: str) -> None:
+def test_an_incomplete_environment_means_a_single_process(name: str) -> None:
     assert rank_from_environment({key: value for key, value in AMONG.items() if key != name}) == RankInfo()
 
 
-def test_one_process_agrees_with_itself() -> None:
+def test_collective_operations_of_one_process() -> None:
     group = ProcessGroup()
     assert group.is_main
     assert (group.all_reduce_max(3, 1), group.broadcast(2.0), group.all_reduce_sum(1.0)) == ((3, 1), (2.0,), (1.0,))
@@ -166,7 +166,7 @@ def test_one_process_agrees_with_itself() -> None:
 
 
 @pytest.mark.parametrize("memory", ["shared", "apart"])
-def test_two_processes_agree(tmp_path: Path, memory: str) -> None:
+def test_collective_operations_of_two_processes(tmp_path: Path, memory: str) -> None:
     ending = launch([sys.executable, "-c", AGREEING, str(tmp_path), memory], 2)
     assert ending == LaunchResult(0)
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
@@ -180,14 +180,14 @@ def test_all_ranks_skip_a_step_that_overflows_in_one(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the threads in /proc")
 @pytest.mark.parametrize("divisor", ["1", "0"], ids=["done", "failed"])
-def test_nothing_of_the_group_outlives_it(tmp_path: Path, divisor: str) -> None:
-    """A thread of it that is still at work when Python ends would abort the process."""
+def test_no_thread_outlives_the_group(tmp_path: Path, divisor: str) -> None:
+    """A thread that still runs when Python exits would abort the process."""
     ending = launch([sys.executable, "-c", LEAVING, str(tmp_path), divisor], 2)
     assert ending == LaunchResult(0)
     assert {path.name for path in tmp_path.iterdir()} == {"0", "1"}
 
 
-def test_a_lost_process_is_noticed_and_named(tmp_path: Path) -> None:
+def test_a_lost_peer_is_detected_and_named(tmp_path: Path) -> None:
     ending = launch([sys.executable, "-c", DYING, str(tmp_path)], 2)
     assert ending == LaunchResult(128 + 9, (1, "SIGKILL"))
     assert (tmp_path / "noticed").exists()
@@ -203,23 +203,21 @@ def test_a_lost_process_is_noticed_and_named(tmp_path: Path) -> None:
         ({1: (1, 5), 0: (3, 5)}, LaunchResult(3)),
     ],
 )
-def test_what_failed_first_decides(failures: dict[int, tuple[int, int]], expected: LaunchResult) -> None:
+def test_the_first_failure_decides(failures: dict[int, tuple[int, int]], expected: LaunchResult) -> None:
     seen = {rank: SimpleNamespace(exitcode=code, timestamp=when) for rank, (code, when) in failures.items()}
     assert launcher._first_failure(seen) == expected
 
 
-def test_a_checkpoint_of_two_processes_is_not_for_one() -> None:
+def test_a_checkpoint_needs_the_same_number_of_processes() -> None:
     torch.manual_seed(1)
     optimizer = NetworkOptimizer(torch.nn.Linear(3, 5), OptimizerSettings("adam"), Path("model"))
     state = {**optimizer.state_dict()}
     state["random"] = {**state["random"], "process-1:cpu": state["random"]["cpu"]}
-    with pytest.raises(ConfigError, match="made by 2 processes, not 1") as raised:
+    with raises(ConfigError, "2 processes, not 1", "--processes 2", option="--processes"):
         optimizer.load_state_dict(state)
-    assert "go on with --processes 2" in str(raised.value)
 
 
-def test_the_error_for_a_loss_says_how_to_go_on() -> None:
-    assert str(PeerLostError("Connection closed by peer\nand so on")) == (
-        "a process of this run is gone\n  Connection closed by peer\n  the last checkpoint is whole\n"
-        "  hint: the same command with --resume goes on from there"
-    )
+def test_peer_loss_has_a_hint_to_resume() -> None:
+    error = PeerLostError("Connection closed by peer\nand more")
+    assert error.details[0] == "Connection closed by peer"
+    assert error.hint is not None and "--resume" in error.hint

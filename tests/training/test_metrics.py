@@ -1,11 +1,11 @@
-"""The metrics file: what is appended is read back, and a resumed run forgets what it will measure again."""
+"""`metrics.jsonl`: reading what was appended, damage, and truncation by a resumed run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import pytest
+from tests.raising import raises
 
 from rnnkit.errors import FormatError
 from rnnkit.training import metrics
@@ -19,7 +19,7 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
     assert list(metrics.read(path)) == records
 
 
-def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
+def test_a_truncated_last_line_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / metrics.METRICS_FILE
     path.write_text('{"step": 5}\n{"step": 1')
     assert list(metrics.read(path)) == [{"step": 5}]
@@ -28,11 +28,11 @@ def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
 def test_damage_further_up_is_named_by_line(tmp_path: Path) -> None:
     path = tmp_path / metrics.METRICS_FILE
     path.write_text('{"step": 5}\nnonsense\n{"step": 7}\n')
-    with pytest.raises(FormatError, match=r"metrics\.jsonl:2: not a JSON object"):
+    with raises(FormatError, path=path, line=2):
         list(metrics.read(path))
 
 
-def test_what_was_measured_after_a_step_is_forgotten(tmp_path: Path) -> None:
+def test_records_after_a_step_are_removed(tmp_path: Path) -> None:
     path = tmp_path / metrics.METRICS_FILE
     metrics.truncate_after(path, 5)
     assert not path.exists()

@@ -1,4 +1,4 @@
-"""Rows that processes share: what one writes the other reads, and nothing is left behind."""
+"""Shared memory: what one process writes another reads, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from rnnkit.training.shared_memory import attach_shared_memory, create_shared_memory
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no files in memory")
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no anonymous files")
 
 OTHER = """
 import sys
@@ -47,7 +47,7 @@ def test_another_process_reads_and_writes_the_same_numbers() -> None:
     assert rows[1].tolist() == [2.0, 4.0, 6.0]
 
 
-def test_the_memory_lives_as_long_as_the_rows() -> None:
+def test_the_memory_is_freed_with_the_rows() -> None:
     descriptor = create_shared_memory(1, 1_000_000)
     rows = attach_shared_memory(os.getpid(), descriptor, 1, 1_000_000)
     os.close(descriptor)
@@ -58,18 +58,18 @@ def test_the_memory_lives_as_long_as_the_rows() -> None:
     assert "rnnkit-sum" not in Path("/proc/self/maps").read_text()
 
 
-def test_nobody_attaches_to_what_is_not_there() -> None:
+def test_attaching_to_a_closed_descriptor_fails() -> None:
     with pytest.raises(OSError, match="No such file"):
         attach_shared_memory(os.getpid(), -1, 2, 3)
 
 
-def test_nobody_attaches_to_another_file(tmp_path: Path) -> None:
+def test_attaching_to_another_file_fails(tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_bytes(bytes(24))
-    with path.open("r+b") as file, pytest.raises(OSError, match="not the memory"):
+    with path.open("r+b") as file, pytest.raises(OSError, match="not the shared memory"):
         attach_shared_memory(os.getpid(), file.fileno(), 2, 3)
     descriptor = create_shared_memory(2, 4)
-    with pytest.raises(OSError, match="not the memory"):
+    with pytest.raises(OSError, match="not the shared memory"):
         attach_shared_memory(os.getpid(), descriptor, 2, 3)
     os.close(descriptor)
     assert path.read_bytes() == bytes(24)

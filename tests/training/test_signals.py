@@ -1,4 +1,4 @@
-"""Signals that ask to stop: the first one kindly, a later one at once."""
+"""Signals: the first requests to stop, a later one ends the process at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ with signals.catch_stop_signals() as stop:
     while not stop:
         time.sleep(0.01)
     signal.raise_signal(signal.SIGTERM)
-    print("in the same moment", flush=True)
+    print("within the debounce", flush=True)
     time.sleep(signals.DEBOUNCE_SECONDS + 0.1)
     signal.raise_signal(signal.SIGTERM)
 print("never")
@@ -28,7 +28,7 @@ print("never")
 
 
 @pytest.mark.parametrize("number", signals.STOP_SIGNALS)
-def test_a_signal_sets_the_flag_and_the_old_handler_comes_back(number: signal.Signals) -> None:
+def test_a_signal_requests_to_stop_and_handlers_are_restored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with signals.catch_stop_signals() as stop:
         assert not stop
@@ -44,10 +44,10 @@ def test_a_second_signal_ends_the_process_after_the_debounce() -> None:
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
-    assert (process.returncode, output) == (-signal.SIGTERM, "in the same moment\n")
+    assert (process.returncode, output) == (-signal.SIGTERM, "within the debounce\n")
 
 
-def test_outside_the_main_thread_nothing_is_caught() -> None:
+def test_signals_are_not_caught_outside_the_main_thread() -> None:
     before, seen = signal.getsignal(signal.SIGTERM), []
 
     def look() -> None:
@@ -88,7 +88,7 @@ try:
             time.sleep(20)
             print("not raised again")
         finally:
-            time.sleep(1)  # several times as long as until it would be raised again
+            time.sleep(1)  # several times the interval of raising it again
             print("cleaned up")
 except (signals.Terminated, KeyboardInterrupt) as stop:
     print(type(stop).__name__)
@@ -104,17 +104,17 @@ def test_a_swallowed_exception_is_raised_again(how: str, number: int, name: str)
     assert (done.stdout, done.stderr) == (f"cleaned up\n{name}\n", "")
 
 
-def test_a_stage_that_listens_gets_the_signal_that_came_before() -> None:
+def test_a_stop_request_takes_over_a_pending_signal() -> None:
     with signals.raise_on_signals({signal.SIGTERM: signals.Terminated}):
         delivery = signals._deliveries[-1]
         with pytest.raises(signals.Terminated):
             delivery.handle(signal.SIGTERM, None)
         with signals.catch_stop_signals() as stop:
             assert stop.signum == signal.SIGTERM
-        assert signals.take_pending() == 0, "it is handed over"
+        assert signals.take_pending() == 0, "the signal is taken over"
 
 
-def test_a_block_inside_takes_over_what_came_during_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inner_block_takes_over_a_signal_during_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "_is_importing", lambda frame: frame is not None)
     with signals.raise_on_signals({signal.SIGTERM: signals.Terminated}):
         signal.raise_signal(signal.SIGTERM)
@@ -136,7 +136,7 @@ with signals.raise_on_signals({signal.SIGTERM: signals.Terminated}):
 """
 
 
-def test_a_second_signal_ends_a_cleaning_that_hangs() -> None:
+def test_a_second_signal_ends_a_hanging_cleanup() -> None:
     process = subprocess.Popen([sys.executable, "-c", SECOND], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in ("waiting", "cleaning"):

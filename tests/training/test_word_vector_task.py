@@ -1,4 +1,4 @@
-"""Word vectors as a task of the loop: slabs that cover the text, and a state that can be taken up."""
+"""Word vectors as a task: batches that cover the text, and a state from which it resumes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rnnkit.embeddings.train.corpus import IDS, SEGMENTS, Corpus, open_corpus, write_vocabulary_ids
 from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
-from rnnkit.embeddings.train.word_composition import whole_words
+from rnnkit.embeddings.train.word_composition import whole_word_composition
 from rnnkit.io.npy import NpyWriter
 from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
 from rnnkit.kernels.word2vec_arrays import init_weights
@@ -35,7 +35,7 @@ def corpus_of(lengths: list[int]) -> Corpus:
 
 
 def written(folder: Path) -> Corpus:
-    """A text of seven words, of which the first is too rare to have a row."""
+    """A text of seven words, of which the first is too rare for the vocabulary."""
     ids = np.random.default_rng(5).integers(0, 8, sum(LENGTHS))
     for name, values, dtype in ((IDS, ids, np.int32), (SEGMENTS, np.cumsum([0, *LENGTHS]), np.int64)):
         file = NpyWriter(folder / name, dtype)
@@ -47,35 +47,35 @@ def written(folder: Path) -> Corpus:
 
 def make_task(corpus: Corpus) -> WordVectorTask:
     counts_V = corpus.counts(ROWS)
-    lesson = EmbeddingTrainingConfig(
+    config = EmbeddingTrainingConfig(
         init_weights(ROWS, ROWS, 5, FIRST, seed=1),
         keep_probabilities(counts_V, 0),
         make_noise_distribution(counts_V, 0.75, 3, is_nce=False),
-        whole_words(),
+        whole_word_composition(),
         TrainingMethod(SKIP_GRAM, 3, False, 3, NEGATIVE_SAMPLING, False, False),
         seed=1,
     )
-    return WordVectorTask(corpus, HogwildTrainer(lesson, 1))
+    return WordVectorTask(corpus, HogwildTrainer(config, 1))
 
 
 @given(lengths, st.integers(1, 5), st.integers(1, 20))
-def test_slabs_cover_the_text_once_an_epoch(lengths: list[int], epochs: int, most: int) -> None:
+def test_batches_cover_the_text_once_an_epoch(lengths: list[int], epochs: int, most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(word_vector_task, "TOKENS_PER_STEP", most)
-        slabs = TokenBatches(corpus_of(lengths), epochs)
+        batches = TokenBatches(corpus_of(lengths), epochs)
     segments = np.cumsum([0, *lengths])
     size = min(most, max(1, sum(lengths) * epochs // MIN_STEPS))
     for epoch in range(epochs):
-        taken = list(islice(slabs, slabs.per_epoch))
-        assert {slab.epoch for slab in taken} == {epoch}
+        taken = list(islice(batches, batches.per_epoch))
+        assert {batch.epoch for batch in taken} == {epoch}
         assert all(one.last == other.first for one, other in pairwise(taken))
         assert (segments[taken[0].first], segments[taken[-1].last]) == (0, sum(lengths))
-        words = [int(segments[slab.last] - segments[slab.first]) for slab in taken]
+        words = [int(segments[batch.last] - segments[batch.first]) for batch in taken]
         assert all(0 < count < size + max(lengths) for count in words), "none is empty, none goes far beyond its size"
 
 
 @given(lengths, st.integers(1, 5), st.integers(0, 40))
-def test_slabs_go_on_from_anywhere(lengths: list[int], epochs: int, done: int) -> None:
+def test_batches_resume_from_any_position(lengths: list[int], epochs: int, done: int) -> None:
     first, second = TokenBatches(corpus_of(lengths), epochs), TokenBatches(corpus_of(lengths), epochs)
     for _ in islice(first, done):
         pass
@@ -83,7 +83,7 @@ def test_slabs_go_on_from_anywhere(lengths: list[int], epochs: int, done: int) -
     assert list(islice(first, 9)) == list(islice(second, 9))
 
 
-def test_slabs_have_a_size_and_are_many() -> None:
+def test_batches_have_a_size_and_are_many() -> None:
     long = TokenBatches(corpus_of([1000] * 20_000), epochs=3)
     assert next(iter(long)) == TokenBatch(0, 0, 100), "100,000 words"
     assert long.per_epoch == 200
@@ -92,7 +92,7 @@ def test_slabs_have_a_size_and_are_many() -> None:
     assert TokenBatches(corpus_of([9]), epochs=1).per_epoch == 1
 
 
-def test_a_step_learns_the_slab_where_it_stands(tmp_path: Path) -> None:
+def test_a_step_depends_on_the_position_of_its_batch(tmp_path: Path) -> None:
     corpus = written(tmp_path)
     whole, parts = make_task(corpus), make_task(corpus)
     at_once = whole.step(TokenBatch(0, 0, len(LENGTHS)), 0.5)
@@ -107,24 +107,24 @@ def test_a_step_learns_the_slab_where_it_stands(tmp_path: Path) -> None:
 
 def test_the_loss_is_that_of_the_present_epoch(tmp_path: Path) -> None:
     task = make_task(written(tmp_path))
-    assert task.loss == 0, "nothing is learned yet"
-    slabs = [TokenBatch(epoch, first, last) for epoch in (0, 1) for first, last in ((0, 3), (3, len(LENGTHS)))]
-    reports = [task.step(slab, 0.5) for slab in slabs]
+    assert task.loss == 0, "no step was taken yet"
+    batches = [TokenBatch(epoch, first, last) for epoch in (0, 1) for first, last in ((0, 3), (3, len(LENGTHS)))]
+    reports = [task.step(batch, 0.5) for batch in batches]
     last = reports[2:]
     assert task.loss == pytest.approx(sum(r.loss for r in last) / sum(r.tokens for r in last))
 
 
-def test_a_task_goes_on_from_its_state(tmp_path: Path) -> None:
+def test_a_task_resumes_from_its_state(tmp_path: Path) -> None:
     corpus = written(tmp_path)
-    slabs = [TokenBatch(epoch, first, last) for epoch in (0, 1) for first, last in ((0, 3), (3, len(LENGTHS)))]
+    batches = [TokenBatch(epoch, first, last) for epoch in (0, 1) for first, last in ((0, 3), (3, len(LENGTHS)))]
     whole, cut = make_task(corpus), make_task(corpus)
-    for number, slab in enumerate(slabs):
+    for number, batch in enumerate(batches):
         if number == 3:
             state = {group: {name: array.copy() for name, array in arrays.items()}
                      for group, arrays in whole.state_dict().items()}  # fmt: skip
-        whole.step(slab, 0.5)
+        whole.step(batch, 0.5)
     cut.load_state_dict(state)
-    cut.step(slabs[3], 0.5)
+    cut.step(batches[3], 0.5)
     assert cut.loss == whole.loss
     expected = whole.state_dict()["weights"]
     assert {name: array.tobytes() for name, array in cut.state_dict()["weights"].items()} == {

@@ -1,16 +1,16 @@
-"""Aligned data: the ids of every sentence, and where each begins.
+"""Aligned data: the ids of all sentences and their offsets, in memory-mapped arrays.
 
-One folder holds, for each split S and side L,
+A directory contains, for each split S and side L,
 
-    S.L.ids.npy      the ids of all sentences, one after the other (uint16, or int32 where the vocabulary is larger)
+    S.L.ids.npy      the concatenated ids of all sentences (uint16, or int32 for a larger vocabulary)
     S.L.offsets.npy  int64, one more than there are sentences: sentence i is ids[offsets[i]:offsets[i + 1]]
 
-and `meta.json` (kind `data`). Held-out splits of two sides also hold, where `tokenize` has kept them,
+and `meta.json` (kind `data`). Held-out splits of parallel data also contain, if `tokenize` has kept them,
 
-    S.L.lines.txt    the raw line of each sentence, LF behind it
+    S.L.lines.txt    the raw line of each sentence, followed by LF
 
-Every sentence ends with EOS; no BOS is stored. Data of a fixed length has PAD
-before or behind each sentence. Sentence i of one side belongs to sentence i of the other.
+Every sentence ends with EOS; BOS is not stored. Data of a fixed length is padded with PAD on the left or right.
+Sentence i of one side is the translation of sentence i of the other.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ _UINT16_IDS = 1 << 16
 
 @dataclass(frozen=True)
 class Padding:
-    """Every row is brought to `length` ids with PAD on `side` (`right` or `left`)."""
+    """Padding of every sentence to `length` ids with PAD on `side` (`right` or `left`)."""
 
     length: int
     side: str
 
     def apply(self, ids: IntArray, lengths: IntArray) -> IntArray:
-        """The rows for sentences of at most `length` ids, shape (sentences, length).
+        """Pad sentences of at most `length` ids; return an array (sentences, length).
 
         Args:
-            ids: Of all sentences, one after the other.
-            lengths: Of each sentence, shape (sentences,).
+            ids: Concatenated ids of all sentences.
+            lengths: Length of each sentence, (sentences,).
         """
         rows = np.full((len(lengths), self.length), PAD, ids.dtype)
         columns = np.arange(self.length)
@@ -60,13 +60,13 @@ class Padding:
 
 @dataclass(frozen=True)
 class SideCounts:
-    """What one side of one split holds. EOS counts as a token, PAD does not.
+    """Counts of one side of one split. EOS counts as a token, PAD does not.
 
     Attributes:
         sentences: Number of sentences.
-        tokens: Ids in all.
-        unknown: How many of them are UNK.
-        longest: Ids in the longest sentence.
+        tokens: Number of tokens.
+        unknown: Number of UNK among them.
+        longest: Length of the longest sentence.
     """
 
     sentences: int
@@ -77,14 +77,14 @@ class SideCounts:
 
 @dataclass(frozen=True)
 class SplitCounts:
-    """What became of the lines of one split.
+    """Counts of one split.
 
     Attributes:
-        sides: What was written, by side.
+        sides: Counts of each side.
         lines: Lines read.
-        dropped: Lines left out, by reason.
-        truncated: Sentences that were cut to a length, on any side.
-        blank: Sentences of one-sided data that are an end symbol only.
+        dropped: Dropped lines, by reason.
+        truncated: Sentences truncated on any side.
+        blank: Sentences of monolingual data that are only EOS.
     """
 
     sides: Mapping[str, SideCounts]
@@ -95,11 +95,11 @@ class SplitCounts:
 
     @property
     def sentences(self) -> int:
-        """Sentences that were written."""
+        """Number of sentences written."""
         return next(iter(self.sides.values())).sentences
 
     def as_facts(self) -> dict[str, Any]:
-        """As the manifest records it."""
+        """Return the counts as recorded in the manifest."""
         return {
             "lines": self.lines,
             "sentences": self.sentences,
@@ -113,16 +113,16 @@ class SplitCounts:
 
 
 class SentenceWriter:
-    """Streams the sentences of one side of one split to disk; memory does not grow with them.
+    """Writes the sentences of one side of one split to disk, in constant memory.
 
-    A context manager: the files are whole when its block ends.
+    A context manager: the files are complete when its block ends.
 
     Args:
-        folder: Where the two files are made.
-        split: Such as `train`.
+        folder: Directory of the data.
+        split: Name of the split, such as `train`.
         language: Name of the side.
-        vocabulary_size: Number of ids; decides the type they are stored in.
-        padding: The common length, if there is one.
+        vocabulary_size: Number of ids; determines the dtype.
+        padding: Fixed length, if any.
     """
 
     def __init__(
@@ -137,11 +137,11 @@ class SentenceWriter:
         self._sentences = self._tokens = self._unknown = self._longest = 0
 
     def append(self, ids: Sequence[int]) -> None:
-        """Add one sentence: its ids with EOS at the end, not padded."""
+        """Append one sentence: its ids with EOS at the end, not padded."""
         self.extend(np.array(ids, self._ids.dtype), np.array([len(ids)]))
 
     def extend(self, ids: IntArray, lengths: IntArray) -> None:
-        """Add sentences: their ids, one sentence after the other with EOS at its end, not padded, and their lengths."""
+        """Append sentences: their concatenated ids, each with EOS at its end, not padded, and their lengths."""
         if not len(lengths):
             return
         self._sentences += len(lengths)
@@ -155,14 +155,14 @@ class SentenceWriter:
 
     @property
     def counts(self) -> SideCounts:
-        """What was added so far."""
+        """Counts so far."""
         return SideCounts(self._sentences, self._tokens, self._unknown, self._longest)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Finish both files."""
+        """Close both files."""
         self._ids.close()
         self._offsets.close()
 
@@ -177,14 +177,14 @@ def write_data_manifest(
     options: Mapping[str, Any],
     inputs: Mapping[str, str],
 ) -> None:
-    """Write `meta.json` over the files of all closed writers.
+    """Write `meta.json` for the files of all closed writers.
 
     Args:
-        folder: The data folder.
+        folder: Directory of the data.
         task: `parallel` or `text`.
-        splits: What was written, by split.
-        vocabulary_size: By side; the sides in order, the source first.
-        padding: The common length, if there is one.
+        splits: Counts of each split.
+        vocabulary_size: Vocabulary size of each side, the source first.
+        padding: Fixed length, if any.
         options: The resolved options of the command.
         inputs: sha256 of the vocabularies (`vocabulary`, or `vocabulary.LANG`), the token files, and `tokenizer`.
     """
@@ -195,21 +195,21 @@ def write_data_manifest(
         "padding": None if padding is None else asdict(padding),
         "splits": {split: counts.as_facts() for split, counts in splits.items()},
     }
-    names = [place.name for split in splits for side in vocabulary_size for place in array_paths(folder, split, side)]
+    names = [path.name for split in splits for side in vocabulary_size for path in array_paths(folder, split, side)]
     raw = [raw_text_path(folder, split, side) for split in splits for side in vocabulary_size]
-    names += [place.name for place in raw if place.exists()]
+    names += [path.name for path in raw if path.exists()]
     files = manifest.describe_files(folder, names)
     manifest.write(folder / manifest.NAME, manifest.Manifest(KIND, VERSION, options, inputs, files, facts))
 
 
 @dataclass(frozen=True)
 class SentenceDataset:
-    """One side of one split. Both arrays are mapped from disk and read-only.
+    """One side of one split. Both arrays are memory-mapped and read-only.
 
     Attributes:
-        ids: All ids, PAD included where the data is padded.
-        offsets: Beginning of each sentence in `ids`, and the end of the last.
-        padded: Whether the rows hold PAD.
+        ids: Concatenated ids, including PAD if the data is padded.
+        offsets: Start of each sentence in `ids`, and the end of the last.
+        padded: Whether sentences contain PAD.
     """
 
     ids: IntArray
@@ -220,18 +220,18 @@ class SentenceDataset:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> IntArray:
-        """Sentence `index` with EOS at its end and without PAD, shape (length,)."""
+        """Return sentence `index` with EOS at its end and without PAD, (length,)."""
         if not 0 <= index < len(self):
             raise IndexError(f"sentence {index} of {len(self)}")
         row = self.ids[self.offsets[index] : self.offsets[index + 1]]
         return row[row != PAD] if self.padded else row
 
     def stream(self) -> IntArray:
-        """All sentences one after the other with their EOS, without PAD; mapped from disk where nothing is padded."""
+        """Return all sentences concatenated, with EOS and without PAD; memory-mapped unless the data is padded."""
         return self.ids[self.ids != PAD] if self.padded else self.ids
 
     def lengths(self) -> IntArray:
-        """Ids of each sentence, EOS counted, PAD not; int64, shape (sentences,)."""
+        """Return the length of each sentence, including EOS but not PAD; int64, (sentences,)."""
         if not self.padded:
             return np.diff(self.offsets)
         before = np.concatenate(([0], np.cumsum(self.ids != PAD, dtype=np.int64)))
@@ -240,11 +240,11 @@ class SentenceDataset:
 
 @dataclass(frozen=True)
 class AlignedData:
-    """A folder of aligned data, opened and checked.
+    """A directory of aligned data, opened and checked.
 
     Attributes:
-        folder: Where it is.
-        meta: Its manifest; `meta.inputs` names the vocabulary and the tokenizer it was made with.
+        folder: The directory.
+        meta: Its manifest; `meta.inputs` identifies its vocabulary and tokenizer.
     """
 
     folder: Path
@@ -253,12 +253,12 @@ class AlignedData:
 
     @classmethod
     def open(cls, folder: Path) -> AlignedData:
-        """Open the folder and check that its arrays fit together.
+        """Open a directory and check that its arrays are consistent.
 
         Raises:
-            DataError: There is none.
-            ArtefactError: The folder is something else.
-            FormatError: A file is missing, damaged or of a newer version; the message names it.
+            DataError: It does not exist.
+            ArtefactError: It is another kind of artifact.
+            FormatError: A file is missing, damaged or of a newer version; the message contains its path.
         """
         meta = manifest.read(folder, KIND, VERSION)
         with manifest.explain_damage(folder / manifest.NAME):
@@ -267,7 +267,7 @@ class AlignedData:
             padded = meta.facts["padding"] is not None
             str(meta.facts["task"])
             if outside := [name for name in (*sizes, *counts) if not manifest.is_safe_name(name)]:
-                raise ValueError(f"{outside[0]!r} can be no part of a file's name")
+                raise ValueError(f"{outside[0]!r} cannot be part of a file name")
         sentences = {
             (split, side): _open_side(folder, split, side, count, size, padded)
             for split, count in counts.items()
@@ -277,12 +277,12 @@ class AlignedData:
 
     @property
     def task(self) -> str:
-        """`parallel` for two sides, `text` for one."""
+        """`parallel` (two sides) or `text` (one side)."""
         return str(self.meta.facts["task"])
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """Languages in order, the source first."""
+        """Languages, the source first."""
         return tuple(self.meta.facts["vocabulary_size"])
 
     @property
@@ -291,77 +291,88 @@ class AlignedData:
         return tuple(self.meta.facts["splits"])
 
     def vocabulary_size(self, language: str) -> int:
-        """Number of ids of a side."""
+        """Return the vocabulary size of a side."""
         return int(self.meta.facts["vocabulary_size"][language])
 
     def side(self, split: str, language: str) -> SentenceDataset:
-        """The sentences of one side of one split.
+        """Return one side of one split.
 
         Raises:
-            DataError: There is no such split or side.
+            DataError: The split or side does not exist.
         """
         if (split, language) not in self._sentences:
             raise DataError(
                 f"{self.folder} has no {split}.{language}",
                 f"splits: {', '.join(self.splits)}; sides: {', '.join(self.sides)}",
                 hint=f"`rnnkit align --{split} FILE…` adds a split",
+                path=self.folder,
             )
         return self._sentences[split, language]
 
-    def raw_lines(self, split: str, language: str, most: int) -> list[str] | None:
-        """The raw lines of the first sentences of one side of one split; None where the data has none.
+    def raw_lines(self, split: str, language: str, max_lines: int) -> list[str] | None:
+        """Return the raw lines of the first sentences of one side of one split; None if the data has none.
 
         Args:
             split: Name of the split.
             language: Name of the side.
-            most: How many lines.
+            max_lines: Maximum number of lines.
 
         Raises:
-            DataError: There is no such split or side, or the file cannot be read.
+            DataError: The split or side does not exist, or the file is unreadable.
             FormatError: There are fewer lines than sentences.
         """
-        wanted = min(most, len(self.side(split, language)))
+        expected = min(max_lines, len(self.side(split, language)))
         path = raw_text_path(self.folder, split, language)
         if path.name not in self.meta.files:
             return None
-        lines = list(islice(token_files.read_raw_lines(path), wanted))
-        if len(lines) < wanted:
+        lines = list(islice(token_files.read_raw_lines(path), expected))
+        if len(lines) < expected:
             raise FormatError(
-                f"{path} has {len(lines)} lines", f"{manifest.NAME} says {wanted} sentences", hint="align again"
+                f"{path} has {len(lines)} lines",
+                f"{manifest.NAME} records {expected} sentences",
+                hint="run `rnnkit align` again",
+                path=path,
             )
         return lines
 
 
 def raw_text_path(folder: Path, split: str, language: str) -> Path:
-    """Where the raw lines of one side of one split are."""
+    """Return the path of the raw lines of one side of one split."""
     return folder / f"{split}.{language}.lines.txt"
 
 
 def array_paths(folder: Path, split: str, language: str) -> tuple[Path, Path]:
-    """Where the ids and the offsets of one side of one split are."""
+    """Return the paths of the ids and the offsets of one side of one split."""
     return folder / f"{split}.{language}.ids.npy", folder / f"{split}.{language}.offsets.npy"
 
 
 def _open_side(folder: Path, split: str, language: str, count: int, size: int, padded: bool) -> SentenceDataset:
-    """Map the two files of a side and hold them against each other."""
+    """Map the two files of a side and check that they are consistent."""
     ids_path, offsets_path = array_paths(folder, split, language)
     ids, offsets = open_array(ids_path, (np.uint16, np.int32)), open_array(offsets_path, (np.int64,))
     if len(offsets) != count + 1:
         raise FormatError(
-            f"{offsets_path} has {len(offsets)} offsets", f"{manifest.NAME} says {count} sentences, {count + 1} offsets"
+            f"{offsets_path} has {len(offsets)} offsets",
+            f"{manifest.NAME} records {count} sentences, {count + 1} offsets",
+            path=offsets_path,
         )
     previous = 0
     for block in iterate_blocks(offsets_path, offsets):
         if block[0] < previous or np.any(block[1:] < block[:-1]):
-            raise FormatError(f"{offsets_path} is damaged", "an offset is smaller than the one before it")
+            raise FormatError(
+                f"{offsets_path} is damaged", "an offset is smaller than the one before it", path=offsets_path
+            )
         previous = int(block[-1])
     if offsets[0] != 0 or offsets[-1] != len(ids):
         raise FormatError(
             f"{offsets_path} does not fit {ids_path.name}",
             f"offsets run from {offsets[0]} to {offsets[-1]}, there are {len(ids)} ids",
+            path=offsets_path,
         )
     for block in iterate_blocks(ids_path, ids):
         if int(block.max()) >= size or int(block.min()) < 0:
             wrong = int(block.max()) if int(block.max()) >= size else int(block.min())
-            raise FormatError(f"{ids_path} is damaged", f"it holds id {wrong}, the vocabulary has {size} rows")
+            raise FormatError(
+                f"{ids_path} is damaged", f"it contains id {wrong}, the vocabulary size is {size}", path=ids_path
+            )
     return SentenceDataset(ids, offsets, padded)

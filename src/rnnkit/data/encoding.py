@@ -1,4 +1,4 @@
-"""Blocks of token lines to ids: what each process does for `rnnkit align`."""
+"""Encoding of token lines to ids: filters, truncation, deduplication, and the raw lines of the kept sentences."""
 
 from __future__ import annotations
 
@@ -26,76 +26,83 @@ from rnnkit.text.token_files import MAX_TOKEN_LINE_BYTES, encode_raw_lines, read
 
 @dataclass(frozen=True)
 class EncodingRules:
-    """What becomes of the lines of one part.
+    """How the lines of one split are encoded. Lengths include EOS.
 
     Attributes:
-        drop_empty: Leave out lines with an empty side.
-        drop_longer: Leave out longer sentences than this, the end symbol counted; None for none.
-        max_ratio: Leave out pairs with one side more than so many times as long; None for none.
+        drop_empty: Drop lines with an empty side.
+        max_length: Drop sentences longer than this; None for no limit.
+        max_ratio: Drop pairs whose lengths differ by more than this factor; None for no limit.
         features: Whether tokens may be features, which `max_ratio` does not count.
-        held_out: Fingerprints of lines to be left out; None for none.
-        separator: Between the tokens that those are of.
-        duplicates: Leave out lines that were there before.
-        limit: Where longer sentences are cut, the end symbol counted; None for nowhere.
-        cut_right: Whether they are cut at their end.
+        held_out: Fingerprints of lines to drop; None for none.
+        separator: Separator of the tokens in these fingerprints.
+        deduplicate: Drop lines that occurred before.
+        truncate_to: Truncate longer sentences to this length; None for no truncation.
+        truncate_right: Whether truncation removes the end of a sentence, not its beginning.
     """
 
     drop_empty: bool = True
-    drop_longer: int | None = None
+    max_length: int | None = None
     max_ratio: float | None = None
     features: bool = False
     held_out: frozenset[int] | None = None
     separator: str = " "
-    duplicates: bool = False
-    limit: int | None = None
-    cut_right: bool = True
+    deduplicate: bool = False
+    truncate_to: int | None = None
+    truncate_right: bool = True
 
     def filters(self) -> list[SentenceFilter]:
-        """The grounds on which a line is left out by itself, cheap ones first; those of `duplicates` come behind."""
+        """Return the filters of single lines, cheap ones first; deduplication comes after them."""
         chosen = [sentence_filters.empty_filter()] if self.drop_empty else []
-        if self.drop_longer is not None:
-            chosen.append(sentence_filters.max_length_filter(self.drop_longer))
+        if self.max_length is not None:
+            chosen.append(sentence_filters.max_length_filter(self.max_length))
         if self.max_ratio is not None:
             chosen.append(sentence_filters.length_ratio_filter(self.max_ratio, self.features))
         if self.held_out is not None:
             chosen.append(sentence_filters.leakage_filter(self.held_out, self.separator))
         return chosen
 
+    def truncate(self, ids: list[int]) -> list[int]:
+        """Return the ids of a sentence, with EOS at the end, truncated if they are too long."""
+        limit = self.truncate_to
+        if limit is None or len(ids) <= limit:
+            return ids
+        return [*ids[: limit - 1], EOS] if self.truncate_right else ids[-limit:]
+
 
 @dataclass(frozen=True)
 class EncodedBlock:
-    """The sentences of a block.
+    """The encoded sentences of a block of lines.
 
     Attributes:
-        lines: Lines read.
-        dropped: Lines left out, by reason.
-        sides: For each side the ids of all sentences, EOS at the end of each, and the sentences' lengths.
-        cut: Whether each sentence was cut, on any side; shape (sentences,).
-        fingerprints: Of each sentence, where duplicates are to be dropped.
-        kept: Number of each sentence's line in the block, from 0; shape (sentences,).
+        lines: Lines of the block.
+        dropped: Dropped lines, by reason.
+        sides: For each side the concatenated ids of all sentences, each with EOS at its end, and the sentence lengths.
+        truncated: Whether each sentence was truncated on any side, (sentences,).
+        fingerprints: Fingerprint of each sentence, for deduplication.
+        kept_lines: Index of the line of each sentence within the block, (sentences,).
     """
 
     lines: int
     dropped: Mapping[str, int]
     sides: tuple[tuple[IntArray, IntArray], ...]
-    cut: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
     fingerprints: NDArray[np.uint64] | None
-    kept: NDArray[np.int32]
+    kept_lines: NDArray[np.int32]
 
     def without(self, unwanted: NDArray[np.bool_], reason: str) -> EncodedBlock:
-        """The block without some of its sentences, shape (sentences,)."""
+        """Return the block without the sentences marked in `unwanted`, (sentences,)."""
         kept = ~unwanted
         sides = tuple((ids[np.repeat(kept, lengths)], lengths[kept]) for ids, lengths in self.sides)
         dropped = {**self.dropped, reason: int(unwanted.sum())}
-        return EncodedBlock(self.lines, dropped, sides, self.cut[kept], None, self.kept[kept])
+        return EncodedBlock(self.lines, dropped, sides, self.truncated[kept], None, self.kept_lines[kept])
 
 
 class EncodeWorker:
-    """Looks up the ids of blocks.
+    """Encodes blocks of token lines; the work of one process for `rnnkit align`.
 
     Args:
         ids: For each side the id of each token.
-        rules: What becomes of the lines.
+        rules: How lines are encoded.
     """
 
     def __init__(self, ids: Sequence[Mapping[str, int]], rules: EncodingRules) -> None:
@@ -104,108 +111,110 @@ class EncodeWorker:
         self._rules = rules
         self._filters = rules.filters()
 
-    def do(self, blocks: Sequence[LineBlock]) -> EncodedBlock:
-        """The sentences of one block of each side, of the same lines. Raises DataError where one is no text."""
+    def process(self, blocks: Sequence[LineBlock]) -> EncodedBlock:
+        """Encode one block of each side with the same lines. Raises DataError if one is not text."""
         sides = [block.decode(MAX_TOKEN_LINE_BYTES) for block in blocks]
         dropped: Counter[str] = Counter()
         ids: list[list[int]] = [[] for _ in sides]
         lengths: list[list[int]] = [[] for _ in sides]
-        cuts, prints, kept = [], [], []
-        for number, lines in enumerate(zip(*sides, strict=True)):
+        truncated, fingerprints, kept_lines = [], [], []
+        for index, lines in enumerate(zip(*sides, strict=True)):
             sentence = [line.split() for line in lines]
-            reason = next((ground.reason for ground in self._filters if ground.drops(sentence)), None)
+            reason = next((filter.reason for filter in self._filters if filter.drops(sentence)), None)
             if reason is not None:
                 dropped[reason] += 1
                 continue
-            cut = False
-            for tokens, lookup, flat, counts in zip(sentence, self._lookups, ids, lengths, strict=True):
+            is_truncated = False
+            for tokens, lookup, side_ids, side_lengths in zip(sentence, self._lookups, ids, lengths, strict=True):
                 found = [lookup(token, UNK) for token in tokens]
                 found.append(EOS)
-                limit = self._rules.limit
-                if limit is not None and len(found) > limit:
-                    found, cut = [*found[: limit - 1], EOS] if self._rules.cut_right else found[-limit:], True
-                flat += found
-                counts.append(len(found))
-            cuts.append(cut)
-            kept.append(number)
-            if self._rules.duplicates:
-                prints.append(sentence_filters.fingerprint(sentence))
+                kept = self._rules.truncate(found)
+                is_truncated |= len(kept) < len(found)
+                side_ids += kept
+                side_lengths.append(len(kept))
+            truncated.append(is_truncated)
+            kept_lines.append(index)
+            if self._rules.deduplicate:
+                fingerprints.append(sentence_filters.fingerprint(sentence))
         return EncodedBlock(
             blocks[0].lines,
             dropped,
             tuple(
-                (np.array(flat, kind), np.array(counts, np.int64))
-                for flat, counts, kind in zip(ids, lengths, self._dtypes, strict=True)
+                (np.array(side_ids, dtype), np.array(side_lengths, np.int64))
+                for side_ids, side_lengths, dtype in zip(ids, lengths, self._dtypes, strict=True)
             ),
-            np.array(cuts, np.bool_),
-            np.array(prints, np.uint64) if self._rules.duplicates else None,
-            np.array(kept, np.int32),
+            np.array(truncated, np.bool_),
+            np.array(fingerprints, np.uint64) if self._rules.deduplicate else None,
+            np.array(kept_lines, np.int32),
         )
 
     def finish(self) -> None:
-        """Nothing is gathered."""
+        """Do nothing: there is no result beyond the blocks."""
 
 
 class Deduplicator:
-    """Finds sentences that were there before. Remembers 8 bytes of each: memory grows with the sentences."""
+    """Drops sentences that occurred before. Memory grows by 8 bytes of hash per distinct sentence."""
 
     def __init__(self) -> None:
-        self._met: set[int] = set()
+        self._seen: set[int] = set()
 
-    def drop(self, block: EncodedBlock) -> EncodedBlock:
-        """The block without them; blocks are to come in their order."""
+    def deduplicate(self, block: EncodedBlock) -> EncodedBlock:
+        """Return the block without duplicates; blocks must come in order."""
         if block.fingerprints is None:
             return block
-        again = np.zeros(len(block.fingerprints), np.bool_)
-        for place, found in enumerate(block.fingerprints.tolist()):
-            again[place] = found in self._met
-            self._met.add(found)
-        return block.without(again, sentence_filters.DUPLICATE)
+        duplicate = np.zeros(len(block.fingerprints), np.bool_)
+        for index, fingerprint in enumerate(block.fingerprints.tolist()):
+            duplicate[index] = fingerprint in self._seen
+            self._seen.add(fingerprint)
+        return block.without(duplicate, sentence_filters.DUPLICATE)
 
 
 class RawLineCopier:
-    """Copies the raw lines of one part, block by block; of a part without them, nothing.
+    """Copies the raw lines of the kept sentences of one split into the data, block by block.
 
-    A context manager: the files are whole when its block ends.
+    A split without raw lines on every side has nothing copied. A context manager: the files are complete when its block
+    ends.
 
     Args:
-        folder: Where they are copied to.
-        part: The part; raw lines are copied if each of its files has some.
+        folder: Directory of the data.
+        split: The split.
         sides: Languages, the source first.
-        span: Lines of the files that are aligned, from 0: the first, and the one behind the last. None for all.
+        line_range: Half-open range of encoded line indices, from 0; None for all.
     """
 
     def __init__(
-        self, folder: Path, part: CorpusSplit, sides: Sequence[str], span: tuple[int, int] | None = None
+        self, folder: Path, split: CorpusSplit, sides: Sequence[str], line_range: tuple[int, int] | None = None
     ) -> None:
         self._copies: list[tuple[Path, Iterator[str], IO[bytes]]] = []
         self._opened = ExitStack()
-        found = [file.raw for file in part.files if file.raw is not None]
+        found = [file.raw for file in split.files if file.raw is not None]
         if len(found) < len(sides):
             return
-        start, stop = span or (0, None)
+        start, stop = line_range or (0, None)
         for path, side in zip(found, sides, strict=True):
-            output = self._opened.enter_context(raw_text_path(folder, part.name, side).open("wb"))
+            output = self._opened.enter_context(raw_text_path(folder, split.name, side).open("wb"))
             self._copies.append((path, islice(read_raw_lines(path), start, stop), output))
 
     def append(self, block: EncodedBlock) -> None:
-        """Copy the lines of the sentences that a block has kept.
+        """Copy the lines of the sentences of a block.
 
         Raises:
             ArtefactError: There are fewer raw lines than lines of tokens.
-            DataError: As `raw_lines.read`.
+            DataError: As `read_raw_lines`.
         """
         for path, lines, output in self._copies:
             read = list(islice(lines, block.lines))
             if len(read) < block.lines:
                 raise ArtefactError(
-                    f"{path} has fewer lines than its token file", hint="tokenize the text again with --overwrite"
+                    f"{path} has fewer lines than its token file",
+                    hint="tokenize the text again with --overwrite",
+                    path=path,
                 )
-            output.write(encode_raw_lines(read[line] for line in block.kept.tolist()))
+            output.write(encode_raw_lines(read[line] for line in block.kept_lines.tolist()))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Finish the files."""
+        """Close the files."""
         self._opened.close()

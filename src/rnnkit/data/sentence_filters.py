@@ -1,6 +1,6 @@
-"""Which sentences are left out of the data, and why.
+"""Filters that drop sentences from the training data.
 
-A filter is a reason and a test of one sentence, given as the tokens of each side. The first that applies counts.
+A filter is a reason and a predicate on the tokens of each side. The first filter that matches is counted.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ LENGTH_RATIO: Final = "length ratio"
 LEAKED: Final = "in valid or test"
 DUPLICATE: Final = "duplicate"
 REASONS: Final = (EMPTY, TOO_LONG, LENGTH_RATIO, LEAKED, DUPLICATE)
-"""Every reason, in the order in which they are looked for."""
+"""All reasons, in the order of the filters."""
 
 Sides = Sequence[Sequence[str]]
-"""A sentence: the tokens of its source, and of its target where there is one."""
+"""A sentence: the tokens of its source, and of its target if present."""
 
 _FINGERPRINT_BYTES: Final = 8
 
 
 @dataclass(frozen=True)
 class SentenceFilter:
-    """One ground to leave a sentence out.
+    """A reason to drop a sentence.
 
     Attributes:
-        reason: As reports name it.
-        drops: Whether it applies to a sentence.
+        reason: Name in reports.
+        drops: Returns whether a sentence is dropped.
     """
 
     reason: str
@@ -40,52 +40,52 @@ class SentenceFilter:
 
 
 def empty_filter() -> SentenceFilter:
-    """A side without tokens: there is nothing to read, or nothing to write."""
+    """Drop sentences with an empty side."""
     return SentenceFilter(EMPTY, lambda sides: not all(sides))
 
 
-def max_length_filter(most: int) -> SentenceFilter:
-    """A side of more than `most` tokens, the end symbol counted."""
-    return SentenceFilter(TOO_LONG, lambda sides: max(map(len, sides)) >= most)
+def max_length_filter(max_length: int) -> SentenceFilter:
+    """Drop sentences with a side of more than `max_length` tokens, including EOS."""
+    return SentenceFilter(TOO_LONG, lambda sides: max(map(len, sides)) >= max_length)
 
 
-def length_ratio_filter(most: float, features: bool = False) -> SentenceFilter:
-    """One side more than `most` times as long as the other, in tokens: probably not a translation of it.
+def length_ratio_filter(max_ratio: float, features: bool = False) -> SentenceFilter:
+    """Drop pairs of very different lengths, which are probably not translations.
 
     Args:
-        most: How many times.
-        features: Whether some tokens may be features, which are not counted: no side has words for them.
+        max_ratio: Maximum ratio of the lengths in tokens.
+        features: Whether tokens may be features, which are not counted: the other side has no words for them.
     """
 
     def drops(sides: Sides) -> bool:
         lengths = [sum(not is_feature(token) for token in side) if features else len(side) for side in sides]
-        return max(lengths) > most * min(lengths)
+        return max(lengths) > max_ratio * min(lengths)
 
     return SentenceFilter(LENGTH_RATIO, drops)
 
 
 def leakage_filter(held_out: frozenset[int], separator: str = " ") -> SentenceFilter:
-    """A sentence that stands, all sides alike, in data that the model is to be judged by.
+    """Drop sentences that occur, with all sides equal, in held-out data.
 
     Args:
-        held_out: Fingerprints of that data.
-        separator: As for `fingerprint`.
+        held_out: Fingerprints of the held-out data.
+        separator: As in `fingerprint`.
     """
     return SentenceFilter(LEAKED, lambda sides: fingerprint(sides, separator) in held_out)
 
 
 def fingerprint(sides: Sides, separator: str = " ") -> int:
-    """Eight bytes that stand for a sentence.
+    """Return an 8-byte hash of a sentence.
 
     Args:
         sides: Its tokens.
-        separator: Put between tokens. The empty one makes random segmentations of a text alike, for tokenizers
-            that write a space as a mark of its own.
+        separator: Joins the tokens. With the empty string all segmentations of a text are equal, for tokenizers that
+            represent a space by a token of its own.
     """
     text = "\n".join(separator.join(side) for side in sides)
     return int.from_bytes(blake2b(text.encode("utf-8"), digest_size=_FINGERPRINT_BYTES).digest(), "little")
 
 
 def fingerprints(sentences: Iterable[Sides], separator: str = " ") -> frozenset[int]:
-    """Those of all sentences, for `leaked`."""
+    """Return the fingerprints of all sentences, for `leakage_filter`."""
     return frozenset(fingerprint(sides, separator) for sides in sentences)

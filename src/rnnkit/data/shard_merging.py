@@ -1,4 +1,4 @@
-"""Aligned data of shards put together: arrays one after the other, offsets moved on, counts added up."""
+"""Merge of the aligned data of shards: arrays are concatenated, offsets shifted, counts added."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from rnnkit.io.npy import NpyWriter, iterate_blocks, open_array
 def merge_data(
     folder: Path, shards: Sequence[Path], metas: Sequence[Manifest], listen: Listener
 ) -> dict[str, SplitCounts]:
-    """Write the data of all shards as one, the same bytes that one command would have written.
+    """Write the data of all shards to one directory, with the same bytes as a single command.
 
     Args:
-        folder: Empty; gets the data.
-        shards: Their folders, in order.
+        folder: Empty directory for the result.
+        shards: Directories of the shards, in order.
         metas: Their manifests.
-        listen: Hears how far it is.
+        listen: Receives the progress.
 
     Returns:
-        What was written, by split.
+        Counts by split.
 
     Raises:
-        ArtefactError: They do not have the same splits, sides and padding.
+        ArtefactError: The shards differ in splits, sides or padding.
         FormatError: An array is damaged.
     """
     facts = metas[0].facts
     for shard, meta in zip(shards, metas, strict=True):
         same = all(meta.facts[name] == facts[name] for name in ("task", "vocabulary_size", "padding"))
         if not same or list(meta.facts["splits"]) != list(facts["splits"]):
-            raise ArtefactError(f"{shards[0]} and {shard} do not go together", "their splits or sides differ")
+            raise ArtefactError(f"{shards[0]} and {shard} are incompatible", "their splits or sides differ", path=shard)
     sides = list(facts["vocabulary_size"])
-    files = [pair for split in facts["splits"] for side in sides for pair in [(split, side)]]
+    files = [(split, side) for split in facts["splits"] for side in sides]
     for done, (split, side) in enumerate(files, start=1):
-        _join([array_paths(shard, split, side) for shard in shards], array_paths(folder, split, side))
+        _concatenate_arrays([array_paths(shard, split, side) for shard in shards], array_paths(folder, split, side))
         raw = [raw_text_path(shard, split, side) for shard in shards]
         if all(path.name in meta.files for path, meta in zip(raw, metas, strict=True)):
-            _concatenate(raw, raw_text_path(folder, split, side))
+            _concatenate_files(raw, raw_text_path(folder, split, side))
         listen(Progress("merge", done, len(files), "sides", finished=done == len(files)))
-    splits = {split: _add([meta.facts["splits"][split] for meta in metas], sides) for split in facts["splits"]}
+    splits = {split: _add_counts([meta.facts["splits"][split] for meta in metas], sides) for split in facts["splits"]}
     write_data_manifest(
         folder,
         task=facts["task"],
@@ -62,8 +62,8 @@ def merge_data(
     return splits
 
 
-def _join(parts: Sequence[tuple[Path, Path]], whole: tuple[Path, Path]) -> None:
-    """Write the ids and the offsets of one side."""
+def _concatenate_arrays(parts: Sequence[tuple[Path, Path]], whole: tuple[Path, Path]) -> None:
+    """Concatenate the ids and offsets of one side."""
     first = open_array(parts[0][0], (np.uint16, np.int32))
     ids, offsets = NpyWriter(whole[0], first.dtype.type), NpyWriter(whole[1], np.int64)
     try:
@@ -80,16 +80,16 @@ def _join(parts: Sequence[tuple[Path, Path]], whole: tuple[Path, Path]) -> None:
         offsets.close()
 
 
-def _concatenate(parts: Sequence[Path], whole: Path) -> None:
-    """Write files one after the other."""
+def _concatenate_files(parts: Sequence[Path], whole: Path) -> None:
+    """Concatenate files."""
     with whole.open("wb") as output:
         for path in parts:
             with path.open("rb") as source:
                 shutil.copyfileobj(source, output, 1 << 20)
 
 
-def _add(parts: Sequence[Mapping[str, Any]], sides: Sequence[str]) -> SplitCounts:
-    """The counts of all shards of a split."""
+def _add_counts(parts: Sequence[Mapping[str, Any]], sides: Sequence[str]) -> SplitCounts:
+    """Add the counts of all shards of a split."""
     dropped: Counter[str] = Counter()
     for part in parts:
         dropped.update(part["dropped"])

@@ -1,4 +1,4 @@
-"""Execution of batches: several at a time on the CPU, and split in halves when they do not fit into memory."""
+"""Execution of batches: several at a time on the CPU, and split when they do not fit into memory."""
 
 from __future__ import annotations
 

@@ -260,7 +260,7 @@ def _is_finished(search: _SearchContext[S], beams: _ActiveBeams[S], log_p_BK: Te
 
     Log-probabilities only decrease, outputs are at most as long as the limit, and the coverage penalty is not positive.
     Hence log p / limit^alpha bounds the score of a hypothesis from above; for negative alpha, the score at length 1
-    does. Groups of diverse beam search look for outputs that are not among the best, so they always fill their slots.
+    does. Diverse beam search exists for outputs outside the plain n-best list, so its groups always fill their slots.
     """
     best_B = log_p_BK.max(dim=1).values
     if search.options.groups > 1:

@@ -25,7 +25,9 @@ from rnnkit.errors import UsageError
 from rnnkit.text import special_tokens
 
 S = TypeVar("S")
+
 MAX_SEQUENCES = 1_000_000
+"""Greatest number of outputs that the search scores."""
 
 
 @dataclass

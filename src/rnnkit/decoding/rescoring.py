@@ -35,6 +35,7 @@ from rnnkit.text import special_tokens
 S = TypeVar("S")
 
 BATCH_TOKENS = 4096
+"""Default tokens per batch of `score_pairs`."""
 
 
 @torch.inference_mode()

@@ -23,6 +23,8 @@ MIN_COVERAGE = 1e-9
 
 LENGTH_FACTOR: Final = 4
 LENGTH_MARGIN: Final = 100
+"""A maximum length is the greatest length in training times the factor, plus the margin for short training lines."""
+
 DEFAULT_TRAINING_LENGTH: Final = 500
 """Tokens of the longest training line, for models of older versions that did not record it."""
 

@@ -214,7 +214,7 @@ def _load_fusion_model(model: LoadedSeq2Seq, folder: Path, device: torch.device,
     vocabulary_mapping.check_overlap(matched, str(model.folder), str(folder), threshold)
     if warning := vocabulary_mapping.describe_mismatches(matched, str(model.folder), str(folder)):
         listen(WarningEvent(warning))
-    id_V = torch.from_numpy(matched.row_V)
+    id_V = torch.from_numpy(matched.other_id_V)
     return lambda sentences: RemappedStepper(start(sentences), id_V)
 
 

@@ -1,4 +1,8 @@
-"""Word vectors: how they are trained, kept and asked."""
+"""Word vectors: training, file formats, and queries.
+
+`train/` learns vectors from text, `formats/` reads and writes files of word2vec, fastText, GloVe and rnnkit, and
+`Vectors` answers queries: nearest neighbors, similarity, analogies. The compiled code is in `rnnkit.kernels`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ __all__ = ["Vectors"]
 
 
 def __getattr__(name: str) -> Any:
-    """`Vectors`, imported only when somebody asks for it: a page of help must not wait for numpy."""
+    """Import `Vectors` at its first use, so that help pages do not wait for NumPy."""
     if name != "Vectors":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from rnnkit.embeddings.vectors import Vectors

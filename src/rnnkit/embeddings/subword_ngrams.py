@@ -1,8 +1,7 @@
-"""Character n-grams of words, hashed into a fixed number of rows, as fastText does it.
+"""Character n-grams of words, hashed into buckets as in fastText (Bojanowski et al. 2017, arXiv:1607.04606).
 
-A word is written `<word>` and cut into n-grams of characters. An n-gram's row is the FNV-1a hash of its UTF-8 bytes,
-modulo the number of rows, each byte sign-extended first. The same rows as fastText's, so that models travel both
-ways: Bojanowski et al. 2017 (arXiv:1607.04606).
+A word is written `<word>` and split into n-grams of characters. The bucket of an n-gram is the hash of its UTF-8 bytes
+modulo the number of buckets. Buckets equal fastText's, so models can be exchanged.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from rnnkit.kernels.ngram_hashing import hash_ngrams
 
 @dataclass(frozen=True)
 class Subwords:
-    """Which n-grams there are.
+    """Which n-grams words have.
 
     Attributes:
-        min_length: Characters of the shortest n-gram, `<` and `>` counted.
-        max_length: Characters of the longest.
-        buckets: Rows that n-grams are hashed into.
+        min_length: Characters of the shortest n-gram, `<` and `>` included.
+        max_length: Characters of the longest n-gram.
+        buckets: Number of buckets that n-grams are hashed into.
     """
 
     min_length: int
@@ -31,18 +30,18 @@ class Subwords:
     buckets: int
 
     def rows(self, word: str) -> NDArray[np.int32]:
-        """The row of each n-gram of a word, in order, repeats kept; rows count from 0."""
+        """Return the bucket of each n-gram of a word, in order and with repeats; buckets count from 0."""
         return self.table([word])[1]
 
     def table(self, words: Sequence[str | bytes]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """The rows of many words at once, given as text or as its UTF-8 bytes, whole or not.
+        """Return the buckets of the n-grams of many words, given as text or as UTF-8 bytes, which need not be valid.
 
         Returns:
-            Where each word's rows begin, (words + 1,), and the rows of all, one word after the other.
+            Where the buckets of each word begin, (words + 1,), and all buckets, word by word.
         """
         starts, hashes, _ = hash_ngrams(words, self.min_length, self.max_length)
         return starts, (hashes % np.uint32(self.buckets)).astype(np.int32)
 
     def lengths(self, words: Sequence[str]) -> NDArray[np.int32]:
-        """The characters of each n-gram whose row `table` has."""
+        """Return the length in characters of each n-gram, in the order of `table`."""
         return hash_ngrams(words, self.min_length, self.max_length)[2]

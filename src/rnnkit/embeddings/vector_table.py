@@ -1,4 +1,4 @@
-"""Rows of numbers by word: what every file of word vectors holds."""
+"""A table of words and their vectors: the content of every file of word vectors."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Matrix = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class VectorTable:
-    """Words and their vectors, and n-grams' vectors for words that are not there.
+    """Words and their vectors, with vectors of n-grams for out-of-vocabulary words.
 
     Attributes:
-        words: In the file's order, usually the most frequent first.
-        matrix_VD: The vector of each, perhaps memory-mapped. With subwords, the mean of the word's own row and those
-            of its n-grams.
-        subwords: How a word is cut into n-grams; None where only whole words have vectors.
-        buckets_KD: The vector of each bucket of n-grams, where there are subwords.
-        contexts_VD: The output (context) vector of each word in training, where it is known.
-        name: Where they come from, for messages.
-        repairs: What was repaired or skipped while they were read; None where they were read strictly.
+        words: In the order of the file, usually by descending frequency.
+        matrix_VD: The vector of each word, possibly memory-mapped. With subwords, the mean of the word's own row and
+            those of its n-grams.
+        subwords: How words are split into n-grams; None if only whole words have vectors.
+        buckets_KD: The vector of each bucket of n-grams, if there are subwords.
+        contexts_VD: The output (context) vector of each word, if known.
+        name: Where the vectors come from, for messages.
+        repairs: What was repaired or skipped while reading; None after strict reading.
     """
 
     words: WordIndex
@@ -55,24 +55,24 @@ class VectorTable:
         subwords: Subwords | None = None,
         buckets_KD: Matrix | None = None,
     ) -> VectorTable:
-        """A table of what is in memory."""
+        """Make a table from data in memory."""
         return cls(WordIndex.from_list(words, counts), np.asarray(matrix_VD, np.float32), subwords, buckets_KD)
 
     @property
     def dimension(self) -> int:
-        """Numbers a vector."""
+        """Dimension of the vectors."""
         return int(self.matrix_VD.shape[1])
 
     def first(self, count: int) -> VectorTable:
-        """The first so many words, with the same n-grams."""
+        """Return the first `count` words, with the same n-grams."""
         contexts_VD = None if self.contexts_VD is None else self.contexts_VD[:count]
         return replace(self, words=self.words.first(count), matrix_VD=self.matrix_VD[:count], contexts_VD=contexts_VD)
 
     def vector(self, word: str) -> Matrix | None:
-        """The vector (D,) of a word, composed of its n-grams' where it has no row; None where nothing is known.
+        """Return the vector (D,) of a word; without a row, the mean of its n-grams' vectors; None without these.
 
         Raises:
-            FormatError: It holds NaN or infinity.
+            FormatError: It contains NaN or infinity.
         """
         row = self.words.row(word)
         vector = self._compose(word) if row is None else np.array(self.matrix_VD[row])
@@ -81,10 +81,11 @@ class VectorTable:
         return vector
 
     def not_finite(self, word: str) -> FormatError:
-        """The error that a vector cannot be used."""
+        """Make the error for a vector that contains NaN or infinity."""
         return FormatError(
-            f"{self.name}: the vector of {word!r} holds NaN or infinity",
-            hint="`rnnkit verify` says whether the file has changed since it was written",
+            f"{self.name}: the vector of {word!r} contains NaN or infinity",
+            hint="`rnnkit verify` checks whether the file has changed since it was written",
+            path=None if self.name == VectorTable.name else self.name,
         )
 
     def _compose(self, word: str) -> Matrix | None:
@@ -92,7 +93,7 @@ class VectorTable:
             return None
         try:
             rows = self.subwords.rows(word)
-        except UnicodeEncodeError:  # half a surrogate pair, as a terminal may deliver
+        except UnicodeEncodeError:  # a lone surrogate, as terminals may deliver
             return None
         if not len(rows):
             return None
@@ -101,10 +102,12 @@ class VectorTable:
 
 
 class RowBuffer:
-    """A matrix that grows by halves, in place where the system can.
+    """A growing matrix: memory follows the rows that were read, not the size that a header promises.
+
+    It grows by half of its size, in place if the system can.
 
     Args:
-        dimension: Numbers in a row.
+        dimension: Numbers per row.
     """
 
     def __init__(self, dimension: int) -> None:
@@ -116,28 +119,28 @@ class RowBuffer:
         return self._rows
 
     def append(self, block_ND: Matrix) -> None:
-        """Add rows (N, D) at the end."""
-        wanted = self._rows + len(block_ND)
-        if wanted > len(self._matrix):
+        """Append rows (N, D)."""
+        size = self._rows + len(block_ND)
+        if size > len(self._matrix):
             self._matrix.resize((int(1.5 * self._rows) + len(block_ND), self._dimension), refcheck=False)
-        self._matrix[self._rows : wanted] = block_ND
-        self._rows = wanted
+        self._matrix[self._rows : size] = block_ND
+        self._rows = size
 
     def rows(self) -> Matrix:
-        """The rows so far (N, D): a view, to be let go before more are added."""
+        """Return a view of the rows (N, D), which must be released before more are appended."""
         return self._matrix[: self._rows]
 
-    def row(self, number: int) -> Matrix:
-        """A copy of one row (D,); -1 is the last."""
-        row: Matrix = self._matrix[: self._rows][number].copy()
+    def row(self, index: int) -> Matrix:
+        """Return a copy of one row (D,); -1 is the last."""
+        row: Matrix = self._matrix[: self._rows][index].copy()
         return row
 
     def drop(self) -> None:
-        """Take back the last row."""
+        """Remove the last row."""
         self._rows -= 1
 
     def take(self) -> Matrix:
-        """The rows (V, D). The buffer is empty afterwards."""
+        """Return the rows (V, D) and empty the buffer."""
         matrix, self._matrix = self._matrix, np.empty((0, self._dimension), dtype=np.float32)
         matrix.resize((self._rows, self._dimension), refcheck=False)
         self._rows = 0

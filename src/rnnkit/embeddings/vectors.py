@@ -1,4 +1,4 @@
-"""Word vectors and what can be asked of them: which words are near, how near two are, what completes an analogy."""
+"""Queries on word vectors: nearest neighbors, similarity, the odd one out, and analogies."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 _BLOCK_ROWS = 8192
 _SUGGESTED = 50_000
-"""So many of the first words are looked through for a spelling that was meant."""
+"""Number of frequent words that are searched for suggestions."""
 
 _FORMS: tuple[Literal["NFC", "NFD", "NFKC", "NFKD"], ...] = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 class UnknownWord(DataError):
-    """A word without a vector."""
+    """The word is out of vocabulary and has no n-grams with vectors."""
 
 
 @dataclass(frozen=True)
 class Neighbor:
-    """A word and the cosine of the angle between its vector and the one that was asked about."""
+    """A word and its cosine similarity to the query."""
 
     word: str
     similarity: float
 
 
 class Vectors:
-    """Word vectors and what can be asked of them.
+    """Word vectors with queries.
 
     Args:
-        table: The words and their rows.
+        table: The words and their vectors.
     """
 
     def __init__(self, table: VectorTable) -> None:
@@ -53,16 +53,16 @@ class Vectors:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], repair: bool = False) -> Vectors:
-        """Open a vectors directory, or read a file of word2vec, fastText or GloVe; its content says which it is.
+        """Open a vectors directory, or read a file of word2vec, fastText or GloVe, detected by its content.
 
         Args:
-            path: Where.
-            repair: Read an imperfect file too, and record in `table.repairs` what was repaired or skipped.
+            path: The directory or file.
+            repair: Accept an imperfect file, and record in `table.repairs` what was repaired or skipped.
 
         Raises:
-            DataError: There is no such file, it holds no vectors, or it is malformed; the message names the line.
+            DataError: The file does not exist, contains no vectors, or is malformed.
             FormatError: The directory is damaged or of a newer version.
-            ArtefactError: It is a directory of another kind.
+            ArtefactError: The directory is of another kind.
         """
         return cls(formats.load(path, repair))
 
@@ -75,27 +75,27 @@ class Vectors:
         subwords: Subwords | None = None,
         buckets_KD: Matrix | None = None,
     ) -> Vectors:
-        """Vectors of what is in memory; the arguments are those of `Table`."""
+        """Make vectors from data in memory; the arguments are those of `VectorTable`."""
         return cls(VectorTable.of(words, matrix_VD, counts, subwords, buckets_KD))
 
     @property
     def words(self) -> WordIndex:
-        """The words, the most frequent first; the special symbols are none of them."""
+        """The words by descending frequency, without special symbols."""
         return self.table.words
 
     @property
     def matrix_VD(self) -> Matrix:
-        """A row for each word; perhaps memory-mapped and read-only."""
+        """A row per word (V, D); may be memory-mapped and read-only."""
         return self.table.matrix_VD
 
     @property
     def counts(self) -> NDArray[np.int64] | None:
-        """How often each word was met in training, where that is known."""
+        """Occurrences of each word in the training text, if known."""
         return self.table.words.counts
 
     @property
     def dimension(self) -> int:
-        """Numbers a vector."""
+        """Dimension of the vectors."""
         return self.table.dimension
 
     def __len__(self) -> int:
@@ -105,11 +105,11 @@ class Vectors:
         return word in self.words
 
     def __getitem__(self, word: str) -> Matrix:
-        """The word's vector (D,); of a word without a row, the mean of its n-grams' where the model has them.
+        """Return the vector (D,) of a word; without a row, the mean of its n-grams' vectors if the model has them.
 
         Raises:
             UnknownWord: There is neither.
-            FormatError: It holds NaN or infinity.
+            FormatError: The vector contains NaN or infinity.
         """
         vector = self.table.vector(word)
         if vector is None:
@@ -117,12 +117,12 @@ class Vectors:
         return vector
 
     def neighbors(self, query: str | Matrix, count: int = 10, restrict: int | None = None) -> list[Neighbor]:
-        """The nearest words by cosine, the nearest first.
+        """Return the nearest words by cosine similarity, the nearest first.
 
         Args:
-            query: A word, which is left out of the answer, or a vector (D,).
-            count: Most words in the answer.
-            restrict: Look only through so many of the first words.
+            query: A word, which is excluded from the result, or a vector (D,).
+            count: Maximum number of neighbors.
+            restrict: Search only this many of the first words.
 
         Raises:
             UnknownWord: The word has no vector.
@@ -132,36 +132,36 @@ class Vectors:
         return self._nearest(np.asarray(query, np.float32), count, restrict, [])
 
     def similarity(self, first: str, second: str) -> float:
-        """The cosine of the angle between two words' vectors; 0 where one is all zeros. Raises as `neighbors`."""
+        """Return the cosine similarity of two words; 0 if a vector is all zeros. Raises like `neighbors`."""
         return float(_unit(self[first]) @ _unit(self[second]))
 
     def odd_one_out(self, words: Sequence[str]) -> str:
-        """The word least like the mean of the normalised vectors.
+        """Return the word least similar to the mean of the normalized vectors.
 
         Raises:
             UsageError: There are fewer than three words.
-            UnknownWord: One has no vector.
+            UnknownWord: A word has no vector.
         """
         if len(words) < 3:
-            raise UsageError(f"the odd one out of {len(words)} words is anyone's guess", hint="give three or more")
+            raise UsageError(f"the odd one out needs at least three words, got {len(words)}")
         units_ND = np.stack([_unit(self[word]) for word in words])
         return words[int(np.argmin(units_ND @ units_ND.mean(axis=0)))]
 
     def analogy(
         self, positive: Sequence[str], negative: Sequence[str], count: int = 10, restrict: int | None = None
     ) -> list[Neighbor]:
-        """The words nearest to a sum of normalised vectors (3CosAdd, Mikolov et al. 2013, arXiv:1301.3781).
+        """Return the words nearest to a sum of normalized vectors (3CosAdd, Mikolov et al. 2013, arXiv:1301.3781).
 
-        `positive` king and woman, `negative` man: what is to woman as king is to man?
+        With `positive` king and woman and `negative` man: what is to woman as king is to man?
 
         Args:
             positive: Words to add.
-            negative: Words to subtract. None of these words is in the answer.
-            count: Most words in the answer.
-            restrict: Look only through so many of the first words.
+            negative: Words to subtract. All query words are excluded from the result.
+            count: Maximum number of words.
+            restrict: Search only this many of the first words.
 
         Raises:
-            UsageError: There is no word.
+            UsageError: No word was given.
             UnknownWord: A word has no vector.
         """
         if not [*positive, *negative]:
@@ -170,13 +170,13 @@ class Vectors:
         return self._nearest(np.sum(parts, axis=0), count, restrict, [*positive, *negative])
 
     def unit_rows(self, restrict: int | None = None) -> Matrix:
-        """The rows divided by their lengths, computed once; a row of zeros stays zeros.
+        """Return the rows normalized to unit length, computed once; rows of zeros stay zero.
 
         Args:
-            restrict: Only so many of the first words.
+            restrict: Only this many of the first words.
 
         Raises:
-            FormatError: A row holds NaN or infinity; the message names its word.
+            FormatError: A row contains NaN or infinity; the message names its word.
         """
         rows = len(self) if restrict is None else min(restrict, len(self))
         if len(self._units_VD) < rows:
@@ -185,11 +185,11 @@ class Vectors:
             self._units_VD = np.divide(self.matrix_VD[:rows], divisors_V[:, None], dtype=np.float32)
         return self._units_VD[:rows]
 
-    def _nearest(self, query_D: Matrix, count: int, restrict: int | None, left_out: Iterable[str]) -> list[Neighbor]:
+    def _nearest(self, query_D: Matrix, count: int, restrict: int | None, excluded: Iterable[str]) -> list[Neighbor]:
         rows = len(self) if restrict is None else min(restrict, len(self))
         lengths_V = self._lengths(rows)
         scores_V = (self.matrix_VD[:rows] @ _unit(query_D)) / np.where(lengths_V > 0, lengths_V, 1)
-        found = [row for word in left_out if (row := self.words.row(word)) is not None and row < rows]
+        found = [row for word in excluded if (row := self.words.row(word)) is not None and row < rows]
         scores_V[found] = -np.inf
         wanted = max(0, min(count, rows - len(set(found))))
         if not wanted:
@@ -200,7 +200,7 @@ class Vectors:
         return [Neighbor(self.words[row], float(scores_V[row])) for row in ordered_N.tolist()]
 
     def _lengths(self, rows: int) -> NDArray[np.float64]:
-        """The Euclidean length of each of the first rows."""
+        """Return the Euclidean norm of each of the first rows."""
         if rows < len(self) and "_all_lengths_V" not in self.__dict__:
             return self._measure(rows)
         return self._all_lengths_V[:rows]
@@ -220,20 +220,23 @@ class Vectors:
         return lengths_V
 
     def _unknown(self, word: str) -> UnknownWord:
+        """Make the error for a word without a vector, with a suggestion."""
         for form in _FORMS:
             same = unicodedata.normalize(form, word)
             if same != word and same in self.words:
                 return UnknownWord(
                     f"{word!r} has no vector",
-                    f"{same!r} has one: the two differ only in their Unicode form, this one is {form}",
-                    hint=f"ask for the word in Unicode form {form}",
+                    f"{same!r} has one: the two differ only in their Unicode normalization form",
+                    hint=f"use the word in form {form}",
                 )
         other = next((form for form in (word.lower(), word.capitalize(), word.upper()) if form in self.words), None)
         hint = f"did you mean {other!r}?" if other else did_you_mean(word, self._similar_words(word))
-        return UnknownWord(f"{word!r} has no vector", f"{self.table.name} has those of {len(self):,} words", hint=hint)
+        return UnknownWord(
+            f"{word!r} has no vector", f"{self.table.name} has vectors of {len(self):,} words", hint=hint
+        )
 
     def _similar_words(self, word: str) -> list[str]:
-        """Frequent words of about the same length that begin or end with the same character."""
+        """Return frequent words of similar length that begin or end with the same character."""
         if not word:
             return []
         lengths = self.words.first(_SUGGESTED).lengths()
@@ -243,6 +246,6 @@ class Vectors:
 
 
 def _unit(vector_D: Matrix) -> Matrix:
-    """A vector of length 1; zeros stay zeros."""
+    """Normalize a vector to unit length; zeros stay zero."""
     length = float(np.linalg.norm(vector_D.astype(np.float64)))
     return (vector_D / length).astype(np.float32) if length else vector_D

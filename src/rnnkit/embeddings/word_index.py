@@ -1,7 +1,7 @@
-"""Words by row and rows by word, taken from the bytes of a vocabulary only as far as somebody asks.
+"""The words of a vocabulary file, decoded and indexed only as far as needed.
 
-Millions of words are opened at once: a row is cut out and decoded when it is wanted, a word is found by a search
-through the bytes, and an index is built for those who ask often.
+A vocabulary of millions of words opens at once: a word is decoded when it is accessed and found by a search through the
+bytes; a hash index is built after MAX_LINEAR_SEARCHES lookups.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from rnnkit.errors import FormatError
 
 MAX_LINEAR_SEARCHES: Final = 64
-"""Searches through the bytes before an index is built."""
+"""Searches through the bytes before a hash index is built."""
 
 _TAB, _NEWLINE = 9, 10
 Offsets = NDArray[np.int64]
 
 
 class WordIndex(Sequence[str]):
-    """The words of a table of `word<TAB>count` rows, in its order.
+    """The words of a table of `word<TAB>count` lines, in its order.
 
     Args:
-        table: The rows, a newline before the first word and behind every count.
+        table: The lines, with a newline before the first word and after every count.
         starts: Where each word begins.
         tabs: Where each word ends.
-        name: What the table is called in messages.
-        first_line: Line of the first word in the file that the table was read from.
+        name: Name of the table, for messages.
+        first_line: Line of the first word in the file.
     """
 
     def __init__(self, table: bytes, starts: Offsets, tabs: Offsets, name: str, first_line: int = 1) -> None:
@@ -45,12 +45,12 @@ class WordIndex(Sequence[str]):
     def from_list(
         cls, words: Sequence[str | bytes], counts: Sequence[int] | None = None, name: str = "words"
     ) -> WordIndex:
-        """Take words from memory; they hold no tab, no newline, and none comes twice.
+        """Index distinct words that contain neither tab nor newline.
 
         Args:
-            words: As text, or as its UTF-8 bytes.
-            counts: How often each was met, where that is known.
-            name: What they are called in messages.
+            words: As text, or as UTF-8 bytes.
+            counts: Occurrences of each, if known.
+            name: Name of the table, for messages.
         """
         encoded = [word.encode("utf-8") if isinstance(word, str) else word for word in words]
         known = counts if counts is not None else [0] * len(encoded)
@@ -61,15 +61,15 @@ class WordIndex(Sequence[str]):
 
     @classmethod
     def from_table(cls, table: bytes, name: str, skip: int = 0) -> WordIndex:
-        """Take the rows of a vocabulary file.
+        """Index the lines of a vocabulary file.
 
         Args:
             table: The bytes of the file.
-            name: The file's, for messages.
-            skip: Rows at the start that are no words; at least one.
+            name: Name of the file, for messages.
+            skip: Lines at the start that are not words; at least one.
 
         Raises:
-            FormatError: A row is not `word<TAB>count`, or the last one was cut off.
+            FormatError: A line is not `word<TAB>count`, or the last one is incomplete.
         """
         octets = np.frombuffer(table, dtype=np.uint8)
         ends = np.flatnonzero(octets == _NEWLINE)
@@ -82,45 +82,47 @@ class WordIndex(Sequence[str]):
 
     @property
     def table(self) -> bytes:
-        """The rows as a vocabulary file has them."""
+        """The lines, as in a vocabulary file."""
         if not len(self):
             return b""
         return self._table[self._starts[0] : self._table.index(b"\n", self._tabs[-1]) + 1]
 
     @cached_property
     def counts(self) -> NDArray[np.int64] | None:
-        """How often each word was met; None where nobody counted.
+        """Occurrences of each word; None if unknown, that is, if all are 0.
 
         Raises:
-            FormatError: A count is not a whole number.
+            FormatError: A count is not an integer.
         """
         counts = np.empty(len(self), dtype=np.int64)
         for row, tab in enumerate(self._tabs.tolist()):
             text = self._table[tab + 1 : self._table.index(b"\n", tab)]
             if not text.isdigit() or len(text) > 18:
-                where = f"{self.name}:{row + self._first_line}"
-                raise FormatError(f"{where}: the count {text.decode(errors='backslashreplace')!r} is no whole number")
+                shown, line = text.decode(errors="backslashreplace"), row + self._first_line
+                raise FormatError(
+                    f"{self.name}:{line}: the count {shown!r} is not an integer", path=self.name, line=line
+                )
             counts[row] = int(text)
         return counts if counts.any() else None
 
     def first(self, count: int) -> WordIndex:
-        """The first so many words."""
+        """Return the first `count` words."""
         return WordIndex(self._table, self._starts[:count], self._tabs[:count], self.name, self._first_line)
 
     def row(self, word: str) -> int | None:
-        """The row of a word; None where it has none."""
+        """Return the index of a word, or None if it is missing."""
         if self._searches < MAX_LINEAR_SEARCHES and "_index" not in self.__dict__:
             self._searches += 1
             return self._search(word)
         return self._index.get(_encode(word))
 
     def encoded(self) -> list[bytes]:
-        """Every word as UTF-8."""
-        places = zip(self._starts.tolist(), self._tabs.tolist(), strict=True)
-        return [self._table[start:stop] for start, stop in places]
+        """Return all words in UTF-8."""
+        bounds = zip(self._starts.tolist(), self._tabs.tolist(), strict=True)
+        return [self._table[start:stop] for start, stop in bounds]
 
     def lengths(self) -> NDArray[np.int64]:
-        """Bytes of each word."""
+        """Return the length of each word in bytes."""
         return self._tabs - self._starts
 
     def __len__(self) -> int:
@@ -135,45 +137,54 @@ class WordIndex(Sequence[str]):
     def __getitem__(self, row: slice) -> list[str]: ...
     def __getitem__(self, row: int | slice) -> str | list[str]:
         if isinstance(row, slice):
-            return [self[number] for number in range(*row.indices(len(self)))]
+            return [self[index] for index in range(*row.indices(len(self)))]
         raw = self._table[self._starts[row] : self._tabs[row]]
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            where = f"{self.name}:{row % len(self) + self._first_line}:{error.start + 1}"
-            raise FormatError(f"{where}: not UTF-8 (byte 0x{raw[error.start]:02x})") from None
+            line = row % len(self) + self._first_line
+            raise FormatError(
+                f"{self.name}:{line}:{error.start + 1}: not UTF-8 (byte 0x{raw[error.start]:02x})",
+                path=self.name,
+                line=line,
+            ) from None
 
     def __iter__(self) -> Iterator[str]:
         return (self[row] for row in range(len(self)))
 
     def _search(self, word: str) -> int | None:
         needle = b"\n%b\t" % _encode(word)
-        place = self._table.find(needle, max(0, int(self._starts[0]) - 1)) if len(self) and len(needle) > 2 else -1
-        if place < 0:
+        found = self._table.find(needle, max(0, int(self._starts[0]) - 1)) if len(self) and len(needle) > 2 else -1
+        if found < 0:
             return None
-        row = int(np.searchsorted(self._starts, place + 1))
-        return row if row < len(self) and self._starts[row] == place + 1 else None
+        row = int(np.searchsorted(self._starts, found + 1))
+        return row if row < len(self) and self._starts[row] == found + 1 else None
 
     @cached_property
     def _index(self) -> dict[bytes, int]:
-        """The row of each word."""
+        """The index of each word."""
         index: dict[bytes, int] = {}
         for row, word in enumerate(self.encoded()):
             if index.setdefault(word, row) != row:
-                where = f"{self.name}:{row + self._first_line}"
-                first = f"the first is line {index[word] + self._first_line}"
-                raise FormatError(f"{where}: {word.decode(errors='backslashreplace')!r} has a row already", first)
+                line = row + self._first_line
+                raise FormatError(
+                    f"{self.name}:{line}: duplicate word {word.decode(errors='backslashreplace')!r}",
+                    f"it first occurs in line {index[word] + self._first_line}",
+                    path=self.name,
+                    line=line,
+                )
         return index
 
 
 def _encode(word: str) -> bytes:
-    """UTF-8; half a surrogate pair, as a terminal may deliver, becomes bytes that no word has."""
+    """Encode in UTF-8; lone surrogates, as terminals may deliver, become bytes that no word contains."""
     return word.encode("utf-8", "surrogatepass")
 
 
 def _malformed_row(table: bytes, name: str) -> FormatError:
-    """What is wrong with the first row that is wrong."""
+    """Make the error for the first malformed line."""
     lines = table.split(b"\n")
-    bad = (number for number, line in enumerate(lines, start=1) if line.count(b"\t") != 1 or line.startswith(b"\t"))
-    cut_off = [] if table.endswith(b"\n") else ["its last row has no end: the file may have been cut off"]
-    return FormatError(f"{name}:{next(bad, len(lines))}: a row is `word<TAB>count`, this one is not", *cut_off)
+    malformed = (n for n, line in enumerate(lines, start=1) if line.count(b"\t") != 1 or line.startswith(b"\t"))
+    line = next(malformed, len(lines))
+    details = [] if table.endswith(b"\n") else ["the last line does not end: the file may be truncated"]
+    return FormatError(f"{name}:{line}: expected `word<TAB>count`", *details, path=name, line=line)

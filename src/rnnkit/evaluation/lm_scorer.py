@@ -80,7 +80,7 @@ def open_scorer(folder: Path, checkpoint: str, device: torch.device) -> Scorer:
         device: Device of a neural model.
 
     Raises:
-        DataError: There is no model, or it lacks this checkpoint.
+        DataError: The model or the checkpoint is missing.
         ArtefactError: The model is not a language model.
         FormatError: A file is damaged.
         UsageError: A checkpoint other than `best` is selected for an n-gram model.

@@ -51,7 +51,7 @@ class MatchedScorer:
 
         if self.matching is None:
             return lines.text
-        ids = self.matching.row_V[np.asarray(lines.text.ids, dtype=np.int64)]
+        ids = self.matching.other_id_V[np.asarray(lines.text.ids, dtype=np.int64)]
         if lines.raw is not None:
             own_ids = self.scorer.vocabulary.ids
             for position in np.flatnonzero(np.asarray(lines.text.ids) == special_tokens.UNK).tolist():

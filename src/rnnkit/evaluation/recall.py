@@ -176,11 +176,11 @@ class RecallTask:
         self._network = network
         self._optimizer = NetworkOptimizer(network, OptimizerSettings("adam"), folder)
 
-    def step(self, batch: RecallBatch, rate: float) -> StepReport:
+    def step(self, batch: RecallBatch, learning_rate: float) -> StepReport:
         """Take one optimizer step on one batch."""
         logits_BV = recall_logits(self._network, batch)
         loss = nn.functional.cross_entropy(logits_BV, torch.from_numpy(batch.target_B))
-        norm = self._optimizer.step(loss, rate)
+        norm = self._optimizer.step(loss, learning_rate)
         size = len(batch.target_B)
         return StepReport(loss.item() * size, loss.item() * size, size, norm)
 

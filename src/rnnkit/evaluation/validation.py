@@ -134,7 +134,7 @@ def make_seq2seq_validation(
         if decoded is None:
             return None
         outputs, tokens = decoded
-        if model.tokenizer.replaced:
+        if model.tokenizer.replaced_line_ends:
             warn_replaced_line_ends(model.tokenizer, next(warnings, null_listener))
         value = score_outputs(metric, outputs, references)
         return Validation(
@@ -191,7 +191,7 @@ def _read_validation_set(
         return [line.outputs[0] for line in found], sum(len(tokens) for line in found for tokens in line.tokens[:1])
 
     # Columns after a TAB are features, which outputs do not have.
-    return ValidationSet(sources, [model.tokenizer.part(line)[0] for line in references], decode)
+    return ValidationSet(sources, [model.tokenizer.split_features(line)[0] for line in references], decode)
 
 
 def _read_ids(

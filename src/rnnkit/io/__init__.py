@@ -1,1 +1,1 @@
-"""How artefacts lie on disk: atomic writes, manifests, locks, the workspace."""
+"""Files on disk: atomic writes, manifests, locks, safe reading, the workspace."""

@@ -1,7 +1,7 @@
-"""Artefacts that are whole or absent, and that only replace their like: folders, and files with a manifest beside them.
+"""Atomic write of artifacts: directories, and files with a manifest beside them.
 
-What is there is replaced only where its manifest says that it is an artefact of the same kind, and everything in a
-folder is rnnkit's. This check stands in the mechanism itself, so that no command can remove anything else.
+An existing artifact is replaced only if its manifest has the same kind and if rnnkit wrote every file in the directory.
+The check is part of the write itself, so no command can remove anything else.
 """
 
 from __future__ import annotations
@@ -19,22 +19,44 @@ from rnnkit.io import atomic, durable, lock, manifest
 from rnnkit.io.durable import explain_os_errors
 from rnnkit.io.lock import TEMPORARY_SUFFIX
 
+ARTIFACT_PART: Final = ""
+"""In place of a kind: a directory within that of an artifact, such as the text of a run of word vectors."""
+
+RUN_FILES: Final = {
+    "model": (
+        "config.json", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors", "best.safetensors",
+        "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json", "vocab.*.tsv.meta.json",
+        "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
+        "last/state.json", "last/*.safetensors",
+    ),
+    "vectors": (
+        "vocab.tsv", "vectors.npy", "contexts.npy", "subwords.npy", "metrics.jsonl", "text/*.npy", "new/*.npy",
+        "new/vocab.tsv", "last/meta.json", "last/state.json", "last/*.safetensors",
+    ),
+}  # fmt: skip
+"""Files of a run that no manifest lists before the run is finished, by kind."""
+
+_DESKTOP_FILES: Final = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""Files that a desktop environment creates in the directories it displays."""
+
+_MAX_LISTED = 3
+
 
 @contextmanager
 def atomic_directory(path: Path, *kinds: str) -> Iterator[Path]:
-    """Give an empty folder that takes the place of `path` when the block ends without an error.
+    """Yield an empty temporary directory that replaces `path` when the block ends without an error.
 
-    A reader finds the old folder or the new one: their names are exchanged in one system call where there is one. A
-    lock beside the folder keeps a second process away meanwhile.
+    A reader finds the old or the new directory: their names are exchanged in one system call if the system has one. A
+    lock beside the directory excludes other writers meanwhile.
 
     Args:
-        path: Where the folder will be; through a link, where that leads.
-        kinds: Kinds of artefact that may be replaced, or `replacing.PART` for a part of an artefact's folder, which
-            has no manifest of its own.
+        path: The directory; symbolic links are followed.
+        kinds: Kinds of artifact that may be replaced, or `ARTIFACT_PART` for a part of an artifact, which has no
+            manifest of its own.
 
     Raises:
         ArtefactError: As `atomic_file`; or another process writes it, the path has no name of its own, such as `.`, or
-            what is there is not of these kinds.
+            an existing directory is not of these kinds.
     """
     path = resolve_directory(path)
     temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
@@ -50,7 +72,7 @@ def atomic_directory(path: Path, *kinds: str) -> Iterator[Path]:
             for file in sorted(temporary.rglob("*")):
                 durable.fsync_directory(file) if file.is_dir() else durable.fsync_path(file)
             durable.fsync_directory(temporary)
-            check_replaceable_directory(path, kinds)  # again: what came in meanwhile is not to be lost either
+            check_replaceable_directory(path, kinds)  # again, for files created meanwhile
             durable.replace_directory(temporary, path, _aside(path))
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -58,23 +80,23 @@ def atomic_directory(path: Path, *kinds: str) -> Iterator[Path]:
 
 @contextmanager
 def artifact_file(path: Path, kind: str, version: int, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file of an artefact that takes its name when the block ends without an error; `seal_file` comes next.
+    """Open a file of an artifact for an atomic write; `write_file_manifest` follows.
 
-    A manifest that only names the kind goes before a new file. So a crash before `seal_file` leaves no file that the
-    next run could take for one of the user.
+    A manifest with the kind alone precedes a new file, so that a crash before `write_file_manifest` leaves no file that
+    the next run would take for one of the user.
 
     Args:
-        path: Where the file will be.
-        kind: Kind of the artefact.
-        version: Version of its format.
-        mode: As for `atomic_file`.
+        path: The file.
+        kind: Kind of the artifact.
+        version: Format version of the kind.
+        mode: As in `atomic_file`.
 
     Raises:
-        ArtefactError: As `atomic_file`; or what is there is not of this kind.
+        ArtefactError: As `atomic_file`; or an existing file is not of this kind.
     """
     check_replaceable_file(path, kind)
     with ExitStack() as stack:
-        announcement = stack.enter_context(ExitStack())  # is taken back when the file has its name, or not
+        announcement = stack.enter_context(ExitStack())  # exits after the file is renamed, or not
         with atomic.atomic_file(path, mode) as file:
             yield file
             check_replaceable_file(path, kind)
@@ -83,16 +105,16 @@ def artifact_file(path: Path, kind: str, version: int, mode: str = "w") -> Itera
 
 @contextmanager
 def announce_kind(path: Path, kind: str, version: int) -> Iterator[None]:
-    """Write a manifest that only names the kind of a file that is about to be new; remove it where none comes."""
-    place = manifest.manifest_path(path)
-    new = not atomic.is_stream(path) and not path.exists() and not place.exists()
+    """Write a manifest with the kind alone for a file about to be created; remove it if the file is not created."""
+    announcement = manifest.manifest_path(path)
+    new = not atomic.is_stream(path) and not path.exists() and not announcement.exists()
     if new:
-        manifest.write(place, manifest.Manifest(kind, version))
+        manifest.write(announcement, manifest.Manifest(kind, version))
     try:
         yield
     finally:
         if new and not path.exists():
-            place.unlink(missing_ok=True)
+            announcement.unlink(missing_ok=True)
 
 
 def write_file_manifest(
@@ -104,7 +126,7 @@ def write_file_manifest(
     inputs: Mapping[str, str] | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the manifest beside a file, with its checksum. An output that is not a regular file gets none."""
+    """Write the manifest of a finished file, with its checksum; none for devices, FIFOs and sockets."""
     if not atomic.is_stream(path):
         files = manifest.describe_files(path.parent, [path.name])
         found = manifest.Manifest(kind, version, options or {}, inputs or {}, files, facts or {})
@@ -112,9 +134,9 @@ def write_file_manifest(
 
 
 def recover_directory(path: Path) -> None:
-    """Put back an old folder where a crash fell between two renames. Only a writer that holds the lock may.
+    """Restore an old directory after a crash between two renames. The caller must hold the lock.
 
-    There are two renames only where the system cannot exchange two names in one call.
+    There are two renames only if the system cannot exchange two names in one call.
     """
     if path.name not in ("", "..") and _aside(path).exists() and not path.exists():
         _aside(path).rename(path)
@@ -124,50 +146,27 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.old")
 
 
-ARTIFACT_PART: Final = ""
-"""In place of a kind: a folder inside an artefact's folder, such as the text of a run of word vectors."""
-
-RUN_FILES: Final = {
-    "model": (
-        "config.json", "README.md", "curve.png", "metrics.jsonl", "ngrams.safetensors", "best.safetensors",
-        "average.safetensors", "vocab.tsv", "vocab.*.tsv", "vocab.tsv.meta.json", "vocab.*.tsv.meta.json",
-        "tokenizer/meta.json", "tokenizer/model.spm", "snapshots/step-*.safetensors", "last/meta.json",
-        "last/state.json", "last/*.safetensors",
-    ),
-    "vectors": (
-        "vocab.tsv", "vectors.npy", "contexts.npy", "subwords.npy", "metrics.jsonl", "text/*.npy", "new/*.npy",
-        "new/vocab.tsv", "last/meta.json", "last/state.json", "last/*.safetensors",
-    ),
-}  # fmt: skip
-"""Files that a run writes into its folder and that no manifest lists before it is finished, by kind."""
-
-_DESKTOP_FILES: Final = (".DS_Store", "Thumbs.db", "desktop.ini")
-"""Files that a desktop leaves in every folder that it shows."""
-
-_MAX_LISTED = 3
-
-
 def resolve_directory(path: Path) -> Path:
-    """The folder that an output leads to, through links.
+    """Return the directory of an output, with symbolic links followed.
 
     Raises:
         ArtefactError: It has no name of its own, such as `.`, or it is a file.
     """
     if path.name in ("", ".."):
-        raise ArtefactError(f"{path} cannot be replaced by a new folder", hint="name a folder inside it")
+        raise ArtefactError(f"{path} cannot be replaced by a new folder", hint="name a folder inside it", path=path)
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise ArtefactError(f"{path} is not a folder", "the output is a folder", hint="choose another name")
+        raise ArtefactError(f"{path} is not a folder", "the output is a folder", hint="choose another name", path=path)
     return target
 
 
 def check_replaceable_directory(path: Path, kinds: Sequence[str]) -> None:
-    """Refuse to replace a folder that is not an artefact of these kinds, or that holds files of the user.
+    """Check that a directory may be replaced: an artifact of one of these kinds, without files of the user.
 
-    A folder that does not exist, or that is empty but for locks and unfinished writes, is free.
+    A directory that is missing, or empty except for locks and unfinished writes, may be replaced.
 
     Raises:
-        ArtefactError: The folder is something else, or a file in it was not written by rnnkit; the message names it.
+        ArtefactError: It is another kind of directory, or contains a file that rnnkit did not write.
     """
     if ARTIFACT_PART in kinds or not path.is_dir():
         return
@@ -175,42 +174,46 @@ def check_replaceable_directory(path: Path, kinds: Sequence[str]) -> None:
     if not contents:
         return
     kind, listed = _manifest(path)
-    wanted = " or ".join(kinds)
+    expected = " or ".join(kinds)
     if kind is None:
         raise ArtefactError(
-            f"{path} is not an artefact of rnnkit: it is not replaced",
-            f"it has no {manifest.NAME}, and holds {_abridge(contents)}",
+            f"{path} is not an artifact of rnnkit: it is not replaced",
+            f"it has no {manifest.NAME}, and contains {_abridge(contents)}",
             hint="choose another name, or remove the folder yourself",
+            path=path,
         )
     if kind not in kinds:
         raise ArtefactError(
-            f"{path} is {kind}, not {wanted}: it is not replaced",
-            "--overwrite replaces artefacts of the same kind only",
+            f"{path} is {kind}, not {expected}: it is not replaced",
+            "--overwrite replaces artifacts of the same kind only",
             hint="choose another name, or remove the folder yourself",
+            path=path,
+            option="--overwrite",
         )
     foreign = [name for name in contents if name not in listed and not _is_run_file(name, kind)]
     if foreign:
         raise ArtefactError(
-            f"{path} holds files that rnnkit did not write: it is not replaced",
+            f"{path} contains files that rnnkit did not write: it is not replaced",
             _abridge(foreign),
             hint="move them to another folder",
+            path=path,
         )
 
 
 def is_occupied(path: Path) -> bool:
-    """Whether a folder holds anything but locks and unfinished writes."""
+    """Return whether a directory contains anything except locks and unfinished writes."""
     return path.is_dir() and not all(map(_is_leftover, _contents(path)))
 
 
 def check_replaceable_file(path: Path, kind: str | None = None) -> None:
-    """Refuse to replace a file that is something else than the output.
+    """Check that a file may be replaced by an output.
 
     Args:
-        path: The file; whatever is not a regular file is written into and not replaced.
-        kind: Kind of the artefact whose manifest stands beside the file; None for plain text, pictures and the like.
+        path: The file; a device, FIFO or socket is written to and not replaced.
+        kind: Kind of the artifact, which has a manifest; None for plain text, pictures and the like.
 
     Raises:
-        ArtefactError: It belongs to another artefact, or, where a kind is given, rnnkit did not write it.
+        ArtefactError: It belongs to another artifact, or, for an output with a kind, rnnkit did not write it.
     """
     if atomic.is_stream(path):
         return
@@ -220,39 +223,45 @@ def check_replaceable_file(path: Path, kind: str | None = None) -> None:
     if not path.is_file():
         return
     if path.name == manifest.NAME or path.name.endswith(f".{manifest.NAME}"):
-        raise ArtefactError(f"{path} is the manifest of an artefact: it is not replaced", hint="choose another name")
+        raise ArtefactError(
+            f"{path} is the manifest of an artifact: it is not replaced", hint="choose another name", path=path
+        )
     found = _kind(manifest.manifest_path(path))
     if found is None and (around := _enclosing_artifact(path)) is not None:
-        raise ArtefactError(f"{path} is part of {around}: it is not replaced", hint="choose another name")
+        raise ArtefactError(f"{path} is part of {around}: it is not replaced", hint="choose another name", path=path)
     if found == kind or (found is None and kind is None):
         return
     if found is None:
         raise ArtefactError(
             f"{path} was not written by rnnkit: it is not replaced",
-            f"there is no {manifest.manifest_path(path).name} beside it that says so",
+            f"its manifest {manifest.manifest_path(path).name} does not exist",
             hint="choose another name, or remove the file yourself",
+            path=path,
         )
     raise ArtefactError(
         f"{path} is {found}" + (f", not {kind}" if kind else "") + ": it is not replaced",
-        "--overwrite replaces artefacts of the same kind only",
+        "--overwrite replaces artifacts of the same kind only",
         hint="choose another name, or remove the file yourself",
+        path=path,
+        option="--overwrite",
     )
 
 
-def _check_manifest(place: Path, kind: str) -> None:
-    """Refuse to replace what stands where the manifest of an output will be."""
-    if place.exists() and (found := _kind(place)) != kind:
+def _check_manifest(path: Path, kind: str) -> None:
+    """Check that a file at the path of the output's manifest is a manifest of the same kind."""
+    if path.exists() and (found := _kind(path)) != kind:
         raise ArtefactError(
-            f"{place} {'was not written by rnnkit' if found is None else f'is of {found}'}: it is not replaced",
-            "the output's manifest has that name",
+            f"{path} {'was not written by rnnkit' if found is None else f'is of {found}'}: it is not replaced",
+            "the manifest of the output has this name",
             hint="choose another name for the output",
+            path=path,
         )
 
 
 def _manifest(folder: Path) -> tuple[str | None, set[str]]:
-    """Kind of a folder's artefact, None where it is none, and the files that its manifest lists.
+    """Return the kind of a directory, None if it is not an artifact, and the files that its manifest lists.
 
-    A manifest further down belongs to another artefact, which the user has put there.
+    A manifest further down belongs to another artifact, which is a file of the user here.
     """
     try:
         found = manifest.load(folder / manifest.NAME)
@@ -261,16 +270,16 @@ def _manifest(folder: Path) -> tuple[str | None, set[str]]:
     return found.kind, {*found.files, manifest.NAME}
 
 
-def _kind(place: Path) -> str | None:
-    """Kind in a manifest; None where there is none that can be read."""
+def _kind(path: Path) -> str | None:
+    """Return the kind in a manifest; None if it is missing or unreadable."""
     try:
-        return manifest.load(place).kind
+        return manifest.load(path).kind
     except RnnkitError:
         return None
 
 
 def _enclosing_artifact(path: Path) -> Path | None:
-    """The folder of the artefact that a file is part of."""
+    """Return the directory of the artifact that a file is part of, if any."""
     for folder in path.absolute().parents:
         kind = _kind(folder / manifest.NAME)
         if kind is not None:
@@ -280,34 +289,34 @@ def _enclosing_artifact(path: Path) -> Path | None:
 
 
 def _contents(folder: Path) -> Iterator[str]:
-    """Files and links below a folder, and its empty folders, relative to it."""
-    for place, folders, files in os.walk(folder):
-        inner = Path(place).relative_to(folder)
-        links = [name for name in folders if (Path(place) / name).is_symlink()]
+    """Yield files, links and empty directories below a directory, relative to it."""
+    for parent, folders, files in os.walk(folder):
+        inner = Path(parent).relative_to(folder)
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
         yield from ((inner / name).as_posix() for name in (*links, *files))
-        if not folders and not files and place != str(folder):
+        if not folders and not files and parent != str(folder):
             yield inner.as_posix()
 
 
 def matches_any(name: str, patterns: Iterable[str]) -> bool:
-    """Whether a name matches one of some patterns, as those of `FILES`."""
+    """Return whether a name matches one of the patterns, which are like those of `RUN_FILES`."""
     parts = name.split("/")
     return any(_matches(parts, pattern.split("/")) for pattern in patterns)
 
 
 def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
-    """Whether each part of a path matches its pattern; a star stands for no slash."""
+    """Return whether each part of a path matches its pattern, so that a star does not match a slash."""
     return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
 
 
 def _is_run_file(name: str, kind: str) -> bool:
-    """Whether a file, or an empty folder, is of a run."""
+    """Return whether a file, or an empty directory, belongs to a run."""
     patterns = RUN_FILES.get(kind, ())
     return matches_any(name, patterns) or any(pattern.startswith(f"{name}/") for pattern in patterns)
 
 
 def _is_leftover(name: str) -> bool:
-    """Whether a file is a lock, part of a write that a kill has cut off, or a desktop's."""
+    """Return whether a file is a lock, a stale temporary, or a file of the desktop environment."""
     parts = name.split("/")
     hidden = any(part.startswith(".") and part.endswith(TEMPORARY_SUFFIX) for part in parts)
     return hidden or parts[-1] == lock.LOCK_NAME or parts[-1] in _DESKTOP_FILES

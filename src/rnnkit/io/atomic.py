@@ -1,8 +1,8 @@
-"""Files that are whole or absent, and outputs that are not files.
+"""Atomic write of files, and outputs that are not regular files.
 
-A temporary file beside the target, flush, fsync, rename, fsync of the folder: at any moment and after any crash a
-reader finds the old file or the new one, never a part. Links are followed. A device, a FIFO or a socket is written
-into; nothing takes its place.
+A temporary file beside the target, flush, fsync, rename, fsync of the directory: at any moment and after any crash a
+reader finds the complete old or the complete new file. Symbolic links are followed. A device, FIFO or socket is written
+to and not replaced.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from rnnkit.io import durable, lock
 from rnnkit.io.durable import explain_os_errors
 
 GZIP_SUFFIX = ".gz"
-"""Ending of a name whose file is compressed."""
+"""Suffix of compressed files."""
 
-_LEVEL = 6
-"""Of gzip: level 9 takes some three times as long for one percent."""
+_COMPRESSION_LEVEL = 6
+"""Level of gzip: level 9 takes about three times as long and saves one percent."""
 
 _STREAMS = re.compile(r"/(?:dev|proc/(?:self|\d+))/(?:fd/(\d+)|(stdin|stdout|stderr))")
-_NUMBERS = {"stdin": 0, "stdout": 1, "stderr": 2}
+_DESCRIPTORS = {"stdin": 0, "stdout": 1, "stderr": 2}
 
 
 @contextmanager
 def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a file that takes its name only when the block ends without an error.
+    """Open a file for an atomic write: it gets its name only when the block ends without an error.
 
     Args:
-        path: Where the file will be; its folder is made. What is written to a name that ends in `.gz` is compressed.
-        mode: `w` for UTF-8 text with LF line ends, `wb` for bytes. They are written from the first to the last.
+        path: The file; its directory is created. A name that ends in `.gz` is compressed.
+        mode: `w` for UTF-8 text with LF line ends, `wb` for bytes. The file is not seekable.
 
     Raises:
-        ArtefactError: The folder or file cannot be written, or the disk is full; the old file is untouched.
+        ArtefactError: The directory or file cannot be written, or the disk is full; the old file is unchanged.
     """
     with explain_os_errors(path):
         if is_stream(path):
@@ -53,7 +53,7 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
         lock.remove_stale_temporaries(target)
         try:
             with temporary.open("wb") as raw:
-                lock.try_flock(raw.fileno())  # a sign of life for processes that cannot see this one's number
+                lock.try_flock(raw.fileno())  # shows processes in other containers that this one is alive
                 _keep_mode(raw.fileno(), target)
                 with _encoded(raw, path, mode) as file:
                     yield file
@@ -65,8 +65,8 @@ def atomic_file(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 def is_stream(path: Path) -> bool:
-    """Whether an output is a device, a FIFO, a socket or an open descriptor such as `/dev/stdout`."""
-    if _STREAMS.fullmatch(os.path.abspath(path)):  # noqa: PTH100 - a link's target would be another name
+    """Return whether an output is a device, a FIFO, a socket or an open descriptor such as `/dev/stdout`."""
+    if _STREAMS.fullmatch(os.path.abspath(path)):  # noqa: PTH100 - `resolve` would follow the link
         return True
     try:
         mode = path.stat().st_mode
@@ -76,29 +76,29 @@ def is_stream(path: Path) -> bool:
 
 
 def resolve_output(path: Path) -> Path:
-    """The file that an output leads to, through links.
+    """Return the file of an output, with symbolic links followed.
 
     Raises:
-        ArtefactError: It is a folder, or has no name, such as `.`.
-        OSError: Its links lead in a circle.
+        ArtefactError: It is a directory, or has no name, such as `.`.
+        OSError: Its links form a cycle.
     """
     if path.name in ("", "..") or path.is_dir():
-        raise ArtefactError(f"{path} is a folder, a file is expected", hint="name a file inside it")
+        raise ArtefactError(f"{path} is a folder, not a file", hint="name a file inside it", path=path)
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
     if target.is_symlink():
-        target.stat()  # which raises the system's error
+        target.stat()  # raises the error of the system
     return target
 
 
 @contextmanager
 def _open_stream(path: Path) -> Iterator[IO[bytes]]:
-    """What is not a file, opened for writing."""
+    """Open a device, FIFO, socket or descriptor for writing."""
     numbered = _STREAMS.fullmatch(os.path.abspath(path))  # noqa: PTH100
     if numbered:
-        number = int(numbered[1]) if numbered[1] is not None else _NUMBERS[numbered[2]]
-        file: IO[bytes] = io.BufferedWriter(_Forward(os.dup(number), "wb"))
+        number = int(numbered[1]) if numbered[1] is not None else _DESCRIPTORS[numbered[2]]
+        file: IO[bytes] = io.BufferedWriter(_ForwardOnlyFile(os.dup(number), "wb"))
     elif stat.S_ISSOCK(path.stat().st_mode):
         import socket
 
@@ -106,13 +106,13 @@ def _open_stream(path: Path) -> Iterator[IO[bytes]]:
             connection.connect(str(path))
             file = connection.makefile("wb")
     else:
-        file = io.BufferedWriter(_Forward(path, "wb"))
+        file = io.BufferedWriter(_ForwardOnlyFile(path, "wb"))
     with file:
         yield file
 
 
-class _Forward(io.FileIO):
-    """A stream that is written from first to last; a device such as `/dev/null` claims that it can seek."""
+class _ForwardOnlyFile(io.FileIO):
+    """A stream without seeking, which devices such as `/dev/null` claim to support."""
 
     def seekable(self) -> bool:
         return False
@@ -126,11 +126,11 @@ class _Forward(io.FileIO):
 
 @contextmanager
 def _encoded(raw: IO[bytes], path: Path, mode: str) -> Iterator[IO[Any]]:
-    """A file as a writer takes it: of text or bytes, compressed where its name asks for that."""
+    """Wrap a binary file according to mode and name: text or bytes, compressed or not."""
     with ExitStack() as stack:
         file: Any = raw
-        if path.name.endswith(GZIP_SUFFIX):  # no name and no time in it: equal work gives equal bytes
-            file = stack.enter_context(gzip.GzipFile("", "wb", _LEVEL, raw, 0))
+        if path.name.endswith(GZIP_SUFFIX):  # no name or time in the header: reproducible bytes
+            file = stack.enter_context(gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, raw, 0))
         if "b" in mode:
             yield file
             return
@@ -139,11 +139,11 @@ def _encoded(raw: IO[bytes], path: Path, mode: str) -> Iterator[IO[Any]]:
             yield text
             text.flush()
         finally:
-            with suppress(OSError, ValueError):  # the first error is the one to report
+            with suppress(OSError, ValueError):  # the first error is reported
                 text.detach()
 
 
 def _keep_mode(descriptor: int, target: Path) -> None:
-    """Give a new file the permissions of the one that it replaces."""
-    with suppress(OSError):  # there is none, or the file system has no permissions
+    """Copy the permissions of the file that is replaced."""
+    with suppress(OSError):  # there is no old file, or the file system has no permissions
         os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))

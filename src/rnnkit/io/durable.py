@@ -1,4 +1,4 @@
-"""What the operating system offers for writes that last: syncing files and folders, and exchanging two folders."""
+"""Durable writes: fsync of files and directories, atomic replacement of a directory, and readable errors of writes."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ from typing import IO, Any
 
 from rnnkit.errors import ArtefactError
 
+DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Error numbers for a full disk, an exceeded quota and the maximum file size."""
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-"""Linux's `renameat2` swaps two names with this flag."""
+"""Flag of Linux's `renameat2` that exchanges two names."""
 
 _RENAME_SWAP = 2
-"""The same flag of macOS' `renamex_np`."""
+"""The same flag of `renamex_np` on macOS."""
 
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM)
 
 
 def fsync(file: IO[Any]) -> None:
-    """Wait until an open file's bytes are on the disk.
+    """Flush an open file to the disk.
 
-    On macOS `fsync` stops at the disk's own cache, which a power cut empties; `F_FULLFSYNC` does not.
+    On macOS `fsync` reaches only the cache of the disk, which a power failure empties; `F_FULLFSYNC` reaches the disk.
 
     Raises:
-        OSError: The disk is full, or the bytes are lost.
+        OSError: The disk is full, or the write failed.
     """
     file.flush()
     fsync_descriptor(file.fileno())
 
 
 def fsync_descriptor(descriptor: int) -> None:
-    """The same for a descriptor. File systems without sync are left to themselves."""
+    """Flush an open file descriptor to the disk; do nothing on file systems without fsync."""
     try:
         if hasattr(fcntl, "F_FULLFSYNC"):
-            with suppress(OSError):  # a network disk does not have it
+            with suppress(OSError):  # network file systems lack it
                 fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
                 return
         os.fsync(descriptor)
@@ -50,15 +53,15 @@ def fsync_descriptor(descriptor: int) -> None:
 
 
 def fsync_path(path: Path) -> None:
-    """Wait until a file's bytes are on the disk."""
+    """Flush a file to the disk."""
     with path.open("rb") as file:
         fsync_descriptor(file.fileno())
 
 
 def fsync_directory(path: Path) -> None:
-    """Wait until a folder's names are on the disk; a rename is lasting only after this.
+    """Flush the entries of a directory to the disk, without which a rename is not durable.
 
-    This is best effort: SMB, FUSE and WSL refuse it for folders, and what was renamed is written all the same.
+    Best effort: SMB, FUSE and WSL do not support it for directories, and write the rename anyway.
     """
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -69,15 +72,15 @@ def fsync_directory(path: Path) -> None:
 
 
 def replace_directory(new: Path, path: Path, aside: Path) -> None:
-    """Give a folder the name of another, which is removed.
+    """Rename a directory to `path` and remove the directory that had this name.
 
-    The names are swapped in one system call where there is one, so that a reader finds the old folder or the new one.
-    Elsewhere the old one is renamed to `aside` first; a crash between the two renames leaves it there.
+    If the system can exchange two names in one call, a reader finds the old or the new directory at any moment.
+    Otherwise the old one is first renamed to `aside`, where a crash between the two renames leaves it.
 
     Args:
-        new: The new folder.
-        path: The name it takes; nothing, an empty folder, or the old folder has it.
-        aside: A name beside it that is free.
+        new: The new directory.
+        path: Its name, which is free, or that of an empty directory or the old one.
+        aside: A free name in the same directory.
     """
     if not path.exists():
         new.rename(path)
@@ -93,7 +96,7 @@ def replace_directory(new: Path, path: Path, aside: Path) -> None:
 
 
 def _exchange_names(first: Path, second: Path) -> bool:
-    """Exchange two names; False where the system or the file system cannot."""
+    """Exchange two names; return False if the system or the file system does not support it."""
     import ctypes
 
     system = ctypes.CDLL(None, use_errno=True)
@@ -109,42 +112,38 @@ def _exchange_names(first: Path, second: Path) -> bool:
     return not failed
 
 
-DISK_FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The system's words for a disk, a share of it or a file that is full."""
-
-
 @contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system says while writing `path` into an error that a user can act on."""
+    """Convert errors of the operating system while `path` is written to ArtefactError; broken pipes pass through."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        full = error.errno in DISK_FULL_ERRNOS or (
-            error.errno is None and "written" in str(error)
-        )  # the latter is NumPy's word
-        hint = "free some space and run the command again" if full else "check the folder's permissions"
+        # NumPy raises errors without a number that contain "written".
+        full = error.errno in DISK_FULL_ERRNOS or (error.errno is None and "written" in str(error))
+        hint = "free some space and run the command again" if full else "check the permissions of the directory"
         what = "the disk is full" if full else "cannot write"
         raise ArtefactError(
             f"{what}: {path} was not written",
-            f"{error.strerror or error}; what was there before is untouched",
+            f"{error.strerror or error}; existing files are unchanged",
             hint=hint,
+            path=path,
         ) from error
 
 
 def copy_directory(source: Path, target: Path) -> None:
-    """Copy the files of a folder into another, which is made where it is missing.
+    """Copy the files of a directory into another, which is created if missing.
 
-    `shutil.copytree` collects what went wrong in an error of its own, from which a full disk can no longer be told.
+    Unlike `shutil.copytree`, which collects errors into one of its own, it preserves the error number of a full disk.
 
     Raises:
-        OSError: The first that the system gave.
+        OSError: The first error of the system.
     """
     target.mkdir(parents=True, exist_ok=True)
     for path in sorted(source.rglob("*")):
-        place = target / path.relative_to(source)
+        copy = target / path.relative_to(source)
         if path.is_dir():
-            place.mkdir(exist_ok=True)
+            copy.mkdir(exist_ok=True)
         else:
-            shutil.copyfile(path, place)
+            shutil.copyfile(path, copy)

@@ -1,8 +1,11 @@
-"""Which process wrote something that was never finished.
+"""Locks: one writer per directory, and the identity of the processes that hold locks or left temporary files behind.
 
-A process is named by its number, its host, the moment it started, the boot of its system and its space of process
-numbers. The number alone is not enough: after a reboot, or in a container that counts from 1, it belongs to another
-program.
+A lock file is created exclusively and contains the identity of its owner from the start, because on some network file
+systems `flock` always succeeds. The owner also holds it with `flock`, because a process id means nothing in another
+container or after a reboot. A lock whose owner has ended is taken over by exactly one of the processes that try.
+
+A process is identified by its id, host, start time, boot id and process-id namespace. The id alone does not suffice:
+after a reboot, or in a container with ids from 1, it belongs to another program.
 """
 
 from __future__ import annotations
@@ -21,18 +24,22 @@ from pathlib import Path
 from rnnkit.errors import ArtefactError
 from rnnkit.io.durable import explain_os_errors
 
+LOCK_NAME = ".lock"
+
 TEMPORARY_SUFFIX = ".partial"
-"""Last part of the name of what is being written; left behind only by a kill, ignored and removed by the next run."""
+"""Suffix of temporary names. Only a kill leaves such a file behind; the next run ignores and removes it."""
 
 _MAX_NAME_BYTES = 120
-"""Bytes of a file's name that a temporary name repeats; with the process's name it stays below the system's 255."""
+"""Maximum length of a file name within its temporary name, which with the identity stays below the limit of 255."""
+
+_MAX_IDENTITY_BYTES = 1000
 
 _BOOT, _NAMESPACE = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
 
 
 def process_identity() -> str:
-    """This process: number, host, start, boot and number space, separated by blanks; 0 where one is not known."""
-    return _identity_of(os.getpid())  # a fork has another
+    """Return the identity of this process: id, host, start, boot and namespace, space-separated; 0 if unknown."""
+    return _identity_of(os.getpid())  # by id, because a fork has another identity
 
 
 @cache
@@ -40,13 +47,13 @@ def _identity_of(process: int) -> str:
     return f"{process} {os.uname().nodename} {_start_time(process) or 0} {_boot_id()} {_pid_namespace()}"
 
 
-def is_process_alive(owner: str) -> bool:
-    """Whether a process still runs, as far as can be told from here.
+def is_process_alive(identity: str) -> bool:
+    """Return whether a process still runs, as far as this process can determine.
 
-    One of another host, or of another container on this one, counts as alive. One of this host's earlier boot is
-    gone, and so is one whose number another program has by now. What is not a name owns nothing.
+    A process of another host, or of another container on this host, counts as alive. One of an earlier boot of this
+    host has ended, and so has one whose id now belongs to another program. A malformed identity counts as ended.
     """
-    process, host, started, boot, namespace = _identity_fields(owner)
+    process, host, started, boot, namespace = _identity_fields(identity)
     if not process.isdigit():
         return False
     if host != os.uname().nodename:
@@ -64,17 +71,17 @@ def is_process_alive(owner: str) -> bool:
     return started in ("0", str(_start_time(int(process)) or started))
 
 
-def is_in_other_container(owner: str) -> bool:
-    """Whether a process is one of another container on this very system: only its `flock` shows that it lives."""
-    _, host, _, boot, namespace = _identity_fields(owner)
+def is_in_other_container(identity: str) -> bool:
+    """Return whether a process runs in another container of this system, where only its `flock` shows it is alive."""
+    _, host, _, boot, namespace = _identity_fields(identity)
     return boot == _boot_id() != "0" and (host != os.uname().nodename or namespace != _pid_namespace())
 
 
 def try_flock(descriptor: int) -> bool | None:
-    """Take the `flock` of an open file without waiting.
+    """Try to take the `flock` of an open file without waiting.
 
     Returns:
-        True where it was taken, False where another process has it, None where the file system has no locks.
+        True if taken, False if another process holds it, None if the file system has no locks.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -86,46 +93,45 @@ def try_flock(descriptor: int) -> bool | None:
 
 
 def temporary_path(path: Path) -> Path:
-    """Where this process writes what will be `path`."""
-    return path.with_name(f".{_stem(path)}.{process_identity().replace(' ', '@')}{TEMPORARY_SUFFIX}")
+    """Return the path under which this process writes the future content of `path`."""
+    return path.with_name(f".{_short_name(path)}.{process_identity().replace(' ', '@')}{TEMPORARY_SUFFIX}")
 
 
 def remove_stale_temporaries(path: Path) -> None:
-    """Remove what killed processes of this computer left of a file that they wrote."""
-    stem = _stem(path)
-    for left in path.parent.glob(f".{glob.escape(stem)}.*@*{TEMPORARY_SUFFIX}"):
-        owner = left.name.removeprefix(f".{stem}.").removesuffix(TEMPORARY_SUFFIX).replace("@", " ")
-        # What begins with more than a process is of another file, such as the manifest beside this one.
-        if owner.partition(" ")[0].isdigit() and (
-            not is_process_alive(owner) or (is_in_other_container(owner) and _is_unlocked(left))
-        ):
-            left.unlink(missing_ok=True)
+    """Remove temporary files of `path` whose process, on this system, has ended."""
+    short = _short_name(path)
+    for temporary in path.parent.glob(f".{glob.escape(short)}.*@*{TEMPORARY_SUFFIX}"):
+        identity = temporary.name.removeprefix(f".{short}.").removesuffix(TEMPORARY_SUFFIX).replace("@", " ")
+        if not identity.partition(" ")[0].isdigit():
+            continue  # a temporary of a longer name, such as that of the manifest of this file
+        if not is_process_alive(identity) or (is_in_other_container(identity) and _is_unlocked(temporary)):
+            temporary.unlink(missing_ok=True)
 
 
 def _is_unlocked(path: Path) -> bool:
-    """Whether no process holds the `flock` of a file that is being written."""
+    """Return whether no process holds the `flock` of a temporary file."""
     with suppress(OSError), path.open("rb") as file:
         return try_flock(file.fileno()) is True
     return False
 
 
-def _stem(path: Path) -> str:
-    """A file's name, or a hash in its place where a temporary name would be longer than a name can be."""
+def _short_name(path: Path) -> str:
+    """Return the name of a file, or a hash if its temporary name would be too long."""
     name = os.fsencode(path.name)
     return path.name if len(name) <= _MAX_NAME_BYTES else hashlib.sha256(name).hexdigest()[:32]
 
 
-def _identity_fields(owner: str) -> list[str]:
-    """Number, host, start, boot and number space; those that an older rnnkit did not write are 0."""
-    parts = owner.split(" ")[:5]
-    return parts + ["0"] * (5 - len(parts))
+def _identity_fields(identity: str) -> list[str]:
+    """Return id, host, start, boot and namespace; fields that an older version did not write are 0."""
+    fields = identity.split(" ")[:5]
+    return fields + ["0"] * (5 - len(fields))
 
 
 def _start_time(process: int) -> int | None:
-    """When a process started, in ticks since the boot; None where the system does not tell."""
+    """Return the start time of a process in clock ticks since boot; None if the system does not report it."""
     try:
         facts = Path(f"/proc/{process}/stat").read_bytes()
-        return int(facts.rpartition(b")")[2].split()[19])  # the name before it may hold anything
+        return int(facts.rpartition(b")")[2].split()[19])  # the name before it may contain anything
     except (OSError, ValueError, IndexError):
         return None
 
@@ -144,17 +150,13 @@ def _pid_namespace() -> str:
     return "0"
 
 
-LOCK_NAME = ".lock"
-_MAX_IDENTITY_BYTES = 1000
-
-
 @dataclass
 class HeldLock:
-    """A lock that this process holds.
+    """A lock held by this process.
 
     Attributes:
-        path: The lock file. A folder that is renamed takes it along, and sets this.
-        descriptor: The open file; None where an outer block of this process holds the lock already.
+        path: The lock file. Renaming its directory moves it, and updates this.
+        descriptor: The open file; None if an outer block of this process already holds the lock.
     """
 
     path: Path
@@ -167,37 +169,37 @@ _held: dict[tuple[int, int], int] = {}
 
 @contextmanager
 def lock_directory(folder: Path, part: str = "") -> Iterator[HeldLock]:
-    """Be the only writer of a folder while the block runs.
+    """Lock a directory, which is created if missing, while the block runs.
 
     Args:
-        folder: Which.
-        part: Only this part of it, whose writers disturb no others.
+        folder: The directory.
+        part: Lock only this part of it, whose writers are independent of others.
 
     Raises:
-        ArtefactError: Another living process holds it, or the folder cannot be written.
+        ArtefactError: Another process holds the lock, or the directory cannot be written.
     """
     with explain_os_errors(folder):
-        new = [place for place in (folder, *folder.parents) if not place.exists()]
+        created = [parent for parent in (folder, *folder.parents) if not parent.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     try:
         with lock_file(folder / (f".{part}{LOCK_NAME}" if part else LOCK_NAME), folder) as held:
             yield held
     finally:
-        with suppress(OSError):  # a command that wrote nothing leaves no folders either
-            for place in new:
-                place.rmdir()
+        with suppress(OSError):  # a command that wrote nothing leaves no directories behind
+            for parent in created:
+                parent.rmdir()
 
 
 @contextmanager
-def lock_file(path: Path, what: Path) -> Iterator[HeldLock]:
-    """The same, with a lock file anywhere.
+def lock_file(path: Path, target: Path) -> Iterator[HeldLock]:
+    """Hold a lock file while the block runs. Raises as `lock_directory`.
 
     Args:
         path: The lock file.
-        what: What it stands for, in messages.
+        target: What it protects, for messages.
     """
-    with explain_os_errors(what):
-        held = HeldLock(path, _acquire(path, what))
+    with explain_os_errors(target):
+        held = HeldLock(path, _acquire(path, target))
     try:
         yield held
     finally:
@@ -207,13 +209,13 @@ def lock_file(path: Path, what: Path) -> Iterator[HeldLock]:
 
 @contextmanager
 def lock_beside(path: Path) -> Iterator[None]:
-    """The same, for what is to have the name `path`: the lock file stands beside it, in a folder that exists."""
+    """Hold a lock file beside `path`, in an existing directory. Raises as `lock_directory`."""
     with lock_file(path.with_name(f".{path.name}{LOCK_NAME}"), path):
         yield
 
 
-def _acquire(path: Path, what: Path) -> int | None:
-    """Take a lock; its descriptor, or None where this process holds it already."""
+def _acquire(path: Path, target: Path) -> int | None:
+    """Acquire a lock and return its descriptor; None if this process already holds it."""
     for _ in range(3):
         created = _create(path)
         if created is not None:
@@ -221,7 +223,7 @@ def _acquire(path: Path, what: Path) -> int | None:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
-            continue  # it was released just now
+            continue  # it has just been released
         if _inode(descriptor) in _held:
             os.close(descriptor)
             return None
@@ -229,7 +231,7 @@ def _acquire(path: Path, what: Path) -> int | None:
             holder = _read_identity(descriptor)
             locked = try_flock(descriptor)
             if locked is False or (holder != process_identity() and _is_held_by(holder, locked)):
-                raise _lock_taken(path, what, holder)
+                raise _lock_taken(path, target, holder)
             if _has_name(path, descriptor) and _read_identity(descriptor) == holder:
                 _write_identity(descriptor)
                 _held[_inode(descriptor)] = descriptor
@@ -237,23 +239,25 @@ def _acquire(path: Path, what: Path) -> int | None:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # another process released it or took it over just now
-    raise ArtefactError(f"{what} is in use", "another process took it just now", hint="wait for it")
+        os.close(descriptor)  # another process has just released it or taken it over
+    raise ArtefactError(
+        f"{target} is in use", "another process has just locked it", hint="wait until it ends", path=target
+    )
 
 
 def _create(path: Path) -> int | None:
-    """Make the lock file, locked and with its owner's name; None where there is one."""
+    """Create the lock file, locked and with the identity of its owner; return None if it exists."""
     remove_stale_temporaries(path)
-    mine = temporary_path(path)
-    descriptor = os.open(mine, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    temporary = temporary_path(path)
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
     try:
         _write_identity(descriptor)
         try_flock(descriptor)
         try:
-            os.link(mine, path)
+            os.link(temporary, path)
         except FileExistsError:
             raise
-        except OSError:  # a disk without links
+        except OSError:  # the file system has no hard links
             os.close(descriptor)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try_flock(descriptor)
@@ -264,23 +268,23 @@ def _create(path: Path) -> int | None:
             return None
         raise
     finally:
-        mine.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     _held[_inode(descriptor)] = descriptor
     return descriptor
 
 
 def _is_held_by(holder: str, locked: bool | None) -> bool:
-    """Whether the process that wrote its name into a lock still holds it.
+    """Return whether the owner recorded in a lock file still holds the lock.
 
     Args:
-        holder: Its name.
-        locked: Whether the file's `flock` could be taken; None where there are none.
+        holder: Identity of the owner.
+        locked: Whether the `flock` of the file was taken; None if the file system has no locks.
     """
     return is_process_alive(holder) and not (locked and is_in_other_container(holder))
 
 
 def _release(path: Path, descriptor: int) -> None:
-    """Give a lock back. The file may have been deleted, and another process have made one of the same name."""
+    """Release a lock. The file may have been deleted, and another process may have created one of the same name."""
     del _held[_inode(descriptor)]
     with suppress(OSError):
         if _has_name(path, descriptor) and _read_identity(descriptor) == process_identity():
@@ -288,19 +292,20 @@ def _release(path: Path, descriptor: int) -> None:
     os.close(descriptor)
 
 
-def _lock_taken(path: Path, what: Path, holder: str) -> ArtefactError:
+def _lock_taken(path: Path, target: Path, holder: str) -> ArtefactError:
     process, _, rest = holder.partition(" ")
     host = rest.partition(" ")[0]
-    named = f"process {process} on {host} writes to it" if process.isdigit() else "another process writes to it"
+    owner = f"process {process} on {host}" if process.isdigit() else "another process"
     return ArtefactError(
-        f"{what} is in use",
-        named,
-        hint=f"wait for it; if it is certain that no such process runs, delete {path}",
+        f"{target} is in use",
+        f"{owner} writes to it",
+        hint=f"wait until it ends; if no such process runs, delete {path}",
+        path=target,
     )
 
 
 def _has_name(path: Path, descriptor: int) -> bool:
-    """Whether an open file still has its name."""
+    """Return whether an open file still has its name."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:
@@ -317,8 +322,8 @@ def _read_identity(descriptor: int) -> str:
 
 
 def _write_identity(descriptor: int) -> None:
-    """Put this process's name into a lock file."""
-    mine = process_identity().encode()
+    """Write the identity of this process into a lock file."""
+    identity = process_identity().encode()
     os.ftruncate(descriptor, 0)
-    if os.pwrite(descriptor, mine, 0) < len(mine):
+    if os.pwrite(descriptor, identity, 0) < len(identity):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -1,7 +1,7 @@
-"""What an artefact is, what it was made from, and the checksums of its files.
+"""Manifests: kind, provenance and checksums of an artifact.
 
-A directory holds `meta.json`; a single file `NAME` has `NAME.meta.json` beside it. It has a checksum of itself, too.
-No name in it leads out of its folder: neither the name itself, nor a link that a directory holds under it.
+A directory contains `meta.json`; a single file `NAME` has `NAME.meta.json` beside it. A manifest includes a checksum of
+itself. No name in it leads outside its directory, neither by itself nor through a symbolic link in the directory.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from rnnkit.io.safe_reading import MAX_JSON_BYTES, open_regular, read_json, read
 
 NAME = "meta.json"
 CHECKSUM = "sha256"
-"""Key of the manifest's own checksum; those of the first rnnkit have none."""
+"""Key of the manifest's own checksum, which the first version of rnnkit did not write."""
 
-_FIRST_KEYS = {"kind", "version", "rnnkit", "facts", "options", "inputs", "files"}
+_KEYS_BEFORE_CHECKSUM = {"kind", "version", "rnnkit", "facts", "options", "inputs", "files"}
 
 CREATION_HINTS = {
-    "tokens": "`rnnkit tokenize` makes token files",
-    "tokenizer": "`rnnkit tokenize` makes it from the training text",
-    "vocabulary": "`rnnkit vocab` makes it",
-    "data": "`rnnkit align` makes it",
-    "links": "`rnnkit align-words` makes them",
-    "shortlist": "`rnnkit align-words --shortlist DIR` makes it",
-    "model": "`rnnkit train` makes it",
-    "vectors": "`rnnkit train-embeddings` makes them, `rnnkit convert-embeddings` brings them from elsewhere",
+    "tokens": "`rnnkit tokenize` creates token files",
+    "tokenizer": "`rnnkit tokenize` trains it on the training text",
+    "vocabulary": "`rnnkit vocab` builds it",
+    "data": "`rnnkit align` creates it",
+    "links": "`rnnkit align-words` creates them",
+    "shortlist": "`rnnkit align-words --shortlist DIR` creates it",
+    "model": "`rnnkit train` creates it",
+    "vectors": "`rnnkit train-embeddings` creates them, `rnnkit convert-embeddings` imports them",
 }
-"""For each kind of artefact, how it comes about."""
+"""How to create each kind of artifact."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The facts in a `meta.json`.
+    """Content of a `meta.json`.
 
     Attributes:
-        kind: What the artefact is: `tokens`, `tokenizer`, `vocabulary`, `data`, `model`, `vectors`.
-        version: Version of the kind's format.
-        options: The resolved options of the command that made it.
-        inputs: sha256 of each thing it was made from, by a name that says its part, such as `vocabulary`.
-        files: For each of its own files, relative to the manifest's folder: sha256 and size in bytes.
-        facts: Whatever else the kind records, such as counts.
+        kind: Kind of the artifact: `tokens`, `tokenizer`, `vocabulary`, `data`, `model`, `vectors`.
+        version: Format version of the kind.
+        options: The resolved options of its command.
+        inputs: sha256 of each input, by role, such as `vocabulary`.
+        files: sha256 and size in bytes of each of its files, relative to the manifest's directory.
+        facts: Further facts of the kind, such as counts.
     """
 
     kind: str
@@ -60,13 +60,13 @@ class Manifest:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def manifest_path(artefact: Path) -> Path:
-    """Where the manifest of a file or directory is."""
-    return artefact / NAME if artefact.is_dir() else artefact.with_name(f"{artefact.name}.{NAME}")
+def manifest_path(artifact: Path) -> Path:
+    """Return the path of the manifest of a file or directory."""
+    return artifact / NAME if artifact.is_dir() else artifact.with_name(f"{artifact.name}.{NAME}")
 
 
 def write(path: Path, manifest: Manifest) -> None:
-    """Write a manifest atomically. It holds no time and no host, so that equal work gives equal bytes."""
+    """Write a manifest atomically. It contains neither time nor host, so equal artifacts have equal manifests."""
     document = {
         "kind": manifest.kind,
         "version": manifest.version,
@@ -78,58 +78,61 @@ def write(path: Path, manifest: Manifest) -> None:
     }
     document[CHECKSUM] = _checksum(document)
     with atomic_file(path) as file:
-        file.write(_text(document))
+        file.write(_to_json(document))
 
 
-def read(artefact: Path, kind: str, newest_version: int) -> Manifest:
-    """Read and check the manifest of an artefact.
+def read(artifact: Path, kind: str, newest_version: int) -> Manifest:
+    """Read the manifest of an artifact and check its kind and version.
 
     Args:
-        artefact: The file or directory itself.
-        kind: What it must be.
-        newest_version: The newest format version that this rnnkit reads.
+        artifact: The file or directory.
+        kind: The expected kind.
+        newest_version: The newest supported format version.
 
     Raises:
-        DataError: There is no such artefact, or it has no manifest.
-        FormatError: The manifest is damaged, or its version is newer.
-        ArtefactError: It is of another kind.
+        DataError: The artifact or its manifest does not exist.
+        FormatError: The manifest is damaged or of a newer version.
+        ArtefactError: The kind differs.
     """
-    if not artefact.exists():
+    if not artifact.exists():
         there_is = "there are" if kind.endswith("s") else "there is"
         raise DataError(
-            f"{there_is} no {kind} at {artefact}",
-            hint=interrupted_replacement_hint(artefact) or CREATION_HINTS.get(kind),
+            f"{there_is} no {kind} at {artifact}",
+            hint=interrupted_replacement_hint(artifact) or CREATION_HINTS.get(kind),
+            path=artifact,
         )
-    if kind == "model" and artefact.is_file():
+    if kind == "model" and artifact.is_file():
         raise DataError(
-            f"{artefact} is a file, and a model is a directory",
-            hint=f"an ARPA file becomes one by `rnnkit convert-ngrams DIR --model {artefact}`",
+            f"{artifact} is a file, and a model is a directory",
+            hint=f"`rnnkit convert-ngrams DIR --model {artifact}` converts an ARPA file to one",
+            path=artifact,
         )
-    manifest = load(manifest_path(artefact))
+    manifest = load(manifest_path(artifact))
     if manifest.kind != kind:
-        raise ArtefactError(f"{artefact} is {manifest.kind}, not {kind}")
+        raise ArtefactError(f"{artifact} is {manifest.kind}, not {kind}", path=artifact)
     if manifest.version > newest_version:
         raise FormatError(
-            f"{artefact} has format version {manifest.version}; this rnnkit reads up to {newest_version}",
+            f"{artifact} has format version {manifest.version}; this rnnkit reads up to {newest_version}",
             hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
+            path=artifact,
         )
     return manifest
 
 
-def interrupted_replacement_hint(artefact: Path) -> str | None:
-    """A hint where a crash has left a folder under the name that `durable.exchange` gives it between two renames."""
-    aside = artefact.with_name(f".{artefact.name}.old") if artefact.name else artefact
+def interrupted_replacement_hint(artifact: Path) -> str | None:
+    """Return a hint if a crash between the two renames of `durable.replace_directory` left the old directory aside."""
+    aside = artifact.with_name(f".{artifact.name}.old") if artifact.name else artifact
     if not aside.exists():
         return None
-    return f"an interrupted command has left the old one: `mv {aside} {artefact}`, or run that command again"
+    return f"an interrupted command moved it aside: `mv {aside} {artifact}`, or run that command again"
 
 
 def load(path: Path) -> Manifest:
-    """Read the manifest at `path` itself, of whatever kind.
+    """Load the manifest at `path` itself, of any kind.
 
     Raises:
-        DataError: There is none.
-        FormatError: It is not what rnnkit writes, or a name in it leads outside its folder.
+        DataError: It does not exist.
+        FormatError: It is not a manifest of rnnkit, or a name in it leads outside its directory.
     """
     try:
         with explain_damage(path):
@@ -145,71 +148,69 @@ def load(path: Path) -> Manifest:
                 },
                 facts=dict(document["facts"]),
             )
-            _refuse_outside(path, found.files)
+            _check_names(path, found.files)
             return found
     except FileNotFoundError as error:
         raise DataError(
             f"{path} is missing",
-            hint="an artefact is copied together with its meta.json; make it again otherwise",
+            hint="copy an artifact together with its meta.json, or create it again",
+            path=path,
         ) from error
     except OSError as error:
-        raise DataError(f"cannot read {path}", str(error.strerror)) from error
-    except RuntimeError as error:  # what Python 3.11 and 3.12 make of a link that leads to itself
-        raise FormatError(f"{path} is damaged", str(error)) from error
+        raise DataError(f"cannot read {path}", str(error.strerror), path=path) from error
+    except RuntimeError as error:  # raised by Python 3.11 and 3.12 for a link to itself
+        raise FormatError(f"{path} is damaged", str(error), path=path) from error
 
 
 @contextmanager
 def explain_damage(path: Path) -> Iterator[None]:
-    """Says that the manifest at `path` is damaged where what is read out of it is missing or not what it should be.
+    """Convert errors from missing or malformed content of the manifest at `path` to FormatError.
 
     Raises:
-        FormatError: It is.
+        FormatError: The block failed to read the content.
     """
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise FormatError(f"{path} is damaged", f"{type(error).__name__}: {error}") from error
+        raise FormatError(f"{path} is damaged", f"{type(error).__name__}: {error}", path=path) from error
 
 
 def describe_files(folder: Path, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The `files` entry for these names inside a folder."""
+    """Return the `files` entry for these names in a directory."""
     return {name: {"sha256": sha256(folder / name), "size": (folder / name).stat().st_size} for name in sorted(names)}
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a regular file, read in blocks.
+    """Return the hexadecimal SHA-256 of a regular file, read in blocks.
 
     Raises:
-        DataError: The file cannot be read, or it is a pipe or a device.
+        DataError: The file is unreadable, a pipe or a device.
     """
     try:
         with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(f"cannot read {path}", str(error.strerror)) from error
+        raise DataError(f"cannot read {path}", str(error.strerror), path=path) from error
 
 
-def find_mismatches(artefact: Path) -> list[str]:
-    """Check the manifest and every file that it names; returns one line for each that is missing or changed.
-
-    Raises: As `load`.
-    """
-    path = manifest_path(artefact)
+def find_mismatches(artifact: Path) -> list[str]:
+    """Check the manifest and its files; return a message for each that is missing or changed. Raises as `load`."""
+    path = manifest_path(artifact)
     manifest = load(path)
-    found = [] if _is_as_written(path) else [f"{path.name}: its words have changed (sha256 differs)"]
+    found = [] if _is_unchanged(path) else [f"{path.name}: contents changed (sha256 mismatch)"]
     for name, entry in manifest.files.items():
         file = path.parent / name
         if not _is_file(file):
             found.append(f"{name}: missing")
         elif file.stat().st_size != entry["size"]:
-            found.append(f"{name}: {file.stat().st_size} bytes, {entry['size']} were written")
+            found.append(f"{name}: {file.stat().st_size} bytes, expected {entry['size']}")
         elif sha256(file) != entry["sha256"]:
-            found.append(f"{name}: its bytes have changed (sha256 differs)")
+            found.append(f"{name}: contents changed (sha256 mismatch)")
     return found
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a name longer than a file's can be is an error to Python, not an answer."""
+    """Return whether a file exists, also for a name that is too long, for which Python raises an error."""
     try:
         return path.is_file()
     except OSError:
@@ -217,39 +218,40 @@ def _is_file(path: Path) -> bool:
 
 
 def is_safe_name(name: str) -> bool:
-    """Whether a word from a file can be part of a file's name, and that name stays in its folder."""
+    """Return whether untrusted text is safe as part of a file name that stays in its directory."""
     return name not in ("", ".", "..") and name.isprintable() and not {"/", "\\"} & set(name)
 
 
-def _refuse_outside(path: Path, names: Iterable[str]) -> None:
-    """Raise FormatError where a name leads out of the folder of a manifest; its files would be another's."""
+def _check_names(path: Path, names: Iterable[str]) -> None:
+    """Raise FormatError if a name leads outside the directory of the manifest."""
     folder = path.parent
     for name in names:
         if not all(map(is_safe_name, name.split("/"))):
-            raise FormatError(f"{path} is damaged", f"the name {name!r} leads outside the artefact's folder")
-        # The manifest beside a single file may stand with it among links that somebody made.
-        # Of a link to itself `realpath` gives the link, which is then found missing; `resolve` raises RuntimeError.
+            raise FormatError(f"{path} is damaged", f"the name {name!r} leads outside the directory", path=path)
+        # A single file and its manifest may be links of the user.
+        # For a link to itself `realpath` returns the link, later reported as missing; `resolve` raises RuntimeError.
         real = Path(os.path.realpath(folder / name))
         if path.name == NAME and not real.is_relative_to(os.path.realpath(folder)):
             raise FormatError(
-                f"{folder / name} is a link that leads outside the artefact's folder",
-                hint="copy the folder with what its links lead to: `cp -rL`",
+                f"{folder / name} is a link that leads outside the directory",
+                hint="copy the directory with the targets of its links: `cp -rL`",
+                path=folder / name,
             )
 
 
 def _checksum(document: Mapping[str, Any]) -> str:
     facts = {name: value for name, value in document.items() if name != CHECKSUM}
-    return hashlib.sha256(_text(facts).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(_to_json(facts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _text(document: Mapping[str, Any]) -> str:
+def _to_json(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _is_as_written(path: Path) -> bool:
-    """Whether a manifest has not changed, byte for byte. One without a checksum is believed."""
+def _is_unchanged(path: Path) -> bool:
+    """Return whether a manifest is unchanged, byte for byte; True for one without a checksum."""
     document = read_json(path)
     if CHECKSUM not in document:
-        return set(document) <= _FIRST_KEYS
-    same = read_regular(path, MAX_JSON_BYTES) == _text(document).encode("utf-8", "surrogatepass")
+        return set(document) <= _KEYS_BEFORE_CHECKSUM
+    same = read_regular(path, MAX_JSON_BYTES) == _to_json(document).encode("utf-8", "surrogatepass")
     return same and bool(document[CHECKSUM] == _checksum(document))

@@ -1,7 +1,10 @@
-"""Files that grow line by line for hours: what was written stays when the work is interrupted, and can be gone on with.
+"""Output that survives an interruption and can be resumed: files written line by line, and directories of runs.
 
-Lines go to `NAME.partial`, which becomes `NAME` when the work is done. Whatever ends the work before leaves it there.
-Two processes would write each other's lines into it, so whoever lets a file grow is its only writer meanwhile.
+A file is written as `NAME.partial` and renamed to `NAME` when it is complete; an interruption leaves the partial file
+behind. It has one writer at a time, because two processes would interleave their lines.
+
+The directory of a run is at its final path from the start, or, if it replaces another, under a temporary name until the
+run has a checkpoint.
 """
 
 from __future__ import annotations
@@ -20,21 +23,21 @@ from rnnkit.io.durable import explain_os_errors
 from rnnkit.io.lock import TEMPORARY_SUFFIX
 
 PARTIAL_SUFFIX = ".partial"
-_PIECE = 1 << 20
+_CHUNK = 1 << 20
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file is written until it is whole; uncompressed, whatever the file's name asks for."""
+    """Return the path of a file until it is complete; the partial file is never compressed."""
     path = atomic.resolve_output(path)
     return path.with_name(path.name + PARTIAL_SUFFIX)
 
 
 @contextmanager
 def exclusive_writer(*paths: Path) -> Iterator[None]:
-    """Keep other processes away from files that will grow, while the block runs. Devices and pipes need no lock.
+    """Lock resumable files while the block runs. Devices and pipes need no lock.
 
     Raises:
-        ArtefactError: Another living process writes one of them, or its folder cannot be written.
+        ArtefactError: Another process writes one of them, or its directory cannot be written.
     """
     with ExitStack() as held:
         for path in paths:
@@ -48,16 +51,17 @@ def exclusive_writer(*paths: Path) -> Iterator[None]:
 
 
 def check_no_partial(path: Path) -> None:
-    """Keep what an interrupted run has left. Raises ArtefactError where there is any."""
+    """Raise ArtefactError if an interrupted run has left a partial file."""
     if not atomic.is_stream(path) and partial_path(path).is_file():
         raise ArtefactError(
-            f"{partial_path(path)} is what an interrupted run left of {path}",
-            hint="--resume goes on with it, --overwrite begins anew",
+            f"an interrupted run left {partial_path(path)}, a part of {path}",
+            hint="--resume continues it, --overwrite starts again",
+            path=partial_path(path),
         )
 
 
 def count_complete_lines(path: Path) -> int:
-    """Lines with their ends that an interrupted run has left of a file, or a finished one has written; 0 for none."""
+    """Return the number of complete lines in the partial file, or else in the finished file; 0 if neither exists."""
     if atomic.is_stream(path):
         return 0
     found = partial_path(path) if partial_path(path).is_file() else path
@@ -66,103 +70,107 @@ def count_complete_lines(path: Path) -> int:
 
 @contextmanager
 def resumable_file(path: Path, keep: int = 0) -> Iterator[IO[str]]:
-    """Open a text file that keeps what was written if the block is left early, and takes its name at its end.
+    """Open a text file that is renamed to its final name when the block ends, and keeps its lines after an error.
 
     Args:
-        path: Where the file will be; its folder is made.
-        keep: Lines to go on after, of what `whole_lines` counts; what follows them is cut off. 0 begins anew.
+        path: The file; its directory is created.
+        keep: Number of lines, of those counted by `count_complete_lines`, to keep and continue after; the rest is
+            truncated. 0 starts again.
 
     Raises:
-        ArtefactError: It cannot be written, or the disk is full; or what has its name is part of something else.
+        ArtefactError: The file cannot be written, the disk is full, or an existing file must not be replaced.
     """
     if atomic.is_stream(path):
         with atomic.atomic_file(path) as file:
             yield file
         return
-    growing = partial_path(path)
-    with explain_os_errors(growing):
+    partial = partial_path(path)
+    with explain_os_errors(partial):
         artifact_output.check_replaceable_file(path)
-        growing.parent.mkdir(parents=True, exist_ok=True)
-        if keep and not growing.is_file():
-            with open_uncompressed(path) as old, growing.open("wb") as new:
-                shutil.copyfileobj(old, new, _PIECE)
-        size = _measure(growing, keep)[1] if keep else 0
-        with growing.open("r+b" if keep else "wb") as cut:
-            cut.truncate(size)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        if keep and not partial.is_file():
+            with open_uncompressed(path) as old, partial.open("wb") as new:
+                shutil.copyfileobj(old, new, _CHUNK)
+        size = _measure(partial, keep)[1] if keep else 0
+        with partial.open("r+b" if keep else "wb") as existing:
+            existing.truncate(size)
         try:
-            with growing.open("a", encoding="utf-8", newline="\n") as file:
+            with partial.open("a", encoding="utf-8", newline="\n") as file:
                 yield file
                 durable.fsync(file)
         except BaseException:
-            if growing.exists() and not growing.stat().st_size:
-                growing.unlink()
+            if partial.exists() and not partial.stat().st_size:
+                partial.unlink()
             raise
-        if not growing.exists():
+        if not partial.exists():
             raise ArtefactError(
-                f"{growing} is gone: it or its folder was removed while it was written", hint="run the command again"
+                f"{partial} no longer exists: it or its folder was removed during the run",
+                hint="run the command again",
+                path=partial,
             )
-        _finish(growing, path)
+        _finish(partial, path)
 
 
-def _finish(growing: Path, path: Path) -> None:
-    """Give a whole file its name, compressed where the name asks for that."""
+def _finish(partial: Path, path: Path) -> None:
+    """Rename a complete file to its final name, or compress it if the name ends in `.gz`."""
     if path.name.endswith(atomic.GZIP_SUFFIX):
-        with growing.open("rb") as plain, atomic.atomic_file(path, "wb") as packed:
-            shutil.copyfileobj(plain, packed, _PIECE)
-        growing.unlink()
+        with partial.open("rb") as plain, atomic.atomic_file(path, "wb") as compressed:
+            shutil.copyfileobj(plain, compressed, _CHUNK)
+        partial.unlink()
     else:
-        growing.replace(atomic.resolve_output(path))
-        durable.fsync_directory(growing.parent)
+        partial.replace(atomic.resolve_output(path))
+        durable.fsync_directory(partial.parent)
 
 
 @contextmanager
 def open_uncompressed(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file as they were before it was compressed."""
-    packed = path.name.endswith(atomic.GZIP_SUFFIX) and not path.name.endswith(PARTIAL_SUFFIX)
-    with gzip.open(path) if packed else path.open("rb") as file:
+    """Open a file for reading, decompressed if its name ends in `.gz`."""
+    compressed = path.name.endswith(atomic.GZIP_SUFFIX) and not path.name.endswith(PARTIAL_SUFFIX)
+    with gzip.open(path) if compressed else path.open("rb") as file:
         yield file  # type: ignore[misc]
 
 
 def uncompressed_size(path: Path) -> int:
-    """Bytes of a file before it was compressed."""
+    """Return the uncompressed size of a file in bytes."""
     if not path.name.endswith(atomic.GZIP_SUFFIX):
         return path.stat().st_size
     with open_uncompressed(path) as file:
         return file.seek(0, os.SEEK_END)
 
 
-def _measure(path: Path, most: int | None = None) -> tuple[int, int]:
-    """Whole lines of a file and the bytes that they take; of the first `most` only, where that is given."""
+def _measure(path: Path, max_lines: int | None = None) -> tuple[int, int]:
+    """Return the number of complete lines of a file, at most `max_lines`, and their size in bytes."""
     lines = size = 0
     with open_uncompressed(path) as file:
-        if most is None:
+        if max_lines is None:
             position = 0
-            while piece := file.read(_PIECE):
-                lines += piece.count(b"\n")
-                last = piece.rfind(b"\n")
+            while chunk := file.read(_CHUNK):
+                lines += chunk.count(b"\n")
+                last = chunk.rfind(b"\n")
                 size = position + last + 1 if last >= 0 else size
-                position += len(piece)
+                position += len(chunk)
             return lines, size
         for line in file:
-            if lines == most or not line.endswith(b"\n"):
+            if lines == max_lines or not line.endswith(b"\n"):
                 break
             lines, size = lines + 1, size + len(line)
     return lines, size
 
 
 class RunDirectory:
-    """A folder that a run writes into, which may still have to take its name.
+    """The output directory of a run, at its final path or still under a temporary name.
 
-    `required` are names of files without which what the run makes would be incomplete, and `replaces` tells whether
-    there is something at its final name that is to stay until the run has a checkpoint.
-
-    `folder / name` is a file in it, wherever it is at that moment.
+    `directory / name` is the current path of a file in it.
 
     Args:
-        final: The folder's name in the end.
-        path: Where it is until `commit`; in its place unless given.
-        kinds: Kinds of artefact that it may replace.
+        final: Final path.
+        path: Path until `commit`; default `final`.
+        kinds: Kinds of artifact that it may replace.
         held: The lock inside it.
+
+    Attributes:
+        required: Names of files without which the result of the run would be incomplete.
+        replaces: Whether a directory at the final path is kept until the run has a checkpoint.
     """
 
     def __init__(
@@ -171,10 +179,10 @@ class RunDirectory:
         self.final = final
         self.path = path or final
         self._kinds = kinds
-        self.replaces = self.waits and artifact_output.is_occupied(final)
+        self.replaces = self.is_staged and artifact_output.is_occupied(final)
         self._held = held
         self.required: tuple[str, ...] = ()
-        self._identity = self._find()
+        self._known_inode = self._inode()
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -183,34 +191,36 @@ class RunDirectory:
         return str(self.final)
 
     @property
-    def waits(self) -> bool:
-        """Whether another folder still has its name."""
+    def is_staged(self) -> bool:
+        """Whether it still has a temporary name."""
         return self.path != self.final
 
     def check(self) -> None:
-        """Raise ArtefactError where the folder is gone: nothing written now would ever be found."""
-        if self._identity is None:
-            self._identity = self._find()
-        elif self._find() != self._identity:
+        """Raise ArtefactError if the directory or a required file was removed, so that further output would be lost."""
+        if self._known_inode is None:
+            self._known_inode = self._inode()
+        elif self._inode() != self._known_inode:
             raise ArtefactError(
-                f"{self.final} is gone: it was removed or replaced during the run",
+                f"{self.final} was removed or replaced during the run",
                 "nothing more is written",
                 hint="start the run again",
+                path=self.final,
             )
-        if gone := [name for name in self.required if not (self.path / name).exists()]:
+        if missing := [name for name in self.required if not (self.path / name).exists()]:
             raise ArtefactError(
-                f"{self.final} is incomplete: {', '.join(gone)} {'is' if len(gone) == 1 else 'are'} missing",
-                "what the run makes would be incomplete without; nothing more is written",
-                hint="bring it back and --resume, or start anew with --overwrite",
+                f"{self.final} is incomplete: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing",
+                "the result of the run would be incomplete; nothing more is written",
+                hint="restore it and --resume, or start again with --overwrite",
+                path=self.final,
             )
 
     def commit(self) -> None:
-        """Take the name, and remove the folder that had it. Does nothing where there is none any more.
+        """Rename to the final path and remove the directory there; do nothing after the first call.
 
         Raises:
-            ArtefactError: What is there meanwhile may not be replaced.
+            ArtefactError: A directory at the final path must not be replaced.
         """
-        if not self.waits:
+        if not self.is_staged:
             return
         self.check()
         artifact_output.check_replaceable_directory(self.final, self._kinds)
@@ -219,7 +229,7 @@ class RunDirectory:
         if self._held is not None:
             self._held.path = self.final / lock.LOCK_NAME
 
-    def _find(self) -> tuple[int, int] | None:
+    def _inode(self) -> tuple[int, int] | None:
         try:
             facts = self.path.stat()
         except OSError:
@@ -229,10 +239,10 @@ class RunDirectory:
 
 @contextmanager
 def resume_run_directory(final: Path) -> Iterator[RunDirectory]:
-    """Give the folder of a run that is continued, locked; what a killed run has left beside it goes.
+    """Lock and yield the directory of a run to resume; remove stale temporaries beside it.
 
     Raises:
-        ArtefactError: Another run writes there.
+        ArtefactError: Another run writes to it.
     """
     with lock.lock_directory(final), lock.lock_beside(final):
         artifact_output.recover_directory(final / "last")
@@ -242,12 +252,12 @@ def resume_run_directory(final: Path) -> Iterator[RunDirectory]:
 
 @contextmanager
 def staged_run_directory(final: Path, *kinds: str) -> Iterator[RunDirectory]:
-    """Give an empty folder beside `final` for a run, which replaces that at `commit`. Without one, it goes again.
+    """Yield an empty temporary directory that replaces `final` at `commit`, and is removed without a commit.
 
-    Both folders are locked meanwhile.
+    Both directories are locked meanwhile.
 
     Raises:
-        ArtefactError: What is there is not of these kinds, holds files of the user, or is in use.
+        ArtefactError: The existing directory is not of these kinds, contains files of the user, or is in use.
     """
     final = artifact_output.resolve_directory(final)
     with lock.lock_directory(final), lock.lock_beside(final):
@@ -258,8 +268,8 @@ def staged_run_directory(final: Path, *kinds: str) -> Iterator[RunDirectory]:
         try:
             with lock.lock_directory(staged) as held:
                 yield RunDirectory(final, staged, kinds, held)
-        except RnnkitError as error:  # the user knows the folder by its final name
-            error.rename(str(staged), str(final))
+        except RnnkitError as error:  # in messages the user expects the final name
+            error.replace_text(str(staged), str(final))
             raise
         finally:
             shutil.rmtree(staged, ignore_errors=True)

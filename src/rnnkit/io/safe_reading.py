@@ -1,7 +1,7 @@
-"""Files of an artefact: opened only where they are regular files, without waiting, and read up to a bound.
+"""Reading of untrusted and imperfect files: regular files only, bounded JSON, spooled pipes, recorded repairs.
 
-A model folder from elsewhere may hold a FIFO, on which an ordinary open waits forever, or a link to a device without
-an end. Text that a user names may come through a pipe; what a folder of rnnkit holds may not.
+A model directory from elsewhere may contain a FIFO, which blocks an ordinary `open` forever, or a link to an endless
+device. Text that a user names may come through a pipe; files of an artifact must be regular.
 """
 
 from __future__ import annotations
@@ -23,14 +23,20 @@ from typing import Any
 from rnnkit.errors import DataError, RnnkitError
 from rnnkit.events import Listener, WarningEvent
 
+MAX_JSON_BYTES = 1 << 22
+"""Maximum size of a JSON document. The parsed value may take about twenty times as much memory."""
+
+MAX_LISTED_REPAIRS = 10_000
+"""Maximum number of repairs listed one by one; all are counted."""
+
 
 def open_regular(path: Path) -> BufferedReader:
-    """Open a regular file for reading.
+    """Open a regular file for reading, without blocking.
 
     Raises:
-        OSError: It cannot be opened, or it is a FIFO, a socket, a device or a folder.
+        OSError: It cannot be opened, or it is a FIFO, a socket, a device or a directory.
     """
-    check_regular(path)  # opening a device may have effects of its own
+    check_regular(path)  # before opening, which has side effects on some devices
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _check_mode(os.fstat(descriptor).st_mode, path)
@@ -40,27 +46,27 @@ def open_regular(path: Path) -> BufferedReader:
         raise
 
 
-def read_regular(path: Path, most: int) -> bytes:
+def read_regular(path: Path, max_bytes: int) -> bytes:
     """Read a regular file.
 
     Args:
         path: The file.
-        most: Most bytes that it may have.
+        max_bytes: Maximum size.
 
     Raises:
         OSError: As `open_regular`.
-        ValueError: It has more bytes.
+        ValueError: The file is too large.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        content = file.read(size + 1) if size <= most else b""  # Python takes as much memory as it is asked for
-    if size > most or len(content) > most:
-        raise ValueError(f"{max(size, len(content)):,} bytes are too many for such a file, {most:,} is the most")
+        content = file.read(size + 1) if size <= max_bytes else b""  # `read` allocates what is requested
+    if size > max_bytes or len(content) > max_bytes:
+        raise ValueError(f"{max(size, len(content)):,} bytes exceed the maximum size of such a file, {max_bytes:,}")
     return content
 
 
 def check_regular(path: Path) -> None:
-    """Raise OSError where a path is not a regular file, nor a link to one. For libraries that open by name."""
+    """Raise OSError if a path is not a regular file or a link to one. For libraries that open files by name."""
     _check_mode(path.stat().st_mode, path)
 
 
@@ -71,42 +77,41 @@ def _check_mode(mode: int, path: Path) -> None:
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
 
 
-MAX_JSON_BYTES = 1 << 22
-"""Bytes of the longest document that is read. Python takes up to some twenty times as many for what is in it."""
-
-
 def read_json(path: Path) -> Any:
-    """Read a file of JSON.
+    """Read a JSON file.
 
     Raises:
-        OSError: It cannot be read, or is not a regular file.
-        ValueError: It is longer than `LONGEST`, not JSON, or nested too deeply.
+        OSError: The file is unreadable or not a regular file.
+        ValueError: It is larger than `MAX_JSON_BYTES`, not JSON, or nested too deeply.
     """
     return parse_json(read_regular(path, MAX_JSON_BYTES))
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value of a JSON text. Raises ValueError where it is none, holds what is no text, or is nested too deeply."""
+    """Parse JSON in UTF-8. Raises ValueError if it is malformed, contains lone surrogates, or is nested too deeply."""
     try:
-        words = text.decode("utf-8") if isinstance(text, bytes) else text  # the library takes UTF-16 and halves of it
-        value = json.loads(words)
-        if "\\ud" in words.lower() or not words.isascii():
-            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text
+        document = text.decode("utf-8") if isinstance(text, bytes) else text  # `json` would also accept UTF-16
+        value = json.loads(document)
+        if "\\ud" in document.lower() or not document.isascii():
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # raises for a lone surrogate
         return value
     except RecursionError:
-        raise ValueError("brackets within brackets within brackets: nested too deeply") from None
+        raise ValueError("brackets are nested too deeply") from None
 
 
 @contextmanager
 def spool_pipes(paths: Sequence[Path], named: bool = True) -> Iterator[list[Path]]:
-    """Give files in place of pipes, such as `<(zcat train.de.tok.gz)`; other paths stay as they are.
+    """Copy pipes, such as `<(zcat train.de.tok.gz)`, to temporary files, for inputs that are read more than once.
 
     Args:
-        paths: Inputs. The files live as long as the block, in the folder for temporary files.
-        named: Copy FIFOs that have a name in a folder, too, which may mean to wait for a writer.
+        paths: Inputs. Copies exist while the block runs, in the directory for temporary files.
+        named: Also copy FIFOs with a name in a directory, which may wait for a writer.
+
+    Yields:
+        The paths, with those of pipes replaced by their copies.
 
     Raises:
-        DataError: A pipe cannot be read, or does not fit on the disk.
+        DataError: A pipe is unreadable, or does not fit on the disk.
     """
     pipes = [path for path in paths if _is_pipe(path) and (named or path.parts[:2] in (("/", "dev"), ("/", "proc")))]
     if not pipes:
@@ -118,9 +123,9 @@ def spool_pipes(paths: Sequence[Path], named: bool = True) -> Iterator[list[Path
             _copy(pipe, target)
         try:
             yield [copies.get(path, path) for path in paths]
-        except RnnkitError as error:  # the user knows the pipe, not its copy
+        except RnnkitError as error:  # in messages the user expects the pipe, not its copy
             for pipe, target in copies.items():
-                error.rename(str(target), str(pipe))
+                error.replace_text(str(target), str(pipe))
             raise
 
 
@@ -137,21 +142,17 @@ def _copy(pipe: Path, target: Path) -> None:
         with pipe.open("rb") as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy, 1 << 20)
     except OSError as error:
-        raise DataError(f"cannot read {pipe}", f"{error.strerror}: {target}") from error
-
-
-MAX_LISTED_REPAIRS = 10_000
-"""Repairs that are listed one by one. A file with more is counted in full, but its list ends here."""
+        raise DataError(f"cannot read {pipe}", f"{error.strerror}: {target}", path=pipe) from error
 
 
 @dataclass(frozen=True)
 class Repair:
-    """One place that was repaired or skipped.
+    """A part of a file that was repaired or skipped under `--repair`.
 
     Attributes:
-        kind: What was wrong, in the plural, such as `duplicate words`; repairs are counted by it.
-        place: Where: `FILE:LINE`, or `FILE: word N` of a binary file.
-        action: What was done: `skipped`, `replaced` and so on, with the detail that helps.
+        kind: What was wrong, in the plural, such as `duplicate words`; repairs are counted by kind.
+        place: Location: `FILE:LINE`, or `FILE: word N` in a binary file.
+        action: `skipped`, `replaced` and so on, with details.
     """
 
     kind: str
@@ -163,10 +164,13 @@ class Repair:
 class Repairs:
     """The repairs made while one file is read.
 
+    Published word vectors and ARPA files violate their own formats in known ways. Reading is strict by default; with a
+    `Repairs` a reader records what it repaired or skipped, and continues.
+
     Attributes:
         path: The file.
         counts: Repairs of each kind.
-        listed: The first `LISTED` of them, in the order of the file.
+        listed: The first `MAX_LISTED_REPAIRS` of them, in the order of the file.
     """
 
     path: Path
@@ -180,12 +184,12 @@ class Repairs:
             self.listed.append(Repair(kind, place, action))
 
     def warn(self, listen: Listener) -> None:
-        """Send one warning with the counts, if anything was repaired."""
+        """Emit a warning with the counts, if anything was repaired."""
         if self.counts:
             counted = ", ".join(f"{kind} ({count:,})" for kind, count in self.counts.items())
             listen(WarningEvent(f"{self.path}: repaired or skipped: {counted}"))
 
     def as_dict(self) -> dict[str, Any]:
-        """The repairs as JSON: `counts` by kind and the list of `repairs`."""
+        """Return the repairs as JSON: `counts` by kind and the list of `repairs`."""
         listed = [{"kind": one.kind, "place": one.place, "action": one.action} for one in self.listed]
         return {"path": str(self.path), "counts": dict(self.counts), "repairs": listed}

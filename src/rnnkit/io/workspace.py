@@ -1,4 +1,4 @@
-"""The workspace: where each stage finds its input and leaves its output when no path is given."""
+"""The workspace: default paths of all inputs and outputs."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Workspace:
-    """Names of the artefacts inside one folder (`--work`, `RNNKIT_WORK`)."""
+    """Default paths within one directory (`--work`, `RNNKIT_WORK`)."""
 
     root: Path
 
     @property
     def tokens(self) -> Path:
-        """Folder of `NAME.LANG.tok` files."""
+        """Directory of token files, `NAME.LANG.tok`."""
         return self.root / "tokens"
 
     @property
     def tokenizer(self) -> Path:
-        """Folder of the tokenizer that made them."""
+        """Directory of their tokenizer."""
         return self.root / "tokenizer"
 
     @property
     def data(self) -> Path:
-        """Folder of aligned data."""
+        """Directory of aligned data."""
         return self.root / "data"
 
     @property
@@ -39,9 +39,9 @@ class Workspace:
 
     @property
     def links(self) -> Path:
-        """File of links between words."""
+        """File of word-alignment links."""
         return self.root / "links"
 
     def vocabulary(self, language: str | None = None) -> Path:
-        """The joint vocabulary, or that of one language where each side has its own."""
+        """Return the path of the joint vocabulary, or of the vocabulary of one language."""
         return self.root / ("vocab.tsv" if language is None else f"vocab.{language}.tsv")

@@ -1,1 +1,1 @@
-"""The machine and the process: limits, platforms, the installation, the interpreter, worker processes."""
+"""The machine and the process: resource limits, the installation, the interpreter, worker processes."""

@@ -1,9 +1,9 @@
-"""What control groups of Linux, and so containers, leave a process of the machine: processor time and memory.
+"""Limits of Linux control groups (cgroups), and so of containers: processor time and memory.
 
-A group can be limited, and so can every group around it; the tightest limit counts. Both versions of the interface are
-read, also side by side: version 1 has a tree of folders for each controller, version 2 one tree for all
-(https://docs.kernel.org/admin-guide/cgroup-v2.html). Cores that a group is confined to are in the affinity of the
-process, which the operating system reports itself.
+A group and each of its ancestors can have limits; the tightest applies. Both versions of the interface are read, also
+side by side: version 1 has a directory tree per controller, version 2 one tree for all
+(https://docs.kernel.org/admin-guide/cgroup-v2.html). The cores of a cpuset are part of the affinity of the process,
+which the operating system reports.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
-"""Folder in which `proc` lies, and below which the groups are mounted."""
+"""Directory that contains `proc` and the mount points of cgroups."""
 
-_UNLIMITED = 1 << 60
-"""Version 1 writes the greatest number of whole pages where memory is not limited."""
+_MIN_UNLIMITED = 1 << 60
+"""For unlimited memory, version 1 reports the largest number of whole pages."""
 
 
 @dataclass(frozen=True)
 class CgroupLimits:
-    """The tightest limits on this process. None: not limited.
+    """The tightest limits of this process; None: unlimited.
 
     Attributes:
-        cores: Processor time, in cores; may be a fraction.
-        memory: Bytes of memory that the processes of a group may hold together.
-        free: Bytes of memory that can still be taken within every limit.
+        cores: Processor time in cores; may be a fraction.
+        memory: Memory of all processes of a group, in bytes.
+        free: Memory that can be allocated within every limit, in bytes.
     """
 
     cores: float | None = None
@@ -36,17 +36,17 @@ class CgroupLimits:
 
 
 def read_limits(root: Path | None = None) -> CgroupLimits:
-    """The limits on this process; none where the system has no groups, or their files cannot be read.
+    """Read the limits of this process; unlimited if the system has no cgroups or their files are unreadable.
 
     Args:
-        root: Folder that stands for `/`; that of the machine unless given.
+        root: Directory in place of `/`; default that of the machine.
     """
     root = root or ROOT
     cores: list[float] = []
     memory: list[int] = []
     free: list[int] = []
     for kind, mount, group in _groups(root):
-        for folder in _way_up(group, mount):
+        for folder in _ancestors(group, mount):
             cores += _quota(folder) if "cpu" in kind else ()
             if "memory" in kind:
                 for limit, left in _memory(folder):
@@ -56,15 +56,15 @@ def read_limits(root: Path | None = None) -> CgroupLimits:
 
 
 def _groups(root: Path) -> Iterator[tuple[frozenset[str], Path, Path]]:
-    """For each mounted tree: its controllers, the folder of its mount point, the folder of this process's group."""
-    paths = _own_paths(root)
+    """Yield for each mounted tree: its controllers, its mount point, the directory of this process's group."""
+    paths = _group_paths(root)
     for line in _text(root / "proc/self/mountinfo").splitlines():
         left, separator, right = line.partition(" - ")
         fields, mounted = left.split(" "), right.split(" ")
         if not separator or len(fields) < 5 or len(mounted) < 3:
             continue
-        top, place = _unescape(fields[3]), _unescape(fields[4])
-        mount = root / place.lstrip("/")
+        top, mount_point = _unescape(fields[3]), _unescape(fields[4])
+        mount = root / mount_point.lstrip("/")
         if mounted[0] == "cgroup2" and "" in paths:
             yield frozenset({"cpu", "memory"}), mount, mount / _below(paths[""], top)
         elif mounted[0] == "cgroup":
@@ -72,8 +72,8 @@ def _groups(root: Path) -> Iterator[tuple[frozenset[str], Path, Path]]:
                 yield frozenset({controller}), mount, mount / _below(paths[controller], top)
 
 
-def _own_paths(root: Path) -> dict[str, str]:
-    """The path of this process's group by controller; that of version 2 has an empty name."""
+def _group_paths(root: Path) -> dict[str, str]:
+    """Return the path of this process's group by controller; the key of version 2 is empty."""
     paths = {}
     for line in _text(root / "proc/self/cgroup").splitlines():
         number, _, rest = line.partition(":")
@@ -84,12 +84,12 @@ def _own_paths(root: Path) -> dict[str, str]:
 
 
 def _below(path: str, top: str) -> PurePosixPath:
-    """A group's path as it is seen below a mount point.
+    """Return the path of a group relative to a mount point.
 
     Args:
-        path: In the whole tree.
-        top: The group that is mounted. Where it does not contain the path, which is so in some containers, the mount
-            point is the process's own group.
+        path: Path of the group in the whole tree.
+        top: The mounted group. If it does not contain the path, as in some containers, the mount point is the group of
+            this process.
     """
     own = PurePosixPath(path)
     if ".." in own.parts or not own.is_relative_to(top):
@@ -97,8 +97,8 @@ def _below(path: str, top: str) -> PurePosixPath:
     return own.relative_to(top)
 
 
-def _way_up(group: Path, mount: Path) -> Iterator[Path]:
-    """The folders of a group and of those around it, up to the mount point."""
+def _ancestors(group: Path, mount: Path) -> Iterator[Path]:
+    """Yield the directories of a group and its ancestors, up to the mount point."""
     yield group
     while group != mount:
         group = group.parent
@@ -106,7 +106,7 @@ def _way_up(group: Path, mount: Path) -> Iterator[Path]:
 
 
 def _quota(folder: Path) -> list[float]:
-    """The quota of a group in cores; empty where it has none."""
+    """Return the CPU quota of a group in cores; empty if it has none."""
     allowed, _, period = _text(folder / "cpu.max").strip().partition(" ")
     found = []
     for time, length in (
@@ -119,10 +119,10 @@ def _quota(folder: Path) -> list[float]:
 
 
 def _memory(folder: Path) -> list[tuple[int, int]]:
-    """Each limit on the memory of a group, and what is left below it."""
+    """Return each memory limit of a group, and the free memory within it."""
     version_2 = [_number(_text(folder / name)) for name in ("memory.max", "memory.high")]
     facts = dict(line.split(" ", 1) for line in _text(folder / "memory.stat").splitlines() if " " in line)
-    # Version 1 has the tightest limit of the groups around as well, be they visible or not.
+    # Version 1 also reports the tightest limit of all ancestors, visible or not.
     version_1 = [_number(_text(folder / "memory.limit_in_bytes")), _number(facts.get("hierarchical_memory_limit", ""))]
     found = []
     for limits, used, cached in (
@@ -130,24 +130,24 @@ def _memory(folder: Path) -> list[tuple[int, int]]:
         (version_1, "memory.usage_in_bytes", "total_inactive_file"),
     ):
         held = max(0, (_number(_text(folder / used)) or 0) - (_number(facts.get(cached, "")) or 0))
-        found += [(limit, max(0, limit - held)) for limit in limits if limit is not None and limit < _UNLIMITED]
+        found += [(limit, max(0, limit - held)) for limit in limits if limit is not None and limit < _MIN_UNLIMITED]
     return found
 
 
 def _number(text: str) -> int | None:
-    """A whole number that is not negative; None for anything else, such as `max` or -1."""
+    """Parse a non-negative integer; None for anything else, such as `max` or -1."""
     text = text.strip()
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 def _text(file: Path) -> str:
-    """The content of a file of the system; empty where it cannot be read."""
+    """Read a system file; empty if it is unreadable."""
     try:
         return file.read_text(encoding="utf-8", errors="surrogateescape")
-    except (OSError, ValueError):  # a null character in a path
+    except (OSError, ValueError):  # ValueError: a null character in the path
         return ""
 
 
 def _unescape(field: str) -> str:
-    r"""A field of `mountinfo`, in which white space and backslashes are written as `\040`."""
+    r"""Unescape a field of `mountinfo`, in which white space and backslashes are escaped as `\040`."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)

@@ -1,4 +1,7 @@
-"""What rnnkit needs to be installed, and how to say that it is missing, broken or cannot be read."""
+"""Supported platforms and required packages, and explanations of a missing or broken installation.
+
+This module imports nothing that an unsupported platform lacks.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class InstallationError(RnnkitError):
 
 
 def explain_import_failure(failure: BaseException) -> InstallationError | None:
-    """The failure in words, where it comes from what is installed; None for any other failure."""
+    """Convert a failed import to an error about the installation; return None for any other failure."""
     if isinstance(failure, ModuleNotFoundError) and failure.name in REQUIRED_PACKAGES:
         return InstallationError(
             f"{failure.name} is not installed, and rnnkit needs it", hint=f"pip install {failure.name}"
@@ -39,16 +42,16 @@ def explain_import_failure(failure: BaseException) -> InstallationError | None:
         return _broken(package, failure)
     if isinstance(failure, ImportError):
         return InstallationError(
-            "rnnkit or Python cannot be loaded from where they are installed",
+            "rnnkit or Python cannot be loaded from their installation",
             _reason(failure),
             f"installed in {sys.prefix}",
-            hint="this user needs to be able to read that folder; if it can, install rnnkit anew",
+            hint="check that this user can read that folder; otherwise install rnnkit again",
         )
     return None
 
 
 def _broken(package: str, failure: BaseException) -> InstallationError:
-    """An installed package that fails while it is imported; environment variables of its own may be the reason."""
+    """Return the error for a package that fails on import, with its environment variables as possible causes."""
     prefixes = {"matplotlib": ("MPLCONFIG", "MATPLOTLIB"), "torch": ("TORCH", "PYTORCH")}.get(
         package, (package.upper(),)
     )
@@ -67,7 +70,7 @@ def _reason(failure: BaseException) -> str:
 
 
 def _importing(trace: TracebackType | None) -> str | None:
-    """The required package whose modules were being imported; of those that import each other, the innermost."""
+    """Return the required package that was being imported, the innermost of nested imports."""
     found = None
     while trace is not None:
         frame = trace.tb_frame
@@ -79,15 +82,15 @@ def _importing(trace: TracebackType | None) -> str | None:
 
 
 SUPPORTED_PLATFORMS = "Linux (x86-64 and aarch64) and macOS (Apple silicon)"
-"""What the documentation states. Tests run on Linux on x86-64."""
+"""Supported platforms. Tests run on Linux on x86-64."""
 
 _OTHERS = {"win32": "Windows", "cygwin": "Cygwin", "emscripten": "Emscripten", "wasi": "WASI"}
 _NEEDED = ("fcntl", "resource")
-"""Modules of Python that only systems of the Unix family have: locks that end with their process, limits."""
+"""Python modules that only Unix systems have: file locks and resource limits."""
 
 
 def unsupported_platform() -> str | None:
-    """Why rnnkit cannot run here, with the way out; None where it can."""
+    """Return an error message if the platform is not supported, otherwise None."""
     name = _OTHERS.get(sys.platform)
     if name is None:
         try:

@@ -1,7 +1,7 @@
-"""Which code this interpreter and the ones it starts may run: installed modules, and nothing from the current folder.
+"""Isolation of this interpreter and its children from code in the current directory.
 
-People run commands in folders that they unpacked from somewhere. A `secrets.py` or a `matplotlibrc` in such a folder
-is data, so `python -m` must not import the one and the libraries must not read the other.
+Users run commands in directories unpacked from elsewhere. A `secrets.py` or `matplotlibrc` there is data: `python -m`
+must not import the one, and libraries must not read the other.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from importlib.abc import Loader, MetaPathFinder
-else:  # the classes would cost every command some 5 ms, and what they are for does not need them
+else:  # importing the classes would cost every command about 5 ms
     Loader = MetaPathFinder = object
 
 ROOT = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))  # noqa: PTH120 - this file imports little
-"""Folder in which this `rnnkit` was found."""
+"""Directory that contains this `rnnkit` package."""
 
 SETTINGS_READERS = {"matplotlib": None, "numba.core.config": "_config_fname"}
-"""Modules that read a file of the current folder while they are imported; where one reads it again later, the variable
-that holds the file's name."""
+"""Modules that read a file in the current directory on import, with the variable that contains its name if a module
+reads it again later."""
 
 PARENT_VARIABLE = "_RNNKIT_PARENT"
-"""Environment variable with the number of the process that started this one and that it must not outlive."""
+"""Environment variable with the id of the parent process, which this process must not outlive."""
 
 
-def interpreter_command(*words: str) -> list[str]:
-    """The command line of another interpreter like this one, which does not search the current folder for modules."""
-    return [sys.executable, "-P", *words]
+def interpreter_command(*arguments: str) -> list[str]:
+    """Return the command line of an equal interpreter that does not import from the current directory."""
+    return [sys.executable, "-P", *arguments]
 
 
 def child_environment() -> dict[str, str]:
-    """The environment variables with which other interpreters find the same modules, and none in the current folder."""
+    """Return environment variables with which a child finds the same modules, and none in the current directory."""
     variables = {**os.environ, "PYTHONSAFEPATH": "1"}
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     named = [entry for entry in given if entry not in _CURRENT_DIRECTORY]
@@ -48,75 +48,75 @@ def child_environment() -> dict[str, str]:
 
 
 def search_path() -> list[str]:
-    """`sys.path` with this `rnnkit`, and without the current folder where that is not named by its full path."""
+    """Return `sys.path` with this `rnnkit`, and without the current directory unless that is an absolute path."""
     unwanted = set(_CURRENT_DIRECTORY)
     if _CURRENT_DIRECTORY & {
         *os.environ.get("PYTHONPATH", "x").split(os.pathsep)
-    }:  # which Python has made a full path of
+    }:  # Python has converted it to an absolute path
         unwanted.add(os.path.realpath(os.curdir))
     path = [entry for entry in sys.path if entry not in unwanted]
     return path if ROOT in {os.path.realpath(entry) for entry in path} else [*path, ROOT]
 
 
 def protect_imports() -> None:
-    """Keep this process, and all that it starts from here on, from running what lies in the current folder."""
+    """Prevent this process and its future children from running code in the current directory."""
     sys.path[:] = search_path()
     os.environ.update(child_environment())
-    os.environ["MPLBACKEND"] = "agg"  # pictures become files, and any other might have to be installed
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+    os.environ["MPLBACKEND"] = "agg"  # figures are written to files; other backends may not be installed
+    if not any(isinstance(finder, _IsolatingFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _IsolatingFinder())
 
 
 _CURRENT_DIRECTORY = {"", os.curdir}
-"""How a search path names the current folder."""
+"""Spellings of the current directory in a search path."""
 
 
 def _installed() -> list[str]:
-    """Where an interpreter looks for modules by itself."""
+    """Return the default entries of the interpreter's search path."""
     return [entry for entry in sys.path if entry.startswith((sys.prefix, sys.base_prefix))]
 
 
-class _Finder(MetaPathFinder):
-    """Finds the modules of `READ_SETTINGS`, and has them loaded where no such file lies."""
+class _IsolatingFinder(MetaPathFinder):
+    """Finds the modules of `SETTINGS_READERS` and loads them in another directory."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The module's own spec with another loader; None for all other modules."""
+        """Return the spec of the module with an isolating loader; None for other modules."""
         if name not in SETTINGS_READERS:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)
         spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)
+            spec.loader = _IsolatingLoader(spec.loader)
         return spec
 
 
-class _Loader(Loader):
-    """Runs a module in the root folder, where only the administrator may put files."""
+class _IsolatingLoader(Loader):
+    """Executes a module in the root directory, where only the administrator can create files."""
 
-    def __init__(self, own: Loader) -> None:
-        self._own = own
+    def __init__(self, original: Loader) -> None:
+        self._original = original
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """As the module's own loader does."""
-        return self._own.create_module(spec)
+        """Delegate to the original loader."""
+        return self._original.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Run the module's code."""
-        with _in_root_folder():
-            self._own.exec_module(module)
+        """Execute the module in the root directory."""
+        with _in_root_directory():
+            self._original.exec_module(module)
         name = SETTINGS_READERS[module.__name__]
         if name is not None:
             setattr(module, name, os.devnull)
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._own, name)
+        return getattr(self._original, name)
 
 
 @contextmanager
-def _in_root_folder() -> Iterator[None]:
+def _in_root_directory() -> Iterator[None]:
     try:
         here = os.open(os.curdir, getattr(os, "O_PATH", os.O_RDONLY))
-    except OSError:  # the current folder is gone or closed to this user, so nothing in it can be read either
+    except OSError:  # the current directory is missing or unreadable, and so is any file in it
         yield
         return
     try:

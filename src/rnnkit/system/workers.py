@@ -1,7 +1,8 @@
-"""Work shared among processes: items go out as they come, results come back in the order of the items.
+"""Worker processes: items are distributed as workers become idle, results are returned in the order of the items.
 
-The processes are started anew, so they hold nothing of their parent's: no threads, locks or open files. They end with
-their parent, whatever ends it and whenever: all that they are told comes through a pipe, whose other end closes then.
+Processes are started afresh, not forked, so they inherit no threads, locks or open files. They end with their parent,
+however it ends: all work comes through a pipe whose other end is closed then. `concurrent.futures` provides neither
+this nor a bound on the results that wait for an earlier one.
 """
 
 from __future__ import annotations
@@ -22,13 +23,18 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 MAX_AHEAD = 3
-"""Items given out, for each process, before the result of the first is taken: what bounds the memory."""
+"""Items per process sent before the oldest result is taken; bounds memory."""
 
 EXIT_TIMEOUT = 5.0
-"""Seconds that a process is given to end by itself."""
+"""Seconds to wait for a process to exit by itself."""
 
 _PIPE_CLOSED = (EOFError, ConnectionError)
-"""What a pipe says when nobody is at its other end."""
+"""Errors of a pipe whose other end is closed."""
+
+_FINISH = "finish"
+
+_PROGRAM = "import sys; sys.path[:] = {path}; from rnnkit.system.workers import serve; serve({descriptor})"
+"""Program of a worker process: it finds modules where this process does, but not in the current directory."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -37,129 +43,27 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 
 class Worker(Protocol[Item_contra, Result_co]):
-    """What one process does."""
+    """The work of one process."""
 
-    def do(self, item: Item_contra, /) -> Result_co:
-        """The result of one item."""
+    def process(self, item: Item_contra, /) -> Result_co:
+        """Return the result of one item."""
 
     def finish(self) -> Any:
-        """What it has gathered over its items, asked for once, after them."""
+        """Return the result over all items; called once, after them."""
 
 
 @dataclass(eq=False)
 class _Child:
-    """A process, its pipe, and the number of the item that it works on."""
+    """A process, its pipe, and the index of its current item."""
 
     process: subprocess.Popen[bytes]
     pipe: Connection
-    number: int | None = None
-
-
-class WorkerPool(Generic[Item, Result]):
-    """Processes that do the same work; with one, the work is done here and nothing is started.
-
-    A context manager: when its block ends, by whatever way, so have the processes.
-
-    Args:
-        make: Makes a worker; called once in each process, to which it is pickled.
-        processes: How many; 0 is one a core.
-    """
-
-    def __init__(self, make: Callable[[], Worker[Item, Result]], processes: int) -> None:
-        self._make = make
-        self._count = processes or available_cores()
-        self._here: Worker[Item, Result] | None = None
-        self._children: list[_Child] = []
-
-    def __enter__(self) -> WorkerPool[Item, Result]:
-        if self._count == 1:
-            self._here = self._make()
-            return self
-        try:
-            for _ in range(self._count):
-                self._children.append(_start())
-            for child in self._children:  # which begin side by side: what each is told may be more than a pipe holds
-                _tell(child, self._make)
-        except BaseException:
-            self._end(at_once=True)
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self._end(at_once=kind is not None)
-
-    @property
-    def apart(self) -> bool:
-        """Whether the work is done in other processes."""
-        return self._count > 1
-
-    def map(self, items: Iterable[Item]) -> Iterator[Result]:
-        """The result of each item, in their order; so are errors, those of making the items among them.
-
-        Raises:
-            WorkerError: A process died. Whatever `do` raises is raised here.
-        """
-        if self._here is not None:
-            yield from map(self._here.do, items)
-            return
-        waiting, answers = iter(items), dict[int, _Answer]()
-        given, taken, more = 0, 0, True
-        while more or taken < given:
-            idle = [child for child in self._children if child.number is None]
-            while more and idle and given - taken < MAX_AHEAD * self._count:
-                try:
-                    item = next(waiting)
-                except StopIteration:
-                    more = False
-                    break
-                except Exception as error:
-                    answers[given] = _Answer(failure=error)  # its turn comes behind the items before
-                    more = False
-                else:
-                    _send(idle.pop(), given, item)
-                given += 1
-            if taken in answers:
-                yield answers.pop(taken).result()
-                taken += 1
-            elif taken < given:
-                answers.update(self._receive())
-
-    def finish(self) -> list[Any]:
-        """What each process has gathered. Raises WorkerError where one died."""
-        if self._here is not None:
-            return [self._here.finish()]
-        for child in self._children:
-            _send(child, 0, _FINISH)
-        return [_take(child).result() for child in self._children]
-
-    def _receive(self) -> dict[int, _Answer]:
-        """Answers that are there, by their items' numbers; waits until there is one."""
-        from multiprocessing.connection import wait
-
-        busy = {child.pipe: child for child in self._children if child.number is not None}
-        found = {}
-        for pipe in wait(list(busy)):
-            child = busy[pipe]  # type: ignore[index]
-            assert child.number is not None
-            number = child.number
-            found[number] = _take(child)
-        return found
-
-    def _end(self, at_once: bool) -> None:
-        for child in self._children:
-            child.pipe.close()  # which ends a process that waits for work
-            if at_once:
-                child.process.terminate()
-        for child in self._children:
-            if _exit_code(child) is None:
-                child.process.kill()
-                child.process.wait()
-        self._children.clear()
+    index: int | None = None
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """A result, or what was raised in its place."""
+class _Reply:
+    """A result, or the error raised instead."""
 
     value: Any = None
     failure: Exception | None = None
@@ -170,15 +74,110 @@ class _Answer:
         return self.value
 
 
-_FINISH = "finish"
+class WorkerPool(Generic[Item, Result]):
+    """Processes that run the same work; a pool of one runs it in this process and starts none.
 
+    A context manager: the processes end with its block.
 
-_PROGRAM = "import sys; sys.path[:] = {path}; from rnnkit.system.workers import serve; serve({descriptor})"
-"""What a process runs: modules are looked for where this one looks, but not in the current folder."""
+    Args:
+        make_worker: Creates a worker; pickled and called once in each process.
+        processes: Number of processes; 0 is one per core.
+    """
+
+    def __init__(self, make_worker: Callable[[], Worker[Item, Result]], processes: int) -> None:
+        self._make_worker = make_worker
+        self._count = processes or available_cores()
+        self._local: Worker[Item, Result] | None = None
+        self._children: list[_Child] = []
+
+    def __enter__(self) -> WorkerPool[Item, Result]:
+        if self._count == 1:
+            self._local = self._make_worker()
+            return self
+        try:
+            for _ in range(self._count):
+                self._children.append(_start())
+            for child in self._children:  # after all have started, because a message may exceed the pipe's buffer
+                _send_message(child, self._make_worker)
+        except BaseException:
+            self._end(terminate=True)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._end(terminate=kind is not None)
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether the work runs in other processes."""
+        return self._count > 1
+
+    def map(self, items: Iterable[Item]) -> Iterator[Result]:
+        """Yield the result of each item in order; errors keep that order, including those of the iterable.
+
+        Raises:
+            WorkerError: A process ended unexpectedly. Errors of `Worker.process` are raised unchanged.
+        """
+        if self._local is not None:
+            yield from map(self._local.process, items)
+            return
+        pending, replies = iter(items), dict[int, _Reply]()
+        sent, taken, more = 0, 0, True
+        while more or taken < sent:
+            idle = [child for child in self._children if child.index is None]
+            while more and idle and sent - taken < MAX_AHEAD * self._count:
+                try:
+                    item = next(pending)
+                except StopIteration:
+                    more = False
+                    break
+                except Exception as error:
+                    replies[sent] = _Reply(failure=error)  # raised after the results of earlier items
+                    more = False
+                else:
+                    _send(idle.pop(), sent, item)
+                sent += 1
+            if taken in replies:
+                yield replies.pop(taken).result()
+                taken += 1
+            elif taken < sent:
+                replies.update(self._receive())
+
+    def finish(self) -> list[Any]:
+        """Return `Worker.finish` of each process. Raises WorkerError if one ended unexpectedly."""
+        if self._local is not None:
+            return [self._local.finish()]
+        for child in self._children:
+            _send(child, 0, _FINISH)
+        return [_receive(child).result() for child in self._children]
+
+    def _receive(self) -> dict[int, _Reply]:
+        """Wait for at least one reply; return all that have arrived, by the index of their item."""
+        from multiprocessing.connection import wait
+
+        busy = {child.pipe: child for child in self._children if child.index is not None}
+        found = {}
+        for pipe in wait(list(busy)):
+            child = busy[pipe]  # type: ignore[index]
+            assert child.index is not None
+            index = child.index
+            found[index] = _receive(child)
+        return found
+
+    def _end(self, terminate: bool) -> None:
+        for child in self._children:
+            child.pipe.close()  # which ends a process that waits for work
+            if terminate:
+                child.process.terminate()
+        for child in self._children:
+            if _exit_code(child) is None:
+                child.process.kill()
+                child.process.wait()
+        self._children.clear()
 
 
 def _start() -> _Child:
-    """Start a process. It begins deaf to Ctrl-C, which reaches the whole group: its parent ends it."""
+    """Start a process. It ignores Ctrl-C, which the terminal sends to the whole process group: its parent ends it."""
     from multiprocessing import Pipe
 
     ours, theirs = Pipe()
@@ -196,30 +195,30 @@ def _start() -> _Child:
     return _Child(process, ours)
 
 
-def _send(child: _Child, number: int, item: Any) -> None:
-    child.number = number
-    _tell(child, item)
+def _send(child: _Child, index: int, item: Any) -> None:
+    child.index = index
+    _send_message(child, item)
 
 
-def _tell(child: _Child, what: Any) -> None:
+def _send_message(child: _Child, message: Any) -> None:
     try:
-        child.pipe.send(what)
+        child.pipe.send(message)
     except _PIPE_CLOSED:
-        raise _death(child) from None
+        raise _unexpected_exit(child) from None
 
 
-def _take(child: _Child) -> _Answer:
-    """The answer of a process, which is idle then."""
+def _receive(child: _Child) -> _Reply:
+    """Receive the reply of a process, which is idle afterwards."""
     try:
-        answer: _Answer = child.pipe.recv()
+        reply: _Reply = child.pipe.recv()
     except _PIPE_CLOSED:
-        raise _death(child) from None
-    child.number = None
-    return answer
+        raise _unexpected_exit(child) from None
+    child.index = None
+    return reply
 
 
-def _death(child: _Child) -> WorkerError:
-    """Why a process is gone."""
+def _unexpected_exit(child: _Child) -> WorkerError:
+    """Return the error for a process that has ended."""
     code = _exit_code(child)
     if code is not None and code < 0:
         reason = f"was ended by signal {-code} ({signal.Signals(-code).name})"
@@ -228,15 +227,16 @@ def _death(child: _Child) -> WorkerError:
     killed = code == -signal.SIGKILL
     return WorkerError(
         f"a worker process {reason}",
-        f"process {child.process.pid}; what was there before is untouched",
-        hint="the system kills processes when memory runs out: give fewer --processes"
+        f"process {child.process.pid}; existing files are unchanged",
+        hint="the system kills processes when memory runs out: use fewer --processes"
         if killed
-        else "run again with --processes 1, which says more where it fails",
+        else "run again with --processes 1 for a more detailed error",
+        option="--processes",
     )
 
 
 def _exit_code(child: _Child) -> int | None:
-    """How a process ended; None where it still runs after some patience."""
+    """Wait for a process to exit and return its exit code; None after the timeout."""
     try:
         return child.process.wait(EXIT_TIMEOUT)
     except subprocess.TimeoutExpired:
@@ -244,10 +244,10 @@ def _exit_code(child: _Child) -> int | None:
 
 
 def serve(descriptor: int) -> None:
-    """Be a process: make a worker as the pipe says and answer what comes through it, until its other end is closed.
+    """Run a worker process: receive the worker's factory, then reply to items until the pipe is closed.
 
     Args:
-        descriptor: The file descriptor of this end of the pipe.
+        descriptor: File descriptor of this end of the pipe.
     """
     from multiprocessing.connection import Connection
 
@@ -256,19 +256,19 @@ def serve(descriptor: int) -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     worker: Worker[Any, Any] | None = None
     with suppress(*_PIPE_CLOSED), Connection(descriptor) as pipe:
-        make = pipe.recv()
+        make_worker = pipe.recv()
         while True:
             item = pipe.recv()
             try:
-                worker = worker or make()
-                answer = _Answer(worker.finish() if item == _FINISH else worker.do(item))
+                worker = worker or make_worker()
+                reply = _Reply(worker.finish() if item == _FINISH else worker.process(item))
             except Exception as error:
-                answer = _Answer(failure=_portable(error))
-            pipe.send(answer)
+                reply = _Reply(failure=_picklable(error))
+            pipe.send(reply)
 
 
-def _portable(error: Exception) -> Exception:
-    """An error that can be pickled, with its traceback as a note for `--debug`."""
+def _picklable(error: Exception) -> Exception:
+    """Return an error that can be pickled, with its traceback as a note for `--debug`."""
     known = isinstance(error, RnnkitError | MemoryError | OSError)
     sent = error if known else RuntimeError(f"{type(error).__name__}: {error}")
     sent.add_note("".join(traceback.format_exception(error)))

@@ -1,1 +1,1 @@
-"""The one line reader, tokenizers, vocabulary, special symbols. No torch."""
+"""Text: the line reader, tokenizers, vocabularies, special tokens, token files. No torch."""

@@ -1,14 +1,13 @@
-"""Text files in blocks of whole lines, which other processes can read by themselves.
+"""Text files in blocks: of whole lines for worker processes, of whole words for counting.
 
-A block of a plain file is a span of its bytes; what is read here looks only for line ends. A gzip file can be read
-from its beginning only, so its blocks carry their bytes.
-
-The rules are those of the line reader, and so are the errors: they name the line of the file, not of the block.
+A line block of an uncompressed file is a byte range, found by looking at line ends only, which another process reads
+from the file itself. A compressed file can only be read from its start, so its blocks carry their bytes. The rules and
+the errors are those of the line reader: errors contain the line of the file, not of the block. A word block may end
+within a line, as corpora that are one single line are common.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -21,51 +20,59 @@ from rnnkit.text.lines import (
     BOM,
     MAX_LINE_BYTES,
     READ_ERRORS,
-    STDIN,
     check_not_utf16,
     decode_lines,
     decode_text,
+    display_name,
     line_too_long,
     open_text,
+    unreadable_after,
 )
 
 LINE_BLOCK_BYTES: Final = 1_000_000
-"""Bytes of a block, about; not more than a line may have, so that a block of several lines holds none too long."""
+"""Approximate size of a line block; at most `MAX_LINE_BYTES`, so that no line in a block of several is too long."""
 
-_PIECE: Final = 1 << 20
+WORD_BLOCK_BYTES: Final = 1 << 20
+"""Bytes read at a time for a word block, and about the maximum length of a word."""
+
+ASCII_SPACES: Final = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
+"""The ASCII bytes that `str.split` treats as white space."""
+
+_OTHER_SPACES = tuple("\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000") + tuple(map(chr, range(0x2000, 0x200B)))
+_COUNT_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
 class LineBlock:
-    """Whole lines of a text file.
+    """Consecutive whole lines of a text file.
 
     Attributes:
         path: The file.
-        first: Number of the first line, from 1.
+        first_line: Line number of the first line, from 1.
         lines: Number of lines.
         size: Their bytes.
-        start: Where they begin in the file; None where it is gzip.
-        raw: The bytes; None where they are to be read from the file.
+        start: Byte offset in the file; None if the file is compressed.
+        raw: The bytes; None if they have to be read from the file.
     """
 
     path: Path
-    first: int
+    first_line: int
     lines: int
     size: int
     start: int | None
     raw: bytes | None
 
-    def portable(self) -> LineBlock:
-        """The same block for another process: without its bytes, where that can read them itself."""
+    def for_other_process(self) -> LineBlock:
+        """Return the block to send to another process: without its bytes if they can be read from the file."""
         return self if self.start is None else replace(self, raw=None)
 
     def decode(self, max_bytes: int = MAX_LINE_BYTES) -> list[str]:
-        """Its lines without their ends; all at once, where nothing is wrong. Raises as `read_lines`."""
+        """Return the lines without their ends. Raises as `read_lines`."""
         raw = self._read()
-        text = None if len(raw) > max_bytes or b"\0" in raw else _decoded(raw)
-        if text is None:
-            return list(decode_lines(io.BytesIO(raw), str(self.path), max_bytes, self.first))
-        if self.first == 1:
+        text = None if len(raw) > max_bytes or b"\0" in raw else _decode_or_none(raw)
+        if text is None:  # line by line, which reports the line at fault
+            return list(decode_lines(io.BytesIO(raw), str(self.path), max_bytes, self.first_line))
+        if self.first_line == 1:
             text = text.removeprefix("\ufeff")
         lines = text.split("\n")
         if raw.endswith(b"\n"):
@@ -81,67 +88,76 @@ class LineBlock:
                 file.seek(self.start)
                 return file.read(self.size)
         except OSError as error:
-            raise DataError(f"cannot read {self.path} beyond line {self.first - 1}", str(error.strerror)) from error
+            raise DataError(
+                f"cannot read {self.path} beyond line {self.first_line - 1}",
+                str(error.strerror),
+                path=self.path,
+                line=self.first_line - 1,
+            ) from error
 
 
 def read_line_blocks(
-    paths: Sequence[Path], max_bytes: int = MAX_LINE_BYTES, size: int | None = None, span: tuple[int, int] | None = None
+    paths: Sequence[Path],
+    max_bytes: int = MAX_LINE_BYTES,
+    block_bytes: int | None = None,
+    line_range: tuple[int, int] | None = None,
 ) -> Iterator[tuple[LineBlock, ...]]:
-    """Read text files in step: each time a block of every file, all of the same number of lines.
+    """Read text files in step: yield one block of each file, all with the same number of lines.
 
     Args:
-        paths: One file, or the sides of a corpus.
-        max_bytes: Longest line allowed, in bytes.
-        size: Bytes that are read of each file at a time, more where a line is longer; `BLOCK` unless given.
-        span: Lines wanted, from 0: the first, and the one behind the last. All of them unless given.
+        paths: One file, or the sides of a parallel corpus.
+        max_bytes: Maximum length of a line, in bytes.
+        block_bytes: Bytes read of each file at a time, more for a longer line; default `LINE_BLOCK_BYTES`.
+        line_range: Half-open range of line indices, from 0; default all lines.
 
     Raises:
-        DataError: A file is missing or damaged, has too long a line, or the files have different numbers of lines. What
-            is inside the lines is looked at by `Block.decode`.
+        DataError: A file is missing or damaged, contains a line that is too long, or the files have different numbers
+            of lines. The content of lines is checked by `LineBlock.decode`.
     """
-    size = size or LINE_BLOCK_BYTES
+    block_bytes = block_bytes or LINE_BLOCK_BYTES
     with ExitStack() as stack:
-        sources = [_LineBlockReader(path, stack.enter_context(open_text(path)), max_bytes) for path in paths]
-        start, stop = span or (0, None)
-        for source in sources:
-            source.skip(start, size)
-        while stop is None or sources[0].line <= stop:
-            lines = min(source.fill(size) for source in sources)
+        readers = [_LineBlockReader(path, *stack.enter_context(open_text(path)), max_bytes) for path in paths]
+        start, stop = line_range or (0, None)
+        for reader in readers:
+            reader.skip(start, block_bytes)
+        while stop is None or readers[0].line <= stop:
+            lines = min(reader.fill(block_bytes) for reader in readers)
             if stop is not None:
-                lines = min(lines, stop - sources[0].line + 1)
+                lines = min(lines, stop - readers[0].line + 1)
             if not lines:
                 break
-            yield tuple(source.take(lines) for source in sources)
-        if stop is None and len({bool(source.rest) for source in sources}) > 1:
-            raise length_mismatch(paths, [source.line - 1 + source.count() for source in sources])
+            yield tuple(reader.take(lines) for reader in readers)
+        if stop is None and len({bool(reader.rest) for reader in readers}) > 1:
+            raise length_mismatch(paths, [reader.line - 1 + reader.count() for reader in readers])
 
 
 def count_lines(path: Path) -> int:
-    """Lines of a text file, as `wc -l` counts them; a last one without an end counts too. Raises as `read_blocks`."""
-    with open_text(path) as file:
-        return _LineBlockReader(path, file, MAX_LINE_BYTES).count()
+    """Count lines as `wc -l` does, plus a last line without an end. Raises as `read_line_blocks`."""
+    with open_text(path) as (file, compression):
+        return _LineBlockReader(path, file, compression, MAX_LINE_BYTES).count()
 
 
 def length_mismatch(paths: Sequence[Path], counts: Sequence[int]) -> DataError:
-    """The error of two sides that do not fit; `counts` are their lines."""
+    """Return the error for two sides with different numbers of lines, `counts`."""
     return DataError(
         "source and target differ in length",
-        f"{paths[0]} has {counts[0]} lines, {paths[1]} has {counts[1]}; "
-        f"the last pair that both have is line {min(counts)}",
+        f"{paths[0]} has {counts[0]} lines, {paths[1]} has {counts[1]}; line {min(counts)} is the last line in both",
         hint="a blank line at the end of one file is the usual cause; `rnnkit inspect FILE` counts lines",
+        path=paths[0],
+        line=min(counts),
     )
 
 
 class _LineBlockReader:
-    """An open file and what was read of it that no block has yet.
+    """An open file and the bytes read ahead of the last block.
 
     Attributes:
-        line: Number of the line that `rest` begins with.
-        rest: Bytes that were read ahead.
-        ends: Line ends in them, as `fill` has counted.
+        line: Line number at which `rest` begins.
+        rest: Bytes read ahead.
+        ends: Line ends in `rest`, as counted by `fill`.
     """
 
-    def __init__(self, path: Path, file: IO[bytes], max_bytes: int) -> None:
+    def __init__(self, path: Path, file: IO[bytes], compression: str | None, max_bytes: int) -> None:
         self.path = path
         self.line = 1
         self.rest = b""
@@ -149,20 +165,20 @@ class _LineBlockReader:
         self._file = file
         self._max_bytes = max_bytes
         self._start = 0
-        self._plain = not isinstance(file, gzip.GzipFile)
-        self._over = False
+        self._compressed = compression is not None
+        self._at_end = False
 
     def fill(self, size: int) -> int:
-        """Read on, to about `size` bytes or a whole line; returns how many whole lines are there."""
-        while not self._over and (len(self.rest) < size or b"\n" not in self.rest):
+        """Read ahead to about `size` bytes or one whole line; return the number of whole lines in `rest`."""
+        while not self._at_end and (len(self.rest) < size or b"\n" not in self.rest):
             if len(self.rest) > self._max_bytes + len(BOM) + 1 and b"\n" not in self.rest:
                 raise line_too_long(str(self.path), self.line, self._max_bytes)
             self.rest += self._read(size - len(self.rest) if len(self.rest) < size else size)
         self.ends = self.rest.count(b"\n")
-        return self.ends + (self._over and not self.rest.endswith(b"\n") and bool(self.rest))
+        return self.ends + (self._at_end and not self.rest.endswith(b"\n") and bool(self.rest))
 
     def take(self, lines: int) -> LineBlock:
-        """The next so many lines; `fill` has said that there are as many."""
+        """Return the next lines as a block; at most as many as the last `fill` returned."""
         if lines > self.ends:
             end = len(self.rest)
         elif lines == self.ends:
@@ -172,92 +188,84 @@ class _LineBlockReader:
             for _ in range(lines):
                 end = self.rest.index(b"\n", end) + 1
         raw, self.rest = self.rest[:end], self.rest[end:]
-        block = LineBlock(self.path, self.line, lines, len(raw), self._start if self._plain else None, raw)
+        block = LineBlock(self.path, self.line, lines, len(raw), None if self._compressed else self._start, raw)
         self.line += lines
         self._start += len(raw)
         return block
 
     def skip(self, lines: int, size: int) -> None:
-        """Leave lines out."""
-        while lines and (there := self.fill(size)):
-            lines -= self.take(min(lines, there)).lines
+        """Skip lines."""
+        while lines and (available := self.fill(size)):
+            lines -= self.take(min(lines, available)).lines
 
     def count(self) -> int:
-        """Lines that are left, read to the end."""
+        """Read to the end and return the number of remaining lines."""
         ends, last = self.rest.count(b"\n"), self.rest[-1:]
-        while piece := self._read(_PIECE):
-            ends, last = ends + piece.count(b"\n"), piece[-1:]
+        while chunk := self._read(_COUNT_CHUNK):
+            ends, last = ends + chunk.count(b"\n"), chunk[-1:]
         return ends + (last not in (b"", b"\n"))
 
     def _read(self, size: int) -> bytes:
         try:
-            piece = self._file.read(size)
+            chunk = self._file.read(size)
         except READ_ERRORS as error:
-            before = self.line - 1 + self.rest.count(b"\n")
-            raise DataError(f"cannot read {self.path} beyond line {before}", str(error)) from error
-        self._over = not piece
-        return piece
+            raise unreadable_after(str(self.path), self.line - 1 + self.rest.count(b"\n"), error) from error
+        self._at_end = not chunk
+        return chunk
 
 
-def _decoded(raw: bytes) -> str | None:
+def _decode_or_none(raw: bytes) -> str | None:
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
 
 
-WORD_BLOCK_BYTES: Final = 1 << 20
-"""Bytes that are read at a time, and about the longest word."""
-
-ASCII_SPACES: Final = b" \t\n\v\f\r\x1c\x1d\x1e\x1f"
-"""Bytes that `str.split` takes for white space."""
-
-_OTHER_SPACES = tuple("\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000") + tuple(map(chr, range(0x2000, 0x200B)))
-
-
 def read_word_blocks(path: Path, size: int = WORD_BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield the text of a file in blocks that end where a word ends.
+    """Yield the text of a file in blocks that end after a word.
 
-    White space beyond ASCII becomes a blank, so that words stand between `ASCII_SPACES`; a line ends with LF.
+    White space beyond ASCII is replaced by a space, so that `ASCII_SPACES` separate the words; LF ends a line.
 
     Args:
         path: The file; `-` is standard input.
         size: Bytes to read at a time.
 
     Raises:
-        DataError: The file is missing, unreadable, UTF-16 or not UTF-8, holds a NUL byte, or a word longer than
-            `size`; the message names the line.
+        DataError: The file is missing, unreadable, UTF-16 or not UTF-8, contains a NUL byte, or a word longer than
+            `size`; the message contains the line.
     """
-    name = "standard input" if path == STDIN else str(path)
+    name = display_name(path)
     line, column = 1, 0
-    with open_text(path) as file:
-        for raw in _cut_blocks(file, name, size):
+    with open_text(path) as (file, _):
+        for raw in _split_after_space(file, name, size):
             text = decode_text(raw, name, line, column)
             ends = raw.count(b"\n")
             line += ends
             column = len(raw) - raw.rfind(b"\n") - 1 if ends else column + len(raw)
-            yield raw if text.isascii() else _blank_spaces(text).encode()
+            yield raw if text.isascii() else _replace_spaces(text).encode()
 
 
-def _blank_spaces(text: str) -> str:
+def _replace_spaces(text: str) -> str:
     for space in _OTHER_SPACES:
-        if space in text:  # a search for each is quicker than one pass that looks at every character
+        if space in text:  # a search for each is faster than one loop over all characters
             text = text.replace(space, " ")
     return text
 
 
-def _cut_blocks(file: IO[bytes], name: str, size: int) -> Iterator[bytes]:
-    """The bytes of an open file, cut behind white space."""
+def _split_after_space(file: IO[bytes], name: str, size: int) -> Iterator[bytes]:
+    """Yield the bytes of an open file in blocks that end with white space."""
     rest, lines = _read(file, len(BOM), name, 0), 0
     check_not_utf16(rest, name)
     rest = rest.removeprefix(BOM)
-    while read := _read(file, size, name, lines):
-        block = rest + read
-        end = _last_space(block)
+    while chunk := _read(file, size, name, lines):
+        block = rest + chunk
+        end = 1 + max(block.rfind(bytes([space])) for space in ASCII_SPACES)
         if end == 0 and len(block) > size:
             raise DataError(
                 f"{name}:{lines + 1}: a word is longer than {size:,} bytes",
-                hint="words are expected with blanks between them; is this a text file?",
+                hint="words are separated by spaces; check that this is a text file",
+                path=name,
+                line=lines + 1,
             )
         rest = block[end:]
         lines += block.count(b"\n", 0, end)
@@ -271,9 +279,4 @@ def _read(file: IO[bytes], size: int, name: str, lines: int) -> bytes:
     try:
         return file.read(size)
     except READ_ERRORS as error:
-        raise DataError(f"cannot read {name} beyond line {lines}", str(error)) from error
-
-
-def _last_space(block: bytes) -> int:
-    """Bytes up to the last white space, that one counted; 0 where there is none."""
-    return 1 + max(block.rfind(bytes([space])) for space in ASCII_SPACES)
+        raise unreadable_after(name, lines, error) from error

@@ -1,7 +1,7 @@
-"""What happens to a line before it is cut into tokens: Unicode form, case, white space.
+"""Normalization of a line before tokenization: Unicode form, case, white space.
 
-The result is what `detokenize` gives back: it cannot know how a character was composed, nor how wide a gap was. The
-exact form keeps both.
+`detokenize` returns the normalized line: how characters were composed and how wide a gap was is lost. The exact form
+keeps both.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ FORMS: Final = (NFC, NFKC, NONE)
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Bring a line to one spelling.
+    """Unicode normalization, lowercasing and white-space normalization.
 
     Attributes:
-        form: `nfc` composes what can be composed; `nfkc` also folds widths, ligatures and the like, and cannot be
-            undone; `none` leaves code points as they are.
-        lowercase: Make everything lower case.
-        exact: With the form `none`, keep white space as it is: runs, ends, tabs, no-break spaces. Without it, which is
-            how tokenizers of older versions work, each run becomes one space.
+        form: `nfc` composes characters; `nfkc` also folds widths, ligatures and the like, irreversibly; `none` leaves
+            code points as they are.
+        lowercase: Convert to lower case.
+        exact: With the form `none`, keep white space: runs, ends, tabs, no-break spaces. Otherwise, as in tokenizers of
+            older versions, each run becomes one space.
     """
 
     form: str = NFC
@@ -33,17 +33,17 @@ class Normalizer:
     exact: bool = False
 
     def __call__(self, text: str) -> str:
-        """The normalised line. Unless exact: no white space at its ends, one space for each run of it inside."""
+        """Return the normalized line. Unless exact, it is stripped and has one space for each run of white space."""
         if self.exact:
             return text.lower() if self.lowercase else text
         return " ".join(self.chunks(text))
 
     def chunks(self, text: str) -> list[str]:
-        """What stands between the spaces of the normalised line."""
+        """Return the normalized line, split at its spaces."""
         if not text.isascii():
             text = self._compose(text)
         if self.lowercase:
-            text = self._compose(text.lower())  # lower case can decompose: U+0130 becomes i and a dot
+            text = self._compose(text.lower())  # lowercasing can decompose: U+0130 becomes i and a combining dot
         return text.split()
 
     def _compose(self, text: str) -> str:

@@ -1,6 +1,6 @@
-"""The four special symbols: the first four rows of every vocabulary, by position.
+"""The special tokens: the first four entries of every vocabulary, by position.
 
-A text that contains `</s>` injects nothing: such a token is an ordinary row of its own, further down.
+A `</s>` in a text is not EOS: the token is an ordinary entry of its own, further down.
 """
 
 from __future__ import annotations
@@ -12,5 +12,5 @@ UNK: Final = 1
 BOS: Final = 2
 EOS: Final = 3
 
-# Keep in the order of the ids above.
+# In the order of the ids above.
 NAMES: Final = ("<pad>", "<unk>", "<s>", "</s>")

@@ -1,4 +1,11 @@
-"""What the name of a corpus file says: `train.de.gz` is the German side of the training part."""
+"""Token files: their names, their manifests, and the raw lines kept beside them.
+
+`train.de.gz` is the German side of the train split, `train.de.tok` contains its tokens, one line per line of text. A
+token file from elsewhere has no manifest and is used as it is: any run of white space separates tokens.
+
+`train.de.tok.raw` contains the raw lines of held-out text, against which the output of a model is evaluated. Each line
+is as the line reader returned it, followed by LF, and is read back unchanged, including a CR or a byte order mark.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +26,20 @@ from rnnkit.text.lines import decode_text, line_too_long, read_lines
 TRAIN: Final = "train"
 VALID: Final = "valid"
 TEST: Final = "test"
+KIND: Final = "tokens"
+VERSION: Final = 1
+
 TOKEN_SUFFIX: Final = ".tok"
-"""Last part of the name of a token file."""
+"""Suffix of a token file."""
+
+RAW_SUFFIX: Final = ".raw"
+"""Suffix that follows the name of a token file in the name of its raw lines."""
 
 DEFAULT_LANGUAGE: Final = "text"
-"""Language of a file whose name has no ending."""
+"""Language of a file whose name has no suffix."""
+
+MAX_TOKEN_LINE_BYTES: Final = 32 * lines.MAX_LINE_BYTES
+"""Maximum length of a line of tokens: a byte token has seven bytes, and composition can triple the text first."""
 
 _SPLITS: Final = {
     "train": TRAIN,
@@ -33,18 +49,19 @@ _SPLITS: Final = {
     "dev": VALID,
     "test": TEST,
 }
-# `test_2016` is a test part, `tests` and `training` are names of their own.
+# `test_2016` is a test split; `tests` and `training` are not splits.
 _SPLIT: Final = re.compile(rf"({'|'.join(sorted(_SPLITS, key=len, reverse=True))})(?![^\W\d_])")
+_COMPRESSION_SUFFIX: Final = re.compile(r"\.(gz|bz2|xz)$")
 
 
 @dataclass(frozen=True)
 class CorpusName:
-    """The parts of a name `STEM.LANGUAGE`, without `.gz` and `.tok`.
+    """The parts of a name `STEM.LANGUAGE`, without suffixes of compression and of token files.
 
     Attributes:
         stem: Such as `train` or `test_2016_flickr`.
-        language: Such as `de`; whatever the ending is.
-        split: `train`, `valid` or `test` where the stem begins with a word for it, the stem itself otherwise.
+        language: The suffix, such as `de`.
+        split: `train`, `valid` or `test` if the stem begins with the name of a split, otherwise the stem.
     """
 
     stem: str
@@ -53,13 +70,13 @@ class CorpusName:
 
     @property
     def token_file(self) -> str:
-        """Name of the file for its tokens."""
+        """Name of the token file."""
         return f"{self.stem}.{self.language}{TOKEN_SUFFIX}"
 
 
 def parse_name(path: Path) -> CorpusName:
-    """Take a file's name apart."""
-    name = path.name.removesuffix(".gz").removesuffix(TOKEN_SUFFIX)
+    """Parse the name of a corpus file."""
+    name = _COMPRESSION_SUFFIX.sub("", path.name).removesuffix(TOKEN_SUFFIX)
     stem, dot, language = name.rpartition(".")
     if not dot or not stem:
         stem, language = name, DEFAULT_LANGUAGE
@@ -67,59 +84,21 @@ def parse_name(path: Path) -> CorpusName:
     return CorpusName(stem, language or DEFAULT_LANGUAGE, _SPLITS[found[1]] if found else stem)
 
 
-RAW_SUFFIX: Final = ".raw"
-"""What follows the name of a token file in the name of its raw lines."""
-
-
-def raw_lines_path(tokens: Path) -> Path:
-    """Where the raw lines of a token file are."""
-    return tokens.with_name(tokens.name + RAW_SUFFIX)
-
-
-def encode_raw_lines(lines: Iterable[str]) -> bytes:
-    """Lines as a file has them."""
-    return "".join(f"{line}\n" for line in lines).encode("utf-8")
-
-
-def read_raw_lines(path: Path) -> Iterator[str]:
-    """The lines of a file of raw lines.
-
-    Raises:
-        DataError: The file is missing or cannot be read, or a line is not UTF-8 or too long.
-    """
-    try:
-        with open_regular(path) as file:
-            number = 0
-            while raw := file.readline(lines.MAX_LINE_BYTES + 1):
-                number += 1
-                if len(raw) > lines.MAX_LINE_BYTES and not raw.endswith(b"\n"):
-                    raise line_too_long(str(path), number, lines.MAX_LINE_BYTES)
-                yield decode_text(raw.removesuffix(b"\n"), str(path), number)
-    except OSError as error:
-        raise DataError(f"cannot read {path}", str(error.strerror)) from error
-
-
-KIND: Final = "tokens"
-VERSION: Final = 1
-MAX_TOKEN_LINE_BYTES: Final = 32 * lines.MAX_LINE_BYTES
-"""Tokens take more room than their text: a byte is seven in a file of byte tokens, composing can triple it first."""
-
-
 @dataclass(frozen=True)
 class TokenFile:
-    """A token file and what is known about it.
+    """A token file with the facts of its manifest.
 
     Attributes:
-        path: Where it is.
+        path: The file.
         split: `train`, `valid`, `test` or another name.
         language: Such as `de`.
-        sha256: Of the file as it is now.
-        tokenizer: Identity of the tokenizer that made it; None where it came from elsewhere.
-        lines: Number of lines, where it is known.
-        samples: Random segmentations of each line of text; 0 means the one best.
-        features: Whether some of its tokens may be features (`text/tokenizers/features.py`).
-        byte_fallback: Whether the tokenizer can write any byte as a token.
-        raw: Where the raw lines are (`text/token_files.py`); None where none were kept.
+        sha256: Current checksum of the file.
+        tokenizer: Identity of its tokenizer; None for a file from elsewhere.
+        lines: Number of lines, if known.
+        samples: Sampled segmentations of each line of text; 0 means the single best segmentation.
+        features: Whether tokens may be features (`text/tokenizers/features.py`).
+        byte_fallback: Whether the tokenizer can encode any byte as a token.
+        raw: Path of the raw lines; None if none were kept.
     """
 
     path: Path
@@ -135,30 +114,60 @@ class TokenFile:
 
 
 def create_token_file(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """Open a token file for writing bytes, whole or not at all; `write_meta` comes next."""
+    """Open a token file for an atomic write of bytes; `write_token_manifest` follows."""
     return artifact_file(path, KIND, VERSION, "wb")
 
 
 def create_raw_lines(path: Path) -> AbstractContextManager[IO[bytes]]:
-    """Open the file of a token file's raw lines, whole or not at all; it must be finished after the token file."""
+    """Open the raw lines of a token file for an atomic write; the token file must be finished first."""
     return atomic.atomic_file(raw_lines_path(path), "wb")
 
 
-def check_raw_lines_replaceable(path: Path) -> None:
-    """Refuse to replace raw lines that no token file's manifest stands beside: they are a file of the user.
+def raw_lines_path(tokens: Path) -> Path:
+    """Return the path of the raw lines of a token file."""
+    return tokens.with_name(tokens.name + RAW_SUFFIX)
 
-    Args:
-        path: The token file that will be written.
+
+def encode_raw_lines(raw_lines: Iterable[str]) -> bytes:
+    """Return raw lines as the content of a file."""
+    return "".join(f"{line}\n" for line in raw_lines).encode("utf-8")
+
+
+def read_raw_lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a file of raw lines.
 
     Raises:
-        ArtefactError: There is such a file.
+        DataError: The file is missing or unreadable, or a line is not UTF-8 or too long.
+    """
+    try:
+        with open_regular(path) as file:
+            number = 0
+            while raw := file.readline(lines.MAX_LINE_BYTES + 1):
+                number += 1
+                if len(raw) > lines.MAX_LINE_BYTES and not raw.endswith(b"\n"):
+                    raise line_too_long(str(path), number, lines.MAX_LINE_BYTES)
+                yield decode_text(raw.removesuffix(b"\n"), str(path), number)
+    except OSError as error:
+        raise DataError(f"cannot read {path}", str(error.strerror), path=path) from error
+
+
+def check_raw_lines_replaceable(path: Path) -> None:
+    """Check that a raw-lines file to be replaced belongs to a token file of rnnkit and not to the user.
+
+    Args:
+        path: The token file to be written.
+
+    Raises:
+        ArtefactError: There is a raw-lines file without a manifest of its token file.
     """
     raw = raw_lines_path(path)
     if raw.exists() and not manifest.manifest_path(path).exists():
         raise ArtefactError(
             f"{raw} was not written by rnnkit: it is not replaced",
-            f"there is no {manifest.manifest_path(path).name} beside it that says so",
+            f"its manifest {manifest.manifest_path(path).name} does not exist",
             hint="choose another --output, or remove the file yourself",
+            path=raw,
+            option="--output",
         )
 
 
@@ -177,15 +186,15 @@ def write_token_manifest(
     """Write the manifest beside a token file.
 
     Args:
-        path: The token file, finished.
+        path: The finished token file.
         options: The resolved options of the command.
         inputs: sha256 of the `text`, identity of the `tokenizer`.
         lines: Lines in the file.
         tokens: Tokens in the file.
-        samples: Random segmentations of each line; 0 means the one best.
+        samples: Sampled segmentations of each line; 0 means the single best segmentation.
         features: Whether the tokenizer has features.
-        byte_fallback: Whether the tokenizer can write any byte as a token.
-        raw: Whether raw lines were written beside it.
+        byte_fallback: Whether the tokenizer can encode any byte as a token.
+        raw: Whether raw lines were written, too.
     """
     name = parse_name(path)
     facts = {
@@ -203,15 +212,15 @@ def write_token_manifest(
 
 
 def open_token_file(path: Path) -> TokenFile:
-    """Look at a token file and at its manifest, if it has one.
+    """Check a token file and read its manifest, if any.
 
     Raises:
-        DataError: There is no such file.
-        ArtefactError: The file has changed since its manifest was written, or is of another kind.
-        FormatError: The manifest is damaged or newer.
+        DataError: The file does not exist.
+        ArtefactError: The file or its raw lines have changed since the manifest was written, or its kind differs.
+        FormatError: The manifest is damaged or of a newer version.
     """
     if not path.is_file():
-        raise DataError(f"there is no token file {path}", hint="`rnnkit tokenize FILE…` makes token files")
+        raise DataError(f"there is no token file {path}", hint="`rnnkit tokenize FILE…` creates token files", path=path)
     name = parse_name(path)
     sha256 = manifest.sha256(path)
     if not manifest.manifest_path(path).exists():
@@ -220,8 +229,9 @@ def open_token_file(path: Path) -> TokenFile:
     if meta.files.get(path.name, {}).get("sha256") != sha256:
         raise ArtefactError(
             f"{path} has changed since `rnnkit tokenize` wrote it",
-            f"its sha256 is not the one in {manifest.manifest_path(path).name}",
-            hint=f"make it again; if the change was meant, delete {manifest.manifest_path(path)}",
+            f"sha256 mismatch with {manifest.manifest_path(path).name}",
+            hint=f"create it again; if the change is intended, delete {manifest.manifest_path(path)}",
+            path=path,
         )
     facts = meta.facts
     raw = raw_lines_path(path)
@@ -229,8 +239,9 @@ def open_token_file(path: Path) -> TokenFile:
     if kept and meta.files[raw.name]["sha256"] != manifest.sha256(raw):
         raise ArtefactError(
             f"{raw} has changed since `rnnkit tokenize` wrote it",
-            f"its sha256 is not the one in {manifest.manifest_path(path).name}",
+            f"sha256 mismatch with {manifest.manifest_path(path).name}",
             hint="tokenize the text again with --overwrite",
+            path=raw,
         )
     return TokenFile(
         path,
@@ -247,33 +258,34 @@ def open_token_file(path: Path) -> TokenFile:
 
 
 def read_token_lines(path: Path) -> Iterator[str]:
-    """The lines of a token file. Raises as `read_lines`."""
+    """Yield the lines of a token file. Raises as `read_lines`."""
     return read_lines(path, MAX_TOKEN_LINE_BYTES)
 
 
 def find_token_files(folder: Path) -> list[Path]:
-    """The token files of a folder, by name. None where there is no such folder."""
+    """Return the token files of a directory, sorted by name; an empty list if it does not exist."""
     return sorted(path for path in folder.glob(f"*{TOKEN_SUFFIX}") if path.is_file() and not path.name.startswith("."))
 
 
 def common_tokenizer(files: Iterable[TokenFile]) -> str | None:
-    """Identity of the one tokenizer that made all these files; None where they came from elsewhere.
+    """Return the identity of the tokenizer that all files have in common; None if they are from elsewhere.
 
     Raises:
-        ArtefactError: Different tokenizers made them; the message names two.
+        ArtefactError: The files have different tokenizers; the message contains two of them.
     """
     known: Sequence[TokenFile] = list(files)
     for file in known[1:]:
         if file.tokenizer != known[0].tokenizer:
             raise ArtefactError(
-                "token files of different tokenizers do not go together",
+                "token files of different tokenizers are incompatible",
                 f"{known[0].path}: {describe_tokenizer(known[0].tokenizer)}",
                 f"{file.path}: {describe_tokenizer(file.tokenizer)}",
                 hint="tokenize all of them with one tokenizer, in one command or into one workspace",
+                path=file.path,
             )
     return known[0].tokenizer if known else None
 
 
 def describe_tokenizer(identity: str | None) -> str:
-    """A tokenizer's identity as messages show it."""
+    """Return the identity of a tokenizer for messages."""
     return f"tokenizer {identity[:12]}" if identity else "no tokenizer of rnnkit"

@@ -1,9 +1,8 @@
-"""Counting the tokens of token files: what each process does for `rnnkit vocab`."""
+"""Work of one worker process: tokenize blocks of text, or count tokens (`system/workers.py`)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,37 +14,12 @@ from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
 
 
 @dataclass(frozen=True)
-class TokenCount:
-    """How much was counted."""
-
-    lines: int
-    tokens: int
-
-
-class TokenCounter:
-    """Counts the tokens of blocks; what it has counted is asked for at the end, so that it is sent once."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def do(self, block: LineBlock) -> TokenCount:
-        """Count a block. Raises DataError where it is no text."""
-        tokens = " ".join(block.decode(MAX_TOKEN_LINE_BYTES)).split()
-        self._counts.update(tokens)
-        return TokenCount(block.lines, len(tokens))
-
-    def finish(self) -> Counter[str]:
-        """The counts of all its blocks."""
-        return self._counts
-
-
-@dataclass(frozen=True)
 class SamplingBatch:
-    """Lines whose random segmentations are drawn together.
+    """Lines whose segmentations are sampled together.
 
     Attributes:
         lines: The lines.
-        seed: Of the draws.
+        seed: Seed of the samples.
     """
 
     lines: list[str]
@@ -54,29 +28,29 @@ class SamplingBatch:
 
 @dataclass(frozen=True)
 class TokenizedBlock:
-    """A piece of a token file.
+    """Consecutive lines of a token file.
 
     Attributes:
-        text: UTF-8, every line with its end.
-        read: Lines of text that it was made from.
-        lines: Lines of it.
-        tokens: Tokens in it.
+        text: UTF-8, each line with its end.
+        text_lines: Lines of raw text.
+        lines: Lines of the token file; several for each line of text if segmentations are sampled.
+        tokens: Tokens in them.
     """
 
     text: bytes
-    read: int
+    text_lines: int
     lines: int
     tokens: int
 
 
 class TokenizeWorker:
-    """Cuts blocks of lines, or draws segmentations of batches of them.
+    """Tokenizes blocks of lines, or samples segmentations of batches of lines.
 
     Args:
-        tokenizer: The tokenizer's folder.
-        threads: Of SentencePiece; -1 is one a core.
+        tokenizer: Directory of the tokenizer.
+        threads: Threads of SentencePiece; -1 is one per core.
         samples: Segmentations of each line of a batch.
-        alpha: As for `SubwordTokenizer.sample_batch`.
+        alpha: As in `SubwordTokenizer.sample_batch`.
     """
 
     def __init__(self, tokenizer: Path, threads: int = 1, samples: int = 0, alpha: float = 0.0) -> None:
@@ -85,29 +59,55 @@ class TokenizeWorker:
         self._samples = samples
         self._alpha = alpha
 
-    def do(self, item: LineBlock | SamplingBatch) -> TokenizedBlock:
-        """The tokens of a block or batch. Raises DataError where it is no text, or has features that cannot be read."""
+    def process(self, item: LineBlock | SamplingBatch) -> TokenizedBlock:
+        """Tokenize a block or batch. Raises DataError if it is not text or its features are malformed."""
         if isinstance(item, LineBlock):
-            lines = list(self._readable(item))
-            rows = self._tokenizer.join_batch(lines, self._threads)
+            lines = self._decode(item)
+            rows = self._tokenizer.tokenize_to_lines(lines, self._threads)
         else:
-            lines, rows = item.lines, self._drawn(item)
+            lines, rows = item.lines, self._sample(item)
         text = "\n".join(rows) + "\n"
         tokens = text.count(" ") + len(rows) - rows.count("")
         return TokenizedBlock(text.encode("utf-8"), len(lines), len(rows), tokens)
 
     def finish(self) -> None:
-        """Nothing is gathered."""
+        """Do nothing: there is no result beyond the blocks."""
 
-    def _readable(self, block: LineBlock) -> Iterator[str]:
+    def _decode(self, block: LineBlock) -> list[str]:
+        """Return the lines of a block; malformed features are reported by file and line."""
         lines = block.decode()
         if self._tokenizer.features:
-            for number, line in enumerate(lines, start=block.first):
-                self._tokenizer.part(line, f"{block.path}:{number}")
-        yield from lines
+            for number, line in enumerate(lines, start=block.first_line):
+                self._tokenizer.split_features(line, f"{block.path}:{number}")
+        return lines
 
-    def _drawn(self, batch: SamplingBatch) -> list[str]:
+    def _sample(self, batch: SamplingBatch) -> list[str]:
         tokenizer = self._tokenizer
         if not isinstance(tokenizer, SubwordTokenizer | FeaturedTokenizer):
-            raise TypeError(f"{tokenizer.kind} cuts a line in one way only")
+            raise TypeError(f"a {tokenizer.kind} tokenizer has one segmentation for each line")
         return [" ".join(row) for row in tokenizer.sample_batch(batch.lines, self._samples, self._alpha, batch.seed)]
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """Size of a block that was counted."""
+
+    lines: int
+    tokens: int
+
+
+class TokenCounter:
+    """Counts the tokens of blocks; the counts are sent once, at the end."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def process(self, block: LineBlock) -> TokenCount:
+        """Count the tokens of a block. Raises DataError if it is not text."""
+        tokens = " ".join(block.decode(MAX_TOKEN_LINE_BYTES)).split()
+        self._counts.update(tokens)
+        return TokenCount(block.lines, len(tokens))
+
+    def finish(self) -> Counter[str]:
+        """Return the counts over all blocks."""
+        return self._counts

@@ -1,8 +1,8 @@
-"""Word boundaries between characters, for phrases that are looked for in a text.
+"""Word boundaries between characters, for the search for phrases in a text.
 
-There is no boundary between two letters or digits of scripts that put spaces between words, and none in front of a
-combining mark. Everywhere else there is: at spaces and punctuation, and between any two characters of which one is of a
-script that is written without spaces (line-break classes ID and SA of Unicode, with kana and bopomofo).
+There is no boundary between two letters or digits of scripts that put spaces between words, and none before a
+combining mark. All other positions are boundaries: at spaces and punctuation, and next to a character of a script
+written without spaces (Unicode line-break classes ID and SA, with kana and bopomofo).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Final, Literal
 BoundaryClass = Literal[0, 1, 2]
 
 BREAK: Final = 0
-"""A space, punctuation, a symbol, or a letter of a script without spaces."""
+"""Class of a space, punctuation, a symbol, or a letter of a script without spaces."""
 WORD: Final = 1
-"""A letter, digit or mark of a script that puts spaces between words."""
+"""Class of a letter, digit or mark of a script that puts spaces between words."""
 EXTEND: Final = 2
-"""A character that belongs to the one before: a combining mark, a joiner, a skin tone of an emoji."""
+"""Class of a character that extends the one before: a combining mark, a joiner, the skin tone of an emoji."""
 
 _UNSPACED: Final = (
     (0x0E00, 0x0EFF),  # Thai, Lao
@@ -50,7 +50,7 @@ _CLOSING: Final = frozenset(".,;:!?%…‥。、，．：；！？؟،؛।॥�
 
 @lru_cache(maxsize=1 << 16)
 def class_as_right(character: str) -> BoundaryClass:
-    """What a character is to the one that stands before it: `FREE`, `WORD` or `MARK`."""
+    """Return the class of a character towards the one before it: `BREAK`, `WORD` or `EXTEND`."""
     point = ord(character)
     category = unicodedata.category(character)[0]
     if category == "M" or character in _JOINERS or _SKIN_TONES[0] <= point <= _SKIN_TONES[1]:
@@ -60,33 +60,33 @@ def class_as_right(character: str) -> BoundaryClass:
 
 @lru_cache(maxsize=1 << 16)
 def class_as_left(character: str) -> BoundaryClass:
-    """What a character is to the one that stands behind it: `FREE` or `WORD`."""
+    """Return the class of a character towards the one after it: `BREAK` or `WORD`."""
     found = class_as_right(character)
     if found != EXTEND:
         return found
     point = ord(character)
-    stands_alone = is_unspaced_script(character) or _VARIANTS[0] <= point <= _VARIANTS[1]
-    return BREAK if stands_alone or _SKIN_TONES[0] <= point <= _SKIN_TONES[1] else WORD
+    is_break = is_unspaced_script(character) or _VARIANTS[0] <= point <= _VARIANTS[1]
+    return BREAK if is_break or _SKIN_TONES[0] <= point <= _SKIN_TONES[1] else WORD
 
 
 def is_unspaced_script(character: str) -> bool:
-    """Whether a character is of a script that puts no spaces between words."""
+    """Return whether a character belongs to a script written without spaces."""
     point = ord(character)
     return point >= _UNSPACED[0][0] and any(low <= point <= high for low, high in _UNSPACED)
 
 
 def is_closing_punctuation(character: str) -> bool:
-    """Whether a character is punctuation that stands against the word before it, such as a comma or a bracket."""
+    """Return whether a character is punctuation that adjoins the word before it, such as a comma or a bracket."""
     return unicodedata.category(character) in ("Pe", "Pf") or character in _CLOSING
 
 
 def is_boundary(left: str, right: str) -> bool:
-    """Whether a word can end with the character `left` and another can begin with `right`, side by side."""
+    """Return whether there is a word boundary between two adjacent characters."""
     return class_as_right(right) != EXTEND and not (class_as_left(left) == WORD and class_as_right(right) == WORD)
 
 
 def occurs_as_words(phrase: str, text: str) -> bool:
-    """Whether a phrase stands in a text with a word boundary at its start and at its end."""
+    """Return whether a phrase occurs in a text between two word boundaries."""
     begin = text.find(phrase)
     while begin >= 0:
         end = begin + len(phrase)

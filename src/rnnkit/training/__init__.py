@@ -1,1 +1,1 @@
-"""One loop for everything that trains, and what it needs: optimisers, schedules, resume, signals."""
+"""Training: the trainer, optimizer, schedules, checkpoints, distributed training and signals."""

@@ -1,10 +1,10 @@
-"""`last/`: everything that a run needs to go on as if it had never stopped.
+"""Checkpoints of a run, from which it resumes as if it had never stopped.
 
     last/  state.json               counters, position in the data, schedule
-           NAME.safetensors         arrays of the task: weights, optimiser, random states
+           NAME.safetensors         arrays of the task: weights, optimizer, random states
            meta.json                checksums
 
-Arrays and JSON only. The folder is replaced as a whole, so a kill at any moment leaves the old one or the new one.
+A checkpoint is replaced as a whole, so a kill at any moment leaves the old or the new one.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _STATE = "state.json"
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
-    """A moment of a run.
+    """State of a run.
 
     Attributes:
-        counters: The loop's own numbers, the schedule's and the data's, as JSON.
-        arrays: The task's arrays, in named groups of one file each.
+        counters: State of the trainer, the schedule and the batches, as JSON.
+        arrays: Arrays of the task, in named groups; each group is a file.
     """
 
     counters: Mapping[str, Any]
@@ -43,10 +43,10 @@ class TrainingCheckpoint:
 
 
 def save(folder: Path, checkpoint: TrainingCheckpoint) -> None:
-    """Write a checkpoint in place of the one that is there.
+    """Write a checkpoint, replacing the previous one.
 
     Raises:
-        ArtefactError: It could not be written; the old one is whole.
+        ArtefactError: It could not be written; the previous one is unchanged.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -55,20 +55,20 @@ def save(folder: Path, checkpoint: TrainingCheckpoint) -> None:
         (temporary / _STATE).write_text(json.dumps(checkpoint.counters, indent=2) + "\n", encoding="utf-8")
         for group, arrays in checkpoint.arrays.items():
             names.append(f"{group}.safetensors")
-            # The library writes the memory of an array, whatever its strides say.
-            whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            (temporary / names[-1]).write_bytes(to_bytes(whole))
+            # safetensors writes the memory of an array and ignores its strides.
+            contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            (temporary / names[-1]).write_bytes(to_bytes(contiguous))
         described = manifest.describe_files(temporary, names)
         manifest.write(temporary / manifest.NAME, manifest.Manifest("checkpoint", FORMAT_VERSION, files=described))
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is a checkpoint."""
+    """Return whether there is a checkpoint."""
     return (folder / manifest.NAME).exists()
 
 
 def remove(folder: Path) -> None:
-    """Remove a checkpoint that nobody goes on from any more, and what a kill may have left beside it."""
+    """Remove a checkpoint that is no longer needed, and temporary folders that a kill may have left beside it."""
     for path in (folder, *folder.parent.glob(f".{folder.name}.*")):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -77,28 +77,29 @@ def load(folder: Path) -> TrainingCheckpoint:
     """Read a checkpoint.
 
     Raises:
-        FormatError: A file is missing, cut short or changed; the message names it.
+        FormatError: A file is missing, truncated or changed; the message names it.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     manifest.read(folder, "checkpoint", FORMAT_VERSION)
-    faults = manifest.find_mismatches(folder)
-    if faults:
+    mismatches = manifest.find_mismatches(folder)
+    if mismatches:
         raise FormatError(
             f"the checkpoint {folder} is damaged",
-            *faults,
-            hint="start again from the best weights with --init-from, or from the beginning with --overwrite",
+            *mismatches,
+            hint="start again from the best weights with --init-from, or from scratch with --overwrite",
+            path=folder,
         )
     path = folder / _STATE
     try:
         counters = read_json(path)
         if not isinstance(counters, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
         arrays = {}
         for path in sorted(folder.glob("*.safetensors")):
             check_regular(path)
             arrays[path.stem] = load_file(path)
     except (OSError, ValueError, SafetensorError) as error:
-        raise FormatError(f"{path} is damaged", str(error)) from error
+        raise FormatError(f"{path} is damaged", str(error), path=path) from error
     return TrainingCheckpoint(counters, arrays)

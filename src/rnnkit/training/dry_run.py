@@ -1,4 +1,9 @@
-"""What a run will cost, found by doing some of it: what is hardest to hold, a sample of steps, one validation."""
+"""Memory and time of a run, measured before it: the largest batches, a sample of steps, one validation.
+
+`check_memory` runs before every training: the largest batches are taken as far as their gradient, which is discarded.
+It restores the random states, so training ends with the same weights, bit for bit, as without it. `estimate_cost`
+implements `--dry-run`.
+"""
 
 from __future__ import annotations
 
@@ -19,34 +24,78 @@ from rnnkit.training.task import EpochBatchIterator, Task, Validate
 from rnnkit.training.trainer import TrainingPlan
 from rnnkit.training.training_step import NetworkTask
 
+B = TypeVar("B")
+
 DRY_RUN_LEARNING_RATE = 1e-4
-"""Learning rate of the steps that are taken."""
+"""Learning rate of the timed steps."""
 
 MIN_TIMED_STEPS, MAX_TIMED_STEPS = 6, 40
-"""Steps that are timed: as many as `LONGEST` has room for."""
-
 MAX_TIMING_SECONDS = 15.0
-"""Seconds after which no more steps are timed, if there were enough."""
+"""Steps are timed until this time is over, but at least `MIN_TIMED_STEPS` and at most `MAX_TIMED_STEPS`."""
+
+_FLOAT32_BYTES = torch.float32.itemsize
+
+
+def memory_warning(network: nn.Module) -> str | None:
+    """Return a warning if a network on the CPU cannot be trained within this process's memory limit.
+
+    The estimate covers what every step needs: weights and, of trained ones, the gradient and the two moments of the
+    optimizer. Batches need more; `check_memory` finds those that do not fit. The warning matters because a container
+    kills a process that exceeds its limit without an error.
+    """
+    parameters = list(network.parameters())
+    if any(parameter.device.type != "cpu" for parameter in parameters):
+        return None
+    copies = (4 if parameter.requires_grad else 1 for parameter in parameters)
+    return memory_shortage(
+        sum(_FLOAT32_BYTES * count * each.numel() for each, count in zip(parameters, copies, strict=True))
+    )
+
+
+def check_memory(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: torch.device) -> None:
+    """Compute and discard the gradients of some steps, to find out whether their batches fit into memory.
+
+    Args:
+        task: The task, before training or loading a checkpoint.
+        steps: The batches of each step.
+        device: Device of the network.
+
+    Raises:
+        TrainingError: A batch does not fit into memory.
+    """
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        for batches in steps:
+            try:
+                task.dry_run(batches)
+            except (MemoryError, RuntimeError) as failure:
+                if not is_out_of_memory(failure):
+                    raise
+                raise TrainingError(
+                    "a batch does not fit into memory",
+                    "the largest batches are tried before the first step; saved checkpoints are unchanged",
+                    hint="use smaller batches (--batch-tokens, or --columns and --steps), with --accumulate for steps "
+                    "of the same size, or activation checkpointing (--recompute)",
+                ) from failure
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """The cost of a run.
+    """Estimated cost of a run.
 
     Attributes:
-        parameters: Numbers in the network.
-        frozen: Those among them that are not trained.
-        batches_per_epoch: Batches in a pass over the data.
-        epochs: Passes.
-        steps: Steps in all.
-        memory_bytes: Most memory the process has held.
-        checkpoint_bytes: Disk that `last/` and `best` take.
+        parameters: Number of parameters.
+        frozen: Number of parameters that are not trained.
+        batches_per_epoch: Batches per epoch.
+        epochs: Number of epochs.
+        steps: Number of steps.
+        memory_bytes: Peak memory of the process.
+        checkpoint_bytes: Disk space of `last/` and `best`.
         training_seconds: Time of the training steps.
         validation_seconds: Time of the validations.
-        seconds: Both.
-        cores: Processor time that this process may take, in cores.
-        threads: Threads that this many cores keep busy.
-        memory_limit_bytes: Memory that this process may hold.
+        seconds: Sum of both times.
+        cores: CPU time available to this process, in cores.
+        threads: Number of threads for these cores.
+        memory_limit_bytes: Memory limit of this process.
     """
 
     parameters: int
@@ -64,7 +113,7 @@ class CostEstimate:
     memory_limit_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
-        """The estimate as JSON."""
+        """Return the estimate as JSON."""
         return asdict(self)
 
 
@@ -76,23 +125,23 @@ def estimate_cost(
     parameters: int,
     frozen: int,
 ) -> CostEstimate:
-    """Take some steps and validate once; reckon the rest. The task is spent afterwards.
+    """Estimate the cost of a run from a sample of steps and one validation; the task cannot be used afterwards.
 
-    The batches that are hardest to hold come first: where one does not fit, that is found out here.
+    The largest batches come first, so that one that does not fit into memory is found.
 
     Args:
-        task: What learns.
-        batches: What it learns from.
-        validate: Measures it.
-        plan: How long and how often.
-        parameters: Numbers in the network.
-        frozen: Those among them that are not trained.
+        task: The task.
+        batches: Its training batches.
+        validate: Validates it.
+        plan: Length of the run, and intervals.
+        parameters: Number of parameters.
+        frozen: Number of parameters that are not trained.
     """
     for batch in batches.largest_batches():
         task.step(batch, DRY_RUN_LEARNING_RATE)
     training = _mean_step_seconds(task, batches) * plan.steps
     validation = _validation_seconds(validate) * math.ceil(plan.steps / plan.validate_every)
-    allowed = resource_limits()
+    limits = resource_limits()
     return CostEstimate(
         parameters=parameters,
         frozen=frozen,
@@ -100,19 +149,19 @@ def estimate_cost(
         epochs=plan.steps / batches.per_epoch,
         steps=plan.steps,
         memory_bytes=peak_memory(),
-        # The weights twice, in `last/` and as `best`, and two moments of each that is trained.
+        # The weights twice, in `last/` and as `best`, and two moments of each trained one.
         checkpoint_bytes=4 * (4 * parameters - 2 * frozen),
         training_seconds=training,
         validation_seconds=validation,
         seconds=training + validation,
-        cores=allowed.cores,
-        threads=allowed.threads,
-        memory_limit_bytes=allowed.memory,
+        cores=limits.cores,
+        threads=limits.threads,
+        memory_limit_bytes=limits.memory,
     )
 
 
 def _mean_step_seconds(task: Task[Any], batches: EpochBatchIterator[Any]) -> float:
-    """Mean time of a step. A pass has its batches in random order, so that the first are a sample of all."""
+    """Measure the mean time of a step. Batches come in random order, so the first are a sample of all."""
     began = time.perf_counter()
     for count in range(1, MAX_TIMED_STEPS + 1):
         task.step(next(batches), DRY_RUN_LEARNING_RATE)
@@ -123,56 +172,9 @@ def _mean_step_seconds(task: Task[Any], batches: EpochBatchIterator[Any]) -> flo
 
 
 def _validation_seconds(validate: Validate) -> float:
-    """Time of a validation: a network that has learned nothing goes on for too long, one that has learned does not."""
+    """Measure the time of a validation, corrected for the overlong outputs of an untrained network."""
     began = time.perf_counter()
     with signals.catch_stop_signals() as stop:
-        found = validate(stop)
+        result = validate(stop)
     seconds = time.perf_counter() - began
-    return seconds / max(1.0, found.length_ratio) if found else seconds
-
-
-B = TypeVar("B")
-
-_FLOAT32_BYTES = torch.float32.itemsize
-
-
-def memory_warning(network: nn.Module) -> str | None:
-    """A warning where a network on the CPU cannot be trained within the memory that this process may hold.
-
-    Only what every step holds is counted: weights, and of those that are trained the gradient and the two moments of
-    the optimizer. Batches come on top of it, and where they do not fit, a rehearsal finds out. But a container ends
-    a process without an error once its memory is used up.
-    """
-    parameters = list(network.parameters())
-    if any(parameter.device.type != "cpu" for parameter in parameters):
-        return None
-    copies = (4 if parameter.requires_grad else 1 for parameter in parameters)
-    return memory_shortage(
-        sum(_FLOAT32_BYTES * count * each.numel() for each, count in zip(parameters, copies, strict=True))
-    )
-
-
-def check_memory(task: NetworkTask[B], steps: Sequence[Sequence[B]], device: torch.device) -> None:
-    """Try the batches of these steps.
-
-    Args:
-        task: What will learn; nothing has been learned or loaded yet.
-        steps: The batches of each.
-        device: Where the network is.
-
-    Raises:
-        TrainingError: One does not fit into memory.
-    """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        for batches in steps:
-            try:
-                task.dry_run(batches)
-            except (MemoryError, RuntimeError) as failure:
-                if not is_out_of_memory(failure):
-                    raise
-                raise TrainingError(
-                    "a batch does not fit into memory",
-                    "the largest were tried before the first step; what was saved before is untouched",
-                    hint="smaller batches (--batch-tokens, or --columns and --steps) need less, --accumulate keeps the "
-                    "steps as large; --recompute keeps less of each batch",
-                ) from failure
+    return seconds / max(1.0, result.length_ratio) if result else seconds

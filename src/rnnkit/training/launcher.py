@@ -1,4 +1,4 @@
-"""Starts a command in several processes of this machine, by torch's own elastic launcher, and waits for their end."""
+"""Launch a command in several processes on this machine with torch's elastic launcher, and wait for them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from rnnkit.system import interpreter
 from rnnkit.training import signals
 
 SHUTDOWN_SECONDS = "600"
-"""Seconds that processes have to finish their step and save when they are asked to stop; releases of torch before
-2.10 know nothing of it and give them 30."""
+"""Seconds that processes have after SIGTERM to finish their step and save; before torch 2.10 it is fixed at 30."""
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _HANDLED_SIGNALS = (*_STOP_SIGNALS, signal.SIGHUP, signal.SIGQUIT)
@@ -27,26 +26,26 @@ _HANDLED_SIGNALS = (*_STOP_SIGNALS, signal.SIGHUP, signal.SIGQUIT)
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """How a command in several processes came to its end.
+    """Result of a launched command.
 
     Attributes:
-        code: The exit code: 0 where all are done, else that of the first that failed.
-        killed: The process that was killed, and the signal's name; None where none was.
+        code: Exit code: 0 if all processes succeeded, else that of the first failure.
+        killed: Rank that was killed first, and the name of the signal; None if none was.
     """
 
     code: int
     killed: tuple[int, str] | None = None
 
 
-def launch(words: Sequence[str], processes: int) -> LaunchResult:
-    """Run a command in so many processes, each of which finds its number in its environment.
+def launch(argv: Sequence[str], processes: int) -> LaunchResult:
+    """Run a command in several processes, each with its rank in its environment.
 
-    SIGINT and SIGTERM are passed on to all of them; a second one ends this process, and they end with it. Where one
-    fails, the others are ended with SIGTERM.
+    SIGINT and SIGTERM are forwarded to all of them; a second signal ends this process and, with it, the others. If one
+    process fails, the others get SIGTERM.
 
     Args:
-        words: The program and its arguments.
-        processes: How many.
+        argv: The program and its arguments.
+        processes: Number of processes.
     """
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -74,7 +73,7 @@ def launch(words: Sequence[str], processes: int) -> LaunchResult:
                 logs_specs=DefaultLogsSpecs(log_dir=folder),
                 **_launcher_signal_options(LaunchConfig),
             )
-            elastic_launch(config, words[0])(*words[1:])
+            elastic_launch(config, argv[0])(*argv[1:])
     except ChildFailedError as failure:
         return _first_failure(failure.failures)
     except SignalException as stop:
@@ -83,17 +82,17 @@ def launch(words: Sequence[str], processes: int) -> LaunchResult:
 
 
 def _launcher_signal_options(config: type[Any]) -> dict[str, Any]:
-    """Settings that leave the stopping signals to this module; torch before 2.9 takes them over whatever is set."""
-    known = {field.name for field in dataclasses.fields(config)}
-    return {"signals_to_handle": "SIGHUP,SIGQUIT"} if "signals_to_handle" in known else {}
+    """Return options that leave SIGTERM and SIGINT to this module; before torch 2.9 there are none."""
+    names = {field.name for field in dataclasses.fields(config)}
+    return {"signals_to_handle": "SIGHUP,SIGQUIT"} if "signals_to_handle" in names else {}
 
 
 _SECONDARY_SIGNALS = (signal.SIGTERM, signal.SIGABRT)
-"""What ends the others: the launcher's word, or the transport that gives up when the other end is gone."""
+"""Signals that end a process after another one has failed: from the launcher, or from an abort of the transport."""
 
 
 def _first_failure(failures: dict[int, Any]) -> LaunchResult:
-    """What failed first; of those that failed in the same second, what was killed, which the others only noticed."""
+    """Find the first failure; of failures within a second, one that was killed caused the others."""
 
     def order(item: tuple[int, Any]) -> tuple[int, bool, bool, int]:
         rank, failure = item
@@ -107,17 +106,17 @@ def _first_failure(failures: dict[int, Any]) -> LaunchResult:
 
 @contextmanager
 def _silence_launcher() -> Iterator[None]:
-    """Keep the launcher from logging what the processes have said themselves, and its signal handlers to the block.
+    """Suppress the launcher's log, as the processes report their errors, and restore signal handlers afterwards.
 
-    The processes that are started in it find in their environment whom they must not outlive.
+    Within the block the environment has this process's id, with which child processes end.
     """
     os.environ[interpreter.PARENT_VARIABLE] = str(os.getpid())
-    before, handlers = logging.root.manager.disable, {number: signal.getsignal(number) for number in _HANDLED_SIGNALS}
+    level, handlers = logging.root.manager.disable, {number: signal.getsignal(number) for number in _HANDLED_SIGNALS}
     logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
         os.environ.pop(interpreter.PARENT_VARIABLE, None)
-        logging.disable(before)
+        logging.disable(level)
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,11 +1,12 @@
-"""Scaling the loss, so that small gradients do not vanish in float16 (Micikevicius et al. 2018, arXiv:1710.03740).
+"""Dynamic loss scaling for float16 (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2).
 
     g = (d (s L) / d theta) / s
 
-float16 knows nothing between 0 and 6e-8, and nothing above 65,504. What flows backwards is mostly small, so the loss is
-multiplied by a scale s, as large a power of two as may be. It is found by trying (section 3.2 there): where any number
-of the gradient is infinite or none at all, the weights stay as they are and the scale is halved; after some thousand
-gradients without such a one it is doubled. Powers of two change no digit of a gradient.
+float16 has no values between 0 and 6e-8, and none above 65,504. Most gradients are small, so the loss is multiplied by
+a scale s, a power of two that is as large as possible: if any value of the gradient is infinite or NaN, the step is
+skipped and s is halved; after some thousand finite gradients s is doubled. Powers of two do not round a gradient.
+
+This is `torch.amp.GradScaler` without torch and with a state that is saved exactly.
 """
 
 from __future__ import annotations
@@ -18,39 +19,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 INITIAL_SCALE = 2.0**16
-"""The first scale; a few steps at the beginning of a run may be spent on coming down from it."""
+"""Scale of the first step; a run may skip a few steps at its beginning until the scale is low enough."""
 
 GROWTH_INTERVAL = 2000
-"""Good gradients in a row after which the scale is doubled."""
+"""Consecutive finite gradients after which the scale is doubled."""
 
 MIN_SCALE = 1.0
-"""A gradient that overflows when scaled by less has no room in float16."""
+"""A gradient that overflows at a lower scale cannot be represented in float16."""
 
 
 @dataclass
 class LossScaler:
-    """The scale of the next step.
+    """Scale of the next step's loss.
 
     Attributes:
-        value: What the loss is multiplied by.
-        good: Gradients in a row that were numbers, since the scale was changed.
+        scale: Factor of the loss.
+        finite_steps: Consecutive finite gradients since the scale changed.
     """
 
-    value: float = field(default_factory=lambda: INITIAL_SCALE)
-    good: int = 0
+    scale: float = field(default_factory=lambda: INITIAL_SCALE)
+    finite_steps: int = 0
 
     def update(self, finite: bool) -> None:
-        """Hear whether a step's whole gradient was finite."""
-        self.good = self.good + 1 if finite else 0
+        """Adapt the scale, given whether the whole gradient of a step was finite."""
+        self.finite_steps = self.finite_steps + 1 if finite else 0
         if not finite:
-            self.value /= 2
-        elif self.good == GROWTH_INTERVAL:
-            self.value, self.good = self.value * 2, 0
+            self.scale /= 2
+        elif self.finite_steps == GROWTH_INTERVAL:
+            self.scale, self.finite_steps = self.scale * 2, 0
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """What a resumed run goes on with."""
-        return {"value": np.array([self.value]), "good": np.array([self.good])}
+        """Return the state as arrays."""
+        return {"value": np.array([self.scale]), "good": np.array([self.finite_steps])}
 
     def load_state_dict(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Take up where `state_dict` was made."""
-        self.value, self.good = float(state["value"][0]), int(state["good"][0])
+        """Restore a state from `state_dict`."""
+        self.scale, self.finite_steps = float(state["value"][0]), int(state["good"][0])

@@ -1,18 +1,18 @@
-"""From a loss to changed weights: gradient, clipping, the optimiser's step, and the running mean of the weights.
+"""From a loss to updated weights: backward pass, gradient clipping, the optimizer's update, and EMA.
 
-    g = d loss / d theta, added over batches and processes, cut to a norm and, where asked for, each number to a range
-    g = (d (s loss) / d theta) / s before that, and no change where it overflows: for float16, see `loss_scale.py`
-    theta' = optimiser(theta, g)                     Adam, AdamW, or theta - rate * g
-    mean' = d mean + (1 - d) theta'                  d grows to `ema_decay` (after Polyak and Juditsky 1992)
+    g = d loss / d theta, accumulated over batches and processes, clipped by norm and optionally by value
+    g = (d (s loss) / d theta) / s before clipping, with loss scaling for float16 (`loss_scaling.py`)
+    theta' = optimizer(theta, g)                     Adam, AdamW, or SGD: theta - rate * g
 
-Every task of a network keeps its optimiser, its means and its random states here, and gets them into the checkpoint.
+All tasks that train a network keep its optimizer, moving average and random states here, and so get them into
+checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,26 +27,27 @@ from rnnkit.models import model_weights
 from rnnkit.nn.kinds import Optimizer
 from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.distributed import ProcessGroup
+from rnnkit.training.ema import WeightEMA
 from rnnkit.training.loss_scaling import LossScaler
 from rnnkit.training.task import LossScaling
 
-EMA_WARMUP = 10.0
-"""The mean forgets its start: after t steps no more than (1 + t) / (10 + t) of it is old."""
+OPTIMIZER_FILE = "optimiser"
+"""Name of the optimizer's file in a checkpoint, as older versions spell it."""
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """How weights change.
+    """How weights are updated.
 
     Attributes:
-        optimizer: `adam` adds the weight decay to the gradient, `adamw` takes it off the weights; `sgd` is plain.
-        weight_decay: Strength of the weight decay.
-        clip: Norm to which a longer gradient is shortened; 0 for none.
-        clip_value: Size to which each larger number of the gradient is cut; 0 for none.
-        beta1: Share of Adam's mean gradient kept from step to step (its beta 1).
-        ema_decay: Share of the running mean of the weights kept from step to step; 0 where there is none.
-        keep_snapshots: Snapshots of the weights kept for averaging.
-        scale_loss: Whether the loss is scaled, as gradients in float16 need it.
+        optimizer: `adam` adds weight decay to the gradient, `adamw` decouples it; `sgd` is without momentum.
+        weight_decay: Weight decay.
+        clip: Gradient clipping by norm; 0 disables it.
+        clip_value: Gradient clipping by value; 0 disables it.
+        beta1: Adam's decay of the first moment.
+        ema_decay: Decay of the exponential moving average (EMA) of the weights; 0 disables it.
+        keep_snapshots: Number of latest snapshots of the weights to keep for averaging.
+        scale_loss: Whether to scale the loss, as float16 gradients require.
     """
 
     optimizer: Optimizer
@@ -61,11 +62,11 @@ class OptimizerSettings:
 
 @dataclass(frozen=True)
 class UpdateResult:
-    """What a step came to.
+    """Result of an update.
 
     Attributes:
-        norm: The gradient's norm before clipping; 0 where it overflowed.
-        scaling: What came of scaling the loss, where it is scaled.
+        norm: Norm of the gradient before clipping; 0 if it overflowed.
+        scaling: Effect on the loss scale, if the loss is scaled.
     """
 
     norm: float
@@ -73,13 +74,15 @@ class UpdateResult:
 
 
 class NetworkOptimizer:
-    """The moving parts of a network's training.
+    """Optimizer of a network, with gradient accumulation, clipping, loss scaling and EMA.
+
+    Call `backward` for each batch of a step, then `update`.
 
     Args:
-        network: What learns.
-        settings: How.
-        folder: The model directory.
-        group: The processes that take each step together; this one alone unless given.
+        network: The network.
+        settings: How to update it.
+        folder: The model directory, for saved weights.
+        group: Process group of data-parallel training; a single process by default.
     """
 
     def __init__(
@@ -98,95 +101,79 @@ class NetworkOptimizer:
         self.group.broadcast_tensors(list(self._tensors.values()))
         self._trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
         self._optimizer = _make_optimizer(settings, self._trained)
-        self._mean = [parameter.detach().clone() for parameter in self._trained] if settings.ema_decay else []
-        self._scale = LossScaler() if settings.scale_loss else None
-        self._steps = 0
-        self._unit = 0
+        self._ema = WeightEMA(self._trained, settings.ema_decay) if settings.ema_decay else None
+        self._scaler = LossScaler() if settings.scale_loss else None
+        self._accumulated_unit = 0
 
-    def step(self, loss: Tensor, rate: float) -> float:
-        """Take the gradient of a loss and change the weights. Returns the gradient's norm before clipping."""
+    def step(self, loss: Tensor, learning_rate: float) -> float:
+        """Take a step with a single loss: `backward` and `update`. Return the gradient's norm before clipping."""
         self.backward(loss, 1)
-        return self.update(1, rate).norm
+        return self.update(1, learning_rate).norm
 
-    def backward(self, mean: Tensor, tokens: int) -> None:
+    def backward(self, mean_loss: Tensor, tokens: int) -> None:
         """Add the gradient of a batch to the step's.
 
         Args:
-            mean: The loss, as the mean of a token.
-            tokens: Tokens that it is the mean of.
+            mean_loss: Loss per token.
+            tokens: Number of tokens of the batch, its weight in the step.
         """
-        if not self._unit:
+        if not self._accumulated_unit:
             self._optimizer.zero_grad()
-            self._unit = max(1, tokens)
-        # Until the sum of all is known, the first batch's tokens are the unit: one batch alone is scaled by nothing.
-        factor = tokens / self._unit * self._factor
-        torch.autograd.backward(mean if factor == 1 else mean * factor)
+            self._accumulated_unit = max(1, tokens)
+        # The total is not known yet, so weights are relative to the first batch; a single batch is not rescaled at all.
+        factor = tokens / self._accumulated_unit * self._loss_scale
+        torch.autograd.backward(mean_loss if factor == 1 else mean_loss * factor)
 
-    def update(self, tokens: int, rate: float) -> UpdateResult:
-        """Change the weights by the gradients added since the last change, in all processes.
+    def update(self, tokens: int, learning_rate: float) -> UpdateResult:
+        """Update the weights with the accumulated gradients of all processes.
 
-        Where the loss is scaled and the gradient has overflowed, nothing is changed but the scale: in all processes
-        alike, as each looks at the sum of all.
+        If the loss is scaled and the gradient overflows, only the scale changes; all ranks decide alike, since they
+        have the same sum.
 
         Args:
-            tokens: Tokens of all batches of all processes.
-            rate: Learning rate.
+            tokens: Number of tokens in all batches of all processes.
+            learning_rate: Learning rate.
         """
-        if not self._unit:
+        if not self._accumulated_unit:
             self._optimizer.zero_grad()
-        self.group.all_reduce_gradients(self._trained, self._unit / max(1, tokens) / self._factor)
-        self._unit = 0
+        self.group.all_reduce_gradients(self._trained, self._accumulated_unit / max(1, tokens) / self._loss_scale)
+        self._accumulated_unit = 0
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = learning_rate
         norm = torch.nn.utils.clip_grad_norm_(self._trained, self._settings.clip or float("inf"))
-        scaling = self._judge(norm)
+        scaling = self._update_loss_scale(norm)
         if scaling is not None and scaling.skipped:
             return UpdateResult(0.0, scaling)
         if self._settings.clip_value:
             torch.nn.utils.clip_grad_value_(self._trained, self._settings.clip_value)
         self._optimizer.step()
-        self._steps += 1
-        if self._mean:
-            kept = min(self._settings.ema_decay, (1 + self._steps) / (EMA_WARMUP + self._steps))
-            torch._foreach_lerp_(self._mean, [parameter.detach() for parameter in self._trained], 1 - kept)
+        if self._ema is not None:
+            self._ema.update()
         return UpdateResult(norm.item(), scaling)
 
     def discard_gradients(self) -> None:
-        """Drop the gradients added since the last change."""
+        """Discard the gradients accumulated since the last update."""
         self._optimizer.zero_grad()
-        self._unit = 0
+        self._accumulated_unit = 0
 
     @property
-    def _factor(self) -> float:
-        """What losses are multiplied by."""
-        return 1.0 if self._scale is None else self._scale.value
+    def _loss_scale(self) -> float:
+        return 1.0 if self._scaler is None else self._scaler.scale
 
-    def _judge(self, norm: Tensor) -> LossScaling | None:
-        """Adapt the scale; the norm of a gradient is finite where all its numbers are."""
-        if self._scale is None:
+    def _update_loss_scale(self, norm: Tensor) -> LossScaling | None:
+        """Adapt the loss scale; the norm is finite if and only if the whole gradient is."""
+        if self._scaler is None:
             return None
         finite = math.isfinite(norm.item())
-        self._scale.update(finite)
-        return LossScaling(self._scale.value, skipped=not finite)
+        self._scaler.update(finite)
+        return LossScaling(self._scaler.scale, skipped=not finite)
 
-    @contextlib.contextmanager
-    def ema_weights(self) -> Iterator[None]:
-        """A context in which the network has the mean of its weights, where one is kept."""
-        own = [parameter.detach().clone() for parameter in self._trained] if self._mean else []
-        self._put(self._mean)
-        try:
-            yield
-        finally:
-            self._put(own)
-
-    @torch.no_grad()
-    def _put(self, tensors: list[Tensor]) -> None:
-        for parameter, tensor in zip(self._trained, tensors or self._trained, strict=True):
-            if parameter is not tensor:
-                parameter.copy_(tensor)
+    def ema_weights(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which the network has the moving average of its weights, if EMA is enabled."""
+        return contextlib.nullcontext() if self._ema is None else self._ema.applied()
 
     def state_dict(self) -> Mapping[str, Arrays]:
-        """Weights, their means, the optimiser's moments, the scale, the states of the random number generators."""
+        """Return weights, moving average, optimizer moments, loss scale and random states."""
         moments: dict[str, NDArray[Any]] = {}
         for name, parameter in self._network.named_parameters():
             for key, value in self._optimizer.state[parameter].items():
@@ -196,44 +183,43 @@ class NetworkOptimizer:
         if self.device.type == "cuda":
             random["cuda"] = torch.cuda.get_rng_state().numpy()
         random = dict(self.group.gather_arrays(random))
-        own = {name: to_numpy(tensor) for name, tensor in self._tensors.items()}
-        state: dict[str, Arrays] = {"weights": own, "optimiser": moments, "random": random}
-        if self._mean:
-            means = {str(number): to_numpy(tensor) for number, tensor in enumerate(self._mean)}
-            state["mean"] = {**means, "steps": torch.tensor([self._steps]).numpy()}
-        if self._scale is not None:
-            state["loss-scale"] = self._scale.state_dict()
+        weights = {name: to_numpy(tensor) for name, tensor in self._tensors.items()}
+        state: dict[str, Arrays] = {"weights": weights, OPTIMIZER_FILE: moments, "random": random}
+        if self._ema is not None:
+            state["mean"] = self._ema.state_dict()
+        if self._scaler is not None:
+            state["loss-scale"] = self._scaler.state_dict()
         return state
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made.
+        """Restore a state from `state_dict`.
 
         Raises:
-            FormatError: The weights are another network's.
-            ConfigError: There were more or fewer processes.
+            FormatError: The weights do not fit the network.
+            ConfigError: The state is of another number of processes.
         """
-        self._take_up_random(state["random"])
+        self._restore_random_states(state["random"])
         tensors = {name: torch.from_numpy(array) for name, array in state["weights"].items()}
         model_weights.copy_into(self._network, tensors, self._folder / "last" / "weights.safetensors")
+        moments = state[OPTIMIZER_FILE]
         for name, parameter in self._network.named_parameters():
-            keys = [key for key in state["optimiser"] if key.startswith(f"{name}:")]
+            keys = [key for key in moments if key.startswith(f"{name}:")]
             self._optimizer.state[parameter] = {
-                key.rpartition(":")[2]: torch.from_numpy(state["optimiser"][key].copy()).to(self.device) for key in keys
+                key.rpartition(":")[2]: torch.from_numpy(moments[key].copy()).to(self.device) for key in keys
             }
-        for number, tensor in enumerate(self._mean):
-            tensor.copy_(torch.from_numpy(state["mean"][str(number)].copy()))
-        if self._mean:
-            self._steps = int(state["mean"]["steps"][0])
-        if self._scale is not None:
-            self._scale.load_state_dict(state["loss-scale"])
+        if self._ema is not None:
+            self._ema.load_state_dict(state["mean"])
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state["loss-scale"])
 
-    def _take_up_random(self, random: Arrays) -> None:
+    def _restore_random_states(self, random: Arrays) -> None:
         processes = sum(name.endswith("cpu") for name in random)
         if processes != self.group.world_size:
             raise ConfigError(
-                f"the run in {self._folder} was made by {processes} processes, not {self.group.world_size}",
-                "each has random numbers of its own",
-                hint=f"go on with --processes {processes}",
+                f"the run in {self._folder} has {processes} processes, not {self.group.world_size}",
+                "each has its own random state",
+                hint=f"continue with --processes {processes}",
+                option="--processes",
             )
         own = self.group.local_arrays(random)
         torch.set_rng_state(torch.from_numpy(own["cpu"].copy()))
@@ -241,7 +227,7 @@ class NetworkOptimizer:
             torch.cuda.set_rng_state(torch.from_numpy(own["cuda"].copy()))
 
     def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
+        """Write the (averaged) weights as `best`, or as a snapshot of this step if snapshots are kept."""
         if not self.group.is_main:
             return
         with self.ema_weights():
@@ -263,5 +249,5 @@ def _make_optimizer(settings: OptimizerSettings, parameters: list[nn.Parameter])
 
 
 def to_numpy(tensor: Tensor) -> NDArray[Any]:
-    """A tensor's numbers in main memory."""
+    """Convert a tensor, of any device, to a NumPy array."""
     return tensor.detach().cpu().numpy()

@@ -1,14 +1,14 @@
-"""Learning-rate schedules as plain arithmetic on the step's number. No torch.
+"""Learning-rate schedules, and the default length of a run. No torch.
 
-All of them warm up linearly from zero to the peak rate. Then
+Every schedule but `onecycle` warms up linearly from zero to the peak learning rate. Then
 
     cosine    peak * (1 + cos(pi * done)) / 2, done from 0 to 1      Loshchilov and Hutter 2017 (arXiv:1608.03983)
     linear    peak * (1 - done)                                     Mikolov et al. 2013 (word2vec.c)
-    plateau   halved whenever the validation score has not improved for some validations
-    constant  stays
+    plateau   halved when the validation score has not improved for some validations
+    constant  peak
 
-`onecycle` has a warm-up of its own (Smith and Topin 2017, arXiv:1708.07120): up from peak / 25 on half a cosine over
-the first 30%, down to nearly nothing on the other half.
+`onecycle` (Smith and Topin 2017, arXiv:1708.07120) rises from peak / 25 along half a cosine over the first 30% of the
+steps and falls to nearly zero along the other half.
 """
 
 from __future__ import annotations
@@ -24,19 +24,24 @@ ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1e-4
 ONE_CYCLE_RISE = 0.3
 
+MIN_EPOCHS = 3
+MAX_EPOCHS = 60
+EPOCHS_TIMES_SQRT_TOKENS = 9_000
+"""Epochs times the square root of the target tokens: 14 epochs of 420,000, 28 of 100,000, 9 of a million tokens."""
+
 
 @dataclass
 class Schedule:
-    """The rate of each step.
+    """Learning rate as a function of the step.
 
     Attributes:
-        name: One of `NAMES`.
-        peak: Highest rate.
-        warmup: Steps of linear warm-up.
-        total: Steps of the whole run; `plateau` and `constant` do not look at it.
-        plateau_patience: Validations without improvement before `plateau` halves.
-        reductions: Halvings so far.
-        waiting: Validations since the last improvement or halving.
+        name: One of `SCHEDULES`.
+        peak: Highest learning rate.
+        warmup: Number of linear warm-up steps.
+        total: Total number of steps; `plateau` and `constant` ignore it.
+        plateau_patience: Validations without improvement before `plateau` halves the rate.
+        reductions: Number of reductions so far.
+        bad_validations: Validations since the last improvement or reduction.
     """
 
     name: ScheduleName
@@ -45,10 +50,10 @@ class Schedule:
     total: int
     plateau_patience: int = 2
     reductions: int = 0
-    waiting: int = 0
+    bad_validations: int = 0
 
-    def rate(self, step: int) -> float:
-        """Learning rate of a step, counted from 1."""
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 1."""
         if self.name == "onecycle":
             return self.peak * one_cycle_factor(step / max(1, self.total))
         if step <= self.warmup:
@@ -56,44 +61,37 @@ class Schedule:
         if self.name == "cosine":
             done = (step - self.warmup) / max(1, self.total - self.warmup)
             return self.peak * (1 + math.cos(math.pi * min(1.0, done))) / 2
-        if self.name == "linear":  # done is what came before the step, so that the last one learns too
+        if self.name == "linear":  # done counts the steps before this one, so that the last rate is not 0
             return self.peak * max(0.0, 1 - (step - 1 - self.warmup) / max(1, self.total - self.warmup))
         return self.peak * PLATEAU_FACTOR**self.reductions
 
     def update(self, improved: bool) -> None:
-        """Hear how a validation went."""
-        self.waiting = 0 if improved else self.waiting + 1
-        if self.name == "plateau" and self.waiting >= self.plateau_patience:
+        """Update with a validation result."""
+        self.bad_validations = 0 if improved else self.bad_validations + 1
+        if self.name == "plateau" and self.bad_validations >= self.plateau_patience:
             self.reductions += 1
-            self.waiting = 0
+            self.bad_validations = 0
 
     def state_dict(self) -> dict[str, Any]:
-        """What changes while training, as JSON."""
-        return {"reductions": self.reductions, "waiting": self.waiting}
+        """Return the state that training changes, as JSON."""
+        return {"reductions": self.reductions, "waiting": self.bad_validations}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up where `state_dict` was made."""
-        self.reductions, self.waiting = state["reductions"], state["waiting"]
+        """Restore a state from `state_dict`."""
+        self.reductions, self.bad_validations = state["reductions"], state["waiting"]
 
 
 def one_cycle_factor(done: float) -> float:
-    """Share of the peak rate when this share of a cycle is over: a small one, 1 at `CYCLE_RISE`, next to nothing."""
+    """Return the factor of the peak rate when a share `done` of the cycle is over; 1 at `ONE_CYCLE_RISE`."""
     if done < ONE_CYCLE_RISE:
         return ONE_CYCLE_START + (1 - ONE_CYCLE_START) * (1 - math.cos(math.pi * done / ONE_CYCLE_RISE)) / 2
     fallen = (min(1.0, done) - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE)
     return ONE_CYCLE_END + (1 - ONE_CYCLE_END) * (1 + math.cos(math.pi * fallen)) / 2
 
 
-MIN_EPOCHS = 3
-MAX_EPOCHS = 60
-EPOCHS_TIMES_SQRT_TOKENS = 9_000
-"""Epochs times the square root of the target tokens: 14 passes over 420,000, 28 over 100,000, 9 over a million."""
-
-
 def default_epochs(target_tokens: int) -> int:
-    """Passes over a training part of this many target tokens.
+    """Return the default number of epochs for a training split with this many target tokens.
 
-    Small corpora are read more often, but not so often that all cost the same: the passes fall with the square root
-    of the size.
+    It falls with the square root of the size: small corpora get more epochs, but fewer steps than large ones.
     """
     return min(MAX_EPOCHS, max(MIN_EPOCHS, round(EPOCHS_TIMES_SQRT_TOKENS / math.sqrt(max(1, target_tokens)))))

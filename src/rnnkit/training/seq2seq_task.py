@@ -1,4 +1,8 @@
-"""What teaches attention: links between the words of the training part, batch by batch."""
+"""Sequence-to-sequence models as a training task, with guided attention from word alignments.
+
+Guided attention (Chen et al. 2016, arXiv:1607.01628) adds the cross-entropy of the attention weights against alignment
+links to the loss; `nn/guided_attention.py` has its equation.
+"""
 
 from __future__ import annotations
 
@@ -24,45 +28,45 @@ from rnnkit.training.task import AttentionLoss
 from rnnkit.training.training_step import BatchLoss, NetworkTask
 
 _POSITION_BITS = 20
-"""Of a place in a sentence, as in `Links.keys`; attention over more of them fits into no memory."""
+"""Bits of a position in a sentence, as in `Links.keys`; attention over more positions exceeds any memory."""
 
 
 @dataclass(frozen=True)
 class AttentionSupervision:
-    """Links, and how much they matter.
+    """Word alignments that guide attention.
 
     Attributes:
-        links: Of every sentence pair of the training part, in its order.
-        weight: What a nat of a linked token's attention counts beside a nat of a target token.
+        links: Alignment links of every sentence pair of the training split, in its order.
+        weight: Weight of the attention loss per linked token, relative to the loss per target token.
     """
 
     links: WordAlignments
     weight: float
 
     def batch_links(self, batch: NDArray[np.int64], device: torch.device) -> AlignmentLinks:
-        """The links of the pairs of these numbers; one that is there twice counts once.
+        """Return the distinct links of some sentence pairs.
 
         Args:
-            batch: Numbers of sentence pairs, in the order in which they are put together.
-            device: Where the network is.
+            batch: Indices of the pairs, in the order of the batch.
+            device: Device of the result.
         """
         row_L, source_L, target_L = self.links.gather(batch)
         key_L = np.unique((row_L << 2 * _POSITION_BITS) | (target_L.astype(np.int64) << _POSITION_BITS) | source_L)
         token_U, token_L, count_U = np.unique(key_L >> _POSITION_BITS, return_inverse=True, return_counts=True)
-        row_L, place_L = key_L >> 2 * _POSITION_BITS, key_L % (1 << 2 * _POSITION_BITS)
+        row_L, positions_L = key_L >> 2 * _POSITION_BITS, key_L % (1 << 2 * _POSITION_BITS)
         share_L = (1 / count_U)[token_L].astype(np.float32)
-        parts = (row_L, place_L >> _POSITION_BITS, place_L % (1 << _POSITION_BITS), share_L)
+        parts = (row_L, positions_L >> _POSITION_BITS, positions_L % (1 << _POSITION_BITS), share_L)
         row, target, source, share = (torch.from_numpy(part).to(device) for part in parts)
         return AlignmentLinks(row, target, source, share, len(token_U))
 
 
 @dataclass(frozen=True)
 class Seq2SeqObjective:
-    """What is optimised.
+    """Loss of a sequence-to-sequence model.
 
     Attributes:
         smoothing: Label smoothing.
-        precision: Type of the matrix products.
+        precision: Precision of the matrix products.
     """
 
     smoothing: float
@@ -70,15 +74,15 @@ class Seq2SeqObjective:
 
 
 class Seq2SeqTask(NetworkTask[NDArray[np.int64]]):
-    """Trains a network on pairs of sentences.
+    """Trains a sequence-to-sequence model on sentence pairs; a batch is the indices of pairs.
 
     Args:
-        network: What learns.
-        source: Source sentences of the training part.
+        network: The network.
+        source: Source sentences of the training split.
         target: Target sentences, in the same order.
-        settings: What is optimised.
-        optimizer: How weights change.
-        guidance: Links that teach attention; a network without attention can have none.
+        objective: The loss.
+        optimizer: The optimizer.
+        supervision: Word alignments for guided attention; the network must have attention.
     """
 
     def __init__(
@@ -86,40 +90,40 @@ class Seq2SeqTask(NetworkTask[NDArray[np.int64]]):
         network: SequenceToSequence,
         source: SentenceDataset,
         target: SentenceDataset,
-        settings: Seq2SeqObjective,
+        objective: Seq2SeqObjective,
         optimizer: NetworkOptimizer,
-        guidance: AttentionSupervision | None = None,
+        supervision: AttentionSupervision | None = None,
     ) -> None:
         super().__init__(network, optimizer)
         self._network = network
         self._source = source
         self._target = target
-        self._settings = settings
-        self._guidance = guidance
+        self._objective = objective
+        self._supervision = supervision
 
-    def compute_loss(self, batch: NDArray[np.int64], part: int) -> BatchLoss:
-        """The loss of the sentences of these numbers."""
-        network, guidance = self._network, self._guidance
+    def compute_loss(self, batch: NDArray[np.int64], index: int) -> BatchLoss:
+        """Compute the loss of some sentence pairs, with teacher forcing."""
+        network, supervision = self._network, self._supervision
         pairs = gather_pairs(self._source, self._target, batch, self._device, network.config.right_to_left)
         tokens = int((pairs.target_BT != special_tokens.PAD).sum())
-        with autocast(self._device, self._settings.precision):
-            wanted = network.config.copy or guidance is not None
-            decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, wanted)
-            loss, nll = network.compute_loss(decoded, pairs.source_BS, pairs.target_BT, self._settings.smoothing)
-        if guidance is None:
+        with autocast(self._device, self._objective.precision):
+            need_weights = network.config.copy or supervision is not None
+            decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights)
+            loss, nll = network.compute_loss(decoded, pairs.source_BS, pairs.target_BT, self._objective.smoothing)
+        if supervision is None:
             return BatchLoss(loss / tokens, nll, tokens)
         assert decoded.weights_BTS is not None
-        linked = guidance.batch_links(batch, self._device)
+        links = supervision.batch_links(batch, self._device)
         if network.config.right_to_left:
-            linked = reverse_links(linked, pairs.target_BT)
-        attention = guided_attention_loss(decoded.weights_BTS, linked)
-        pull = guidance.weight * attention / max(1, linked.tokens)
-        return BatchLoss(loss / tokens, nll, tokens, pull, AttentionLoss(attention.item(), linked.tokens))
+            links = reverse_links(links, pairs.target_BT)
+        attention = guided_attention_loss(decoded.weights_BTS, links)
+        guidance = supervision.weight * attention / max(1, links.tokens)
+        return BatchLoss(loss / tokens, nll, tokens, guidance, AttentionLoss(attention.item(), links.tokens))
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """A batch as the network reads it; ids padded on the right."""
+    """A batch of sentence pairs; ids are padded on the right, and `input_BT` is the target shifted right."""
 
     source_BS: Tensor
     lengths_B: Tensor
@@ -134,7 +138,7 @@ def gather_pairs(
     device: torch.device,
     right_to_left: bool = False,
 ) -> PairBatch:
-    """Put the sentences of these numbers together; from right to left, targets are turned round but for their end."""
+    """Gather sentence pairs by their indices; for a right-to-left model, reverse the targets except EOS."""
     source_BS, lengths_B = batch_sampler.pad_sequences([source[int(index)] for index in batch])
     sentences: Iterable[NDArray[np.integer]] = (target[int(index)] for index in batch)
     if right_to_left:
@@ -144,24 +148,24 @@ def gather_pairs(
     return PairBatch(*(torch.from_numpy(array).to(device) for array in arrays))
 
 
-def reverse_links(linked: AlignmentLinks, target_BT: Tensor) -> AlignmentLinks:
-    """Links of targets that are said from their end; the end symbol stays behind all words."""
+def reverse_links(links: AlignmentLinks, target_BT: Tensor) -> AlignmentLinks:
+    """Return the links of reversed targets, in which EOS stays last."""
     words_B = (target_BT != special_tokens.PAD).sum(1) - 1
-    return replace(linked, target_L=words_B[linked.row_L] - 1 - linked.target_L)
+    return replace(links, target_L=words_B[links.row_L] - 1 - links.target_L)
 
 
 def mean_target_nll(
     network: SequenceToSequence, source: SentenceDataset, target: SentenceDataset, stop: StopRequest
 ) -> float | None:
-    """Negative log-likelihood of a target token, in nats, over a whole split in float32.
+    """Compute the negative log-likelihood per target token, in nats, over a whole split in float32.
 
     Returns:
-        The mean, or None when a stop was asked for on the way.
+        The mean, or None if a stop was requested.
     """
 
-    def measure(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
+    def batch_nll(batch: NDArray[np.int64], device: torch.device) -> tuple[float, int]:
         pairs = gather_pairs(source, target, batch, device, network.config.right_to_left)
         _, nll = network.loss(pairs.source_BS, pairs.lengths_B, pairs.input_BT, pairs.target_BT, 0.0)
         return nll.item(), int((pairs.target_BT != special_tokens.PAD).sum())
 
-    return training_step.mean_nll(network, [source, target], measure, stop)
+    return training_step.mean_nll(network, [source, target], batch_nll, stop)

@@ -1,8 +1,8 @@
-"""Sums over the processes of one machine, by memory that they share.
+"""All-reduce over the processes of one machine through shared memory.
 
-Each process has a row there, which it alone writes and all read. A message is copied through the operating system some
-times: the gradients of 8 million parameters took 26 ms that way. The memory has no name on the disk, and goes when the
-last process does, whichever way it goes.
+Each process has a row that only it writes and all read. gloo copies every message through the kernel several times:
+26 ms for the gradients of 8 million parameters. The memory is an anonymous file without a name on disk, which
+disappears with the last process, however that ends.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _MEMFD_NAME = "rnnkit-sum"
 
 
 def create_shared_memory(rows: int, length: int) -> int:
-    """Make room for rows of float32 numbers. Returns an open file descriptor, by which other processes find it.
+    """Allocate shared float32 rows. Return an open file descriptor, through which other processes attach.
 
     Raises:
-        OSError: The system has no files in memory, or none so large.
+        OSError: The system has no anonymous files, or does not allow one of this size.
     """
     if not hasattr(os, "memfd_create"):
-        raise OSError("no files in memory")
+        raise OSError("the system has no anonymous files (memfd_create)")
     descriptor = os.memfd_create(_MEMFD_NAME)
     try:
         os.ftruncate(descriptor, rows * length * _FLOAT32_BYTES)
@@ -37,46 +37,46 @@ def create_shared_memory(rows: int, length: int) -> int:
 
 
 def attach_shared_memory(process: int, descriptor: int, rows: int, length: int) -> Tensor:
-    """The rows (rows, length) that a process, this one or another, has made. They live as long as the tensor does.
+    """Map the rows (rows, length) that a process has allocated; they are freed with the tensor.
 
     Raises:
-        OSError: The process is gone, on another machine, or somebody else's.
+        OSError: The process has ended, is on another machine, or belongs to another user.
     """
-    place, size = Path(f"/proc/{process}/fd/{descriptor}"), rows * length * _FLOAT32_BYTES
-    with place.open("r+b") as file:
-        # Seen from another container the number may be another process's, and its descriptor any file.
-        if not str(place.readlink()).startswith(f"/memfd:{_MEMFD_NAME}") or os.fstat(file.fileno()).st_size != size:
-            raise OSError("it is not the memory that was made")
+    path, size = Path(f"/proc/{process}/fd/{descriptor}"), rows * length * _FLOAT32_BYTES
+    with path.open("r+b") as file:
+        # In another container the same process id may be another process, and the descriptor any file.
+        if not str(path.readlink()).startswith(f"/memfd:{_MEMFD_NAME}") or os.fstat(file.fileno()).st_size != size:
+            raise OSError(f"{path} is not the shared memory")
         memory = mmap.mmap(file.fileno(), size)
     return torch.frombuffer(memory, dtype=torch.float32).view(rows, length)
 
 
 class SharedMemorySum:
-    """Adds up numbers of all processes; called in all of them at once.
+    """Sums tensors over all processes; a collective operation, called by all of them.
 
     Args:
-        rows: The shared memory, a row for each process.
-        own: Number of this process's row.
-        wait: Waits until all processes have come there.
+        rows: The shared rows, one per process.
+        rank: Row of this process.
+        barrier: Waits for all processes.
     """
 
-    def __init__(self, rows: Tensor, own: int, wait: Callable[[], None]) -> None:
+    def __init__(self, rows: Tensor, rank: int, barrier: Callable[[], None]) -> None:
         self._rows = rows
-        self._own = rows[own]
-        self._wait = wait
+        self._own = rows[rank]
+        self._barrier = barrier
         self._total = torch.empty_like(self._own)
 
     def __call__(self, parts: Sequence[Tensor], weight: float) -> Tensor:
-        """The sum over all processes of weight times the parts, one behind the other. It is there until the next call.
+        """Return the sum over all processes of weight times the concatenated parts; valid until the next call.
 
         Args:
-            parts: Of one dimension each; as many numbers in all as a row has.
-            weight: This process's.
+            parts: One-dimensional tensors, with as many values in total as a row has.
+            weight: Weight of this process.
         """
-        self._wait()  # until everyone has read what stands there
+        self._barrier()  # all ranks have read the previous rows
         torch.cat(list(parts), out=self._own).mul_(weight)
-        self._wait()
+        self._barrier()
         torch.add(self._rows[0], self._rows[1], out=self._total)
-        for row in self._rows[2:]:  # in the same order everywhere: all come to the same bits
+        for row in self._rows[2:]:  # in the same order on all ranks, for the same bits
             self._total.add_(row)
         return self._total

@@ -1,6 +1,7 @@
-"""SIGTERM and Ctrl-C set a flag; the loop finishes its step, saves and stops. A second one stops at once.
+"""SIGTERM and SIGINT (Ctrl-C): a stop request that the trainer handles after its step, or an exception.
 
-What comes in the same moment is the first one still: Linux tells of a parent's death once for each of its threads.
+A second signal ends the process at once, unless it follows immediately: Linux reports the death of a parent process
+once for each of its threads.
 """
 
 from __future__ import annotations
@@ -20,29 +21,29 @@ if TYPE_CHECKING:
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 DEBOUNCE_SECONDS = 0.5
-"""Seconds after the first signal in which another one means nothing new."""
-
+"""Seconds after the first signal in which further signals are ignored."""
 
 RETRY_SECONDS = 0.2
-"""Seconds after which an exception that something has caught by mistake is raised again."""
+"""Seconds after which an exception that other code has swallowed is raised again."""
 
 IMPORT_GRACE_SECONDS = 2.0
-"""Seconds that an import has to finish first: exceptions inside one are often lost or end the process abruptly."""
+"""Seconds that a running import may take to finish first; an exception inside an import is often lost, or ends the
+process abruptly."""
 
 
 class Terminated(BaseException):
-    """SIGTERM where no stage listens for it; files being written are cleaned up on its way out."""
+    """Raised by SIGTERM where no stop request is handled; it unwinds the stack, so temporary files are removed."""
 
 
 class SignalDelivery:
-    """Raises an exception for a signal, in the main thread, again and again until it has arrived.
+    """Raises an exception for a signal in the main thread, repeatedly until it is delivered.
 
-    An exception that a handler raises at any moment may come to nothing: in a callback, in a destructor, in code that
-    catches everything. It has arrived once `settle` is called. While it is on its way through `finally` blocks it is
-    not raised again, so that these can do their work. A second signal ends the process.
+    An exception raised by a signal handler may be lost: in a callback, in a destructor, in code that catches
+    everything. It counts as delivered when `settle` is called. It is not raised again while `finally` blocks handle
+    it, so that these can complete. A second signal ends the process.
 
     Args:
-        exceptions: Makes the exception, by the signal's number.
+        exceptions: Constructors of the exceptions, by signal number.
     """
 
     def __init__(self, exceptions: Mapping[int, Callable[[], BaseException]]) -> None:
@@ -53,7 +54,7 @@ class SignalDelivery:
         self._settled = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the signals."""
+        """Handle a signal."""
         now = time.monotonic()
         if not self._number:
             self._number, self._since = number, now
@@ -63,7 +64,7 @@ class SignalDelivery:
             signal.raise_signal(number)
 
     def attempt(self, number: int, frame: FrameType | None) -> None:
-        """Raise the exception, unless it is on its way; and come back later. This is the handler of SIGALRM."""
+        """Raise the exception unless it is being handled, and set a timer to try again; the handler of SIGALRM."""
         if not self._number or self._settled:
             return
         signal.setitimer(signal.ITIMER_REAL, RETRY_SECONDS)
@@ -73,40 +74,40 @@ class SignalDelivery:
             raise self._raised
 
     def is_handled(self) -> bool:
-        """Whether an `except` or `finally` block that the exception has reached is running."""
-        found = sys.exception()
-        while found is not None:
-            if found is self._raised:
+        """Return whether an `except` or `finally` block is handling the exception."""
+        current = sys.exception()
+        while current is not None:
+            if current is self._raised:
                 return True
-            found = found.__context__
+            current = current.__context__
         return False
 
     def settle(self) -> int:
-        """Stop raising; returns the signal's number once, and 0 where there was none."""
+        """Stop raising; return the signal's number the first time, and 0 later or if there was no signal."""
         if not self._number or self._settled:
             return 0
         self._settled = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         return self._number
 
-    def ignore_lost(self, lost: UnraisableHookArgs) -> None:
-        """Let `sys.unraisablehook` not print what is raised again."""
-        if lost.exc_value is None or lost.exc_value is not self._raised:
-            sys.__unraisablehook__(lost)
+    def filter_unraisable(self, unraisable: UnraisableHookArgs) -> None:
+        """Print unraisable exceptions (`sys.unraisablehook`) except the one that will be raised again."""
+        if unraisable.exc_value is None or unraisable.exc_value is not self._raised:
+            sys.__unraisablehook__(unraisable)
 
 
 _deliveries: list[SignalDelivery] = []
-"""Those whose block is running; the last one has the signals."""
+"""Deliveries whose block is running; the last one handles the signals."""
 
 
 @contextmanager
 def raise_on_signals(exceptions: Mapping[int, Callable[[], BaseException]]) -> Iterator[None]:
     """Raise an exception in the block for each of these signals, except those that this process ignores.
 
-    A signal that came before, in the block of another such call around this one, and was not yet raised, is taken over.
+    A pending signal of an enclosing block, whose exception was not raised yet, is handled here.
 
     Args:
-        exceptions: Makes the exception, by the signal's number.
+        exceptions: Constructors of the exceptions, by signal number.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -119,7 +120,7 @@ def raise_on_signals(exceptions: Mapping[int, Callable[[], BaseException]]) -> I
     _deliveries.append(delivery)
     try:
         signal.signal(signal.SIGALRM, delivery.attempt)
-        sys.unraisablehook = delivery.ignore_lost
+        sys.unraisablehook = delivery.filter_unraisable
         for number, handler in handlers.items():
             signal.signal(number, handler)
         if pending in exceptions:
@@ -134,13 +135,13 @@ def raise_on_signals(exceptions: Mapping[int, Callable[[], BaseException]]) -> I
 
 
 def take_pending() -> int:
-    """Stop raising for the signal that came, if one did; returns its number, else 0."""
+    """Take over a signal that is being delivered: stop raising, and return its number; 0 if there is none."""
     return next((number for delivery in reversed(_deliveries) if (number := delivery.settle())), 0)
 
 
 @contextmanager
 def default_handlers() -> Iterator[None]:
-    """Let the signals end the process in the block, which is code outside Python that waits and runs no handler."""
+    """Restore the default handlers in the block, for native code that blocks and so runs no Python handler."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -149,7 +150,7 @@ def default_handlers() -> Iterator[None]:
     try:
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
-        if before := take_pending():  # just before, and not yet raised
+        if before := take_pending():  # received just before, and not raised yet
             signal.raise_signal(before)
         yield
     finally:
@@ -166,7 +167,12 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 class StopRequest:
-    """Whether somebody asked to stop; `number` is the signal's, 0 while nobody did, and `since` when it came."""
+    """A request to stop; false until a signal is received.
+
+    Attributes:
+        signum: Number of the signal; 0 before.
+        since: Monotonic time of the signal.
+    """
 
     def __init__(self) -> None:
         self.signum = 0
@@ -178,9 +184,9 @@ class StopRequest:
 
 @contextmanager
 def catch_stop_signals() -> Iterator[StopRequest]:
-    """Catch the signals while the block runs; the old handlers are back afterwards.
+    """Turn SIGINT and SIGTERM into a stop request within the block.
 
-    Outside the main thread signals cannot be caught, and the flag is never set.
+    Outside the main thread, signals cannot be caught and the request stays false.
     """
     stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -199,7 +205,7 @@ def catch_stop_signals() -> Iterator[StopRequest]:
     try:
         for number in STOP_SIGNALS:
             signal.signal(number, handle)
-        if before := take_pending():  # just before, and not yet raised
+        if before := take_pending():  # received just before, and not raised yet
             handle(before, None)
         yield stop
     finally:

@@ -1,9 +1,10 @@
-"""What the loop asks of whoever learns, of the batches, and of whoever measures; and what they report."""
+"""Interfaces between the trainer and tasks, batches and validation, and what they report. No torch."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from rnnkit.training import signals
@@ -15,11 +16,11 @@ B_contra = TypeVar("B_contra", contravariant=True)
 
 @dataclass(frozen=True)
 class AttentionLoss:
-    """How far attention was from the links that teach it.
+    """Loss of guided attention.
 
     Attributes:
-        loss: Cross entropy, in nats, summed over the linked tokens.
-        tokens: Target tokens that have links.
+        loss: Cross-entropy of the attention weights against the alignment links, in nats, summed over linked tokens.
+        tokens: Number of target tokens that have links.
     """
 
     loss: float
@@ -28,11 +29,11 @@ class AttentionLoss:
 
 @dataclass(frozen=True)
 class LossScaling:
-    """How a step fared whose loss was scaled (`loss_scale.py`).
+    """Effect of a step on the loss scale (`loss_scaling.py`).
 
     Attributes:
-        scale: What the next step's loss is multiplied by.
-        skipped: Whether the gradient overflowed, and the weights stayed as they were.
+        scale: Scale of the next step's loss.
+        skipped: Whether the gradient overflowed, so that the weights were not updated.
     """
 
     scale: float
@@ -41,16 +42,16 @@ class LossScaling:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did; sums over what was predicted, in nats.
+    """Result of one step; losses are summed over its predictions, in nats.
 
     Attributes:
-        loss: What was optimised, guidance apart.
+        loss: Training loss, without guided attention.
         nll: Negative log-likelihood.
-        tokens: Predictions: target tokens, end symbols counted, padding not.
-        gradient_norm: Norm of the gradient of the mean loss, before clipping; 0 where nobody takes it or it overflowed.
-        words: What speed is counted in where that is not `tokens`: the words of running text.
-        guided: What links say of attention, where they teach it; optimised too.
-        scaling: What came of scaling the loss, where it is scaled.
+        tokens: Number of predictions: target tokens including EOS, without padding.
+        gradient_norm: Norm of the gradient of the mean loss before clipping; 0 if it is not computed or overflowed.
+        words: Number of words of running text, if speed is reported in words instead of `tokens`.
+        attention: Loss of guided attention, if it is trained.
+        scaling: Effect on the loss scale, if the loss is scaled.
     """
 
     loss: float
@@ -58,72 +59,72 @@ class StepReport:
     tokens: int
     gradient_norm: float = 0.0
     words: int | None = None
-    guided: AttentionLoss | None = None
+    attention: AttentionLoss | None = None
     scaling: LossScaling | None = None
 
 
 class Task(Protocol[B_contra]):
-    """Something that learns, a batch at a time."""
+    """Something that is trained one step at a time."""
 
-    def step(self, batch: B_contra, rate: float) -> StepReport:
-        """Learn from one batch with this learning rate."""
+    def step(self, batch: B_contra, learning_rate: float) -> StepReport:
+        """Take one training step."""
         ...
 
     def state_dict(self) -> Mapping[str, Arrays]:
-        """Every array that the next step depends on, random states among them."""
+        """Return all arrays that the next step depends on, including random states."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made."""
+        """Restore a state from `state_dict`."""
         ...
 
     def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write the present weights into the model directory under this name, such as `best`."""
+        """Write the current weights into the model directory under a name such as `best`."""
         ...
 
 
 class BatchIterator(Protocol[B_co]):
-    """Endless batches whose position can be saved."""
+    """Endless iterator over batches whose position can be saved."""
 
     def __iter__(self) -> Iterator[B_co]:
-        """Itself."""
+        """Return the iterator itself."""
         ...
 
     def __next__(self) -> B_co:
-        """The next batch."""
+        """Return the next batch."""
         ...
 
     def state_dict(self) -> dict[str, int]:
-        """Where the next batch comes from."""
+        """Return the position of the next batch."""
         ...
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go there."""
+        """Seek to a position from `state_dict`."""
         ...
 
 
 class EpochBatchIterator(BatchIterator[B_co], Protocol[B_co]):
-    """Batches that know how many make a pass over the data."""
+    """Batch iterator with a known number of batches per epoch."""
 
     @property
     def per_epoch(self) -> int:
-        """Batches of the pass under way."""
+        """Number of batches in the current epoch."""
         ...
 
     def largest_batches(self) -> Sequence[B_co]:
-        """The batches of the pass under way that are the hardest to hold."""
+        """Return the batches of the current epoch that need the most memory."""
         ...
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a validation found.
+    """Result of a validation.
 
     Attributes:
-        score: The number by which `best` is chosen; greater is better.
+        score: Score by which `best` is chosen; higher is better.
         facts: Numbers for `metrics.jsonl`.
         lines: Text for the log, such as sample translations.
-        length_ratio: Tokens decoded for each of the references'; 1 where nothing is decoded.
+        length_ratio: Decoded tokens per reference token; 1 if nothing is decoded.
     """
 
     score: float
@@ -133,4 +134,50 @@ class Validation:
 
 
 Validate = Callable[[signals.StopRequest], Validation | None]
-"""Validates, or gives up and returns None when it sees that a stop was asked for."""
+"""Validates, or returns None early if a stop is requested."""
+
+
+@dataclass
+class MetricsWindow:
+    """Step reports since the last line of `metrics.jsonl`.
+
+    Attributes:
+        reports: The reports.
+        learning_rate: Learning rate of the last step.
+        started: Monotonic time at the window's beginning; validation moves it.
+    """
+
+    reports: list[StepReport] = field(default_factory=list)
+    learning_rate: float = 0.0
+    started: float = field(default_factory=time.monotonic)
+
+    def record(self) -> dict[str, float]:
+        """Aggregate the reports to one record: losses per token, norms per step, speed."""
+        tokens = max(1, sum(report.tokens for report in self.reports))
+        seconds = max(1e-9, time.monotonic() - self.started)
+        taken = [report for report in self.reports if report.scaling is None or not report.scaling.skipped]
+        words = [report.words for report in self.reports if report.words is not None]
+        speed = {"words_per_second": sum(words) / seconds} if words else {"target_tokens_per_second": tokens / seconds}
+        return {
+            "loss": sum(report.loss for report in self.reports) / tokens,
+            "nll": sum(report.nll for report in self.reports) / tokens,
+            **self._attention(),
+            "gradient_norm": sum(report.gradient_norm for report in taken) / max(1, len(taken)),
+            **self._loss_scaling(),
+            "learning_rate": self.learning_rate,
+            "target_tokens": tokens,
+            "seconds": seconds,
+            **speed,
+        }
+
+    def _loss_scaling(self) -> dict[str, float]:
+        """Return the loss scale and the number of skipped steps, if the loss is scaled."""
+        scalings = [report.scaling for report in self.reports if report.scaling is not None]
+        skipped = sum(scaling.skipped for scaling in scalings)
+        return {"loss_scale": scalings[-1].scale, "skipped_steps": skipped} if scalings else {}
+
+    def _attention(self) -> dict[str, float]:
+        """Return the loss of guided attention per linked token, if there is any."""
+        losses = [report.attention for report in self.reports if report.attention is not None]
+        tokens = sum(loss.tokens for loss in losses)
+        return {"attention_loss": sum(loss.loss for loss in losses) / tokens} if tokens else {}

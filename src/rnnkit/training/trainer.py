@@ -1,8 +1,8 @@
-"""The one loop that everything trains in. It knows steps, validation, signals, resume, metrics and events; no torch.
+"""The training loop of all tasks: steps, validation, early stopping, checkpoints, metrics and signals. No torch.
 
-A task takes a batch and does one step with it; the loop decides when to validate, save and stop. What is saved is
-enough to end with the same weights, bit for bit, as a run that was never interrupted. Where several processes take
-each step together, all of them run this loop: the first one validates, writes and tells the others what came of it.
+A task takes one step with a batch; the trainer decides when to validate, save and stop. A resumed run ends with the
+same weights, bit for bit, as one that was never interrupted. In data-parallel training every process runs this loop:
+rank 0 validates and writes, and broadcasts what the others need.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,28 +21,29 @@ from rnnkit.training import checkpoint, loss_scaling, metrics, signals
 from rnnkit.training.checkpoint import TrainingCheckpoint
 from rnnkit.training.distributed import ProcessGroup
 from rnnkit.training.schedules import Schedule
-from rnnkit.training.task import BatchIterator, StepReport, Task, Validate, Validation
+from rnnkit.training.task import BatchIterator, MetricsWindow, StepReport, Task, Validate, Validation
 
 B = TypeVar("B")
 
 SKIPPED_SHARE_TO_WARN = 0.1
-"""A larger share of steps that are skipped is told, if it is more than `FEW` of them."""
+"""Share of skipped steps in a metrics window above which a warning is shown; adapting the scale skips a few."""
 
 SKIPPED_STEPS_TOLERATED = 2
+"""Skipped steps in a metrics window that never cause a warning."""
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long and how often.
+    """Length of a run, and intervals.
 
     Attributes:
-        steps: Steps in all.
-        validate_every: Steps from one validation to the next; the last step is always validated.
-        report_every: Steps from one line of metrics to the next.
-        save_seconds: Seconds from one checkpoint to the next.
-        patience: Validations without improvement before the run ends; 0 for never.
-        save_at_end: Save `last/` when the run ends too; else whoever started it writes what it came to.
-        divergence_threshold: Negative log-likelihood of a prediction, in nats, that no run comes back from.
+        steps: Total number of steps.
+        validate_every: Steps between validations; the last step is always validated.
+        report_every: Steps between lines of metrics.
+        save_seconds: Seconds between checkpoints.
+        patience: Early stopping: validations without improvement before training ends; 0 disables it.
+        save_at_end: Whether to save `last/` when training ends; if not, the caller writes the result.
+        divergence_threshold: Negative log-likelihood per token, in nats, above which training counts as diverged.
     """
 
     steps: int
@@ -97,58 +98,19 @@ _STATE_KEYS = {"last_validated_step": "validated", "bad_validations": "waiting",
 """Fields whose key in `state.json` differs from their name."""
 
 
-@dataclass
-class _MetricsWindow:
-    """Sums since the last line of metrics."""
-
-    reports: list[StepReport] = field(default_factory=list)
-    rate: float = 0.0
-    started: float = field(default_factory=time.monotonic)
-
-    def record(self) -> dict[str, float]:
-        tokens = max(1, sum(report.tokens for report in self.reports))
-        seconds = max(1e-9, time.monotonic() - self.started)
-        taken = [report for report in self.reports if report.scaling is None or not report.scaling.skipped]
-        words = [report.words for report in self.reports if report.words is not None]
-        speed = {"words_per_second": sum(words) / seconds} if words else {"target_tokens_per_second": tokens / seconds}
-        return {
-            "loss": sum(report.loss for report in self.reports) / tokens,
-            "nll": sum(report.nll for report in self.reports) / tokens,
-            **self._guided(),
-            "gradient_norm": sum(report.gradient_norm for report in taken) / max(1, len(taken)),
-            **self._scaled(),
-            "learning_rate": self.rate,
-            "target_tokens": tokens,
-            "seconds": seconds,
-            **speed,
-        }
-
-    def _scaled(self) -> dict[str, float]:
-        """The scale of the loss and the steps that were skipped, where it is scaled."""
-        scalings = [report.scaling for report in self.reports if report.scaling is not None]
-        skipped = sum(each.skipped for each in scalings)
-        return {"loss_scale": scalings[-1].scale, "skipped_steps": skipped} if scalings else {}
-
-    def _guided(self) -> dict[str, float]:
-        """Cross entropy of attention for each linked token, where links teach it."""
-        guided = [report.guided for report in self.reports if report.guided is not None]
-        tokens = sum(each.tokens for each in guided)
-        return {"attention_loss": sum(each.loss for each in guided) / tokens} if tokens else {}
-
-
 class Trainer(Generic[B]):
-    """A run: a task, its batches, a plan, and the directory it is kept in.
+    """Trains a task.
 
     Args:
-        task: What learns.
-        batches: What it learns from.
-        schedule: The rate of each step.
-        plan: How long and how often.
-        folder: The model directory: `last/` and `metrics.jsonl` are the loop's. One that waits for its name takes it
-            with the first checkpoint.
-        validate: Measures the task as it is; must leave no trace on it. None where there is nothing to measure.
-        listen: Hears how it goes.
-        group: The processes that take each step together; this one alone unless given.
+        task: What is trained.
+        batches: Its training batches.
+        schedule: Learning-rate schedule.
+        plan: Length of the run, and intervals.
+        folder: The model directory; the trainer writes `last/` and `metrics.jsonl`. A run directory under a temporary
+            name gets its final name with the first checkpoint.
+        validate: Evaluates the task without changing it; None for no validation.
+        listen: Receives notes, warnings and progress.
+        group: Process group of data-parallel training; a single process by default.
     """
 
     def __init__(
@@ -170,13 +132,13 @@ class Trainer(Generic[B]):
         self._validate = validate
         self._listen = listen
         self._group = group or ProcessGroup()
-        self._window = _MetricsWindow()
+        self._window = MetricsWindow()
         self._saved_at = time.monotonic()
         self._saved_step = -1
         self.counters = TrainingCounters()
 
     def resume(self) -> None:
-        """Take up the run that `last/` holds. Raises FormatError where it is damaged."""
+        """Restore the run from `last/`. Raises FormatError if the checkpoint is damaged."""
         saved = checkpoint.load(self._folder / "last")
         self.counters = TrainingCounters.from_state_dict(saved.counters["loop"])
         self._schedule.load_state_dict(saved.counters["schedule"])
@@ -186,34 +148,35 @@ class Trainer(Generic[B]):
             metrics.truncate_after(self._folder / metrics.METRICS_FILE, self.counters.step)
 
     def run(self) -> TrainingCounters:
-        """Train to the end of the plan, or until patience runs out.
+        """Train until the planned number of steps, or until early stopping.
 
         Raises:
-            Interrupted: A signal came; everything is saved.
-            TrainingError: The loss is no longer a number, or its gradient has no room in float16; `last/` and `best`
-                are from before.
-            ArtefactError: A checkpoint could not be written; the old one is whole. Or the directory is gone.
-            PeerLostError: Another process is gone; the last checkpoint is whole.
+            Interrupted: A signal requested to stop; a checkpoint is saved.
+            TrainingError: Training diverged, or the gradient overflows float16 at any loss scale; `last/` and `best`
+                are from earlier steps.
+            ArtefactError: A checkpoint could not be written, and the previous one is unchanged; or the directory was
+                removed.
+            PeerLostError: Another process of the group ended; the last checkpoint is complete.
         """
         with signals.catch_stop_signals() as stop:
             began = time.monotonic() - self.counters.seconds
-            self._tell_progress()
+            self._report_progress()
             while not self.counters.done:
                 self.counters.seconds = time.monotonic() - began
                 if self._validation_due():
                     self._run_validation(stop)
                 if self.counters.done:
                     break
-                self._heed(stop)
+                self._handle_stop(stop)
                 self._step()
             self.counters.seconds = time.monotonic() - began
             if self._plan.save_at_end and self._saved_step != self.counters.step:
                 self.save()
-        self._tell_progress(finished=True)
+        self._report_progress(finished=True)
         return self.counters
 
     def save(self) -> None:
-        """Write `last/`, with what every process has that the next step depends on."""
+        """Write `last/`, with the state of all processes that the next step depends on."""
         counters = {
             "loop": self.counters.state_dict(),
             "schedule": self._schedule.state_dict(),
@@ -227,24 +190,24 @@ class Trainer(Generic[B]):
         self._group.barrier()
         self._saved_at, self._saved_step = time.monotonic(), self.counters.step
 
-    def _heed(self, stop: signals.StopRequest) -> None:
-        """Stop where any process was asked to, save where any finds that it is time: all of them do the same."""
+    def _handle_stop(self, stop: signals.StopRequest) -> None:
+        """Save if it is due in any process, and stop if any process is to stop, so that all do the same."""
         due = time.monotonic() - self._saved_at > self._plan.save_seconds
-        number, due_anywhere = self._group.all_reduce_max(stop.signum, int(due))
-        if number or due_anywhere:
+        signum, due_anywhere = self._group.all_reduce_max(stop.signum, int(due))
+        if signum or due_anywhere:
             self.save()
-        if number:
+        if signum:
             raise Interrupted(
-                number,
+                signum,
                 f"everything is saved in {self._folder} at step {self.counters.step}",
-                hint="the same command with --resume goes on from there",
+                hint="run the same command with --resume to continue",
             )
 
     def _step(self) -> None:
         counters = self.counters
-        self._window.rate = self._schedule.rate(counters.step + 1)
-        report = self._task.step(next(self._batches), self._window.rate)
-        self._check(report)
+        self._window.learning_rate = self._schedule.learning_rate(counters.step + 1)
+        report = self._task.step(next(self._batches), self._window.learning_rate)
+        self._check_divergence(report)
         counters.step += 1
         counters.tokens += report.tokens
         counters.words += report.words or 0
@@ -253,34 +216,35 @@ class Trainer(Generic[B]):
         if counters.step % self._plan.report_every == 0:
             self._write_metrics()
 
-    def _check(self, report: StepReport) -> None:
-        """Give up where nothing can be learned any more; what is saved is from before."""
+    def _check_divergence(self, report: StepReport) -> None:
+        """Raise TrainingError if further training is pointless; checkpoints are from earlier steps."""
         mean = report.nll / max(1, report.tokens)
         if not math.isfinite(report.loss) or not math.isfinite(report.gradient_norm):
-            trouble = "the loss is no longer a number"
+            problem = "training diverged: the loss or its gradient is not finite"
         elif mean > self._plan.divergence_threshold:
-            trouble = f"the loss has grown to {mean:.1f} nats a prediction"
+            problem = f"training diverged: loss {mean:.1f} nats per token"
         elif report.scaling is not None and report.scaling.scale < loss_scaling.MIN_SCALE:
-            trouble = "the gradient overflows float16 although the loss is not scaled up any more"
+            problem = f"the gradient overflows float16 even at a loss scale of {loss_scaling.MIN_SCALE:g}"
         else:
             return
-        hint = "a lower --learning-rate usually helps, or a lower --clip where there is one"
+        hint = "a lower --learning-rate usually helps, or a lower --clip if the command has it"
         if report.scaling is not None:
-            hint += "; --precision bf16 and fp32 have room for larger numbers"
+            hint += "; --precision bf16 and fp32 have a larger range"
         raise TrainingError(
-            f"{trouble} at step {self.counters.step + 1}",
-            f"what is saved in {self._folder} is from before",
+            f"{problem} at step {self.counters.step + 1}",
+            f"the checkpoints in {self._folder} are from earlier steps",
             hint=hint,
+            path=self._folder.path,
         )
 
     def _write_metrics(self) -> None:
         record = {"step": self.counters.step, **self._batches.state_dict(), **self._window.record()}
-        self._record(record)
-        self._tell_progress()
-        self._tell_skipped(record)
-        self._window = _MetricsWindow()
+        self._append_metrics(record)
+        self._report_progress()
+        self._report_skipped_steps(record)
+        self._window = MetricsWindow()
 
-    def _record(self, record: Mapping[str, Any]) -> None:
+    def _append_metrics(self, record: Mapping[str, Any]) -> None:
         if self._group.is_main:
             self._folder.check()
             metrics.append(self._folder / metrics.METRICS_FILE, record)
@@ -291,42 +255,42 @@ class Trainer(Generic[B]):
         return due and step > self.counters.last_validated_step
 
     def _run_validation(self, stop: signals.StopRequest) -> None:
-        """Validate, keep the best, save; or do nothing of it where a stop is asked for before it is finished."""
+        """Validate, keep the best weights, apply early stopping, and save; nothing if a stop interrupts validation."""
         if self._validate is None:
             self.counters.done = self.counters.step >= self._plan.steps
             return
         paused = time.monotonic()
-        found = self._look(stop)
-        if found is None:
+        result = self._broadcast_validation(stop)
+        if result is None:
             return
         counters = self.counters
-        improved = found.score > counters.best_score
+        improved = result.score > counters.best_score
         counters.last_validated_step = counters.step
         counters.bad_validations = 0 if improved else counters.bad_validations + 1
         self._schedule.update(improved)
         if self._group.is_main:
             self._folder.check()
         if improved:
-            counters.best_score, counters.best_step = found.score, counters.step
-            self._task.save_weights("best", {"step": counters.step, **found.facts})
-        self._task.save_weights("snapshot", {"step": counters.step, **found.facts})
-        out_of_patience = 0 < self._plan.patience <= counters.bad_validations
-        counters.done = out_of_patience or counters.step >= self._plan.steps
+            counters.best_score, counters.best_step = result.score, counters.step
+            self._task.save_weights("best", {"step": counters.step, **result.facts})
+        self._task.save_weights("snapshot", {"step": counters.step, **result.facts})
+        stops_early = 0 < self._plan.patience <= counters.bad_validations
+        counters.done = stops_early or counters.step >= self._plan.steps
         seconds = time.monotonic() - paused
         self._window.started += seconds
-        record = {"step": counters.step, "validation": {**found.facts, "seconds": seconds}}
-        self._record(record)
-        self._tell_validation(found, improved, out_of_patience)
+        record = {"step": counters.step, "validation": {**result.facts, "seconds": seconds}}
+        self._append_metrics(record)
+        self._report_validation(result, improved, stops_early)
         self.save()
 
-    def _look(self, stop: signals.StopRequest) -> Validation | None:
-        """The first process validates; the others wait, and hear the score by which all go on."""
+    def _broadcast_validation(self, stop: signals.StopRequest) -> Validation | None:
+        """Validate on rank 0 and broadcast the score, on which all ranks base their next action."""
         assert self._validate is not None
-        found = self._validate(stop) if self._group.is_main else None
-        score, finished = self._group.broadcast(*((found.score, 1.0) if found else (0.0, 0.0)))
-        return found or (Validation(score, {}) if finished else None)
+        result = self._validate(stop) if self._group.is_main else None
+        score, finished = self._group.broadcast(*((result.score, 1.0) if result else (0.0, 0.0)))
+        return result or (Validation(score, {}) if finished else None)
 
-    def _tell_progress(self, finished: bool = False) -> None:
+    def _report_progress(self, finished: bool = False) -> None:
         facts = self._mean_speed() if finished else self._window_facts()
         self._listen(Progress("training", self.counters.step, self._plan.steps, "steps", facts, finished))
 
@@ -350,22 +314,22 @@ class Trainer(Generic[B]):
                 facts[unit] = f"{record[name]:,.0f}"
         return facts
 
-    def _tell_skipped(self, record: Mapping[str, Any]) -> None:
+    def _report_skipped_steps(self, record: Mapping[str, Any]) -> None:
         skipped, steps = record.get("skipped_steps", 0), len(self._window.reports)
         if skipped > max(SKIPPED_STEPS_TOLERATED, SKIPPED_SHARE_TO_WARN * steps):
             self._listen(
                 WarningEvent(
-                    f"step {self.counters.step}: {skipped} of the last {steps} steps were skipped, for their gradient "
-                    f"overflowed float16; the loss scale is {record['loss_scale']:g} now. "
-                    "--precision bf16 or fp32 skips none"
+                    f"step {self.counters.step}: {skipped} of the last {steps} steps were skipped because their "
+                    f"gradient overflowed float16; the loss scale is now {record['loss_scale']:g}. "
+                    "--precision bf16 or fp32 avoids this"
                 )
             )
 
-    def _tell_validation(self, found: Validation, improved: bool, out_of_patience: bool) -> None:
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.facts.items())
+    def _report_validation(self, result: Validation, improved: bool, stops_early: bool) -> None:
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in result.facts.items())
         mark = " (best so far)" if improved else ""
         self._listen(Note(f"step {self.counters.step}: {numbers}{mark}"))
-        for line in found.lines:
+        for line in result.lines:
             self._listen(Note(f"  {line}"))
-        if out_of_patience:
-            self._listen(Note(f"no better for {self.counters.bad_validations} validations: training ends here"))
+        if stops_early:
+            self._listen(Note(f"early stopping: no improvement in {self.counters.bad_validations} validations"))

@@ -1,8 +1,8 @@
-"""What all tasks of a network do alike: a step is the gradient of one batch or several, added, and one change.
+"""What all tasks that train a network share: the training step with gradient accumulation, and validation loss.
 
-    g = (sum over the batches of d loss / d theta) / tokens of all
+    g = (sum over batches of d loss / d theta) / tokens of all batches
 
-so that several small batches make the step that one with all their sentences would make.
+so that several small batches make the same step as one batch with all their sentences.
 """
 
 from __future__ import annotations
@@ -26,32 +26,38 @@ from rnnkit.training.task import AttentionLoss, StepReport
 
 B = TypeVar("B")
 
+VALIDATION_BATCH_TOKENS = 4096
+"""Token budget of a validation batch."""
+
+BatchNLL = Callable[[NDArray[np.int64], torch.device], tuple[float, int]]
+"""Maps the indices of sentences to the negative log-likelihood of their tokens, summed, in nats, and their number."""
+
 
 @dataclass(frozen=True)
 class BatchLoss:
-    """What a network makes of a batch, in nats.
+    """Loss of a batch, in nats.
 
     Attributes:
-        mean: What is optimised, as the mean of a token; with its graph.
+        mean: Training loss per token, with its graph.
         nll: Negative log-likelihood, summed.
-        tokens: Predictions.
-        pull: What is optimised beside it, where links teach attention; with its graph.
-        guided: What these links say of attention.
+        tokens: Number of predictions.
+        guidance: Weighted loss of guided attention per linked token, with its graph; added to `mean`.
+        attention: The same loss, summed and unweighted, for the report.
     """
 
     mean: Tensor
     nll: Tensor
     tokens: int
-    pull: Tensor | None = None
-    guided: AttentionLoss | None = None
+    guidance: Tensor | None = None
+    attention: AttentionLoss | None = None
 
 
 class NetworkTask(ABC, Generic[B]):
-    """Trains a network.
+    """Base of tasks that train a network. Satisfies `task.Task`; its batch is the list of a step's batches.
 
     Args:
-        network: What learns.
-        optimizer: How weights change.
+        network: The network.
+        optimizer: Its optimizer.
     """
 
     def __init__(self, network: nn.Module, optimizer: NetworkOptimizer) -> None:
@@ -60,78 +66,71 @@ class NetworkTask(ABC, Generic[B]):
         network.train()
 
     @abstractmethod
-    def compute_loss(self, batch: B, part: int) -> BatchLoss:
-        """What the network makes of a batch.
+    def compute_loss(self, batch: B, index: int) -> BatchLoss:
+        """Compute the loss of a batch.
 
         Args:
             batch: The batch.
-            part: Its number among those of a step that this process takes.
+            index: Index of the batch among those of the step in this process.
         """
 
-    def step(self, batches: Sequence[B], rate: float) -> StepReport:
-        """One step on some batches, and on those that other processes take. What is reported is of all of them."""
+    def step(self, batches: Sequence[B], learning_rate: float) -> StepReport:
+        """Take a step with the batches of this process and of all others; the report covers all of them."""
         loss, nll, tokens = 0.0, 0.0, 0
-        guided = AttentionLoss(0.0, 0)
-        for measured in self._gradients(batches):
-            loss += measured.mean.item() * measured.tokens
-            nll += measured.nll.item()
-            tokens += measured.tokens
-            if measured.guided is not None:
-                guided = AttentionLoss(guided.loss + measured.guided.loss, guided.tokens + measured.guided.tokens)
-        sums = self._optimizer.group.all_reduce_sum(loss, nll, tokens, guided.loss, guided.tokens)
-        loss, nll, total, guided = sums[0], sums[1], int(sums[2]), AttentionLoss(sums[3], int(sums[4]))
-        change = self._optimizer.update(total, rate)
-        guided_or_none = guided if guided.tokens else None
-        return StepReport(loss, nll, total, change.norm, guided=guided_or_none, scaling=change.scaling)
+        attention = AttentionLoss(0.0, 0)
+        for batch_loss in self._backward(batches):
+            loss += batch_loss.mean.item() * batch_loss.tokens
+            nll += batch_loss.nll.item()
+            tokens += batch_loss.tokens
+            if (more := batch_loss.attention) is not None:
+                attention = AttentionLoss(attention.loss + more.loss, attention.tokens + more.tokens)
+        sums = self._optimizer.group.all_reduce_sum(loss, nll, tokens, attention.loss, attention.tokens)
+        loss, nll, total, attention = sums[0], sums[1], int(sums[2]), AttentionLoss(sums[3], int(sums[4]))
+        update = self._optimizer.update(total, learning_rate)
+        attention_or_none = attention if attention.tokens else None
+        return StepReport(loss, nll, total, update.norm, attention=attention_or_none, scaling=update.scaling)
 
     def dry_run(self, batches: Sequence[B]) -> None:
-        """Take the gradient of some batches and forget it, before anything was learned."""
-        for _ in self._gradients(batches):
+        """Compute the gradient of some batches and discard it, before training starts."""
+        for _ in self._backward(batches):
             pass
         self._optimizer.discard_gradients()
 
-    def _gradients(self, batches: Sequence[B]) -> Iterator[BatchLoss]:
-        """Measure each batch, and add its gradient to the step's."""
-        for part, batch in enumerate(batches):
-            measured = self.compute_loss(batch, part)
-            wanted = measured.mean if measured.pull is None else measured.mean + measured.pull
-            self._optimizer.backward(wanted, measured.tokens)
-            yield measured
+    def _backward(self, batches: Sequence[B]) -> Iterator[BatchLoss]:
+        """Accumulate the gradient of each batch."""
+        for index, batch in enumerate(batches):
+            batch_loss = self.compute_loss(batch, index)
+            mean = batch_loss.mean if batch_loss.guidance is None else batch_loss.mean + batch_loss.guidance
+            self._optimizer.backward(mean, batch_loss.tokens)
+            yield batch_loss
 
     def state_dict(self) -> Mapping[str, Arrays]:
-        """What `Optimisation` keeps; nothing is carried from batch to batch unless a task says so."""
+        """Return the optimizer's state; tasks that carry more from step to step add it."""
         return self._optimizer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made. Raises FormatError where the weights are another network's."""
+        """Restore a state from `state_dict`. Raises FormatError if the weights do not fit the network."""
         self._optimizer.load_state_dict(state)
 
     def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Write the weights as `best`, or as a snapshot of this step where snapshots are kept."""
+        """Write the weights as `best`, or as a snapshot of this step if snapshots are kept."""
         self._optimizer.save_weights(name, facts)
-
-
-VALIDATION_BATCH_TOKENS = 4096
-"""Token budget of a validation batch."""
-
-BatchNLL = Callable[[NDArray[np.int64], torch.device], tuple[float, int]]
-"""From numbers of sentences to the negative log-likelihood of their tokens, summed, in nats, and how many those are."""
 
 
 @torch.no_grad()
 def mean_nll(
-    network: nn.Module, sides: Sequence[SentenceDataset], measure: BatchNLL, stop: StopRequest
+    network: nn.Module, sides: Sequence[SentenceDataset], batch_nll: BatchNLL, stop: StopRequest
 ) -> float | None:
-    """Negative log-likelihood of a token, in nats, over a whole split; the network does not drop meanwhile.
+    """Compute the negative log-likelihood per token over a whole split, in nats, in evaluation mode.
 
     Args:
-        network: What is judged.
-        sides: The split, sentence by sentence the same on all sides.
-        measure: Asks the network.
-        stop: Looked at before each batch.
+        network: The network.
+        sides: The split; all sides have the same number of sentences.
+        batch_nll: Evaluates a batch.
+        stop: Checked before each batch.
 
     Returns:
-        The mean, or None when a stop was asked for on the way.
+        The mean, or None if a stop was requested.
     """
     device = next(network.parameters()).device
     total, tokens = 0.0, 0
@@ -143,7 +142,7 @@ def mean_nll(
         ):
             if stop:
                 return None
-            nll, count = measure(batch, device)
+            nll, count = batch_nll(batch, device)
             total += nll
             tokens += count
     finally:

@@ -1,4 +1,4 @@
-"""Word vectors as a task of the training loop: a step is a slab of text."""
+"""Word vectors as a training task: a step trains on some thousand words of text."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from rnnkit.training.checkpoint import Arrays
 from rnnkit.training.task import StepReport
 
 TOKENS_PER_STEP: Final = 100_000
-"""Words a step. The learning rate changes from one to the next, as often as in word2vec.c with ten threads."""
+"""Words per step. The learning rate changes from step to step, as often as in word2vec.c with ten threads."""
 
 MIN_STEPS: Final = 100
-"""A run has at least so many steps where the text can be cut so finely."""
+"""Short texts are divided into smaller steps, so that a run has this many if possible."""
 
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """A run of segments.
+    """A range of consecutive segments of the text.
 
     Attributes:
-        epoch: Pass over the text, from 0.
-        first: Its first segment.
-        last: The segment after its last.
+        epoch: Epoch, from 0.
+        first: Index of the first segment.
+        last: Index after the last segment.
     """
 
     epoch: int
@@ -38,22 +38,22 @@ class TokenBatch:
 
 
 class TokenBatches:
-    """The slabs of a text in its order, again and again.
+    """Endless iterator over the batches of a text, in the order of the text.
 
     Args:
         corpus: The text.
-        epochs: Passes that are planned.
+        epochs: Planned number of epochs.
     """
 
     def __init__(self, corpus: Corpus, epochs: int) -> None:
         size = min(TOKENS_PER_STEP, max(1, corpus.tokens * epochs // MIN_STEPS))
-        wanted = np.arange(0, corpus.tokens + size, size).clip(max=corpus.tokens)
-        self._bounds = np.unique(np.searchsorted(corpus.segments, wanted))
+        bounds = np.arange(0, corpus.tokens + size, size).clip(max=corpus.tokens)
+        self._bounds = np.unique(np.searchsorted(corpus.segments, bounds))
         self._taken = 0
 
     @property
     def per_epoch(self) -> int:
-        """Slabs in one pass."""
+        """Number of batches per epoch."""
         return len(self._bounds) - 1
 
     def __iter__(self) -> Iterator[TokenBatch]:
@@ -65,59 +65,59 @@ class TokenBatches:
         return TokenBatch(epoch, int(self._bounds[index]), int(self._bounds[index + 1]))
 
     def state_dict(self) -> dict[str, int]:
-        """Where the next slab comes from."""
-        epoch, slab = divmod(self._taken, self.per_epoch)
-        return {"epoch": epoch, "slab": slab}
+        """Return the position of the next batch."""
+        epoch, index = divmod(self._taken, self.per_epoch)
+        return {"epoch": epoch, "slab": index}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go there."""
+        """Seek to a position from `state_dict`."""
         self._taken = state["epoch"] * self.per_epoch + state["slab"]
 
 
 class WordVectorTask:
-    """Word vectors that learn, a slab at a time.
+    """Trains word vectors. Satisfies `task.Task`.
 
     Args:
         corpus: The text.
-        learner: The threads.
+        trainer: The threads that train on a batch.
     """
 
-    def __init__(self, corpus: Corpus, learner: HogwildTrainer) -> None:
+    def __init__(self, corpus: Corpus, trainer: HogwildTrainer) -> None:
         self._corpus = corpus
-        self._learner = learner
-        self._sums = np.zeros(3)  # of the present epoch: its number, loss, predictions
+        self._trainer = trainer
+        self._sums = np.zeros(3)  # of the current epoch: its index, loss, number of predictions
 
     @property
     def loss(self) -> float:
-        """Mean loss of the present epoch, in nats a prediction."""
+        """Mean loss of the current epoch, in nats per prediction."""
         return float(self._sums[1] / max(1.0, self._sums[2]))
 
-    def step(self, batch: TokenBatch, rate: float) -> StepReport:
-        """Learn a slab."""
-        ids, segments = self._corpus.slab(batch.first, batch.last)
-        place = int(self._corpus.segments[batch.first])
-        loss, predictions = self._learner.train(ids, segments, place, batch.epoch, rate)
+    def step(self, batch: TokenBatch, learning_rate: float) -> StepReport:
+        """Train on a batch."""
+        ids, segments = self._corpus.read_segments(batch.first, batch.last)
+        position = int(self._corpus.segments[batch.first])
+        loss, predictions = self._trainer.train(ids, segments, position, batch.epoch, learning_rate)
         if batch.epoch != self._sums[0]:
             self._sums[:] = (batch.epoch, 0, 0)
         self._sums[1:] += (loss, predictions)
         return StepReport(loss=loss, nll=loss, tokens=predictions, words=len(ids))
 
     def state_dict(self) -> dict[str, Arrays]:
-        """Both matrices; what is drawn depends on the place in the text alone."""
-        inputs, outputs = self._learned()
+        """Return both matrices and the epoch's sums; random numbers depend on the position in the text alone."""
+        inputs, outputs = self._matrices()
         return {"weights": {"inputs": inputs, "outputs": outputs, "sums": self._sums}}
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made."""
-        (inputs, outputs), saved = self._learned(), state["weights"]
+        """Restore a state from `state_dict`."""
+        (inputs, outputs), saved = self._matrices(), state["weights"]
         inputs[:], outputs[:], self._sums[:] = saved["inputs"], saved["outputs"], saved["sums"]
 
-    def _learned(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Both matrices without the rows that threads keep copies in."""
-        config = self._learner.config
-        copied = extra_rows(config.weights, len(config.keep_V)) * config.weights.stride
+    def _matrices(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return both matrices without the rows of the threads' caches."""
+        config = self._trainer.config
+        cached = extra_rows(config.weights, len(config.keep_V)) * config.weights.stride
         inputs, outputs = config.weights.inputs, config.weights.outputs
-        return inputs[: len(inputs) - copied], outputs[: len(outputs) - copied]
+        return inputs[: len(inputs) - cached], outputs[: len(outputs) - cached]
 
     def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Nothing is validated, so that no weights are better than others: the last ones are written in the end."""
+        """Do nothing: without validation no weights are best, and the final ones are written after training."""

@@ -1,11 +1,11 @@
-"""GloVe's text has no header."""
+"""GloVe's text, which has no header."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from tests.embeddings.samples import make_table
+from tests.raising import raises
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats import GLOVE, WRITERS
@@ -23,10 +23,10 @@ def test_bytes_of_a_file(tmp_path: Path) -> None:
     assert [row.split(" ")[0] for row in rows] == ["the", "straße", ""]
 
 
-def test_the_first_row_says_how_many_numbers_there_are(tmp_path: Path) -> None:
+def test_the_first_row_determines_the_dimension(tmp_path: Path) -> None:
     assert load(tmp_path / "f", "12 1 2\n. 3 4\n") == ["12", "."]
     assert load(tmp_path / "f", "\ufeffa 1 2 3 \r\nb\u00a0c 4 5 6\r\n") == ["a", "b\u00a0c"]
-    with pytest.raises(DataError, match="f:2: 3 numbers behind the word, 2 are wanted"):
+    with raises(DataError, "3 numbers", "expected 2", path=tmp_path / "f", line=2):
         load(tmp_path / "f", "a 1 2\nb 1 2 3\n")
-    with pytest.raises(DataError, match="f:1: nan among the numbers"):
+    with raises(DataError, "nan", path=tmp_path / "f", line=1):
         load(tmp_path / "f", "a 1 nan\nb 1 2\n")

@@ -86,7 +86,7 @@ def test_a_path_of_another_kind(tmp_path: Path) -> None:
 def test_text_in_numbers(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a b\n" * 9, encoding="utf-8")
     found = corpus.write_corpus([tmp_path / "text"], tmp_path, 1, lambda event: None)
-    corpus.write_vocabulary_ids(tmp_path, found.rows(found.numbers.astype("int32")))
+    corpus.write_vocabulary_ids(tmp_path, found.vocabulary_ids(found.corpus_ids.astype("int32")))
     assert corpus.open_corpus(str(tmp_path)).tokens == 18
 
 

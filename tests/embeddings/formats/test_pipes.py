@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from tests.embeddings.formats.imperfect_files import REPAIRABLE, File
 from tests.embeddings.samples import WORDS, make_table, same_bits
+from tests.raising import raises
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats.vector_reader import DecompressedStream, open_vector_file
@@ -86,11 +87,11 @@ def test_imperfect_files_from_pipes(tmp_path: Path, file: File) -> None:
 
 
 @pytest.mark.parametrize("format", [formats.WORD2VEC, formats.WORD2VEC_BINARY, formats.FASTTEXT_BINARY])
-def test_a_pipe_that_ends_early_is_refused(tmp_path: Path, format: str) -> None:
+def test_a_pipe_that_ends_early_is_rejected(tmp_path: Path, format: str) -> None:
     formats.WRITERS[format](tmp_path / "written", make_table(2))
     whole = (tmp_path / "written").read_bytes()
     for length in range(0, len(whole), 7):
-        with pytest.raises(DataError, match=str(tmp_path / "source")):
+        with raises(DataError, path=tmp_path / "source"):
             load(tmp_path / "source", whole[:length], pipe=True)
 
 
@@ -106,7 +107,7 @@ LIES = {
 @pytest.mark.parametrize("repair", [False, True])
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
 @pytest.mark.parametrize("lie", LIES)
-def test_a_header_that_lies_takes_no_memory(tmp_path: Path, lie: str, pack: Pack, repair: bool) -> None:
+def test_a_wrong_header_takes_no_memory(tmp_path: Path, lie: str, pack: Pack, repair: bool) -> None:
     content = pack(LIES[lie])
     tracemalloc.start()
     try:
@@ -119,7 +120,7 @@ def test_a_header_that_lies_takes_no_memory(tmp_path: Path, lie: str, pack: Pack
 
 
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress], ids=["bzip2", "xz"])
-def test_streams_behind_one_another(tmp_path: Path, pack: Pack) -> None:
+def test_concatenated_streams(tmp_path: Path, pack: Pack) -> None:
     (tmp_path / "f").write_bytes(pack(b"abc") + bytes(8) + pack(b"") + pack(b"def") + bytes(4))
     with open_vector_file(tmp_path / "f") as source:
         assert source.read(99) == b"abcdef"
@@ -133,13 +134,13 @@ def test_damage_in_compressed_files(tmp_path: Path, pack: Pack) -> None:
         (tmp_path / "f").write_bytes(content)
         with (
             open_vector_file(tmp_path / "f") as source,
-            pytest.raises(DataError, match=f"cannot read {tmp_path}/f beyond"),
+            raises(DataError, "beyond byte", path=tmp_path / "f"),
         ):
             source.read(5000)
 
 
-def test_what_unpacks_to_much_is_read_in_pieces(tmp_path: Path) -> None:
-    """A bomb of bzip2: 45 bytes a megabyte."""
+def test_highly_compressed_data_is_read_in_pieces(tmp_path: Path) -> None:
+    """A bzip2 bomb: 45 bytes per megabyte."""
     (tmp_path / "f").write_bytes(b"".join(bz2.compress(b"0" * (1 << 24)) for _ in range(16)))
     tracemalloc.start()
     try:
@@ -151,19 +152,19 @@ def test_what_unpacks_to_much_is_read_in_pieces(tmp_path: Path) -> None:
     assert peak < 64 << 20
 
 
-def test_a_window_of_xz_that_is_too_large_is_refused(tmp_path: Path) -> None:
+def test_an_xz_window_that_is_too_large_is_rejected(tmp_path: Path) -> None:
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 29}]
     (tmp_path / "f").write_bytes(lzma.compress(b"the 1 2\n", filters=filters))
-    with pytest.raises(DataError, match=f"cannot read {tmp_path}/f beyond byte 0"):
+    with raises(DataError, "byte 0", path=tmp_path / "f"):
         formats.load(tmp_path / "f")
 
 
-def test_nothing_is_unpacked_that_only_begins_like_it(tmp_path: Path) -> None:
+def test_text_that_begins_like_bzip2_is_not_decompressed(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"BZh9 1 2\nb 1 2\n")
     assert list(formats.load(tmp_path / "f").words) == ["BZh9", "b"]
 
 
-def test_a_piece_is_no_larger_than_was_asked() -> None:
+def test_a_piece_is_no_larger_than_requested() -> None:
     class Stream:
         def __init__(self) -> None:
             self.rest = bz2.compress(bytes(100_000))
@@ -180,10 +181,10 @@ def test_a_piece_is_no_larger_than_was_asked() -> None:
     assert sum(sizes) == 100_000
 
 
-def test_a_pipe_has_no_size_to_hold_a_header_against(tmp_path: Path) -> None:
+def test_a_pipe_has_no_size_limit(tmp_path: Path) -> None:
     thread = feed(tmp_path / "p", b"abc")
     with open_vector_file(tmp_path / "p") as source:
-        assert (source.most, source.editable) == (None, False)
+        assert (source.max_size, source.editable) == (None, False)
         assert source.can_hold(1 << 60)
         assert source.read(9) == b"abc"
     thread.join()

@@ -1,4 +1,4 @@
-"""What `--repair` reads, what it says of it, and that strict reading refuses the same files and names the option."""
+"""`--repair`: what it reads and records; strict reading rejects the same files and suggests the option."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tests.embeddings.formats.imperfect_files import CUT, HOPELESS, OF, REPAIRABLE, THE, File, model, row
 from tests.embeddings.samples import make_table
+from tests.raising import raises
 
 from rnnkit.embeddings import Vectors, formats
 from rnnkit.errors import DataError
@@ -46,15 +47,15 @@ def test_an_imperfect_file_is_repaired(tmp_path: Path, file: File, pack: Callabl
             found = table.vector(word)
             assert found is not None
             assert found.tolist() == list(VALUES[word])
-    heard: list[Event] = []
-    table.repairs.warn(heard.append)
-    (warning,) = heard
+    events: list[Event] = []
+    table.repairs.warn(events.append)
+    (warning,) = events
     assert isinstance(warning, WarningEvent)
     assert all(f"{kind} ({count:,})" in warning.text for kind, count in file.counts.items())
 
 
 @pytest.mark.parametrize("file", REPAIRABLE, ids=lambda file: file.name)
-def test_strict_reading_names_the_option_where_it_helps(tmp_path: Path, file: File) -> None:
+def test_strict_reading_suggests_the_option(tmp_path: Path, file: File) -> None:
     with pytest.raises(DataError) as caught:
         formats.load(write(tmp_path, file))
     assert caught.value.hint is not None
@@ -63,7 +64,7 @@ def test_strict_reading_names_the_option_where_it_helps(tmp_path: Path, file: Fi
 
 @pytest.mark.parametrize("file", HOPELESS, ids=lambda file: file.name)
 @pytest.mark.parametrize("repair", [False, True])
-def test_nothing_is_promised_that_does_not_help(tmp_path: Path, file: File, repair: bool) -> None:
+def test_the_option_is_not_suggested_where_it_does_not_help(tmp_path: Path, file: File, repair: bool) -> None:
     with pytest.raises(DataError) as caught:
         formats.load(write(tmp_path, file), repair)
     assert "--repair" not in str(caught.value)
@@ -72,7 +73,7 @@ def test_nothing_is_promised_that_does_not_help(tmp_path: Path, file: File, repa
 @pytest.mark.parametrize("file", [*REPAIRABLE, *HOPELESS], ids=lambda file: file.name)
 @pytest.mark.parametrize("pack", ["plain", "gz"])
 def test_no_hint_damages_a_file(tmp_path: Path, file: File, pack: str) -> None:
-    """Commands for texts are suggested for texts alone, `iconv` only where nothing in the file is UTF-8."""
+    """Shell commands are suggested for text only, and `iconv` only if nothing in the file is UTF-8."""
     with pytest.raises(DataError) as caught:
         formats.load(write(tmp_path, file, PACKERS[pack]))
     hint = caught.value.hint or ""
@@ -106,7 +107,7 @@ def test_whole_files_need_no_repair(tmp_path: Path, format: str) -> None:
     assert np.array_equal(repaired.matrix_VD, strict.matrix_VD)
 
 
-def test_models_of_fasttext_with_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+def test_fasttext_models_with_invalid_utf8(tmp_path: Path) -> None:
     fasttext = pytest.importorskip("fasttext")
     gensim = pytest.importorskip("gensim.models.fasttext")
     chosen = random.Random(5)
@@ -118,7 +119,7 @@ def test_models_of_fasttext_with_bytes_that_are_not_utf8(tmp_path: Path) -> None
     )
     path = str(tmp_path / "f.bin")
     trained.save_model(path)
-    with pytest.raises(DataError, match=r"is not UTF-8\n.*\n  hint: --repair"):
+    with raises(DataError, "UTF-8", "--repair", path=path):
         Vectors.load(path)
     vectors = Vectors.load(path, repair=True)
     keyed = gensim.load_facebook_vectors(path)
@@ -135,8 +136,8 @@ def test_models_of_fasttext_with_bytes_that_are_not_utf8(tmp_path: Path) -> None
     assert vectors["smil\ufffd"] == pytest.approx(np.mean([own, *buckets[rows]], axis=0), abs=1e-6), "fastText's bytes"
 
 
-def test_gensim_gives_the_same_vectors_of_such_a_model(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 are spelled in another way by gensim, which composes such words of other n-grams."""
+def test_such_models_have_the_same_vectors_as_in_gensim(tmp_path: Path) -> None:
+    """Gensim respells invalid bytes differently, and composes such words of other n-grams."""
     gensim = pytest.importorskip("gensim.models.fasttext")
     random_rows = np.random.default_rng(3).normal(size=(14, 3)).astype(np.float32).tolist()
     words = [b"the", CUT, b"of", b"\xed\xa0\xbd"]
@@ -150,7 +151,7 @@ def test_gensim_gives_the_same_vectors_of_such_a_model(tmp_path: Path) -> None:
         assert vectors[word] == pytest.approx(keyed[word], abs=1e-6)
 
 
-def test_a_whole_word_goes_before_a_repaired_one(tmp_path: Path) -> None:
+def test_a_valid_word_precedes_a_repaired_one(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"2 3\n" + row(b"\xff", *OF) + b"\n" + row("\ufffd".encode(), *THE) + b"\n")
     table = formats.load(path, repair=True)
@@ -186,9 +187,8 @@ def test_faults_in_many_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_no_row_left(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"2 2\nx nan 1\ny 1 inf\n")
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, "2 rows with NaN or infinity", path=tmp_path / "f"):
         formats.load(tmp_path / "f", repair=True)
-    assert str(caught.value) == f"{tmp_path / 'f'} has no row that can be used\n  2 rows with NaN or infinity"
 
 
 def test_a_directory_needs_no_repair(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_directory_needs_no_repair(tmp_path: Path) -> None:
     assert not table.repairs.counts
 
 
-def test_a_model_of_wrong_size_is_damaged_whatever_is_asked(tmp_path: Path) -> None:
+def test_a_truncated_model_is_damaged_with_and_without_repair(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(model([b"the"], [THE])[:60])
     for repair in (False, True):
         with pytest.raises(DataError):

@@ -1,4 +1,4 @@
-"""A file is read from start to end in pieces of any size, packed or not."""
+"""Reading in pieces of any size, compressed or not."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.embeddings.formats import vector_reader as module
 from rnnkit.embeddings.formats.vector_reader import VectorReader, open_vector_file
@@ -29,10 +30,10 @@ def write(path: Path, content: bytes, packed: bool = False) -> Path:
 def test_pieces_of_a_file(tmp_path: Path, packed: bool) -> None:
     with open_vector_file(write(tmp_path / "f", b"one two\0three four five\n", packed)) as source:
         assert (source.peek(9), source.position) == (b"one two\0t", 0)
-        assert (source.until(b"\0", 20), source.position) == (b"one two", 8)
-        assert (source.until(b"\0", 20), source.position) == (None, 8)
-        assert source.until(b" ", 4) is None
-        assert source.until(b" ", 5) == b"three"
+        assert (source.read_until(b"\0", 20), source.position) == (b"one two", 8)
+        assert (source.read_until(b"\0", 20), source.position) == (None, 8)
+        assert source.read_until(b" ", 4) is None
+        assert source.read_until(b" ", 5) == b"three"
         source.skip(5, "nothing")
         assert (source.read(2), source.position) == (b"fi", 21)
         assert (source.read(99), source.read(1)) == (b"ve\n", b"")
@@ -47,21 +48,15 @@ def test_lines_are_those_of_the_file(tmp_path_factory: pytest.TempPathFactory, l
 
 def test_a_last_line_without_an_end(tmp_path: Path) -> None:
     path = write(tmp_path / "f", b"a\nbb\nc 0.12")
-    with open_vector_file(path) as source, pytest.raises(DataError) as caught:
+    with open_vector_file(path) as source, raises(DataError, f"`echo >> {path}`", "--repair", path=path, line=3):
         list(source.lines(1))
-    assert str(caught.value) == (
-        f"{path}:3: the last line has no end\n"
-        "  the file may have been cut off in the middle of a number\n"
-        f"  hint: copy it again; if it is whole, `echo >> {path}` ends the line, "
-        "and --repair reads the line as it is"
-    )
 
 
-def test_a_line_that_would_fill_the_memory(tmp_path: Path) -> None:
+def test_a_line_that_is_too_long(tmp_path: Path) -> None:
     path = write(tmp_path / "f", b"a\n" + b"x" * 30)
     with (
         open_vector_file(path) as source,
-        pytest.raises(DataError, match=f"{path}:2: the line is longer than 20 bytes"),
+        raises(DataError, 20, path=path, line=2),
     ):
         list(source.lines(1))
 
@@ -70,24 +65,21 @@ def test_a_file_that_ends_too_early(tmp_path: Path) -> None:
     path = write(tmp_path / "f", b"0123456")
     with open_vector_file(path) as source:
         source.read(3)
-        with pytest.raises(DataError) as caught:
-            source.exactly(9, "a vector")
-    assert str(caught.value) == (
-        f"{path} ends at byte 7\n  a vector should follow: it was cut off\n  hint: copy the file again"
-    )
+        with raises(DataError, "byte 7", "a vector", path=path):
+            source.read_exactly(9, "a vector")
 
 
 def test_damaged_gzip(tmp_path: Path) -> None:
     packed = gzip.compress(bytes(range(256)) * 9)
     for content in (packed[:40], packed[:30] + b"damage" + packed[36:]):
         path = write(tmp_path / "f.gz", content)
-        with open_vector_file(path) as source, pytest.raises(DataError, match=f"cannot read {path} beyond byte "):
+        with open_vector_file(path) as source, raises(DataError, "byte ", path=path):
             source.read(5000)
 
 
 def test_more_than_fits_in_a_file_is_known(tmp_path: Path) -> None:
     with open_vector_file(write(tmp_path / "f", b"0123")) as source:
-        assert source.most == 4
+        assert source.max_size == 4
         assert source.can_hold(4)
         assert not source.can_hold(5)
     zeros = write(tmp_path / "f.gz", bytes(100_000), packed=True)
@@ -97,9 +89,9 @@ def test_more_than_fits_in_a_file_is_known(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"there is no file {tmp_path}/none"), open_vector_file(tmp_path / "none"):
+    with raises(DataError, path=tmp_path / "none"), open_vector_file(tmp_path / "none"):
         pass
-    with pytest.raises(DataError, match=f"cannot read {tmp_path}\n  Is a directory"), open_vector_file(tmp_path):
+    with raises(DataError, "Is a directory", path=tmp_path), open_vector_file(tmp_path):
         pass
 
 

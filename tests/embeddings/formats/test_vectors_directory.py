@@ -1,9 +1,8 @@
-"""The vectors directory: whole or absent, opened without being read, and damage is named."""
+"""The vectors directory: written atomically, opened without reading it, damage is located."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from tests.embeddings.samples import COUNTS, SUBWORDS, WORDS, make_table, random_matrix, same_bits, tables
+from tests.file_limits import limit_files
+from tests.raising import raises
 
 from rnnkit.embeddings import Vectors, formats
 from rnnkit.embeddings.formats import vectors_directory
@@ -50,7 +51,7 @@ def test_any_words_and_numbers_come_back(tmp_path_factory: pytest.TempPathFactor
     assert found.words.counts is None
 
 
-def test_files_as_the_formats_page_has_them(tmp_path: Path) -> None:
+def test_files_match_the_documentation(tmp_path: Path) -> None:
     folder = write(tmp_path / "embeddings", VectorTable.of(["a", "ü"], random_matrix(2), [5, 2]))
     assert Vocabulary.load(folder / "vocab.tsv").tokens == ("<pad>", "<unk>", "<s>", "</s>", "a", "ü")
     rows = np.load(folder / "vectors.npy")
@@ -63,7 +64,7 @@ def test_files_as_the_formats_page_has_them(tmp_path: Path) -> None:
     assert manifest.find_mismatches(folder) == []
 
 
-def test_contexts_are_kept_and_a_log_that_grows_is_not_listed(tmp_path: Path) -> None:
+def test_contexts_are_kept_and_metrics_are_not_listed(tmp_path: Path) -> None:
     table = VectorTable.of(["a", "b"], random_matrix(2), [5, 2])
     table = VectorTable(table.words, table.matrix_VD, contexts_VD=random_matrix(2, seed=9))
     folder = tmp_path / "embeddings"
@@ -82,7 +83,7 @@ def test_contexts_are_kept_and_a_log_that_grows_is_not_listed(tmp_path: Path) ->
     assert manifest.load(folder / "meta.json").facts["epochs"] == 3
 
 
-def test_opening_reads_no_vectors_and_changes_none(tmp_path: Path) -> None:
+def test_vectors_are_mapped_read_only(tmp_path: Path) -> None:
     matrix = formats.load(write(tmp_path / "embeddings")).matrix_VD
     base: object = matrix
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
@@ -92,31 +93,27 @@ def test_opening_reads_no_vectors_and_changes_none(tmp_path: Path) -> None:
         matrix[0, 0] = 1
 
 
-def test_a_word_of_the_text_that_is_called_like_a_special_symbol(tmp_path: Path) -> None:
+def test_a_word_spelled_like_a_special_symbol(tmp_path: Path) -> None:
     found = Vectors.load(write(tmp_path / "embeddings", VectorTable.of(["</s>", "a"], random_matrix(2))))
     assert found["</s>"].any()
     assert "<pad>" not in found
 
 
 @pytest.mark.parametrize("name", ["vocab.tsv", "vectors.npy", "subwords.npy"])
-def test_a_file_cut_off_or_gone(tmp_path: Path, name: str) -> None:
+def test_a_truncated_or_missing_file(tmp_path: Path, name: str) -> None:
     folder = write(tmp_path / "embeddings")
     path = folder / name
     size = path.stat().st_size
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(FormatError) as caught:
+    with raises(FormatError, "damaged", size - 1, size, "--overwrite", path=path):
         formats.load(folder)
-    assert str(caught.value) == (
-        f"{path} is damaged\n  {size - 1:,} bytes, {size:,} were written\n"
-        "  hint: copy the directory again, or make it again with --overwrite"
-    )
     path.unlink()
-    with pytest.raises(FormatError, match=f"{path} is missing"):
+    with raises(FormatError, "missing", path=path):
         formats.load(folder)
 
 
 def replace_file(folder: Path, name: str, content: bytes) -> None:
-    """Put another file in the place of one, and its size into the manifest."""
+    """Replace a file, and update its size in the manifest."""
     (folder / name).write_bytes(content)
     document = json.loads((folder / "meta.json").read_bytes())
     document["files"][name]["size"] = len(content)
@@ -124,34 +121,34 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "values"),
     [
-        ("<unk>", "<UNK>", "its first rows are not <pad> <unk> <s> </s>"),
-        ("the\t900\n", "", "it has 4 words, meta.json says 5"),
-        ("the\t900", "the 900", "vocab.tsv:5: a row is `word<TAB>count`, this one is not"),
+        ("<unk>", "<UNK>", ["<pad> <unk> <s> </s>"]),
+        ("the\t900\n", "", ["4 words", "expected 5"]),
+        ("the\t900", "the 900", ["vocab.tsv:5", "`word<TAB>count`"]),
     ],
 )
-def test_a_damaged_vocabulary(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_damaged_vocabulary(tmp_path: Path, old: str, new: str, values: list[str]) -> None:
     folder = write(tmp_path / "embeddings")
     text = (folder / "vocab.tsv").read_text(encoding="utf-8")
     replace_file(folder, "vocab.tsv", text.replace(old, new).encode())
-    with pytest.raises(FormatError, match=message):
+    with raises(FormatError, *values, path=folder / "vocab.tsv"):
         formats.load(folder)
 
 
 @pytest.mark.parametrize(
-    ("array", "message"),
+    ("array", "values"),
     [
-        (np.zeros((9, 4), np.float32), "it holds float32 of shape 9 x 4, float32 of 9 x 3 is wanted"),
-        (np.zeros((9, 3), np.float64), "it holds float64 of shape 9 x 3, float32 of 9 x 3 is wanted"),
-        (np.array([{}], object), "is damaged or missing"),
+        (np.zeros((9, 4), np.float32), ["float32 of shape 9 x 4", "float32 of shape 9 x 3"]),
+        (np.zeros((9, 3), np.float64), ["float64 of shape 9 x 3", "float32 of shape 9 x 3"]),
+        (np.array([{}], object), ["damaged"]),
     ],
 )
-def test_an_array_that_does_not_fit(tmp_path: Path, array: np.ndarray, message: str) -> None:
+def test_an_array_of_wrong_type_or_shape(tmp_path: Path, array: np.ndarray, values: list[str]) -> None:
     folder = write(tmp_path / "embeddings")
     np.save(folder / "vectors.npy", array)
     replace_file(folder, "vectors.npy", (folder / "vectors.npy").read_bytes())
-    with pytest.raises(FormatError, match=message):
+    with raises(FormatError, *values, path=folder / "vectors.npy"):
         formats.load(folder)
 
 
@@ -176,39 +173,38 @@ def test_other_directories(tmp_path: Path) -> None:
         formats.load(tmp_path)
 
 
-def test_a_directory_whose_exchange_was_cut_short(tmp_path: Path) -> None:
+def test_an_interrupted_replacement(tmp_path: Path) -> None:
     write(tmp_path / "embeddings").rename(tmp_path / ".embeddings.old")
     with pytest.raises(DataError) as caught:
         formats.load(tmp_path / "embeddings")
     assert f"`mv {tmp_path / '.embeddings.old'}" in str(caught.value.hint)
 
 
-def test_numbers_that_are_none(tmp_path: Path) -> None:
+def test_vectors_with_nan(tmp_path: Path) -> None:
     folder = write(tmp_path / "embeddings")
     rows = np.load(folder / "vectors.npy")
     rows[6, 1] = np.nan
     np.save(folder / "vectors.npy", rows)
     vectors = Vectors.load(folder)
     assert vectors["the"].any()
-    with pytest.raises(FormatError, match=f"{folder}: the vector of 'New\\\\xa0York' holds NaN or infinity"):
+    with raises(FormatError, r"'New\xa0York'", "NaN", path=folder):
         vectors.neighbors("the")
     matrix = random_matrix(2)
     matrix[0] = np.inf
-    with pytest.raises(FormatError, match="the vector of 'a' holds NaN or infinity"):
+    with raises(FormatError, "'a'", "NaN"):
         vectors_directory.write(tmp_path / "new", VectorTable.of(["a", "b"], matrix))
     assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("word", ["", "a b", "a\tb", "a\nb"])
-def test_words_that_no_vocabulary_carries(tmp_path: Path, word: str) -> None:
-    with pytest.raises(DataError, match="cannot be written as a vectors directory"):
+def test_words_that_no_vocabulary_can_represent(tmp_path: Path, word: str) -> None:
+    with raises(DataError, repr(word)):
         vectors_directory.write(tmp_path / "embeddings", VectorTable.of([word], random_matrix(1)))
 
 
-def test_a_full_disk_keeps_the_old_directory(tmp_path: Path, limit_files: Callable[[int], None]) -> None:
+def test_a_full_disk_keeps_the_old_directory(tmp_path: Path) -> None:
     folder = write(tmp_path / "embeddings")
-    limit_files(150)
-    with pytest.raises(ArtefactError, match=f"the disk is full: {folder} was not written"):
+    with raises(ArtefactError, path=folder), limit_files(150):
         write(folder, make_table(7))
     assert len(formats.load(folder).words) == 5
     assert manifest.find_mismatches(folder) == []
@@ -221,7 +217,7 @@ def test_a_run_without_vectors_yet(tmp_path: Path) -> None:
     vectors_directory.write_manifest(tmp_path, table)
     words, subwords = vectors_directory.read_words(tmp_path)
     assert (list(words), subwords) == (WORDS, SUBWORDS)
-    with pytest.raises(DataError, match=r"holds a run that has not written its vectors yet\n  hint: .* --resume"):
+    with raises(DataError, "--resume", path=tmp_path):
         formats.load(tmp_path)
 
 
@@ -236,21 +232,17 @@ def run(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_begins_with_its_words(run: Path) -> None:
+def test_a_run_starts_with_its_words(run: Path) -> None:
     assert sorted(path.name for path in run.iterdir()) == ["meta.json", "vocab.tsv"]
     words, subwords = vectors_directory.read_words(run)
     assert (list(words), words.counts is not None and words.counts.tolist(), subwords) == (WORDS, COUNTS, SUBWORDS)
     meta = manifest.load(run / manifest.NAME)
     assert (meta.options, meta.inputs, meta.facts["finished"]) == ({"dimension": 3}, {"text.1": "ab"}, False)
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, "`rnnkit train-embeddings --resume`", path=run):
         formats.load(run)
-    assert str(caught.value) == (
-        f"{run} holds a run that has not written its vectors yet\n"
-        "  hint: `rnnkit train-embeddings --resume` goes on with it"
-    )
 
 
-def test_vectors_take_the_place_of_older_ones(run: Path) -> None:
+def test_new_vectors_replace_older_ones(run: Path) -> None:
     for seed in (2, 3):
         vectors_directory.update_run(run, table(seed), {"finished": seed == 3, "loss": 0.5})
         read = formats.load(run)
@@ -264,17 +256,17 @@ def test_vectors_take_the_place_of_older_ones(run: Path) -> None:
     assert manifest.find_mismatches(run) == []
 
 
-def test_a_full_disk_leaves_the_old_vectors(run: Path, limit_files: Callable[[int], None]) -> None:
+def test_a_full_disk_leaves_the_old_vectors(run: Path) -> None:
     vectors_directory.update_run(run, table(2), {"finished": False})
-    limit_files((run / vectors_directory.SUBWORDS).stat().st_size - 1)
-    with pytest.raises(ArtefactError, match=r"the disk is full: .*\n.*what was there before is untouched"):
+    size = (run / vectors_directory.SUBWORDS).stat().st_size - 1
+    with raises(ArtefactError, "disk"), limit_files(size):
         vectors_directory.update_run(run, table(3), {"finished": True})
     assert same_bits(formats.load(run).matrix_VD, table(2).matrix_VD)
     assert manifest.find_mismatches(run) == []
     assert not (run / "new").exists()
 
 
-def test_a_kill_amid_the_exchange_leaves_vectors_that_can_be_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_while_replacing_leaves_readable_vectors(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors_directory.update_run(run, table(2), {"finished": False})
 
     def killed(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The header of word2vec's text, and the rows it promises."""
+"""word2vec's text: the header, and the rows that it promises."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.embeddings.samples import make_table
+from tests.raising import raises
 
 from rnnkit.embeddings import formats
 from rnnkit.embeddings.formats import WORD2VEC, WRITERS
@@ -29,18 +30,19 @@ def test_headers_of_other_programs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "values", "line"),
     [
-        ("3 2\na 1 2\nb 1 2\n", "f has 2 words, its header says 3\n  it was cut off, or the header is wrong"),
-        ("1 2\na 1 2\nb 1 2\n", "f:3: one row more than the header says \\(1\\)\n  hint: mend the header's first"),
-        ("2 3\na 1 2\nb 1 2\n", "f:2: 2 numbers behind the word, 3 are wanted"),
-        ("0 2\n", "f:1: the header says 0 words of dimension 2: there is nothing"),
-        ("2 0\na\nb\n", "f:1: the header says 2 words of dimension 0: there is nothing"),
-        ("2 2", "f:1: no header\n  the first line is `words dimension`"),
-        ("2 2\na 1 2\nb 1 x\n", "f:3: 'x' is not a number"),
-        ("2 2\na 1 x\nb 1 2\n", "f:2: 'x' is not a number"),
+        ("3 2\na 1 2\nb 1 2\n", ["2 words", "promises 3"], None),
+        ("1 2\na 1 2\nb 1 2\n", ["one row more than the 1 "], 3),
+        ("2 3\na 1 2\nb 1 2\n", ["2 numbers", "expected 3"], 2),
+        ("0 2\n", ["0 words"], 1),
+        ("2 0\na\nb\n", ["dimension 0"], 1),
+        ("2 2", ["`words dimension`"], 1),
+        ("2 2\na 1 2\nb 1 x\n", ["'x'"], 3),
+        ("2 2\na 1 x\nb 1 2\n", ["'x'"], 2),
     ],
 )
-def test_what_a_header_promises_is_held(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(DataError, match=message):
+def test_rows_must_match_the_header(tmp_path: Path, text: str, values: list[str], line: int | None) -> None:
+    with raises(DataError, *values, path=tmp_path / "f") as raised:
         load(tmp_path / "f", text)
+    assert raised.value.line == line

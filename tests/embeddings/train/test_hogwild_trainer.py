@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.train import hogwild_trainer
 from rnnkit.embeddings.train.hogwild_trainer import EmbeddingTrainingConfig, HogwildTrainer
-from rnnkit.embeddings.train.word_composition import whole_words, with_subwords
+from rnnkit.embeddings.train.word_composition import subword_composition, whole_word_composition
 from rnnkit.kernels.negative_sampling import keep_probabilities, make_noise_distribution
 from rnnkit.kernels.word2vec_arrays import Composition, init_weights
 from rnnkit.kernels.word2vec_chunk import (
@@ -46,9 +46,9 @@ def make_trainer(
     kind: int, threads: int, *, loss: int = NEGATIVE_SAMPLING, sample: float = 0.1, dynamic: bool = True, seed: int = 1
 ) -> HogwildTrainer:
     counts_V = np.bincount(IDS, minlength=ROWS)
-    composition: Composition = whole_words()
+    composition: Composition = whole_word_composition()
     if kind == SUBWORD_SKIP_GRAM:
-        composition = with_subwords([f"w{number}".encode() for number in range(WORDS)], SUBWORDS)
+        composition = subword_composition([f"w{number}".encode() for number in range(WORDS)], SUBWORDS)
     inputs = ROWS + (SUBWORDS.buckets if kind == SUBWORD_SKIP_GRAM else 0)
     config = EmbeddingTrainingConfig(
         init_weights(inputs, ROWS, 5, FIRST, seed=1),

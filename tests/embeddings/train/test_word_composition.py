@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.train import word_composition as compositions
-from rnnkit.embeddings.train.word_composition import mean_rows, own_rows, whole_words, with_subwords
+from rnnkit.embeddings.train.word_composition import (
+    composed_vectors,
+    recover_word_rows,
+    subword_composition,
+    whole_word_composition,
+)
 from rnnkit.text import special_tokens
 
 FIRST = len(special_tokens.NAMES)
@@ -33,7 +38,7 @@ def random_rows(rows: int, dimension: int = 5) -> NDArray[np.float32]:
 
 @given(words, cuts)
 def test_a_word_is_its_own_row_and_those_of_its_n_grams(words: list[str], subwords: Subwords) -> None:
-    composition = with_subwords(encoded(words), subwords)
+    composition = subword_composition(encoded(words), subwords)
     assert len(composition.starts_V) == FIRST + len(words) + 1
     assert composition.starts_V[: FIRST + 1].tolist() == [0] * (FIRST + 1), "special symbols are made of nothing"
     for row, word in enumerate(words, start=FIRST):
@@ -46,12 +51,14 @@ def test_a_word_is_its_own_row_and_those_of_its_n_grams(words: list[str], subwor
 def test_means_are_those_of_a_loop_and_can_be_undone(words: list[str], subwords: Subwords) -> None:
     rows = FIRST + len(words)
     inputs_RD = random_rows(rows + subwords.buckets)
-    vectors_VD = mean_rows(inputs_RD, with_subwords(encoded(words), subwords))
+    vectors_VD = composed_vectors(inputs_RD, subword_composition(encoded(words), subwords))
     assert not vectors_VD[:FIRST].any()
     for row, word in enumerate(words, start=FIRST):
         members = [inputs_RD[row], *(inputs_RD[rows + bucket] for bucket in subwords.rows(word))]
         np.testing.assert_allclose(vectors_VD[row], np.mean(members, axis=0, dtype=np.float64), rtol=0, atol=1e-6)
-    own_VD = own_rows(vectors_VD[FIRST:], inputs_RD, with_subwords(encoded(words), subwords), np.arange(FIRST, rows))
+    own_VD = recover_word_rows(
+        vectors_VD[FIRST:], inputs_RD, subword_composition(encoded(words), subwords), np.arange(FIRST, rows)
+    )
     np.testing.assert_allclose(own_VD, inputs_RD[FIRST:rows], rtol=0, atol=1e-5)
 
 
@@ -59,8 +66,8 @@ def test_means_are_those_of_a_loop_and_can_be_undone(words: list[str], subwords:
 def test_long_n_grams_count_more(words: list[str], subwords: Subwords) -> None:
     rows, middle = FIRST + len(words), (subwords.min_length + subwords.max_length) / 2
     inputs_RD = random_rows(rows + subwords.buckets)
-    composition = with_subwords(encoded(words), subwords, by_length=True)
-    vectors_VD = mean_rows(inputs_RD, composition)
+    composition = subword_composition(encoded(words), subwords, by_length=True)
+    vectors_VD = composed_vectors(inputs_RD, composition)
     for row, word in enumerate(words, start=FIRST):
         places = slice(composition.starts_V[row], composition.starts_V[row + 1])
         parts, rates = composition.mean_weights[places], composition.rate_factors[places]
@@ -69,7 +76,7 @@ def test_long_n_grams_count_more(words: list[str], subwords: Subwords) -> None:
         np.testing.assert_allclose(rates, np.array(ratios) ** 2, rtol=1e-6)
         members = inputs_RD[composition.rows[places]] * parts[:, None]
         np.testing.assert_allclose(vectors_VD[row], members.mean(axis=0), rtol=0, atol=1e-5)
-    own_VD = own_rows(vectors_VD[FIRST:], inputs_RD, composition, np.arange(FIRST, rows))
+    own_VD = recover_word_rows(vectors_VD[FIRST:], inputs_RD, composition, np.arange(FIRST, rows))
     np.testing.assert_allclose(own_VD, inputs_RD[FIRST:rows], rtol=0, atol=1e-4)
 
 
@@ -86,13 +93,13 @@ def ngram_lengths(word: str, subwords: Subwords) -> list[int]:
 
 def test_blocks_of_words_are_all_words(monkeypatch: pytest.MonkeyPatch) -> None:
     subwords = Subwords(2, 3, 7)
-    composition = with_subwords(encoded(WORDS), subwords)
+    composition = subword_composition(encoded(WORDS), subwords)
     inputs_RD = random_rows(FIRST + len(WORDS) + subwords.buckets)
-    at_once = mean_rows(inputs_RD, composition)
+    at_once = composed_vectors(inputs_RD, composition)
     for block in (1, 2, 5):
         monkeypatch.setattr(compositions, "_BLOCK", block)
-        assert np.array_equal(mean_rows(inputs_RD, composition), at_once)
+        assert np.array_equal(composed_vectors(inputs_RD, composition), at_once)
 
 
 def test_whole_words_are_made_of_nothing_else() -> None:
-    assert [len(part) for part in whole_words()] == [0, 0, 0, 0]
+    assert [len(part) for part in whole_word_composition()] == [0, 0, 0, 0]

@@ -1,4 +1,4 @@
-"""`convert-embeddings`: vectors in one format in, in another out."""
+"""`convert-embeddings`: conversion between all formats."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORDS = ["the", "straße", "New\u00a0York"]
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> VectorTable:
-    """Vectors in a workspace, entered."""
+    """Make a workspace with vectors, and change to its parent."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("RNNKIT_")]:
         monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Counted models to ARPA files and back: the same probabilities, and refusals that say what is wrong."""
+"""`convert-ngrams`: ARPA files and back with the same probabilities, and errors."""
 
 from __future__ import annotations
 
@@ -96,18 +96,18 @@ def test_command_line_result(
 
 
 SEPARATORS = "\0\t\n\r "
-"""What separates words in an ARPA file, and NUL, which text does not hold."""
+"""Separators of words in an ARPA file, and NUL, which text cannot contain."""
 
 STRANGE = [
     letter
     for letter in map(chr, range(sys.maxunicode + 1))
     if letter not in SEPARATORS and (letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp", "Zs"))
 ]
-"""All that Unicode calls white space, a control or a format character: letters to KenLM."""
+"""Unicode white space, control and format characters, which are letters to KenLM."""
 
 
 def write_words(path: Path, words: Sequence[str]) -> None:
-    """An ARPA file of these words, each behind the one before it."""
+    """Write an ARPA file with a bigram for each pair of successive words."""
     rows = "".join(f"-{1 + place / 1000:g}\t{word}\t-0.5\n" for place, word in enumerate(words))
     pairs = "".join(f"-{place / 1000:g}\t{one} {other}\n" for place, (one, other) in enumerate(pairwise(words), 1))
     path.write_text(
@@ -119,7 +119,7 @@ def write_words(path: Path, words: Sequence[str]) -> None:
 
 
 def go_round(folder: Path, words: Sequence[str]) -> list[float]:
-    """Import, verify, inspect, score, export and import; returns the log10 of each word of the text and of its end."""
+    """Import, verify, inspect, score, export and import; return log10 p of each word and of EOS."""
     write_words(folder / "a.arpa", words)
     convert_ngrams.run(ConvertNgramsOptions(folder / "one", model=folder / "a.arpa"))
     verify.run(verify.VerifyOptions([folder / "one"]))
@@ -208,7 +208,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def write_packed(folder: Path, pack: Callable[[bytes], bytes], repair: bool) -> bytes:
-    """An ARPA file, one that is to be repaired or not; returns its bytes."""
+    """Write an ARPA file, with or without faults to repair; return its bytes."""
     write_words(folder / "a.arpa", ["b", "new\xa0york", "c"])
     raw = (folder / "a.arpa").read_bytes()
     return pack(raw.replace(b"\t", b" ") if repair else raw)
@@ -281,7 +281,7 @@ MARKED = {
 
 @pytest.fixture(scope="module")
 def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with text that has all markers on each line."""
+    """Write a text with all sentence markers on each line."""
     folder = tmp_path_factory.mktemp("marked")
     for name in ("train.en", "valid.en"):
         (folder / name).write_text("<s> the <unk> sat </s>\nthe cat ran\n" * 30, encoding="utf-8")
@@ -289,7 +289,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trained(folder: Path, texts: Path, **options: Any) -> list[str]:
-    """Train on text in tokens; returns the warnings."""
+    """Train on tokenized text; return the warnings."""
     tokenize.run(tokenize.TokenizeOptions(files=[texts / "train.en", texts / "valid.en"], type="spaces", work=folder))
     vocab.run(vocab.VocabOptions(work=folder))
     align.run(align.AlignOptions(work=folder))

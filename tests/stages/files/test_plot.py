@@ -1,4 +1,4 @@
-"""What `plot` draws: a run's curve, or words, whichever its argument is."""
+"""`plot`: learning curves and word vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rnnkit.training import metrics
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A workspace with a run that is going on, and vectors."""
+    """A workspace with an unfinished run and vectors."""
     folder = tmp_path / "work"
     (folder / "model").mkdir(parents=True)
     for step in (5, 10):
@@ -31,7 +31,7 @@ def work(tmp_path: Path) -> Path:
 
 
 def drawn(picture: Path) -> list[str]:
-    """The labels of an SVG picture."""
+    """Read the labels of an SVG figure."""
     lines = (line.strip() for line in picture.read_text(encoding="utf-8").splitlines())
     return [line.removeprefix("<!-- ").removesuffix(" -->") for line in lines if line.startswith("<!-- ")]
 
@@ -92,7 +92,7 @@ def test_refuses_invalid_words(work: Path, tmp_path: Path) -> None:
 
 
 def write_model(folder: Path) -> Path:
-    """A finished model, as far as its manifest says."""
+    """Write a model directory whose manifest says that it is finished."""
     from rnnkit.io import manifest
 
     model = folder / "finished"

@@ -1,4 +1,4 @@
-"""Whole artefacts pass; every way to damage one is named."""
+"""`verify`: intact artefacts pass, and every kind of damage is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`align`: token files and a vocabulary in, aligned data out."""
+"""`align`: from token files and a vocabulary to encoded data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PAIR = AlignOptions(source="de", target="en")
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace with tokens and a joint vocabulary, entered."""
+    """Make a workspace with tokens and a joint vocabulary, and change to its parent."""
     monkeypatch.chdir(tmp_path)
     for name, text in TEXTS.items():
         Path(name).write_text(text, encoding="utf-8")
@@ -86,7 +86,7 @@ def test_merge_warns_of_blank_lines(work: Path) -> None:
 
 
 def words(data: AlignedData, split: str, side: str) -> list[str]:
-    """The sentences as text; EOS and PAD are shown."""
+    """Decode the sentences, with EOS and PAD."""
     sentences = data.side(split, side)
     separate = Path(f"work/vocab.{side}.tsv")
     vocabulary = Vocabulary.load(separate if separate.exists() else Path("work/vocab.tsv"))

@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def work(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The workspace, and an empty folder to write to."""
+    """Return the workspace, with an empty folder as working directory."""
     monkeypatch.chdir(tmp_path)
     return made
 

@@ -1,4 +1,4 @@
-"""Damaged tokenizers and vocabularies: every command that reads one names the file, in an ordinary error."""
+"""Damaged tokenizers and vocabularies: every command that reads one reports an error with the file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def seal(folder: Path, name: str) -> None:
-    """Let the manifest of a folder vouch for a file as it is."""
+    """Update the checksum of a file in the manifest."""
     place = folder / manifest.NAME
     document = json.loads(place.read_text(encoding="utf-8"))
     content = (folder / name).read_bytes()

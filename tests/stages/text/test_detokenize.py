@@ -1,4 +1,4 @@
-"""`detokenize`: tokens in, text out."""
+"""`detokenize`: from tokens to text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One line in, one line out: tokens that spell a line end never write one, whatever command writes the text."""
+"""One output line per input line: no command writes a line end that tokens spell."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_all_tokenizers_share_detokenize() -> None:
             assert tokenizer.detokenize(["a\nb"]) in ("a␊b", "␊b")
     source = Path(__file__).parents[3] / "src" / "rnnkit"
     others = [path for path in source.rglob("*.py") if path.parent.name != "tokenizers"]
-    assert not [path for path in others if "tokenizer.join(" in path.read_text(encoding="utf-8")]
+    assert not [path for path in others if "tokenizer.join_tokens(" in path.read_text(encoding="utf-8")]
 
 
 def test_replacement_characters() -> None:
@@ -148,7 +148,6 @@ def test_the_warning_counts_lines_once(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(lines) == ["a", "␍"]
     assert heard == [
         WarningEvent(
-            "2 lines have tokens that spell a line end; ␊ (LF) or ␍ (CR) is written in its place, "
-            "so that each stays one line"
+            "2 lines have tokens that spell a line end; ␊ (LF) or ␍ (CR) replaces it, so that each stays one line"
         )
     ]

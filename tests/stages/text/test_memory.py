@@ -1,4 +1,4 @@
-"""Memory does not grow with the corpus: the text stages on one and on ten copies of the sample corpus."""
+"""Memory of the text commands is the same for one and for ten copies of the sample corpus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 SAMPLE = Path(__file__).parents[3] / "sample_corpora" / "parallel"
 LINES = 4000
 FEW, MANY = 8, 40
-"""Copies of these lines; few are already more than a block, which is what stages read at once."""
+"""Copies of the corpus; even a few exceed the block size of the readers."""
 
 ALLOWED = 1.25
 
@@ -33,7 +33,7 @@ print(next(line.split()[1] for line in status.splitlines() if line.startswith("V
 
 
 def peaks(folder: Path, copies: int) -> dict[str, int]:
-    """Peak memory of each stage in kilobytes, one after the other in a folder of its own."""
+    """Run the commands in an empty folder; return the peak memory of each in kilobytes."""
     folder.mkdir()
     for name in ("train.de", "train.en"):
         lines = (SAMPLE / name).read_text(encoding="utf-8").splitlines(keepends=True)[:LINES]

@@ -1,4 +1,4 @@
-"""`phrases`: text in, text with phrases joined and their list out."""
+"""`phrases`: from text to text with joined phrases, and their list."""
 
 from __future__ import annotations
 

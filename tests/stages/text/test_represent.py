@@ -1,4 +1,4 @@
-"""`represent`: aligned data in, a sparse matrix out."""
+"""`represent`: from encoded data to a sparse matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rnnkit.stages.text.represent import RepresentOptions, run
 
 @pytest.fixture
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace with data of two sides, entered."""
+    """Make a workspace with parallel data, and change to its parent."""
     monkeypatch.chdir(tmp_path)
     Path("train.de").write_text("ein Mann und ein Hund\nja\n", encoding="utf-8")
     Path("train.en").write_text("a man and a dog\nyes\n", encoding="utf-8")

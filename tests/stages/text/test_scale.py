@@ -29,7 +29,7 @@ WORDS = ("ein", "Hund", "naïve", "中文", "e\u0301t\u00e9", "(so)", "a_b", "�
 
 
 def text(seed: int, lines: int = LINES) -> str:
-    """Lines of no to six words, some of them twice."""
+    """Make lines of 0 to 6 words, with duplicates."""
     words = random.Random(seed)
     made = [" ".join(words.choices(WORDS, k=words.randint(0, 6))) for _ in range(lines)]
     return "".join(f"{line}\n" for line in [*made[:-2], *made[:2]])
@@ -37,7 +37,7 @@ def text(seed: int, lines: int = LINES) -> str:
 
 @pytest.fixture
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Texts of two sides, entered; blocks are so small that there are several of each file."""
+    """Write parallel texts into the working directory; each has several of the small blocks."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(blocks, "LINE_BLOCK_BYTES", 150)
     for seed, (name, lines) in enumerate({"train": LINES, "valid": 3}.items()):
@@ -51,7 +51,7 @@ def texts() -> list[Path]:
 
 
 def chain(work: str, processes: int = 1, **tokens: object) -> None:
-    """Tokenize, count and align in one workspace, whose name the manifests have."""
+    """Run `tokenize`, `vocab` and `align` in one workspace."""
     chosen = {"type": "words", **tokens}
     tokenize.run(tokenize.TokenizeOptions(texts(), work=Path(work), processes=processes, **chosen))  # type: ignore[arg-type]
     vocab.run(vocab.VocabOptions(work=Path(work), processes=processes, min_count=2))
@@ -61,7 +61,7 @@ def chain(work: str, processes: int = 1, **tokens: object) -> None:
 
 
 def sharded(work: str, count: int, **tokens: object) -> None:
-    """The same by shards; the tokenizer is made first."""
+    """Do the same by shards, after the tokenizer is made."""
     chosen = {"type": "words", **tokens}
     place, known = Path(work), tokenize.TokenizeOptions(texts(), work=Path(work), **chosen)  # type: ignore[arg-type]
     tokenize.run(tokenize.TokenizeOptions([Path("valid.de")], work=place, type=known.type, size=known.size,
@@ -82,7 +82,7 @@ OWN_CHECKSUM = re.compile(rb',\n  "sha256": "[0-9a-f]{64}"(?=\n\}\s*$)')
 
 
 def files(work: str) -> dict[str, bytes]:
-    """Everything in a workspace but shards and the tokenizer's folder, under names that do not name the workspace.
+    """Read all files of a workspace except shards and the tokenizer, with the name of the workspace replaced.
 
     A manifest's checksum of itself is left out, as it depends on that name too.
     """
@@ -114,7 +114,7 @@ def test_compressed_texts(corpus: Path) -> None:
 
 
 def test_samples_of_several_processes_spell_the_text(corpus: Path) -> None:
-    """SentencePiece draws otherwise in every process, whatever the seed, so the draws themselves are not compared."""
+    """SentencePiece samples differently in every process, so only the detokenized text is compared."""
     drawn = tokenize.TokenizeOptions(texts(), type="unigram", size=282, samples=3, processes=2)
     tokenizer = load_tokenizer(tokenize.run(drawn).tokenizer)
     for name in ("train.de", "train.en"):
@@ -210,14 +210,14 @@ def test_killed_worker(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Dies(token_workers.TokenizeWorker):
-    """Is killed at its first block."""
+    """Kills its own process at the first block."""
 
-    def do(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
+    def process(self, item: blocks.LineBlock | token_workers.SamplingBatch) -> token_workers.TokenizedBlock:
         import os
         import signal
 
         os.kill(os.getpid(), signal.SIGKILL)
-        return super().do(item)
+        return super().process(item)
 
 
 def test_shard_is_valid_data(corpus: Path) -> None:

@@ -1,4 +1,4 @@
-"""`vocab`: token files in, a vocabulary out."""
+"""`vocab`: from token files to a vocabulary."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EN = "a dog and a </s>\n\na man\n"
 
 @pytest.fixture
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace with token files of words, entered."""
+    """Make a workspace with token files of words, and change to its parent."""
     monkeypatch.chdir(tmp_path)
     for name, text in {"train.de": DE, "train.en": EN, "valid.de": "nie gezählt\n"}.items():
         Path(name).write_text(text, encoding="utf-8")

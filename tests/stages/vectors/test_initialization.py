@@ -1,4 +1,4 @@
-"""How runs begin: from other vectors, in place of older ones, and what is refused before anything is lost."""
+"""Initialization of training: from other vectors, over existing ones, and errors before anything is lost."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.file_limits import limit_files
 from tests.raising import raises
 from tests.topics import ENOUGH, TOPICS, WORDS, assert_topics_apart, write_topics
 
@@ -28,12 +28,12 @@ from rnnkit.stages.vectors.train_embeddings.options import TrainEmbeddingsOption
 
 OLD = Path("old")
 MORE = "wine bread comet tea\ntea wine bread\n"
-"""New text: a new word, and few of the old ones."""
+"""Text with a new word and few of the old ones."""
 
 
 @pytest.fixture(autouse=True)
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Vectors of two topics in the working folder, and more text."""
+    """Train vectors of two topics in the working directory, and write more text."""
     monkeypatch.chdir(tmp_path)
     write_topics(Path("text"))
     trained(output=OLD)
@@ -195,10 +195,10 @@ def test_errors_keep_existing_vectors(kind: type[RnnkitError], changes: dict[str
     trained()
 
 
-def test_full_disk_keeps_existing_vectors(limit_files: Callable[[int], None]) -> None:
+def test_full_disk_keeps_existing_vectors() -> None:
     before = files(OLD)
-    limit_files(5000)
-    refused(ArtefactError, "disk", "old/text", output=OLD, overwrite=True)
+    with limit_files(5000):
+        refused(ArtefactError, "disk", "old/text", output=OLD, overwrite=True)
     assert files(OLD) == before
 
 
@@ -255,7 +255,7 @@ def test_refuses_to_resume_without_text() -> None:
 
 @pytest.mark.parametrize("tokens", [20_000, pytest.param(10_000_000, marks=pytest.mark.slow)])
 def test_one_long_line(tokens: int) -> None:
-    """A corpus may be a single line, as text8 is."""
+    """A corpus may be a single line, like text8."""
     with Path("line").open("w", encoding="utf-8") as file:
         for number in range(tokens // 1000):
             for topic in TOPICS:

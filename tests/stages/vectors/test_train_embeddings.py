@@ -1,4 +1,4 @@
-"""`train-embeddings`: text in, vectors out that know what it is about; and runs that are interrupted."""
+"""`train-embeddings`: vectors that reflect the topics of the text, and runs that are interrupted."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ALL_FILES = ["contexts.npy", "meta.json", "metrics.jsonl", "vectors.npy", "vocab
 
 @pytest.fixture
 def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A text of two topics, in the working folder."""
+    """Write a text of two topics into the working directory."""
     monkeypatch.chdir(tmp_path)
     return write_topics(Path("text.txt"))
 
@@ -65,7 +65,7 @@ def refused(
 
 
 def stop_at(step: int, number: signal.Signals = signal.SIGTERM) -> Callable[[Event], None]:
-    """A listener that sends this process a signal when it hears that the training has come to a step."""
+    """Return a listener that sends this process a signal when training reaches the step."""
 
     def listen(event: Event) -> None:
         if isinstance(event, Progress) and event.task == "training" and event.done == step and not event.finished:
@@ -75,7 +75,7 @@ def stop_at(step: int, number: signal.Signals = signal.SIGTERM) -> Callable[[Eve
 
 
 def artefact(folder: Path) -> dict[str, object]:
-    """Every file but what measures time, and the manifest without the checksum of that."""
+    """Read every file except the metrics, whose times vary, and the manifest without their checksum."""
     found: dict[str, object] = {
         path.name: path.read_bytes() for path in folder.iterdir() if path.name != metrics.METRICS_FILE
     }
@@ -170,9 +170,9 @@ def test_resumed_run_equals_uninterrupted_run(text: Path, method: dict[str, Any]
     with pytest.raises(Interrupted) as caught:
         trained(stop_at(step), **method, epochs=60)
     assert caught.value.exit_code == 143
-    assert f"everything is saved in vectors at step {step}" in str(caught.value)
+    assert f"step {step}" in str(caught.value)
     assert manifest.read(Path("vectors"), "vectors", 1).facts["finished"] is False
-    assert len(Vectors.load(Path("vectors"))) == 12, "they can be looked at meanwhile"
+    assert len(Vectors.load(Path("vectors"))) == 12, "the vectors so far can be read"
     heard: list[Event] = []
     result = run(TrainEmbeddingsOptions(output=Path("vectors"), resume=True, threads=1), heard.append)
     assert isinstance(result, TrainEmbeddingsResult)
@@ -285,7 +285,7 @@ def test_subsampling_that_keeps_nothing(text: Path) -> None:
 
 @pytest.mark.parametrize("plain_loops", [False, True])
 def test_wide_windows_of_few_words_do_not_diverge(text: Path, plain_loops: bool) -> None:
-    """A hundred steps of one word from the same old row would be a leap."""
+    """A hundred updates of one word from the same stale row would diverge."""
     text.write_text("wine bread " * 3000, encoding="utf-8")
     result = trained(window=50, sample=0, epochs=1, learning_rate=0, plain_loops=plain_loops)
     assert result.loss < 6 * np.log(2)

@@ -1,4 +1,4 @@
-"""What word vectors are learned from: named files, the workspace's token files, aligned data."""
+"""Training text of word vectors: files, token files of the workspace, aligned data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make_workspace(*languages: str, length: int | None = None, separate: bool = False) -> None:
-    """A workspace of texts of two topics, the second language's in capitals."""
+    """Make a workspace of texts of two topics, in capitals for the second language."""
     for number, language in enumerate(languages):
         lines = [line.upper() if number else line for line in topic_lines()]
         Path(f"train.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""`--normalise none`: white space comes back as it was."""
+"""`--normalise none`: white space is kept exactly."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.raising import raises
 
 from rnnkit.errors import FormatError
 from rnnkit.text.normalizer import NONE, Normalizer
@@ -58,14 +59,14 @@ def test_every_text_comes_back_as_it_was(kind: str, line: str) -> None:
     assert " ".join(tokens).split() == tokens, "no token holds white space"
     assert bool(tokens) == bool(line)
     assert tokenizer.tokenize_batch([line, "a"], threads=2) == [tokens, tokenizer.tokenize("a")]
-    assert tokenizer.join_batch([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
-    assert tokenizer.replaced == 0
+    assert tokenizer.tokenize_to_lines([line, "", line]) == [" ".join(tokens), "", " ".join(tokens)]
+    assert tokenizer.replaced_line_ends == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=50)
 @given(line=LINES.map(lambda line: line.replace("\t", " ")))
-def test_features_stand_beside_exact_text(kind: str, line: str) -> None:
+def test_features_with_exact_text(kind: str, line: str) -> None:
     tokenizer = FeaturedTokenizer(make(kind))
     tokens = tokenizer.tokenize(f"{line}\tV;PST")
     assert tokens[:2] == ["␉V", "␉PST"]
@@ -97,7 +98,7 @@ def test_spaces_keep_tokens_only() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_older_folders_cut_as_before(tmp_path: Path, kind: str) -> None:
+def test_older_directories_tokenize_as_before(tmp_path: Path, kind: str) -> None:
     old = (
         RULE_BASED_TOKENIZERS[kind](FOLDED)
         if kind in RULE_BASED_TOKENIZERS
@@ -119,7 +120,7 @@ def test_older_folders_cut_as_before(tmp_path: Path, kind: str) -> None:
     assert str(exact).endswith("none, white space kept")
     meta = tmp_path / "new" / "meta.json"
     meta.write_text(meta.read_text(encoding="utf-8").replace('"none"', '"nfc"'), encoding="utf-8")
-    with pytest.raises(FormatError, match="this rnnkit knows no such tokenizer"):
+    with raises(FormatError, "exact True", path=meta):
         load_tokenizer(tmp_path / "new")
 
 
@@ -127,5 +128,5 @@ def test_older_folders_cut_as_before(tmp_path: Path, kind: str) -> None:
 def test_a_line_end_is_never_written(kind: str) -> None:
     tokenizer = make(kind)
     assert tokenizer.detokenize(["<0x0A>", "a", "<0x0D>", "<0x0A>"]).translate({32: None}) == "␊a␍␊"
-    assert tokenizer.replaced == 1
-    tokenizer.replaced = 0
+    assert tokenizer.replaced_line_ends == 1
+    tokenizer.replaced_line_ends = 0

@@ -117,7 +117,7 @@ class ConstraintReader:
 
     def _read_prefix(self, text: str, oov: Sequence[str], number: int) -> tuple[int, ...]:
         tokenizer, path = self.model.tokenizer, self.files.prefixes
-        tokenizer.part(text, f"{path}:{number}")  # raises DataError if the features are malformed
+        tokenizer.split_features(text, f"{path}:{number}")  # raises DataError if the features are malformed
         return self._encode(tokenizer.tokenize(text), oov, path, number, f"the prefix {text!r}") or ()
 
     def _read_phrase(self, text: str, oov: Sequence[str], number: int) -> RequiredPhrase | None:
@@ -133,7 +133,9 @@ class ConstraintReader:
             if not oov and len(self._phrases) < _CACHE_SIZE:
                 self._phrases[normalized] = phrase
         if phrase is None:
-            self._encode(tokenizer.split(normalized), oov, self.files.constraints, number, f"the phrase {text!r}")
+            self._encode(
+                tokenizer.tokenize_normalized(normalized), oov, self.files.constraints, number, f"the phrase {text!r}"
+            )
         return phrase
 
     def _encode(
@@ -154,7 +156,7 @@ def read_constraints(
     lines: Iterable[str],
     skip: int = 0,
     lenient: bool = False,
-    again: Callable[[], Iterable[str]] | None = None,
+    reopen: Callable[[], Iterable[str]] | None = None,
     listen: Listener = null_listener,
 ) -> Iterator[ConstrainedSource]:
     """Pair source lines with their constraints.
@@ -167,7 +169,7 @@ def read_constraints(
         lines: The source.
         skip: Number of lines to skip at the start of all files.
         lenient: Drop unsatisfiable constraints with a warning that counts them, instead of raising an error.
-        again: Opens the source a second time; None if it is a pipe. Needed for models that copy source tokens.
+        reopen: Opens the source a second time; None if it is a pipe. Needed for models that copy source tokens.
         listen: Receives the warning.
 
     Raises:
@@ -175,9 +177,9 @@ def read_constraints(
             features; names file and line.
     """
     paths = reader.files.paths
-    early = any(paths) and all(path is None or path.is_file() for path in paths) and not (reader.copies and not again)
+    early = any(paths) and all(path is None or path.is_file() for path in paths) and not (reader.copies and not reopen)
     if early:
-        sources = again() if again is not None and reader.copies else repeat("")
+        sources = reopen() if reopen is not None and reader.copies else repeat("")
         for number, (source, *beside) in enumerate(zip(sources, *map(_read_optional, paths), strict=False), start=1):
             if number > skip:
                 reader.read(number, source, beside)

@@ -114,7 +114,7 @@ def enumerate_spellings(tokenizer: Tokenizer, text: str, ids: TokenIds) -> tuple
     """
     found: dict[tuple[int, ...], Spelling] = {}
     featured = isinstance(tokenizer, FeaturedTokenizer)
-    inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+    inner = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
     for tokens, placement in _tokenizations(inner, text, ids):
         sequence = tuple(ids.get(token, -1) for token in (escape_marks(tokens) if featured else tokens))
         if sequence and -1 not in sequence and sequence not in found:
@@ -127,7 +127,7 @@ def enumerate_spellings(tokenizer: Tokenizer, text: str, ids: TokenIds) -> tuple
 
 def _sequence_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
     """Return the edge of a sequence of tokens without features."""
-    inner = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+    inner = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
     if isinstance(inner, WhitespaceTokenizer | WordTokenizer):
         first, last = token_edge(inner, tokens[0]), token_edge(inner, tokens[-1])
         return TokenEdge(first.first, last.last, first.joins_left, last.joins_right)
@@ -138,7 +138,7 @@ def _sequence_edge(tokenizer: Tokenizer, tokens: Sequence[str]) -> TokenEdge:
 def _tokenizations(tokenizer: Tokenizer, text: str, ids: TokenIds) -> Iterator[tuple[list[str], Placement]]:
     """Generate token sequences of a phrase with their placements; the vocabulary may lack some of the tokens."""
     follows_space = not is_unspaced_script(text[0]) and not is_closing_punctuation(text[0])
-    tokens = tokenizer.split(text)
+    tokens = tokenizer.tokenize_normalized(text)
     if isinstance(tokenizer, WordTokenizer):
         first, last = tokens[0].removeprefix(JOINER), tokens[-1].removesuffix(JOINER)
         for left in (first, JOINER + first):
@@ -167,7 +167,7 @@ def _inner_tokenizations(tokenizer: SubwordTokenizer, text: str, tokens: list[st
     """List the distinct token sequences of a phrase that does not follow a space."""
     found = []
     for context in _CONTEXTS:
-        split, written = tokenizer.split(context + text), escape(text)
+        split, written = tokenizer.tokenize_normalized(context + text), escape(text)
         found += [split[start:] for start in range(1, len(split)) if tokens_to_text(split[start:]) == written][:1]
     first = tokens[0].removeprefix(METASPACE)
     found.append([first, *tokens[1:]] if first else tokens[1:])

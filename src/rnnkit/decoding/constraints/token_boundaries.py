@@ -63,7 +63,7 @@ _UNBREAKABLE_EDGE: Final = TokenEdge(UNBREAKABLE, UNBREAKABLE, True, True)
 def token_edge(tokenizer: Tokenizer, token: str) -> TokenEdge:
     """Return the edge of one token of a tokenizer."""
     if isinstance(tokenizer, FeaturedTokenizer):
-        tokenizer = tokenizer.text
+        tokenizer = tokenizer.text_tokenizer
         if is_feature(token):
             return _SPACED_EDGE if isinstance(tokenizer, WhitespaceTokenizer) else _UNBREAKABLE_EDGE
         (token,) = remove_features([token])
@@ -104,7 +104,7 @@ class VocabularyEdges:
     @classmethod
     def from_vocabulary(cls, tokenizer: Tokenizer, vocabulary: Vocabulary) -> VocabularyEdges:
         """Compute the edges of a vocabulary; <unk> may stand for any text."""
-        text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+        text = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
         writes_spaces = isinstance(text, WhitespaceTokenizer | WordTokenizer)
         has_spaces = writes_spaces or any(METASPACE in token for token in vocabulary.ids)
         edges = [token_edge(tokenizer, token) for token in vocabulary.tokens]
@@ -153,7 +153,7 @@ def resolve_bytes(first_RT: Tensor, last_RT: Tensor, byte_RT: Tensor, right_to_l
         right_to_left: Whether text may still be added before the first token instead of after the last.
 
     Returns:
-        The classes of first and last characters: `INCOMPLETE` if bytes of the character may still follow, `FREE` for
+        The classes of first and last characters: `INCOMPLETE` if bytes of the character may still follow, `BREAK` for
         bytes that spell no character.
     """
     if not bool((byte_RT > _MAX_ASCII).any()):
@@ -194,7 +194,7 @@ def _is_continuation_byte(bytes_: Tensor) -> Tensor:
 def _character_classes(point: int, count: int) -> tuple[int, int]:
     """Return the classes of a character spelled by `count` bytes at the start and at the end of a text.
 
-    Both are `FREE` for overlong encodings, surrogates and code points beyond Unicode.
+    Both are `BREAK` for overlong encodings, surrogates and code points beyond Unicode.
     """
     least = {2: 0x80, 3: 0x800, 4: 0x10000}[count]
     if not least <= point <= 0x10FFFF or 0xD800 <= point <= 0xDFFF:

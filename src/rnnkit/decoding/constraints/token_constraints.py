@@ -140,7 +140,7 @@ class NoRepeatNgram:
 
 
 class ForcedPrefix:
-    """Prefix-constrained decoding: every output begins with given tokens.
+    """Prefix constraint: every output begins with given tokens.
 
     Args:
         prefixes: Ids for each sentence of the batch, without BOS and EOS; may be empty.

@@ -1,4 +1,7 @@
-"""Files of word vectors: which format one is of, and the way in and out of each."""
+"""Readers and writers of word-vector files.
+
+`load` detects the format of a file by its content; READERS and WRITERS map the names of formats to functions.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ READERS: Final[dict[str, Callable[[VectorReader, Repairs | None], VectorTable]]]
     FASTTEXT_BINARY: fasttext_binary.read,
     GLOVE: glove.read,
 }
-"""Formats that `detect_format` distinguishes; fastText's `.vec` is word2vec's text."""
+"""Readers by detected format. fastText's `.vec` files are word2vec text."""
 
 WRITERS: Final[dict[str, Callable[[str | os.PathLike[str], VectorTable], None]]] = {
     WORD2VEC: word2vec_text.write,
@@ -51,31 +54,31 @@ WRITERS: Final[dict[str, Callable[[str | os.PathLike[str], VectorTable], None]]]
     FASTTEXT_BINARY: fasttext_binary.write,
     GLOVE: glove.write,
 }
-"""Formats of one file."""
+"""Writers of single-file formats by the name of the format."""
 
 
 def load(path: str | os.PathLike[str], repair: bool = False) -> VectorTable:
-    """Open a vectors directory, or read a file of a format that its content tells; the file may be a pipe.
+    """Open a vectors directory, or read a file whose format is detected by its content.
 
     Args:
-        path: Where.
-        repair: Read an imperfect file too: repair or skip what is wrong. The table has the record, `repairs`.
+        path: The directory or file; a file may be compressed, and may be a pipe.
+        repair: Accept an imperfect file: repair or skip what is malformed, and record it in the table's `repairs`.
 
     Raises:
-        DataError: There is nothing, or it is not of these formats, or malformed.
+        DataError: The path does not exist, or the file is malformed or of an unknown format.
         FormatError: The directory is damaged or of a newer version.
-        ArtefactError: It is a directory of another kind.
+        ArtefactError: The directory is of another kind.
     """
     path = Path(path)
     if not path.exists():
         hint = manifest.interrupted_replacement_hint(path) or manifest.CREATION_HINTS[vectors_directory.KIND]
-        raise DataError(f"there are no vectors at {path}", hint=hint)
+        raise DataError(f"there are no vectors at {path}", hint=hint, path=path)
     repairs = Repairs(path) if repair else None
     if path.is_dir():
         return replace(vectors_directory.read(path), repairs=repairs)
-    with open_vector_file(path) as source:
-        head = source.peek(HEAD_BYTES)
-        kind = detect_format(head) or (detect_imperfect_format(head) if repair else None)
-        if kind is None:
-            raise unknown_format_error(source, head)
-        return replace(READERS[kind](source, repairs), repairs=repairs)
+    with open_vector_file(path) as reader:
+        head = reader.peek(HEAD_BYTES)
+        format = detect_format(head) or (detect_imperfect_format(head) if repair else None)
+        if format is None:
+            raise unknown_format_error(reader, head)
+        return replace(READERS[format](reader, repairs), repairs=repairs)

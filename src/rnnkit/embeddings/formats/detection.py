@@ -17,23 +17,24 @@ FASTTEXT_BINARY: Final = "fasttext-binary"
 GLOVE: Final = "glove"
 
 HEAD_BYTES: Final = 1 << 16
-"""Bytes of a file that `detect_format` examines."""
+"""Bytes of a file that detection needs."""
 
-_CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x0b\x1b")
+_CONTROL_CHARACTERS = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x0b\x1b")
 
 _OTHER_FORMATS: Final = (
     (b"\x93NUMPY", "a NumPy array, which has no words", None),
-    (b"PK\x03\x04", "a ZIP archive", "`unzip` it, if a file of word vectors is in it"),
-    (b"<pad>\t", "a vocabulary of rnnkit", "name the vectors directory that holds it"),
-    (b"\xff\xfe", "text in UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE` converts it"),
-    (b"\xfe\xff", "text in UTF-16", "`iconv -f UTF-16 -t UTF-8 FILE` converts it"),
-)
+    (b"PK\x03\x04", "a ZIP archive", "`unzip` it, if it contains a file of word vectors"),
+    (b"<pad>\t", "a vocabulary of rnnkit", "use the vectors directory that contains it"),
+    (b"\xff\xfe", "text in UTF-16", "convert it: `iconv -f UTF-16 -t UTF-8 FILE`"),
+    (b"\xfe\xff", "text in UTF-16", "convert it: `iconv -f UTF-16 -t UTF-8 FILE`"),
+)  # fmt: skip
+"""Magic bytes of other formats, what they are, and what to do."""
 
-_KNOWN = "read are vectors directories and files of word2vec, fastText and GloVe"
+_SUPPORTED = "supported are vectors directories and files of word2vec, fastText and GloVe"
 
 
 def detect_format(head: bytes) -> str | None:
-    """The format of a file that begins like this; None where it is none of word vectors."""
+    """Detect the format from the first bytes of a file; None if it is not one of word vectors."""
     if head.startswith(fasttext_binary.MAGIC):
         return FASTTEXT_BINARY
     first, _, rest = head.partition(b"\n")
@@ -45,7 +46,7 @@ def detect_format(head: bytes) -> str | None:
 
 
 def detect_imperfect_format(head: bytes) -> str | None:
-    """The format of a file that begins like this, if it is one that `--repair` reads and `recognise` does not."""
+    """Detect the format of a file that `--repair` can read but `detect_format` does not recognize."""
     first, _, rest = head.partition(b"\n")
     header = text_repair.LOOSE_HEADER_PATTERN.fullmatch(first)
     if header is not None and int(header[2]):
@@ -56,8 +57,8 @@ def detect_imperfect_format(head: bytes) -> str | None:
 
 
 def looks_like_text(start: bytes) -> bool:
-    """Whether bytes are UTF-8 without control characters; a character cut at their end is forgiven."""
-    if start.translate(None, _CONTROLS) != start:
+    """Return whether bytes are UTF-8 without control characters; the last character may be incomplete."""
+    if start.translate(None, _CONTROL_CHARACTERS) != start:
         return False
     try:
         start.decode("utf-8")
@@ -67,40 +68,42 @@ def looks_like_text(start: bytes) -> bool:
 
 
 def pickle_error(path: Path, head: bytes) -> DataError | None:
-    """The error that a file is a pickle of Python, as gensim's own `save` makes; None where it is not."""
+    """Make the error for a Python pickle, the format of gensim's own `save`; None if the file is not a pickle."""
     if head[:1] != b"\x80" or head[1:2] not in (b"\2", b"\3", b"\4", b"\5"):
         return None
     return DataError(
-        f"{path} holds no word vectors that can be read",
-        "it is a pickle of Python, as gensim's own `save` makes; it could run any code",
+        f"{path} contains no word vectors that can be read",
+        "it is a Python pickle, as written by gensim's own `save`; loading it could execute arbitrary code",
         hint="save it in gensim with `vectors.save_word2vec_format(path)`",
+        path=path,
     )
 
 
-def unknown_format_error(source: VectorReader, head: bytes) -> DataError:
-    """What the file is instead."""
-    path = Path(source.name)
+def unknown_format_error(reader: VectorReader, head: bytes) -> DataError:
+    """Make the error for a file that is not of word vectors; it describes what the file is instead."""
+    path = Path(reader.name)
     if not head:
-        return DataError(f"{path} is empty", "a file of word vectors is wanted")
+        return DataError(f"{path} is empty", "expected a file of word vectors", path=path)
     if (error := pickle_error(path, head)) is not None:
         return error
-    for start, what, hint in _OTHER_FORMATS:
-        if head.startswith(start):
-            return DataError(f"{path} holds no word vectors", f"it is {what}", hint=hint or _KNOWN)
+    for magic, what, hint in _OTHER_FORMATS:
+        if head.startswith(magic):
+            return DataError(f"{path} contains no word vectors", f"it is {what}", hint=hint or _SUPPORTED, path=path)
     first = head.partition(b"\n")[0]
-    kind = detect_imperfect_format(head)
-    if kind is not None and text_repair.LOOSE_HEADER_PATTERN.fullmatch(first):
-        why = "it should be `words dimension`, with one space between them"
-        return DataError(f"{path}:1: the header has stray blanks", why, hint="--repair reads the file")
-    if b"\t" in first and ROW_PATTERN.fullmatch(first.replace(b"\t", b" ")):
-        mended = f"`tr '\\t' ' ' < {path}` makes them spaces; " if source.editable else ""
-        return DataError(f"{path}:1: the numbers are parted by tabs", hint=f"{mended}--repair reads them as spaces")
-    if kind is not None:
-        why = "a word that holds a space, or a blank line, is the usual cause"
-        return DataError(f"{path}:1: the first line is not a word and its numbers", why, hint="--repair reads the file")
-    what = (
-        "a text whose first line is no word with numbers"
-        if looks_like_text(head)
-        else "of no format that is known here"
-    )
-    return DataError(f"{path} holds no word vectors", f"it is {what}", hint=_KNOWN)
+    format = detect_imperfect_format(head)
+    if format is not None and text_repair.LOOSE_HEADER_PATTERN.fullmatch(first):
+        what = f"{path}:1: the header has extra white space"
+        why, hint = "expected `words dimension`, separated by one space", "--repair reads the file"
+    elif b"\t" in first and ROW_PATTERN.fullmatch(first.replace(b"\t", b" ")):
+        what = f"{path}:1: the numbers are separated by tabs"
+        why = "expected spaces"
+        convert = f"`tr '\\t' ' ' < {path}` converts them to spaces; " if reader.editable else ""
+        hint = f"{convert}--repair reads them as spaces"
+    elif format is not None:
+        what = f"{path}:1: the first line is not a word followed by numbers"
+        why, hint = "the usual cause is a word that contains a space, or a blank line", "--repair reads the file"
+    else:
+        text = "text whose first line is not a word followed by numbers"
+        why = f"it is {text if looks_like_text(head) else 'of an unknown format'}"
+        return DataError(f"{path} contains no word vectors", why, hint=_SUPPORTED, path=path)
+    return DataError(what, why, hint=hint, path=path, line=1)

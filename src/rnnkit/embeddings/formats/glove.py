@@ -1,4 +1,4 @@
-"""GloVe's text format: a row for each word and nothing before the first."""
+"""GloVe's text format: a row per word, without a header."""
 
 from __future__ import annotations
 
@@ -17,44 +17,46 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import Repairs
 
 MIN_DIMENSION: Final = 2
-"""A word and one number is a row of a table of counts, or word2vec's header."""
+"""Lowest dimension: a word and one number could be a row of a frequency list, or word2vec's header."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
-def read(source: VectorReader, repairs: Repairs | None = None) -> VectorTable:
-    """Read a file; the first row says how many numbers each must have.
+def read(reader: VectorReader, repairs: Repairs | None = None) -> VectorTable:
+    """Read a file; the first row determines the dimension.
 
     Args:
-        source: The file.
-        repairs: Takes the record where an imperfect file is read; without it, such a file is an error.
+        reader: The file.
+        repairs: Records what is repaired in an imperfect file; without it, such a file is an error.
 
     Raises:
-        DataError: It is malformed; the message names the line.
+        DataError: The file is malformed.
     """
     if repairs is not None:
-        return text_repair.read(source, repairs, header=False)
-    if source.peek(len(_BOM)) == _BOM:
-        source.read(len(_BOM))
-    words, matrix_VD = read_rows(source, count_numbers(source.peek(BLOCK_BYTES)), first_line=1)
-    return VectorTable(WordIndex.from_list(words, name=source.name), matrix_VD, name=source.name)
+        return text_repair.read(reader, repairs, header=False)
+    if reader.peek(len(_BOM)) == _BOM:
+        reader.read(len(_BOM))
+    words, matrix_VD = read_rows(reader, count_numbers(reader.peek(BLOCK_BYTES)), first_line=1)
+    return VectorTable(WordIndex.from_list(words, name=reader.name), matrix_VD, name=reader.name)
 
 
 def write(path: str | os.PathLike[str], table: VectorTable) -> None:
     """Write a file.
 
     Raises:
-        DataError: A word holds a space, a vector is not finite, or the first row would be taken for something else.
+        DataError: A word contains a space, a vector is not finite, or the first row is ambiguous.
         ArtefactError: The file cannot be written.
     """
-    words = check_writable(table, "GloVe's text", b" ")
+    words = check_writable(table, "GloVe text", b" ")
     if table.dimension < MIN_DIMENSION:
         raise DataError(
-            "vectors of one number cannot be written as GloVe's text",
+            "vectors of dimension 1 cannot be written as GloVe text",
             "a row of a word and one number would look like word2vec's header",
-            hint="--to word2vec has a header",
+            hint="use --to word2vec, which has a header",
         )
     if words and words[0].startswith(_BOM):
-        raise DataError(f"{table.words[0]!r} cannot be the first word of GloVe's text", "a byte order mark is dropped")
+        raise DataError(
+            f"{table.words[0]!r} cannot be the first word of GloVe text", "readers drop a byte order mark at the start"
+        )
     with atomic_file(Path(path), "wb") as file:
         write_rows(file, words, table.matrix_VD)

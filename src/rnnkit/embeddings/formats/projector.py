@@ -1,4 +1,4 @@
-"""Export for TensorBoard's embedding projector: a folder with `vectors.tsv` and `metadata.tsv`, written only."""
+"""Export to TensorBoard's Embedding Projector: a directory with `vectors.tsv` and `metadata.tsv`; not read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK_ROWS = 1024
 
 
 def write_files(folder: Path, table: VectorTable) -> None:
-    """Write both files into a folder.
+    """Write both files into an existing directory.
 
     Raises:
         DataError: A vector is not finite, or a word cannot be written.
@@ -27,7 +27,7 @@ def write_files(folder: Path, table: VectorTable) -> None:
             rows = format_rows(table.matrix_VD[start : start + _BLOCK_ROWS], "\t")
             file.writelines(b"%b\n" % row for row in rows)
     with (folder / METADATA).open("wb") as file:
-        if counts is None:  # the projector wants names of columns only where there are several
+        if counts is None:  # the projector expects column names only if there are several columns
             file.writelines(b"%b\n" % word for word in words)
         else:
             file.write(b"word\tcount\n")

@@ -1,7 +1,7 @@
-"""Text of word vectors under `--repair`: word2vec's with its header, GloVe's without.
+"""Repair of text files (`--repair`): word2vec's text with its header, GloVe's without.
 
-The last D fields of a row are its vector, whatever the word before them holds. Tabs part fields as blanks do. A row
-that cannot be understood is skipped. Everything that strict reading refuses is recorded.
+The last D fields of a row are its vector, whatever the word before them contains. Tabs separate fields like spaces. A
+malformed row is skipped. Everything that strict reading rejects is recorded.
 """
 
 from __future__ import annotations
@@ -25,73 +25,77 @@ from rnnkit.io.safe_reading import Repairs
 
 WRONG_COUNT: Final = "wrong header counts"
 WRONG_DIMENSION: Final = "wrong header dimensions"
-STRAY: Final = "headers with stray blanks"
+EXTRA_HEADER_SPACES: Final = "headers with stray blanks"
 BLANK_LINES: Final = "blank lines"
 TABS: Final = "rows with tabs"
-EXTRA_BLANKS: Final = "rows with stray blanks"
+EXTRA_SPACES: Final = "rows with stray blanks"
 TOO_FEW: Final = "rows with too few numbers"
 TOO_MANY: Final = "rows with too many numbers"
 NO_NUMBER: Final = "rows with a field that is not a number"
 
 LOOSE_HEADER_PATTERN: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t]*(\d{1,18})[ \t]+(\d{1,9})[ \t\r]*")
-"""A header, blanks and tabs aside."""
+"""A header with any white space."""
 
 _BOM = b"\xef\xbb\xbf"
-_BLANKS = b" \t\r"
+_WHITE_SPACE = b" \t\r"
 _FIELD = re.compile(rb"[^ \t]+")
-_SAMPLE = 64  # rows that tell the dimension
-_LONGEST_HEADER = 1 << 10
+_SAMPLE = 64  # rows from which the dimension is inferred
+_MAX_HEADER_BYTES = 1 << 10
 
 
-def read(source: VectorReader, repairs: Repairs, header: bool) -> VectorTable:
+def read(reader: VectorReader, repairs: Repairs, header: bool) -> VectorTable:
     """Read a file.
 
     Args:
-        source: The file, at its start.
-        repairs: Takes the record of what was repaired or skipped.
-        header: Whether the first line says how many words and numbers there are.
+        reader: The file, at its start.
+        repairs: Records what is repaired or skipped.
+        header: Whether the first line is a header `words dimension`.
 
     Raises:
-        DataError: No row can be used, or the lines are of no such file at all.
+        DataError: No row can be used, or the file contains no word vectors.
     """
-    count, dimension, first_line = (*read_loose_header(source, repairs), 2) if header else (None, 0, 1)
-    if not header and source.peek(len(_BOM)) == _BOM:
-        source.read(len(_BOM))
-    dimension = _choose_dimension(source, dimension, repairs)
-    rows = _RowParser(source.name, dimension, repairs)
+    count, dimension, first_line = (*read_loose_header(reader, repairs), 2) if header else (None, 0, 1)
+    if not header and reader.peek(len(_BOM)) == _BOM:
+        reader.read(len(_BOM))
+    dimension = _choose_dimension(reader, dimension, repairs)
+    rows = _RowParser(reader.name, dimension, repairs)
     line = first_line
-    for lines in source.lines(first_line, repairs):
+    for lines in reader.lines(first_line, repairs):
         rows.add(lines, line)
         line += len(lines)
-    if count is not None and count != rows.met:
-        repairs.add(WRONG_COUNT, f"{source.name}:1", f"it says {count:,} words, {rows.met:,} rows were read")
+    if count is not None and count != rows.total:
+        repairs.add(
+            WRONG_COUNT, f"{reader.name}:1", f"the header promises {count:,} words, {rows.total:,} rows were read"
+        )
     kept = repair_words(
-        rows.words, rows.vectors.take(), lambda row: f"{source.name}:{rows.lines[row]}", repairs, source.name
+        rows.words, rows.vectors.take(), lambda row: f"{reader.name}:{rows.lines[row]}", repairs, reader.name
     )
-    return VectorTable(WordIndex.from_list(kept.words, name=source.name), kept.matrix_VD, name=source.name)
+    return VectorTable(WordIndex.from_list(kept.words, name=reader.name), kept.matrix_VD, name=reader.name)
 
 
-def read_loose_header(source: VectorReader, repairs: Repairs) -> tuple[int, int]:
-    """The numbers of words and of numbers a vector, from a first line that may have stray blanks.
+def read_loose_header(reader: VectorReader, repairs: Repairs) -> tuple[int, int]:
+    """Read the number of words and the dimension from a first line that may have extra white space.
 
     Raises:
-        DataError: There is no such line.
+        DataError: The line is not a header.
     """
-    line = source.until(b"\n", _LONGEST_HEADER) or b""
+    line = reader.read_until(b"\n", _MAX_HEADER_BYTES) or b""
     found = LOOSE_HEADER_PATTERN.fullmatch(line)
     if found is None or not int(found[2]):
-        raise DataError(f"{source.name}:1: no header", "the first line is `words dimension`")
+        raise DataError(f"{reader.name}:1: no header", "expected `words dimension`", path=reader.name, line=1)
     if line.removeprefix(_BOM).rstrip(b" \r") != b"%b %b" % found.groups():
-        repairs.add(STRAY, f"{source.name}:1", f"it was read as '{found[1].decode()} {found[2].decode()}'")
+        repairs.add(
+            EXTRA_HEADER_SPACES, f"{reader.name}:1", f"it was read as '{found[1].decode()} {found[2].decode()}'"
+        )
     return int(found[1]), int(found[2])
 
 
 def looks_like_rows(start: bytes, dimension: int = 0) -> bool:
-    """Whether most lines at the start of a file are a word and numbers.
+    """Return whether most lines at the start of a file are a word followed by numbers.
 
     Args:
         start: Its first bytes.
-        dimension: Numbers that a row has at least; 0: at least two, and as many in most rows.
+        dimension: Minimum numbers per row; 0 for at least two, and the same number in most rows.
     """
     found = _count_sample(start)
     if dimension:
@@ -101,16 +105,16 @@ def looks_like_rows(start: bytes, dimension: int = 0) -> bool:
 
 
 def _count_sample(start: bytes) -> list[int]:
-    """The numbers that end each of the first lines; blank lines do not count."""
+    """Count the numbers at the end of each of the first lines, without blank lines."""
     lines = start.split(b"\n", _SAMPLE)
     if len(lines) > 1:
-        lines.pop()  # it may be cut
-    return [_count_numbers(line) for line in lines if line.strip(_BLANKS)]
+        lines.pop()  # it may be incomplete
+    return [_count_numbers(line) for line in lines if line.strip(_WHITE_SPACE)]
 
 
 def _count_numbers(line: bytes) -> int:
-    """Fields at the end of a line that are numbers; the first field is a word, whatever it looks like."""
-    fields = _FIELD.findall(line.rstrip(_BLANKS))
+    """Count the numbers at the end of a line; the first field is a word, whatever it looks like."""
+    fields = _FIELD.findall(line.rstrip(_WHITE_SPACE))
     count = 0
     for text in reversed(fields[1:]):
         if not NUMBER_PATTERN.fullmatch(text) and not NON_FINITE_PATTERN.fullmatch(text):
@@ -119,30 +123,36 @@ def _count_numbers(line: bytes) -> int:
     return count
 
 
-def _choose_dimension(source: VectorReader, dimension: int, repairs: Repairs) -> int:
-    """Numbers in a row: as the header says, if any of the first rows is like that, or as in most of them."""
-    found = Counter(count for count in _count_sample(source.peek(BLOCK_BYTES)) if count)
+def _choose_dimension(reader: VectorReader, dimension: int, repairs: Repairs) -> int:
+    """Return the header's dimension if any of the first rows has it, otherwise that of most rows."""
+    found = Counter(count for count in _count_sample(reader.peek(BLOCK_BYTES)) if count)
     if not found or found[dimension]:
         if not dimension:
-            raise DataError(f"{source.name} holds no word vectors", "none of its first lines is a word with numbers")
+            raise DataError(
+                f"{reader.name} contains no word vectors",
+                "none of its first lines is a word followed by numbers",
+                path=reader.name,
+            )
         return dimension
     usual = found.most_common(1)[0][0]
     if dimension:
-        repairs.add(WRONG_DIMENSION, f"{source.name}:1", f"it says {dimension:,} numbers a vector, rows have {usual:,}")
+        repairs.add(
+            WRONG_DIMENSION, f"{reader.name}:1", f"the header promises dimension {dimension:,}, rows have {usual:,}"
+        )
     return usual
 
 
 @dataclass
 class _RowParser:
-    """Rows while they are read.
+    """The rows read so far.
 
     Attributes:
-        name: Of the file.
-        dimension: Numbers in a row.
-        repairs: Takes the record.
-        words: Words of the rows that were understood.
-        lines: The line of each.
-        met: Rows of the file, skipped ones counted.
+        name: Name of the file, for messages.
+        dimension: Numbers per row.
+        repairs: Records what is repaired or skipped.
+        words: Words of the rows that are kept.
+        lines: Their line numbers.
+        total: Number of rows, skipped ones included.
     """
 
     name: str
@@ -150,32 +160,34 @@ class _RowParser:
     repairs: Repairs
     words: list[bytes] = field(default_factory=list)
     lines: array[int] = field(default_factory=lambda: array("q"))
-    met: int = 0
+    total: int = 0
 
     def __post_init__(self) -> None:
         self.vectors = RowBuffer(self.dimension)
 
     def add(self, lines: Sequence[bytes], first: int) -> None:
-        """Add the rows of a block of lines: those without a fault all at once, the others one by one."""
+        """Add the rows of a block of lines: regular rows at once, the others one by one."""
         parts = [text.rstrip(b" \r").partition(b" ") for text in lines]
-        fit = [self._is_fit(word, numbers) for word, _, numbers in parts]
-        values = parse_block([part[2] for part, good in zip(parts, fit, strict=True) if good], self.dimension)
-        if values is not None and all(fit):
+        regular = [self._is_regular(word, numbers) for word, _, numbers in parts]
+        values = parse_block(
+            [part[2] for part, is_regular in zip(parts, regular, strict=True) if is_regular], self.dimension
+        )
+        if values is not None and all(regular):
             self.words += [word for word, _, _ in parts]
             self.lines.extend(range(first, first + len(parts)))
             self.vectors.append(values)
-            self.met += len(parts)
+            self.total += len(parts)
             return
         ready = iter([] if values is None else values)
-        for line, (text, (word, _, _), good) in enumerate(zip(lines, parts, fit, strict=True), start=first):
-            if good and values is not None:
+        for line, (text, (word, _, _), is_regular) in enumerate(zip(lines, parts, regular, strict=True), start=first):
+            if is_regular and values is not None:
                 self._keep(word, line, next(ready))
-                self.met += 1
+                self.total += 1
             else:
                 self._add_one(text, line)
 
-    def _is_fit(self, word: bytes, numbers: bytes) -> bool:
-        """Whether a row can be read with others: one blank between fields, and nothing but numbers behind the word."""
+    def _is_regular(self, word: bytes, numbers: bytes) -> bool:
+        """Return whether a row has single spaces between fields, and only numbers after the word."""
         return (
             numbers.count(b" ") == self.dimension - 1
             and b"  " not in numbers
@@ -186,30 +198,30 @@ class _RowParser:
         )
 
     def _add_one(self, text: bytes, line: int) -> None:
-        """Add a row that has a fault, or record why it is skipped."""
-        place = f"{self.name}:{line}"
-        body = text.rstrip(_BLANKS)
+        """Add an irregular row, or record why it is skipped."""
+        where = f"{self.name}:{line}"
+        body = text.rstrip(_WHITE_SPACE)
         fields = list(_FIELD.finditer(body))
         if not fields:
-            self.repairs.add(BLANK_LINES, place, "the line was skipped")
+            self.repairs.add(BLANK_LINES, where, "the line was skipped")
             return
-        self.met += 1
+        self.total += 1
         numbers = [found[0] for found in fields[-self.dimension :]]
-        kind = self._fault([found[0] for found in fields], numbers)
+        kind = self._find_fault([found[0] for found in fields], numbers)
         if kind is not None:
-            self.repairs.add(kind, place, "the row was skipped")
+            self.repairs.add(kind, where, "the row was skipped")
             return
         word = body[fields[0].start() : fields[-self.dimension - 1].end()]
         if b"\t" in text:
-            self.repairs.add(TABS, place, "tabs were read as blanks")
+            self.repairs.add(TABS, where, "tabs were read as spaces")
         elif len(body) != len(word) + sum(len(number) + 1 for number in numbers):
-            self.repairs.add(EXTRA_BLANKS, place, "several blanks were read as one")
+            self.repairs.add(EXTRA_SPACES, where, "several spaces were read as one")
         if len(fields) > self.dimension + 1:
-            self.repairs.add(WORD_WITH_SPACE, place, f"the last {self.dimension:,} fields are the vector")
+            self.repairs.add(WORD_WITH_SPACE, where, f"the last {self.dimension:,} fields are the vector")
         self._keep(word, line, np.array([float(number) for number in numbers], np.float32))
 
-    def _fault(self, fields: Sequence[bytes], numbers: Sequence[bytes]) -> str | None:
-        """Why a row cannot be used; None where it can."""
+    def _find_fault(self, fields: Sequence[bytes], numbers: Sequence[bytes]) -> str | None:
+        """Return why a row cannot be used; None if it can."""
         if len(fields) <= self.dimension:
             whole = len(fields) == self.dimension and all(NUMBER_PATTERN.fullmatch(text) for text in fields)
             return NO_WORD if whole else TOO_FEW

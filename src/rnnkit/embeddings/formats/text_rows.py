@@ -1,4 +1,4 @@
-"""Rows of text, `word number number ...`: read a block at a time, written with the fewest digits that come back."""
+"""Text rows `word number number ...`: parsed in blocks, and written with the fewest digits that round-trip."""
 
 from __future__ import annotations
 
@@ -16,63 +16,68 @@ from rnnkit.embeddings.vector_table import Matrix, RowBuffer
 from rnnkit.errors import DataError
 
 MIN_DIGITS, MAX_DIGITS = 6, 9
-"""Significant digits: any decimal of six survives in a float32, and nine tell any two float32 apart."""
+"""Significant digits: every decimal of six survives in a float32, and nine distinguish any two float32."""
 
 ROW_PATTERN: Final = re.compile(rb"[^ \n]+(?: [-+0-9.eE]+| [-+]?(?:nan|inf|infinity))+[ \r]*", re.IGNORECASE)
-"""What looks like a row, by which a file is recognised."""
+"""What looks like a row, for format detection."""
 
-REPAIR_HINT: Final = "--repair takes the last fields of a row as its vector, and skips rows that it cannot understand"
-"""The end of the hint where a row is malformed."""
-
-_BLOCK_NUMBERS = 1 << 18
 NUMBER_CHARACTERS: Final = b"0123456789+-.eE "
 NUMBER_PATTERN: Final = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 NON_FINITE_PATTERN: Final = re.compile(rb"[-+]?(nan|inf|infinity)", re.IGNORECASE)
+
+REPAIR_HINT: Final = "--repair takes the last fields of a row as its vector, and skips malformed rows"
+"""The end of the hint for a malformed row."""
+
+_BLOCK_NUMBERS = 1 << 18
+
 _SENTINEL = b" 1"
-"""One number more: it is missing where the parser stopped within the last."""
+"""An additional number, which is missing from the result if the parser stopped within the last one."""
 
 
 def count_numbers(start: bytes) -> int:
-    """Numbers in the first row of a text."""
+    """Count the numbers in the first row of a text."""
     return start.partition(b"\n")[0].rstrip(b" \r").count(b" ")
 
 
 def read_rows(
-    source: VectorReader, dimension: int, first_line: int, most: int | None = None
+    reader: VectorReader, dimension: int, first_line: int, max_rows: int | None = None
 ) -> tuple[list[bytes], Matrix]:
     """Read the remaining lines of a file.
 
     Args:
-        source: The file, at the start of a row.
-        dimension: Numbers that a row must have.
+        reader: The file, at the start of a row.
+        dimension: Expected numbers per row.
         first_line: Number of that line, for messages.
-        most: Most rows there may be.
+        max_rows: Maximum number of rows.
 
     Returns:
-        The words, and their rows (V, D).
+        The words, and their vectors (V, D).
 
     Raises:
-        DataError: A row has another number of columns, what should be a number is none or not finite, the words do not
-            pass `check_words`, or there are too many rows.
+        DataError: A row has another number of columns, a field is not a finite number, a word fails `check_words`, or
+            there are too many rows.
     """
     words: list[bytes] = []
     rows = RowBuffer(dimension)
-    for lines in source.lines(first_line):
+    for lines in reader.lines(first_line):
         line = first_line + len(words)
         parts = [text.rstrip(b" \r").partition(b" ") for text in lines]
-        rows.append(_parse([numbers for _, _, numbers in parts], dimension, source.name, line))
+        rows.append(_parse([numbers for _, _, numbers in parts], dimension, reader.name, line))
         words += [word for word, _, _ in parts]
-        if most is not None and len(words) > most:
+        if max_rows is not None and len(words) > max_rows:
+            line = first_line + max_rows
             raise DataError(
-                f"{source.name}:{first_line + most}: one row more than the header says ({most:,})",
-                hint="mend the header's first number if the rows are right, or --repair reads them all",
+                f"{reader.name}:{line}: one row more than the {max_rows:,} of the header",
+                hint="correct the header's first number if the rows are right, or --repair reads them all",
+                path=reader.name,
+                line=line,
             )
-    check_words(words, lambda row: f"{source.name}:{first_line + row}", source.name if source.editable else "")
+    check_words(words, lambda row: f"{reader.name}:{first_line + row}", reader.name if reader.editable else "")
     return words, rows.take()
 
 
 def write_rows(file: IO[bytes], words: Sequence[bytes], matrix_VD: Matrix) -> None:
-    """Write a line for each word."""
+    """Write a line per word."""
     rows = max(1, _BLOCK_NUMBERS // matrix_VD.shape[1])
     for start in range(0, len(words), rows):
         numbers = format_rows(matrix_VD[start : start + rows])
@@ -80,7 +85,7 @@ def write_rows(file: IO[bytes], words: Sequence[bytes], matrix_VD: Matrix) -> No
 
 
 def format_rows(matrix_VD: Matrix, separator: str = " ") -> list[bytes]:
-    """The numbers of each row as text from which the same bits are read."""
+    """Format the numbers of each row as text that parses to the same bits."""
     rows, dimension = matrix_VD.shape
     flat = np.ascontiguousarray(matrix_VD, dtype=np.float32).reshape(-1)
     arguments: list[float] = [0] * (2 * len(flat))
@@ -89,13 +94,13 @@ def format_rows(matrix_VD: Matrix, separator: str = " ") -> list[bytes]:
     template = "\n".join([separator.join(["%.*g"] * dimension)] * rows)
     lines = (template % tuple(arguments)).encode("ascii").split(b"\n")
     for row in sorted(set((_inexact_indices(b" ".join(lines), flat) // dimension).tolist())):
-        # More digits than any reader needs, for the one number in a hundred million that is rounded twice on its way.
+        # About one number in a hundred million is rounded twice on its way; full float64 digits avoid that.
         lines[row] = separator.join(map(repr, matrix_VD[row].tolist())).encode("ascii")
     return lines
 
 
 def _digits(flat: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Significant digits that each number needs, from six to nine."""
+    """Return the significant digits that each number needs, from six to nine."""
     exact = flat.astype(np.float64)
     magnitude = np.floor(np.log10(np.abs(exact), where=exact != 0, out=np.zeros_like(exact)))
     digits = np.full(len(flat), MAX_DIGITS)
@@ -106,12 +111,12 @@ def _digits(flat: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _inexact_indices(text: bytes, flat: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Places of the numbers that are not read back as the same bits."""
+    """Return the indices of numbers that do not parse to the same bits."""
     return np.flatnonzero(_parse_floats(text).view(np.uint32) != flat.view(np.uint32))
 
 
 def parse_block(rows: Sequence[bytes], dimension: int) -> Matrix | None:
-    """The numbers of rows (N, D), all at once; None where one of them is not like the others, or not finite."""
+    """Parse the numbers of rows (N, D) at once; None if a row is irregular or not finite."""
     text = b" ".join(rows)
     if (
         all(row.count(b" ") == dimension - 1 for row in rows)
@@ -125,7 +130,7 @@ def parse_block(rows: Sequence[bytes], dimension: int) -> Matrix | None:
 
 
 def _parse(rows: Sequence[bytes], dimension: int, name: str, line: int) -> Matrix:
-    """The numbers of the rows (N, D): all at once, and one by one where that fails, to say why."""
+    """Parse the numbers of rows (N, D): at once, or if that fails one by one, to locate the error."""
     values = parse_block(rows, dimension)
     if values is not None:
         return values
@@ -133,12 +138,12 @@ def _parse(rows: Sequence[bytes], dimension: int, name: str, line: int) -> Matri
 
 
 def _parse_floats(text: bytes) -> NDArray[np.float32]:
-    """Numbers parted by spaces, as far as they are numbers."""
+    """Parse numbers separated by spaces, up to the first that is malformed."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the parser stopped: the caller counts
+        warnings.simplefilter("ignore", DeprecationWarning)  # the parser stopped: callers compare the length
         try:
             return np.fromstring(text.decode("ascii"), dtype=np.float32, sep=" ")
-        except ValueError:  # what the warning promises for later versions
+        except ValueError:  # announced for future versions of NumPy
             return np.empty(0, dtype=np.float32)
 
 
@@ -146,28 +151,28 @@ def _parse_slowly(rows: Sequence[bytes], dimension: int, name: str, first_line: 
     for line, row in enumerate(rows, start=first_line):
         count = row.count(b" ") + 1 if row else 0
         if count != dimension:
-            cause = "a word that holds a space, or a line that was cut," if count else "a blank line, or tabs,"
+            cause = "a word that contains a space, or a truncated line" if count else "a blank line, or tabs"
             raise DataError(
-                f"{name}:{line}: {count} numbers behind the word, {dimension} are wanted",
-                hint=f"{cause} is the usual cause; {REPAIR_HINT}",
+                f"{name}:{line}: {count} numbers after the word, expected {dimension}",
+                hint=f"the usual cause is {cause}; {REPAIR_HINT}",
+                path=name,
+                line=line,
             )
-        yield [_number(field, f"{name}:{line}") for field in row.split(b" ")]
+        yield [_parse_number(field, name, line) for field in row.split(b" ")]
 
 
-def _number(field: bytes, where: str) -> float:
-    text = field.decode("utf-8", "backslashreplace")
+def _parse_number(field: bytes, name: str, line: int) -> float:
+    where, text = f"{name}:{line}", field.decode("utf-8", "backslashreplace")
     if NON_FINITE_PATTERN.fullmatch(field):
-        raise DataError(
-            f"{where}: {text} among the numbers", "vectors are finite", hint="train again, or --repair skips the row"
-        )
+        what, hint = f"{text} among the numbers", "train again, or --repair skips the row"
+        raise DataError(f"{where}: {what}", "vectors must be finite", hint=hint, path=name, line=line)
     if not NUMBER_PATTERN.fullmatch(field):
-        raise DataError(
-            f"{where}: {text!r} is not a number",
-            hint=f"a word that holds a space is the usual cause; {REPAIR_HINT}",
-        )
+        hint = f"the usual cause is a word that contains a space; {REPAIR_HINT}"
+        raise DataError(f"{where}: {text!r} is not a number", hint=hint, path=name, line=line)
     value = float(field)
     with np.errstate(over="ignore"):
         finite = np.isfinite(np.float32(value))
     if not finite:
-        raise DataError(f"{where}: {text} is too large for a float32", hint="--repair skips the row")
+        hint = "--repair skips the row"
+        raise DataError(f"{where}: {text} is too large for a float32", hint=hint, path=name, line=line)
     return value

@@ -1,6 +1,6 @@
-"""A file of word vectors while it is read from start to end: unpacked where it is compressed, with places for messages.
+"""Reading a file of word vectors from start to end, decompressed if necessary, with positions for messages.
 
-A file may be a pipe: it is read once, from start to end, and its size is unknown before.
+The file may be a pipe: it is read once and forward only, and its size may be unknown.
 """
 
 from __future__ import annotations
@@ -24,85 +24,126 @@ BLOCK_BYTES: Final = 1 << 22
 """Bytes read at a time."""
 
 MAX_LINE_BYTES: Final = 1 << 24
-"""Longest line that is read, in bytes, so that a file without line ends cannot fill the memory."""
+"""Longest line that is read, which bounds the memory for a file without line ends."""
 
-_MAX_DEFLATE_RATIO = 1032  # deflate makes nothing smaller than a thousandth
+DECOMPRESSION_ERRORS: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
+"""What reading damaged or incomplete compressed data raises."""
+
+MAGIC_BYTES: Final = 10
+"""Bytes that identify the compression."""
+
+MAX_XZ_MEMORY: Final = 96 << 20
+"""Memory limit of the xz decoder in bytes; `xz -9` needs 65 MiB."""
+
+_MAX_DEFLATE_RATIO = 1032  # upper limit of the compression ratio of deflate
+
+_GZIP = b"\x1f\x8b"
+_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", re.DOTALL)
+_XZ = b"\xfd7zXZ\x00"
+_COMPRESSED_BLOCK = 1 << 16
+
+
+class Readable(Protocol):
+    """The part of a binary file that is used here."""
+
+    def read(self, size: int, /) -> bytes:
+        """Read at most `size` bytes; none at the end."""
+
+
+class Decompressor(Protocol):
+    """The interface of `bz2.BZ2Decompressor` and `lzma.LZMADecompressor`."""
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end of the compressed stream was reached."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether more output requires more input."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Bytes after the end of the compressed stream."""
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """Decompress at most `max_length` bytes."""
 
 
 class VectorReader:
-    """An open file.
+    """An open file of word vectors.
 
-    Attributes:
-        name: Of the file, for messages.
-        most: Bytes that can be in it, unpacked; None where nothing limits them, as in a pipe.
-        editable: Whether it is an uncompressed file on a disk, which shell commands can change.
+    Args:
+        file: The decompressed stream, at its start.
+        name: Name of the file, for messages.
+        max_size: Upper limit of the decompressed size in bytes; None if unknown, as for a pipe.
+        editable: Whether it is an uncompressed file on disk, which shell commands can change.
     """
 
-    def __init__(self, file: Readable, name: str, most: int | None, editable: bool = True) -> None:
+    def __init__(self, file: Readable, name: str, max_size: int | None, editable: bool = True) -> None:
         self.name = name
-        self.most = most
+        self.max_size = max_size
         self.editable = editable
         self._file = file
         self._buffer = b""
-        self._place = 0
-        self._before = 0
+        self._buffer_start = 0
+        self._offset = 0
 
     @property
     def position(self) -> int:
-        """Bytes read so far."""
-        return self._before + self._place
+        """Number of bytes consumed."""
+        return self._buffer_start + self._offset
 
     def can_hold(self, size: int) -> bool:
-        """Whether the file may have this many bytes: a header that promises more is wrong."""
-        return self.most is None or size <= self.most
+        """Return whether the file may have `size` bytes; otherwise a header that promises them is wrong."""
+        return self.max_size is None or size <= self.max_size
 
     def peek(self, size: int) -> bytes:
-        """At most so many of the next bytes, without moving on."""
-        while len(self._buffer) - self._place < size and self._fill():
+        """Return up to `size` of the next bytes without consuming them."""
+        while len(self._buffer) - self._offset < size and self._fill():
             pass
-        return self._buffer[self._place : self._place + size]
+        return self._buffer[self._offset : self._offset + size]
 
     def read(self, size: int) -> bytes:
-        """The next so many bytes; fewer at the end of the file."""
+        """Read `size` bytes; fewer at the end of the file."""
         found = self.peek(size)
-        self._place += len(found)
+        self._offset += len(found)
         return found
 
-    def exactly(self, size: int, what: str) -> bytes:
-        """The next so many bytes.
+    def read_exactly(self, size: int, what: str) -> bytes:
+        """Read `size` bytes.
 
         Raises:
-            DataError: The file ends before; `what` says what they would have been.
+            DataError: The file ends before; `what` describes the bytes in the message.
         """
         start = self.position
         found = self.read(size)
         if len(found) < size:
-            raise self.cut_off(start + len(found), what)
+            raise self.truncated(start + len(found), what)
         return found
 
     def skip(self, size: int, what: str) -> None:
-        """Pass over the next so many bytes. Raises as `exactly`."""
+        """Skip `size` bytes. Raises like `read_exactly`."""
         while size:
-            size -= len(self.exactly(min(size, BLOCK_BYTES), what))
+            size -= len(self.read_exactly(min(size, BLOCK_BYTES), what))
 
-    def until(self, end: bytes, limit: int) -> bytes | None:
-        """The bytes before the next `end`, which is passed over; None where there is none within the limit."""
-        while (stop := self._buffer.find(end, self._place, self._place + limit + 1)) < 0:
-            if len(self._buffer) - self._place > limit or not self._fill():
+    def read_until(self, end: bytes, limit: int) -> bytes | None:
+        """Read up to the next `end`, which is consumed but not returned; None if it is not within `limit` bytes."""
+        while (stop := self._buffer.find(end, self._offset, self._offset + limit + 1)) < 0:
+            if len(self._buffer) - self._offset > limit or not self._fill():
                 return None
-        found = self._buffer[self._place : stop]
-        self._place = stop + 1
+        found = self._buffer[self._offset : stop]
+        self._offset = stop + 1
         return found
 
     def lines(self, first: int, repairs: Repairs | None = None) -> Iterator[list[bytes]]:
-        """The remaining lines without their ends, many at a time.
+        """Yield the remaining lines without their ends, in blocks.
 
         Args:
             first: Number of the next line, for messages.
-            repairs: Where a last line without an end is recorded; without it, such a line is an error.
+            repairs: Records a last line without an end; without it, such a line is an error.
 
         Raises:
-            DataError: The last line has no end, or one is too long to be read.
+            DataError: The last line has no end, or a line is too long.
         """
         rest = b""
         while block := self.read(BLOCK_BYTES):
@@ -115,32 +156,37 @@ class VectorReader:
             else:
                 rest += block
             if len(rest) > MAX_LINE_BYTES:
-                raise DataError(f"{self.name}:{first}: the line is longer than {MAX_LINE_BYTES:,} bytes")
+                raise DataError(
+                    f"{self.name}:{first}: the line is longer than {MAX_LINE_BYTES:,} bytes", path=self.name, line=first
+                )
         if rest and repairs is None:
-            mended = f"`echo >> {self.name}` ends the line, and " if self.editable else ""
+            add = f"`echo >> {self.name}` adds the line end, and " if self.editable else ""
             raise DataError(
-                f"{self.name}:{first}: the last line has no end",
-                "the file may have been cut off in the middle of a number",
-                hint=f"copy it again; if it is whole, {mended}--repair reads the line as it is",
+                f"{self.name}:{first}: the last line has no line end",
+                "the file may have been truncated in the middle of a number",
+                hint=f"copy the file again; if it is complete, {add}--repair reads the line as it is",
+                path=self.name,
+                line=first,
             )
         if rest and repairs is not None:
             repairs.add("missing final newlines", f"{self.name}:{first}", "the last line was read as it is")
             yield [rest]
 
-    def cut_off(self, byte: int, what: str, hint: str = "copy the file again") -> DataError:
-        """The error that the file ends too early."""
-        return DataError(f"{self.name} ends at byte {byte:,}", f"{what} should follow: it was cut off", hint=hint)
+    def truncated(self, byte: int, what: str, hint: str = "copy the file again") -> DataError:
+        """Make the error for a file that ends too early, where `what` was expected."""
+        return DataError(f"{self.name} is truncated at byte {byte:,}", f"expected {what}", hint=hint, path=self.name)
 
     def _fill(self) -> bool:
-        """Read on; False at the end of the file."""
+        """Read the next block; returns False at the end of the file."""
         try:
-            more = self._file.read(BLOCK_BYTES)
+            block = self._file.read(BLOCK_BYTES)
         except DECOMPRESSION_ERRORS as error:
-            place = self._before + len(self._buffer)
-            raise DataError(f"cannot read {self.name} beyond byte {place:,}", str(error)) from error
-        if more:
-            self._buffer, self._before, self._place = self._buffer[self._place :] + more, self.position, 0
-        return bool(more)
+            byte = self._buffer_start + len(self._buffer)
+            raise DataError(f"cannot read {self.name} beyond byte {byte:,}", str(error), path=self.name) from error
+        if block:
+            self._buffer, self._buffer_start = self._buffer[self._offset :] + block, self.position
+            self._offset = 0
+        return bool(block)
 
 
 @contextmanager
@@ -148,77 +194,36 @@ def open_vector_file(path: str | os.PathLike[str]) -> Iterator[VectorReader]:
     """Open a file to be read once.
 
     Raises:
-        DataError: It is missing or cannot be read.
+        DataError: It does not exist or cannot be read.
     """
     path = Path(path)
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise DataError(f"there is no file {path}") from None
+        raise DataError(f"there is no file {path}", path=path) from None
     except OSError as error:
-        raise DataError(f"cannot read {path}", str(error.strerror)) from error
+        raise DataError(f"cannot read {path}", str(error.strerror), path=path) from error
     with file:
         status = os.fstat(file.fileno())
         size = status.st_size if stat.S_ISREG(status.st_mode) and status.st_size else None
         try:
-            stream, packed = decompress(file)
+            stream, compression = decompress(file)
         except OSError as error:
-            raise DataError(f"cannot read {path}", str(error.strerror)) from error
-        ratio = {None: 1, "gzip": _MAX_DEFLATE_RATIO}.get(packed)  # the others have no limit
-        most = size * ratio if size is not None and ratio is not None else None
-        yield VectorReader(stream, str(path), most, editable=packed is None and size is not None)
-
-
-DECOMPRESSION_ERRORS: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
-"""What the unpackers raise while they read damaged or incomplete data."""
-
-MAGIC_BYTES: Final = 10
-"""Bytes that tell the kinds of compression apart."""
-
-MAX_XZ_MEMORY: Final = 96 << 20
-"""Bytes that the window of an xz file may take; `xz -9` takes 65 MiB."""
-
-_GZIP = b"\x1f\x8b"
-_BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", re.DOTALL)
-_XZ = b"\xfd7zXZ\x00"
-_COMPRESSED_BLOCK = 1 << 16
-
-
-class Readable(Protocol):
-    """The part of a binary file that is used here."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` of the next bytes; none at the end."""
-
-
-class Decompressor(Protocol):
-    """What `bz2` and `lzma` give for one compressed stream."""
-
-    @property
-    def eof(self) -> bool:
-        """Whether the stream has come to its end mark."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether nothing more can be unpacked from what was given."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """Bytes behind the end mark."""
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Unpack at most `max_length` bytes."""
+            raise DataError(f"cannot read {path}", str(error.strerror), path=path) from error
+        max_ratio = {None: 1, "gzip": _MAX_DEFLATE_RATIO}.get(compression)  # unlimited for bzip2 and xz
+        max_size = size * max_ratio if size is not None and max_ratio is not None else None
+        yield VectorReader(stream, str(path), max_size, editable=compression is None and size is not None)
 
 
 class PrefixedStream:
-    """A stream of which some bytes were read already, with these bytes in front again."""
+    """A stream with bytes that have already been read put back in front."""
 
     def __init__(self, start: bytes, stream: Readable) -> None:
         self._start = start
         self._stream = stream
 
     def read(self, size: int = -1, /) -> bytes:
-        """At most `size` of the next bytes; none at the end."""
+        """Read at most `size` bytes; none at the end."""
         if not self._start:
             return self._stream.read(size)
         stop = len(self._start) if size < 0 else size
@@ -227,7 +232,7 @@ class PrefixedStream:
 
 
 class DecompressedStream:
-    """Compressed streams, one behind the other, as one stream of what is in them.
+    """The content of one or several concatenated compressed streams.
 
     Args:
         stream: The compressed bytes.
@@ -237,43 +242,43 @@ class DecompressedStream:
     def __init__(self, stream: Readable, make: Callable[[], Decompressor]) -> None:
         self._stream = stream
         self._make = make
-        self._unpacker = make()
+        self._decompressor = make()
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` of the next bytes; none at the end.
+        """Read at most `size` bytes; none at the end.
 
         Raises:
             OSError, lzma.LZMAError: The data is damaged.
             EOFError: The data ends within a compressed stream.
         """
         while True:
-            packed = b""
-            if self._unpacker.eof:
-                packed = self._behind()
-                if not packed:
+            data = b""
+            if self._decompressor.eof:
+                data = self._next_stream()
+                if not data:
                     return b""
-                self._unpacker = self._make()
-            elif self._unpacker.needs_input:
-                packed = self._stream.read(_COMPRESSED_BLOCK)
-                if not packed:
+                self._decompressor = self._make()
+            elif self._decompressor.needs_input:
+                data = self._stream.read(_COMPRESSED_BLOCK)
+                if not data:
                     raise EOFError("the compressed data ends before its end mark")
-            found = self._unpacker.decompress(packed, size)
+            found = self._decompressor.decompress(data, size)
             if found:
                 return found
 
-    def _behind(self) -> bytes:
-        """Bytes behind a compressed stream; zeros are padding."""
-        rest = self._unpacker.unused_data.lstrip(b"\0")
+    def _next_stream(self) -> bytes:
+        """Return bytes after the end of a compressed stream, without padding zeros; none at the end."""
+        rest = self._decompressor.unused_data.lstrip(b"\0")
         while not rest and (more := self._stream.read(_COMPRESSED_BLOCK)):
             rest = more.lstrip(b"\0")
         return rest
 
 
 def decompress(stream: Readable) -> tuple[Readable, str | None]:
-    """A stream of what is in a file, whether that is compressed or not.
+    """Return a stream of the content of a file, which may be compressed.
 
     Returns:
-        The stream, and the kind of compression, `gzip`, `bzip2` or `xz`; None where there is none.
+        The stream, and the compression: `gzip`, `bzip2` or `xz`; None for an uncompressed file.
     """
     start = b""
     while len(start) < MAGIC_BYTES and (more := stream.read(MAGIC_BYTES - len(start))):

@@ -1,6 +1,8 @@
-"""word2vec's binary format: a header line `words dimension`, then each word, a space, and its numbers as float32.
+"""word2vec's binary format: a header line `words dimension`, then each word, a space, and its vector as float32.
 
-word2vec.c ends each entry with a newline, gensim does not; both are read, the second is written.
+word2vec.c ends each entry with a newline, gensim does not; both are read, the latter is written. Nothing
+in the format separates text from numbers: a word that contains a space, or a wrong dimension, shifts everything after
+it. `BinaryEntries.check_alignment` detects that from entries that look like the wrong kind of bytes.
 """
 
 from __future__ import annotations
@@ -29,59 +31,74 @@ from rnnkit.errors import DataError
 from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import Repairs
 
+CUT_OFF: Final = "entries cut off at the end"
+TRAILING: Final = "trailing bytes that are not entries"
+
+MAX_WORD_BYTES: Final = 1 << 16
+
 _BLOCK_ROWS = 4096
+_BLOCK_BYTES = 1 << 20
+_MIN_MAGNITUDE, _MAX_MAGNITUDE = 1e-15, 1e9
+"""Magnitudes of plausible numbers; bytes of text read as float32 are mostly outside."""
+
+_NEWLINES = b"\r\n"
+_MAX_NEWLINES = 8
+
 _COPY = "copy the file again"
-_CUT_OFF = f"{_COPY}; --repair reads the words before"
+_COPY_OR_REPAIR = f"{_COPY}; --repair reads the words before"
 
 
-def read(source: VectorReader, repairs: Repairs | None = None) -> VectorTable:
+def read(reader: VectorReader, repairs: Repairs | None = None) -> VectorTable:
     """Read a file.
 
     Args:
-        source: The file.
-        repairs: Takes the record where an imperfect file is read; without it, such a file is an error.
+        reader: The file.
+        repairs: Records what is repaired in an imperfect file; without it, such a file is an error.
 
     Raises:
-        DataError: It is malformed or cut off; the message names the byte.
+        DataError: The file is malformed or truncated.
     """
     if repairs is not None:
-        return read_with_repairs(source, repairs)
-    count, dimension = read_header(source)
-    if not source.can_hold(count * (4 * dimension + 2)):
+        return read_with_repairs(reader, repairs)
+    count, dimension = read_header(reader)
+    if not reader.can_hold(count * (4 * dimension + 2)):
         raise DataError(
-            f"{source.name}:1: the header says {count:,} words of dimension {dimension:,}",
-            "the file is too small for that: it was cut off, or is of another kind",
-            hint="copy the file again; --repair reads the words that are there",
+            f"{reader.name}:1: the header promises {count:,} words of dimension {dimension:,}",
+            "the file is too small for that: it is truncated, or of another kind",
+            hint="copy the file again; --repair reads the words that are present",
+            path=reader.name,
+            line=1,
         )
-    entries = BinaryEntries(source, dimension)
+    entries = BinaryEntries(reader, dimension)
     for row in range(count):
-        if not entries.add():
+        if not entries.read_entry():
             raise _no_word(entries, row, count)
-        if entries.is_cut:
-            hint = _CUT_OFF if row else _COPY
+        if entries.is_truncated:
+            hint = _COPY_OR_REPAIR if row else _COPY
             entries.drop()
-            entries.refuse_numbers(has_rest=True)
-            raise source.cut_off(source.position, f"the vector of word {row + 1:,} of {count:,}", hint)
-    has_rest = source.read(2) not in (b"", b"\n")
-    entries.refuse_numbers(has_rest)
+            entries.check_alignment(has_rest=True)
+            raise reader.truncated(reader.position, f"the vector of word {row + 1:,} of {count:,}", hint)
+    has_rest = reader.read(2) not in (b"", b"\n")
+    entries.check_alignment(has_rest)
     matrix_VD = entries.take_vectors()
-    check_words(entries.words, entries.where)
-    check_vectors(matrix_VD, entries.words, entries.where)
+    check_words(entries.words, entries.locate)
+    check_vectors(matrix_VD, entries.words, entries.locate)
     if has_rest:
         raise DataError(
-            f"{source.name} goes on behind its last vector",
-            f"its header says {count:,}",
-            hint="the header or the dimension in it is wrong: copy the file again; "
-            "--repair reads the words behind it, as far as there are any",
+            f"{reader.name} continues after the {count:,} words of its header",
+            hint="the header is wrong, or its dimension: copy the file again; --repair reads the additional words, as "
+            "far as there are any",
+            path=reader.name,
         )
-    return VectorTable(WordIndex.from_list(entries.words, name=source.name), matrix_VD, name=source.name)
+    return VectorTable(WordIndex.from_list(entries.words, name=reader.name), matrix_VD, name=reader.name)
 
 
 def write(path: str | os.PathLike[str], table: VectorTable) -> None:
     """Write a file.
 
     Raises:
-        DataError: A word holds a space, or a vector is not finite.
+        DataError: A word contains a space.
+        FormatError: A vector is not finite.
         ArtefactError: The file cannot be written.
     """
     words = check_writable(table, "word2vec's binary format", b" ")
@@ -93,193 +110,182 @@ def write(path: str | os.PathLike[str], table: VectorTable) -> None:
             file.write(b"".join(b"%b %b" % (word, row.tobytes()) for word, row in pairs))
 
 
-def _no_word(entries: BinaryEntries, row: int, count: int) -> DataError:
-    source = entries.source
-    entries.refuse_numbers(has_rest=True)
-    if entries.is_at_end():
-        return source.cut_off(source.position, f"word {row + 1:,} of {count:,}", _CUT_OFF if row else _COPY)
-    return entries.no_word()
+def read_with_repairs(reader: VectorReader, repairs: Repairs) -> VectorTable:
+    """Read all complete entries of an imperfect file, whatever their number.
 
-
-MAX_WORD_BYTES: Final = 1 << 16
-
-_MIN_MAGNITUDE, _MAX_MAGNITUDE = 1e-15, 1e9
-_BLOCK_BYTES = 1 << 20  # bytes of numbers that are joined at a time
+    Raises:
+        DataError: No entry can be used, or words and numbers are misaligned.
+    """
+    count, dimension = read_loose_header(reader, repairs)
+    entries = BinaryEntries(reader, dimension)
+    has_rest = False
+    while not _is_at_end(reader):
+        start = reader.position
+        is_additional = len(entries.words) >= count
+        if not entries.read_entry():
+            if is_additional or entries.is_at_end():
+                has_rest = True
+                _skip_rest(reader, start, TRAILING if is_additional else CUT_OFF, repairs)
+                break
+            entries.check_alignment(has_rest=True)
+            raise entries.no_word()
+        entries.words[-1] = entries.words[-1].lstrip(_NEWLINES)
+        if entries.is_truncated or (is_additional and not _is_entry(entries)):
+            kind = CUT_OFF if entries.is_truncated and not is_additional else TRAILING
+            entries.drop()
+            has_rest = True
+            _skip_rest(reader, start, kind, repairs)
+            break
+    entries.check_alignment(has_rest or len(entries.words) != count)
+    if len(entries.words) != count:
+        what = f"the header promises {count:,} words, {len(entries.words):,} were read"
+        repairs.add(WRONG_COUNT, f"{reader.name}:1", what)
+    kept = repair_words(entries.words, entries.take_vectors(), entries.locate, repairs, reader.name)
+    return VectorTable(WordIndex.from_list(kept.words, name=reader.name), kept.matrix_VD, name=reader.name)
 
 
 class BinaryEntries:
-    """Words and vectors while they are read.
+    """The words and vectors read so far.
 
     Args:
-        source: The file, at the start of an entry.
-        dimension: Numbers of a vector.
+        reader: The file, at the start of an entry.
+        dimension: Dimension of the vectors.
 
     Attributes:
-        words: Those read so far, as bytes.
-        is_cut: Whether the file ended within the numbers of the last word.
+        words: The words, as bytes.
+        is_truncated: Whether the file ended within the vector of the last word.
     """
 
-    def __init__(self, source: VectorReader, dimension: int) -> None:
-        self.source = source
+    def __init__(self, reader: VectorReader, dimension: int) -> None:
+        self.reader = reader
         self.words: list[bytes] = []
-        self.is_cut = False
+        self.is_truncated = False
         self._dimension = dimension
         self._starts: array[int] = array("q")
         self._rows = RowBuffer(dimension)
-        self._waiting: list[bytes] = []
+        self._pending: list[bytes] = []
 
-    def add(self) -> bool:
-        """Read an entry; False where no word ends within the longest that is read, or within the file."""
-        start = self.source.position
-        word = self.source.until(b" ", MAX_WORD_BYTES)
+    def read_entry(self) -> bool:
+        """Read an entry; returns False if no word ends within MAX_WORD_BYTES or before the end of the file."""
+        start = self.reader.position
+        word = self.reader.read_until(b" ", MAX_WORD_BYTES)
         if word is None:
             return False
         self._starts.append(start)
         self.words.append(word.removeprefix(b"\n"))
-        numbers = self.source.read(4 * self._dimension)
-        self.is_cut = len(numbers) < 4 * self._dimension
-        if not self.is_cut:
-            self._waiting.append(numbers)
-            if len(self._waiting) * len(numbers) >= _BLOCK_BYTES:
-                self._join()
+        vector = self.reader.read(4 * self._dimension)
+        self.is_truncated = len(vector) < 4 * self._dimension
+        if not self.is_truncated:
+            self._pending.append(vector)
+            if len(self._pending) * len(vector) >= _BLOCK_BYTES:
+                self._append_pending()
         return True
 
     def drop(self) -> None:
-        """Take back the last entry."""
+        """Remove the last entry."""
         self.words.pop()
         self._starts.pop()
-        if self.is_cut:
-            self.is_cut = False
-        elif self._waiting:
-            self._waiting.pop()
+        if self.is_truncated:
+            self.is_truncated = False
+        elif self._pending:
+            self._pending.pop()
         else:
             self._rows.drop()
 
     def is_at_end(self) -> bool:
-        """Whether the file ends before a word that starts here could be too long."""
-        return not self.source.peek(MAX_WORD_BYTES + 1)[MAX_WORD_BYTES:]
+        """Return whether fewer bytes are left than the longest word may have."""
+        return not self.reader.peek(MAX_WORD_BYTES + 1)[MAX_WORD_BYTES:]
 
     def last_vector(self) -> Matrix:
-        """The numbers (D,) of the last entry."""
-        self._join()
+        """Return the vector (D,) of the last entry."""
+        self._append_pending()
         return self._rows.row(-1)
 
     def take_vectors(self) -> Matrix:
-        """The vectors (V, D). They are gone afterwards."""
-        self._join()
+        """Return the vectors (V, D) and release them."""
+        self._append_pending()
         return self._rows.take()
 
-    def where(self, row: int) -> str:
-        """The place of an entry, for messages."""
-        return f"{self.source.name}: byte {self._starts[row]:,}"
+    def locate(self, row: int) -> str:
+        """Return the position of an entry, for messages."""
+        return f"{self.reader.name}: byte {self._starts[row]:,}"
 
-    def refuse_numbers(self, has_rest: bool = False) -> None:
-        """Make sure that words and numbers were read from their right places.
+    def check_alignment(self, has_rest: bool = False) -> None:
+        """Check that words and vectors were read from their right offsets.
 
         Args:
-            has_rest: Whether the file has more or fewer entries than it should, or bytes that are not an entry.
+            has_rest: Whether the number of entries differs from the header, or bytes are left that are not an entry.
 
         Raises:
-            DataError: A word is numbers, or a vector is text: from there on, everything was read from a wrong place.
+            DataError: A word consists of numbers, or a vector of text.
         """
-        self._join()
-        try:
-            b"\n".join(self.words).decode("utf-8")
+        self._append_pending()
+        if is_utf8(b"\n".join(self.words)):
             suspects = [row for row, word in enumerate(self.words) if looks_like_floats(word)]
-        except UnicodeDecodeError:
+        else:
             suspects = [row for row, word in enumerate(self.words) if looks_like_floats(word) or not is_utf8(word)]
         if has_rest:
             suspects += [*(row + 1 for row in _text_rows(self._rows.rows())), len(self.words)]
         for row in sorted(suspects):
-            if (row < len(self.words) and looks_like_floats(self.words[row])) or (
-                row and _is_implausible(self._rows.row(row - 1))
-            ):
-                place = self.where(row) if row < len(self.words) else f"{self.source.name}: the end"
+            is_word = row < len(self.words)
+            if (is_word and looks_like_floats(self.words[row])) or (row and _is_implausible(self._rows.row(row - 1))):
+                where = self.locate(row) if is_word else f"{self.reader.name}: the end"
                 raise DataError(
-                    f"{place}: there are numbers where a word should begin",
-                    "a word before it that holds a space, or a wrong dimension in the header, is the usual cause",
+                    f"{where}: found numbers where a word should begin",
+                    "the usual cause is an earlier word that contains a space, or a wrong dimension in the header",
                     hint="write the file again with _ for the spaces in words, or as text",
+                    path=self.reader.name,
                 )
 
     def no_word(self) -> DataError:
-        """The error that no word ends where one should."""
+        """Make the error for a missing end of a word."""
         return DataError(
-            f"{self.source.name}: byte {self.source.position:,}: no word ends within {MAX_WORD_BYTES:,} bytes",
+            f"{self.reader.name}: byte {self.reader.position:,}: no word ends within {MAX_WORD_BYTES:,} bytes",
             "the header's dimension is wrong, or the file is of another kind",
+            path=self.reader.name,
         )
 
-    def _join(self) -> None:
-        if self._waiting:
-            block = np.frombuffer(b"".join(self._waiting), dtype="<f4").reshape(-1, self._dimension)
+    def _append_pending(self) -> None:
+        if self._pending:
+            block = np.frombuffer(b"".join(self._pending), dtype="<f4").reshape(-1, self._dimension)
             self._rows.append(block)
-            self._waiting.clear()
+            self._pending.clear()
 
 
-def _is_implausible(vector_D: Matrix) -> bool:
-    """Whether numbers are of sizes that bytes of text have, and vectors do not."""
-    sizes_D = np.abs(vector_D[np.isfinite(vector_D) & (vector_D != 0)])
-    return bool(((sizes_D < _MIN_MAGNITUDE) | (sizes_D > _MAX_MAGNITUDE)).any())
+def _no_word(entries: BinaryEntries, row: int, count: int) -> DataError:
+    reader = entries.reader
+    entries.check_alignment(has_rest=True)
+    if entries.is_at_end():
+        hint = _COPY_OR_REPAIR if row else _COPY
+        return reader.truncated(reader.position, f"word {row + 1:,} of {count:,}", hint)
+    return entries.no_word()
 
 
-def _text_rows(matrix_VD: Matrix) -> list[int]:
-    """Rows that begin with four letters or signs, which are a number that no vector holds."""
-    octets = np.ascontiguousarray(matrix_VD[:, :1]).view(np.uint8)
-    printable = ((octets >= ord(" ")) & (octets <= ord("~"))).all(axis=1)
-    return [row for row in np.flatnonzero(printable).tolist() if _is_implausible(matrix_VD[row, :1])]
-
-
-CUT_OFF = "entries cut off at the end"
-TRAILING = "trailing bytes that are not entries"
-
-_NEWLINES = b"\r\n"
-_MAX_NEWLINES = 8
-
-
-def read_with_repairs(source: VectorReader, repairs: Repairs) -> VectorTable:
-    """Read a file.
-
-    Raises:
-        DataError: No entry can be used, or words and numbers are read from a wrong place.
-    """
-    count, dimension = read_loose_header(source, repairs)
-    entries = BinaryEntries(source, dimension)
-    has_rest = False
-    while not _is_at_end(source):
-        start = source.position
-        is_behind = len(entries.words) >= count
-        if not entries.add():
-            if is_behind or entries.is_at_end():
-                has_rest = True
-                _skip_rest(source, start, TRAILING if is_behind else CUT_OFF, repairs)
-                break
-            entries.refuse_numbers(has_rest=True)
-            raise entries.no_word()
-        entries.words[-1] = entries.words[-1].lstrip(_NEWLINES)
-        if entries.is_cut or (is_behind and not _is_entry(entries)):
-            kind = CUT_OFF if entries.is_cut and not is_behind else TRAILING
-            entries.drop()
-            has_rest = True
-            _skip_rest(source, start, kind, repairs)
-            break
-    entries.refuse_numbers(has_rest or len(entries.words) != count)
-    if len(entries.words) != count:
-        repairs.add(WRONG_COUNT, f"{source.name}:1", f"it says {count:,} words, {len(entries.words):,} were read")
-    kept = repair_words(entries.words, entries.take_vectors(), entries.where, repairs, source.name)
-    return VectorTable(WordIndex.from_list(kept.words, name=source.name), kept.matrix_VD, name=source.name)
-
-
-def _is_at_end(source: VectorReader) -> bool:
-    """Whether nothing but line ends follows."""
-    rest = source.peek(_MAX_NEWLINES)
+def _is_at_end(reader: VectorReader) -> bool:
+    """Return whether only line ends follow."""
+    rest = reader.peek(_MAX_NEWLINES)
     return len(rest) < _MAX_NEWLINES and not rest.strip(_NEWLINES)
 
 
 def _is_entry(entries: BinaryEntries) -> bool:
-    """Whether what the header does not count is a word with a vector, rather than bytes of another kind."""
+    """Return whether an entry beyond the header's number is a word with a vector, not arbitrary bytes."""
     word = entries.words[-1]
-    fit = bool(word) and is_utf8(word) and not looks_like_floats(word)
-    return fit and bool(np.isfinite(entries.last_vector()).all())
+    is_word = bool(word) and is_utf8(word) and not looks_like_floats(word)
+    return is_word and bool(np.isfinite(entries.last_vector()).all())
 
 
-def _skip_rest(source: VectorReader, start: int, kind: str, repairs: Repairs) -> None:
-    repairs.add(kind, f"{source.name}: byte {start:,}", "it was skipped, with all that follows")
+def _skip_rest(reader: VectorReader, start: int, kind: str, repairs: Repairs) -> None:
+    repairs.add(kind, f"{reader.name}: byte {start:,}", "it was skipped, with all that follows")
+
+
+def _is_implausible(vector_D: Matrix) -> bool:
+    """Return whether numbers have magnitudes that bytes of text have and vectors do not."""
+    magnitudes_D = np.abs(vector_D[np.isfinite(vector_D) & (vector_D != 0)])
+    return bool(((magnitudes_D < _MIN_MAGNITUDE) | (magnitudes_D > _MAX_MAGNITUDE)).any())
+
+
+def _text_rows(matrix_VD: Matrix) -> list[int]:
+    """Return the rows whose first number is four printable characters and implausible."""
+    octets = np.ascontiguousarray(matrix_VD[:, :1]).view(np.uint8)
+    printable = ((octets >= ord(" ")) & (octets <= ord("~"))).all(axis=1)
+    return [row for row in np.flatnonzero(printable).tolist() if _is_implausible(matrix_VD[row, :1])]

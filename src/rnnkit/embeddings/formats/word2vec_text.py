@@ -1,4 +1,4 @@
-"""word2vec's text format, which is also fastText's `.vec`: a header `words dimension`, then a row for each word."""
+"""word2vec's text format, also used by fastText's `.vec`: a header `words dimension`, then a row per word."""
 
 from __future__ import annotations
 
@@ -18,45 +18,48 @@ from rnnkit.io.atomic import atomic_file
 from rnnkit.io.safe_reading import Repairs
 
 HEADER_PATTERN: Final = re.compile(rb"(?:\xef\xbb\xbf)?(\d{1,18}) (\d{1,9})[ \r]*")
-_LONGEST_HEADER = 64
+_MAX_HEADER_BYTES = 64
 
 
-def read(source: VectorReader, repairs: Repairs | None = None) -> VectorTable:
+def read(reader: VectorReader, repairs: Repairs | None = None) -> VectorTable:
     """Read a file.
 
     Args:
-        source: The file.
-        repairs: Takes the record where an imperfect file is read; without it, such a file is an error.
+        reader: The file.
+        repairs: Records what is repaired in an imperfect file; without it, such a file is an error.
 
     Raises:
-        DataError: It is malformed; the message names the line.
+        DataError: The file is malformed.
     """
     if repairs is not None:
-        return text_repair.read(source, repairs, header=True)
-    count, dimension = read_header(source)
-    words, matrix_VD = read_rows(source, dimension, first_line=2, most=count)
+        return text_repair.read(reader, repairs, header=True)
+    count, dimension = read_header(reader)
+    words, matrix_VD = read_rows(reader, dimension, first_line=2, max_rows=count)
     if len(words) < count:
         raise DataError(
-            f"{source.name} has {len(words):,} words, its header says {count:,}",
-            "it was cut off, or the header is wrong",
-            hint="copy the file again, or mend the header's first number if the rows are right"
+            f"{reader.name} has {len(words):,} words, its header promises {count:,}",
+            "the file is truncated, or the header is wrong",
+            hint="copy the file again, or correct the header's first number if the rows are right"
             + ("; --repair reads them as they are" if words else ""),
+            path=reader.name,
         )
-    return VectorTable(WordIndex.from_list(words, name=source.name), matrix_VD, name=source.name)
+    return VectorTable(WordIndex.from_list(words, name=reader.name), matrix_VD, name=reader.name)
 
 
-def read_header(source: VectorReader) -> tuple[int, int]:
-    """The number of words and of numbers a vector, from the first line.
+def read_header(reader: VectorReader) -> tuple[int, int]:
+    """Read the number of words and the dimension from the first line.
 
     Raises:
-        DataError: One of them is 0, or there is no such line.
+        DataError: The line is not a header, or one of the numbers is 0.
     """
-    found = HEADER_PATTERN.fullmatch(source.until(b"\n", _LONGEST_HEADER) or b"")
+    found = HEADER_PATTERN.fullmatch(reader.read_until(b"\n", _MAX_HEADER_BYTES) or b"")
     if found is None:
-        raise DataError(f"{source.name}:1: no header", "the first line is `words dimension`")
+        raise DataError(f"{reader.name}:1: no header", "expected `words dimension`", path=reader.name, line=1)
     count, dimension = int(found[1]), int(found[2])
     if not count or not dimension:
-        raise DataError(f"{source.name}:1: the header says {count} words of dimension {dimension}: there is nothing")
+        raise DataError(
+            f"{reader.name}:1: the header promises {count} words of dimension {dimension}", path=reader.name, line=1
+        )
     return count, dimension
 
 
@@ -64,7 +67,7 @@ def write(path: str | os.PathLike[str], table: VectorTable) -> None:
     """Write a file.
 
     Raises:
-        DataError: A word holds a space, or a vector is not finite.
+        DataError: A word contains a space, or a vector is not finite.
         ArtefactError: The file cannot be written.
     """
     words = check_writable(table, "text", b" ")

@@ -1,4 +1,4 @@
-"""Words and rows of an imperfect file: which of them are kept under `--repair`, and how the words are spelled."""
+"""Repair of the words and vectors of an imperfect file (`--repair`): rows are kept or skipped, words respelled."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _BLOCK_ROWS = 8192
 
 @dataclass(frozen=True)
 class KeptRows:
-    """What is kept of the rows that were read.
+    """The rows that are kept.
 
     Attributes:
-        rows: Their places among all rows, in order.
-        words: Their words as they are spelled from here on, in UTF-8.
+        rows: Their indices among all rows, ascending.
+        words: Their repaired words in UTF-8.
         matrix_VD: Their vectors.
     """
 
@@ -42,70 +42,71 @@ class KeptRows:
     matrix_VD: Matrix
 
 
-def repair_words(words: Sequence[bytes], matrix_VD: Matrix, where: Locator, repairs: Repairs, name: str) -> KeptRows:
-    """Choose the rows that are kept, and spell their words.
+def repair_words(words: Sequence[bytes], matrix_VD: Matrix, locate: Locator, repairs: Repairs, name: str) -> KeptRows:
+    """Select the rows that are kept, and repair their words.
 
     Rows with NaN or infinity and rows without a word are skipped. Bytes that are not UTF-8 become replacement
-    characters. Of several rows of one word the first is kept; a word that was whole in the file goes before one that
-    became equal to it by repair.
+    characters. Of duplicate words the first is kept, but a word that was valid in the file takes precedence over one
+    that became equal to it by repair.
 
     Args:
-        words: As the file has them.
-        matrix_VD: Their vectors; it is changed in place where rows are skipped.
-        where: Their places.
-        repairs: Takes the record.
-        name: Of the file, for messages.
+        words: The words in the file.
+        matrix_VD: Their vectors; changed in place if rows are skipped.
+        locate: Their positions.
+        repairs: Records what is repaired.
+        name: Name of the file, for messages.
 
     Raises:
         DataError: No row is left.
     """
-    whole = {word for word in words if word and not _FORBIDDEN.search(word) and is_utf8(word)}
+    valid = {word for word in words if word and not _FORBIDDEN.search(word) and is_utf8(word)}
     finite = _finite_rows(matrix_VD)
-    taken: dict[bytes, int] = {}
+    row_of: dict[bytes, int] = {}
     rows: list[int] = []
-    spelled: list[bytes] = []
+    repaired: list[bytes] = []
     for row, word in enumerate(words):
         if not word or not finite[row]:
             what = "the row" if not word else f"the row of {_shown(word)}"
-            repairs.add(NOT_FINITE if word else NO_WORD, where(row), f"{what} was skipped")
+            repairs.add(NOT_FINITE if word else NO_WORD, locate(row), f"{what} was skipped")
             continue
-        kind, right = (None, word) if word in whole else _spell(word)
-        if right in taken or (kind and right in whole):
-            first = f", the first is at {where(taken[right])}" if right in taken else ""
-            repairs.add(DUPLICATES, where(row), f"the row of {_shown(word)} was skipped{first}")
+        kind, right = (None, word) if word in valid else _respell(word)
+        if right in row_of or (kind and right in valid):
+            first = f", the first is at {locate(row_of[right])}" if right in row_of else ""
+            repairs.add(DUPLICATES, locate(row), f"the row of {_shown(word)} was skipped{first}")
             continue
         if kind:
-            repairs.add(kind, where(row), f"{_shown(word)} was read as {right.decode()!r}")
-        taken[right] = row
+            repairs.add(kind, locate(row), f"{_shown(word)} was read as {right.decode()!r}")
+        row_of[right] = row
         rows.append(row)
-        spelled.append(right)
+        repaired.append(right)
     if not rows:
-        raise DataError(f"{name} has no row that can be used", *(f"{n:,} {kind}" for kind, n in repairs.counts.items()))
+        counts = (f"{count:,} {kind}" for kind, count in repairs.counts.items())
+        raise DataError(f"{name} has no usable row", *counts, path=name)
     kept = np.array(rows, np.int64)
-    return KeptRows(kept, spelled, _compact(matrix_VD, kept))
+    return KeptRows(kept, repaired, _compact(matrix_VD, kept))
 
 
 def spaces_to_underscores(table: VectorTable) -> VectorTable:
-    """A table whose words have underscores for spaces, for formats that cannot carry these.
+    """Replace spaces in words by underscores, for formats that cannot represent spaces.
 
-    Where a word of that spelling exists, the row with the spaces is skipped. What is changed is recorded in the
-    table's repairs; a table that was read strictly is returned as it is.
+    If the resulting word already exists, the row with spaces is skipped. Changes are recorded in the table's repairs; a
+    table that was read strictly is returned unchanged.
     """
     repairs, words = table.repairs, table.words.encoded()
-    places = [row for row, word in enumerate(words) if b" " in word] if repairs is not None else []
-    if repairs is None or not places:
+    affected = [row for row, word in enumerate(words) if b" " in word] if repairs is not None else []
+    if repairs is None or not affected:
         return table
-    taken = set(words)
+    existing = set(words)
     skipped = set()
-    for row in places:
+    for row in affected:
         joined = words[row].replace(b" ", b"_")
-        place = f"{table.name}: word {row + 1:,}"
-        if joined in taken:
+        where = f"{table.name}: word {row + 1:,}"
+        if joined in existing:
             skipped.add(row)
-            repairs.add(DUPLICATES, place, f"the row of {_shown(words[row])} was skipped: {_shown(joined)} has one")
+            repairs.add(DUPLICATES, where, f"the row of {_shown(words[row])} was skipped: {_shown(joined)} exists")
             continue
-        repairs.add(SPACES_REPLACED, place, f"{_shown(words[row])} was written as {_shown(joined)}")
-        taken.add(joined)
+        repairs.add(SPACES_REPLACED, where, f"{_shown(words[row])} was written as {_shown(joined)}")
+        existing.add(joined)
         words[row] = joined
     kept = np.array([row for row in range(len(words)) if row not in skipped], np.int64)
     counts = table.words.counts
@@ -119,8 +120,8 @@ def spaces_to_underscores(table: VectorTable) -> VectorTable:
     )
 
 
-def _spell(word: bytes) -> tuple[str | None, bytes]:
-    """What is wrong with a word, and how it is spelled instead."""
+def _respell(word: bytes) -> tuple[str | None, bytes]:
+    """Return the kind of repair and the repaired word."""
     kind = CONTROLS if is_utf8(word) else NOT_UTF8
     text = _FORBIDDEN.sub(b"\xff", word).decode("utf-8", "replace")
     return kind, text.encode("utf-8")
@@ -138,10 +139,10 @@ def _finite_rows(matrix_VD: Matrix) -> NDArray[np.bool_]:
 
 
 def _compact(matrix_VD: Matrix, kept: NDArray[np.int64]) -> Matrix:
-    """The kept rows, moved to the start of the same memory."""
+    """Move the kept rows to the start of the same memory."""
     if len(kept) == len(matrix_VD):
         return matrix_VD
-    for start in range(0, len(kept), _BLOCK_ROWS):  # a row never moves to a later place
+    for start in range(0, len(kept), _BLOCK_ROWS):  # rows move towards the start only
         block = matrix_VD[kept[start : start + _BLOCK_ROWS]]
         matrix_VD[start : start + len(block)] = block
     return matrix_VD[: len(kept)].copy() if len(kept) < len(matrix_VD) // 2 else matrix_VD[: len(kept)]

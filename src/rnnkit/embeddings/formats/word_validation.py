@@ -1,9 +1,10 @@
-"""What a word may be in a file: checked when one is read, and before one is written."""
+"""Validation of words and vectors, after reading and before writing."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -12,55 +13,60 @@ from rnnkit.embeddings.vector_table import Matrix, VectorTable
 from rnnkit.errors import DataError
 
 Locator = Callable[[int], str]
-"""The place of a row in its file, as messages name it."""
+"""Maps a row to its position in the file, `file:line` or `file: ...`, for messages."""
 
 REPLACEMENT_CHARACTER: Final = "\ufffd"
-"""Stands for bytes that are not UTF-8, as in Unicode's own recommendation."""
+"""Replaces bytes that are not UTF-8, as Unicode recommends."""
 
 FORBIDDEN_BYTES: Final = b"\t\n\0"
-"""Bytes that no word holds in any file: the first two part words in a vocabulary, the last ends them in fastText's."""
-
+"""Bytes that no word contains in any format: tab and newline are separators in a vocabulary, NUL in fastText models."""
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
-"""Half a surrogate pair as if it were a character: what broken converters to UTF-8 write."""
+"""Half of a surrogate pair encoded as a character, as some converters to UTF-8 write it."""
+
+_LINE = re.compile(r"(.*):(\d+)", re.DOTALL)
 
 
-def check_words(words: Sequence[bytes], where: Locator, text: str = "") -> None:
-    """Hold the words that were read against what all formats can carry.
+def check_words(words: Sequence[bytes], locate: Locator, text: str = "") -> None:
+    """Check that all formats can represent the words that were read.
 
     Args:
         words: The words.
-        where: Their places.
-        text: Path of the file where it is a text that `iconv` can convert; empty for binary and compressed files.
+        locate: Their positions.
+        text: Path of the file if it is text that `iconv` can convert; empty for binary and compressed files.
 
     Raises:
-        DataError: One is empty, not UTF-8, there twice, or holds a tab, a newline or a NUL byte.
+        DataError: A word is empty, duplicated or not UTF-8, or contains a tab, a newline or a NUL byte.
     """
     joined = b"\x01".join(words)
-    try:
-        joined.decode("utf-8")
-        whole = True
-    except UnicodeDecodeError:
-        whole = False
-    fit = whole and not any(byte in joined for byte in (b"\t", b"\n", b"\0"))
+    is_valid = is_utf8(joined)
+    is_clean = is_valid and not any(bytes([byte]) in joined for byte in FORBIDDEN_BYTES)
     distinct = set(words)
-    if fit and len(distinct) == len(words) and b"" not in distinct:
+    if is_clean and len(distinct) == len(words) and b"" not in distinct:
         return
-    hint = "" if whole else _encoding_hint(words, text)
+    hint = "" if is_valid else _encoding_hint(words, text)
     seen: dict[bytes, int] = {}
     for row, word in enumerate(words):
-        _check_word(word, where(row), hint)
+        _check_word(word, locate(row), hint)
         if seen.setdefault(word, row) != row:
-            raise DataError(
-                f"{where(row)}: {word.decode()!r} has a vector already",
-                f"the first is at {where(seen[word])}",
-                hint=("keep one of the two, or " if text else "") + "--repair keeps the first",
+            raise located_error(
+                locate(row),
+                f"duplicate word {word.decode()!r}",
+                f"it first occurs at {locate(seen[word])}",
+                hint=("remove one of the two, or " if text else "") + "--repair keeps the first",
             )
 
 
+def located_error(where: str, what: str, *details: str, hint: str | None = None) -> DataError:
+    """Make the error for an entry at a position that a locator returned."""
+    found = _LINE.fullmatch(where)
+    path, line = (found[1], int(found[2])) if found else (where.rpartition(": ")[0] or where, None)
+    return DataError(f"{where}: {what}", *details, hint=hint, path=Path(path), line=line)
+
+
 def is_utf8(word: bytes) -> bool:
-    """Whether bytes are whole UTF-8."""
+    """Return whether bytes are valid UTF-8."""
     try:
         word.decode("utf-8")
     except UnicodeDecodeError:
@@ -69,57 +75,59 @@ def is_utf8(word: bytes) -> bool:
 
 
 def looks_like_floats(word: bytes) -> bool:
-    """Whether bytes that should be a word are float32 numbers: a binary file that is read from a wrong place."""
+    """Return whether bytes read as a word are probably float32 numbers: a binary file read from a wrong offset."""
     return b"\0" in word or (_CONTROL.search(word) is not None and not is_utf8(word))
 
 
 def _encoding_hint(words: Sequence[bytes], text: str) -> str:
-    """What to do about words that are not UTF-8: most files are damaged UTF-8, some texts are in another encoding."""
-    repair = f"--repair reads the file with {REPLACEMENT_CHARACTER!r} in place of such bytes"
+    """Make the hint for words that are not UTF-8: damaged UTF-8, or text in another encoding."""
+    repair = f"--repair reads the file with {REPLACEMENT_CHARACTER!r} in place of invalid bytes"
     if not text or any(_has_utf8(word) for word in words):
         return repair
     return f"`iconv -f LATIN1 -t UTF-8 {text}` converts the text, if that is its encoding; {repair}"
 
 
 def _has_utf8(word: bytes) -> bool:
-    """Whether a word has a character in UTF-8 beyond ASCII, other bytes aside."""
+    """Return whether a word contains a UTF-8 character beyond ASCII, ignoring invalid bytes."""
     return not word.isascii() and (not word.decode("utf-8", "ignore").isascii() or bool(_SURROGATE.search(word)))
 
 
-def check_vectors(matrix_VD: Matrix, words: Sequence[bytes], where: Locator) -> None:
-    """Find NaN and infinity in the rows of words that were checked.
+def check_vectors(matrix_VD: Matrix, words: Sequence[bytes], locate: Locator) -> None:
+    """Check that the vectors of valid words are finite.
 
     Raises:
-        DataError: There is such a number; the message names word and place.
+        DataError: A vector contains NaN or infinity; the message names its word and position.
     """
     row = first_nonfinite_row(matrix_VD)
     if row is not None:
-        raise DataError(
-            f"{where(row)}: the vector of {words[row].decode()!r} holds NaN or infinity",
+        raise located_error(
+            locate(row),
+            f"the vector of {words[row].decode()!r} contains NaN or infinity",
             hint="--repair skips such vectors",
         )
 
 
 def check_writable(table: VectorTable, format: str, forbidden: bytes) -> list[bytes]:
-    """The words of a table that is about to be written, each known to fit the format.
+    """Check that a format can represent a table, and return its words in UTF-8.
 
     Args:
-        table: What will be written.
+        table: The table to write.
         format: Name of the format, for messages.
-        forbidden: Bytes that part words from numbers there.
+        forbidden: Separators of the format, which words must not contain.
 
     Raises:
-        DataError: A word is empty or holds such a byte, or a vector is not finite; the message names the word.
+        DataError: A word is empty or contains a separator.
+        FormatError: A vector is not finite.
     """
     words = table.words.encoded()
-    wrong = [bytes([byte]) for byte in {*forbidden, *FORBIDDEN_BYTES}]
+    separators = [bytes([byte]) for byte in {*forbidden, *FORBIDDEN_BYTES}]
     for word in words:
-        if not word or any(byte in word for byte in wrong):
-            why = "is empty" if not word else "holds white space or a control character"
+        if not word or any(byte in word for byte in separators):
+            why = "is empty" if not word else "contains white space or a control character"
             raise DataError(
                 f"{word.decode('utf-8', 'backslashreplace')!r} cannot be written as {format}",
                 f"the word {why}; nothing was written",
-                hint="other formats may carry it: see --to" if word else None,
+                hint="other formats may support it: see --to" if word else None,
             )
     row = first_nonfinite_row(table.matrix_VD)
     if row is not None:
@@ -128,7 +136,7 @@ def check_writable(table: VectorTable, format: str, forbidden: bytes) -> list[by
 
 
 def first_nonfinite_row(matrix_VD: Matrix, block: int = 8192) -> int | None:
-    """The first row with NaN or infinity; None where all are finite."""
+    """Return the index of the first row with NaN or infinity; None if all rows are finite."""
     for start in range(0, len(matrix_VD), block):
         finite = np.isfinite(matrix_VD[start : start + block]).all(axis=1)
         if not finite.all():
@@ -136,22 +144,24 @@ def first_nonfinite_row(matrix_VD: Matrix, block: int = 8192) -> int | None:
     return None
 
 
-def _check_word(word: bytes, place: str, hint: str) -> None:
+def _check_word(word: bytes, where: str, hint: str) -> None:
     if not word:
-        raise DataError(
-            f"{place}: the word is missing", "the entry begins with its numbers", hint="--repair skips such entries"
+        raise located_error(
+            where, "the word is missing", "the entry begins with its numbers", hint="--repair skips such entries"
         )
     try:
         word.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{place}: the word '{word.decode('utf-8', 'backslashreplace')}' is not UTF-8",
+        raise located_error(
+            where,
+            f"the word '{word.decode('utf-8', 'backslashreplace')}' is not UTF-8",
             f"byte {error.start + 1} of it is 0x{word[error.start]:02x}",
             hint=hint,
         ) from None
     for byte in FORBIDDEN_BYTES:
         if byte in word:
-            raise DataError(
-                f"{place}: the word {word.decode()!r} holds the character {chr(byte)!r}",
+            raise located_error(
+                where,
+                f"the word {word.decode()!r} contains the character {chr(byte)!r}",
                 hint=f"--repair reads it with {REPLACEMENT_CHARACTER!r} in its place",
             )

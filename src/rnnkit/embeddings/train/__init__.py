@@ -1,1 +1,1 @@
-"""Training of word vectors: corpus, vocabulary, model and the multi-threaded trainer."""
+"""Training of word vectors with word2vec and fastText: corpus, vocabulary, model, and the multi-threaded trainer."""

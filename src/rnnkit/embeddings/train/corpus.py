@@ -1,10 +1,10 @@
-"""The text as numbers on the disk: parsed once, then read a slab at a time.
+"""The training text as ids on disk: parsed once, then read in batches.
 
-    text/  ids.npy       int32, the words of all files, numbered in the order in which they were first met
-           segments.npy  int64: segment i is ids[segments[i]:segments[i + 1]]; a line, or a piece of a long one
-           rows.npy      int32: the row of each number in the vocabulary, UNK for words that are too rare
+    text/  ids.npy       int32, a corpus id for each word of all files: ids are numbered in order of first occurrence
+           segments.npy  int64: segment i is ids[segments[i]:segments[i + 1]]; a line, or part of a long one
+           rows.npy      int32: the vocabulary id of each corpus id, UNK for rare words
 
-Text of any size takes only the memory of its different words.
+Memory grows with the number of distinct words only, not with the length of the text.
 """
 
 from __future__ import annotations
@@ -32,18 +32,20 @@ IDS: Final = "ids.npy"
 SEGMENTS: Final = "segments.npy"
 ROWS: Final = "rows.npy"
 
-_BLOCK = 1 << 17  # bytes or words: what is handled at a time
+_BLOCK = 1 << 17  # bytes or words that are processed at a time
+
+_SPECIALS = len(special_tokens.NAMES)
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text in numbers.
+    """A text as ids.
 
     Attributes:
-        file: The file of the words, open: the folder may get another name while the text is read.
-        ids: The words, mapped into memory. Whoever wants many of them takes `read`, which leaves no pages behind.
-        segments: Where each segment begins, and where the last one ends; none is longer than LONGEST.
-        rows: The row of each number in the vocabulary.
+        file: The open file of the ids, which stays readable when the directory is renamed.
+        ids: Corpus ids, memory-mapped. `read` avoids filling memory with mapped pages.
+        segments: Start of each segment, and the end of the last one; none is longer than MAX_SEGMENT_WORDS.
+        rows: The vocabulary id of each corpus id.
     """
 
     file: IO[bytes]
@@ -53,63 +55,63 @@ class Corpus:
 
     @property
     def tokens(self) -> int:
-        """Words of the text, rare ones too."""
+        """Number of words in the text, rare ones included."""
         return int(self.segments[-1])
 
     def counts(self, size: int) -> NDArray[np.int64]:
-        """How often each row of a vocabulary of that size is met; the special symbols are no words."""
+        """Count the occurrences of each id of a vocabulary of `size` ids; 0 for special symbols."""
         counts = np.zeros(size, np.int64)
         for start in range(0, len(self.ids), _BLOCK):
             counts += np.bincount(self.rows[self.read(start, start + _BLOCK)], minlength=size)
-        counts[: len(special_tokens.NAMES)] = 0
+        counts[:_SPECIALS] = 0
         return counts
 
-    def slab(self, first: int, last: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Segments from `first` to before `last`: the row of each word, and where each segment begins among them."""
+    def read_segments(self, first: int, last: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """Read segments `first` to `last` - 1: vocabulary ids, and where each segment begins among them."""
         bounds = np.asarray(self.segments[first : last + 1], np.int64)
         return self.rows[self.read(int(bounds[0]), int(bounds[-1]))], bounds - bounds[0]
 
     def read(self, start: int, stop: int) -> IntArray:
-        """Words `start` to before `stop`, or the text's end."""
-        number, size = self.file.fileno(), self.ids.itemsize
-        before = os.fstat(number).st_size - self.ids.nbytes + start * size
-        return np.frombuffer(os.pread(number, (stop - start) * size, before), self.ids.dtype)
+        """Read the corpus ids of words `start` to `stop` - 1, or to the end of the text."""
+        descriptor, size = self.file.fileno(), self.ids.itemsize
+        offset = os.fstat(descriptor).st_size - self.ids.nbytes + start * size
+        return np.frombuffer(os.pread(descriptor, (stop - start) * size, offset), self.ids.dtype)
 
 
 @dataclass(frozen=True)
 class WordCounts:
-    """The different words of a text.
+    """The distinct words of a text that are frequent enough.
 
     Attributes:
-        words: In UTF-8, the most frequent first, ties by their bytes, which is by code point.
+        words: In UTF-8, by descending frequency; ties in the order of their bytes, which is by code point.
         counts: Occurrences of each.
-        numbers: The number of each in the text.
-        different: Words in all, with those that are too rare.
+        corpus_ids: The corpus id of each.
+        distinct: Number of distinct words, rare ones included.
     """
 
     words: Sequence[bytes]
     counts: NDArray[np.int64]
-    numbers: NDArray[np.int64]
+    corpus_ids: NDArray[np.int64]
     distinct: int
 
-    def rows(self, row_of: NDArray[np.int32]) -> NDArray[np.int32]:
-        """For each number its row, `row_of` being the rows of `words`."""
-        rows = np.full(self.distinct, special_tokens.UNK, np.int32)
-        rows[self.numbers] = row_of
-        return rows
+    def vocabulary_ids(self, id_of_word: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the vocabulary id of each corpus id, given those of `words`."""
+        ids = np.full(self.distinct, special_tokens.UNK, np.int32)
+        ids[self.corpus_ids] = id_of_word
+        return ids
 
 
 def write_corpus(paths: Iterable[Path], folder: Path, min_count: int, listen: Listener) -> WordCounts:
-    """Read text files and write their numbers, all but `rows.npy`.
+    """Read text files and write all files of a corpus but `rows.npy`.
 
     Args:
-        paths: Text or token files; words stand between white space.
-        folder: Where; it exists.
-        min_count: Rarer words get no row.
-        listen: Hears how far it is.
+        paths: Text or token files; words are separated by white space.
+        folder: An existing directory.
+        min_count: Minimum frequency of words in the vocabulary.
+        listen: Receives progress events.
 
     Raises:
-        DataError: A file cannot be read or is no text, or there is no word that is frequent enough.
+        DataError: A file cannot be read or is not text, or too few words are frequent enough.
     """
     table = WordHashTable(MAX_SEGMENT_WORDS, ASCII_SPACES)
     with ExitStack() as stack:
@@ -118,9 +120,9 @@ def write_corpus(paths: Iterable[Path], folder: Path, min_count: int, listen: Li
         segments.append(np.zeros(1, np.int64))
         for path in paths:
             for block in read_word_blocks(path, _BLOCK):
-                numbers, ends = table.encode(block)
+                block_ids, ends = table.encode(block)
                 segments.append(ends + ids.length)
-                ids.append(numbers)
+                ids.append(block_ids)
                 listen(Progress("reading text", ids.length, None, "words", {"different": f"{len(table):,}"}))
             if table.end_segment():
                 segments.append(np.array([ids.length]))
@@ -129,82 +131,136 @@ def write_corpus(paths: Iterable[Path], folder: Path, min_count: int, listen: Li
 
 
 def select_words(counts: NDArray[np.int64], word: Callable[[int], bytes], min_count: int) -> WordCounts:
-    """Order the words that are frequent enough.
+    """Select the words that are frequent enough, by descending frequency.
 
     Args:
-        counts: Occurrences by number.
-        word: Gives the word of a number.
-        min_count: Rarer ones are left out.
+        counts: Occurrences by corpus id.
+        word: Maps a corpus id to its word.
+        min_count: Minimum frequency.
 
     Raises:
-        DataError: None is left.
+        DataError: Fewer than two words are left.
     """
     frequent = np.flatnonzero(counts >= max(1, min_count))
-    ordered = sorted((-int(counts[number]), word(int(number)), int(number)) for number in frequent)
+    ordered = sorted((-int(counts[id]), word(int(id)), int(id)) for id in frequent)
     if len(ordered) < 2:
-        total, most = int(counts.sum()), int(counts.max(initial=0))
-        if not total:
-            raise DataError("the text is empty", "there are no words to learn from")
-        if not ordered:
-            raise DataError(
-                f"all {len(counts):,} words are rarer than --min-count {min_count}",
-                f"the most frequent one comes {'once' if most == 1 else f'{most:,} times'} among {total:,}",
-                hint="give more text, or a lower --min-count",
-            )
-        raise DataError(
-            f"only the word {ordered[0][1].decode()!r} comes --min-count {min_count} times or more",
-            "a vector says how words differ; one word alone differs from nothing",
-            hint="give more text, or a lower --min-count",
-        )
+        raise _too_few_words(counts, [found for _, found, _ in ordered], min_count)
     return WordCounts(
         words=[found for _, found, _ in ordered],
         counts=np.array([-count for count, _, _ in ordered], np.int64),
-        numbers=np.array([number for _, _, number in ordered], np.int64),
+        corpus_ids=np.array([id for _, _, id in ordered], np.int64),
         distinct=len(counts),
     )
 
 
+def _too_few_words(counts: NDArray[np.int64], frequent: Sequence[bytes], min_count: int) -> DataError:
+    total, most = int(counts.sum()), int(counts.max(initial=0))
+    if not total:
+        return DataError("the text is empty", "it contains no words to train on")
+    hint = "use more text, or a lower --min-count"
+    if not frequent:
+        return DataError(
+            f"all {len(counts):,} words are rarer than --min-count {min_count}",
+            f"the most frequent one occurs {'once' if most == 1 else f'{most:,} times'} among {total:,} words",
+            hint=hint,
+            option="--min-count",
+        )
+    return DataError(
+        f"only one word, {frequent[0].decode()!r}, occurs at least --min-count {min_count} times",
+        "training needs at least two distinct words",
+        hint=hint,
+        option="--min-count",
+    )
+
+
+def write_aligned_corpus(sentences: SentenceDataset, folder: Path, size: int) -> NDArray[np.int64]:
+    """Write aligned sentences as a corpus, all files but `rows.npy`.
+
+    Args:
+        sentences: One side of one split.
+        folder: An existing directory.
+        size: Number of ids of their vocabulary, which become the corpus ids.
+
+    Returns:
+        Occurrences of each id; 0 for special symbols.
+    """
+    counts = np.zeros(size, np.int64)
+    with (
+        closing(NpyWriter(folder / IDS, np.int32)) as ids,
+        closing(NpyWriter(folder / SEGMENTS, np.int64)) as segments,
+    ):
+        segments.append(_split_long_segments(sentences.offsets))
+        for start in range(0, len(sentences.ids), _BLOCK):
+            block = np.asarray(sentences.ids[start : start + _BLOCK], np.int32)
+            counts += np.bincount(block, minlength=size)
+            ids.append(block)
+    counts[:_SPECIALS] = 0
+    return counts
+
+
+def write_vocabulary_ids(folder: Path, ids: NDArray[np.int32]) -> None:
+    """Write `rows.npy`, the vocabulary id of each corpus id."""
+    with closing(NpyWriter(folder / ROWS, np.int32)) as file:
+        file.append(ids)
+
+
 def open_corpus(folder: str | os.PathLike[str]) -> Corpus:
-    """Open what was written. Raises FormatError where a file is missing or damaged."""
+    """Open a corpus.
+
+    Raises:
+        FormatError: A file is missing or damaged.
+    """
     folder = Path(folder)
     ids, segments = open_array(folder / IDS, (np.int32,)), open_array(folder / SEGMENTS, (np.int64,))
     file = (folder / IDS).open("rb")
     return Corpus(file, ids, segments, np.asarray(open_array(folder / ROWS, (np.int32,)), np.int32))
 
 
-def write_aligned_corpus(sentences: SentenceDataset, folder: Path, size: int) -> NDArray[np.int64]:
-    """Write aligned sentences as text in numbers, all but `rows.npy`.
+def check_trainable(corpus: Corpus, min_count: int) -> None:
+    """Check that some segment has two words of the vocabulary, so that one can predict the other.
 
     Args:
-        sentences: One side of one split.
-        folder: Where; it exists.
-        size: Rows of their vocabulary, which are the numbers.
+        corpus: The text.
+        min_count: Minimum frequency of words in the vocabulary, for messages.
 
-    Returns:
-        Occurrences of each number; the special symbols are no words and have none.
+    Raises:
+        DataError: No segment has two words, or none has two words of the vocabulary.
     """
-    counts = np.zeros(size, np.int64)
-    with (
-        closing(NpyWriter(folder / IDS, np.int32)) as ids,
-        closing(NpyWriter(folder / SEGMENTS, np.int64)) as ends,
-    ):
-        ends.append(_cut_segments(sentences.offsets))
-        for start in range(0, len(sentences.ids), _BLOCK):
-            block = np.asarray(sentences.ids[start : start + _BLOCK], np.int32)
-            counts += np.bincount(block, minlength=size)
-            ids.append(block)
-    counts[: len(special_tokens.NAMES)] = 0
-    return counts
+    if not any((lengths > 1).any() for lengths, _, _ in _segment_blocks(corpus)):
+        raise DataError(
+            "the text cannot train word vectors: every line is a single word",
+            "a word is trained to predict the other words of its line; words are separated by white space",
+            hint="tokenize text without spaces between words first: `rnnkit tokenize train.LANG --type unigram` "
+            "(or bpe, chars); put sentences on one line each if there is one word per line",
+        )
+    if not any(_has_pair(ids >= _SPECIALS, bounds) for _, ids, bounds in _segment_blocks(corpus)):
+        raise DataError(
+            f"the text cannot train word vectors: no line has two words that occur at least --min-count {min_count} "
+            "times",
+            hint="use more text, or a lower --min-count",
+            option="--min-count",
+        )
 
 
-def write_vocabulary_ids(folder: Path, rows: NDArray[np.int32]) -> None:
-    """Write `rows.npy`."""
-    with closing(NpyWriter(folder / ROWS, np.int32)) as file:
-        file.append(rows)
+def _has_pair(is_kept: NDArray[np.bool_], bounds: NDArray[np.int64]) -> bool:
+    """Return whether some segment has two words that are kept."""
+    kept_before = np.concatenate([[0], np.cumsum(is_kept)])
+    return bool((np.diff(kept_before[bounds]) > 1).any())
 
 
-def _cut_segments(offsets: IntArray) -> IntArray:
-    """Offsets of sentences, with long sentences cut into segments."""
+def _segment_blocks(corpus: Corpus) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]]:
+    """Yield blocks of segments: their lengths, their vocabulary ids, and where each segment begins among these."""
+    first, segments = 0, len(corpus.segments) - 1
+    while first < segments:
+        end = int(corpus.segments[first]) + _BLOCK
+        last = max(first + 1, int(np.searchsorted(corpus.segments, end, "right")) - 1)
+        ids, bounds = corpus.read_segments(first, last)
+        yield np.diff(bounds), ids, bounds
+        first = last
+
+
+def _split_long_segments(offsets: IntArray) -> IntArray:
+    """Return the offsets of sentences, with long sentences split into segments."""
     lengths = np.diff(offsets)
     if lengths.max(initial=0) <= MAX_SEGMENT_WORDS:
         return offsets
@@ -212,47 +268,3 @@ def _cut_segments(offsets: IntArray) -> IntArray:
     starts = np.repeat(offsets[:-1], pieces)
     within = np.arange(len(starts)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     return np.append(starts + within * MAX_SEGMENT_WORDS, offsets[-1])
-
-
-_SCAN_WORDS = 1 << 17  # words that are looked at together
-
-
-def check_trainable(corpus: Corpus, min_count: int) -> None:
-    """Make sure that some line has two words with vectors, of which one can predict the other.
-
-    Args:
-        corpus: The text.
-        min_count: Rarer words have no vector.
-
-    Raises:
-        DataError: No line has two words, or none has two with vectors.
-    """
-    if not any((lengths > 1).any() for lengths, _, _ in _segment_blocks(corpus)):
-        raise DataError(
-            "nothing can be learned: every line of the text is a single word",
-            "a vector is learned from the words beside a word; they stand between white space",
-            hint="text without spaces between words must be cut into tokens first: `rnnkit tokenize train.LANG --type "
-            "unigram` (or bpe, chars); text with a word a line needs its sentences on one line each",
-        )
-    if not any(_has_pair(rows >= len(special_tokens.NAMES), bounds) for _, rows, bounds in _segment_blocks(corpus)):
-        raise DataError(
-            f"nothing can be learned: no line has two words that come --min-count {min_count} times or more",
-            hint="give more text, or a lower --min-count",
-        )
-
-
-def _has_pair(kept: NDArray[np.bool_], bounds: NDArray[np.int64]) -> bool:
-    """Whether two words of one segment are kept."""
-    before = np.concatenate([[0], np.cumsum(kept)])
-    return bool((np.diff(before[bounds]) > 1).any())
-
-
-def _segment_blocks(corpus: Corpus) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int64]]]:
-    """Segments, many at a time: their lengths, the rows of their words, and where each begins among these."""
-    first, segments = 0, len(corpus.segments) - 1
-    while first < segments:
-        end = int(corpus.segments[first]) + _SCAN_WORDS
-        last = max(first + 1, int(np.searchsorted(corpus.segments, end, "right")) - 1)
-        rows, bounds = corpus.slab(first, last)
-        yield np.diff(bounds), rows, bounds
-        first = last

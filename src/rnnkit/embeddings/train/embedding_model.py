@@ -1,4 +1,4 @@
-"""Word vectors while they learn: the words, what they are made of, and the two matrices."""
+"""A word-vector model during training: its vocabulary, the composition of its words, and its weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.train.corpus import WordCounts
-from rnnkit.embeddings.train.word_composition import mean_rows, own_rows, whole_words, with_subwords
+from rnnkit.embeddings.train.word_composition import (
+    composed_vectors,
+    recover_word_rows,
+    subword_composition,
+    whole_word_composition,
+)
 from rnnkit.embeddings.vector_table import VectorTable
 from rnnkit.embeddings.word_index import WordIndex
 from rnnkit.errors import ConfigError
@@ -20,7 +25,7 @@ from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, init_w
 from rnnkit.text import special_tokens
 
 MAX_BUCKETS: Final = 2_000_000
-"""Rows for n-grams where nobody says how many."""
+"""Upper limit of the default number of n-gram buckets; fastText's default."""
 
 _SPECIALS = len(special_tokens.NAMES)
 
@@ -30,9 +35,9 @@ class EmbeddingVocabulary:
     """The words that get vectors.
 
     Attributes:
-        words: In UTF-8; the first has the row behind the special symbols.
-        counts: Occurrences of each, in all text so far.
-        subwords: Which n-grams there are; None for whole words.
+        words: In UTF-8; the first one has the row after the special symbols.
+        counts: Occurrences of each, in all training texts so far.
+        subwords: Which n-grams words have; None for whole words only.
     """
 
     words: Sequence[bytes]
@@ -41,25 +46,25 @@ class EmbeddingVocabulary:
 
     @property
     def rows(self) -> int:
-        """Rows of the vocabulary."""
+        """Number of vocabulary ids, special symbols included."""
         return _SPECIALS + len(self.words)
 
     def memory_bytes(self, dimension: int) -> int:
-        """What learning takes: both matrices, and for subwords the means that are written in the end."""
+        """Return the memory of training: both weight matrices and, with subwords, the composed vectors for writing."""
         buckets = self.subwords.buckets if self.subwords else 0
-        means = 4 * self.rows * dimension if self.subwords else 0
-        return memory_bytes(self.rows + buckets, self.rows, dimension) + means
+        composed = 4 * self.rows * dimension if self.subwords else 0
+        return memory_bytes(self.rows + buckets, self.rows, dimension) + composed
 
 
 @dataclass(frozen=True)
 class EmbeddingModel:
-    """Word vectors that learn.
+    """A word-vector model in training.
 
     Attributes:
-        lexicon: The words.
-        dimension: Numbers in a vector.
-        composition: What words are made of.
-        weights: The matrices.
+        vocabulary: The words.
+        dimension: Dimension of the vectors.
+        composition: Input rows of each word.
+        weights: Input and output embeddings.
     """
 
     vocabulary: EmbeddingVocabulary
@@ -68,10 +73,10 @@ class EmbeddingModel:
     weights: EmbeddingWeights
 
     def table(self) -> VectorTable:
-        """The words and their vectors as they are now; they are no copies but for means."""
+        """Return the words and their current vectors: views of the weights, except for composed vectors."""
         vocabulary, rows = self.vocabulary, self.vocabulary.rows
         inputs_RD = unpadded_rows(self.weights.inputs, self.weights.stride, self.dimension)
-        vectors_VD = mean_rows(inputs_RD, self.composition) if vocabulary.subwords else inputs_RD
+        vectors_VD = composed_vectors(inputs_RD, self.composition) if vocabulary.subwords else inputs_RD
         return VectorTable(
             WordIndex.from_list(vocabulary.words, vocabulary.counts.tolist()),
             vectors_VD[_SPECIALS:rows],
@@ -82,28 +87,30 @@ class EmbeddingModel:
 
 
 def init_model(
-    vocabulary: EmbeddingVocabulary, dimension: int, seed: int, copies: int = 0, by_length: bool = False
+    vocabulary: EmbeddingVocabulary, dimension: int, seed: int, cache_rows: int = 0, by_length: bool = False
 ) -> EmbeddingModel:
-    """A model as word2vec starts.
+    """Initialize a model like word2vec.
 
     Args:
         vocabulary: The words.
-        dimension: Numbers in a vector.
-        seed: Of the first vectors.
-        copies: Rows more, for threads to keep copies in.
-        by_length: N-grams count by their length.
+        dimension: Dimension of the vectors.
+        seed: Of the initial vectors.
+        cache_rows: Additional rows for the row caches of threads.
+        by_length: Weight n-grams by their length.
     """
     subwords = vocabulary.subwords
-    composition = with_subwords(vocabulary.words, subwords, by_length) if subwords else whole_words()
-    buckets = subwords.buckets if subwords else 0
-    weights = init_weights(vocabulary.rows + buckets, vocabulary.rows, dimension, _SPECIALS, seed, copies)
+    if subwords:
+        composition, buckets = subword_composition(vocabulary.words, subwords, by_length), subwords.buckets
+    else:
+        composition, buckets = whole_word_composition(), 0
+    weights = init_weights(vocabulary.rows + buckets, vocabulary.rows, dimension, _SPECIALS, seed, cache_rows)
     return EmbeddingModel(vocabulary, dimension, composition, weights)
 
 
 def choose_subwords(words: Sequence[bytes], min_length: int, max_length: int, buckets: int) -> Subwords:
-    """The n-grams of a vocabulary, in as many buckets; 0 for four times as many as there are different ones.
+    """Choose the n-grams of a vocabulary; with `buckets` 0, four times as many buckets as distinct n-grams.
 
-    One in five shares its bucket with another then. The most are two million, as in fastText.
+    One n-gram in five then shares its bucket with another. The default is limited to MAX_BUCKETS.
     """
     if not buckets:
         _, hashes, _ = hash_ngrams([word.decode() for word in words], min_length, max_length)
@@ -114,38 +121,40 @@ def choose_subwords(words: Sequence[bytes], min_length: int, max_length: int, bu
 def merge_vocabularies(
     found: WordCounts, known: VectorTable
 ) -> tuple[list[bytes], NDArray[np.int64], NDArray[np.int32]]:
-    """The words of new text and those that have vectors already.
+    """Merge the words of a new text with those that already have vectors.
 
     Returns:
-        All words, the most frequent in both texts together first; their counts; the row of each found word.
+        All words, by descending total frequency; their counts; the vocabulary id of each word of `found`.
     """
     totals = dict(zip(found.words, found.counts.tolist(), strict=True))
     counts = known.words.counts if known.words.counts is not None else np.zeros(len(known.words), np.int64)
     for word, count in zip(known.words.encoded(), counts.tolist(), strict=True):
         totals[word] = totals.get(word, 0) + count
     words = sorted(totals, key=lambda word: (-totals[word], word))
-    row = {word: number for number, word in enumerate(words, start=_SPECIALS)}
-    return words, np.array([totals[word] for word in words]), np.array([row[word] for word in found.words], np.int32)
+    id_of = {word: id for id, word in enumerate(words, start=_SPECIALS)}
+    return words, np.array([totals[word] for word in words]), np.array([id_of[word] for word in found.words], np.int32)
 
 
 def copy_pretrained_vectors(model: EmbeddingModel, known: VectorTable) -> None:
-    """Let a model start from vectors; its words hold all of theirs, and its n-grams are the same.
+    """Initialize a model from existing vectors; its vocabulary includes their words and has the same n-grams.
 
     Raises:
-        ConfigError: The dimension differs.
+        ConfigError: The dimensions differ.
     """
     vocabulary, stride = model.vocabulary, model.weights.stride
     if known.dimension != model.dimension:
         raise ConfigError(
-            f"{known.name} has vectors of {known.dimension} numbers, --dimension is {model.dimension}",
-            hint=f"--dimension {known.dimension} goes on with them",
+            f"{known.name} has vectors of dimension {known.dimension}, --dimension is {model.dimension}",
+            hint=f"use --dimension {known.dimension} to continue from them",
+            path=known.name,
+            option="--dimension",
         )
-    row = {word: number for number, word in enumerate(vocabulary.words, start=_SPECIALS)}
-    rows = np.array([row[word] for word in known.words.encoded()])
+    id_of = {word: id for id, word in enumerate(vocabulary.words, start=_SPECIALS)}
+    rows = np.array([id_of[word] for word in known.words.encoded()])
     inputs_RD = unpadded_rows(model.weights.inputs, stride, model.dimension)
     if known.subwords is not None and known.buckets_KD is not None:
         inputs_RD[vocabulary.rows : vocabulary.rows + len(known.buckets_KD)] = known.buckets_KD
-        inputs_RD[rows] = own_rows(known.matrix_VD, inputs_RD, model.composition, rows)
+        inputs_RD[rows] = recover_word_rows(known.matrix_VD, inputs_RD, model.composition, rows)
     else:
         inputs_RD[rows] = known.matrix_VD
     if known.contexts_VD is not None:

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from rnnkit.embeddings.train.word_composition import whole_words
+from rnnkit.embeddings.train.word_composition import whole_word_composition
 from rnnkit.kernels.negative_sampling import NoiseDistribution, keep_probabilities, make_noise_distribution
 from rnnkit.kernels.row_cache import NGRAM_SYNC_INTERVAL, SYNC_INTERVAL, RowCache, cached_composition
 from rnnkit.kernels.word2vec_arrays import Composition, EmbeddingWeights, extra_rows, init_weights
@@ -165,7 +165,7 @@ def compile_kernels() -> None:
         weights=weights,
         keep_V=keep_probabilities(counts_V, 0),
         noise=make_noise_distribution(counts_V, 1.0, 1, is_nce=False),
-        composition=whole_words(),
+        composition=whole_word_composition(),
         method=TrainingMethod(SKIP_GRAM, 1, True, 1, NEGATIVE_SAMPLING, False, False),
         seed=0,
     )

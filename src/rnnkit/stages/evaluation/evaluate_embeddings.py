@@ -16,7 +16,7 @@ from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
 from rnnkit.reports.columns import format_columns
 from rnnkit.stages import shared_options
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class EvaluateEmbeddingsOptions:
 
     files: list[Path] = argument(help="Files of analogies or rated pairs; - is standard input.", metavar="FILE")
     vectors: Path | None = shared_options.vectors()
-    work: Path = usual.work()
-    repair: bool = usual.repair()
+    work: Path = shared.work()
+    repair: bool = shared.repair()
     restrict: int = option(
         30_000,
         help="Consider only this many of the most frequent words in analogies.",

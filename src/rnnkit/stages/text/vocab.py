@@ -165,7 +165,7 @@ def _run(options: VocabOptions, listen: Listener) -> VocabResult:
     tokenizer = {} if made_by is None else {"tokenizer": made_by}
     groups = _group_by_output(files, options)
     if shard is not None:
-        groups = {shard.place(path): members for path, members in groups.items()}
+        groups = {shard.path_of(path): members for path, members in groups.items()}
     for path in groups:
         check_output_file(options, path, KIND)
     byte_fallback, pieces = _inspect_tokenizer(files, made_by, options, listen)
@@ -244,9 +244,9 @@ def _count_files(
     with WorkerPool(TokenCounter, options.processes) as pool:
         for file in files:
             task, done, tokens = f"count {file.path.name}", 0, 0
-            span = None if shard is None else shard.span(count_lines(file.path))
-            blocks = (block for (block,) in read_line_blocks([file.path], MAX_TOKEN_LINE_BYTES, span=span))
-            for counted in pool.map(block.portable() if pool.apart else block for block in blocks):
+            span = None if shard is None else shard.line_range(count_lines(file.path))
+            blocks = (block for (block,) in read_line_blocks([file.path], MAX_TOKEN_LINE_BYTES, line_range=span))
+            for counted in pool.map(block.for_other_process() if pool.is_parallel else block for block in blocks):
                 done += counted.lines
                 tokens += counted.tokens
                 listen(Progress(task, done, file.lines if span is None else span[1] - span[0]))
@@ -262,17 +262,17 @@ def _count_files(
 
 def _find_merge_sources(options: VocabOptions) -> dict[Path, list[Path]]:
     """Map each output of `--merge` to the vocabularies to add up."""
-    whole = options.output or Workspace(options.work).vocabulary()
+    merged = options.output or Workspace(options.work).vocabulary()
     if options.files and options.separate:
         raise UsageError("--separate merges the shards of each language and takes no files", option="--separate")
     if options.files:
-        return {whole: options.files}
+        return {merged: options.files}
     if not options.separate:
-        return {whole: find_shards(whole)}
-    first_shards = whole.parent.glob(f"{whole.stem}.*.1-of-*{whole.suffix}")
-    languages = sorted({path.name.removeprefix(f"{whole.stem}.").partition(".")[0] for path in first_shards})
-    outputs = [whole.with_name(f"{whole.stem}.{language}{whole.suffix}") for language in languages]
-    return {output: find_shards(output) for output in outputs or [whole]}
+        return {merged: find_shards(merged)}
+    first_shards = merged.parent.glob(f"{merged.stem}.*.1-of-*{merged.suffix}")
+    languages = sorted({path.name.removeprefix(f"{merged.stem}.").partition(".")[0] for path in first_shards})
+    outputs = [merged.with_name(f"{merged.stem}.{language}{merged.suffix}") for language in languages]
+    return {output: find_shards(output) for output in outputs or [merged]}
 
 
 def _merge(path: Path, sources: Sequence[Path], options: VocabOptions, listen: Listener) -> VocabularySummary:

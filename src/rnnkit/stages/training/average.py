@@ -14,7 +14,7 @@ from rnnkit.io import lock, manifest
 from rnnkit.io.artifact_output import atomic_directory
 from rnnkit.io.durable import copy_directory
 from rnnkit.io.workspace import Workspace
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.outputs import check_output_folder
 
 EXAMPLE = """\
@@ -32,7 +32,7 @@ class AverageOptions:
     """
 
     models: list[Path] = argument((), help="Model directories.", metavar="MODEL")
-    work: Path = usual.work()
+    work: Path = shared.work()
     output: Path | None = option(None, help="Model directory to write; needed for several models.", panel="Output")
     overwrite: bool = option(False, help="Replace the output.", panel="Output")
 
@@ -58,7 +58,7 @@ def run(options: AverageOptions, listen: Listener = null_listener) -> AverageRes
     """Average the snapshots of one model, or the best weights of several models.
 
     Raises:
-        DataError: There is no model, or it has no snapshots.
+        DataError: A model is missing, or has no snapshots.
         UsageError: --output is missing for several models, or given for one.
         ArtefactError: The models differ in architecture or vocabulary, or the output exists.
     """

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rnnkit.config import flag, plain, resolve
 from rnnkit.errors import UsageError
 from rnnkit.events import Listener, null_listener
 from rnnkit.io.workspace import Workspace
+from rnnkit.stages.outputs import Options
 from rnnkit.stages.training import train_lm, train_seq2seq
 from rnnkit.stages.training.setup.model_directory import TrainingResult
 from rnnkit.stages.training.train_lm.options import TrainLMOptions
 from rnnkit.stages.training.train_seq2seq.options import TrainSeq2SeqOptions
+from rnnkit.stages.training.training_options import format_value
 
 if TYPE_CHECKING:
     from rnnkit.stages.training.train_lm.ngram_training import NgramTrainingCost, NgramTrainingResult
@@ -51,8 +54,11 @@ def _merge_fields(seq2seq: dataclasses.Field[Any], lm: dataclasses.Field[Any]) -
     choices = dict.fromkeys([*seq2seq.metadata["choices"], *lm.metadata["choices"]])
     metadata = {**seq2seq.metadata, "choices": tuple(choices)}
     same = _default(seq2seq) == _default(lm)
-    if not same or seq2seq.metadata["shown_default"] != lm.metadata["shown_default"]:
-        metadata["shown_default"] = f"{_shown_default(seq2seq)} (seq2seq), {_shown_default(lm)} (LM)"
+    shown = _shown_default(seq2seq), _shown_default(lm)
+    if shown[0] != shown[1]:
+        metadata["shown_default"] = f"{shown[0]} (seq2seq), {shown[1]} (LM)"
+    elif not same:
+        metadata["shown_default"] = shown[0]
     merged: dataclasses.Field[Any] = dataclasses.field(
         **(_default_kwargs(seq2seq) if same else {"default": None}), metadata=metadata
     )
@@ -75,14 +81,26 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 
 def _shown_default(field: dataclasses.Field[Any]) -> str:
     shown = field.metadata["shown_default"]
-    return str(plain(_default(field)) if shown is None else shown)
+    return format_value(plain(_default(field))) if shown is None else str(shown)
 
 
 TrainOptions: type[Any] = _merge_options(TrainSeq2SeqOptions, TrainLMOptions)
 
 
+class DataOptions(Options, Protocol):
+    """Options that name the data to train on."""
+
+    @property
+    def work(self) -> Path:
+        """Workspace with the default paths."""
+
+    @property
+    def data(self) -> Path | None:
+        """Encoded data directory."""
+
+
 def run(
-    options: Any, listen: Listener = null_listener
+    options: DataOptions, listen: Listener = null_listener
 ) -> TrainingResult | CostEstimate | NgramTrainingResult | NgramTrainingCost:
     """Train the kind of model that the data is for.
 
@@ -97,10 +115,10 @@ def run(
     return train_lm.run(_restrict(options, TrainLMOptions, "train-lm"), listen)
 
 
-OptionsT = typing.TypeVar("OptionsT", TrainSeq2SeqOptions, TrainLMOptions)
+OptionsT = TypeVar("OptionsT", TrainSeq2SeqOptions, TrainLMOptions)
 
 
-def _restrict(options: Any, options_type: type[OptionsT], command: str) -> OptionsT:
+def _restrict(options: Options, options_type: type[OptionsT], command: str) -> OptionsT:
     """Convert the options to those of one command, checked against its own choices."""
     own = {field.name for field in dataclasses.fields(options_type)}
     given = {}

@@ -9,25 +9,27 @@ from typing import Any, TypeVar
 
 from rnnkit.config import option
 from rnnkit.nn import kinds
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
+from rnnkit.stages.outputs import Options
 
 Presets = Mapping[str, Mapping[str, Any]]
-T = TypeVar("T")
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def preset_option(presets: Presets, name: str, panel: str = "Model", **declared: Any) -> Any:
     """Declare an option whose default comes from the preset; `--help` shows the value of each of `presets`."""
-    shown = [_show(values[name]) for values in presets.values()]
+    shown = [format_value(values[name]) for values in presets.values()]
     return option(None, shown_default=shown[0] if len(set(shown)) == 1 else " / ".join(shown), panel=panel, **declared)
 
 
-def apply_preset(options: T, values: Mapping[str, Any]) -> T:
+def apply_preset(options: OptionsT, values: Mapping[str, Any]) -> OptionsT:
     """Return the options, a dataclass, with these values for options that were not given."""
     missing = {name: value for name, value in values.items() if getattr(options, name) is None}
-    return dataclasses.replace(options, **missing)  # type: ignore[type-var]
+    return dataclasses.replace(options, **missing)
 
 
-def _show(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """Format a default for `--help`."""
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
@@ -41,7 +43,7 @@ preset = partial(option, "small", help="Preset that supplies defaults.", panel="
 embeddings = partial(option, (), panel="Model", shown_default="random")
 freeze_embeddings = partial(option, False, help="Do not train embeddings initialized from vectors.", panel="Model")
 repair = partial(
-    usual.repair, panel="Model",
+    shared.repair, panel="Model",
     help="Read imperfect files of --embeddings: repair or skip invalid UTF-8, duplicates, wrong counts.",
 )  # fmt: skip
 dropout_embedding = partial(
@@ -71,8 +73,8 @@ recompute = partial(
     option, False, help="Activation checkpointing: recompute activations in the backward pass; less memory, more time.",
     panel="Optimization",
 )  # fmt: skip
-device = partial(usual.device, help="Compute device; auto: the GPU if there is one.")
-threads = partial(usual.threads, help="CPU threads per process; 0: all cores.")
+device = partial(shared.device, help="Compute device; auto: the GPU if there is one.")
+threads = partial(shared.threads, help="CPU threads per process; 0: all cores.")
 accumulate = partial(
     option, 1, help="Gradient accumulation: batches per step.", panel="Optimization", unit="batches", minimum=1
 )

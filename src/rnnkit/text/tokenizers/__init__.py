@@ -1,4 +1,4 @@
-"""Ways to cut a line into tokens and to put it together again, one file a kind."""
+"""Tokenizers: split a line into tokens, and join tokens to a line."""
 
 from rnnkit.text.tokenizers.store import load_tokenizer, save_tokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer

@@ -1,6 +1,6 @@
-"""How tokens spell what they cannot hold: a space as `▁`, a byte as `<0x0A>`. This is SentencePiece's way.
+"""Spelling of characters that a token cannot contain, as in SentencePiece: a space as `▁`, a byte as `<0x0A>`.
 
-A byte token is told from text by being one token: a `<0x0A>` typed by a user is cut into smaller ones.
+A byte token differs from the same text by being a single token: a `<0x0A>` typed by a user is split into smaller ones.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ from collections.abc import Iterable
 from typing import Final
 
 METASPACE: Final = "▁"
-"""U+2581, written for a space."""
+"""U+2581, which represents a space."""
 
 BYTE_TOKENS: Final = tuple(f"<0x{value:02X}>" for value in range(256))
 """The token of each byte."""
 
-_VALUES: Final = {token: value for value, token in enumerate(BYTE_TOKENS)}
+_BYTE_VALUES: Final = {token: value for value, token in enumerate(BYTE_TOKENS)}
 
-# What `str.split` takes for white space, U+0020 left out. Keep the order: `subword_tokenizer.py` numbers it.
+# White space as in `str.split`, without U+0020. Keep the order: `subword_tokenizer.py` numbers the characters.
 OTHER_WHITE_SPACE: Final = (
     "".join(map(chr, (*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B))))
     + "\u2028\u2029\u202f\u205f\u3000"
 )
-"""White space but for the plain space: no token can hold it, as white space separates tokens in their files."""
+"""White space other than the plain space. No token contains it, because white space separates tokens in files."""
 
 RESERVED_CHARACTER: Final = re.compile(f"[{METASPACE}{re.escape(OTHER_WHITE_SPACE)}]")
-"""What a character token cannot be: it is written as its bytes."""
+"""A character that cannot be a token and is encoded as byte tokens."""
 
 
 def to_byte_tokens(text: str) -> list[str]:
-    """The UTF-8 bytes of a text, a token each."""
+    """Return the UTF-8 bytes of a text as tokens."""
     return [BYTE_TOKENS[value] for value in text.encode("utf-8")]
 
 
 def tokens_to_text(tokens: Iterable[str]) -> str:
-    """The text of tokens: runs of byte tokens decoded, `▁` as space.
+    """Return the text of tokens, with runs of byte tokens decoded and `▁` as space.
 
-    Bytes that are no UTF-8, which only a model can produce, become U+FFFD.
+    Invalid UTF-8, which only a model can predict, becomes U+FFFD.
     """
     parts: list[str] = []
     pending = bytearray()
     for token in tokens:
-        value = _VALUES.get(token)
+        value = _BYTE_VALUES.get(token)
         if value is not None:
             pending.append(value)
             continue

@@ -1,7 +1,10 @@
-"""What stands beside a line's text, behind a TAB: `aufgehen<TAB>V;PST;2;SG`, parted by `;` or white space.
+"""Features of a line, after a TAB (`--features`): `aufgehen<TAB>V;PST;2;SG`, separated by `;` or spaces.
 
-As a token a feature begins with `␉` (U+2409), the picture of the TAB: `␉V ␉PST ␉2 ␉SG`. A token of the text that begins
-with `␉` has it twice, and no feature holds one, so that neither is ever taken for the other, whatever cuts the text.
+The token of a feature begins with `␉` (U+2409), the picture of the TAB: `␉V ␉PST ␉2 ␉SG`. In a token of the text that
+begins with `␉` it is doubled, and no feature contains it, so the two are never confused, whatever the tokenizer.
+
+Feature tokens precede those of the text: a left-to-right model is conditioned on them when the text begins, the text of
+a prompt is what the model continues, and a line that is truncated keeps them.
 """
 
 from __future__ import annotations
@@ -10,158 +13,164 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from rnnkit.errors import DataError
+from rnnkit.text.lines import split_location
 from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
 FEATURE_MARK: Final = "␉"
-"""U+2409, which begins the token of a feature."""
+"""U+2409, the first character of a feature token."""
 
 FEATURE_SEPARATOR: Final = "\t"
-"""Between a line's text and its features."""
+"""Between the text of a line and its features."""
 
-_TWICE: Final = FEATURE_MARK + FEATURE_MARK
+_DOUBLE_MARK: Final = FEATURE_MARK + FEATURE_MARK
 
 
 def split_features(line: str, where: str = "") -> tuple[str, str]:
-    """A line's text, and its column of features, which is empty where there is no TAB.
+    """Split a line into its text and its column of features, which is empty without a TAB.
 
     Args:
-        line: As it was read.
-        where: Stands for it in messages, such as `train.de:7`.
+        line: Raw line.
+        where: Location for messages, such as `train.de:7`.
 
     Raises:
-        DataError: It has more than one TAB, or a feature holds the mark.
+        DataError: The line has more than one TAB, or a feature contains the mark.
     """
     text, tab, column = line.partition(FEATURE_SEPARATOR)
     if not tab:
         return line, ""
-    begin = f"{where}: " if where else ""
+    prefix = f"{where}: " if where else ""
+    path, number = split_location(where)
     if FEATURE_SEPARATOR in column:
         raise DataError(
-            f"{begin}the line has {line.count(FEATURE_SEPARATOR)} TABs",
-            "one TAB parts a line's text from its features, and ; or spaces part these",
-            hint="`cut -f` picks columns; `paste -d ';'` makes one of several",
+            f"{prefix}the line has {line.count(FEATURE_SEPARATOR)} TABs",
+            "one TAB separates the text of a line from its features; ; or spaces separate features",
+            hint="`cut -f` selects columns; `paste -d ';'` joins several to one",
+            path=path,
+            line=number,
         )
-    for feature in _parted(column):
+    for feature in _split_column(column):
         if FEATURE_MARK in feature:
             raise DataError(
-                f"{begin}the feature {feature!r} holds {FEATURE_MARK} (U+2409)",
-                "token files mark features with it",
+                f"{prefix}the feature {feature!r} contains {FEATURE_MARK} (U+2409)",
+                "token files mark features with this character",
                 hint="write the feature without it",
+                path=path,
+                line=number,
             )
     return text, column
 
 
 def feature_tokens(column: str, form: str) -> list[str]:
-    """The tokens of a column of features, in its order. Case stays as it is.
+    """Return the tokens of a column of features, in order. Case is kept.
 
     Args:
-        column: As `part` gives it.
-        form: Unicode form, as for `Normalisation`.
+        column: As returned by `split_features`.
+        form: Unicode form, as in `Normalizer`.
     """
-    # The form comes first: the Greek question mark becomes a semicolon by it.
-    return [FEATURE_MARK + feature for feature in _parted(Normalizer(form)(column))] if column else []
+    # Normalize before splitting: the Greek question mark becomes a semicolon.
+    return [FEATURE_MARK + feature for feature in _split_column(Normalizer(form)(column))] if column else []
 
 
 def is_feature(token: str) -> bool:
-    """Whether a token, of a tokenizer with features, is one."""
-    return token.startswith(FEATURE_MARK) and not token.startswith(_TWICE)
+    """Return whether a token is a feature; for tokens of a tokenizer with features."""
+    return token.startswith(FEATURE_MARK) and not token.startswith(_DOUBLE_MARK)
 
 
 def escape_marks(tokens: Iterable[str]) -> list[str]:
-    """Tokens of a text as they stand beside features: a mark at the start of one is doubled."""
+    """Return tokens of the text with a mark at their start doubled."""
     return [FEATURE_MARK + token if token.startswith(FEATURE_MARK) else token for token in tokens]
 
 
 def remove_features(tokens: Sequence[str]) -> list[str]:
-    """The tokens of the text among tokens, as they were before `marked`."""
+    """Return the tokens of the text, without features and without the effect of `escape_marks`."""
     return [token.removeprefix(FEATURE_MARK) for token in tokens if not is_feature(token)]
 
 
-def _parted(column: str) -> list[str]:
+def _split_column(column: str) -> list[str]:
     return column.replace(";", " ").split()
 
 
 class FeaturedTokenizer(Tokenizer):
-    """A tokenizer of texts, and a token for each feature beside them (`text/tokenizers/features.py`).
+    """Any tokenizer, with a token for each feature beside the text.
 
-    `detokenize(tokenize(line))` is the normalised text, without the features.
+    `detokenize(tokenize(line))` is the normalized text, without the features.
 
     Args:
-        text: Cuts what stands before the TAB, and knows nothing of features.
+        text_tokenizer: Tokenizer of the text before the TAB, without features.
     """
 
-    def __init__(self, text: Tokenizer) -> None:
-        super().__init__(text.normalizer)
-        self.text = text
+    def __init__(self, text_tokenizer: Tokenizer) -> None:
+        super().__init__(text_tokenizer.normalizer)
+        self.text_tokenizer = text_tokenizer
 
     @property
     def kind(self) -> str:
-        """That of the tokenizer for texts."""
-        return self.text.kind
+        """Kind of the text tokenizer."""
+        return self.text_tokenizer.kind
 
     @property
     def options(self) -> dict[str, Any]:
-        """Those of the tokenizer for texts, and that there are features."""
-        return {**self.text.options, "features": True}
+        """Options of the text tokenizer, plus `features`."""
+        return {**self.text_tokenizer.options, "features": True}
 
     @property
     def byte_fallback(self) -> bool:
-        """As the tokenizer for texts."""
-        return self.text.byte_fallback
+        """As the text tokenizer."""
+        return self.text_tokenizer.byte_fallback
 
     @property
     def pieces(self) -> Sequence[str]:
-        """Those of the tokenizer for texts, as they stand beside features."""
-        return escape_marks(self.text.pieces)
+        """Pieces of the text tokenizer, escaped."""
+        return escape_marks(self.text_tokenizer.pieces)
 
     @property
     def features(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     def __str__(self) -> str:
-        return f"{self.text}, features"
+        return f"{self.text_tokenizer}, features"
 
-    def part(self, line: str, where: str = "") -> tuple[str, list[str]]:
-        """The text before the TAB, and the tokens of the features behind it. Raises DataError as `features.part`."""
+    def split_features(self, line: str, where: str = "") -> tuple[str, list[str]]:
+        """Return the text before the TAB and the tokens of the features. Raises as `split_features`."""
         text, column = split_features(line, where)
         return text, feature_tokens(column, self.normalizer.form)
 
     def tokenize(self, line: str) -> list[str]:
-        """The tokens of the features, then of the text. Raises DataError as `features.part`."""
-        text, found = self.part(line)
-        return found + escape_marks(self.text.tokenize(text))
+        """Return the tokens of the features, then of the text. Raises as `split_features`."""
+        text, features = self.split_features(line)
+        return features + escape_marks(self.text_tokenizer.tokenize(text))
 
     def tokenize_batch(self, lines: Sequence[str], threads: int = 1) -> list[list[str]]:
-        """The tokens of each line. Raises DataError as `features.part`."""
-        parts = [self.part(line) for line in lines]
-        rows = self.text.tokenize_batch([text for text, _ in parts], threads)
-        return [found + escape_marks(row) for (_, found), row in zip(parts, rows, strict=True)]
+        """Return the tokens of each line. Raises as `split_features`."""
+        pairs = [self.split_features(line) for line in lines]
+        rows = self.text_tokenizer.tokenize_batch([text for text, _ in pairs], threads)
+        return [features + escape_marks(row) for (_, features), row in zip(pairs, rows, strict=True)]
 
     def sample_batch(self, lines: Sequence[str], samples: int, alpha: float, seed: int) -> list[list[str]]:
-        """Random segmentations of each line's text, each behind the line's features; as `SubwordTokenizer` draws them.
+        """Sample segmentations of the text of each line, each after the features, as `SubwordTokenizer.sample_batch`.
 
         Raises:
-            DataError: As `features.part`.
-            TypeError: The tokenizer for texts can cut a line in one way only.
+            DataError: As `split_features`.
+            TypeError: The text tokenizer has one segmentation for each line.
         """
-        if not isinstance(self.text, SubwordTokenizer):
-            raise TypeError(f"{self.kind} cuts a line in one way only")
-        parts = [self.part(line) for line in lines]
-        rows = self.text.sample_batch([text for text, _ in parts], samples, alpha, seed)
-        repeated = (found for _, found in parts for _ in range(samples))
-        return [found + escape_marks(row) for found, row in zip(repeated, rows, strict=True)]
+        if not isinstance(self.text_tokenizer, SubwordTokenizer):
+            raise TypeError(f"a {self.kind} tokenizer has one segmentation for each line")
+        pairs = [self.split_features(line) for line in lines]
+        rows = self.text_tokenizer.sample_batch([text for text, _ in pairs], samples, alpha, seed)
+        repeated = (features for _, features in pairs for _ in range(samples))
+        return [features + escape_marks(row) for features, row in zip(repeated, rows, strict=True)]
 
-    def split(self, text: str) -> list[str]:
-        """The tokens of a normalised text, which has no features."""
-        return escape_marks(self.text.split(text))
+    def tokenize_normalized(self, text: str) -> list[str]:
+        """Return the tokens of a normalized text without features."""
+        return escape_marks(self.text_tokenizer.tokenize_normalized(text))
 
     def is_feature(self, token: str) -> bool:
-        """Whether it begins with one mark."""
+        """Return whether a token begins with exactly one mark."""
         return is_feature(token)
 
-    def join(self, tokens: Sequence[str]) -> str:
-        """The line that the tokens of the text spell; features are left out, wherever they stand."""
-        return self.text.join(remove_features(tokens))
+    def join_tokens(self, tokens: Sequence[str]) -> str:
+        """Return the text; features are left out at any position."""
+        return self.text_tokenizer.join_tokens(remove_features(tokens))

@@ -1,4 +1,4 @@
-"""Tokenizers on disk: a folder with `meta.json` and, for SentencePiece's kinds, `model.spm`."""
+"""Tokenizers on disk: a directory with `meta.json` and, for SentencePiece models, `model.spm`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ KIND: Final = "tokenizer"
 VERSION: Final = 1
 MODEL: Final = "model.spm"
 
-_LARGEST_MODEL: Final = 1 << 28
-"""Bytes of the largest SentencePiece model that is read; one of a million pieces has some 30 million."""
+_MAX_MODEL_BYTES: Final = 1 << 28
+"""Maximum size of a SentencePiece model; one with a million pieces has about 30 million bytes."""
 
 RULE_BASED_TOKENIZERS: Final[
     Mapping[str, type[WordTokenizer | WhitespaceTokenizer | CharacterTokenizer | ByteTokenizer]]
@@ -39,13 +39,13 @@ RULE_BASED_TOKENIZERS: Final[
     for tokenizer in (WordTokenizer, WhitespaceTokenizer, CharacterTokenizer, ByteTokenizer)
     for kind in tokenizer.kinds
 }
-"""The kinds that need no text to learn from."""
+"""Kinds that need no training."""
 
 IMPORTED_TOKENIZERS: Final[Mapping[str, type[KenLMTokenizer]]] = dict.fromkeys(KenLMTokenizer.kinds, KenLMTokenizer)
-"""The kinds that only imported models have: `rnnkit tokenize` does not make them."""
+"""Kinds that only imported models have: `rnnkit tokenize` does not create them."""
 
 SUBWORD_KINDS: Final = SubwordTokenizer.kinds
-"""The kinds that do."""
+"""Kinds that are trained on text."""
 
 
 def save_tokenizer(
@@ -54,16 +54,16 @@ def save_tokenizer(
     inputs: Mapping[str, str] | None = None,
     facts: Mapping[str, object] | None = None,
 ) -> None:
-    """Write a tokenizer's folder, in place of one that is there.
+    """Write the directory of a tokenizer, replacing an existing one.
 
     Args:
-        tokenizer: What to save.
-        folder: Where.
-        inputs: sha256 of the texts it learned from, by file name.
-        facts: What else is worth keeping about how it learned.
+        tokenizer: The tokenizer.
+        folder: Its directory.
+        inputs: sha256 of its training texts, by file name.
+        facts: Further facts about its training.
 
     Raises:
-        ArtefactError: The folder cannot be written.
+        ArtefactError: The directory cannot be written.
     """
     with staged_tokenizer(tokenizer, folder, inputs, facts):
         pass
@@ -76,25 +76,25 @@ def staged_tokenizer(
     inputs: Mapping[str, str] | None = None,
     facts: Mapping[str, object] | None = None,
 ) -> Iterator[Path]:
-    """Write a tokenizer's folder that takes its place when the block ends without an error.
+    """Write the directory of a tokenizer under a temporary name; rename it when the block ends without an error.
 
     Args:
-        tokenizer: What to save.
-        folder: Where it will be.
+        tokenizer: The tokenizer.
+        folder: Its final directory.
         inputs: As for `save_tokenizer`.
         facts: As for `save_tokenizer`.
 
     Yields:
-        Where it is meanwhile; it can be read there.
+        The temporary directory, which can be loaded.
 
     Raises:
-        ArtefactError: The folder cannot be written.
+        ArtefactError: The directory cannot be written.
     """
     with atomic_directory(folder, KIND) as partial:
         names = []
-        text = tokenizer.text if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
-        if isinstance(text, SubwordTokenizer):
-            (partial / MODEL).write_bytes(text.model)
+        inner = tokenizer.text_tokenizer if isinstance(tokenizer, FeaturedTokenizer) else tokenizer
+        if isinstance(inner, SubwordTokenizer):
+            (partial / MODEL).write_bytes(inner.model)
             names.append(MODEL)
         files = manifest.describe_files(partial, names)
         meta = manifest.Manifest(KIND, VERSION, tokenizer.options, inputs or {}, files, facts or {})
@@ -103,16 +103,16 @@ def staged_tokenizer(
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """Read a tokenizer's folder.
+    """Load a tokenizer.
 
     Raises:
-        DataError: There is none.
-        ArtefactError: The folder is something else.
-        FormatError: It is damaged, or of a newer version.
+        DataError: There is no tokenizer at `folder`.
+        ArtefactError: The directory contains another kind of artifact.
+        FormatError: It is damaged or of a newer version.
     """
     meta = manifest.read(folder, KIND, VERSION)
     kind, form, lowercase = (meta.options.get(name) for name in ("type", "normalise", "lowercase"))
-    features = meta.options.get("features", False)  # which folders without them do not mention
+    features = meta.options.get("features", False)  # absent in directories without features
     exact = meta.options.get("exact", False)
     known = (
         kind in (*RULE_BASED_TOKENIZERS, *IMPORTED_TOKENIZERS, *SUBWORD_KINDS)
@@ -121,60 +121,60 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     )
     if not known or form not in FORMS or not isinstance(lowercase, bool):
         raise FormatError(
-            f"{folder / manifest.NAME}: this rnnkit knows no such tokenizer",
+            f"{folder / manifest.NAME}: this version of rnnkit does not support the tokenizer",
             f"type {kind!r}, normalise {form!r}, lowercase {lowercase!r}, exact {exact!r}, features {features!r}",
             hint="install a newer rnnkit: `pip install --upgrade rnnkit`",
+            path=folder / manifest.NAME,
         )
     text = _load_text(folder, str(kind), Normalizer(form, lowercase, exact is True))
     return FeaturedTokenizer(text) if features else text
 
 
 def _load_text(folder: Path, kind: str, normalizer: Normalizer) -> Tokenizer:
-    """What cuts a line's text."""
+    """Load the tokenizer of the text, without features."""
     if kind in RULE_BASED_TOKENIZERS:
         return RULE_BASED_TOKENIZERS[kind](normalizer)
     if kind in IMPORTED_TOKENIZERS:
         return IMPORTED_TOKENIZERS[kind](normalizer)
     if faults := manifest.find_mismatches(folder):
-        raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy it again, or make it again")
+        raise FormatError(f"the tokenizer {folder} is damaged", *faults, hint="copy or create it again", path=folder)
     try:
-        return SubwordTokenizer(kind, read_regular(folder / MODEL, _LARGEST_MODEL), normalizer)
+        return SubwordTokenizer(kind, read_regular(folder / MODEL, _MAX_MODEL_BYTES), normalizer)
     except (OSError, ValueError, FormatError) as error:
         why = [error.what, *error.details] if isinstance(error, FormatError) else [str(error)]
-        raise FormatError(f"{folder / MODEL} is damaged", *why, hint="copy it again, or make it again") from error
+        raise FormatError(
+            f"{folder / MODEL} is damaged", *why, hint="copy or create it again", path=folder / MODEL
+        ) from error
 
 
-def load_compatible_tokenizer(folder: Path, asked: Mapping[str, object]) -> Tokenizer:
-    """Read a tokenizer's folder and refuse it where other settings were asked for.
+def load_compatible_tokenizer(folder: Path, requested: Mapping[str, object]) -> Tokenizer:
+    """Load a tokenizer and check that it has the requested settings.
 
     Args:
-        folder: Where it is.
-        asked: Settings by name; None where nothing was said.
+        folder: Its directory.
+        requested: Settings by name; None for any value.
 
     Raises:
-        ArtefactError: It was made with another setting; the message says which.
-        As `load_tokenizer`.
+        ArtefactError: A setting differs; the message contains both values. Also as `load_tokenizer`.
     """
     tokenizer = load_tokenizer(folder)
-    for name, value in asked.items():
-        made_with = tokenizer.options.get(name)
-        if value is None or value == made_with or (value is False and made_with is None):
+    for name, value in requested.items():
+        actual = tokenizer.options.get(name)
+        if value is None or value == actual or (value is False and actual is None):
             continue
-        what = f"with --{name} {_shown(made_with)}" if name in tokenizer.options else f"without --{name}"
+        what = f"with --{name} {_shown(actual)}" if name in tokenizer.options else f"without --{name}"
         raise ArtefactError(
             f"the tokenizer {folder} was made {what}, not with --{name} {_shown(value)}",
             f"it is {tokenizer}",
-            hint=f"leave --{name} out to use it, --overwrite with train files to replace it, --work for another place",
+            hint=f"omit --{name} to use it, --overwrite with train files to replace it, --work for another workspace",
+            path=folder,
+            option=f"--{name}",
         )
     return tokenizer
 
 
 def read_tokenizer_identity(folder: Path) -> str:
-    """What tells a tokenizer's tokens from another's: the same wherever it was copied, whoever wrote it.
-
-    Raises:
-        As `load_tokenizer`.
-    """
+    """Return the hash of the settings and the model of a tokenizer, equal in all copies. Raises as `load_tokenizer`."""
     meta = manifest.read(folder, KIND, VERSION)
     return _identity(meta.options, meta.files)
 

@@ -1,4 +1,4 @@
-"""A random sample of the lines of a text, in memory that does not grow with the text."""
+"""Training of subword tokenizers (SentencePiece), on a random sample of the text if it is large."""
 
 from __future__ import annotations
 
@@ -19,66 +19,21 @@ from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers.features import split_features
 from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer, escape
 
-
-@dataclass(frozen=True)
-class LineSample:
-    """Lines drawn from a text.
-
-    Attributes:
-        lines: In the order in which they stood.
-        seen: How many there were to draw from.
-    """
-
-    lines: list[str]
-    seen: int
-
-
-def sample_lines(lines: Iterable[str], limit: int, seed: int) -> LineSample:
-    """Draw lines until they fill the limit; all of them, where they fit.
-
-    Each line gets a random number and those with the smallest are kept, so a line's chance depends neither on its
-    place nor on what stands around it. The largest go when the limit is passed; one line always stays.
-
-    Args:
-        lines: The text.
-        limit: Bytes of UTF-8 to keep, line ends counted.
-        seed: The same seed and text give the same sample.
-    """
-    generator = random.Random(seed)
-    kept: list[tuple[float, int, str, int]] = []  # the negated random number, so that the largest leaves first
-    size, seen = 0, 0
-    largest = 1.0
-    for seen, line in enumerate(lines, start=1):
-        number = generator.random()
-        if number >= largest:
-            continue
-        bytes_used = len(line.encode("utf-8")) + 1
-        heapq.heappush(kept, (-number, seen, line, bytes_used))
-        size += bytes_used
-        while size > limit and len(kept) > 1:
-            dropped = heapq.heappop(kept)
-            size -= dropped[3]
-            # Nothing above this number can come back, or the sample would prefer short lines.
-            largest = -dropped[0]
-    kept.sort(key=lambda entry: entry[1])
-    return LineSample([entry[2] for entry in kept], seen)
-
-
 DEFAULT_SIZE: Final = 8000
 _PROGRESS_LINES: Final = 1 << 16
 
-# SentencePiece takes a line with this character for its own mark of the unknown, and skips it.
+# SentencePiece uses this character as its own unknown mark, and skips lines that contain it.
 _RESERVED: Final = "▅"
 _MOST_ALLOWED: Final = re.compile(r"Vocabulary size too high \(\d+\)\. Please set it to a value <= (\d+)")
 _LEAST_ALLOWED: Final = re.compile(r"Vocabulary size is smaller than required_chars\. \d+ vs (\d+)")
 
 
 class _TooLarge(Exception):
-    """The text does not hold so many pieces; `most` is how many it does."""
+    """The requested size exceeds `largest`, the largest that the text supports."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__(most)
-        self.most = most
+    def __init__(self, largest: int) -> None:
+        super().__init__(largest)
+        self.largest = largest
 
 
 def train_from_files(
@@ -91,52 +46,51 @@ def train_from_files(
     listen: Listener = null_listener,
     features: bool = False,
 ) -> tuple[SubwordTokenizer, dict[str, Any]]:
-    """Learn a tokenizer from text files.
+    """Train a tokenizer on text files.
 
     Args:
         sources: The files.
         kind: `unigram` or `bpe`.
-        size: Number of pieces; None lets a small text have fewer than the default.
-        normalizer: What is done to each line first.
-        limit: Bytes of text to learn from; where there is more, a sample of the lines is drawn.
-        seed: The sample's seed.
-        listen: Is told when a sample was drawn or the default size was lowered.
-        features: Whether what stands behind a TAB is features, of which nothing is learned.
+        size: Number of pieces; None is the default, or fewer for a small text.
+        normalizer: Applied to each line first.
+        limit: Bytes of training text; a larger text is sampled.
+        seed: Seed of the sample.
+        listen: Receives a note if the text is sampled or has fewer pieces than the default.
+        features: Whether a TAB separates features from the text; features are not part of the training text.
 
     Returns:
-        The tokenizer, which knows nothing of features, and facts about what it learned from.
+        The tokenizer, without features, and facts about its training text.
 
     Raises:
-        DataError: A file is missing, empty or not text, features cannot be read, or the text does not have pieces for
-            this size.
+        DataError: A file is missing, empty or not text, features are malformed, or the text does not support the size.
     """
     text = chain.from_iterable(_text_lines(source, normalizer, listen, features) for source in sources)
     sample = sample_lines(text, limit, seed)
     used, seen = len(sample.lines), sample.seen
     if used < seen:
-        listen(Note(f"learning from {used:,} of {seen:,} lines, {limit / 1e6:g} MB drawn at random (--learn-size)"))
+        listen(Note(f"training on {used:,} of {seen:,} lines, a random sample of {limit / 1e6:g} MB (--learn-size)"))
     tokenizer = train_subwords(sample.lines, kind, size, normalizer)
     if size is None and tokenizer.options["size"] < DEFAULT_SIZE:
         found = tokenizer.options["size"]
-        listen(Note(f"the text has {found:,} pieces, fewer than the {DEFAULT_SIZE:,} that --size is by default"))
+        listen(Note(f"the text supports {found:,} pieces, fewer than the default of --size, {DEFAULT_SIZE:,}"))
     return tokenizer, {"lines": seen, "lines_used": used, "seed": seed}
 
 
 def train_subwords(lines: Iterable[str], kind: str, size: int | None, normalizer: Normalizer) -> SubwordTokenizer:
-    """Learn a SentencePiece model. The same lines give the same model, on any number of cores.
+    """Train a SentencePiece model. The result is deterministic, on any number of cores.
 
     Args:
-        lines: Text, normalised already.
+        lines: Normalized text.
         kind: `unigram` or `bpe`.
-        size: Number of pieces, the 256 bytes among them. None is 8000, or as many as there are in a small text.
-        normalizer: What was done to the lines.
+        size: Number of pieces, including the 256 bytes. None is 8000, or as many as a small text supports.
+        normalizer: Normalizer of the lines, stored with the tokenizer.
 
     Raises:
-        DataError: There is no text, or it does not have pieces for this size.
+        DataError: The text is empty or does not support the size.
     """
     texts = [escape(line).replace(_RESERVED, " ") for line in lines]
     if not any(text.strip() for text in texts):
-        raise DataError("there is no text to learn a tokenizer from")
+        raise DataError("there is no text to train a tokenizer on")
     coverage = _coverage(texts, size or DEFAULT_SIZE)
     try:
         model = _train_sentencepiece(texts, kind, size or DEFAULT_SIZE, coverage)
@@ -144,10 +98,11 @@ def train_subwords(lines: Iterable[str], kind: str, size: int | None, normalizer
         if size is not None:
             raise DataError(
                 f"--size {size} is more than the text supports",
-                f"{error.most} is the largest possible size for --type {kind} on it",
-                hint=f"give --size {error.most} or less, or leave --size out",
+                f"{error.largest} is the largest possible size for --type {kind} on it",
+                hint=f"use --size {error.largest} or less, or omit --size",
+                option="--size",
             ) from None
-        model = _train_sentencepiece(texts, kind, error.most, coverage)
+        model = _train_sentencepiece(texts, kind, error.largest, coverage)
     return SubwordTokenizer(kind, model, normalizer)
 
 
@@ -167,12 +122,12 @@ def _train_sentencepiece(texts: list[str], kind: str, size: int, coverage: float
             remove_extra_whitespaces=False,
             add_dummy_prefix=True,
             unk_id=0,
-            bos_id=-1,  # none, like the two below: the four special symbols are the vocabulary's
+            bos_id=-1,  # none, as the two below: the vocabulary has the special tokens
             eos_id=-1,
             pad_id=-1,
             max_sentence_length=2
-            * MAX_LINE_BYTES,  # escaping lengthens a line; at the default of 4192 it skips longer ones
-            num_threads=1,  # more threads add up in another order and give other pieces
+            * MAX_LINE_BYTES,  # escaping lengthens lines; the default, 4192, would skip longer ones
+            num_threads=1,  # with more threads the order of sums, and so the pieces, would change
             minloglevel=2,
         )
     except RuntimeError as error:
@@ -182,14 +137,15 @@ def _train_sentencepiece(texts: list[str], kind: str, size: int, coverage: float
             raise DataError(
                 f"--size {size} is too small for the text",
                 f"its characters and the 256 bytes take {found[1]} pieces",
-                hint=f"give --size {found[1]} or more",
+                hint=f"use --size {found[1]} or more",
+                option="--size",
             ) from None
-        raise DataError("SentencePiece could not learn from this text", str(error)) from error
+        raise DataError("SentencePiece cannot train on this text", str(error)) from error
     return model.getvalue()
 
 
 def _coverage(texts: list[str], size: int) -> float:
-    """All characters are pieces where they are few; else the rarest, one in 2,000 of the text, are written as bytes."""
+    """Return the share of characters that are pieces: all if few, else all but the rarest 0.05 % of the text."""
     alphabet: set[str] = set()
     for text in texts:
         alphabet.update(text)
@@ -197,24 +153,24 @@ def _coverage(texts: list[str], size: int) -> float:
 
 
 def check_not_empty(source: Path, lines: int, filled: int) -> None:
-    """Raise for a text without content.
+    """Check that a text has content.
 
     Args:
         source: The text file.
-        lines: Lines in it.
-        filled: Something that is 0 where all of them are blank.
+        lines: Its number of lines.
+        filled: A count that is 0 if all lines are blank.
 
     Raises:
-        DataError: It is empty, or has only blank lines.
+        DataError: The file is empty or has only blank lines.
     """
     if not lines:
-        raise DataError(f"{source} is empty", hint="one sentence a line is expected")
+        raise DataError(f"{source} is empty", hint="the input format is one sentence per line", path=source)
     if not filled:
-        raise DataError(f"{source} has only blank lines ({lines:,} of them)")
+        raise DataError(f"{source} has only blank lines ({lines:,} of them)", path=source)
 
 
 def _text_lines(source: Path, normalizer: Normalizer, listen: Listener, features: bool) -> Iterator[str]:
-    """The lines that are not blank, normalised, without their features."""
+    """Yield the normalized lines that are not blank, without their features."""
     number = filled = 0
     for number, line in enumerate(read_lines(source), start=1):
         if number % _PROGRESS_LINES == 0:
@@ -223,3 +179,47 @@ def _text_lines(source: Path, normalizer: Normalizer, listen: Listener, features
             filled += 1
             yield text
     check_not_empty(source, number, filled)
+
+
+@dataclass(frozen=True)
+class LineSample:
+    """A random sample of lines.
+
+    Attributes:
+        lines: The sample, in the order of the text.
+        seen: Lines of the text.
+    """
+
+    lines: list[str]
+    seen: int
+
+
+def sample_lines(lines: Iterable[str], limit: int, seed: int) -> LineSample:
+    """Sample lines up to a total size, in memory bounded by it; all lines if they fit.
+
+    Each line gets a random number, and the lines with the smallest numbers are kept, so the probability of a line
+    depends neither on its position nor on its neighbors. At least one line is kept.
+
+    Args:
+        lines: The text.
+        limit: Maximum size in UTF-8 bytes, including line ends.
+        seed: Seed of the sample.
+    """
+    generator = random.Random(seed)
+    kept: list[tuple[float, int, str, int]] = []  # by negated random number: the largest is on top
+    size, seen = 0, 0
+    largest = 1.0
+    for seen, line in enumerate(lines, start=1):
+        number = generator.random()
+        if number >= largest:
+            continue
+        bytes_used = len(line.encode("utf-8")) + 1
+        heapq.heappush(kept, (-number, seen, line, bytes_used))
+        size += bytes_used
+        while size > limit and len(kept) > 1:
+            dropped = heapq.heappop(kept)
+            size -= dropped[3]
+            # A larger number must not enter later, or the sample would be biased to short lines.
+            largest = -dropped[0]
+    kept.sort(key=lambda entry: entry[1])
+    return LineSample([entry[2] for entry in kept], seen)

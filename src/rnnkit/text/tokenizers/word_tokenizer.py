@@ -1,12 +1,12 @@
-"""`words`: Unicode words and punctuation marks, with joiners that make the cut reversible.
+"""`words`: Unicode words and punctuation marks, with joiner marks that make tokenization reversible.
 
-A token that stood against its neighbour without a space carries the joiner `￭` on that side:
+A token that adjoins its neighbor without a space has the joiner `￭` on that side:
 
     Wow, "naïve" (3.5)!    Wow ￭, "￭ naïve ￭" (￭ 3 ￭.￭ 5 ￭) ￭!
 
-Scripts written without spaces are cut into characters (a base and its marks): 中文 becomes 中 ￭文. A joiner in the
-text itself is written as its bytes inside its token, `<0xEF><0xBF><0xAD>`; no text is cut into such a token. In exact
-text, white space other than one plain space between two tokens is a token too, spelled the same way:
+Scripts written without spaces are split into characters (a base and its combining marks): 中文 becomes 中 ￭文. A joiner
+in the text itself is encoded as bytes inside its token, `<0xEF><0xBF><0xAD>`; no other text gives such a token. In
+exact text, white space other than one plain space between two tokens is a token too, encoded the same way:
 
     dit<U+00A0>:    dit ￭<0xC2><0xA0>￭ :
     a  b            a <0x20>￭ b
@@ -25,14 +25,14 @@ from rnnkit.text.tokenizers.byte_tokens import OTHER_WHITE_SPACE, to_byte_tokens
 from rnnkit.text.tokenizers.tokenizer import Tokenizer
 
 JOINER: Final = "￭"
-"""U+FFED, as in OpenNMT's tokenizer."""
+"""U+FFED, as in the OpenNMT tokenizer."""
 
 _ESCAPED_JOINER: Final = "".join(to_byte_tokens(JOINER))
 _SPACE_TOKENS: Final = {space: "".join(to_byte_tokens(space)) for space in f" {OTHER_WHITE_SPACE}"}
 _SPACES: Final = {token: space for space, token in _SPACE_TOKENS.items()}
 _RUNS: Final = re.compile(r"\S+|\s")
 
-# Blocks of scripts that put no space between words: Thai and Lao, Myanmar, Khmer, iteration marks, Hiragana, Han.
+# Blocks of scripts written without spaces: Thai and Lao, Myanmar, Khmer, iteration marks, Hiragana, Han.
 _UNSPACED: Final = (
     (0x0E00, 0x0EFF),
     (0x1000, 0x109F),
@@ -44,7 +44,7 @@ _UNSPACED: Final = (
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )
-# Letters, digits and marks all stand in these planes of Unicode.
+# All letters, digits and marks are in these planes of Unicode.
 _LETTER_PLANES: Final = (range(0x40000), range(0xE0100, 0xE01F0))
 _FLAG_LETTERS: Final = "\U0001f1e6-\U0001f1ff"
 _EMOJI_MODIFIERS: Final = "\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f"
@@ -56,30 +56,30 @@ _CACHED_LENGTH = 40
 
 
 class WordTokenizer(Tokenizer):
-    """Words, numbers and punctuation marks as tokens, reversible by joiner marks."""
+    """Splits into words, numbers and punctuation marks; joiner marks make it reversible."""
 
     kinds = ("words",)
 
     def __init__(self, normalizer: Normalizer) -> None:
         super().__init__(normalizer)
         self._pieces, self._begins_word = _patterns()
-        self._cuts = _Cuts(self._cut)
+        self._chunk_cache = _ChunkCache(self._tokenize_chunk)
 
-    def split(self, text: str) -> list[str]:
-        """The words and marks; each chunk between spaces is cut by itself."""
+    def tokenize_normalized(self, text: str) -> list[str]:
+        """Return words and marks; each chunk between spaces is independent of the others."""
         if self.normalizer.exact:
-            return self._exact(text)
+            return self._tokenize_exact(text)
         chunks = text.split()
-        return self._joined(chunks).split(" ") if chunks else []
+        return self._tokenize_chunks(chunks).split(" ") if chunks else []
 
-    def join_batch(self, lines: Sequence[str], threads: int = 1) -> list[str]:
-        """The tokens of each line, a space between any two."""
+    def tokenize_to_lines(self, lines: Sequence[str], threads: int = 1) -> list[str]:
+        """Return the tokens of each line, separated by spaces."""
         if self.normalizer.exact:
-            return [" ".join(self._exact(self.normalizer(line))) for line in lines]
-        return [self._joined(self.normalizer.chunks(line)) for line in lines]
+            return [" ".join(self._tokenize_exact(self.normalizer(line))) for line in lines]
+        return [self._tokenize_chunks(self.normalizer.chunks(line)) for line in lines]
 
-    def join(self, tokens: Sequence[str]) -> str:
-        """The line: a space wherever neither neighbour carries a joiner on that side."""
+    def join_tokens(self, tokens: Sequence[str]) -> str:
+        """Join tokens, with a space wherever neither neighbor has a joiner on that side."""
         parts: list[str] = []
         joined = True
         for token in tokens:
@@ -91,13 +91,13 @@ class WordTokenizer(Tokenizer):
             joined = token.endswith(JOINER)
         return "".join(parts)
 
-    def _exact(self, text: str) -> list[str]:
-        """Cut text whose white space is kept. A plain space is implied between two tokens without a joiner."""
+    def _tokenize_exact(self, text: str) -> list[str]:
+        """Tokenize text whose white space is kept. A plain space is implied between two tokens without a joiner."""
         tokens: list[str] = []
         implied = after_space = False
         runs = _RUNS.findall(text)
-        for place, run in enumerate(runs):
-            if run == " " and tokens and not implied and place + 1 < len(runs):
+        for index, run in enumerate(runs):
+            if run == " " and tokens and not implied and index + 1 < len(runs):
                 implied = True
                 continue
             joined = bool(tokens) and not implied
@@ -106,15 +106,15 @@ class WordTokenizer(Tokenizer):
             else:
                 if joined and after_space:
                     tokens[-1] += JOINER
-                tokens += self._cuts[run].split(" ")
+                tokens += self._chunk_cache[run].split(" ")
             implied, after_space = False, space is not None
         return tokens
 
-    def _joined(self, chunks: Sequence[str]) -> str:
-        return " ".join(map(self._cuts.__getitem__, chunks))
+    def _tokenize_chunks(self, chunks: Sequence[str]) -> str:
+        return " ".join(map(self._chunk_cache.__getitem__, chunks))
 
-    def _cut(self, chunk: str) -> str:
-        """Cut text without spaces. A joiner goes to the mark where a mark meets a word, else to the right."""
+    def _tokenize_chunk(self, chunk: str) -> str:
+        """Tokenize text without spaces. Between mark and word, the mark has the joiner; else the right-hand token."""
         pieces: list[str] = self._pieces.findall(chunk)
         tokens = [piece.replace(JOINER, _ESCAPED_JOINER) for piece in pieces]
         for right in range(1, len(pieces)):
@@ -126,16 +126,16 @@ class WordTokenizer(Tokenizer):
         return " ".join(tokens)
 
 
-class _Cuts(dict[str, str]):
-    """The tokens of chunks, joined by spaces; a chunk that is not there yet is cut."""
+class _ChunkCache(dict[str, str]):
+    """Cache from chunks to their tokens, joined by spaces; missing chunks are tokenized."""
 
-    def __init__(self, cut: Callable[[str], str]) -> None:
+    def __init__(self, tokenize: Callable[[str], str]) -> None:
         super().__init__()
-        self._cut = cut
+        self._tokenize = tokenize
 
     def __missing__(self, chunk: str) -> str:
-        found = self._cut(chunk)
-        if len(chunk) <= _CACHED_LENGTH:  # longer ones are rare, and many of them would take much memory
+        found = self._tokenize(chunk)
+        if len(chunk) <= _CACHED_LENGTH:  # longer chunks are rare and would take much memory
             if len(self) >= _CACHED_CHUNKS:
                 self.clear()
             self[chunk] = found
@@ -144,9 +144,9 @@ class _Cuts(dict[str, str]):
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], Callable[[str], object]]:
-    """The pieces of a chunk, and a test whether a piece is a word. Made once: it looks at most of Unicode."""
-    inside = _brackets()
-    spaced, marks, unspaced = inside["spaced"], inside["mark"], inside["unspaced"]
+    """Return the pattern of tokens, and a match for the first character of a word. Cached: it scans most of Unicode."""
+    classes = _character_ranges()
+    spaced, marks, unspaced = classes["spaced"], classes["mark"], classes["unspaced"]
     follow = f"[{marks}{_EMOJI_MODIFIERS}]*"
     alternatives = (
         f"[{spaced}{marks}]+(?:[{_NO_JOIN}{_JOIN}]+[{spaced}{marks}]+)*",  # a word or a number
@@ -157,8 +157,8 @@ def _patterns() -> tuple[re.Pattern[str], Callable[[str], object]]:
     return re.compile("|".join(alternatives), re.DOTALL), re.compile(f"[{spaced}{marks}{unspaced}]").match
 
 
-def _brackets() -> dict[str, str]:
-    """For each class of character, the inside of a regular expression's brackets that matches it."""
+def _character_ranges() -> dict[str, str]:
+    """Return, for each class of characters, the content of the regular-expression set that matches it."""
     spans: dict[str, list[list[int]]] = {"spaced": [], "unspaced": [], "mark": [], "other": []}
     for point in (point for plane in _LETTER_PLANES for point in plane):
         of_class = spans[_character_class(point)]

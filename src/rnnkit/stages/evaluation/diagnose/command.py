@@ -23,7 +23,7 @@ def run(options: DiagnoseOptions, listen: Listener = null_listener) -> FlowResul
 
     Raises:
         UsageError: Options cannot be combined.
-        DataError: There is no model or no text, or the text is too short.
+        DataError: A model or the text is missing, or the text is too short.
         ArtefactError: A model has no recurrent state, or the picture exists.
         FormatError: A model is damaged.
         Interrupted: A signal arrived while networks were trained.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rnnkit.config import argument, option
 from rnnkit.nn import kinds
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 
 FLOW_HIDDEN, RECALL_HIDDEN = 256, 32
 RECALLERS = ("rnn", "gru", "lstm", "mingru")
@@ -34,7 +34,7 @@ class DiagnoseOptions:
     models: list[Path] = argument(
         (), help="Directories of language models.", metavar="MODEL", shown_default="WORK/model; none with --arch"
     )
-    work: Path = usual.work()
+    work: Path = shared.work()
     text: Path | None = option(
         None, help="Raw text; - is standard input.", panel="Data", shown_default="a split of the data"
     )
@@ -83,7 +83,7 @@ class DiagnoseOptions:
     runs: int = option(
         3, help="Networks per architecture, with consecutive seeds from --seed.", panel="Recall", minimum=1
     )
-    threads: int = usual.threads()
+    threads: int = shared.threads()
     output: Path | None = option(
         None, help="Picture of the gradient flow: .png, .svg or .pdf.", panel="Output", shown_default="none"
     )

@@ -11,7 +11,7 @@ from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.errors import UsageError
 from rnnkit.io.workspace import Workspace
 from rnnkit.nn import kinds
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 
 CHECKPOINTS = ("best", "last", "average")
 CACHE_SIZE = 500
@@ -53,7 +53,7 @@ class ScoreOptions:
         (STDIN,),
         help="Raw text, one sentence per line; - is standard input. Source and target for a translation model.",
     )
-    work: Path = usual.work()
+    work: Path = shared.work()
     data: Path | None = option(
         None, help="Score encoded data instead of text.", panel="Data", shown_default="WORK/data with --split"
     )
@@ -108,8 +108,8 @@ class ScoreOptions:
     json: bool = option(False, help="Write one JSON object per line, then one with the summary.", panel="Output")
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     overwrite: bool = option(False, help="Replace the output file.", panel="Output")
-    device: str = usual.device(help="Compute device; auto: the GPU if there is one.")
-    threads: int = usual.threads()
+    device: str = shared.device(help="Compute device; auto: the GPU if there is one.")
+    threads: int = shared.threads()
 
     @property
     def folder(self) -> Path:
@@ -160,7 +160,7 @@ def check(options: ScoreOptions) -> MixtureWeights:
 
 
 def _parse_weights(options: ScoreOptions) -> MixtureWeights:
-    pairs = [usual.parse_weighted_model(text, "--interpolate") for text in options.interpolate]
+    pairs = [shared.parse_weighted_model(text, "--interpolate") for text in options.interpolate]
     given = [weight for _, weight in pairs] + ([options.cache_weight] if options.cache else [])
     total = math.fsum(weight for weight in given if weight is not None)
     if total > 1 + 1e-9:

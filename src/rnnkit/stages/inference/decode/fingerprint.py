@@ -15,7 +15,7 @@ from typing import Any
 from rnnkit.config import STDIN, as_dict
 from rnnkit.errors import DataError
 from rnnkit.io import manifest
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode.options import FUSION_WEIGHT, DecodeOptions
 
 FREE = {"output", "overwrite", "resume", "batch-tokens", "device", "threads", "alignments", "attention"}
@@ -69,7 +69,7 @@ def compute_fingerprint(options: DecodeOptions) -> Fingerprint:
     paths: dict[str, str] = {}
     for name, path, is_text in _files(options):
         if path != STDIN and not path.exists():
-            raise DataError(f"there is no file {path}", path=path)
+            raise DataError(f"{path} does not exist", path=path)
         stream = path == STDIN or not path.is_file()
         inputs[name] = STREAM if stream else manifest.sha256(path)
         shown = str(path).encode("utf-8", "backslashreplace").decode()
@@ -77,7 +77,7 @@ def compute_fingerprint(options: DecodeOptions) -> Fingerprint:
         if is_text and not stream:
             texts[name] = path.stat().st_size
     named = {name: value for name, value in as_dict(options).items() if name not in FREE | BY_CONTENT}
-    weights = [usual.parse_weighted_model(text, "--fusion")[1] for text in options.fusion]
+    weights = [shared.parse_weighted_model(text, "--fusion")[1] for text in options.fusion]
     named["fusion"] = [FUSION_WEIGHT if weight is None else weight for weight in weights]
     return Fingerprint(named, inputs, texts, paths)
 
@@ -137,7 +137,7 @@ def _files(options: DecodeOptions) -> Iterator[tuple[str, Path, bool]]:
     for number, folder in enumerate(options.folders, start=1):
         yield from _of_model(_numbered("model", number), folder, options.checkpoint)
     for number, text in enumerate(options.fusion, start=1):
-        yield from _of_model(_numbered("fusion", number), usual.parse_weighted_model(text, "--fusion")[0], "best")
+        yield from _of_model(_numbered("fusion", number), shared.parse_weighted_model(text, "--fusion")[0], "best")
     if options.shortlist is not None:
         manifest.load(manifest.manifest_path(options.shortlist))
         for path in sorted(options.shortlist.iterdir()):

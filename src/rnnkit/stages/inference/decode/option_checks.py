@@ -76,7 +76,7 @@ def check(options: DecodeOptions, task: str) -> None:
     if task == "cloze":
         if not options.fill:
             raise UsageError(
-                f"{options.folder} is a masked language model, which fills gaps",
+                f"{options.folder} is a masked language model, for infilling",
                 hint="add --fill",
                 path=options.folder,
                 option="--fill",

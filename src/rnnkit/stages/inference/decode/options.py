@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rnnkit.config import STDIN, argument, flag, option
 from rnnkit.io.workspace import Workspace
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.text.masked_lines import DEFAULT_GAP
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class DecodeOptions:
     files: list[Path] = argument(
         (STDIN,), help="Raw text: one sentence, prompt or line with gaps per line; - is standard input."
     )
-    work: Path = usual.work()
+    work: Path = shared.work()
     output: Path = option(STDIN, help="File to write; - is standard output.", panel="Output")
     model: list[Path] = option(
         (), help="Model directory; repeat for an ensemble of translation models.", panel="Model",
@@ -174,8 +174,8 @@ class DecodeOptions:
     batch_tokens: int = option(
         4096, help="Batch size in tokens, padding included.", panel="Optimization", unit="tokens", minimum=1
     )
-    device: str = usual.device(help="Compute device; auto: the GPU if there is one.")
-    threads: int = usual.threads()
+    device: str = shared.device(help="Compute device; auto: the GPU if there is one.")
+    threads: int = shared.threads()
     overwrite: bool = option(False, help="Replace the output file.", panel="Output")
     resume: bool = option(False, help="Resume an interrupted output file.", panel="Output")
 

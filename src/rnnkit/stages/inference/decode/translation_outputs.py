@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.io.resumable_output import resumable_file
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.inference.decode.option_checks import check_attention, check_directions
 from rnnkit.stages.inference.decode.options import (
     FUSION_WEIGHT,
@@ -226,7 +226,7 @@ def _lexicon(options: DecodeOptions, translator: Translator) -> Mapping[str, str
 
 def _parse_fusion(text: str) -> tuple[Path, float]:
     """Parse a language model and its weight. Raises UsageError if the weight is not in (0, 1]."""
-    folder, weight = usual.parse_weighted_model(text, "--fusion")
+    folder, weight = shared.parse_weighted_model(text, "--fusion")
     if weight == 0:
         raise UsageError(
             f"--fusion {text}: with weight 0 the model {folder} has no effect", hint="leave it out", option="--fusion"

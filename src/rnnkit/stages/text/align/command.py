@@ -49,8 +49,8 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
     from rnnkit.data.aligned_data import KIND
 
     shard = parse_shard(options.shard, options.merge)
-    whole = options.output or Workspace(options.work).data
-    output = whole if shard is None else shard.place(whole)
+    folder = options.output or Workspace(options.work).data
+    output = folder if shard is None else shard.path_of(folder)
     with lock.lock_directory(output.parent, "" if shard is None else output.name):
         artifact_output.recover_directory(output)
         check_output_folder(options, output, KIND)
@@ -184,12 +184,14 @@ class _SplitEncoder:
             ]
             copies = None if len(sides) == 1 else stack.enter_context(RawLineCopier(self.folder, part, sides, span))
             pool = stack.enter_context(WorkerPool(make, self.options.processes))
-            blocks = read_line_blocks(paths, MAX_TOKEN_LINE_BYTES, span=span)
-            items = (tuple(block.portable() for block in each) if pool.apart else each for each in blocks)
-            for encoded in map(duplicates.drop, pool.map(items)):
+            blocks = read_line_blocks(paths, MAX_TOKEN_LINE_BYTES, line_range=span)
+            items = (
+                tuple(block.for_other_process() for block in each) if pool.is_parallel else each for each in blocks
+            )
+            for encoded in map(duplicates.deduplicate, pool.map(items)):
                 lines += encoded.lines
                 dropped.update(encoded.dropped)
-                truncated += int(encoded.cut.sum())
+                truncated += int(encoded.truncated.sum())
                 for writer, (ids, lengths) in zip(writers, encoded.sides, strict=True):
                     writer.extend(ids, lengths)
                 if copies is not None:
@@ -219,14 +221,14 @@ class _SplitEncoder:
             held_out = frozenset[int]().union(*prints)
         return EncodingRules(
             drop_empty=part.split != TEST and not options.keep_empty,
-            drop_longer=self._max_length() if part.split != TEST and options.long == "drop" else None,
+            max_length=self._max_length() if part.split != TEST and options.long == "drop" else None,
             max_ratio=options.max_ratio if train else None,
             features=part.features,
             held_out=held_out,
             separator=separator,
-            duplicates=train and options.drop_duplicates,
-            limit=self._truncation_length(part),
-            cut_right=options.truncate_side == "right",
+            deduplicate=train and options.drop_duplicates,
+            truncate_to=self._truncation_length(part),
+            truncate_right=options.truncate_side == "right",
         )
 
     def _max_length(self) -> int | None:
@@ -249,4 +251,4 @@ def _shard_span(shard: Shard, paths: Sequence[Path]) -> tuple[int, int]:
     counts = [count_lines(path) for path in paths]
     if len(set(counts)) > 1:
         raise length_mismatch(paths, counts)
-    return shard.span(counts[0])
+    return shard.line_range(counts[0])

@@ -97,10 +97,10 @@ def run(options: TokenizeOptions, listen: Listener = null_listener) -> TokenizeR
     folder = token_folder(options, shard)
     with lock.lock_directory(folder):
         with ExitStack() as outputs:
-            tokenizer, place, learned = _open_or_create(options, jobs, shard, outputs, listen)
+            tokenizer, location, learned = _open_or_create(options, jobs, shard, outputs, listen)
             if options.samples and tokenizer.kind in RULE_BASED_TOKENIZERS:
                 raise _cannot_sample(tokenizer.kind)
-            with _make_pool(options, place) as pool:
+            with _make_pool(options, location) as pool:
                 encoder = _FileTokenizer(tokenizer, options, shard, pool)
                 written = [encoder.tokenize(job, outputs, listen) for job in jobs]
         for job, file in zip(jobs, written, strict=True):
@@ -274,18 +274,18 @@ class _FileTokenizer:
         # Entered last is completed first: raw lines never appear without their token file and its manifest.
         raw = None if job.raw is None else outputs.enter_context(token_files.create_raw_lines(job.target))
         output = outputs.enter_context(token_files.create_token_file(job.target))
-        span = None if self.shard is None else self.shard.span(count_lines(job.source))
+        span = None if self.shard is None else self.shard.line_range(count_lines(job.source))
         total = None if span is None else span[1] - span[0]
         items: Iterable[Any] = (
             self._batches(job, span)
             if self.options.samples and job.name.split == TRAIN
-            else (block.portable() if self.pool.apart else block for block in _read_file(job, span, raw))
+            else (block.for_other_process() if self.pool.is_parallel else block for block in _read_file(job, span, raw))
         )
         task = f"tokenize {job.source.name}"
         read = lines = tokens = 0
         for piece in self.pool.map(items):
             output.write(piece.text)
-            read += piece.read
+            read += piece.text_lines
             lines += piece.lines
             tokens += piece.tokens
             listen(Progress(task, read, total))
@@ -306,7 +306,7 @@ class _FileTokenizer:
 
 def _read_file(job: _TokenizeJob, span: tuple[int, int] | None, raw: IO[bytes] | None) -> Iterator[LineBlock]:
     """Read a file in blocks, and copy the lines to `raw`."""
-    for (block,) in read_line_blocks([job.source], span=span):
+    for (block,) in read_line_blocks([job.source], line_range=span):
         if raw is not None:
             raw.write(token_files.encode_raw_lines(block.decode()))
         yield block

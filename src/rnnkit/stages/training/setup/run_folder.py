@@ -14,6 +14,7 @@ from rnnkit.errors import ArtefactError, ConfigError
 from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import artifact_output, manifest, resumable_output
 from rnnkit.io.resumable_output import RunDirectory
+from rnnkit.stages.outputs import Options
 
 NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "restarts", "save_every", "samples")
 """Options of a call of the command rather than of the run: a resumed run may have others."""
@@ -21,15 +22,15 @@ NOT_SAVED = ("work", "output", "resume", "overwrite", "dry_run", "restarts", "sa
 CHANGEABLE = ("threads",)
 """Options that a resumed run keeps unless they are given again: they change results only by rounding."""
 
-T = TypeVar("T")
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
-def run_options(options: Any) -> dict[str, Any]:
+def run_options(options: Options) -> dict[str, Any]:
     """Return the options that belong to the run, not to a call of the command."""
     return {key: value for key, value in as_dict(options).items() if key.replace("-", "_") not in NOT_SAVED}
 
 
-def saved_options(folder: Path, options: T, kind: str = "model", version: int = 1) -> T:
+def saved_options(folder: Path, options: OptionsT, kind: str = "model", version: int = 1) -> OptionsT:
     """Return the options that the run was started with, for `--resume`.
 
     Args:
@@ -48,7 +49,7 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
     changes: dict[str, Any] = {}
     differing = []
     hints = typing.get_type_hints(type(options))
-    for field in dataclasses.fields(options):  # type: ignore[arg-type]
+    for field in dataclasses.fields(options):
         key = flag(field.name)
         if field.name in NOT_SAVED or key not in saved:
             continue
@@ -67,7 +68,7 @@ def saved_options(folder: Path, options: T, kind: str = "model", version: int = 
             path=folder,
             option=differing[0].partition(":")[0],
         )
-    return dataclasses.replace(options, **changes)  # type: ignore[type-var]
+    return dataclasses.replace(options, **changes)
 
 
 def has_run(folder: Path) -> bool:

@@ -83,7 +83,7 @@ class TrainingRun(Generic[OptionsT]):
     Attributes:
         options: The options; of a resumed run, those that it was started with.
         directory: The model directory.
-        group: The processes that take each step together.
+        group: The data-parallel process group.
         listen: Receives notes, warnings and progress; silent in all processes but the main one.
         from_checkpoint: Whether a checkpoint will provide the weights.
     """

@@ -11,7 +11,7 @@ from typing import Any
 from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.training import schedules
@@ -56,11 +56,11 @@ class TrainLMOptions:
 
     --arch ngram estimates an n-gram model instead: interpolated modified Kneser-Ney, in seconds.
 
-    --cloze trains a masked language model, which fills gaps given both sides. The model directory holds the best and
+    --cloze trains a masked language model, for infilling given both sides. The model directory holds the best and
     the last weights, the metrics, a learning curve and a model card.
     """
 
-    work: Path = usual.work()
+    work: Path = shared.work()
     data: Path | None = training.data()
     vocab: list[Path] = training.vocab(help="Vocabulary file.")
     tokenizer: Path | None = training.tokenizer()
@@ -174,7 +174,7 @@ def check(options: TrainLMOptions) -> None:
         raise UsageError(
             "--bidirectional needs --cloze",
             "a causal language model must not see the word that it predicts",
-            hint="--cloze trains a masked language model, which fills gaps",
+            hint="--cloze trains a masked language model",
             option="--bidirectional",
         )
     if options.cloze and options.arch in (NGRAM, "transformer"):

@@ -11,7 +11,7 @@ from typing import Any
 from rnnkit.config import option
 from rnnkit.errors import UsageError
 from rnnkit.nn import kinds
-from rnnkit.stages import shared_options as usual
+from rnnkit.stages import shared_options as shared
 from rnnkit.stages.training import training_options
 from rnnkit.stages.training import training_options as training
 from rnnkit.stages.training.setup import training_inputs
@@ -77,7 +77,7 @@ class TrainSeq2SeqOptions:
     vector are initialized randomly with the same spread.
     """
 
-    work: Path = usual.work()
+    work: Path = shared.work()
     data: Path | None = training.data()
     vocab: list[Path] = training.vocab(help="Vocabulary file, or those of source and target.")
     tokenizer: Path | None = training.tokenizer()

@@ -124,7 +124,7 @@ def start_run(
     with atomic_directory(folder / TEXT, ARTIFACT_PART) as temporary:
         counted = text.write_ids(temporary, options.min_count, listen)
         vocabulary, row_of = select_vocabulary(options, pretrained, counted)
-        write_vocabulary_ids(temporary, counted.rows(row_of))
+        write_vocabulary_ids(temporary, counted.vocabulary_ids(row_of))
         corpus = open_corpus(temporary)
         listen(
             Note(
