@@ -236,13 +236,13 @@ def test_several_processes_validate_alike(tmp_path: Path) -> None:
 
 
 SENTENCES = ["A man in a hat .", "Two dogs run over a field ."]
-WORDS_of_translation = ["Häuser", "aufgegangen sein"]
+GERMAN_WORDS = ["Häuser", "aufgegangen sein"]
 CHINESE = ["我们在这里等你。", "他昨天没有来。"]
 
 
 @pytest.mark.parametrize(
     ("references", "expected"),
-    [(SENTENCES, "bleu"), (WORDS_of_translation, "chrf"), (CHINESE, "chrf"), (["a b c d"], "bleu")],
+    [(SENTENCES, "bleu"), (GERMAN_WORDS, "chrf"), (CHINESE, "chrf"), (["a b c d"], "bleu")],
 )
 def test_short_outputs_are_not_measured_by_bleu(references: list[str], expected: str) -> None:
     assert choose_metric("auto", references) == expected
@@ -250,8 +250,8 @@ def test_short_outputs_are_not_measured_by_bleu(references: list[str], expected:
 
 
 def test_bleu_says_nothing_of_words() -> None:
-    assert score_outputs("bleu", WORDS_of_translation, WORDS) == 0
-    assert score_outputs("chrf", WORDS_of_translation, WORDS) == pytest.approx(100)
+    assert score_outputs("bleu", GERMAN_WORDS, GERMAN_WORDS) == 0
+    assert score_outputs("chrf", GERMAN_WORDS, GERMAN_WORDS) == pytest.approx(100)
 
 
 @pytest.mark.parametrize("measure", ["bleu", "chrf", "accuracy"])

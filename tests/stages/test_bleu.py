@@ -268,7 +268,7 @@ def test_a_bleu_without_4_grams_is_explained(tmp_path: Path) -> None:
     chosen = BleuOptions([short], short)
     assert run(chosen).numbers == ("0.0",), "as sacreBLEU"
     [caution] = warnings(chosen)
-    assert caution.startswith("the hypotheses hold no 3-gram, so BLEU is 0 however good they are")
+    assert caution.startswith("the hypotheses hold no 3-gram, so BLEU is 0 regardless of quality")
     assert "up to 2 it is 100.0 (effective order" in caution
     assert "--metric chrf" in caution
     assert warnings(replace(chosen, baseline=short, bootstrap_samples=2)) == [
