@@ -222,18 +222,8 @@ def test_drawn_places_are_the_seed_s() -> None:
     assert 4 <= int(target_N.min()) <= int(target_N.max()) <= 10
 
 
-ARCHS_of_fresh_network = [arch for arch in kinds.LANGUAGE_ARCHS if arch != "transformer"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread_of_fresh_network() -> Iterator[None]:
-    """Networks so small gain nothing by a second thread."""
-    with single_thread(torch.device("cpu")):
-        yield
-
-
 @pytest.mark.parametrize("start", kinds.INITIALIZATIONS)
-@pytest.mark.parametrize("arch", ARCHS_of_fresh_network)
+@pytest.mark.parametrize("arch", ARCHS)
 def test_the_seed_decides_and_nothing_outside_changes(arch: kinds.LanguageArch, start: kinds.Initialization) -> None:
     config = LMConfig(arch, 11, embedding=5, hidden=7, layers=2)
     torch.manual_seed(5)
@@ -252,7 +242,7 @@ def test_orthogonal_state_matrices() -> None:
     torch.testing.assert_close(weight @ weight.T, torch.eye(7))
 
 
-@pytest.mark.parametrize("arch", ARCHS_of_fresh_network)
+@pytest.mark.parametrize("arch", ARCHS)
 def test_uniform_weights_are_those_of_torch_s_layers(arch: kinds.LanguageArch) -> None:
     network = gradient_profile.initialize_model(
         LMConfig(arch, 11, hidden=49, embedding=5, layers=2, tied=False), "uniform", 3

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.raising import raises
 from tests.reliability.runs import finish, start
 
 from rnnkit.data.aligned_data import AlignedData
@@ -191,7 +192,7 @@ def test_raw_lines_are_those_of_the_kept_pairs(tmp_path: Path) -> None:
         assert data.raw_lines("train", side, 5) is None
     path = work / "data" / "valid.bb.lines.txt"
     path.write_text("only one\n", encoding="utf-8")
-    with pytest.raises(FormatError, match=r"valid\.bb\.lines\.txt has 1 lines\n  meta\.json says 16 sentences"):
+    with raises(FormatError, "valid.bb.lines.txt", 1, 16):
         data.raw_lines("valid", "bb", 16)
 
 
