@@ -84,13 +84,13 @@ def test_two_at_once_do_not_mix_their_lines(
 def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from rnnkit.decoding import translate
 
-    spell, seen = translate.detokenize_outputs, []
+    detokenize, seen = translate.detokenize_outputs, []
 
     def interrupted(*words: object) -> translate.TranslatedLine:
         seen.append(words)
         if len(seen) == 4:
             raise KeyboardInterrupt
-        return spell(*words)  # type: ignore[arg-type]
+        return detokenize(*words)  # type: ignore[arg-type]
 
     words = ("decode", text, "--threads", "1", "--output", "out")
     with monkeypatch.context() as changed:
@@ -135,7 +135,7 @@ def test_models_are_named_one_by_one(run: Run, text: str) -> None:
         (["--attention", "map"], "--attention map: unknown file type\n"),
     ],
 )
-def test_options_that_make_no_sense_are_usage_errors(run: Run, text: str, words: list[str], message: str) -> None:
+def test_invalid_options_are_usage_errors(run: Run, text: str, words: list[str], message: str) -> None:
     outcome = run("decode", text, *words)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith(f"error: {message}")
