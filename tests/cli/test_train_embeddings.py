@@ -80,7 +80,7 @@ def test_options_that_make_no_sense(run: Run, words: list[str], complaint: str) 
     ("words", "complaint"),
     [
         (["none.txt"], "file not found: none.txt"),
-        (["."], ". is a folder, a text file is wanted"),
+        (["."], ". is a folder, not a text file"),
         (["empty.txt"], "the text is empty"),
         (["one.txt"], "only the word 'the' comes --min-count 5 times or more"),
         (["wiki.txt", "--min-count", "100000"], "all 12 words are rarer than --min-count 100000"),

@@ -1,4 +1,4 @@
-"""Aligned data, written and read."""
+"""Aligned data: write, read, and damaged files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SENTENCES = st.lists(st.lists(st.integers(UNK, 9).filter(lambda row: row != EOS)
 def made(
     folder: Path, corpora: dict[str, Corpus], size: int = 10, padding: Padding | None = None, split: str = "train"
 ) -> Path:
-    """Data of one split; EOS is added to each sentence."""
+    """Write data of one split; EOS is added to each sentence."""
     counts = {}
     for language, corpus in corpora.items():
         with SentenceWriter(folder, split, language, size, padding) as writer:

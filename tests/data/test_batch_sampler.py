@@ -1,4 +1,4 @@
-"""Batches: the budget, the order, and taking it up again."""
+"""Batches: token budget, order, and resuming."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert flat(1, 0) != flat(2, 0)
 
 
-def test_sentences_of_like_length_share_a_batch() -> None:
+def test_sentences_of_similar_length_share_a_batch() -> None:
     sides = lengths([(length, length) for length in range(1, 41)] * 5)
     batches = plan_epoch(sides, 100, seed=1, epoch=0)
     padded = sum(len(batch) * int(sides[1][batch].max()) for batch in batches)
     assert padded < 1.1 * sides[1].sum()
 
 
-def test_batches_taken_up_again_go_on_where_they_were() -> None:
+def test_resumed_batches_continue() -> None:
     sides = lengths([(index % 7 + 1, index % 5 + 1) for index in range(50)])
     whole = BatchSampler(sides, 20, seed=3)
     for _ in range(whole.per_epoch + 3):

@@ -1,4 +1,4 @@
-"""The text in columns and pieces: nothing is lost, nothing is read before its turn, and a position is enough."""
+"""BPTT chunks and line batches: each token once and in order, resumable from a position."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def joined(pieces: list[LanguageModelBatch]) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_pieces_follow_each_other_and_targets_are_one_token_on() -> None:
+def test_chunks_are_consecutive_and_targets_are_shifted() -> None:
     first, second, third = one_pass(BpttBatchSampler(IDS[:21], BpttLayout(3, 3, rotate=False), seed=1))
     assert first.target_BT.tolist() == [[10, 11, 12], [17, 18, 19], [24, 25, 26]]
     assert first.input_BT.tolist() == [[EOS, 10, 11], [16, 17, 18], [23, 24, 25]]
@@ -68,7 +68,7 @@ def test_the_remainder_of_the_streams_moves_each_epoch() -> None:
     assert set.union(*seen) == set(IDS[:23].tolist())
 
 
-def test_a_position_is_enough_to_go_on() -> None:
+def test_resuming_from_a_position() -> None:
     cutting = BpttLayout(3, 5, variable_length=True)
     batches = BpttBatchSampler(IDS, cutting, seed=4)
     for _ in range(batches.per_epoch + 2):
@@ -82,7 +82,7 @@ def test_a_position_is_enough_to_go_on() -> None:
     assert again.state_dict() == batches.state_dict()
 
 
-def test_passes_differ_and_seeds_differ() -> None:
+def test_epochs_and_seeds_differ() -> None:
     batches = BpttBatchSampler(IDS, BpttLayout(5, 7), seed=1)
     first, second = joined(one_pass(batches))[1], joined(one_pass(batches))[1]
     assert first.tolist() != second.tolist()
@@ -102,7 +102,7 @@ def test_variable_chunks_are_around_their_length_or_half() -> None:
     assert plan_chunks(8, BpttLayout(1, 4), seed=1, epoch=0) == [0, 4, 8]
 
 
-def test_lines_start_from_nothing_and_are_padded_on_the_right() -> None:
+def test_lines_start_from_the_zero_state_with_right_padding() -> None:
     piece = collate_lines([np.array([7, 8, EOS]), np.array([9, EOS])])
     assert piece.target_BT.tolist() == [[7, 8, EOS], [9, EOS, PAD]]
     assert piece.input_BT.tolist() == [[EOS, 7, 8], [EOS, 9, EOS]]
@@ -124,6 +124,6 @@ def test_line_batches_have_every_line_once_and_resume() -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 3, 200])
-def test_a_text_shorter_than_the_columns_gets_fewer(columns: int) -> None:
+def test_a_short_text_has_fewer_streams(columns: int) -> None:
     batches = BpttBatchSampler(IDS[:7], BpttLayout(columns, 5), seed=1)
     assert joined(one_pass(batches))[1].shape[0] == min(columns, 7)

@@ -1,4 +1,4 @@
-"""The parts of a corpus."""
+"""The splits of a corpus."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rnnkit.text.token_files import open_token_file
 
 
 def written(folder: Path, **texts: str) -> list[Path]:
-    """Token files; `train_de` becomes train.de.tok."""
+    """Write token files; `train_de` becomes train.de.tok."""
     paths = []
     for name, text in texts.items():
         path = folder / f"{name.rpartition('_')[0]}.{name.rpartition('_')[2]}.tok"

@@ -1,4 +1,4 @@
-"""Blocks to ids, and what is left out of them."""
+"""Encoding of blocks, filters and deduplication."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_two_sides() -> None:
     )
 
 
-def test_long_sentences_are_cut_on_either_side() -> None:
+def test_long_sentences_are_truncated_on_either_side() -> None:
     for right, wanted in ((True, [4, 4, EOS]), (False, [5, 5, EOS])):
         aligned = EncodeWorker([IDS], EncodingRules(truncate_to=3, truncate_right=right)).process(
             (block("a a b b", "a"),)

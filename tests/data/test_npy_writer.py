@@ -1,4 +1,4 @@
-"""Growing and mapped `.npy` files."""
+"""`.npy` files written before their length is known."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_mapped_array_is_read_only(tmp_path: Path) -> None:
         array[0] = 3
 
 
-def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
+def test_closing_twice_is_allowed(tmp_path: Path) -> None:
     array = NpyWriter(tmp_path / "ids.npy", np.int64)
     array.close()
     array.close()

@@ -1,4 +1,4 @@
-"""Grounds to leave a sentence out."""
+"""Filters of sentences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_lengths() -> None:
     assert length_ratio_filter(2.9).drops([LONG, SHORT])
 
 
-def test_features_are_no_part_of_a_length_ratio() -> None:
+def test_features_do_not_count_for_the_length_ratio() -> None:
     sides = [["␉V", "␉PST", "␉SG", "␉␉", "a"], ["b", "c"]]
     assert not length_ratio_filter(1, features=True).drops(sides)
     assert length_ratio_filter(2).drops(sides)
@@ -32,12 +32,12 @@ def test_features_are_no_part_of_a_length_ratio() -> None:
     assert max_length_filter(5).drops(sides), "the model reads features as it reads the text"
 
 
-def test_sides_and_tokens_are_told_apart() -> None:
+def test_fingerprints_distinguish_sides_and_tokens() -> None:
     sentences = [[["a", "b"]], [["a"], ["b"]], [["ab"]], [["b", "a"]], [["a", "b"], []]]
     assert len(fingerprints(sentences)) == len(sentences)
 
 
-def test_leaked_sentences_are_found_however_they_are_cut() -> None:
+def test_leaked_sentences_are_found_in_any_segmentation() -> None:
     held_out = fingerprints([[["▁a", "b"], ["▁c"]]], separator="")
     drops = leakage_filter(held_out, separator="").drops
     assert drops([["▁", "ab"], ["▁", "c"]])

@@ -43,7 +43,7 @@ def dense(content: bytes) -> tuple[NDArray[np.int64], dict[str, NDArray[Any]]]:
 
 @pytest.mark.parametrize("block", [4, 1 << 15])
 @given(corpus=SENTENCES, padding=st.sampled_from([None, Padding(6, "left"), Padding(7, "right")]))
-def test_rows_say_what_the_sentences_hold(block: int, corpus: list[list[int]], padding: Padding | None) -> None:
+def test_rows_represent_the_sentences(block: int, corpus: list[list[int]], padding: Padding | None) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sparse_matrices, "_BLOCK_IDS", block)
         written = {kind: io.BytesIO() for kind in KINDS}

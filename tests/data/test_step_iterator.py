@@ -1,4 +1,4 @@
-"""Steps of several batches: every batch once, in the order of one process, shared out among all."""
+"""Steps of several batches: every batch once, sharded among ranks in the order of one process."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ LENGTHS = np.array([3, 5, 7, 2, 2, 4, 6, 1, 3, 3, 5])
 COUNTS = st.integers(1, 4)
 
 
-def test_a_share_is_every_nth_part() -> None:
+def test_a_shard_is_every_nth_part() -> None:
     assert ShardSpec(2, rank=1, world_size=3).select("abcdef") == "be"
     assert ShardSpec(2, rank=1, world_size=3).batches_per_step == 6
 
 
 @given(COUNTS, COUNTS)
-def test_processes_share_the_batches_that_one_would_take(accumulate: int, processes: int) -> None:
+def test_ranks_share_the_batches_of_one_process(accumulate: int, processes: int) -> None:
     alone = StepIterator(BatchSampler([LENGTHS], 9, seed=1), ShardSpec(accumulate * processes))
     shares = [
         StepIterator(BatchSampler([LENGTHS], 9, seed=1), ShardSpec(accumulate, rank, processes))
@@ -51,7 +51,7 @@ def test_an_epoch_has_every_sentence_once_and_whole_steps(count: int) -> None:
 
 
 @given(COUNTS, COUNTS, st.integers(1, 30))
-def test_columns_of_a_text_are_divided_up(accumulate: int, processes: int, columns: int) -> None:
+def test_streams_are_divided_among_ranks(accumulate: int, processes: int, columns: int) -> None:
     text = np.arange(4, 104, dtype=np.uint16)
     whole = BpttBatchSampler(text, BpttLayout(columns, 7), seed=2)
     shares = [
@@ -67,7 +67,7 @@ def test_columns_of_a_text_are_divided_up(accumulate: int, processes: int, colum
         assert {part.resets_state for part in pieces} == {piece.resets_state}
 
 
-def test_a_part_keeps_its_columns_through_a_pass() -> None:
+def test_a_batch_keeps_its_streams_throughout_an_epoch() -> None:
     text = np.arange(4, 104, dtype=np.uint16)
     steps = StepIterator(
         BpttBatchSampler(text, BpttLayout(6, 5, rotate=False), seed=2), ShardSpec(3, rank=1, world_size=2)

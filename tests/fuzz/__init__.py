@@ -1,1 +1,1 @@
-"""Readers and hostile files: what comes out is an error of rnnkit, in little memory."""
+"""Hostile files: every reader raises an error of rnnkit, in bounded memory."""

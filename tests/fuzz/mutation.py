@@ -1,4 +1,4 @@
-"""Changes to a valid file of the kinds that find faults in readers: sizes that lie, values that are extreme, cuts."""
+"""Mutations of a valid file that find faults in readers: wrong sizes, extreme values, truncation."""
 
 from __future__ import annotations
 

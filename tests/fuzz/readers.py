@@ -1,4 +1,4 @@
-"""Every reader of files, with valid files to begin from. A file stands in a folder of its own, its neighbours whole."""
+"""All readers of files, with valid files to mutate. Each file is in its own directory, with intact neighbors."""
 
 from __future__ import annotations
 

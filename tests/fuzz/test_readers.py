@@ -1,4 +1,4 @@
-"""Hostile files: every reader answers with an error of rnnkit, takes little memory, and leaves other folders alone."""
+"""Hostile files: every reader raises an error of rnnkit, in bounded memory, and touches no other directory."""
 
 from __future__ import annotations
 

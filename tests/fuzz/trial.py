@@ -1,4 +1,4 @@
-"""One hostile file given to one reader: what is wrong with how the reader takes it, if anything is."""
+"""One hostile file given to one reader: returns what is wrong with the outcome, if anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Artefacts that are whole or absent, and that only replace their like."""
+"""Atomic writes of artifacts, which replace only artifacts of the same kind."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from rnnkit.io.artifact_output import (
 
 
 class Fault(Exception):
-    """Something goes wrong in the middle."""
+    """A failure during a write."""
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file below a folder, those under temporary names too."""
+    """Return every file below a directory, including temporary ones."""
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def make(folder: Path, *names: str, kind: str = "toy") -> None:
-    """An artefact that consists of these files."""
+    """Write an artifact of these files."""
     with atomic_directory(folder, kind) as partial:
         for name in names:
             (partial / name).parent.mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ def test_what_a_kill_left_behind_is_replaced(tmp_path: Path) -> None:
     assert names(tmp_path) == ["data/meta.json", "data/whole"]
 
 
-def test_a_folder_moved_aside_is_put_back(tmp_path: Path) -> None:
+def test_a_directory_moved_aside_is_restored(tmp_path: Path) -> None:
     (tmp_path / ".data.old").mkdir()
     (tmp_path / ".data.old" / "a").write_text("a")
     recover_directory(tmp_path / "data")
@@ -180,7 +180,7 @@ PRECIOUS = (
 
 
 @pytest.mark.parametrize("there", PRECIOUS, ids=lambda there: there.__name__)
-def test_nothing_but_its_like_is_replaced(tmp_path: Path, there: Callable[[Path], None]) -> None:
+def test_only_the_same_kind_is_replaced(tmp_path: Path, there: Callable[[Path], None]) -> None:
     there(tmp_path / "data")
     before = contents(tmp_path)
     with pytest.raises(ArtefactError) as caught:
@@ -190,7 +190,7 @@ def test_nothing_but_its_like_is_replaced(tmp_path: Path, there: Callable[[Path]
     assert contents(tmp_path) == before
 
 
-def test_what_comes_in_meanwhile_stays(tmp_path: Path) -> None:
+def test_files_created_meanwhile_are_kept(tmp_path: Path) -> None:
     make(tmp_path / "data", "a")
     with pytest.raises(ArtefactError, match="did not write"), atomic_directory(tmp_path / "data", "toy"):
         (tmp_path / "data" / "notes.txt").write_text("precious")

@@ -1,4 +1,4 @@
-"""Writes are whole or absent."""
+"""Atomic writes of files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from rnnkit.io.durable import explain_os_errors
 
 
 class Fault(Exception):
-    """Something goes wrong in the middle."""
+    """A failure during a write."""
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Every file below a folder, those under temporary names too."""
+    """Return every file below a directory, including temporary ones."""
     return {str(path.relative_to(folder)): path.read_text() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 

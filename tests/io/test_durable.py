@@ -1,4 +1,4 @@
-"""What the operating system says, as an error that a user can act on."""
+"""Errors of the operating system, as errors that a user can act on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One writer a folder."""
+"""One writer per directory."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_lock_left_by_a_dead_process_is_taken_over(tmp_path: Path) -> None:
 
 
 def name(**changed: str) -> str:
-    """This process's name with some parts changed: process, host, started, boot, space."""
+    """Return the identity of this process with some fields changed: process, host, started, boot, space."""
     parts = dict(zip(("process", "host", "started", "boot", "space"), lock.process_identity().split(" "), strict=True))
     return " ".join({**parts, **changed}.values())
 

@@ -1,4 +1,4 @@
-"""What artefacts say of themselves."""
+"""Manifests: kinds, versions, checksums, safe names."""
 
 from __future__ import annotations
 

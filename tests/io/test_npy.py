@@ -1,4 +1,4 @@
-"""Arrays are mapped as NumPy would read them, and headers that lie are refused."""
+"""Memory-mapped arrays against NumPy, and malformed headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that grow line by line: what an interrupt leaves, and how it is gone on with."""
+"""Resumable files: what an interruption leaves, and resuming."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_file_from_elsewhere_is_resumed(tmp_path: Path) -> None:
 
 
 @given(st.binary(max_size=60).map(lambda text: text.replace(b"x", b"\n")), st.integers(0, 9))
-def test_whole_lines_are_those_with_an_end(tmp_path_factory: pytest.TempPathFactory, text: bytes, keep: int) -> None:
+def test_complete_lines_have_an_end(tmp_path_factory: pytest.TempPathFactory, text: bytes, keep: int) -> None:
     path = tmp_path_factory.mktemp("grow") / "out"
     path.write_bytes(text)
     lines = text.split(b"\n")[:-1]

@@ -1,4 +1,4 @@
-"""Default places."""
+"""Default paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from rnnkit.io.workspace import Workspace
 
 
-def test_shard_paths() -> None:
+def test_default_paths() -> None:
     work = Workspace(Path("w"))
     assert [work.tokens, work.tokenizer, work.data, work.model, work.embeddings] == [
         Path("w") / name for name in ("tokens", "tokenizer", "data", "model", "embeddings")

@@ -221,8 +221,8 @@ def test_counts_must_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("right", "written", "message"),
     [
-        (None, "a\n", "there is no file .*right"),
-        ("a\n", None, "there is no file .*written"),
+        (None, "a\n", "file not found: .*right"),
+        ("a\n", None, "file not found: .*written"),
         ("", "a\n", ".*right is empty"),
         ("a\n", "", ".*written is empty"),
         ("\n\n", "a\nb\n", ".*right holds only blank lines"),

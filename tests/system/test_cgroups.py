@@ -1,4 +1,4 @@
-"""Limits of control groups, read from trees of files as Linux shows them."""
+"""Limits of control groups, read from file trees as Linux presents them."""
 
 from __future__ import annotations
 
@@ -184,12 +184,12 @@ def test_threads_are_as_many_as_the_quota_keeps_busy(
     assert chosen == {machine.THREADS_VARIABLE: "7"}
 
 
-def test_half_a_core_and_600_mb_are_called_so() -> None:
+def test_limits_are_formatted() -> None:
     assert str(machine.ResourceLimits(0.5, 1, 600_000_000)) == "0.5 cores, 1 thread, 600 MB of memory"
     assert str(machine.ResourceLimits(2.0, 2, 16_500_000_000)) == "2 cores, 2 threads, 16.5 GB of memory"
 
 
-def test_more_than_the_limit_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_above_the_limit_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = {V2 + "memory.max": f"{64 * MIB}\n"}
     monkeypatch.setattr(cgroups, "ROOT", tree(tmp_path, "0::/\n", V2_MOUNT, files))
     assert machine.memory_shortage(64 * MIB) is None
@@ -198,7 +198,7 @@ def test_more_than_the_limit_is_warned_of(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def real_group() -> Iterator[tuple[Path, Path]]:
-    """Groups of version 1 with half a core and 600 MB, for processor time and memory."""
+    """Create groups of version 1 limited to half a core and 600 MB."""
     folders = [Path(f"/sys/fs/cgroup/{name}/rnnkit-test-{os.getpid()}") for name in ("cpu", "memory")]
     try:
         for folder in folders:

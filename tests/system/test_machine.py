@@ -1,4 +1,4 @@
-"""What the machine has."""
+"""Resources of the machine."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_limit_on_memory_is_honoured(kind: str) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "MemTotal: 5 kB\n", "no facts\n", "MemAvailable: many kB\n"])
-def test_a_system_that_does_not_say_is_taken_for_empty(
+def test_unreported_available_memory_is_the_total(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = tmp_path / "meminfo"
@@ -62,7 +62,7 @@ def test_threads_that_end_meanwhile_are_not_counted(tmp_path: Path, monkeypatch:
     assert run_queue_wait_seconds() == 1.75
 
 
-def test_a_system_that_keeps_no_lines_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreported_run_queues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_TASKS", tmp_path / "none")
     assert run_queue_wait_seconds() is None
 
@@ -88,7 +88,7 @@ def test_peak_memory_excludes_the_parent_process() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "Name:\tpython\nVmRSS:\t  12 kB\n"])
-def test_the_peak_is_asked_elsewhere_where_a_system_does_not_say(
+def test_peak_memory_without_proc(
     content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = tmp_path / "status"
@@ -116,7 +116,7 @@ FILES_OF_THE_SYSTEM = ("_MEMORY", "_MAPPINGS", "_STATUS", "_TASKS")
 
 @pytest.fixture(params=["missing", "a folder", "garbage"])
 def no_proc(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A system whose files about processes are not what Linux has there."""
+    """A system whose process files differ from those of Linux."""
     for name in FILES_OF_THE_SYSTEM:
         place = tmp_path / name
         if request.param == "a folder" or name == "_TASKS":

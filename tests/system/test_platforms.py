@@ -1,4 +1,4 @@
-"""Systems that rnnkit does not run on get a message, not the name of a module that they lack."""
+"""Unsupported platforms get a message instead of a failed import."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers: results in order, errors in their turn, no process left behind."""
+"""Workers: results and errors in order, no process left behind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rnnkit.system.workers import WorkerPool
 
 
 class Square:
-    """Squares numbers, the small ones slowly; some numbers mean harm."""
+    """Squares numbers, small ones slowly; negative numbers fail in various ways."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -38,7 +38,7 @@ class Square:
 
 
 def children() -> list[str]:
-    """The processes that this one has started and that still run."""
+    """Return the running child processes."""
     return "".join(mine.read_text() for mine in Path("/proc/self/task").glob("*/children")).split()
 
 

@@ -1,4 +1,4 @@
-"""Blocks: the lines of the one line reader, however a file is cut."""
+"""Line blocks against the line reader, for all block sizes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write(path: Path, content: bytes, pack: bool = False) -> Path:
 
 
 def lines_of(blocks: Iterator[tuple[LineBlock, ...]], max_bytes: int = 99) -> list[list[str]]:
-    """The lines of each file, every block read twice: as it is here, and as another process reads it."""
+    """Return the lines of each file, with every block decoded here and as in another process."""
     sides: dict[Path, list[str]] = {}
     for block in (block for each in blocks for block in each):
         lines = block.decode(max_bytes)

@@ -1,4 +1,4 @@
-"""The line reader and what it refuses."""
+"""The line reader and its errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rnnkit.text.lines import MAX_LINE_BYTES, STDIN, batch_lines, decode_lines, 
 
 
 def refused(path: Path) -> str:
-    """What the reader says of a file."""
+    """Return the error of the reader for a file."""
     with pytest.raises(DataError) as caught:
         list(read_lines(path))
     return str(caught.value)
@@ -60,7 +60,7 @@ def test_any_text_comes_back(lines: list[str]) -> None:
 
 
 def test_missing_folder_and_damaged_files(tmp_path: Path) -> None:
-    assert refused(tmp_path / "none.de") == f"{tmp_path / 'none.de'} does not exist"
+    assert refused(tmp_path / "none.de") == f"file not found: {tmp_path / 'none.de'}"
     assert refused(tmp_path).startswith(f"{tmp_path} is a folder")
     whole = gzip.compress(b"some line\n" * 1000, mtime=0)
     path = made(tmp_path, whole[:-20])

@@ -1,4 +1,4 @@
-"""Lines with gaps, cut into tokens around them."""
+"""Tokenization of lines with gaps."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EXACT = Normalizer("none", exact=True)
         ("qzgapzq ___ QZGAPZQq", ["qzgapzq", None, "QZGAPZQq"]),
     ],
 )
-def test_words_are_cut_around_gaps_as_in_text(line: str, tokens: list[str | None]) -> None:
+def test_words_around_gaps_are_tokenized_as_in_text(line: str, tokens: list[str | None]) -> None:
     assert tokenize_masked(line, "___", WORDS) == tokens
 
 
@@ -52,7 +52,7 @@ def test_lower_case_reaches_the_words_and_not_the_gap() -> None:
     places=st.sets(st.integers(0, 6), min_size=1),
 )
 def test_a_word_in_the_gaps_place_gives_the_same_tokens(words: list[str], places: set[int]) -> None:
-    """Whatever stands around: the gap is cut as a word is."""
+    """Whatever its context, a gap is tokenized like a word."""
     chunks = [
         word for place, word in enumerate([*words, "a"]) for word in (["___"] if place in places else []) + [word]
     ]
@@ -62,14 +62,14 @@ def test_a_word_in_the_gaps_place_gives_the_same_tokens(words: list[str], places
     assert tokenize_masked(" ".join(chunks), "___", WORDS) == [None if token == "xyz" else token for token in expected]
 
 
-def test_tokens_parted_by_spaces_keep_their_marks() -> None:
+def test_whitespace_tokens_keep_punctuation() -> None:
     for tokenizer in (SPACES, None):
         assert tokenize_masked("the <unk> ___ 's", "___", tokenizer) == ["the", "<unk>", None, "'s"]
     assert tokenize_masked("a ___. b", "___", None) == ["a", "___.", "b"]
     assert tokenize_masked("a ___. b", "___", SPACES) == ["a", None, ".", "b"]
 
 
-def test_pieces_of_words_are_cut_on_each_side_by_themselves() -> None:
+def test_subwords_are_tokenized_on_each_side_of_a_gap() -> None:
     subwords = train_subwords(["the cat sat on the mat"] * 50, "unigram", None, Normalizer())
     characters = CharacterTokenizer(Normalizer())
     for tokenizer in (subwords, characters):
@@ -78,12 +78,12 @@ def test_pieces_of_words_are_cut_on_each_side_by_themselves() -> None:
 
 
 @pytest.mark.parametrize("gap", ["[MASK]", "?", "***", "xyz", "…"])
-def test_a_gap_may_be_written_in_other_ways(gap: str) -> None:
+def test_custom_gaps(gap: str) -> None:
     assert tokenize_masked(f"a {gap} b ___", gap, SPACES) == ["a", None, "b", "___"]
 
 
 @pytest.mark.parametrize("gap", ["", " ", "a b", "a "])
-def test_a_gap_that_no_line_could_hold_is_refused(gap: str) -> None:
+def test_an_invalid_gap_is_refused(gap: str) -> None:
     with raises(UsageError, repr(gap), option="--gap"):
         check_gap(gap)
     check_gap("___")

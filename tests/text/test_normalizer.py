@@ -1,4 +1,4 @@
-"""One spelling of a line."""
+"""Normalization of lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_examples(normalizer: Normalizer, text: str, result: str) -> None:
 
 
 @given(st.text(), st.sampled_from(FORMS), st.booleans())
-def test_doing_it_twice_changes_nothing(text: str, form: str, lowercase: bool) -> None:
+def test_normalization_is_idempotent(text: str, form: str, lowercase: bool) -> None:
     normalise = Normalizer(form, lowercase)
     once = normalise(text)
     assert normalise(once) == once

@@ -37,7 +37,7 @@ def counted(lines: list[list[str]], most: int = 1000) -> BigramCounts:
 
 
 @given(LINES, st.integers(1, 3), st.sampled_from([1, 3, 7, 1000]))
-def test_pairs_are_those_of_a_plain_count(lines: list[list[str]], least: int, buffer: int) -> None:
+def test_bigrams_equal_those_of_a_counter(lines: list[list[str]], least: int, buffer: int) -> None:
     words = Counter(word for line in lines for word in line)
     plain = Counter(pair for line in lines for pair in pairwise(line))
     with pytest.MonkeyPatch.context() as patch:
@@ -51,7 +51,7 @@ def test_pairs_are_those_of_a_plain_count(lines: list[list[str]], least: int, bu
     }
 
 
-def test_the_rarest_pairs_go_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rarest_bigrams_are_dropped_above_the_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phrase_detection, "BUFFER_WORDS", 1)  # each line is counted at once
     counts = counted([["a", "b", "a", "b"], ["a", "c"], ["b", "c"]], most=2)
     # ab twice, ba, ac: one too many, so that both of count 1 go; bc comes after that

@@ -1,4 +1,4 @@
-"""Shards: every line in exactly one of them, and all of them found again."""
+"""Shards: each line is in exactly one, and all are found for the merge."""
 
 from __future__ import annotations
 

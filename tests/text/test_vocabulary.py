@@ -1,4 +1,4 @@
-"""The table of tokens."""
+"""Vocabularies in memory and on disk."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_order_is_by_count_then_code_point() -> None:
     assert len(Vocabulary.from_counts({"b": 2}, max_size=3)) == 4
 
 
-def test_typing_a_special_symbol_injects_nothing(tmp_path: Path) -> None:
+def test_typed_special_tokens_are_ordinary_entries(tmp_path: Path) -> None:
     text = ["</s>", "<unk>", "a", "<pad>", "</s>"]
     vocabulary = Vocabulary.from_counts(Counter(text))
     ids = vocabulary.encode([*text, "new"])
@@ -63,7 +63,7 @@ def test_saved_and_loaded_are_equal(tmp_path_factory: pytest.TempPathFactory, co
     assert vocabulary.decode(vocabulary.encode(counts)) == list(counts)
 
 
-def test_the_manifest_names_what_was_counted(tmp_path: Path) -> None:
+def test_the_manifest_records_the_inputs(tmp_path: Path) -> None:
     path = tmp_path / "vocab.tsv"
     Vocabulary.from_counts({"a": 1}).save(path, inputs={"tokenizer": "abc"}, facts={"tokens": 1})
     meta = read_vocabulary_manifest(path)

@@ -1,4 +1,4 @@
-"""Vocabularies matched by spelling."""
+"""Mapping of vocabularies by spelling."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def found(first: Vocabulary, other: Vocabulary) -> vocabulary_mapping.Vocabulary
 
 
 @given(WORDS, WORDS)
-def test_every_row_goes_to_its_like(ours: list[str], theirs: list[str]) -> None:
+def test_every_token_maps_to_the_same_token(ours: list[str], theirs: list[str]) -> None:
     first, other = table(*ours), table(*theirs)
     match = found(first, other)
     assert match.other_id_V[:4].tolist() == [0, 1, 2, 3]
@@ -47,7 +47,7 @@ def test_literal_unk_maps_to_the_unknown_token() -> None:
     assert (match.missing, match.extra, match.coverage) == (0, 0, 1.0)
 
 
-def test_what_is_lacking_is_counted_in_one_line() -> None:
+def test_mismatches_are_counted_in_one_line() -> None:
     assert vocabulary_mapping.describe_mismatches(found(table("a", "b"), table("a", "c", "d")), "A", "B") == (
         "A and B are matched by spelling: 1 of 2 tokens of A are <unk> to B, 2 of 3 tokens of B are <unk> to A"
     )

@@ -1,4 +1,4 @@
-"""Blocks of words against `str.split`, wherever one block ends and the next begins."""
+"""Word blocks against `str.split`, for all block boundaries."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def longest_word(content: bytes) -> int:
 
 
 def words_of(path: Path, size: int) -> list[list[bytes]]:
-    """The words of each line; every block but the last ends between words."""
+    """Return the words of each line; every block except the last ends after a word."""
     blocks = list(read_word_blocks(path, size))
     assert all(block and block[-1] in ASCII_SPACES for block in blocks[:-1])
     lines = b"".join(blocks).split(b"\n")
@@ -121,7 +121,7 @@ def test_other_files(tmp_path: Path) -> None:
     path = written("gut\n".encode("utf-16"), str(tmp_path))
     for size in (1, 7):
         assert refused(path, size).startswith(f"{path} is UTF-16")
-    assert refused(tmp_path / "none") == f"{tmp_path / 'none'} does not exist"
+    assert refused(tmp_path / "none") == f"file not found: {tmp_path / 'none'}"
     assert refused(tmp_path).startswith(f"{tmp_path} is a folder")
     path = written(gzip.compress(b"some line\n" * 1000, mtime=0)[:-20], str(tmp_path))
     assert re.match(rf"cannot read {path} beyond line \d+\n", refused(path))

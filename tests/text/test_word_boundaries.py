@@ -33,6 +33,6 @@ def test_a_phrase_stands_between_boundaries(phrase: str, text: str, found: bool)
     assert occurs_as_words(phrase, text) is found
 
 
-def test_kinds_of_characters() -> None:
+def test_classes_of_characters() -> None:
     assert [is_closing_punctuation(mark) for mark in ",.)»”。(«“a¿"] == [True] * 6 + [False] * 5
     assert [is_unspaced_script(letter) for letter in "中あカกa한д𠀀"] == [True] * 4 + [False] * 3 + [True]

@@ -16,12 +16,12 @@ from typing import IO, Any, Final, Protocol
 DECOMPRESSION_ERRORS: Final = (OSError, EOFError, zlib.error)
 """Errors raised while damaged or truncated compressed data is read."""
 
-MAGIC_BYTES: Final = 10
+MAGIC_BYTES: Final = 6
 """Bytes needed to detect every format."""
 
 _GZIP: Final = b"\x1f\x8b"
-_BZIP2: Final = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)", re.DOTALL)
-"""Header, and the magic of a block or of the end of the stream: text may begin with `BZh`."""
+_BZIP2: Final = re.compile(rb"BZh[1-9](?!\s)")
+"""Header of a stream, which a block follows directly: a word of a text may be `BZh9`."""
 _XZ: Final = b"\xfd7zXZ\x00"
 
 _XZ_MEMORY: Final = 1 << 27
@@ -30,14 +30,14 @@ _XZ_MEMORY: Final = 1 << 27
 _CHUNK: Final = 1 << 18
 
 
-class Readable(Protocol):
+class SupportsRead(Protocol):
     """The part of a binary file that decompression uses."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to `size` bytes; none at the end."""
 
 
-def decompress(file: Readable) -> tuple[IO[bytes], str | None]:
+def decompress(file: SupportsRead) -> tuple[IO[bytes], str | None]:
     """Detect the compression of a stream and decompress it.
 
     Args:
@@ -61,7 +61,7 @@ def decompress(file: Readable) -> tuple[IO[bytes], str | None]:
 
 
 @contextmanager
-def decompressed(file: Readable) -> Iterator[IO[bytes]]:
+def decompressed(file: SupportsRead) -> Iterator[IO[bytes]]:
     """Yield the stream of `decompress`. The given file stays open."""
     stream, _ = decompress(file)
     with stream:
@@ -83,7 +83,7 @@ def _xz_decoder() -> Any:
 class _Prefixed(io.RawIOBase):
     """A stream with bytes that were already read put back in front."""
 
-    def __init__(self, start: bytes, file: Readable) -> None:
+    def __init__(self, start: bytes, file: SupportsRead) -> None:
         self._start = start
         self._file = file
 
@@ -107,7 +107,7 @@ class _DecompressedStream(io.RawIOBase):
         make_decoder: Creates the decoder of one compressed stream.
     """
 
-    def __init__(self, file: Readable, make_decoder: Callable[[], Any]) -> None:
+    def __init__(self, file: SupportsRead, make_decoder: Callable[[], Any]) -> None:
         self._file = file
         self._make_decoder = make_decoder
         self._decoder = make_decoder()

@@ -164,7 +164,7 @@ def open_text(path: Path) -> Iterator[tuple[IO[bytes], str | None]]:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist", path=path) from None
+        raise DataError(f"file not found: {path}", path=path) from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, not a text file", path=path) from None
     except OSError as error:

@@ -120,7 +120,7 @@ def test_other_files_are_recognized(tmp_path: Path, content: bytes, values: list
 
 
 def test_nothing_there(tmp_path: Path) -> None:
-    with raises(DataError, "rnnkit train-embeddings", "rnnkit convert-embeddings", path=tmp_path / "none"):
+    with raises(DataError, tmp_path / "none", "rnnkit train-embeddings", "rnnkit convert-embeddings"):
         formats.load(tmp_path / "none")
 
 

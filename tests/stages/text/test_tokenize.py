@@ -140,9 +140,8 @@ def test_raw_lines_of_held_out_parts_are_kept(corpus: Path) -> None:
     assert Path("work/tokens/valid.de.tok.raw").read_bytes() == Path("valid.de").read_bytes()
     assert manifest.find_mismatches(Path("work/tokens/valid.de.tok")) == []
     Path("work/tokens/valid.de.tok.raw").write_text("other\n", encoding="utf-8")
-    assert manifest.find_mismatches(Path("work/tokens/valid.de.tok")) == [
-        f"valid.de.tok.raw: 6 bytes, {Path('valid.de').stat().st_size} were written"
-    ]
+    (mismatch,) = manifest.find_mismatches(Path("work/tokens/valid.de.tok"))
+    assert all(value in mismatch for value in ("valid.de.tok.raw", "6 bytes", str(Path("valid.de").stat().st_size)))
     run(options("valid.de", overwrite=True))
     assert manifest.find_mismatches(Path("work/tokens/valid.de.tok")) == []
     Path("out").mkdir()

@@ -1,4 +1,4 @@
-"""`--normalise none`: white space comes back as it was."""
+"""`--normalise none`: white space is kept exactly."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_text_comes_back_as_it_was(kind: str, line: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=50)
 @given(line=LINES.map(lambda line: line.replace("\t", " ")))
-def test_features_stand_beside_exact_text(kind: str, line: str) -> None:
+def test_features_with_exact_text(kind: str, line: str) -> None:
     tokenizer = FeaturedTokenizer(make(kind))
     tokens = tokenizer.tokenize(f"{line}\tV;PST")
     assert tokens[:2] == ["␉V", "␉PST"]

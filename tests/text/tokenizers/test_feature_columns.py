@@ -1,4 +1,4 @@
-"""Features beside a line's text: how they are read, and how their tokens differ from the text's."""
+"""Features of a line: parsing, and tokens distinct from those of the text."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ TOKENS = st.lists(st.text([FEATURE_MARK, "V", "▁"], min_size=1, max_size=4), m
 
 
 @given(found=TOKENS, text=TOKENS)
-def test_features_and_text_are_told_apart(found: list[str], text: list[str]) -> None:
+def test_features_and_text_are_distinct(found: list[str], text: list[str]) -> None:
     features = [FEATURE_MARK + token.replace(FEATURE_MARK, "x") for token in found]
     assert all(map(is_feature, features))
     assert not any(map(is_feature, escape_marks(text)))

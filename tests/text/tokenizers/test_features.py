@@ -1,4 +1,4 @@
-"""Every kind of tokenizer, with features beside the text."""
+"""Every kind of tokenizer with features."""
 
 from __future__ import annotations
 

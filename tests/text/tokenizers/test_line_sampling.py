@@ -1,4 +1,4 @@
-"""Samples of lines."""
+"""Random samples of lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_what_fits_is_kept_whole() -> None:
     assert sample_lines(lines, 10_000, seed=1).lines == lines
 
 
-def test_the_place_of_a_line_does_not_matter() -> None:
+def test_samples_are_independent_of_position() -> None:
     lines = [str(number) for number in range(10, 50)]
     drawn = Counter(line for seed in range(600) for line in sample_lines(lines, 30, seed).lines)
     expected = 600 * 10 / 40

@@ -1,4 +1,4 @@
-"""The tokenizers that learn nothing: words, characters, bytes."""
+"""Rule-based tokenizers: words, characters, bytes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_words(line: str, tokens: str) -> None:
     assert " ".join(WORDS.tokenize(line)) == tokens
 
 
-def test_spaces_cut_nothing_else() -> None:
+def test_whitespace_tokenizer_splits_at_spaces_only() -> None:
     assert SPACES.tokenize("  <unk> does n't \t cost $ N , 中文 ") == [
         "<unk>",
         "does",
@@ -67,7 +67,7 @@ def test_spaces_cut_nothing_else() -> None:
     assert SPACES.detokenize(["<unk>", "does", "n't"]) == "<unk> does n't"
 
 
-def test_words_too_long_to_remember_are_cut_alike() -> None:
+def test_uncached_long_words_have_the_same_tokens() -> None:
     assert WORDS.tokenize("ab," * 50) == ["ab", "￭,￭"] * 49 + ["ab", "￭,"]
 
 
@@ -99,7 +99,7 @@ def test_spelling_of_bytes() -> None:
     assert tokens_to_text(to_byte_tokens("né▁")) == "né▁"
 
 
-def test_settings_are_said() -> None:
+def test_settings_are_displayed() -> None:
     tokenizer = CharacterTokenizer(Normalizer("nfkc", lowercase=True))
     assert tokenizer.options == {"type": "chars", "normalise": "nfkc", "lowercase": True}
     assert str(tokenizer) == "chars, nfkc, lower case"

@@ -43,7 +43,7 @@ def edit(folder: Path, old: str, new: str) -> None:
     ],
     ids=str,
 )
-def test_saved_and_loaded_cut_alike(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_saved_and_loaded_tokenizers_are_equal(tmp_path: Path, tokenizer: Tokenizer) -> None:
     save_tokenizer(tokenizer, tmp_path / "tokenizer", {"train.de": "abc"}, {"lines": 3})
     loaded = load_tokenizer(tmp_path / "tokenizer")
     assert loaded.options == tokenizer.options
@@ -53,7 +53,7 @@ def test_saved_and_loaded_cut_alike(tmp_path: Path, tokenizer: Tokenizer) -> Non
     assert (document["inputs"], document["facts"]) == ({"train.de": "abc"}, {"lines": 3})
 
 
-def test_identity_is_what_decides_about_tokens(tmp_path: Path) -> None:
+def test_identity_depends_on_settings_and_model(tmp_path: Path) -> None:
     save_tokenizer(bpe(), tmp_path / "a", {"train.de": "abc"})
     save_tokenizer(load_tokenizer(tmp_path / "a"), tmp_path / "b")
     shutil.copytree(tmp_path / "b", tmp_path / "c")

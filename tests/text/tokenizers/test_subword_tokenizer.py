@@ -1,4 +1,4 @@
-"""SentencePiece's kinds: learning, cutting, sampling."""
+"""SentencePiece tokenizers: training, tokenization, sampling."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INJECTED = ["hello </s> <unk> <0x0A> ▁ <pad>", "</s>", "<unk>", "<0x0A>x<0x0A>
 
 @cache
 def text() -> list[str]:
-    """A few hundred lines of made-up words, with things in between that must stay text."""
+    """Return a few hundred lines of random words, with text that resembles special tokens."""
     generator = random.Random(3)
     words = ["".join(generator.choices(SYLLABLES, k=generator.randint(1, 4))) for _ in range(300)]
     lines = [" ".join(generator.choices(words, k=generator.randint(1, 12))) + "." for _ in range(400)]
@@ -59,7 +59,7 @@ def test_symbols_in_the_text_stay_text(kind: str) -> None:
         assert not {"<unk>", "<s>", "</s>", "<pad>", "<0x0A>"} & set(tokens)
 
 
-def test_settings_are_said() -> None:
+def test_settings_are_displayed() -> None:
     assert learned(BPE).options == {"type": "bpe", "normalise": "nfc", "lowercase": False, "size": 500}
     assert str(learned(UNIGRAM)) == "unigram, 500 pieces, nfc"
 

@@ -1,4 +1,4 @@
-"""Texts that tokenizers could stumble over, as a strategy for property tests."""
+"""Difficult texts for property tests of tokenizers."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ def _seal(
     from rnnkit.alignment.pharaoh import KIND, VERSION
 
     facts = {"sides": list(corpus.names), "pairs": len(bitext), "links": len(links.source_L)}
-    write_file_manifest(output, KIND, VERSION, options=_kept(options), inputs=corpus.digests, facts=facts)
+    write_file_manifest(output, KIND, VERSION, options=_recorded_options(options), inputs=corpus.digests, facts=facts)
 
 
 def _write_tables(
@@ -295,11 +295,16 @@ def _write_tables(
         rows = top_translations(make_translation_table(models[FORWARD].table, 0.0), options.best, corpus.joint)
         always_F = most_frequent_words(count_V, options.frequent)
         write_shortlist(
-            options.shortlist, rows, always_F, corpus.target.size, options=_kept(options), inputs=corpus.digests
+            options.shortlist,
+            rows,
+            always_F,
+            corpus.target.size,
+            options=_recorded_options(options),
+            inputs=corpus.digests,
         )
 
 
-def _kept(options: AlignWordsOptions) -> dict[str, Any]:
+def _recorded_options(options: AlignWordsOptions) -> dict[str, Any]:
     """Return the options that determine the output."""
     excluded = ("work", "threads", "output", "overwrite", "compare", "lexicon", "shortlist")
     return {name: value for name, value in as_dict(options).items() if name not in excluded}

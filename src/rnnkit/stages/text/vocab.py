@@ -262,17 +262,17 @@ def _count_files(
 
 def _find_merge_sources(options: VocabOptions) -> dict[Path, list[Path]]:
     """Map each output of `--merge` to the vocabularies to add up."""
-    whole = options.output or Workspace(options.work).vocabulary()
+    merged = options.output or Workspace(options.work).vocabulary()
     if options.files and options.separate:
         raise UsageError("--separate merges the shards of each language and takes no files", option="--separate")
     if options.files:
-        return {whole: options.files}
+        return {merged: options.files}
     if not options.separate:
-        return {whole: find_shards(whole)}
-    first_shards = whole.parent.glob(f"{whole.stem}.*.1-of-*{whole.suffix}")
-    languages = sorted({path.name.removeprefix(f"{whole.stem}.").partition(".")[0] for path in first_shards})
-    outputs = [whole.with_name(f"{whole.stem}.{language}{whole.suffix}") for language in languages]
-    return {output: find_shards(output) for output in outputs or [whole]}
+        return {merged: find_shards(merged)}
+    first_shards = merged.parent.glob(f"{merged.stem}.*.1-of-*{merged.suffix}")
+    languages = sorted({path.name.removeprefix(f"{merged.stem}.").partition(".")[0] for path in first_shards})
+    outputs = [merged.with_name(f"{merged.stem}.{language}{merged.suffix}") for language in languages]
+    return {output: find_shards(output) for output in outputs or [merged]}
 
 
 def _merge(path: Path, sources: Sequence[Path], options: VocabOptions, listen: Listener) -> VocabularySummary:

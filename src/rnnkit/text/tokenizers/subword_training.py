@@ -19,51 +19,6 @@ from rnnkit.text.normalizer import Normalizer
 from rnnkit.text.tokenizers.features import split_features
 from rnnkit.text.tokenizers.subword_tokenizer import SubwordTokenizer, escape
 
-
-@dataclass(frozen=True)
-class LineSample:
-    """A random sample of lines.
-
-    Attributes:
-        lines: The sample, in the order of the text.
-        seen: Lines of the text.
-    """
-
-    lines: list[str]
-    seen: int
-
-
-def sample_lines(lines: Iterable[str], limit: int, seed: int) -> LineSample:
-    """Sample lines up to a total size, in memory bounded by it; all lines if they fit.
-
-    Each line gets a random number, and the lines with the smallest numbers are kept, so the probability of a line
-    depends neither on its position nor on its neighbors. At least one line is kept.
-
-    Args:
-        lines: The text.
-        limit: Maximum size in UTF-8 bytes, including line ends.
-        seed: Seed of the sample.
-    """
-    generator = random.Random(seed)
-    kept: list[tuple[float, int, str, int]] = []  # by negated random number: the largest is on top
-    size, seen = 0, 0
-    largest = 1.0
-    for seen, line in enumerate(lines, start=1):
-        number = generator.random()
-        if number >= largest:
-            continue
-        bytes_used = len(line.encode("utf-8")) + 1
-        heapq.heappush(kept, (-number, seen, line, bytes_used))
-        size += bytes_used
-        while size > limit and len(kept) > 1:
-            dropped = heapq.heappop(kept)
-            size -= dropped[3]
-            # A larger number must not enter later, or the sample would be biased to short lines.
-            largest = -dropped[0]
-    kept.sort(key=lambda entry: entry[1])
-    return LineSample([entry[2] for entry in kept], seen)
-
-
 DEFAULT_SIZE: Final = 8000
 _PROGRESS_LINES: Final = 1 << 16
 
@@ -97,7 +52,7 @@ def train_from_files(
         sources: The files.
         kind: `unigram` or `bpe`.
         size: Number of pieces; None is the default, or fewer for a small text.
-        normalizer: What is done to each line first.
+        normalizer: Applied to each line first.
         limit: Bytes of training text; a larger text is sampled.
         seed: Seed of the sample.
         listen: Receives a note if the text is sampled or has fewer pieces than the default.
@@ -128,7 +83,7 @@ def train_subwords(lines: Iterable[str], kind: str, size: int | None, normalizer
         lines: Normalized text.
         kind: `unigram` or `bpe`.
         size: Number of pieces, including the 256 bytes. None is 8000, or as many as a small text supports.
-        normalizer: What was done to the lines.
+        normalizer: Normalizer of the lines, stored with the tokenizer.
 
     Raises:
         DataError: The text is empty or does not support the size.
@@ -224,3 +179,47 @@ def _text_lines(source: Path, normalizer: Normalizer, listen: Listener, features
             filled += 1
             yield text
     check_not_empty(source, number, filled)
+
+
+@dataclass(frozen=True)
+class LineSample:
+    """A random sample of lines.
+
+    Attributes:
+        lines: The sample, in the order of the text.
+        seen: Lines of the text.
+    """
+
+    lines: list[str]
+    seen: int
+
+
+def sample_lines(lines: Iterable[str], limit: int, seed: int) -> LineSample:
+    """Sample lines up to a total size, in memory bounded by it; all lines if they fit.
+
+    Each line gets a random number, and the lines with the smallest numbers are kept, so the probability of a line
+    depends neither on its position nor on its neighbors. At least one line is kept.
+
+    Args:
+        lines: The text.
+        limit: Maximum size in UTF-8 bytes, including line ends.
+        seed: Seed of the sample.
+    """
+    generator = random.Random(seed)
+    kept: list[tuple[float, int, str, int]] = []  # by negated random number: the largest is on top
+    size, seen = 0, 0
+    largest = 1.0
+    for seen, line in enumerate(lines, start=1):
+        number = generator.random()
+        if number >= largest:
+            continue
+        bytes_used = len(line.encode("utf-8")) + 1
+        heapq.heappush(kept, (-number, seen, line, bytes_used))
+        size += bytes_used
+        while size > limit and len(kept) > 1:
+            dropped = heapq.heappop(kept)
+            size -= dropped[3]
+            # A larger number must not enter later, or the sample would be biased to short lines.
+            largest = -dropped[0]
+    kept.sort(key=lambda entry: entry[1])
+    return LineSample([entry[2] for entry in kept], seen)

@@ -49,8 +49,8 @@ def run(options: AlignOptions, listen: Listener = null_listener) -> AlignResult:
     from rnnkit.data.aligned_data import KIND
 
     shard = parse_shard(options.shard, options.merge)
-    whole = options.output or Workspace(options.work).data
-    output = whole if shard is None else shard.path_of(whole)
+    folder = options.output or Workspace(options.work).data
+    output = folder if shard is None else shard.path_of(folder)
     with lock.lock_directory(output.parent, "" if shard is None else output.name):
         artifact_output.recover_directory(output)
         check_output_folder(options, output, KIND)

@@ -97,10 +97,10 @@ def run(options: TokenizeOptions, listen: Listener = null_listener) -> TokenizeR
     folder = token_folder(options, shard)
     with lock.lock_directory(folder):
         with ExitStack() as outputs:
-            tokenizer, place, learned = _open_or_create(options, jobs, shard, outputs, listen)
+            tokenizer, location, learned = _open_or_create(options, jobs, shard, outputs, listen)
             if options.samples and tokenizer.kind in RULE_BASED_TOKENIZERS:
                 raise _cannot_sample(tokenizer.kind)
-            with _make_pool(options, place) as pool:
+            with _make_pool(options, location) as pool:
                 encoder = _FileTokenizer(tokenizer, options, shard, pool)
                 written = [encoder.tokenize(job, outputs, listen) for job in jobs]
         for job, file in zip(jobs, written, strict=True):

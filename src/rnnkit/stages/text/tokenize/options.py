@@ -164,5 +164,5 @@ def tokenizer_folder(options: TokenizeOptions) -> Path:
 
 def token_folder(options: TokenizeOptions, shard: Shard | None = None) -> Path:
     """Return the directory for the token files, or for those of a shard."""
-    whole = options.output or Workspace(options.work).tokens
-    return whole if shard is None else shard.path_of(whole)
+    folder = options.output or Workspace(options.work).tokens
+    return folder if shard is None else shard.path_of(folder)

@@ -142,21 +142,21 @@ def run(
     run_folder.check_replaceable(folder, options.overwrite, KIND)
     _load_kernels(listen)
     options, pretrained = initialization.load_pretrained(_with_threads(options), listen)
-    with run_folder.begin(folder, options.overwrite, KIND) as place:
-        model, corpus = initialization.start_run(options, pretrained, text, place, listen)
+    with run_folder.begin(folder, options.overwrite, KIND) as run_directory:
+        model, corpus = initialization.start_run(options, pretrained, text, run_directory, listen)
         # The model holds the vectors from here on: release the loaded copy.
         repairs, pretrained = pretrained.repairs if pretrained else None, None
-        if not place.replaces:
-            place.commit()
-        return dataclasses.replace(_train(options, model, corpus, place, listen), repairs=repairs)
+        if not run_directory.replaces:
+            run_directory.commit()
+        return dataclasses.replace(_train(options, model, corpus, run_directory, listen), repairs=repairs)
 
 
 def _resume(options: TrainEmbeddingsOptions, folder: Path, listen: Listener) -> TrainEmbeddingsResult:
-    with run_folder.resume(folder) as place:
+    with run_folder.resume(folder) as run_directory:
         _load_kernels(listen)
         options = _with_threads(run_folder.saved_options(folder, options, KIND))
         run_folder.warn_of_threads(folder, options.threads, listen)
-        return _train(options, *initialization.reopen_run(options, folder, listen), place, listen)
+        return _train(options, *initialization.reopen_run(options, folder, listen), run_directory, listen)
 
 
 def _find_text(options: TrainEmbeddingsOptions) -> TrainingText:
