@@ -88,9 +88,7 @@ def test_peak_memory_excludes_the_parent_process() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", "Name:\tpython\nVmRSS:\t  12 kB\n"])
-def test_peak_memory_without_proc(
-    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_peak_memory_without_proc(content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status = tmp_path / "status"
     if content is not None:
         status.write_text(content, encoding="utf-8")
