@@ -1,4 +1,4 @@
-"""Model directories with a few words and drawn weights: enough to be read from, no training needed."""
+"""Model directories with a few words and random weights, without training."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def vocabulary(*more: str) -> Vocabulary:
 
 
 def sharpen(network: nn.Module, seed: int, spread: float = 0.7) -> None:
-    """Draw all weights anew, wide enough that the network has opinions."""
+    """Draw all weights with a spread large enough for distinct predictions."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -67,7 +67,7 @@ def speaker(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any)
 
 
 def filler(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) -> MaskedLM:
-    """A cloze model in evaluation mode."""
+    """A masked language model in evaluation mode."""
     shape: dict[str, Any] = {"embedding": 7, "hidden": 5, "layers": 2, **changes}
     network = MaskedLM(masked_lm.MaskedLMConfig(arch, size, **shape))  # type: ignore[arg-type]
     sharpen(network, seed)
@@ -77,7 +77,7 @@ def filler(arch: str = "lstm", seed: int = 1, size: int = SIZE, **changes: Any) 
 def translator(
     arch: str = "lstm", seed: int = 1, size: int = SIZE, spread: float = 0.7, **changes: Any
 ) -> SequenceToSequence:
-    """A translation model of any arch in evaluation mode, with one vocabulary for both sides."""
+    """A sequence-to-sequence model in evaluation mode, with a joint vocabulary."""
     shape: dict[str, Any] = {"embedding": 6, "hidden": 6, "heads": 2, "joint": True, **changes}
     if arch in kinds.TRANSFORMERS:
         shape = {"attention": "multihead", "inner": 5, **shape}
@@ -107,13 +107,13 @@ def speaker_folder(folder: Path, network: LanguageModel, kind: str | None = "wor
 
 
 def filler_folder(folder: Path, network: MaskedLM, kind: str | None = "words", more: Sequence[str] = ()) -> Path:
-    """The directory of a cloze model."""
+    """The directory of a masked language model."""
     lm_store.create_masked_lm(folder / "model", network.config, "en", *_parts(folder, kind, more))
     return _finish(folder / "model", network)
 
 
 def translator_folder(folder: Path, network: SequenceToSequence, kind: str = "words", more: Sequence[str] = ()) -> Path:
-    """The directory of a translation model with one vocabulary."""
+    """The directory of a sequence-to-sequence model with a joint vocabulary."""
     tokenizer_folder, table = _parts(folder, kind, more)
     assert tokenizer_folder is not None
     store.create_seq2seq(folder / "model", network.config, ("de", "en"), tokenizer_folder, [table])
@@ -121,7 +121,7 @@ def translator_folder(folder: Path, network: SequenceToSequence, kind: str = "wo
 
 
 def counts_folder(folder: Path, model: NgramModel, kind: str | None = "words") -> Path:
-    """The directory of a counted language model."""
+    """The directory of an n-gram model."""
     path = folder / "model"
     tokenizer_folder, table = _parts(folder, kind, ())
     store.create_model_dir(path, tokenizer_folder, {lm_store.VOCABULARY_FILE: table})

@@ -84,13 +84,13 @@ def test_two_at_once_do_not_mix_their_lines(
 def test_an_interrupt_keeps_whole_lines(run: Run, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from rnnkit.decoding import translate
 
-    spell, seen = translate.detokenize_outputs, []
+    detokenize, seen = translate.detokenize_outputs, []
 
     def interrupted(*words: object) -> translate.TranslatedLine:
         seen.append(words)
         if len(seen) == 4:
             raise KeyboardInterrupt
-        return spell(*words)  # type: ignore[arg-type]
+        return detokenize(*words)  # type: ignore[arg-type]
 
     words = ("decode", text, "--threads", "1", "--output", "out")
     with monkeypatch.context() as changed:

@@ -71,22 +71,22 @@ def test_only_its_own_prediction_ignores_a_token(arch: str) -> None:
     network = filler(arch, residual=True, embedding=5)
     line = [4, 9, 6, 5, 12, 7]
     before_TE = network.hidden_states(*padded([line]))[0]
-    for place in range(len(line)):
+    for position in range(len(line)):
         changed = [*line]
-        changed[place] = 14
+        changed[position] = 14
         after_TE = network.hidden_states(*padded([changed]))[0]
         differs = [bool((before_TE[other] != after_TE[other]).any()) for other in range(len(line))]
-        assert differs == [other != place for other in range(len(line))]
+        assert differs == [other != position for other in range(len(line))]
 
 
 def test_no_gradient_from_a_position_to_its_own_token() -> None:
     network = filler()
     ids_BT, lengths_B = padded([[4, 9, 6, 5, 12]])
-    for place in range(5):
-        readout = network.hidden_states(ids_BT, lengths_B)[0, place].sum()
+    for position in range(5):
+        readout = network.hidden_states(ids_BT, lengths_B)[0, position].sum()
         gradient_V = torch.autograd.grad(readout, network.embedding.weight)[0].abs().sum(1)
         read = {row for row in range(SIZE) if gradient_V[row] > 0}
-        assert read == {BOS, EOS, 4, 9, 6, 5, 12} - {[4, 9, 6, 5, 12][place]}
+        assert read == {BOS, EOS, 4, 9, 6, 5, 12} - {[4, 9, 6, 5, 12][position]}
 
 
 @pytest.mark.parametrize("tied", [True, False])
@@ -94,7 +94,9 @@ def test_loss_and_gradient_sum_over_tokens_without_eos(tied: bool) -> None:
     network = filler(tied=tied)
     ids_BT, lengths_B = padded(LINES)
     loss = network.loss(ids_BT, lengths_B)
-    expected = -sum(by_equations(network, line, place)[line[place]] for line in LINES for place in range(len(line)))
+    expected = -sum(
+        by_equations(network, line, position)[line[position]] for line in LINES for position in range(len(line))
+    )
     torch.testing.assert_close(loss, expected)
     for name, parameter in network.named_parameters():
         (fast,) = torch.autograd.grad(loss, parameter, retain_graph=True)

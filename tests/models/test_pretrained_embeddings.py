@@ -16,7 +16,7 @@ DIMENSION = 5
 
 
 def vocabulary(*tokens: str) -> Vocabulary:
-    return Vocabulary.from_counts({token: 10_000 - place for place, token in enumerate(tokens)})
+    return Vocabulary.from_counts({token: 10_000 - rank for rank, token in enumerate(tokens)})
 
 
 def vectors(*words: str, scale: float = 1.0) -> Vectors:

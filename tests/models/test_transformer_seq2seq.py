@@ -93,9 +93,9 @@ def reference(network: SequenceToSequence, source_S: Tensor, input_T: Tensor) ->
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
-@pytest.mark.parametrize("places", ["rotary", "sinusoidal"])
-def test_readouts_and_gradients_are_those_of_the_equations(norm: str, places: str) -> None:
-    network = build(norm=norm, positions=places)
+@pytest.mark.parametrize("encoding", ["rotary", "sinusoidal"])
+def test_readouts_and_gradients_are_those_of_the_equations(norm: str, encoding: str) -> None:
+    network = build(norm=norm, positions=encoding)
     source_BS, lengths_B, input_BT = sentences()
     found_BTR = network.readouts(source_BS, lengths_B, input_BT)
     rows = [reference(network, source_BS[row, :length], input_BT[row]) for row, length in enumerate(LENGTHS)]
@@ -114,11 +114,11 @@ def test_a_target_position_depends_on_earlier_ones_only(arch: str) -> None:
     network = build(arch=arch)
     source_BS, lengths_B, input_BT = sentences()
     before_BTR = network.readouts(source_BS, lengths_B, input_BT)
-    for place in range(input_BT.shape[1]):
+    for position in range(input_BT.shape[1]):
         changed_BT = input_BT.clone()
-        changed_BT[:, place] = (changed_BT[:, place] - 3) % (TARGET - 4) + 4
+        changed_BT[:, position] = (changed_BT[:, position] - 3) % (TARGET - 4) + 4
         moved_T = (network.readouts(source_BS, lengths_B, changed_BT) - before_BTR).abs().amax((0, 2)) > 1e-6
-        assert moved_T.tolist() == [step >= place for step in range(input_BT.shape[1])]
+        assert moved_T.tolist() == [step >= position for step in range(input_BT.shape[1])]
 
 
 @pytest.mark.parametrize("layers", [1, 2, 4])
@@ -131,9 +131,9 @@ def test_steps_report_the_attention_of_a_whole_target(layers: int) -> None:
     torch.testing.assert_close(whole.weights_BTS.sum(-1), torch.ones(3, 5))
     assert (whole.weights_BTS.masked_select(memory.padding_BS.unsqueeze(1)) == 0).all()
     _, state = network.encode(source_BS, lengths_B)
-    for place in range(input_BT.shape[1]):
-        _, state, weights_B1S = network.step(input_BT[:, place : place + 1], memory, state)
-        torch.testing.assert_close(weights_B1S, whole.weights_BTS[:, place : place + 1])
+    for position in range(input_BT.shape[1]):
+        _, state, weights_B1S = network.step(input_BT[:, position : position + 1], memory, state)
+        torch.testing.assert_close(weights_B1S, whole.weights_BTS[:, position : position + 1])
 
 
 @pytest.mark.parametrize("arch", ["transformer", "hybrid"])

@@ -144,8 +144,8 @@ def test_tokens_of_other_shortlists_have_no_probability() -> None:
     lengths_B, token_BK = torch.tensor([len(ids) for ids in SOURCES]), torch.tensor([[4], [5], [6]])
     together = TranslationStepper(model, source_BS, lengths_B, VocabularyShortlist.from_members(ids_C, member_BC))
     log_p_BKV, state, _ = together.step(token_BK, together.start())
-    for place, member_C in enumerate(member_BC):
-        one = slice(place, place + 1)
+    for index, member_C in enumerate(member_BC):
+        one = slice(index, index + 1)
         alone = TranslationStepper(
             model,
             source_BS[one],

@@ -51,7 +51,7 @@ def copies(count: int, seed: int) -> tuple[list[list[int]], list[list[int]], Poi
     """Random words, the same backwards, and the links between them."""
     random = np.random.default_rng(seed)
     rows = [random.integers(4, SIZE, size=random.integers(2, 7)).tolist() for _ in range(count)]
-    points = [[(place, len(row) - 1 - place) for place in range(len(row))] for row in rows]
+    points = [[(position, len(row) - 1 - position) for position in range(len(row))] for row in rows]
     return rows, [row[::-1] for row in rows], points
 
 
@@ -62,8 +62,8 @@ def test_links_of_a_batch_in_any_order(data: st.DataObject) -> None:
     points = data.draw(st.lists(st.lists(link, max_size=8), min_size=1, max_size=7))
     batch = data.draw(st.lists(st.integers(0, len(points) - 1), min_size=1, max_size=5))
     linked = AttentionSupervision(pack(points), 0.2).batch_links(np.array(batch), CPU)
-    places = zip(linked.row_L.tolist(), linked.source_L.tolist(), linked.target_L.tolist(), strict=True)
-    assert sorted(places) == sorted((row, *link) for row, pair in enumerate(batch) for link in set(points[pair]))
+    batch_links = zip(linked.row_L.tolist(), linked.source_L.tolist(), linked.target_L.tolist(), strict=True)
+    assert sorted(batch_links) == sorted((row, *link) for row, pair in enumerate(batch) for link in set(points[pair]))
     assert linked.tokens == sum(len({target for _, target in points[pair]}) for pair in batch)
     linked_BTS = torch.zeros(len(batch), 5, 7, dtype=torch.bool)
     linked_BTS[linked.row_L, linked.target_L, linked.source_L] = True
@@ -113,13 +113,13 @@ def trained(changes: dict[str, Any], weight: float | None) -> tuple[AlignmentSco
         gather_pairs(sentences(source), sentences(target), np.arange(20), CPU),
         AttentionSupervision(pack(points), 1.0),
     )
-    places = linked.batch_links(np.arange(20), CPU)
+    batch_links = linked.batch_links(np.arange(20), CPU)
     with torch.inference_mode():
         decoded, _ = network.decode(pairs.source_BS, pairs.lengths_B, pairs.input_BT, need_weights=True)
         assert decoded.weights_BTS is not None
-        nats = guided_attention_loss(decoded.weights_BTS, places).item() / places.tokens
+        nats = guided_attention_loss(decoded.weights_BTS, batch_links).item() / batch_links.tokens
     attended = [
-        [(int(place), at) for at, place in enumerate(weights_TS[: len(row), : len(row)].argmax(-1))]
+        [(int(position), at) for at, position in enumerate(weights_TS[: len(row), : len(row)].argmax(-1))]
         for weights_TS, row in zip(decoded.weights_BTS, source, strict=True)
     ]
     return score_links(pack(attended), pack(points)), nats, reports

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.raising import raises
-from tests.training.test_training_step import TEXT, half, speaker, translator
+from tests.training.test_training_step import TEXT, lm_task, precision_task, seq2seq_task
 
 from rnnkit.data.batch_sampler import BatchSampler
 from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout
@@ -106,8 +106,8 @@ def test_checking_memory_does_not_change_the_first_step(kind: str) -> None:
     def make() -> tuple[NetworkTask[Any], Any]:
         if kind == "text":
             batches = StepIterator(BpttBatchSampler(TEXT, BpttLayout(4, 7), 1), ShardSpec(2))
-            return speaker(dropout=0.3), batches.largest_batches()
-        return (translator(0.3) if kind == "translation" else half("lstm", torch.float16, 0.3)), PAIRS
+            return lm_task(dropout=0.3), batches.largest_batches()
+        return (seq2seq_task(0.3) if kind == "translation" else precision_task("lstm", torch.float16, 0.3)), PAIRS
 
     states = []
     for checked in (False, True):
@@ -131,7 +131,7 @@ def test_checking_memory_does_not_change_the_first_step(kind: str) -> None:
     ],
 )
 def test_a_batch_that_does_not_fit_is_an_error(failure: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    task = translator()
+    task = seq2seq_task()
 
     def fail(batch: Any, index: int) -> Any:
         raise failure
@@ -142,7 +142,7 @@ def test_a_batch_that_does_not_fit_is_an_error(failure: Exception, monkeypatch: 
 
 
 def test_other_errors_of_a_batch_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    task = translator()
+    task = seq2seq_task()
 
     def fail(batch: Any, index: int) -> Any:
         raise RuntimeError("shapes differ")

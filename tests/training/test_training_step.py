@@ -32,7 +32,7 @@ def sentences(lengths: list[int]) -> SentenceDataset:
     return SentenceDataset(np.concatenate(ids).astype(np.uint16), np.cumsum([0, *map(len, ids)]))
 
 
-def translator(dropout: float = 0.0) -> Seq2SeqTask:
+def seq2seq_task(dropout: float = 0.0) -> Seq2SeqTask:
     torch.manual_seed(1)
     network = SequenceToSequence(Seq2SeqConfig("lstm", V, V, 6, 6, dropout=dropout))
     optimizer = NetworkOptimizer(network, CHANGES, Path())
@@ -40,7 +40,7 @@ def translator(dropout: float = 0.0) -> Seq2SeqTask:
     return Seq2SeqTask(network, source, target, Seq2SeqObjective(0.1, torch.float32), optimizer)
 
 
-def speaker(seed: int = 1, **changes: Any) -> LanguageModelTask:
+def lm_task(seed: int = 1, **changes: Any) -> LanguageModelTask:
     torch.manual_seed(seed)
     dry = {"dropout": 0.0, "dropout_input": 0.0, "dropout_hidden": 0.0, **changes}
     network = LanguageModel(LMConfig("lstm", V, 8, 8, **dry))
@@ -48,7 +48,7 @@ def speaker(seed: int = 1, **changes: Any) -> LanguageModelTask:
     return LanguageModelTask(network, settings, NetworkOptimizer(network, CHANGES, Path()))
 
 
-def half(arch: str, precision: torch.dtype, dropout: float = 0.0) -> Seq2SeqTask:
+def precision_task(arch: str, precision: torch.dtype, dropout: float = 0.0) -> Seq2SeqTask:
     torch.manual_seed(1)
     shape = {"attention": "multihead", "heads": 2} if arch == "transformer" else {}
     network = SequenceToSequence(Seq2SeqConfig(arch, V, V, 6, 6, dropout=dropout, **shape))  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ def assert_close(one: Any, other: Any) -> None:
 
 
 def test_accumulated_batches_make_the_step_of_one_batch() -> None:
-    whole, parts = translator(), translator()
+    whole, parts = seq2seq_task(), seq2seq_task()
     for _ in range(3):
         once = whole.step([np.arange(5)], 0.01)
         added = parts.step([np.array([1]), np.array([0, 3, 4]), np.array([2])], 0.01)
@@ -80,7 +80,7 @@ def test_accumulated_batches_make_the_step_of_one_batch() -> None:
 
 
 def test_accumulated_streams_make_the_step_of_all_streams() -> None:
-    whole, parts = speaker(), speaker()
+    whole, parts = lm_task(), lm_task()
     batches = BpttBatchSampler(TEXT, BpttLayout(6, 5), seed=1)
     divided = StepIterator(BpttBatchSampler(TEXT, BpttLayout(6, 5), seed=1), ShardSpec(3))
     for _ in range(batches.per_epoch + 2):
@@ -94,7 +94,11 @@ def test_accumulated_streams_make_the_step_of_all_streams() -> None:
 def test_float16_steps_equal_float32_steps(arch: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With and without gradient accumulation."""
     monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**10)  # the mean of two tokens has a large gradient
-    exact, whole, parts = half(arch, torch.float32), half(arch, torch.float16), half(arch, torch.float16)
+    exact, whole, parts = (
+        precision_task(arch, torch.float32),
+        precision_task(arch, torch.float16),
+        precision_task(arch, torch.float16),
+    )
     for _ in range(3):
         expected, once = exact.step([np.arange(5)], 0.1), whole.step([np.arange(5)], 0.1)
         added = parts.step([np.array([1]), np.array([0, 3, 4]), np.array([2])], 0.1)
@@ -111,7 +115,7 @@ def test_float16_steps_equal_float32_steps(arch: str, monkeypatch: pytest.Monkey
 
 def test_overflowing_steps_are_skipped_until_the_scale_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**24)
-    task = half("transformer", torch.float16)
+    task = precision_task("transformer", torch.float16)
     before = weights(task)
     skipped: list[bool] = []
     while not skipped or skipped[-1]:
@@ -128,7 +132,7 @@ def test_overflowing_steps_are_skipped_until_the_scale_fits(monkeypatch: pytest.
 
 
 def test_a_step_without_batches_changes_nothing() -> None:
-    task = translator()
+    task = seq2seq_task()
     before = weights(task)
     report = task.step([], 0.01)
     assert (report.loss, report.tokens, report.gradient_norm) == (0.0, 0, 0.0)
@@ -137,7 +141,7 @@ def test_a_step_without_batches_changes_nothing() -> None:
 
 def test_each_accumulated_batch_carries_a_saved_state() -> None:
     steps = StepIterator(BpttBatchSampler(TEXT, BpttLayout(7, 5), seed=1), ShardSpec(3))
-    task, other = speaker(dropout=0.5), speaker(seed=2, dropout=0.5)
+    task, other = lm_task(dropout=0.5), lm_task(seed=2, dropout=0.5)
     task.step(next(steps), 0.01)
     task.step(next(steps), 0.01)
     saved = {group: {name: array.copy() for name, array in arrays.items()}

@@ -238,11 +238,11 @@ def _check_config_types(document: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} is {value}")
 
 
-def check_task(folder: Path, found: str, wanted: str) -> None:
-    """Raise ArtefactError, with the model's own task, if the model is not for the wanted task."""
-    if found != wanted:
-        description = TASK_DESCRIPTIONS.get(found, f"its task is {found}")
-        raise ArtefactError(f"{folder} is not a {TASK_LABELS[wanted]}", description, path=folder)
+def check_task(folder: Path, task: str, expected: str) -> None:
+    """Raise ArtefactError, which names the model's task, if that is not the expected one."""
+    if task != expected:
+        description = TASK_DESCRIPTIONS.get(task, f"its task is {task}")
+        raise ArtefactError(f"{folder} is not a {TASK_LABELS[expected]}", description, path=folder)
 
 
 def load_seq2seq(folder: Path, checkpoint: str, device: torch.device) -> LoadedSeq2Seq:
