@@ -84,7 +84,7 @@ def test_gaps_are_filled(run: Run) -> None:
         (["--nbest", "2"], "--nbest (2) must not exceed --beam (1)\n"),
     ],
 )
-def test_options_that_make_no_sense_are_usage_errors(run: Run, prompts: Path, words: list[str], message: str) -> None:
+def test_invalid_options_are_usage_errors(run: Run, prompts: Path, words: list[str], message: str) -> None:
     speaker_folder(Path("work"), speaker())
     outcome = run("decode", str(prompts), *words)
     assert (outcome.code, outcome.out) == (2, "")

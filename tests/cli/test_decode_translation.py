@@ -135,7 +135,7 @@ def test_models_are_named_one_by_one(run: Run, text: str) -> None:
         (["--attention", "map"], "--attention map: unknown file type\n"),
     ],
 )
-def test_options_that_make_no_sense_are_usage_errors(run: Run, text: str, words: list[str], message: str) -> None:
+def test_invalid_options_are_usage_errors(run: Run, text: str, words: list[str], message: str) -> None:
     outcome = run("decode", text, *words)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.startswith(f"error: {message}")

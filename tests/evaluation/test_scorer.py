@@ -41,20 +41,18 @@ def test_files_are_read_one_after_the_other(scorer: Scorer, tmp_path: Path) -> N
     assert group.raw == ["the king", "", "zebra"]
 
 
-def test_lines_are_read_ahead_no_further_than_so(
-    scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_read_ahead_is_bounded(scorer: Scorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a").write_text("the\n" * 7, encoding="utf-8")
     monkeypatch.setattr(scored_text, "BLOCK_LINES", 3)
     assert [len(group.text) for group in read_text([tmp_path / "a"], scorer)] == [3, 3, 1]
 
 
-def test_who_types_a_line_waits_for_no_other(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_input_is_read_line_by_line(scorer: Scorer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", Keyboard(io.BytesIO(b"the king\nthe cat\n")))
     assert [group.raw for group in read_text([STDIN], scorer)] == [["the king"], ["the cat"]]
 
 
-def test_only_counts_have_ngrams(scorer: Scorer, tmp_path: Path) -> None:
+def test_only_ngram_models_have_ngrams(scorer: Scorer, tmp_path: Path) -> None:
     assert scorer.ngrams.order == 3
     folder = tiny_models.speaker_folder(tmp_path, tiny_models.speaker(), "spaces")
     with pytest.raises(ValueError, match=str(folder)):

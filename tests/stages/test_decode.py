@@ -84,7 +84,7 @@ def test_the_batch_size_changes_nothing(model: Path, text: Path, beam: int, batc
             assert left["score"] == pytest.approx(right["score"], abs=1e-4)
 
 
-def test_nbest_writes_so_many_lines_for_each_line_best_first(model: Path, text: Path) -> None:
+def test_nbest_writes_n_lines_per_input_best_first(model: Path, text: Path) -> None:
     best = decoded(model, text, beam=3)
     lines = decoded(model, text, beam=3, nbest=3)
     assert len(lines) == 3 * 64
@@ -105,13 +105,13 @@ def test_json_has_scores_tokens_and_attention(model: Path, text: Path) -> None:
         assert sum(row) == pytest.approx(1, abs=0.01)
 
 
-def test_max_length_counts_the_end_symbol(model: Path, text: Path) -> None:
+def test_max_length_includes_eos(model: Path, text: Path) -> None:
     for line in decoded(model, text, max_length=3, json=True):
         for output in json.loads(line)["outputs"]:
             assert len(output["tokens"]) <= 2
 
 
-def test_exhaustive_search_says_that_it_is_for_tiny_vocabularies(model: Path, text: Path) -> None:
+def test_exhaustive_search_refuses_large_vocabularies(model: Path, text: Path) -> None:
     with pytest.raises(UsageError, match="1,000,000 outputs"):
         decoded(model, text, exhaustive=True, max_length=8)
 
@@ -121,7 +121,7 @@ def test_more_outputs_than_the_beam_holds_are_refused(model: Path, text: Path) -
         decoded(model, text, nbest=6)
 
 
-def test_a_model_that_is_not_there_is_named_with_what_makes_it(text: Path, tmp_path: Path) -> None:
+def test_missing_model_names_the_command_that_makes_it(text: Path, tmp_path: Path) -> None:
     with raises(DataError, "rnnkit train", path=tmp_path / "nothing"):
         decoded(tmp_path / "nothing", text)
     with raises(DataError, "average", option="--checkpoint"):
@@ -168,7 +168,7 @@ def test_workers_change_nothing(model: Path, text: Path) -> None:
 
 
 @pytest.mark.parametrize("beam", [1, 4])
-def test_eight_bits_and_a_shortlist_say_much_the_same(model: Path, text: Path, shortlist: Path, beam: int) -> None:
+def test_int8_and_shortlist_give_similar_output(model: Path, text: Path, shortlist: Path, beam: int) -> None:
     lines = decoded(model, text, beam=beam)
     for changes in ({"int8": True}, {"shortlist": shortlist}, {"int8": True, "shortlist": shortlist}):
         found = decoded(model, text, beam=beam, **changes)
@@ -178,7 +178,7 @@ def test_eight_bits_and_a_shortlist_say_much_the_same(model: Path, text: Path, s
 
 
 @pytest.mark.parametrize("lacking", ["avx2_fma", "avx512_bytes"])
-def test_eight_bits_make_room_for_float32_where_they_are_slower(
+def test_int8_falls_back_to_float32_where_slower(
     model: Path, text: Path, lacking: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     features = replace(dispatch.cpu_features(), **{lacking: False})
@@ -192,12 +192,12 @@ def test_eight_bits_make_room_for_float32_where_they_are_slower(
     assert found == decoded(model, text)
 
 
-def test_a_shortlist_knows_nothing_of_the_lines_beside(model: Path, text: Path, shortlist: Path) -> None:
+def test_shortlist_of_a_line_is_independent_of_its_batch(model: Path, text: Path, shortlist: Path) -> None:
     together = decoded(model, text, shortlist=shortlist, batch_tokens=500)
     assert decoded(model, text, shortlist=shortlist, batch_tokens=1) == together
 
 
-def test_words_that_are_not_on_the_list_are_not_said(model: Path, text: Path, shortlist: Path) -> None:
+def test_shortlist_restricts_the_output(model: Path, text: Path, shortlist: Path) -> None:
     document = json.loads(decoded(model, text, shortlist=shortlist, batch_tokens=1, json=True)[1])
     words = Vocabulary.load(model / "vocab.tsv")
     allowed = Shortlist.open(shortlist).candidates(

@@ -40,7 +40,7 @@ def decoded(model: Path, lines: list[str], tmp_path: Path, **changes: Any) -> li
 
 
 @pytest.mark.parametrize("kind", ["lstm", "mingru", "ngram"])
-def test_each_prompt_is_gone_on_from(folders: dict[str, Path], tmp_path: Path, kind: str) -> None:
+def test_each_prompt_is_continued(folders: dict[str, Path], tmp_path: Path, kind: str) -> None:
     lines = decoded(folders[kind], PROMPTS, tmp_path, max_length=6)
     assert len(lines) == 4
     for prompt, line in zip(PROMPTS, lines, strict=True):
@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_lines_in_any_batch(folders: dict[str, Path
 
 @pytest.mark.parametrize("kind", ["lstm", "ngram"])
 @pytest.mark.parametrize("changes", [{"top_k": 1}, {"temperature": 1e-6}, {"top_p": 1e-6}, {"beam": 1}])
-def test_drawing_the_likeliest_alone_is_greedy(
+def test_sampling_with_top_k_one_is_greedy(
     folders: dict[str, Path], tmp_path: Path, kind: str, changes: dict[str, Any]
 ) -> None:
     assert decoded(folders[kind], PROMPTS, tmp_path, **changes) == decoded(folders[kind], PROMPTS, tmp_path)
@@ -78,7 +78,7 @@ def test_top_p_of_one_and_temperature_of_one_are_plain_sampling(folders: dict[st
         assert decoded(folders["lstm"], PROMPTS, tmp_path, **changes) == plain
 
 
-def test_json_says_what_was_read_and_how_likely_what_follows_is(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_json_has_prompt_tokens_and_probabilities(folders: dict[str, Path], tmp_path: Path) -> None:
     network = speaker("lstm")
     how = {"beam": 4, "nbest": 3, "max_length": 5, "alpha": 0.5}
     plain = decoded(folders["lstm"], PROMPTS, tmp_path, **how)
@@ -109,7 +109,7 @@ def _read(network: Any, prompt: list[str], output: dict[str, Any]) -> float:
     return total
 
 
-def test_an_unused_seed_is_said_to_be_unused(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_unused_seed_is_noted(folders: dict[str, Path], tmp_path: Path) -> None:
     heard: list[Event] = []
     given: list[dict[str, Any]] = [{"seed": 3}, {"seed": 3, "sample": True}, {}]
     for changes in given:
@@ -168,7 +168,7 @@ def test_json_of_gaps_has_candidates_with_probabilities(folders: dict[str, Path]
             assert one["outputs"][0]["tokens"][gap["place"]] == gap["candidates"][0]["token"]
 
 
-def test_gaps_may_be_written_otherwise(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_gap_marker_can_be_changed(folders: dict[str, Path], tmp_path: Path) -> None:
     usual = decoded(folders["cloze"], LINES, tmp_path, fill=True)
     lines = [line.replace("___", "[MASK]") for line in LINES]
     assert decoded(folders["cloze"], lines, tmp_path, fill=True, gap="[MASK]") == usual
@@ -181,6 +181,6 @@ def test_lines_that_cannot_be_filled_are_named(folders: dict[str, Path], tmp_pat
         decoded(folders["cloze"], LINES, tmp_path, fill=True, nbest=2)
 
 
-def test_a_model_that_is_not_there_is_named_at_once(tmp_path: Path) -> None:
+def test_missing_model_is_reported_before_reading(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="there is no model at"):
         decode.run(DecodeOptions(files=[tmp_path], model=[tmp_path / "nothing"]))

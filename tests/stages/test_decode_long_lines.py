@@ -45,7 +45,7 @@ def decoded(model: Path, text: Path, **changes: Any) -> tuple[list[dict[str, Any
 
 
 @pytest.mark.parametrize("beam", [1, 5])
-def test_one_line_of_noise_does_not_hold_up_a_file(model: Path, text: Path, beam: int) -> None:
+def test_overlong_line_does_not_stall_a_file(model: Path, text: Path, beam: int) -> None:
     begun = time.process_time()
     found, warnings = decoded(model, text, beam=beam)
     assert time.process_time() - begun < 15
@@ -71,7 +71,7 @@ def test_ordinary_lines_are_translated_as_without_the_bounds(model: Path, text: 
         assert [one["text"] for one in outputs] == [one["text"] for one in others]
 
 
-def test_an_output_that_was_cut_is_marked(model: Path, text: Path) -> None:
+def test_truncated_outputs_are_marked(model: Path, text: Path) -> None:
     found, warnings = decoded(model, text, beam=1, max_length=4, max_source_length=50)
     cut = [one["line"] for one in found if one["outputs"] and len(one["outputs"][0]["tokens"]) == 3]
     assert cut
@@ -101,7 +101,7 @@ def test_scores_are_of_what_is_read(model: Path, text: Path) -> None:
     assert all(value in warning for value in ("131 tokens", "123 of a target")) and warning.endswith("lines 4, 6")
 
 
-def test_the_mean_of_models_keeps_the_record(model: Path, tmp_path: Path) -> None:
+def test_average_of_models_keeps_recorded_lengths(model: Path, tmp_path: Path) -> None:
     average.run(average.AverageOptions(models=[model, model], output=tmp_path / "mean"))
     assert store.training_max_lengths(tmp_path / "mean", ("de", "en")) == (8, 6)
 

@@ -336,7 +336,7 @@ def test_an_old_output_stays_until_the_new_one_is_whole(here: Path) -> None:
     assert written(new) == whole(new)
 
 
-def test_a_kill_between_the_renames_is_put_right(here: Path) -> None:
+def test_kill_between_the_renames_is_repaired(here: Path) -> None:
     options = asked(KINDS["translation"])
     decode.write(options)
     Path("out.decode.json").rename("out.partial.decode.json")
@@ -345,7 +345,7 @@ def test_a_kill_between_the_renames_is_put_right(here: Path) -> None:
     assert heard == [Note(f"out is complete: all {len(LINES)} input lines are decoded")]
 
 
-def test_links_that_are_asked_for_later_are_made_for_all_lines(here: Path) -> None:
+def test_links_requested_later_cover_all_lines(here: Path) -> None:
     options = asked(KINDS["alignments"])
     decode.write(replace(options, alignments=None))
     decode.write(replace(options, resume=True))
@@ -424,7 +424,7 @@ start.main()
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["alignments", "fill"])
-def test_a_killed_process_loses_at_most_what_no_record_covers(here: Path, name: str) -> None:
+def test_killed_process_loses_only_unrecorded_lines(here: Path, name: str) -> None:
     kind = KINDS[name]
     options = asked(kind)
     edit(str(options.files[0]), lambda lines: lines * 18)

@@ -95,7 +95,7 @@ def test_one_output_for_each_line_whatever_the_batch(here: Path, name: str) -> N
             assert left["score"] == pytest.approx(right["score"], abs=1e-3)
 
 
-def test_what_is_asked_for_is_in_every_output(here: Path) -> None:
+def test_constraints_hold_in_every_output(here: Path) -> None:
     for options in ("asked", "asked and sampled", "everything"):
         lines = [json.loads(line) for line in decoded(here, **OPTIONS[options], json=True)]
         for asked, many in (("the", lines[0]), ("a cat", lines[1]), ("i am", lines[4])):
@@ -105,7 +105,7 @@ def test_what_is_asked_for_is_in_every_output(here: Path) -> None:
     assert decoded(here)[1] == "", "an empty line of which nothing is asked stays empty"
 
 
-def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
+def test_ensemble_of_a_model_with_itself_is_the_model(here: Path) -> None:
     alone, twice = decoded(here), decoded(here, model=["a", "a"])
     assert alone == twice
     assert decoded(here, model=["a", "b"]) != alone
@@ -128,7 +128,7 @@ def test_a_model_twice_is_the_model_and_two_are_not(here: Path) -> None:
         ({"model": ["a", "lm"]}, "lm is not a sequence-to-sequence model"),
     ],
 )
-def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any], message: str) -> None:
+def test_mismatched_models_are_refused(here: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ArtefactError, match=message):
         decoded(here, **changes)
 
@@ -136,7 +136,7 @@ def test_models_that_do_not_belong_together(here: Path, changes: dict[str, Any],
 @pytest.mark.parametrize(
     ("text", "message"), [("lm:0", "--fusion .*lm:0"), ("lm:2", "--fusion .*lm:2: .*between 0 and 1, got 2")]
 )
-def test_weights_of_fusion_that_make_no_sense(here: Path, text: str, message: str) -> None:
+def test_invalid_fusion_weights(here: Path, text: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         decoded(here, fusion=[text])
 
@@ -158,7 +158,7 @@ def test_options_that_need_one_direction_are_refused(
         decoded(here, **changes)
 
 
-def test_a_model_without_attention_says_so(here: Path) -> None:
+def test_model_without_attention_refuses_attention_options(here: Path) -> None:
     with raises(UsageError, path=here / "blind", option="--replace-unknown"):
         decoded(here, model=["blind"], replace_unknown=True)
     assert len(decoded(here, model=["blind"])) == len(LINES)

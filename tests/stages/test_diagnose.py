@@ -125,7 +125,7 @@ def test_orthogonal_initialization_preserves_the_gradient() -> None:
     assert 5 <= (falls["uniform"] or 0) <= 12
 
 
-def test_models_and_untrained_networks_stand_side_by_side(models: list[Path], text: Path) -> None:
+def test_trained_and_untrained_networks_together(models: list[Path], text: Path) -> None:
     result = flow_of(DiagnoseOptions(models[:1], text=text, arch=["gru"], hidden=5, steps=4, places=3, by="input"))
     assert list(result.flows) == [str(models[0]), "new gru"]
     assert result.lines[0].startswith("norm of the gradient of the loss with respect to the input k steps before")
@@ -140,7 +140,7 @@ def test_a_text_with_fewer_places(models: list[Path], tmp_path: Path) -> None:
     assert result.lines[0].endswith(", at one position")
 
 
-def test_a_model_of_lines_is_told_about(tmp_path: Path, text: Path) -> None:
+def test_model_of_single_lines_gets_a_warning(tmp_path: Path, text: Path) -> None:
     model = tiny_models.speaker_folder(tmp_path / "lines", tiny_models.speaker("gru", context="line"))
     heard: list[Event] = []
     flow_of(DiagnoseOptions([model], text=text, steps=6, places=5), heard)

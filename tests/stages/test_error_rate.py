@@ -65,7 +65,7 @@ def test_a_pronouncing_dictionary(tmp_path: Path) -> None:
     assert result.answers == 3
 
 
-def test_a_dictionary_wants_one_hypothesis_a_question(tmp_path: Path) -> None:
+def test_keyed_references_need_one_hypothesis_per_key(tmp_path: Path) -> None:
     right = write(tmp_path, "lexicon", "TO\tT UW\nTO\tT AH\nBE\tB IY\n")
     written = write(tmp_path, "written", "T AH\nT AH\nB IY\n")
     with raises(DataError, f"{written} has 3 lines", f"{right} has 2 keys"):
@@ -136,7 +136,7 @@ def heard_by(options: ErrorRateOptions) -> list[str]:
     return [event.text for event in heard if isinstance(event, WarningEvent)]
 
 
-def test_a_question_whose_lines_stand_apart_is_named(tmp_path: Path) -> None:
+def test_keys_on_separate_lines_are_reported(tmp_path: Path) -> None:
     lexicon = "READ\tR IY D\nTO\tT UW\nREAD\tR EH D\nBE\tB IY\nTO\tT AH\n"
     options = ErrorRateOptions(
         [write(tmp_path, "lexicon", lexicon)], write(tmp_path, "written", "R EH D\nT AH\nB IY\n"), keyed=True

@@ -88,7 +88,7 @@ def test_malformed_lines_are_counted(options: EvaluateEmbeddingsOptions, tmp_pat
     assert heard == [WarningEvent(f"{odd}: 2 lines are malformed and skipped, the first is line 7")]
 
 
-def test_a_file_whose_words_are_strange(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
+def test_file_without_known_words(options: EvaluateEmbeddingsOptions, tmp_path: Path) -> None:
     strange = write(tmp_path, "strange", "amor odium 3\nvita mors 2\n")
     heard: list[Event] = []
     result = run(replace(options, files=[strange, options.files[1]]), heard.append)

@@ -59,7 +59,7 @@ def model(work: Path) -> Path:
     return trained(work, work / "model")
 
 
-def test_it_learns_is_measured_and_is_recorded(work: Path, model: Path) -> None:
+def test_training_validates_and_records(work: Path, model: Path) -> None:
     records = [record for record in metrics.read(model / metrics.METRICS_FILE) if "nll" in record]
     found = [record["attention_loss"] for record in records]
     assert len(found) == 4
@@ -70,7 +70,7 @@ def test_it_learns_is_measured_and_is_recorded(work: Path, model: Path) -> None:
     assert json.loads((model / "config.json").read_text())["network"]["guided_head"] is False, "there is one head"
 
 
-def test_it_is_told_while_it_learns(work: Path, tmp_path: Path) -> None:
+def test_progress_is_reported(work: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     made = train.run(
         train.TrainOptions(work=work, output=tmp_path / "model", guided_attention=work / "links", **SMALL), heard.append
@@ -80,7 +80,7 @@ def test_it_is_told_while_it_learns(work: Path, tmp_path: Path) -> None:
     assert facts[:2] == [[], ["loss", "attention", "gradient", "tokens/s"]], "of nothing at first, then of steps"
 
 
-def test_a_weight_of_nothing_is_no_guidance(work: Path, tmp_path: Path) -> None:
+def test_guided_weight_zero_disables_guidance(work: Path, tmp_path: Path) -> None:
     plain = trained(work, tmp_path / "plain", guided_attention=None)
     nothing = trained(work, tmp_path / "nothing", guided_attention=tmp_path / "missing", guided_weight=0.0)
     for name in WEIGHTS:
@@ -178,7 +178,7 @@ def test_links_that_do_not_fit_are_named_by_line(
     assert not (tmp_path / "model" / "config.json").exists(), "nothing was begun"
 
 
-def test_other_links_that_teach_nothing_are_refused(work: Path, tmp_path: Path) -> None:
+def test_empty_or_mismatched_links_are_refused(work: Path, tmp_path: Path) -> None:
     links = tmp_path / "links"
     links.write_text("\n" * len(AlignedData.open(work / "data").side("train", "de")))
     with raises(DataError, "`rnnkit align-words`", path=links):

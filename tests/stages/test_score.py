@@ -103,7 +103,7 @@ AT_ONCE: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("model", "extra"), AT_ONCE)
-def test_how_much_is_read_at_once_changes_nothing(
+def test_block_size_does_not_affect_scores(
     folders: dict[str, Path], model: str, extra: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = options(folders, model, **extra)
@@ -166,7 +166,7 @@ def test_models_of_every_kind_mix_as_probabilities(folders: dict[str, Path]) -> 
 
 
 @pytest.mark.parametrize("model", ["stream", "line", "counts"])
-def test_the_cache_is_one_more_component(folders: dict[str, Path], model: str) -> None:
+def test_cache_is_a_component_of_the_mixture(folders: dict[str, Path], model: str) -> None:
     flatness = None if model == "counts" else 0.5
     wanted = options(folders, model, cache=True, cache_size=7, cache_weight=0.2, cache_flatness=flatness, tokens=True)
     cached, summary = scored(wanted)
@@ -181,7 +181,7 @@ def test_the_cache_is_one_more_component(folders: dict[str, Path], model: str) -
     assert summary.lines[-1] == f"the cache holds 7 tokens, flatness {flatness or 0:g}"
 
 
-def test_weights_are_fitted_on_other_text_and_said(folders: dict[str, Path]) -> None:
+def test_weights_are_fitted_on_held_out_text(folders: dict[str, Path]) -> None:
     heard: list[Event] = []
     wanted = options(folders, files=[folders["valid"]], interpolate=[str(folders["counts"])], tune=folders["valid"])
     *_, summary = score.run(wanted, heard.append)
@@ -212,7 +212,7 @@ def test_weight_and_flatness_of_the_cache_are_fitted_together(folders: dict[str,
     assert scored(only)[1].parts[1].weight == 0.15
 
 
-def test_fitting_leaves_no_trace_in_what_is_scored(folders: dict[str, Path]) -> None:
+def test_fitting_does_not_affect_scores(folders: dict[str, Path]) -> None:
     wanted = options(folders, cache=True, dynamic=True, tune=folders["valid"])
     fitted, summary = scored(wanted)
     assert summary.cache is not None
@@ -242,7 +242,7 @@ def test_counts_without_smoothing_rule_tokens_out(folders: dict[str, Path]) -> N
     assert mixed.parts[0].perplexity == math.inf
 
 
-def test_text_without_a_tokenizer_is_cut_at_white_space(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_text_without_a_tokenizer_is_split_at_white_space(folders: dict[str, Path], tmp_path: Path) -> None:
     bare = tiny_models.speaker_folder(tmp_path, tiny_models.speaker(), None)
     assert (
         scored(options(folders, model="stream", tokens=True))[0]
@@ -290,7 +290,7 @@ def test_data_of_another_vocabulary_is_refused(folders: dict[str, Path], aligned
         scored(ScoreOptions(model=folders["stream"], data=data))
 
 
-def test_models_that_cut_text_otherwise_are_refused_by_name(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_models_with_other_tokenizers_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     cut = tiny_models.speaker_folder(tmp_path / "cut", tiny_models.speaker(), "words")
     with raises(ArtefactError, folders["stream"], "spaces", "words", path=cut):
         scored(options(folders, interpolate=[f"{cut}:0.5"]))

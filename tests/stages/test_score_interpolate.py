@@ -87,7 +87,7 @@ def test_interpolation_with_an_imported_ngram_model(here: Path, network: str, ar
     assert other_way == pytest.approx(mixed, abs=1e-6)
 
 
-def test_a_word_that_one_lacks_is_its_unknown_word_and_counted(here: Path) -> None:
+def test_missing_words_are_unknown_and_counted(here: Path) -> None:
     alone, more = scored(here, "lstm")[0], scored(here, "more")[0]
     place = sum(len(line.split()) + 1 for line in tiny_models.TEXT) + 1
     for first, second, lacking in (("lstm", "more", "0 of 16 tokens"), ("more", "lstm", "1 of 17 tokens")):
@@ -115,7 +115,7 @@ def backed_off(here: Path) -> float:
 
 
 @pytest.mark.parametrize(("one", "other"), [("lstm", "letters"), ("letters", "lstm"), ("own", "letters")])
-def test_words_and_letters_are_refused_with_their_shares(here: Path, one: str, other: str) -> None:
+def test_word_and_character_models_are_not_mixed(here: Path, one: str, other: str) -> None:
     with raises(ArtefactError, here / one, here / other, "%"):
         scored(here, one, f"{other}:0.5")
 
@@ -172,9 +172,7 @@ def test_kenlm_agrees_on_what_is_mixed(here: Path) -> None:
         ("the king sat\n\nzebra\n", None),
     ],
 )
-def test_text_that_is_not_in_the_models_words_is_warned_of(
-    here: Path, tmp_path: Path, text: str, warning: str | None
-) -> None:
+def test_untokenized_text_gets_a_warning(here: Path, tmp_path: Path, text: str, warning: str | None) -> None:
     (tmp_path / "text").write_text(text, encoding="utf-8")
     for model, warned in (("own", warning is not None), ("lstm", warning is not None), ("words", False)):
         events: list[Event] = []

@@ -62,7 +62,7 @@ def options(work: Path, text: Path) -> ScoreOptions:
     return ScoreOptions(files=[text], work=work, summary=True, threads=1, device="cpu")
 
 
-def test_text_that_comes_back_has_one_figure(work: Path, tmp_path: Path) -> None:
+def test_reversible_text_has_one_figure(work: Path, tmp_path: Path) -> None:
     lines = [line.lower() for line in TEST]
     summary, warnings = scored(options(work, write(tmp_path / "test.en", lines)))
     text = "".join(f"{line}\n" for line in lines)

@@ -64,7 +64,7 @@ def test_a_model_directory_has_all_it_promises_and_is_whole(model: Path) -> None
     assert "rnnkit score --model DIR < text.en" in card
 
 
-def test_it_learns_and_says_so(work: Path, tmp_path: Path) -> None:
+def test_training_reduces_the_loss(work: Path, tmp_path: Path) -> None:
     heard: list[Event] = []
     result = train_lm.run(options(work, tmp_path / "model", max_steps=60, learning_rate=2e-2), heard.append)
     assert isinstance(result, TrainingResult)
@@ -98,7 +98,7 @@ def test_every_arch_trains_in_both_contexts(work: Path, tmp_path: Path, arch: st
     ],
     ids=["plain", "regularised", "sampled", "transformer", "bf16", "fp16", "accumulated", "line"],
 )
-def test_stopped_in_mid_pass_and_resumed_it_ends_bit_equal(
+def test_run_resumed_within_an_epoch_is_bit_identical(
     work: Path, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rnnkit.errors import Interrupted
@@ -175,7 +175,7 @@ def test_incompatible_options_are_refused(
     assert not (tmp_path / "model").exists()
 
 
-def test_a_rate_that_diverges_ends_with_the_step_and_advice(work: Path, tmp_path: Path) -> None:
+def test_diverging_learning_rate_names_step_and_advice(work: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError) as caught:
         trained(work, tmp_path / "model", optimizer="sgd", learning_rate=1e30, clip=0.0, schedule="constant")
     assert "the loss " in str(caught.value)
@@ -260,7 +260,7 @@ def test_embeddings_start_from_word_vectors(work: Path, tmp_path: Path) -> None:
         train_lm.run(options(work, tmp_path / "frozen", **changes, freeze_embeddings=True))
 
 
-def test_dry_run_says_the_cost_and_writes_nothing(work: Path, tmp_path: Path) -> None:
+def test_dry_run_estimates_cost_and_writes_nothing(work: Path, tmp_path: Path) -> None:
     estimate = train_lm.run(options(work, tmp_path / "model", dry_run=True))
     assert estimate.as_dict()["steps"] == 24
     assert not (tmp_path / "model").exists()

@@ -82,7 +82,7 @@ def test_metrics_have_steps_and_validations(model: Path) -> None:
     assert records[0]["nll"] > records[-2]["nll"], "it learns"
 
 
-def test_the_loss_decides_where_nothing_is_right_yet(work: Path, tmp_path: Path) -> None:
+def test_loss_breaks_ties_of_the_measure(work: Path, tmp_path: Path) -> None:
     result = trained(work, tmp_path / "model", measure="accuracy", patience=1)
     checks = [r["validation"] for r in metrics.read(tmp_path / "model" / metrics.METRICS_FILE) if "validation" in r]
     assert [check["accuracy"] for check in checks] == [0, 0, 0]
@@ -126,7 +126,7 @@ def test_every_option_trains_and_decodes(work: Path, tmp_path: Path, changes: di
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("arch", ["lstm", "transformer", "hybrid"])
-def test_every_preset_says_all_that_is_left_open(preset: str, arch: str) -> None:
+def test_every_preset_fills_all_options(preset: str, arch: str) -> None:
     filled = apply_preset(TrainSeq2SeqOptions(preset=preset, arch=arch))
     missing = {field.name for field in dataclasses.fields(filled) if getattr(filled, field.name) is None}
     assert missing == {"data", "tokenizer", "init_from", "guided_attention", "output"}
@@ -163,7 +163,7 @@ def test_incompatible_options_are_refused_before_any_work(
     assert not (tmp_path / "model").exists()
 
 
-def test_the_mean_of_the_weights_is_what_is_validated_and_kept(work: Path, tmp_path: Path) -> None:
+def test_ema_weights_are_validated_and_saved(work: Path, tmp_path: Path) -> None:
     """Of weights that a rate of nothing never moves the mean is the weights; of others it is not the last."""
     still = trained(work, tmp_path / "still", learning_rate=0.0, max_steps=8).model
     mean, last = (train_weights(still / name) for name in ("best.safetensors", "last/weights.safetensors"))
@@ -241,7 +241,7 @@ def test_a_resumed_run_ends_with_the_bytes_of_one_never_stopped(
     assert steps == [4, 8, 12, 16, 20, 24]
 
 
-def test_float16_skips_what_overflows_and_goes_on_from_its_scale(
+def test_float16_skips_overflows_and_resumes_loss_scale(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loss_scaling, "INITIAL_SCALE", 2.0**26)
@@ -368,7 +368,7 @@ def test_a_vocabulary_other_than_that_of_the_data_is_refused(tmp_path: Path) -> 
         trained(work, tmp_path / "model")
 
 
-def test_missing_inputs_say_which_command_makes_them(tmp_path: Path) -> None:
+def test_missing_inputs_name_the_command_that_makes_them(tmp_path: Path) -> None:
     with raises(DataError, "rnnkit align", path=tmp_path / "data"):
         train.run(train.TrainOptions(work=tmp_path))
 

@@ -29,6 +29,6 @@ def test_another_number_is_refused(processes: int, size: int, resume: bool) -> N
         training_run._with_processes(TrainLMOptions(processes=processes, resume=resume), Among(size))
 
 
-def test_an_estimate_takes_the_first_ones_share() -> None:
+def test_dry_run_takes_the_shard_of_rank_zero() -> None:
     assert training_run.shard_spec(TrainLMOptions(accumulate=5, processes=3), ProcessGroup()) == ShardSpec(5, 0, 3)
     assert training_run.shard_spec(TrainLMOptions(accumulate=5, processes=3), Among(3)) == ShardSpec(5, 1, 3)

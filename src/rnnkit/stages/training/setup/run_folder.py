@@ -54,12 +54,12 @@ def saved_options(folder: Path, options: OptionsT, kind: str = "model", version:
         if field.name in NOT_SAVED or key not in saved:
             continue
         given, default = getattr(options, field.name), _default(field)
-        kept = _restore(saved[key], hints[field.name])
+        recorded = _restore(saved[key], hints[field.name])
         if field.name in CHANGEABLE and given != default:
             continue
-        if given not in (default, kept):
-            differing.append(f"--{key}: {_shown(kept)} in the run, {_shown(given)} now")
-        changes[field.name] = kept
+        if given not in (default, recorded):
+            differing.append(f"--{key}: {_shown(recorded)} in the run, {_shown(given)} now")
+        changes[field.name] = recorded
     if differing:
         raise ConfigError(
             f"--resume continues with the options of the run in {folder}",
