@@ -26,8 +26,8 @@ rnnkit inspect work/model/best.safetensors --json"""
 class InspectOptions:
     """Describe files and directories, and compare them if there are two. Nothing is changed.
 
-    For a text: lines, lengths, encoding, and lines that rnnkit would reject. For an artefact of rnnkit: its content,
-    options and inputs. For weights and arrays: names and shapes. For two artefacts also the differences: facts,
+    For a text: lines, lengths, encoding, and lines that rnnkit would reject. For an artifact of rnnkit: its content,
+    options and inputs. For weights and arrays: names and shapes. For two artifacts also the differences: facts,
     options, the step at which two training runs diverge, weights, vocabulary entries, lines.
     """
 
