@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.raising import raises
 
 from rnnkit.errors import DataError
+from rnnkit.events import Event, WarningEvent
 from rnnkit.reports.attention_map import AttentionMap, open_attention_maps, plot_attention_map
 
 WEIGHTS: list[list[float]] = [[0.9, 0.05, 0.05], [0.12346, 0.8, 0.1], [0, 0, 1], [0, 0, 1]]
@@ -48,5 +50,22 @@ def test_pictures_are_named_by_line(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.doc cannot be drawn"):
+    with raises(DataError, "svg", path=tmp_path / "a.doc"):
         plot_attention_map(ONE, tmp_path / "a.doc")
+
+
+def test_labels_have_no_marks_of_tokenizers_and_svg_keeps_text(tmp_path: Path) -> None:
+    shown = AttentionMap(7, ["\u2581Haus", "\uffed,"], ["\u2581"], [[0.9, 0.05, 0.05], [0, 0, 1]])
+    plot_attention_map(shown, tmp_path / "a.svg")
+    drawn = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert all(f">{text}</text>" in drawn for text in ("Haus", ",", "\u2423", "&lt;/s&gt;", "Attention, line 7"))
+    assert "attention weight" in drawn
+    assert not {"\u2581", "\uffed"} & set(drawn)
+
+
+def test_characters_without_a_glyph_are_reported_once(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    with open_attention_maps(tmp_path / "a.png", heard.append) as writer:
+        for line in (1, 2):
+            writer.add(AttentionMap(line, ["\U000f0000"], [], [[1.0, 0.0]]))
+    assert [type(event) for event in heard] == [WarningEvent]

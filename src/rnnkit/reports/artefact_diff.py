@@ -1,4 +1,4 @@
-"""What tells two artefacts apart: facts, files, weights, rows, lines, and where two trainings went separate ways."""
+"""Comparison of two artefacts: facts, files, weights, arrays, lines, and the step at which two trainings diverge."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ABSENT = "-"
-"""Stands for what only the other one has."""
+"""Shown in place of what only the other artefact has."""
 
 MAX_TENSORS = 5
-"""Tensors that are named: those that moved the most."""
+"""Maximum number of tensors listed, those with the largest relative difference."""
 
 _FILES = "files"
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing in which two artefacts differ.
+    """One difference between two artefacts.
 
     Attributes:
-        name: What, such as `options.learning-rate` or `best.safetensors: encoder.embedding`.
-        first: As the first has it.
-        second: As the second has it.
+        name: What differs, such as `options.learning-rate` or `best.safetensors: encoder.embedding`.
+        first: Value in the first artefact.
+        second: Value in the second artefact.
     """
 
     name: str
@@ -40,15 +40,15 @@ class Difference:
     second: str
 
     def line(self) -> str:
-        """The difference for people."""
+        """Printed form."""
         return f"{self.name}: {self.first} | {self.second}"
 
 
 def differences(first: Description, second: Description) -> Iterator[Difference]:
-    """Yield what differs, the plain facts first, then what the files hold.
+    """Yield the differences, facts first, then the contents of files.
 
     Raises:
-        FormatError: A file of theirs is damaged.
+        FormatError: A file is damaged.
     """
     if first.kind != second.kind:
         yield Difference("kind", first.kind, second.kind)
@@ -64,7 +64,7 @@ def differences(first: Description, second: Description) -> Iterator[Difference]
 
 
 def _flat(facts: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    """Facts by their whole name, files left out: what these hold is compared by itself."""
+    """Flatten nested facts to dotted names; of files only the names, as their contents are compared separately."""
     flat: dict[str, str] = {}
     for name, value in facts.items():
         if name == _FILES and not above:
@@ -84,7 +84,7 @@ def _facts(first: Mapping[str, str], second: Mapping[str, str]) -> Iterator[Diff
 
 
 def _contents(name: str, first: Path, second: Path) -> Iterator[Difference]:
-    """What two files of one name or kind hold."""
+    """Compare the contents of two files of the same name or kind."""
     if first.name == second.name == metrics.METRICS_FILE:
         yield from _metrics(name, first, second)
     elif first.suffix == second.suffix == ".safetensors":
@@ -98,20 +98,21 @@ def _contents(name: str, first: Path, second: Path) -> Iterator[Difference]:
 
 
 def _metrics(name: str, first: Path, second: Path) -> Iterator[Difference]:
-    """The first measured step at which two runs differ, and what each came to."""
+    """Find the first recorded step at which two runs differ, and compare their last steps."""
     runs = [[record for record in metrics.read(path) if "loss" in record] for path in (first, second)]
     losses = [{record["step"]: record["loss"] for record in run} for run in runs]
     common = sorted(losses[0].keys() & losses[1].keys())
-    parted = next((step for step in common if losses[0][step] != losses[1][step]), None)
-    if parted is not None:
-        yield Difference(f"{name}loss at step {parted:,}, equal before", f"{losses[0][parted]}", f"{losses[1][parted]}")
+    diverged = next((step for step in common if losses[0][step] != losses[1][step]), None)
+    if diverged is not None:
+        values = [f"{loss[diverged]}" for loss in losses]
+        yield Difference(f"{name}loss at step {diverged:,}, equal before", *values)
     lasts = [max(loss, default=0) for loss in losses]
     if lasts[0] != lasts[1]:
         yield Difference(f"{name}last step measured", f"{lasts[0]:,}", f"{lasts[1]:,}")
 
 
 def _tensors(name: str, first: Path, second: Path) -> Iterator[Difference]:
-    """Tensors that only one has, and how far apart the others are: those that are the farthest, and how many more."""
+    """Yield tensors that only one file has, the tensors with the largest differences, and the number of the others."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -119,11 +120,11 @@ def _tensors(name: str, first: Path, second: Path) -> Iterator[Difference]:
             names = dict.fromkeys([*one.keys(), *other.keys()])
             moved: list[tuple[float, Difference]] = []
             for tensor in names:
-                if tensor not in one.keys() or tensor not in other.keys():  # noqa: SIM118  # it is no mapping
+                if tensor not in one.keys() or tensor not in other.keys():  # noqa: SIM118  # not a mapping
                     where = ["there" if tensor in side.keys() else ABSENT for side in (one, other)]  # noqa: SIM118
                     yield Difference(f"{name}{tensor}", *where)
                     continue
-                found = _apart(f"{name}{tensor}", one.get_tensor(tensor), other.get_tensor(tensor))
+                found = _array_difference(f"{name}{tensor}", one.get_tensor(tensor), other.get_tensor(tensor))
                 if found is not None:
                     moved.append(found)
     except SafetensorError as error:
@@ -142,13 +143,15 @@ def _arrays(name: str, first: Path, second: Path) -> Iterator[Difference]:
         one, other = map_npy(first), map_npy(second)
     except ValueError as error:
         raise FormatError(f"{first} or {second} is damaged", str(error)) from error
-    found = _apart(name or "values", one, other)
+    found = _array_difference(name or "values", one, other)
     if found is not None:
         yield found[1]
 
 
-def _apart(name: str, one: NDArray[np.generic], other: NDArray[np.generic]) -> tuple[float, Difference] | None:
-    """How far apart two arrays are, by the share of the first one's length that the second is away from it."""
+def _array_difference(
+    name: str, one: NDArray[np.generic], other: NDArray[np.generic]
+) -> tuple[float, Difference] | None:
+    """Return the norm of the difference relative to the first array, and its description; None if equal."""
     import numpy as np
 
     if one.shape != other.shape or one.dtype != other.dtype:
@@ -166,7 +169,7 @@ def _apart(name: str, one: NDArray[np.generic], other: NDArray[np.generic]) -> t
 
 
 def _lines(name: str, first: Path, second: Path) -> Iterator[Difference]:
-    """The first line that differs, and how many do."""
+    """Find the first line that differs, and count the differing lines."""
     count, shown = 0, None
     with first.open(encoding="utf-8", errors="replace") as one, second.open(encoding="utf-8", errors="replace") as two:
         for number, (a, b) in enumerate(zip_longest(one, two), start=1):

@@ -1,4 +1,4 @@
-"""Rows of text whose columns stand below each other on a terminal."""
+"""Plain-text tables with aligned columns."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ GAP = "  "
 
 
 def format_columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> list[str]:
-    """The rows as lines.
+    """Format rows as lines with aligned columns.
 
     Args:
-        rows: Of equally many cells.
-        right: Columns that end, instead of begin, below each other, such as numbers.
-        indent: What stands before each line.
+        rows: Rows of equally many cells.
+        right: Indices of right-aligned columns, such as numbers.
+        indent: Prefix of each line.
     """
     widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     return [
@@ -24,7 +24,7 @@ def format_columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), i
 
 
 def display_width(text: str) -> int:
-    """Columns that a text takes on a terminal: wide characters two, combining marks none."""
+    """Compute the width of a text in terminal cells: wide characters take two, combining marks none."""
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "FW" else 1
         for character in text

@@ -1,7 +1,9 @@
-"""What can be said of a binary file that rnnkit reads or writes, without loading what it holds.
+"""Identification of files by content, with facts of their headers or a pass over their lines.
 
-NumPy arrays (`.npy`, `.npz`), weights (`.safetensors`), SentencePiece models and PNG pictures, recognised by their
-first bytes. Nothing is unpickled: an array that would need it is refused.
+Binary files: NumPy arrays (`.npy`, `.npz`), weights (`.safetensors`), SentencePiece models and PNG pictures, from their
+first bytes and headers. Nothing is unpickled; arrays of Python objects are an error. Word vectors: format, number of
+words, dimension. Text: lines, lengths, encoding, and faults that `text/lines.py` rejects; unlike that reader, this one
+continues after the first fault.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ Facts = tuple[str, dict[str, Any]]
 
 
 def binary_facts(path: Path) -> Facts | None:
-    """The kind of a binary file and what it holds; None where it is of no known format.
+    """Return the kind of a binary file and its facts; None if the format is unknown.
 
     Raises:
         FormatError: The file is of a known format and damaged.
@@ -61,7 +63,7 @@ def binary_facts(path: Path) -> Facts | None:
 
 
 def _array(where: Path | str, file: IO[bytes], size: int) -> dict[str, Any]:
-    """The header of an array, held against the bytes that follow it."""
+    """Read the header of an array and compare it with the size of the data."""
     from rnnkit.io.npy import read_header
 
     try:
@@ -102,13 +104,13 @@ def _tensors(path: Path) -> dict[str, Any]:
             tensors = {name: {"shape": part.get_shape(), "type": part.get_dtype()} for name, part in slices.items()}
             metadata = {name: _value(text) for name, text in (file.metadata() or {}).items()}
     except SafetensorError as error:
-        raise FormatError(f"{path} is damaged", f"it is no whole safetensors file: {error}") from error
+        raise FormatError(f"{path} is damaged", f"not a complete safetensors file: {error}") from error
     values = sum(math.prod(tensor["shape"]) for tensor in tensors.values())
     return {"values": values, "metadata": metadata, "tensors": tensors}
 
 
 def _value(text: str) -> Any:
-    """The format's header holds text only; rnnkit writes numbers and tables there as JSON."""
+    """Parse a metadata value, which rnnkit writes as JSON; other text is returned unchanged."""
     try:
         return parse_json(text)
     except ValueError:
@@ -121,7 +123,7 @@ def _pieces(path: Path) -> dict[str, Any]:
     try:
         model = SentencePieceProcessor(model_file=str(path))
     except (RuntimeError, OSError) as error:
-        raise FormatError(f"{path} is no whole SentencePiece model", str(error)) from error
+        raise FormatError(f"{path} is not a complete SentencePiece model", str(error)) from error
     ids = {"unk": model.unk_id(), "bos": model.bos_id(), "eos": model.eos_id(), "pad": model.pad_id()}
     return {"pieces": model.get_piece_size(), "special_ids": ids}
 
@@ -132,22 +134,22 @@ VECTOR_FORMAT_NAMES = {
     formats.FASTTEXT_BINARY: "fastText model",
     formats.GLOVE: "GloVe text",
 }
-"""Formats as people call them."""
+"""Display names of the formats of word vectors."""
 
 _ROWS_LOOKED_AT = 3
 
 
 def vector_facts(path: Path) -> tuple[str, dict[str, Any]] | None:
-    """The format of a file of word vectors, with the number of words and their dimension; None where it is no such.
+    """Return the format of a file of word vectors with its facts; None if it is not one.
 
     Raises:
-        DataError: It is a damaged or quantised model of fastText.
+        DataError: The file is a damaged or quantized fastText model.
     """
     with open_vector_file(path) as source:
         try:
             head = source.peek(detection.HEAD_BYTES)
         except DataError:
-            return None  # damaged gzip: who counts its lines says where
+            return None  # damaged gzip; `text_facts` reports the position
         kind = detection.detect_format(head)
         if kind is None:
             return None
@@ -167,10 +169,10 @@ def _model_facts(source: VectorReader) -> dict[str, Any]:
 
 
 def _table_facts(source: VectorReader, kind: str, head: bytes) -> dict[str, Any] | None:
-    """Facts of a header or of the rows; None where the rows do not fit it: some other text that begins with numbers."""
+    """Return facts of the header or the rows; None if the rows do not match: another text that begins with numbers."""
     lines = head.split(b"\n")[:-1][:_ROWS_LOOKED_AT]
     if kind != formats.WORD2VEC_BINARY and len(lines) < 2:
-        return None  # a line of its own says too little
+        return None  # a single line is not enough evidence
     if kind == formats.GLOVE:
         dimension = count_numbers(lines[0])
         fits = all(ROW_PATTERN.fullmatch(line) and count_numbers(line) == dimension for line in lines)
@@ -192,7 +194,7 @@ def _count_lines(source: VectorReader) -> int:
 
 
 MAX_READ_BYTES = 1 << 26
-"""Longest line that is read, in bytes, so that a file without line ends cannot fill the memory."""
+"""Maximum length of a line in bytes, so that a file without line ends cannot fill the memory."""
 
 GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
@@ -200,15 +202,15 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class BinaryLines(Protocol):
-    """An open binary file, plain or unpacked while it is read."""
+    """An open binary file, plain or decompressed."""
 
     def readline(self, size: int = -1, /) -> bytes:
-        """The next line with its end, of at most so many bytes."""
+        """Read the next line including its end, at most `size` bytes."""
 
 
 @dataclass
 class TextStatistics:
-    """Counts, filled line by line. Lines are those of the one line reader: LF ends a line, nothing else does."""
+    """Counts, accumulated line by line. Only LF ends a line, as in `text/lines.py`."""
 
     lines: int = 0
     blank: int = 0
@@ -222,7 +224,7 @@ class TextStatistics:
     faults: dict[str, str] = field(default_factory=dict)
 
     def add(self, raw: bytes) -> None:
-        """Count one line, given with its end."""
+        """Count one line, including its end."""
         self.lines += 1
         if self.lines == 1 and raw.startswith(_BOM):
             self.byte_order_mark = True
@@ -240,7 +242,7 @@ class TextStatistics:
         except UnicodeDecodeError as error:
             where = f"line {self.lines}, byte {error.start + 1} (0x{body[error.start]:02x})"
             self.faults.setdefault("not UTF-8", where)
-            line = body.decode("latin-1")  # the counts that follow are those of bytes
+            line = body.decode("latin-1")  # the counts below are then of bytes
         self.tokens += len(line.split())
         self.blank += not line.strip()
         self.characters += len(line)
@@ -248,7 +250,7 @@ class TextStatistics:
             self.longest, self.longest_at = len(line), self.lines
 
     def as_dict(self) -> dict[str, Any]:
-        """The counts, and for each fault the first place where it is met."""
+        """JSON form: the counts, and the first occurrence of each fault."""
         ends = "LF" if not self.carriage_returns else f"CR LF on {self.carriage_returns} lines"
         encoding = "UTF-8" if "not UTF-8" not in self.faults else "not UTF-8"
         return {
@@ -264,10 +266,10 @@ class TextStatistics:
 
 
 def text_facts(path: Path) -> dict[str, Any] | None:
-    """Read a text file and count; None where the file is no text.
+    """Count a text file; None if the file is not text.
 
     Raises:
-        DataError: The file is damaged gzip, or has a line too long to be read.
+        DataError: The file is damaged gzip, or a line is too long.
     """
     with path.open("rb") as plain:
         start = plain.read(1 << 16)
@@ -283,7 +285,7 @@ def text_facts(path: Path) -> dict[str, Any] | None:
 
 
 def _is_binary(start: bytes) -> bool:
-    """Whether more than one byte in a hundred is a control character that no text holds."""
+    """Return whether more than 1 % of the bytes are control characters that do not occur in text."""
     controls = sum(byte < 32 and byte not in b"\t\n\r\f\x0b\x1b" for byte in start)
     return controls * 100 > len(start)
 

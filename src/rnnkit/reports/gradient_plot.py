@@ -1,4 +1,4 @@
-"""Gradient flow as a picture and as a table: how much of a loss's gradient is left some steps before."""
+"""Gradient flow as a plot and as a table: gradient norms as a function of the distance k."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
 
 INCHES = (8.0, 4.5)
 REPORTED_MULTIPLES = (1, 2, 5)
-"""Rows of a table are these times powers of ten; all are too many to read."""
+"""The table has the distances that are these multiples of powers of ten."""
 
 LOWEST, MARGIN = 1e-12, 3
-"""The least that a picture shows, for beneath it a gradient is as good as none; and the room around what it shows."""
+"""Lower bound of the logarithmic axis, below which a gradient has vanished; and the factor of its margins."""
 
 
 def plot_gradient_flow(flows: Mapping[str, GradientProfile], share: float, by: str, picture: Path) -> None:
-    """Draw g_k / g_0 over k, a line a model, and mark where it falls below a share.
+    """Plot g_k / g_0 over k, one line per model, and mark where it falls below a fraction.
 
     Args:
-        flows: By the name of the model.
-        share: What is marked.
-        by: What the gradient is by: `state` or `input`.
-        picture: Where the picture goes; its ending (`.png`, `.svg`, `.pdf`) chooses the format.
+        flows: Gradient profiles by name of the model.
+        share: The fraction to mark.
+        by: `state` or `input`: what the gradient is with respect to.
+        picture: Output file; its extension (`.png`, `.svg`, `.pdf`) selects the format.
 
     Raises:
-        DataError: The ending is unknown.
+        DataError: The extension is unknown.
     """
     with default_style():
         figure = new_figure(INCHES)
@@ -47,18 +47,18 @@ def _draw(axis: Any, flows: Mapping[str, GradientProfile], share: float, by: str
         if crossing is not None:
             axis.plot([crossing], [heights[crossing]], color=f"C{number % 10}", marker="o")
     axis.set_yscale("log")
-    seen = [height for flow in flows.values() for height in flow.relative if height >= LOWEST]
-    axis.set_ylim(min(seen, default=LOWEST) / MARGIN, max(seen, default=1) * MARGIN)
+    visible = [height for flow in flows.values() for height in flow.relative if height >= LOWEST]
+    axis.set_ylim(min(visible, default=LOWEST) / MARGIN, max(visible, default=1) * MARGIN)
     axis.axhline(share, color="0.5", linestyle="--", linewidth=1)
     axis.set_xlabel("steps back, k")
-    axis.set_ylabel(f"gradient of the loss by the {by} k steps before\n(norm, k = 0 is 1)")
+    axis.set_ylabel(f"norm of the loss gradient w.r.t. the {by}\nk steps earlier, relative to k = 0")
     axis.grid(alpha=0.3)
     legend = axis.legend(lines, ["model"] * len(lines))
     set_plain_text(legend.get_texts(), [f"{name}: {describe_crossing(flow, share)}" for name, flow in flows.items()])
 
 
 def format_gradient_table(flows: Mapping[str, GradientProfile], share: float) -> list[str]:
-    """Lines of a table: a row for some of the k, for each model g_k and g_k / g_0; and what can be said in words."""
+    """Format a table of g_k and g_k / g_0 for selected k, with a column pair and a summary line per model."""
     heads = ["k", *(cell for name in flows for cell in (name, "of k = 0"))]
     rows = [heads]
     for steps in reported_distances(len(next(iter(flows.values())).norms) - 1):
@@ -70,7 +70,7 @@ def format_gradient_table(flows: Mapping[str, GradientProfile], share: float) ->
 
 
 def reported_distances(steps: int) -> Sequence[int]:
-    """0, 1, 2, 5, 10, 20, 50, … and the last."""
+    """Return 0, 1, 2, 5, 10, 20, 50, … and the last distance."""
     powers = [10**power for power in range(len(str(steps)))]
     return [
         0,
@@ -79,13 +79,13 @@ def reported_distances(steps: int) -> Sequence[int]:
 
 
 def describe_profile(flow: GradientProfile, share: float) -> str:
-    """Where the gradient falls below a share, and what a step leaves of it, in words."""
+    """Describe where the gradient falls below a fraction, and its mean decay per step."""
     kept = "" if flow.factor is None else f", each step from k = 1 on leaves {100 * flow.factor:.1f} %"
     return describe_crossing(flow, share) + kept
 
 
 def describe_crossing(flow: GradientProfile, share: float) -> str:
-    """Where the gradient falls below a share, in words."""
+    """Describe where the gradient falls below a fraction of that at k = 0."""
     crossing = flow.falls_below(share)
     where = f"within {len(flow.norms) - 1} steps" if crossing is None else f"at k = {crossing}"
     return f"{'not ' if crossing is None else ''}under {100 * share:g} % {where}"

@@ -1,4 +1,4 @@
-"""The learning curve of a run as a picture, from its `metrics.jsonl`."""
+"""Learning curve of a training run, drawn from its `metrics.jsonl`."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from rnnkit.training import metrics
 INCHES = (8.0, 4.5)
 
 METRIC_LABELS = {"bleu": "BLEU", "chrf": "chrF", "accuracy": "lines exactly right, %"}
-"""Names of what a validation may have measured."""
+"""Axis labels of validation metrics."""
 
 
 def plot_learning_curve(metrics_path: Path, picture: Path) -> None:
-    """Draw loss (left axis) and what validation measured (right axis) over steps.
+    """Plot the loss (left axis) and the validation metric (right axis) over training steps.
 
     Args:
-        metrics_path: A run's `metrics.jsonl`.
-        picture: Where the picture goes; its ending (`.png`, `.svg`, `.pdf`) chooses the format.
+        metrics_path: `metrics.jsonl` of a run.
+        picture: Output file; its extension (`.png`, `.svg`, `.pdf`) selects the format.
 
     Raises:
-        DataError: Nothing has been measured yet, or the ending is unknown.
+        DataError: There are no measurements yet, or the extension is unknown.
     """
     records = list(metrics.read(metrics_path)) if metrics_path.exists() else []
     if not records:
-        raise DataError(f"{metrics_path} holds no measurements yet")
+        raise DataError(f"{metrics_path} holds no measurements yet", path=metrics_path)
     with default_style():
         figure = new_figure(INCHES)
         _draw_losses(figure, records)
@@ -42,7 +42,7 @@ def _draw_losses(figure: Any, records: list[dict[str, Any]]) -> None:
     points = [(r["step"], r["validation"]["loss"]) for r in checks]
     axis.plot(*zip(*points, strict=True), color="C1", marker="o", label="validation loss") if points else None
     axis.set_xlabel("step")
-    axis.set_ylabel("negative log-likelihood, nats a token")
+    axis.set_ylabel("negative log-likelihood (nats per token)")
     axis.set_ylim(bottom=0)
     axis.grid(alpha=0.3)
     lines = list(axis.get_lines())

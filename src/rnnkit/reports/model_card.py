@@ -1,4 +1,4 @@
-"""The model card: a README in every model directory that says what the model is, from what, and how good."""
+"""The model card: a README in every model directory with its architecture, data, options and validation scores."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ NAME = "README.md"
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What the card says.
+    """Content of a model card.
 
     Attributes:
-        title: One line.
-        languages: Source and target; one alone for a language model.
-        parameters: Numbers in the network.
-        network: Shape of the network, by name.
+        title: Title, one line.
+        languages: Source and target language; a single one for a language model.
+        parameters: Number of parameters.
+        network: Configuration of the network.
         options: Resolved options of the training command.
-        data: Facts about the data: sentences and tokens by split.
-        inputs: sha256 of what the model was made from.
+        data: Numbers of sentences and tokens by split.
+        inputs: SHA-256 of each input of the training.
         scores: Validation scores of the best weights.
-        steps: Steps taken, and the step of the best weights.
-        seconds: Time spent training.
+        steps: Training steps, and the step of the best weights.
+        seconds: Training time in seconds.
     """
 
     title: str
@@ -53,7 +53,7 @@ def write_model_card(folder: Path, card: ModelCard) -> None:
 
 
 def render(card: ModelCard) -> str:
-    """The card as Markdown, its front matter as model hubs read it."""
+    """Render the card as Markdown with the YAML front matter of model hubs."""
     two = len(card.languages) > 1
     language = card.languages[0]
     command = "decode" if two else "score"
@@ -102,7 +102,7 @@ def _table(left: str, right: str, rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """A text that Markdown shows as it is, whatever comes from the names of files: no tags, links, cells or lines."""
+    """Escape a text for Markdown, so that file names cannot insert tags, links, cells or lines."""
     return _MARKUP.sub(r"\\\g<0>", escape_line(text))
 
 

@@ -123,7 +123,7 @@ def _write_attention(
             if recorded is not None:
                 recorded.track(links)
         if options.attention is not None:
-            maps = stack.enter_context(open_attention_maps(options.attention))
+            maps = stack.enter_context(open_attention_maps(options.attention, listen))
         for number, line in enumerate(translated, start=done + 1):
             if links is not None:
                 text = _format_links(line, options.nbest)
