@@ -101,7 +101,7 @@ def test_a_picture_is_drawn_and_not_replaced(models: list[Path], text: Path, tmp
     options = DiagnoseOptions(models, text=text, steps=6, places=5, output=picture)
     flow_of(options, heard)
     assert Note(f"{picture} drawn") in heard
-    assert f"<!-- {models[1]}: " in picture.read_text(encoding="utf-8")
+    assert f">{models[1]}: " in picture.read_text(encoding="utf-8")
     with pytest.raises(ArtefactError, match=r"flow.svg already exists\n  hint: --overwrite replaces it"):
         run(options)
     run(DiagnoseOptions(models, text=text, steps=5, places=5, output=picture, overwrite=True))
