@@ -47,7 +47,7 @@ def test_what_every_component_rules_out_stays_ruled_out() -> None:
     assert weights_K[0] == pytest.approx(1, abs=1e-3)
 
 
-def test_fitting_recovers_the_mixture_that_tokens_were_drawn_from() -> None:
+def test_fitting_recovers_the_weights_of_sampled_tokens() -> None:
     random = np.random.default_rng(5)
     p_KV = random.dirichlet(np.full(40, 0.2), size=3)
     true_K = np.array([0.6, 0.3, 0.1])

@@ -55,14 +55,14 @@ def test_without_raw_text_there_is_nothing_to_count(score: LMScore) -> None:
     assert found.perplexity == score.perplexity
 
 
-def test_a_token_of_probability_zero_is_counted_and_json_stays_json() -> None:
+def test_a_token_of_probability_zero_is_null_in_json() -> None:
     found = measure(np.array([5, 1, 3]), np.array([-1.0, -np.inf, -1.0]), ["a b"], 1)
     assert (found.impossible, found.perplexity) == (1, math.inf)
     document = json.loads(json.dumps(found.as_dict(), allow_nan=False))
     assert (document["perplexity"], document["ln"], document["impossible"]) == (None, None, 1)
 
 
-def test_a_text_of_unknown_tokens_alone_has_no_perplexity_without_them() -> None:
+def test_only_unknown_tokens_give_no_known_perplexity() -> None:
     found = measure(np.array([1, 1]), np.array([-1.0, -2.0]), None, 1)
     assert math.isnan(found.known_perplexity)
     assert found.as_dict()["perplexity_without_unknown"] is None

@@ -45,7 +45,7 @@ def one_by_one(network: LanguageModel, ids: Sequence[int]) -> FloatArray:
 
 @pytest.mark.parametrize("block", [1, 3, 7, 512])
 @pytest.mark.parametrize("arch", kinds.LANGUAGE_ARCHS)
-def test_a_stream_is_read_as_token_after_token_in_blocks_of_any_length(arch: str, block: int) -> None:
+def test_the_block_size_does_not_change_log_probs(arch: str, block: int) -> None:
     network, ids = tiny_models.speaker(arch), text().ids
     expected = one_by_one(network, ids.tolist())
     assert len(expected) > 100
@@ -61,7 +61,7 @@ def test_a_line_alone_is_read_as_in_any_batch(arch: str, block: int, batch_token
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
-def test_lines_and_streams_differ_in_what_a_line_s_beginning_knows() -> None:
+def test_lines_and_streams_differ_at_the_start_of_a_line() -> None:
     lines = text()
     stream = token_log_probs(make_evaluator(tiny_models.speaker(context="stream")), lines)
     alone = token_log_probs(make_evaluator(tiny_models.speaker(context="line")), lines)

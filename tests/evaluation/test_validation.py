@@ -157,7 +157,7 @@ def without_raw_lines(work: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["words", "chars"])
-def test_data_without_raw_lines_counts_an_unknown_token_as_one_wrong_word(tmp_path: Path, kind: str) -> None:
+def test_without_raw_lines_an_unknown_token_is_a_wrong_word(tmp_path: Path, kind: str) -> None:
     work = prepare(tmp_path, {"tokenize": {"type": kind}, "vocab": {"min_count": 3}})
     result = train_seq2seq.run(options(work, measure="bleu"))
     assert isinstance(result, TrainingResult)

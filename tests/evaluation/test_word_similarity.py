@@ -204,7 +204,7 @@ def test_wordsim_353_is_read_whole() -> None:
     assert (len(pairs), bad) == (353, [])
 
 
-def test_the_own_spelling_counts_before_the_first_of_several_cases() -> None:
+def test_an_exact_match_has_priority_over_other_cases() -> None:
     words = ["apple", "Paris", "Apple", "paris", "APPLE"]
     asked = ["Apple", "APPLE", "aPPLE", "PARIS", "paris", "pear"]
     assert find_words(asked, words, ignore_case=True) == {"Apple": 2, "APPLE": 4, "aPPLE": 0, "PARIS": 1, "paris": 3}

@@ -74,7 +74,7 @@ def _array(where: Path | str, file: IO[bytes], size: int) -> dict[str, Any]:
         raise FormatError(f"{where} holds pickled objects", "rnnkit neither reads nor writes them: they can run code")
     there = size - header.start
     if there != header.bytes:
-        raise FormatError(f"{where} is damaged", f"{there:,} bytes of values, its header says {header.bytes:,}")
+        raise FormatError(f"{where} is damaged", f"{there:,} bytes of values, its header gives {header.bytes:,}")
     return {"shape": list(header.shape), "type": str(header.dtype), "bytes": header.bytes}
 
 
