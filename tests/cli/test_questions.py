@@ -123,4 +123,4 @@ def test_vectors_on_trial(run: Run) -> None:
 def test_words_as_a_picture(run: Run) -> None:
     outcome = run("plot", "--words", "king,queen,man", "woman", "--output", "royals.svg")
     assert (outcome.code, outcome.out, outcome.err) == (0, "", "wrote royals.svg\n")
-    assert "<!-- woman -->" in Path("royals.svg").read_text(encoding="utf-8")
+    assert ">woman</text>" in Path("royals.svg").read_text(encoding="utf-8")

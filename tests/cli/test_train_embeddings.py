@@ -82,7 +82,7 @@ def test_options_that_make_no_sense(run: Run, words: list[str], complaint: str) 
         (["none.txt"], "file not found: none.txt"),
         (["."], ". is a folder, not a text file"),
         (["empty.txt"], "the text is empty"),
-        (["one.txt"], "only the word 'the' comes --min-count 5 times or more"),
+        (["one.txt"], "only one word, 'the', occurs at least --min-count 5 times"),
         (["wiki.txt", "--min-count", "100000"], "all 12 words are rarer than --min-count 100000"),
         (["bad.txt"], "bad.txt:1:3: not UTF-8 (byte 0xff)"),
         (["wiki.txt", "--output", "there"], "there already exists"),
@@ -109,7 +109,7 @@ def test_more_numbers_than_memory(run: Run) -> None:
     outcome = run("train-embeddings", "wiki.txt", "--dimension", "1000000000")
     assert outcome.code == 1
     assert "error: the vectors need 128.0 GB of memory, " in outcome.err
-    assert outcome.err.endswith("hint: a smaller --dimension, a greater --min-count\n")
+    assert all(name in outcome.err.splitlines()[-1] for name in ("--dimension", "--min-count"))
 
 
 def test_text_through_a_pipe() -> None:

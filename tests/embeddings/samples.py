@@ -1,4 +1,4 @@
-"""Tables of word vectors for tests, small and awkward."""
+"""Small tables of word vectors for tests, with difficult words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rnnkit.embeddings.subword_ngrams import Subwords
 from rnnkit.embeddings.vector_table import Matrix, VectorTable
 
 WORDS = ["the", "straße", "New\u00a0York", "line\u2028end", "日本語"]
-"""Words with characters that some programs take for the ends of words and lines."""
+"""Words with characters that some programs treat as white space or line ends."""
 
 COUNTS = [900, 70, 70, 5, 1]
 
@@ -29,14 +29,14 @@ def make_table(dimension: int = 3, *, counted: bool = True, subwords: bool = Fal
 
 
 def same_bits(one: Matrix, other: Matrix) -> bool:
-    """Whether two matrices are the same to the last bit, signs of zeros included."""
+    """Return whether two matrices are bit-identical, signs of zeros included."""
     return one.shape == other.shape and np.array_equal(
         np.ascontiguousarray(one).view(np.uint32), np.ascontiguousarray(other).view(np.uint32)
     )
 
 
 def tables(least_dimension: int = 1) -> st.SearchStrategy[VectorTable]:
-    """Tables of any words that every format can carry, and of any finite numbers."""
+    """Tables of words that every format can represent, and of finite numbers."""
     characters = st.characters(exclude_categories=["Cs"], exclude_characters=" \t\n\0\ufeff")
     words = st.lists(st.text(characters, min_size=1, max_size=7), min_size=1, max_size=5, unique=True)
     numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)

@@ -1,4 +1,4 @@
-"""Rows of n-grams: what fastText's own package says, and plain Python for any word."""
+"""Buckets of n-grams, compared with fastText's package and with plain Python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ lengths = st.tuples(st.integers(1, 4), st.integers(0, 3)).map(lambda pair: (pair
 
 
 def ngrams(word: str, min_length: int, max_length: int) -> list[str]:
-    """From the left, the shorter first, but neither bracket alone."""
+    """From left to right, shorter ones first, without single brackets."""
     wrapped = f"<{word}>"
     return [
         wrapped[begin : begin + length]
@@ -43,18 +43,18 @@ def fnv(text: str) -> int:
         ("", []),
     ],
 )
-def test_rows_are_those_of_fasttext(word: str, rows: list[int]) -> None:
+def test_buckets_equal_fasttext(word: str, rows: list[int]) -> None:
     assert Subwords(3, 6, 1000).rows(word).tolist() == rows
 
 
 @given(words, lengths, st.integers(1, 5000))
-def test_rows_are_hashes_of_character_ngrams(word: str, lengths: tuple[int, int], buckets: int) -> None:
+def test_buckets_are_hashes_of_character_ngrams(word: str, lengths: tuple[int, int], buckets: int) -> None:
     expected = [fnv(ngram) % buckets for ngram in ngrams(word, *lengths)]
     assert Subwords(*lengths, buckets).rows(word).tolist() == expected
 
 
 @given(st.lists(words, max_size=5), lengths)
-def test_table_is_the_rows_one_word_after_the_other(several: list[str], lengths: tuple[int, int]) -> None:
+def test_table_concatenates_the_buckets_of_words(several: list[str], lengths: tuple[int, int]) -> None:
     subwords = Subwords(*lengths, buckets=101)
     starts, rows = subwords.table(several)
     assert len(starts) == len(several) + 1
@@ -69,7 +69,7 @@ def test_repeats_are_kept() -> None:
     assert len(set(rows)) == 4
 
 
-def test_numbers_are_as_wide_as_said() -> None:
+def test_dtypes() -> None:
     starts, hashes, lengths = hash_ngrams(["cat"], 3, 6)
     assert starts.dtype == np.int64
     assert hashes.dtype == np.uint32

@@ -1,4 +1,4 @@
-"""What is asked of vectors is answered as its definition says."""
+"""Queries on word vectors, compared with their definitions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_table_of_words(vectors: Vectors) -> None:
         Vectors.of(["a", "b"], random_matrix(3))
 
 
-def test_the_package_offers_vectors_and_nothing_else() -> None:
+def test_the_package_exports_vectors_only() -> None:
     assert rnnkit.embeddings.Vectors is Vectors
     with pytest.raises(AttributeError, match=r"module 'rnnkit\.embeddings' has no attribute 'Vektors'"):
         rnnkit.embeddings.Vektors  # noqa: B018
@@ -58,7 +58,7 @@ def test_a_word_in_another_unicode_form(known: str, asked: str, form: str) -> No
     assert form in str(caught.value.hint).split()
 
 
-def test_a_vector_can_be_changed_and_the_table_stays(vectors: Vectors) -> None:
+def test_vectors_are_copies(vectors: Vectors) -> None:
     vectors["one"][:] = 0
     assert vectors["one"].any()
 
@@ -83,7 +83,7 @@ def test_neighbors_of_a_vector_and_among_the_first(vectors: Vectors) -> None:
     assert len(vectors.neighbors("two", 9, restrict=100)) == 6
 
 
-def test_equal_neighbors_come_in_the_order_of_the_table() -> None:
+def test_ties_keep_the_order_of_the_table() -> None:
     vectors = Vectors.of(["a", "b", "c", "d"], np.array([[1, 0], [3, 0], [0, 1], [2, 0]], np.float32))
     assert [neighbor.word for neighbor in vectors.neighbors("b", 2)] == ["a", "d"]
     assert [neighbor.word for neighbor in vectors.neighbors("c", 2)] == ["a", "b"]
@@ -94,7 +94,7 @@ def test_similarity(vectors: Vectors) -> None:
     assert vectors.similarity("one", "one") == pytest.approx(1)
 
 
-def test_zeros_are_like_nothing() -> None:
+def test_zero_vectors_have_similarity_0() -> None:
     vectors = Vectors.of(["zero", "a", "b"], np.array([[0, 0], [1, 2], [-1, -2]], np.float32))
     assert vectors.similarity("zero", "a") == 0
     assert vectors.neighbors("zero") == [Neighbor("a", 0), Neighbor("b", 0)]
@@ -132,7 +132,7 @@ def test_unit_rows_have_length_one(first: int, second: int) -> None:
     assert vectors.unit_rows().base is vectors.unit_rows().base  # computed once
 
 
-def test_unknown_words_and_what_was_meant() -> None:
+def test_unknown_words_and_suggestions() -> None:
     vectors = Vectors.of(["Berlin", "berries", "of"], random_matrix(3))
     for asked, hint in (("berlin", "Berlin"), ("beries", "berries"), ("OF", "of")):
         with pytest.raises(UnknownWord) as caught:
@@ -166,7 +166,7 @@ def test_a_word_too_short_for_any_ngram_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_numbers_that_are_none_are_found_where_they_are_used(number: float) -> None:
+def test_nan_is_found_at_use(number: float) -> None:
     matrix = random_matrix(7)
     matrix[4, 1] = number
     vectors = Vectors.of(NAMES, matrix)

@@ -1,4 +1,4 @@
-"""Words are found without being read, and damaged tables are named."""
+"""Lookup of words without decoding a vocabulary, and errors in damaged ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_sequence_of_words() -> None:
         words[5]
 
 
-def test_the_first_words_hide_the_others() -> None:
+def test_first_words() -> None:
     first = WordIndex.from_list(WORDS, COUNTS).first(2)
     assert (list(first), first.row("straße"), first.row("日本語")) == (WORDS[:2], 1, None)
     assert first.table == "the\t900\nstraße\t70\n".encode()

@@ -10,7 +10,14 @@ import pytest
 
 from rnnkit.embeddings.vectors import Vectors
 from rnnkit.evaluation import analogies
-from rnnkit.evaluation.analogies import Question, Tally, is_syntactic, parse_questions, solve, total
+from rnnkit.evaluation.analogies import (
+    AnalogyQuestion,
+    SectionScore,
+    combine_scores,
+    evaluate_analogies,
+    is_syntactic,
+    parse_questions,
+)
 from rnnkit.text.lines import read_lines
 
 
@@ -27,8 +34,8 @@ def test_lines_of_a_file() -> None:
     ]
     questions, bad = parse_questions(lines)
     assert questions == [
-        Question("capital-common", "Athens", "Greece", "Baghdad", "Iraq"),
-        Question("gram1", "1", "2", "3", "4"),
+        AnalogyQuestion("capital-common", "Athens", "Greece", "Baghdad", "Iraq"),
+        AnalogyQuestion("gram1", "1", "2", "3", "4"),
     ]
     assert bad == [5, 8]
 
@@ -38,7 +45,7 @@ def test_questions_before_any_section() -> None:
     assert questions[0].section == "(no section)"
 
 
-def one_by_one(questions: list[Question], vectors: Vectors, restrict: int) -> list[bool | None]:
+def one_by_one(questions: list[AnalogyQuestion], vectors: Vectors, restrict: int) -> list[bool | None]:
     """The plain reference: whether each answer is right, None where a word is beyond the restriction."""
     known = set(vectors.words[:restrict])
     right: list[bool | None] = []
@@ -52,41 +59,45 @@ def one_by_one(questions: list[Question], vectors: Vectors, restrict: int) -> li
 
 @pytest.mark.parametrize("block", [1, 70, 1 << 20])
 def test_blocks_equal_single_questions(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
-    monkeypatch.setattr(analogies, "BLOCK_SCORES", block)
+    monkeypatch.setattr(analogies, "MAX_BLOCK_SCORES", block)
     random = np.random.default_rng(11)
     words = [f"w{number}" for number in range(35)]
     grid = random.normal(size=(7, 1, 5)) + random.normal(size=(1, 5, 5)) + 0.3 * random.normal(size=(7, 5, 5))
     vectors = Vectors.of(words, grid.reshape(35, 5).astype(np.float32))
     drawn = random.integers(0, (7, 5), size=(150, 2)), random.integers(0, (7, 5), size=(150, 2))
     questions = [
-        Question(f"s{number % 3}", *(words[5 * row + column] for row, column in ((i, j), (i, m), (k, j), (k, m))))
+        AnalogyQuestion(
+            f"s{number % 3}", *(words[5 * row + column] for row, column in ((i, j), (i, m), (k, j), (k, m)))
+        )
         for number, ((i, j), (k, m)) in enumerate(zip(*drawn, strict=True))
     ]
     expected = one_by_one(questions, vectors, 30)
     assert 20 < sum(answer is True for answer in expected) < 130
     assert None in expected
-    for tally in solve(questions, vectors, 30, ignore_case=False):
+    for tally in evaluate_analogies(questions, vectors, 30, ignore_case=False):
         answers = [
             answer for question, answer in zip(questions, expected, strict=True) if question.section == tally.name
         ]
         known = [answer for answer in answers if answer is not None]
-        assert (tally.correct, tally.asked, tally.questions) == (sum(known), len(known), len(answers))
+        assert (tally.correct, tally.covered, tally.questions) == (sum(known), len(known), len(answers))
 
 
 WORDS = ["king", "man", "woman", "queen", "King", "KING", "Queen"]
 MATRIX_VD = np.array(
     [[1, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0.7, 1.2], [0.3, 1, 1], [0.1, 1, 1], [0, 1, 1]], dtype=np.float32
 )
-QUESTION = Question("family", "man", "king", "woman", "queen")
+QUESTION = AnalogyQuestion("family", "man", "king", "woman", "queen")
 
 
 def test_other_cases_of_the_question_s_words_are_no_answers() -> None:
     """`KING` lies nearest but is a word of the question; `Queen` is nearer than `queen` and as good."""
     vectors = Vectors.of(WORDS, MATRIX_VD)
     assert vectors.analogy(["king", "woman"], ["man"], 2)[0].word in ("KING", "Queen")
-    assert solve([QUESTION], vectors, 7) == [Tally("family", 1, 1, 1)]
-    assert solve([Question("family", "MAN", "King", "WOMAN", "QUEEN")], vectors, 7) == [Tally("family", 1, 1, 1)]
-    assert solve([QUESTION], vectors, 7, ignore_case=False) == [Tally("family", 0, 1, 1)]
+    assert evaluate_analogies([QUESTION], vectors, 7) == [SectionScore("family", 1, 1, 1)]
+    assert evaluate_analogies([AnalogyQuestion("family", "MAN", "King", "WOMAN", "QUEEN")], vectors, 7) == [
+        SectionScore("family", 1, 1, 1)
+    ]
+    assert evaluate_analogies([QUESTION], vectors, 7, ignore_case=False) == [SectionScore("family", 0, 1, 1)]
 
 
 LETTERS = ["sinir", "sınır", "masse", "maße", "hudut", "volumen"]
@@ -98,38 +109,44 @@ def test_letters_that_upper_case_makes_one_stay_two_words() -> None:
     for ignore_case in (True, False):
         for a, b, c in (("masse", "hudut", "volumen"), ("sinir", "sınır", "masse"), ("maße", "sınır", "hudut")):
             answer = vectors.analogy([b, c], [a], 1)[0].word
-            assert solve([Question("x", a, b, c, answer)], vectors, 6, ignore_case) == [Tally("x", 1, 1, 1)]
+            assert evaluate_analogies([AnalogyQuestion("x", a, b, c, answer)], vectors, 6, ignore_case) == [
+                SectionScore("x", 1, 1, 1)
+            ]
 
 
 def test_a_word_beyond_the_restriction_is_not_taken_for_another() -> None:
     vectors = Vectors.of(["a", "b", "sinir", "c", "sınır"], np.eye(5, dtype=np.float32))
-    assert solve([Question("x", "a", "b", "c", "sınır")], vectors, 4) == [Tally("x", 0, 0, 1)]
-    assert solve([Question("x", "a", "b", "c", "SINIR")], vectors, 4)[0].asked == 1
+    assert evaluate_analogies([AnalogyQuestion("x", "a", "b", "c", "sınır")], vectors, 4) == [
+        SectionScore("x", 0, 0, 1)
+    ]
+    assert evaluate_analogies([AnalogyQuestion("x", "a", "b", "c", "SINIR")], vectors, 4)[0].covered == 1
 
 
 def test_questions_beyond_the_restriction_are_not_asked() -> None:
     vectors = Vectors.of(WORDS, MATRIX_VD)
-    assert solve([QUESTION], vectors, 3) == [Tally("family", 0, 0, 1)]
-    assert solve([QUESTION], vectors, 4) == [Tally("family", 1, 1, 1)]
-    assert solve([QUESTION], vectors, 1000) == [Tally("family", 1, 1, 1)]
+    assert evaluate_analogies([QUESTION], vectors, 3) == [SectionScore("family", 0, 0, 1)]
+    assert evaluate_analogies([QUESTION], vectors, 4) == [SectionScore("family", 1, 1, 1)]
+    assert evaluate_analogies([QUESTION], vectors, 1000) == [SectionScore("family", 1, 1, 1)]
 
 
 def test_an_answer_that_stands_in_the_question_is_never_right() -> None:
     vectors = Vectors.of(WORDS[:3], MATRIX_VD[:3])
-    assert solve([Question("x", "man", "king", "woman", "woman")], vectors, 3) == [Tally("x", 0, 1, 1)]
+    assert evaluate_analogies([AnalogyQuestion("x", "man", "king", "woman", "woman")], vectors, 3) == [
+        SectionScore("x", 0, 1, 1)
+    ]
 
 
 def test_nothing_to_ask() -> None:
-    assert solve([], Vectors.of(WORDS, MATRIX_VD), 7) == []
+    assert evaluate_analogies([], Vectors.of(WORDS, MATRIX_VD), 7) == []
 
 
 def test_sums_and_shares() -> None:
-    parts = [Tally("family", 1, 4, 8), Tally("gram1-plural", 0, 0, 2)]
-    both = total("total", parts)
-    assert (both, both.accuracy, both.coverage) == (Tally("total", 1, 4, 10), 0.25, 0.4)
+    parts = [SectionScore("family", 1, 4, 8), SectionScore("gram1-plural", 0, 0, 2)]
+    both = combine_scores("total", parts)
+    assert (both, both.accuracy, both.coverage) == (SectionScore("total", 1, 4, 10), 0.25, 0.4)
     assert parts[1].accuracy is None
     assert [is_syntactic(part) for part in parts] == [False, True]
-    assert Tally("empty", 0, 0, 0).as_dict()["coverage"] == 0
+    assert SectionScore("empty", 0, 0, 0).as_dict()["coverage"] == 0
 
 
 def test_questions_words_is_read_whole() -> None:

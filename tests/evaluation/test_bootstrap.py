@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from rnnkit.errors import DataError
-from rnnkit.evaluation.bleu import METRICS, BleuSettings, ChrfSettings, Settings, TerSettings
-from rnnkit.evaluation.bootstrap import Comparison, _p_value, compare
+from rnnkit.evaluation.bootstrap import PairedComparison, _p_value, paired_bootstrap
+from rnnkit.evaluation.translation_metrics import METRICS, BleuSettings, ChrfSettings, MetricSettings, TerSettings
 
 RIGHT = [f"sentence number {number} of the corpus" for number in range(20)]
 WRONG = [line if number % 2 else "nothing of the kind" for number, line in enumerate(RIGHT)]
 
 
-def compared(seed: int, samples: int = 40) -> Comparison:
-    return compare(RIGHT, WRONG, [RIGHT], BleuSettings(), samples=samples, seed=seed)
+def compared(seed: int, samples: int = 40) -> PairedComparison:
+    return paired_bootstrap(RIGHT, WRONG, [RIGHT], BleuSettings(), samples=samples, seed=seed)
 
 
 def test_scores_are_those_of_the_whole_corpus() -> None:
@@ -31,7 +31,7 @@ def test_the_seed_decides_the_draws_and_zero_is_a_seed() -> None:
 
 HYPOTHESES = ["The dog bit the man.", "It was not expected.", "The man bit him."]
 REFERENCES = ["The dog bit the man.", "It was not unexpected.", "The man bit him first."]
-UNSEEN: dict[str, list[tuple[Settings, list[str]]]] = {
+UNSEEN: dict[str, list[tuple[MetricSettings, list[str]]]] = {
     "bleu": [
         (BleuSettings(), [*HYPOTHESES[:2], "The man bit him ."]),
         (BleuSettings(tokenize="char"), [line.replace(" ", "") for line in HYPOTHESES]),
@@ -58,22 +58,22 @@ def test_every_metric_is_compared_with_itself() -> None:
 
 @pytest.mark.parametrize("lines", [HYPOTHESES, REFERENCES, ["wrong"] * 3, ["", "x", ""]])
 @pytest.mark.parametrize("settings", [settings for cases in UNSEEN.values() for settings, _ in cases])
-def test_a_system_does_not_differ_from_itself(settings: Settings, lines: list[str]) -> None:
-    comparison = compare(lines, list(lines), [REFERENCES], settings, samples=30, seed=3)
+def test_a_system_does_not_differ_from_itself(settings: MetricSettings, lines: list[str]) -> None:
+    comparison = paired_bootstrap(lines, list(lines), [REFERENCES], settings, samples=30, seed=3)
     assert comparison.system == comparison.baseline
     assert comparison.p_value == 1
 
 
 @pytest.mark.parametrize(("settings", "lines"), [case for cases in UNSEEN.values() for case in cases])
-def test_what_a_metric_does_not_see_makes_no_difference(settings: Settings, lines: list[str]) -> None:
+def test_what_a_metric_does_not_see_makes_no_difference(settings: MetricSettings, lines: list[str]) -> None:
     assert lines != HYPOTHESES
-    assert compare(lines, HYPOTHESES, [REFERENCES], settings, samples=30, seed=3).p_value == 1
-    assert compare(HYPOTHESES, lines, [REFERENCES], settings, samples=30, seed=3).p_value == 1
+    assert paired_bootstrap(lines, HYPOTHESES, [REFERENCES], settings, samples=30, seed=3).p_value == 1
+    assert paired_bootstrap(HYPOTHESES, lines, [REFERENCES], settings, samples=30, seed=3).p_value == 1
 
 
 @pytest.mark.parametrize("settings", [BleuSettings(), ChrfSettings(), TerSettings()])
-def test_a_real_difference_stays_significant(settings: Settings) -> None:
-    comparison = compare(RIGHT, WRONG, [RIGHT], settings, samples=100, seed=3)
+def test_a_real_difference_stays_significant(settings: MetricSettings) -> None:
+    comparison = paired_bootstrap(RIGHT, WRONG, [RIGHT], settings, samples=100, seed=3)
     assert comparison.p_value == pytest.approx(1 / 101)
 
 
@@ -88,11 +88,11 @@ def test_a_resample_as_extreme_as_the_observed_difference_counts() -> None:
 
 def test_what_misleads_in_either_output_is_named() -> None:
     short = ["hi there", "so long", "well"]
-    comparison = compare(REFERENCES, short, [REFERENCES], BleuSettings(), samples=3, seed=3)
+    comparison = paired_bootstrap(REFERENCES, short, [REFERENCES], BleuSettings(), samples=3, seed=3)
     [caution] = comparison.cautions
     assert caution.startswith("baseline: the hypotheses hold no 3-gram")
 
 
 def test_counts_must_agree() -> None:
     with pytest.raises(DataError, match="19 hypotheses, 20 lines in reference 1"):
-        compare(RIGHT, WRONG[1:], [RIGHT], BleuSettings(), samples=10, seed=1)
+        paired_bootstrap(RIGHT, WRONG[1:], [RIGHT], BleuSettings(), samples=10, seed=1)

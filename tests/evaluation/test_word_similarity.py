@@ -17,6 +17,7 @@ from rnnkit.evaluation.word_similarity import (
     average_ranks,
     correlate,
     cosine,
+    find_words,
     parse_pair,
     parse_pairs,
     spearman,
@@ -127,8 +128,8 @@ def test_numbers_that_are_words_are_no_index() -> None:
 @pytest.mark.parametrize(
     ("pairs", "why"),
     [
-        ([("sun", "moon", 5)], "only one pair has vectors, and a correlation takes two or more"),
-        ([("sun", "moon", 5), ("x", "y", 1)], "only one pair has vectors, and a correlation takes two or more"),
+        ([("sun", "moon", 5)], "only one pair has vectors, and a correlation needs at least two"),
+        ([("sun", "moon", 5), ("x", "y", 1)], "only one pair has vectors, and a correlation needs at least two"),
         (
             [("sun", "moon", 5), ("sun", "Rome", 5), ("Rome", "moon", 5)],
             "all 3 ratings are equal (5), so there is nothing to rank",
@@ -201,3 +202,56 @@ def test_wordsim_353_is_read_whole() -> None:
         pytest.skip("RNNKIT_CORPORA names no folder of corpora")
     pairs, bad = parse_pairs(read_lines(Path(os.environ["RNNKIT_CORPORA"]) / "word-similarity" / "wordsim353.tsv"))
     assert (len(pairs), bad) == (353, [])
+
+
+def test_an_exact_match_has_priority_over_other_cases() -> None:
+    words = ["apple", "Paris", "Apple", "paris", "APPLE"]
+    asked = ["Apple", "APPLE", "aPPLE", "PARIS", "paris", "pear"]
+    assert find_words(asked, words, ignore_case=True) == {"Apple": 2, "APPLE": 4, "aPPLE": 0, "PARIS": 1, "paris": 3}
+    assert find_words(asked, words, ignore_case=False) == {"Apple": 2, "APPLE": 4, "paris": 3}
+    assert find_words([], words, ignore_case=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "asked", "found"),
+    [
+        (["sinir", "sınır"], "sınır", "sınır"),
+        (["sinir", "sınır"], "sinir", "sinir"),
+        (["sinir", "Sınır"], "sınır", "Sınır"),
+        (["sinir", "SINIR"], "sınır", "SINIR"),
+        (["sınır"], "SINIR", "sınır"),
+        (["masse", "maße"], "maße", "maße"),
+        (["masse", "maße"], "Maße", "maße"),
+        (["maße", "masse"], "Masse", "masse"),
+        (["Masse", "Maße"], "maße", "Maße"),
+        (["straße"], "STRASSE", "straße"),
+        (["ısparta"], "Isparta", "ısparta"),
+        (["Isparta"], "ısparta", "Isparta"),
+        (["STRASSE"], "Straße", "STRASSE"),
+        (["ﬁne", "fine"], "Fine", "fine"),
+        (["fine", "ﬁne"], "ﬁne", "ﬁne"),
+        (["ΟΔΟΣ", "οδος"], "οδος", "οδος"),
+    ],
+)
+def test_capitals_which_make_one_of_two_letters_come_last(words: list[str], asked: str, found: str) -> None:
+    assert find_words([asked], words, ignore_case=True) == {asked: words.index(found)}
+    exact = {asked: words.index(asked)} if asked in words else {}
+    assert find_words([asked], words, ignore_case=False) == exact
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"), [(["sinir"], "sınır"), (["masse"], "maße"), (["Maße"], "masse"), (["straße"], "strasse")]
+)
+def test_words_with_the_same_capitals_stay_two_words(words: list[str], asked: str) -> None:
+    assert find_words([asked], words, ignore_case=True) == {}
+
+
+@given(st.lists(st.text("aAiIıİsSßẞ"), unique=True), st.text("aAiIıİsSßẞ"))
+def test_a_word_that_has_a_row_has_that_row(words: list[str], asked: str) -> None:
+    for ignore_case in (True, False):
+        row = find_words([asked], words, ignore_case).get(asked)
+        if asked in words:
+            assert row == words.index(asked)
+        elif row is not None:
+            assert ignore_case
+            assert words[row].upper() == asked.upper() or words[row].lower() == asked.lower()

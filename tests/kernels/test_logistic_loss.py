@@ -1,4 +1,4 @@
-"""The logistic function and the sum of logarithms against float64."""
+"""The logistic function, its gradient, and the sum of logarithms, compared with float64."""
 
 from __future__ import annotations
 
@@ -71,45 +71,45 @@ def learn(scores: list[float], signs: list[int], totals: list[int]) -> tuple[NDA
     return steps, loss
 
 
-def test_sigmoid_has_the_digits_of_float32_everywhere() -> None:
+def test_sigmoid_is_exact_to_float32() -> None:
     scores = np.linspace(-MAX_LOGIT, MAX_LOGIT, 80_000, dtype=np.float32)
     exact = 1 / (1 + np.exp(-scores.astype(np.float64)))
     np.testing.assert_allclose(sigmoids(scores), exact, rtol=2e-6, atol=0)
     np.testing.assert_allclose(sigmoids(scores), exact, rtol=0, atol=1.2e-7)
 
 
-def test_sigmoid_ends_in_nought_and_one() -> None:
+def test_sigmoid_saturates_at_0_and_1() -> None:
     scores = np.array([0, -0.0, 31, 1e30, np.inf, -31, -1e30, -np.inf], np.float32)
     np.testing.assert_allclose(sigmoids(scores), [0.5, 0.5, 1, 1, 1, 0, 0, 0], atol=1e-13)
 
 
-def test_sigmoid_of_no_number_is_none() -> None:
+def test_sigmoid_of_nan_is_nan() -> None:
     scores = np.zeros(LANES, np.float32)
     scores[3] = np.nan
     assert np.isnan(sigmoids(scores)).tolist() == [lane == 3 for lane in range(LANES)]
 
 
 @given(st.lists(probabilities, max_size=50))
-def test_tally_is_the_sum_of_logarithms(numbers: list[float]) -> None:
+def test_log_sum_is_the_sum_of_logarithms(numbers: list[float]) -> None:
     assert summed_logs(numbers) == pytest.approx(-math.fsum(map(math.log, numbers)), rel=1e-6, abs=1e-5)
 
 
-def test_tally_holds_a_long_segment_of_tiny_probabilities() -> None:
+def test_log_sum_of_many_tiny_probabilities() -> None:
     numbers = np.random.default_rng(5).uniform(0, 1e-9, 200_000).astype(np.float32) + np.float32(1e-12)
     assert summed_logs(list(numbers)) == pytest.approx(-math.fsum(np.log(numbers.astype(np.float64))), rel=1e-7)
 
 
-def test_probability_of_nought_counts_as_the_least_there_is() -> None:
+def test_probability_0_counts_as_the_minimum() -> None:
     assert summed_logs([0.0]) == pytest.approx(float(MAX_LOGIT), abs=0.1)
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.nan])
-def test_tally_with_no_number_is_none(bad: float) -> None:
+def test_log_sum_with_nan_is_nan(bad: float) -> None:
     assert math.isnan(summed_logs([0.5] * 20 + [bad] + [0.25] * 20))
 
 
 def expected(score: float, sign: int, total: int) -> tuple[float, float]:
-    """What is added, and the loss, of a row that was drawn `total` times; the word that was there is one of them."""
+    """The step and the loss of a row that was sampled `total` times; the target counts as one of them."""
     there = sign > 0
     noise = total - there if total else 0
     p = 1 / (1 + math.exp(-score))
@@ -117,7 +117,7 @@ def expected(score: float, sign: int, total: int) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("totals", [[1] * 6, [1, 0, 1, 0, 1, 1], [3, 1, 2, 4, 0, 1]])
-def test_steps_are_the_gradient_once_for_each_draw(totals: list[int]) -> None:
+def test_steps_are_the_gradient_of_each_sample(totals: list[int]) -> None:
     scores, signs = [0.7, -2.0, 3.5, 11.0, 5.0, -9.0], [1, -1, -1, -1, -1, -1]
     steps, loss = learn(scores, signs, totals)
     rows = [expected(*row) if row[2] else (0.0, 0.0) for row in zip(scores, signs, totals, strict=True)]
@@ -127,12 +127,12 @@ def test_steps_are_the_gradient_once_for_each_draw(totals: list[int]) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_repeats_of_an_unlikely_answer_lose_no_digits(sign: int) -> None:
+def test_repeats_of_an_improbable_sample_are_exact(sign: int) -> None:
     _, loss = learn([20.0], [sign], [4])
     assert loss == pytest.approx(20.0 * (3 if sign > 0 else 4), rel=1e-6)
 
 
-def test_score_that_is_no_number_shows_in_step_and_loss() -> None:
+def test_nan_logit_shows_in_step_and_loss() -> None:
     steps, loss = learn([0.5, np.nan], [1, -1], [1, 1])
     assert np.isnan(steps).tolist() == [False, True, *[False] * 6]
     assert math.isnan(loss)

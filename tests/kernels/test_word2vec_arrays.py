@@ -1,4 +1,4 @@
-"""Weights as they start: where rows lie, and what is in them."""
+"""Initial weights: the layout of rows, and their values."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_special_rows_and_padding_are_zero() -> None:
     assert rows[FIRST:, :5].all()
 
 
-def test_seed_says_what_they_are() -> None:
+def test_weights_depend_on_the_seed() -> None:
     first, again, other = (init_weights(9, 9, 5, FIRST, seed).inputs for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != other.tobytes()

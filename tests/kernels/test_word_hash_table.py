@@ -1,4 +1,4 @@
-"""Words to numbers, against what Python's own counting says."""
+"""The word hash table, compared with Python's `dict` and `Counter`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SAME_HASH = [
     ("7mohtcOFVz", "c1E51sSEyx"),
     ("6a5x-VbtXk", "f_2k7GG-4v"),
 ]
-"""Pairs of words that FNV-1a with 64 bits does not tell apart."""
+"""Pairs of words with the same 64-bit FNV-1a hash."""
 
 words = st.sampled_from(["a", "b", "c", "é", "語", "ab", "ba", "🙂", "abcdefgh"])
 lines = st.lists(st.lists(words, max_size=9), max_size=9)
 
 
 def encode(table: WordHashTable, blocks: Sequence[bytes]) -> tuple[list[int], list[list[int]]]:
-    """The number of each word, and the words of each segment; the last segment ends with the text."""
+    """The id of each word, and the words of each segment; the last segment ends with the text."""
     numbers: list[int] = []
     bounds = [0]
     for block in blocks:
@@ -41,14 +41,14 @@ def encode(table: WordHashTable, blocks: Sequence[bytes]) -> tuple[list[int], li
 
 
 def cut(text: bytes, places: Sequence[int]) -> list[bytes]:
-    """The text in blocks that end behind white space, somewhere near these places."""
+    """Split the text into blocks that end after white space."""
     spaces = [match.end() for match in re.finditer(b"[%b]" % re.escape(ASCII_SPACES), text)]
     bounds = sorted({0, len(text), *(spaces[place % len(spaces)] for place in places if spaces)})
     return [text[first:last] for first, last in pairwise(bounds)]
 
 
 @given(lines, st.lists(st.integers(0, 99), max_size=5), st.integers(1, 4), st.booleans())
-def test_numbers_counts_and_segments(
+def test_ids_counts_and_segments(
     lines: list[list[str]], places: list[int], longest: int, ends_with_newline: bool
 ) -> None:
     text = "\n".join(" ".join(words) for words in lines) + "\n" * ends_with_newline
@@ -64,14 +64,14 @@ def test_numbers_counts_and_segments(
 
 
 @pytest.mark.parametrize("space", [bytes([space]) for space in ASCII_SPACES])
-def test_every_white_space_parts_words(space: bytes) -> None:
+def test_every_white_space_separates_words(space: bytes) -> None:
     table = WordHashTable(7, ASCII_SPACES)
     numbers, segments = encode(table, [space + b"a" + space * 2 + b"b" + space])
     assert numbers == [0, 1]
     assert len(segments) == (2 if space == b"\n" else 1)
 
 
-def test_words_of_one_hash_are_told_apart_while_the_table_grows() -> None:
+def test_hash_collisions_while_the_table_grows() -> None:
     alike = [word for pair in SAME_HASH for word in pair]
     table = WordHashTable(1000, ASCII_SPACES)
     for start in range(0, 6000, 300):
@@ -85,7 +85,7 @@ def test_words_of_one_hash_are_told_apart_while_the_table_grows() -> None:
     assert ids.tolist() == list(range(len(words)))[::-1]
 
 
-def test_counts_begin_at_zero_whatever_the_memory_held() -> None:
+def test_counts_start_at_zero() -> None:
     for _ in range(20):
         dirty = np.full(1 << 12, -1, np.int64)
         del dirty
@@ -94,7 +94,7 @@ def test_counts_begin_at_zero_whatever_the_memory_held() -> None:
         assert table.counts.tolist() == [600, 300]
 
 
-def test_a_segment_goes_on_in_the_next_block_but_not_in_the_next_file() -> None:
+def test_segments_span_blocks_but_not_files() -> None:
     table = WordHashTable(5, ASCII_SPACES)
     assert table.encode(b"a b ")[1].tolist() == []
     assert table.encode(b"c\nd ")[1].tolist() == [1]

@@ -1,4 +1,4 @@
-"""Each instruction on lanes against numpy."""
+"""SIMD operations, compared with NumPy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def floats(*shape: int) -> NDArray[np.float32]:
 
 @kernel
 def _calculate(a: Any, b: Any, results: Any) -> None:
-    """From lane 3 on, where no register would begin."""
+    """Load from an unaligned index."""
     x, y = load16(a, 3), load16(b, 3)
     store16(results, 0, x + y)
     store16(results, 16, x - y)
@@ -85,13 +85,13 @@ def test_arithmetic_is_lane_by_lane() -> None:
     np.testing.assert_allclose(calculate(a, b)[:7], expected, rtol=2e-7)
 
 
-def test_nothing_is_written_beyond_the_lanes() -> None:
+def test_stores_write_the_lanes_only() -> None:
     a, b = floats(2, 3 + WIDTH)
     assert (calculate(a, b)[7] == 7).all()
 
 
 @pytest.mark.parametrize("there", [0, 1])
-def test_a_number_that_is_none_stays_so_on_either_side(there: int) -> None:
+def test_nan_in_either_operand_is_kept(there: int) -> None:
     arguments = floats(2, 3 + WIDTH)
     arguments[there, 3 + 7] = NAN
     results = calculate(*arguments)
@@ -99,13 +99,13 @@ def test_a_number_that_is_none_stays_so_on_either_side(there: int) -> None:
     assert np.isnan(results).sum() == 6
 
 
-def test_six_sums_at_once() -> None:
+def test_horizontal_sums() -> None:
     vectors, sums = floats(6, WIDTH), np.empty(SCORES, np.float32)
     _sum(vectors.reshape(-1), sums)
     np.testing.assert_allclose(sums, [*vectors.sum(1, dtype=np.float64), 0, 0], atol=1e-6)
 
 
-def test_numbers_are_taken_apart_and_put_together() -> None:
+def test_mantissa_and_exponent_recompose() -> None:
     numbers = np.array([1, 1.5, 2, 1e-13, 3e37, 1e-37, 0.99999994, 7], np.float32)
     exponents, mantissas, powers, *_ = take_apart(*numbers)
     halves, above = np.frexp(numbers)
@@ -114,14 +114,14 @@ def test_numbers_are_taken_apart_and_put_together() -> None:
     np.testing.assert_array_equal(mantissas * powers, numbers)
 
 
-def test_mantissa_of_no_number_is_none() -> None:
+def test_mantissa_of_nan_is_nan() -> None:
     assert np.isnan(take_apart(np.nan, -np.nan, 1.0)[1]).tolist() == [True, True, False]
 
 
-def test_rounding_goes_to_the_nearest_and_from_the_middle_to_the_even() -> None:
+def test_rounding_is_to_nearest_with_ties_to_even() -> None:
     numbers = [0.5, 1.5, -0.5, -1.5, 2.4, -2.6, 41.0, 1e-9]
     np.testing.assert_array_equal(take_apart(*numbers)[3], np.rint(numbers))
 
 
-def test_one_number_fills_all_lanes() -> None:
+def test_broadcast() -> None:
     assert (take_apart(*range(1, 9))[4] == 1).all()

@@ -1,1 +1,1 @@
-"""What is learned from real corpora is good."""
+"""Quality of models trained on real corpora."""

@@ -1,4 +1,4 @@
-"""Word vectors of a real text, by what people say of words."""
+"""Word vectors of a real text, evaluated by human similarity ratings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXT_BYTES = 3_000_000
 EPOCHS = 15  # the text is small; all else is as it comes
 
 FLOORS: list[tuple[dict[str, Any], float]] = [({}, 0.42), ({"method": "cbow"}, 0.32), ({"subwords": True}, 0.45)]
-"""Options, and what Spearman's correlation with WordSim-353 must be above. Four seeds gave 0.05 more, or better."""
+"""Options, and the minimum Spearman correlation with WordSim-353. Four seeds exceeded it by at least 0.05."""
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_a_package_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, m
         project(np.eye(3), method, seed=1)
     first, _, hint = str(caught.value).splitlines()
     assert first == f"--method {method} needs {PACKAGES[module]}, which cannot be loaded"
-    assert hint == f"  hint: `pip install {PACKAGES[module]}`; --method pca needs nothing more"
+    assert hint == f"  hint: `pip install {PACKAGES[module]}`; --method pca needs no extra package"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="scikit-learn is not installed")

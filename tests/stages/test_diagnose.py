@@ -15,8 +15,8 @@ from tests import tiny_models
 from tests.raising import raises
 
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.evaluation.gradient_flow import by_state, choose_places
-from rnnkit.evaluation.perplexity import one_thread
+from rnnkit.evaluation.gradient_profile import choose_positions, state_gradient_norms
+from rnnkit.evaluation.perplexity import single_thread
 from rnnkit.events import Event, Note, Progress, WarningEvent
 from rnnkit.options.declare import check
 from rnnkit.stages.evaluation import diagnose
@@ -29,7 +29,7 @@ SENTENCE = "the king sat on the mat"
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     """Networks so small gain nothing by a second thread."""
-    with one_thread(torch.device("cpu")):
+    with single_thread(torch.device("cpu")):
         yield
 
 
@@ -67,8 +67,8 @@ def test_models_read_the_text(models: list[Path], text: Path) -> None:
     vocabulary = tiny_models.vocabulary()
     ids = np.array([*vocabulary.encode(SENTENCE.split()), special_tokens.EOS] * 300)
     for arch, flow in zip(("rnn", "lstm"), result.flows.values(), strict=True):
-        places = choose_places(ids[: 5 * (50 + 6 + 2) + 1025 * 7], 6, 5)
-        wanted = by_state(tiny_models.speaker(arch).double(), *places, 6).mean(dim=1)
+        places = choose_positions(ids[: 5 * (50 + 6 + 2) + 1025 * 7], 6, 5)
+        wanted = state_gradient_norms(tiny_models.speaker(arch).double(), *places, 6).mean(dim=1)
         np.testing.assert_allclose(flow.norms, wanted, rtol=1e-12)
 
 
@@ -101,7 +101,7 @@ def test_a_picture_is_drawn_and_not_replaced(models: list[Path], text: Path, tmp
     options = DiagnoseOptions(models, text=text, steps=6, places=5, output=picture)
     flow_of(options, heard)
     assert Note(f"{picture} drawn") in heard
-    assert f"<!-- {models[1]}: " in picture.read_text(encoding="utf-8")
+    assert f">{models[1]}: " in picture.read_text(encoding="utf-8")
     with pytest.raises(ArtefactError, match=r"flow.svg already exists\n  hint: --overwrite replaces it"):
         run(options)
     run(DiagnoseOptions(models, text=text, steps=5, places=5, output=picture, overwrite=True))

@@ -159,7 +159,7 @@ def test_keys_on_separate_lines_are_reported(tmp_path: Path) -> None:
 def test_blank_references_and_short_output_are_named(tmp_path: Path) -> None:
     right = write(tmp_path, "right", "a b c d e f\n\n")
     assert heard_by(ErrorRateOptions([right], write(tmp_path, "written", "a b\nx\n"))) == [
-        "1 of 2 lines have a blank reference: whatever is written there is wrong",
+        "1 of 2 lines have a blank reference: any output there counts as wrong",
         "the hypotheses are too short: 2 characters where the references have 6 (33 %), blank lines and spaces not "
         "counted",
     ]

@@ -101,7 +101,7 @@ def test_file_without_known_words(options: EvaluateEmbeddingsOptions, tmp_path: 
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("king\tqueen\t5\n", "only one pair has vectors, and a correlation takes two or more"),
+        ("king\tqueen\t5\n", "only one pair has vectors, and a correlation needs at least two"),
         (
             "king\tqueen\t5\none\ttwo\t5\nman\tone\t5\n",
             "all 3 ratings are equal (5), so there is nothing to rank",

@@ -14,9 +14,9 @@ from tests.raising import raises
 
 from rnnkit.data.aligned_data import SentenceDataset
 from rnnkit.errors import ArtefactError, DataError, UsageError
-from rnnkit.evaluation import scored_text
-from rnnkit.evaluation.perplexity import make_reader
-from rnnkit.evaluation.perplexity import score as score_text
+from rnnkit.evaluation import lm_scorer
+from rnnkit.evaluation.perplexity import make_evaluator
+from rnnkit.evaluation.perplexity import token_log_probs as score_text
 from rnnkit.events import Event, Note
 from rnnkit.stages.evaluation import score
 from rnnkit.stages.evaluation.score import LineScore, ScoreOptions, Summary
@@ -70,7 +70,7 @@ def test_lines_and_the_whole_are_those_of_the_model(folders: dict[str, Path], mo
         expected = tiny_models.counts().score(text.ids, text.offsets)
     else:
         network = tiny_models.speaker() if model == "stream" else tiny_models.speaker("gru", 2, context="line")
-        expected = score_text(make_reader(network), text)
+        expected = score_text(make_evaluator(network), text)
     sums = np.add.reduceat(expected, text.offsets[:-1])
     np.testing.assert_allclose([line.score.log_p for line in lines], sums, rtol=1e-5)
     assert [line.number for line in lines] == list(range(1, len(LINES) + 1))
@@ -108,7 +108,7 @@ def test_block_size_does_not_affect_scores(
 ) -> None:
     wanted = options(folders, model, **extra)
     expected = [line.score.log_p for line in scored(wanted)[0]]
-    monkeypatch.setattr(scored_text, "BLOCK_LINES", 1)
+    monkeypatch.setattr(lm_scorer, "BLOCK_LINES", 1)
     np.testing.assert_allclose([line.score.log_p for line in scored(wanted)[0]], expected, rtol=1e-4)
 
 

@@ -117,7 +117,7 @@ def test_the_text_counted_is_what_detokenize_gives_back(work: Path, tmp_path: Pa
     back = list(detokenize.open_filter(detokenize.DetokenizeOptions(files=[tokens], work=work)))
     summary, _ = scored(options(work, path))
     assert summary.score.characters == sum(len(line) + 1 for line in back)
-    assert summary.score.octets == sum(len(line.encode()) + 1 for line in back)
+    assert summary.score.bytes == sum(len(line.encode()) + 1 for line in back)
     assert summary.score.raw_characters == sum(len(line) + 1 for line in read_lines(path))
 
 

@@ -1,1 +1,1 @@
-"""Scores: BLEU and its relatives, error rates."""
+"""Evaluation: translation metrics, error rates, perplexity, word similarity, diagnostics of long-range memory."""

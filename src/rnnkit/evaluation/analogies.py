@@ -1,7 +1,9 @@
-"""Analogy questions: `Athens Greece Baghdad Iraq`, Athens is to Greece as Baghdad is to what?
+"""Word analogies: `Athens Greece Baghdad Iraq`, Athens is to Greece as Baghdad is to Iraq.
 
-Mikolov et al. 2013, arXiv:1301.3781. The answer is the word whose vector is nearest to b - a + c of the normalised
-vectors (3CosAdd), the three words of the question left out. Counts are those of gensim's `evaluate_word_analogies`.
+The predicted word is the one whose vector is nearest to b - a + c of the normalized vectors (3CosAdd; Mikolov et al.
+2013, arXiv:1301.3781), excluding a, b and c. Counts agree with gensim's `evaluate_word_analogies`.
+
+Shapes: Q questions, B questions of a block, V words, D vector dimension.
 """
 
 from __future__ import annotations
@@ -14,19 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.vectors import Vectors
-from rnnkit.evaluation.word_lookup import find_rows
+from rnnkit.evaluation.word_similarity import find_words
 
 SECTION = ":"
 NO_SECTION = "(no section)"
-SYNTACTIC = "gram"
-"""How the names of sections about grammar begin; the others are about meaning."""
+SYNTACTIC_PREFIX = "gram"
+"""Prefix of the names of syntactic sections; the other sections are semantic."""
 
-BLOCK_SCORES = 1 << 23
-"""Most scores computed at a time, four bytes each."""
+MAX_BLOCK_SCORES = 1 << 23
+"""Maximum number of scores in memory at once, 4 bytes each: 32 MiB."""
 
 
 @dataclass(frozen=True)
-class Question:
+class AnalogyQuestion:
     """`a` is to `b` as `c` is to `answer`."""
 
     section: str
@@ -37,157 +39,170 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Tally:
-    """How many questions of a section, or of several, were answered rightly.
+class SectionScore:
+    """Accuracy on the questions of one section, or of several.
 
     Attributes:
-        name: Of the section.
-        correct: Questions answered rightly.
-        asked: Questions whose four words all stand among the vectors looked at.
+        name: Name of the section.
+        correct: Questions answered correctly.
+        covered: Questions whose four words are all in the vocabulary.
         questions: Questions in the file.
     """
 
     name: str
     correct: int
-    asked: int
+    covered: int
     questions: int
 
     @property
     def accuracy(self) -> float | None:
-        """Share of right answers; None where nothing could be asked."""
-        return self.correct / self.asked if self.asked else None
+        """Fraction of covered questions answered correctly; None if no question is covered."""
+        return self.correct / self.covered if self.covered else None
 
     @property
     def coverage(self) -> float:
-        """Share of the questions that could be asked."""
-        return self.asked / self.questions if self.questions else 0.0
+        """Fraction of the questions whose words are all in the vocabulary."""
+        return self.covered / self.questions if self.questions else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """The tally for JSON."""
+        """JSON form."""
         return {
             "name": self.name,
             "accuracy": self.accuracy,
             "correct": self.correct,
-            "asked": self.asked,
+            "asked": self.covered,
             "questions": self.questions,
             "coverage": self.coverage,
         }
 
 
-def parse_questions(lines: Iterable[str]) -> tuple[list[Question], list[int]]:
-    """The questions of a file, and the numbers of the lines that are neither a question, a section nor a comment."""
-    questions: list[Question] = []
-    bad: list[int] = []
+def parse_questions(lines: Iterable[str]) -> tuple[list[AnalogyQuestion], list[int]]:
+    """Parse a file of questions.
+
+    Args:
+        lines: Questions of four words, section names after `:`, and comments after `#`.
+
+    Returns:
+        The questions, and the numbers of malformed lines.
+    """
+    questions: list[AnalogyQuestion] = []
+    malformed: list[int] = []
     section = NO_SECTION
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if line.startswith(SECTION):
             section = line.lstrip(SECTION).strip() or NO_SECTION
         elif len(words) == 4:
-            questions.append(Question(section, *words))
+            questions.append(AnalogyQuestion(section, *words))
         elif words and not line.startswith("#"):
-            bad.append(number)
-    return questions, bad
+            malformed.append(number)
+    return questions, malformed
 
 
-def solve(questions: Sequence[Question], vectors: Vectors, restrict: int, ignore_case: bool = True) -> list[Tally]:
-    """Ask the questions.
+def evaluate_analogies(
+    questions: Sequence[AnalogyQuestion], vectors: Vectors, restrict: int, ignore_case: bool = True
+) -> list[SectionScore]:
+    """Answer analogy questions by 3CosAdd.
 
     Args:
-        questions: All of them.
-        vectors: The vectors on trial.
-        restrict: Only so many of the most frequent words are looked at; a question with another word is not asked.
-        ignore_case: Whether a word may stand in the vectors in another case than in the question (`find_rows`), and
-            an answer in another case is as good.
+        questions: The questions.
+        vectors: The vectors to evaluate.
+        restrict: Size of the vocabulary: this many of the most frequent words. Questions with other words are skipped.
+        ignore_case: Match words of the questions in any case (`find_words`), and accept answers in any case.
 
     Returns:
-        A tally for each section, in the order of the file.
+        The score of each section, in the order of the file.
     """
     words = vectors.words[:restrict]
-    rows = _find(questions, vectors, words, ignore_case)
-    asked = [[rows.get(word, -1) for word in _words(question)] for question in questions]
-    rows_Q4 = np.array(asked, dtype=np.int64).reshape(-1, 4)
-    known_Q = (rows_Q4 >= 0).all(axis=1)
-    first_V = _same_words(words, ignore_case)
+    indices = _find_question_words(questions, vectors, words, ignore_case)
+    found = [[indices.get(word, -1) for word in _words(question)] for question in questions]
+    index_Q4 = np.array(found, dtype=np.int64).reshape(-1, 4)
+    covered_Q = (index_Q4 >= 0).all(axis=1)
+    canonical_V = _canonical_indices(words, ignore_case)
     correct_Q = np.zeros(len(questions), dtype=bool)
-    correct_Q[known_Q] = _are_right(vectors.unit_rows(restrict), first_V, rows_Q4[known_Q])
+    correct_Q[covered_Q] = _is_correct(vectors.unit_rows(restrict), canonical_V, index_Q4[covered_Q])
     names = list(dict.fromkeys(question.section for question in questions))
     section_Q = np.array([names.index(question.section) for question in questions], dtype=np.int64)
-    counts = [np.bincount(section_Q[which], minlength=len(names)) for which in (correct_Q, known_Q, slice(None))]
-    return [Tally(name, *map(int, row)) for name, row in zip(names, np.transpose(counts), strict=True)]
+    counts = [np.bincount(section_Q[which], minlength=len(names)) for which in (correct_Q, covered_Q, slice(None))]
+    return [SectionScore(name, *map(int, row)) for name, row in zip(names, np.transpose(counts), strict=True)]
 
 
-def total(name: str, tallies: Iterable[Tally]) -> Tally:
-    """Several tallies as one."""
-    parts = list(tallies)
-    return Tally(
+def combine_scores(name: str, scores: Iterable[SectionScore]) -> SectionScore:
+    """Sum the counts of several sections."""
+    parts = list(scores)
+    return SectionScore(
         name,
         sum(part.correct for part in parts),
-        sum(part.asked for part in parts),
+        sum(part.covered for part in parts),
         sum(part.questions for part in parts),
     )
 
 
-def is_syntactic(tally: Tally) -> bool:
-    """Whether a section is about grammar."""
-    return tally.name.startswith(SYNTACTIC)
+def is_syntactic(score: SectionScore) -> bool:
+    """Return whether a section has questions about grammar."""
+    return score.name.startswith(SYNTACTIC_PREFIX)
 
 
-def _words(question: Question) -> tuple[str, str, str, str]:
+def _words(question: AnalogyQuestion) -> tuple[str, str, str, str]:
     return question.a, question.b, question.c, question.answer
 
 
-def _find(questions: Sequence[Question], vectors: Vectors, words: Sequence[str], ignore_case: bool) -> dict[str, int]:
-    """The rows of the questions' words. One that stands beyond the words looked at is not taken for another word."""
-    asked = (word for question in questions for word in _words(question))
-    rows = find_rows(asked, words, ignore_case)
-    return {word: row for word, row in rows.items() if words[row].lower() == word.lower() or word not in vectors}
+def _find_question_words(
+    questions: Sequence[AnalogyQuestion], vectors: Vectors, words: Sequence[str], ignore_case: bool
+) -> dict[str, int]:
+    """Map the questions' words to indices. A word beyond the vocabulary limit is not replaced by a variant of it."""
+    queried = (word for question in questions for word in _words(question))
+    indices = find_words(queried, words, ignore_case)
+    return {
+        word: index for word, index in indices.items() if words[index].lower() == word.lower() or word not in vectors
+    }
 
 
-def _same_words(words: Sequence[str], ignore_case: bool) -> NDArray[np.int64]:
-    """For each row, the first row that counts as the same word: the same in lower case, where case is ignored."""
+def _canonical_indices(words: Sequence[str], ignore_case: bool) -> NDArray[np.int64]:
+    """Map each index to the first index of the same word, compared in lower case if case is ignored."""
     if not ignore_case:
         return np.arange(len(words))
     first: dict[str, int] = {}
-    return np.array([first.setdefault(word.lower(), row) for row, word in enumerate(words)], dtype=np.int64)
+    return np.array([first.setdefault(word.lower(), index) for index, word in enumerate(words)], dtype=np.int64)
 
 
-def _are_right(
-    unit_VD: NDArray[np.float32], first_V: NDArray[np.int64], rows_Q4: NDArray[np.int64]
+def _is_correct(
+    unit_VD: NDArray[np.float32], canonical_V: NDArray[np.int64], index_Q4: NDArray[np.int64]
 ) -> NDArray[np.bool]:
-    """Whether the nearest word is the answer.
+    """Compare the nearest word with the answer, for each question.
 
     Args:
-        unit_VD: Normalised vectors.
-        first_V: For each row, the first row that counts as the same word.
-        rows_Q4: Rows of a, b, c and the answer.
+        unit_VD: Normalized vectors.
+        canonical_V: For each index, the first index of the same word.
+        index_Q4: Indices of a, b, c and the answer.
     """
-    size = max(1, BLOCK_SCORES // max(1, len(unit_VD)))
-    scores_BV = np.empty((min(size, len(rows_Q4)), len(unit_VD)), dtype=np.float32)
-    right_Q = np.zeros(len(rows_Q4), dtype=bool)
-    for start in range(0, len(rows_Q4), size):
-        block_B4 = rows_Q4[start : start + size]
+    size = max(1, MAX_BLOCK_SCORES // max(1, len(unit_VD)))
+    scores_BV = np.empty((min(size, len(index_Q4)), len(unit_VD)), dtype=np.float32)
+    correct_Q = np.zeros(len(index_Q4), dtype=bool)
+    for start in range(0, len(index_Q4), size):
+        block_B4 = index_Q4[start : start + size]
         a, b, c, answer = block_B4.T
         block_BV = np.matmul(unit_VD[b] - unit_VD[a] + unit_VD[c], unit_VD.T, out=scores_BV[: len(block_B4)])
-        right_Q[start : start + size] = _best_others(block_BV, first_V, block_B4[:, :3]) == first_V[answer]
-    return right_Q
+        predicted_B = _argmax_excluding(block_BV, canonical_V, block_B4[:, :3])
+        correct_Q[start : start + size] = predicted_B == canonical_V[answer]
+    return correct_Q
 
 
-def _best_others(
-    scores_BV: NDArray[np.float32], first_V: NDArray[np.int64], left_out_B3: NDArray[np.int64]
+def _argmax_excluding(
+    scores_BV: NDArray[np.float32], canonical_V: NDArray[np.int64], excluded_B3: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The word with the highest score in each row, but for those left out in whatever case; -1 where none remains."""
-    np.put_along_axis(scores_BV, left_out_B3, -np.inf, axis=1)
-    left_out_B3 = first_V[left_out_B3]
+    """Return the best word of each row, excluding three words in all their case variants; -1 if no word is left."""
+    np.put_along_axis(scores_BV, excluded_B3, -np.inf, axis=1)
+    excluded_B3 = canonical_V[excluded_B3]
     best_B = scores_BV.argmax(axis=1)
     open_B = np.arange(len(scores_BV))
-    while len(open_B):  # again where the best is a word of the question in another case
+    while len(open_B):  # repeat for the rows whose best word is an excluded one in another case
         best = best_B[open_B]
-        again = (first_V[best][:, None] == left_out_B3[open_B]).any(axis=1)
-        open_B, best = open_B[again], best[again]
+        is_excluded = (canonical_V[best][:, None] == excluded_B3[open_B]).any(axis=1)
+        open_B, best = open_B[is_excluded], best[is_excluded]
         exhausted = scores_BV[open_B, best] == -np.inf
         scores_BV[open_B, best] = -np.inf
         best_B[open_B[exhausted]] = -1
         open_B = open_B[~exhausted]
         best_B[open_B] = scores_BV[open_B].argmax(axis=1)
-    return np.where(best_B < 0, -1, first_V[best_B])
+    return np.where(best_B < 0, -1, canonical_V[best_B])

@@ -1,8 +1,12 @@
-"""Edit distance with its substitutions, deletions and insertions.
+"""Levenshtein distance, split into substitutions, deletions and insertions.
 
-Levenshtein's distance by bit-parallel dynamic programming (Myers 1999; Hyyrö 2003, "A Bit-Vector Algorithm for
-Computing Levenshtein and Damerau Edit Distances"): one column of the table is two integers whose bits say where the
-distance rises or falls from one row to the next, and Python's integers are as wide as needed.
+Among several shortest edit paths, the choice decides the split. rapidfuzz computes the edits of usual lines; above
+`MAX_LIBRARY_LENGTH` it divides the problem (Hirschberg 1975) and then breaks ties differently, so longer sequences take
+the implementation below. Both choose the same path, and a test compares them.
+
+Bit-parallel dynamic programming (Myers 1999; Hyyrö 2003, "A Bit-Vector Algorithm for Computing Levenshtein and Damerau
+Edit Distances"): a column of the table is two bit vectors that mark where the distance increases or decreases by one
+from a row to the next. Python's integers are the bit vectors, of any width.
 """
 
 from __future__ import annotations
@@ -10,20 +14,25 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
+from rapidfuzz.distance import Levenshtein
+
 from rnnkit.errors import DataError
 
+MAX_LIBRARY_LENGTH = 1024
+"""Maximum length for rapidfuzz, which traces a single table of up to 1 MiB (2 bits per cell): 2048 x 2048 symbols."""
+
 MAX_CELLS = 1 << 31
-"""Largest table, in bits: two sequences of 46,000 symbols, half a gigabyte."""
+"""Maximum size of the table in bits: two sequences of 46,000 symbols, 512 MiB."""
 
 
 @dataclass(frozen=True)
-class Edits:
-    """What turns a right sequence into the one that was written, in the fewest steps.
+class EditCounts:
+    """Edits of a shortest path from a reference to a hypothesis.
 
     Attributes:
-        substitutions: Symbols written in another's place.
-        deletions: Right symbols that were not written.
-        insertions: Symbols written that are not right.
+        substitutions: Symbols of the reference that the hypothesis replaces.
+        deletions: Symbols of the reference that the hypothesis lacks.
+        insertions: Symbols of the hypothesis that the reference lacks.
     """
 
     substitutions: int = 0
@@ -35,68 +44,88 @@ class Edits:
         """The edit distance."""
         return self.substitutions + self.deletions + self.insertions
 
-    def __add__(self, other: Edits) -> Edits:
-        return Edits(
+    def __add__(self, other: EditCounts) -> EditCounts:
+        return EditCounts(
             self.substitutions + other.substitutions,
             self.deletions + other.deletions,
             self.insertions + other.insertions,
         )
 
 
-def edits(right: Sequence[Hashable], written: Sequence[Hashable]) -> Edits:
-    """Count the edits between two sequences. Where several ways are shortest, one is chosen, always the same.
+def count_edits(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> EditCounts:
+    """Count the edits of a shortest path; among several, always the same one.
+
+    Args:
+        reference: The correct sequence.
+        hypothesis: The sequence to compare with it.
 
     Raises:
-        DataError: The sequences are too long to be compared.
+        DataError: The sequences are too long to compare.
     """
-    right, written = _without_common_ends(right, written)
-    if not right or not written:
-        return Edits(deletions=len(right), insertions=len(written))
-    if len(right) * len(written) > MAX_CELLS:
+    reference, hypothesis = _strip_common_affixes(reference, hypothesis)
+    if not reference or not hypothesis:
+        return EditCounts(deletions=len(reference), insertions=len(hypothesis))
+    if max(len(reference), len(hypothesis)) <= MAX_LIBRARY_LENGTH:
+        return _count_with_library(reference, hypothesis)
+    if len(reference) * len(hypothesis) > MAX_CELLS:
         raise DataError(
-            f"lines of {len(right):,} and {len(written):,} symbols are too long to be compared",
-            hint="one sentence or word a line is expected",
+            f"lines of {len(reference):,} and {len(hypothesis):,} symbols are too long to compare",
+            hint="one sentence or word per line is expected",
         )
-    return _trace(right, written, _columns(right, written))
+    return count_edits_bit_parallel(reference, hypothesis)
 
 
-def _without_common_ends(
-    right: Sequence[Hashable], written: Sequence[Hashable]
+def _strip_common_affixes(
+    reference: Sequence[Hashable], hypothesis: Sequence[Hashable]
 ) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
-    """Cut what both begin and end with; it costs nothing in any shortest way."""
-    shorter = min(len(right), len(written))
+    """Remove the common prefix and suffix, which no shortest path needs to edit."""
+    shorter = min(len(reference), len(hypothesis))
     start = 0
-    while start < shorter and right[start] == written[start]:
+    while start < shorter and reference[start] == hypothesis[start]:
         start += 1
     end = 0
-    while end < shorter - start and right[-1 - end] == written[-1 - end]:
+    while end < shorter - start and reference[-1 - end] == hypothesis[-1 - end]:
         end += 1
-    return right[start : len(right) - end], written[start : len(written) - end]
+    return reference[start : len(reference) - end], hypothesis[start : len(hypothesis) - end]
 
 
-def _columns(right: Sequence[Hashable], written: Sequence[Hashable]) -> list[tuple[int, int]]:
-    """For each prefix of `written`, as bits over `right`: where the distance rises, and where it falls, by one."""
-    places: dict[Hashable, int] = {}
-    for row, symbol in enumerate(right):
-        places[symbol] = places.get(symbol, 0) | 1 << row
-    full = (1 << len(right)) - 1
-    rises, falls = full, 0
-    columns = [(rises, falls)]
-    for symbol in written:
-        match = places.get(symbol, 0) | falls
-        level = ((((match & rises) + rises) ^ rises) | match) & full
-        right_rises = falls | ~(rises | level) & full
-        right_falls = rises & level
-        shifted = (right_rises << 1 | 1) & full
-        rises = (right_falls << 1 | ~(level | shifted)) & full
-        falls = shifted & level
-        columns.append((rises, falls))
+def _count_with_library(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> EditCounts:
+    ids: dict[Hashable, int] = {}  # rapidfuzz compares hashes of symbols; those of small integers never collide
+    left, right = ([ids.setdefault(symbol, len(ids)) for symbol in side] for side in (reference, hypothesis))
+    tags = [operation.tag for operation in Levenshtein.editops(left, right)]
+    return EditCounts(tags.count("replace"), tags.count("delete"), tags.count("insert"))
+
+
+def count_edits_bit_parallel(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> EditCounts:
+    """Count the edits by bit-parallel dynamic programming. Neither sequence is empty."""
+    return _trace_back(reference, hypothesis, _columns(reference, hypothesis))
+
+
+def _columns(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Compute, for each prefix of the hypothesis, the rows where the distance increases and decreases by one."""
+    positions: dict[Hashable, int] = {}
+    for row, symbol in enumerate(reference):
+        positions[symbol] = positions.get(symbol, 0) | 1 << row
+    full = (1 << len(reference)) - 1
+    increases, decreases = full, 0
+    columns = [(increases, decreases)]
+    for symbol in hypothesis:
+        match = positions.get(symbol, 0) | decreases
+        diagonal_zero = ((((match & increases) + increases) ^ increases) | match) & full
+        horizontal_increases = decreases | ~(increases | diagonal_zero) & full
+        horizontal_decreases = increases & diagonal_zero
+        shifted = (horizontal_increases << 1 | 1) & full
+        increases = (horizontal_decreases << 1 | ~(diagonal_zero | shifted)) & full
+        decreases = shifted & diagonal_zero
+        columns.append((increases, decreases))
     return columns
 
 
-def _trace(right: Sequence[Hashable], written: Sequence[Hashable], columns: list[tuple[int, int]]) -> Edits:
-    """Walk back from the table's last cell to its first along a shortest way."""
-    row, column = len(right), len(written)
+def _trace_back(
+    reference: Sequence[Hashable], hypothesis: Sequence[Hashable], columns: list[tuple[int, int]]
+) -> EditCounts:
+    """Follow a shortest path from the last cell of the table to the first, preferring deletions, then insertions."""
+    row, column = len(reference), len(hypothesis)
     substitutions = deletions = insertions = 0
     while row and column:
         bit = 1 << row - 1
@@ -108,5 +137,5 @@ def _trace(right: Sequence[Hashable], written: Sequence[Hashable], columns: list
             column -= 1
         else:
             row, column = row - 1, column - 1
-            substitutions += right[row] != written[column]
-    return Edits(substitutions, deletions + row, insertions + column)
+            substitutions += reference[row] != hypothesis[column]
+    return EditCounts(substitutions, deletions + row, insertions + column)

@@ -1,8 +1,8 @@
-"""How much of a system's output is wrong: lines, tokens, characters, against the nearest of several right answers.
+"""Error rates of lines, tokens and characters, against the closest of several references.
 
-Other fields use other names. Grapheme-to-phoneme work has one word a line and calls the share of wrong lines word
-error rate, that of wrong tokens phoneme error rate. Speech recognition has one sentence a line and calls the share
-of wrong lines sentence error rate, that of wrong tokens word error rate.
+Names depend on the task. In grapheme-to-phoneme conversion, with one word per line, the line error rate is the word
+error rate (WER) and the token error rate the phoneme error rate (PER). In speech recognition, with one sentence per
+line, they are the sentence error rate (SER) and the word error rate (WER).
 """
 
 from __future__ import annotations
@@ -12,56 +12,56 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rnnkit.errors import DataError
-from rnnkit.evaluation.edit_distance import Edits, edits
+from rnnkit.evaluation.edit_distance import EditCounts, count_edits
 
 UNITS = ("lines", "tokens", "chars")
-NAMES = {"lines": "line", "tokens": "token", "chars": "character"}
-"""What one unit is called in a rate's name."""
+UNIT_NAMES = {"lines": "line", "tokens": "token", "chars": "character"}
+"""Singular of each unit, for the names of rates."""
 
 
 @dataclass(frozen=True)
 class ErrorRate:
-    """Errors of one unit, and how many of it there were.
+    """An error rate with its counts.
 
     Attributes:
         unit: One of `UNITS`.
-        errors: Lines that no answer equals, or edits to the nearest answers.
-        total: Lines, or units in the nearest answers.
-        edits: How the errors divide; empty for lines.
+        errors: Lines that equal no reference, or edits to the closest references.
+        total: Lines, or units in the closest references.
+        edits: Substitutions, deletions and insertions; zero for lines.
     """
 
     unit: str
     errors: int
     total: int
-    edits: Edits = field(default_factory=Edits)
+    edits: EditCounts = field(default_factory=EditCounts)
 
     @property
     def name(self) -> str:
-        """The rate's name, such as `token error rate`."""
-        return f"{NAMES[self.unit]} error rate"
+        """Name of the rate, such as `token error rate`."""
+        return f"{UNIT_NAMES[self.unit]} error rate"
 
     @property
     def percent(self) -> float:
-        """Errors for each hundred units; above 100 where more was written than is right."""
+        """Errors per 100 units; above 100 if the hypotheses have many insertions."""
         return 100 * self.errors / self.total
 
     def number(self, width: int) -> str:
-        """The rate in percent, with so many decimals."""
+        """Format the rate in percent, with `width` decimal places."""
         return f"{self.percent:.{width}f}"
 
     def line(self, width: int) -> str:
-        """The rate for people, with the counts it was made from."""
+        """Format the rate with its counts."""
         what = f"{self.name} = {self.number(width)} %"
         if self.unit == "lines":
             return f"{what} ({self.errors} of {self.total} lines)"
         parts = self.edits
         return (
-            f"{what} ({self.errors} of {self.total} {NAMES[self.unit]}s: {parts.substitutions} substituted, "
+            f"{what} ({self.errors} of {self.total} {UNIT_NAMES[self.unit]}s: {parts.substitutions} substituted, "
             f"{parts.deletions} deleted, {parts.insertions} inserted)"
         )
 
     def as_dict(self, width: int) -> dict[str, Any]:
-        """The rate for JSON, rounded as it is printed."""
+        """JSON form, rounded to `width` decimal places."""
         result: dict[str, Any] = {
             "name": self.name,
             "percent": float(self.number(width)),
@@ -75,42 +75,42 @@ class ErrorRate:
         return result
 
 
-def error_rate(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], unit: str) -> ErrorRate:
-    """One error rate of a whole corpus.
+def error_rate(hypotheses: Sequence[str], references: Sequence[Sequence[str]], unit: str) -> ErrorRate:
+    """Compute the error rate of a corpus.
 
-    White space runs count as one space, those at the ends as none.
+    Runs of white space count as one space, those at the ends of a line are ignored.
 
     Args:
-        hypotheses: What the system wrote, one line each.
-        answers: For each of them, at least one right answer.
+        hypotheses: Output of the system, one line each.
+        references: For each hypothesis, at least one reference.
         unit: One of `UNITS`. Tokens are separated by white space; a character is a code point, spaces included.
 
     Raises:
-        DataError: There is nothing to compare with.
+        DataError: All references are blank, or all closest ones.
     """
-    tokens = [line.split() for line in hypotheses]
-    right = [[answer.split() for answer in variants] for variants in answers]
-    if not any(answer for variants in right for answer in variants):
-        raise DataError("there is nothing to compare with", "every right answer is blank")
+    token_lines = [line.split() for line in hypotheses]
+    token_references = [[reference.split() for reference in variants] for variants in references]
+    if not any(reference for variants in token_references for reference in variants):
+        raise DataError("there is no reference to compare with", "all references are blank")
     if unit == "lines":
-        wrong = sum(line not in variants for line, variants in zip(tokens, right, strict=True))
-        return ErrorRate(unit, wrong, len(tokens))
-    sequences: Iterable[tuple[Sequence[str], Sequence[Sequence[str]]]] = zip(tokens, right, strict=True)
+        wrong = sum(line not in variants for line, variants in zip(token_lines, token_references, strict=True))
+        return ErrorRate(unit, wrong, len(token_lines))
+    pairs: Iterable[tuple[Sequence[str], Sequence[Sequence[str]]]] = zip(token_lines, token_references, strict=True)
     if unit == "chars":
-        sequences = ((" ".join(line), [" ".join(answer) for answer in variants]) for line, variants in sequences)
-    counted, total = Edits(), 0
-    for written, variants in sequences:
-        found, length = nearest(written, variants)
-        counted += found
+        pairs = ((" ".join(line), [" ".join(reference) for reference in variants]) for line, variants in pairs)
+    edits, total = EditCounts(), 0
+    for hypothesis, variants in pairs:
+        found, length = closest_reference(hypothesis, variants)
+        edits += found
         total += length
     if not total:
-        raise DataError("there is nothing to compare with", "every nearest right answer is blank")
-    return ErrorRate(unit, counted.total, total, counted)
+        raise DataError("there is no reference to compare with", "all closest references are blank")
+    return ErrorRate(unit, edits.total, total, edits)
 
 
-def nearest(written: Sequence[str], variants: Sequence[Sequence[str]]) -> tuple[Edits, int]:
-    """Edits to the nearest right answer and that answer's length; of two equally near, the longer."""
-    if written in variants:
-        return Edits(), len(written)
-    found = ((edits(answer, written), len(answer)) for answer in variants)
+def closest_reference(hypothesis: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[EditCounts, int]:
+    """Return the edits to the closest reference and its length; of two equally close, the longer one."""
+    if hypothesis in references:
+        return EditCounts(), len(hypothesis)
+    found = ((count_edits(reference, hypothesis), len(reference)) for reference in references)
     return min(found, key=lambda pair: (pair[0].total, -pair[1]))

@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rnnkit.data.aligned_data import SentenceDataset
-    from rnnkit.evaluation.component import Component
-    from rnnkit.evaluation.dynamic import Settings
-    from rnnkit.evaluation.scored_text import ScoredLines
-    from rnnkit.evaluation.scorer import Scorer
+    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
+    from rnnkit.evaluation.interpolation import MixtureComponent
+    from rnnkit.evaluation.lm_scorer import ScoredLines, Scorer
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.text.vocabulary_mapping import VocabularyMapping
 
@@ -119,7 +118,7 @@ class Mixture:
     main: Scorer
     others: tuple[MatchedScorer, ...] = ()
     cache_size: int | None = None
-    dynamic: Settings | None = None
+    dynamic: DynamicSettings | None = None
 
     @property
     def names(self) -> list[str]:
@@ -127,7 +126,7 @@ class Mixture:
         folders = [self.main.folder, *(other.scorer.folder for other in self.others)]
         return [str(folder) for folder in folders] + ([] if self.cache_size is None else ["cache"])
 
-    def start(self, flatnesses: Sequence[float]) -> list[Component]:
+    def start(self, flatnesses: Sequence[float]) -> list[MixtureComponent]:
         """Return the models in their initial state, the main one first, with its cache.
 
         Args:
@@ -143,33 +142,33 @@ class Mixture:
         """Encode lines for each model, the main one first."""
         return [lines.text, *(other.encode(lines) for other in self.others)]
 
-    def _start_ngrams(self) -> Component:
-        from rnnkit.evaluation.component import Counts
-        from rnnkit.evaluation.unigram_cache import UnigramCache
+    def _start_ngrams(self) -> MixtureComponent:
+        from rnnkit.evaluation.cache_models import UnigramCache
+        from rnnkit.evaluation.interpolation import NgramComponent
 
-        return Counts(self.main.ngrams, None if self.cache_size is None else UnigramCache(self.cache_size))
+        return NgramComponent(self.main.ngrams, None if self.cache_size is None else UnigramCache(self.cache_size))
 
-    def _start_network(self, network: LanguageModel, flatnesses: Sequence[float]) -> Component:
-        from rnnkit.evaluation.cache import NeuralCache
-        from rnnkit.evaluation.component import Network
-        from rnnkit.evaluation.dynamic import DynamicReader
-        from rnnkit.evaluation.perplexity import make_reader
+    def _start_network(self, network: LanguageModel, flatnesses: Sequence[float]) -> MixtureComponent:
+        from rnnkit.evaluation.cache_models import NeuralCache
+        from rnnkit.evaluation.dynamic_evaluation import DynamicEvaluator
+        from rnnkit.evaluation.interpolation import NeuralComponent
+        from rnnkit.evaluation.perplexity import make_evaluator
 
-        reader = make_reader(network) if self.dynamic is None else DynamicReader(network, self.dynamic)
-        return Network(reader, None if self.cache_size is None else NeuralCache(self.cache_size, flatnesses))
+        reader = make_evaluator(network) if self.dynamic is None else DynamicEvaluator(network, self.dynamic)
+        return NeuralComponent(reader, None if self.cache_size is None else NeuralCache(self.cache_size, flatnesses))
 
 
-def _start_plain(scorer: Scorer) -> Component:
+def _start_plain(scorer: Scorer) -> MixtureComponent:
     """Return a model without a cache."""
-    from rnnkit.evaluation.component import Counts, Network
-    from rnnkit.evaluation.perplexity import make_reader
+    from rnnkit.evaluation.interpolation import NeuralComponent, NgramComponent
+    from rnnkit.evaluation.perplexity import make_evaluator
 
     if scorer.network is not None:
-        return Network(make_reader(scorer.network))
-    return Counts(scorer.ngrams)
+        return NeuralComponent(make_evaluator(scorer.network))
+    return NgramComponent(scorer.ngrams)
 
 
-def component_log_probs(components: Sequence[Component], texts: Sequence[SentenceDataset]) -> FloatArray:
+def component_log_probs(components: Sequence[MixtureComponent], texts: Sequence[SentenceDataset]) -> FloatArray:
     """Compute ln p of each token under each component, (K, N): the models in order, then the cache.
 
     Args:
@@ -178,7 +177,7 @@ def component_log_probs(components: Sequence[Component], texts: Sequence[Sentenc
     """
     import numpy as np
 
-    first, *rest = [component.rows(text) for component, text in zip(components, texts, strict=True)]
+    first, *rest = [component.log_probs(text) for component, text in zip(components, texts, strict=True)]
     return np.concatenate([first[:1], *rest, first[1:]])
 
 
@@ -197,7 +196,7 @@ class FittedMixture:
     perplexity: float = math.nan
 
 
-def fit(
+def fit_mixture(
     mixture: Mixture,
     blocks: Iterable[ScoredLines],
     given: Sequence[float | None],
@@ -230,7 +229,7 @@ def fit(
     for index, flatness in enumerate(flatnesses or [None]):
         models = len(components)
         log_p_KN = all_log_p_KN if flatness is None else all_log_p_KN[[*range(models), models + index]]
-        weights_K = interpolation.fit(log_p_KN, given)
-        reached = perplexity(-float(interpolation.mix(log_p_KN, weights_K).mean()))
+        weights_K = interpolation.fit_weights(log_p_KN, given)
+        reached = perplexity(-float(interpolation.interpolate(log_p_KN, weights_K).mean()))
         found.append(FittedMixture(weights_K, flatness, reached))
     return min(found, key=lambda each: each.perplexity)

@@ -1,20 +1,21 @@
-"""What a language model makes of a text: the exact probability of every token, and from it the perplexity.
+"""Exact log-probabilities of the tokens of a text under a neural language model, and the perplexity.
 
-    loss       = -1/N sum over t of ln p(w_t | what was read before)        N tokens, `</s>` of each line counted
+    loss       = -1/N sum over t of ln p(w_t | w_1 … w_{t-1})        N tokens, counting `</s>` of each line
     perplexity = exp(loss)
 
-A model of streams reads the text as one row, from a zero state and `</s>`, in blocks that hand on the state: however
-long a block is, each token is predicted from everything before it. A model of lines reads each line by itself, many
-at once, padded on the right, where nothing is looked at. Everything is in float32 and sums are in float64, so that
-neither blocks nor batches nor the device change more than the last digits. Training, `score` and dynamic evaluation
-all read through here.
+A model of streams processes the text as one sequence, from a zero state and `</s>`, in blocks that pass on the state:
+whatever the block size, each token is predicted from all tokens before it. A model of lines processes each line
+independently, in batches with masked padding on the right. Computation is in float32 and sums are in float64, so block
+size, batch size and device change only the last digits. Training, `score` and dynamic evaluation share this code.
+
+Shapes: N tokens, T tokens of a block, B lines of a batch, E embedding.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,33 +25,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rnnkit.data.aligned_data import SentenceDataset
-from rnnkit.errors import DataError
 from rnnkit.io.npy import IntArray
 from rnnkit.models.language_model import LanguageModel, LMState
 from rnnkit.text import special_tokens
-from rnnkit.training.signals import StopRequest
-from rnnkit.training.task import Validation
 
 FloatArray = NDArray[np.float64]
 
-BLOCK = 512
-"""Tokens of a stream read between two looks at the output layer."""
+BLOCK_TOKENS = 512
+"""Tokens per block."""
 
 BATCH_TOKENS = 4096
-"""Tokens of a batch of lines, padding counted."""
+"""Tokens per batch of lines, including padding."""
 
 GROUP_TOKENS = 1 << 14
-"""Lines of so many tokens are sorted by length together."""
+"""Tokens per group of lines; batches of similar length are formed within a group."""
 
 
 @dataclass(frozen=True)
-class Block:
-    """Some tokens of a text in a row, predicted.
+class ScoredBlock:
+    """Consecutive tokens of a text with their log-probabilities.
 
     Attributes:
-        hidden_NE: What the output layer saw before each token.
+        hidden_NE: Input of the output layer that predicts each token.
         target_N: The tokens.
-        log_p_N: Natural logarithm of the probability of each, on the CPU.
+        log_p_N: ln p of each token, on the CPU.
     """
 
     hidden_NE: Tensor
@@ -58,157 +56,124 @@ class Block:
     log_p_N: FloatArray
 
 
-class Reader(Protocol):
-    """Reads a text piece by piece; what it remembers of one piece it knows in the next."""
+class Evaluator(Protocol):
+    """Scores a text in consecutive parts, and keeps the state of the model between them."""
 
-    def read(self, text: SentenceDataset) -> Iterator[Block]:
-        """Predict the tokens of the next lines, in order."""
+    def evaluate(self, text: SentenceDataset) -> Iterator[ScoredBlock]:
+        """Score the tokens of the next lines, in order."""
         ...
 
 
-class StreamReader:
-    """Reads lines that follow each other.
+class StreamEvaluator:
+    """Scores lines as one continuous stream.
 
     Args:
-        network: The model. Whatever mode it is in, it reads as in evaluation.
-        block: Tokens read at once.
+        network: The model; it runs in evaluation mode, and its own mode is restored.
+        block: Tokens per block.
     """
 
-    def __init__(self, network: LanguageModel, block: int = BLOCK) -> None:
+    def __init__(self, network: LanguageModel, block: int = BLOCK_TOKENS) -> None:
         self._network = network
         self._block = block
         self._last = special_tokens.EOS
         self._state: LMState | None = None
 
-    def read(self, text: SentenceDataset) -> Iterator[Block]:
-        """Predict the tokens of the next lines, in order."""
+    def evaluate(self, text: SentenceDataset) -> Iterator[ScoredBlock]:
+        """Score the tokens of the next lines, in order."""
         for begin in range(0, len(text.ids), self._block):
-            yield self._read(text.ids[begin : begin + self._block])
+            yield self._score_block(text.ids[begin : begin + self._block])
 
-    def _read(self, ids_T: IntArray) -> Block:
-        with measuring(self._network) as network:
+    def _score_block(self, ids_T: IntArray) -> ScoredBlock:
+        with exact_evaluation(self._network) as network:
             device = network.output_bias.device
-            target_T = as_ids(ids_T, device)
+            target_T = ids_tensor(ids_T, device)
             input_T = torch.cat([target_T.new_tensor([self._last]), target_T[:-1]])
             state = network.initial_state(1) if self._state is None else self._state
-            with one_thread(device):
-                reading = network.hidden_states(input_T.unsqueeze(0), state)
-            self._last, self._state = int(ids_T[-1]), reading.state
-            hidden_TE = reading.hidden_BTE[0]
-            return Block(hidden_TE, target_T, log_probabilities(network, hidden_TE, target_T))
+            with single_thread(device):
+                output = network.hidden_states(input_T.unsqueeze(0), state)
+            self._last, self._state = int(ids_T[-1]), output.state
+            hidden_TE = output.hidden_BTE[0]
+            return ScoredBlock(hidden_TE, target_T, target_log_probs(network, hidden_TE, target_T))
 
 
-class LineReader:
-    """Reads lines each of which starts from nothing.
+class LineEvaluator:
+    """Scores each line independently, from a zero state.
 
     Args:
-        network: The model. Whatever mode it is in, it reads as in evaluation.
-        block: Tokens of each line read at once; longer lines are read on with their state.
-        batch_tokens: Tokens of a batch, padding counted.
+        network: The model; it runs in evaluation mode, and its own mode is restored.
+        block: Tokens of each line per block; longer lines continue with their state.
+        batch_tokens: Tokens per batch, including padding.
     """
 
-    def __init__(self, network: LanguageModel, block: int = BLOCK, batch_tokens: int = BATCH_TOKENS) -> None:
+    def __init__(self, network: LanguageModel, block: int = BLOCK_TOKENS, batch_tokens: int = BATCH_TOKENS) -> None:
         self._network = network
         self._block = block
         self._batch_tokens = batch_tokens
 
-    def read(self, text: SentenceDataset) -> Iterator[Block]:
-        """Predict the tokens of the next lines, in order."""
+    def evaluate(self, text: SentenceDataset) -> Iterator[ScoredBlock]:
+        """Score the tokens of the next lines, in order."""
         for first, end in _groups(text.offsets):
             begin, stop = int(text.offsets[first]), int(text.offsets[end])
-            yield self._read(text.ids[begin:stop], text.offsets[first : end + 1] - begin)
+            yield self._score_group(text.ids[begin:stop], text.offsets[first : end + 1] - begin)
 
-    def _read(self, ids_N: IntArray, offsets: IntArray) -> Block:
-        """Predict the tokens of some lines: batches of equal length first, the order of the text again at the end."""
-        with measuring(self._network) as network:
-            target_N = as_ids(ids_N, network.output_bias.device)
+    def _score_group(self, ids_N: IntArray, offsets: IntArray) -> ScoredBlock:
+        """Score a group of lines in batches of similar length; the result is in the order of the text."""
+        with exact_evaluation(self._network) as network:
+            target_N = ids_tensor(ids_N, network.output_bias.device)
             hidden_NE = target_N.new_zeros((len(target_N), network.output_weight.shape[1]), dtype=torch.float32)
             for lines in _batches(np.diff(offsets), self._batch_tokens):
-                self._read_batch(network, target_N, offsets[lines], np.diff(offsets)[lines], hidden_NE)
-            return Block(hidden_NE, target_N, log_probabilities(network, hidden_NE, target_N))
+                self._run_batch(network, target_N, offsets[lines], np.diff(offsets)[lines], hidden_NE)
+            return ScoredBlock(hidden_NE, target_N, target_log_probs(network, hidden_NE, target_N))
 
-    def _read_batch(
+    def _run_batch(
         self, network: LanguageModel, target_N: Tensor, begins: IntArray, lengths: IntArray, hidden_NE: Tensor
     ) -> None:
-        """Read some lines side by side, and put what the output layer saw where it belongs."""
+        """Run the network on a batch of lines, and write the inputs of the output layer to their positions."""
         state = network.initial_state(len(begins))
         for start in range(0, int(lengths.max()), self._block):
             steps = np.arange(start, min(start + self._block, int(lengths.max())))
             inside_BT = torch.from_numpy(steps < lengths[:, None]).to(target_N.device)
-            place_BT = torch.from_numpy(begins[:, None] + np.minimum(steps, lengths[:, None] - 1)).to(target_N.device)
-            input_BT = target_N[(place_BT - 1).clamp(min=0)]
+            position_BT = torch.from_numpy(begins[:, None] + np.minimum(steps, lengths[:, None] - 1))
+            position_BT = position_BT.to(target_N.device)
+            input_BT = target_N[(position_BT - 1).clamp(min=0)]
             if start == 0:
                 input_BT[:, 0] = special_tokens.EOS
-            reading = network.hidden_states(input_BT, state)
-            state = reading.state
-            hidden_NE[place_BT[inside_BT]] = reading.hidden_BTE[inside_BT]
+            output = network.hidden_states(input_BT, state)
+            state = output.state
+            hidden_NE[position_BT[inside_BT]] = output.hidden_BTE[inside_BT]
 
 
-def make_reader(network: LanguageModel, block: int = BLOCK) -> Reader:
-    """The reader for what the model was trained on: a stream, or lines that stand alone."""
-    return LineReader(network, block) if network.config.context == "line" else StreamReader(network, block)
+def make_evaluator(network: LanguageModel, block: int = BLOCK_TOKENS) -> Evaluator:
+    """Return the evaluator for what the model was trained on: a stream, or independent lines."""
+    return LineEvaluator(network, block) if network.config.context == "line" else StreamEvaluator(network, block)
 
 
-def score_stream(network: LanguageModel, ids: IntArray, block: int = BLOCK) -> FloatArray:
-    """Natural logarithm of the probability of each token of one stream.
+def stream_log_probs(network: LanguageModel, ids: IntArray, block: int = BLOCK_TOKENS) -> FloatArray:
+    """Compute ln p of each token of one stream.
 
     Args:
         network: A model of streams.
-        ids: All tokens, each line with its EOS.
-        block: Tokens read at once; decides about nothing but time and memory.
+        ids: All tokens, each line ending in EOS.
+        block: Tokens per block; affects only time and memory.
     """
-    return score(StreamReader(network, block), SentenceDataset(ids, np.array([0, len(ids)])))
+    return token_log_probs(StreamEvaluator(network, block), SentenceDataset(ids, np.array([0, len(ids)])))
 
 
-def score(reader: Reader, text: SentenceDataset) -> FloatArray:
-    """Natural logarithm of the probability of each token of a text without padding."""
-    return np.concatenate([np.zeros(0), *(block.log_p_N for block in reader.read(text))])
-
-
-def make_validation(
-    network: LanguageModel,
-    sentences: SentenceDataset,
-    ema_weights: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
-) -> Callable[[StopRequest], Validation | None]:
-    """A function that measures the network as it is at the moment, and leaves no trace on it.
-
-    Its facts are `loss`, nats a token, and `perplexity`.
-
-    Args:
-        network: The model under training.
-        sentences: The validation part.
-        ema_weights: A context in which the network has the weights that are to be measured.
-
-    Raises:
-        DataError: The validation part is empty.
-    """
-    if not len(sentences.ids):
-        raise DataError("the validation part holds no token", hint="align a valid part as well")
-    text = without_padding(sentences)
-
-    def validate(stop: StopRequest) -> Validation | None:
-        total = 0.0
-        with ema_weights():
-            for block in make_reader(network).read(text):
-                if stop:
-                    return None
-                total -= float(block.log_p_N.sum())
-        loss = total / len(text.ids)
-        return Validation(score=-loss, facts={"loss": loss, "perplexity": perplexity(loss)})
-
-    return validate
+def token_log_probs(evaluator: Evaluator, text: SentenceDataset) -> FloatArray:
+    """Compute ln p of each token of a text without padding."""
+    return np.concatenate([np.zeros(0), *(block.log_p_N for block in evaluator.evaluate(text))])
 
 
 def perplexity(loss: float) -> float:
-    """exp(loss), infinite where that is too large for a number."""
+    """Return exp(loss), or infinity on overflow."""
     try:
         return math.exp(loss)
     except OverflowError:
         return math.inf
 
 
-def without_padding(sentences: SentenceDataset) -> SentenceDataset:
-    """The same sentences one directly after the other."""
+def remove_padding(sentences: SentenceDataset) -> SentenceDataset:
+    """Return the same sentences without padding between them."""
     if not sentences.padded:
         return sentences
     offsets = np.concatenate(([0], np.cumsum(sentences.lengths(), dtype=np.int64)))
@@ -216,8 +181,8 @@ def without_padding(sentences: SentenceDataset) -> SentenceDataset:
 
 
 @contextlib.contextmanager
-def measuring(network: LanguageModel) -> Iterator[LanguageModel]:
-    """A context in which the network is exact: no dropout, no gradient, no type shorter than float32."""
+def exact_evaluation(network: LanguageModel) -> Iterator[LanguageModel]:
+    """Context in which the network runs without dropout, gradients, and types shorter than float32."""
     was_training = network.training
     device = network.output_bias.device.type
     network.eval()
@@ -230,19 +195,19 @@ def measuring(network: LanguageModel) -> Iterator[LanguageModel]:
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """A context in which CUDA multiplies float32 as float32, and not as the shorter TF32."""
-    products, layers = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, layers.allow_tf32
-    products.allow_tf32 = layers.allow_tf32 = False
+    """Context in which CUDA multiplies float32 in float32 instead of TF32."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        products.allow_tf32, layers.allow_tf32 = before
+        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 @contextlib.contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
-    """A context for work on a single row on a CPU: too little to share, threads would wait for each other."""
+def single_thread(device: torch.device) -> Iterator[None]:
+    """Context with one thread on a CPU, for a batch of 1: its operations are too small to split among threads."""
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1:
         yield
@@ -254,18 +219,18 @@ def one_thread(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def log_probabilities(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> FloatArray:
-    """Natural logarithm of the probability of each target (N,), on the CPU."""
+def target_log_probs(network: LanguageModel, hidden_NE: Tensor, target_N: Tensor) -> FloatArray:
+    """Compute ln p of each target, (N,), on the CPU."""
     return -network.nll(hidden_NE, target_N).double().cpu().numpy()
 
 
-def as_ids(ids: IntArray, device: torch.device) -> Tensor:
-    """Ids as torch wants them, on a device."""
+def ids_tensor(ids: IntArray, device: torch.device) -> Tensor:
+    """Copy ids to a device as int64."""
     return torch.from_numpy(ids.astype(np.int64)).to(device)
 
 
 def _groups(offsets: IntArray) -> Iterator[tuple[int, int]]:
-    """Ranges of lines with about `GROUP_TOKENS` tokens each, none empty."""
+    """Yield ranges of lines with about `GROUP_TOKENS` tokens, at least one line each."""
     first, lines = 0, len(offsets) - 1
     while first < lines:
         end = int(np.searchsorted(offsets, offsets[first] + GROUP_TOKENS, side="right")) - 1
@@ -274,7 +239,7 @@ def _groups(offsets: IntArray) -> Iterator[tuple[int, int]]:
 
 
 def _batches(lengths: IntArray, batch_tokens: int) -> Iterator[NDArray[Any]]:
-    """Lines in batches of like length, the longest first; each batch holds one line at least."""
+    """Yield batches of lines of similar length, the longest first, at least one line each."""
     order = np.argsort(-lengths, kind="stable")
     begin = 0
     while begin < len(order):

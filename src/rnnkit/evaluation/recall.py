@@ -1,15 +1,17 @@
-"""Recall: the name of a symbol, so many steps after it was shown.
+"""Recall task: how many steps a trained network can remember a symbol.
 
-    read     a   5   2   7   …   1   ?
-             |<------ span ------->|          the symbol, span - 1 distractors drawn at random, the question
-    say                              a
+    input    a   5   2   7   …   1   ?
+             |<------ span ------->|          the symbol, span - 1 random distractors, the query
+    target                           a
 
-Nothing but the state carries the symbol over. A network learns one span after the other, from the shortest up, and
-goes on from what it knows; the first span that it does not learn within the budget is beyond its memory (after
-Hochreiter and Schmidhuber 1997, section 5, and Arjovsky et al. 2016, arXiv:1511.06464).
+Only the hidden state carries the symbol to the query. A network is trained on increasing spans, each time starting from
+the current weights; the first span that it does not learn within the budget exceeds its memory (after Hochreiter and
+Schmidhuber 1997, section 5, and Arjovsky et al. 2016, arXiv:1511.06464).
 
-How many symbols there are matters. Of a few, a vanilla unit makes as many attractors, and stays in one as long as it
-likes; of many it cannot. A gate that closes keeps any number of them.
+The number of symbols matters: a simple RNN can represent a few symbols by attractors and keep them indefinitely,
+but not many. A closed gate preserves any number of them.
+
+Shapes: B sequences, T = span + 1 tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -27,41 +29,40 @@ from torch import nn
 
 from rnnkit.data.batch_sampler import Ids
 from rnnkit.errors import Interrupted, TrainingError
-from rnnkit.evaluation import fresh_network
-from rnnkit.evaluation.perplexity import one_thread
+from rnnkit.evaluation import gradient_profile
+from rnnkit.evaluation.perplexity import single_thread
 from rnnkit.events import null_listener
 from rnnkit.models.language_model import LanguageModel, LMConfig
 from rnnkit.nn.kinds import Initialization, LanguageArch
 from rnnkit.training.checkpoint import Arrays
-from rnnkit.training.optimizer import NetworkOptimizer
-from rnnkit.training.optimizer import OptimizerSettings as OptimisationSettings
+from rnnkit.training.optimizer import NetworkOptimizer, OptimizerSettings
 from rnnkit.training.schedules import Schedule
 from rnnkit.training.task import StepReport
 from rnnkit.training.trainer import Trainer, TrainingPlan
 
-BATCH = 32
-RATE = 3e-3
-CHECK_EVERY = 50
-"""Steps between two looks at the accuracy."""
+BATCH_SIZE = 32
+LEARNING_RATE = 3e-3
+EVALUATION_INTERVAL = 50
+"""Training steps between evaluations."""
 
 TEST_SEQUENCES = 512
-TRAINING, TEST = 1, 2
-"""Tell the random numbers of one from those of the other."""
+TRAINING_STREAM, TEST_STREAM = 1, 2
+"""Seeds that separate the random numbers of training and test sequences."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """A network and what it is to learn.
+class RecallSettings:
+    """A network and its recall task.
 
     Attributes:
-        arch: Recurrent unit, or `transformer`.
-        hidden: Size of its states and embeddings.
-        layers: How many.
-        start: How its weights start.
-        symbols: Symbols to remember, and distractors, so many of each.
-        goal: Share of right answers at which a span is learned.
-        budget: Most training steps a span.
-        seed: Of weights and sequences.
+        arch: Recurrent cell, or `transformer`.
+        hidden: Hidden and embedding size.
+        layers: Number of layers.
+        start: Initialization of the weights.
+        symbols: Number of symbols, and of distractors.
+        goal: Accuracy at which a span counts as learned.
+        budget: Maximum training steps per span.
+        seed: Random seed of weights and sequences.
     """
 
     arch: LanguageArch
@@ -75,18 +76,18 @@ class Settings:
 
     @property
     def vocabulary(self) -> int:
-        """Symbols, distractors, and the question."""
+        """Vocabulary size: symbols, distractors, and the query."""
         return 2 * self.symbols + 1
 
 
 @dataclass(frozen=True)
-class Rung:
-    """What became of one span.
+class RecallLevel:
+    """Result of training on one span.
 
     Attributes:
-        span: Steps from the symbol to the question.
-        accuracy: Share of right answers to sequences that were never trained on.
-        steps: Training steps it took.
+        span: Steps from the symbol to the query.
+        accuracy: Accuracy on held-out sequences.
+        steps: Training steps taken.
     """
 
     span: int
@@ -95,44 +96,44 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Climb:
-    """How far a network came.
+class RecallCurve:
+    """Results of a network on increasing spans.
 
     Attributes:
         settings: The network and its task.
-        rungs: Every span that was tried; only the last one can have failed.
+        levels: Result of each span; only the last one can have failed.
     """
 
-    settings: Settings
-    rungs: tuple[Rung, ...]
+    settings: RecallSettings
+    levels: tuple[RecallLevel, ...]
 
     @property
     def span(self) -> int:
-        """The longest span that was learned; 0 where none was."""
-        return max((rung.span for rung in self.rungs if rung.accuracy >= self.settings.goal), default=0)
+        """The longest span that was learned; 0 if none was."""
+        return max((level.span for level in self.levels if level.accuracy >= self.settings.goal), default=0)
 
 
 @dataclass(frozen=True)
-class Questions:
-    """A batch.
+class RecallBatch:
+    """A batch of sequences of one length.
 
     Attributes:
-        input_BT: Symbol, distractors, question: ids below `symbols`, from there to twice as many, and that.
-        answer_B: The symbols.
+        input_BT: Symbol, distractors and query; with S symbols, ids below S, from S to 2 S - 1, and 2 S.
+        target_B: The symbols.
     """
 
     input_BT: Ids
-    answer_B: Ids
+    target_B: Ids
 
 
-class QuestionSource:
-    """Endless batches of one span. What is drawn is a function of the seeds and the batch's number alone.
+class RecallBatches:
+    """Endless batches of one span. A batch is a function of the seeds and its index alone.
 
     Args:
-        symbols: How many there are.
-        span: Steps from the symbol to the question.
-        size: Sequences a batch.
-        seeds: Of the random numbers.
+        symbols: Number of symbols.
+        span: Steps from the symbol to the query.
+        size: Batch size.
+        seeds: Random seeds.
     """
 
     def __init__(self, symbols: int, span: int, size: int, seeds: Sequence[int]) -> None:
@@ -140,55 +141,55 @@ class QuestionSource:
         self._span = span
         self._size = size
         self._seeds = list(seeds)
-        self._taken = 0
+        self._batches = 0
 
-    def __iter__(self) -> Iterator[Questions]:
+    def __iter__(self) -> Iterator[RecallBatch]:
         return self
 
-    def __next__(self) -> Questions:
-        random = np.random.default_rng([*self._seeds, self._span, self._taken])
-        self._taken += 1
+    def __next__(self) -> RecallBatch:
+        random = np.random.default_rng([*self._seeds, self._span, self._batches])
+        self._batches += 1
         input_BT = random.integers(self._symbols, 2 * self._symbols, size=(self._size, self._span + 1))
-        answer_B = random.integers(self._symbols, size=self._size)
-        input_BT[:, 0] = answer_B
+        target_B = random.integers(self._symbols, size=self._size)
+        input_BT[:, 0] = target_B
         input_BT[:, -1] = 2 * self._symbols
-        return Questions(input_BT, answer_B)
+        return RecallBatch(input_BT, target_B)
 
     def state_dict(self) -> dict[str, int]:
-        """How many batches were drawn."""
-        return {"batch": self._taken}
+        """Return the number of batches drawn."""
+        return {"batch": self._batches}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go there."""
-        self._taken = state["batch"]
+        """Seek to the position of a `state_dict`."""
+        self._batches = state["batch"]
 
 
 class RecallTask:
-    """Trains a network to answer.
+    """The training task: predict the symbol at the query.
 
     Args:
-        network: What learns.
-        folder: Where checkpoints would go.
+        network: The network to train.
+        folder: Directory for weights.
     """
 
     def __init__(self, network: LanguageModel, folder: Path) -> None:
         self._network = network
-        self._optimizer = NetworkOptimizer(network, OptimisationSettings("adam"), folder)
+        self._optimizer = NetworkOptimizer(network, OptimizerSettings("adam"), folder)
 
-    def step(self, batch: Questions, learning_rate: float) -> StepReport:
-        """One step on one batch."""
-        logits_BV = answer(self._network, batch)
-        loss = nn.functional.cross_entropy(logits_BV, torch.from_numpy(batch.answer_B))
+    def step(self, batch: RecallBatch, learning_rate: float) -> StepReport:
+        """Take one optimizer step on one batch."""
+        logits_BV = recall_logits(self._network, batch)
+        loss = nn.functional.cross_entropy(logits_BV, torch.from_numpy(batch.target_B))
         norm = self._optimizer.step(loss, learning_rate)
-        size = len(batch.answer_B)
+        size = len(batch.target_B)
         return StepReport(loss.item() * size, loss.item() * size, size, norm)
 
     def state_dict(self) -> Mapping[str, Arrays]:
-        """What `Optimisation` keeps."""
+        """Return the state of the network and the optimizer."""
         return self._optimizer.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Arrays]) -> None:
-        """Take up where `state_dict` was made."""
+        """Restore the state of a `state_dict`."""
         self._optimizer.load_state_dict(state)
 
     def save_weights(self, name: str, facts: Mapping[str, Any]) -> None:
@@ -196,69 +197,73 @@ class RecallTask:
         self._optimizer.save_weights(name, facts)
 
 
-def answer(network: LanguageModel, batch: Questions) -> torch.Tensor:
-    """What the network makes of each question: logits (B, V)."""
-    reading = network.hidden_states(torch.from_numpy(batch.input_BT), network.initial_state(len(batch.input_BT)))
-    return nn.functional.linear(reading.hidden_BTE[:, -1], network.output_weight, network.output_bias)
+def recall_logits(network: LanguageModel, batch: RecallBatch) -> torch.Tensor:
+    """Compute the logits (B, V) at the query."""
+    output = network.hidden_states(torch.from_numpy(batch.input_BT), network.initial_state(len(batch.input_BT)))
+    return nn.functional.linear(output.hidden_BTE[:, -1], network.output_weight, network.output_bias)
 
 
 @torch.no_grad()
-def accuracy(network: LanguageModel, batch: Questions) -> float:
-    """Share of right answers."""
-    right_B = answer(network, batch).argmax(dim=1) == torch.from_numpy(batch.answer_B)
-    return right_B.double().mean().item()
+def recall_accuracy(network: LanguageModel, batch: RecallBatch) -> float:
+    """Compute the accuracy on a batch."""
+    correct_B = recall_logits(network, batch).argmax(dim=1) == torch.from_numpy(batch.target_B)
+    return correct_B.double().mean().item()
 
 
-def climb(settings: Settings, spans: Sequence[int], hear: Callable[[Rung], None] = lambda rung: None) -> Climb:
-    """Learn one span after the other, up to the first that is not learned; on one CPU thread.
+def measure_recall(
+    settings: RecallSettings, spans: Sequence[int], on_result: Callable[[RecallLevel], None] = lambda level: None
+) -> RecallCurve:
+    """Train on increasing spans, up to the first that is not learned, with one CPU thread.
 
     Args:
         settings: The network and its task.
-        spans: From the shortest up.
-        hear: Told of each span that was tried.
+        spans: Spans in increasing order.
+        on_result: Receives the result of each span.
 
     Raises:
-        Interrupted: A signal came.
+        Interrupted: A signal arrived.
     """
-    network = make_network(settings, max(spans))
-    rungs: list[Rung] = []
-    with tempfile.TemporaryDirectory(prefix="rnnkit-") as name, one_thread(torch.device("cpu")):
+    network = build_recall_model(settings, max(spans))
+    levels: list[RecallLevel] = []
+    with tempfile.TemporaryDirectory(prefix="rnnkit-") as name, single_thread(torch.device("cpu")):
         task = RecallTask(network, Path(name))
         for span in spans:
-            rungs.append(_learn(network, task, settings, span, Path(name)))
-            hear(rungs[-1])
-            if not rungs[-1].accuracy >= settings.goal:
+            levels.append(_train_on_span(network, task, settings, span, Path(name)))
+            on_result(levels[-1])
+            if not levels[-1].accuracy >= settings.goal:
                 break
-    return Climb(settings, tuple(rungs))
+    return RecallCurve(settings, tuple(levels))
 
 
-def make_network(settings: Settings, longest: int) -> LanguageModel:
-    """A new network, which drops nothing. A Transformer sees the whole of the longest span."""
+def build_recall_model(settings: RecallSettings, longest: int) -> LanguageModel:
+    """Create an untrained network without dropout. The context of a Transformer covers the longest span."""
     size = settings.hidden
     config = LMConfig(
         arch=settings.arch, vocabulary=settings.vocabulary, embedding=size, hidden=size, layers=settings.layers,
         tied=False, memory=longest + 1, dropout=0.0, dropout_input=0.0, dropout_hidden=0.0,
     )  # fmt: skip
-    return fresh_network.draw(config, settings.start, settings.seed)
+    return gradient_profile.initialize_model(config, settings.start, settings.seed)
 
 
-def _learn(network: LanguageModel, task: RecallTask, settings: Settings, span: int, folder: Path) -> Rung:
-    """Train on one span until it is learned or the budget is spent, or until the network is of no use any more."""
-    batches = QuestionSource(settings.symbols, span, BATCH, [settings.seed, TRAINING])
-    test = next(QuestionSource(settings.symbols, span, TEST_SEQUENCES, [settings.seed, TEST]))
+def _train_on_span(
+    network: LanguageModel, task: RecallTask, settings: RecallSettings, span: int, folder: Path
+) -> RecallLevel:
+    """Train on one span until it is learned, the budget is spent, or training diverges."""
+    batches = RecallBatches(settings.symbols, span, BATCH_SIZE, [settings.seed, TRAINING_STREAM])
+    test = next(RecallBatches(settings.symbols, span, TEST_SEQUENCES, [settings.seed, TEST_STREAM]))
     steps, share = 0, 0.0
     while steps < settings.budget:
-        wanted = min(CHECK_EVERY, settings.budget - steps)
+        wanted = min(EVALUATION_INTERVAL, settings.budget - steps)
         plan = TrainingPlan(wanted, wanted, report_every=wanted + 1, save_seconds=math.inf, save_at_end=False)
-        loop = Trainer(task, batches, Schedule("constant", RATE, 0, wanted), plan, folder, None, null_listener)
+        loop = Trainer(task, batches, Schedule("constant", LEARNING_RATE, 0, wanted), plan, folder, None, null_listener)
         try:
             loop.run()
         except Interrupted as stop:
-            raise Interrupted(stop.exit_code - 128, "what the recall task had learned is not kept") from None
+            raise Interrupted(stop.exit_code - 128, "the networks of the recall task were not saved") from None
         except TrainingError:  # an exploded gradient
             break
         steps += wanted
-        share = accuracy(network, test)
+        share = recall_accuracy(network, test)
         if share >= settings.goal:
             break
-    return Rung(span, share, steps)
+    return RecallLevel(span, share, steps)

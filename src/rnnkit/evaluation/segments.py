@@ -1,7 +1,7 @@
-"""Hypotheses beside their references: read, counted, and refused where they do not belong together.
+"""Hypotheses and their references: reading, and checks that they match line by line.
 
-sacreBLEU's own classes pair the two with `zip`, which drops what is left over, so the counts are checked here,
-before any score is computed.
+sacreBLEU's classes pair the two with `zip`, which silently drops surplus lines, so the numbers of lines are checked
+here before any score is computed.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from rnnkit.events import Listener, Note, WarningEvent
 from rnnkit.options.declare import STDIN
 from rnnkit.text.lines import read_lines
 
-SHORT = 2 / 3
-"""Output that has less than this share of the references' characters, or exceeds them as much, gets a warning."""
+MIN_LENGTH_RATIO = 2 / 3
+"""Minimum ratio of characters, hypotheses to references or the inverse, below which a warning is given."""
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Lines to be scored, all of one count.
+    """Hypotheses with their references, all of the same number of lines.
 
     Attributes:
-        hypotheses: What a system wrote, one line a segment.
-        references: What is right, one list a reference file.
+        hypotheses: Output of a system, one segment per line.
+        references: References, one list per file.
     """
 
     hypotheses: list[str]
@@ -47,65 +47,70 @@ def read_segments(references: Sequence[Path], hypotheses: Path) -> Segments:
 
     Raises:
         DataError: A file is missing, empty or not text, the references hold only blank lines, or the counts differ.
-        UsageError: Standard input is asked for twice.
+        UsageError: More than one file is standard input.
     """
-    refuse_stdin_twice([*references, hypotheses])
-    right = [read_side(path) for path in references]
-    if not any(line for side in right for line in side):
-        raise DataError(f"{describe(references[0])} holds only blank lines", "there is nothing to compare with")
-    written = read_hypotheses(hypotheses, references)
-    for path, side in zip(references, right, strict=True):
-        check_counts(hypotheses, len(written), path, len(side))
-    return Segments(written, right)
+    check_stdin_used_once([*references, hypotheses])
+    reference_lines = [read_nonempty_lines(path) for path in references]
+    if not any(line for lines in reference_lines for line in lines):
+        raise DataError(
+            f"{source_name(references[0])} holds only blank lines",
+            "there is no reference to compare with",
+            path=references[0],
+        )
+    hypothesis_lines = read_hypotheses(hypotheses, references)
+    for path, lines in zip(references, reference_lines, strict=True):
+        check_line_counts(hypotheses, len(hypothesis_lines), path, len(lines))
+    return Segments(hypothesis_lines, reference_lines)
 
 
-def read_side(path: Path, why: str = "one sentence a line is expected", hint: str | None = None) -> list[str]:
-    """The lines of a file without the white space at their ends, as the `sacrebleu` command reads them.
+def read_nonempty_lines(path: Path, why: str = "expected one sentence per line", hint: str | None = None) -> list[str]:
+    """Read the lines of a file without trailing white space, as the `sacrebleu` command does.
 
     Args:
         path: The file; `-` is standard input.
-        why: What is expected of it, for the message where it is empty.
-        hint: What to do then.
+        why: Detail of the error if the file is empty.
+        hint: Hint of that error.
 
     Raises:
         DataError: As `read_lines`, or the file is empty.
     """
     lines = [line.rstrip() for line in read_lines(path)]
     if not lines:
-        raise DataError(f"{describe(path)} is empty", why, hint=hint)
+        raise DataError(f"{source_name(path)} is empty", why, hint=hint, path=path)
     return lines
 
 
 def read_hypotheses(path: Path, references: Sequence[Path]) -> list[str]:
-    """The lines of a system's output, as `read_side` reads them.
+    """Read the output of a system, as `read_nonempty_lines` does.
 
     Args:
         path: The file; `-` is standard input.
-        references: The files beside it. Where standard input is empty, the last of several probably is the output.
+        references: The reference files. If standard input is empty, the hint suggests that the last of several
+            references is meant as the hypotheses.
 
     Raises:
-        DataError: As `read_side`.
+        DataError: As `read_nonempty_lines`.
     """
     if path != STDIN:
-        return read_side(path)
+        return read_nonempty_lines(path)
     if len(references) == 1:
-        return read_side(path, "hypotheses are read from it", hint="--hypotheses FILE reads them from a file")
-    named = " and ".join(map(describe, references))
-    last = describe(references[-1])
-    return read_side(
+        return read_nonempty_lines(path, "hypotheses are read from it", hint="--hypotheses FILE reads them from a file")
+    named = " and ".join(map(source_name, references))
+    last = source_name(references[-1])
+    return read_nonempty_lines(
         path,
         f"hypotheses are read from it; the references are {named}",
         hint=f"if {last} holds the hypotheses, write --hypotheses {last}",
     )
 
 
-def look(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Listener) -> None:
-    """Warn of what makes any figure small, whatever is counted: blank lines, and output of quite another length.
+def warn_about_lengths(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Listener) -> None:
+    """Warn of problems that degrade every metric: blank lines, and hypotheses much shorter or longer than references.
 
     Args:
-        hypotheses: What a system wrote, one line each.
-        answers: For each of them, its right answers.
-        listen: Told what was found.
+        hypotheses: Output of a system, one line each.
+        answers: The references of each hypothesis.
+        listen: Receives the warnings.
     """
     lines = len(hypotheses)
     blank = sum(not line.strip() for line in hypotheses)
@@ -113,75 +118,78 @@ def look(hypotheses: Sequence[str], answers: Sequence[Sequence[str]], listen: Li
         listen(WarningEvent(f"{blank} of {lines} hypotheses are blank"))
     unanswered = sum(not any(answer.strip() for answer in variants) for variants in answers)
     if unanswered:
-        listen(
-            WarningEvent(f"{unanswered} of {lines} lines have a blank reference: whatever is written there is wrong")
-        )
-    written = right = 0
+        listen(WarningEvent(f"{unanswered} of {lines} lines have a blank reference: any output there counts as wrong"))
+    hypothesis_length = reference_length = 0
     for line, variants in zip(hypotheses, answers, strict=True):
-        length = _letters(line)
-        lengths = [_letters(answer) for answer in variants if answer.strip()]
+        length = _visible_length(line)
+        lengths = [_visible_length(answer) for answer in variants if answer.strip()]
         if length and lengths:
-            written, right = written + length, right + _nearest(lengths, length)
-    if written < SHORT * right or written > right / SHORT:
-        than = "short" if written < right else "long"
+            hypothesis_length += length
+            reference_length += _closest_length(lengths, length)
+    too_short = hypothesis_length < MIN_LENGTH_RATIO * reference_length
+    if too_short or hypothesis_length > reference_length / MIN_LENGTH_RATIO:
+        than = "short" if too_short else "long"
         listen(
             WarningEvent(
-                f"the hypotheses are too {than}: {written:,} characters where the references have {right:,} "
-                f"({100 * written / right:.0f} %), blank lines and spaces not counted"
+                f"the hypotheses are too {than}: {hypothesis_length:,} characters where the references have "
+                f"{reference_length:,} ({100 * hypothesis_length / reference_length:.0f} %), "
+                "blank lines and spaces not counted"
             )
         )
 
 
-def _nearest(lengths: Sequence[int], length: int) -> int:
+def _closest_length(lengths: Sequence[int], length: int) -> int:
     return min(lengths, key=lambda each: abs(each - length))
 
 
-def _letters(line: str) -> int:
-    """Characters of a line that are not white space."""
+def _visible_length(line: str) -> int:
+    """Count the characters of a line that are not white space."""
     return sum(map(len, line.split()))
 
 
-def check_counts(hypotheses: Path, written: int, reference: Path, right: int, what: str = "lines") -> None:
-    """Refuse two files whose lines cannot be paired.
+def check_line_counts(hypotheses: Path, written: int, reference: Path, right: int, what: str = "lines") -> None:
+    """Check that two files have the same number of lines.
 
     Args:
-        hypotheses: The system's output.
+        hypotheses: Output of the system.
         written: Number of its lines.
-        reference: What it is held against.
-        right: Number of hypotheses that this wants.
-        what: What was counted there.
+        reference: The reference file.
+        right: Number of hypotheses that the reference requires.
+        what: What `right` counts.
 
     Raises:
-        DataError: The counts differ; the message names both files and both counts.
+        DataError: The numbers differ; the message names both files and both numbers.
     """
     if written != right:
         raise DataError(
             "hypotheses and references differ in length",
-            f"{describe(hypotheses)} has {written} lines, {describe(reference)} has {right} {what}",
-            hint="every reference line needs one hypothesis, if an empty one; `rnnkit inspect FILE` counts lines",
+            f"{source_name(hypotheses)} has {written} lines, {source_name(reference)} has {right} {what}",
+            hint="each reference needs one hypothesis, possibly an empty line; `rnnkit inspect FILE` counts lines",
+            path=hypotheses,
         )
 
 
-def refuse_stdin_twice(paths: Sequence[Path]) -> None:
-    """Standard input can be read only once.
+def check_stdin_used_once(paths: Sequence[Path]) -> None:
+    """Check that at most one file is standard input, which can be read only once.
 
     Raises:
         UsageError: More than one path is `-`.
     """
     if list(paths).count(STDIN) > 1:
         raise UsageError(
-            "standard input is asked for twice",
+            "standard input is given twice",
             "it can be read only once",
             hint="give the hypotheses with --hypotheses FILE",
+            option="--hypotheses",
         )
 
 
-def announce_stdin(paths: Sequence[Path], listen: Listener) -> None:
-    """On a keyboard, say what is waited for."""
+def prompt_on_terminal(paths: Sequence[Path], listen: Listener) -> None:
+    """Explain on a terminal what input is expected."""
     if STDIN in paths and sys.stdin.isatty():
-        listen(Note("reading hypotheses from the keyboard, one a line; Ctrl-D ends them; --hypotheses names a file"))
+        listen(Note("enter hypotheses, one per line, and end with Ctrl-D; --hypotheses FILE reads them from a file"))
 
 
-def describe(path: Path) -> str:
-    """A path as messages name it."""
+def source_name(path: Path) -> str:
+    """Return the name of a path in messages."""
     return "standard input" if path == STDIN else str(path)

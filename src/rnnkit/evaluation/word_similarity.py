@@ -1,6 +1,7 @@
-"""Do words that people call similar have similar vectors? Spearman's rank correlation over rated pairs of words.
+"""Word similarity: Spearman's rank correlation between cosine similarities and human ratings of word pairs.
 
-Files such as WordSim-353 (Finkelstein et al. 2002), MEN, SimLex-999 and rare words hold two words and a rating a line.
+Data sets such as WordSim-353 (Finkelstein et al. 2002), MEN, SimLex-999 and Rare Words have two words and a rating per
+line. Also the lookup of test words among the words with vectors, which word analogies share.
 """
 
 from __future__ import annotations
@@ -15,18 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.embeddings.vectors import Vectors
-from rnnkit.evaluation.word_lookup import find_rows
 
 COMMENT = "#"
 SEPARATORS = ("\t", ";", ",", None, ":")
-"""What may stand between columns; None is white space."""
+"""Column separators, in the order in which they are tried; None is white space."""
 
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 
 @dataclass(frozen=True)
 class RatedPair:
-    """Two words, and how similar people find them."""
+    """Two words and their rated similarity."""
 
     first: str
     second: str
@@ -35,13 +35,13 @@ class RatedPair:
 
 @dataclass(frozen=True)
 class Correlation:
-    """How well the vectors' cosines agree with the ratings.
+    """Rank correlation of cosine similarities with ratings.
 
     Attributes:
-        spearman: Rank correlation; None where it is not defined: fewer than two pairs, or all alike.
+        spearman: Spearman's rho; None if undefined: fewer than two pairs, or all values equal.
         used: Pairs whose words both have a vector.
         pairs: Pairs in the file.
-        undefined: Why it is not defined although pairs were used; None where it is defined.
+        undefined: Why rho is undefined although pairs were used; None if it is defined.
     """
 
     spearman: float | None
@@ -51,22 +51,21 @@ class Correlation:
 
     @property
     def coverage(self) -> float:
-        """Share of the pairs that were used."""
+        """Fraction of the pairs that were used."""
         return self.used / self.pairs if self.pairs else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        """The correlation for JSON."""
+        """JSON form."""
         figures = {"spearman": self.spearman, "used": self.used, "pairs": self.pairs, "coverage": self.coverage}
         return figures if self.undefined is None else {**figures, "undefined": self.undefined}
 
 
 def parse_pair(line: str) -> RatedPair | None:
-    """One line's pair, or None where the line holds none, as a header does not.
+    """Parse a line; None if it has no rated pair, such as a header.
 
-    Columns are split at tabs, semicolons, commas, white space or colons: at the first of these that leaves two words
-    and a number. A column may stand in double quotes, as spreadsheets write it (RFC 4180). The rating is the first
-    number behind the two words, so that a column for the part of speech may stand between; a decimal comma is read
-    where commas do not split columns.
+    Columns are separated by tabs, semicolons, commas, white space or colons: the first of these that yields two words
+    and a number. Columns may be quoted (RFC 4180). The rating is the first number after the two words, so a column such
+    as the part of speech may precede it; a decimal comma is accepted unless commas separate the columns.
     """
     for separator in SEPARATORS:
         pair = _pair(_columns(line, separator), separator)
@@ -76,10 +75,13 @@ def parse_pair(line: str) -> RatedPair | None:
 
 
 def parse_pairs(lines: Iterable[str]) -> tuple[list[RatedPair], list[int]]:
-    """The pairs of a file, and the numbers of the lines that hold none.
+    """Parse a file of rated pairs.
 
-    Comments, blank lines and a header are not counted among these. A first column of numbers, with two words behind it
-    on each line, is an index, as tables of data have it, and is left out.
+    Comments, blank lines and a header are skipped. A first column of numbers, followed by two words on every line, is
+    an index column and ignored.
+
+    Returns:
+        The pairs, and the numbers of malformed lines.
     """
     numbered = [
         (number, line) for number, line in enumerate(lines, start=1) if line.strip() and not line.startswith(COMMENT)
@@ -94,13 +96,13 @@ def parse_pairs(lines: Iterable[str]) -> tuple[list[RatedPair], list[int]]:
 
 
 def _columns(line: str, separator: str | None) -> list[str]:
-    """A line's columns at a separator, or at white space where it is None, without their quotes."""
+    """Split a line into columns, without quotes; None separates at white space."""
     if separator is None:
         return line.split()
     if '"' in line:
         try:
             row = next(csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True), [])
-        except csv.Error:  # a quotation mark that belongs to a word
+        except csv.Error:  # a quotation mark that is part of a word
             row = line.split(separator)
     else:
         row = line.split(separator)
@@ -108,7 +110,7 @@ def _columns(line: str, separator: str | None) -> list[str]:
 
 
 def _pair(columns: Sequence[str], separator: str | None) -> RatedPair | None:
-    """The pair that columns hold, the two words first."""
+    """Parse columns that begin with two words; None if they have no rated pair."""
     first, second, *others = [*columns, "", ""]
     rating = next(filter(None, (_NUMBER.fullmatch(column) for column in others)), None)
     if not first or not second or rating is None:
@@ -117,7 +119,7 @@ def _pair(columns: Sequence[str], separator: str | None) -> RatedPair | None:
 
 
 def _without_index(line: str) -> RatedPair | None:
-    """The pair of a line without its first column; None where that is no number or a word too few stands behind it."""
+    """Parse a line without its first column; None if that is not a number or not followed by two words."""
     for separator in SEPARATORS:
         columns = _columns(line, separator)
         words = columns[1:3]
@@ -131,16 +133,16 @@ def _without_index(line: str) -> RatedPair | None:
 def correlate(
     pairs: Sequence[RatedPair], vectors: Vectors, ignore_case: bool = True, unseen: bool = False
 ) -> Correlation:
-    """Correlate cosines with ratings.
+    """Correlate cosine similarities with ratings.
 
     Args:
         pairs: Pairs of words and their ratings.
-        vectors: The vectors on trial.
-        ignore_case: Whether a word that is not in the vectors may stand there in another case (`find_rows`).
-        unseen: Whether a word without a row is composed of its n-grams, in lower case where case is ignored.
+        vectors: The vectors to evaluate.
+        ignore_case: Match words in any case (`find_words`).
+        unseen: Compose vectors of out-of-vocabulary words from their n-grams, in lower case if case is ignored.
     """
     words = (word for pair in pairs for word in (pair.first, pair.second))
-    rows = find_rows(words, vectors.words, ignore_case)
+    rows = find_words(words, vectors.words, ignore_case)
 
     def find(word: str) -> NDArray[np.float32] | None:
         row = rows.get(word)
@@ -158,9 +160,9 @@ def correlate(
 
 
 def _why_undefined(cosines: Sequence[float], ratings: Sequence[float]) -> str | None:
-    """Why pairs have no rank correlation; None where they have one, or where there is no pair at all."""
+    """Explain why the correlation is undefined; None if it is defined or there are no pairs."""
     if len(cosines) == 1:
-        return "only one pair has vectors, and a correlation takes two or more"
+        return "only one pair has vectors, and a correlation needs at least two"
     for values, name in ((ratings, "ratings"), (cosines, "cosines")):
         if len(set(values)) == 1:
             return f"all {len(values):,} {name} are equal ({values[0]:g}), so there is nothing to rank"
@@ -168,17 +170,17 @@ def _why_undefined(cosines: Sequence[float], ratings: Sequence[float]) -> str | 
 
 
 def cosine(first_D: NDArray[np.float32], second_D: NDArray[np.float32]) -> float:
-    """Cosine of the angle between two vectors; 0 where one of them is zero."""
+    """Compute the cosine similarity of two vectors; 0 if one of them is zero."""
     first, second = first_D.astype(np.float64), second_D.astype(np.float64)
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(first @ second) / lengths if lengths else 0.0
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Spearman's rank correlation: Pearson's of the ranks, equal values sharing the mean of theirs.
+    """Compute Spearman's rank correlation: Pearson's correlation of the ranks, with average ranks for ties.
 
     Returns:
-        None where it is not defined: fewer than two values, or one side all equal.
+        Spearman's rho; None if undefined: fewer than two values, or all values of one side equal.
     """
     if len(first) < 2:
         return None
@@ -188,8 +190,50 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
 
 
 def average_ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Ranks from 1; equal values have the mean of the ranks that they take together."""
+    """Compute ranks from 1; tied values share the mean of their ranks."""
     _, inverse, counts = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     mean: NDArray[np.float64] = last - (counts - 1) / 2
     return mean[inverse]
+
+
+def find_words(queries: Iterable[str], words: Iterable[str], ignore_case: bool) -> dict[str, int]:
+    """Map the words of a test set to indices; words without a match are missing from the result.
+
+    An exact match has priority. If case is ignored, a word with the same lower-case form is next. Last is a word that
+    equals the other's upper-case form, such as `STRASSE` for `straße` and `SINIR` for Turkish `sınır`, which lower case
+    does not match. Words with equal upper-case forms, such as `masse` and `maße` or `sinir` and `sınır`, are distinct.
+
+    Args:
+        queries: Words of the test set.
+        words: Words with vectors, the most frequent first; of several equally good matches, the first wins.
+        ignore_case: Whether words match in any case.
+    """
+    wanted = dict.fromkeys(queries)
+    exact: dict[str, int] = {}
+    lower: dict[str, int] = {}
+    upper: dict[str, int] = {}
+    spellings = {form for word in wanted for form in (word, *_upper_forms(word))} if ignore_case else set(wanted)
+    lowered = {word.lower() for word in wanted} if ignore_case else set()
+    for index, word in enumerate(words):
+        if word in spellings:
+            exact.setdefault(word, index)
+        if ignore_case:
+            if (key := word.lower()) in lowered:
+                lower.setdefault(key, index)
+            for form in _upper_forms(word):
+                if form in wanted:
+                    upper.setdefault(form, index)
+    found: dict[str, int] = {}
+    for word in wanted:
+        by_upper = [upper.get(word), *(exact.get(form) for form in _upper_forms(word))] if ignore_case else []
+        last = min((index for index in by_upper if index is not None), default=None)
+        for match in (exact.get(word), lower.get(word.lower()), last):
+            if match is not None:
+                found.setdefault(word, match)
+    return found
+
+
+def _upper_forms(word: str) -> tuple[str, str]:
+    """Return a word in upper case, and with only its first letter in upper case."""
+    return word.upper(), word.capitalize()

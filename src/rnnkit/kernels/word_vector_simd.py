@@ -1,8 +1,8 @@
-"""Vectors of float32 lanes inside compiled code, so that a kernel says which values stay in registers.
+"""SIMD vectors of float32 for the word-vector kernels, so that the source determines what stays in registers.
 
-Numba's own loops leave it to LLVM to guess; here `a = a + x * load16(rows, d)` is one fused multiply-add on 16
-numbers. LLVM turns 16 lanes into one AVX-512 register, two of AVX2 or four of NEON, so the same source serves all.
-Nothing here checks bounds: the rows that a kernel touches must be there.
+In Numba's scalar loops that is left to LLVM's vectorizer; here `a = a + x * load16(rows, d)` is one fused multiply-add
+on 16 numbers. LLVM maps 16 lanes to one AVX-512 register, two of AVX2 or four of NEON, so one source serves all.
+Nothing checks bounds: rows are padded to whole vectors.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from numba.extending import intrinsic, models, register_model
 from rnnkit.kernels.compiler import define_operators
 
 WIDTH = 16
-"""Lanes in a vector that runs along the dimension of a row; rows are padded to a multiple of it."""
+"""Lanes of a vector along the dimension of a row; rows are padded to a multiple of it."""
 
 SCORES = 8
-"""Lanes in a vector that holds one score for each of several rows."""
+"""Lanes of a vector of logits, one per row."""
 
-_FAST = ("nsz", "arcp", "contract", "reassoc")  # no "nnan": a loss that is no longer a number must show itself
+_FAST = ("nsz", "arcp", "contract", "reassoc")  # not "nnan": NaN in a loss must not be optimized away
 _FLOAT = ir.FloatType()
 _FLOAT_BYTES = 4
 _MANTISSA_BITS, _BIAS = 23, 127  # of a float32
 
 
 class FloatLanes(types.Type):
-    """The type of a vector of `count` float32 lanes."""
+    """The Numba type of a vector of `count` float32 lanes."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -94,25 +94,25 @@ def _make_fill(lanes: FloatLanes) -> Any:
 
 
 def _shuffle(builder: Any, a: Any, b: Any, picks: Sequence[int]) -> Any:
-    """Lanes of `a` and `b`, numbered through, in the order of `picks`."""
+    """Select lanes by index; the lanes of `b` follow those of `a`."""
     return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(ir.IntType(32), len(picks)), list(picks)))
 
 
 load16, load8 = _make_load(LANES16), _make_load(LANES8)
-"""`load16(array, index)`: the 16 numbers of a flat float32 array from `index` on."""
+"""`load16(array, index)` loads 16 numbers of a flat float32 array, starting at `index`."""
 
 store16, store8 = _make_store(LANES16), _make_store(LANES8)
-"""`store16(array, index, vector)`: write them there."""
+"""`store16(array, index, vector)` stores 16 numbers."""
 
 broadcast16, broadcast8 = _make_fill(LANES16), _make_fill(LANES8)
-"""`fill16(number)`: that float32 in every lane."""
+"""`broadcast16(number)` sets every lane to a float32."""
 
 
 @intrinsic
 def horizontal_sums8(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any) -> Any:
-    """The sums over the lanes of six vectors, in the first six lanes of one; the last two are zero.
+    """Sum the lanes of six vectors into the first six lanes of one; the last two are zero.
 
-    The six are folded into one another, so that it costs a third of six sums taken one by one.
+    The vectors are folded pairwise, which costs a third of six separate sums.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
@@ -130,7 +130,7 @@ def horizontal_sums8(typing: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any
 
 
 def _fold(builder: Any, x: Any, y: Any, run: int) -> Any:
-    """Add neighbouring runs of lanes of `x`, and of `y`, and let the results take turns."""
+    """Add adjacent runs of lanes of `x` and of `y`, and interleave the results."""
     even: list[int] = []
     odd: list[int] = []
     for start in range(0, WIDTH, 2 * run):
@@ -154,12 +154,12 @@ def _make_choice(comparison: str) -> Any:
 
 
 minimum, maximum = _make_choice("<"), _make_choice(">")
-"""Lane by lane the smaller, or the larger, of two vectors; not-a-number stays so."""
+"""Minimum and maximum of two vectors, lane by lane; NaN in either operand is kept."""
 
 
 @intrinsic
 def round8(typing: Any, vector: Any) -> Any:
-    """Each lane rounded to a whole number."""
+    """Round each lane to the nearest integer, ties to even."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         vector = arguments[0].type
@@ -173,7 +173,7 @@ def round8(typing: Any, vector: Any) -> Any:
 
 @intrinsic
 def power_of_two8(typing: Any, exponents: Any) -> Any:
-    """2 to the power of each lane; the lanes hold whole numbers from -126 to 127."""
+    """Compute 2 to the power of each lane; the lanes are integers from -126 to 127."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         integers = ir.VectorType(ir.IntType(32), SCORES)
@@ -186,7 +186,7 @@ def power_of_two8(typing: Any, exponents: Any) -> Any:
 
 @intrinsic
 def exponent8(typing: Any, vector: Any) -> Any:
-    """For x = m * 2**e with 1 <= m < 2, the e of each positive lane, as float32."""
+    """Return e for x = m * 2**e with 1 <= m < 2, of each positive lane, as float32."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         integers = ir.VectorType(ir.IntType(32), SCORES)
@@ -200,7 +200,7 @@ def exponent8(typing: Any, vector: Any) -> Any:
 
 @intrinsic
 def mantissa8(typing: Any, vector: Any) -> Any:
-    """For x = m * 2**e with 1 <= m < 2, the m of each positive lane; not-a-number stays so."""
+    """Return m for x = m * 2**e with 1 <= m < 2, of each positive lane; NaN is kept."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         integers = ir.VectorType(ir.IntType(32), SCORES)
@@ -216,15 +216,15 @@ def mantissa8(typing: Any, vector: Any) -> Any:
 
 @intrinsic
 def prefetch(typing: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of `array[index]` before it is needed, to be written."""
+    """Prefetch the cache line of `array[index]` for writing."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Sequence[Any]) -> Any:
         byte_pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         function = ir.FunctionType(ir.VoidType(), [byte_pointer, number, number, number])
-        ask = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0i8")
+        fetch = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0i8")
         address = _address(context, builder, signature.args[0], arguments[0], arguments[1])
         for_writing, into_nearest_cache, data = number(1), number(3), number(1)
-        builder.call(ask, [builder.bitcast(address, byte_pointer), for_writing, into_nearest_cache, data])
+        builder.call(fetch, [builder.bitcast(address, byte_pointer), for_writing, into_nearest_cache, data])
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate

@@ -1,1 +1,1 @@
-"""What a person looks at afterwards: learning curves and model cards."""
+"""Reports: learning curves, attention maps, word maps, model cards, and inspection of artefacts."""

@@ -1,6 +1,6 @@
-"""What an artefact is: a directory or file that rnnkit made, or one that it reads.
+"""Inspection of artefacts: directories and files that rnnkit wrote, and files in formats that it reads.
 
-What rnnkit made says so itself, in its manifest; other files are recognised by what they hold.
+Artefacts of rnnkit are identified by their manifest, other files by their content.
 """
 
 from __future__ import annotations
@@ -11,28 +11,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rnnkit.config import did_you_mean
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.safe_reading import read_json
-from rnnkit.options.declare import did_you_mean
-from rnnkit.reports.binary_facts import binary_facts
-from rnnkit.reports.text_facts import text_facts
-from rnnkit.reports.vector_facts import vector_facts
+from rnnkit.reports.file_facts import binary_facts, text_facts, vector_facts
 from rnnkit.text import special_tokens, vocabulary
 
-HEADLINES = ("shape", "type", "values", "metadata", "pieces")
-"""What is said of a file where it is one of many."""
+SUMMARY_FACTS = ("shape", "type", "values", "metadata", "pieces")
+"""Facts that are shown of a file within an artefact."""
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is known about one artefact.
+    """Description of one artefact.
 
     Attributes:
-        path: Where it is.
-        kind: What it is, such as `text`, `tokenizer`, `safetensors`.
-        facts: By name, plain values, some of them nested.
-        parts: The artefacts inside it.
+        path: Its path.
+        kind: Its kind, such as `text`, `tokenizer` or `safetensors`.
+        facts: Plain values by name, some of them nested.
+        parts: Descriptions of the artefacts inside it.
     """
 
     path: Path
@@ -41,12 +39,12 @@ class Description:
     parts: tuple[Description, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The description as JSON."""
+        """JSON form."""
         parts = [part.as_dict() for part in self.parts]
         return {"path": str(self.path), "kind": self.kind, "facts": dict(self.facts), "parts": parts}
 
     def lines(self, indent: str = "") -> Iterator[str]:
-        """The description for people."""
+        """Yield the lines of the printed form."""
         yield f"{indent}{self.path}: {self.kind}"
         for name, value in self.facts.items():
             yield from _fact_lines(name.replace("_", " "), value, f"{indent}  ")
@@ -55,11 +53,11 @@ class Description:
 
 
 def describe(path: Path) -> Description:
-    """Say what a path is.
+    """Describe a file or directory.
 
     Raises:
-        DataError: There is nothing, it cannot be read, or nobody knows what it is.
-        FormatError: It is of a known format and damaged.
+        DataError: The path does not exist, cannot be read, or is of unknown type.
+        FormatError: The file is of a known format and damaged.
     """
     try:
         if path.is_dir():
@@ -77,14 +75,14 @@ def describe(path: Path) -> Description:
         raise DataError(f"cannot read {path}", str(error.strerror or error)) from error
 
 
-DEEPEST = 4
-"""Folders inside each other that are searched for artefacts."""
+MAX_DEPTH = 4
+"""Maximum depth of nested folders that are searched for artefacts."""
 
 
-def artefacts(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
-    """The outermost artefacts inside a folder: what has a manifest. Hidden names are work in progress, left out.
+def find_artefacts(folder: Path, depth: int = MAX_DEPTH) -> Iterator[Path]:
+    """Yield the outermost artefacts inside a folder, which are those with a manifest.
 
-    Links, other file systems and folders that this user cannot read are not searched.
+    Hidden names, which are work in progress, are skipped, as are links, other file systems and unreadable folders.
     """
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name.endswith(manifest.NAME):
@@ -92,7 +90,7 @@ def artefacts(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
         if manifest.manifest_path(path).is_file():
             yield path
         elif depth > 1 and _is_searched(path, folder):
-            yield from artefacts(path, depth - 1)
+            yield from find_artefacts(path, depth - 1)
 
 
 def _is_searched(path: Path, folder: Path) -> bool:
@@ -101,7 +99,7 @@ def _is_searched(path: Path, folder: Path) -> bool:
 
 
 def _describe_folder(path: Path) -> Description:
-    parts = tuple(describe(part) for part in artefacts(path))
+    parts = tuple(describe(part) for part in find_artefacts(path))
     if manifest.manifest_path(path).is_file():
         meta = manifest.load(manifest.manifest_path(path))
         files = {name: _file_facts(path / name, entry) for name, entry in meta.files.items()}
@@ -116,7 +114,7 @@ def _describe_folder(path: Path) -> Description:
 
 
 def _describe_file(path: Path) -> Description:
-    """What the manifest beside the file says, if there is one, and what the file holds."""
+    """Describe a file by its manifest, if present, and its content."""
     known = binary_facts(path) or vector_facts(path)
     if known is None:
         kind, facts = _text_kind(path), text_facts(path)
@@ -142,7 +140,7 @@ def _manifest_facts(meta: manifest.Manifest) -> dict[str, Any]:
 
 
 def _config_facts(folder: Path) -> dict[str, Any]:
-    """What a model's `config.json` says of its network."""
+    """Read the `config.json` of a model, if present."""
     path = folder / "config.json"
     if not path.is_file():
         return {}
@@ -153,7 +151,7 @@ def _config_facts(folder: Path) -> dict[str, Any]:
 
 
 def _file_facts(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Size of a file inside an artefact, and what it holds where that is quickly read."""
+    """Return the size of a file inside an artefact, and facts of its header."""
     facts: dict[str, Any] = {"bytes": entry.get("size")}
     if not path.is_file():
         return {**facts, "missing": True}
@@ -161,12 +159,12 @@ def _file_facts(path: Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     if known is not None:
         kind, found = known
         facts["kind"] = kind
-        facts |= {name: value for name, value in found.items() if name in HEADLINES}
+        facts |= {name: value for name, value in found.items() if name in SUMMARY_FACTS}
     return facts
 
 
 def _text_kind(path: Path) -> str:
-    """A vocabulary begins with its special symbols, wherever it was copied."""
+    """Distinguish vocabularies, which begin with their special symbols, from other text."""
     with path.open("rb") as file:
         start = file.read(32)
     if not start:
@@ -175,7 +173,7 @@ def _text_kind(path: Path) -> str:
 
 
 def _vocabulary_facts(path: Path) -> dict[str, Any]:
-    """Size and the first rows. Raises FormatError where it is damaged."""
+    """Return the size and the most frequent entries. Raises FormatError if the file is damaged."""
     table = vocabulary.Vocabulary.load(path)
     first = len(special_tokens.NAMES)
     return {"rows": len(table), "tokens_counted": sum(table.counts), "most_frequent": list(table.tokens[first:][:10])}
@@ -185,20 +183,20 @@ def _unknown(path: Path) -> DataError:
     with path.open("rb") as file:
         start = file.read(8)
     return DataError(
-        f"nobody knows what {path} is",
+        f"unknown file type: {path}",
         f"it is neither text nor of a format that rnnkit reads; its first bytes are {start.hex(' ')}",
     )
 
 
 def _neighbour(path: Path) -> str | None:
-    """The name that was probably meant."""
+    """Suggest a similar name in the same folder."""
     if not path.parent.is_dir():
         return None
     return did_you_mean(path.name, sorted(other.name for other in path.parent.iterdir()))
 
 
 def _fact_lines(name: str, value: Any, indent: str) -> Iterator[str]:
-    """A fact on one line, or a line for each of its parts where these have parts themselves."""
+    """Yield a fact on one line, or one line per entry if it is nested twice."""
     if isinstance(value, Mapping) and any(isinstance(part, Mapping) for part in value.values()):
         yield f"{indent}{name}:"
         for inner, part in value.items():
@@ -208,7 +206,7 @@ def _fact_lines(name: str, value: Any, indent: str) -> Iterator[str]:
 
 
 def plain_text(value: Any) -> str:
-    """A plain value for people: thousands separated, shapes as 3 x 4, checksums cut to what tells them apart."""
+    """Format a value: thousands separators, shapes as 3 x 4, checksums abbreviated."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

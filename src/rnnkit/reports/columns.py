@@ -1,4 +1,4 @@
-"""Rows of text whose columns stand below each other on a terminal."""
+"""Plain-text tables with aligned columns."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Collection, Sequence
 GAP = "  "
 
 
-def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> list[str]:
-    """The rows as lines.
+def format_columns(rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> list[str]:
+    """Format rows as lines with aligned columns.
 
     Args:
-        rows: Of equally many cells.
-        right: Columns that end, instead of begin, below each other, such as numbers.
-        indent: What stands before each line.
+        rows: Rows of equally many cells.
+        right: Indices of right-aligned columns, such as numbers.
+        indent: Prefix of each line.
     """
-    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
     return [
         (indent + GAP.join(_pad(cell, widths[place], ahead=place in right) for place, cell in enumerate(row))).rstrip()
         for row in rows
     ]
 
 
-def width(text: str) -> int:
-    """Columns that a text takes on a terminal: wide characters two, combining marks none."""
+def display_width(text: str) -> int:
+    """Compute the width of a text in terminal cells: wide characters take two, combining marks none."""
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "FW" else 1
         for character in text
@@ -32,5 +32,5 @@ def width(text: str) -> int:
 
 
 def _pad(cell: str, wanted: int, ahead: bool) -> str:
-    blank = " " * (wanted - width(cell))
+    blank = " " * (wanted - display_width(cell))
     return blank + cell if ahead else cell + blank

@@ -1,7 +1,7 @@
-"""Vectors of many dimensions laid out in two: by principal components, t-SNE or UMAP.
+"""Projection of vectors to two dimensions by PCA, t-SNE or UMAP.
 
-Principal components are a shadow, straight and faithful as far as it goes. The other two bend space so that neighbours
-stay together; what lies far apart in their pictures is only not near.
+PCA is linear: distances in the plane are a lower bound of those in the full space. t-SNE and UMAP preserve
+neighborhoods; large distances in their output have no meaning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rnnkit.errors import ConfigError
 METHODS = ("pca", "tsne", "umap")
 
 PACKAGES = {"sklearn.manifold": "scikit-learn", "umap": "umap-learn"}
-"""What is installed for the sake of a module."""
+"""Package that provides each optional module."""
 
 PERPLEXITY = 30.0
 NEIGHBORS = 15
@@ -23,11 +23,11 @@ NEIGHBORS = 15
 
 @dataclass(frozen=True)
 class Projection:
-    """Places in a plane.
+    """Points in the plane.
 
     Attributes:
-        points_N2: One a vector.
-        axes: What the two directions are; empty where they mean nothing.
+        points_N2: One point per vector.
+        axes: Labels of the axes; empty if they have no meaning.
     """
 
     points_N2: Any
@@ -35,12 +35,12 @@ class Projection:
 
 
 def project(vectors_ND: Any, method: str, seed: int) -> Projection:
-    """Lay vectors out in two dimensions.
+    """Project vectors to two dimensions.
 
     Args:
-        vectors_ND: At least three, of length 1 where nearness is to be that of cosines.
+        vectors_ND: At least three vectors, normalized if proximity means cosine similarity.
         method: One of `METHODS`.
-        seed: Of t-SNE and UMAP.
+        seed: Random seed of t-SNE and UMAP.
 
     Raises:
         ConfigError: The method needs a package that is not installed.
@@ -53,7 +53,7 @@ def project(vectors_ND: Any, method: str, seed: int) -> Projection:
 
 
 def principal_components(vectors_ND: Any) -> Projection:
-    """The two directions in which the vectors differ most, each turned so that its farthest point is positive."""
+    """Project to the first two principal components, with signs such that the largest coordinate is positive."""
     import numpy as np
 
     centred_ND = np.asarray(vectors_ND, dtype=np.float64)
@@ -95,5 +95,6 @@ def _needed(module: str, method: str) -> Any:
         raise ConfigError(
             f"--method {method} needs {PACKAGES[module]}, which cannot be loaded",
             str(error),
-            hint=f"`pip install {PACKAGES[module]}`; --method pca needs nothing more",
+            hint=f"`pip install {PACKAGES[module]}`; --method pca needs no extra package",
+            option="--method",
         ) from error

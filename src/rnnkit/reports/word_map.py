@@ -1,4 +1,4 @@
-"""Words as points in a plane, each beside its name."""
+"""Word map: a scatter plot of projected word vectors with labels that avoid each other."""
 
 from __future__ import annotations
 
@@ -12,51 +12,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnnkit.errors import escape_line
-from rnnkit.events import Listener, WarningEvent, null_listener
-from rnnkit.reports.picture import DOTS_PER_INCH, new_figure, own_style, save
+from rnnkit.events import Listener, null_listener
+from rnnkit.reports.figures import (
+    DOTS_PER_INCH,
+    default_style,
+    installed_fonts,
+    new_figure,
+    save_figure,
+    warn_missing_glyphs,
+)
 from rnnkit.reports.projection import Projection
 
-Places = NDArray[np.float64]
+Points = NDArray[np.float64]
 
 INCHES = (8.0, 6.0)
 ROOMY = 50
-"""So many words have room at this size; more words make the picture larger."""
+"""Number of words that fit at this size; more words enlarge the picture."""
 
 LARGEST = 2.5
 FONT_POINTS = 9
 DOT = 3.0
-"""Radius of a point, in pixels, with some air around it."""
+"""Radius of a point with its margin, in pixels."""
 
 DISTANCES = (5.0, 9.0, 15.0, 24.0, 36.0, 52.0)
-"""How far from its point a name may stand, in pixels; the nearer the better."""
+"""Candidate distances of a label from its point, in pixels, in order of preference."""
 
 LEADER = 12.0
-"""From this distance on, a line leads from a name to its point."""
-
-FALLBACK_FONTS = (
-    "DejaVu Sans", "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Arial Unicode MS",
-    "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Malgun Gothic", "Noto Sans Devanagari", "Noto Naskh Arabic",
-)  # fmt: skip
-"""Fonts that are tried for characters; those that are not installed are passed over."""
+"""Distance in pixels from which a line connects a label with its point."""
 
 
-def draw_map(
+def plot_word_map(
     words: Sequence[str], projection: Projection, title: str, picture: Path, listen: Listener = null_listener
 ) -> None:
-    """Draw words where their vectors are.
+    """Plot labeled words.
 
     Args:
-        words: Their names.
-        projection: Their places, in the same order.
-        title: What the picture shows.
-        picture: Where it goes; its ending (`.png`, `.svg`, `.pdf`) chooses the format.
-        listen: Told of characters that no installed font can draw.
+        words: Labels of the points.
+        projection: Points, in the same order.
+        title: Title of the figure.
+        picture: Output file; its extension (`.png`, `.svg`, `.pdf`) selects the format.
+        listen: Receives a warning about characters that no installed font has.
 
     Raises:
-        DataError: The ending is unknown.
+        DataError: The extension is unknown.
     """
     scale = min(LARGEST, max(1.0, math.sqrt(len(words) / ROOMY)))
-    with own_style(), warnings.catch_warnings(record=True) as caught:
+    with default_style(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure = new_figure((INCHES[0] * scale, INCHES[1] * scale))
         axis = figure.add_subplot()
@@ -70,16 +71,14 @@ def draw_map(
         if not any(projection.axes):
             axis.tick_params(labelbottom=False, labelleft=False, length=0)
         _write_names(figure, axis, [escape_line(word) for word in words], projection.points_N2)
-        save(figure, picture)
-    missing = {str(warning.message) for warning in caught if "Glyph" in str(warning.message)}
-    if missing:
-        listen(WarningEvent(f"{picture}: no installed font can draw {len(missing)} of the characters"))
+        save_figure(figure, picture)
+    warn_missing_glyphs(picture, caught, listen)
 
 
-def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Places) -> None:
-    """Put each name where it covers least: beside its point, or further off with a line that leads there."""
-    fonts = _fonts()
-    figure.draw_without_rendering()  # only now does the layout say where a point is
+def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Points) -> None:
+    """Place each label where it overlaps least: beside its point, or farther away with a connecting line."""
+    fonts = installed_fonts()
+    figure.draw_without_rendering()  # the layout determines the pixel positions of points
     dots_N2 = axis.transData.transform(points_N2)
     frame = axis.get_window_extent()
     covered = np.concatenate([dots_N2 - DOT, dots_N2 + DOT], axis=1)
@@ -95,9 +94,9 @@ def _write_names(figure: Any, axis: Any, words: Sequence[str], points_N2: Places
 
 
 def _annotate(
-    axis: Any, word: str, dot: Places, box: Places, distance: float, fonts: Sequence[str], point: Places
+    axis: Any, word: str, dot: Points, box: Points, distance: float, fonts: Sequence[str], point: Points
 ) -> None:
-    """Write a name into its box."""
+    """Write a label into its box."""
     offset = (box[:2] - dot) * 72 / DOTS_PER_INCH
     leader = {"arrowstyle": "-", "linewidth": 0.5, "color": "0.6", "shrinkA": 0, "shrinkB": 2}
     axis.annotate(
@@ -106,8 +105,8 @@ def _annotate(
     )  # fmt: skip
 
 
-def _best_place(dot: Places, size: tuple[float, float], covered: Places, frame: Any) -> tuple[float, Places]:
-    """The distance and the box (left, bottom, right, top) that covers least of what is drawn; the nearest first."""
+def _best_place(dot: Points, size: tuple[float, float], covered: Points, frame: Any) -> tuple[float, Points]:
+    """Return the distance and the box (left, bottom, right, top) with the least overlap, preferring near ones."""
     best, least = (DISTANCES[0], next(_boxes(dot, size, DISTANCES[0]))), math.inf
     for distance in DISTANCES:
         for box in _boxes(dot, size, distance):
@@ -119,8 +118,8 @@ def _best_place(dot: Places, size: tuple[float, float], covered: Places, frame: 
     return best
 
 
-def _boxes(dot: Places, size: tuple[float, float], distance: float) -> Iterator[Places]:
-    """Boxes around a point: right, left, above, below, and between these."""
+def _boxes(dot: Points, size: tuple[float, float], distance: float) -> Iterator[Points]:
+    """Yield candidate boxes around a point: right, left, above, below, then the diagonals."""
     wide, high = size
     slant = distance * 0.7
     for x, y in (
@@ -136,23 +135,16 @@ def _boxes(dot: Places, size: tuple[float, float], distance: float) -> Iterator[
         yield np.array([dot[0] + x, dot[1] + y, dot[0] + x + wide, dot[1] + y + high])
 
 
-def _overlap(box: Places, covered: Places) -> float:
-    """Area that a box shares with others, in square pixels."""
+def _overlap(box: Points, covered: Points) -> float:
+    """Compute the area that a box shares with others, in square pixels."""
     wide = np.minimum(box[2], covered[:, 2]) - np.maximum(box[0], covered[:, 0])
     high = np.minimum(box[3], covered[:, 3]) - np.maximum(box[1], covered[:, 1])
     return float((wide.clip(0) * high.clip(0)).sum())
 
 
-def _outside(box: Places, frame: Any) -> float:
-    """Area of a box that sticks out of the frame."""
+def _outside(box: Points, frame: Any) -> float:
+    """Compute the area of a box outside the frame, in square pixels."""
     inside_wide = min(box[2], frame.x1) - max(box[0], frame.x0)
     inside_high = min(box[3], frame.y1) - max(box[1], frame.y0)
     whole = (box[2] - box[0]) * (box[3] - box[1])
     return float(whole - max(0.0, inside_wide) * max(0.0, inside_high))
-
-
-def _fonts() -> list[str]:
-    from matplotlib import font_manager
-
-    installed = set(font_manager.get_font_names())
-    return [name for name in FALLBACK_FONTS if name in installed]

@@ -49,7 +49,7 @@ def check_output_file(
     Args:
         options: The options of the command.
         path: The output. A device or a pipe is always writable.
-        kind: Kind of the artefact if it has a manifest beside it; None for text, figures and the like.
+        kind: Kind of the artifact if it has a manifest beside it; None for text, figures and the like.
         others: Inputs that are not among the options.
         beside: Other outputs of the command.
 
@@ -129,7 +129,7 @@ def _check_name(path: Path) -> None:
     """Refuse a name that the manifest reader would reject."""
     if not manifest.is_safe_name(path.name):
         raise ArtefactError(
-            f"{path.name!r} is not a valid name for an artefact",
+            f"{path.name!r} is not a valid name for an artifact",
             "it contains a control character, or bytes that are not UTF-8",
             hint="choose another name",
             path=path,

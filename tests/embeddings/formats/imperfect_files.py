@@ -1,4 +1,4 @@
-"""Imperfect files of word vectors, as they are published: what is wrong, and what is kept of them."""
+"""Imperfect files of word vectors, like those that are published, with what `--repair` keeps of them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 THE, OF = (0.5, 0.5, 0.125), (0.125, 0.5, 0.25)
-"""Vectors of two words, in every file; they have the same bits in text and binary."""
+"""Vectors of two words in every file, with the same bits in text and binary."""
 
 
 def entry(word: bytes, *numbers: float) -> bytes:
-    """A word and its numbers in word2vec's binary format."""
+    """An entry in word2vec's binary format."""
     return word + b" " + struct.pack(f"<{len(numbers)}f", *numbers)
 
 
 def row(word: bytes, *numbers: float, blank: bytes = b" ") -> bytes:
-    """A word and its numbers in text."""
+    """A row of text."""
     return blank.join([word, *(str(number).encode() for number in numbers)])
 
 
 def model(words: Sequence[bytes], rows: Sequence[Sequence[float]], buckets: Sequence[Sequence[float]] = ()) -> bytes:
-    """A model file of fastText, with n-grams of two and three characters where there are buckets."""
+    """A fastText model file, with n-grams of two and three characters if there are buckets."""
     cut = (len(buckets), 2, 3) if buckets else (0, 0, 0)
     parts = [struct.pack("<2i", 793712314, 12), struct.pack("<12id", 3, 5, 5, 1, 5, 1, 2, 2, *cut, 100, 1e-4)]
     parts.append(struct.pack("<3i2q", len(words), len(words), 0, 99, -1))
@@ -54,7 +54,7 @@ class File:
 
 NAN, INF = float("nan"), float("inf")
 CUT = b"\xe6\x97\xa5\xe6\x9c"
-"""Two characters, the second one cut."""
+"""Two characters, the second one truncated."""
 
 _the, _of = row(b"the", *THE), row(b"of", *OF)
 _the_entry, _of_entry = entry(b"the", *THE), entry(b"of", *OF)
@@ -167,4 +167,4 @@ HOPELESS = (
     File("spaces-last.bin", b"2 3\n" + _the_entry + entry(b"new york", *OF)),
     File("long-spaces.bin", b"3 3\n" + entry(b"at name@example.com", *OF) + _the_entry + _of_entry),
 )
-"""Files that nothing can be read from, not even with `--repair`; no message promises it."""
+"""Files that cannot be read even with `--repair`; no message suggests it."""

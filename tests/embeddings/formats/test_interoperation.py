@@ -1,4 +1,4 @@
-"""Vectors travel to gensim and to fastText, and from there to here."""
+"""Exchange of vectors with gensim and fastText, in both directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Paths are given as text or as `Path`, and files are written from start to end."""
+"""Paths may be text or `os.PathLike`, and files are written sequentially."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "word_vectors.md"
 
 
 def _paths() -> Iterator[tuple[str, str]]:
-    """Each public function that opens or writes what a path names, and how it is annotated."""
+    """Yield each public function that opens or writes a path, with the annotation of the path."""
     for module in pkgutil.walk_packages(rnnkit.embeddings.__path__, "rnnkit.embeddings."):
         found = importlib.import_module(module.name)
         names = dict(inspect.getmembers(found, inspect.isfunction))
@@ -41,14 +41,15 @@ def _paths() -> Iterator[tuple[str, str]]:
 
 
 INTERNAL = {
+    "loading.load_table", "loading.load_vectors",
     "corpus.write_vocabulary_ids", "projector.write_files", "vectors_directory.write_files",
     "vectors_directory.write_manifest", "vectors_directory.write_words",
 }  # fmt: skip
-"""What fills a folder that a caller has made."""
+"""Functions that fill an existing directory, or open the path of an option, which is a `Path`."""
 
 
 @pytest.mark.parametrize(("name", "annotation"), [pair for pair in _paths() if pair[0] not in INTERNAL])
-def test_every_loader_takes_text(name: str, annotation: str) -> None:
+def test_every_function_accepts_text(name: str, annotation: str) -> None:
     assert annotation == "str | os.PathLike[str]"
 
 
@@ -83,7 +84,7 @@ def test_a_path_of_another_kind(tmp_path: Path) -> None:
     assert list(Vectors.load(Named()).words) == WORDS
 
 
-def test_text_in_numbers(tmp_path: Path) -> None:
+def test_corpora(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a b\n" * 9, encoding="utf-8")
     found = corpus.write_corpus([tmp_path / "text"], tmp_path, 1, lambda event: None)
     corpus.write_vocabulary_ids(tmp_path, found.vocabulary_ids(found.corpus_ids.astype("int32")))
@@ -103,7 +104,7 @@ def test_the_example_of_the_documentation(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 class OnlyWrites:
-    """A file that can be written from start to end and nothing else, as a compressed one."""
+    """A file that can only be written sequentially, like a compressed one."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""What words are made of, against loops over their rows."""
+"""The composition of words, compared with plain loops."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def random_rows(rows: int, dimension: int = 5) -> NDArray[np.float32]:
 
 
 @given(words, cuts)
-def test_a_word_is_its_own_row_and_those_of_its_n_grams(words: list[str], subwords: Subwords) -> None:
+def test_a_word_has_its_own_row_and_those_of_its_n_grams(words: list[str], subwords: Subwords) -> None:
     composition = subword_composition(encoded(words), subwords)
     assert len(composition.starts_V) == FIRST + len(words) + 1
     assert composition.starts_V[: FIRST + 1].tolist() == [0] * (FIRST + 1), "special symbols are made of nothing"
@@ -48,7 +48,7 @@ def test_a_word_is_its_own_row_and_those_of_its_n_grams(words: list[str], subwor
 
 
 @given(words, cuts)
-def test_means_are_those_of_a_loop_and_can_be_undone(words: list[str], subwords: Subwords) -> None:
+def test_means_equal_a_loop_and_are_invertible(words: list[str], subwords: Subwords) -> None:
     rows = FIRST + len(words)
     inputs_RD = random_rows(rows + subwords.buckets)
     vectors_VD = composed_vectors(inputs_RD, subword_composition(encoded(words), subwords))
@@ -81,7 +81,7 @@ def test_long_n_grams_count_more(words: list[str], subwords: Subwords) -> None:
 
 
 def ngram_lengths(word: str, subwords: Subwords) -> list[int]:
-    """By a loop over the places where they begin."""
+    """Compute the sums with a plain loop."""
     size = len(word) + 2
     return [
         length
@@ -91,7 +91,7 @@ def ngram_lengths(word: str, subwords: Subwords) -> list[int]:
     ]
 
 
-def test_blocks_of_words_are_all_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_block_size_gives_the_same_means(monkeypatch: pytest.MonkeyPatch) -> None:
     subwords = Subwords(2, 3, 7)
     composition = subword_composition(encoded(WORDS), subwords)
     inputs_RD = random_rows(FIRST + len(WORDS) + subwords.buckets)
@@ -101,5 +101,5 @@ def test_blocks_of_words_are_all_words(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.array_equal(composed_vectors(inputs_RD, composition), at_once)
 
 
-def test_whole_words_are_made_of_nothing_else() -> None:
+def test_whole_words_have_no_composition() -> None:
     assert [len(part) for part in whole_word_composition()] == [0, 0, 0, 0]

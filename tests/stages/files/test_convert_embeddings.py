@@ -123,7 +123,7 @@ def test_keeps_folders_of_other_kinds(table: VectorTable) -> None:
     Path("photos").mkdir()
     Path("photos/cat").write_text("meow")
     manifest.write(Path("data/meta.json"), manifest.Manifest("data", 1))
-    for folder, kind in (("photos", "artefact"), ("data", "vectors")):
+    for folder, kind in (("photos", "meta.json"), ("data", "vectors")):
         with raises(ArtefactError, folder, kind):
             run(ConvertEmbeddingsOptions(Path(folder), overwrite=True))
     assert Path("photos/cat").read_text() == "meow"

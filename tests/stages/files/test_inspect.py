@@ -17,7 +17,7 @@ from tests.raising import raises
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.manifest import Manifest, describe_files
-from rnnkit.reports import text_facts
+from rnnkit.reports import file_facts
 from rnnkit.stages.files.inspect import InspectOptions, InspectResult, run
 from rnnkit.text.vocabulary import Vocabulary
 
@@ -75,7 +75,7 @@ def test_text_with_problems(tmp_path: Path, content: bytes, expected: dict[str, 
 
 
 def test_huge_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text_facts, "LONGEST", 10)
+    monkeypatch.setattr(file_facts, "MAX_READ_BYTES", 10)
     path = write(tmp_path, "text", b"short\n" + b"x" * 11)
     with raises(DataError, f"{path}:2", 10):
         inspect(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,7 @@ def work(tmp_path: Path) -> Path:
 def drawn(picture: Path) -> list[str]:
     """Read the labels of an SVG figure."""
     lines = (line.strip() for line in picture.read_text(encoding="utf-8").splitlines())
-    return [line.removeprefix("<!-- ").removesuffix(" -->") for line in lines if line.startswith("<!-- ")]
+    return [unescape(text) for line in lines for text in re.findall(r">([^<>]+)</text>", line)]
 
 
 def test_learning_curve_by_default(work: Path) -> None:

@@ -108,7 +108,7 @@ def test_notes_unrelated_files(work: Path) -> None:
     run(VerifyOptions([work]), heard.append)
     (note,) = (event.text for event in heard if isinstance(event, Note))
     assert note.endswith(f": {text}")
-    assert heard[-2] == Progress("verify", 4, 4, unit="artefacts", finished=True)
+    assert heard[-2] == Progress("verify", 4, 4, unit="artifacts", finished=True)
 
 
 def test_unfinished_run(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.byte_models import KINDS, LINE_END, RETURN, filling, make, parts, spe
 
 from rnnkit.data.aligned_data import AlignedData
 from rnnkit.decoding.stepper import SearchOptions
-from rnnkit.evaluation.translation import Measured, make_validation
+from rnnkit.evaluation.validation import ValidationSettings, make_seq2seq_validation
 from rnnkit.events import Event, Listener, WarningEvent
 from rnnkit.models import store
 from rnnkit.stages.evaluation import score
@@ -90,8 +90,8 @@ def from_validation(folder: Path, kind: str, listen: Listener) -> Iterator[tuple
     }
     table = [folder / "vocab.tsv"]
     data = align.run(align.AlignOptions(**named, vocab=table, output=folder / "data")).data  # type: ignore[arg-type]
-    what = Measured(2, "chrf", 2, SearchOptions(beam=1, min_length=3), 100)
-    found = make_validation(model, AlignedData.open(data), what, nullcontext, listen)(StopRequest())
+    what = ValidationSettings(2, "chrf", 2, SearchOptions(beam=1, min_length=3), 100)
+    found = make_seq2seq_validation(model, AlignedData.open(data), what, nullcontext, listen)(StopRequest())
     assert found is not None
     yield 2, list(found.lines)
 

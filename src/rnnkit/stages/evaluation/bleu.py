@@ -8,34 +8,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError, UsageError
-from rnnkit.evaluation.bleu import (
+from rnnkit.evaluation.segments import (
+    Segments,
+    check_line_counts,
+    check_stdin_used_once,
+    prompt_on_terminal,
+    read_nonempty_lines,
+    read_segments,
+    source_name,
+    warn_about_lengths,
+)
+from rnnkit.evaluation.translation_metrics import (
     METRICS,
     SMOOTHING,
     TOKENIZERS,
     BleuSettings,
     ChrfSettings,
-    Score,
-    Settings,
+    MetricScore,
+    MetricSettings,
     TerSettings,
     corpus_score,
     make_tokenizer,
     sentence_scores,
 )
-from rnnkit.evaluation.segments import (
-    Segments,
-    announce_stdin,
-    check_counts,
-    describe,
-    look,
-    read_segments,
-    read_side,
-    refuse_stdin_twice,
-)
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.options.declare import STDIN, argument, option, option_name
 
 if TYPE_CHECKING:
-    from rnnkit.evaluation.bootstrap import Comparison
+    from rnnkit.evaluation.bootstrap import PairedComparison
 
 EXAMPLE = """\
 rnnkit decode < test.de | rnnkit bleu test.en
@@ -143,8 +143,8 @@ class BleuResult:
         width: Decimal places.
     """
 
-    scores: tuple[Score, ...]
-    comparisons: tuple[Comparison, ...]
+    scores: tuple[MetricScore, ...]
+    comparisons: tuple[PairedComparison, ...]
     systems: tuple[str, str]
     sentence: bool
     width: int
@@ -183,7 +183,7 @@ class BleuResult:
             "comparisons": [self._comparison(comparison) for comparison in self.comparisons],
         }
 
-    def _table(self, comparison: Comparison) -> Iterator[str]:
+    def _table(self, comparison: PairedComparison) -> Iterator[str]:
         """Yield signature, baseline and system; a star marks a difference that is significant at 0.05."""
         names = [f"baseline {self.systems[0]}", f"system {self.systems[1]}"]
         figures = [comparison.baseline.text(self.width), comparison.system.text(self.width)]
@@ -192,7 +192,7 @@ class BleuResult:
         yield f"  {names[0]:<{left}}  {figures[0]:>{right}}"
         yield f"  {names[1]:<{left}}  {figures[1]:>{right}}  {_p_value(comparison)}"
 
-    def _comparison(self, comparison: Comparison) -> dict[str, Any]:
+    def _comparison(self, comparison: PairedComparison) -> dict[str, Any]:
         return {
             "name": comparison.name,
             "signature": comparison.signature,
@@ -212,12 +212,12 @@ def run(options: BleuOptions, listen: Listener = null_listener) -> BleuResult:
     """
     _check(options)
     _explain_missing(options)
-    announce_stdin([options.hypotheses], listen)
+    prompt_on_terminal([options.hypotheses], listen)
     segments = read_segments(options.references, options.hypotheses)
-    look(segments.hypotheses, segments.answers, listen)
+    warn_about_lengths(segments.hypotheses, segments.answers, listen)
     width = WIDTH[options.method] if options.width is None else options.width
-    scores: list[Score] = []
-    comparisons: list[Comparison] = []
+    scores: list[MetricScore] = []
+    comparisons: list[PairedComparison] = []
     if options.method == "textbook":
         scores = _textbook(options, segments)
     elif options.baseline is not None:
@@ -233,18 +233,18 @@ def run(options: BleuOptions, listen: Listener = null_listener) -> BleuResult:
     cautions += [text for comparison in comparisons for text in comparison.cautions]
     for text in cautions:
         listen(WarningEvent(text))
-    systems = (describe(options.baseline) if options.baseline else "", describe(options.hypotheses))
+    systems = (source_name(options.baseline) if options.baseline else "", source_name(options.hypotheses))
     return BleuResult(tuple(scores), tuple(comparisons), systems, options.sentence, width)
 
 
-def _p_value(comparison: Comparison) -> str:
+def _p_value(comparison: PairedComparison) -> str:
     """Format the p-value, with a star if the difference is significant at 0.05."""
     return f"p = {comparison.p_value:.4f}{' *' if comparison.p_value < 0.05 else ''}"
 
 
-def chosen_settings(options: BleuOptions) -> list[Settings]:
+def chosen_settings(options: BleuOptions) -> list[MetricSettings]:
     """Return the settings of the requested metrics, in sacreBLEU's order."""
-    all_settings: dict[str, Settings] = {
+    all_settings: dict[str, MetricSettings] = {
         "bleu": BleuSettings(
             tokenize=options.tokenize or BleuSettings.tokenize,
             lowercase=options.lowercase,
@@ -269,8 +269,8 @@ def chosen_settings(options: BleuOptions) -> list[Settings]:
     return [settings for name, settings in all_settings.items() if name in options.metric]
 
 
-def _textbook(options: BleuOptions, segments: Segments) -> list[Score]:
-    from rnnkit.evaluation.textbook import textbook_bleu
+def _textbook(options: BleuOptions, segments: Segments) -> list[MetricScore]:
+    from rnnkit.evaluation.translation_metrics import textbook_bleu
 
     name = options.tokenize or "none"
     max_n = options.max_n or MAX_N
@@ -285,18 +285,18 @@ def _textbook(options: BleuOptions, segments: Segments) -> list[Score]:
     ]
     signature = f"k:{max_n}|case:{'lc' if options.lowercase else 'mixed'}|tok:{name}"
     if options.sentence:
-        return [Score("textbook BLEU", value, signature) for value in values]
+        return [MetricScore("textbook BLEU", value, signature) for value in values]
     mean = sum(values) / len(values)
-    return [Score("textbook BLEU", mean, f"{signature}|mean:lines", f"({len(values)} lines)")]
+    return [MetricScore("textbook BLEU", mean, f"{signature}|mean:lines", f"({len(values)} lines)")]
 
 
-def _compare(options: BleuOptions, segments: Segments, baseline: Path) -> list[Comparison]:
-    from rnnkit.evaluation.bootstrap import compare
+def _compare(options: BleuOptions, segments: Segments, baseline: Path) -> list[PairedComparison]:
+    from rnnkit.evaluation.bootstrap import paired_bootstrap
 
-    baseline_lines = read_side(baseline)
-    check_counts(baseline, len(baseline_lines), options.references[0], len(segments.references[0]))
+    baseline_lines = read_nonempty_lines(baseline)
+    check_line_counts(baseline, len(baseline_lines), options.references[0], len(segments.references[0]))
     return [
-        compare(
+        paired_bootstrap(
             segments.hypotheses, baseline_lines, segments.references, settings, options.bootstrap_samples, options.seed
         )
         for settings in chosen_settings(options)
@@ -343,7 +343,7 @@ def _check(options: BleuOptions) -> None:
     if options.smooth_method not in ("floor", "add-k"):
         _refuse(changed & {"smooth_value"}, f"--smooth-method {options.smooth_method}")
     if options.baseline is not None:
-        refuse_stdin_twice([*options.references, options.hypotheses, options.baseline])
+        check_stdin_used_once([*options.references, options.hypotheses, options.baseline])
 
 
 def _refuse(names: set[str], other: str, hint: str | None = None) -> None:

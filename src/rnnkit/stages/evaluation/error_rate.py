@@ -10,14 +10,14 @@ from typing import Any
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.error_rates import UNITS, ErrorRate, error_rate
 from rnnkit.evaluation.segments import (
-    announce_stdin,
-    check_counts,
-    describe,
-    look,
+    check_line_counts,
+    check_stdin_used_once,
+    prompt_on_terminal,
     read_hypotheses,
+    read_nonempty_lines,
     read_segments,
-    read_side,
-    refuse_stdin_twice,
+    source_name,
+    warn_about_lengths,
 )
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.options.declare import STDIN, argument, option
@@ -103,9 +103,9 @@ def run(options: ErrorRateOptions, listen: Listener = null_listener) -> ErrorRat
         DataError: A file is missing, empty or not text, or the line counts differ.
     """
     _check(options)
-    announce_stdin([options.hypotheses], listen)
+    prompt_on_terminal([options.hypotheses], listen)
     hypotheses, references = _read(options, listen)
-    look(hypotheses, references, listen)
+    warn_about_lengths(hypotheses, references, listen)
     normalize = Normalizer(options.normalise, options.lowercase)
     normalized = [normalize(line) for line in hypotheses]
     normalized_references = [[normalize(reference) for reference in group] for group in references]
@@ -144,16 +144,16 @@ def _references_of(lines: Sequence[str], separator: str | None) -> list[str]:
 def _read_keyed(options: ErrorRateOptions, listen: Listener) -> tuple[list[str], list[list[str]]]:
     """Read the references of a dictionary by key, and one hypothesis for each key."""
     path = options.references[0]
-    refuse_stdin_twice([path, options.hypotheses])
+    check_stdin_used_once([path, options.hypotheses])
     keys: list[str] = []
     references: list[list[str]] = []
     first: dict[str, int] = {}
     recurrences: list[str] = []
-    for number, line in enumerate(read_side(path), start=1):
+    for number, line in enumerate(read_nonempty_lines(path), start=1):
         key, tab, reference = line.partition("\t")
         if not tab:
             raise DataError(
-                f"{describe(path)}:{number}: there is no reference",
+                f"{source_name(path)}:{number}: there is no reference",
                 f"--keyed expects KEY<TAB>REFERENCE, got {line[:60]!r}",
                 path=path,
                 line=number,
@@ -171,14 +171,14 @@ def _read_keyed(options: ErrorRateOptions, listen: Listener) -> tuple[list[str],
     if recurrences and len(hypotheses) != len(keys):
         raise DataError(
             "hypotheses and references differ in length",
-            f"{describe(options.hypotheses)} has {len(hypotheses)} lines, {describe(path)} has {len(keys)} keys",
+            f"{source_name(options.hypotheses)} has {len(hypotheses)} lines, {source_name(path)} has {len(keys)} keys",
             recurring,
             hint="`sort -s -t $'\\t' -k1,1` makes the lines of a key adjacent",
             path=path,
         )
-    check_counts(options.hypotheses, len(hypotheses), path, len(keys), what="keys")
+    check_line_counts(options.hypotheses, len(hypotheses), path, len(keys), what="keys")
     if recurrences:
-        listen(WarningEvent(f"{describe(path)}: {recurring}"))
+        listen(WarningEvent(f"{source_name(path)}: {recurring}"))
     return hypotheses, references
 
 

@@ -8,20 +8,20 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.config import argument, option
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.errors import DataError, UsageError
-from rnnkit.evaluation.segments import describe
+from rnnkit.evaluation.segments import source_name
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
-from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import aligned
+from rnnkit.reports.columns import format_columns
 from rnnkit.stages import shared_options
 from rnnkit.stages import shared_options as shared
 from rnnkit.text.lines import read_lines
 
 if TYPE_CHECKING:
     from rnnkit.embeddings.vectors import Vectors
-    from rnnkit.evaluation.analogies import Tally
+    from rnnkit.evaluation.analogies import SectionScore
     from rnnkit.evaluation.word_similarity import Correlation
 
 EXAMPLE = """\
@@ -80,13 +80,13 @@ class AnalogyScore:
 
     path: Path
     restrict: int
-    sections: tuple[Tally, ...]
-    sums: tuple[Tally, ...]
+    sections: tuple[SectionScore, ...]
+    sums: tuple[SectionScore, ...]
 
     @property
     def measured(self) -> bool:
         """Whether any question has vectors."""
-        return self.sums[-1].asked > 0
+        return self.sums[-1].covered > 0
 
     @property
     def why(self) -> str:
@@ -98,11 +98,11 @@ class AnalogyScore:
         """Printed form."""
         heads = [("section", "accuracy", "correct", "asked", "questions")]
         rows = [
-            (tally.name, percent(tally.accuracy), *(f"{n:,}" for n in (tally.correct, tally.asked, tally.questions)))
+            (tally.name, percent(tally.accuracy), *(f"{n:,}" for n in (tally.correct, tally.covered, tally.questions)))
             for tally in (*self.sections, *self.sums)
         ]
         title = f"{self.path}: analogies among the {self.restrict:,} most frequent words"
-        return [title, *aligned([*heads, *rows], right=range(1, 5), indent="  ")]
+        return [title, *format_columns([*heads, *rows], right=range(1, 5), indent="  ")]
 
     @property
     def number(self) -> str:
@@ -208,7 +208,7 @@ def run(options: EvaluateEmbeddingsOptions, listen: Listener = null_listener) ->
     scores = tuple(_score(path, lines, vectors, options, listen) for path, lines in texts)
     if not any(score.measured for score in scores):
         if any(isinstance(score, SimilarityScore) and score.correlation.undefined for score in scores):
-            raise DataError("there is no score", *(f"{describe(score.path)}: {score.why}" for score in scores))
+            raise DataError("there is no score", *(f"{source_name(score.path)}: {score.why}" for score in scores))
         raise DataError(
             "there is no score: no question has a vector for each of its words",
             hint="check that files and vectors have the same language and tokenization",
@@ -227,9 +227,9 @@ def _score(
         score, bad = _correlate(path, lines, vectors, options)
     if bad:
         lines_are = "1 line is" if len(bad) == 1 else f"{len(bad):,} lines are"
-        listen(WarningEvent(f"{describe(path)}: {lines_are} malformed and skipped, the first is line {bad[0]}"))
+        listen(WarningEvent(f"{source_name(path)}: {lines_are} malformed and skipped, the first is line {bad[0]}"))
     if not score.measured:
-        listen(WarningEvent(f"{describe(path)}: {score.why}"))
+        listen(WarningEvent(f"{source_name(path)}: {score.why}"))
     return score
 
 
@@ -240,12 +240,12 @@ def _solve(
 
     questions, bad = analogies.parse_questions(lines)
     restrict = min(options.restrict, len(vectors))
-    sections = analogies.solve(questions, vectors, restrict, options.lowercase)
+    sections = analogies.evaluate_analogies(questions, vectors, restrict, options.lowercase)
     syntactic = [tally for tally in sections if analogies.is_syntactic(tally)]
     semantic = [tally for tally in sections if not analogies.is_syntactic(tally)]
-    sums = [analogies.total("total", sections)]
+    sums = [analogies.combine_scores("total", sections)]
     if syntactic and semantic:
-        sums = [analogies.total("semantic", semantic), analogies.total("syntactic", syntactic), *sums]
+        sums = [analogies.combine_scores("semantic", semantic), analogies.combine_scores("syntactic", syntactic), *sums]
     return AnalogyScore(path, restrict, tuple(sections), tuple(sums)), bad
 
 
@@ -276,7 +276,7 @@ def _is_analogies(path: Path, lines: Sequence[str]) -> bool:
     if any(len(line.split()) == 4 for line in first):
         return True
     raise DataError(
-        f"{describe(path)} has neither analogies nor rated word pairs",
+        f"{source_name(path)} has neither analogies nor rated word pairs",
         "an analogy is four words on a line, below `: section` lines; a pair is two words and a number on a line",
         path=path,
     )

@@ -1,1 +1,1 @@
-"""Commands that convert, inspect, verify and plot artefacts."""
+"""Commands that convert, inspect, verify and plot artifacts."""

@@ -41,7 +41,7 @@ KEEP_BLANKS: Final = ("fasttext-binary", PROJECTOR)
 
 EXPORT: Final = "exported-vectors"
 KINDS: Final = {DIRECTORY: "vectors", PROJECTOR: EXPORT}
-"""Artefact kinds of the formats that are directories."""
+"""Artifact kinds of the formats that are directories."""
 
 VERSION: Final = 1
 

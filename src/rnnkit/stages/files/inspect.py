@@ -13,7 +13,7 @@ from rnnkit.options.declare import argument
 
 if TYPE_CHECKING:
     from rnnkit.reports.artefact import Description
-    from rnnkit.reports.difference import Difference
+    from rnnkit.reports.artefact_diff import Difference
 
 EXAMPLE = """\
 rnnkit inspect train.de train.en
@@ -26,8 +26,8 @@ rnnkit inspect work/model/best.safetensors --json"""
 class InspectOptions:
     """Describe files and directories, and compare them if there are two. Nothing is changed.
 
-    For a text: lines, lengths, encoding, and lines that rnnkit would reject. For an artefact of rnnkit: its content,
-    options and inputs. For weights and arrays: names and shapes. For two artefacts also the differences: facts,
+    For a text: lines, lengths, encoding, and lines that rnnkit would reject. For an artifact of rnnkit: its content,
+    options and inputs. For weights and arrays: names and shapes. For two artifacts also the differences: facts,
     options, the step at which two training runs diverge, weights, vocabulary entries, lines.
     """
 
@@ -76,7 +76,7 @@ def run(options: InspectOptions, listen: Listener = null_listener) -> InspectRes
         FormatError: A file of a known format is damaged.
     """
     from rnnkit.reports.artefact import describe
-    from rnnkit.reports.difference import differences
+    from rnnkit.reports.artefact_diff import differences
 
     with spool_pipes(options.paths, named=False) as paths:
         described = tuple(

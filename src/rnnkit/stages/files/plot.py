@@ -102,21 +102,21 @@ def run(options: PlotOptions, listen: Listener = null_listener) -> PlotResult:
 
 
 def _draw_curve(options: PlotOptions) -> Path:
-    from rnnkit.reports.curve import draw_curve
+    from rnnkit.reports.learning_curve import plot_learning_curve
     from rnnkit.training import metrics
 
     model = options.model or Workspace(options.work).model
     picture = options.output or model / "curve.png"
     if options.output is not None:
         check_output_file(options, picture)
-    draw_curve(model / metrics.METRICS_FILE, picture)
+    plot_learning_curve(model / metrics.METRICS_FILE, picture)
     return picture
 
 
 def _draw_words(options: PlotOptions, listen: Listener) -> PlotResult:
     from rnnkit.embeddings.vectors import Vectors
     from rnnkit.reports.projection import project
-    from rnnkit.reports.word_map import draw_map
+    from rnnkit.reports.word_map import plot_word_map
 
     picture = options.output or options.work / "words.png"
     check_output_file(options, picture)
@@ -130,7 +130,7 @@ def _draw_words(options: PlotOptions, listen: Listener) -> PlotResult:
             option="--words",
         )
     projection = project(_unit_rows(vectors, words), options.method, options.seed)
-    draw_map(words, projection, f"{len(words)} words of {source}", picture, listen)
+    plot_word_map(words, projection, f"{len(words)} words of {source}", picture, listen)
     return PlotResult(picture, vectors.table.repairs)
 
 

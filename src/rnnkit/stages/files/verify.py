@@ -1,4 +1,4 @@
-"""`rnnkit verify`: verification of artefacts by their checksums."""
+"""`rnnkit verify`: verification of artifacts by their checksums."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ rnnkit verify model.copied && rnnkit decode --model model.copied < test.de"""
 
 WEIGHTS = ".safetensors"
 MODEL = "model"
-ARTEFACT_NAMES = (
+ARTIFACT_NAMES = (
     "config.json", "*.safetensors", "*.npy", "*.spm", "*.tok", "vocab.tsv", "vocab.*.tsv", "metrics.jsonl",
     "state.json",
 )  # fmt: skip
-"""Names that only files of artefacts have: such a file without a manifest is an error."""
+"""Names that only files of artifacts have: such a file without a manifest is an error."""
 
 
 @dataclass(frozen=True)
 class VerifyOptions:
     """Compare files with the checksums in their manifests: sizes first, then SHA-256.
 
-    Includes all artefacts below a directory, also those inside other artefacts. The exit code is 1, and the error
-    names the file, if a file is missing or changed, or if an artefact contains a file that no manifest lists. Files
+    Includes all artifacts below a directory, also those inside other artifacts. The exit code is 1, and the error
+    names the file, if a file is missing or changed, or if an artifact contains a file that no manifest lists. Files
     that an unfinished run still writes are skipped.
     """
 
-    paths: list[Path] = argument(help="Artefact, or a directory that contains some.", metavar="PATH")
+    paths: list[Path] = argument(help="Artifact, or a directory that contains some.", metavar="PATH")
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,23 @@ class VerifyResult:
 
 
 def run(options: VerifyOptions, listen: Listener = null_listener) -> VerifyResult:
-    """Verify every artefact at or below the paths.
+    """Verify every artifact at or below the paths.
 
     Raises:
-        DataError: There is no artefact.
+        DataError: There is no artifact.
         FormatError: Files are missing or changed; the details name each.
     """
-    found = list(dict.fromkeys(artefact for path in options.paths for artefact in _find_artefacts(path)))
+    found = list(dict.fromkeys(artifact for path in options.paths for artifact in _find_artifacts(path)))
     faults: dict[str, None] = {}  # an ordered set: two manifests may list the same file
     files: set[Path] = set()
-    for done, artefact in enumerate(found):
-        listen(Progress("verify", done, len(found), unit="artefacts"))
-        folder = manifest.manifest_path(artefact).parent
-        faults |= dict.fromkeys(f"{folder / fault}" for fault in _find_faults(artefact))
-        files |= {folder / name for name in manifest.load(manifest.manifest_path(artefact)).files}
+    for done, artifact in enumerate(found):
+        listen(Progress("verify", done, len(found), unit="artifacts"))
+        folder = manifest.manifest_path(artifact).parent
+        faults |= dict.fromkeys(f"{folder / fault}" for fault in _find_faults(artifact))
+        files |= {folder / name for name in manifest.load(manifest.manifest_path(artifact)).files}
     unlisted = _unlisted(options.paths, found, files)
     unfinished = [path for path in unlisted if _is_unfinished(path, found)]
-    unrelated = [path for path in unlisted if path not in unfinished and not _is_of_artefact(path, found)]
+    unrelated = [path for path in unlisted if path not in unfinished and not _is_of_artifact(path, found)]
     for path in [path for path in unlisted if path not in unfinished and path not in unrelated]:
         files.add(path)
         faults[f"{path}: not listed in any manifest"] = None
@@ -84,7 +84,7 @@ def run(options: VerifyOptions, listen: Listener = null_listener) -> VerifyResul
         unfinished.remove(path)
         files.add(path)
         faults |= dict.fromkeys(_find_weight_faults(path))
-    listen(Progress("verify", len(found), len(found), unit="artefacts", finished=True))
+    listen(Progress("verify", len(found), len(found), unit="artifacts", finished=True))
     if faults:
         raise FormatError(
             f"verification failed for {len(faults)} of {len(files)} files",
@@ -94,12 +94,12 @@ def run(options: VerifyOptions, listen: Listener = null_listener) -> VerifyResul
     if unfinished:
         listen(Note(f"skipped, because an unfinished run writes them: {', '.join(map(str, unfinished))}"))
     if unrelated:
-        listen(Note(f"skipped, because they belong to no artefact: {', '.join(map(str, unrelated))}"))
+        listen(Note(f"skipped, because they belong to no artifact: {', '.join(map(str, unrelated))}"))
     return VerifyResult(len(files), len(found))
 
 
-def _find_artefacts(path: Path) -> Iterator[Path]:
-    """Yield the artefact at a path and those inside it, except in hidden directories, which are interrupted writes.
+def _find_artifacts(path: Path) -> Iterator[Path]:
+    """Yield the artifact at a path and those inside it, except in hidden directories, which are interrupted writes.
 
     Raises:
         DataError: There is none.
@@ -112,7 +112,7 @@ def _find_artefacts(path: Path) -> Iterator[Path]:
         raise DataError(
             f"{path} has no checksums",
             f"there is no {manifest.NAME} in it or beside it",
-            hint="only artefacts of rnnkit have checksums; `rnnkit inspect` describes other files",
+            hint="only artifacts of rnnkit have checksums; `rnnkit inspect` describes other files",
             path=path,
         )
     for place in places:
@@ -124,19 +124,19 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _find_faults(artefact: Path) -> list[str]:
-    """Compare an artefact with its manifest. Raises FormatError if the manifest is malformed."""
+def _find_faults(artifact: Path) -> list[str]:
+    """Compare an artifact with its manifest. Raises FormatError if the manifest is malformed."""
     try:
-        return manifest.find_mismatches(artefact)
+        return manifest.find_mismatches(artifact)
     except (KeyError, TypeError, AttributeError) as error:
-        place = manifest.manifest_path(artefact)
+        place = manifest.manifest_path(artifact)
         raise FormatError(f"{place} is damaged", f"{type(error).__name__}: {error}", path=place) from error
 
 
-def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> list[Path]:
+def _unlisted(paths: list[Path], artifacts: list[Path], files: set[Path]) -> list[Path]:
     """Find files at or below the paths that no manifest lists, except manifests and hidden files."""
-    places = {manifest.manifest_path(artefact) for artefact in artefacts}
-    folders = [path for path in [*paths, *artefacts] if path.is_dir()]
+    places = {manifest.manifest_path(artifact) for artifact in artifacts}
+    folders = [path for path in [*paths, *artifacts] if path.is_dir()]
     below = {path: folder for folder in reversed(folders) for path in folder.rglob("*")}
     return [
         path
@@ -147,9 +147,9 @@ def _unlisted(paths: list[Path], artefacts: list[Path], files: set[Path]) -> lis
     ]
 
 
-def _is_unfinished(path: Path, artefacts: list[Path]) -> bool:
+def _is_unfinished(path: Path, artifacts: list[Path]) -> bool:
     """Return whether an unfinished run writes to a file, which its final manifest will list."""
-    for folder in (parent for parent in path.parents if parent in artefacts):
+    for folder in (parent for parent in path.parents if parent in artifacts):
         found = manifest.load(manifest.manifest_path(folder))
         patterns = artifact_output.RUN_FILES.get(found.kind, ())
         # The manifest of an unfinished run does not list its weights, which still change.
@@ -159,10 +159,10 @@ def _is_unfinished(path: Path, artefacts: list[Path]) -> bool:
     return False
 
 
-def _is_of_artefact(path: Path, artefacts: list[Path]) -> bool:
-    """Return whether a file is inside an artefact, or has one of the names of `ARTEFACT_NAMES`."""
-    inside = any(parent in artefacts for parent in path.parents)
-    return inside or artifact_output.matches_any(path.name, ARTEFACT_NAMES)
+def _is_of_artifact(path: Path, artifacts: list[Path]) -> bool:
+    """Return whether a file is inside an artifact, or has one of the names of `ARTIFACT_NAMES`."""
+    inside = any(parent in artifacts for parent in path.parents)
+    return inside or artifact_output.matches_any(path.name, ARTIFACT_NAMES)
 
 
 def _find_weight_faults(path: Path) -> list[str]:

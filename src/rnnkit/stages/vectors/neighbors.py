@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnnkit.config import argument, option
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.embeddings.queries import FailedQuery, RepairReport, answer_queries, answer_stdin, append_repairs
 from rnnkit.events import Listener, null_listener
-from rnnkit.options.declare import argument, option
-from rnnkit.reports.columns import aligned
+from rnnkit.reports.columns import format_columns
 from rnnkit.stages import shared_options as shared
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def find_neighbors(vectors: Vectors, word: str, count: int, restrict: int | None
 def neighbor_lines(neighbors: Sequence[Neighbor]) -> list[str]:
     """Format words and similarities as indented columns."""
     rows = [(neighbor.word, f"{neighbor.similarity:.4f}") for neighbor in neighbors]
-    return aligned(rows, right=[1], indent="  ")
+    return format_columns(rows, right=[1], indent="  ")
 
 
 def neighbor_objects(neighbors: Sequence[Neighbor]) -> list[dict[str, Any]]:

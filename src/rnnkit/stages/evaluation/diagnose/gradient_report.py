@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 from rnnkit.errors import ArtefactError, DataError
 from rnnkit.events import Listener, Note, Progress, WarningEvent
 from rnnkit.io.workspace import Workspace
-from rnnkit.reports.gradient_flow import describe, draw_flows, tabulate
+from rnnkit.reports.gradient_plot import describe_profile, format_gradient_table, plot_gradient_flow
 from rnnkit.stages.evaluation.diagnose.options import FLOW_HIDDEN, DiagnoseOptions
 
 if TYPE_CHECKING:
     import torch
 
-    from rnnkit.evaluation.gradient_flow import Flow
-    from rnnkit.evaluation.scored_text import ScoredLines
-    from rnnkit.evaluation.scorer import Scorer
+    from rnnkit.evaluation.gradient_profile import GradientProfile
+    from rnnkit.evaluation.lm_scorer import ScoredLines, Scorer
     from rnnkit.io.npy import IntArray
     from rnnkit.models.language_model import LanguageModel
 
@@ -57,7 +56,7 @@ class FlowResult:
         picture: The picture, if one was drawn.
     """
 
-    flows: dict[str, Flow]
+    flows: dict[str, GradientProfile]
     archs: tuple[str, ...]
     by: str
     share: float
@@ -66,16 +65,16 @@ class FlowResult:
     @property
     def lines(self) -> tuple[str, ...]:
         """Printed form."""
-        positions = sorted({flow.places for flow in self.flows.values()})
+        positions = sorted({flow.positions for flow in self.flows.values()})
         count = f"{positions[0]}" if len(positions) == 1 else f"{positions[0]} to {positions[-1]}"
         where = "at one position" if positions == [1] else f"mean over {count} positions"
         title = f"norm of the gradient of the loss with respect to the {self.by} k steps before, {where}"
-        return (title, "", *tabulate(self.flows, self.share))
+        return (title, "", *format_gradient_table(self.flows, self.share))
 
     @property
     def numbers(self) -> tuple[str, ...]:
         """Printed form with `--quiet`: one line per model."""
-        return tuple(f"{name}: {describe(flow, self.share)}" for name, flow in self.flows.items())
+        return tuple(f"{name}: {describe_profile(flow, self.share)}" for name, flow in self.flows.items())
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
@@ -83,7 +82,7 @@ class FlowResult:
             {
                 "model": name,
                 "arch": arch,
-                "places": flow.places,
+                "places": flow.positions,
                 "norms": list(flow.norms),
                 "relative": list(flow.relative),
                 "falls_below_share_at": flow.falls_below(self.share),
@@ -97,21 +96,23 @@ class FlowResult:
 
 def measure_flow(options: DiagnoseOptions, listen: Listener) -> FlowResult:
     """Measure the gradient flow of all requested models. Raises as `diagnose.run`."""
-    from rnnkit.evaluation import gradient_flow
+    from rnnkit.evaluation import gradient_profile
 
-    gradients = {"state": gradient_flow.by_state, "input": gradient_flow.by_input}[options.by]
-    flows: dict[str, Flow] = {}
+    gradients = {"state": gradient_profile.state_gradient_norms, "input": gradient_profile.input_gradient_norms}[
+        options.by
+    ]
+    flows: dict[str, GradientProfile] = {}
     archs = []
     networks = list(_networks(options, listen))
     for done, diagnosed in enumerate(networks):
         listen(Progress("gradient flow", done, len(networks), "models"))
-        flows[diagnosed.name] = gradient_flow.measure(
+        flows[diagnosed.name] = gradient_profile.measure_gradient_profile(
             diagnosed.network.double(), diagnosed.input_NT, diagnosed.target_N, options.steps, gradients
         )
         archs.append(diagnosed.arch)
     listen(Progress("gradient flow", len(networks), len(networks), "models", finished=True))
     if options.output is not None:
-        draw_flows(flows, options.share, options.by, options.output)
+        plot_gradient_flow(flows, options.share, options.by, options.output)
         listen(Note(f"{options.output} drawn"))
     return FlowResult(flows, tuple(archs), options.by, options.share, options.output)
 
@@ -128,8 +129,8 @@ def _networks(options: DiagnoseOptions, listen: Listener) -> Iterator[DiagnosedN
 def _open_trained(folder: Path, options: DiagnoseOptions, listen: Listener) -> DiagnosedNetwork:
     import torch
 
-    from rnnkit.evaluation.gradient_flow import choose_places
-    from rnnkit.evaluation.scorer import open_scorer
+    from rnnkit.evaluation.gradient_profile import choose_positions
+    from rnnkit.evaluation.lm_scorer import open_scorer
 
     scorer = open_scorer(folder, options.checkpoint, torch.device("cpu"))
     if scorer.network is None:
@@ -140,7 +141,7 @@ def _open_trained(folder: Path, options: DiagnoseOptions, listen: Listener) -> D
         listen(WarningEvent(f"{folder} was trained on single lines; here the lines are one stream"))
     ids = _read_ids(scorer, options)
     try:
-        input_NT, target_N = choose_places(ids, options.steps, options.places)
+        input_NT, target_N = choose_positions(ids, options.steps, options.places)
     except ValueError as error:
         raise DataError(
             f"the text is too short for {folder}", str(error), hint="lower --steps", option="--steps"
@@ -154,8 +155,8 @@ def _read_ids(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
     """Read as much of the text as is needed, as ids of the model's vocabulary."""
     import numpy as np
 
-    from rnnkit.evaluation.gradient_flow import WARM
-    from rnnkit.evaluation.scored_text import read_data, read_text
+    from rnnkit.evaluation.gradient_profile import WARMUP_TOKENS
+    from rnnkit.evaluation.lm_scorer import read_data, read_text
 
     text: Iterator[ScoredLines]
     if options.text is not None:
@@ -166,14 +167,14 @@ def _read_ids(scorer: Scorer, options: DiagnoseOptions) -> IntArray:
     for block in text:
         blocks.append(block.text.ids)
         tokens += len(blocks[-1])
-        if tokens > options.places * (WARM + options.steps + 2):
+        if tokens > options.places * (WARMUP_TOKENS + options.steps + 2):
             break
     return np.concatenate(blocks)
 
 
 def _make_untrained(arch: str, options: DiagnoseOptions) -> DiagnosedNetwork:
-    from rnnkit.evaluation import fresh_network
-    from rnnkit.evaluation.gradient_flow import WARM, draw_places
+    from rnnkit.evaluation import gradient_profile
+    from rnnkit.evaluation.gradient_profile import WARMUP_TOKENS, random_positions
     from rnnkit.models.language_model import LMConfig
 
     name = f"new {arch}"
@@ -181,10 +182,12 @@ def _make_untrained(arch: str, options: DiagnoseOptions) -> DiagnosedNetwork:
     size = options.hidden or FLOW_HIDDEN
     config = LMConfig(
         arch=arch, vocabulary=VOCABULARY, embedding=size, hidden=size, layers=options.layers,  # type: ignore[arg-type]
-        heads=1, memory=WARM + options.steps + 1,
+        heads=1, memory=WARMUP_TOKENS + options.steps + 1,
     )  # fmt: skip
-    network = fresh_network.draw(config, options.start, options.seed)  # type: ignore[arg-type]
-    return DiagnosedNetwork(name, arch, network, *draw_places(VOCABULARY, options.steps, options.places, options.seed))
+    network = gradient_profile.initialize_model(config, options.start, options.seed)  # type: ignore[arg-type]
+    return DiagnosedNetwork(
+        name, arch, network, *random_positions(VOCABULARY, options.steps, options.places, options.seed)
+    )
 
 
 def _check_has_state(name: str, arch: str, by: str) -> None:

@@ -10,11 +10,11 @@ from statistics import median_low
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.events import Listener, Progress
-from rnnkit.reports.columns import aligned
+from rnnkit.reports.columns import format_columns
 from rnnkit.stages.evaluation.diagnose.options import RECALL_HIDDEN, RECALLERS, DiagnoseOptions
 
 if TYPE_CHECKING:
-    from rnnkit.evaluation.recall import Climb, Rung
+    from rnnkit.evaluation.recall import RecallCurve, RecallLevel
 
 
 @dataclass(frozen=True)
@@ -22,28 +22,28 @@ class RecallResult:
     """Recall spans, ready to print.
 
     Attributes:
-        climbs: Results of each network, grouped by architecture.
+        curves: Results of each network, grouped by architecture.
         spans: The spans that were requested.
     """
 
-    climbs: tuple[Climb, ...]
+    curves: tuple[RecallCurve, ...]
     spans: tuple[int, ...]
 
     @property
     def lines(self) -> tuple[str, ...]:
         """Printed form: the accuracy of each network at each span, and the recall span of each architecture."""
-        settings = self.climbs[0].settings
+        settings = self.curves[0].settings
         heads = ["arch", "seed", *map(str, self.spans), "span"]
         rows = []
-        for climb in self.climbs:
-            found = {rung.span: f"{100 * rung.accuracy:.0f} %" for rung in climb.rungs}
+        for curve in self.curves:
+            found = {level.span: f"{100 * level.accuracy:.0f} %" for level in curve.levels}
             shares = (found.get(span, "-") for span in self.spans)
-            rows.append([climb.settings.arch, str(climb.settings.seed), *shares, str(climb.span)])
+            rows.append([curve.settings.arch, str(curve.settings.seed), *shares, str(curve.span)])
         title = (
             f"accuracy of recalling one of {settings.symbols} symbols k steps later; "
             f"learned from {100 * settings.goal:g} %"
         )
-        return (title, "", *aligned([heads, *rows], right=range(1, len(heads))), "", *self.numbers)
+        return (title, "", *format_columns([heads, *rows], right=range(1, len(heads))), "", *self.numbers)
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -52,8 +52,8 @@ class RecallResult:
 
     def _by_arch(self) -> dict[str, list[int]]:
         found: dict[str, list[int]] = {}
-        for climb in self.climbs:
-            found.setdefault(climb.settings.arch, []).append(climb.span)
+        for curve in self.curves:
+            found.setdefault(curve.settings.arch, []).append(curve.span)
         return found
 
     def _describe(self, spans: Sequence[int]) -> str:
@@ -63,22 +63,22 @@ class RecallResult:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
-        climbs = [
+        curves = [
             {
-                "arch": climb.settings.arch,
-                "seed": climb.settings.seed,
-                "span": climb.span,
-                "spans": [dataclasses.asdict(rung) for rung in climb.rungs],
+                "arch": curve.settings.arch,
+                "seed": curve.settings.seed,
+                "span": curve.span,
+                "spans": [dataclasses.asdict(level) for level in curve.levels],
             }
-            for climb in self.climbs
+            for curve in self.curves
         ]
-        settings = self.climbs[0].settings
+        settings = self.curves[0].settings
         return {
             "symbols": settings.symbols,
             "goal": settings.goal,
             "budget": settings.budget,
             "span": {arch: median_low(spans) for arch, spans in self._by_arch().items()},
-            "networks": climbs,
+            "networks": curves,
         }
 
 
@@ -89,9 +89,9 @@ def measure_recall(options: DiagnoseOptions, listen: Listener) -> RecallResult:
     archs = list(dict.fromkeys(options.arch or RECALLERS))
     networks = list(itertools.product(archs, range(options.seed, options.seed + options.runs)))
     total = len(networks) * len(options.spans)
-    climbs: list[Climb] = []
+    curves: list[RecallCurve] = []
     for arch, seed in networks:
-        settings = recall.Settings(
+        settings = recall.RecallSettings(
             arch=arch,  # type: ignore[arg-type]  # `config.resolve` checks the choices
             hidden=options.hidden or RECALL_HIDDEN,
             layers=options.layers,
@@ -102,10 +102,12 @@ def measure_recall(options: DiagnoseOptions, listen: Listener) -> RecallResult:
             seed=seed,
         )
 
-        def report(rung: Rung, arch: str = arch) -> None:
-            done = len(climbs) * len(options.spans) + options.spans.index(rung.span) + 1
-            listen(Progress("recall", done, total, "spans", {f"{arch} {rung.span} steps back": f"{rung.accuracy:.0%}"}))
+        def report(level: RecallLevel, arch: str = arch) -> None:
+            done = len(curves) * len(options.spans) + options.spans.index(level.span) + 1
+            listen(
+                Progress("recall", done, total, "spans", {f"{arch} {level.span} steps back": f"{level.accuracy:.0%}"})
+            )
 
-        climbs.append(recall.climb(settings, options.spans, report))
+        curves.append(recall.measure_recall(settings, options.spans, report))
     listen(Progress("recall", total, total, "spans", finished=True))
-    return RecallResult(tuple(climbs), tuple(options.spans))
+    return RecallResult(tuple(curves), tuple(options.spans))

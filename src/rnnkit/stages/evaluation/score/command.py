@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnnkit.errors import DataError
-from rnnkit.evaluation import mixture, scored_text
-from rnnkit.evaluation.scorer import open_scorer
+from rnnkit.evaluation import lm_scorer, mixture
+from rnnkit.evaluation.lm_scorer import open_scorer
 from rnnkit.events import Listener, Note, Progress, WarningEvent, null_listener
 from rnnkit.io.workspace import Workspace
 from rnnkit.stages.evaluation.score.options import (
@@ -35,11 +35,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from rnnkit.decoding.translator import Translator
-    from rnnkit.evaluation.dynamic import Settings
-    from rnnkit.evaluation.language_scores import LanguageScore
+    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
+    from rnnkit.evaluation.lm_metrics import LMScore
+    from rnnkit.evaluation.lm_scorer import ScoredLines, Scorer
     from rnnkit.evaluation.mixture import FittedMixture, Mixture
-    from rnnkit.evaluation.scored_text import ScoredLines
-    from rnnkit.evaluation.scorer import Scorer
 
     FloatArray = NDArray[np.float64]
 
@@ -95,12 +94,12 @@ def _run(options: ScoreOptions, weights: MixtureWeights, listen: Listener) -> It
     yield from _score_text(options, models, fitted, listen)
 
 
-def _dynamic_settings(options: ScoreOptions) -> Settings:
-    from rnnkit.evaluation.dynamic import Settings
+def _dynamic_settings(options: ScoreOptions) -> DynamicSettings:
+    from rnnkit.evaluation.dynamic_evaluation import DynamicSettings
 
     method: Any = options.dynamic_method or "rms"  # `config.resolve` checks the choices
     rate, decay = options.dynamic_rate, options.dynamic_decay
-    return Settings(
+    return DynamicSettings(
         method=method,
         rate=DYNAMIC_RATE[method] if rate is None else rate,
         decay=DYNAMIC_DECAY if decay is None else decay,
@@ -117,8 +116,8 @@ def _fit(
     if options.tune is None:
         weights_K = np.array([weight for weight in weights.given if weight is not None])
         return mixture.FittedMixture(weights_K, flatnesses[0] if flatnesses else None)
-    held_out = scored_text.read_text([options.tune], models.main)
-    fitted = mixture.fit(models, held_out, weights.given, flatnesses, listen)
+    held_out = lm_scorer.read_text([options.tune], models.main)
+    fitted = mixture.fit_mixture(models, held_out, weights.given, flatnesses, listen)
     found = [f"{name} {weight:.4f}" for name, weight in zip(models.names, fitted.weights_K, strict=True)]
     found += [] if fitted.flatness is None or models.main.network is None else [f"flatness {fitted.flatness:g}"]
     listen(Note(f"fitted on {options.tune} (perplexity {fitted.perplexity:,.2f}): {', '.join(found)}"))
@@ -131,19 +130,19 @@ def _score_text(
     import numpy as np
 
     from rnnkit.evaluation import interpolation
-    from rnnkit.evaluation.language_scores import LanguageScore, measure
+    from rnnkit.evaluation.lm_metrics import LMScore, measure
     from rnnkit.evaluation.perplexity import perplexity
 
     components = models.start(() if fitted.flatness is None else (fitted.flatness,))
     names = models.names
-    total, sums_K, unknown_K = LanguageScore(), np.zeros(len(names)), np.zeros(len(components), dtype=np.int64)
-    unknown_words = scored_text.UnknownWordCounter(models.main)
+    total, sums_K, unknown_K = LMScore(), np.zeros(len(names)), np.zeros(len(components), dtype=np.int64)
+    unknown_words = lm_scorer.UnknownWordCounter(models.main)
     for block in _read_blocks(options, models.main):
         unknown_words.add(block)
         texts = models.encode(block)
         log_p_KN = mixture.component_log_probs(components, texts)
         unknown_K += [np.count_nonzero(text.ids == UNK) for text in texts]
-        log_p_N = interpolation.mix(log_p_KN, fitted.weights_K)
+        log_p_N = interpolation.interpolate(log_p_KN, fitted.weights_K)
         sums_K += log_p_KN.sum(axis=1)
         if not options.summary:
             yield from _line_scores(block, log_p_N, total.lines, options.tokens)
@@ -159,7 +158,7 @@ def _score_text(
     yield Summary(total, tuple(parts), cache)
 
 
-def _finish(total: LanguageScore, listen: Listener) -> None:
+def _finish(total: LMScore, listen: Listener) -> None:
     listen(Progress("score", total.lines, finished=True))
     for caution in total.cautions:
         listen(WarningEvent(caution))
@@ -168,13 +167,13 @@ def _finish(total: LanguageScore, listen: Listener) -> None:
 def _read_blocks(options: ScoreOptions, main: Scorer) -> Iterator[ScoredLines]:
     if options.aligned:
         folder = options.data or Workspace(options.work).data
-        return scored_text.read_data(folder, options.split or "test", main)
-    return scored_text.read_text(options.files, main)
+        return lm_scorer.read_data(folder, options.split or "test", main)
+    return lm_scorer.read_text(options.files, main)
 
 
 def _line_scores(block: ScoredLines, log_p_N: FloatArray, before: int, with_tokens: bool) -> Iterator[LineScore]:
     """Yield the scores of the lines of a block that starts after `before` lines."""
-    from rnnkit.evaluation.language_scores import measure
+    from rnnkit.evaluation.lm_metrics import measure
 
     for row, tokens in enumerate(block.tokens):
         span = slice(int(block.text.offsets[row]), int(block.text.offsets[row + 1]))
@@ -221,7 +220,7 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
     """
     from rnnkit.decoding.stepper import max_training_lengths
     from rnnkit.decoding.translator import Translator
-    from rnnkit.evaluation.language_scores import LanguageScore
+    from rnnkit.evaluation.lm_metrics import LMScore
     from rnnkit.evaluation.perplexity import perplexity
     from rnnkit.models import store
 
@@ -229,7 +228,7 @@ def score_translations(options: ScoreOptions, device: torch.device, listen: List
     translator = Translator((model,))
     longest = max_training_lengths([store.training_max_lengths(options.folder, model.languages)])
     most = longest.max_source_length - 1, longest.max_output_length - 1  # without EOS
-    total, truncated = LanguageScore(), LineTally()
+    total, truncated = LMScore(), LineTally()
     for block in _read_pairs(options.files[0], options.files[1], model.tokenizer):
         pairs = [_tokenize_pair(source, target, model.tokenizer, most) for source, target in block]
         for pair, score in zip(pairs, _score_pairs(translator, pairs, total.lines + 1, options.tokens), strict=True):
@@ -275,7 +274,7 @@ def _score_pairs(
 
     from rnnkit.decoding.rescoring import score_pairs
     from rnnkit.decoding.translator import encode_tokens
-    from rnnkit.evaluation.language_scores import measure
+    from rnnkit.evaluation.lm_metrics import measure
 
     model = translator.main
     sources = [translator.encode(pair.source) for pair in pairs]
@@ -286,7 +285,7 @@ def _score_pairs(
     scores = score_pairs(translator, [ids for ids, _ in sources], targets, first_line=first_line)
     for number, (pair, ids, log_p) in enumerate(zip(pairs, targets, scores, strict=True), start=first_line):
         with_eos = np.array([*ids, EOS], dtype=np.int64)
-        detokenized = scored_text.detokenize_line(pair.target, pair.raw_target, model.tokenizer)
+        detokenized = lm_scorer.detokenize_line(pair.target, pair.raw_target, model.tokenizer)
         figures = measure(with_eos, log_p, [pair.raw_target], 1, [detokenized])
         yield LineScore(number, figures, _token_scores(pair.target, [*ids, EOS], log_p) if with_tokens else None)
 

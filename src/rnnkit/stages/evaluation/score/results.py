@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rnnkit.evaluation.language_scores import LanguageScore
+    from rnnkit.evaluation.lm_metrics import LMScore
 
 LN10 = math.log(10)
 EOS_TEXT = "</s>"
@@ -35,7 +35,7 @@ class TokenScore:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
-        from rnnkit.evaluation.language_scores import finite
+        from rnnkit.evaluation.lm_metrics import finite
 
         return {
             "token": self.text,
@@ -56,7 +56,7 @@ class LineScore:
     """
 
     number: int
-    score: LanguageScore
+    score: LMScore
     tokens: tuple[TokenScore, ...] | None
 
     @property
@@ -102,14 +102,14 @@ class Summary:
         cache: Size and flatness of the cache; None without one.
     """
 
-    score: LanguageScore
+    score: LMScore
     parts: tuple[MixtureComponent, ...]
     cache: tuple[int, float] | None
 
     @property
     def lines(self) -> list[str]:
         """Printed form."""
-        from rnnkit.reports.columns import aligned
+        from rnnkit.reports.columns import format_columns
 
         score = self.score
         rows = [
@@ -133,10 +133,10 @@ class Summary:
                     ("bits per character of the raw text", f"{score.raw_bits_per_character:.4f}"),
                     ("bits per byte of the raw text", f"{score.raw_bits_per_byte:.4f}"),
                 ]
-        return [*aligned(rows, right=[1]), *self._mixture()]
+        return [*format_columns(rows, right=[1]), *self._mixture()]
 
     def _mixture(self) -> list[str]:
-        from rnnkit.reports.columns import aligned
+        from rnnkit.reports.columns import format_columns
 
         if len(self.parts) == 1:
             return []
@@ -146,14 +146,14 @@ class Summary:
             for part in self.parts
         ]
         columns = 4 if len({part.unknown for part in self.parts if part.unknown is not None}) > 1 else 3
-        found = aligned([row[:columns] for row in (heading, *rows)], right=[1, 2, 3][: columns - 1])
+        found = format_columns([row[:columns] for row in (heading, *rows)], right=[1, 2, 3][: columns - 1])
         if self.cache is not None:
             found.append(f"the cache holds {self.cache[0]:,} tokens, flatness {self.cache[1]:g}")
         return found
 
     def as_dict(self) -> dict[str, Any]:
         """JSON form."""
-        from rnnkit.evaluation.language_scores import finite
+        from rnnkit.evaluation.lm_metrics import finite
 
         parts = [
             {

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rnnkit.decoding.stepper import SearchOptions, TrainingLengths
     from rnnkit.decoding.translate import TranslatedLine
     from rnnkit.decoding.translator import Translator
-    from rnnkit.reports.attention import Album
+    from rnnkit.reports.attention_map import AttentionMapWriter
     from rnnkit.stages.inference.decode.resume import RecordedOutput
 
 Outputs = Iterator[tuple[tuple[str, ...], dict[str, Any]]]
@@ -114,7 +114,7 @@ def _write_attention(
     listen: Listener,
 ) -> Iterator[TranslatedLine]:
     """Pass the lines through, and write their alignment links and attention maps."""
-    from rnnkit.reports.attention import open_album
+    from rnnkit.reports.attention_map import open_attention_maps
 
     with ExitStack() as stack:
         links = maps = None
@@ -123,7 +123,7 @@ def _write_attention(
             if recorded is not None:
                 recorded.track(links)
         if options.attention is not None:
-            maps = stack.enter_context(open_album(options.attention))
+            maps = stack.enter_context(open_attention_maps(options.attention, listen))
         for number, line in enumerate(translated, start=done + 1):
             if links is not None:
                 text = _format_links(line, options.nbest)
@@ -242,15 +242,15 @@ def _format_links(translated: TranslatedLine, nbest: int) -> str:
     return "".join(f"{line}\n" for line, _ in zip([*lines, *repeat("", nbest)], range(nbest), strict=False))
 
 
-def _add_attention_maps(maps: Album, number: int, translated: TranslatedLine, path: Path | None) -> None:
+def _add_attention_maps(maps: AttentionMapWriter, number: int, translated: TranslatedLine, path: Path | None) -> None:
     """Add the attention map of a line's best output, in JSON those of all outputs."""
-    from rnnkit.reports.attention import Map
+    from rnnkit.reports.attention_map import AttentionMap
 
     all_outputs = path is not None and path.suffix == ".json"
     pairs = list(zip(translated.hypotheses, translated.tokens, strict=True))
     for hypothesis, tokens in pairs if all_outputs else pairs[:1]:
         if hypothesis.attention is not None:
-            maps.add(Map(number, translated.source, tokens, hypothesis.attention.tolist()))
+            maps.add(AttentionMap(number, translated.source, tokens, hypothesis.attention.tolist()))
 
 
 def _describe(translated: TranslatedLine) -> dict[str, Any]:

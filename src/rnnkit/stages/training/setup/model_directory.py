@@ -78,7 +78,7 @@ def finalize_model_directory(
         listen: Receives a warning if the learning curve cannot be drawn, which does not fail the run.
     """
     from rnnkit.models import model_weights
-    from rnnkit.reports.card import Card, write_card
+    from rnnkit.reports.model_card import ModelCard, write_model_card
 
     folder = model.directory.path
     if options["average"]:
@@ -87,7 +87,7 @@ def finalize_model_directory(
         model_weights.save(folder / "average.safetensors", mean, {"averaged": [path.name for path in snapshots]})
     _draw_curve(folder, listen)
     _, facts = model_weights.load(folder / "best.safetensors")
-    card = Card(
+    card = ModelCard(
         title=f"{options['arch']} {'-'.join(model.languages)}",
         languages=model.languages,
         parameters=model_weights.count_parameters(model.network),
@@ -99,7 +99,7 @@ def finalize_model_directory(
         steps=(counters.step, counters.best_step),
         seconds=counters.seconds,
     )
-    write_card(folder, card)
+    write_model_card(folder, card)
     write_model_manifest(model, inputs, options, {"steps": counters.step, "best": facts})
 
 
@@ -107,9 +107,9 @@ def _draw_curve(folder: Path, listen: Listener) -> None:
     from rnnkit.training import metrics
 
     try:
-        from rnnkit.reports.curve import draw_curve
+        from rnnkit.reports.learning_curve import plot_learning_curve
 
-        draw_curve(folder / metrics.METRICS_FILE, folder / CURVE)
+        plot_learning_curve(folder / metrics.METRICS_FILE, folder / CURVE)
     except Exception as failure:
         listen(
             WarningEvent(

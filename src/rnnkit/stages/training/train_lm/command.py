@@ -76,7 +76,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
     """Build a causal language model, its training task, the batches and the validation."""
     from rnnkit.data.bptt_batching import BpttBatchSampler, BpttLayout, LineBatchSampler
     from rnnkit.data.step_iterator import StepIterator
-    from rnnkit.evaluation.perplexity import make_validation
+    from rnnkit.evaluation.validation import make_lm_validation
     from rnnkit.models import lm_store
     from rnnkit.models.language_model import LanguageModel
     from rnnkit.training.lm_tasks import LanguageModelTask
@@ -106,7 +106,7 @@ def build_language_model(run: TrainingRun[TrainLMOptions], inputs: TrainingInput
         model=TrainedModel(run.directory, network, (language,)),
         task=LanguageModelTask(network, objective, optimizer),
         batches=StepIterator(batches, run.shard),
-        validate=make_validation(network, inputs.data.side("valid", language), optimizer.ema_weights),
+        validate=make_lm_validation(network, inputs.data.side("valid", language), optimizer.ema_weights),
         default_epochs=_default_epochs(inputs),
         vocabulary_size=network.config.vocabulary,
         precision=objective.precision,
@@ -117,7 +117,7 @@ def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) ->
     """Build a masked language model, its training task, the batches and the validation."""
     from rnnkit.data.batch_sampler import BatchSampler
     from rnnkit.data.step_iterator import StepIterator
-    from rnnkit.evaluation.cloze import make_validation
+    from rnnkit.evaluation.validation import make_masked_lm_validation
     from rnnkit.models import lm_store
     from rnnkit.models.masked_lm import MaskedLM
     from rnnkit.nn.device import choose_output_precision
@@ -142,7 +142,7 @@ def build_masked_lm(run: TrainingRun[TrainLMOptions], inputs: TrainingInputs) ->
         model=TrainedModel(run.directory, network, (language,)),
         task=MaskedLMTask(network, lines, objective, optimizer),
         batches=StepIterator(batches, run.shard),
-        validate=make_validation(network, held_out, optimizer.ema_weights),
+        validate=make_masked_lm_validation(network, held_out, optimizer.ema_weights),
         default_epochs=_default_epochs(inputs),
         vocabulary_size=network.config.vocabulary,
         precision=objective.precision,

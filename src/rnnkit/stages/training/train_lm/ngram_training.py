@@ -112,7 +112,7 @@ def run(options: TrainLMOptions, folder: Path, listen: Listener) -> NgramTrainin
 
 
 def _estimate(options: TrainLMOptions, inputs: TrainingInputs, folder: Path, listen: Listener) -> NgramTrainingResult:
-    from rnnkit.evaluation.perplexity import perplexity, without_padding
+    from rnnkit.evaluation.perplexity import perplexity, remove_padding
     from rnnkit.ngrams import store as ngram_store
     from rnnkit.ngrams.ngram_estimation import estimate_ngram_model
     from rnnkit.ngrams.options import NgramOptions
@@ -122,7 +122,7 @@ def _estimate(options: TrainLMOptions, inputs: TrainingInputs, folder: Path, lis
     began = time.monotonic()
     warn_of_markers(Vocabulary.load(inputs.vocabularies[0]), True, listen)
     language = inputs.data.sides[0]
-    text, held_out = (without_padding(inputs.data.side(split, language)) for split in ("train", "valid"))
+    text, held_out = (remove_padding(inputs.data.side(split, language)) for split in ("train", "valid"))
     settings = NgramOptions(
         order=options.order,
         smoothing=options.smoothing,  # type: ignore[arg-type]  # `config.resolve` checks the choices

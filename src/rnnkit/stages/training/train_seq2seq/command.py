@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from rnnkit.data.aligned_data import AlignedData
-    from rnnkit.evaluation.translation import Measured
+    from rnnkit.evaluation.validation import ValidationSettings
     from rnnkit.models.seq2seq_config import Seq2SeqConfig
     from rnnkit.models.store import LoadedSeq2Seq
     from rnnkit.training.dry_run import CostEstimate
@@ -67,7 +67,7 @@ def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs)
     """Build the network, its training task, the batches and the validation."""
     from rnnkit.data.batch_sampler import BatchSampler
     from rnnkit.data.step_iterator import StepIterator
-    from rnnkit.evaluation.translation import make_validation
+    from rnnkit.evaluation.validation import make_seq2seq_validation
     from rnnkit.training.optimizer import NetworkOptimizer
     from rnnkit.training.schedules import default_epochs
     from rnnkit.training.seq2seq_task import Seq2SeqObjective, Seq2SeqTask
@@ -85,17 +85,17 @@ def build_seq2seq(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs)
         model=TrainedModel(run.directory, network, model.languages),
         task=Seq2SeqTask(network, source, target, objective, optimizer, supervision),
         batches=StepIterator(batches, run.shard),
-        validate=make_validation(model, data, _validation(options, data), optimizer.ema_weights, run.listen),
+        validate=make_seq2seq_validation(model, data, _validation(options, data), optimizer.ema_weights, run.listen),
         default_epochs=default_epochs(data.meta.facts["splits"]["train"]["tokens"][data.sides[1]]),
         vocabulary_size=network.config.target_size,
         precision=precision,
     )
 
 
-def _validation(options: TrainSeq2SeqOptions, data: AlignedData) -> Measured:
+def _validation(options: TrainSeq2SeqOptions, data: AlignedData) -> ValidationSettings:
     """Return how to validate: with greedy search, under the length limits that `decode` has for the finished model."""
     from rnnkit.decoding.stepper import SearchOptions, max_training_lengths
-    from rnnkit.evaluation.translation import Measured
+    from rnnkit.evaluation.validation import ValidationSettings
 
     known = data.meta.facts["splits"]["train"].get("longest")
     longest = max_training_lengths([None if known is None else (known[data.sides[0]], known[data.sides[1]])])
@@ -103,7 +103,7 @@ def _validation(options: TrainSeq2SeqOptions, data: AlignedData) -> Measured:
         beam=VALIDATION_BEAM, max_source_length=longest.max_source_length, max_output_length=longest.max_output_length
     )
     batch_tokens = 2 * (options.batch_tokens or 1)
-    return Measured(options.validate_lines, options.measure or "auto", options.samples, search, batch_tokens)
+    return ValidationSettings(options.validate_lines, options.measure or "auto", options.samples, search, batch_tokens)
 
 
 def _make_model(run: TrainingRun[TrainSeq2SeqOptions], inputs: TrainingInputs) -> LoadedSeq2Seq:
