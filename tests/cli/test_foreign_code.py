@@ -124,7 +124,7 @@ SETTINGS = """
 import os, sys
 os.chdir(sys.argv[1])
 from rnnkit.system import interpreter
-interpreter.protect()
+interpreter.protect_imports()
 import numba.core.config, matplotlib
 numba.core.config.reload_config()
 print(numba.core.config._config_fname, numba.core.config.DISABLE_JIT, matplotlib.rcParams["text.usetex"], os.getcwd())

@@ -91,7 +91,7 @@ def test_weights_are_fitted_and_reported(score: Run) -> None:
         ),
         (["--cache-weight", "2", "--cache"], 2, "error: --cache-weight must be at most 1, not 2\n"),
         (["--model", "nothing"], 1, "error: there is no model at nothing\n"),
-        (["--tune", "missing", "--cache"], 1, "error: missing does not exist\n"),
+        (["--tune", "missing", "--cache"], 1, "error: file not found: missing\n"),
         (["--device", "gpu"], 2, "error: --device cannot be 'gpu'\n"),
     ],
 )

@@ -182,7 +182,7 @@ def test_names_and_contents(
             else:
                 failed[name] = outcome.err
     failed = {name: why for name, why in failed.items() if name not in {*succeeded, *REFUSED}}
-    refused = "cannot be the name of an artefact"  # a manifest could not hold it
+    refused = "is not a valid name for an art"  # a manifest could not hold it
     assert quiet or {name: text for name, text in failed.items() if refused not in text} == {}
 
 

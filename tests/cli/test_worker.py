@@ -28,19 +28,19 @@ def be(monkeypatch: pytest.MonkeyPatch, rank: int, size: int, folder: Path | Non
     if folder is not None:
         (folder / str(rank)).mkdir(exist_ok=True)
         monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(folder / str(rank) / "error.json"))
-    monkeypatch.setattr(worker, "FIRST_WORD", 0.0)
+    monkeypatch.setattr(worker, "REPORT_DELAY", 0.0)
 
 
 def test_one_explains_and_the_others_have_a_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert worker.may_explain()
+    assert worker.is_reporting_rank()
     assert worker.mark("error: full") == "error: full"
     be(monkeypatch, 1, 3, tmp_path)
     assert worker.silent()
     assert worker.mark("error: full") == "process 1: error: full"
-    assert worker.may_explain()
+    assert worker.is_reporting_rank()
     be(monkeypatch, 0, 3, tmp_path)
     assert not worker.silent()
-    assert not worker.may_explain(), "it is explained already"
+    assert not worker.is_reporting_rank(), "it is explained already"
 
 
 def test_a_silent_console_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from tests import tiny_models
 
-from rnnkit.config import STDIN
 from rnnkit.errors import DataError
 from rnnkit.evaluation import lm_scorer
 from rnnkit.evaluation.lm_scorer import Scorer, open_scorer, read_text
+from rnnkit.options.declare import STDIN
 from rnnkit.text.tokenizers.features import FeaturedTokenizer
 
 

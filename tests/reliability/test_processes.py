@@ -136,7 +136,7 @@ def test_a_killed_worker_ends_the_run_and_the_checkpoint_is_whole(
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1, errors
     assert f"error: process {rank} was killed (SIGKILL)" in errors
-    assert "hint: --resume goes on from the last checkpoint" in errors
+    assert "hint: --resume continues from the last checkpoint" in errors
     assert "Traceback" not in errors
     assert "defect" not in errors
     assert_ended(others.values())
@@ -154,7 +154,7 @@ def test_a_run_whose_worker_is_killed_goes_on_by_itself_and_ends_bit_equal(
     wait_for(saved(model), process)
     os.kill(workers(process)[1], signal.SIGKILL)
     errors = finish(process)
-    assert "process 1 was killed (SIGKILL); the run goes on from its last checkpoint" in errors
+    assert "process 1 was killed (SIGKILL); resuming from the last checkpoint" in errors
     assert "resuming from step" in errors
     assert_same(model, tmp_path / "whole")
 

@@ -54,7 +54,7 @@ def run(words: Sequence[str]) -> int:
     with failures.termination():
         code = failures.guard(lambda: _dispatch(words), debug)
         flushed = failures.guard(failures.flush, debug)
-    failures.silence()
+    failures.close_streams()
     return code or flushed
 
 

@@ -166,7 +166,7 @@ def invoke(command: Command, values: Mapping[str, Any]) -> int | None:
     options = signature.build(command.options_type, values)
     if signature.takes_signs(command.options_type):
         signature.refuse_unknown(command.options_type, values, command.name)
-    worker.refuse_several(command.name, options)
+    worker.require_single_process(command.name, options)
     quiet = bool(getattr(options, "quiet", common.quiet))
     with Console(quiet=quiet, json=command.json and common.json, debug=common.debug, silent=worker.silent()) as console:
         if common.print_config:

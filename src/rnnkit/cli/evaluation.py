@@ -39,16 +39,16 @@ def _score_lines(stage: ModuleType, options: Any, console: Console) -> Iterator[
 COMMANDS = (
     Command(
         "score",
-        "Say how probable text is to a language model: perplexity, bits",
+        "Compute the probability of text: perplexity, bits",
         score,
         json=False,
         module="evaluation.score",
     ),
     Command("bleu", "Score hypotheses against references: BLEU, chrF, TER", module="evaluation.bleu"),
-    Command("error-rate", "Count wrong lines, tokens and characters", module="evaluation.error_rate"),
+    Command("error-rate", "Compute line, token and character error rates", module="evaluation.error_rate"),
     Command(
         "evaluate-embeddings",
-        "Test word vectors on analogies and rated pairs of words",
+        "Evaluate word vectors on analogies and similarity",
         module="evaluation.evaluate_embeddings",
     ),
 )

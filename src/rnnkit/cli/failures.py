@@ -32,7 +32,7 @@ PARSER_ERROR: type[Any] = typer.BadParameter.__base__ or typer.BadParameter
 
 
 def guard(work: Callable[[], int | None], debug: bool) -> int:
-    """Do the work, explain whatever stops it, and return the exit code.
+    """Do the work, explain an exception, and return the exit code.
 
     Args:
         work: Returns an exit code, or None for done.
@@ -52,28 +52,28 @@ def guard(work: Callable[[], int | None], debug: bool) -> int:
         if (number := signals.take_pending()) and not isinstance(failure, Interrupted):
             failure = _STOPS[number]()  # whatever the signal's exception was turned into on its way
         text, code = explain(failure)
-        if worker.may_explain():
+        if worker.is_reporting_rank():
             _speak(*((text, worker.mark("error:")) if is_error(failure) else (worker.mark(text),)))
         return code
 
 
-def complain(failure: BaseException) -> None:
-    """Say why something failed, where other work goes on."""
+def print_error(failure: BaseException) -> None:
+    """Print an error while other work continues."""
     _speak(explain(failure)[0], "error:")
 
 
 def debugging(environment: Mapping[str, str]) -> bool:
-    """Whether `RNNKIT_DEBUG` asks for tracebacks, known before any option is read."""
+    """Whether `RNNKIT_DEBUG` requests tracebacks; read before any option."""
     return environment.get("RNNKIT_DEBUG", "").lower() not in ("", "0", "false", "no", "off")
 
 
 def is_error(failure: BaseException) -> bool:
-    """Whether `error:` stands before the explanation: signals are none."""
+    """Whether the explanation begins with `error:`; not for signals."""
     return not isinstance(failure, Interrupted | KeyboardInterrupt | Terminated)
 
 
 def explain(failure: BaseException) -> tuple[str, int]:
-    """What to tell the user about a failure, and the exit code."""
+    """The message for a failure, and the exit code."""
     match failure:
         case RnnkitError():
             return str(failure), failure.exit_code
@@ -108,12 +108,12 @@ def explain(failure: BaseException) -> tuple[str, int]:
 
 
 _STOPS: dict[int, type[BaseException]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
-"""What is raised for a signal; stages that save on one install their own handler."""
+"""Exceptions for signals; stages that save on a signal install their own handler."""
 
 
 @contextmanager
 def termination() -> Iterator[None]:
-    """Turn SIGTERM and Ctrl-C into exceptions while the block runs, and let warnings of Python speak as ours do."""
+    """Turn SIGTERM and Ctrl-C into exceptions while the block runs, and format warnings of Python as rnnkit's."""
     before = warnings.showwarning
     warnings.showwarning = _show_warning
     try:
@@ -132,9 +132,9 @@ def _show_warning(
 
 
 def open_streams() -> None:
-    """Make the standard streams what the stages expect: present, and UTF-8 whatever the locale says."""
+    """Make the standard streams present, and UTF-8 in every locale."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by whoever started us
+        if getattr(sys, name) is None:  # closed by the parent process
             nowhere = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123 - lives as long as the process
             setattr(sys, name, nowhere)
     for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
@@ -143,14 +143,14 @@ def open_streams() -> None:
 
 
 def flush() -> None:
-    """Hand over what is still buffered; an error here would otherwise appear after the end, unexplained."""
+    """Flush standard output; otherwise an error would appear after the end, unexplained."""
     sys.stdout.flush()
 
 
-def silence() -> None:
-    """Send nowhere what is left of results or messages that nobody takes.
+def close_streams() -> None:
+    """Discard buffered output that has no reader.
 
-    The interpreter's last flush would fail over it, and change the exit code.
+    The interpreter's last flush would fail on it and change the exit code.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -163,7 +163,7 @@ def silence() -> None:
 
 
 def _speak(text: str, mark: str = "") -> None:
-    with suppress(OSError):  # nobody listens any more
+    with suppress(OSError):  # standard error is closed
         write_line(text, (mark, RED) if mark else None)
 
 

@@ -53,6 +53,6 @@ def answer(answers: Iterable[Any], as_json: bool, apart: bool, console: Console)
             console.show(line)
         first = first and not lines
         if getattr(each, "error", None) is not None:
-            failures.complain(each.error)
+            failures.print_error(each.error)
             code = failures.FAILED
     return code

@@ -27,7 +27,7 @@ def wanted(options: Any) -> int:
 
 
 def start(command: str, options: Any, processes: int, console: Console) -> int:
-    """Run the command in so many processes, as often as `--restarts` allows where one is killed.
+    """Run the command in several processes; restart it up to `--restarts` times after one was killed.
 
     Args:
         command: Its name.
@@ -53,10 +53,10 @@ def start(command: str, options: Any, processes: int, console: Console) -> int:
         rank, name = ending.killed
         what = f"process {rank} was killed ({name})"
         if left:
-            console.listen(WarningEvent(f"{what}; the run goes on from its last checkpoint"))
+            console.listen(WarningEvent(f"{what}; resuming from the last checkpoint"))
             if _manifest(folder) != before:  # else it was killed before anything of this run was written
                 options = dataclasses.replace(options, resume=True, overwrite=False)
-    raise TrainingError(what, hint="--resume goes on from the last checkpoint, --restarts N does so by itself")
+    raise TrainingError(what, hint="--resume continues from the last checkpoint, --restarts N does so automatically")
 
 
 def _folder(options: Any) -> Path:

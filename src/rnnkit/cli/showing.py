@@ -22,7 +22,7 @@ def demo(stage: ModuleType, options: Any, console: Console) -> None:
 
 
 COMMANDS = (
-    Command("diagnose", "Show how far back language models look: gradient flow, recall", module="evaluation.diagnose"),
-    Command("plot", "Draw the learning curve of a run, or words where their vectors are", make, module="files.plot"),
+    Command("diagnose", "Diagnose long-range memory: gradient flow, recall", module="evaluation.diagnose"),
+    Command("plot", "Plot a learning curve, or a map of word vectors", make, module="files.plot"),
     Command("demo", "Run the whole chain on a sample corpus", demo),
 )

@@ -28,11 +28,11 @@ def stream(stage: ModuleType, options: Any, console: Console) -> None:
 
 
 COMMANDS = (
-    Command("tokenize", "Cut raw text into tokens", convert, module="text.tokenize"),
-    Command("detokenize", "Put tokens together to text again", stream, json=False, module="text.detokenize"),
-    Command("phrases", "Join words that often occur together: new_york", convert, module="text.phrases"),
-    Command("vocab", "Count tokens and give each a row", make, module="text.vocab"),
-    Command("align", "Turn tokens into ids and pair the two sides", make, module="text.align"),
-    Command("align-words", "Find out which words translate each other; shortlists", make, module="text.align_words"),
+    Command("tokenize", "Split raw text into tokens", convert, module="text.tokenize"),
+    Command("detokenize", "Join tokens to text", stream, json=False, module="text.detokenize"),
+    Command("phrases", "Join frequent word pairs: new_york", convert, module="text.phrases"),
+    Command("vocab", "Build the vocabulary", make, module="text.vocab"),
+    Command("align", "Encode tokens as ids and pair the two sides", make, module="text.align"),
+    Command("align-words", "Align words of parallel data; lexicons, shortlists", make, module="text.align_words"),
     Command("represent", "Write aligned data as one-hot or bag-of-words matrices", make, module="text.represent"),
 )

@@ -38,15 +38,15 @@ def _value(flag: str, words: Sequence[str]) -> str | None:
 
 
 def train(stage: ModuleType, options: Any, console: Console) -> int | None:
-    """Show where the model is and how good, or with `--dry-run` what training it would cost.
+    """Print the path and scores of the model, or with `--dry-run` the cost of training it.
 
-    Where several processes are to train it, they are started from here, and the first of them shows that.
+    With `--processes N`, start the processes; rank 0 prints the result.
     """
     processes = launching.wanted(options)
     if processes:
         return launching.start(stage.__name__.rpartition(".")[2].replace("_", "-"), options, processes, console)
     result = stage.run(options, console.listen)
-    lines = getattr(result, "lines", None)  # what other kinds of models come to, and cost, they say themselves
+    lines = getattr(result, "lines", None)  # n-gram models have a result of their own
     if options.dry_run:
         console.report("\n".join(lines or _cost(result)), result.as_dict())
     else:
@@ -55,7 +55,7 @@ def train(stage: ModuleType, options: Any, console: Console) -> int | None:
 
 
 def learn_vectors(stage: ModuleType, options: Any, console: Console) -> None:
-    """Show where the vectors are, or with `--dry-run` what learning them would cost."""
+    """Print the path of the vectors, or with `--dry-run` the cost of training them."""
     result = stage.run(options, console.listen)
     if options.dry_run:
         console.report("\n".join(result.lines), result.as_dict())
@@ -80,14 +80,14 @@ def _cost(estimate: Any) -> list[str]:
         "memory": format_bytes(estimate.memory_bytes),
         "disk": format_bytes(estimate.checkpoint_bytes),
         "machine": str(ResourceLimits(estimate.cores, estimate.threads, estimate.memory_limit_bytes)),
-        "time": f"about {duration(estimate.seconds)}, validation among it",
+        "time": f"about {duration(estimate.seconds)}, with validation",
     }
     return [f"{name:<10}  {value}" for name, value in facts.items()]
 
 
 COMMANDS = (
-    Command("train", "Train a model of whatever kind the data is for", train, module="training.train"),
+    Command("train", "Train the kind of model that the data is for", train, module="training.train"),
     Command("train-seq2seq", "Train a sequence-to-sequence model", train, module="training.train_seq2seq"),
     Command("train-lm", "Train a language model", train, module="training.train_lm"),
-    Command("train-embeddings", "Learn word vectors", learn_vectors, module="vectors.train_embeddings"),
+    Command("train-embeddings", "Train word vectors", learn_vectors, module="vectors.train_embeddings"),
 )

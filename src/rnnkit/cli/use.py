@@ -1,4 +1,4 @@
-"""Commands that use what was trained: models, word vectors."""
+"""Commands of inference: decoding, and queries to word vectors."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def pictures(path: Path) -> list[Path]:
 
 
 def decode(stage: ModuleType, options: Any, console: Console) -> None:
-    """Write translations as they come."""
+    """Write outputs as they are decoded."""
     from rnnkit.stages.outputs import check_not_inputs, check_output_file, input_paths
 
     outputs = [path for path in (options.output, options.alignments) if path is not None]
-    # Nobody else may add lines between the look at what is there and the first line of this run.
+    # No other process may add lines between the check of the outputs and the first line of this run.
     with resumable_output.exclusive_writer(*(path for path in outputs if path != STDIN)):
         for path in outputs:
             others = [other for other in outputs if other is not path]
@@ -58,15 +58,15 @@ def answer_apart(stage: ModuleType, options: Any, console: Console) -> int:
 
 
 COMMANDS = (
-    Command("decode", "Translate, go on from prompts, or fill gaps", decode, json=False, module="inference.decode"),
-    Command("neighbors", "Find the words nearest to a word", answer_apart, json=False, module="vectors.neighbors"),
-    Command("similarity", "Say how near two words are", answer, json=False, module="vectors.similarity"),
+    Command("decode", "Translate, generate text, or fill gaps", decode, json=False, module="inference.decode"),
+    Command("neighbors", "Find the nearest neighbors of a word", answer_apart, json=False, module="vectors.neighbors"),
+    Command("similarity", "Compute the similarity of two words", answer, json=False, module="vectors.similarity"),
     Command(
         "analogy", "Add and subtract words: king - man + woman", answer_apart, json=False, module="vectors.analogy"
     ),
     Command(
         "odd-one-out",
-        "Name the word that does not belong to the others",
+        "Find the word that does not match the others",
         answer,
         json=False,
         module="vectors.odd_one_out",

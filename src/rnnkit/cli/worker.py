@@ -1,4 +1,4 @@
-"""This process among those that train together: the first speaks for all, and of an error only one does."""
+"""Output of distributed training: rank 0 prints for all, and one rank prints an error."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from typing import Any
 from rnnkit.errors import UsageError
 from rnnkit.training.distributed import rank_from_environment
 
-FIRST_WORD = 0.5
-"""Seconds that the others leave to the first process when all of them fail alike."""
+REPORT_DELAY = 0.5
+"""Seconds that other ranks wait for rank 0 to print an error that all of them have."""
 
 _ERRORS = "TORCHELASTIC_ERROR_FILE"
-"""Where torch's launcher has a folder for each process, inside one for this start of them all."""
+"""Variable of torch's launcher: a file in a folder per rank, inside one for this launch."""
 
 
 def silent() -> bool:
-    """Whether another process says how it goes."""
+    """Whether another rank prints."""
     return rank_from_environment().rank > 0
 
 
 def mark(text: str) -> str:
-    """What a process says of its own failure, with its number where it is not the first."""
+    """A message with the rank of this process, except rank 0."""
     rank = rank_from_environment().rank
     return f"process {rank}: {text}" if rank else text
 
 
-def may_explain() -> bool:
-    """Whether nobody has explained yet why the run ends: what one process meets, the others meet or notice."""
+def is_reporting_rank() -> bool:
+    """Whether no rank has printed the error yet: an error of one rank ends the others too."""
     where = rank_from_environment()
     if where.world_size == 1 or _ERRORS not in os.environ:
         return True
     if where.rank:
-        time.sleep(FIRST_WORD)
+        time.sleep(REPORT_DELAY)
     try:
         (Path(os.environ[_ERRORS]).parent.parent / "explained").touch(exist_ok=False)
     except FileExistsError:
@@ -44,11 +44,11 @@ def may_explain() -> bool:
     return True
 
 
-def refuse_several(command: str, options: Any) -> None:
-    """Refuse to be one of several processes of a command that is none of those that share their work.
+def require_single_process(command: str, options: Any) -> None:
+    """Refuse to run under torchrun unless the command supports distributed training.
 
     Raises:
-        UsageError: As it says.
+        UsageError: The command runs in a single process.
     """
     size = rank_from_environment().world_size
     if size > 1 and not hasattr(options, "processes"):

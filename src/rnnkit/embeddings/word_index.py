@@ -71,9 +71,9 @@ class WordIndex(Sequence[str]):
         Raises:
             FormatError: A line is not `word<TAB>count`, or the last one is incomplete.
         """
-        octets = np.frombuffer(table, dtype=np.uint8)
-        ends = np.flatnonzero(octets == _NEWLINE)
-        tabs = np.flatnonzero(octets == _TAB)
+        bytes_ = np.frombuffer(table, dtype=np.uint8)
+        ends = np.flatnonzero(bytes_ == _NEWLINE)
+        tabs = np.flatnonzero(bytes_ == _TAB)
         starts = np.concatenate([np.zeros(1, dtype=np.int64), ends + 1])[:-1]
         whole = len(ends) > 0 and ends[-1] == len(table) - 1 and len(tabs) == len(ends)
         if not whole or bool(np.any((tabs <= starts) | (tabs >= ends))):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnkit.config import STDIN
 from rnnkit.errors import ArtefactError, DataError, UsageError
 from rnnkit.events import Listener, WarningEvent
 from rnnkit.io import manifest
+from rnnkit.options.declare import STDIN
 from rnnkit.text import special_tokens
 from rnnkit.text.lines import batch_lines
 from rnnkit.text.normalizer import NONE

@@ -179,7 +179,7 @@ def _private_dirs() -> Iterator[Path]:
         yield (xdg if xdg.is_absolute() else default) / "rnnkit" / "kernels"
     import tempfile
 
-    with suppress(OSError):  # there is no directory for temporary files
+    with suppress(OSError):  # no directory for temporary files was found
         yield Path(tempfile.gettempdir()) / f"rnnkit-kernels-{os.geteuid()}"
 
 

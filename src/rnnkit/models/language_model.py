@@ -51,7 +51,7 @@ class LMConfig:
         embedding: Embedding dimension.
         hidden: Hidden size. With tied embeddings the last recurrent layer has the embedding dimension instead.
         layers: Number of layers.
-        tied: Whether the output matrix is the embedding matrix.
+        tied: Weight tying: the output matrix is the embedding matrix.
         residual: Whether to add a recurrent layer's input to its output if their sizes agree; a Transformer always has
             residual connections.
         context: `stream` carries the state from line to line; `line` resets it at every line.

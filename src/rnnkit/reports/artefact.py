@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rnnkit.config import did_you_mean
 from rnnkit.errors import DataError, FormatError
 from rnnkit.io import manifest
 from rnnkit.io.safe_reading import read_json
+from rnnkit.options.declare import did_you_mean
 from rnnkit.reports.file_facts import binary_facts, text_facts, vector_facts
 from rnnkit.text import special_tokens, vocabulary
 
@@ -70,7 +70,7 @@ def describe(path: Path) -> Description:
                 "inspect reads a file several times, a pipe can be read once",
                 hint="write it to a file first",
             )
-        raise DataError(f"there is no file or folder {path}", hint=_neighbour(path))
+        raise DataError(f"file or folder not found: {path}", hint=_neighbour(path))
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror or error)) from error
 

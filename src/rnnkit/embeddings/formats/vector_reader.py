@@ -200,7 +200,7 @@ def open_vector_file(path: str | os.PathLike[str]) -> Iterator[VectorReader]:
     try:
         file = path.open("rb")
     except FileNotFoundError:
-        raise DataError(f"there is no file {path}", path=path) from None
+        raise DataError(f"file not found: {path}", path=path) from None
     except OSError as error:
         raise DataError(f"cannot read {path}", str(error.strerror), path=path) from error
     with file:

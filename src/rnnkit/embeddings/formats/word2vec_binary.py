@@ -286,6 +286,6 @@ def _is_implausible(vector_D: Matrix) -> bool:
 
 def _text_rows(matrix_VD: Matrix) -> list[int]:
     """Return the rows whose first number is four printable characters and implausible."""
-    octets = np.ascontiguousarray(matrix_VD[:, :1]).view(np.uint8)
-    printable = ((octets >= ord(" ")) & (octets <= ord("~"))).all(axis=1)
+    first_bytes = np.ascontiguousarray(matrix_VD[:, :1]).view(np.uint8)
+    printable = ((first_bytes >= ord(" ")) & (first_bytes <= ord("~"))).all(axis=1)
     return [row for row in np.flatnonzero(printable).tolist() if _is_implausible(matrix_VD[row, :1])]

@@ -8,12 +8,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnkit.config import argument, option
 from rnnkit.embeddings.loading import load_vectors
 from rnnkit.errors import DataError, UsageError
 from rnnkit.evaluation.segments import source_name
 from rnnkit.events import Listener, WarningEvent, null_listener
 from rnnkit.io.safe_reading import Repairs
+from rnnkit.options.declare import argument, option
 from rnnkit.reports.columns import format_columns
 from rnnkit.stages import shared_options
 from rnnkit.stages import shared_options as shared
